@@ -1,0 +1,73 @@
+"""What the audit trail records: every business table, every column that somebody enters.
+
+Every table is audited unless it is listed here with the reason; a test holds every table of the
+product to that. Figure columns are left out, since their corrections are their record, except in
+rows where they hold an amount that somebody entered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, MetaData, Table
+
+from ..figures.registry import Registry
+
+NOT_AUDITED: Mapping[str, str] = {
+    "alembic_version": "which migrations have run; nobody enters it",
+    "audit_events": "the trail itself, append-only",
+    "corrections": "the record of what heals wrote, append-only itself",
+    "figure_notes": "notes between triggers and the drain, removed within seconds",
+    "idempotency_keys": "what a repeated form is answered with; what the form did is audited",
+    "runs": "the record of background work, with its own history",
+    "schema_fingerprints": "which generated database objects are installed",
+    "web_sessions": "who is signed in at the moment; sign-ins change with every page",
+}
+"""Table → why nothing that happens to it is in the trail."""
+
+BOOKKEEPING: Mapping[str, str] = {
+    "updated_at": "says when the row was last written; so does the event",
+    "version": "counts saves, so that two editors notice each other",
+}
+"""Column, in any table → why it is left out. A change of these alone is no event."""
+
+SECRETS: frozenset[str] = frozenset({"password_hash", "token_hash"})
+"""Columns, in any table, of which only "changed" is recorded."""
+
+
+@dataclass(frozen=True)
+class AuditedTable:
+    """One table as the trail sees it.
+
+    `facts` are recorded always; `entered` where their condition holds for the row; of `secrets`
+    only that they changed.
+    """
+
+    table: Table
+    facts: tuple[Column[Any], ...]
+    secrets: tuple[Column[Any], ...]
+    entered: Mapping[Column[Any], ColumnElement[Any]]
+
+
+def audited_tables(metadata: MetaData, registry: Registry) -> list[AuditedTable]:
+    """Every business table in `metadata`, by name."""
+    return [
+        _audited(table, registry)
+        for name, table in sorted(metadata.tables.items())
+        if name not in NOT_AUDITED
+    ]
+
+
+def _audited(table: Table, registry: Registry) -> AuditedTable:
+    recorded = [c for c in table.columns if c.key not in BOOKKEEPING]
+    keepers = {c: registry.keeper(c) for c in recorded}
+    return AuditedTable(
+        table,
+        tuple(c for c in recorded if keepers[c] is None and c.key not in SECRETS),
+        tuple(c for c in recorded if c.key in SECRETS),
+        {
+            column: figure.entered[column]
+            for column, figure in keepers.items()
+            if figure is not None and column in figure.entered
+        },
+    )

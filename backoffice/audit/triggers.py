@@ -1,0 +1,185 @@
+"""The triggers that write the audit trail, generated for every business table.
+
+Statement-level with transition tables, so that a statement over 100,000 rows costs one pass.
+SECURITY DEFINER, owned by the owner role: whoever may write a table leaves a trail, and nobody
+needs the right to write the trail itself. The search path is pinned, so that no table or function
+of the caller can stand in for ours.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Column, Connection, MetaData, column, make_url, table
+
+from ..base import Base
+from ..figures.expressions import replace
+from ..figures.objects import DatabaseObject, mismatches, sync_objects
+from ..figures.registry import Registry, registry
+from .scope import AuditedTable, audited_tables
+
+GROUP = "audit"
+_DIALECT = make_url("postgresql+psycopg://").get_dialect()()
+_quote = _DIALECT.identifier_preparer.quote
+
+_TRANSITION = {
+    "insert": "REFERENCING NEW TABLE AS new_rows",
+    "update": "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+    "delete": "REFERENCING OLD TABLE AS old_rows",
+    "truncate": "",
+}
+
+
+def sync(
+    connection: Connection, metadata: MetaData = Base.metadata, figures: Registry = registry
+) -> list[str]:
+    """Bring the audit triggers in step with the tables and figures; names what it changed."""
+    return sync_objects(connection, GROUP, audit_objects(audited_tables(metadata, figures)))
+
+
+def out_of_date(
+    connection: Connection, metadata: MetaData = Base.metadata, figures: Registry = registry
+) -> list[str]:
+    """Names of audit triggers that differ from the tables and figures."""
+    return mismatches(connection, GROUP, audit_objects(audited_tables(metadata, figures)))
+
+
+def audit_objects(tables: Iterable[AuditedTable]) -> list[DatabaseObject]:
+    """A function and trigger for each kind of change of each table."""
+    statements = {"insert": _inserted, "update": _updated, "delete": _deleted}
+    return [
+        _object(audited, event, statements.get(event, _truncated)(audited))
+        for audited in tables
+        for event in _TRANSITION
+    ]
+
+
+def _object(audited: AuditedTable, event: str, statement: str) -> DatabaseObject:
+    name = f"backoffice_audit_{audited.table.name}_{event}"
+    create = f"""
+CREATE OR REPLACE FUNCTION public.{name}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $audit$
+BEGIN
+{statement};
+RETURN NULL;
+END $audit$;
+REVOKE ALL ON FUNCTION public.{name}() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER {name} AFTER {event.upper()} ON public.{_quote(audited.table.name)}
+{_TRANSITION[event]} FOR EACH STATEMENT EXECUTE FUNCTION public.{name}();
+"""
+    return DatabaseObject(name, create.strip(), f"DROP FUNCTION IF EXISTS public.{name}() CASCADE")
+
+
+def _inserted(audited: AuditedTable) -> str:
+    dropped = [
+        *(f"CASE WHEN {_is_empty('n', c)} THEN {_literal(c.key)} END" for c in audited.secrets),
+        *(_unless(_entered(audited, c, "n"), c) for c in audited.entered),
+    ]
+    return f"""INSERT INTO public.audit_events (table_name, row_id, action, after)
+SELECT {_literal(audited.table.name)}, {_row_id(audited, "n")}, 'INSERT',
+{_values(audited, "n")}{_without(dropped)}
+FROM new_rows n"""
+
+
+def _deleted(audited: AuditedTable) -> str:
+    dropped = [
+        *(_literal(c.key) for c in audited.secrets),
+        *(_unless(_entered(audited, c, "o"), c) for c in audited.entered),
+    ]
+    return f"""INSERT INTO public.audit_events (table_name, row_id, action, before)
+SELECT {_literal(audited.table.name)}, {_row_id(audited, "o")}, 'DELETE',
+{_values(audited, "o")}{_without(dropped)}
+FROM old_rows o"""
+
+
+def _updated(audited: AuditedTable) -> str:
+    """Pairs old and new rows by key; a row whose key was changed is one gone and one come."""
+    same = [_unless(_differs(c), c) for c in audited.facts]
+    secret_before = [_literal(c.key) for c in audited.secrets]
+    secret_after = [_unless(_differs(c), c) for c in audited.secrets]
+    gone = [_unless(_entered_and_changed(audited, c, "o", "n"), c) for c in audited.entered]
+    come = [_unless(_entered_and_changed(audited, c, "n", "o"), c) for c in audited.entered]
+    keys = list(audited.table.primary_key)
+    matched = " AND ".join(f"n.{_quote(k.key)} = o.{_quote(k.key)}" for k in keys)
+    key = _quote(keys[0].key)
+    return f"""INSERT INTO public.audit_events (table_name, row_id, action, before, after)
+SELECT {_literal(audited.table.name)},
+CASE WHEN n.{key} IS NULL THEN {_row_id(audited, "o")} ELSE {_row_id(audited, "n")} END,
+CASE WHEN o.{key} IS NULL THEN 'INSERT' WHEN n.{key} IS NULL THEN 'DELETE' ELSE 'UPDATE' END,
+CASE WHEN o.{key} IS NOT NULL
+ THEN {_values(audited, "o")}{_without([*same, *secret_before, *gone])} END,
+CASE WHEN n.{key} IS NOT NULL
+ THEN {_values(audited, "n")}{_without([*same, *secret_after, *come])} END
+FROM old_rows o FULL JOIN new_rows n ON {matched}
+WHERE {_is_changed(audited)}"""
+
+
+def _truncated(audited: AuditedTable) -> str:
+    return (
+        "INSERT INTO public.audit_events (table_name, action)\n"
+        f"VALUES ({_literal(audited.table.name)}, 'TRUNCATE')"
+    )
+
+
+def _is_changed(audited: AuditedTable) -> str:
+    """Whether anything that the trail records differs between `o` and `n`."""
+    tests = [_differs(c) for c in (*audited.facts, *audited.secrets)]
+    for c in audited.entered:
+        tests.append(_entered_and_changed(audited, c, "o", "n"))
+        tests.append(_entered_and_changed(audited, c, "n", "o"))
+    return "\n OR ".join(tests)
+
+
+def _entered_and_changed(audited: AuditedTable, col: Column[Any], mine: str, other: str) -> str:
+    """Whether row `mine` holds an entered amount that row `other` does not hold so."""
+    own = _entered(audited, col, mine)
+    return f"({own} AND (NOT {_entered(audited, col, other)} OR {_differs(col)}))"
+
+
+def _entered(audited: AuditedTable, col: Column[Any], rows: str) -> str:
+    """The figure's own condition under which the column is an entered fact, for `rows`."""
+    alias = table(rows, *(column(c.key, c.type) for c in audited.table.columns))
+    condition = replace(audited.entered[col], lambda part: alias.c[part.key]).compile(
+        dialect=_DIALECT, compile_kwargs={"literal_binds": True}
+    )
+    return f"coalesce({condition}, false)"
+
+
+def _values(audited: AuditedTable, rows: str) -> str:
+    """A jsonb document of the recorded columns, 50 at a time: a function takes 100 arguments."""
+    pairs = [
+        *(f"{_literal(c.key)}, {rows}.{_quote(c.key)}" for c in (*audited.facts, *audited.entered)),
+        *(f"{_literal(c.key)}, 'changed'" for c in audited.secrets),
+    ]
+    documents = [
+        f"jsonb_build_object({', '.join(pairs[start : start + 50])})"
+        for start in range(0, len(pairs), 50)
+    ]
+    return f"({' || '.join(documents)})"
+
+
+def _without(names: Sequence[str]) -> str:
+    """Takes the named columns out of a document; a name that is NULL takes out nothing."""
+    return f" - array_remove(ARRAY[{', '.join(names)}]::text[], NULL)" if names else ""
+
+
+def _unless(condition: str, col: Column[Any]) -> str:
+    return f"CASE WHEN {condition} THEN NULL ELSE {_literal(col.key)} END"
+
+
+def _differs(col: Column[Any]) -> str:
+    return f"o.{_quote(col.key)} IS DISTINCT FROM n.{_quote(col.key)}"
+
+
+def _is_empty(rows: str, col: Column[Any]) -> str:
+    return f"coalesce({rows}.{_quote(col.key)}::text, '') = ''"
+
+
+def _row_id(audited: AuditedTable, rows: str) -> str:
+    """The primary key as text; the parts of a composite one separated by commas."""
+    parts = ", ".join(f"{rows}.{_quote(k.key)}" for k in audited.table.primary_key)
+    return f"concat_ws(',', {parts})"
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

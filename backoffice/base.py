@@ -1,0 +1,41 @@
+"""The declarative base and the column vocabulary that every domain's tables share.
+
+Imports neither Flask nor a domain, so that models and figures stay free of the web.
+"""
+
+from datetime import datetime
+from typing import Annotated, cast
+
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Table, func
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of every mapped class; its metadata is what the migrations compare with."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
+"""A surrogate key that PostgreSQL assigns."""
+
+Moment = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
+"""A moment in time with its zone; when nothing is given, the transaction's."""
+
+
+def table_of(model: type[DeclarativeBase]) -> Table:
+    """The table behind a mapped class."""
+    return cast(Table, model.__table__)
+
+
+def N_(message: str) -> str:
+    """Mark `message` for translation where it is shown; returns it unchanged."""
+    return message

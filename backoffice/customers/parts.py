@@ -1,0 +1,19 @@
+"""What other domains show on a customer's screen; customers know none of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .models import Customer
+
+
+@dataclass(frozen=True)
+class Part:
+    """A template, and what it needs: a function of the customer, the user and the page asked for."""
+
+    template: str
+    context: Callable[[Customer, Any, int], dict[str, Any]]
+
+
+PARTS: list[Part] = []
+"""In the order in which the domains were registered."""

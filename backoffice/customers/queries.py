@@ -1,0 +1,68 @@
+"""Finding customers."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from .models import Customer
+
+
+def by_code(session: Session, code: str) -> Customer | None:
+    """The customer with exactly that code."""
+    return session.scalars(select(Customer).where(Customer.code == code)).one_or_none()
+
+
+def matching(text: str) -> Select[Customer]:
+    """Customers whose code or name holds `text`, in any case; the best match first, else by code.
+
+    All of them when `text` is blank. For paging: the order is total.
+    """
+    wanted = " ".join(text.split())
+    statement = select(Customer)
+    if wanted:
+        statement = statement.where(
+            or_(_holds(Customer.code, wanted), _holds(Customer.name, wanted))
+        )
+        statement = statement.order_by(_rank(wanted))
+    return statement.order_by(Customer.code, Customer.id)
+
+
+def label(customer: Customer) -> str:
+    """The customer as people choose it from a list: code and name; `named` reads it back."""
+    return f"{customer.code} · {customer.name}"
+
+
+def named(session: Session, text: str, *, limit: int = 20) -> list[Customer]:
+    """Whom `text` names: the customer with that very label or code, else those that match it."""
+    code = text.partition(" · ")[0].strip()
+    exact = by_code(session, code)
+    if exact is not None and text.strip() in (exact.code, label(exact)):
+        return [exact]
+    return search(session, text, limit=limit)
+
+
+def search(session: Session, text: str, *, limit: int = 20, offset: int = 0) -> list[Customer]:
+    """At most `limit` customers that match `text`, the best first."""
+    return list(session.scalars(matching(text).limit(limit).offset(offset)))
+
+
+def count(session: Session, text: str = "") -> int:
+    """How many customers match `text`."""
+    matched = matching(text).order_by(None).subquery()
+    return session.scalars(select(func.count()).select_from(matched)).one()
+
+
+def _holds(column: Any, text: str) -> ColumnElement[bool]:
+    held: ColumnElement[bool] = column.icontains(text, autoescape=True)
+    return held
+
+
+def _rank(text: str) -> ColumnElement[int]:
+    """The code itself, then codes that start so, then names that start so, then the rest."""
+    return case(
+        (func.lower(Customer.code) == func.lower(text), 0),
+        (Customer.code.istartswith(text, autoescape=True), 1),
+        (Customer.name.istartswith(text, autoescape=True), 2),
+        else_=3,
+    )

@@ -1,0 +1,109 @@
+"""The demo company: Northwind, imported like any other file, and four people who can sign in."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from flask import current_app
+from sqlalchemy import select
+
+from ..customers.models import Customer
+from ..extensions import db
+from ..figures.actor import acting_as
+from ..imports.importing import import_files
+from ..imports.kinds import KINDS
+from ..people import actions
+from ..people.models import User
+
+DATA = Path(__file__).parent / "data"
+FILES = {
+    "customers": "customers.csv",
+    "account-managers": "account_managers.csv",
+    "orders": "orders.csv",
+    "order-lines": "order_lines.csv",
+}
+"""Kind → file, in the order in which they build on each other."""
+
+PEOPLE = {
+    "viewer": ("viewer@northwind.example", "Vera Viewer"),
+    "finance": ("finance@northwind.example", "Fina Finance"),
+    "account_manager": ("nancy.davolio@northwind.example", "Nancy Davolio"),
+    "admin": ("admin@northwind.example", "Ada Admin"),
+}
+"""Role → who has it. The account manager is one of Northwind's own, so she has orders."""
+
+
+class DemoError(Exception):
+    """The demo company cannot be loaded."""
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """What a person types to sign in to the demo company."""
+
+    role: str
+    email: str
+    password: str
+
+
+def is_empty() -> bool:
+    """Whether nobody has entered anything yet."""
+    return not any(
+        db.session.scalar(select(select(model.id).exists())) for model in (User, Customer)
+    )
+
+
+def load() -> list[SignIn]:
+    """Load the demo company into an empty book, all of it or nothing; who can sign in.
+
+    The passwords are made here, so that no copy of Backoffice opens to a password that is known.
+    """
+    if not is_empty():
+        raise DemoError(
+            "There is data already; the demo company is loaded into an empty book only."
+        )
+    with acting_as("demo"):
+        for kind, name in FILES.items():
+            report = import_files(db.session(), KINDS[kind], [DATA / name])
+            if report.problems:
+                raise DemoError(f"{name}: {report.problems[0]}")
+        people = [_sign_in(role) for role in PEOPLE]
+        _keep(people)
+        db.session.commit()
+    return people
+
+
+def sign_ins() -> list[SignIn]:
+    """Who can sign in to the demo company that was loaded from this home; empty without one."""
+    try:
+        people = [SignIn(**person) for person in json.loads(_path().read_text())]
+    except (OSError, ValueError, TypeError):
+        return []
+    known = set(db.session.scalars(select(User.email).where(User.is_active)))
+    return [person for person in people if person.email in known]
+
+
+def _sign_in(role: str) -> SignIn:
+    email, name = PEOPLE[role]
+    password = "-".join(secrets.token_hex(2) for _ in range(4))
+    user = db.session.scalar(select(User).where(User.email == email))
+    if user is None:
+        actions.create_user(db.session, email=email, name=name, role=role, password=password)
+    else:
+        actions.set_password(db.session, user, password)
+    return SignIn(role, email, password)
+
+
+def _keep(people: list[SignIn]) -> None:
+    """Remember the sign-ins for the next start, where only the owner of this home reads them."""
+    _path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(_path(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump([asdict(person) for person in people], file, indent=1)
+
+
+def _path() -> Path:
+    home: Path = current_app.config["BACKOFFICE_HOME"]
+    return home / "demo-sign-ins.json"

@@ -1,0 +1,106 @@
+"""Starting, watching and ending the processes of the embedded services."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .places import Account
+
+PR_SET_PDEATHSIG = 1
+LONGEST_LOG = 20 * 1024 * 1024
+"""Bytes; a log file is looked at when its process starts."""
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def dies_with_parent(end: signal.Signals, parent: int | None = None) -> Callable[[], None]:
+    """What a child runs before its program: it gets the signal `end` when its parent dies.
+
+    Runs after the change of user, which would clear the setting. `parent` is this process unless given.
+    """
+    expected = os.getpid() if parent is None else parent
+
+    def tie() -> None:
+        if hasattr(_libc, "prctl"):
+            _libc.prctl(PR_SET_PDEATHSIG, end, 0, 0, 0)
+        if os.getppid() != expected:
+            os._exit(1)
+
+    return tie
+
+
+def start(
+    command: Sequence[str | Path],
+    account: Account,
+    *,
+    folder: Path,
+    log: Path,
+    tied: signal.Signals | None,
+) -> subprocess.Popen[bytes]:
+    """Start a service in a session of its own, so that Ctrl+C reaches only its supervisor.
+
+    It sees nothing of our environment (there are secrets in it). With `tied` it gets that
+    signal when we die; otherwise it outlives us.
+    """
+    with open(fresh_enough(log), "ab") as output:
+        return subprocess.Popen(
+            [str(part) for part in command],
+            cwd=folder,
+            env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=dies_with_parent(tied) if tied else None,  # noqa: PLW1509 (no threads yet)
+            **account.popen_options,
+        )
+
+
+def fresh_enough(log: Path) -> Path:
+    """`log`; if it has become long it is put aside, so that a new one begins."""
+    if log.exists() and log.stat().st_size > LONGEST_LOG:
+        log.replace(log.with_suffix(".log.1"))
+    return log
+
+
+def pids_in(folder: Path) -> list[int]:
+    """The processes whose working folder is `folder`: PostgreSQL's stand in their data folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "cwd").readlink() == folder:
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process exists and is not a zombie that nobody has collected."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def wait_until(true: Callable[[], bool], seconds: float, every: float = 0.02) -> bool:
+    """Ask until it is true; False when that takes longer than `seconds`."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(every)
+    return True
+
+
+def last_lines(log: Path, count: int = 5) -> str:
+    """The end of a log file, for an error message."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
+    except OSError:
+        return ""

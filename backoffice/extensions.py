@@ -1,0 +1,90 @@
+"""The Flask extensions, made once and bound to an app in `create_app`."""
+
+from importlib import import_module
+from typing import Any
+
+from flask import Flask
+from flask_babel import Babel
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy.orm import Session, scoped_session
+
+from .base import Base
+from .figures import hooks as figure_hooks
+from .figures.registry import registry
+
+
+class Database(SQLAlchemy):
+    """Flask-SQLAlchemy; its session is declared as what every action takes."""
+
+    session: scoped_session[Session]  # type: ignore[assignment]
+
+
+db = Database(metadata=Base.metadata)
+babel = Babel()
+csrf = CSRFProtect()
+limiter = Limiter(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
+login_manager = LoginManager()
+
+FIGURE_DOMAINS = ("orders",)
+"""The packages whose `figures.py` declares figures."""
+
+
+figure_hooks.install_session(db.session, registry)
+
+
+def connect_database(app: Flask) -> None:
+    """Bind `db` to the app's database, and let every connection of it keep its figures right."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = app.config["DATABASE_URL"]
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(app)
+    db.init_app(app)
+    _declare_figures()
+    with app.app_context():
+        figure_hooks.install(db.engine, registry)
+
+
+def connect_limiter(app: Flask) -> None:
+    """Keep counts of attempts in Redis; without Redis in memory, so that nobody is locked out."""
+    url = app.config["REDIS_URL"]
+    app.config["RATELIMIT_STORAGE_URI"] = f"redis+{url}" if url.startswith("unix://") else url
+    # A frozen Redis may cost a sign-in this long, once, and no longer.
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = {
+        "socket_timeout": 0.3,
+        "socket_connect_timeout": 0.3,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    limiter.init_app(app)
+
+
+def _declare_figures() -> None:
+    """Import every domain's declarations, then seal: nothing is declared after the start."""
+    for domain in FIGURE_DOMAINS:
+        import_module(f".{domain}.figures", __package__)
+    assert registry.bundles  # the first look seals
+
+
+def _engine_options(app: Flask) -> dict[str, Any]:
+    timeouts = {
+        "lock_timeout": app.config["LOCK_TIMEOUT"],
+        "statement_timeout": app.config["STATEMENT_TIMEOUT"],
+    }
+    options = " ".join(f"-c {name}={milliseconds}" for name, milliseconds in timeouts.items())
+    connect = {
+        "application_name": "backoffice",
+        "cursor_factory": figure_hooks.NotingCursor,
+        "options": options,
+    }
+    return {
+        "connect_args": connect,
+        "isolation_level": "READ COMMITTED",
+        "hide_parameters": True,  # an error's text goes to the log; what people typed does not
+        "pool_pre_ping": True,
+        "pool_size": 10,
+        "max_overflow": 10,
+        "pool_timeout": 5,
+    }

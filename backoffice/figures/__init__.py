@@ -1,0 +1,128 @@
+"""Figures: stored totals that are declared once, kept right, verified, explained and healed.
+
+A domain declares with `figure` and `total`; everybody else calls the functions here, which act
+on the deployment's registry. The core imports no domain.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session, scoped_session
+
+from . import explanation, healing, hooks, previews, triggers, verification
+from .actor import acting_as, actor
+from .declaration import Figure
+from .errors import FigureError, UnknownFigure
+from .explanation import Explanation
+from .expressions import total
+from .findings import Finding
+from .healing import Failure, HealResult, NotedResult
+from .previews import Preview, Rows
+from .registry import Registry, figure, registry
+
+AnySession = Session | scoped_session[Any]
+
+__all__ = [
+    "Explanation",
+    "Failure",
+    "Figure",
+    "FigureError",
+    "Finding",
+    "HealResult",
+    "NotedResult",
+    "Preview",
+    "Registry",
+    "UnknownFigure",
+    "acting_as",
+    "actor",
+    "explain",
+    "figure",
+    "heal",
+    "heal_noted",
+    "noted",
+    "out_of_date",
+    "preview",
+    "registry",
+    "settle",
+    "sync",
+    "total",
+    "verify",
+]
+
+
+def _engine(bind: AnySession | Engine) -> Engine:
+    if isinstance(bind, Engine):
+        return bind
+    found = bind.get_bind()
+    return found.engine if isinstance(found, Connection) else found
+
+
+def sync(connection: Connection) -> list[str]:
+    """Bring the note triggers in step with the declarations (end of `db upgrade`)."""
+    return triggers.sync(connection, registry)
+
+
+def out_of_date(connection: Connection) -> list[str]:
+    """Note triggers that differ from the declarations; `/readyz` fails while there are any."""
+    return triggers.out_of_date(connection, registry)
+
+
+def settle(session: AnySession) -> None:
+    """Flush, then recompute what this transaction has touched so far.
+
+    Needed only before handing a connection to something that reads figures past SQLAlchemy: a
+    commit and a read through the session do it by themselves.
+    """
+    plain = session() if isinstance(session, scoped_session) else session
+    hooks.settle(plain, registry)
+
+
+def preview(
+    session: AnySession,
+    figures: Sequence[Figure],
+    rows: Rows,
+    owners: Sequence[int] = (),
+) -> Preview:
+    """What `figures` would be with `rows` in place of what is stored; see `previews.preview`."""
+    return previews.preview(session.connection(), registry, figures, rows, owners)
+
+
+def verify(
+    bind: AnySession | Engine,
+    figures: Sequence[Figure] | None = None,
+    owners: Iterable[int] | None = None,
+    *,
+    chunk: int = verification.CHUNK,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Finding]:
+    """Every drifted figure row in scope as committed; see `verification.verify`."""
+    return verification.verify(
+        _engine(bind), registry, figures, owners, chunk=chunk, progress=progress
+    )
+
+
+def heal(
+    bind: AnySession | Engine,
+    figures: Sequence[Figure] | None = None,
+    owners: Iterable[int] | None = None,
+    **options: Any,
+) -> HealResult:
+    """Correct every drifted figure in scope, in transactions of its own; see `healing.heal`."""
+    return healing.heal(_engine(bind), registry, figures, owners, **options)
+
+
+def heal_noted(bind: AnySession | Engine, *, run_id: int | None = None) -> NotedResult:
+    """Drain what outside programs left noted; see `healing.heal_noted`."""
+    return healing.heal_noted(_engine(bind), registry, run_id=run_id)
+
+
+def noted(bind: AnySession | Engine) -> dict[Figure, int]:
+    """How many notes of outside programs are undrained, by figure."""
+    counts = healing.noted(_engine(bind))
+    return {f: counts.get(registry.bundle_of(f).name, 0) for f in registry.figures}
+
+
+def explain(session: AnySession, figure: Figure, key: int) -> Explanation | None:
+    """How the figure of the row with primary key `key` was calculated; None without such a row."""
+    return explanation.explain(session.connection(), registry, figure, key)

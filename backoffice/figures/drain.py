@@ -1,0 +1,299 @@
+"""Draining: the owners that the triggers noted are locked, then recomputed in the next statement.
+
+The app's session drains its own transaction's notes before commit and before it reads a figure.
+Notes that an outside program left behind are drained by `drain_noted`, with corrections.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Numeric,
+    Table,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
+
+from ..base import table_of
+from .actor import actor
+from .declaration import Source
+from .errors import WrongIsolation
+from .models import FigureNote
+from .registry import Bundle, Registry
+from .relations import ONE_OWNER, OWNERS, Scope
+from .statements import CORRECTED, Statement, lock, lock_rows, named_by, recompute
+
+NOTES = table_of(FigureNote)
+
+_take_mine = Statement(
+    delete(NOTES)
+    .where(NOTES.c.xid == func.pg_current_xact_id())
+    .returning(
+        NOTES.c.bundle, NOTES.c.owner, NOTES.c.source, NOTES.c.source_id, NOTES.c.delta,
+        func.current_setting("transaction_isolation"),
+    )
+)  # fmt: skip
+
+
+@dataclass
+class Touched:
+    """What the notes say of one bundle: whose figures to recompute, or by how much they changed."""
+
+    everything: bool = False
+    owners: set[int] = field(default_factory=set)
+    deltas: dict[int, list[Decimal]] = field(default_factory=dict)
+    rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(
+        self,
+        owner: int | None,
+        source: str | None,
+        source_id: int | None,
+        delta: list[Decimal] | None,
+    ) -> None:
+        """Take one note in; an absolute recompute outweighs any change noted beside it."""
+        if source is not None and source_id is not None:
+            self.rows[source].add(source_id)
+        if owner is None:
+            self.everything = self.everything or source is None
+        elif delta is None:
+            self.owners.add(owner)
+        else:
+            known = self.deltas.get(owner)
+            summed = delta if known is None else [a + b for a, b in zip(known, delta, strict=True)]
+            self.deltas[owner] = summed
+
+
+Changes = list[tuple[Table, int]]
+"""Rows of which a figure was written: target table and primary key."""
+
+
+@dataclass
+class Drained:
+    """What a drain did: notes taken, rows written, corrections left (their ids)."""
+
+    notes: int = 0
+    changed: Changes = field(default_factory=list)
+    corrections: list[int] = field(default_factory=list)
+
+    def add(self, other: "Drained") -> None:
+        """Take in what a further drain did."""
+        self.notes += other.notes
+        self.changed += other.changed
+        self.corrections += other.corrections
+
+
+Pending = dict[str, Touched]
+Correcting = dict[str, Any]
+
+
+def drain(
+    connection: Connection,
+    registry: Registry,
+    pending: Pending | None = None,
+    correcting: Correcting | None = None,
+    *,
+    alone: bool = False,
+) -> Drained:
+    """Recompute whatever this transaction has touched, and what is `pending` beside it.
+
+    Bundle after bundle in the order in which they build on each other, until no note is left.
+    With `correcting` (see `correction_of`) every figure row that changes leaves a correction and
+    no stored figure is trusted. `alone` stops after the pending bundle: what builds on it stays
+    noted, for somebody else to drain.
+    """
+    total = Drained()
+    waiting: Pending = pending or {}
+    fresh: set[tuple[str, int]] = set()
+    while True:
+        _collect(connection, waiting, fresh)
+        bundle = next((b for b in registry.bundles if b.name in waiting), None)
+        if bundle is None:
+            return total
+        touched = waiting.pop(bundle.name)
+        owners, drained = _settle(connection, registry, bundle, touched, correcting)
+        total.add(drained)
+        fresh = {(bundle.name, owner) for owner in owners}
+        if alone:
+            _drop_mine(connection, bundle, owners)
+            return total
+
+
+def _drop_mine(connection: Connection, bundle: Bundle, owners: set[int]) -> None:
+    """Forget the notes that the core's own write has made on owners just recomputed."""
+    mine = delete(NOTES).where(NOTES.c.xid == func.pg_current_xact_id())
+    settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
+    connection.execute(mine.where(NOTES.c.bundle == bundle.name, NOTES.c.owner == settled))
+
+
+def drain_noted(
+    connection: Connection,
+    registry: Registry,
+    ids: Sequence[int],
+    *,
+    run_id: int | None = None,
+    alone: bool = False,
+) -> Drained:
+    """Drain notes that outside programs left behind.
+
+    The corrections name the cause `bypass` and the database user who wrote. Notes that another
+    worker is draining are passed over; with `alone` what builds on them stays noted.
+    """
+    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids)).with_for_update(skip_locked=True)
+    taken = connection.execute(
+        delete(NOTES)
+        .where(NOTES.c.id.in_(chosen.scalar_subquery()))
+        .returning(
+            NOTES.c.bundle,
+            NOTES.c.owner,
+            NOTES.c.source,
+            NOTES.c.source_id,
+            NOTES.c.db_user,
+        )
+    ).all()
+    by_user: dict[str, Pending] = {}
+    for name, owner, source, source_id, db_user in taken:
+        pending = by_user.setdefault(db_user, {})
+        pending.setdefault(name, Touched()).add(owner, source, source_id, None)
+    total = Drained(notes=len(taken))
+    for db_user, pending in sorted(by_user.items()):
+        correcting = correction_of("bypass", db_user=db_user, run_id=run_id)
+        total.add(drain(connection, registry, pending, correcting, alone=alone))
+    return total
+
+
+def _collect(connection: Connection, pending: Pending, fresh: set[tuple[str, int]]) -> None:
+    """Take this transaction's notes, but for those that the core's own last write has made.
+
+    Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
+    """
+    for name, owner, source, source_id, delta, isolation in _take_mine.rows(connection):
+        if isolation != "read committed":
+            raise WrongIsolation(isolation)
+        if (name, owner) not in fresh:
+            pending.setdefault(name, Touched()).add(owner, source, source_id, delta)
+
+
+def _settle(
+    connection: Connection,
+    registry: Registry,
+    bundle: Bundle,
+    touched: Touched,
+    correcting: Correcting | None,
+) -> tuple[set[int], Drained]:
+    """Lock the owners, then recompute in the next statement, or apply the noted changes."""
+    owners = touched.owners
+    if touched.everything:
+        owners = set(connection.execute(select(bundle.owner_key)).scalars())
+    deltas = {o: d for o, d in touched.deltas.items() if o not in owners}
+    if correcting is not None:
+        owners, deltas = owners | set(deltas), {}
+    locked = lock_owners(connection, bundle, owners | set(deltas), touched.rows)
+    absolute = locked - set(deltas)
+    done = Drained()
+    if absolute:
+        scope, values = _scope(absolute)
+        statement = recompute(registry, bundle, scope, correct=correcting is not None)
+        for number, key in statement.rows(connection, **values, **(correcting or {})):
+            if number == CORRECTED:
+                done.corrections.append(key)
+            else:
+                done.changed.append((bundle.targets[number], key))
+    if deltas:
+        moved = {o: d for o, d in deltas.items() if o in locked}
+        done.changed += _apply(connection, bundle, moved)
+    return locked, done
+
+
+def _scope(owners: set[int]) -> tuple[Scope, dict[str, Any]]:
+    """The scope of a statement about `owners`, and its parameters."""
+    if len(owners) == 1:
+        return ONE_OWNER, {"owner": next(iter(owners))}
+    return OWNERS, {"owners": sorted(owners)}
+
+
+def lock_owners(
+    connection: Connection,
+    bundle: Bundle,
+    owners: set[int],
+    rows: Mapping[str, set[int]],
+) -> set[int]:
+    """Lock the owners in id order; answers those that exist.
+
+    Where a source reaches its owner through another table, that may have changed until the lock
+    was held: it is asked again, and whoever it names now is locked too, until nobody is new. The
+    source's own rows are locked first: who changes one of them while we lead it to an owner locks
+    no owner in common with us.
+    """
+    for far in _reached_through(bundle):
+        if ids := rows.get(far.table.name):
+            lock_rows(far.table).run(connection, ids=sorted(ids))
+    locked: set[int] = set()
+    asked: set[int] = set()
+    waiting = set(owners) | _named_through(connection, bundle, rows)
+    while waiting:
+        asked |= waiting
+        scope, values = _scope(waiting)
+        locked |= {key for (key,) in lock(bundle, scope).rows(connection, **values)}
+        waiting = _named_through(connection, bundle, rows) - asked
+    return locked
+
+
+def _reached_through(bundle: Bundle) -> list[Source]:
+    return [s for f in bundle.figures for s in f.sources if s.through is not None]
+
+
+def _named_through(
+    connection: Connection, bundle: Bundle, rows: Mapping[str, set[int]]
+) -> set[int]:
+    found: set[int] = set()
+    for far in _reached_through(bundle):
+        if ids := rows.get(far.table.name):
+            found |= set(named_by(far).run(connection, ids=sorted(ids)).scalars())
+    return found
+
+
+def _apply(connection: Connection, bundle: Bundle, deltas: dict[int, list[Decimal]]) -> Changes:
+    """Add the changes that the triggers computed to an incremental figure, under the owners' lock."""
+    figure = bundle.figures[0]
+    columns = {f"d{i}": [d[i] for d in deltas.values()] for i in range(len(figure.columns))}
+    moved = (
+        func.unnest(
+            bindparam("owners", type_=ARRAY(BigInteger)),
+            *(bindparam(n, type_=ARRAY(Numeric)) for n in columns),
+        )
+        .table_valued("owner", *columns)
+        .render_derived()
+    )
+    statement = (
+        update(figure.table)
+        .values({c.key: c + moved.c[f"d{i}"] for i, c in enumerate(figure.columns)})
+        .where(figure.primary_key == moved.c.owner)
+        .returning(figure.primary_key)
+    )
+    keys = connection.execute(statement, {"owners": list(deltas), **columns}).scalars()
+    return [(figure.table, key) for key in keys]
+
+
+def correction_of(
+    cause: str, reason: str = "", db_user: str = "", run_id: int | None = None
+) -> Correcting:
+    """What a correction records beside the figure's own: why, on whose behalf, in which run."""
+    return {
+        "cause": cause,
+        "reason": reason,
+        "actor": actor.get(),
+        "db_user": db_user,
+        "run_id": run_id,
+    }

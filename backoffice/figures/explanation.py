@@ -1,0 +1,344 @@
+"""How was this calculated? The formula in words, every term with its value and the rows behind it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table, Text, func, literal, select
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import BinaryExpression, Grouping, UnaryExpression
+
+from .declaration import Figure
+from .expressions import Expression, Total
+from .findings import Row
+from .models import Correction
+from .registry import Registry
+from .relations import OWNERS, Frame, Relations
+from .statements import Statement, changes, expanded
+
+ROWS = 200
+"""Source rows listed per term; the term says how many there are in all."""
+
+SIGNS = {
+    operators.add: "+",
+    operators.sub: "−",
+    operators.mul: "×",
+    operators.truediv: "÷",
+}
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A row behind a term: which table and row, its values, and what it adds to the term."""
+
+    table: str
+    id: int
+    values: Mapping[str, Any]
+    amount: Any
+    figure: str | None
+    """The figure that keeps the amount, when one does: its own explanation goes on from here."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a formula: “− Promo 5,000,000”, and the rows that it is the sum of."""
+
+    sign: str
+    label: str
+    value: Any
+    column: str
+    figure: str | None = None
+    entered: bool = False
+    rows: tuple[SourceRow, ...] = ()
+    row_count: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; amounts as strings."""
+        return {
+            "sign": self.sign,
+            "label": self.label,
+            "value": _text(self.value),
+            "column": self.column,
+            "figure": self.figure,
+            "entered": self.entered,
+            "row_count": self.row_count,
+            "rows": [{"table": r.table, "id": r.id, "amount": _text(r.amount)} for r in self.rows],
+        }
+
+
+@dataclass(frozen=True)
+class ColumnExplained:
+    """One column of the figure: what is stored, what is expected, and the terms of the latter."""
+
+    column: str
+    label: str
+    stored: Any
+    expected: Any
+    entered: bool
+    terms: tuple[Term, ...]
+    formula: str | None = None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the stored value is the expected one, exactly."""
+        return bool(self.stored == self.expected)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One figure row, explained."""
+
+    figure: str
+    title: str
+    owner: int
+    row: Row
+    columns: tuple[ColumnExplained, ...]
+    corrections: Sequence[Any] = ()
+    """Rows of the corrections of this figure row, newest first."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every column is what it should be."""
+        return all(c.is_right for c in self.columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; amounts as strings."""
+        return {
+            **self.row.as_dict(),
+            "title": self.title,
+            "owner": self.owner,
+            "right": self.is_right,
+            "columns": [
+                {
+                    "column": c.column,
+                    "stored": _text(c.stored),
+                    "expected": _text(c.expected),
+                    "entered": c.entered,
+                    "terms": [t.as_dict() for t in c.terms],
+                }
+                for c in self.columns
+            ],
+        }
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def explain(
+    connection: Connection, registry: Registry, figure: Figure, key: int
+) -> Explanation | None:
+    """The explanation of the figure row with primary key `key`; None when there is no such row."""
+    owner = connection.execute(
+        select(figure.table.c[figure.owner.key]).where(figure.primary_key == key)
+    ).scalar()
+    if owner is None:
+        return None
+    relations = Relations(registry, expanded(registry))
+    rows = changes(relations, figure.table, (figure,), OWNERS, all_rows=True).subquery()
+    statement = Statement(select(rows).where(rows.c.pk == key))
+    row = statement.run(connection, owners=[owner]).mappings().first()
+    if row is None:
+        return None
+    names = tuple((k.key, row[f"k{i}"]) for i, k in enumerate(figure.key))
+    reader = _Reader(connection, registry, figure, owner, key)
+    explained = tuple(
+        reader.column(col, row[f"s{i}"], row[f"e{i}"]) for i, col in enumerate(figure.columns)
+    )
+    history = connection.execute(
+        select(Correction.__table__)
+        .where(Correction.figure == figure.name, Correction.owner == owner)
+        .where(Correction.key == func.jsonb_build_object(*_key_of(figure, row)))
+        .order_by(Correction.id.desc())
+        .limit(50)
+    ).all()
+    return Explanation(
+        figure.name, figure.title, owner, Row(figure.name, names), explained, history
+    )
+
+
+def _key_of(figure: Figure, row: Any) -> Iterator[Any]:
+    for i, k in enumerate(figure.key):
+        yield literal(k.key, Text)
+        yield literal(row[f"k{i}"], k.type)
+
+
+class _Reader:
+    """Reads the terms of one row's definition, at their expected values."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        registry: Registry,
+        figure: Figure,
+        owner: int,
+        key: int,
+    ) -> None:
+        self.connection = connection
+        self.registry = registry
+        self.figure = figure
+        self.owner = owner
+        self.key = key
+        self.relations = Relations(registry, expanded(registry))
+
+    def column(self, col: Column[Any], stored: Any, expected: Any) -> ColumnExplained:
+        """One column with its terms."""
+        if self.figure.select is not None:
+            terms = tuple(self._select_terms())
+        else:
+            terms = tuple(self._terms(self.figure.definitions[col], col))
+        entered = any(t.entered for t in terms)
+        return ColumnExplained(
+            col.key,
+            label_of(col),
+            stored,
+            expected,
+            entered,
+            terms,
+            self.figure.formula,
+        )
+
+    def _terms(self, definition: Expression, inside: Column[Any]) -> Iterator[Term]:
+        signed = list(leaves(definition))
+        reads = (*self.figure.columns, *(e for _, e in signed))
+        frame = Frame(self.relations, self.figure.table, OWNERS, self.figure.owner, reads)
+        values = (
+            Statement(
+                frame.select(*(frame.value(e, inside) for _, e in signed)).where(
+                    frame.stored(self.figure.primary_key) == self.key
+                )
+            )
+            .run(self.connection, owners=[self.owner])
+            .one()
+        )
+        for (sign, leaf), value in zip(signed, values, strict=True):
+            yield self._term(sign, leaf, value, inside)
+
+    def _term(self, sign: str, leaf: Any, value: Any, inside: Column[Any]) -> Term:
+        part = total_in(leaf)
+        if part is not None:
+            rows, count = self._rows(part)
+            entered = count == 0 and self._entered(inside)
+            return Term(sign, label_of(inside), value, inside.key, None, entered, rows, count)
+        if isinstance(leaf, Column):
+            keeper = self.registry.keeper(leaf)
+            return Term(sign, label_of(leaf), value, leaf.key, keeper.name if keeper else None)
+        return Term(sign, str(leaf), value, "")
+
+    def _entered(self, col: Column[Any]) -> bool:
+        """Whether somebody entered the column in this row, rather than the figure keeping it."""
+        condition = self.figure.entered.get(col)
+        if condition is None:
+            return False
+        asked = select(condition).where(self.figure.primary_key == self.key)
+        return bool(self.connection.execute(asked).scalar())
+
+    def _rows(self, part: Total) -> tuple[tuple[SourceRow, ...], int]:
+        """The child rows that a total adds up, at their expected amounts."""
+        table: Table = part.by.table
+        primary_key = next(iter(table.primary_key))
+        reads = (*table.c, part.argument) if part.where is None else (*table.c, part.argument, part.where)  # fmt: skip
+        frame = Frame(self.relations, table, OWNERS, part.by, reads)
+        condition = frame.stored(part.by) == self.key
+        if part.where is not None:
+            condition = condition & frame.value(part.where)
+        statement = (
+            frame.select(
+                frame.value(part.argument).label("amount_"),
+                func.count().over().label("count_"),
+                *(frame.stored(c).label(c.key) for c in table.c),
+            )
+            .where(condition)
+            .order_by(frame.stored(primary_key))
+            .limit(ROWS)
+        )
+        found = Statement(statement).run(self.connection, owners=[self.owner]).mappings().all()
+        keeper = self.registry.keeper(part.argument) if isinstance(part.argument, Column) else None
+        rows = [
+            SourceRow(
+                table=table.name,
+                id=row[primary_key.key],
+                values={c.key: row[c.key] for c in table.c},
+                amount=row["amount_"],
+                figure=keeper.name if keeper else None,
+            )
+            for row in found
+        ]
+        return tuple(rows), found[0]["count_"] if found else 0
+
+    def _select_terms(self) -> Iterator[Term]:
+        """The labelled columns of a SELECT that are not targets, for this row."""
+        rows = self.relations.expected_rows(self.figure, OWNERS).subquery()
+        stored = self.figure.table.alias()
+        joined = rows.join(
+            stored,
+            _all_equal(rows, stored, self.figure.key)
+            & (stored.c[self.figure.primary_key.key] == self.key),
+        )
+        found = (
+            Statement(select(rows).select_from(joined))
+            .run(self.connection, owners=[self.owner])
+            .mappings()
+            .first()
+        )
+        targets = {c.key for c in (*self.figure.columns, *self.figure.key, self.figure.owner)}
+        for name, value in (found or {}).items():
+            if name not in targets:
+                yield Term("", name.replace("_", " ").capitalize(), value, name)
+
+
+def _all_equal(left: Any, right: Any, key: Sequence[Column[Any]]) -> Any:
+    first, *rest = (left.c[k.key] == right.c[k.key] for k in key)
+    for condition in rest:
+        first = first & condition
+    return first
+
+
+def leaves(definition: Any, sign: str = "") -> Iterator[tuple[str, Any]]:
+    """The signed leaves of a formula in reading order: columns, totals, and what is neither.
+
+    A minus before a bracket turns the signs within; a bracket that is multiplied or divided stays
+    one leaf.
+    """
+    if isinstance(definition, Grouping):
+        yield from leaves(definition.element, sign)
+    elif isinstance(definition, BinaryExpression) and definition.operator in SIGNS:
+        own = SIGNS[definition.operator]
+        if own in "×÷":
+            yield from _factors(definition.left, sign)
+            yield from _factors(definition.right, own)
+        else:
+            yield from leaves(definition.left, sign)
+            yield from leaves(definition.right, _turned(own, sign))
+    elif isinstance(definition, UnaryExpression) and definition.operator is operators.neg:
+        yield from leaves(definition.element, _turned("−", sign))
+    elif getattr(definition, "name", "") == "round":
+        yield from leaves(next(iter(definition.clauses)), sign)
+    elif isinstance(definition, Column):
+        yield sign, definition.table.c[definition.key]
+    else:
+        yield sign, definition
+
+
+def _factors(part: Any, sign: str) -> Iterator[tuple[str, Any]]:
+    inner = part.element if isinstance(part, Grouping) else part
+    operator = getattr(inner, "operator", None)
+    is_sum = operator in (operators.add, operators.sub, operators.neg)
+    divides_all = sign == "÷" and operator in SIGNS
+    return iter([(sign, part)]) if is_sum or divides_all else leaves(part, sign)
+
+
+def _turned(sign: str, outer: str) -> str:
+    return {"+": "−", "−": "+"}.get(sign, sign) if outer == "−" else sign
+
+
+def total_in(leaf: Any) -> Total | None:
+    """The total that a leaf is, or that it is with a fallback (`coalesce(total, …)`)."""
+    if getattr(leaf, "name", "") == "coalesce" and hasattr(leaf, "clauses"):
+        leaf = next(iter(leaf.clauses))
+    return leaf if isinstance(leaf, Total) else None
+
+
+def label_of(col: Column[Any]) -> str:
+    """The column's label for people: `info["label"]`, else its name in words (to be translated)."""
+    return str(col.info.get("label") or col.key.replace("_", " ").capitalize())

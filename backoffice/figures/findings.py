@@ -1,0 +1,241 @@
+"""What drifted, row by row, and the lowest drifted rows that it follows from."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import compress
+from typing import Any, Literal
+
+from sqlalchemy import ARRAY, BigInteger, Connection, any_, func, literal, select
+
+from .declaration import Figure, Source
+from .expressions import Total
+from .registry import Bundle, Registry
+from .relations import OWNERS, Frame, Relations, absent
+from .statements import Statement, changes, expanded
+
+Kind = Literal["different", "missing", "surplus"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of one figure: the figure's name and the row's key."""
+
+    figure: str
+    key: tuple[tuple[str, Any], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"figure": self.figure, "key": {k: str(v) for k, v in self.key}}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One figure row that drifted: what is stored and what is expected, of the columns that differ.
+
+    `roots` names the lowest drifted rows that it follows from; a row that differs from its own
+    definition over the stored rows beneath it is its own root.
+    """
+
+    figure: Figure
+    owner: int
+    row: Row
+    kind: Kind
+    stored: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    roots: tuple[Row, ...]
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The row's key by column."""
+        return dict(self.row.key)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; amounts as strings."""
+        return {
+            "figure": self.figure.name,
+            "owner": self.owner,
+            "key": {k: _text(v) for k, v in self.row.key},
+            "kind": self.kind,
+            "stored": {k: _text(v) for k, v in self.stored.items()},
+            "expected": {k: _text(v) for k, v in self.expected.items()},
+            "root": self.roots[0].as_dict(),
+            "roots": [r.as_dict() for r in self.roots],
+        }
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def findings(
+    connection: Connection, registry: Registry, bundle: Bundle, owners: Sequence[int]
+) -> list[Finding]:
+    """What is wrong with the bundle's figures of these owners, each with its roots."""
+    search = _Search(connection, registry)
+    return [f for figure in bundle.figures for f in search.of(figure, owners)]
+
+
+class _Search:
+    """Findings by figure and owner within one snapshot; each is looked for once."""
+
+    def __init__(self, connection: Connection, registry: Registry) -> None:
+        self.connection = connection
+        self.registry = registry
+        self._found: dict[Figure, dict[int, list[Finding]]] = defaultdict(dict)
+        self._keys: dict[Row, int | None] = {}
+        """The primary key of each drifted row; None of a missing one."""
+
+    def of(self, figure: Figure, owners: Iterable[int]) -> list[Finding]:
+        """What is wrong with `figure` in the rows of these owners."""
+        known, asked = self._found[figure], sorted(set(owners))
+        if unknown := [owner for owner in asked if owner not in known]:
+            known |= {owner: [] for owner in unknown}
+            for finding in self._look(figure, unknown):
+                known.setdefault(finding.owner, []).append(finding)
+        return [finding for owner in asked for finding in known[owner]]
+
+    def _look(self, figure: Figure, owners: list[int]) -> list[Finding]:
+        drifted = _drifted(self.registry, figure).run(self.connection, owners=owners)
+        rows: list[Any] = list(drifted.mappings())
+        if not rows:
+            return []
+        result = _beneath(self.registry, figure).run(self.connection, owners=owners)
+        width = len(figure.key)
+        beneath = {tuple(row[:width]): tuple(row[width:]) for row in result}
+        follows = [_follows(figure, row, beneath) for row in rows]
+        feeding = self._feeding(figure, {r["owner"] for r in compress(rows, follows)})
+        found = []
+        for row, is_led in zip(rows, follows, strict=True):
+            place = row["pk"] if figure.select is None else row["owner"]
+            below = feeding.get(place, ()) if is_led else ()
+            finding = _finding(figure, row, tuple({r: None for f in below for r in f.roots}))
+            self._keys[finding.row] = row["pk"]
+            found.append(finding)
+        return found
+
+    def _feeding(self, figure: Figure, owners: set[int]) -> dict[int, list[Finding]]:
+        """The drifted rows that feed each row of the figure (of a SELECT: that feed each owner)."""
+        feeding: dict[int, list[Finding]] = defaultdict(list)
+        for lower in self.registry.depends_on(figure) if owners else ():
+            above = self._owners_above(figure, lower, owners)
+            found = self.of(lower, above)
+            if figure.select is not None:
+                for finding in found:
+                    for owner in above[finding.owner]:
+                        feeding[owner].append(finding)
+                continue
+            if lower.table is figure.table:
+                for key, finding in self._by_key(found).items():
+                    feeding[key].append(finding)
+            for part in (t for t in figure.totals if t.child is lower.table):
+                for place, finding in self._added_to(part, lower, found):
+                    feeding[place].append(finding)
+        return feeding
+
+    def _owners_above(self, figure: Figure, lower: Figure, owners: set[int]) -> dict[int, set[int]]:
+        """Which of these owners read rows of each of the lower figure's owners."""
+        above: dict[int, set[int]] = defaultdict(set)
+        if lower.owner_table is figure.owner_table:
+            for owner in owners:
+                above[owner].add(owner)
+        for source in figure.sources:
+            if source.table is lower.table and source.owner is not lower.owner:
+                pairs = select(*_named(source, lower)).distinct()
+                mine = literal(sorted(owners), ARRAY(BigInteger))
+                pairs = pairs.where(pairs.selected_columns[0] == any_(mine))
+                for owner, below in self.connection.execute(pairs):
+                    above[below].add(owner)
+        return above
+
+    def _added_to(
+        self, part: Total, lower: Figure, found: Sequence[Finding]
+    ) -> list[tuple[int, Finding]]:
+        """The lower findings, each with the row to whose total it is added."""
+        if part.by is lower.owner:
+            return [(finding.owner, finding) for finding in found]
+        if part.by in lower.key:
+            return [(finding.key[part.by.key], finding) for finding in found]
+        by_key = self._by_key(found)
+        rows = select(part.by, lower.primary_key).where(
+            lower.primary_key == any_(literal(sorted(by_key), ARRAY(BigInteger)))
+        )
+        return [(place, by_key[key]) for place, key in self.connection.execute(rows)]
+
+    def _by_key(self, found: Sequence[Finding]) -> dict[int, Finding]:
+        keys = ((self._keys[finding.row], finding) for finding in found)
+        return {key: finding for key, finding in keys if key is not None}
+
+
+def _named(source: Source, lower: Figure) -> tuple[Any, Any]:
+    """The owner that a source's row belongs to, beside the owner of the lower figure in it."""
+    if source.through is None:
+        return source.table.c[source.owner.key], lower.owner
+    middle = source.through.table
+    leading = select(lower.owner).where(lower.primary_key == middle.c[source.through.key])
+    return middle.c[source.owner.key], leading.scalar_subquery()
+
+
+@cache
+def _drifted(registry: Registry, figure: Figure) -> Statement:
+    relations = Relations(registry, expanded(registry))
+    found = changes(relations, figure.table, (figure,), OWNERS)
+    return Statement(found.order_by("owner", "pk"))
+
+
+@cache
+def _beneath(registry: Registry, figure: Figure) -> Statement:
+    """By key, the figure's definition over the rows beneath it *as they are stored*."""
+    relations = Relations(registry, frozenset())
+    if figure.select is None:
+        reads = (*figure.columns, *figure.definitions.values())
+        frame = Frame(relations, figure.table, OWNERS, figure.owner, reads)
+        return Statement(
+            frame.select(
+                *(frame.stored(k) for k in figure.key),
+                *(frame.value(figure.definitions[c], c) for c in figure.columns),
+            )
+        )
+    rows = relations.expected_rows(figure, OWNERS).subquery()
+    values = (func.coalesce(rows.c[c.key], absent(c)) for c in figure.columns)
+    return Statement(select(*(rows.c[k.key] for k in figure.key), *values))
+
+
+def _follows(
+    figure: Figure, row: Mapping[str, Any], beneath: Mapping[Any, tuple[Any, ...]]
+) -> bool:
+    """Whether the row is as the stored rows beneath it have it, and so wrong only as they are.
+
+    Any other row was itself changed, put in or taken away.
+    """
+    known = beneath.get(tuple(row[f"k{i}"] for i in range(len(figure.key))))
+    if row["missing"]:
+        return known is None
+    if known is None and figure.derived_rows and figure.keep is None:
+        return False
+    values = known or tuple(getattr(absent(c), "value", None) for c in figure.columns)
+    stored = [row[f"s{i}"] for i in range(len(figure.columns))]
+    expected = [row[f"e{i}"] for i in range(len(figure.columns))]
+    return all(
+        v == s for v, s, e in zip(values, stored, expected, strict=True) if row["surplus"] or s != e
+    )
+
+
+def _finding(figure: Figure, row: Mapping[str, Any], roots: tuple[Row, ...]) -> Finding:
+    this = Row(figure.name, tuple((k.key, row[f"k{i}"]) for i, k in enumerate(figure.key)))
+    kind: Kind = "missing" if row["missing"] else "surplus" if row["surplus"] else "different"
+    apart = [
+        (i, c)
+        for i, c in enumerate(figure.columns)
+        if kind != "different" or row[f"s{i}"] != row[f"e{i}"]
+    ]
+    return Finding(
+        figure=figure,
+        owner=row["owner"],
+        row=this,
+        kind=kind,
+        stored={} if kind == "missing" else {c.key: row[f"s{i}"] for i, c in apart},
+        expected={} if kind == "surplus" else {c.key: row[f"e{i}"] for i, c in apart},
+        roots=roots or (this,),
+    )

@@ -1,0 +1,281 @@
+"""How the app's session keeps figures right: it drains before commit and before it reads a figure.
+
+`NotingCursor` sees everything that is sent through the connection, COPY included, so no write
+path of the session can miss the drain; what reaches the database otherwise is noted all the same.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+from weakref import WeakSet
+
+import psycopg
+from psycopg.sql import Composable
+from sqlalchemy import (
+    ClauseElement,
+    Column,
+    Connection,
+    Engine,
+    TableClause,
+    UpdateBase,
+    event,
+)
+from sqlalchemy.orm import (
+    Mapper,
+    ORMExecuteState,
+    Session,
+    SessionTransaction,
+    UOWTransaction,
+)
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.elements import ColumnClause, TextClause
+from sqlalchemy.sql.visitors import iterate
+
+from .actor import actor
+from .drain import Changes, drain
+from .registry import Registry
+
+_READS = re.compile(
+    r"\s*(select|show|set|begin|start|savepoint|release|commit|explain|fetch|close|declare)\b",
+    re.IGNORECASE,
+)
+_ANSWERS_ROWS = re.compile(r"[\s(]*(select|with|table)\b", re.IGNORECASE)
+_ROLLS_BACK = re.compile(r"\s*rollback\b", re.IGNORECASE)
+_WRITES_INSIDE = re.compile(r"\b(insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
+
+
+class NotingCursor(psycopg.Cursor[Any]):
+    """A cursor that tells its connection of writes, and the database on whose behalf they are."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        """Execute, noting a write first.
+
+        Going back to a savepoint may bring drained notes back, so it counts as a write after it;
+        and it takes back the name of the actor, so that the next write sends it again.
+        """
+        if _matches(_ROLLS_BACK, query):
+            answer = super().execute(query, params, **options)
+            self.connection.has_written = True  # type: ignore[attr-defined]
+            self.connection.named_actor = ""  # type: ignore[attr-defined]
+            return answer
+        if not _reads(query):
+            self._note()
+        return super().execute(query, params, **options)
+
+    def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+        """Execute for each set of parameters, noting a write first."""
+        if not _reads(query):
+            self._note()
+        super().executemany(query, params_seq, **options)
+
+    @contextmanager
+    def copy(self, statement: Any, params: Any = None, **options: Any) -> Iterator[Any]:
+        """COPY, noting a write first."""
+        self._note()
+        with super().copy(statement, params, **options) as copying:
+            yield copying
+
+    def stream(self, query: Any, params: Any = None, **options: Any) -> Any:
+        """Execute row by row, noting a write first."""
+        if not _reads(query):
+            self._note()
+        return super().stream(query, params, **options)
+
+    def _note(self) -> None:
+        self.connection.has_written = True  # type: ignore[attr-defined]
+        name = actor.get()
+        if name != getattr(self.connection, "named_actor", ""):
+            super().execute("SELECT set_config('backoffice.actor', %s, true)", (name,))
+            self.connection.named_actor = name  # type: ignore[attr-defined]
+
+
+def _text(query: Any) -> str:
+    if isinstance(query, Composable):
+        return query.as_string(None)
+    return query.decode() if isinstance(query, bytes) else str(query)
+
+
+def _matches(pattern: re.Pattern[str], query: Any) -> bool:
+    return pattern.match(_text(query)) is not None
+
+
+def _reads(query: Any) -> bool:
+    """Whether a statement surely writes nothing; in doubt it counts as a write."""
+    text = _text(query).strip(" ;\n")
+    found = _READS.match(text)
+    if found is None:
+        return not text  # an empty statement is how a connection is tried
+    if ";" in text:
+        return False  # perhaps several statements, of which only the first reads
+    return found[1].lower() not in {"explain", "declare"} or not _WRITES_INSIDE.search(text)
+
+
+def install(engine: Engine, registry: Registry) -> None:
+    """Make every connection of `engine` drain before it commits and before it reads a figure."""
+    tables = "|".join(re.escape(t.name) for t in registry.targets)
+    names = re.compile(rf"\b({tables})\b", re.IGNORECASE)
+
+    @event.listens_for(engine, "before_execute")
+    def _settle_before_reading(connection: Connection, clause: Any, *_: Any) -> None:
+        if _pending(connection) and _reads_a_figure(clause, registry, names):
+            settle_connection(connection, registry)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _settle_before_reading_sql(connection: Connection, *statement: Any) -> None:
+        _, sql, _, context, _ = statement
+        if context.compiled is None and _pending(connection) and _names_in_a_read(sql, names):
+            settle_connection(connection, registry)
+
+    @event.listens_for(engine, "commit")
+    def _settle_before_commit(connection: Connection) -> None:
+        if _pending(connection):
+            settle_connection(connection, registry)
+        _forget(connection)
+
+    event.listen(engine, "rollback", _forget)
+
+    @event.listens_for(engine, "checkin")
+    def _forget_when_returned(driver: Any, record: ConnectionPoolEntry) -> None:
+        record.info.pop("figures.sessions", None)
+        if driver is not None:
+            driver.has_written, driver.named_actor = False, ""
+
+
+def install_session(session: Any, registry: Registry) -> None:
+    """Make a session (class, factory or scoped session) drain before commit and figure reads."""
+
+    @event.listens_for(session, "after_begin")
+    def _remember(session: Session, _transaction: Any, connection: Connection) -> None:
+        connection.info.setdefault("figures.sessions", WeakSet()).add(session)
+        session.info["figures.connection"] = connection
+
+    @event.listens_for(session, "before_commit")
+    def _settle_before_commit(session: Session) -> None:
+        settle(session, registry)
+
+    @event.listens_for(session, "do_orm_execute")
+    def _flush_before_reading(state: ORMExecuteState) -> None:
+        pending = state.session.new or state.session.dirty or state.session.deleted
+        if isinstance(state.statement, TextClause) and pending and state.session.autoflush:
+            state.session.flush()
+
+    @event.listens_for(session, "after_flush_postexec")
+    def _forget_after_writing(session: Session, flushed: UOWTransaction) -> None:
+        if any(state.mapper.local_table in registry.sources for state in flushed.states):
+            _expire(session, registry)
+
+    @event.listens_for(session, "after_soft_rollback")
+    def _forget_after_going_back(session: Session, ended: SessionTransaction) -> None:
+        if ended.nested:
+            _expire(session, registry)
+
+
+def settle(session: Session, registry: Registry) -> None:
+    """Flush, then recompute whatever this transaction has touched so far."""
+    session.flush()
+    connection = session.info.get("figures.connection")
+    if connection is None or connection.closed or not connection.in_transaction():
+        return
+    if _pending(connection):
+        settle_connection(connection, registry)
+
+
+def settle_connection(connection: Connection, registry: Registry) -> None:
+    """Drain this transaction's notes and let the session's instances forget stale figures."""
+    info = connection.info  # a connection that is lost in the drain has none any more
+    info["figures.draining"] = True
+    try:
+        changes = drain(connection, registry).changed
+    finally:
+        info["figures.draining"] = False
+    _driver(connection).has_written = False
+    for session in list(connection.info.get("figures.sessions", ())) if changes else ():
+        _expire(session, registry, changes)
+
+
+def leave_noted(connection: Connection) -> None:
+    """Let this transaction commit without draining: what it has noted is for somebody else."""
+    _driver(connection).has_written = False
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _pending(connection: Connection) -> bool:
+    return bool(
+        getattr(_driver(connection), "has_written", False)
+        and not connection.info.get("figures.draining", False)
+    )
+
+
+def _forget(connection: Connection) -> None:
+    if not connection.invalidated:
+        driver = _driver(connection)
+        driver.has_written, driver.named_actor = False, ""
+
+
+def _names_in_a_read(sql: str, names: re.Pattern[str]) -> bool:
+    """Whether SQL that SQLAlchemy has not composed may read a figure."""
+    return _ANSWERS_ROWS.match(sql) is not None and names.search(sql) is not None
+
+
+def _reads_a_figure(clause: Any, registry: Registry, names: re.Pattern[str]) -> bool:
+    """Whether a statement may read a figure.
+
+    A statement that writes names its own table without reading it; it reads what its conditions
+    and values name. The defaults that a flush fetches of its own new rows are no read: draining
+    first would not change them, and they are forgotten after the flush.
+    """
+    if not isinstance(clause, ClauseElement):
+        return False
+    writes = isinstance(clause, UpdateBase)
+    return any(_names_a_figure(part, registry, names, writes) for part in _parts(clause))
+
+
+def _parts(clause: ClauseElement) -> Iterator[Any]:
+    if not isinstance(clause, UpdateBase):
+        return iterate(clause)
+    children = clause.get_children(omit_attrs=("_return_defaults_columns",))
+    return (part for child in children for part in iterate(child))
+
+
+def _names_a_figure(part: Any, registry: Registry, names: re.Pattern[str], writes: bool) -> bool:
+    if isinstance(part, TextClause):
+        return names.search(part.text) is not None
+    if writes and isinstance(part, Column):
+        roots = (c for c in part.base_columns if isinstance(c, Column))
+        return any(registry.keeper(c) for c in roots)
+    if isinstance(part, ColumnClause) and part.is_literal:
+        return names.search(part.name) is not None
+    return not writes and names.fullmatch(_table_named_by(part)) is not None
+
+
+def _table_named_by(part: Any) -> str:
+    """By name, for a table may be described anew: reflected, or by `table()`."""
+    table = part if isinstance(part, TableClause) else getattr(part, "table", None)
+    return table.name if isinstance(table, TableClause) else ""
+
+
+def _expire(session: Session, registry: Registry, rows: Changes | None = None) -> None:
+    """Let instances (those of `rows`, or all) read their figures anew; a pending change stays."""
+    written = None if rows is None else set(rows)
+    for state in session.identity_map.all_states():
+        table = state.mapper.local_table
+        if table not in registry.targets:
+            continue
+        if written is None or (table, (state.identity or (0,))[0]) in written:
+            loaded = _kept_attributes(state.mapper, registry) & state.dict.keys()
+            stale, instance = loaded - state.committed_state.keys(), state.obj()
+            if stale and instance is not None:
+                session.expire(instance, stale)
+
+
+@cache
+def _kept_attributes(mapper: Mapper[Any], registry: Registry) -> frozenset[str]:
+    """The names under which a mapped class holds figures."""
+    table = mapper.local_table
+    kept = (c for f in registry.figures if f.table is table for c in f.columns)
+    return frozenset(mapper.get_property_by_column(c).key for c in kept)

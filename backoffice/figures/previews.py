@@ -1,0 +1,158 @@
+"""The live preview: the definitions over unsaved rows; nothing is written, no lock is taken.
+
+The unsaved rows enter as one JSON document per table through `jsonb_to_recordset`, so that the
+statement is built once per set of figures and a preview costs one round trip.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    FromClause,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from .declaration import Figure
+from .registry import Registry
+from .relations import OWNERS, Relations
+from .statements import Statement, changes
+
+Rows = Mapping[Any, Sequence[Mapping[str, Any]]]
+Values = dict[Table, dict[Any, dict[str, Any]]]
+
+
+class Preview:
+    """The figures of unsaved rows, by table and primary key; derived rows by their figure's key."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def row(self, model: Any, key: Any) -> dict[str, Any]:
+        """The figure columns of one row; empty when it has none."""
+        return self._values.get(model.__table__, {}).get(key, {})
+
+    def rows(self, model: Any) -> dict[Any, dict[str, Any]]:
+        """The figure columns of every previewed row of a table, by its key."""
+        return self._values.get(model.__table__, {})
+
+
+def preview(
+    connection: Connection,
+    registry: Registry,
+    figures: Sequence[Figure],
+    rows: Rows,
+    owners: Sequence[int] = (),
+) -> Preview:
+    """What `figures` would be if `rows` were stored instead of their owners' present rows.
+
+    `rows` maps a model to dicts of column → value with the primary key; unsaved rows take
+    negative ones, and a column that is left out is NULL, or zero where a figure keeps it. Tables
+    that are not given are read as stored, for `owners`.
+    """
+    tables = tuple(model.__table__ for model in rows)
+    statement = _statement(registry, tuple(figures), tables)
+    documents = {
+        f"rows_{model.__table__.name}": json.dumps(
+            [_complete(registry, model.__table__, row) for row in given], default=_plain
+        )
+        for model, given in rows.items()
+    }
+    result = statement.run(connection, owners=list(owners), **documents).one()
+    values: Values = {}
+    for figure, found in zip(figures, result, strict=True):
+        by_key = values.setdefault(figure.table, {})
+        for texts in json.loads(found or "[]"):
+            columns = (*figure.key, *figure.columns)
+            typed = [_typed(c, t) for c, t in zip(columns, texts, strict=True)]
+            key, amounts = typed[: len(figure.key)], typed[len(figure.key) :]
+            row = by_key.setdefault(key[0] if len(key) == 1 else tuple(key), {})
+            row.update(zip((c.key for c in figure.columns), amounts, strict=True))
+    return Preview(values)
+
+
+@lru_cache(maxsize=256)
+def _statement(
+    registry: Registry, figures: tuple[Figure, ...], tables: tuple[Table, ...]
+) -> Statement:
+    """One row: per figure a JSON array of [key, …, column, …] with every value as text."""
+    overlay = {table: _recordset(table) for table in tables}
+    relations = Relations(registry, _beneath(registry, figures, tables), overlay)
+    columns = []
+    for figure in figures:
+        rows = changes(relations, figure.table, (figure,), OWNERS, all_rows=True).subquery()
+        names = [f"k{i}" for i in range(len(figure.key))]
+        names += [f"e{i}" for i in range(len(figure.columns))]
+        document = func.jsonb_build_array(*(cast(rows.c[n], Text) for n in names))
+        expected = select(cast(func.jsonb_agg(document), Text)).where(~rows.c.surplus)
+        columns.append(expected.scalar_subquery())
+    return Statement(select(*columns))
+
+
+def _beneath(
+    registry: Registry, figures: tuple[Figure, ...], tables: tuple[Table, ...]
+) -> frozenset[Figure]:
+    """The figures to compute: those asked for, and what they build on in the unsaved rows."""
+    found: set[Figure] = set()
+    waiting = list(figures)
+    while waiting:
+        figure = waiting.pop()
+        found.add(figure)
+        lower = registry.depends_on(figure)
+        waiting += [f for f in lower if f.table in tables and f not in found]
+    return frozenset(found)
+
+
+def _recordset(table: Table) -> FromClause:
+    document = cast(bindparam(f"rows_{table.name}", type_=Text), JSONB)
+    columns = (c._copy() for c in table.c)
+    return (
+        func.jsonb_to_recordset(document)
+        .table_valued(*columns, name=f"given_{table.name}")
+        .render_derived(with_types=True)
+    )
+
+
+def _complete(registry: Registry, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = (c for c in table.c if isinstance(c.type, Numeric | Integer))
+    zeros = {c.key: "0" for c in numbers if registry.keeper(c) is not None}
+    return {**zeros, **{name: _exact(value) for name, value in row.items()}}
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, float):
+        raise TypeError(f"{value!r} is a float, which cannot hold money; give a Decimal.")
+    return value
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, date | datetime) or (isinstance(value, Decimal) and value.is_finite()):
+        return str(value)
+    raise TypeError(f"{value!r} cannot be previewed.")
+
+
+_READ: dict[type, Callable[[str], Any]] = {
+    int: int,
+    Decimal: Decimal,
+    bool: "true".__eq__,
+    date: date.fromisoformat,
+    datetime: datetime.fromisoformat,
+    dict: json.loads,
+}
+
+
+def _typed(column: Column[Any], text: str | None) -> Any:
+    return None if text is None else _READ.get(column.type.python_type, str)(text)

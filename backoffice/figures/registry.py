@@ -1,0 +1,279 @@
+"""The registry of figures: sealed at start-up, in the order in which they build on each other."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError as GraphCycle
+from graphlib import TopologicalSorter
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, Table
+
+from .declaration import Definition, Figure, from_expressions, from_select
+from .errors import CycleError, DeclarationError, UnknownFigure
+from .expressions import Expression, column, columns_in, expression
+from .laws import check
+
+
+@dataclass(eq=False)
+class Bundle:
+    """Figures of one owner that are recomputed together, in one statement under one lock.
+
+    Expressions over the same owner's rows share a bundle (an order's line amounts, components and
+    grand total); a SELECT and an incremental figure each have one of their own.
+    """
+
+    name: str
+    figures: tuple[Figure, ...]
+
+    def __repr__(self) -> str:
+        return f"<Bundle {self.name}>"
+
+    @property
+    def owner_table(self) -> Table:
+        """Where the rows stand that are locked before anything is recomputed."""
+        return self.figures[0].owner_table
+
+    @property
+    def owner_key(self) -> Column[Any]:
+        """The primary key of the owner's table."""
+        return self.figures[0].owner_key
+
+    @property
+    def incremental(self) -> bool:
+        """Whether the write hook applies changes rather than recomputing."""
+        return self.figures[0].incremental
+
+    @cached_property
+    def targets(self) -> tuple[Table, ...]:
+        """The tables whose columns the bundle keeps."""
+        return tuple(dict.fromkeys(f.table for f in self.figures))
+
+    def figures_of(self, table: Table) -> tuple[Figure, ...]:
+        """The bundle's figures whose columns stand in `table`."""
+        return tuple(f for f in self.figures if f.table is table)
+
+
+class Registry:
+    """Every declared figure. `seal` sorts them and refuses what cannot be kept.
+
+    `name` is the group under which its triggers are fingerprinted.
+    """
+
+    def __init__(self, name: str = "figures") -> None:
+        self.name = name
+        self._declared: dict[str, Figure] = {}
+        self._bundles: tuple[Bundle, ...] | None = None
+        self._dependencies: dict[Figure, frozenset[Figure]] = {}
+
+    # Declaring
+
+    def figure(
+        self,
+        target: Any = None,
+        definition: Any = None,
+        *,
+        title: str,
+        name: str | None = None,
+        owner: Any = None,
+        key: tuple[Any, ...] = (),
+        columns: tuple[Any, ...] = (),
+        entered: Mapping[Any, Any] | None = None,
+        through: Mapping[Any, Any] | None = None,
+        keep: Any = None,
+        incremental: bool = False,
+        formula: str | None = None,
+    ) -> Any:
+        """Declare a figure; returns it.
+
+        Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`.
+        Shape B, as a decorator over a function that returns the SELECT of the expected rows:
+        `@figure(columns=(…,), key=(…,), owner=…)`; the function's default arguments are its
+        sources, and labelled columns that are not targets are the terms of the explanation.
+
+        `owner` is the target's column that names the owner (default: the row owns itself);
+        `entered` maps a column to the condition under which somebody entered it; `keep` is the
+        condition under which a derived row holds an entered fact; `through` maps a source to the
+        column of an intermediate table that leads from it to the owner; `incremental` lets the
+        write hook apply changes instead of recomputing (sums over long histories).
+        """
+        options: dict[str, Any] = {
+            "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
+            "through": {m.__table__: column(c) for m, c in (through or {}).items()},
+            "keep": None if keep is None else expression(keep),
+            "incremental": incremental,
+            "formula": formula,
+        }
+        common: dict[str, Any] = {"name": name, "title": title, "owner": owner}
+        if definition is not None or isinstance(target, Mapping):
+            definitions = target if isinstance(target, Mapping) else {target: definition}
+            return self._add(from_expressions(definitions, **common, **options))
+
+        def declare(select: Definition) -> Figure:
+            targets = columns or (target,)
+            return self._add(from_select(select, columns=targets, key=key, **common, **options))
+
+        return declare
+
+    def _add(self, figure: Figure) -> Figure:
+        if self._bundles is not None:
+            raise DeclarationError(f"{figure.name}: declared after the registry was sealed.")
+        if figure.name in self._declared:
+            raise DeclarationError(f"{figure.name}: declared twice.")
+        self._declared[figure.name] = figure
+        return figure
+
+    # Reading
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """Every figure, each after those that it builds on."""
+        return tuple(f for bundle in self.bundles for f in bundle.figures)
+
+    @property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """Every bundle, each after those that it builds on. Seals the registry."""
+        if self._bundles is None:
+            self.seal()
+        assert self._bundles is not None
+        return self._bundles
+
+    def get(self, name: str) -> Figure:
+        """The figure of that name.
+
+        Raises:
+            UnknownFigure: when none is declared so.
+        """
+        if name not in self._declared:
+            raise UnknownFigure(name, sorted(self._declared))
+        return self._declared[name]
+
+    def bundle_of(self, figure: Figure) -> Bundle:
+        """The bundle in which `figure` is recomputed."""
+        return next(b for b in self.bundles if figure in b.figures)
+
+    def bundles_of(self, figures: Iterable[Figure]) -> tuple[Bundle, ...]:
+        """The bundles of `figures`, in order."""
+        wanted = set(figures)
+        return tuple(b for b in self.bundles if wanted.intersection(b.figures))
+
+    def keeper(self, column: Column[Any]) -> Figure | None:
+        """The figure that keeps `column`, if one does."""
+        return self._keepers.get(column)
+
+    def depends_on(self, figure: Figure) -> frozenset[Figure]:
+        """The figures that `figure` builds on directly."""
+        self.bundles  # noqa: B018  (seals)
+        return self._dependencies[figure]
+
+    @cached_property
+    def targets(self) -> frozenset[Table]:
+        """Every table that holds a figure."""
+        return frozenset(f.table for f in self._declared.values())
+
+    @cached_property
+    def sources(self) -> frozenset[Table]:
+        """Every table whose change may change a figure."""
+        return frozenset(s.table for f in self._declared.values() for s in f.sources)
+
+    @cached_property
+    def _keepers(self) -> dict[Column[Any], Figure]:
+        keepers: dict[Column[Any], Figure] = {}
+        for figure in self._declared.values():
+            for col in figure.columns:
+                if col in keepers:
+                    raise DeclarationError(f"{col}: kept by two figures.")
+                keepers[col] = figure
+        return keepers
+
+    # Sealing
+
+    def seal(self) -> None:
+        """Sort the figures and refuse circles and declarations that cannot be kept.
+
+        Raises:
+            CycleError: figures that build on each other in a circle.
+            DeclarationError: anything else that the core could not keep right.
+        """
+        for figure in self._declared.values():
+            check(figure)
+        self._check_rows()
+        self._dependencies = {f: self._direct(f) for f in self._declared.values()}
+        ordered = _sorted(self._dependencies)
+        self._bundles = self._bundled(ordered)
+
+    def _direct(self, figure: Figure) -> frozenset[Figure]:
+        found: set[Figure] = set()
+        for table, names in figure.reads.items():
+            for name in names:
+                keeper = self.keeper(table.c[name])
+                if keeper is not None:
+                    found.add(keeper)
+            found |= {f for f in self._declared.values() if f.derived_rows and f.table is table}
+        own_facts = {c for c in figure.columns if c in figure.entered}
+        reads_itself = any(
+            c in figure.columns and c not in own_facts
+            for e in figure.definitions.values()
+            for c in columns_in(e)
+        )
+        if figure in found and not reads_itself and figure.select is None:
+            found.discard(figure)
+        return frozenset(found)
+
+    def _check_rows(self) -> None:
+        """Two figures that derive the rows of one table would remove each other's."""
+        derive: dict[Table, Figure] = {}
+        for figure in self._declared.values():
+            if figure.derived_rows and derive.setdefault(figure.table, figure) is not figure:
+                raise DeclarationError(
+                    f"{figure.name}: {derive[figure.table].name} derives the rows of "
+                    f"{figure.table.name} already; make them one figure of several columns."
+                )
+
+    def _bundled(self, ordered: tuple[Figure, ...]) -> tuple[Bundle, ...]:
+        """Expressions of one owner together, unless another bundle would stand between them."""
+        together: dict[Any, list[Figure]] = {}
+        owner: dict[Any, Column[Any]] = {}
+        for figure in ordered:
+            way = (figure.owner_table, figure.table)
+            alone = figure.select is not None or figure.incremental
+            alone = alone or owner.setdefault(way, figure.owner) is not figure.owner
+            together.setdefault(figure if alone else figure.owner_table, []).append(figure)
+        bundles = [Bundle(k.name, tuple(f)) for k, f in together.items()]
+        if len({b.name for b in bundles}) < len(bundles):
+            names = [b.name for b in bundles]
+            twice = next(n for n in names if names.count(n) > 1)
+            raise DeclarationError(f"{twice}: a figure may not be named like its owner's table.")
+        try:
+            return _sorted(self._between(bundles))
+        except CycleError:
+            singles = [Bundle(f.name, (f,)) for f in ordered]
+            return _sorted(self._between(singles))
+
+    def _between(self, bundles: list[Bundle]) -> dict[Bundle, frozenset[Bundle]]:
+        home = {f: b for b in bundles for f in b.figures}
+        return {
+            b: frozenset(
+                home[d] for f in b.figures for d in self._dependencies[f] if home[d] is not b
+            )
+            for b in bundles
+        }
+
+
+Node = TypeVar("Node")
+
+
+def _sorted(graph: Mapping[Node, frozenset[Node]]) -> tuple[Node, ...]:
+    try:
+        return tuple(TopologicalSorter(graph).static_order())
+    except GraphCycle as circle:
+        names = " → ".join(str(getattr(n, "name", n)) for n in circle.args[1])
+        raise CycleError(f"These figures build on each other in a circle: {names}.") from None
+
+
+Declare = Callable[..., Any]
+registry = Registry()
+"""The deployment's registry; a domain's `figures.py` declares into it."""
+figure: Declare = registry.figure
+
+__all__ = ["Bundle", "Expression", "Registry", "figure", "registry"]

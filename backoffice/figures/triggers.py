@@ -1,0 +1,168 @@
+"""The note triggers: whoever writes, the touched owners are noted in the same transaction.
+
+Generated from the declarations. Statement-level with transition tables, so a statement over
+100,000 rows costs one pass; SECURITY DEFINER, so that every role that may write can also note.
+An UPDATE notes only rows of which a column that a figure reads or keeps has changed.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import count
+
+from sqlalchemy import Connection, Table
+
+from .declaration import Figure, Source
+from .deltas import DIALECT, delta_sql
+from .objects import DatabaseObject, mismatches, sync_objects
+from .registry import Bundle, Registry
+
+_quote = DIALECT.identifier_preparer.quote
+
+LONGEST_NAME = 63
+"""Bytes of an identifier in PostgreSQL."""
+
+_TRANSITION = {
+    "insert": "REFERENCING NEW TABLE AS new_rows",
+    "update": "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+    "delete": "REFERENCING OLD TABLE AS old_rows",
+    "truncate": "",
+}
+
+
+def sync(connection: Connection, registry: Registry) -> list[str]:
+    """Bring the database's note triggers in step with the declarations; names what it changed.
+
+    What was written before a trigger existed was not noted: after an upgrade that adds a figure,
+    `backoffice figures rebuild` computes it for the rows that are there.
+    """
+    return sync_objects(connection, registry.name, note_objects(registry))
+
+
+def out_of_date(connection: Connection, registry: Registry) -> list[str]:
+    """Names of note triggers that differ from the declarations."""
+    return mismatches(connection, registry.name, note_objects(registry))
+
+
+def note_objects(registry: Registry) -> list[DatabaseObject]:
+    """Every function and trigger that the registry's declarations ask for."""
+    feeds: dict[Table, dict[tuple[Bundle, Source], None]] = {}
+    for bundle in registry.bundles:
+        for source in merged_sources(bundle):
+            feeds.setdefault(source.table, {})[bundle, source] = None
+    return [
+        _object(table, event, list(pairs))
+        for table, pairs in sorted(feeds.items(), key=lambda item: item[0].name)
+        for event in _TRANSITION
+    ]
+
+
+def merged_sources(bundle: Bundle) -> list[Source]:
+    """The bundle's sources, those that reach the owner by the same way as one."""
+    merged: dict[tuple[object, ...], Source] = {}
+    for figure in bundle.figures:
+        for source in figure.sources:
+            way = (source.table, source.owner, source.through)
+            known = merged.get(way)
+            columns = source.columns | (known.columns if known else frozenset())
+            merged[way] = Source(source.table, source.owner, source.through, columns)
+    return list(merged.values())
+
+
+def _object(table: Table, event: str, feeds: list[tuple[Bundle, Source]]) -> DatabaseObject:
+    plain = _name(table, event)
+    name = _quote(plain)
+    target = _quote(table.name)
+    body = "\n".join(f"  {statement};" for b, s in feeds for statement in _notes(b, s, event))
+    mark = next(m for n in count() if (m := f"$note{n or ''}$") not in body)
+    create = f"""
+CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS {mark}
+BEGIN
+{body}
+  RETURN NULL;
+END {mark};
+REVOKE ALL ON FUNCTION {name}() FROM PUBLIC;
+CREATE OR REPLACE TRIGGER {name} AFTER {event.upper()} ON {target}
+{_TRANSITION[event]} FOR EACH STATEMENT EXECUTE FUNCTION {name}();
+"""
+    return DatabaseObject(plain, create.strip(), f"DROP FUNCTION IF EXISTS {name}() CASCADE")
+
+
+def _name(table: Table, event: str) -> str:
+    """The trigger's name; PostgreSQL would cut one that is too long, and so mistake it for another."""
+    name = f"backoffice_note_{table.name}_{event}"
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    return f"backoffice_note_{sha256(table.name.encode()).hexdigest()[:16]}_{event}"
+
+
+def _notes(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+    """The INSERTs by which one event on one source notes the owners of one bundle."""
+    if event == "truncate":
+        yield f"INSERT INTO figure_notes (bundle) VALUES ({_literal(bundle.name)})"
+    elif bundle.incremental and source.table is not bundle.figures[0].table:
+        yield _delta_note(bundle, bundle.figures[0], source, event)
+    elif source.through is not None:
+        yield from _through_notes(bundle, source, event)
+    else:
+        owner = _quote(source.owner.key)
+        yield (
+            f"INSERT INTO figure_notes (bundle, owner) SELECT DISTINCT {_literal(bundle.name)}, "
+            f"{owner} FROM {_touched(source, event)} AS touched WHERE {owner} IS NOT NULL"
+        )
+        yield from _led_to(bundle, source, event)
+
+
+def _delta_note(bundle: Bundle, figure: Figure, source: Source, event: str) -> str:
+    delta = delta_sql(figure, source, new=event != "delete", old=event != "insert")
+    return (
+        f"INSERT INTO figure_notes (bundle, owner, delta) "
+        f"SELECT {_literal(bundle.name)}, noted.* FROM ({delta}) AS noted"
+    )
+
+
+def _through_notes(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+    """Note the source row itself too: whose it is may change before the drain holds the lock."""
+    assert source.through is not None
+    middle = _quote(source.through.table.name)
+    key = _quote(next(iter(source.table.primary_key)).key)
+    touched = f"{_touched(source, event)} AS touched"
+    yield (
+        f"INSERT INTO figure_notes (bundle, owner, source, source_id) "
+        f"SELECT DISTINCT {_literal(bundle.name)}, m.{_quote(source.owner.key)}, "
+        f"{_literal(source.table.name)}, touched.{key} FROM {touched} "
+        f"LEFT JOIN {middle} AS m ON m.{_quote(source.through.key)} = touched.{key}"
+    )
+
+
+def _led_to(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+    """Note the rows to which a new or changed intermediate row leads.
+
+    Whoever changes such a row at this moment does not see ours, nor do we see theirs: the drain
+    locks the row, so that the later of the two recomputes with both.
+    """
+    for far in merged_sources(bundle) if event in ("insert", "update") else ():
+        if far.through is not None and far.through.table is source.table:
+            key = _quote(far.through.key)
+            yield (
+                f"INSERT INTO figure_notes (bundle, source, source_id) "
+                f"SELECT DISTINCT {_literal(bundle.name)}, {_literal(far.table.name)}, {key} "
+                f"FROM {_touched(source, event)} AS touched WHERE {key} IS NOT NULL"
+            )
+
+
+def _touched(source: Source, event: str) -> str:
+    """The rows that an event touched, as a subquery over its transition tables."""
+    if event == "insert":
+        return "new_rows"
+    if event == "delete":
+        return "old_rows"
+    names = {source.owner.key} if source.through is None else set()
+    names |= source.columns | {c.key for c in source.table.primary_key}
+    columns = ", ".join(_quote(n) for n in sorted(names))
+    new, old = f"SELECT {columns} FROM new_rows", f"SELECT {columns} FROM old_rows"
+    return f"(({new} EXCEPT ALL {old}) UNION ALL ({old} EXCEPT ALL {new}))"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

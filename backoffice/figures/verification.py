@@ -1,0 +1,92 @@
+"""Verification: stored beside expected, over any scope, and the root of every difference.
+
+A pass over the owners finds the few of whom something is wrong; only those are looked at row by
+row. Each chunk of owners is compared in one read-only REPEATABLE READ snapshot.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, func, select
+
+from .declaration import Figure
+from .findings import Finding, findings
+from .registry import Bundle, Registry
+from .relations import BETWEEN, OWNERS
+from .statements import suspects
+
+CHUNK = 200_000
+"""Owners compared in one statement; a million orders take about five."""
+
+
+def verify(
+    engine: Engine,
+    registry: Registry,
+    figures: Sequence[Figure] | None = None,
+    owners: Iterable[int] | None = None,
+    *,
+    chunk: int = CHUNK,
+    progress: Any = None,
+) -> Iterator[Finding]:
+    """Every drifted figure row in scope, in dependency order; reads only.
+
+    `figures` (default all) and `owners` (ids of the figures' owners; default all) give the scope;
+    `progress(owners)` is called after each chunk with how many owners it held.
+    """
+    wanted = frozenset(registry.figures if figures is None else figures)
+    for bundle in registry.bundles_of(wanted):
+        for connection, ids in _chunks(engine, registry, bundle, owners, chunk, progress):
+            for finding in findings(connection, registry, bundle, ids):
+                if finding.figure in wanted:
+                    yield finding
+
+
+def _chunks(
+    engine: Engine,
+    registry: Registry,
+    bundle: Bundle,
+    owners: Iterable[int] | None,
+    chunk: int,
+    progress: Any,
+) -> Iterator[tuple[Connection, list[int]]]:
+    """The suspected owners, chunk by chunk, each within the snapshot in which they were found."""
+    after = None
+    given = None if owners is None else sorted(set(owners))
+    while True:
+        with engine.connect() as plain:
+            connection = plain.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            if given is not None:
+                ids, given = given[:chunk], given[chunk:]
+                size = len(ids)
+                statement = suspects(registry, bundle, OWNERS)
+                found = statement.run(connection, owners=ids).scalars()
+            else:
+                bounds = next_owners(connection, bundle, after, chunk)
+                if bounds is None:
+                    return
+                low, after, size = bounds
+                statement = suspects(registry, bundle, BETWEEN)
+                found = statement.run(connection, low=low, high=after).scalars()
+            suspected = sorted(found)
+            if suspected:
+                yield connection, suspected
+            if progress is not None:
+                progress(size)
+            if given is not None and not given:
+                return
+
+
+def next_owners(
+    connection: Connection, bundle: Bundle, after: int | None, chunk: int
+) -> tuple[int, int, int] | None:
+    """First and last id, and number, of the next `chunk` owners by id; None when there are no more."""
+    ids = select(bundle.owner_key.label("id")).order_by(bundle.owner_key).limit(chunk)
+    if after is not None:
+        ids = ids.where(bundle.owner_key > after)
+    page = ids.subquery()
+    low, high, size = connection.execute(
+        select(func.min(page.c.id), func.max(page.c.id), func.count())
+    ).one()
+    return None if size == 0 else (low, high, size)

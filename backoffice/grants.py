@@ -1,0 +1,42 @@
+"""What the app's database role may do, table by table; everything else belongs to the owner."""
+
+from sqlalchemy import Connection, func, select, table, text
+from sqlalchemy.sql import column
+
+READ = ("SELECT",)
+WORK = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+PRIVILEGES: dict[str, tuple[str, ...]] = {
+    "alembic_version": READ,
+    "schema_fingerprints": READ,
+    "audit_events": READ,  # only its trigger, which runs as the owner, writes
+    "corrections": ("SELECT", "INSERT"),  # append-only
+    # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED asks for UPDATE of a column.
+    "figure_notes": ("SELECT", "DELETE", "UPDATE (noted_at)"),
+}
+"""Table → privileges of the app's role; a table that is not named here gets `WORK`."""
+
+
+def sync(connection: Connection, role: str) -> None:
+    """Give `role` exactly these privileges. Does nothing where the owner itself runs the app."""
+    owner = connection.scalar(select(func.current_user()))
+    if not role or role == owner:
+        return
+    quoted = connection.dialect.identifier_preparer.quote(role)
+    tables = _tables(connection)
+    statements = [
+        f"GRANT USAGE ON SCHEMA public TO {quoted}",
+        f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {quoted}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}",
+    ]
+    for name in tables:
+        privileges = ", ".join(PRIVILEGES.get(name, WORK))
+        statements.append(f'GRANT {privileges} ON TABLE public."{name}" TO {quoted}')
+    for statement in statements:
+        connection.execute(text(statement))
+
+
+def _tables(connection: Connection) -> list[str]:
+    catalogue = table("pg_tables", column("schemaname"), column("tablename"))
+    query = select(catalogue.c.tablename).where(catalogue.c.schemaname == "public")
+    return sorted(connection.scalars(query))

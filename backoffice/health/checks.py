@@ -1,0 +1,63 @@
+"""What must hold before this process is sent work: a small registry, to which domains may add."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from .. import audit, figures
+from ..extensions import db
+
+Check = Callable[[Connection], str]
+"""Looks at the database; answers a sentence about what is wrong, or nothing."""
+
+checks: dict[str, Check] = {}
+"""Name → check, in the order in which they are made."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What every check found; an empty sentence means that it is well."""
+
+    found: dict[str, str]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all is well."""
+        return not any(self.found.values())
+
+
+def register(name: str, check: Check) -> None:
+    """Make `check` part of readiness."""
+    checks[name] = check
+
+
+def readiness() -> Readiness:
+    """Make every check; without a database nothing else is asked."""
+    try:
+        with db.engine.connect() as connection:
+            connection.execute(select(1))
+            return Readiness(
+                {"database": ""} | {n: check(connection) for n, check in checks.items()}
+            )
+    except SQLAlchemyError:
+        return Readiness({"database": "The database does not answer."})
+
+
+def _migrations(connection: Connection) -> str:
+    from ..upgrade import missing_migrations  # Alembic is large, and few processes are probed
+
+    missing = missing_migrations(connection)
+    return f"Not migrated to {', '.join(missing)}; run: backoffice db upgrade" if missing else ""
+
+
+def _objects(names: list[str]) -> str:
+    if not names:
+        return ""
+    return f"{len(names)} triggers differ from the declarations; run: backoffice db upgrade"
+
+
+register("migrations", _migrations)
+register("figure_triggers", lambda connection: _objects(figures.out_of_date(connection)))
+register("audit_triggers", lambda connection: _objects(audit.out_of_date(connection)))

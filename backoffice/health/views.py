@@ -1,0 +1,32 @@
+"""For probes: whether the process is alive, and whether it may be sent work."""
+
+import structlog
+from flask import Blueprint, Response, jsonify, make_response
+
+from ..extensions import limiter
+from ..permissions import public
+from .checks import readiness
+
+bp = Blueprint("health", __name__)
+log = structlog.get_logger("backoffice.health")
+
+
+@bp.get("/healthz")
+@limiter.exempt
+@public
+def alive() -> Response:
+    """Whether this process answers; asks nothing of the database."""
+    return jsonify(status="ok")
+
+
+@bp.get("/readyz")
+@limiter.exempt
+@public
+def ready() -> Response:
+    """Whether the database is there, migrated, and carries the triggers of this version."""
+    state = readiness()
+    if not state.is_ready:
+        log.error("not ready", **state.found)
+    body = {name: sentence or "ok" for name, sentence in state.found.items()}
+    status, word = (200, "ready") if state.is_ready else (503, "not ready")
+    return make_response(jsonify(status=word, checks=body), status)

@@ -1,0 +1,14 @@
+"""The kinds of files that can be imported."""
+
+from collections.abc import Mapping
+
+from . import account_managers, customers, order_lines, orders
+from .base import Changes, Kind
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (customers.KIND, account_managers.KIND, orders.KIND, order_lines.KIND)
+}
+"""By name, in the order in which a company's files are imported."""
+
+__all__ = ["KINDS", "Changes", "Kind"]

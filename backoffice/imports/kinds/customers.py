@@ -1,0 +1,48 @@
+"""`import customers`: created and updated by code."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Text, select
+
+from ...base import N_
+from ...customers.actions import upsert_customers
+from ...customers.rules import CODE_LENGTH, is_code
+from .. import cells
+from ..reading import ImportColumn
+from ..report import Problem
+from ..stage import Stage
+from .base import Changes, Kind
+
+
+def code(cell: str) -> str:
+    """A customer's code: it is part of the address of the customer's page."""
+    if not is_code(cells.text(CODE_LENGTH)(cell)):
+        raise cells.CellError(
+            N_("This cannot be part of a web address. Write a code like ALFKI, C-001 or PT/001.")
+        )
+    return cell
+
+
+def _optional(name: str) -> ImportColumn:
+    return ImportColumn(name, cells.text(200), Text(), required=False, may_be_empty=True, empty="")
+
+
+COLUMNS = (
+    ImportColumn("code", code, Text()),
+    ImportColumn("name", cells.text(200), Text()),
+    *map(_optional, ("contact_name", "phone", "city", "country")),
+)
+
+
+def _check(stage: Stage) -> Iterator[Problem]:
+    yield from stage.problems(
+        stage.repeated("code"), "code", N_("This code stands in line %(first)s already.")
+    )
+
+
+def _apply(stage: Stage) -> Changes:
+    given = [stage.c[column.name] for column in COLUMNS if stage.has(column.name)]
+    return Changes(*upsert_customers(stage.session, select(*given).order_by(stage.c.code)))
+
+
+KIND = Kind("customers", COLUMNS, _check, _apply)

@@ -1,0 +1,209 @@
+"""`import order-lines`: the lines of orders that are there.
+
+The rule: for every order and kind that the files name, they hold *all* the order's lines of that
+kind. The first such line of the files becomes the first stored line of the kind, and so on; what is
+stored beyond them is removed, and kinds of the order that the files do not name are left alone. So
+the same file again changes nothing, and a corrected file needs no numbers of lines. A line takes
+the position that it has among all of the order's lines in the files.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, cast
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Column,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from ... import money
+from ...base import N_
+from ...orders.models import KINDS, Order, OrderLine
+from ...orders.rules import DESCRIPTION_LENGTH, MOST_LINES
+from .. import cells
+from ..reading import ImportColumn
+from ..report import Problem
+from ..stage import Stage
+from .base import Changes, Kind
+from .orders import negative_totals, number
+
+COLUMNS = (
+    ImportColumn("order_number", number, Text()),
+    ImportColumn("kind", cells.one_of(*KINDS), Text()),
+    ImportColumn(
+        "description", cells.text(DESCRIPTION_LENGTH), Text(), may_be_empty=True, empty=""
+    ),
+    ImportColumn("quantity", cells.quantity, Numeric(15, 3)),
+    ImportColumn("unit_price", cells.unit_price, Numeric(15, 4)),
+)
+
+WANTED = Table(
+    "import_wanted_lines",
+    MetaData(),
+    Column("order_id", BigInteger),
+    Column("kind", Text),
+    Column("nth", Integer),
+    Column("position", Integer),
+    Column("description", Text),
+    Column("quantity", Numeric(15, 3)),
+    Column("unit_price", Numeric(15, 4)),
+    prefixes=["TEMPORARY"],
+)
+"""The lines as they shall be; `nth` counts an order's lines of one kind from 1."""
+
+FACTS = ("position", "description", "quantity", "unit_price")
+LINES = cast(Table, OrderLine.__table__)
+
+
+def _check(stage: Stage) -> Iterator[Problem]:
+    yield from stage.problems(
+        stage.unknown("order_number", Order.number.expression),
+        "order_number",
+        N_("There is no order %(value)s. Import the orders first."),
+    )
+    yield from _too_many(stage)
+    yield from _too_large(stage)
+
+
+def _too_many(stage: Stage) -> Iterator[Problem]:
+    place = func.row_number().over(partition_by=stage.c.order_number, order_by=stage.c.n)
+    counted = stage.at(place.label("place")).subquery()
+    yield from stage.problems(
+        select(counted.c.file, counted.c.line, literal(MOST_LINES).label("count")).where(
+            counted.c.place == MOST_LINES + 1
+        ),
+        "order_number",
+        N_("An order has at most %(count)s lines. Split it in two."),
+    )
+
+
+def _too_large(stage: Stage) -> Iterator[Problem]:
+    """The first line of a kind of an order that comes to more than a column holds."""
+    product = stage.c.quantity * stage.c.unit_price
+    first = (
+        select(func.min(stage.c.n))
+        .group_by(stage.c.order_number, stage.c.kind)
+        .having(func.sum(product) > money.max_amount())
+        .scalar_subquery()
+    )
+    yield from stage.problems(
+        stage.at().where(stage.c.n.in_(first)),
+        "unit_price",
+        N_("This comes to more than can be stored. Check the quantities and the prices."),
+    )
+
+
+def _apply(stage: Stage) -> Changes:
+    """Removes first: what is stored is matched by its place among the lines that stay."""
+    session = stage.session
+    WANTED.create(session.connection())
+    session.execute(insert(WANTED).from_select(list(WANTED.c.keys()), _wanted(stage)))
+    session.execute(text(f"ANALYZE pg_temp.{WANTED.name}"))
+    _lock_orders(stage)
+    touched: Counter[int] = Counter()
+    counts = []
+    for statement in (_removed(), _changed(), _added()):
+        written = statement.returning(LINES.c.order_id).cte("written")
+        rows = session.execute(
+            select(written.c.order_id, func.count()).group_by(written.c.order_id)
+        ).all()
+        counts.append(sum(count for _, count in rows))
+        touched.update(order_id for order_id, _ in rows)
+    _count_version(stage, sorted(touched))
+    session.execute(text(f"DROP TABLE pg_temp.{WANTED.name}"))
+    removed, updated, created = counts
+    return Changes(created, updated, removed)
+
+
+def _wanted(stage: Stage) -> Any:
+    place = func.row_number()
+    return select(
+        Order.id,
+        stage.c.kind,
+        place.over(partition_by=(Order.id, stage.c.kind), order_by=stage.c.n),
+        place.over(partition_by=Order.id, order_by=stage.c.n) - 1,
+        stage.c.description,
+        stage.c.quantity,
+        stage.c.unit_price,
+    ).join(Order, Order.number == stage.c.order_number)
+
+
+def _lock_orders(stage: Stage) -> None:
+    """Lock the orders, in id order as everybody does, so that nobody changes them in between."""
+    named = select(Order.id).where(Order.id.in_(select(WANTED.c.order_id)))
+    locked = named.order_by(Order.id).with_for_update(key_share=True).cte("locked")
+    stage.session.execute(select(func.count()).select_from(locked))
+
+
+def _stored() -> CTE:
+    """The stored lines of the orders and kinds that the files name, counted like WANTED's."""
+    named = select(WANTED.c.order_id, WANTED.c.kind).distinct().subquery()
+    nth = func.row_number().over(
+        partition_by=(LINES.c.order_id, LINES.c.kind), order_by=(LINES.c.position, LINES.c.id)
+    )
+    return (
+        select(LINES.c.id, LINES.c.order_id, LINES.c.kind, nth.label("nth"))
+        .join(named, and_(named.c.order_id == LINES.c.order_id, named.c.kind == LINES.c.kind))
+        .cte("stored")
+    )
+
+
+def _same(stored: CTE) -> Any:
+    return and_(*(stored.c[name] == WANTED.c[name] for name in ("order_id", "kind", "nth")))
+
+
+def _removed() -> Any:
+    stored = _stored()
+    is_wanted = select(WANTED.c.nth).where(_same(stored)).exists()
+    return delete(LINES).where(LINES.c.id.in_(select(stored.c.id).where(~is_wanted)))
+
+
+def _changed() -> Any:
+    stored = _stored()
+    return (
+        update(LINES)
+        .where(LINES.c.id == stored.c.id, _same(stored))
+        .where(or_(*(LINES.c[name].is_distinct_from(WANTED.c[name]) for name in FACTS)))
+        .values({name: WANTED.c[name] for name in FACTS})
+    )
+
+
+def _added() -> Any:
+    stored = _stored()
+    is_stored = select(stored.c.id).where(_same(stored)).exists()
+    names = ("order_id", "kind", *FACTS)
+    missing = select(*(WANTED.c[name] for name in names)).where(~is_stored)
+    ordered = missing.order_by(WANTED.c.order_id, WANTED.c.position)
+    return insert(LINES).from_select(list(names), ordered)
+
+
+def _count_version(stage: Stage, order_ids: list[int]) -> None:
+    """Whoever has one of these orders open for editing is told that it has changed."""
+    stage.session.execute(
+        update(Order)
+        .where(Order.id == func.any(order_ids))
+        .values(version=Order.version + 1, updated_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _check_result(stage: Stage) -> Iterator[Problem]:
+    return negative_totals(stage, "order_number")
+
+
+KIND = Kind("order-lines", COLUMNS, _check, _apply, _check_result)

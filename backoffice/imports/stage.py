@@ -1,0 +1,101 @@
+"""Where the lines of a file wait: a temporary table, so that all further work is set-based."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    Select,
+    Table,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.orm import Session
+
+from .reading import ImportColumn, OneFile
+from .report import Problem
+
+NAME = "import_stage"
+
+
+class Stage:
+    """The readable lines of files with the same columns, in a temporary table of the transaction.
+
+    `lines` has those columns, `n` (the order in which the lines were read), and `file` and `line`
+    (where each stands).
+    """
+
+    def __init__(self, session: Session, files: Sequence[OneFile]) -> None:
+        self.session = session
+        self._paths = [str(file.path) for file in files]
+        self._columns: tuple[ImportColumn, ...] = files[0].columns
+        self.lines = Table(
+            NAME,
+            MetaData(),
+            Column("n", BigInteger),
+            Column("file", Integer),
+            Column("line", BigInteger),
+            *(Column(column.name, column.type) for column in self._columns),
+            prefixes=["TEMPORARY"],
+        )
+        self.count = self._load(files)
+
+    @property
+    def c(self) -> Any:
+        """The columns of the waiting lines."""
+        return self.lines.c
+
+    def has(self, name: str) -> bool:
+        """Whether the files have that optional column."""
+        return name in self.lines.c
+
+    def drop(self) -> None:
+        """Remove the table, so that the same transaction may stage other files."""
+        self.session.execute(text(f"DROP TABLE pg_temp.{NAME}"))
+
+    def at(self, *values: ColumnElement[Any]) -> Select[Any]:
+        """SELECT where each line stands, and `values` for the sentence, by label."""
+        return select(self.c.file, self.c.line, *values).order_by(self.c.n)
+
+    def repeated(self, *names: str) -> Select[Any]:
+        """The lines whose `names` an earlier line has too; `first` is that line."""
+        group = [self.c[name] for name in names]
+        place = func.row_number().over(partition_by=group, order_by=self.c.n).label("place")
+        first = func.first_value(self.c.line).over(partition_by=group, order_by=self.c.n)
+        seen = self.at(self.c.n, place, first.label("first")).subquery()
+        repeats = select(seen.c.file, seen.c.line, seen.c.first).where(seen.c.place > 1)
+        return repeats.order_by(seen.c.n)
+
+    def unknown(self, name: str, known: ColumnElement[Any]) -> Select[Any]:
+        """The lines whose `name` is not among the values of the column `known`; `value` is it."""
+        found = select(known).where(known == self.c[name]).exists()
+        return self.at(self.c[name].label("value")).where(~found)
+
+    def problems(self, lines: Select[Any], column: str, message: str) -> Iterator[Problem]:
+        """A problem for each of `lines`, whose further columns fill `message` by label."""
+        for row in self.session.execute(lines):
+            values = dict(row._mapping)
+            path, line = self._paths[values.pop("file")], values.pop("line")
+            yield Problem(path, line, column, message, {k: str(v) for k, v in values.items()})
+
+    def _load(self, files: Sequence[OneFile]) -> int:
+        connection = self.session.connection()
+        self.lines.create(connection)
+        names = ", ".join(column.name for column in self._columns)
+        statement = f"COPY pg_temp.{NAME} (n, file, line, {names}) FROM STDIN"
+        driver: Any = connection.connection.driver_connection
+        count = 0
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for number, file in enumerate(files):
+                places = [file.columns.index(column) for column in self._columns]
+                for line in file.lines():
+                    copy.write_row((count, number, line.number, *(line.values[p] for p in places)))
+                    count += 1
+        # Nobody analyses a temporary table by itself, and the plans depend on its size.
+        self.session.execute(text(f"ANALYZE pg_temp.{NAME}"))
+        return count

@@ -1,0 +1,254 @@
+"""What can be done to an order. Nothing here commits: every verb works in the caller's transaction."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, inspect
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, selectinload
+
+from .. import figures, money
+from ..base import N_
+from ..refusals import Refusal, Stale
+from .entries import Breakdown, LineEntry, OrderEntry
+from .figures import ORDER_FIGURES
+from .models import COMPONENT_OF_KIND, Order, OrderLine
+
+
+class NegativeComponent(Refusal):
+    """A component below zero: its sign is the formula's business."""
+
+    sentence = N_(
+        "This cannot be negative. What lowers the total belongs under Promo or Reductions."
+    )
+
+
+class NegativeGrandTotal(Refusal):
+    """Promo and reductions come to more than what is sold."""
+
+    sentence = N_(
+        "The grand total cannot be negative. Lower the promo or the reductions, or raise the package price."
+    )
+
+
+class TooLarge(Refusal):
+    """A total that the column cannot hold."""
+
+    sentence = N_("This comes to more than can be stored. Check the quantities and the prices.")
+
+
+class NumberTaken(Refusal):
+    """Two orders cannot have one number."""
+
+    sentence = N_("There is already an order %(number)s. Choose another number.")
+
+
+class OrderChanged(Stale):
+    """Somebody saved the order after it was opened for editing."""
+
+    sentence = N_(
+        "Somebody else has saved order %(number)s since you opened it. "
+        "Look at what they changed, then save again."
+    )
+
+
+class OrderGone(Refusal):
+    """The order was deleted after it was opened."""
+
+    sentence = N_("This order has been deleted in the meantime.")
+    status = 404
+
+
+class ClosedOrderKept(Refusal):
+    """A closed order counts toward targets; it is reopened before it is deleted."""
+
+    sentence = N_(
+        "Order %(number)s is closed, so it cannot be deleted. Remove its closing date first."
+    )
+
+
+class OrderRefused(Refusal):
+    """Totals that cannot be stored. `problems` names the field of each: a component, `grand_total`, `lines-0`."""
+
+    sentence = N_("The order was not saved: its totals are not possible.")
+
+    def __init__(self, problems: dict[str, Refusal]) -> None:
+        super().__init__()
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What an order's totals come to; `lines` holds the amounts in the order of the entered lines."""
+
+    components: dict[str, Decimal]
+    grand_total: Decimal
+    lines: tuple[Decimal, ...]
+
+    def problems(self) -> dict[str, Refusal]:
+        """What forbids storing these totals, by field."""
+        return dict(self._problems())
+
+    def _problems(self) -> Iterator[tuple[str, Refusal]]:
+        for position, amount in enumerate(self.lines):
+            if abs(amount) > money.max_amount():
+                yield f"lines-{position}", TooLarge()
+        for component, amount in self.components.items():
+            if amount < 0:
+                yield component, NegativeComponent()
+            elif amount > money.max_amount():
+                yield component, TooLarge()
+        if self.grand_total < 0:
+            yield "grand_total", NegativeGrandTotal()
+        elif self.grand_total > money.max_amount():
+            yield "grand_total", TooLarge()
+
+
+_UNSAVED = -1
+
+
+def compute(session: Session, breakdown: Breakdown) -> Totals:
+    """What the totals of an order with this breakdown would be. Writes nothing and locks nothing."""
+    order: dict[str, Any] = {"id": _UNSAVED, "itemised": breakdown.kinds}
+    order |= {name: Decimal(0) for name in (*COMPONENT_OF_KIND.values(), "grand_total")}
+    lines: list[dict[str, Any]] = [
+        {
+            "id": _UNSAVED - position,
+            "order_id": _UNSAVED,
+            "kind": line.kind,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price,
+            "amount": Decimal(0),
+        }
+        for position, line in enumerate(breakdown.lines)
+    ]
+    rows = {Order: [order | breakdown.entered], OrderLine: lines}
+    preview = figures.preview(session, ORDER_FIGURES, rows)
+    expected = preview.row(Order, _UNSAVED)
+    return Totals(
+        components={name: expected[name] for name in COMPONENT_OF_KIND.values()},
+        grand_total=expected["grand_total"],
+        lines=tuple(preview.row(OrderLine, line["id"])["amount"] for line in lines),
+    )
+
+
+def create(session: Session, entry: OrderEntry) -> Order:
+    """Add an order; its totals are stored with it.
+
+    Raises:
+        OrderRefused: a component, a line or the grand total cannot be stored.
+        NumberTaken: another order has the number.
+    """
+    _refuse_impossible(session, entry)
+    order = Order()
+    _apply(order, entry)
+    session.add(order)
+    _flush(session, entry)
+    return order
+
+
+def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> Order:
+    """Change an order to `entry`, if it is still at `version`; saving what is stored already changes nothing.
+
+    Raises:
+        OrderGone, OrderChanged: somebody else was faster.
+        OrderRefused, NumberTaken: as for `create`.
+    """
+    order = _locked(session, order_id, version)
+    _refuse_impossible(session, entry)
+    _apply(order, entry)
+    if _is_changed(session, order):
+        order.version += 1
+        order.updated_at = func.now()
+    _flush(session, entry)
+    return order
+
+
+def delete(session: Session, order_id: int, version: int) -> None:
+    """Remove an open order with its lines. The audit trail keeps what it was.
+
+    Raises:
+        OrderGone, OrderChanged: somebody else was faster.
+        ClosedOrderKept: the order is closed.
+    """
+    order = _locked(session, order_id, version)
+    if order.closing_date is not None:
+        raise ClosedOrderKept(number=order.number)
+    session.delete(order)
+    session.flush()
+
+
+def recompute(session: Session, order_id: int, *, reason: str) -> figures.HealResult:
+    """Compute every total of the order anew and store what differs, with a correction for each."""
+    return figures.heal(
+        session, figures=ORDER_FIGURES, owners=[order_id], cause="manual", reason=reason
+    )
+
+
+def _locked(session: Session, order_id: int, version: int) -> Order:
+    """The order, locked against other writers but not against new lines, if it is still at `version`."""
+    order = session.get(
+        Order,
+        order_id,
+        with_for_update={"key_share": True, "of": Order},
+        populate_existing=True,
+        options=[selectinload(Order.lines)],
+    )
+    if order is None:
+        raise OrderGone()
+    if order.version != version:
+        raise OrderChanged(number=order.number)
+    return order
+
+
+def _refuse_impossible(session: Session, entry: OrderEntry) -> None:
+    problems = compute(session, entry.breakdown).problems()
+    if problems:
+        raise OrderRefused(problems)
+
+
+def _apply(order: Order, entry: OrderEntry) -> None:
+    """Write what was entered; what is derived is left to the figures."""
+    order.number = entry.number
+    order.customer_id = entry.customer_id
+    order.account_manager_id = entry.account_manager_id
+    order.order_date = entry.order_date
+    order.closing_date = entry.closing_date
+    order.itemised = entry.breakdown.kinds
+    for component, amount in entry.breakdown.entered.items():
+        setattr(order, component, amount)
+    stored = {line.id: line for line in order.lines}
+    order.lines = [
+        _applied(stored.pop(line.id, None) if line.id else None, line, position)
+        for position, line in enumerate(entry.breakdown.lines)
+    ]
+
+
+def _applied(line: OrderLine | None, entry: LineEntry, position: int) -> OrderLine:
+    line = line or OrderLine()
+    line.position = position
+    line.kind = entry.kind
+    line.description = entry.description
+    line.quantity = entry.quantity
+    line.unit_price = entry.unit_price
+    return line
+
+
+def _is_changed(session: Session, order: Order) -> bool:
+    """Whether saving would change a column of the order or of a line, or the lines themselves."""
+    return any(
+        not inspect(thing).persistent or session.is_modified(thing)
+        for thing in (order, *order.lines)
+    )
+
+
+def _flush(session: Session, entry: OrderEntry) -> None:
+    try:
+        session.flush()
+    except IntegrityError as error:
+        diagnostics = getattr(error.orig, "diag", None)
+        if getattr(diagnostics, "constraint_name", None) == "uq_orders_number":
+            raise NumberTaken(number=entry.number) from error
+        raise

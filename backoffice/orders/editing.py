@@ -1,0 +1,255 @@
+"""Entering and changing an order: the form, its live totals, its buttons, saving and deleting."""
+
+from functools import partial
+from typing import Any
+
+from flask import Response, abort, flash, make_response, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from jinja2_fragments.flask import render_block
+
+from .. import money
+from ..customers import queries as customers
+from ..extensions import db
+from ..htmx import hx_redirect, render, trigger, wants_partial
+from ..idempotency import new_key, once, remember
+from ..permissions import requires
+from ..preferences import number_format
+from . import actions, queries, steps
+from .conflicts import Conflict, conflict_of
+from .entries import OrderEntry
+from .forms import OrderForm
+from .models import COMPONENT_OF_KIND, KINDS, Order
+from .previews import preview_of
+from .views import bp, order_or_404
+from .wording import KIND_NAMES
+
+PAGE = "orders/edit.html"
+
+FEW = 10
+"""Lines above the promo with which a form still begins there without losing its top."""
+
+OFFERED = 200
+"""Customers in the form's list from the start; beyond that the list follows what is typed."""
+
+
+@bp.get("/new")
+@requires("orders.write")
+def new() -> Response:
+    """An empty form."""
+    return _page(OrderForm.for_new(current_user), first="customer")
+
+
+@bp.post("/new")
+@requires("orders.write")
+def create() -> Response:
+    """Save a new order; with `do`, only carry out that button of the form."""
+    return _step(None) if "do" in request.args else _save(None)
+
+
+@bp.get("/<path:number>/edit")
+@requires("orders.write")
+def edit(number: str) -> Response:
+    """The order in a form."""
+    form = OrderForm.for_order(order_or_404(number), current_user)
+    return _page(form, first=_first(form))
+
+
+@bp.post("/<path:number>/edit")
+@requires("orders.write")
+def update(number: str) -> Response:
+    """Save a changed order; with `do`, only carry out that button of the form."""
+    return _step(order_or_404(number)) if "do" in request.args else _save(number)
+
+
+@bp.post("/preview")
+@requires("orders.write")
+def preview() -> Response:
+    """The totals of what is being typed, as outputs to be swapped in. Writes nothing."""
+    form = OrderForm(None, current_user)
+    return make_response(render_block(PAGE, "outputs", **_shown(form)))
+
+
+@bp.get("/<path:number>/delete")
+@requires("orders.write")
+def delete(number: str) -> Response:
+    """Ask before an order is deleted."""
+    return render("orders/delete.html", order=order_or_404(number), idempotency_key=new_key())
+
+
+@bp.post("/<path:number>/delete")
+@requires("orders.write")
+def delete_post(number: str) -> Response:
+    """Delete an open order, if it is still as it was shown."""
+    claim = _Claim(f"orders.delete {number}")
+    if claim.answer is not None:
+        return claim.answer
+    order = order_or_404(number)
+    version = request.form.get("version", "")
+    actions.delete(db.session(), order.id, int(version) if _is_number(version) else -1)
+    flash(_("Order %(number)s is deleted.", number=number), "success")
+    return claim.fulfilled(url_for("orders.index"))
+
+
+class _Claim:
+    """One effect per form: the key that it was sent with, and what it was answered the first time."""
+
+    def __init__(self, action: str) -> None:
+        self._names: dict[str, Any] = {
+            "user_id": current_user.id,
+            "action": action,
+            "key": request.form.get("idempotency_key", ""),
+        }
+        earlier = once(db.session, **self._names, body=request.form)
+        self.answer = None if earlier is None else hx_redirect(earlier["location"])
+
+    def fulfilled(self, location: str) -> Response:
+        """Send the browser to `location`, and every repetition of the form too."""
+        remember(db.session, **self._names, response={"location": location})
+        return hx_redirect(location)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
+def _save(number: str | None) -> Response:
+    """Save the posted order, or show all that is wrong with it, its input kept."""
+    claim = _Claim(f"orders.save {number or ''}")
+    if claim.answer is not None:
+        return claim.answer
+    form = OrderForm(None if number is None else order_or_404(number), current_user)
+    if not form.validate():
+        form.blame(preview_of(db.session(), form).problems)
+        return _refused(form)
+    entry = form.entry()
+    try:
+        order = _saved(form, entry)
+    except actions.OrderChanged:
+        return _conflict(form, entry)
+    except actions.OrderRefused as refused:
+        form.blame(refused.problems)
+        return _refused(form)
+    except actions.NumberTaken as taken:
+        form.blame({"number": taken})
+        return _refused(form)
+    flash(_("Order %(number)s is saved.", number=order.number), "success")
+    return claim.fulfilled(url_for("orders.record", number=order.number))
+
+
+def _saved(form: OrderForm, entry: OrderEntry) -> Order:
+    if form.order is None:
+        return actions.create(db.session(), entry)
+    return actions.update(db.session(), form.order.id, entry, form.expected_version())
+
+
+def _refused(form: OrderForm) -> Response:
+    db.session.rollback()
+    return _page(form, status=422)
+
+
+def _conflict(form: OrderForm, mine: OrderEntry) -> Response:
+    """Somebody else was faster: the form again, with mine and theirs side by side."""
+    base = form.base_facts()
+    order_id = form.order.id if form.order else 0
+    db.session.rollback()
+    order = queries.order_with_id(db.session(), current_user, order_id) or abort(404)
+    merged, conflict = conflict_of(db.session(), order, mine, base)
+    form = OrderForm.for_entry(order, current_user, merged)
+    return _page(form, status=409, conflict=conflict)
+
+
+def _page(
+    form: OrderForm, status: int = 200, conflict: Conflict | None = None, first: str = ""
+) -> Response:
+    """The form with its totals, the keyboard in the field `first`; for htmx only the form itself."""
+    form.offer_choices()
+    offered = customers.search(db.session(), "", limit=OFFERED)
+    context = _shown(form) | {"conflict": conflict, "offered": offered, "OFFERED": OFFERED}
+    context |= {"first": first}
+    return render(PAGE, block="form", status=status, **context)
+
+
+def _first(form: OrderForm) -> str:
+    """Where the keyboard begins: the promo, which changes most often, unless much stands above it."""
+    above = sum(len(form.lines_of(kind)) for kind in ("package", "addition"))
+    return "promo" if "promo" not in form.kinds and above <= FEW else ""
+
+
+def _shown(form: OrderForm) -> dict[str, Any]:
+    """What every part of the form needs: its fields, its totals, and the address of its buttons."""
+    return {
+        "form": form,
+        "preview": preview_of(db.session(), form),
+        "COMPONENT_OF_KIND": COMPONENT_OF_KIND,
+        "address": partial(_address, form.order),
+    }
+
+
+def _address(order: Order | None, **query: Any) -> str:
+    """Where the form is sent; with `do` and what it is about, where a button of it is."""
+    if order is None:
+        return url_for("orders.create", **query)
+    return url_for("orders.update", number=order.number, **query)
+
+
+# The form's buttons
+
+
+def _step(order: Order | None) -> Response:
+    """Add, remove or paste lines, or change how a component is entered; nothing is saved."""
+    typed = request.form.copy()
+    kind, do = request.args.get("kind", ""), request.args["do"]
+    if do == "remove":
+        steps.remove_line(typed, _index(request.args.get("line", "")))
+        if wants_partial():
+            return trigger(make_response(""), "linesChanged")
+    elif do != "recalculate" and kind not in KINDS:
+        abort(400)
+    elif do == "add":
+        index = steps.add_line(typed, kind)
+        if wants_partial():
+            return _row(OrderForm(order, current_user, formdata=typed), index)
+    elif do == "itemise":
+        steps.itemise(typed, kind, _(KIND_NAMES[kind]))
+    elif do == "one-amount":
+        steps.enter_one_amount(typed, kind, _total_of(typed, kind))
+    elif do == "paste":
+        steps.paste(typed, kind, *_pasted())
+    return _section(OrderForm(order, current_user, formdata=typed), kind)
+
+
+def _row(form: OrderForm, index: int) -> Response:
+    entry = next(entry for entry in form.lines if entry.index == index)
+    return make_response(render_block(PAGE, "row", entry=entry, is_new=True, **_shown(form)))
+
+
+def _section(form: OrderForm, kind: str) -> Response:
+    """The part of the form that shows `kind`; the whole page without htmx."""
+    form.show_unreadable()
+    if not wants_partial() or not kind:
+        return _page(form)
+    context = _shown(form) | {"kind": kind, "name": COMPONENT_OF_KIND[kind]}
+    body = render_block(PAGE, "component", **context)
+    return trigger(make_response(body), "linesChanged")
+
+
+def _total_of(typed: steps.Typed, kind: str) -> str:
+    """What the typed lines of `kind` come to, as the user would type it."""
+    totals = actions.compute(
+        db.session(), OrderForm(None, current_user, formdata=typed).breakdown()
+    )
+    return money.format_amount(totals.components[COMPONENT_OF_KIND[kind]], number_format())
+
+
+def _pasted() -> tuple[str, int, str]:
+    """The pasted block, and the row and column of the cell that it was pasted into."""
+    column = request.form.get("column", "")
+    row = request.form.get("row", "")
+    if column not in steps.COLUMNS or not _is_number(row):
+        abort(400)
+    return request.form.get("block", ""), int(row), column
+
+
+def _index(text: str) -> int:
+    return int(text) if _is_number(text) else -1

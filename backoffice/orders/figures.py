@@ -1,0 +1,53 @@
+"""What an order's stored totals must be: line amounts, the four components, the grand total."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, literal, not_
+
+from ..base import N_
+from ..figures import figure, total
+from ..money import rounded
+from .models import COMPONENT_OF_KIND, Order, OrderLine
+
+
+def _itemised(kind: str) -> ColumnElement[bool]:
+    """Whether the order says that lines of `kind` make up the component."""
+    return Order.itemised.contains([kind])
+
+
+def _component(kind: str, entered: ColumnElement[Decimal]) -> ColumnElement[Decimal]:
+    """The sum of the kind's lines; without any, 0 where it is itemised, else what somebody entered."""
+    lines = total(OrderLine.amount, by=OrderLine.order_id, where=OrderLine.kind == kind)
+    return func.coalesce(lines, case((_itemised(kind), literal(Decimal(0))), else_=entered))
+
+
+_COMPONENTS: dict[str, Any] = {
+    kind: getattr(Order, name) for kind, name in COMPONENT_OF_KIND.items()
+}
+
+line_amount = figure(
+    OrderLine.amount,
+    rounded(OrderLine.quantity * OrderLine.unit_price),
+    owner=OrderLine.order_id,
+    title=N_("Line amount"),
+    formula=N_(
+        "Quantity × Unit price, rounded half away from zero to the currency's smallest unit"
+    ),
+)
+
+components = figure(
+    {column: _component(kind, column) for kind, column in _COMPONENTS.items()},
+    name="orders.components",
+    title=N_("Components"),
+    entered={column: not_(_itemised(kind)) for kind, column in _COMPONENTS.items()},
+)
+
+grand_total = figure(
+    Order.grand_total,
+    Order.total_price + Order.additions - Order.promo - Order.reductions,
+    title=N_("Grand total"),
+)
+
+ORDER_FIGURES = (line_amount, components, grand_total)
+"""Everything that is stored about an order and derived, each after what it builds on."""

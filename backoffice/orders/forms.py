@@ -1,0 +1,359 @@
+"""What may be typed about an order. Derived amounts are no fields, so posting one has no effect."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from werkzeug.exceptions import RequestEntityTooLarge
+from wtforms import (
+    DateField,
+    FieldList,
+    Form,
+    FormField,
+    HiddenField,
+    SelectChoice,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    ValidationError,
+)
+from wtforms.validators import AnyOf, InputRequired, Length
+
+from .. import periods
+from ..customers import queries as customers
+from ..customers.models import Customer
+from ..extensions import db
+from ..formats import AmountField, QuantityField, UnitPriceField
+from ..idempotency import new_key
+from ..people.models import User
+from ..permissions import allowed
+from ..refusals import Refusal
+from . import queries
+from .actions import NumberTaken
+from .entries import Breakdown, Fact, LineEntry, OrderEntry
+from .models import COMPONENT_OF_KIND, KINDS, Order
+from .rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS, NUMBER_LENGTH, is_number
+
+
+def _trimmed(text: str | None) -> str:
+    return (text or "").strip()
+
+
+def _id(text: Any) -> int | None:
+    """The id that a hidden field or a select holds; None for anything else."""
+    plain = str(text or "")
+    return int(plain) if re.fullmatch(r"[0-9]{1,18}", plain, re.ASCII) else None
+
+
+class DayField(DateField):
+    """A calendar day; empty is None."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read an ISO date of a year that an order can have."""
+        self.data = None
+        text = valuelist[0].strip() if valuelist else ""
+        if not text:
+            return
+        try:
+            day = date.fromisoformat(text) if len(text) == 10 else None
+        except ValueError:
+            day = None
+        if day is None or not 1900 <= day.year <= 2199:
+            raise ValueError(_("This is not a date. Write it as year-month-day, like 2026-03-31."))
+        self.data = day
+
+
+class LineForm(Form):
+    """One line. `line` is the stored line's id; it counts only if that line is this order's."""
+
+    line = HiddenField()
+    kind = HiddenField(validators=[AnyOf(KINDS, message=_l("There is no such kind of line."))])
+    description = StringField(
+        _l("Description"),
+        filters=[_trimmed],
+        validators=[Length(max=DESCRIPTION_LENGTH, message=_l("At most %(max)d characters."))],
+    )
+    quantity = QuantityField(_l("Quantity"))
+    unit_price = UnitPriceField(_l("Unit price"))
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing has been typed into the row: such a row is no line."""
+        fields = (self.description, self.quantity, self.unit_price)
+        if any(field.raw_data is None for field in fields):
+            return not any(field.data for field in fields)
+        return not any(str(text).strip() for field in fields for text in field.raw_data)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether both numbers could be read."""
+        return not (self.quantity.process_errors or self.unit_price.process_errors)
+
+    def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
+        """A blank row is not a mistake; a row with a price wants a quantity."""
+        if self.is_blank:
+            return True
+        is_valid: bool = super().validate(extra_validators)
+        if self.quantity.data is None and not self.quantity.errors:
+            self.quantity.errors = [_("Enter a quantity.")]
+            return False
+        return is_valid
+
+    def entry(self) -> LineEntry:
+        """The line as entered; what is empty or unreadable counts as 0."""
+        return LineEntry(
+            kind=self.kind.data or "",
+            description=self.description.data or "",
+            quantity=self.quantity.data or Decimal(0),
+            unit_price=self.unit_price.data or Decimal(0),
+            id=_id(self.line.data),
+        )
+
+
+def _place(kind: str | None) -> int:
+    """Where the section of `kind` stands in the form."""
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)
+
+
+def _line_data(line: LineEntry) -> dict[str, Any]:
+    return {
+        "line": line.id or "",
+        "kind": line.kind,
+        "description": line.description,
+        "quantity": line.quantity,
+        "unit_price": line.unit_price,
+    }
+
+
+class LineList(FieldList):
+    """Lines under the very indices that the page has, so that the answer finds its rows again."""
+
+    def _extract_indices(self, prefix: str, formdata: Mapping[str, Any]) -> Iterator[int]:
+        wanted = re.compile(rf"{re.escape(prefix)}-(\d{{1,6}})-", re.ASCII)
+        indices = {int(found[1]) for name in formdata if (found := wanted.match(name))}
+        if len(indices) > MOST_ROWS:
+            raise RequestEntityTooLarge()
+        yield from indices
+
+    def _compact_indices(self) -> None:
+        """Keep the page's numbers, which WTForms would renumber; put the rows in the page's order."""
+        self.last_index = max((entry.index for entry in self.entries), default=-1)
+        self.entries.sort(key=lambda entry: (_place(entry.form.kind.data), entry.index))
+
+
+class OrderForm(FlaskForm):
+    """An order: header, and each component as one amount or as lines.
+
+    The account manager is a field only for who sees everybody's orders; others are their own.
+    """
+
+    number = StringField(
+        _l("Order number"),
+        filters=[_trimmed],
+        validators=[
+            InputRequired(_l("Enter an order number.")),
+            Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters.")),
+        ],
+    )
+    customer = StringField(
+        _l("Customer"), filters=[_trimmed], validators=[InputRequired(_l("Choose a customer."))]
+    )
+    account_manager = SelectField(_l("Account manager"), coerce=_id, validate_choice=False)
+    order_date = DayField(_l("Order date"), validators=[InputRequired(_l("Enter the order date."))])
+    closing_date = DayField(_l("Closing date"))
+    total_price = AmountField(_l("Package price"), empty_is_zero=True)
+    additions = AmountField(_l("Additions"), empty_is_zero=True)
+    promo = AmountField(_l("Promo"), empty_is_zero=True)
+    reductions = AmountField(_l("Reductions"), empty_is_zero=True)
+    itemised = SelectMultipleField(choices=list(KINDS), validate_choice=False)
+    lines = LineList(FormField(LineForm))
+    version = HiddenField()
+    base = HiddenField()
+    idempotency_key = HiddenField()
+
+    def __init__(self, order: Order | None, user: Any, **options: Any) -> None:
+        """A form for `order` (None: a new one) that `user` fills in."""
+        super().__init__(**options)
+        self.order = order
+        self.form_errors: list[str] = []
+        self.found_customer: Customer | None = None
+        self.own_manager_id: int | None = None
+        if not allowed(user, "orders.read_all"):
+            self.own_manager_id = user.id
+            del self.account_manager
+
+    @classmethod
+    def for_new(cls, user: Any) -> "OrderForm":
+        """An empty form with what can be suggested."""
+        suggested = {
+            "number": queries.suggested_number(db.session()),
+            "order_date": periods.today(),
+            "version": "0",
+            "idempotency_key": new_key(),
+        }
+        return cls(None, user, formdata=None, data=suggested)
+
+    @classmethod
+    def for_order(cls, order: Order, user: Any) -> "OrderForm":
+        """The stored order for editing."""
+        return cls.for_entry(order, user, OrderEntry.of(order))
+
+    @classmethod
+    def for_entry(cls, order: Order, user: Any, entry: OrderEntry) -> "OrderForm":
+        """`entry` for editing over what `order` holds now."""
+        customer = db.session.get_one(Customer, entry.customer_id)
+        data = {
+            "number": entry.number,
+            "customer": customers.label(customer),
+            "account_manager": entry.account_manager_id,
+            "order_date": entry.order_date,
+            "closing_date": entry.closing_date,
+            **entry.breakdown.entered,
+            "itemised": entry.breakdown.kinds,
+            "lines": [_line_data(line) for line in entry.breakdown.lines],
+            "version": str(order.version),
+            "base": json.dumps(OrderEntry.of(order).facts()),
+            "idempotency_key": new_key(),
+        }
+        return cls(order, user, formdata=None, data=data)
+
+    # What was typed
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds shown as lines."""
+        itemised = set(self.itemised.data or ()) | {e.form.kind.data for e in self.typed_lines()}
+        return [kind for kind in KINDS if kind in itemised]
+
+    def typed_lines(self) -> list[FormField]:
+        """The rows into which anything has been typed."""
+        return [entry for entry in self.lines if not entry.form.is_blank]
+
+    def lines_of(self, kind: str) -> list[FormField]:
+        """The rows of one kind, the blank ones too."""
+        return [entry for entry in self.lines if entry.form.kind.data == kind]
+
+    def position_of(self, entry: FormField) -> int:
+        """Which line of the page a row is, from 1."""
+        return 1 + next(i for i, other in enumerate(self.lines.entries) if other is entry)
+
+    def breakdown(self) -> Breakdown:
+        """What the totals are made of; what is empty or unreadable counts as 0."""
+        return Breakdown(
+            amounts={name: self[name].data or Decimal(0) for name in COMPONENT_OF_KIND.values()},
+            itemised=frozenset(self.kinds),
+            lines=tuple(entry.form.entry() for entry in self.typed_lines()),
+        )
+
+    def entry(self) -> OrderEntry:
+        """The order as entered; call it on a valid form only."""
+        assert self.found_customer is not None
+        assert self.order_date.data is not None
+        return OrderEntry(
+            number=self.number.data or "",
+            customer_id=self.found_customer.id,
+            account_manager_id=self._manager_id(),
+            order_date=self.order_date.data,
+            closing_date=self.closing_date.data,
+            breakdown=self.breakdown(),
+        )
+
+    def expected_version(self) -> int:
+        """The version that was opened; -1, which no order has, for anything that is not a number."""
+        version = _id(self.version.data)
+        return -1 if version is None else version
+
+    def base_facts(self) -> dict[str, Fact] | None:
+        """The facts that editing started from; None where the field does not hold them."""
+        try:
+            facts = json.loads(self.base.data or "")
+            return {str(name): tuple(map(str, fact)) for name, fact in facts.items()}
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return None
+
+    def _manager_id(self) -> int:
+        if self.own_manager_id is not None:
+            return self.own_manager_id
+        return int(self.account_manager.data)
+
+    # What is refused
+
+    def validate_number(self, field: StringField) -> None:
+        """An order's number is part of its address, and no two orders have the same one."""
+        if not is_number(field.data):
+            raise ValidationError(
+                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
+            )
+        besides = self.order.id if self.order else None
+        if queries.number_is_taken(db.session(), field.data, besides):
+            taken = NumberTaken(number=field.data)
+            raise ValidationError(_(taken.sentence, **taken.values))
+
+    def validate_customer(self, field: StringField) -> None:
+        """The text names exactly one customer."""
+        found = customers.named(db.session(), field.data)
+        if not found:
+            raise ValidationError(
+                _("No customer is called that. Type a code or a part of the name.")
+            )
+        typed = field.data.casefold()
+        exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
+        chosen = exact or found
+        if len(chosen) > 1:
+            raise ValidationError(_("Several customers fit that. Choose one from the list."))
+        self.found_customer = chosen[0]
+
+    def validate_account_manager(self, field: SelectField) -> None:
+        """The choice is one of those offered."""
+        if field.data not in {person.id for person in self.managers()}:
+            raise ValidationError(_("Choose an account manager."))
+
+    def validate_closing_date(self, field: DayField) -> None:
+        """An order is not closed before it is placed."""
+        if field.data and self.order_date.data and field.data < self.order_date.data:
+            raise ValidationError(_("The closing date is before the order date."))
+
+    def validate_lines(self, field: LineList) -> None:
+        """There is a limit to what one order holds."""
+        if len(field.entries) > MOST_LINES:
+            raise ValidationError(
+                _("An order has at most %(count)s lines. Split it in two.", count=MOST_LINES)
+            )
+
+    def blame(self, problems: Mapping[str, Refusal]) -> None:
+        """Show each problem at its field; `lines-0` is the first row into which something is typed."""
+        typed = self.typed_lines()
+        for name, problem in problems.items():
+            sentence = _(problem.sentence, **problem.values)
+            place, _dash, position = name.partition("-")
+            if place == "grand_total":
+                self.form_errors = [*self.form_errors, sentence]
+                continue
+            field = typed[int(position)].form.unit_price if position else self[place]
+            if sentence not in field.errors:
+                field.errors = [*field.errors, sentence]
+
+    def show_unreadable(self) -> None:
+        """Show at each cell what cannot be read, without asking for what is not typed yet."""
+        for entry in self.lines:
+            for field in entry.form:
+                field.errors = list(field.process_errors)
+        for component in COMPONENT_OF_KIND.values():
+            self[component].errors = list(self[component].process_errors)
+
+    def offer_choices(self) -> None:
+        """Fill what is chosen from a list; only a page that shows the form needs it."""
+        if self.own_manager_id is None:
+            people = [SelectChoice(person.id, person.name) for person in self.managers()]
+            self.account_manager.choices = [SelectChoice("", _("Choose…")), *people]
+
+    def managers(self) -> Sequence[User]:
+        """The people whom the order can be given to."""
+        present = self.order.account_manager_id if self.order else None
+        return queries.assignable_managers(db.session(), present)

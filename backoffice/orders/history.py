@@ -1,0 +1,174 @@
+"""What happened to an order, in words: every save with who, when and what, and every correction."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..audit.models import AuditEvent
+from ..audit.queries import history as audit_history
+from ..figures.models import Correction
+from .figures import ORDER_FIGURES
+from .models import COMPONENT_OF_KIND, Order, OrderLine
+from .wording import Wording
+
+SHOWN = 500
+"""Events of one order that its history shows; the audit screen has them all."""
+
+_UNTOLD = {"id", "order_id", "position", "created_at", "itemised"}
+"""Recorded columns that mean nothing to a reader; that a component is itemised shows in its amount."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that changed; `before` empty: it came, `after` empty: it went."""
+
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One save or correction. `kind`: created, changed, deleted or corrected."""
+
+    at: datetime
+    who: str
+    kind: str
+    changes: tuple[Change, ...]
+    note: str = ""
+
+
+def events_of(session: Session, order: Order) -> list[Event]:
+    """The order's history, newest first."""
+    recorded = recorded_events(session, order.id)
+    corrections = session.scalars(
+        select(Correction)
+        .where(
+            Correction.owner == order.id,
+            Correction.figure.in_([figure.name for figure in ORDER_FIGURES]),
+        )
+        .order_by(Correction.id.desc())
+        .limit(SHOWN)
+    ).all()
+    wording = wording_of(session, recorded, [c.actor for c in corrections])
+    lines = _line_names(recorded, order)
+    saved = [
+        _saved(list(group), wording, lines)
+        for _transaction, group in groupby(recorded, key=lambda event: event.xid)
+    ]
+    found = [event for event in saved if event.changes]
+    found += [_corrected(correction, wording, lines) for correction in corrections]
+    return sorted(found, key=lambda event: event.at, reverse=True)
+
+
+def recorded_events(session: Session, order_id: int) -> Sequence[AuditEvent]:
+    """The audit trail of an order and its lines, newest first."""
+    return audit_history(session, "orders", order_id, parts=[OrderLine.order_id], limit=SHOWN)
+
+
+def wording_of(
+    session: Session, recorded: Iterable[AuditEvent], actors: Iterable[str] = ()
+) -> Wording:
+    """The words for what is recorded in these events."""
+    documents = [d for event in recorded for d in (event.before, event.after) if d]
+    acting = [*(event.actor for event in recorded), *actors]
+    managers = [d.get("account_manager_id") for d in documents]
+    return Wording(
+        session,
+        customers=[d.get("customer_id") for d in documents],
+        people=[*managers, *(a.removeprefix("user:") for a in acting)],
+    )
+
+
+def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
+    """What each line is called, those that are gone too."""
+    names = {str(line.id): line.description for line in order.lines}
+    for event in recorded:
+        if event.table_name == OrderLine.__tablename__ and event.row_id:
+            told = event.after or event.before or {}
+            if told.get("description"):
+                names.setdefault(event.row_id, str(told["description"]))
+    return {row_id: name or f"#{row_id}" for row_id, name in names.items()}
+
+
+def _saved(group: list[AuditEvent], wording: Wording, lines: dict[str, str]) -> Event:
+    """Everything that one transaction did to the order, as one event."""
+    newest = group[0]
+    own = [event for event in group if event.table_name == Order.__tablename__]
+    kinds = {"INSERT": "created", "DELETE": "deleted"}
+    kind = next((kinds[event.action] for event in own if event.action in kinds), "changed")
+    changes: list[Change] = []
+    for event in sorted(group, key=lambda event: (event.table_name != "orders", event.id)):
+        if event.table_name == Order.__tablename__:
+            changes += _columns(event, wording, "")
+        else:
+            changes += _line(event, wording, lines)
+    return Event(newest.at, wording.actor(newest.actor), kind, tuple(changes))
+
+
+def _columns(event: AuditEvent, wording: Wording, where: str) -> Iterator[Change]:
+    before, after = event.before or {}, event.after or {}
+    for column in wording.in_order({**before, **after}):
+        if column in _UNTOLD or (event.action == "INSERT" and _says_nothing(column, after[column])):
+            continue
+        old = wording.value(column, before[column]) if column in before else ""
+        new = wording.value(column, after[column]) if column in after else ""
+        if (
+            event.action == "UPDATE"
+        ):  # only an amount that lines make up is recorded on one side only
+            old, new = old or _("from its lines"), new or _("from its lines")
+        yield Change(where + wording.label(column), old, new)
+
+
+def _says_nothing(column: str, value: Any) -> bool:
+    """Whether a new order's value is only what every new order has."""
+    return value in (None, "") or (column in COMPONENT_OF_KIND.values() and not Decimal(str(value)))
+
+
+def _line(event: AuditEvent, wording: Wording, lines: dict[str, str]) -> Iterator[Change]:
+    name = lines.get(event.row_id or "", f"#{event.row_id}")
+    if event.action == "UPDATE":
+        yield from _columns(event, wording, _("Line “%(name)s”", name=name) + " · ")
+    else:
+        before, after = line_text(event.before, wording), line_text(event.after, wording)
+        kind = (event.after or event.before or {}).get("kind", "")
+        yield Change(_("Line of %(kind)s", kind=wording.value("kind", kind)), before, after)
+
+
+def line_text(line: dict[str, Any] | None, wording: Wording) -> str:
+    """A line in a few words: description, quantity × unit price. Empty where there is none."""
+    if line is None:
+        return ""
+    amounts = "{} × {}".format(
+        wording.value("quantity", line.get("quantity")),
+        wording.value("unit_price", line.get("unit_price")),
+    )
+    return f"{line['description']} · {amounts}" if line.get("description") else amounts
+
+
+def _corrected(correction: Correction, wording: Wording, lines: dict[str, str]) -> Event:
+    before, after = correction.before or {}, correction.after or {}
+    line_id = str(correction.key.get("id", ""))
+    is_line = correction.figure == ORDER_FIGURES[0].name
+    where = _("Line “%(name)s”", name=lines.get(line_id, f"#{line_id}")) + " · " if is_line else ""
+    return Event(
+        correction.at,
+        wording.actor(correction.actor),
+        "corrected",
+        tuple(
+            Change(
+                where + wording.label(column),
+                wording.value(column, before.get(column)),
+                wording.value(column, after.get(column)),
+            )
+            for column in {**before, **after}
+        ),
+        correction.reason,
+    )

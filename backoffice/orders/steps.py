@@ -1,0 +1,104 @@
+"""What the buttons of the order form do to what has been typed: lines come and go, nothing is saved.
+
+They work on the posted texts, not on parsed values, so that whatever else was typed, right or
+wrong, comes back as it was.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from io import StringIO
+
+from werkzeug.datastructures import MultiDict
+
+from ..base import N_
+from ..refusals import Refusal
+from .models import COMPONENT_OF_KIND
+from .rules import MOST_LINES
+
+Typed = MultiDict[str, str]
+
+COLUMNS = ("description", "quantity", "unit_price")
+"""The columns of a line in which something can be typed or pasted, from left to right."""
+
+
+class TooManyLines(Refusal):
+    """A pasted block that no order can hold."""
+
+    sentence = N_("An order has at most %(count)s lines. Split it in two.")
+
+
+def add_line(typed: Typed, kind: str) -> int:
+    """Add a blank line of `kind`; returns its index."""
+    index = max(_indices(typed), default=-1) + 1
+    typed[f"lines-{index}-kind"] = kind
+    for column in COLUMNS:
+        typed[f"lines-{index}-{column}"] = ""
+    return index
+
+
+def remove_line(typed: Typed, index: int) -> None:
+    """Take the line of that index away."""
+    for name in [name for name in typed if name.startswith(f"lines-{index}-")]:
+        typed.poplist(name)
+
+
+def itemise(typed: Typed, kind: str, description: str) -> None:
+    """Enter a component as lines; what was its one amount becomes the first of them."""
+    component = COMPONENT_OF_KIND[kind]
+    typed.add("itemised", kind)
+    index = add_line(typed, kind)
+    amount = typed.get(component, "").strip()
+    typed.poplist(component)
+    if amount.strip("0.,"):
+        typed[f"lines-{index}-description"] = description
+        typed[f"lines-{index}-quantity"] = "1"
+        typed[f"lines-{index}-unit_price"] = amount
+
+
+def enter_one_amount(typed: Typed, kind: str, amount: str) -> None:
+    """Enter a component as one amount, which replaces its lines."""
+    typed.setlist("itemised", [k for k in typed.getlist("itemised") if k != kind])
+    for index in indices_of(typed, kind):
+        remove_line(typed, index)
+    typed[COMPONENT_OF_KIND[kind]] = amount
+
+
+def paste(typed: Typed, kind: str, block: str, row: int, column: str) -> None:
+    """Put a block that was copied from a spreadsheet into the lines of `kind`, from `row` and `column` on.
+
+    Lines are added as the block needs them; cells to the right of the unit price are left out.
+    Raises TooManyLines, and puts in nothing, when the block has more rows than an order has lines.
+    """
+    rows = _cells(block)
+    if len(rows) > MOST_LINES:
+        raise TooManyLines(count=MOST_LINES)
+    left = COLUMNS.index(column)
+    indices = indices_of(typed, kind)
+    for offset, cells in enumerate(rows):
+        at = row + offset
+        index = indices[at] if at < len(indices) else add_line(typed, kind)
+        for name, text in zip(COLUMNS[left:], cells, strict=False):
+            typed[f"lines-{index}-{name}"] = text.strip()
+
+
+def indices_of(typed: Typed, kind: str) -> list[int]:
+    """The indices of the lines of `kind`, from the top."""
+    return [index for index in sorted(_indices(typed)) if typed[f"lines-{index}-kind"] == kind]
+
+
+def _indices(typed: Typed) -> Iterator[int]:
+    for name in typed:  # one digit less than the form reads, so that there is always a next one
+        if found := re.fullmatch(r"lines-([0-9]{1,5})-kind", name, re.ASCII):
+            yield int(found[1])
+
+
+def _cells(block: str) -> list[list[str]]:
+    """The rows of a block with tabs between cells, as spreadsheets copy them; blank rows are left out."""
+    lines = block.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    rows = csv.reader(StringIO(lines, newline=""), delimiter="\t")
+    try:
+        found = [cells for cells in rows if any(cell.strip() for cell in cells)]
+    except csv.Error:
+        found = [line.split("\t") for line in lines.split("\n") if line.strip()]
+    return found

@@ -1,0 +1,187 @@
+"""The list of orders, and one order's screens: details, history, how a total was calculated."""
+
+from collections.abc import Mapping
+from datetime import date
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, redirect, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from .. import figures
+from ..customers.models import Customer
+from ..customers.parts import PARTS, Part
+from ..extensions import db
+from ..figures.explanation import SourceRow, Term
+from ..htmx import hx_redirect, render
+from ..paging import page_number
+from ..permissions import requires
+from . import actions, history, queries
+from .figures import ORDER_FIGURES, components, grand_total, line_amount
+from .models import COMPONENT_OF_KIND, Order, OrderLine
+from .wording import KIND_NAMES, Wording
+
+bp = Blueprint("orders", __name__, url_prefix="/orders")
+
+
+def order_or_404(number: str) -> Order:
+    """The order, if the present user may see it; somebody else's does not exist for them."""
+    return queries.order_of(db.session(), current_user, number) or abort(404)
+
+
+@bp.get("")
+@requires("orders.read")
+def index() -> AnyResponse:
+    """The orders that the filter leaves in, with their totals. `go`: straight to the only one that fits."""
+    wanted = _filter_of(request.args)
+    is_going = "go" in request.args
+    if is_going and queries.order_of(db.session(), current_user, wanted.search):
+        return redirect(url_for("orders.record", number=wanted.search), 303)
+    page, totals = queries.orders_page(
+        db.session(), current_user, wanted, page_number(request.args.get("page"))
+    )
+    if is_going and page.total == 1:
+        return redirect(url_for("orders.record", number=page.items[0].number), 303)
+    return render(
+        "orders/index.html",
+        block="results",
+        wanted=wanted,
+        page=page,
+        totals=totals,
+        managers=queries.managers_with_orders(db.session(), current_user),
+    )
+
+
+def _filter_of(arguments: Mapping[str, str]) -> queries.OrderFilter:
+    """The filter that the address asks for; what makes no sense in it is left out."""
+    manager = arguments.get("manager", "")
+    state, sort = arguments.get("state", ""), arguments.get("sort", "")
+    return queries.OrderFilter(
+        search=arguments.get("q", "").strip()[:100],
+        customer=arguments.get("customer", "").strip()[:100],
+        manager_id=int(manager)
+        if manager.isascii() and manager.isdigit() and len(manager) < 19
+        else None,
+        since=_day(arguments.get("since", "")),
+        until=_day(arguments.get("until", "")),
+        state=state if state in queries.STATES else "",
+        sort=sort if sort.removeprefix("-") in queries.SORTS else queries.DEFAULT_SORT,
+    )
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+@bp.get("/<path:number>")
+@requires("orders.read")
+def record(number: str) -> Response:
+    """One order: what was entered, how its totals come about, and the way on through the list."""
+    order, wanted = order_or_404(number), _filter_of(request.args)
+    previous, following = queries.neighbours(db.session(), current_user, wanted, order)
+    return render(
+        "orders/record.html",
+        order=order,
+        tab="details",
+        way=wanted.as_query,
+        previous=previous,
+        following=following,
+        is_right=next(figures.verify(db.engine, ORDER_FIGURES, [order.id]), None) is None,
+        COMPONENT_OF_KIND=COMPONENT_OF_KIND,
+        KIND_NAMES=KIND_NAMES,
+    )
+
+
+@bp.get("/<path:number>/history")
+@requires("orders.read")
+def changes(number: str) -> Response:
+    """Who changed what and when, and every correction of a total."""
+    order = order_or_404(number)
+    events = history.events_of(db.session(), order)
+    return render("orders/history.html", order=order, tab="history", events=events)
+
+
+@bp.get("/<path:number>/calculation")
+@requires("orders.read")
+def calculation(number: str) -> Response:
+    """How the grand total was calculated, down to the lines."""
+    return _explained(order_or_404(number), "grand_total", None)
+
+
+@bp.get("/<path:number>/calculation/<name>")
+@requires("orders.read")
+def calculation_of(number: str, name: str) -> Response:
+    """How the grand total or one of the components was calculated."""
+    if name not in (*COMPONENT_OF_KIND.values(), "grand_total"):
+        abort(404)
+    return _explained(order_or_404(number), name, None)
+
+
+@bp.get("/<path:number>/calculation/lines/<int:line_id>")
+@requires("orders.read")
+def calculation_of_line(number: str, line_id: int) -> Response:
+    """How a line's amount was calculated."""
+    order = order_or_404(number)
+    line = next((line for line in order.lines if line.id == line_id), None) or abort(404)
+    return _explained(order, "amount", line)
+
+
+@bp.post("/<path:number>/recompute")
+@requires("figures.heal")
+def recompute(number: str) -> Response:
+    """Compute every total of the order anew and store what differs."""
+    order = order_or_404(number)
+    reason = request.form.get("reason", "").strip()[:500]
+    result = actions.recompute(db.session(), order.id, reason=reason)
+    if result.corrections:
+        flash(_("The totals of order %(number)s are corrected.", number=number), "success")
+    else:
+        flash(_("Every total of order %(number)s was right already.", number=number), "info")
+    return hx_redirect(url_for("orders.calculation", number=number))
+
+
+def _explained(order: Order, column: str, line: OrderLine | None) -> Response:
+    """The calculation of one stored total, with a way on to what each of its terms came from."""
+    of_order = grand_total if column == "grand_total" else components
+    figure = line_amount if line else of_order
+    explanation = figures.explain(db.session(), figure, line.id if line else order.id) or abort(404)
+    corrections = [
+        c for c in explanation.corrections if column in {**(c.before or {}), **(c.after or {})}
+    ]
+    return render(
+        "orders/calculation.html",
+        order=order,
+        tab="calculation",
+        line=line,
+        explained=next(c for c in explanation.columns if c.column == column),
+        corrections=corrections,
+        wording=Wording(db.session(), people=[c.actor.removeprefix("user:") for c in corrections]),
+        link_of_term=partial(_link_of_term, order),
+        link_of_row=partial(_link_of_row, order),
+        COMPONENT_OF_KIND=COMPONENT_OF_KIND,
+    )
+
+
+def _link_of_term(order: Order, term: Term) -> str | None:
+    """Where a term's own calculation is shown; None for what somebody entered."""
+    if term.figure is None:
+        return None
+    return url_for("orders.calculation_of", number=order.number, name=term.column)
+
+
+def _link_of_row(order: Order, row: SourceRow) -> str:
+    """Where a line's own calculation is shown."""
+    return url_for("orders.calculation_of_line", number=order.number, line_id=row.id)
+
+
+def _of_customer(customer: Customer, user: Any, number: int) -> dict[str, Any]:
+    page, totals = queries.orders_of_customer(db.session(), user, customer, number)
+    return {"page": page, "totals": totals}
+
+
+PARTS.append(Part("orders/of_customer.html", _of_customer))

@@ -1,0 +1,127 @@
+"""Recorded values of orders as people read them: names for ids, amounts in the user's format."""
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..base import N_
+from ..customers.models import Customer
+from ..customers.queries import label as customer_label
+from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
+from ..people.models import User
+from .models import COMPONENT_OF_KIND
+
+KIND_NAMES = {
+    "package": N_("Package price"),
+    "addition": N_("Additions"),
+    "promo": N_("Promo"),
+    "reduction": N_("Reductions"),
+}
+"""Kind of line → the component that its lines add up to, on screen."""
+
+LABELS = {
+    "number": N_("Order number"),
+    "customer_id": N_("Customer"),
+    "account_manager_id": N_("Account manager"),
+    "order_date": N_("Order date"),
+    "closing_date": N_("Closing date"),
+    "itemised": N_("Entered as lines"),
+    **{COMPONENT_OF_KIND[kind]: name for kind, name in KIND_NAMES.items()},
+    "grand_total": N_("Grand total"),
+    "kind": N_("Component"),
+    "description": N_("Description"),
+    "quantity": N_("Quantity"),
+    "unit_price": N_("Unit price"),
+    "amount": N_("Line amount"),
+}
+"""Column of an order or a line → its name on screen."""
+
+CAUSES = {
+    "manual": N_("Recomputed by hand"),
+    "heal": N_("Found by a check"),
+    "bypass": N_("Written without Backoffice"),
+}
+"""Why a total was corrected → the words for it."""
+
+
+class Wording:
+    """Says recorded values in words; the names that it needs are read at once."""
+
+    def __init__(
+        self, session: Session, *, customers: Iterable[Any] = (), people: Iterable[Any] = ()
+    ) -> None:
+        self._customers = {c.id: customer_label(c) for c in _rows(session, Customer, customers)}
+        self._people: dict[int, str] = {p.id: p.name for p in _rows(session, User, people)}
+        self._words: dict[str, Callable[[Any], str]] = {
+            **_WORDS,
+            "customer_id": lambda value: self._customers.get(_number(value), f"#{value}"),
+            "account_manager_id": self.person,
+        }
+
+    def label(self, column: str) -> str:
+        """The name of `column` on screen."""
+        return str(_(LABELS.get(column, column)))
+
+    def person(self, user_id: Any) -> str:
+        """The user's name; the id of one who has been deleted."""
+        return self._people.get(_number(user_id), f"#{user_id}")
+
+    def actor(self, actor: str) -> str:
+        """Who acted: a user's name, or the program or database user as it is recorded."""
+        kind, _colon, name = actor.partition(":")
+        if kind == "user":
+            return self.person(name)
+        return str(_("%(name)s (command line)", name=name)) if kind == "cli" else actor
+
+    def cause(self, cause: str) -> str:
+        """Why a total was corrected."""
+        return str(_(CAUSES.get(cause, cause)))
+
+    def in_order(self, columns: Iterable[str]) -> list[str]:
+        """The columns in the order of the screens; those without a name there come last."""
+        places = list(LABELS)
+        return sorted(columns, key=lambda c: places.index(c) if c in LABELS else len(places))
+
+    def value(self, column: str, value: Any) -> str:
+        """A recorded value of `column`; a dash where there is none."""
+        if value is None or value in ("", []):
+            return "–"
+        return self._words.get(column, str)(value)
+
+
+def _kind(value: Any) -> str:
+    return str(_(KIND_NAMES.get(value, value)))
+
+
+def _money(value: Any) -> str:
+    return money_filter(Decimal(str(value)))
+
+
+def _day(value: Any) -> str:
+    return day_filter(date.fromisoformat(str(value)))
+
+
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "order_date": _day,
+    "closing_date": _day,
+    "itemised": lambda kinds: ", ".join(map(_kind, kinds)),
+    "kind": _kind,
+    "quantity": lambda value: quantity_filter(Decimal(str(value))),
+    "unit_price": lambda value: unit_price_filter(Decimal(str(value))),
+    **dict.fromkeys((*COMPONENT_OF_KIND.values(), "grand_total", "amount"), _money),
+}
+"""Column → how its recorded values are written."""
+
+
+def _number(text: Any) -> int:
+    return int(text) if str(text).isascii() and str(text).isdigit() else -1
+
+
+def _rows(session: Session, model: Any, ids: Iterable[Any]) -> Iterable[Any]:
+    wanted = {_number(i) for i in ids}
+    return session.scalars(select(model).where(model.id.in_(wanted))) if wanted else ()

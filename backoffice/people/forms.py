@@ -1,0 +1,75 @@
+"""What people type about people."""
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import EmailField, PasswordField, SelectField, StringField
+from wtforms.fields import SelectChoice
+from wtforms.validators import InputRequired, Length
+
+from ..permissions import ROLES
+from .passwords import LONGEST, SHORTEST
+
+
+def _at_most(characters: int) -> Length:
+    return Length(max=characters, message=_l("At most %(max)d characters."))
+
+
+_REQUIRED = InputRequired(_l("This cannot be empty."))
+_PASSWORD_HELP = {"autocomplete": "new-password", "minlength": SHORTEST, "maxlength": LONGEST}
+
+
+class SignInForm(FlaskForm):
+    """E-mail and password."""
+
+    email = EmailField(
+        _l("E-mail"), [_REQUIRED, _at_most(254)], render_kw={"autocomplete": "username"}
+    )
+    password = PasswordField(
+        _l("Password"),
+        [_REQUIRED, _at_most(LONGEST)],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+class UserForm(FlaskForm):
+    """Who a user is, and their role."""
+
+    name = StringField(_l("Name"), [_REQUIRED, _at_most(200)], render_kw={"autocomplete": "off"})
+    email = EmailField(_l("E-mail"), [_REQUIRED, _at_most(254)], render_kw={"autocomplete": "off"})
+    role = SelectField(
+        _l("Role"), choices=[SelectChoice(role, _l(name)) for role, name in ROLES.items()]
+    )
+
+
+class NewUserForm(UserForm):
+    """A user to be, with the first password if they shall be able to sign in."""
+
+    password = PasswordField(_l("First password"), [_at_most(LONGEST)], render_kw=_PASSWORD_HELP)
+
+
+class SetPasswordForm(FlaskForm):
+    """A password that an administrator sets for somebody."""
+
+    password = PasswordField(
+        _l("New password"), [_REQUIRED, _at_most(LONGEST)], render_kw=_PASSWORD_HELP
+    )
+
+
+class OwnPasswordForm(FlaskForm):
+    """A password that one changes for oneself."""
+
+    present = PasswordField(
+        _l("Present password"),
+        [_REQUIRED, _at_most(LONGEST)],
+        render_kw={"autocomplete": "current-password"},
+    )
+    password = PasswordField(
+        _l("New password"), [_REQUIRED, _at_most(LONGEST)], render_kw=_PASSWORD_HELP
+    )
+
+
+class ProfileForm(FlaskForm):
+    """Language and number format."""
+
+    language = SelectField(_l("Language"))
+    number_format = SelectField(_l("Number format"))

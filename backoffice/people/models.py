@@ -1,0 +1,80 @@
+"""Users, their sessions, and the keys under which a form was already carried out."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..base import Base, Id, Moment
+
+
+class User(Base):
+    """A person who signs in, or whose name stands on orders. `password_hash` empty: cannot sign in.
+
+    `language` and `number_format` are empty until the person chooses; then they outrank the
+    deployment's defaults.
+    """
+
+    __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer','finance','account_manager','admin')", name="role"),
+        CheckConstraint("email = lower(email)", name="email_lower"),
+    )
+
+    id: Mapped[Id]
+    email: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text, server_default="viewer", default="viewer")
+    password_hash: Mapped[str] = mapped_column(Text, server_default="", default="")
+    is_active: Mapped[bool] = mapped_column(server_default="true", default=True)
+    language: Mapped[str] = mapped_column(Text, server_default="", default="")
+    number_format: Mapped[str] = mapped_column(Text, server_default="", default="")
+    created_at: Mapped[Moment]
+
+    is_authenticated = True
+    """What Flask-Login asks; a visitor who is nobody is another class."""
+    is_anonymous = False
+
+    def get_id(self) -> str:
+        """What Flask-Login keeps of a signed-in user."""
+        return str(self.id)
+
+    @property
+    def can_sign_in(self) -> bool:
+        """Whether the person has a password and is not disabled."""
+        return self.is_active and bool(self.password_hash)
+
+
+class WebSession(Base):
+    """A browser that visits. `id` is a digest of its cookie, so the table alone opens nothing."""
+
+    __tablename__ = "web_sessions"
+    __table_args__ = (
+        Index("ix_web_sessions_user_id", "user_id"),
+        Index("ix_web_sessions_expires_at", "expires_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[Moment]
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class IdempotencyKey(Base):
+    """One form, carried out once: its body's digest, and the answer that was given.
+
+    `response` is null only inside the transaction that does the work.
+    """
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    action: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    body_digest: Mapped[str] = mapped_column(Text)
+    response: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    created_at: Mapped[Moment]

@@ -1,0 +1,73 @@
+"""Reading users, for the administration screens and commands."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session, scoped_session
+
+from ..paging import PAGE_SIZE, Page
+from .models import User, WebSession
+
+STATES = ("active", "disabled")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A user in the list, with the number of browsers they are signed in on."""
+
+    user: User
+    sessions: int
+
+
+def find_users(
+    session: Session | scoped_session[Session],
+    *,
+    search: str = "",
+    role: str = "",
+    state: str = "",
+    page: int = 1,
+    size: int = PAGE_SIZE,
+) -> Page[Listed]:
+    """The users whose name or address contains every word of `search`, by name."""
+    wanted = _conditions(search, role, state)
+    total = session.scalar(select(func.count()).select_from(User).where(*wanted)) or 0
+    number = max(1, min(page, -(-total // size)))
+    rows = session.execute(
+        select(User, _live_sessions().label("sessions"))
+        .where(*wanted)
+        .order_by(func.lower(User.name), User.id)
+        .limit(size)
+        .offset((number - 1) * size)
+    )
+    return Page([Listed(row.User, row.sessions) for row in rows], number, size, total)
+
+
+def user_by_email(session: Session | scoped_session[Session], email: str) -> User | None:
+    """The user with this address, however it is written."""
+    return session.scalar(select(User).where(User.email == email.strip().lower()))
+
+
+def live_sessions_of(session: Session | scoped_session[Session], user: User) -> int:
+    """On how many browsers `user` is signed in."""
+    return session.scalar(select(_live_sessions()).where(User.id == user.id)) or 0
+
+
+def _live_sessions() -> ColumnElement[int]:
+    return (
+        select(func.count())
+        .where(WebSession.user_id == User.id, WebSession.expires_at > func.now())
+        .correlate(User)
+        .scalar_subquery()
+    )
+
+
+def _conditions(search: str, role: str, state: str) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [
+        or_(User.name.icontains(word, autoescape=True), User.email.icontains(word, autoescape=True))
+        for word in search.split()
+    ]
+    if role:
+        conditions.append(User.role == role)
+    if state in STATES:
+        conditions.append(User.is_active.is_(state == "active"))
+    return conditions

@@ -1,0 +1,120 @@
+"""Who may do what: one table of roles, the marks on the views, and the guard that reads them.
+
+A view says who may call it with `@requires("orders.write")` or `@public`. The guard runs before
+every request and refuses a view that says neither, so that nothing is open by forgetting.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from flask import Flask, current_app, request
+from flask_login import current_user
+from sqlalchemy import ColumnElement, true
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from .base import N_
+from .figures.actor import actor
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_READ = frozenset({"profile.own", "orders.read", "customers.read"})
+_READ_ALL = _READ | {"orders.read_all", "figures.read"}
+_FINANCE = _READ_ALL | {
+    "orders.write",
+    "customers.write",
+    "figures.heal",
+    "audit.read",
+    "imports.run",
+}
+
+PERMISSIONS: dict[str, frozenset[str]] = {
+    "viewer": _READ_ALL,
+    "account_manager": _READ | {"orders.write"},
+    "finance": _FINANCE,
+    "admin": _FINANCE | {"users.manage"},
+}
+"""Role → what it may do. An account manager lacks `orders.read_all`: only their own rows exist for them."""
+
+ROLES: dict[str, str] = {
+    "viewer": N_("Viewer"),
+    "finance": N_("Finance"),
+    "account_manager": N_("Account manager"),
+    "admin": N_("Administrator"),
+}
+"""Role → its name on screen."""
+
+_KNOWN = frozenset().union(*PERMISSIONS.values())
+
+
+class Person(Protocol):
+    """What the table is asked about: a user, or an anonymous visitor."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether we know who it is."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether they are let in."""
+
+
+def allowed(user: Person, permission: str) -> bool:
+    """Whether `user` may do what `permission` names. A visitor and a disabled user may do nothing."""
+    role = getattr(user, "role", "")
+    is_somebody = user.is_authenticated and user.is_active
+    return is_somebody and permission in PERMISSIONS.get(role, frozenset())
+
+
+def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The rows that `user` may see: all with `permission`, else those whose `owner` column names them."""
+    return true() if allowed(user, permission) else owner == user.id
+
+
+def requires(permission: str) -> Callable[[View], View]:
+    """Mark a view as open to the roles that have `permission`."""
+    if permission not in _KNOWN:
+        raise ValueError(f"No role has the permission {permission!r}; add it to PERMISSIONS first.")
+
+    def mark(view: View) -> View:
+        view.required_permission = permission  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def public(view: View) -> View:
+    """Mark a view as open to everybody, signed in or not."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+class UndeclaredView(RuntimeError):
+    """A route whose view says neither `@requires` nor `@public`."""
+
+
+def guard() -> None:
+    """Refuse the request unless its view is open to whoever sends it, and say who is acting."""
+    actor.set(f"user:{current_user.id}" if current_user.is_authenticated else "")
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or getattr(view, "is_public", False):
+        return
+    permission = getattr(view, "required_permission", None)
+    if permission is None:
+        raise UndeclaredView(
+            f"The view {request.endpoint} says neither @requires nor @public; mark it, below @route."
+        )
+    if not current_user.is_authenticated:
+        raise Unauthorized()
+    if not allowed(current_user, permission):
+        raise Forbidden()
+
+
+def _forget_actor(_error: BaseException | None = None) -> None:
+    actor.set("")  # a server's thread serves somebody else next
+
+
+def init_app(app: Flask) -> None:
+    """Install the guard; call this before CSRF, so that an ended session is told so first."""
+    app.before_request(guard)
+    app.teardown_request(_forget_actor)
+    app.jinja_env.globals.update(allowed=allowed, ROLES=ROLES)

@@ -1,0 +1,73 @@
+"""Language, number format and theme: the user's own, else this browser's, else the deployment's.
+
+The number format is a setting apart from the language: switching the language never changes how a
+typed amount is read. The theme belongs to the browser, so it lives in a cookie only; the cookies
+are set by the server and hold nothing but a word of these lists.
+"""
+
+from typing import Any
+
+from flask import Flask, current_app, has_request_context, request
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from .base import N_
+from .extensions import babel
+
+LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
+"""Language → its own name for itself."""
+
+NUMBER_FORMATS = {"en": "1,000.50", "id": "1.000,50", "plain": "1000.50"}
+"""Number format → what it looks like."""
+
+THEMES = {"auto": N_("Like this device"), "light": N_("Light"), "dark": N_("Dark")}
+
+_YEAR = 365 * 24 * 3600
+
+
+def language() -> str:
+    """The language to speak."""
+    return _choice("language", LANGUAGES) or str(current_app.config["LANGUAGE_DEFAULT"])
+
+
+def number_format() -> str:
+    """The number format to read and write amounts in."""
+    chosen = _choice("number_format", NUMBER_FORMATS)
+    return chosen or ("id" if current_app.config["LANGUAGE_DEFAULT"] == "id" else "en")
+
+
+def theme() -> str:
+    """`light`, `dark`, or `auto`: whatever the device prefers."""
+    chosen = request.cookies.get("theme", "") if has_request_context() else ""
+    return chosen if chosen in THEMES else "auto"
+
+
+def remember(response: Response, name: str, value: str) -> None:
+    """Keep one choice in this browser, so that the sign-in page already knows it."""
+    response.set_cookie(
+        name, value, max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure
+    )
+
+
+def _choice(name: str, choices: dict[str, str]) -> str:
+    if not has_request_context():
+        return ""
+    own = getattr(current_user, name, "")
+    chosen = own or request.cookies.get(name, "")
+    return chosen if chosen in choices else ""
+
+
+def _for_templates() -> dict[str, Any]:
+    return {"language": language(), "number_format": number_format(), "theme": theme()}
+
+
+def init_app(app: Flask) -> None:
+    """Bind Flask-Babel, which asks `language` on every request, and name the choices in templates."""
+    babel.init_app(
+        app,
+        default_locale=app.config["LANGUAGE_DEFAULT"],
+        default_timezone=app.config["BUSINESS_TIMEZONE"],
+        locale_selector=language,
+    )
+    app.context_processor(_for_templates)
+    app.jinja_env.globals.update(LANGUAGES=LANGUAGES, NUMBER_FORMATS=NUMBER_FORMATS, THEMES=THEMES)

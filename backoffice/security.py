@@ -1,0 +1,98 @@
+"""What protects every answer and limits every question: headers, hosts, sizes."""
+
+from io import BytesIO
+from typing import IO, Any
+
+from flask import Flask, Request, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+)
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+UPLOAD_LIMIT = 32 * 1024 * 1024
+"""Bytes of a whole request; an import file is the largest thing that anybody sends."""
+
+FORM_LIMIT = 2 * 1024 * 1024
+"""Bytes of a typed form: thousands of order lines."""
+
+FIELD_LIMIT = 10_000
+"""Fields of a typed form."""
+
+
+class _LimitedFormParser(FormDataParser):
+    """Werkzeug's parser limits only multipart forms; this one limits the urlencoded ones too."""
+
+    def _parse_urlencoded(self, stream: IO[bytes], *rest: Any) -> Any:
+        body = stream.read(FORM_LIMIT + 1)
+        if len(body) > FORM_LIMIT or body.count(b"&") >= FIELD_LIMIT:
+            raise RequestEntityTooLarge()
+        return super()._parse_urlencoded(BytesIO(body), *rest)
+
+
+class LimitedRequest(Request):
+    """A request whose form is limited whatever its encoding."""
+
+    form_data_parser_class = _LimitedFormParser
+    _form_is_too_large = False
+
+    def _load_form_data(self) -> None:
+        # Whoever asks second must hear it too: the first may have been somebody who swallows errors.
+        if self._form_is_too_large:
+            raise RequestEntityTooLarge()
+        try:
+            super()._load_form_data()
+        except RequestEntityTooLarge:
+            self._form_is_too_large = True
+            raise
+
+
+class StorableInteger(IntegerConverter):
+    """A number in an address that PostgreSQL can look up; a longer one is simply not found."""
+
+    def __init__(self, map: Map, *args: Any, **options: Any) -> None:
+        super().__init__(map, *args, **{"max": 2**63 - 1, **options})
+
+
+def _protect(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.is_secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.vary.add("HX-Request")
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Limit what comes in, and put the headers on what goes out.
+
+    `TRUSTED_HOSTS` (a list) makes Flask refuse any other Host header. Nothing here builds an
+    absolute address from that header, so a forged one has no effect even where the list is empty.
+    Forwarded headers are believed only as far as `TRUSTED_PROXIES` proxies stand before us.
+    """
+    proxies = app.config["TRUSTED_PROXIES"]
+    if proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies
+        )
+    app.request_class = LimitedRequest
+    app.url_map.converters["int"] = StorableInteger
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_CONTENT_LENGTH"] or UPLOAD_LIMIT
+    app.config["MAX_FORM_MEMORY_SIZE"] = FORM_LIMIT
+    app.config["MAX_FORM_PARTS"] = FIELD_LIMIT
+    app.after_request(_protect)

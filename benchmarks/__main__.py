@@ -1,0 +1,90 @@
+"""`python -m benchmarks [a|b|c …] [--json] [--scale …]`: exit status 1 where a bar is missed."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from . import previewing, saving, verifying
+from .report import Report, table
+from .world import World, new_world
+
+BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
+    "a": ("verifying a large book", verifying.measure),
+    "b": ("saving an order", saving.measure),
+    "c": ("the live preview", previewing.measure),
+}
+"""Letter → what it measures, and the function that does."""
+
+
+def main() -> int:
+    """Run what was asked for, print it, and say by the exit status whether every bar is met."""
+    asked = _arguments()
+    signal.signal(signal.SIGTERM, _stop)
+    reports: dict[str, Report] = {}
+    with new_world() as world:
+        settings = world.settings()
+        for letter in asked.benches:
+            title, measure = BENCHES[letter]
+            print(f"({letter}) {title} …", file=sys.stderr)
+            reports[letter] = measure(world, asked.scale)
+    figures = [figure for report in reports.values() for figure in report.figures]
+    if asked.json:
+        print(json.dumps(_as_dict(reports, settings, asked.scale), ensure_ascii=False, indent=1))
+    else:
+        for report in reports.values():
+            for title, text in report.texts.items():
+                print(f"\n── {title}\n{text}")
+        print("\n" + ", ".join(f"{name} {value}" for name, value in settings.items()))
+        print(_machine(asked.scale) + "\n\n" + table(figures))
+    return 1 if any(figure.missed_by for figure in figures) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "benches", nargs="*", metavar="a|b|c", help="which to run (all without any)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of the full size and repetitions, like 0.01"
+    )
+    asked = parser.parse_args()
+    asked.benches = asked.benches or list(BENCHES)
+    if unknown := [name for name in asked.benches if name not in BENCHES]:
+        parser.error(f"{unknown[0]} is none of {', '.join(BENCHES)}.")
+    if not 0 < asked.scale <= 1:
+        parser.error("The scale is a share of the full size: more than 0, at most 1.")
+    return asked
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise SystemExit(143)  # leaves the world through its door, so that nothing stays behind
+
+
+def _machine(scale: float) -> str:
+    size = "full size" if scale == 1 else f"NOT the full size: scale {scale:g}, of no weight"
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return f"{os.cpu_count()} processors, load {load}; {size}"
+
+
+def _as_dict(reports: dict[str, Report], settings: dict[str, str], scale: float) -> dict[str, Any]:
+    return {
+        "scale": scale,
+        "processors": os.cpu_count(),
+        "load": [round(value, 2) for value in os.getloadavg()],
+        "settings": settings,
+        "figures": [f.as_dict() for report in reports.values() for f in report.figures],
+        "numbers": {letter: report.numbers for letter, report in reports.items()},
+        "texts": {letter: report.texts for letter, report in reports.items()},
+    }
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())
+    sys.exit(130)

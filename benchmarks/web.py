@@ -1,0 +1,92 @@
+"""The app with one route more: the empty signed-in page, which other routes are compared with."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+from flask import Flask, render_template
+from werkzeug.test import EnvironBuilder
+
+from backoffice import create_app, logs
+from backoffice.extensions import db
+from backoffice.people.models import WebSession
+from backoffice.permissions import requires
+from backoffice.sessions import digest
+
+EMPTY = "/benchmarks/empty"
+
+
+def with_empty_route(app: Flask) -> Flask:
+    """Add the page that is session + user + base template, and nothing else."""
+
+    @app.get(EMPTY)
+    @requires("profile.own")
+    def empty() -> str:
+        return render_template("base.html")
+
+    return app
+
+
+def serve() -> Flask:
+    """What gunicorn serves: the app of the environment with the empty page."""
+    return with_empty_route(create_app())
+
+
+def sign_in(app: Flask, user_id: int) -> str:
+    """A new session of this user; answers the cookie that opens it."""
+    token = secrets.token_urlsafe(32)
+    with app.app_context():
+        data = {"csrf_token": secrets.token_hex(20)}
+        ends_at = datetime.now(UTC) + timedelta(hours=8)
+        row = WebSession(id=digest(token), user_id=user_id, data=data, expires_at=ends_at)
+        db.session.add(row)
+        db.session.commit()
+        return f"{app.session_interface.get_cookie_name(app)}={token}"
+
+
+def csrf_token_in(page: bytes) -> str:
+    """The token that a page gives to its scripts."""
+    found = re.search(rb'name="csrf-token" content="([^"]+)"', page)
+    assert found is not None, "The empty page has no CSRF token."
+    return found[1].decode()
+
+
+@contextmanager
+def logged_to_nowhere() -> Iterator[None]:
+    """Requests are logged as in production, but where nobody reads them."""
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        logs.configure()
+        yield
+
+
+class Request:
+    """One request, made once and sent to the app as often as wanted, without a network between."""
+
+    def __init__(self, app: Flask, path: str, headers: dict[str, str], form: Any = None) -> None:
+        method = "GET" if form is None else "POST"
+        builder = EnvironBuilder(path=path, method=method, headers=headers.items(), data=form)
+        environ = builder.get_environ()
+        self._body = environ["wsgi.input"].read()
+        self._environ = environ
+        self._app = app
+
+    def send(self) -> bytes:
+        """The body of the answer, which must be a good one."""
+        status: list[str] = []
+
+        def start(line: str, _headers: Any, _error: Any = None) -> Any:
+            status.append(line)
+
+        environ = {**self._environ, "wsgi.input": BytesIO(self._body)}
+        answer: Iterable[bytes] = self._app(environ, start)
+        try:
+            body = b"".join(answer)
+        finally:
+            getattr(answer, "close", lambda: None)()
+        assert status[0].startswith("200"), f"{self._environ['PATH_INFO']}: {status[0]}"
+        return body

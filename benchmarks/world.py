@@ -1,0 +1,114 @@
+"""The benchmarks' own PostgreSQL, durable as in production, with the app on it; gone afterwards."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from flask import Flask
+from psycopg import sql
+
+from backoffice import create_app
+from backoffice.config import READERS
+from backoffice.embedded import ADMIN, APP, OWNER, Services
+from backoffice.extensions import db
+from backoffice.upgrade import upgrade
+
+SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "work_mem", "jit")
+"""Settings of the server that the report states."""
+
+
+@dataclass(frozen=True)
+class World:
+    """One cluster with the app's migrated database, and copies of it that bear other triggers."""
+
+    services: Services
+    app: Flask
+
+    def url(self, role: str = APP, database: str = "backoffice") -> str:
+        """A database of the cluster as `role`, in libpq's form."""
+        return self.services.postgres.url(role).replace("/backoffice?", f"/{database}?")
+
+    def sqlalchemy_url(self, database: str) -> str:
+        """A database of the cluster as the app's role, in SQLAlchemy's form."""
+        return self.url(APP, database).replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def app_on(self, database: str) -> Flask:
+        """A further app, on another database of the cluster."""
+        settings = {"DATABASE_URL": self.url(APP, database)}
+        kept = ("BACKOFFICE_HOME", "REDIS_URL", "SECRET_KEY", "STATEMENT_TIMEOUT")
+        return create_app(settings | {name: self.app.config[name] for name in kept})
+
+    def connect(self, role: str = APP, database: str = "backoffice") -> psycopg.Connection[Any]:
+        """A plain connection, each statement a transaction of its own."""
+        return psycopg.connect(self.url(role, database), autocommit=True)
+
+    def copy_database(self, name: str) -> None:
+        """A new database with the tables, triggers and rows that the app's has now."""
+        with self.app.app_context():
+            db.engine.dispose()  # a template must have no visitor
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE backoffice OWNER {} STRATEGY file_copy")
+        with self.connect(ADMIN, "postgres") as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(OWNER)))
+
+    def put_triggers_to_sleep(self, database: str, pattern: str) -> None:
+        """Disable the triggers whose names match, as whoever owns the tables may."""
+        query = (
+            "SELECT format('ALTER TABLE %%s DISABLE TRIGGER %%I', tgrelid::regclass, tgname) "
+            "FROM pg_trigger WHERE NOT tgisinternal AND tgname ~ %s"
+        )
+        with self.connect(OWNER, database) as connection:
+            for (statement,) in connection.execute(query, [pattern]).fetchall():
+                connection.execute(statement)
+
+    def empty(self) -> None:
+        """Remove every row but those of the migrations; nothing notes it."""
+        with self.connect(ADMIN) as connection:
+            connection.execute("SET session_replication_role = replica")
+            tables = connection.execute(
+                "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' "
+                "AND tablename NOT IN ('alembic_version', 'schema_fingerprints')"
+            ).fetchall()
+            names = ", ".join(name for (name,) in tables)
+            connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE".encode())
+
+    def settle(self, database: str = "backoffice") -> None:
+        """Do now what autovacuum and the checkpointer would do in the middle of a measurement."""
+        with self.connect(ADMIN, database) as connection:
+            connection.execute("VACUUM (ANALYZE)")
+            connection.execute("CHECKPOINT")
+
+    def settings(self) -> dict[str, str]:
+        """What the server runs with."""
+        with self.connect() as connection:
+            version = connection.execute("SHOW server_version").fetchone()
+            shown = {
+                name: connection.execute(f"SHOW {name}".encode()).fetchone() for name in SETTINGS
+            }
+        return {"postgresql": version[0] if version else ""} | {
+            name: row[0] for name, row in shown.items() if row
+        }
+
+
+@contextmanager
+def new_world() -> Iterator[World]:
+    """A cluster in a temporary home, with the app as in production; removed at the end."""
+    for name in READERS:
+        os.environ.pop(name, None)  # a running copy's address must not reach us
+    home = Path(tempfile.mkdtemp(prefix="backoffice-bench-"))
+    home.chmod(0o711)  # root's PostgreSQL runs as another user and passes through here
+    try:
+        services = Services(home, durable=True)
+        with services.in_use(services.postgres, services.redis, tied=True):
+            app = create_app({"BACKOFFICE_HOME": str(home), "STATEMENT_TIMEOUT": 0})
+            with app.app_context():
+                upgrade(app)
+            yield World(services, app)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

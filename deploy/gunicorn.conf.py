@@ -1,0 +1,31 @@
+"""gunicorn: threads, because a request mostly waits for PostgreSQL. `WEB_CONCURRENCY` sets processes."""
+
+import os
+import sys
+
+from backoffice import logs
+
+logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
+
+host = os.environ.get("HOST", "127.0.0.1")
+bind = f"{f'[{host}]' if ':' in host else host}:{os.environ.get('PORT', '8000')}"
+wsgi_app = "backoffice:create_app()"
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = int(os.environ.get("WEB_THREADS", "8"))
+preload_app = True  # read once, forked: half the memory, half the start
+timeout = 60
+graceful_timeout = 10
+keepalive = 5
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 (gunicorn makes a private file there)
+# Heartbeats are written many times a second; not to a disk, if possible.
+worker_tmp_dir = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+control_socket_disable = True  # one socket for all copies on the machine: two would quarrel
+accesslog = None  # the app logs its requests itself
+forwarded_allow_ips = ""  # the app decides whom it believes, by TRUSTED_PROXIES
+
+
+def on_starting(_server: object) -> None:
+    """Under `backoffice dev` the code is read while the database is prepared; then we serve."""
+    if "BACKOFFICE_SUPERVISED" in os.environ:
+        sys.stdin.read()

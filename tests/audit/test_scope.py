@@ -1,0 +1,123 @@
+"""Which tables are audited, and that the database's triggers are those that the code asks for."""
+
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, MetaData, create_engine
+from sqlalchemy.pool import NullPool
+
+from backoffice import audit
+from backoffice.audit.scope import BOOKKEEPING, NOT_AUDITED, audited_tables
+from backoffice.audit.triggers import audit_objects
+from backoffice.base import Base
+from backoffice.figures.registry import Registry, registry
+
+
+def tables_of(connection: psycopg.Connection[Any]) -> set[str]:
+    """Every table in the database."""
+    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {name for (name,) in rows}
+
+
+def test_every_table_is_audited_or_listed_with_a_reason(
+    owner_connection: psycopg.Connection[Any],
+) -> None:
+    audited = {a.table.name for a in audited_tables(Base.metadata, registry)}
+    assert {"customers", "users", "orders", "order_lines"} <= audited
+    assert not audited & set(NOT_AUDITED)
+    in_database = tables_of(owner_connection)
+    assert set(Base.metadata.tables) <= in_database
+    assert in_database <= audited | set(NOT_AUDITED), "audit these tables, or say why not"
+    assert all(len(reason) > 20 for reason in (*NOT_AUDITED.values(), *BOOKKEEPING.values()))
+
+
+def test_every_audited_table_has_its_four_triggers(
+    owner_connection: psycopg.Connection[Any],
+) -> None:
+    rows = owner_connection.execute(
+        "SELECT tgrelid::regclass::text, array_agg(tgname::text) FROM pg_trigger"
+        " WHERE tgname LIKE 'backoffice\\_audit\\_%' AND tgenabled = 'O' GROUP BY tgrelid"
+    )
+    found = {name: set(triggers) for name, triggers in rows}
+    assert found == {
+        a.table.name: {
+            f"backoffice_audit_{a.table.name}_{event}"
+            for event in ("insert", "update", "delete", "truncate")
+        }
+        for a in audited_tables(Base.metadata, registry)
+    }
+
+
+def test_the_functions_run_as_the_owner_with_a_pinned_search_path(
+    owner_connection: psycopg.Connection[Any],
+) -> None:
+    rows = owner_connection.execute(
+        "SELECT proname, prosecdef, proconfig, pg_get_userbyid(proowner)"
+        " FROM pg_proc WHERE proname LIKE 'backoffice\\_audit\\_%'"
+    ).fetchall()
+    assert rows
+    for name, is_definer, settings, owner in rows:
+        assert is_definer, name
+        assert "search_path=pg_catalog, pg_temp" in settings, name
+        assert owner == "backoffice_owner", name
+
+
+def owners(url: str) -> Any:
+    """A transaction of the owner's that is rolled back."""
+    return create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
+
+
+def in_rolled_back_transaction(url: str, work: Any) -> None:
+    """Run `work` with a connection of the owner's whose changes vanish."""
+    engine = owners(url)
+    with engine.connect() as connection:
+        work(connection)
+        connection.rollback()
+
+
+def test_syncing_again_changes_nothing(owner_database_url: str) -> None:
+    def work(connection: Connection) -> None:
+        assert audit.sync(connection) == []
+        assert audit.out_of_date(connection) == []
+
+    in_rolled_back_transaction(owner_database_url, work)
+
+
+def test_a_trigger_that_differs_from_the_code_is_named_and_replaced(
+    owner_database_url: str,
+) -> None:
+    def work(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            "UPDATE schema_fingerprints SET fingerprint = 'old'"
+            " WHERE name = 'backoffice_audit_orders_update'"
+        )
+        assert audit.out_of_date(connection) == ["backoffice_audit_orders_update"]
+        assert audit.sync(connection) == ["backoffice_audit_orders_update"]
+        assert audit.out_of_date(connection) == []
+
+    in_rolled_back_transaction(owner_database_url, work)
+
+
+def test_a_table_that_is_no_longer_ours_loses_its_triggers(owner_database_url: str) -> None:
+    fewer = MetaData()
+    for name, table in Base.metadata.tables.items():
+        if name != "order_lines":
+            table.to_metadata(fewer)
+
+    def work(connection: Connection) -> None:
+        assert set(audit.sync(connection, fewer)) >= {"backoffice_audit_order_lines_insert"}
+        left = connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_proc WHERE proname LIKE 'backoffice_audit_order_lines_%%'"
+        ).scalar()
+        assert left == 0
+
+    in_rolled_back_transaction(owner_database_url, work)
+
+
+def test_a_new_figure_changes_the_triggers_of_its_table() -> None:
+    def insert_trigger(figures: Registry) -> str:
+        objects = audit_objects(audited_tables(Base.metadata, figures))
+        return next(o.create_sql for o in objects if o.name == "backoffice_audit_orders_insert")
+
+    assert "grand_total" in insert_trigger(Registry())
+    assert "grand_total" not in insert_trigger(registry)

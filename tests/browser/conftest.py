@@ -1,0 +1,170 @@
+"""A real Chromium on the real app: a live server on the tests' database, and what pages must stand.
+
+`browse(role)` gives a page that is signed in; `axe(page)` fails on any finding; `screenshot(page,
+name)` writes a picture into the folder BACKOFFICE_SCREENSHOTS, when that is set.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from tests.signing_in import cookie_for, someone
+
+HERE = Path(__file__).parent
+AXE = (HERE / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
+
+# The page as it stays: axe measures colours, and half-way through a transition they are neither.
+FINDINGS = """async tags => {
+    const moving = () => document.getAnimations().filter(
+        animation => animation.effect.getComputedTiming().endTime !== Infinity);
+    while (moving().length) await Promise.allSettled(moving().map(animation => animation.finished));
+    return (await axe.run({runOnly: tags})).violations;
+}"""
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+WIDTHS = {"wide": (1280, 800), "narrow": (390, 844)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a Chromium, say how to get one."""
+    if CHROMIUM:
+        return
+    how = "No Chromium here. Install it with: apt-get install chromium (or brew install chromium)"
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=how))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests; every test gets windows of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def live_server(app: Flask) -> Iterator[str]:
+    """The app behind a real port, CSRF protection on; its address."""
+    app.config["WTF_CSRF_ENABLED"] = True
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join(timeout=10)
+    server.server_close()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, live_server: str) -> Iterator[Callable[..., Page]]:
+    """`open_page(width="narrow", language="id", theme="dark")`: a window that nobody signed in with.
+
+    A script error or a refused (CSP) resource on any page fails the test.
+    """
+    contexts = []
+    complaints: list[str] = []
+
+    def open_page(
+        width: str = "wide", language: str = "en", theme: str = "light", **options: Any
+    ) -> Page:
+        across, down = WIDTHS[width]
+        context = chromium.new_context(
+            base_url=live_server,
+            viewport={"width": across, "height": down},
+            **{"reduced_motion": "reduce"} | options,
+        )
+        contexts.append(context)
+        for name, value in (("language", language), ("theme", theme)):
+            context.add_cookies([{"name": name, "value": value, "url": live_server}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: _note(complaints, line))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints, f"The browser complained: {complaints}"
+
+
+def _note(complaints: list[str], line: Any) -> None:
+    # What a test provokes (a 4xx, a lost connection) is logged too; that is no complaint of the page.
+    provoked = ("Failed to load resource", "Failed to fetch")
+    if line.type == "error" and not any(words in line.text for words in provoked):
+        complaints.append(line.text)
+
+
+@pytest.fixture
+def browse(app: Flask, live_server: str, open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """`browse("finance", width=…, language=…, theme=…)`: a window signed in as a user of this role.
+
+    `browse(user)` with a committed user signs in as them.
+    """
+
+    def browse(
+        who: str | Any = "finance", language: str = "en", number_format: str = "", **options: Any
+    ) -> Page:
+        chosen = {"language": language, "number_format": number_format}
+        user_id = someone(app, who, **chosen) if isinstance(who, str) else who.id
+        page = open_page(language=language, **options)
+        name, value = cookie_for(app, user_id)
+        page.context.add_cookies([{"name": name, "value": value, "url": live_server}])
+        return page
+
+    return browse
+
+
+@pytest.fixture
+def axe() -> Callable[[Page], None]:
+    """`axe(page)`: axe-core finds nothing on the page, by WCAG 2.2 AA and its best practices."""
+    return assert_no_axe_findings
+
+
+def assert_no_axe_findings(page: Page) -> None:
+    """Fail with every finding of axe-core, its element and the cure."""
+    page.evaluate(AXE)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    findings = page.evaluate(FINDINGS, tags)
+    told = [
+        f"{finding['id']}: {node['html'][:200]}\n   {node['failureSummary']}"
+        for finding in findings
+        for node in finding["nodes"]
+    ]
+    assert not told, f"axe-core on {page.url}:\n" + "\n".join(told)
+
+
+@pytest.fixture
+def screenshot() -> Callable[[Page, str], None]:
+    """`screenshot(page, "order")`: a picture for people to look at; only if somebody asked for it."""
+
+    def screenshot(page: Page, name: str, full_page: bool = True) -> None:
+        folder = os.environ.get("BACKOFFICE_SCREENSHOTS")
+        if folder:
+            page.screenshot(
+                path=Path(folder) / f"{name}.png", full_page=full_page, animations="disabled"
+            )
+
+    return screenshot

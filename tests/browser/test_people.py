@@ -1,0 +1,94 @@
+"""Signing in, the profile and the administration of users, in a real browser."""
+
+import itertools
+import os
+
+import pytest
+
+from backoffice.people import actions
+
+PASSWORD = "seventeen brown hens"
+
+LOOKS = [
+    ("en", "light", "wide"),
+    ("en", "dark", "narrow"),
+    ("id", "dark", "wide"),
+    ("id", "light", "narrow"),
+]
+"""Every pair of language, theme and width; all eight when somebody wants pictures of them."""
+
+if os.environ.get("BACKOFFICE_SCREENSHOTS"):
+    LOOKS = list(itertools.product(("en", "id"), ("light", "dark"), ("wide", "narrow")))
+
+
+def office(session):
+    """A handful of users as an office has them."""
+    people = [
+        ("Ayu Lestari", "ayu", "finance"),
+        ("Budi Santoso", "budi", "account_manager"),
+        ("Citra Dewi Kusumawardhani", "citra", "account_manager"),
+        ("Dimas Prakoso", "dimas", "viewer"),
+        ("Eka Putri", "eka", "admin"),
+    ]
+    made = [
+        actions.create_user(
+            session, email=f"{short}@northwind.example", name=name, role=role, password=PASSWORD
+        )
+        for name, short, role in people
+    ]
+    actions.create_user(
+        session, email="farah@northwind.example", name="Farah Nabila", role="viewer"
+    )
+    actions.disable(session, made[3])
+    session.commit()
+    return made
+
+
+def does_not_scroll_sideways(page):
+    return page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+
+
+@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
+def test_every_people_screen_is_sound_in_every_look(
+    language, theme, width, session, open_page, browse, axe, screenshot
+):
+    users = office(session)
+    look = {"language": language, "theme": theme, "width": width}
+
+    def is_sound(page, name):
+        screenshot(page, f"{name}-{language}-{theme}-{width}")
+        axe(page)
+        assert does_not_scroll_sideways(page)
+
+    page = open_page(**look)
+    page.goto("/login")
+    is_sound(page, "login")
+    page.locator("[name=email]").fill("nobody@northwind.example")
+    page.locator("[name=password]").fill("wrong")
+    page.locator(".gate button[type=submit]").click()
+    page.wait_for_selector(".notice-error")
+    is_sound(page, "login-refused")
+
+    page = browse("admin", **look)
+    for name, path in {
+        "users": "/settings/users",
+        "user": f"/settings/users/{users[0].id}",
+        "user-new": "/settings/users/new",
+        "profile": "/profile",
+        "not-found": "/nowhere",
+        "nothing": "/settings/users?q=zzz",
+    }.items():
+        page.goto(path)
+        is_sound(page, name)
+
+    page.goto("/settings/users/new")
+    page.locator("main button[type=submit]").click()
+    page.wait_for_selector(".error-summary")
+    is_sound(page, "user-new-refused")
+    page.locator("details.menu-user summary").click()
+    is_sound(page, "user-menu")
+    if width == "narrow":
+        page.locator("details.menu-nav summary").click()
+        is_sound(page, "nav-menu")

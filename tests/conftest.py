@@ -1,0 +1,229 @@
+"""The tests' own PostgreSQL and Redis, and the law that no test leaves a figure wrong behind.
+
+Every pytest process has its own services in its own temporary home, so any number of them may run
+at a time, beside a running copy. Tests commit for real; afterwards the tables are emptied.
+"""
+
+import contextvars
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+
+from backoffice import create_app, translations
+from backoffice.cli import main
+from backoffice.config import READERS
+from backoffice.embedded import ADMIN, APP, OWNER, Services
+from backoffice.extensions import db
+from backoffice.supervisor import SUPERVISED
+from tests.signing_in import cookie_for, someone
+
+EMPTY_EVERYTHING = """
+DO $$
+DECLARE
+    candidate record; dirty boolean; names text := '';
+BEGIN
+    FOR candidate IN
+        SELECT c.oid::regclass::text AS name,
+               EXISTS (SELECT 1 FROM pg_depend d
+                       JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S'
+                       JOIN pg_sequences s ON s.schemaname = n.nspname AND s.sequencename = q.relname
+                       WHERE d.refobjid = c.oid AND s.last_value IS NOT NULL) AS counted
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public'
+          AND c.relname NOT IN ('alembic_version', 'schema_fingerprints')
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', candidate.name) INTO dirty;
+        IF dirty OR candidate.counted THEN
+            names := names || ', ' || candidate.name;
+        END IF;
+    END LOOP;
+    IF names <> '' THEN
+        EXECUTE 'TRUNCATE ' || substr(names, 3) || ' RESTART IDENTITY CASCADE';
+    END IF;
+END $$
+"""
+"""Empties the tables that a test touched (most touch few); the migrations' own tables stay."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare our marker, and forget the environment of a running copy."""
+    config.addinivalue_line(
+        "markers", "leaves_drift: the test tampers with figures and does not heal all of them"
+    )
+    for name in (*READERS, SUPERVISED):
+        os.environ.pop(name, None)
+
+
+class SeparateClient(FlaskClient):
+    """A test client whose requests see nothing of the test's own app context, as over a network.
+
+    Otherwise Flask would share the test's `g`, its database session and its signed-in user.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request in a context of its own."""
+        return contextvars.Context().run(super().open, *args, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """This process's own BACKOFFICE_HOME; child processes find it in the environment."""
+    folder = Path(tempfile.mkdtemp(prefix="backoffice-tests-"))
+    folder.chmod(0o711)  # root's PostgreSQL runs as another user and passes through here
+    os.environ["BACKOFFICE_HOME"] = str(folder)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def services(home: Path) -> Iterator[Services]:
+    """A PostgreSQL and a Redis, empty; they die with this process whatever happens to it."""
+    services = Services(home, durable=False)
+    with services.in_use(services.postgres, services.redis, tied=True):
+        yield services
+
+
+@pytest.fixture(scope="session")
+def application(services: Services) -> Flask:
+    """The app on a database migrated by the real command; made once. Tests take `app`."""
+    translations.compile()
+    application = create_app({"TESTING": True, "WTF_CSRF_ENABLED": False})
+    application.test_client_class = SeparateClient
+    done = application.test_cli_runner().invoke(main, ["db", "upgrade"])
+    assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    return application
+
+
+@pytest.fixture(scope="session")
+def database_url(application: Flask, services: Services) -> str:
+    """The database as the app's role, for psycopg, psql and child processes."""
+    return services.postgres.url(APP)
+
+
+@pytest.fixture(scope="session")
+def owner_database_url(application: Flask, services: Services) -> str:
+    """The database as the role that owns the tables."""
+    return services.postgres.url(OWNER)
+
+
+@pytest.fixture(scope="session")
+def admin_database_url(application: Flask, services: Services) -> str:
+    """The database as its superuser."""
+    return services.postgres.url(ADMIN)
+
+
+@pytest.fixture(scope="session")
+def sweep(admin_database_url: str, services: Services) -> Iterator[Callable[[], None]]:
+    """Empties every table, every counter and Redis."""
+    with (
+        psycopg.connect(admin_database_url, autocommit=True) as connection,
+        Redis.from_url(services.redis.url) as redis,
+    ):
+        # No trigger notes or refuses the emptying; a transaction left open fails it quickly.
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("SET lock_timeout = '10s'")
+
+        def empty() -> None:
+            connection.execute(EMPTY_EVERYTHING)
+            redis.flushdb()
+
+        yield empty
+
+
+@pytest.fixture(autouse=True)
+def no_drift_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every test that used the database: every figure is right; then everything is emptied."""
+    if "application" not in request.fixturenames:
+        yield
+        return
+    application = request.getfixturevalue("application")
+    sweep = request.getfixturevalue("sweep")
+    yield
+    try:
+        if request.node.get_closest_marker("leaves_drift") is None:
+            _assert_no_drift(application)
+    finally:
+        sweep()
+
+
+def _assert_no_drift(application: Flask) -> None:
+    from backoffice import figures
+
+    if not hasattr(figures, "verify"):
+        return
+    with application.app_context():
+        findings = list(figures.verify(db.session))
+        db.session.rollback()
+    assert not findings, f"The test left figures wrong: {findings}"
+
+
+@pytest.fixture
+def app(application: Flask) -> Iterator[Flask]:
+    """The app; what a test changes in its configuration is put back."""
+    before = dict(application.config)
+    yield application
+    application.config.clear()
+    application.config.update(before)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser that nobody has signed in with yet."""
+    return app.test_client()
+
+
+@pytest.fixture
+def sign_in(app: Flask) -> Callable[..., FlaskClient]:
+    """`sign_in("finance")`, or `sign_in(user)` with a committed user: a client of their own."""
+
+    def sign_in(who: str | Any = "finance", **attributes: Any) -> FlaskClient:
+        user_id = someone(app, who, **attributes) if isinstance(who, str) else who.id
+        browser = app.test_client()
+        browser.set_cookie(*cookie_for(app, user_id))
+        return browser
+
+    return sign_in
+
+
+@pytest.fixture
+def session(app: Flask) -> Iterator[Any]:
+    """The app's own session, inside an app context. Commit what another session shall see."""
+    with app.app_context():
+        yield db.session
+        db.session.rollback()
+
+
+@pytest.fixture
+def db_session(session: Any) -> Any:
+    """Another name of `session`."""
+    return session
+
+
+@pytest.fixture
+def owner_connection(owner_database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A psycopg connection of the owner's role, each statement a transaction of its own."""
+    with psycopg.connect(owner_database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def app_connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A plain psycopg connection of the app's role: an outside program's way in."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def run_command(app: Flask) -> Callable[..., Any]:
+    """Run `backoffice …` in this process: `run_command("figures", "verify", "--json")`."""
+    runner = app.test_cli_runner()
+    return lambda *words: runner.invoke(main, list(words))

@@ -1,0 +1,78 @@
+"""Finding customers by code and by name."""
+
+import pytest
+from sqlalchemy.orm import Session
+
+from backoffice.customers import queries
+from tests.factories.customers import CustomerFactory
+
+
+@pytest.fixture(autouse=True)
+def company(session: Session) -> None:
+    """Customers whose codes and names resemble each other."""
+    for code, name in (
+        ("ALFKI", "Alfreds Futterkiste"),
+        ("BERGS", "Berglunds snabbköp"),
+        ("ANTON", "Antonio Moreno Taquería"),
+        ("ANT", "Ants & 100% Sons_"),
+        ("TOMSP", "Toms Spezialitäten for Anton"),
+    ):
+        CustomerFactory(code=code, name=name)
+    session.commit()
+
+
+def codes(session: Session, text: str) -> list[str]:
+    """Codes of what is found, in order."""
+    return [customer.code for customer in queries.search(session, text)]
+
+
+def test_the_best_match_comes_first(session: Session) -> None:
+    assert codes(session, "anton") == ["ANTON", "TOMSP"]
+    assert codes(session, "ant") == ["ANT", "ANTON", "TOMSP"]
+
+
+def test_case_and_spaces_do_not_matter(session: Session) -> None:
+    assert codes(session, "  BERGLUNDS   Snabb ") == ["BERGS"]
+    assert codes(session, "TAQUERÍA") == ["ANTON"]
+
+
+def test_nothing_typed_finds_all_by_code(session: Session) -> None:
+    assert codes(session, " ") == ["ALFKI", "ANT", "ANTON", "BERGS", "TOMSP"]
+    assert queries.count(session) == 5
+
+
+@pytest.mark.parametrize(("text", "found"), [("%", ["ANT"]), ("_", ["ANT"]), ("\\", []), ("'", [])])
+def test_signs_that_mean_something_to_sql_mean_themselves(
+    text: str, found: list[str], session: Session
+) -> None:
+    assert codes(session, text) == found
+    assert queries.count(session, text) == len(found)
+
+
+def test_a_list_is_paged_in_a_total_order(session: Session) -> None:
+    paged = [
+        customer.code
+        for offset in range(0, 6, 2)
+        for customer in queries.search(session, "", limit=2, offset=offset)
+    ]
+    assert paged == ["ALFKI", "ANT", "ANTON", "BERGS", "TOMSP"]
+
+
+def test_a_label_and_a_code_name_one_customer(session: Session) -> None:
+    for customer in queries.search(session, ""):
+        assert queries.named(session, queries.label(customer)) == [customer]
+        assert queries.named(session, f" {customer.code} ") == [customer]
+
+
+def test_a_name_may_fit_several(session: Session) -> None:
+    assert len(queries.named(session, "ant", limit=2)) == 2
+    assert [c.code for c in queries.named(session, "futter", limit=2)] == ["ALFKI"]
+    assert queries.named(session, "nobody") == []
+    assert queries.named(session, "ANTON · Somebody else") == []
+
+
+def test_a_code_is_found_exactly(session: Session) -> None:
+    found = queries.by_code(session, "ANTON")
+    assert found is not None
+    assert found.name == "Antonio Moreno Taquería"
+    assert queries.by_code(session, "anton") is None

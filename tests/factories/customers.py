@@ -1,0 +1,20 @@
+"""Customers, saved in the app's session."""
+
+import factory
+
+from backoffice.customers.models import Customer
+from backoffice.extensions import db
+
+
+class CustomerFactory(factory.alchemy.SQLAlchemyModelFactory):
+    """A customer with a code and a name."""
+
+    class Meta:
+        model = Customer
+        sqlalchemy_session = db.session
+        sqlalchemy_session_persistence = "flush"
+
+    code = factory.Sequence(lambda n: f"C{n + 1:03}")
+    name = factory.Sequence(lambda n: f"Customer {n + 1}")
+    city = "Jakarta"
+    country = "Indonesia"

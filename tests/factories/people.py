@@ -1,0 +1,25 @@
+"""Users, saved in the app's session."""
+
+import factory
+
+from backoffice.extensions import db
+from backoffice.people.models import User
+
+
+class UserFactory(factory.alchemy.SQLAlchemyModelFactory):
+    """An active user of the role finance who cannot sign in with a password."""
+
+    class Meta:
+        model = User
+        sqlalchemy_session = db.session
+        sqlalchemy_session_persistence = "flush"
+
+    email = factory.Sequence(lambda n: f"person{n + 1}@example.com")
+    name = factory.Sequence(lambda n: f"Person {n + 1}")
+    role = "finance"
+
+
+class AccountManagerFactory(UserFactory):
+    """An account manager."""
+
+    role = "account_manager"

@@ -1,0 +1,95 @@
+"""FAULTS.md, line 25: a row lock that somebody holds for minutes."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Pool
+
+from backoffice import figures
+from backoffice.extensions import db
+from backoffice.orders.models import Order
+from tests.factories.orders import OrderFactory
+from tests.orders.pages import filled
+
+SAVERS = 8
+LOCK_TIMEOUT = 5.0
+
+
+@pytest.fixture
+def order(session: Any) -> Order:
+    """An order that everybody wants to save."""
+    made: Order = OrderFactory(number="SO-1")
+    session.commit()
+    return made
+
+
+@pytest.fixture
+def hoarder(owner_database_url: str, order: Order) -> Iterator[psycopg.Connection[Any]]:
+    """Somebody who has locked the order and went to lunch."""
+    key = order.id
+    db.session.rollback()
+    with psycopg.connect(owner_database_url) as connection:
+        connection.execute("SELECT FROM orders WHERE id = %s FOR UPDATE", (key,))
+        yield connection
+        connection.rollback()
+
+
+def test_fault_25_whoever_waits_too_long_is_told_so_and_the_pool_is_not_exhausted(
+    sign_in: Callable[..., FlaskClient],
+    session: Any,
+    order: Order,
+    hoarder: psycopg.Connection[Any],
+) -> None:
+    clients = [sign_in("finance") for _ in range(SAVERS)]
+    reader = sign_in("finance")
+    typed = filled(clients[0], "/orders/SO-1/edit", promo="1")
+    session.rollback()
+
+    def save(client: FlaskClient) -> Any:
+        return client.post("/orders/SO-1/edit", data=typed)
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(SAVERS) as people:
+        waiting = [people.submit(save, client) for client in clients]
+        time.sleep(LOCK_TIMEOUT / 5)
+        assert not any(answer.done() for answer in waiting)
+        for path in ("/orders", "/orders/SO-1"):  # nobody who only reads waits
+            assert reader.get(path).status_code == 200
+        assert time.monotonic() - begun < LOCK_TIMEOUT
+        answers = [answer.result() for answer in waiting]
+    assert time.monotonic() - begun < 3 * LOCK_TIMEOUT
+    assert {answer.status_code for answer in answers} == {503}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert all("try again" in answer.text for answer in answers)
+
+    pool = db.engine.pool
+    assert isinstance(pool, Pool)
+    assert pool.status().count("Current Checked out connections: 0") == 1, pool.status()
+    hoarder.rollback()
+    saved = save(clients[0])
+    assert saved.status_code == 303, saved.text
+    session.rollback()
+    assert session.get_one(Order, order.id).promo == 1
+
+
+def test_fault_25_a_heal_names_the_owner_that_somebody_holds_and_heals_the_others(
+    session: Any, order: Order, hoarder: psycopg.Connection[Any], admin_database_url: str
+) -> None:
+    others = [OrderFactory().id for _ in range(10)]
+    session.commit()
+    session.rollback()
+    with psycopg.connect(admin_database_url, autocommit=True) as surgeon:
+        surgeon.execute("SET session_replication_role = replica")
+        surgeon.execute("UPDATE orders SET grand_total = 1 WHERE id = ANY (%s)", (others,))
+    healed = figures.heal(session, every_owner=True)
+    assert healed.corrections == len(others)
+    assert [failure.owner for failure in healed.failures] == [order.id]
+    assert "lock timeout" in healed.failures[0].error
+    session.rollback()
+    hoarder.rollback()
+    assert list(figures.verify(session)) == []

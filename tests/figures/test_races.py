@@ -1,0 +1,221 @@
+"""Locks hold between sessions: and without them the same test fails."""
+
+import random
+import threading
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from backoffice.figures import drain as drain_module
+from backoffice.figures import hooks
+from backoffice.figures.drain import lock_owners
+from backoffice.figures.healing import heal
+from backoffice.figures.verification import verify
+
+from .models import Box, Item, Month, Movement, Purse, Slot, Thing, Transfer, registry
+
+D = Decimal
+
+
+def at_once(*works: Callable[[], None]) -> None:
+    """Run every work in a thread of its own, all starting together; raise what any of them raised."""
+    barrier = threading.Barrier(len(works))
+    errors: list[BaseException] = []
+
+    def run(work: Callable[[], None]) -> None:
+        barrier.wait()
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 (handed to the test)
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def test_first_rows_of_an_owner_from_two_sessions_a_hundred_times(
+    sessions: sessionmaker[Session], db: Session
+) -> None:
+    for _ in range(100):
+        box = Box()
+        db.add(box)
+        db.commit()
+
+        def first(day: int, box_id: int = box.id) -> None:
+            with sessions() as session:
+                session.add(Movement(box_id=box_id, on=date(2026, 5, day), amount=D(day)))
+                session.add(Item(box_id=box_id, quantity=D(1), price=D(day)))
+                session.commit()
+
+        at_once(lambda f=first: f(1), lambda f=first: f(2))
+        db.rollback()
+        [month] = db.scalars(select(Month).where(Month.box_id == box.id))
+        assert (month.added, month.moves, box.total) == (D(3), 2, D(3))
+
+
+def test_without_the_lock_the_same_race_leaves_drift(
+    sessions: sessionmaker[Session],
+    db: Session,
+    figure_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The unlocked mutant: proof that the test above bites."""
+    barrier = threading.Barrier(2, timeout=10)
+
+    def unlocked(connection: object, bundle: object, owners: set[int], rows: object) -> set[int]:
+        barrier.wait()
+        return owners
+
+    box = Box()
+    db.add(box)
+    db.commit()
+    box_id = box.id
+    db.rollback()
+    monkeypatch.setattr(drain_module, "lock_owners", unlocked)
+
+    def first(day: int) -> None:
+        with sessions() as session:
+            session.add(Movement(box_id=box_id, on=date(2026, 5, day), amount=D(day)))
+            session.commit()
+
+    at_once(lambda: first(1), lambda: first(2))
+    monkeypatch.setattr(drain_module, "lock_owners", lock_owners)
+    assert list(verify(figure_engine, registry)), "two sessions that do not lock must leave drift"
+    heal(figure_engine, registry)
+
+
+def test_a_source_that_changes_hands_while_it_changes_leaves_both_owners_right(
+    sessions: sessionmaker[Session], db: Session
+) -> None:
+    """One moves the slot to another box, the other changes the thing's weight, at the same time."""
+    for n in range(40):
+        one, two, thing = Box(), Box(), Thing(weight=D(1))
+        db.add_all([one, two, thing])
+        db.flush()
+        slot = Slot(box_id=one.id, thing_id=thing.id)
+        db.add(slot)
+        db.commit()
+        ids = (slot.id, two.id, thing.id)
+        db.rollback()
+
+        def move(ids: tuple[int, int, int] = ids) -> None:
+            with sessions() as session:
+                session.get_one(Slot, ids[0]).box_id = ids[1]
+                session.commit()
+
+        def weigh(ids: tuple[int, int, int] = ids, weight: int = n + 2) -> None:
+            with sessions() as session:
+                session.get_one(Thing, ids[2]).weight = D(weight)
+                session.commit()
+
+        at_once(move, weigh)
+        db.refresh(two)
+        assert two.weight == D(n + 2)
+
+
+def test_transfers_both_ways_at_once_neither_deadlock_nor_drift(
+    sessions: sessionmaker[Session], db: Session
+) -> None:
+    a, b = Purse(), Purse()
+    db.add_all([a, b])
+    db.commit()
+    ids = [a.id, b.id]
+    db.rollback()
+
+    def send(source: int, target: int, amount: int) -> None:
+        for _ in range(50):
+            with sessions() as session:
+                session.add(Transfer(from_id=source, to_id=target, amount=D(amount)))
+                session.commit()
+
+    at_once(lambda: send(ids[0], ids[1], 3), lambda: send(ids[1], ids[0], 5))
+    db.refresh(a)
+    assert (a.balance, a.received) == (D(100), D(250))
+
+
+def test_a_heal_amid_live_edits_corrects_nothing_that_is_right(
+    sessions: sessionmaker[Session], db: Session, figure_engine: Engine
+) -> None:
+    boxes = [Box() for _ in range(4)]
+    db.add_all(boxes)
+    db.flush()
+    db.add_all(Item(box_id=box.id, quantity=D(1), price=D(1)) for box in boxes for _ in range(3))
+    db.commit()
+    ids = [box.id for box in boxes]
+    db.rollback()
+    done = threading.Event()
+
+    def edit(seed: int) -> None:
+        chance = random.Random(seed)
+        with sessions() as session:
+            for _ in range(60):
+                items = select(Item).where(Item.box_id == chance.choice(ids)).limit(1)
+                item = session.scalars(items.with_for_update()).first()
+                if item is not None:
+                    item.quantity = D(chance.randint(1, 9))
+                session.commit()
+        done.set()
+
+    def healing() -> None:
+        while not done.is_set():
+            assert heal(figure_engine, registry, every_owner=True).corrections == 0
+            assert list(verify(figure_engine, registry)) == []
+
+    at_once(lambda: edit(1), lambda: edit(2), healing)
+
+
+def test_savepoints_bring_notes_back(sessions: sessionmaker[Session], db: Session) -> None:
+    """What was drained inside a savepoint that is rolled back is noted again, and drained again."""
+    box = Box()
+    db.add(box)
+    db.flush()
+    db.add(Item(box_id=box.id, quantity=D(1), price=D(1)))
+    inner = db.begin_nested()
+    assert db.scalar(select(Box.total).where(Box.id == box.id)) == D(1)
+    inner.rollback()
+    db.commit()
+    assert box.total == D(1)
+
+
+def test_the_hooks_see_copy_and_raw_cursors(db: Session) -> None:
+    box = Box()
+    db.add(box)
+    db.commit()
+    box_id = box.id
+    driver = db.connection().connection.driver_connection
+    assert driver is not None
+    with driver.cursor().copy("COPY t_items (box_id, quantity, price) FROM STDIN") as copying:
+        copying.write_row((box_id, 2, 3))
+    assert db.scalar(select(Box.total)) == D(6)
+    db.commit()
+    assert box.total == D(6)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reads"),
+    [
+        ("SELECT 1", True),
+        ("  select 1", True),
+        ("", True),
+        ("EXPLAIN SELECT 1", True),
+        ("EXPLAIN ANALYZE DELETE FROM t", False),
+        ("WITH x AS (DELETE FROM t RETURNING 1) SELECT * FROM x", False),
+        ("DO $$ BEGIN END $$", False),
+        ("CALL f()", False),
+        ("/* note */ UPDATE t SET x = 1", False),
+        (b"COMMIT", True),
+    ],
+)
+def test_a_statement_counts_as_a_read_only_when_it_surely_is_one(
+    statement: str | bytes, reads: bool
+) -> None:
+    assert hooks._reads(statement) is reads

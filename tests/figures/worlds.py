@@ -1,0 +1,74 @@
+"""A world of a test's own: its tables, triggers, sessions, a stranger and a surgeon."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, create_engine, delete
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+from backoffice.figures import Finding, Registry, hooks, triggers
+from backoffice.figures.models import FigureNote, SchemaFingerprint
+from backoffice.figures.verification import verify
+
+
+@dataclass
+class World:
+    """One registry at work in a database."""
+
+    registry: Registry
+    engine: Engine
+    sessions: sessionmaker[Session]
+    outside: psycopg.Connection[Any]
+    """Another program; each statement is committed at once."""
+    surgery: psycopg.Connection[Any]
+    """A superuser who writes with every trigger off."""
+    open_outside: Callable[[], psycopg.Connection[Any]]
+    """Another program whose statements wait for its commit."""
+
+    def drift(self, **scope: Any) -> list[Finding]:
+        """Everything that verification finds."""
+        return list(verify(self.engine, self.registry, **scope))
+
+
+@contextmanager
+def a_world(
+    base: type[DeclarativeBase], registry: Registry, *, owner: str, app: str, admin: str
+) -> Iterator[World]:
+    """The world of `registry` over the tables of `base`, made and dropped as the owner."""
+    with ExitStack() as stack:
+        making = create_engine(_sqlalchemy(owner))
+        stack.callback(making.dispose)
+        with making.begin() as connection:
+            base.metadata.create_all(connection)
+            stack.callback(_drop, making, base, registry)
+            for table in base.metadata.sorted_tables:
+                name = connection.dialect.identifier_preparer.format_table(table)
+                grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO backoffice_app"
+                connection.exec_driver_sql(grant)
+            triggers.sync(connection, registry)
+        engine = create_engine(
+            _sqlalchemy(app), connect_args={"cursor_factory": hooks.NotingCursor}
+        )
+        stack.callback(engine.dispose)
+        hooks.install(engine, registry)
+        sessions = sessionmaker(engine, class_=type("ASession", (Session,), {}))
+        hooks.install_session(sessions, registry)
+        outside = stack.enter_context(psycopg.connect(owner, autocommit=True))
+        surgery = stack.enter_context(psycopg.connect(admin, autocommit=True))
+        surgery.execute("SET session_replication_role = replica")
+        yield World(registry, engine, sessions, outside, surgery, lambda: psycopg.connect(owner))
+
+
+def _drop(engine: Engine, base: type[DeclarativeBase], registry: Registry) -> None:
+    with engine.begin() as connection:
+        base.metadata.drop_all(connection)
+        connection.execute(delete(FigureNote))
+        ours = SchemaFingerprint.group == registry.name
+        connection.execute(delete(SchemaFingerprint).where(ours))
+
+
+def _sqlalchemy(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)

@@ -1,0 +1,154 @@
+"""How the state machine writes: the session that it works in, and the book that it keeps beside it."""
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from flask import Flask
+from sqlalchemy import delete, insert, select, text
+from sqlalchemy import inspect as inspect_mapped
+
+from backoffice import figures
+from backoffice.extensions import db
+from backoffice.orders import actions
+from backoffice.orders.entries import Breakdown, LineEntry, OrderEntry
+from backoffice.orders.models import Order, OrderLine
+
+from .books import SIGN, Book, LineFacts, stored
+from .ways import Values
+
+FIGURES = {Order: (*SIGN, "grand_total"), OrderLine: ("amount",)}
+REFUSED: dict[str, str] = {
+    "an unknown kind": "UPDATE order_lines SET kind = 'gift'",
+    "no kind": "UPDATE order_lines SET kind = NULL",
+    "not a number": "UPDATE order_lines SET quantity = 'NaN'",
+    "an order that does not exist": "UPDATE order_lines SET order_id = -7",
+    "a number twice": "UPDATE orders SET number = 'the same'",
+    "an unknown kind itemised": "UPDATE orders SET itemised = ARRAY['gift']",
+    "more than can be stored": "UPDATE order_lines SET quantity = 99999999, unit_price = 99999999",
+}
+"""Statements that fail where there are two orders with lines; the last one only when it is drained."""
+
+
+class Desk:
+    """One session, what its transaction has written so far, and what everybody else sees.
+
+    `book` is what the open transaction sees, `committed` what stands.
+    """
+
+    def __init__(
+        self, app: Flask, outside: psycopg.Connection[Any], sweep: Callable[[], None]
+    ) -> None:
+        self.outside = outside
+        sweep()
+        self.context = app.app_context()
+        self.context.push()
+        self.session = db.session()
+        self.book, self.committed = Book(), Book()
+        self.savepoints: list[tuple[Any, Book]] = []
+        self.noted = False
+        self.next_id = 1_000_000
+        self.held: list[Order | OrderLine] = []
+        """Instances that stay in memory, so that they could go stale."""
+
+    def new_id(self) -> int:
+        self.next_id += 1
+        return self.next_id
+
+    def order_at(self, index: int) -> int:
+        return sorted(self.book.orders)[index % len(self.book.orders)]
+
+    def line_at(self, index: int) -> int:
+        return sorted(self.book.lines)[index % len(self.book.lines)]
+
+    def forget_facts(self) -> None:
+        """Raw SQL changes rows behind the instances' backs: let them read facts, not figures, anew."""
+        self.session.flush()
+        rows = self.book.totals()
+        for instance in list(self.session.identity_map.values()):
+            state = inspect_mapped(instance)
+            if (instance.__table__.name, state.identity[0]) not in rows:
+                self.session.expunge(instance)
+                continue
+            kept = {"id", *FIGURES.get(type(instance), ())}
+            self.session.expire(instance, set(state.mapper.attrs.keys()) - kept)
+
+    def write(self, way: Callable[..., None], model: type[Any], key: int, values: Values) -> None:
+        self.forget_facts()
+        way(self.session, model, key, values)
+        self.session.flush()
+
+    def insert(self, way: str, model: type[Any], values: Values) -> None:
+        table = model.__table__
+        if way == "orm":
+            self.session.add(model(**values))
+            self.session.flush()
+        elif way == "bulk":
+            self.session.execute(insert(model), [values])
+        elif way == "core":
+            self.session.connection().execute(table.insert(), [values])
+        elif way == "text":
+            given = ", ".join(f":{name}" for name in values)
+            statement = f"INSERT INTO {table.name} ({', '.join(values)}) VALUES ({given})"
+            self.session.execute(text(statement), values)
+        else:
+            driver: Any = self.session.connection().connection.driver_connection
+            with driver.cursor().copy(
+                f"COPY {table.name} ({', '.join(values)}) FROM STDIN"
+            ) as copy:
+                copy.write_row(tuple(values.values()))
+
+    def delete(self, way: str, model: type[Any], key: int) -> None:
+        self.forget_facts()
+        table = model.__table__
+        if way == "orm":
+            self.session.delete(self.session.get_one(model, key))
+            self.session.flush()
+        elif way == "bulk":
+            self.session.execute(delete(model).where(model.id == key))
+        elif way == "core":
+            self.session.connection().execute(table.delete().where(table.c.id == key))
+        else:
+            self.session.execute(text(f"DELETE FROM {table.name} WHERE id = :id"), {"id": key})
+
+    def entry(
+        self,
+        key: int,
+        is_new: bool,
+        amounts: dict[str, Decimal],
+        kept: list[tuple[int, LineFacts]],
+        new: list[tuple[str, Decimal, Decimal]],
+    ) -> OrderEntry:
+        lines = [LineEntry(f.kind, "", f.quantity, f.unit_price, k) for k, f in kept]
+        lines += [LineEntry(kind, "", quantity, price) for kind, quantity, price in new]
+        number = f"N{self.new_id()}" if is_new else self.session.scalar(
+            select(Order.number).where(Order.id == key)
+        )  # fmt: skip
+        breakdown = Breakdown(amounts, frozenset(), tuple(lines))
+        return OrderEntry(
+            str(number), self.customer, self.manager, date(2026, 3, 2), None, breakdown
+        )
+
+    def act(self, key: int, entry: OrderEntry, is_new: bool, stale: bool) -> Order:
+        if is_new:
+            return actions.create(self.session, entry)
+        version = self.session.scalar(select(Order.version).where(Order.id == key)) or 0
+        return actions.update(self.session, key, entry, version - stale)
+
+    def refused(self, what: str) -> None:
+        self.session.execute(text(REFUSED[what]))
+        figures.settle(self.session)
+
+    def undo(self) -> None:
+        self.savepoints.clear()
+        self.session.rollback()
+        self.book = self.committed.copy()
+
+    def everything_is_right(self) -> None:
+        assert Book.read(self.outside).facts() == self.committed.facts()
+        if not self.noted:
+            assert stored(self.outside) == self.committed.totals()
+            assert list(figures.verify(db.session)) == []
+            assert set(figures.noted(db.session).values()) == {0}

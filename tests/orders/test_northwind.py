@@ -1,0 +1,235 @@
+"""Northwind whole, through the real commands: imported, proven, tampered with, found out and healed."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from .books import COMPONENT, SIGN, ZERO, Book, LineFacts, OrderFacts, digest, stored
+
+NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
+KINDS = ("customers", "account-managers", "orders", "order-lines")
+
+Command = Callable[..., Any]
+Outside = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def northwind(run_command: Command) -> None:
+    """The company, imported."""
+    for kind in KINDS:
+        done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
+        assert done.exit_code == 0, done.output
+
+
+@pytest.fixture
+def unwatched(admin_database_url: str) -> Iterator[Outside]:
+    """A superuser who has switched all triggers off: nothing is noted."""
+    with psycopg.connect(admin_database_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        yield connection
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """The lines of one of the files."""
+    with (NORTHWIND / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def from_the_files() -> Book:
+    """The book as the files alone have it; orders and lines are numbered as they stand in them."""
+    book, keys = Book(), {}
+    for key, row in enumerate(rows("orders.csv"), start=1):
+        book.orders[key] = OrderFacts(entered=dict.fromkeys(SIGN, ZERO))
+        keys[row["number"]] = key
+    for key, row in enumerate(rows("order_lines.csv"), start=1):
+        amounts = Decimal(row["quantity"]), Decimal(row["unit_price"])
+        book.put(key, LineFacts(keys[row["order_number"]], row["kind"], *amounts))
+    return book
+
+
+def key_of(outside: Outside, number: str) -> int:
+    """The key of the order of that number."""
+    return int(_one(outside, "SELECT id FROM orders WHERE number = %s", number))
+
+
+def _one(outside: Outside, query: str, *values: Any) -> Any:
+    row = outside.execute(query.encode(), values).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@pytest.mark.usefixtures("northwind")
+def test_all_830_grand_totals_are_right_to_the_cent_and_the_verification_says_so(
+    run_command: Command, outside: Outside
+) -> None:
+    totals = stored(outside)
+    numbers = dict(outside.execute("SELECT id, number FROM orders").fetchall())
+    found = {numbers[key]: row for (table, key), row in totals.items() if table == "orders"}
+    book = from_the_files()
+    names = [row["number"] for row in rows("orders.csv")]
+    expected = {names[key - 1]: row for (t, key), row in book.totals().items() if t == "orders"}
+    assert len(found) == 830
+    assert found == expected
+    assert sum(row["grand_total"] for row in found.values()) == sum(
+        Decimal(r["quantity"]) * Decimal(r["unit_price"]) * (-1 if r["kind"] == "promo" else 1)
+        for r in rows("order_lines.csv")
+    ).quantize(Decimal("0.01"))
+    assert len(totals) == 830 + 3823
+    verified = run_command("figures", "verify", "--json")
+    assert verified.exit_code == 0
+    assert json.loads(verified.stdout)["drifted"] == 0
+
+
+@pytest.mark.usefixtures("northwind")
+def test_tampering_with_three_figures_is_found_named_and_healed(
+    run_command: Command, outside: Outside, unwatched: Outside
+) -> None:
+    right = stored(outside)
+    one, two, three = (key_of(outside, f"NW-{n}") for n in (10248, 10250, 10251))
+    line = _one(outside, "SELECT min(id) FROM order_lines WHERE order_id = %s", three)
+    unwatched.execute("UPDATE orders SET grand_total = grand_total + 1 WHERE id = %s", (one,))
+    unwatched.execute("UPDATE orders SET total_price = 0.01 WHERE id = %s", (two,))
+    unwatched.execute("UPDATE order_lines SET amount = -5 WHERE id = %s", (line,))
+    assert _one(outside, "SELECT count(*) FROM figure_notes") == 0
+
+    found = run_command("figures", "verify", "--json")
+    assert found.exit_code == 1
+    report = json.loads(found.stdout)
+    assert report["drifted"] == 3
+    grand_total = right["orders", one]["grand_total"]
+    total_price = right["orders", two]["total_price"]
+    amount = right["order_lines", line]["amount"]
+    assert _by_figure(report) == {
+        ("orders.grand_total", one): (
+            {"grand_total": grand_total + 1},
+            {"grand_total": grand_total},
+        ),
+        ("orders.components", two): (
+            {"total_price": Decimal("0.01")},
+            {"total_price": total_price},
+        ),
+        ("order_lines.amount", line): ({"amount": Decimal(-5)}, {"amount": amount}),
+    }
+    for finding in report["findings"]:
+        assert finding["root"] == {"figure": finding["figure"], "key": finding["key"]}
+        assert finding["roots"] == [finding["root"]]
+        assert finding["kind"] == "different"
+    assert {f["owner"] for f in report["findings"]} == {one, two, three}
+
+    _heals(run_command, outside, corrections=3)
+    assert stored(outside) == right
+    left = {
+        (figure, key["id"]): (before, after, cause)
+        for figure, key, before, after, cause in outside.execute(
+            "SELECT figure, key, before, after, cause FROM corrections"
+        )
+    }
+    components = {c: str(right["orders", two][c]) for c in COMPONENT.values()}
+    assert left == {
+        ("orders.grand_total", one): (
+            {"grand_total": str(grand_total + 1)}, {"grand_total": str(grand_total)}, "heal",
+        ),
+        ("orders.components", two): ({**components, "total_price": "0.01"}, components, "heal"),
+        ("order_lines.amount", line): ({"amount": "-5.00"}, {"amount": str(amount)}, "heal"),
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("northwind")
+def test_a_tampered_quantity_is_found_with_everything_above_it(
+    run_command: Command, outside: Outside, unwatched: Outside
+) -> None:
+    before = stored(outside)
+    order = key_of(outside, "NW-10255")
+    line = _one(
+        outside,
+        "SELECT min(id) FROM order_lines WHERE order_id = %s AND kind = 'package'",
+        order,
+    )
+    unwatched.execute("UPDATE order_lines SET quantity = quantity + 0.125 WHERE id = %s", (line,))
+    will_be = Book.read(outside).totals()
+
+    report = json.loads(run_command("figures", "verify", "--json").stdout)
+    names = {"order_lines.amount": ("order_lines", line, "amount")}
+    names |= {"orders.components": ("orders", order, "total_price")}
+    names |= {"orders.grand_total": ("orders", order, "grand_total")}
+    assert _by_figure(report) == {
+        (figure, key): ({c: before[table, key][c]}, {c: will_be[table, key][c]})
+        for figure, (table, key, c) in names.items()
+    }
+    root = {"figure": "order_lines.amount", "key": {"id": str(line)}}
+    assert [f["root"] for f in report["findings"]] == [root] * 3
+
+    dry = run_command("figures", "heal", "--dry-run", "--json")
+    assert dry.exit_code == 1
+    assert json.loads(dry.stdout)["findings"] == report["findings"]
+    assert stored(outside) == before
+    _heals(run_command, outside, corrections=3)
+    assert stored(outside) == will_be
+
+
+@pytest.mark.usefixtures("northwind")
+def test_one_order_tampered_with_in_several_places_names_each_root(
+    run_command: Command, outside: Outside, unwatched: Outside
+) -> None:
+    order = key_of(outside, "NW-10258")
+    lines = "SELECT id FROM order_lines WHERE order_id = %s AND kind = 'package' ORDER BY id"
+    first, second = (key for (key,) in outside.execute(lines, (order,)).fetchmany(2))
+    unwatched.execute("UPDATE order_lines SET quantity = 1 WHERE id = %s", (first,))
+    unwatched.execute("UPDATE order_lines SET amount = 1 WHERE id = %s", (second,))
+    unwatched.execute("UPDATE orders SET additions = 1, grand_total = 2 WHERE id = %s", (order,))
+    report = json.loads(run_command("figures", "verify", "--json").stdout)
+    roots = {(f["figure"], f["key"]["id"]): f["root"]["figure"] for f in report["findings"]}
+    assert roots == {
+        ("order_lines.amount", str(first)): "order_lines.amount",
+        ("order_lines.amount", str(second)): "order_lines.amount",
+        ("orders.components", str(order)): "orders.components",
+        ("orders.grand_total", str(order)): "orders.grand_total",
+    }
+    _heals(run_command, outside, corrections=4)
+    assert stored(outside) == Book.read(outside).totals()
+
+
+@pytest.mark.usefixtures("northwind")
+def test_a_rebuild_of_what_is_right_writes_nothing(run_command: Command, outside: Outside) -> None:
+    before = digest(outside)
+    rebuilt = run_command("figures", "rebuild", "--json")
+    assert rebuilt.exit_code == 0
+    report = json.loads(rebuilt.stdout)
+    assert (report["checked"], report["corrections"], report["failures"]) == (830, 0, [])
+    assert _changed(before, digest(outside)) == {"runs"}
+
+
+def _by_figure(report: dict[str, Any]) -> dict[tuple[str, int], Any]:
+    """What a verification found, by figure and row: stored and expected amounts."""
+    return {
+        (f["figure"], int(f["key"]["id"])): (_amounts(f["stored"]), _amounts(f["expected"]))
+        for f in report["findings"]
+    }
+
+
+def _amounts(texts: dict[str, str]) -> dict[str, Decimal]:
+    assert all(isinstance(text, str) for text in texts.values())
+    return {name: Decimal(text) for name, text in texts.items()}
+
+
+def _heals(run_command: Command, outside: Outside, *, corrections: int) -> None:
+    """`figures heal` leaves that many corrections and no drift; a second one changes nothing."""
+    healed = run_command("figures", "heal", "--json")
+    assert healed.exit_code == 0, healed.output
+    assert json.loads(healed.stdout)["corrections"] == corrections
+    assert run_command("figures", "verify").exit_code == 0
+    before = digest(outside)
+    again = json.loads(run_command("figures", "heal", "--json").stdout)
+    assert again["corrections"] == 0
+    assert _changed(before, digest(outside)) == {"runs"}
+    assert _one(outside, "SELECT count(*) FROM corrections") == corrections
+
+
+def _changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {table for table in after if before[table] != after[table]}

@@ -1,0 +1,34 @@
+"""Random sequences of writes leave no drift, and what is refused leaves no trace.
+
+`BACKOFFICE_EXAMPLES=2000` looks deeper than the suite has time for.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from .machine import Orders
+
+EXAMPLES = int(os.environ.get("BACKOFFICE_EXAMPLES", "120"))
+STEPS = 40
+
+
+@pytest.mark.timeout(60 + 10 * EXAMPLES)
+def test_random_writes_leave_no_drift_and_refused_ones_no_trace(
+    app: Flask, outside: psycopg.Connection[Any], sweep: Callable[[], None]
+) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        lambda: Orders(app, outside, sweep),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

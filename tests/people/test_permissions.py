@@ -1,0 +1,228 @@
+"""Every route × role × method against the table of permissions. It grows by itself with every screen.
+
+FAULTS.md, lines 47 (CSRF on every verb, GET changes nothing) and 48 (the matrix).
+"""
+
+import contextvars
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from werkzeug.routing import Rule
+from werkzeug.routing.converters import NumberConverter
+
+from backoffice import edge
+from backoffice.extensions import csrf, db
+from backoffice.figures.actor import actor
+from backoffice.people.models import User
+from backoffice.permissions import PERMISSIONS, ROLES, allowed, requires
+from tests.factories.orders import OrderFactory
+from tests.signing_in import cookie_for, someone
+
+UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+def addresses(app: Flask, **known: object) -> Iterator[tuple[Rule, str, str]]:
+    """Every rule with each of its methods and an address that it matches.
+
+    A number in an address is 1 and a word is x, except for the `known` arguments.
+    """
+    adapter = app.url_map.bind("localhost")
+    for rule in app.url_map.iter_rules():
+        values = {
+            name: known.get(name, 1 if isinstance(rule._converters[name], NumberConverter) else "x")
+            for name in rule.arguments
+        }
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield rule, method, adapter.build(rule.endpoint, values, method=method)
+
+
+@pytest.fixture
+def people(app, session):
+    """One user of each role, and an order x of a customer x with line 1, so that pages exist."""
+    OrderFactory(number="x", customer__code="x", lines=[("package", "Queso", "12", "14.00")])
+    session.commit()
+    return {role: someone(app, role) for role in ROLES}
+
+
+def send(app, method, address, user_id=None, **headers):
+    """Send an empty request as this user, in a browser of its own."""
+    browser = app.test_client()
+    if user_id is not None:
+        browser.set_cookie(*cookie_for(app, user_id))
+    return browser.open(address, method=method, headers=headers)
+
+
+def test_every_route_says_who_may(app):
+    silent = [
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if not hasattr(app.view_functions[rule.endpoint], "required_permission")
+        and not getattr(app.view_functions[rule.endpoint], "is_public", False)
+    ]
+    assert silent == []
+
+
+def test_every_cell_of_route_role_and_method_is_as_the_table_says(app, people):
+    app.config["RATELIMIT_ENABLED"] = False
+    wrong = []
+    for rule, method, address in addresses(app):
+        view = app.view_functions[rule.endpoint]
+        if getattr(view, "is_public", False):
+            continue
+        for role, user_id in people.items():
+            may = view.required_permission in PERMISSIONS[role]
+            status = send(app, method, address, user_id).status_code
+            if (status in (401, 403)) == may or status >= 500:
+                wrong.append((method, address, role, "may" if may else "may not", status))
+    assert wrong == []
+
+
+def test_a_strangers_order_looks_like_none_at_all(app, session):
+    owner, stranger = someone(app, "account_manager"), someone(app, "account_manager")
+    OrderFactory(
+        number="SO-9",
+        account_manager=session.get(User, owner),
+        lines=[("package", "Queso", "12", "14.00")],
+    )
+    session.commit()
+    wrong, seen = [], 0
+    of_nobody = {address for _, _, address in addresses(app, number="SO-404")}
+    for rule, method, address in addresses(app, number="SO-9"):
+        if "number" not in rule.arguments or not allowed_to_managers(app, rule):
+            continue
+        elsewhere = address.replace("SO-9", "SO-404")
+        assert elsewhere in of_nobody
+        theirs = send(app, method, address, stranger)
+        nobodys = send(app, method, elsewhere, stranger)
+        own = send(app, method, address, owner)
+        seen += 1
+        if theirs.status_code != nobodys.status_code or theirs.status_code in (200, 303):
+            wrong.append((method, address, "stranger", theirs.status_code))
+        if method == "GET" and own.status_code != 200 and "x" not in address.split("/"):
+            wrong.append((method, address, "owner", own.status_code))
+    assert wrong == []
+    assert seen >= 5
+
+
+def allowed_to_managers(app, rule):
+    permission = getattr(app.view_functions[rule.endpoint], "required_permission", "")
+    return permission in PERMISSIONS["account_manager"]
+
+
+def test_nobody_in_particular_is_sent_to_the_sign_in_page(app, people):
+    wrong = []
+    for rule, method, address in addresses(app):
+        if getattr(app.view_functions[rule.endpoint], "is_public", False):
+            continue
+        plain = send(app, method, address)
+        htmx = send(app, method, address, HX_Request="true")
+        program = send(app, method, address, Accept="application/json")
+        if plain.status_code != 302 or not plain.location.startswith("/login"):
+            wrong.append((method, address, plain.status_code))
+        if htmx.status_code != 401 or not htmx.headers["HX-Redirect"].startswith("/login"):
+            wrong.append((method, address, "htmx", htmx.status_code))
+        if program.status_code != 401 or "error" not in program.json:
+            wrong.append((method, address, "json", program.status_code))
+    assert wrong == []
+
+
+def test_nothing_that_changes_anything_is_accepted_without_its_csrf_token(app, people):
+    app.config["WTF_CSRF_ENABLED"] = True
+    before = everything_stored(app)
+    accepted = []
+    for rule, method, address in addresses(app):
+        view = app.view_functions[rule.endpoint]
+        if method not in UNSAFE or f"{view.__module__}.{view.__name__}" in csrf._exempt_views:
+            continue
+        answer = send(app, method, address, people["admin"])
+        if answer.status_code not in (303, 400) or (
+            answer.status_code == 303 and rule.endpoint != "people.login_post"
+        ):
+            accepted.append((method, address, answer.status_code))
+    assert accepted == []
+    assert everything_stored(app) == before
+
+
+def test_no_get_changes_anything(app, people):
+    before = everything_stored(app)
+    for _rule, method, address in addresses(app):
+        if method == "GET":
+            for who in (people["admin"], None):
+                assert send(app, "GET", address, who).status_code < 500, address
+    assert everything_stored(app) == before
+
+
+def test_postgresql_itself_refuses_a_get_that_writes(app, people):
+    def write_during(method):
+        with app.test_request_context("/", method=method):
+            edge.begin()
+            try:
+                db.session.execute(text("UPDATE users SET name = 'changed' WHERE id = 1"))
+                return "written"
+            except DBAPIError as error:
+                return type(error.orig).__name__
+            finally:
+                db.session.rollback()
+
+    assert contextvars.Context().run(write_during, "GET") == "ReadOnlySqlTransaction"
+    assert contextvars.Context().run(write_during, "POST") == "written"
+
+
+def everything_stored(app):
+    """A digest of every table but the sessions, which the tests themselves open."""
+    with app.app_context():
+        tables = db.session.scalars(
+            text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        ).all()
+        digest = "SELECT coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM {} t"
+        found = {
+            table: db.session.scalar(text(digest.format(f'"{table}"')))
+            for table in tables
+            if table not in ("web_sessions", "figure_notes")
+        }
+        db.session.rollback()
+        return found
+
+
+def test_a_route_that_says_nothing_is_refused(app):
+    view = lambda: "secret"  # noqa: E731
+    app.view_functions["people.start"], kept = view, app.view_functions["people.start"]
+    try:
+        answer = app.test_client().get("/")
+    finally:
+        app.view_functions["people.start"] = kept
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_a_permission_that_nobody_has_cannot_be_required():
+    with pytest.raises(ValueError, match=r"orders\.writ"):
+        requires("orders.writ")
+
+
+def test_a_disabled_user_may_nothing():
+    gone = User(role="admin", is_active=False)
+    assert allowed(gone, "users.manage") is False
+
+
+def test_the_actor_is_the_signed_in_user_and_forgotten_afterwards(app, people):
+    with app.test_request_context("/profile"):
+        pass
+    seen = []
+    view = app.view_functions["people.profile"]
+
+    def watched():
+        seen.append(actor.get())
+        return view()
+
+    watched.required_permission = view.required_permission
+    app.view_functions["people.profile"] = watched
+    try:
+        send(app, "GET", "/profile", people["viewer"])
+    finally:
+        app.view_functions["people.profile"] = view
+    assert seen == [f"user:{people['viewer']}"]
+    assert actor.get() == ""

@@ -1,0 +1,233 @@
+"""The sign-in page: who gets in, what a refusal tells, how often one may try. FAULTS.md, lines 34, 46, 49, 55."""
+
+import re
+import time
+
+import pytest
+from redis import Redis
+
+from backoffice.people import actions, passwords
+
+PASSWORD = "seventeen brown hens"
+
+
+@pytest.fixture
+def ayu(session):
+    """A finance person with a password."""
+    user = actions.create_user(
+        session, email="ayu@northwind.example", name="Ayu", role="finance", password=PASSWORD
+    )
+    session.commit()
+    return user
+
+
+def attempt(client, email="ayu@northwind.example", password=PASSWORD, next_=None, **options):
+    query = {"next": next_} if next_ else {}
+    return client.post(
+        "/login", data={"email": email, "password": password}, query_string=query, **options
+    )
+
+
+def test_the_right_password_opens_the_office(client, ayu):
+    answer = attempt(client)
+    assert (answer.status_code, answer.location) == (303, "/")
+    assert client.get("/profile").status_code == 200
+
+
+def test_the_address_may_be_written_in_capitals_with_blanks_around(client, ayu):
+    assert attempt(client, email="  AYU@Northwind.example ").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        ("ayu@northwind.example", "wrong"),
+        ("nobody@northwind.example", PASSWORD),
+        ("ayu@northwind.example", PASSWORD + "\0"),
+        ("ayu@northwind.example", "x" * 100_000),
+        ("farah@northwind.example", ""),
+        ("farah@northwind.example", "anything at all"),
+    ],
+    ids=["password", "address", "NUL", "endless", "no password given", "no password set"],
+)
+def test_a_refusal_tells_nothing(client, session, ayu, email, password):
+    actions.create_user(session, email="farah@northwind.example", name="Farah", role="viewer")
+    session.commit()
+    answer = attempt(client, email=email, password=password)
+    assert answer.status_code == 422
+    assert password not in answer.text or password in ("", "wrong")
+    assert client.get("/profile").status_code == 302
+
+
+def test_a_disabled_user_gets_the_same_answer_as_a_wrong_password(client, session, ayu):
+    wrong = attempt(client, password="wrong")
+    actions.disable(session, ayu)
+    session.commit()
+    right = attempt(client)
+    assert right.status_code == wrong.status_code == 422
+    said = "E-mail or password is not right"
+    assert said in right.text
+    assert said in wrong.text
+
+
+def test_an_unknown_address_takes_as_long_as_a_wrong_password(session, ayu):
+    def seconds(email):
+        start = time.perf_counter()
+        actions.authenticate(session, email, "wrong")
+        return time.perf_counter() - start
+
+    seconds("warm@up.example")
+    known = sorted(seconds("ayu@northwind.example") for _ in range(7))[3]
+    unknown = sorted(seconds("nobody@northwind.example") for _ in range(7))[3]
+    assert 0.5 < known / unknown < 2
+
+
+def test_passwords_are_argon2id_and_old_hashes_are_renewed_at_sign_in(client, session, ayu):
+    from argon2 import PasswordHasher
+
+    assert ayu.password_hash.startswith("$argon2id$")
+    ayu.password_hash = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    session.commit()
+    assert attempt(client).status_code == 303
+    session.rollback()
+    assert not passwords.is_outdated(ayu.password_hash)
+    assert passwords.matches(ayu.password_hash, PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "password", ["", "short", "x" * 201, "password123", "aaaaaaaaaaaa", "Ayu@Northwind.Example"]
+)
+def test_a_weak_password_cannot_be_set(session, ayu, password):
+    with pytest.raises(passwords.Refusal):
+        actions.set_password(session, ayu, password)
+
+
+def test_an_old_sign_in_page_says_so_and_opens_again(app, client, ayu):
+    app.config["WTF_CSRF_ENABLED"] = True
+    answer = attempt(client, next_="/profile")
+    assert (answer.status_code, answer.location) == (303, "/login?next=/profile")
+    assert "open for too long" in client.get(answer.location).text
+
+
+def test_the_csrf_token_changes_at_sign_in_and_the_new_one_works(app, client, ayu):
+    app.config["WTF_CSRF_ENABLED"] = True
+
+    def token(page):
+        return re.search(r'name="csrf_token" value="([^"]+)"', page.text)[1]
+
+    before = token(client.get("/login"))
+    client.post(
+        "/login",
+        data={"email": ayu.email, "password": PASSWORD, "csrf_token": before},
+    )
+    after = token(client.get("/profile"))
+    assert client.post("/profile", data={"csrf_token": before}).status_code == 400
+    settings = {"language": "id", "number_format": "id", "csrf_token": after}
+    assert client.post("/profile", data=settings).status_code == 303
+
+
+# ---------- where one is sent afterwards ----------
+
+
+@pytest.mark.parametrize("target", ["/profile", "/settings/users?q=a%20b&page=2"])
+def test_one_is_sent_on_to_the_page_one_asked_for(client, ayu, target):
+    assert attempt(client, next_=target).location == target
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "https://evil.example/profile",
+        "http:/profile",
+        "https:profile",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "/profile\r\nSet-Cookie: a=b",
+        " //evil.example",
+        "evil.example",
+        "/nowhere",
+        "/logout",
+        "/login?next=//evil.example",
+        "http://localhost@evil.example/",
+        "//evil.example/profile",
+        "",
+    ],
+)
+def test_one_is_never_sent_to_another_site(client, ayu, target):
+    assert attempt(client, next_=target).location == "/"
+
+
+def test_who_is_signed_in_already_is_sent_on(sign_in):
+    assert sign_in("finance").get("/login?next=//evil.example").location == "/orders"
+    assert sign_in("finance").get("/login?next=/profile").location == "/profile"
+
+
+def test_an_expired_session_comes_back_to_the_page_it_was_on(client):
+    assert client.get("/settings/users?q=a").location == "/login?next=/settings/users?q%3Da"
+    fragment = client.post(
+        "/profile",
+        headers={"HX-Request": "true", "HX-Current-URL": "http://localhost/profile?x=1"},
+    )
+    assert fragment.status_code == 401
+    assert fragment.headers["HX-Redirect"] == "/login?next=/profile?x%3D1"
+    lured = client.post(
+        "/profile", headers={"HX-Request": "true", "HX-Current-URL": "https://evil.example/profile"}
+    )
+    assert lured.headers["HX-Redirect"] == "/login"
+
+
+# ---------- how often one may try ----------
+
+
+def test_guessing_is_slowed_down_and_the_right_password_waits_too(client, ayu):
+    statuses = [attempt(client, password=f"guess {n}").status_code for n in range(6)]
+    assert statuses == [422] * 5 + [429]
+    refused = attempt(client)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 3600
+    assert "Wait" in refused.text
+
+
+def test_right_passwords_are_not_counted_against_anybody(app, ayu):
+    assert [attempt(app.test_client()).status_code for _ in range(8)] == [303] * 8
+
+
+def test_one_persons_slips_do_not_lock_out_their_colleague_next_to_them(client, session, ayu):
+    actions.create_user(
+        session, email="budi@northwind.example", name="Budi", role="viewer", password=PASSWORD
+    )
+    session.commit()
+    for _ in range(6):
+        attempt(client, password="wrong")
+    assert attempt(client, email="budi@northwind.example").status_code == 303
+
+
+def test_a_forged_forwarded_address_buys_no_further_attempts(client, ayu):
+    statuses = [
+        attempt(client, password="x", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code
+        for n in range(6)
+    ]
+    assert statuses[-1] == 429
+
+
+def test_without_redis_one_can_still_sign_in_and_guessing_is_still_slowed_down(
+    app, client, ayu, services
+):
+    redis = Redis.from_url(services.redis.url)
+    redis.execute_command("CLIENT", "PAUSE", 4000, "ALL")  # frozen, the worst way of being gone
+    try:
+        start = time.monotonic()
+        answer = attempt(client)
+        waited = time.monotonic() - start
+        assert answer.status_code == 303
+        assert client.get("/profile").status_code == 200
+        guesses = [attempt(app.test_client(), password="no").status_code for _ in range(6)]
+        assert guesses[-1] == 429
+        assert waited < 2
+    finally:
+        redis.execute_command("CLIENT", "UNPAUSE")
+        redis.close()

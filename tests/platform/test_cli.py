@@ -1,0 +1,64 @@
+"""What all commands have in common."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from backoffice.cli import COMMANDS, main
+
+Run = Callable[..., Any]
+
+
+def test_info_gives_addresses_that_work(run_command: Run) -> None:
+    done = run_command("info", "--json")
+    assert done.exit_code == 0
+    facts = json.loads(done.stdout)
+    assert {"version", "database_url", "admin_database_url", "redis_url", "home"} <= set(facts)
+    for name, role in (
+        ("database_url", "backoffice_app"),
+        ("admin_database_url", "backoffice_admin"),
+    ):
+        with psycopg.connect(facts[name]) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (role,)
+
+
+def test_info_shows_a_person_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app:p4ssw0rd@db.example/books")
+    monkeypatch.setenv("SECRET_KEY", "long enough")
+    done = CliRunner().invoke(main, ["info"])
+    assert done.exit_code == 0
+    assert "p4ssw0rd" not in done.output
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself(name: str) -> None:
+    done = CliRunner().invoke(main, [name, "--help"])
+    assert done.exit_code == 0
+    assert "Usage" in done.output
+
+
+def test_without_a_database_a_command_says_so_and_ends_with_2(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app@127.0.0.1:1/books")
+    monkeypatch.setenv("SECRET_KEY", "long enough")
+    done = CliRunner().invoke(main, ["users", "list"])
+    assert done.exit_code == 2
+    assert "The database cannot be used now" in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_a_wrong_setting_ends_a_command_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CURRENCY", "XXX")
+    done = CliRunner().invoke(main, ["users", "list"])
+    assert done.exit_code == 2
+    assert "CURRENCY" in done.stderr
+
+
+def test_bad_usage_ends_with_2(run_command: Run) -> None:
+    assert run_command("figures", "verify", "--no-such-option").exit_code == 2
+    assert run_command("no-such-command").exit_code == 2

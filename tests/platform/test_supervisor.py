@@ -1,0 +1,196 @@
+"""`make run` is `backoffice dev`: everything up, everything down, and up again after the worst."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from backoffice.config import ROOT
+from backoffice.embedded.processes import is_alive, wait_until
+
+NewHome = Callable[[], Path]
+BACKOFFICE = str(Path(sys.executable).with_name("backoffice"))
+pytestmark = pytest.mark.timeout(300)
+
+
+class Copy:
+    """A running `backoffice dev`."""
+
+    def __init__(self, home: Path, port: int, **environment: str) -> None:
+        self.home, self.port = home, port
+        self.output = home.parent / f"{time.monotonic_ns()}.out"
+        with open(self.output, "wb") as output:
+            self.process = subprocess.Popen(
+                [BACKOFFICE, "dev"],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "BACKOFFICE_HOME": str(home),
+                    "PORT": str(port),
+                    "DEMO": "0",
+                    "WEB_CONCURRENCY": "1",
+                    **environment,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    @property
+    def text(self) -> str:
+        """What it has said so far."""
+        return self.output.read_text()
+
+    def is_ready(self) -> bool:
+        """Whether it said that it is ready."""
+        assert self.process.poll() is None, self.text
+        return "Backoffice is ready" in self.text
+
+    def family(self) -> list[int]:
+        """Its process and all below it."""
+        parents = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                parents[int(entry.name)] = int(fields[1])
+        family = [self.process.pid]
+        for pid in family:
+            family += [child for child, parent in parents.items() if parent == pid]
+        return family
+
+    def pid_of(self, *words: str) -> int:
+        """The process directly below the supervisor whose command line has all the words."""
+        for pid in self.family():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+            if pid != self.process.pid and all(word in command for word in words):
+                return pid
+        raise AssertionError(f"No process {words} runs.")
+
+    def ready_status(self) -> str:
+        """The status that /readyz gives."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=10) as answer:
+            return str(answer.read())
+
+    def is_healthy(self) -> bool:
+        """Whether /readyz says that all is well."""
+        try:
+            return '"ready"' in self.ready_status()
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def start(new_home: NewHome) -> Iterator[Callable[..., Copy]]:
+    """Starts copies and waits until they are ready; none outlives the test."""
+    with ExitStack() as stack:
+
+        def start(home: Path | None = None, port: int | None = None, **environment: str) -> Copy:
+            copy = Copy(home or new_home(), port or free_port(), **environment)
+            stack.callback(end, copy)
+            assert wait_until(copy.is_ready, 90, every=0.1), copy.text
+            return copy
+
+        yield start
+
+
+def end(copy: Copy) -> None:
+    family = copy.family()
+    copy.process.terminate()
+    copy.process.wait(60)
+    assert wait_until(lambda: not any(map(is_alive, family)), 30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_it_ends_with_ctrl_c_and_comes_back_after_kill_9(start: Callable[..., Copy]) -> None:
+    copy = start(DEMO="1")
+    assert f"http://127.0.0.1:{copy.port}" in copy.text
+    sign_ins = re.findall(r"^ +(\w+) +(\S+@\S+) +password (\S+)$", copy.text, re.MULTILINE)
+    assert [role for role, _, _ in sign_ins] == ["viewer", "finance", "account_manager", "admin"]
+    assert copy.is_healthy()
+    family = copy.family()
+    assert len(family) > 8
+    copy.process.send_signal(signal.SIGINT)
+    assert copy.process.wait(60) == 0
+    assert not any(map(is_alive, family))
+    assert copy.text.endswith("Stopped.\n")
+
+    again = start(copy.home, copy.port, DEMO="1")
+    assert "Loading the demo company" not in again.text
+    assert sign_ins[0][2] in again.text, "The same sign-ins are printed again."
+    assert "recovered" not in again.text
+    killed(again, *again.family())
+
+    recovered = start(copy.home, copy.port, DEMO="1")
+    assert "has recovered" in recovered.text
+    assert recovered.is_healthy()
+    killed(recovered, recovered.process.pid)
+
+
+def killed(copy: Copy, *pids: int) -> None:
+    """Kill these processes of a copy; nothing of it remains."""
+    family = copy.family()
+    kill(*pids)
+    copy.process.wait()
+    assert wait_until(lambda: not any(map(is_alive, family)), 60)
+
+
+def test_copies_run_side_by_side_and_start_again_what_dies_alone(
+    start: Callable[..., Copy], new_home: NewHome
+) -> None:
+    one, two = start(), start()
+    assert one.is_healthy()
+    same_home = refused(one.home, free_port())
+    assert "already runs" in same_home
+    assert str(one.process.pid) in same_home
+    same_port = refused(new_home(), one.port)
+    assert f"Port {one.port}" in same_port
+    assert "PORT=" in same_port
+
+    for words in (("worker.py",), ("--scheduler",), ("gunicorn",), ("postgres", "-D"), ("redis",)):
+        pid = one.pid_of(*words)
+        kill(pid)
+        assert wait_until(lambda: not is_alive(pid), 20)  # noqa: B023 (asked at once)
+    assert wait_until(lambda: one.text.count("was started again") == 5, 60), one.text
+    assert wait_until(one.is_healthy, 60, every=0.2), one.text
+    assert two.is_healthy()
+    assert "started again" not in two.text
+
+
+def refused(home: Path, port: int) -> str:
+    """What is said by a copy that cannot start; it ends with 2 and leaves nothing behind."""
+    copy = Copy(home, port)
+    assert copy.process.wait(60) == 2
+    assert "Traceback" not in copy.text
+    return copy.text
+
+
+def test_a_terminated_start_leaves_nothing_behind(new_home: NewHome) -> None:
+    for delay in (0.5, 1.5, 2.5):
+        copy = Copy(new_home(), free_port())
+        time.sleep(delay)
+        family = copy.family()
+        copy.process.terminate()
+        copy.process.wait(60)
+        assert wait_until(lambda: not any(map(is_alive, family)), 30), copy.text  # noqa: B023 (asked at once)

@@ -1,0 +1,204 @@
+"""`backoffice figures …`: what it prints, what it leaves behind, and its exit status."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import func, select
+
+from backoffice.extensions import db
+from backoffice.figures.models import Correction
+from backoffice.orders.models import Order
+from backoffice.runs import maintenance
+from backoffice.runs.models import Run
+from tests.factories.orders import OrderFactory
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def order(session: Any) -> Order:
+    """An order of one package line (3 × 10) and entered amounts: 30 + 500,000 − 1,000,000 − 200,000."""
+    order = OrderFactory(
+        lines=[("package", "Tofu", "3", "10")], total_price=0, promo=0, reductions=0
+    )
+    session.commit()
+    return order  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser who writes with every trigger off."""
+    with psycopg.connect(admin_database_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        yield connection
+
+
+def test_list_names_every_figure_what_it_builds_on_and_what_waits(
+    order: Order, run_command: Command, owner_connection: psycopg.Connection[Any]
+) -> None:
+    owner_connection.execute("UPDATE order_lines SET quantity = 4")
+    done = run_command("figures", "list", "--json")
+    listed = {line["figure"]: line for line in json.loads(done.stdout)["figures"]}
+    assert list(listed) == [
+        "order_lines.amount",
+        "orders.components",
+        "orders.grand_total",
+    ]
+    assert listed["orders.grand_total"]["builds_on"] == ["orders.components"]
+    assert listed["orders.components"]["columns"] == [
+        "total_price", "additions", "promo", "reductions",
+    ]  # fmt: skip
+    assert {line["noted"] for line in listed.values()} == {1}
+    assert "orders.grand_total" in run_command("figures", "list").stdout
+    drained = json.loads(run_command("figures", "heal", "--noted", "--json").stdout)
+    assert (drained["notes"], drained["corrections"]) == (1, 3)
+
+
+def test_verify_exits_0_when_clean_and_1_with_what_drifted(
+    order: Order, run_command: Command, surgery: psycopg.Connection[Any]
+) -> None:
+    clean = run_command("figures", "verify", "--json")
+    assert clean.exit_code == 0
+    assert json.loads(clean.stdout) == {
+        "drifted": 0,
+        "figures": {
+            "order_lines.amount": 0,
+            "orders.components": 0,
+            "orders.grand_total": 0,
+        },
+        "findings": [],
+    }
+    surgery.execute("UPDATE orders SET grand_total = 1")
+    for dry in (("verify",), ("heal", "--dry-run"), ("rebuild", "--dry-run")):
+        found = run_command("figures", *dry, "--json")
+        assert found.exit_code == 1, dry
+        [finding] = json.loads(found.stdout)["findings"]
+        assert finding["figure"] == "orders.grand_total" == finding["root"]["figure"]
+        assert finding["stored"] == {"grand_total": "1.00"}
+        assert finding["expected"] == {"grand_total": "500030.00"}
+    assert "itself" in run_command("figures", "verify").stdout
+    assert db.session.scalar(select(func.count()).select_from(Correction)) == 0
+    assert run_command("figures", "heal").exit_code == 0
+
+
+def test_verify_of_one_figure_and_one_owner_looks_no_further(
+    order: Order, session: Any, run_command: Command, surgery: psycopg.Connection[Any]
+) -> None:
+    other = OrderFactory()
+    session.commit()
+    surgery.execute("UPDATE orders SET grand_total = 1")
+    scope = ("orders.grand_total", "--owner", str(other.id), "--json")
+    [finding] = json.loads(run_command("figures", "verify", *scope).stdout)["findings"]
+    assert finding["owner"] == other.id
+    assert run_command("figures", "verify", "order_lines.amount").exit_code == 0
+    assert run_command("figures", "heal").exit_code == 0
+
+
+def test_heal_leaves_a_run_and_corrections_with_reason_and_actor(
+    order: Order, session: Any, run_command: Command, surgery: psycopg.Connection[Any]
+) -> None:
+    surgery.execute("UPDATE order_lines SET quantity = 4")
+    done = run_command("figures", "heal", "--reason", "recount", "--json")
+    assert done.exit_code == 0
+    result = json.loads(done.stdout)
+    assert (result["checked"], result["corrections"], result["failures"]) == (1, 3, [])
+    run = session.get_one(Run, result["run"])
+    assert (run.status, run.kind, run.changed) == ("done", "figures.heal", 3)
+    corrections = session.scalars(select(Correction).order_by(Correction.id)).all()
+    assert {(c.run_id, c.reason, c.cause) for c in corrections} == {(run.id, "recount", "heal")}
+    assert all(c.actor.startswith("cli:") for c in corrections)
+    again = json.loads(run_command("figures", "heal", "--json").stdout)
+    assert again["corrections"] == 0
+    rebuilt = json.loads(run_command("figures", "rebuild", "--json").stdout)
+    assert (rebuilt["checked"], rebuilt["corrections"]) == (1, 0)
+
+
+@pytest.mark.leaves_drift
+def test_heal_exits_1_when_an_owner_could_not_be_corrected(
+    order: Order, run_command: Command, surgery: psycopg.Connection[Any]
+) -> None:
+    surgery.execute("UPDATE order_lines SET quantity = 999999999999, unit_price = 99999999999")
+    done = run_command("figures", "heal", "--json")
+    assert done.exit_code == 1
+    [failure] = json.loads(done.stdout)["failures"]
+    assert failure["owner"] == order.id
+    assert "overflow" in failure["error"]
+
+
+def test_an_interrupted_heal_is_resumed_where_it_stood(
+    session: Any,
+    run_command: Command,
+    surgery: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orders = [OrderFactory() for _ in range(5)]
+    session.commit()
+    surgery.execute("UPDATE orders SET grand_total = 0")
+    monkeypatch.setattr("backoffice.figures.healing.CHUNK", 2)
+
+    class Killed(BaseException):
+        pass
+
+    def die(_size: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        maintenance.heal(db.engine, progress=die)
+    session.rollback()
+    run = session.scalar(select(Run))
+    assert (run.status, run.changed, run.position) == (
+        "interrupted", 2, {"bundle": "orders", "owner": orders[1].id},
+    )  # fmt: skip
+    done = json.loads(run_command("figures", "heal", "--resume", str(run.id), "--json").stdout)
+    assert (done["run"], done["corrections"]) == (run.id, 5)
+    session.refresh(run)
+    assert (run.status, run.checked, run.changed) == ("done", 5, 5)
+    refused = run_command("figures", "heal", "--resume", str(run.id))
+    assert refused.exit_code == 2
+    assert "has finished" in refused.stderr
+
+
+def test_explain_prints_the_formula_down_to_the_rows(order: Order, run_command: Command) -> None:
+    shown = run_command("figures", "explain", "orders.components", str(order.id))
+    assert shown.exit_code == 0
+    assert "order_lines 1: 30.00" in shown.stdout
+    data = json.loads(
+        run_command("figures", "explain", "orders.grand_total", str(order.id), "--json").stdout
+    )
+    [column] = data["columns"]
+    assert [(t["sign"], t["value"]) for t in column["terms"]] == [
+        ("", "30.00"), ("+", "500000.00"), ("−", "0.00"), ("−", "0.00"),
+    ]  # fmt: skip
+    assert run_command("figures", "explain", "orders.grand_total", "999").exit_code == 2
+
+
+def test_reconcile_writes_every_row_and_control_totals_that_tie_out(
+    order: Order, session: Any, run_command: Command, surgery: psycopg.Connection[Any]
+) -> None:
+    OrderFactory()
+    session.commit()
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 0.01 WHERE id = 1")
+    done = run_command("figures", "reconcile", "orders.grand_total")
+    assert done.exit_code == 1
+    lines = list(csv.DictReader(io.StringIO(done.stdout)))
+    *rows, total = lines
+    assert [(r["id"], r["difference"], r["right"]) for r in rows] == [
+        ("1", "-0.01", "no"), ("2", "0.00", "yes"),
+    ]  # fmt: skip
+    for name in ("stored", "expected", "difference"):
+        assert Decimal(total[name]) == sum(Decimal(r[name]) for r in rows)
+    assert run_command("figures", "heal").exit_code == 0
+
+
+def test_an_unknown_figure_is_trouble_with_the_known_names(
+    run_command: Command,
+) -> None:
+    done = run_command("figures", "verify", "orders.grandtotal")
+    assert done.exit_code == 2
+    assert "orders.grand_total" in done.stderr
