@@ -31,7 +31,7 @@ csrf = CSRFProtect()
 limiter = Limiter(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
 login_manager = LoginManager()
 
-FIGURE_DOMAINS = ("orders",)
+FIGURE_DOMAINS = ("orders", "targets")
 """The packages whose `figures.py` declares figures."""
 
 
@@ -85,6 +85,6 @@ def _engine_options(app: Flask) -> dict[str, Any]:
         "hide_parameters": True,  # an error's text goes to the log; what people typed does not
         "pool_pre_ping": True,
         "pool_size": 10,
-        "max_overflow": 10,
+        "max_overflow": max(10, app.config["WEB_THREADS"] - 4),  # more than there are threads
         "pool_timeout": 5,
     }

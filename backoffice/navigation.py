@@ -28,8 +28,12 @@ class Entry:
 ENTRIES = (
     Entry(N_("Today"), "health.today", "today", "health.today"),
     Entry(N_("Orders"), "orders.index", "orders", "orders."),
+    Entry(N_("Pricing"), "pricing.index", "pricing", "pricing."),
     Entry(N_("Customers"), "customers.index", "customers", "customers."),
+    Entry(N_("Targets"), "targets.index", "targets", "targets."),
     Entry(N_("Health"), "health.index", "health", "health."),
+    Entry(N_("Reports"), "reports.index", "reports", "reports."),
+    Entry(N_("Imports"), "imports.index", "imports", "imports."),
     Entry(N_("Audit"), "audit.index", "audit", "audit."),
     Entry(N_("Settings"), "people.users", "settings", "people.user"),
 )

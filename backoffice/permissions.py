@@ -17,11 +17,18 @@ from .figures.actor import actor
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_READ = frozenset({"profile.own", "orders.read", "customers.read"})
+_READ = frozenset(
+    {
+        "profile.own", "orders.read", "customers.read", "products.read", "targets.read", "reports.read",
+    }
+)  # fmt: skip
 _READ_ALL = _READ | {"orders.read_all", "figures.read"}
 _FINANCE = _READ_ALL | {
     "orders.write",
+    "orders.reassign",
     "customers.write",
+    "products.write",
+    "targets.write",
     "figures.heal",
     "audit.read",
     "imports.run",

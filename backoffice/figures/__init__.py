@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
-from . import explanation, healing, hooks, previews, triggers, verification
+from . import drain, explanation, healing, hooks, previews, triggers, verification
 from .actor import acting_as, actor
 from .declaration import Figure
 from .errors import FigureError, UnknownFigure
@@ -40,6 +40,7 @@ __all__ = [
     "figure",
     "heal",
     "heal_noted",
+    "hold",
     "noted",
     "out_of_date",
     "preview",
@@ -76,6 +77,14 @@ def settle(session: AnySession) -> None:
     """
     plain = session() if isinstance(session, scoped_session) else session
     hooks.settle(plain, registry)
+
+
+def hold(session: AnySession, figure: Figure, owners: Iterable[int]) -> None:
+    """Lock the figure's owners until the transaction ends; see `drain.hold`.
+
+    Before entering a fact beside derived rows, or reading what must not change until it is saved.
+    """
+    drain.hold(session.connection(), registry.bundle_of(figure), owners)
 
 
 def preview(

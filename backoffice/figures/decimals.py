@@ -15,6 +15,7 @@ from sqlalchemy.sql.elements import (
     BindParameter,
     Case,
     ColumnClause,
+    FunctionFilter,
     Grouping,
     Label,
     Null,
@@ -61,6 +62,11 @@ def _(part: Total) -> int | None:
 @decimals.register(Over)
 def _(part: Any) -> int | None:
     return decimals(part.element)
+
+
+@decimals.register
+def _(part: FunctionFilter) -> int | None:  # type: ignore[type-arg]
+    return decimals(part.func)
 
 
 @decimals.register

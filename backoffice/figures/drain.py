@@ -5,7 +5,7 @@ Notes that an outside program left behind are drained by `drain_noted`, with cor
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -14,19 +14,18 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
-    Numeric,
-    Table,
+    Text,
     any_,
     bindparam,
     delete,
     func,
     literal,
     select,
-    update,
 )
 
 from ..base import table_of
 from .actor import actor
+from .applying import Changes, Deltas, apply
 from .declaration import Source
 from .errors import WrongIsolation
 from .models import FigureNote
@@ -36,12 +35,15 @@ from .statements import CORRECTED, Statement, lock, lock_rows, named_by, recompu
 
 NOTES = table_of(FigureNote)
 
+_KNOWN: Any = any_(bindparam("known", type_=ARRAY(Text)))
+"""The bundles of this process's registry. A newer process's notes are not ours to take."""
+
 _take_mine = Statement(
     delete(NOTES)
-    .where(NOTES.c.xid == func.pg_current_xact_id())
+    .where(NOTES.c.xid == func.pg_current_xact_id(), NOTES.c.bundle == _KNOWN)
     .returning(
-        NOTES.c.bundle, NOTES.c.owner, NOTES.c.source, NOTES.c.source_id, NOTES.c.delta,
-        func.current_setting("transaction_isolation"),
+        NOTES.c.bundle, NOTES.c.owner, NOTES.c.source, NOTES.c.source_id, NOTES.c.key,
+        NOTES.c.delta, func.current_setting("transaction_isolation"),
     )
 )  # fmt: skip
 
@@ -52,7 +54,7 @@ class Touched:
 
     everything: bool = False
     owners: set[int] = field(default_factory=set)
-    deltas: dict[int, list[Decimal]] = field(default_factory=dict)
+    deltas: Deltas = field(default_factory=dict)
     rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def add(
@@ -60,7 +62,8 @@ class Touched:
         owner: int | None,
         source: str | None,
         source_id: int | None,
-        delta: list[Decimal] | None,
+        key: list[str] | None = None,
+        delta: list[Decimal] | None = None,
     ) -> None:
         """Take one note in; an absolute recompute outweighs any change noted beside it."""
         if source is not None and source_id is not None:
@@ -70,13 +73,10 @@ class Touched:
         elif delta is None:
             self.owners.add(owner)
         else:
-            known = self.deltas.get(owner)
+            row = owner, tuple(key or ())
+            known = self.deltas.get(row)
             summed = delta if known is None else [a + b for a, b in zip(known, delta, strict=True)]
-            self.deltas[owner] = summed
-
-
-Changes = list[tuple[Table, int]]
-"""Rows of which a figure was written: target table and primary key."""
+            self.deltas[row] = summed
 
 
 @dataclass
@@ -117,7 +117,7 @@ def drain(
     waiting: Pending = pending or {}
     fresh: set[tuple[str, int]] = set()
     while True:
-        _collect(connection, waiting, fresh)
+        _collect(connection, registry, waiting, fresh)
         bundle = next((b for b in registry.bundles if b.name in waiting), None)
         if bundle is None:
             return total
@@ -150,7 +150,9 @@ def drain_noted(
     The corrections name the cause `bypass` and the database user who wrote. Notes that another
     worker is draining are passed over; with `alone` what builds on them stays noted.
     """
-    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids)).with_for_update(skip_locked=True)
+    ours = NOTES.c.bundle.in_(registry.bundle_names)
+    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours)
+    chosen = chosen.with_for_update(skip_locked=True)
     taken = connection.execute(
         delete(NOTES)
         .where(NOTES.c.id.in_(chosen.scalar_subquery()))
@@ -165,7 +167,7 @@ def drain_noted(
     by_user: dict[str, Pending] = {}
     for name, owner, source, source_id, db_user in taken:
         pending = by_user.setdefault(db_user, {})
-        pending.setdefault(name, Touched()).add(owner, source, source_id, None)
+        pending.setdefault(name, Touched()).add(owner, source, source_id)
     total = Drained(notes=len(taken))
     for db_user, pending in sorted(by_user.items()):
         correcting = correction_of("bypass", db_user=db_user, run_id=run_id)
@@ -173,16 +175,20 @@ def drain_noted(
     return total
 
 
-def _collect(connection: Connection, pending: Pending, fresh: set[tuple[str, int]]) -> None:
+def _collect(
+    connection: Connection, registry: Registry, pending: Pending, fresh: set[tuple[str, int]]
+) -> None:
     """Take this transaction's notes, but for those that the core's own last write has made.
 
     Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
     """
-    for name, owner, source, source_id, delta, isolation in _take_mine.rows(connection):
+    for name, owner, *touched, isolation in _take_mine.rows(
+        connection, known=registry.bundle_names
+    ):
         if isolation != "read committed":
             raise WrongIsolation(isolation)
         if (name, owner) not in fresh:
-            pending.setdefault(name, Touched()).add(owner, source, source_id, delta)
+            pending.setdefault(name, Touched()).add(owner, *touched)
 
 
 def _settle(
@@ -196,11 +202,12 @@ def _settle(
     owners = touched.owners
     if touched.everything:
         owners = set(connection.execute(select(bundle.owner_key)).scalars())
-    deltas = {o: d for o, d in touched.deltas.items() if o not in owners}
+    deltas = {row: d for row, d in touched.deltas.items() if row[0] not in owners}
+    moved = {owner for owner, _ in deltas}
     if correcting is not None:
-        owners, deltas = owners | set(deltas), {}
-    locked = lock_owners(connection, bundle, owners | set(deltas), touched.rows)
-    absolute = locked - set(deltas)
+        owners, deltas, moved = owners | moved, {}, set()
+    locked = lock_owners(connection, bundle, owners | moved, touched.rows)
+    absolute = locked - moved
     done = Drained()
     if absolute:
         scope, values = _scope(absolute)
@@ -211,8 +218,8 @@ def _settle(
             else:
                 done.changed.append((bundle.targets[number], key))
     if deltas:
-        moved = {o: d for o, d in deltas.items() if o in locked}
-        done.changed += _apply(connection, bundle, moved)
+        changes = {row: d for row, d in deltas.items() if row[0] in locked}
+        done.changed += apply(connection, bundle.figures[0], changes)
     return locked, done
 
 
@@ -221,6 +228,16 @@ def _scope(owners: set[int]) -> tuple[Scope, dict[str, Any]]:
     if len(owners) == 1:
         return ONE_OWNER, {"owner": next(iter(owners))}
     return OWNERS, {"owners": sorted(owners)}
+
+
+def hold(connection: Connection, bundle: Bundle, owners: Iterable[int]) -> None:
+    """Lock the bundle's owners, as the drain does, before a fact is entered beside its figures.
+
+    Whoever enters a fact in a derived row holds that row and then, in the drain, waits for its
+    owner; whoever changes a source holds the owner and waits for the row. Owner first, by both.
+    """
+    scope, values = _scope(set(owners))
+    lock(bundle, scope).run(connection, **values)
 
 
 def lock_owners(
@@ -262,28 +279,6 @@ def _named_through(
         if ids := rows.get(far.table.name):
             found |= set(named_by(far).run(connection, ids=sorted(ids)).scalars())
     return found
-
-
-def _apply(connection: Connection, bundle: Bundle, deltas: dict[int, list[Decimal]]) -> Changes:
-    """Add the changes that the triggers computed to an incremental figure, under the owners' lock."""
-    figure = bundle.figures[0]
-    columns = {f"d{i}": [d[i] for d in deltas.values()] for i in range(len(figure.columns))}
-    moved = (
-        func.unnest(
-            bindparam("owners", type_=ARRAY(BigInteger)),
-            *(bindparam(n, type_=ARRAY(Numeric)) for n in columns),
-        )
-        .table_valued("owner", *columns)
-        .render_derived()
-    )
-    statement = (
-        update(figure.table)
-        .values({c.key: c + moved.c[f"d{i}"] for i, c in enumerate(figure.columns)})
-        .where(figure.primary_key == moved.c.owner)
-        .returning(figure.primary_key)
-    )
-    keys = connection.execute(statement, {"owners": list(deltas), **columns}).scalars()
-    return [(figure.table, key) for key in keys]
 
 
 def correction_of(

@@ -250,11 +250,15 @@ class NotedResult(Drained):
 
 
 def heal_noted(engine: Engine, registry: Registry, *, run_id: int | None = None) -> NotedResult:
-    """Drain every note that outside programs left behind."""
+    """Drain every note that outside programs left behind.
+
+    Those of bundles that this process does not know belong to a newer one, and stay for it.
+    """
     result = NotedResult()
     after = 0
+    ours = NOTES.c.bundle.in_(registry.bundle_names)
     while True:
-        page = select(NOTES.c.id, NOTES.c.bundle, NOTES.c.owner).where(NOTES.c.id > after)
+        page = select(NOTES.c.id, NOTES.c.bundle, NOTES.c.owner).where(NOTES.c.id > after, ours)
         with engine.connect() as connection:
             notes = connection.execute(page.order_by(NOTES.c.id).limit(NOTES_AT_ONCE)).all()
         if not notes:

@@ -11,7 +11,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from .decimals import fits
 from .declaration import Figure
-from .deltas import terms_of
+from .deltas import not_additive, terms_of
 from .errors import DeclarationError
 from .expressions import Total, totals_in
 
@@ -154,6 +154,11 @@ def _uniques(table: Table) -> Iterator[list[str]]:
 
 def _incremental(figure: Figure) -> Iterator[str]:
     """An incremental figure is a sum of totals, so that new rows minus old rows is its change."""
+    if figure.derived_rows:
+        yield from not_additive(figure)
+        return
+    if figure.select is not None:
+        yield "an incremental SELECT derives rows; a column of rows that exist is a sum of totals."
     if figure.owner is not figure.primary_key:
         yield "an incremental figure stands on its owner's row."
     for col, definition in figure.definitions.items():

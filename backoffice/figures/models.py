@@ -26,7 +26,8 @@ class FigureNote(Base):
     """A note that the figures of this owner may be wrong: written by triggers, removed by whoever recomputes.
 
     `owner` empty means every owner (TRUNCATE). `delta` holds the change of each column of an
-    incremental figure, in the declaration's order; empty means "recompute absolutely".
+    incremental figure, in the declaration's order; empty means "recompute absolutely". `key` says
+    which of the owner's derived rows it is a change of, by the values of the figure's key as text.
     `source` and `source_id` name the row that reached the owner through another table, so that
     the drain can ask again under lock whose it is.
     """
@@ -41,6 +42,7 @@ class FigureNote(Base):
     source: Mapped[str | None] = mapped_column(Text)
     source_id: Mapped[int | None] = mapped_column(BigInteger)
     delta: Mapped[list[Decimal] | None] = mapped_column(ARRAY(Numeric))
+    key: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     db_user: Mapped[str] = mapped_column(Text, server_default=func.session_user())
     noted_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.clock_timestamp()

@@ -138,6 +138,11 @@ class Registry:
         assert self._bundles is not None
         return self._bundles
 
+    @cached_property
+    def bundle_names(self) -> list[str]:
+        """The names of all bundles."""
+        return [bundle.name for bundle in self.bundles]
+
     def get(self, name: str) -> Figure:
         """The figure of that name.
 

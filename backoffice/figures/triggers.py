@@ -116,7 +116,7 @@ def _notes(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
 def _delta_note(bundle: Bundle, figure: Figure, source: Source, event: str) -> str:
     delta = delta_sql(figure, source, new=event != "delete", old=event != "insert")
     return (
-        f"INSERT INTO figure_notes (bundle, owner, delta) "
+        f"INSERT INTO figure_notes (bundle, owner, key, delta) "
         f"SELECT {_literal(bundle.name)}, noted.* FROM ({delta}) AS noted"
     )
 

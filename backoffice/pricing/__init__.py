@@ -1,0 +1,1 @@
+"""What a new price changes in open orders, and applying it."""

@@ -1,0 +1,1 @@
+"""Targets of account managers by month, and what they achieved."""

@@ -1,0 +1,39 @@
+"""What a manager's month must say: the orders that they closed in it, and what those come to."""
+
+from typing import Any
+
+from sqlalchemy import Date, DateTime, Select, cast, func, select
+
+from ..base import N_
+from ..figures import figure
+from ..orders.models import Order
+from .models import AccountManagerTarget
+
+
+@figure(
+    name="account_manager_targets.achieved",
+    title=N_("Achieved"),
+    columns=(AccountManagerTarget.achieved, AccountManagerTarget.orders_closed),
+    key=(AccountManagerTarget.account_manager_id, AccountManagerTarget.month),
+    owner=AccountManagerTarget.account_manager_id,
+    keep=AccountManagerTarget.target.is_not(None),
+    incremental=True,
+    formula=N_("The grand totals of the orders that the account manager closed in the month"),
+)
+def achieved(orders: Any = Order) -> Select[Any]:
+    """By manager and month of closing date; an open order counts nowhere."""
+    month = cast(func.date_trunc("month", cast(orders.c.closing_date, DateTime)), Date)
+    return (
+        select(
+            orders.c.account_manager_id,
+            month.label("month"),
+            func.sum(orders.c.grand_total).label("achieved"),
+            func.count().label("orders_closed"),
+        )
+        .where(orders.c.closing_date.is_not(None))
+        .group_by(orders.c.account_manager_id, month)
+    )
+
+
+TARGET_FIGURES = (achieved,)
+"""Everything that is stored about a manager's month and derived."""

@@ -1,0 +1,43 @@
+"""What an account manager is to sell in a month, and what the stored figure says was sold."""
+
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from ..base import N_, Base, Id, Moment
+from ..money import Money, no_nan
+from ..people.models import User
+
+
+class AccountManagerTarget(Base):
+    """One manager's month. All amounts are in the deployment's currency.
+
+    `target` is entered; null where nobody has set one. `achieved` and `orders_closed` are figures:
+    the grand totals and the number of the orders that the manager closed in that month.
+    """
+
+    __tablename__ = "account_manager_targets"
+    __table_args__ = (
+        UniqueConstraint("account_manager_id", "month"),
+        CheckConstraint("extract(day FROM month) = 1", name="first_of_month"),
+        no_nan("target", "achieved"),
+        Index("ix_account_manager_targets_month", "month"),
+    )
+
+    id: Mapped[Id]
+    account_manager_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+    month: Mapped[date] = mapped_column(info={"label": N_("Month")})
+    target: Mapped[Money | None] = mapped_column(info={"label": N_("Target")})
+    achieved: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Achieved")}
+    )
+    orders_closed: Mapped[int] = mapped_column(
+        server_default=text("0"), default=0, info={"label": N_("Orders closed")}
+    )
+    version: Mapped[int] = mapped_column(server_default=text("1"), default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    account_manager: Mapped[User] = relationship()
