@@ -5,10 +5,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import Connection, NullPool, create_engine, func, make_url, select
+from sqlalchemy import Connection, Engine, NullPool, create_engine, func, make_url, select
 
 from . import audit, figures, grants
 from .config import ROOT
+from .figures import acting_as
 
 ONE_AT_A_TIME = 0x0B0FF1CE
 """Key of the advisory lock under which upgrades wait for each other."""
@@ -29,7 +30,17 @@ def upgrade(app: Flask) -> list[str]:
         grants.sync(connection, make_url(app.config["DATABASE_URL"]).username or "")
     if triggers:
         migrated.append(f"{len(triggers)} generated database objects were renewed.")
-    return migrated
+    return migrated + _computed(engine)
+
+
+def _computed(engine: Engine) -> list[str]:
+    """Compute the figures that the database lacks, in transactions of their own; says of which."""
+    with acting_as("upgrade"):
+        return [
+            f"{bundle.name}: {result.corrections} rows were computed, {len(result.failures)} failed."
+            for bundle, result in figures.renew(engine)
+            if result.corrections or result.failures
+        ]
 
 
 def missing_migrations(connection: Connection) -> list[str]:

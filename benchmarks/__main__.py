@@ -1,4 +1,4 @@
-"""`python -m benchmarks [a|b|c …] [--json] [--scale …]`: exit status 1 where a bar is missed."""
+"""`python -m benchmarks [LETTER …] [--json] [--scale …]`: exit status 1 where a bar is missed."""
 
 import argparse
 import contextlib
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import previewing, saving, verifying
+from . import previewing, saving, targeting, verifying
 from .report import Report, table
 from .world import World, new_world
 
@@ -17,6 +17,7 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "a": ("verifying a large book", verifying.measure),
     "b": ("saving an order", saving.measure),
     "c": ("the live preview", previewing.measure),
+    "f": ("the list of targets", targeting.measure),
 }
 """Letter → what it measures, and the function that does."""
 
@@ -47,7 +48,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "benches", nargs="*", metavar="a|b|c", help="which to run (all without any)"
+        "benches", nargs="*", metavar="LETTER", help="which to run (all without any)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument(

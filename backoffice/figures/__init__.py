@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
-from . import drain, explanation, healing, hooks, previews, triggers, verification
+from . import drain, explanation, healing, hooks, previews, renewal, triggers, verification
 from .actor import acting_as, actor
 from .declaration import Figure
 from .errors import FigureError, UnknownFigure
@@ -19,7 +19,7 @@ from .expressions import total
 from .findings import Finding
 from .healing import Failure, HealResult, NotedResult
 from .previews import Preview, Rows
-from .registry import Registry, figure, registry
+from .registry import Bundle, Registry, figure, registry
 
 AnySession = Session | scoped_session[Any]
 
@@ -45,6 +45,7 @@ __all__ = [
     "out_of_date",
     "preview",
     "registry",
+    "renew",
     "settle",
     "sync",
     "total",
@@ -62,6 +63,11 @@ def _engine(bind: AnySession | Engine) -> Engine:
 def sync(connection: Connection) -> list[str]:
     """Bring the note triggers in step with the declarations (end of `db upgrade`)."""
     return triggers.sync(connection, registry)
+
+
+def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
+    """Compute what the database does not hold yet by the present definitions; see `renewal.renew`."""
+    return renewal.renew(engine, registry)
 
 
 def out_of_date(connection: Connection) -> list[str]:

@@ -34,7 +34,8 @@ from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.visitors import iterate
 
 from .actor import actor
-from .drain import Changes, drain
+from .applying import Changes
+from .drain import drain
 from .registry import Registry
 
 _READS = re.compile(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError as GraphCycle
 from graphlib import TopologicalSorter
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast, overload
 
 from sqlalchemy import Column, Table
 
@@ -276,9 +276,20 @@ def _sorted(graph: Mapping[Node, frozenset[Node]]) -> tuple[Node, ...]:
         raise CycleError(f"These figures build on each other in a circle: {names}.") from None
 
 
-Declare = Callable[..., Any]
+class Declare(Protocol):
+    """`Registry.figure`, as its two shapes are used."""
+
+    @overload
+    def __call__(
+        self, *, columns: tuple[Any, ...], title: str, **options: Any
+    ) -> Callable[[Definition], Figure]: ...
+
+    @overload
+    def __call__(self, target: Any, definition: Any = None, **options: Any) -> Any: ...
+
+
 registry = Registry()
 """The deployment's registry; a domain's `figures.py` declares into it."""
-figure: Declare = registry.figure
+figure = cast(Declare, registry.figure)
 
 __all__ = ["Bundle", "Expression", "Registry", "figure", "registry"]

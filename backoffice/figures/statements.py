@@ -19,6 +19,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     CursorResult,
+    Engine,
     Select,
     Table,
     Text,
@@ -75,6 +76,10 @@ class Statement:
     def __init__(self, clause: Any) -> None:
         self.clause = clause
         self._compiled: Any = None
+
+    def text(self, engine: Engine) -> str:
+        """The SQL."""
+        return _Constants(engine.dialect, self.clause).string
 
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[*tuple[Any, ...]]:
         """Execute with `parameters`; amounts come back as Decimal."""

@@ -1,15 +1,19 @@
 """`backoffice db upgrade`: all of it or nothing, and as often as one likes."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import psycopg
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from backoffice import grants
 from backoffice.embedded import ADMIN, Services
+from backoffice.targets.models import AccountManagerTarget
 from backoffice.upgrade import upgrade
+from tests.factories.orders import OrderFactory
 
 Connection = psycopg.Connection[Any]
 
@@ -51,3 +55,20 @@ class PowerCut(Exception):
 
 def _power_cut(*_: object) -> None:
     raise PowerCut
+
+
+def test_a_figure_that_the_database_has_not_seen_is_computed_for_the_rows_that_are_there(
+    app: Flask, session: Any, owner_connection: Connection
+) -> None:
+    order = OrderFactory(closing_date=date(2026, 3, 9))
+    session.commit()
+    with owner_connection.transaction():
+        owner_connection.execute("DELETE FROM account_manager_targets")
+        owner_connection.execute("DELETE FROM figure_notes")
+        owner_connection.execute(
+            "DELETE FROM schema_fingerprints WHERE name = 'account_manager_targets.achieved'"
+        )
+    assert upgrade(app) == ["account_manager_targets.achieved: 1 rows were computed, 0 failed."]
+    [row] = session.scalars(select(AccountManagerTarget)).all()
+    assert (row.month, row.achieved) == (date(2026, 3, 1), order.grand_total)
+    assert upgrade(app) == []
