@@ -143,6 +143,17 @@ def not_additive(figure: Figure) -> Iterator[str]:
             )
 
 
+def summand(selected: Any) -> ColumnElement[Any] | None:
+    """What one source row adds to a selected sum or count; None where that is not so simple."""
+    part = _bare(selected)
+    if _is_count(part):
+        return literal(1)
+    if getattr(part, "name", "") == "coalesce" and _is_zero(list(part.clauses)[-1]):
+        part = _bare(next(iter(part.clauses)))
+    is_sum = getattr(part, "name", "") == "sum" and not isinstance(part, FunctionFilter)
+    return next(iter(part.clauses)) if is_sum else None
+
+
 def _bare(part: Any) -> Any:
     return _bare(part.element) if isinstance(part, Label | Grouping) else part
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, Text, func, literal, select
+from sqlalchemy import Column, ColumnClause, Connection, Select, Table, Text, func, literal, select
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, Grouping, UnaryExpression
 
 from .declaration import Figure
+from .deltas import summand
 from .expressions import Expression, Total
 from .findings import Row
 from .models import Correction
@@ -184,7 +185,7 @@ class _Reader:
     def column(self, col: Column[Any], stored: Any, expected: Any) -> ColumnExplained:
         """One column with its terms."""
         if self.figure.select is not None:
-            terms = tuple(self._select_terms())
+            terms = (*self._behind(col, expected), *self._select_terms())
         else:
             terms = tuple(self._terms(self.figure.definitions[col], col))
         entered = any(t.entered for t in terms)
@@ -252,8 +253,15 @@ class _Reader:
             .order_by(frame.stored(primary_key))
             .limit(ROWS)
         )
-        found = Statement(statement).run(self.connection, owners=[self.owner]).mappings().all()
         keeper = self.registry.keeper(part.argument) if isinstance(part.argument, Column) else None
+        return self._listed(statement, table, keeper)
+
+    def _listed(
+        self, statement: Select[Any], table: Table, keeper: Figure | None
+    ) -> tuple[tuple[SourceRow, ...], int]:
+        """The rows of `table` that a statement answers with `amount_` and `count_`, and that count."""
+        found = Statement(statement).run(self.connection, owners=[self.owner]).mappings().all()
+        primary_key = next(iter(table.primary_key))
         rows = [
             SourceRow(
                 table=table.name,
@@ -265,6 +273,36 @@ class _Reader:
             for row in found
         ]
         return tuple(rows), found[0]["count_"] if found else 0
+
+    def _behind(self, col: Column[Any], expected: Any) -> Iterator[Term]:
+        """The rows of its one source that a derived row adds up, or counts, in `col`."""
+        figure = self.figure
+        if not (figure.derived_rows and figure.incremental):
+            return
+        [source] = [s for s in figure.sources if s.table is not figure.table]
+        every = frozenset(source.table.c.keys())
+        rows = self.relations.source(source.table, OWNERS, source.owner, every)
+        assert figure.select is not None
+        grouped = figure.select(rows)
+        added = summand(grouped.selected_columns[col.key])
+        if added is None:
+            return
+        mine = select(*(figure.table.c[k.key] for k in figure.key))
+        wanted = self.connection.execute(mine.where(figure.primary_key == self.key)).one()
+        keys = (grouped.selected_columns[k.key] for k in figure.key)
+        statement = (
+            grouped.with_only_columns(
+                added.label("amount_"), func.count().over().label("count_"), *rows.c
+            )
+            .group_by(None)
+            .where(*(key == value for key, value in zip(keys, wanted, strict=True)))
+            .order_by(rows.c[next(iter(source.table.primary_key)).key])
+            .limit(ROWS)
+        )
+        name = added.key if isinstance(added, ColumnClause) else None
+        keeper = self.registry.keeper(source.table.c[name]) if name else None
+        listed, count = self._listed(statement, source.table, keeper)
+        yield Term("", label_of(col), expected, col.key, None, False, listed, count)
 
     def _select_terms(self) -> Iterator[Term]:
         """The labelled columns of a SELECT that are not targets, for this row."""

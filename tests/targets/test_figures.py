@@ -129,3 +129,22 @@ def test_a_tampered_line_shows_in_the_month_with_the_line_as_its_root(
     assert [root.key for root in month.roots] == [(("id", order.id),)]
     figures.heal(session)
     assert months_of(session)[order.account_manager_id, JANUARY] == (D(90), 1)
+
+
+def test_a_month_is_explained_down_to_the_orders_behind_it(session: Any) -> None:
+    nancy = UserFactory()
+    first, second = closed(nancy, date(2026, 1, 5), 100), closed(nancy, date(2026, 1, 31), 30)
+    closed(nancy, FEBRUARY, 7), closed(UserFactory(), JANUARY, 9)
+    session.commit()
+    row = session.scalars(
+        select(AccountManagerTarget).filter_by(account_manager_id=nancy.id, month=JANUARY)
+    ).one()
+    explanation = figures.explain(session, achieved, row.id)
+    assert explanation is not None and explanation.is_right
+    amount, count = explanation.columns
+    assert [(r.id, r.amount, r.figure) for r in amount.terms[0].rows] == [
+        (first.id, D(100), "orders.grand_total"),
+        (second.id, D(30), "orders.grand_total"),
+    ]
+    assert (amount.terms[0].value, amount.terms[0].row_count) == (D(130), 2)
+    assert [r.amount for r in count.terms[0].rows] == [1, 1]
