@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, MetaData, Table
+from sqlalchemy import Column, ColumnElement, MetaData, Table, false
 
 from ..figures.registry import Registry
 
@@ -19,7 +19,14 @@ NOT_AUDITED: Mapping[str, str] = {
     "corrections": "the record of what heals wrote, append-only itself",
     "figure_notes": "notes between triggers and the drain, removed within seconds",
     "idempotency_keys": "what a repeated form is answered with; what the form did is audited",
+    "import_contents": "the bytes of uploaded files; what is imported from them is audited row by row",
+    "import_layouts": "how somebody's files are written, remembered for their convenience",
+    "import_outcomes": "what a dry run would change; what an import changed is audited row by row",
+    "import_problems": "what a dry run found wrong in a file; the next dry run replaces it",
+    "price_change_orders": "the record of a price change, append-only; the orders' saves are audited",
+    "price_changes": "the record of price changes, append-only; the prices themselves are audited",
     "runs": "the record of background work, with its own history",
+    "saved_views": "how a person looks at a list; it changes nothing that anybody else sees",
     "schema_fingerprints": "which generated database objects are installed",
     "web_sessions": "who is signed in at the moment; sign-ins change with every page",
 }
@@ -40,13 +47,15 @@ class AuditedTable:
     """One table as the trail sees it.
 
     `facts` are recorded always; `entered` where their condition holds for the row; of `secrets`
-    only that they changed.
+    only that they changed. Where the rows themselves are derived, `kept` says which of them hold an
+    entered fact; the others are nobody's entry and are not recorded.
     """
 
     table: Table
     facts: tuple[Column[Any], ...]
     secrets: tuple[Column[Any], ...]
     entered: Mapping[Column[Any], ColumnElement[Any]]
+    kept: ColumnElement[Any] | None = None
 
 
 def audited_tables(metadata: MetaData, registry: Registry) -> list[AuditedTable]:
@@ -61,6 +70,7 @@ def audited_tables(metadata: MetaData, registry: Registry) -> list[AuditedTable]
 def _audited(table: Table, registry: Registry) -> AuditedTable:
     recorded = [c for c in table.columns if c.key not in BOOKKEEPING]
     keepers = {c: registry.keeper(c) for c in recorded}
+    derived = registry.deriving(table)
     return AuditedTable(
         table,
         tuple(c for c in recorded if keepers[c] is None and c.key not in SECRETS),
@@ -70,4 +80,5 @@ def _audited(table: Table, registry: Registry) -> AuditedTable:
             for column, figure in keepers.items()
             if figure is not None and column in figure.entered
         },
+        None if derived is None else false() if derived.keep is None else derived.keep,
     )

@@ -9,7 +9,7 @@ of the caller can stand in for ours.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, column, make_url, table
+from sqlalchemy import Column, ColumnElement, Connection, MetaData, column, make_url, table
 
 from ..base import Base
 from ..figures.expressions import replace
@@ -78,7 +78,8 @@ def _inserted(audited: AuditedTable) -> str:
     return f"""INSERT INTO public.audit_events (table_name, row_id, action, after)
 SELECT {_literal(audited.table.name)}, {_row_id(audited, "n")}, 'INSERT',
 {_values(audited, "n")}{_without(dropped)}
-FROM new_rows n"""
+FROM new_rows n
+WHERE {_kept(audited, "n")}"""
 
 
 def _deleted(audited: AuditedTable) -> str:
@@ -89,7 +90,8 @@ def _deleted(audited: AuditedTable) -> str:
     return f"""INSERT INTO public.audit_events (table_name, row_id, action, before)
 SELECT {_literal(audited.table.name)}, {_row_id(audited, "o")}, 'DELETE',
 {_values(audited, "o")}{_without(dropped)}
-FROM old_rows o"""
+FROM old_rows o
+WHERE {_kept(audited, "o")}"""
 
 
 def _updated(audited: AuditedTable) -> str:
@@ -111,7 +113,7 @@ CASE WHEN o.{key} IS NOT NULL
 CASE WHEN n.{key} IS NOT NULL
  THEN {_values(audited, "n")}{_without([*same, *secret_after, *come])} END
 FROM old_rows o FULL JOIN new_rows n ON {matched}
-WHERE {_is_changed(audited)}"""
+WHERE ({_is_changed(audited)}) AND ({_kept(audited, "o")} OR {_kept(audited, "n")})"""
 
 
 def _truncated(audited: AuditedTable) -> str:
@@ -138,11 +140,20 @@ def _entered_and_changed(audited: AuditedTable, col: Column[Any], mine: str, oth
 
 def _entered(audited: AuditedTable, col: Column[Any], rows: str) -> str:
     """The figure's own condition under which the column is an entered fact, for `rows`."""
+    return _condition(audited, audited.entered[col], rows)
+
+
+def _kept(audited: AuditedTable, rows: str) -> str:
+    """Whether a row is somebody's entry: always, but where the rows themselves are derived."""
+    return "true" if audited.kept is None else _condition(audited, audited.kept, rows)
+
+
+def _condition(audited: AuditedTable, condition: ColumnElement[Any], rows: str) -> str:
     alias = table(rows, *(column(c.key, c.type) for c in audited.table.columns))
-    condition = replace(audited.entered[col], lambda part: alias.c[part.key]).compile(
+    text = replace(condition, lambda part: alias.c[part.key]).compile(
         dialect=_DIALECT, compile_kwargs={"literal_binds": True}
     )
-    return f"coalesce({condition}, false)"
+    return f"coalesce({text}, false)"
 
 
 def _values(audited: AuditedTable, rows: str) -> str:

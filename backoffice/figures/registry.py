@@ -166,6 +166,12 @@ class Registry:
         """The figure that keeps `column`, if one does."""
         return self._keepers.get(column)
 
+    def deriving(self, table: Table) -> Figure | None:
+        """The figure that derives the rows of `table`, if one does."""
+        return next(
+            (f for f in self._declared.values() if f.derived_rows and f.table is table), None
+        )
+
     def depends_on(self, figure: Figure) -> frozenset[Figure]:
         """The figures that `figure` builds on directly."""
         self.bundles  # noqa: B018  (seals)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from backoffice import figures
+from backoffice.audit.models import AuditEvent
 from backoffice.orders.models import Order
 from backoffice.targets.figures import achieved
 from backoffice.targets.models import AccountManagerTarget
@@ -140,7 +141,8 @@ def test_a_month_is_explained_down_to_the_orders_behind_it(session: Any) -> None
         select(AccountManagerTarget).filter_by(account_manager_id=nancy.id, month=JANUARY)
     ).one()
     explanation = figures.explain(session, achieved, row.id)
-    assert explanation is not None and explanation.is_right
+    assert explanation is not None
+    assert explanation.is_right
     amount, count = explanation.columns
     assert [(r.id, r.amount, r.figure) for r in amount.terms[0].rows] == [
         (first.id, D(100), "orders.grand_total"),
@@ -148,3 +150,22 @@ def test_a_month_is_explained_down_to_the_orders_behind_it(session: Any) -> None
     ]
     assert (amount.terms[0].value, amount.terms[0].row_count) == (D(130), 2)
     assert [r.amount for r in count.terms[0].rows] == [1, 1]
+
+
+def test_the_trail_holds_the_targets_that_people_enter_and_no_derived_row(session: Any) -> None:
+    nancy = UserFactory()
+    closed(nancy, date(2026, 1, 5), 100)
+    session.commit()
+    trail = select(AuditEvent).filter_by(table_name="account_manager_targets")
+    assert session.scalars(trail).all() == []
+    session.execute(update(AccountManagerTarget).values(target=D(500)))
+    session.commit()
+    session.execute(delete(Order))
+    session.commit()
+    session.execute(update(AccountManagerTarget).values(target=None))
+    session.commit()
+    events = session.scalars(trail.order_by(AuditEvent.id)).all()
+    assert [(e.action, e.before["target"], e.after["target"]) for e in events] == [
+        ("UPDATE", None, "500.00"),
+        ("UPDATE", "500.00", None),
+    ]
