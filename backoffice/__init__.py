@@ -23,14 +23,11 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
         security,
         sessions,
     )
-    from .customers import views as customers
-    from .health import views as health
-    from .orders import editing as orders
-    from .people import views as people
 
     app = edge.Backoffice(__name__, template_folder=config.ROOT / "templates", static_folder=None)
     app.config.update(config.load(overrides))
     config.apply(app.config)
+    edge.init_app(app)
     logs.init_app(app)
     extensions.connect_database(app)
     security.init_app(app)
@@ -44,6 +41,25 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     formats.init_app(app)
     form_markup.init_app(app)
     navigation.init_app(app)
-    for domain in (people, customers, orders, health):
-        app.register_blueprint(domain.bp)
+    _register_domains(app)
     return app
+
+
+def _register_domains(app: Flask) -> None:
+    """The screens of each domain."""
+    from .customers import merge_screens as customers
+    from .health import views as health
+    from .imports import views as imports
+    from .lists import views as lists
+    from .orders import bulk_editing as orders
+    from .people import views as people
+    from .pricing import views as pricing
+    from .products import views as products
+    from .reports import views as reports
+    from .targets import editing as targets
+
+    domains = (
+        people, lists, customers, orders, health, products, pricing, targets, reports, imports,
+    )  # fmt: skip
+    for domain in domains:
+        app.register_blueprint(domain.bp)

@@ -39,3 +39,8 @@ def table_of(model: type[DeclarativeBase]) -> Table:
 def N_(message: str) -> str:
     """Mark `message` for translation where it is shown; returns it unchanged."""
     return message
+
+
+def counted(singular: str, plural: str) -> tuple[str, str]:
+    """Mark both forms of a message with `%(num)s` for translation where the number is known."""
+    return singular, plural

@@ -22,6 +22,7 @@ COMMANDS = {
     "figures": "backoffice.runs.figures_cli:group",
     "import": "backoffice.imports.cli:import_command",
     "orders": "backoffice.orders.cli:group",
+    "targets": "backoffice.targets.cli:group",
     "users": "backoffice.people.cli:users",
 }
 """Command or group → where it stands; imported when somebody asks for it."""

@@ -136,6 +136,8 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "TRUSTED_PROXIES": ("0", _whole(0, 9)),
     "STATEMENT_TIMEOUT": ("30000", _whole(0, 86_400_000)),
     "LOCK_TIMEOUT": ("5000", _whole(0, 86_400_000)),
+    "WEB_LOCK_TIMEOUT": ("2000", _whole(0, 86_400_000)),
+    "WEB_THREADS": ("24", _whole(1, 1000)),
     "LOG_LEVEL": ("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
 }
 """Every variable of the environment that Backoffice reads → its default, and what reads it."""

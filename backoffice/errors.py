@@ -22,12 +22,14 @@ from flask import (
     url_for,
 )
 from flask_babel import gettext as _
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed, SecurityError
 
 from .base import N_
+from .edge import SAFE_METHODS, sqlstate_of
 from .extensions import db, limiter
 from .htmx import is_htmx, trigger
 from .refusals import Refusal
@@ -159,14 +161,19 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unauthorized() -> Response:
+    """To the sign-in page and back; but a page that saves stays, with what is typed in it."""
+    is_reading = request.method in SAFE_METHODS
     if wants_json():
         return answer(401)
     if is_htmx():
         response = make_response("", 401)
+        if not is_reading:
+            response.headers["HX-Reswap"] = "none"
+            return trigger(response, "sessionEnded")
         here = safe_next(request.headers.get("HX-Current-URL", ""))
         response.headers["HX-Redirect"] = url_for("people.login", next=here)
         return response
-    here = safe_next(request.full_path) if request.method in ("GET", "HEAD") else None
+    here = safe_next(request.full_path if is_reading else request.referrer)
     return make_response(redirect(url_for("people.login", next=here)))
 
 
@@ -186,7 +193,11 @@ def _csrf(error: CSRFError) -> Response:
             redirect(url_for("people.login", next=safe_next(request.args.get("next"))), 303)
         )
     log.info("request refused", reason=error.description, path=request.path)
-    return answer(400, _(FORM_TOO_OLD))
+    response = answer(400, _(FORM_TOO_OLD))
+    if is_htmx() and current_user.is_authenticated:  # the page can find out who that is, and go on
+        del response.headers["HX-Trigger"]
+        trigger(response, "sessionChanged")
+    return response
 
 
 def _refused(error: Refusal) -> Response:
@@ -195,7 +206,7 @@ def _refused(error: Refusal) -> Response:
 
 
 def _database(error: DBAPIError) -> Response:
-    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    sqlstate = sqlstate_of(error)
     _roll_back_quietly()
     if sqlstate in _OVERTAKEN_SQLSTATES:
         return answer(409)

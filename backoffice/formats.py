@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask
 from flask_babel import format_date, format_datetime, gettext
-from wtforms import Field
+from wtforms import DateField, Field
 from wtforms.widgets import TextInput
 
 from . import money
@@ -108,6 +108,26 @@ class UnitPriceField(AmountField):
         return money.format_unit_price(value, number_format())
 
 
+class DayField(DateField):
+    """A calendar day; empty is None."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read an ISO date of a year that a record can have."""
+        self.data = None
+        text = valuelist[0].strip() if valuelist else ""
+        if not text:
+            return
+        try:
+            day = date.fromisoformat(text) if len(text) == 10 else None
+        except ValueError:
+            day = None
+        if day is None or not 1900 <= day.year <= 2199:
+            raise ValueError(
+                gettext("This is not a date. Write it as year-month-day, like 2026-03-31.")
+            )
+        self.data = day
+
+
 def money_filter(value: Decimal | int | None, symbol: bool = False) -> str:
     """An amount as the user reads it, with the currency's symbol if asked; nothing for None."""
     if value is None:
@@ -125,6 +145,20 @@ def unit_price_filter(value: Decimal | int | None) -> str:
     return "" if value is None else money.format_unit_price(_exact(value), number_format())
 
 
+def percent_filter(value: Decimal | None) -> str:
+    """A percentage as the user reads it; nothing for None."""
+    return "" if value is None else money.format_percent(_exact(value), number_format())
+
+
+MONTH = "LLLL y"
+"""A month in full, with its year."""
+
+
+def month_filter(value: date | None, pattern: str = MONTH) -> str:
+    """The month of a day as the user's language names it, by default with its year; nothing for None."""
+    return "" if value is None else str(format_date(value, pattern))
+
+
 def day_filter(value: date | None) -> str:
     """A calendar day as the user's language writes it; nothing for None."""
     return "" if value is None else str(format_date(value, "d MMM y"))
@@ -138,7 +172,9 @@ def moment_filter(value: datetime | None) -> str:
 FILTERS: dict[str, Callable[..., str]] = {
     "day": day_filter,
     "moment": moment_filter,
+    "month": month_filter,
     "money": money_filter,
+    "percent": percent_filter,
     "quantity": quantity_filter,
     "number": quantity_filter,
     "unit_price": unit_price_filter,

@@ -11,6 +11,8 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "schema_fingerprints": READ,
     "audit_events": READ,  # only its trigger, which runs as the owner, writes
     "corrections": ("SELECT", "INSERT"),  # append-only
+    "price_changes": ("SELECT", "INSERT"),  # append-only
+    "price_change_orders": ("SELECT", "INSERT"),  # append-only
     # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED asks for UPDATE of a column.
     "figure_notes": ("SELECT", "DELETE", "UPDATE (noted_at)"),
 }

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import Delete, delete, func
+from sqlalchemy import Delete, delete, func, select
 
 from . import figures
 from .extensions import db
+from .imports.models import Import, ImportContent, ImportProblem
 from .people.models import IdempotencyKey, WebSession
 
 log = structlog.get_logger("backoffice.housekeeping")
 
-KEYS_ARE_KEPT = timedelta(days=30)
+KEYS_ARE_KEPT = timedelta(days=7)
 """How long the answer to a form is remembered for its repetitions."""
+
+UPLOADS_ARE_KEPT = timedelta(days=90)
+"""How long somebody may want to download the bad rows of a file."""
 
 
 def delete_expired_sessions() -> None:
@@ -29,6 +33,13 @@ def delete_expired_sessions() -> None:
 def delete_old_idempotency_keys() -> None:
     """Forget answers that no browser will ask for again."""
     _delete(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - KEYS_ARE_KEPT))
+
+
+def delete_old_uploads() -> None:
+    """Remove the bytes of files that were uploaded long ago, and what was wrong in them; who, when and what stays."""
+    old = select(Import.id).where(Import.created_at < func.now() - UPLOADS_ARE_KEPT)
+    for model in (ImportContent, ImportProblem):
+        _delete(delete(model).where(model.import_id.in_(old)))
 
 
 def report_noted_figures() -> None:
@@ -61,6 +72,7 @@ CHORES = {
     for chore in (
         Chore(delete_expired_sessions, timedelta(hours=1)),
         Chore(delete_old_idempotency_keys, timedelta(days=1)),
+        Chore(delete_old_uploads, timedelta(days=1)),
         Chore(report_noted_figures, timedelta(minutes=1)),
     )
 }

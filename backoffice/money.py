@@ -393,6 +393,11 @@ def format_unit_price(value: Decimal, number_format: str = "en") -> str:
     return digits + "0" if point and len(fraction) == 3 else digits
 
 
+def format_percent(value: Decimal, number_format: str = "en") -> str:
+    """A percentage with one decimal at least: 92.0%."""
+    return f"{_formatted(value, NUMBER_FORMATS[number_format], 1)}%"
+
+
 def _formatted(value: Decimal, style: NumberFormat, decimals: int) -> str:
     """`value` in `style` with at least `decimals` decimals; exact, and zero never has a sign."""
     if not value.is_finite():

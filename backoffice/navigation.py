@@ -17,18 +17,23 @@ from .permissions import allowed
 
 @dataclass(frozen=True)
 class Entry:
-    """One screen in the navigation. `section` is the start of the endpoints that belong to it."""
+    """One screen in the navigation. `section` is the start of the endpoints that belong to it, `also` another."""
 
     label: str
     endpoint: str
     icon: str
     section: str
+    also: str = ""
+
+    def holds(self, endpoint: str) -> bool:
+        """Whether the endpoint belongs to it."""
+        return endpoint.startswith((self.section, self.also or self.section))
 
 
 ENTRIES = (
     Entry(N_("Today"), "health.today", "today", "health.today"),
     Entry(N_("Orders"), "orders.index", "orders", "orders."),
-    Entry(N_("Pricing"), "pricing.index", "pricing", "pricing."),
+    Entry(N_("Pricing"), "pricing.index", "pricing", "pricing.", also="products."),
     Entry(N_("Customers"), "customers.index", "customers", "customers."),
     Entry(N_("Targets"), "targets.index", "targets", "targets."),
     Entry(N_("Health"), "health.index", "health", "health."),
@@ -63,7 +68,7 @@ def home() -> str:
 def is_here(entry: Entry) -> bool:
     """Whether the present page belongs to `entry`; the longest section that fits wins."""
     endpoint = request.endpoint or ""
-    fitting = [e for e in ENTRIES if endpoint.startswith(e.section)]
+    fitting = [e for e in ENTRIES if e.holds(endpoint)]
     return bool(fitting) and max(fitting, key=lambda e: len(e.section)) is entry
 
 

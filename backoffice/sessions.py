@@ -55,6 +55,7 @@ class ServerSession(SessionMixin):
     """
 
     def __init__(self, token: str | None) -> None:
+        self._cookie = token
         self.token = token
         self.user: User | None = None
         self.modified = False
@@ -97,6 +98,10 @@ class ServerSession(SessionMixin):
             return dict(row.data)
         self.user_id = str(row.user_id)
         return {**row.data, "_user_id": self.user_id}
+
+    def start_over(self) -> None:
+        """Forget what this request read of the session and did to it, because it is repeated."""
+        vars(self).update(vars(ServerSession(self._cookie)))
 
     def renew(self) -> None:
         """Continue under a new random id; the old cookie is dead once this request is saved.

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import previewing, saving, targeting, verifying
+from . import exporting, importing, listing, previewing, saving, targeting, verifying
 from .report import Report, table
 from .world import World, new_world
 
@@ -17,7 +17,10 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "a": ("verifying a large book", verifying.measure),
     "b": ("saving an order", saving.measure),
     "c": ("the live preview", previewing.measure),
+    "d": ("the list of orders", listing.measure),
+    "e": ("the list as CSV", exporting.measure),
     "f": ("the list of targets", targeting.measure),
+    "g": ("importing order lines", importing.measure),
 }
 """Letter → what it measures, and the function that does."""
 

@@ -77,6 +77,10 @@ class Request:
 
     def send(self) -> bytes:
         """The body of the answer, which must be a good one."""
+        return b"".join(self.blocks())
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body as it is sent, block by block."""
         status: list[str] = []
 
         def start(line: str, _headers: Any, _error: Any = None) -> Any:
@@ -84,9 +88,8 @@ class Request:
 
         environ = {**self._environ, "wsgi.input": BytesIO(self._body)}
         answer: Iterable[bytes] = self._app(environ, start)
+        assert status[0].startswith("200"), f"{self._environ['PATH_INFO']}: {status[0]}"
         try:
-            body = b"".join(answer)
+            yield from answer
         finally:
             getattr(answer, "close", lambda: None)()
-        assert status[0].startswith("200"), f"{self._environ['PATH_INFO']}: {status[0]}"
-        return body

@@ -4,6 +4,7 @@ import os
 import sys
 
 from backoffice import logs
+from backoffice.config import READERS
 
 logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
 
@@ -12,7 +13,7 @@ bind = f"{f'[{host}]' if ':' in host else host}:{os.environ.get('PORT', '8000')}
 wsgi_app = "backoffice:create_app()"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = int(os.environ.get("WEB_THREADS", "8"))
+threads = int(os.environ.get("WEB_THREADS") or READERS["WEB_THREADS"][0])
 preload_app = True  # read once, forked: half the memory, half the start
 timeout = 60
 graceful_timeout = 10

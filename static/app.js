@@ -39,6 +39,57 @@
     if (event.detail.ctx && !event.detail.ctx.response) toast("error", toasts.dataset.lost);
   });
 
+  // ---------- an ended session: what is typed stays, and is saved after signing in again ----------
+
+  const ended = one("#session-ended");
+  const windows = new BroadcastChannel("backoffice-session");
+
+  function askToSignIn(somebody) {
+    one("[data-if-nobody]", ended).hidden = Boolean(somebody);
+    one("[data-if-somebody]", ended).hidden = !somebody;
+    one("[data-somebody]", ended).textContent = somebody;
+    if (!ended.open) ended.showModal();
+  }
+
+  // Whether whoever opened this page is signed in now; then its forms get a token of the present session.
+  async function isStillMine() {
+    const answer = await fetch(ended.dataset.who, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (answer?.status === 401) askToSignIn("");
+    else if (!answer?.ok) toast("error", toasts.dataset.lost);
+    if (!answer?.ok) return false;
+    const { user, name, token } = await answer.json();
+    if (user !== ended.dataset.user) {
+      askToSignIn(name);
+      return false;
+    }
+    one('meta[name="csrf-token"]').content = token;
+    for (const input of all('input[name="csrf_token"]')) input.value = token;
+    return true;
+  }
+
+  async function lookWhoItIs() {
+    if (!(await isStillMine())) return;
+    ended.close();
+    toast("success", ended.dataset.again);
+  }
+
+  // A form that leaves its page takes along what is typed; so it asks before, and stays if need be.
+  async function sendIfMine(form, button) {
+    if (!(await isStillMine())) return;
+    form.dataset.asked = "1";
+    form.requestSubmit(button);
+    delete form.dataset.asked;
+  }
+
+  if (ended) {
+    const lookIfAsking = () => ended.open && lookWhoItIs();
+    document.addEventListener("sessionEnded", () => askToSignIn(""));
+    document.addEventListener("sessionChanged", lookWhoItIs);
+    windows.addEventListener("message", lookIfAsking);
+    addEventListener("focus", lookIfAsking);
+    if (one("[data-signed-in]")) windows.postMessage("signed in");
+  }
+
   // ---------- numbers: regrouped when the field is left, never when in doubt ----------
 
   const FORMATS = { en: [",", "."], id: [".", ","], plain: ["", "."] };
@@ -94,6 +145,7 @@
   addEventListener("pageshow", () => {
     leaving = false;
     for (const form of all("form[data-sending]")) delete form.dataset.sending;
+    for (const words of all("[data-busy]")) words.hidden = true;
   });
 
   document.addEventListener(
@@ -104,8 +156,14 @@
         event.preventDefault();
         event.stopPropagation();
       } else if (form.method === "post" && !form.matches("[hx-post], [hx-put], [hx-patch]")) {
+        if (ended && form.matches("[data-warn-unsaved]") && !form.dataset.asked) {
+          event.preventDefault();
+          sendIfMine(form, event.submitter);
+          return;
+        }
         if (form.dataset.sending) event.preventDefault();
         form.dataset.sending = "1";
+        for (const words of all("[data-busy]", form)) words.hidden = false;
         if (form.matches("[data-warn-unsaved]")) leaving = true;
       }
     },
@@ -191,6 +249,17 @@
     }
   }
 
+  // What the server fills in goes where nobody has typed since it was asked.
+  document.addEventListener("fill", (event) => {
+    for (const { id, was, now } of event.detail.fields) {
+      const input = document.getElementById(id);
+      if (input?.value !== was) continue;
+      input.value = now;
+      if (input === document.activeElement) input.select();
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  });
+
   // A row that goes takes the focus along; it is put on the row that moves up, or on the way to a new one.
   let focusAfterRemoval = null;
   document.addEventListener("click", (event) => {
@@ -225,6 +294,33 @@
     const field = document.activeElement;
     if (field?.closest?.("form[data-save]")) field.scrollIntoView({ block: "nearest" });
   }
+
+  // ---------- lists: how many rows are ticked; all of the page at once; print ----------
+
+  const boxes = () => all('input[name="id"][form="selection"]');
+
+  function countTicked() {
+    const form = one("form[data-selection]");
+    if (!form) return;
+    const ticked = boxes().filter((box) => box.checked).length;
+    one("[data-selected]", form).textContent = ticked ? `${ticked} ${form.dataset.selection}` : "";
+    one('[value="selected"]', form).disabled = ticked === 0;
+    const every = one("[data-select-all]");
+    every.hidden = false;
+    every.checked = ticked > 0 && ticked === boxes().length;
+    every.indeterminate = ticked > 0 && !every.checked;
+  }
+
+  document.addEventListener("change", ({ target }) => {
+    if (target.matches?.("[data-select-all]")) for (const box of boxes()) box.checked = target.checked;
+    if (target.matches?.('[data-select-all], [form="selection"]')) countTicked();
+  });
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest?.("[data-print]")) print();
+  });
+  addEventListener("pageshow", countTicked);
+  document.addEventListener("htmx:after:settle", countTicked);
+  for (const button of all("[data-print]")) button.hidden = false;
 
   // ---------- keys ----------
 

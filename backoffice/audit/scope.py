@@ -68,7 +68,8 @@ def audited_tables(metadata: MetaData, registry: Registry) -> list[AuditedTable]
 
 
 def _audited(table: Table, registry: Registry) -> AuditedTable:
-    recorded = [c for c in table.columns if c.key not in BOOKKEEPING]
+    # What PostgreSQL generates from other columns is no fact of its own.
+    recorded = [c for c in table.columns if c.key not in BOOKKEEPING and c.computed is None]
     keepers = {c: registry.keeper(c) for c in recorded}
     derived = registry.deriving(table)
     return AuditedTable(

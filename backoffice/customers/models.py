@@ -1,21 +1,78 @@
-"""Customers: the parties that orders, meters and wallets belong to."""
+"""Customers: the parties that orders, meters and wallets belong to; and those that were merged."""
 
-from sqlalchemy import Text
-from sqlalchemy.orm import Mapped, mapped_column
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Computed, DateTime, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import Base, Id, Moment
+from ..people.models import User
+from .rules import NAME_KEY, PHONE_KEY
 
 
 class Customer(Base):
-    """A party that buys. `code` is the name by which files and people refer to it."""
+    """A party that buys. `code` is the name by which files and people refer to it.
+
+    `merged_into_id`: this row was a duplicate of that one; it stays so that its code still leads
+    there. `name_key` and `phone_key` are what two rows of the same party have in common.
+    """
 
     __tablename__ = "customers"
+    __table_args__ = (
+        CheckConstraint("merged_into_id <> id", name="merged_into_another"),
+        Index("ix_customers_name_id", "name", "id"),
+        Index("ix_customers_name_key", "name_key"),
+        Index("ix_customers_phone_key", "phone_key"),
+        Index("ix_customers_merged_into_id", "merged_into_id"),
+    )
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(Text, unique=True)
     name: Mapped[str] = mapped_column(Text)
-    contact_name: Mapped[str] = mapped_column(Text, server_default="")
-    phone: Mapped[str] = mapped_column(Text, server_default="")
-    city: Mapped[str] = mapped_column(Text, server_default="")
-    country: Mapped[str] = mapped_column(Text, server_default="")
+    contact_name: Mapped[str] = mapped_column(Text, server_default="", default="")
+    phone: Mapped[str] = mapped_column(Text, server_default="", default="")
+    city: Mapped[str] = mapped_column(Text, server_default="", default="")
+    country: Mapped[str] = mapped_column(Text, server_default="", default="")
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
+    name_key: Mapped[str | None] = mapped_column(Text, Computed(NAME_KEY, persisted=True))
+    phone_key: Mapped[str | None] = mapped_column(Text, Computed(PHONE_KEY, persisted=True))
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+
+class CustomerMerge(Base):
+    """One merge: what it moved and what it changed, so that it can be undone exactly.
+
+    `moved` holds the ids by the name of what belongs to customers; `before` and `after` the
+    survivor's facts that it changed.
+    """
+
+    __tablename__ = "customer_merges"
+    __table_args__ = (
+        CheckConstraint("survivor_id <> duplicate_id", name="two_customers"),
+        Index("ix_customer_merges_survivor_id", "survivor_id"),
+        Index(
+            "ix_customer_merges_duplicate_id",
+            "duplicate_id",
+            unique=True,
+            postgresql_where=text("undone_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[Id]
+    survivor_id: Mapped[int] = mapped_column(ForeignKey(Customer.id, ondelete="CASCADE"))
+    duplicate_id: Mapped[int] = mapped_column(ForeignKey(Customer.id, ondelete="CASCADE"))
+    merged_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
+    merged_at: Mapped[Moment]
+    moved: Mapped[dict[str, list[int]]] = mapped_column(JSONB)
+    before: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    after: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    undone_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
+    undone_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    survivor: Mapped[Customer] = relationship(foreign_keys=survivor_id)
+    duplicate: Mapped[Customer] = relationship(foreign_keys=duplicate_id)
+    merged_by: Mapped[User | None] = relationship(foreign_keys=merged_by_id)

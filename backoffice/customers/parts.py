@@ -1,9 +1,10 @@
-"""What other domains show on a customer's screen; customers know none of them."""
+"""What other domains show on a customer's screen and in the list; customers know none of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..lists import Column
 from .models import Customer
 
 
@@ -17,3 +18,6 @@ class Part:
 
 PARTS: list[Part] = []
 """In the order in which the domains were registered."""
+
+COLUMNS: list[Callable[[Any], Sequence[Column]]] = []
+"""Columns of the list of customers, as the user may see them; values correlate with `Customer.id`."""

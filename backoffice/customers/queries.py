@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from .models import Customer
+
+MOST_STEPS = 100
+"""Merges that a code is followed through; a circle, which no merge makes, ends there."""
 
 
 def by_code(session: Session, code: str) -> Customer | None:
@@ -13,13 +16,22 @@ def by_code(session: Session, code: str) -> Customer | None:
     return session.scalars(select(Customer).where(Customer.code == code)).one_or_none()
 
 
+def survivor_of(session: Session, customer: Customer) -> Customer:
+    """The customer itself; for a duplicate that was merged, the one that it leads to in the end."""
+    for _step in range(MOST_STEPS):
+        if customer.merged_into_id is None:
+            break
+        customer = session.get_one(Customer, customer.merged_into_id)
+    return customer
+
+
 def matching(text: str) -> Select[Customer]:
     """Customers whose code or name holds `text`, in any case; the best match first, else by code.
 
-    All of them when `text` is blank. For paging: the order is total.
+    All of them when `text` is blank, without those that were merged. For paging: the order is total.
     """
     wanted = " ".join(text.split())
-    statement = select(Customer)
+    statement = select(Customer).where(Customer.merged_into_id.is_(None))
     if wanted:
         statement = statement.where(
             or_(_holds(Customer.code, wanted), _holds(Customer.name, wanted))
@@ -34,11 +46,14 @@ def label(customer: Customer) -> str:
 
 
 def named(session: Session, text: str, *, limit: int = 20) -> list[Customer]:
-    """Whom `text` names: the customer with that very label or code, else those that match it."""
+    """Whom `text` names: the customer with that very label or code, else those that match it.
+
+    The label or code of a duplicate that was merged names its survivor.
+    """
     code = text.partition(" · ")[0].strip()
     exact = by_code(session, code)
     if exact is not None and text.strip() in (exact.code, label(exact)):
-        return [exact]
+        return [survivor_of(session, exact)]
     return search(session, text, limit=limit)
 
 
@@ -51,6 +66,18 @@ def count(session: Session, text: str = "") -> int:
     """How many customers match `text`."""
     matched = matching(text).order_by(None).subquery()
     return session.scalars(select(func.count()).select_from(matched)).one()
+
+
+def alike(session: Session, customer: Customer, *, limit: int = 5) -> list[Customer]:
+    """Other customers that seem to be the same party: of the same name but for its form, or phone."""
+    keys = (
+        (Customer.name_key, customer.name_key),
+        (Customer.phone_key, customer.phone_key),
+    )
+    same = [column == key for column, key in keys if key is not None]
+    others = select(Customer).where(Customer.merged_into_id.is_(None), Customer.id != customer.id)
+    found = others.where(or_(false(), *same)).order_by(Customer.id).limit(limit)
+    return list(session.scalars(found))
 
 
 def _holds(column: Any, text: str) -> ColumnElement[bool]:

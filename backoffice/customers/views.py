@@ -2,47 +2,100 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, abort, redirect, request, url_for
 from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
 
+from .. import lists
 from ..extensions import db
 from ..htmx import render
-from ..paging import PAGE_SIZE, Page, page_number
-from ..permissions import requires
-from . import queries
+from ..paging import page_number
+from ..permissions import allowed, requires
+from . import history, merging, queries
+from .listing import LABELS, customers_for
+from .models import Customer
 from .parts import PARTS
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
 
 
+def customer_or_404(code: str) -> Customer:
+    """The customer of that code; a duplicate that was merged is no longer one."""
+    customer = queries.by_code(db.session(), code)
+    if customer is None or customer.merged_into_id is not None:
+        abort(404)
+    return customer
+
+
 @bp.get("")
 @requires("customers.read")
 def index() -> Response:
-    """The customers whose code or name holds what is searched for."""
-    text = request.args.get("q", "").strip()[:100]
-    total = queries.count(db.session(), text)
-    number = min(page_number(request.args.get("page")), max(1, -(-total // PAGE_SIZE)))
-    found = queries.search(db.session(), text, limit=PAGE_SIZE, offset=(number - 1) * PAGE_SIZE)
-    page = Page(found, number, PAGE_SIZE, total)
-    return render("customers/index.html", block="results", page=page, search=text)
+    """The customers that the filter leaves in, with what they come to."""
+    return lists.show(customers_for(current_user), "customers/index.html")
+
+
+@bp.get("/export.<flavour>")
+@requires("customers.read")
+@lists.limited
+def export(flavour: str) -> Response:
+    """The same as a file."""
+    return lists.export(customers_for(current_user), flavour)
 
 
 @bp.get("/options")
 @requires("customers.read")
 def options() -> Response:
     """The customers that fit what is typed into a form, as options to choose from."""
-    text = request.args.get("customer", "").strip()[:100]
+    typed = (request.args.get(name) for name in ("customer", "survivor", "duplicate"))
+    text = next((text for text in typed if text is not None), "").strip()[:100]
     return render("customers/options.html", found=queries.search(db.session(), text))
 
 
 @bp.get("/<path:code>")
 @requires("customers.read")
-def record(code: str) -> Response:
-    """One customer, with what the other domains have to show about them."""
-    customer = queries.by_code(db.session(), code) or abort(404)
+def record(code: str) -> AnyResponse:
+    """One customer, with what the other domains have to show. The code of a duplicate leads to its survivor."""
+    found = queries.by_code(db.session(), code) or abort(404)
+    customer = queries.survivor_of(db.session(), found)
+    if customer is not found:
+        return redirect(url_for("customers.record", code=customer.code, was=found.code))
     number = page_number(request.args.get("page"))
     parts: list[dict[str, Any]] = [
         {"template": part.template, **part.context(customer, current_user, number)}
         for part in PARTS
     ]
-    return render("customers/record.html", customer=customer, parts=parts)
+    may_merge = allowed(current_user, "customers.write")
+    wanted = lists.asked(customers_for(current_user))
+    previous, following = lists.neighbours(
+        db.session(), current_user, wanted, customer.id, Customer.code.expression
+    )
+    return render(
+        "customers/record.html",
+        customer=customer,
+        tab="details",
+        way=wanted.as_query,
+        previous=previous,
+        following=following,
+        parts=parts,
+        was=_merged_code(customer, request.args.get("was", "")),
+        merges=merging.live_merges_into(db.session(), customer),
+        alike=queries.alike(db.session(), customer) if may_merge else [],
+        LABELS=LABELS,
+    )
+
+
+@bp.get("/<path:code>/history")
+@requires("customers.read")
+def changes(code: str) -> Response:
+    """Who changed what and when, and every merge."""
+    customer = customer_or_404(code)
+    events = history.events_of(db.session(), customer)
+    return render("customers/history.html", customer=customer, tab="history", events=events)
+
+
+def _merged_code(customer: Customer, code: str) -> str:
+    """The code that led here, if it is that of a duplicate of this customer."""
+    duplicate = queries.by_code(db.session(), code) if code else None
+    if duplicate is None or duplicate is customer:
+        return ""
+    return code if queries.survivor_of(db.session(), duplicate) is customer else ""

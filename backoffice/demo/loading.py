@@ -21,6 +21,7 @@ DATA = Path(__file__).parent / "data"
 FILES = {
     "customers": "customers.csv",
     "account-managers": "account_managers.csv",
+    "products": "products.csv",
     "orders": "orders.csv",
     "order-lines": "order_lines.csv",
 }

@@ -2,31 +2,41 @@
 
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
     Numeric,
+    Select,
     Table,
     Text,
+    and_,
     bindparam,
     cast,
     delete,
     func,
     literal,
+    not_,
     select,
+    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from .declaration import Figure
-from .deltas import counted
+from .groups import counted
 from .statements import Statement
 
-Deltas = dict[tuple[int, tuple[str, ...]], list[Decimal]]
-"""Owner and key of the derived row (none: the owner's own row) → the change of each column."""
+
+class Delta(NamedTuple):
+    """The change of each column of one row: the owner's own, or the derived one that `key` names."""
+
+    owner: int
+    key: tuple[str, ...]
+    columns: list[Decimal]
+
 
 Changes = list[tuple[Table, int]]
 """Rows of which a figure was written: target table and primary key."""
@@ -34,16 +44,16 @@ Changes = list[tuple[Table, int]]
 _IDS = bindparam("ids", type_=ARRAY(BigInteger))
 
 
-def apply(connection: Connection, figure: Figure, deltas: Deltas) -> Changes:
+def apply(connection: Connection, figure: Figure, deltas: list[Delta]) -> Changes:
     """Add the changes that the triggers computed; the owners are locked. Answers the rows written."""
-    columns: dict[str, Any] = {
-        f"d{i}": [d[i] for d in deltas.values()] for i in range(len(figure.columns))
+    given: dict[str, Any] = {
+        f"d{i}": [d.columns[i] for d in deltas] for i in range(len(figure.columns))
     }
     if not figure.derived_rows:
-        columns["owner"] = [owner for owner, _ in deltas]
-        return [(figure.table, key) for (key,) in _on_owners(figure).rows(connection, **columns)]
-    columns |= {f"k{i}": [key[i] for _, key in deltas] for i in range(len(figure.key))}
-    written = _on_derived_rows(figure).rows(connection, **columns)
+        given["owner"] = [d.owner for d in deltas]
+        return [(figure.table, key) for (key,) in _on_owners(figure).rows(connection, **given)]
+    given |= {f"k{i}": [d.key[i] for d in deltas] for i in range(len(figure.key))}
+    written = _on_derived_rows(figure).rows(connection, **given)
     emptied = [key for key, is_empty in written if is_empty]
     if emptied:
         _remove(figure).run(connection, ids=emptied)
@@ -57,38 +67,64 @@ def _given(figure: Figure, **names: Any) -> Any:
     return func.unnest(*arrays).table_valued(*names).render_derived(name="given")
 
 
+def _summed(figure: Figure, given: Any, **keys: Any) -> Select[Any]:
+    """The changes of each row together, whatever the number of statements that made them."""
+    sums = (func.sum(given.c[f"d{i}"]).label(f"d{i}") for i in range(len(figure.columns)))
+    named = (key.label(name) for name, key in keys.items())
+    return select(*named, *sums).group_by(*keys.values())
+
+
 @cache
 def _on_owners(figure: Figure) -> Statement:
     """UPDATE the owners' own rows; answers their primary keys."""
     given = _given(figure, owner=BigInteger)
+    changed = _summed(figure, given, owner=given.c.owner).subquery("changed")
     return Statement(
         update(figure.table)
-        .values({c.key: c + given.c[f"d{i}"] for i, c in enumerate(figure.columns)})
-        .where(figure.primary_key == given.c.owner)
+        .values({c.key: c + changed.c[f"d{i}"] for i, c in enumerate(figure.columns)})
+        .where(figure.primary_key == changed.c.owner)
         .returning(figure.primary_key)
     )
 
 
 @cache
 def _on_derived_rows(figure: Figure) -> Statement:
-    """Add to the rows, making those that are not there yet; answers (primary key, none left).
+    """Add to the rows that are there, make the others; answers (primary key, none left).
 
-    In the order of the key, as everybody writes them.
+    Not by one upsert: the row that it proposes holds the bare change, which a CHECK may refuse.
     """
     count = counted(figure)
     assert count is not None
     given = _given(figure, **{f"k{i}": Text for i in range(len(figure.key))})
-    keys = [cast(given.c[f"k{i}"], k.type) for i, k in enumerate(figure.key)]
-    amounts = [cast(given.c[f"d{i}"], c.type) for i, c in enumerate(figure.columns)]
-    names = [c.key for c in (*figure.key, *figure.columns)]
-    add = upsert(figure.table).from_select(
-        names, select(*keys, *amounts).order_by(*keys), include_defaults=False
+    keys = {f"k{i}": cast(given.c[f"k{i}"], k.type) for i, k in enumerate(figure.key)}
+    changed = _summed(figure, given, **keys).cte("changed")
+    answer = (figure.primary_key.label("pk"), (count == 0).label("is_empty"))
+    same = [k == changed.c[f"k{i}"] for i, k in enumerate(figure.key)]
+    raised = (
+        update(figure.table)
+        .values({c.key: c + changed.c[f"d{i}"] for i, c in enumerate(figure.columns)})
+        .where(*same)
+        .returning(*answer, *(changed.c[name] for name in keys))
+        .cte("raised")
     )
-    return Statement(
+    is_there = select(raised.c.pk).where(and_(*(raised.c[n] == changed.c[n] for n in keys)))
+    amounts = [cast(changed.c[f"d{i}"], c.type) for i, c in enumerate(figure.columns)]
+    new = select(*(changed.c[name] for name in keys), *amounts).where(not_(is_there.exists()))
+    add = upsert(figure.table).from_select(
+        [c.key for c in (*figure.key, *figure.columns)],
+        new.order_by(*(changed.c[name] for name in keys)),
+        include_defaults=False,
+    )
+    made = (
         add.on_conflict_do_update(
             index_elements=[k.key for k in figure.key],
             set_={c.key: c + add.excluded[c.key] for c in figure.columns},
-        ).returning(figure.primary_key, count == 0)
+        )
+        .returning(*answer)
+        .cte("made")
+    )
+    return Statement(
+        union_all(select(raised.c.pk, raised.c.is_empty), select(made.c.pk, made.c.is_empty))
     )
 
 

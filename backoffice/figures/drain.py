@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Connection,
     Text,
     any_,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 
 from ..base import table_of
 from .actor import actor
-from .applying import Changes, Deltas, apply
+from .applying import Changes, Delta, apply
 from .declaration import Source
 from .errors import WrongIsolation
 from .models import FigureNote
@@ -36,7 +37,7 @@ from .statements import CORRECTED, Statement, lock, lock_rows, named_by, recompu
 NOTES = table_of(FigureNote)
 
 _KNOWN: Any = any_(bindparam("known", type_=ARRAY(Text)))
-"""The bundles of this process's registry. A newer process's notes are not ours to take."""
+"""What this process's declarations note. A newer process's notes are not ours to take."""
 
 _take_mine = Statement(
     delete(NOTES)
@@ -54,7 +55,7 @@ class Touched:
 
     everything: bool = False
     owners: set[int] = field(default_factory=set)
-    deltas: Deltas = field(default_factory=dict)
+    deltas: list[Delta] = field(default_factory=list)
     rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def add(
@@ -73,10 +74,7 @@ class Touched:
         elif delta is None:
             self.owners.add(owner)
         else:
-            row = owner, tuple(key or ())
-            known = self.deltas.get(row)
-            summed = delta if known is None else [a + b for a, b in zip(known, delta, strict=True)]
-            self.deltas[row] = summed
+            self.deltas.append(Delta(owner, tuple(key or ()), delta))
 
 
 @dataclass
@@ -150,8 +148,7 @@ def drain_noted(
     The corrections name the cause `bypass` and the database user who wrote. Notes that another
     worker is draining are passed over; with `alone` what builds on them stays noted.
     """
-    ours = NOTES.c.bundle.in_(registry.bundle_names)
-    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours)
+    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours(registry))
     chosen = chosen.with_for_update(skip_locked=True)
     taken = connection.execute(
         delete(NOTES)
@@ -167,7 +164,7 @@ def drain_noted(
     by_user: dict[str, Pending] = {}
     for name, owner, source, source_id, db_user in taken:
         pending = by_user.setdefault(db_user, {})
-        pending.setdefault(name, Touched()).add(owner, source, source_id)
+        pending.setdefault(_bundle_of(name), Touched()).add(owner, source, source_id)
     total = Drained(notes=len(taken))
     for db_user, pending in sorted(by_user.items()):
         correcting = correction_of("bypass", db_user=db_user, run_id=run_id)
@@ -182,13 +179,22 @@ def _collect(
 
     Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
     """
-    for name, owner, *touched, isolation in _take_mine.rows(
-        connection, known=registry.bundle_names
-    ):
+    for name, owner, *touched, isolation in _take_mine.rows(connection, known=registry.noted_names):
         if isolation != "read committed":
             raise WrongIsolation(isolation)
-        if (name, owner) not in fresh:
-            pending.setdefault(name, Touched()).add(owner, *touched)
+        bundle = _bundle_of(name)
+        if (bundle, owner) not in fresh:
+            pending.setdefault(bundle, Touched()).add(owner, *touched)
+
+
+def ours(registry: Registry) -> ColumnElement[bool]:
+    """The notes of bundles that this process knows, by whatever declaration: it recomputes absolutely."""
+    return func.split_part(NOTES.c.bundle, "#", 1).in_(registry.bundle_names)
+
+
+def _bundle_of(name: str) -> str:
+    """The bundle that a note names; see `Bundle.change_name`."""
+    return name.partition("#")[0]
 
 
 def _settle(
@@ -202,10 +208,10 @@ def _settle(
     owners = touched.owners
     if touched.everything:
         owners = set(connection.execute(select(bundle.owner_key)).scalars())
-    deltas = {row: d for row, d in touched.deltas.items() if row[0] not in owners}
-    moved = {owner for owner, _ in deltas}
+    deltas = [d for d in touched.deltas if d.owner not in owners]
+    moved = {d.owner for d in deltas}
     if correcting is not None:
-        owners, deltas, moved = owners | moved, {}, set()
+        owners, deltas, moved = owners | moved, [], set()
     locked = lock_owners(connection, bundle, owners | moved, touched.rows)
     absolute = locked - moved
     done = Drained()
@@ -218,8 +224,8 @@ def _settle(
             else:
                 done.changed.append((bundle.targets[number], key))
     if deltas:
-        changes = {row: d for row, d in deltas.items() if row[0] in locked}
-        done.changed += apply(connection, bundle.figures[0], changes)
+        there = [d for d in deltas if d.owner in locked]
+        done.changed += apply(connection, bundle.figures[0], there)
     return locked, done
 
 

@@ -4,14 +4,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnClause, Connection, Select, Table, Text, func, literal, select
+from sqlalchemy import (
+    Column,
+    ColumnClause,
+    Connection,
+    Select,
+    Table,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression, Grouping, UnaryExpression
 
 from .declaration import Figure
-from .deltas import summand
 from .expressions import Expression, Total
 from .findings import Row
+from .groups import summand
 from .models import Correction
 from .registry import Registry
 from .relations import OWNERS, Frame, Relations
@@ -161,7 +172,7 @@ def explain(
 def _key_of(figure: Figure, row: Any) -> Iterator[Any]:
     for i, k in enumerate(figure.key):
         yield literal(k.key, Text)
-        yield literal(row[f"k{i}"], k.type)
+        yield cast(literal(row[f"k{i}"], k.type), k.type)
 
 
 class _Reader:
@@ -295,7 +306,12 @@ class _Reader:
                 added.label("amount_"), func.count().over().label("count_"), *rows.c
             )
             .group_by(None)
-            .where(*(key == value for key, value in zip(keys, wanted, strict=True)))
+            .where(
+                *(
+                    key == literal(v, k.type)
+                    for key, v, k in zip(keys, wanted, figure.key, strict=True)
+                )
+            )
             .order_by(rows.c[next(iter(source.table.primary_key)).key])
             .limit(ROWS)
         )

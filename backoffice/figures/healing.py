@@ -22,6 +22,7 @@ from .drain import (
     correction_of,
     drain,
     drain_noted,
+    ours,
 )
 from .hooks import leave_noted
 from .models import FigureNote
@@ -83,7 +84,9 @@ def heal(
 ) -> HealResult:
     """Correct every drifted figure in scope, and whatever builds on it.
 
-    Figures of a bundle share owner and lock and are healed together. `every_owner` recomputes all
+    Figures of a bundle share owner and lock and are healed together. Where changes are added to a
+    figure, what it builds on is healed before it; of given `owners` that is the caller's to do, for
+    those are other owners. `every_owner` recomputes all
     in scope (a rebuild) instead of the suspected ones; either way only differences are written.
     `resume` continues an earlier call behind its position, counting on; `committed(result, owners)`
     is told of each page of owners once it stands.
@@ -91,7 +94,10 @@ def heal(
     result = resume or HealResult()
     given = None if owners is None else sorted(set(owners))
     correcting = correction_of(cause, reason, run_id=run_id)
-    for bundle, after in _bundles(registry, figures, result.position):
+    wanted = registry.figures if figures is None else figures
+    if given is None:
+        wanted = registry.with_beneath(wanted)
+    for bundle, after in _bundles(registry, wanted, result.position):
         for page in _pages(engine, registry, bundle, given, after, every_owner):
             for i in range(0, len(page.owners), WRITE_CHUNK):
                 part = page.owners[i : i + WRITE_CHUNK]
@@ -174,10 +180,10 @@ class Page:
 
 
 def _bundles(
-    registry: Registry, figures: Sequence[Figure] | None, resume: Position | None
+    registry: Registry, wanted: Sequence[Figure], resume: Position | None
 ) -> list[tuple[Bundle, int | None]]:
     """The bundles still to heal, each with the owner behind which to begin."""
-    bundles = registry.bundles_of(registry.figures if figures is None else figures)
+    bundles = registry.bundles_of(wanted)
     if resume is None:
         return [(b, None) for b in bundles]
     names = [b.name for b in bundles]
@@ -256,9 +262,10 @@ def heal_noted(engine: Engine, registry: Registry, *, run_id: int | None = None)
     """
     result = NotedResult()
     after = 0
-    ours = NOTES.c.bundle.in_(registry.bundle_names)
     while True:
-        page = select(NOTES.c.id, NOTES.c.bundle, NOTES.c.owner).where(NOTES.c.id > after, ours)
+        page = select(NOTES.c.id, NOTES.c.bundle, NOTES.c.owner).where(
+            NOTES.c.id > after, ours(registry)
+        )
         with engine.connect() as connection:
             notes = connection.execute(page.order_by(NOTES.c.id).limit(NOTES_AT_ONCE)).all()
         if not notes:
@@ -298,6 +305,7 @@ def _drain(
 
 def noted(engine: Engine) -> dict[str, int]:
     """How many notes are undrained, by bundle."""
-    statement = select(FigureNote.bundle, func.count()).group_by(FigureNote.bundle)
+    bundle = func.split_part(FigureNote.bundle, "#", 1).label("bundle")
+    statement = select(bundle, func.count()).group_by(bundle)
     with engine.connect() as connection:
         return dict(connection.execute(statement).all())

@@ -11,14 +11,15 @@ from sqlalchemy.sql.visitors import iterate
 
 from .decimals import fits
 from .declaration import Figure
-from .deltas import not_additive, terms_of
+from .deltas import terms_of
 from .errors import DeclarationError
 from .expressions import Total, totals_in
+from .groups import not_additive, not_countable
 
 _CONSTANT = re.compile(r"\*|NULL|-?[\d.]+|'[^']*'", re.IGNORECASE)
 
 _MOVING = {
-    "now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp",
+    "now", "age", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp",
     "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday", "random",
     "gen_random_uuid", "nextval",
 }  # fmt: skip
@@ -154,6 +155,7 @@ def _uniques(table: Table) -> Iterator[list[str]]:
 
 def _incremental(figure: Figure) -> Iterator[str]:
     """An incremental figure is a sum of totals, so that new rows minus old rows is its change."""
+    yield from not_countable(figure)
     if figure.derived_rows:
         yield from not_additive(figure)
         return

@@ -1,15 +1,17 @@
 """The registry of figures: sealed at start-up, in the order in which they build on each other."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError as GraphCycle
 from graphlib import TopologicalSorter
+from hashlib import sha256
 from typing import Any, Protocol, TypeVar, cast, overload
 
 from sqlalchemy import Column, Table
 
 from .declaration import Definition, Figure, from_expressions, from_select
+from .deltas import delta_sql
 from .errors import CycleError, DeclarationError, UnknownFigure
 from .expressions import Expression, column, columns_in, expression
 from .laws import check
@@ -43,6 +45,18 @@ class Bundle:
     def incremental(self) -> bool:
         """Whether the write hook applies changes rather than recomputing."""
         return self.figures[0].incremental
+
+    @cached_property
+    def change_name(self) -> str:
+        """The name under which changes are noted: they mean something by this declaration alone.
+
+        A process with another one leaves them for one that recomputes absolutely.
+        """
+        figure = self.figures[0]
+        far = (s for s in figure.sources if s.table is not figure.table)
+        told = " ".join(delta_sql(figure, source, new=True, old=True) for source in far)
+        columns = " ".join(c.key for c in (*figure.key, *figure.columns))
+        return f"{self.name}#{sha256(f'{columns} {told}'.encode()).hexdigest()[:12]}"
 
     @cached_property
     def targets(self) -> tuple[Table, ...]:
@@ -142,6 +156,22 @@ class Registry:
     def bundle_names(self) -> list[str]:
         """The names of all bundles."""
         return [bundle.name for bundle in self.bundles]
+
+    @cached_property
+    def noted_names(self) -> list[str]:
+        """The names under which this process's own declarations note: bundles, and their changes."""
+        changes = [bundle.change_name for bundle in self.bundles if bundle.incremental]
+        return self.bundle_names + changes
+
+    def with_beneath(self, figures: Sequence[Figure]) -> tuple[Figure, ...]:
+        """`figures`, and what those of them build on to which changes are added."""
+        found = set(figures)
+        waiting = [f for f in figures if f.incremental]
+        while waiting:
+            lower = self.depends_on(waiting.pop()) - found
+            found |= lower
+            waiting += lower
+        return tuple(f for f in self.figures if f in found)
 
     def get(self, name: str) -> Figure:
         """The figure of that name.

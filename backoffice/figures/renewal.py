@@ -1,16 +1,18 @@
 """Computing figures that a database does not hold yet, or holds by an older definition.
 
 A trigger notes what is written from now on; what was there before, nobody noted. So an upgrade
-that brings a new figure, or another definition of one, computes it for the rows that are there.
+that brings a new figure, another definition of one, or a trigger that was not there, computes it
+for the rows that are there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 
 from .healing import HealResult, heal
-from .models import SchemaFingerprint
+from .models import FigureNote, SchemaFingerprint
 from .registry import Bundle, Registry
 from .relations import BETWEEN
 from .statements import suspects
@@ -21,8 +23,10 @@ def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResu
 
     An interrupted renewal starts over with the bundle at which it stopped.
     """
-    group = f"{registry.name} computed"
-    with engine.connect() as connection:
+    group = _group(registry)
+    with engine.begin() as connection:
+        base = func.split_part(FigureNote.bundle, "#", 1)
+        connection.execute(delete(FigureNote).where(base.not_in(registry.bundle_names)))
         known = dict(
             connection.execute(
                 select(SchemaFingerprint.name, SchemaFingerprint.fingerprint).where(
@@ -36,12 +40,29 @@ def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResu
             continue
         result = heal(engine, registry, bundle.figures, cause="upgrade")
         yield bundle, result
-        if result.failures:
-            continue
-        row = {"group": group, "name": bundle.name, "fingerprint": fingerprint, "drop_sql": ""}
-        with engine.begin() as connection:
-            connection.execute(delete(SchemaFingerprint).filter_by(group=group, name=bundle.name))
-            connection.execute(insert(SchemaFingerprint).values(row))
+        if not result.failures:
+            _remember(engine, group, bundle, fingerprint)
+
+
+def forget(connection: Connection, registry: Registry, names: Iterable[str]) -> None:
+    """Let the next renewal compute these bundles; those that are no longer declared are forgotten too."""
+    computed = delete(SchemaFingerprint).where(SchemaFingerprint.group == _group(registry))
+    name = SchemaFingerprint.name
+    connection.execute(computed.where(name.in_(list(names)) | name.not_in(registry.bundle_names)))
+
+
+def _remember(engine: Engine, group: str, bundle: Bundle, fingerprint: str) -> None:
+    row = {"group": group, "name": bundle.name, "fingerprint": fingerprint, "drop_sql": ""}
+    statement = insert(SchemaFingerprint).values(row)
+    key = [SchemaFingerprint.group, SchemaFingerprint.name]
+    with engine.begin() as connection:
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=key, set_={"fingerprint": fingerprint})
+        )
+
+
+def _group(registry: Registry) -> str:
+    return f"{registry.name} computed"
 
 
 def _fingerprint(engine: Engine, registry: Registry, bundle: Bundle) -> str:

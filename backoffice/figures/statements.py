@@ -296,10 +296,12 @@ def recompute(
 
     Run it in the statement after `lock`. With `correct` every figure row that changes leaves a
     correction (parameters cause, reason, actor, db_user, run_id), and lower figures of other
-    bundles are taken at their expected values. Answers (target number, primary key) per row written
-    and (CORRECTED, id) per correction.
+    bundles are taken at their expected values. Not so where changes are added: what a lower figure
+    is corrected by comes up as a change, which would then be counted twice. Answers (target
+    number, primary key) per row written and (CORRECTED, id) per correction.
     """
-    relations = Relations(registry, expanded(registry, None if correct else bundle))
+    trusts_none = correct and not bundle.incremental
+    relations = Relations(registry, expanded(registry, None if trusts_none else bundle))
     answers: list[Select[Any]] = []
     for number, table in enumerate(bundle.targets):
         figures = bundle.figures_of(table)

@@ -12,9 +12,11 @@ from itertools import count
 from sqlalchemy import Connection, Table
 
 from .declaration import Figure, Source
-from .deltas import DIALECT, delta_sql
+from .deltas import delta_sql
+from .groups import DIALECT
 from .objects import DatabaseObject, mismatches, sync_objects
 from .registry import Bundle, Registry
+from .renewal import forget
 
 _quote = DIALECT.identifier_preparer.quote
 
@@ -32,10 +34,18 @@ _TRANSITION = {
 def sync(connection: Connection, registry: Registry) -> list[str]:
     """Bring the database's note triggers in step with the declarations; names what it changed.
 
-    What was written before a trigger existed was not noted: after an upgrade that adds a figure,
-    `backoffice figures rebuild` computes it for the rows that are there.
+    What was written while a trigger was not there was not noted, so its bundles are forgotten:
+    `renewal.renew` computes it for the rows that are there.
     """
-    return sync_objects(connection, registry.name, note_objects(registry))
+    changed = set(sync_objects(connection, registry.name, note_objects(registry)))
+    unwatched = {
+        bundle.name
+        for bundle in registry.bundles
+        for source in merged_sources(bundle)
+        if changed.intersection(_name(source.table, event) for event in _TRANSITION)
+    }
+    forget(connection, registry, unwatched)
+    return sorted(changed)
 
 
 def out_of_date(connection: Connection, registry: Registry) -> list[str]:
@@ -117,7 +127,7 @@ def _delta_note(bundle: Bundle, figure: Figure, source: Source, event: str) -> s
     delta = delta_sql(figure, source, new=event != "delete", old=event != "insert")
     return (
         f"INSERT INTO figure_notes (bundle, owner, key, delta) "
-        f"SELECT {_literal(bundle.name)}, noted.* FROM ({delta}) AS noted"
+        f"SELECT {_literal(bundle.change_name)}, noted.* FROM ({delta}) AS noted"
     )
 
 

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 
 from .. import money
 from ..base import N_
+from .layout import Notation
 
 
 class CellError(ValueError):
@@ -20,9 +23,25 @@ class CellError(ValueError):
         self.params = params
 
 
+@dataclass(frozen=True)
+class Written:
+    """A reader of what files write in different ways; by itself it reads the documented one."""
+
+    read: Callable[[str, Notation], Any]
+
+    def __call__(self, cell: str) -> Any:
+        """What the cell says in the documented notation."""
+        return self.read(cell, Notation())
+
+    def in_notation(self, notation: Notation) -> Callable[[str], Any]:
+        """A reader of this notation."""
+        return lambda cell: self.read(cell, notation)
+
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_OTHER_DATE = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})", re.ASCII)
 
 
 def text(longest: int) -> Callable[[str], str]:
@@ -65,26 +84,54 @@ def email(cell: str) -> str:
     return address.lower()
 
 
-def day(cell: str) -> date:
-    """A date as YYYY-MM-DD."""
-    if not _DATE.fullmatch(cell):
-        raise CellError(N_("Write the date as YYYY-MM-DD."))
+@Written
+def day(cell: str, notation: Notation) -> date:
+    """A date as YYYY-MM-DD, or in the file's own order."""
+    parts = _year_month_day(cell, notation.dates)
+    if parts is None:
+        raise CellError(_ASKED[notation.dates])
     try:
-        return date.fromisoformat(cell)
+        return date(*parts)
     except ValueError:
-        raise CellError(N_("There is no such day. Write the date as YYYY-MM-DD.")) from None
+        raise CellError(_NO_SUCH_DAY[notation.dates]) from None
 
 
-def amount(cell: str) -> Decimal:
-    """An amount of 0 or more, with a point before the decimals."""
-    return money.parse_amount(cell, "plain", minimum=Decimal(0))
+_ASKED = {
+    "iso": N_("Write the date as YYYY-MM-DD."),
+    "dmy": N_("Write the date as DD/MM/YYYY or YYYY-MM-DD."),
+    "mdy": N_("Write the date as MM/DD/YYYY or YYYY-MM-DD."),
+}
+_NO_SUCH_DAY = {
+    "iso": N_("There is no such day. Write the date as YYYY-MM-DD."),
+    "dmy": N_("There is no such day. Write the date as DD/MM/YYYY."),
+    "mdy": N_("There is no such day. Write the date as MM/DD/YYYY."),
+}
 
 
-def quantity(cell: str) -> Decimal:
-    """A quantity of 0 or more, with a point before the decimals."""
-    return money.parse_quantity(cell, "plain")
+def _year_month_day(cell: str, order: str) -> tuple[int, int, int] | None:
+    """The numbers of a date; None where it is written in another way."""
+    if match := _DATE.fullmatch(cell):
+        return int(match[1]), int(match[2]), int(match[3])
+    match = None if order == "iso" else _OTHER_DATE.fullmatch(cell)
+    if match is None:
+        return None
+    first, second, year = int(match[1]), int(match[3]), int(match[4])
+    return (year, second, first) if order == "dmy" else (year, first, second)
 
 
-def unit_price(cell: str) -> Decimal:
-    """A price per unit of 0 or more, with a point before the decimals."""
-    return money.parse_unit_price(cell, "plain")
+@Written
+def amount(cell: str, notation: Notation) -> Decimal:
+    """An amount of 0 or more; a point before the decimals, unless the file says otherwise."""
+    return money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
+
+
+@Written
+def quantity(cell: str, notation: Notation) -> Decimal:
+    """A quantity of 0 or more; a point before the decimals, unless the file says otherwise."""
+    return money.parse_quantity(cell, notation.numbers)
+
+
+@Written
+def unit_price(cell: str, notation: Notation) -> Decimal:
+    """A price per unit of 0 or more; a point before the decimals, unless the file says otherwise."""
+    return money.parse_unit_price(cell, notation.numbers)

@@ -2,8 +2,10 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 from flask.cli import with_appcontext
@@ -12,11 +14,19 @@ from rich.console import Console
 
 from ..commands import CLEAN, FOUND, Trouble
 from ..extensions import db
+from ..money import NUMBER_FORMATS
 from .importing import import_files
 from .kinds import KINDS, Kind
+from .layout import DATE_FORMATS, ENCODINGS, Layout, Notation, named
+from .reading import OneFile
 from .report import Problem, Report
+from .returning import Complaint, write_failed_rows
+from .sources import as_sources
+from .workbooks import NoWorkbook
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 
 def _columns(kind: Kind) -> str:
@@ -25,21 +35,78 @@ def _columns(kind: Kind) -> str:
     return f"{kind.name}: {', '.join(names)}"
 
 
+def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
+    """How the files are written, where they are not written as the documentation says."""
+    options = (
+        click.option(
+            "--map",
+            "mapped",
+            multiple=True,
+            metavar="FILE_COLUMN=OUR_COLUMN",
+            help="A column of the files by another name.",
+        ),
+        click.option(
+            "--ignore",
+            "ignored",
+            multiple=True,
+            metavar="COLUMN",
+            help="A column to be passed over.",
+        ),
+        click.option(
+            "--date-format",
+            type=click.Choice(list(DATE_FORMATS)),
+            default="iso",
+            help="Order of dates; YYYY-MM-DD is understood in each.",
+        ),
+        click.option(
+            "--number-format",
+            type=click.Choice(list(NUMBER_FORMATS)),
+            default="plain",
+            help="plain 1000.50, en 1,000.50, id 1.000,50.",
+        ),
+        click.option("--encoding", type=click.Choice(list(ENCODINGS)), default="utf-8-sig"),
+        click.option(
+            "--delimiter", type=click.Choice(list(SIGNS)), help="Without it, what fits the header."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command("import", epilog="\n\n".join(map(_columns, KINDS.values())))
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option(
+    "--skip-bad-rows", is_flag=True, help="Import the good lines, leave the bad ones out."
+)
+@click.option(
+    "--failed", type=NEW_FILE, metavar="FILE", help="Write the bad lines there, with why."
+)
+@_layout_options
 @with_appcontext
-def import_command(kind: str, files: tuple[Path, ...], dry_run: bool, as_json: bool) -> None:
+def import_command(
+    kind: str,
+    files: tuple[Path, ...],
+    dry_run: bool,
+    as_json: bool,
+    skip_bad_rows: bool,
+    failed: Path | None,
+    **written: Any,
+) -> None:
     """Import CSV files, all of them or nothing.
 
-    Every bad line is listed, and then nothing is changed. The same files again change nothing.
-    For each order and kind that order-lines files name, they hold all lines of that kind.
-    Exit status: 0 done, 1 bad lines, 2 trouble.
+    Every bad line is listed, and then nothing is changed, unless bad rows are to be skipped. The
+    same files again change nothing. For each order and kind that order-lines files name, they hold
+    all lines of that kind. Exit status: 0 done, 1 bad lines, 2 trouble.
     """
+    layout = _layout(KINDS[kind], **written)
     with _sign_of_life():
-        report = _imported(kind, files, dry_run)
+        report = _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows)
+        if failed is not None and report.problems:
+            _write_failed(failed, KINDS[kind], files, layout, report)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
@@ -47,11 +114,45 @@ def import_command(kind: str, files: tuple[Path, ...], dry_run: bool, as_json: b
     sys.exit(FOUND if report.problems else CLEAN)
 
 
-def _imported(kind: str, files: tuple[Path, ...], dry_run: bool) -> Report:
+def _layout(
+    kind: Kind,
+    mapped: tuple[str, ...],
+    ignored: tuple[str, ...],
+    date_format: str,
+    number_format: str,
+    encoding: str,
+    delimiter: str | None,
+) -> Layout:
+    columns = {named(name): "" for name in ignored}
+    ours = [column.name for column in kind.columns]
+    for pair in mapped:
+        name, _sign, target = pair.rpartition("=")
+        if not name.strip() or named(target) not in ours:
+            raise Trouble(
+                f"--map {pair}: write FILE_COLUMN=OUR_COLUMN; our columns are {', '.join(ours)}."
+            )
+        columns[named(name)] = named(target)
+    return Layout(
+        encoding, SIGNS.get(delimiter or "", ""), Notation(date_format, number_format), columns
+    )
+
+
+def _imported(
+    kind: Kind, files: tuple[Path, ...], layout: Layout, dry_run: bool, skip_bad_rows: bool
+) -> Report:
     try:
-        report = import_files(db.session(), KINDS[kind], files, dry_run=dry_run)
+        report = import_files(
+            db.session(),
+            kind,
+            files,
+            layout=layout,
+            dry_run=dry_run,
+            skip_bad_lines=skip_bad_rows,
+        )
     except OSError as error:
         raise Trouble(f"{error.filename}: {error.strerror}") from error
+    except NoWorkbook as error:
+        raise Trouble(f"This is no workbook that can be read: {error}.") from error
     if report.is_applied:
         db.session.commit()
     else:
@@ -59,15 +160,38 @@ def _imported(kind: str, files: tuple[Path, ...], dry_run: bool) -> Report:
     return report
 
 
+def _write_failed(
+    path: Path, kind: Kind, files: tuple[Path, ...], layout: Layout, report: Report
+) -> None:
+    """Write the bad lines; all lines, where some would be wrong without the others."""
+    opened = [OneFile(source, kind.columns, layout) for source in as_sources(files)]
+    if any(file.problems for file in opened):
+        return  # the header is wrong, so that there are no rows yet
+    whole = bool(kind.together) and not report.is_applied
+    try:
+        with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
+            write_failed_rows(stream, opened, _complaints(report), whole=whole)
+    except OSError as error:
+        raise Trouble(f"{error.filename}: {error.strerror}") from error
+
+
+def _complaints(report: Report) -> Iterator[Complaint]:
+    places = {name: place for place, name in enumerate(report.files)}
+    for problem in report.problems:
+        yield Complaint(places[problem.file], problem.line, _said(problem))
+
+
 def _print(report: Report) -> None:
     for problem in report.problems:
         click.echo(_line(problem))
-    if report.problems:
-        bad = len({(problem.file, problem.line) for problem in report.problems})
-        click.echo(
-            _("%(bad)s bad lines in %(kind)s. Nothing was changed.", bad=bad, kind=report.kind)
-        )
+    names = {"bad": report.bad_lines, "kind": report.kind}
+    if not report.went_through:
+        click.echo(_("%(bad)s bad lines in %(kind)s. Nothing was changed.", **names))
+        if report.must_be_whole:
+            click.echo(_("The good lines may be wrong without them, so all have to be corrected."))
         return
+    if report.problems:
+        click.echo(_("%(bad)s bad lines in %(kind)s are left out.", **names))
     click.echo(
         _(
             "%(kind)s: %(read)s lines read, %(created)s created, %(updated)s updated, "
@@ -86,9 +210,13 @@ def _print(report: Report) -> None:
 
 def _line(problem: Problem) -> str:
     """`file:line: column: sentence`, the form in which editors find their way to the line."""
-    place = f"{problem.file}:{problem.line}:"
-    column = f" {problem.column}:" if problem.column else ""
-    return f"{place}{column} {_(problem.message, **problem.params)}"
+    return f"{problem.file}:{problem.line}: {_said(problem)}"
+
+
+def _said(problem: Problem) -> str:
+    """`column: sentence`."""
+    column = f"{problem.column}: " if problem.column else ""
+    return column + str(_(problem.message, **problem.params))
 
 
 def _sign_of_life() -> AbstractContextManager[object]:

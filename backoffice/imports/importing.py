@@ -1,6 +1,6 @@
 """Importing files: all of it or nothing, with every bad line named. Never commits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy.exc import DataError
@@ -9,66 +9,126 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..base import N_
 from .kinds import Kind
+from .layout import Layout
 from .reading import OneFile
 from .report import Problem, Report
+from .sources import Source, as_sources
 from .stage import Stage
 
 OUT_OF_RANGE = "22003"
 """PostgreSQL: numeric_value_out_of_range."""
 
+Judge = Callable[[Report, Stage], bool]
+"""Looks at what the import did while it can still be taken back; whether it may stay."""
+
 
 def import_files(
-    session: Session, kind: Kind, paths: Sequence[Path], *, dry_run: bool = False
+    session: Session,
+    kind: Kind,
+    files: Sequence[Path | Source],
+    *,
+    layout: Layout | None = None,
+    dry_run: bool = False,
+    skip_bad_lines: bool = False,
+    judge: Judge | None = None,
 ) -> Report:
     """Bring the files into the database as one; the figures that follow are right after it.
 
-    With a problem in any line, or in a dry run, nothing is changed; the report says what the
-    problems are, or what would have been changed. Raises OSError for a file that cannot be read.
+    With a problem in any line nothing is changed, unless `skip_bad_lines`: then the good ones come
+    in. A dry run, and an import that `judge` disapproves of, change nothing; the report says what
+    would have been changed. Raises OSError for a file that cannot be read.
     """
-    report = Report(kind.name, tuple(map(str, paths)), dry_run)
-    files = [OneFile(path, kind.columns) for path in paths]
-    report.problems = [problem for file in files for problem in file.problems]
-    report.problems += _different_columns(files)
-    if report.problems:
-        return report
-    savepoint = session.begin_nested()
-    try:
-        _fill(report, session, kind, files)
-    except DataError as error:
-        if getattr(error.orig, "sqlstate", None) != OUT_OF_RANGE:
-            raise
-        report.problems.append(_too_large(report))
-    finally:
-        if savepoint.is_active and report.is_applied:
-            savepoint.commit()
-        elif savepoint.is_active:
-            savepoint.rollback()
-    session.expire_all()
+    sources = as_sources(files)
+    names = tuple(source.name for source in sources)
+    report = Report(kind.name, names, dry_run, skip_bad_lines)
+    opened = [OneFile(source, kind.columns, layout, kind.together) for source in sources]
+    report.problems = header_problems(opened)
+    if not report.problems:
+        stage = Stage(session, opened)
+        _Import(report, stage, kind, opened, judge).run()
+        stage.drop()
+        places = {name: place for place, name in enumerate(names)}
+        report.problems.sort(key=lambda problem: (places[problem.file], problem.line))
+        session.expire_all()
     return report
 
 
-def _fill(report: Report, session: Session, kind: Kind, files: Sequence[OneFile]) -> None:
-    """Stage, check, apply and check again, within the caller's savepoint."""
-    stage = Stage(session, files)
-    report.read = stage.count
-    report.problems += [problem for file in files for problem in file.problems]
-    report.problems += kind.check(stage)
-    if not report.problems:
-        changes = kind.apply(stage)
-        figures.settle(session)
-        report.problems += kind.check_result(stage)
-        if not report.problems:
-            report.created, report.updated, report.removed = changes
-            report.unchanged = report.read - report.created - report.updated
-    stage.drop()
-    places = {path: place for place, path in enumerate(report.files)}
-    report.problems.sort(key=lambda problem: (places[problem.file], problem.line))
+class _Import:
+    """One import, from its waiting lines on."""
+
+    def __init__(
+        self,
+        report: Report,
+        stage: Stage,
+        kind: Kind,
+        files: Sequence[OneFile],
+        judge: Judge | None,
+    ) -> None:
+        self.report, self.stage, self.kind, self.files, self.judge = (
+            report,
+            stage,
+            kind,
+            files,
+            judge,
+        )
+
+    def run(self) -> None:
+        """Check, apply and check again, until it is done or nothing may be left out any more."""
+        report = self.report
+        report.read = sum(file.count for file in self.files)
+        report.problems += [problem for file in self.files for problem in file.problems]
+        report.must_be_whole = bool(self.kind.together) and any(
+            file.is_torn_apart for file in self.files
+        )
+        torn = {value for file in self.files for value in file.torn}
+        goes_on = not report.problems or self._goes_on_without([], torn)
+        while found := list(self.kind.check(self.stage)):
+            report.problems += found
+            if not self._goes_on_without(found):
+                return
+        while goes_on and (found := self._attempt()):
+            report.problems += found
+            goes_on = self._goes_on_without(found)
+
+    def _goes_on_without(self, found: Sequence[Problem], torn: Iterable[object] = ()) -> bool:
+        """Leave these lines out, if that is asked for and possible; whether something is left."""
+        if not self.report.skip_bad_lines or self.report.must_be_whole:
+            return False
+        self.report.problems += self.stage.leave_out(found, self.kind.together, torn)
+        return self.stage.count > 0
+
+    def _attempt(self) -> list[Problem]:
+        """Apply what waits; what is wrong with the outcome, which is then taken back."""
+        report, session = self.report, self.stage.session
+        savepoint = session.begin_nested()
+        try:
+            changes = self.kind.apply(self.stage)
+            figures.settle(session)
+            problems = list(self.kind.check_result(self.stage))
+            if not problems:
+                report.created, report.updated, report.removed = changes
+                report.went_through = True
+                report.unchanged = self.stage.count - report.created - report.updated
+                may_stay = self.judge is None or self.judge(report, self.stage)
+                report.is_applied = may_stay and not report.dry_run
+        except DataError as error:
+            if getattr(error.orig, "sqlstate", None) != OUT_OF_RANGE:
+                raise
+            problems = [_too_large(report)]
+            report.must_be_whole = True
+        finally:
+            if savepoint.is_active and report.is_applied:
+                savepoint.commit()
+            elif savepoint.is_active:
+                savepoint.rollback()
+        return problems
 
 
-def _different_columns(files: Sequence[OneFile]) -> list[Problem]:
-    """Files that are imported together say the same things of their rows."""
-    return [
-        Problem(str(file.path), 1, "", N_("Files imported together must have the same columns."))
+def header_problems(files: Sequence[OneFile]) -> list[Problem]:
+    """What is wrong with the files' headers; together they must say the same things of their rows."""
+    own = [problem for file in files for problem in file.problems]
+    return own + [
+        Problem(file.name, 1, "", N_("Files imported together must have the same columns."))
         for file in files[1:]
         if set(file.columns) != set(files[0].columns) and not file.problems
     ]

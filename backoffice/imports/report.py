@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong in one line. `message` is a translatable sentence, filled with `params`."""
 
@@ -23,25 +23,32 @@ class Problem:
 
 @dataclass
 class Report:
-    """The outcome of one import. With problems, nothing was changed.
+    """The outcome of one import. With problems, nothing was changed, unless bad lines were left out.
 
     `created`, `updated` and `removed` count rows; a dry run counts what it would have done.
+    `must_be_whole`: bad lines cannot be left out of these files.
     """
 
     kind: str
     files: tuple[str, ...]
     dry_run: bool
+    skip_bad_lines: bool = False
     read: int = 0
     created: int = 0
     updated: int = 0
     removed: int = 0
     unchanged: int = 0
     problems: list[Problem] = field(default_factory=list)
+    must_be_whole: bool = False
+    went_through: bool = False
+    """Whether the lines that are not bad could be imported."""
+    is_applied: bool = False
+    """Whether the database now holds what the files say, or their good lines."""
 
     @property
-    def is_applied(self) -> bool:
-        """Whether the database now holds what the files say."""
-        return not self.problems and not self.dry_run
+    def bad_lines(self) -> int:
+        """How many lines have a problem."""
+        return len({(problem.file, problem.line) for problem in self.problems})
 
     def as_dict(self) -> dict[str, Any]:
         """The report as one JSON object."""
@@ -55,6 +62,7 @@ class Report:
             "updated": self.updated,
             "removed": self.removed,
             "unchanged": self.unchanged,
+            "bad_lines": self.bad_lines,
             "problems": [
                 {"file": p.file, "line": p.line, "column": p.column, "message": p.sentence}
                 for p in self.problems

@@ -1,6 +1,6 @@
 """Where the lines of a file wait: a temporary table, so that all further work is set-based."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -11,16 +11,23 @@ from sqlalchemy import (
     MetaData,
     Select,
     Table,
+    column,
+    delete,
+    exists,
     func,
     select,
     text,
+    type_coerce,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from ..base import N_
 from .reading import ImportColumn, OneFile
 from .report import Problem
 
 NAME = "import_stage"
+WAITS = N_("Another line with %(value)s is wrong; they are imported together or not at all.")
 
 
 class Stage:
@@ -32,7 +39,7 @@ class Stage:
 
     def __init__(self, session: Session, files: Sequence[OneFile]) -> None:
         self.session = session
-        self._paths = [str(file.path) for file in files]
+        self._names = [file.name for file in files]
         self._columns: tuple[ImportColumn, ...] = files[0].columns
         self.lines = Table(
             NAME,
@@ -80,8 +87,50 @@ class Stage:
         """A problem for each of `lines`, whose further columns fill `message` by label."""
         for row in self.session.execute(lines):
             values = dict(row._mapping)
-            path, line = self._paths[values.pop("file")], values.pop("line")
-            yield Problem(path, line, column, message, {k: str(v) for k, v in values.items()})
+            name, line = self._names[values.pop("file")], values.pop("line")
+            yield Problem(name, line, column, message, {k: str(v) for k, v in values.items()})
+
+    def leave_out(
+        self, problems: Iterable[Problem], together: str = "", torn: Iterable[Any] = ()
+    ) -> Iterator[Problem]:
+        """Take the lines with these problems out of what waits, and those that belong with them.
+
+        Lines belong together that have the same value in the column `together`; those with one of
+        the values `torn` go too. A problem for each line that goes though it has none itself.
+        """
+        bad = self._places(problems)
+        is_bad = exists().where(bad.c.file == self.c.file, bad.c.line == self.c.line)
+        if not together:
+            self._delete(is_bad)
+            return
+        whose = self.c[together]
+        values = {*torn, *self.session.scalars(select(whose).where(is_bad).distinct())}
+        belongs = whose == func.any(type_coerce(list(values), ARRAY(whose.type)))
+        with_others = self.at(whose.label("value")).where(belongs, ~is_bad)
+        yield from self.problems(with_others, together, WAITS)
+        self._delete(belongs)
+
+    def _delete(self, condition: ColumnElement[bool]) -> None:
+        gone = self.session.execute(
+            delete(self.lines)
+            .where(condition)
+            .returning(self.c.n)
+            .execution_options(synchronize_session=False)
+        )
+        self.count -= len(gone.all())
+
+    def _places(self, problems: Iterable[Problem]) -> Any:
+        """Where these problems stand, as a table."""
+        number = {name: place for place, name in enumerate(self._names)}
+        places = list({(number[problem.file], problem.line) for problem in problems})
+        return (
+            func.unnest(
+                type_coerce([file for file, _ in places], ARRAY(Integer)),
+                type_coerce([line for _, line in places], ARRAY(BigInteger)),
+            )
+            .table_valued(column("file", Integer), column("line", BigInteger))
+            .render_derived()
+        )
 
     def _load(self, files: Sequence[OneFile]) -> int:
         connection = self.session.connection()

@@ -230,6 +230,7 @@ def _applied(line: OrderLine | None, entry: LineEntry, position: int) -> OrderLi
     line = line or OrderLine()
     line.position = position
     line.kind = entry.kind
+    line.product_id = entry.product_id
     line.description = entry.description
     line.quantity = entry.quantity
     line.unit_price = entry.unit_price

@@ -62,6 +62,12 @@ def _words(
             *facts.get("account_manager_id", ()),
             *(event.actor.removeprefix("user:") for event in recorded),
         ],
+        products=[
+            fact[4]
+            for d in differences
+            for fact in (d.theirs, d.mine)
+            if ":" in d.name and fact[4:]
+        ],
     )
 
 
@@ -98,9 +104,8 @@ def _text(name: str, fact: Fact, words: Wording) -> str:
     if ":" in name:
         if not fact:
             return _("no such line")
-        _kind, description, quantity, unit_price = fact
-        line = {"description": description, "quantity": quantity, "unit_price": unit_price}
-        return line_text(line, words)
+        names = ("kind", "description", "quantity", "unit_price", "product_id")
+        return line_text(dict(zip(names, fact, strict=False)), words)
     if fact == ("itemised",):
         return _("entered as lines")
     return words.value(name, fact[0] if fact else None)

@@ -1,5 +1,6 @@
 """Entering and changing an order: the form, its live totals, its buttons, saving and deleting."""
 
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -7,15 +8,20 @@ from flask import Response, abort, flash, make_response, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from jinja2_fragments.flask import render_block
+from markupsafe import escape
 
-from .. import money
+from .. import money, periods
 from ..customers import queries as customers
 from ..extensions import db
+from ..formats import day_filter
 from ..htmx import hx_redirect, render, trigger, wants_partial
 from ..idempotency import new_key, once, remember
 from ..permissions import requires
 from ..preferences import number_format
-from . import actions, queries, steps
+from ..products import queries as products
+from ..products.models import Product
+from ..refusals import Refusal
+from . import actions, choosing, queries, steps
 from .conflicts import Conflict, conflict_of
 from .entries import OrderEntry
 from .forms import OrderForm
@@ -30,7 +36,7 @@ FEW = 10
 """Lines above the promo with which a form still begins there without losing its top."""
 
 OFFERED = 200
-"""Customers in the form's list from the start; beyond that the list follows what is typed."""
+"""Customers, and products of a kind, in the form's lists from the start; beyond that they follow what is typed."""
 
 
 @bp.get("/new")
@@ -81,7 +87,7 @@ def delete(number: str) -> Response:
 @requires("orders.write")
 def delete_post(number: str) -> Response:
     """Delete an open order, if it is still as it was shown."""
-    claim = _Claim(f"orders.delete {number}")
+    claim = Claim(f"orders.delete {number}")
     if claim.answer is not None:
         return claim.answer
     order = order_or_404(number)
@@ -91,7 +97,7 @@ def delete_post(number: str) -> Response:
     return claim.fulfilled(url_for("orders.index"))
 
 
-class _Claim:
+class Claim:
     """One effect per form: the key that it was sent with, and what it was answered the first time."""
 
     def __init__(self, action: str) -> None:
@@ -115,7 +121,7 @@ def _is_number(text: str) -> bool:
 
 def _save(number: str | None) -> Response:
     """Save the posted order, or show all that is wrong with it, its input kept."""
-    claim = _Claim(f"orders.save {number or ''}")
+    claim = Claim(f"orders.save {number or ''}")
     if claim.answer is not None:
         return claim.answer
     form = OrderForm(None if number is None else order_or_404(number), current_user)
@@ -165,8 +171,8 @@ def _page(
     """The form with its totals, the keyboard in the field `first`; for htmx only the form itself."""
     form.offer_choices()
     offered = customers.search(db.session(), "", limit=OFFERED)
-    context = _shown(form) | {"conflict": conflict, "offered": offered, "OFFERED": OFFERED}
-    context |= {"first": first}
+    context = _drawn(form) | {"conflict": conflict, "offered": offered, "OFFERED": OFFERED}
+    context |= {"first": first, "offered_products": _offered_products()}
     return render(PAGE, block="form", status=status, **context)
 
 
@@ -183,6 +189,19 @@ def _shown(form: OrderForm) -> dict[str, Any]:
         "preview": preview_of(db.session(), form),
         "COMPONENT_OF_KIND": COMPONENT_OF_KIND,
         "address": partial(_address, form.order),
+    }
+
+
+def _drawn(form: OrderForm) -> dict[str, Any]:
+    """What the parts with inputs need beside: how many products there are to choose from."""
+    return _shown(form) | {"product_count": products.count(db.session()), "OFFERED": OFFERED}
+
+
+def _offered_products() -> dict[str, list[Product]]:
+    """The products that each section of the form offers from the start."""
+    return {
+        kind: products.search(db.session(), "", kind=kind, only_active=True, limit=OFFERED)
+        for kind in KINDS
     }
 
 
@@ -204,6 +223,8 @@ def _step(order: Order | None) -> Response:
         steps.remove_line(typed, _index(request.args.get("line", "")))
         if wants_partial():
             return trigger(make_response(""), "linesChanged")
+    elif do == "product":
+        return _chosen(order, typed, _index(request.args.get("line", "")))
     elif do != "recalculate" and kind not in KINDS:
         abort(400)
     elif do == "add":
@@ -215,13 +236,13 @@ def _step(order: Order | None) -> Response:
     elif do == "one-amount":
         steps.enter_one_amount(typed, kind, _total_of(typed, kind))
     elif do == "paste":
-        steps.paste(typed, kind, *_pasted())
+        _paste(order, typed, kind)
     return _section(OrderForm(order, current_user, formdata=typed), kind)
 
 
 def _row(form: OrderForm, index: int) -> Response:
     entry = next(entry for entry in form.lines if entry.index == index)
-    return make_response(render_block(PAGE, "row", entry=entry, is_new=True, **_shown(form)))
+    return make_response(render_block(PAGE, "row", entry=entry, is_new=True, **_drawn(form)))
 
 
 def _section(form: OrderForm, kind: str) -> Response:
@@ -229,7 +250,7 @@ def _section(form: OrderForm, kind: str) -> Response:
     form.show_unreadable()
     if not wants_partial() or not kind:
         return _page(form)
-    context = _shown(form) | {"kind": kind, "name": COMPONENT_OF_KIND[kind]}
+    context = _drawn(form) | {"kind": kind, "name": COMPONENT_OF_KIND[kind]}
     body = render_block(PAGE, "component", **context)
     return trigger(make_response(body), "linesChanged")
 
@@ -240,6 +261,64 @@ def _total_of(typed: steps.Typed, kind: str) -> str:
         db.session(), OrderForm(None, current_user, formdata=typed).breakdown()
     )
     return money.format_amount(totals.components[COMPONENT_OF_KIND[kind]], number_format())
+
+
+def _chosen(order: Order | None, typed: steps.Typed, index: int) -> Response:
+    """Fill a line from the product that was typed into it, and say what there is to say of it."""
+    form = OrderForm(order, current_user, formdata=typed)
+    if not any(entry.index == index for entry in form.lines):
+        abort(400)
+    names = [f"lines-{index}-{name}" for name in (*steps.COLUMNS, "filled")]
+    before = {name: typed.get(name, "") for name in names}
+    note = _fill(form, typed, index)
+    if not wants_partial():
+        form = OrderForm(order, current_user, formdata=typed)
+        form.show_unreadable()
+        next(entry for entry in form.lines if entry.index == index).form.note = note
+        return _page(form)
+    filled = [
+        {"id": name, "was": was, "now": typed[name]}
+        for name, was in before.items()
+        if typed.get(name, "") != was
+    ]
+    return trigger(make_response(escape(note)), "fill", fields=filled)
+
+
+def _fill(form: OrderForm, typed: steps.Typed, index: int) -> str:
+    """Fill one line of `form` from its product; a sentence where there is no such product, or no price."""
+    line = next(entry.form for entry in form.lines if entry.index == index)
+    if not line.product.data:
+        typed[f"lines-{index}-filled"] = ""
+        return ""
+    found = choosing.named(db.session(), [line.product.data])[line.product.data]
+    try:
+        product = choosing.checked(found, form.present_product(line))
+    except Refusal as refusal:
+        return str(_(refusal.sentence, **refusal.values))
+    assert product is not None
+    day = form.order_date.data or periods.today()
+    earlier = products.by_code(db.session(), line.filled.data or "")
+    now = _filling(product, day)
+    steps.fill(typed, index, now, _filling(earlier, day) if earlier else None)
+    if now.unit_price:
+        return ""
+    return str(
+        _("%(code)s has no price on %(day)s. Enter one.", code=now.code, day=day_filter(day))
+    )
+
+
+def _filling(product: Product, day: date) -> choosing.Filling:
+    return choosing.filling(db.session(), product, day, number_format())
+
+
+def _paste(order: Order | None, typed: steps.Typed, kind: str) -> None:
+    """Put the pasted block into the lines; where it begins with products, they fill what it leaves empty."""
+    block, row, column = _pasted()
+    pasted = steps.paste(typed, kind, block, row, column)
+    if column == steps.COLUMNS[0]:
+        form = OrderForm(order, current_user, formdata=typed)
+        for index in pasted:
+            _fill(form, typed, index)
 
 
 def _pasted() -> tuple[str, int, str]:

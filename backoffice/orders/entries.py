@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
-from .models import COMPONENT_OF_KIND, KINDS, Order
+from .models import COMPONENT_OF_KIND, KINDS, Order, OrderLine
 
 HEADER = ("number", "customer_id", "account_manager_id", "order_date", "closing_date")
 """What is entered about an order beside its breakdown."""
@@ -20,13 +20,29 @@ Fact = tuple[str, ...]
 
 @dataclass(frozen=True)
 class LineEntry:
-    """One line as entered; `id` is that of the stored line. One that the order does not have is new."""
+    """One line as entered; `id` is that of the stored line. One that the order does not have is new.
+
+    `product_id`: what is sold, where it is in the price list; description and price may differ from it.
+    """
 
     kind: str
     description: str
     quantity: Decimal
     unit_price: Decimal
     id: int | None = None
+    product_id: int | None = None
+
+    @classmethod
+    def of(cls, line: OrderLine) -> "LineEntry":
+        """The stored line, as somebody would enter it."""
+        return cls(
+            kind=line.kind,
+            description=line.description,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            id=line.id,
+            product_id=line.product_id,
+        )
 
 
 @dataclass(frozen=True)
@@ -77,10 +93,7 @@ class OrderEntry:
             breakdown=Breakdown(
                 amounts={name: getattr(order, name) for name in COMPONENT_OF_KIND.values()},
                 itemised=frozenset(order.itemised),
-                lines=tuple(
-                    LineEntry(line.kind, line.description, line.quantity, line.unit_price, line.id)
-                    for line in order.lines
-                ),
+                lines=tuple(map(LineEntry.of, order.lines)),
             ),
         )
 
@@ -174,7 +187,9 @@ def _merged_breakdown(mine: OrderEntry, theirs: OrderEntry, taken: set[str]) -> 
 
 
 def _line_fact(line: LineEntry) -> Fact:
-    return (line.kind, line.description, _plain(line.quantity), _plain(line.unit_price))
+    """Kind, description, quantity, unit price; and the product, where there is one."""
+    fact = (line.kind, line.description, _plain(line.quantity), _plain(line.unit_price))
+    return fact if line.product_id is None else (*fact, str(line.product_id))
 
 
 def _plain(value: Decimal) -> str:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +11,6 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import (
-    DateField,
     FieldList,
     Form,
     FormField,
@@ -29,12 +27,14 @@ from .. import periods
 from ..customers import queries as customers
 from ..customers.models import Customer
 from ..extensions import db
-from ..formats import AmountField, QuantityField, UnitPriceField
+from ..formats import AmountField, DayField, QuantityField, UnitPriceField
 from ..idempotency import new_key
 from ..people.models import User
 from ..permissions import allowed
+from ..products import queries as products
+from ..products.models import Product
 from ..refusals import Refusal
-from . import queries
+from . import choosing, queries
 from .actions import NumberTaken
 from .entries import Breakdown, Fact, LineEntry, OrderEntry
 from .models import COMPONENT_OF_KIND, KINDS, Order
@@ -51,28 +51,19 @@ def _id(text: Any) -> int | None:
     return int(plain) if re.fullmatch(r"[0-9]{1,18}", plain, re.ASCII) else None
 
 
-class DayField(DateField):
-    """A calendar day; empty is None."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        """Read an ISO date of a year that an order can have."""
-        self.data = None
-        text = valuelist[0].strip() if valuelist else ""
-        if not text:
-            return
-        try:
-            day = date.fromisoformat(text) if len(text) == 10 else None
-        except ValueError:
-            day = None
-        if day is None or not 1900 <= day.year <= 2199:
-            raise ValueError(_("This is not a date. Write it as year-month-day, like 2026-03-31."))
-        self.data = day
-
-
 class LineForm(Form):
-    """One line. `line` is the stored line's id; it counts only if that line is this order's."""
+    """One line. `line` is the stored line's id; it counts only if that line is this order's.
+
+    `filled` names the product whose name and price the row was last filled with; `note` is what the
+    row has to say of its product, and `found_product` the one that the text names.
+    """
+
+    found_product: Product | None = None
+    note: str = ""
 
     line = HiddenField()
+    filled = HiddenField()
+    product = StringField(_l("Product"), filters=[_trimmed])
     kind = HiddenField(validators=[AnyOf(KINDS, message=_l("There is no such kind of line."))])
     description = StringField(
         _l("Description"),
@@ -85,7 +76,7 @@ class LineForm(Form):
     @property
     def is_blank(self) -> bool:
         """Whether nothing has been typed into the row: such a row is no line."""
-        fields = (self.description, self.quantity, self.unit_price)
+        fields = (self.product, self.description, self.quantity, self.unit_price)
         if any(field.raw_data is None for field in fields):
             return not any(field.data for field in fields)
         return not any(str(text).strip() for field in fields for text in field.raw_data)
@@ -96,13 +87,16 @@ class LineForm(Form):
         return not (self.quantity.process_errors or self.unit_price.process_errors)
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
-        """A blank row is not a mistake; a row with a price wants a quantity."""
+        """A blank row is not a mistake; a row with a price wants a quantity, one with a product both."""
         if self.is_blank:
             return True
         is_valid: bool = super().validate(extra_validators)
         if self.quantity.data is None and not self.quantity.errors:
             self.quantity.errors = [_("Enter a quantity.")]
-            return False
+            is_valid = False
+        if self.product.data and self.unit_price.data is None and not self.unit_price.errors:
+            self.unit_price.errors = [_("Enter a unit price.")]
+            is_valid = False
         return is_valid
 
     def entry(self) -> LineEntry:
@@ -113,6 +107,7 @@ class LineForm(Form):
             quantity=self.quantity.data or Decimal(0),
             unit_price=self.unit_price.data or Decimal(0),
             id=_id(self.line.data),
+            product_id=self.found_product.id if self.found_product else None,
         )
 
 
@@ -121,9 +116,12 @@ def _place(kind: str | None) -> int:
     return KINDS.index(kind) if kind in KINDS else len(KINDS)
 
 
-def _line_data(line: LineEntry) -> dict[str, Any]:
+def _line_data(line: LineEntry, products: Mapping[int, Product]) -> dict[str, Any]:
+    product = products[line.product_id].code if line.product_id else ""
     return {
         "line": line.id or "",
+        "product": product,
+        "filled": product,
         "kind": line.kind,
         "description": line.description,
         "quantity": line.quantity,
@@ -208,6 +206,8 @@ class OrderForm(FlaskForm):
     def for_entry(cls, order: Order, user: Any, entry: OrderEntry) -> "OrderForm":
         """`entry` for editing over what `order` holds now."""
         customer = db.session.get_one(Customer, entry.customer_id)
+        lines = entry.breakdown.lines
+        listed = products.with_ids(db.session(), [line.product_id for line in lines])
         data = {
             "number": entry.number,
             "customer": customers.label(customer),
@@ -216,7 +216,7 @@ class OrderForm(FlaskForm):
             "closing_date": entry.closing_date,
             **entry.breakdown.entered,
             "itemised": entry.breakdown.kinds,
-            "lines": [_line_data(line) for line in entry.breakdown.lines],
+            "lines": [_line_data(line, listed) for line in lines],
             "version": str(order.version),
             "base": json.dumps(OrderEntry.of(order).facts()),
             "idempotency_key": new_key(),
@@ -320,11 +320,28 @@ class OrderForm(FlaskForm):
             raise ValidationError(_("The closing date is before the order date."))
 
     def validate_lines(self, field: LineList) -> None:
-        """There is a limit to what one order holds."""
+        """There is a limit to what one order holds; what a line names is in the price list."""
         if len(field.entries) > MOST_LINES:
             raise ValidationError(
                 _("An order has at most %(count)s lines. Split it in two.", count=MOST_LINES)
             )
+        typed = self.typed_lines()
+        found = choosing.named(db.session(), [entry.form.product.data for entry in typed])
+        for entry in typed:
+            line = entry.form
+            try:
+                product = choosing.checked(found.get(line.product.data), self.present_product(line))
+            except Refusal as refusal:
+                line.product.errors = [_(refusal.sentence, **refusal.values)]
+                field.errors = [e.errors for e in field.entries]
+            else:
+                line.found_product = product
+
+    def present_product(self, line: LineForm) -> int | None:
+        """The product that the stored line has, if the line is one of this order's."""
+        line_id = _id(line.line.data)
+        stored = self.order.lines if self.order else ()
+        return next((other.product_id for other in stored if other.id == line_id), None)
 
     def blame(self, problems: Mapping[str, Refusal]) -> None:
         """Show each problem at its field; `lines-0` is the first row into which something is typed."""

@@ -1,6 +1,6 @@
 """What happened to an order, in words: every save with who, when and what, and every correction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +17,9 @@ from ..figures.models import Correction
 from .figures import ORDER_FIGURES
 from .models import COMPONENT_OF_KIND, Order, OrderLine
 from .wording import Wording
+
+NOTES: list[Callable[[Session, int], Mapping[int, str]]] = []
+"""What other domains know of an order's saves: a sentence for a transaction, by its id."""
 
 SHOWN = 500
 """Events of one order that its history shows; the audit screen has them all."""
@@ -59,9 +62,10 @@ def events_of(session: Session, order: Order) -> list[Event]:
     ).all()
     wording = wording_of(session, recorded, [c.actor for c in corrections])
     lines = _line_names(recorded, order)
+    notes = {xid: note for notes_of in NOTES for xid, note in notes_of(session, order.id).items()}
     saved = [
-        _saved(list(group), wording, lines)
-        for _transaction, group in groupby(recorded, key=lambda event: event.xid)
+        _saved(list(group), wording, lines, notes.get(transaction, ""))
+        for transaction, group in groupby(recorded, key=lambda event: event.xid)
     ]
     found = [event for event in saved if event.changes]
     found += [_corrected(correction, wording, lines) for correction in corrections]
@@ -84,6 +88,7 @@ def wording_of(
         session,
         customers=[d.get("customer_id") for d in documents],
         people=[*managers, *(a.removeprefix("user:") for a in acting)],
+        products=[d.get("product_id") for d in documents],
     )
 
 
@@ -98,7 +103,7 @@ def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
     return {row_id: name or f"#{row_id}" for row_id, name in names.items()}
 
 
-def _saved(group: list[AuditEvent], wording: Wording, lines: dict[str, str]) -> Event:
+def _saved(group: list[AuditEvent], wording: Wording, lines: dict[str, str], note: str) -> Event:
     """Everything that one transaction did to the order, as one event."""
     newest = group[0]
     own = [event for event in group if event.table_name == Order.__tablename__]
@@ -110,7 +115,7 @@ def _saved(group: list[AuditEvent], wording: Wording, lines: dict[str, str]) -> 
             changes += _columns(event, wording, "")
         else:
             changes += _line(event, wording, lines)
-    return Event(newest.at, wording.actor(newest.actor), kind, tuple(changes))
+    return Event(newest.at, wording.actor(newest.actor), kind, tuple(changes), note)
 
 
 def _columns(event: AuditEvent, wording: Wording, where: str) -> Iterator[Change]:
@@ -143,14 +148,15 @@ def _line(event: AuditEvent, wording: Wording, lines: dict[str, str]) -> Iterato
 
 
 def line_text(line: dict[str, Any] | None, wording: Wording) -> str:
-    """A line in a few words: description, quantity × unit price. Empty where there is none."""
+    """A line in a few words: product, description, quantity × unit price. Empty where there is none."""
     if line is None:
         return ""
     amounts = "{} × {}".format(
         wording.value("quantity", line.get("quantity")),
         wording.value("unit_price", line.get("unit_price")),
     )
-    return f"{line['description']} · {amounts}" if line.get("description") else amounts
+    product = wording.value("product_id", line["product_id"]) if line.get("product_id") else ""
+    return " · ".join(filter(None, (product, line.get("description"), amounts)))
 
 
 def _corrected(correction: Correction, wording: Wording, lines: dict[str, str]) -> Event:

@@ -11,8 +11,10 @@ from ..base import N_, Base, Id, Moment
 from ..customers.models import Customer
 from ..money import Money, Quantity, UnitPrice, no_nan
 from ..people.models import User
+from ..products.models import Product
+from ..products.rules import SOLD_AS
 
-KINDS = ("package", "addition", "promo", "reduction")
+KINDS = tuple(SOLD_AS)
 """The kinds of order line; each feeds one component of the order."""
 
 COMPONENT_OF_KIND = {
@@ -44,6 +46,13 @@ class Order(Base):
         Index("ix_orders_grand_total", "grand_total"),
         Index("ix_orders_customer_id", "customer_id"),
         Index("ix_orders_order_date_id", "order_date", "id"),
+        Index(
+            "ix_orders_account_manager_id_order_date_id", "account_manager_id", "order_date", "id"
+        ),
+        Index(
+            "ix_orders_closing_date_id",
+            text("closing_date DESC NULLS LAST"), text("id DESC"),
+        ),
     )  # fmt: skip
 
     id: Mapped[Id]
@@ -85,19 +94,29 @@ class Order(Base):
 
 
 class OrderLine(Base):
-    """One line of an order. `amount` is a figure: quantity × unit price, rounded."""
+    """One line of an order. `amount` is a figure: quantity × unit price, rounded.
+
+    `product_id` says what was sold, where that is in the price list; the line's own description and
+    price are facts that may differ from it.
+    """
 
     __tablename__ = "order_lines"
     __table_args__ = (
         no_nan("quantity", "unit_price", "amount"),
         CheckConstraint("kind IN ('package','addition','promo','reduction')", name="kind"),
         Index("ix_order_lines_order_id", "order_id"),
+        Index(
+            "ix_order_lines_product_id",
+            "product_id",
+            postgresql_where=text("product_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
     order_id: Mapped[int] = mapped_column(ForeignKey(Order.id, ondelete="CASCADE"))
     position: Mapped[int] = mapped_column(server_default="0", default=0)
     kind: Mapped[str] = mapped_column(Text)
+    product_id: Mapped[int | None] = mapped_column(ForeignKey(Product.id))
     description: Mapped[str] = mapped_column(Text, server_default="", default="")
     quantity: Mapped[Quantity] = mapped_column(info={"label": N_("Quantity")})
     unit_price: Mapped[UnitPrice] = mapped_column(info={"label": N_("Unit price")})
@@ -106,3 +125,4 @@ class OrderLine(Base):
     )
 
     order: Mapped[Order] = relationship(back_populates="lines")
+    product: Mapped[Product | None] = relationship(viewonly=True)

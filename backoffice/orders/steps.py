@@ -13,13 +13,17 @@ from werkzeug.datastructures import MultiDict
 
 from ..base import N_
 from ..refusals import Refusal
+from .choosing import Filling
 from .models import COMPONENT_OF_KIND
 from .rules import MOST_LINES
 
 Typed = MultiDict[str, str]
 
-COLUMNS = ("description", "quantity", "unit_price")
+COLUMNS = ("product", "description", "quantity", "unit_price")
 """The columns of a line in which something can be typed or pasted, from left to right."""
+
+FILLED = ("description", "unit_price")
+"""The columns that choosing a product fills."""
 
 
 class TooManyLines(Refusal):
@@ -64,10 +68,24 @@ def enter_one_amount(typed: Typed, kind: str, amount: str) -> None:
     typed[COMPONENT_OF_KIND[kind]] = amount
 
 
-def paste(typed: Typed, kind: str, block: str, row: int, column: str) -> None:
+def fill(typed: Typed, index: int, now: Filling, before: Filling | None) -> None:
+    """Fill the line with what its product gives; `before` is what the row was last filled with.
+
+    What somebody typed over that, or into an empty row, stays as it is.
+    """
+    typed[f"lines-{index}-product"] = typed[f"lines-{index}-filled"] = now.code
+    for column in FILLED:
+        name = f"lines-{index}-{column}"
+        text = typed.get(name, "").strip()
+        if not text or (before is not None and text == getattr(before, column)):
+            typed[name] = getattr(now, column)
+
+
+def paste(typed: Typed, kind: str, block: str, row: int, column: str) -> list[int]:
     """Put a block that was copied from a spreadsheet into the lines of `kind`, from `row` and `column` on.
 
     Lines are added as the block needs them; cells to the right of the unit price are left out.
+    Returns the indices of the lines that it went into.
     Raises TooManyLines, and puts in nothing, when the block has more rows than an order has lines.
     """
     rows = _cells(block)
@@ -75,11 +93,14 @@ def paste(typed: Typed, kind: str, block: str, row: int, column: str) -> None:
         raise TooManyLines(count=MOST_LINES)
     left = COLUMNS.index(column)
     indices = indices_of(typed, kind)
+    pasted = []
     for offset, cells in enumerate(rows):
         at = row + offset
         index = indices[at] if at < len(indices) else add_line(typed, kind)
+        pasted.append(index)
         for name, text in zip(COLUMNS[left:], cells, strict=False):
             typed[f"lines-{index}-{name}"] = text.strip()
+    return pasted
 
 
 def indices_of(typed: Typed, kind: str) -> list[int]:

@@ -1,7 +1,5 @@
 """The list of orders, and one order's screens: details, history, how a total was calculated."""
 
-from collections.abc import Mapping
-from datetime import date
 from functools import partial
 from typing import Any
 
@@ -10,17 +8,19 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from .. import figures
+from .. import figures, lists
+from ..customers.belongings import BELONGINGS
 from ..customers.models import Customer
-from ..customers.parts import PARTS, Part
+from ..customers.parts import COLUMNS, PARTS, Part
 from ..extensions import db
 from ..figures.explanation import SourceRow, Term
 from ..htmx import hx_redirect, render
-from ..paging import page_number
 from ..permissions import requires
 from . import actions, history, queries
 from .figures import ORDER_FIGURES, components, grand_total, line_amount
+from .listing import ORDERS, orders_of
 from .models import COMPONENT_OF_KIND, Order, OrderLine
+from .of_customers import ORDERS_OF_CUSTOMERS, columns_of_customers
 from .wording import KIND_NAMES, Wording
 
 bp = Blueprint("orders", __name__, url_prefix="/orders")
@@ -35,60 +35,42 @@ def order_or_404(number: str) -> Order:
 @requires("orders.read")
 def index() -> AnyResponse:
     """The orders that the filter leaves in, with their totals. `go`: straight to the only one that fits."""
-    wanted = _filter_of(request.args)
-    is_going = "go" in request.args
-    if is_going and queries.order_of(db.session(), current_user, wanted.search):
-        return redirect(url_for("orders.record", number=wanted.search), 303)
-    page, totals = queries.orders_page(
-        db.session(), current_user, wanted, page_number(request.args.get("page"))
-    )
-    if is_going and page.total == 1:
-        return redirect(url_for("orders.record", number=page.items[0].number), 303)
-    return render(
-        "orders/index.html",
-        block="results",
-        wanted=wanted,
-        page=page,
-        totals=totals,
-        managers=queries.managers_with_orders(db.session(), current_user),
-    )
+    if "go" in request.args and (number := _only_one_that_fits()):
+        return redirect(url_for("orders.record", number=number), 303)
+    return lists.show(ORDERS)
 
 
-def _filter_of(arguments: Mapping[str, str]) -> queries.OrderFilter:
-    """The filter that the address asks for; what makes no sense in it is left out."""
-    manager = arguments.get("manager", "")
-    state, sort = arguments.get("state", ""), arguments.get("sort", "")
-    return queries.OrderFilter(
-        search=arguments.get("q", "").strip()[:100],
-        customer=arguments.get("customer", "").strip()[:100],
-        manager_id=int(manager)
-        if manager.isascii() and manager.isdigit() and len(manager) < 19
-        else None,
-        since=_day(arguments.get("since", "")),
-        until=_day(arguments.get("until", "")),
-        state=state if state in queries.STATES else "",
-        sort=sort if sort.removeprefix("-") in queries.SORTS else queries.DEFAULT_SORT,
-    )
+def _only_one_that_fits() -> str | None:
+    """The number of the order that is meant: it has just that number, or it is the only one found."""
+    state = lists.asked(ORDERS)
+    text = state.values.get("q", "")
+    if queries.order_of(db.session(), current_user, text):
+        return text
+    found = lists.first(state, 2)
+    return found[0].number if len(found) == 1 else None
 
 
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
+@bp.get("/export.<flavour>")
+@requires("orders.read")
+@lists.limited
+def export(flavour: str) -> AnyResponse:
+    """The orders that the filter leaves in, as a file."""
+    return lists.export(ORDERS, flavour)
 
 
 @bp.get("/<path:number>")
 @requires("orders.read")
 def record(number: str) -> Response:
     """One order: what was entered, how its totals come about, and the way on through the list."""
-    order, wanted = order_or_404(number), _filter_of(request.args)
-    previous, following = queries.neighbours(db.session(), current_user, wanted, order)
+    order, state = order_or_404(number), lists.asked(ORDERS)
+    previous, following = lists.neighbours(
+        db.session(), current_user, state, order.id, Order.number.expression
+    )
     return render(
         "orders/record.html",
         order=order,
         tab="details",
-        way=wanted.as_query,
+        way=state.as_query,
         previous=previous,
         following=following,
         is_right=next(figures.verify(db.engine, ORDER_FIGURES, [order.id]), None) is None,
@@ -179,9 +161,12 @@ def _link_of_row(order: Order, row: SourceRow) -> str:
     return url_for("orders.calculation_of_line", number=order.number, line_id=row.id)
 
 
-def _of_customer(customer: Customer, user: Any, number: int) -> dict[str, Any]:
-    page, totals = queries.orders_of_customer(db.session(), user, customer, number)
-    return {"page": page, "totals": totals}
+def _of_customer(customer: Customer, _user: Any, _number: int) -> dict[str, Any]:
+    without = ("customer", "customer_code")
+    own = {"endpoint": "customers.record", "code": customer.code}
+    return {"listing": lists.part(orders_of(customer), without=without, **own)}
 
 
 PARTS.append(Part("orders/of_customer.html", _of_customer))
+COLUMNS.append(columns_of_customers)
+BELONGINGS.append(ORDERS_OF_CUSTOMERS)

@@ -14,14 +14,11 @@ from ..customers.models import Customer
 from ..customers.queries import label as customer_label
 from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
 from ..people.models import User
+from ..products.models import Product
+from ..products.rules import SOLD_AS
 from .models import COMPONENT_OF_KIND
 
-KIND_NAMES = {
-    "package": N_("Package price"),
-    "addition": N_("Additions"),
-    "promo": N_("Promo"),
-    "reduction": N_("Reductions"),
-}
+KIND_NAMES = SOLD_AS
 """Kind of line → the component that its lines add up to, on screen."""
 
 LABELS = {
@@ -34,6 +31,7 @@ LABELS = {
     **{COMPONENT_OF_KIND[kind]: name for kind, name in KIND_NAMES.items()},
     "grand_total": N_("Grand total"),
     "kind": N_("Component"),
+    "product_id": N_("Product"),
     "description": N_("Description"),
     "quantity": N_("Quantity"),
     "unit_price": N_("Unit price"),
@@ -45,6 +43,7 @@ CAUSES = {
     "manual": N_("Recomputed by hand"),
     "heal": N_("Found by a check"),
     "bypass": N_("Written without Backoffice"),
+    "upgrade": N_("Computed when Backoffice was upgraded"),
 }
 """Why a total was corrected → the words for it."""
 
@@ -53,14 +52,21 @@ class Wording:
     """Says recorded values in words; the names that it needs are read at once."""
 
     def __init__(
-        self, session: Session, *, customers: Iterable[Any] = (), people: Iterable[Any] = ()
+        self,
+        session: Session,
+        *,
+        customers: Iterable[Any] = (),
+        people: Iterable[Any] = (),
+        products: Iterable[Any] = (),
     ) -> None:
         self._customers = {c.id: customer_label(c) for c in _rows(session, Customer, customers)}
         self._people: dict[int, str] = {p.id: p.name for p in _rows(session, User, people)}
+        self._products: dict[int, str] = {p.id: p.code for p in _rows(session, Product, products)}
         self._words: dict[str, Callable[[Any], str]] = {
             **_WORDS,
             "customer_id": lambda value: self._customers.get(_number(value), f"#{value}"),
             "account_manager_id": self.person,
+            "product_id": lambda value: self._products.get(_number(value), f"#{value}"),
         }
 
     def label(self, column: str) -> str:

@@ -5,6 +5,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import N_
+from ..names import is_visible
 from ..refusals import Refusal
 from . import passwords
 from .models import User, WebSession
@@ -166,7 +167,7 @@ def forget_expired_sessions(session: Db) -> None:
 
 def _normal_name(name: str) -> str:
     name = " ".join(name.split())
-    if not name:
+    if not is_visible(name):
         raise NameMissing()
     return name
 

@@ -1,11 +1,27 @@
 """Signing in and out, one's own profile, and the administration of users."""
 
-from flask import Blueprint, Response, abort, flash, g, redirect, request, session, url_for
+import hashlib
+import hmac
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    flash,
+    g,
+    jsonify,
+    redirect,
+    request,
+    session,
+    url_for,
+)
 from flask_babel import gettext as _
 from flask_babel import refresh as refresh_language
 from flask_limiter.util import get_remote_address
 from flask_login import current_user, login_user, logout_user
 from flask_wtf.csrf import generate_csrf
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Field
 from wtforms.fields import SelectChoice
@@ -33,7 +49,16 @@ bp = Blueprint("people", __name__)
 
 
 def _typed_email() -> str:
-    return request.form.get("email", "").strip().lower()[:254] or "-"
+    """What stands for the typed address in the limiter's counts and log, which are no place for it.
+
+    Raises nothing: the limiter takes every error for the loss of its storage.
+    """
+    try:
+        email = request.form.get("email", "").strip().lower()[:254]
+    except RequestEntityTooLarge:
+        email = ""
+    key = str(current_app.secret_key).encode()
+    return hmac.new(key, email.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def _email_from_here() -> str:
@@ -85,6 +110,20 @@ def logout() -> AnyResponse:
 def start() -> AnyResponse:
     """The first screen that this user may see."""
     return redirect(home())
+
+
+@bp.get("/signed-in")
+@requires("profile.own")
+def signed_in() -> AnyResponse:
+    """Where one signs in again for a page that is open in another window."""
+    return render("people/signed_in.html")
+
+
+@bp.get("/session")
+@requires("profile.own")
+def who() -> AnyResponse:
+    """Who is signed in, and the token of their forms: for a page that was open before they were."""
+    return jsonify(user=current_user.get_id(), name=current_user.name, token=generate_csrf())
 
 
 @bp.post("/preferences")

@@ -29,6 +29,7 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
     "_l": None,
     "N_": None,
     "ngettext": (1, 2),
+    "counted": (1, 2),
 }
 """Functions that mark a string for translation."""
 

@@ -49,6 +49,7 @@ def test_an_insert_records_every_entered_column(session: Session) -> None:
         "phone": "030",
         "city": "Jakarta",
         "country": "Indonesia",
+        "merged_into_id": None,
     }
 
 

@@ -112,7 +112,8 @@ def test_everything_that_was_imported_is_in_the_trail(session: Session) -> None:
             .group_by(AuditEvent.table_name)
         ).all()
     )
-    assert by_table == {"customers": 91, "users": 9, "orders": 830, "order_lines": 3823}
+    entered = {"customers": 91, "users": 9, "orders": 830, "order_lines": 3823}
+    assert {name: by_table.get(name) for name in entered} == entered
     actors = set(session.scalars(select(AuditEvent.actor).distinct()))
     assert len(actors) == 1
     assert actors.pop().startswith("cli:")

@@ -168,16 +168,54 @@ def test_who_is_signed_in_already_is_sent_on(sign_in):
 
 def test_an_expired_session_comes_back_to_the_page_it_was_on(client):
     assert client.get("/settings/users?q=a").location == "/login?next=/settings/users?q%3Da"
-    fragment = client.post(
+    fragment = client.get(
         "/profile",
         headers={"HX-Request": "true", "HX-Current-URL": "http://localhost/profile?x=1"},
     )
     assert fragment.status_code == 401
     assert fragment.headers["HX-Redirect"] == "/login?next=/profile?x%3D1"
-    lured = client.post(
+    lured = client.get(
         "/profile", headers={"HX-Request": "true", "HX-Current-URL": "https://evil.example/profile"}
     )
     assert lured.headers["HX-Redirect"] == "/login"
+
+
+def test_a_save_after_the_session_ended_leaves_the_page_as_it_is(client):
+    """The page asks its reader to sign in beside it; without a script the way leads back to the form."""
+    refused = client.post("/profile", headers={"HX-Request": "true"})
+    assert refused.status_code == 401
+    assert refused.headers["HX-Trigger"] == '{"sessionEnded": {}}'
+    assert "HX-Redirect" not in refused.headers
+    of_a_button = client.post(
+        "/orders/X-1/recompute", headers={"Referer": "http://localhost/orders/X-1"}
+    )
+    assert of_a_button.location == "/login?next=/orders/X-1"
+    elsewhere = client.post(
+        "/orders/X-1/recompute", headers={"Referer": "https://evil.example/orders"}
+    )
+    assert elsewhere.location == "/login"
+
+
+def test_a_page_finds_out_who_is_signed_in_now(client, ayu):
+    assert client.get("/session", headers={"Accept": "application/json"}).status_code == 401
+    attempt(client)
+    found = client.get("/session").json
+    assert (found["user"], found["name"]) == (str(ayu.id), "Ayu")
+    assert found["token"]
+
+
+def test_a_token_of_another_session_is_told_apart_from_a_form_that_is_too_old(app, client, ayu):
+    """The browser belongs to somebody: their page fetches a token of the present session."""
+    attempt(client)
+    app.config["WTF_CSRF_ENABLED"] = True
+    stale = {"csrf_token": "stale", "language": "en", "number_format": "en"}
+    answer = client.post("/profile", data=stale, headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Trigger"]) == (400, '{"sessionChanged": {}}')
+    token = client.get("/session").json["token"]
+    saved = client.post(
+        "/profile", data=stale | {"csrf_token": token}, headers={"HX-Request": "true"}
+    )
+    assert saved.status_code == 204
 
 
 # ---------- how often one may try ----------

@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from backoffice.extensions import limiter
 from backoffice.security import CONTENT_SECURITY_POLICY, FIELD_LIMIT, FORM_LIMIT
 
 FORM = "application/x-www-form-urlencoded"
@@ -105,6 +106,21 @@ def test_a_number_that_no_column_holds_is_simply_not_found(sign_in):
 )
 def test_odd_bytes_break_nothing(sign_in, path):
     assert sign_in("admin").get(path).status_code < 500
+
+
+def test_a_form_too_large_does_not_make_the_limiter_forget_its_counts(client):
+    """It took the refusal for the loss of its storage, and counted anew in memory."""
+    assert client.post("/login", data=b"&" * FIELD_LIMIT, content_type=FORM).status_code == 413
+    assert not limiter._storage_dead
+
+
+def test_what_is_logged_of_too_many_attempts_names_nobody(client, caplog):
+    caplog.set_level("INFO")
+    for _ in range(7):
+        answer = client.post("/login", data={"email": "Ayu@Northwind.example", "password": "x"})
+    assert answer.status_code == 429
+    assert "ratelimit" in caplog.text
+    assert "northwind" not in caplog.text.lower()
 
 
 # ---------- static files ----------

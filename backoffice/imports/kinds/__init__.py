@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 
-from . import account_managers, customers, order_lines, orders
+from . import account_managers, customers, order_lines, orders, products
 from .base import Changes, Kind
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
-    for kind in (customers.KIND, account_managers.KIND, orders.KIND, order_lines.KIND)
+    for kind in (
+        customers.KIND,
+        account_managers.KIND,
+        products.KIND,
+        orders.KIND,
+        order_lines.KIND,
+    )
 }
 """By name, in the order in which a company's files are imported."""
 

@@ -1,8 +1,10 @@
 """What a kind of import is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement
 
 from ..reading import ImportColumn
 from ..report import Problem
@@ -22,12 +24,20 @@ def no_problems(_stage: Stage) -> Iterator[Problem]:
     return iter(())
 
 
+def no_totals(_stage: Stage) -> Mapping[str, ColumnElement[Any]]:
+    """Nothing to add up."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of file: its columns, what is checked against the database, and what it then does.
 
     `check` names every line that cannot be applied. `apply` changes rows, set-based. `check_result`
     looks at the outcome with all figures settled; a problem there undoes everything, too.
+
+    `together` names the column by whose value lines come in together or not at all. `totals` are
+    sums over the waiting lines, by their (translatable) names, which people compare with their own.
     """
 
     name: str
@@ -35,3 +45,5 @@ class Kind:
     check: Callable[[Stage], Iterator[Problem]]
     apply: Callable[[Stage], Changes]
     check_result: Callable[[Stage], Iterator[Problem]] = no_problems
+    together: str = ""
+    totals: Callable[[Stage], Mapping[str, ColumnElement[Any]]] = no_totals

@@ -1,11 +1,14 @@
 """`import customers`: created and updated by code."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Text, select
+from sqlalchemy import Select, Text, or_, select
+from sqlalchemy.orm import aliased
 
 from ...base import N_
 from ...customers.actions import upsert_customers
+from ...customers.models import Customer
 from ...customers.rules import CODE_LENGTH, is_code
 from .. import cells
 from ..reading import ImportColumn
@@ -37,6 +40,25 @@ COLUMNS = (
 def _check(stage: Stage) -> Iterator[Problem]:
     yield from stage.problems(
         stage.repeated("code"), "code", N_("This code stands in line %(first)s already.")
+    )
+    yield from stage.problems(
+        _changes_of_merged(stage),
+        "code",
+        N_(
+            "Customer %(value)s was merged into %(survivor)s. Change that one, or leave this line out."
+        ),
+    )
+
+
+def _changes_of_merged(stage: Stage) -> Select[Any]:
+    """Lines that would change a duplicate that was merged; one that repeats what it was is no harm."""
+    survivor = aliased(Customer)
+    given = (c.name for c in COLUMNS if c.name != "code" and stage.has(c.name))
+    return (
+        stage.at(Customer.code.label("value"), survivor.code.label("survivor"))
+        .join(Customer, Customer.code == stage.c.code)
+        .join(survivor, survivor.id == Customer.merged_into_id)
+        .where(or_(*(stage.c[name] != getattr(Customer, name) for name in given)))
     )
 
 

@@ -4,23 +4,26 @@ The rule: for every order and kind that the files name, they hold *all* the orde
 kind. The first such line of the files becomes the first stored line of the kind, and so on; what is
 stored beyond them is removed, and kinds of the order that the files do not name are left alone. So
 the same file again changes nothing, and a corrected file needs no numbers of lines. A line takes
-the position that it has among all of the order's lines in the files.
+the position that it has among all of the order's lines in the files. Without the column
+`product_code` a line keeps its product as long as it keeps its description.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from sqlalchemy import (
     CTE,
     BigInteger,
     Column,
+    ColumnElement,
     Integer,
     MetaData,
     Numeric,
     Table,
     Text,
     and_,
+    case,
     delete,
     func,
     insert,
@@ -35,6 +38,8 @@ from ... import money
 from ...base import N_
 from ...orders.models import KINDS, Order, OrderLine
 from ...orders.rules import DESCRIPTION_LENGTH, MOST_LINES
+from ...products.models import Product
+from ...products.rules import CODE_LENGTH
 from .. import cells
 from ..reading import ImportColumn
 from ..report import Problem
@@ -50,6 +55,14 @@ COLUMNS = (
     ),
     ImportColumn("quantity", cells.quantity, Numeric(15, 3)),
     ImportColumn("unit_price", cells.unit_price, Numeric(15, 4)),
+    ImportColumn(
+        "product_code",
+        cells.text(CODE_LENGTH),
+        Text(),
+        required=False,
+        may_be_empty=True,
+        empty="",
+    ),
 )
 
 WANTED = Table(
@@ -59,6 +72,7 @@ WANTED = Table(
     Column("kind", Text),
     Column("nth", Integer),
     Column("position", Integer),
+    Column("product_id", BigInteger),
     Column("description", Text),
     Column("quantity", Numeric(15, 3)),
     Column("unit_price", Numeric(15, 4)),
@@ -66,7 +80,7 @@ WANTED = Table(
 )
 """The lines as they shall be; `nth` counts an order's lines of one kind from 1."""
 
-FACTS = ("position", "description", "quantity", "unit_price")
+FACTS = ("position", "product_id", "description", "quantity", "unit_price")
 LINES = cast(Table, OrderLine.__table__)
 
 
@@ -76,6 +90,13 @@ def _check(stage: Stage) -> Iterator[Problem]:
         "order_number",
         N_("There is no order %(value)s. Import the orders first."),
     )
+    if stage.has("product_code"):
+        known = Product.code.expression
+        yield from stage.problems(
+            stage.unknown("product_code", known).where(stage.c.product_code != ""),
+            "product_code",
+            N_("There is no product %(value)s. Import the products first."),
+        )
     yield from _too_many(stage)
     yield from _too_large(stage)
 
@@ -117,7 +138,8 @@ def _apply(stage: Stage) -> Changes:
     _lock_orders(stage)
     touched: Counter[int] = Counter()
     counts = []
-    for statement in (_removed(), _changed(), _added()):
+    says_product = stage.has("product_code")
+    for statement in (_removed(), _changed(says_product), _added()):
         written = statement.returning(LINES.c.order_id).cte("written")
         rows = session.execute(
             select(written.c.order_id, func.count()).group_by(written.c.order_id)
@@ -132,11 +154,15 @@ def _apply(stage: Stage) -> Changes:
 
 def _wanted(stage: Stage) -> Any:
     place = func.row_number()
+    product: Any = literal(None, BigInteger)
+    if stage.has("product_code"):
+        product = select(Product.id).where(Product.code == stage.c.product_code).scalar_subquery()
     return select(
         Order.id,
         stage.c.kind,
         place.over(partition_by=(Order.id, stage.c.kind), order_by=stage.c.n),
         place.over(partition_by=Order.id, order_by=stage.c.n) - 1,
+        product,
         stage.c.description,
         stage.c.quantity,
         stage.c.unit_price,
@@ -173,13 +199,17 @@ def _removed() -> Any:
     return delete(LINES).where(LINES.c.id.in_(select(stored.c.id).where(~is_wanted)))
 
 
-def _changed() -> Any:
+def _changed(says_product: bool) -> Any:
     stored = _stored()
+    wanted: dict[str, Any] = {name: WANTED.c[name] for name in FACTS}
+    if not says_product:
+        is_same = LINES.c.description == WANTED.c.description
+        wanted["product_id"] = case((is_same, LINES.c.product_id))
     return (
         update(LINES)
         .where(LINES.c.id == stored.c.id, _same(stored))
-        .where(or_(*(LINES.c[name].is_distinct_from(WANTED.c[name]) for name in FACTS)))
-        .values({name: WANTED.c[name] for name in FACTS})
+        .where(or_(*(LINES.c[name].is_distinct_from(value) for name, value in wanted.items())))
+        .values(wanted)
     )
 
 
@@ -206,4 +236,20 @@ def _check_result(stage: Stage) -> Iterator[Problem]:
     return negative_totals(stage, "order_number")
 
 
-KIND = Kind("order-lines", COLUMNS, _check, _apply, _check_result)
+def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
+    amount = money.rounded(stage.c.quantity * stage.c.unit_price)
+    return {
+        N_("Quantity"): func.sum(stage.c.quantity),
+        N_("Line amount"): func.sum(amount),
+    }
+
+
+KIND = Kind(
+    "order-lines",
+    COLUMNS,
+    _check,
+    _apply,
+    _check_result,
+    together="order_number",
+    totals=_totals,
+)

@@ -5,9 +5,10 @@ entered; an empty cell leaves what is there. A component that lines make up is a
 the file may repeat it but not change it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sqlalchemy import Date, Numeric, Text, func, literal, select
+from sqlalchemy import ColumnElement, Date, Numeric, Text, func, literal, select
 
 from ...base import N_
 from ...customers.models import Customer
@@ -37,6 +38,14 @@ def _component(name: str) -> ImportColumn:
 
 
 COMPONENTS = tuple(COMPONENT_OF_KIND.values())
+
+TOTALS = {
+    "total_price": N_("Package price"),
+    "additions": N_("Additions"),
+    "promo": N_("Promo"),
+    "reductions": N_("Reductions"),
+}
+"""Component → its name on screen."""
 
 COLUMNS = (
     ImportColumn("number", number, Text()),
@@ -128,4 +137,12 @@ def _check_result(stage: Stage) -> Iterator[Problem]:
     return negative_totals(stage, "number")
 
 
-KIND = Kind("orders", COLUMNS, _check, _apply, _check_result)
+def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
+    return {
+        TOTALS[name]: func.coalesce(func.sum(stage.c[name]), 0)
+        for name in COMPONENTS
+        if stage.has(name)
+    }
+
+
+KIND = Kind("orders", COLUMNS, _check, _apply, _check_result, totals=_totals)

@@ -1,0 +1,109 @@
+"""What belongs to a customer, whichever domain it is of; customers know none of them.
+
+A domain names its rows once. Deleting a customer asks for them, and a merge moves them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, func, literal, select, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+
+@dataclass(frozen=True)
+class Held:
+    """How many rows a customer has, and what they come to."""
+
+    count: int = 0
+    amount: Decimal = Decimal(0)
+
+    def __add__(self, other: "Held") -> "Held":
+        """Both customers' together."""
+        return Held(self.count + other.count, self.amount + other.amount)
+
+
+@dataclass(frozen=True)
+class Belonging:
+    """A kind of row that belongs to customers: whose, its name and day on screen, and its amount.
+
+    `model` has an `id`, a `version` and an `updated_at`. `counted` says how many. `endpoint` is the
+    list that takes a customer's code as its argument `customer`.
+    """
+
+    name: str
+    title: str
+    counted: tuple[str, str]
+    model: Any
+    customer: InstrumentedAttribute[int]
+    label: InstrumentedAttribute[str]
+    day: InstrumentedAttribute[Any]
+    amount: InstrumentedAttribute[Decimal]
+    endpoint: str
+
+    def held_by(self, session: Session, customer_ids: Sequence[int]) -> Mapping[int, Held]:
+        """What each of these customers has; one with nothing is there too."""
+        rows = session.execute(
+            select(self.customer, func.count(), func.sum(self.amount))
+            .where(self.customer.in_(customer_ids))
+            .group_by(self.customer)
+        )
+        found = {key: Held(count, amount) for key, count, amount in rows}
+        return {key: found.get(key, Held()) for key in customer_ids}
+
+    def state_of(self, session: Session, customer_id: int) -> str:
+        """A digest of what the customer has: another one as soon as a row comes, goes or changes."""
+        row = func.concat_ws(":", self.model.id, self.model.version, self.amount)
+        rows = func.string_agg(row, aggregate_order_by(literal(","), self.model.id))
+        return str(session.scalar(select(func.md5(rows)).where(self.customer == customer_id)))
+
+    def newest(self, session: Session, customer_id: int, limit: int) -> Sequence[Any]:
+        """The customer's newest rows: `label`, `day` and `amount`."""
+        return session.execute(
+            select(self.label.label("label"), self.day.label("day"), self.amount.label("amount"))
+            .where(self.customer == customer_id)
+            .order_by(self.day.desc(), self.model.id.desc())
+            .limit(limit)
+        ).all()
+
+    def move(self, session: Session, ids: Sequence[int], to: int) -> None:
+        """Give these rows, which the caller has locked, to another customer."""
+        session.execute(
+            update(self.model)
+            .where(self.model.id == any_(_array(ids)))
+            .values(
+                {
+                    self.customer: to,
+                    self.model.version: self.model.version + 1,
+                    self.model.updated_at: func.now(),
+                }
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+    def those(self, session: Session, owner: int, among: Sequence[int]) -> list[int]:
+        """The rows of `owner` that are among these, in id order."""
+        rows = select(self.model.id).where(self.customer == owner)
+        return list(
+            session.scalars(
+                rows.where(self.model.id == any_(_array(among))).order_by(self.model.id)
+            )
+        )
+
+    def locked(self, session: Session, owner: int, among: Sequence[int] | None = None) -> list[int]:
+        """The rows of `owner` (only those `among` these), locked in id order."""
+        rows = select(self.model.id).where(self.customer == owner)
+        if among is not None:
+            rows = rows.where(self.model.id == any_(_array(among)))
+        return list(session.scalars(rows.order_by(self.model.id).with_for_update(key_share=True)))
+
+
+def _array(ids: Sequence[int]) -> ColumnElement[Any]:
+    """One parameter, however many they are."""
+    return literal(list(ids), ARRAY(BigInteger))
+
+
+BELONGINGS: list[Belonging] = []
+"""In the order in which the domains were registered."""

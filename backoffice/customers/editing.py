@@ -1,0 +1,183 @@
+"""Entering, changing and deleting a customer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from flask import Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+
+from ..extensions import db
+from ..htmx import hx_redirect, render
+from ..idempotency import new_key, once, remember
+from ..permissions import requires
+from . import actions, history
+from .actions import CustomerEntry
+from .belongings import Belonging
+from .forms import CustomerForm, whole_number
+from .listing import LABELS
+from .models import Customer
+from .rules import FACTS
+from .views import bp, customer_or_404
+
+PAGE = "customers/edit.html"
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One fact in which their saved customer and my form differ; `taken`: the form now holds theirs."""
+
+    label: str
+    theirs: str
+    mine: str
+    taken: bool
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What the form shows above the fields after somebody else was faster."""
+
+    who: str
+    at: datetime | None
+    disagreements: tuple[Disagreement, ...]
+
+
+class Claim:
+    """One effect per form: the key that it was sent with, and what it was answered the first time."""
+
+    def __init__(self, action: str) -> None:
+        """Claim the key of the posted form for `action`."""
+        self._names: dict[str, Any] = {
+            "user_id": current_user.id,
+            "action": action,
+            "key": request.form.get("idempotency_key", ""),
+        }
+        earlier = once(db.session, **self._names, body=request.form)
+        self.answer = None if earlier is None else hx_redirect(earlier["location"])
+
+    def fulfilled(self, location: str) -> Response:
+        """Send the browser to `location`, and every repetition of the form too."""
+        remember(db.session, **self._names, response={"location": location})
+        return hx_redirect(location)
+
+
+@bp.get("/new")
+@requires("customers.write")
+def new() -> Response:
+    """An empty form."""
+    return _page(CustomerForm.for_new())
+
+
+@bp.post("/new")
+@requires("customers.write")
+def create() -> Response:
+    """Save a new customer."""
+    return _save(None)
+
+
+@bp.get("/<path:code>/edit")
+@requires("customers.write")
+def edit(code: str) -> Response:
+    """The customer in a form."""
+    return _page(CustomerForm.for_customer(customer_or_404(code)))
+
+
+@bp.post("/<path:code>/edit")
+@requires("customers.write")
+def update(code: str) -> Response:
+    """Save a changed customer."""
+    return _save(code)
+
+
+@bp.get("/<path:code>/delete")
+@requires("customers.write")
+def delete(code: str) -> Response:
+    """Ask before a customer is deleted, or say what belongs to them."""
+    customer = customer_or_404(code)
+    return _delete_page(customer, actions.held_by(db.session(), customer))
+
+
+@bp.post("/<path:code>/delete")
+@requires("customers.write")
+def delete_post(code: str) -> Response:
+    """Delete a customer to whom nothing belongs, if they are still as they were shown."""
+    claim = Claim(f"customers.delete {code}")
+    if claim.answer is not None:
+        return claim.answer
+    customer = customer_or_404(code)
+    try:
+        actions.delete(db.session(), customer.id, whole_number(request.form.get("version")))
+    except actions.CustomerKept as kept:
+        db.session.rollback()
+        return _delete_page(customer_or_404(code), kept.held, status=409)
+    flash(_("Customer %(code)s is deleted.", code=code), "success")
+    return claim.fulfilled(url_for("customers.index"))
+
+
+def _delete_page(customer: Customer, held: Mapping[Belonging, int], status: int = 200) -> Response:
+    told = [ngettext(*belonging.counted, count) for belonging, count in held.items()]
+    return render(
+        "customers/delete.html",
+        status=status,
+        customer=customer,
+        held=held,
+        told=", ".join(told),
+        idempotency_key=new_key(),
+    )
+
+
+def _save(code: str | None) -> Response:
+    """Save the posted customer, or show all that is wrong with it, its input kept."""
+    claim = Claim(f"customers.save {code or ''}")
+    if claim.answer is not None:
+        return claim.answer
+    form = CustomerForm(None if code is None else customer_or_404(code))
+    if not form.validate():
+        return _refused(form)
+    entry = form.entry()
+    try:
+        customer = _saved(form, entry)
+    except actions.CustomerChanged:
+        return _conflict(form, entry)
+    except actions.CodeTaken as taken:
+        form.code.errors = [*form.code.errors, _(taken.sentence, **taken.values)]
+        return _refused(form)
+    flash(_("Customer %(code)s is saved.", code=customer.code), "success")
+    return claim.fulfilled(url_for("customers.record", code=customer.code))
+
+
+def _saved(form: CustomerForm, entry: CustomerEntry) -> Customer:
+    if form.customer is None:
+        return actions.create(db.session(), entry)
+    return actions.update(db.session(), form.customer.id, entry, form.expected_version())
+
+
+def _refused(form: CustomerForm) -> Response:
+    db.session.rollback()
+    return _page(form, status=422)
+
+
+def _conflict(form: CustomerForm, mine: CustomerEntry) -> Response:
+    """Somebody else was faster: the form again, mine beside theirs; what I left alone is theirs now."""
+    assert form.customer is not None
+    customer_id, base = form.customer.id, form.base_facts()
+    db.session.rollback()
+    customer = db.session.get_one(Customer, customer_id)
+    theirs, typed = CustomerEntry.of(customer).facts(), mine.facts()
+    untouched = {name for name in FACTS if typed[name] == base.get(name)}
+    merged = replace(mine, **{name: theirs[name] for name in untouched})
+    newest = next(iter(history.events_of(db.session(), customer)), None)
+    told = tuple(
+        Disagreement(_(LABELS[name]), theirs[name], typed[name], name in untouched)
+        for name in FACTS
+        if theirs[name] != typed[name]
+    )
+    conflict = Conflict(newest.who if newest else "", newest.at if newest else None, told)
+    return _page(CustomerForm.for_customer(customer, merged), status=409, conflict=conflict)
+
+
+def _page(form: CustomerForm, status: int = 200, conflict: Conflict | None = None) -> Response:
+    return render(PAGE, block="form", status=status, form=form, conflict=conflict)

@@ -1,0 +1,150 @@
+"""What may be typed about a customer, and about two that are one."""
+
+import json
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, StringField, ValidationError
+from wtforms.validators import DataRequired, Length
+
+from ..extensions import db
+from ..idempotency import new_key
+from ..names import is_visible
+from . import queries
+from .actions import CodeTaken, CustomerEntry
+from .listing import LABELS
+from .models import Customer
+from .rules import CODE_LENGTH, FACTS, TEXT_LENGTH, is_code
+
+
+def _tidy(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _text(name: str, length: int = TEXT_LENGTH, *validators: Any) -> StringField:
+    at_most = Length(max=length, message=_l("At most %(max)d characters."))
+    return StringField(_l(LABELS[name]), filters=[_tidy], validators=[*validators, at_most])
+
+
+def whole_number(text: str | None) -> int:
+    """What a hidden field holds: a version or an id; -1, which no row has, for anything else."""
+    text = text or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+
+
+class CustomerForm(FlaskForm):
+    """A customer: code, name, and how to reach them."""
+
+    code = _text("code", CODE_LENGTH, DataRequired(_l("Enter a code.")))
+    name = _text("name", TEXT_LENGTH, DataRequired(_l("Enter a name.")))
+    contact_name = _text("contact_name")
+    phone = _text("phone")
+    city = _text("city")
+    country = _text("country")
+    version = HiddenField()
+    base = HiddenField()
+    idempotency_key = HiddenField()
+
+    def __init__(self, customer: Customer | None, **options: Any) -> None:
+        """A form for `customer`; None: a new one."""
+        super().__init__(**options)
+        self.customer = customer
+        self.form_errors: list[str] = []
+
+    @classmethod
+    def for_new(cls) -> "CustomerForm":
+        """An empty form."""
+        return cls(None, formdata=None, data={"idempotency_key": new_key()})
+
+    @classmethod
+    def for_customer(cls, customer: Customer, entry: CustomerEntry | None = None) -> "CustomerForm":
+        """The stored customer for editing; with `entry` instead of what is stored."""
+        stored = CustomerEntry.of(customer).facts()
+        data = {
+            **(entry.facts() if entry else stored),
+            "version": str(customer.version),
+            "base": json.dumps(stored),
+            "idempotency_key": new_key(),
+        }
+        return cls(customer, formdata=None, data=data)
+
+    def entry(self) -> CustomerEntry:
+        """The customer as entered."""
+        return CustomerEntry(**{name: self[name].data or "" for name in FACTS})
+
+    def expected_version(self) -> int:
+        """The version that was opened."""
+        return whole_number(self.version.data)
+
+    def base_facts(self) -> dict[str, str]:
+        """The facts that editing started from; those that the field does not hold are missing."""
+        try:
+            facts = json.loads(self.base.data or "")
+            return {str(name): str(value) for name, value in facts.items()}
+        except (ValueError, AttributeError, RecursionError):
+            return {}
+
+    def validate_code(self, field: StringField) -> None:
+        """A code is part of an address, and no two customers have the same one."""
+        is_kept = self.customer is not None and field.data == self.customer.code
+        if not is_kept and not is_code(field.data):
+            raise ValidationError(
+                _("This cannot be part of a web address. Write a code like ALFKI, C-001 or PT/001.")
+            )
+        other = queries.by_code(db.session(), field.data)
+        if other is not None and (self.customer is None or other.id != self.customer.id):
+            taken = CodeTaken(code=field.data)
+            raise ValidationError(_(taken.sentence, **taken.values))
+
+    def validate_name(self, field: StringField) -> None:
+        """A name is something to read."""
+        if field.data and not is_visible(field.data):
+            raise ValidationError(_("Write a name with a letter or a digit that one can see."))
+
+
+class PairForm(FlaskForm):
+    """Two customers by code or name: who stays, and who is merged into them. An address holds it."""
+
+    class Meta:
+        """It changes nothing, so it needs no token."""
+
+        csrf = False
+
+    survivor = StringField(_l("Keep"), filters=[_tidy])
+    duplicate = StringField(_l("Merge into it"), filters=[_tidy])
+
+    def __init__(self, **options: Any) -> None:
+        """A form that has found nobody yet."""
+        super().__init__(**options)
+        self.form_errors: list[str] = []
+        self.found: dict[str, Customer] = {}
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether both are named."""
+        return bool(self.survivor.data and self.duplicate.data)
+
+    def validate_survivor(self, field: StringField) -> None:
+        """The text names exactly one customer."""
+        self._find(field)
+
+    def validate_duplicate(self, field: StringField) -> None:
+        """The text names exactly one customer."""
+        self._find(field)
+
+    def _find(self, field: StringField) -> None:
+        if not field.data:
+            raise ValidationError(_("Choose a customer."))
+        found = queries.named(db.session(), field.data)
+        typed = field.data.casefold()
+        exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
+        chosen = exact or found
+        if not chosen:
+            raise ValidationError(
+                _("No customer is called that. Type a code or a part of the name.")
+            )
+        if len(chosen) > 1:
+            raise ValidationError(_("Several customers fit that. Choose one from the list."))
+        self.found[field.short_name] = chosen[0]

@@ -1,0 +1,124 @@
+"""What happened to a customer, in words: who changed what and when, and every merge."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..audit.models import AuditEvent
+from ..audit.queries import history as audit_history
+from ..people.models import User
+from .listing import LABELS
+from .models import Customer, CustomerMerge
+from .rules import FACTS
+
+SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that changed; `before` empty: it came, `after` empty: it went."""
+
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One save. `kind`: created, changed, merged or undone."""
+
+    at: datetime
+    who: str
+    kind: str
+    changes: tuple[Change, ...]
+
+
+class Names:
+    """Names for the ids that the trail holds: who acted, and which customers were merged."""
+
+    def __init__(self, session: Session, recorded: list[AuditEvent]) -> None:
+        acting = {event.actor.removeprefix("user:") for event in recorded}
+        ids = [int(key) for key in acting if key.isascii() and key.isdigit()]
+        people = session.execute(select(User.id, User.name).where(User.id.in_(ids)))
+        self._people = {str(key): name for key, name in people}
+        merged = {
+            key
+            for event in recorded
+            for document in (event.before, event.after)
+            for name in ("merged_into_id", "survivor_id", "duplicate_id")
+            if document and (key := document.get(name))
+        }
+        found = session.execute(
+            select(Customer.id, Customer.code, Customer.name).where(Customer.id.in_(merged))
+        )
+        self._customers = {key: f"{code} · {name}" for key, code, name in found}
+
+    def actor(self, actor: str) -> str:
+        """Who acted: a person's name, or what the trail calls a program."""
+        return self._people.get(actor.removeprefix("user:"), actor)
+
+    def customer(self, key: Any) -> str:
+        """Code and name of a customer."""
+        return self._customers.get(key, f"#{key}") if key else ""
+
+
+def recorded_events(session: Session, customer: Customer) -> list[AuditEvent]:
+    """The audit trail of a customer and of the merges into it, newest first."""
+    return list(
+        audit_history(
+            session,
+            Customer.__tablename__,
+            customer.id,
+            parts=[CustomerMerge.survivor_id, CustomerMerge.duplicate_id],
+            limit=SHOWN,
+        )
+    )
+
+
+def events_of(session: Session, customer: Customer) -> list[Event]:
+    """The customer's history, newest first."""
+    recorded = recorded_events(session, customer)
+    names = Names(session, recorded)
+    events = [
+        _event(list(group), customer, names)
+        for _transaction, group in groupby(recorded, key=lambda event: event.xid)
+    ]
+    return [event for event in events if event.changes]
+
+
+def _event(group: list[AuditEvent], customer: Customer, names: Names) -> Event:
+    merges = [event for event in group if event.table_name == CustomerMerge.__tablename__]
+    own = [event for event in group if event not in merges]
+    changes = [change for event in own for change in _columns(event)]
+    changes += [change for event in merges for change in _merged(event, customer, names)]
+    kind = "created" if any(event.action == "INSERT" for event in own) else "changed"
+    if merges:
+        kind = "merged" if merges[0].action == "INSERT" else "undone"
+    return Event(group[0].at, names.actor(group[0].actor), kind, tuple(changes))
+
+
+def _columns(event: AuditEvent) -> Iterator[Change]:
+    before, after = event.before or {}, event.after or {}
+    for name in FACTS:
+        if name in before or name in after:
+            old, new = str(before.get(name) or ""), str(after.get(name) or "")
+            if old or new:
+                yield Change(_(LABELS[name]), old, new)
+
+
+def _merged(event: AuditEvent, customer: Customer, names: Names) -> Iterator[Change]:
+    """One merge or its undoing: what is told is the other customer."""
+    if event.action == "INSERT":
+        told = event.after or {}
+        is_survivor = told.get("survivor_id") == customer.id
+        other = names.customer(told.get("duplicate_id" if is_survivor else "survivor_id"))
+        label = _("Merged into this customer") if is_survivor else _("Merged into")
+        yield Change(label, "", other)
+    elif "undone_at" in (event.after or {}):
+        yield Change(_("Merge undone"), "", _("What it had moved is back where it was."))

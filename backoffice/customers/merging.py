@@ -1,0 +1,263 @@
+"""Merging duplicates: what a merge would do, doing it, and undoing it. Nothing here commits.
+
+A merge is previewed without a lock, then carried out under the locks of both customers, if all is
+still as it was previewed. It records what it moved and changed, so that undoing moves back exactly
+that, and names what has moved on since.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ..base import N_
+from ..refusals import Refusal, Stale
+from .actions import locked
+from .belongings import BELONGINGS, Belonging, Held
+from .models import Customer, CustomerMerge
+from .rules import MERGED_FACTS
+
+
+class SameCustomer(Refusal):
+    """A customer is no duplicate of itself."""
+
+    sentence = N_("That is the same customer twice. Choose two different ones.")
+
+
+class AlreadyMerged(Refusal):
+    """One of the two is a duplicate that was merged already."""
+
+    sentence = N_("Customer %(code)s has been merged already.")
+    status = 409
+
+
+class PreviewOutdated(Stale):
+    """Something changed between the preview and the merge."""
+
+    sentence = N_(
+        "One of the customers, or what belongs to them, has changed since this preview. "
+        "Nothing was merged: look at the new preview, then merge again."
+    )
+
+
+class AlreadyUndone(Refusal):
+    """The merge was undone before."""
+
+    sentence = N_("This merge has been undone already.")
+    status = 409
+
+
+class SurvivorMerged(Refusal):
+    """What the merge moved has gone on with its survivor."""
+
+    sentence = N_("Customer %(code)s has itself been merged since. Undo that merge first.")
+    status = 409
+
+
+@dataclass(frozen=True)
+class Move:
+    """One kind of what belongs to the two customers: what each has before the merge."""
+
+    belonging: Belonging
+    survivor: Held
+    duplicate: Held
+
+    @property
+    def after(self) -> Held:
+        """What the survivor has after it; the duplicate has nothing then."""
+        return self.survivor + self.duplicate
+
+
+@dataclass(frozen=True)
+class FieldChoice:
+    """One fact in which the two may differ; `is_taken`: the survivor's is empty, so it is filled."""
+
+    name: str
+    survivor: str
+    duplicate: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.survivor != self.duplicate
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the duplicate's is suggested."""
+        return not self.survivor and bool(self.duplicate)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What merging `duplicate` into `survivor` would do. `digest` names the state that it was seen in."""
+
+    survivor: Customer
+    duplicate: Customer
+    moves: tuple[Move, ...]
+    fields: tuple[FieldChoice, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Way:
+    """What undoing a merge does with one kind: these go back, so many have moved on since."""
+
+    belonging: Belonging
+    back: tuple[int, ...]
+    moved_on: int
+
+
+@dataclass(frozen=True)
+class Undoing:
+    """What undoing a merge does: with what it moved, and with the survivor's facts that it changed."""
+
+    merge: CustomerMerge
+    ways: tuple[Way, ...]
+    restored: Mapping[str, str]
+    changed_since: tuple[str, ...]
+
+
+def preview(session: Session, survivor: Customer, duplicate: Customer) -> Preview:
+    """What the merge would do. Writes nothing and locks nothing.
+
+    Raises:
+        SameCustomer, AlreadyMerged: these two cannot be merged.
+    """
+    if survivor.id == duplicate.id:
+        raise SameCustomer()
+    for customer in (survivor, duplicate):
+        if customer.merged_into_id is not None:
+            raise AlreadyMerged(code=customer.code)
+    ids = [survivor.id, duplicate.id]
+    moves = []
+    for belonging in BELONGINGS:
+        held = belonging.held_by(session, ids)
+        moves.append(Move(belonging, held[survivor.id], held[duplicate.id]))
+    fields = tuple(
+        FieldChoice(name, getattr(survivor, name), getattr(duplicate, name))
+        for name in MERGED_FACTS
+    )
+    return Preview(survivor, duplicate, tuple(moves), fields, _digest(session, survivor, duplicate))
+
+
+def merge(
+    session: Session,
+    survivor_id: int,
+    duplicate_id: int,
+    *,
+    taken: Sequence[str],
+    digest: str,
+    by: int | None = None,
+) -> CustomerMerge:
+    """Give the survivor what belongs to the duplicate, and the duplicate's facts that `taken` names.
+
+    The duplicate stays as a row that leads to the survivor. `digest` is the preview's; `by` the user.
+
+    Raises:
+        SameCustomer, AlreadyMerged, CustomerGone: these two cannot be merged.
+        PreviewOutdated: it would not do what was previewed.
+    """
+    customers = locked(session, [survivor_id, duplicate_id])
+    survivor, duplicate = customers[survivor_id], customers[duplicate_id]
+    if preview(session, survivor, duplicate).digest != digest:
+        raise PreviewOutdated()
+    after = {n: getattr(duplicate, n) for n in MERGED_FACTS if n in taken}
+    after = {name: value for name, value in after.items() if value != getattr(survivor, name)}
+    before = {name: getattr(survivor, name) for name in after}
+    duplicate.merged_into_id = survivor.id
+    _change(survivor, after)
+    _change(duplicate, {})
+    moved = {b.name: b.locked(session, duplicate.id) for b in BELONGINGS}
+    record = CustomerMerge(
+        survivor_id=survivor.id,
+        duplicate_id=duplicate.id,
+        merged_by_id=by,
+        moved=moved,
+        before=before,
+        after=after,
+    )
+    session.add(record)
+    session.flush()  # before anything is moved: what comes for the duplicate now is the survivor's
+    for belonging in BELONGINGS:
+        belonging.move(session, moved[belonging.name], survivor.id)
+    session.expire_all()
+    return record
+
+
+def undoing(session: Session, record: CustomerMerge) -> Undoing:
+    """What undoing the merge would do now. Writes nothing and locks nothing."""
+    survivor = session.get_one(Customer, record.survivor_id)
+    ways = [_way(session, record, belonging, lock=False) for belonging in BELONGINGS]
+    return _undoing(record, survivor, ways)
+
+
+def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
+    """Make the duplicate a customer again, and give back exactly what its merge had moved.
+
+    What has moved on since stays where it is, and so do facts that somebody changed since.
+
+    Raises:
+        AlreadyUndone, SurvivorMerged, CustomerGone: it cannot be undone.
+    """
+    record = session.get_one(CustomerMerge, merge_id)
+    customers = locked(session, [record.survivor_id, record.duplicate_id])
+    session.refresh(record, with_for_update=True)
+    survivor, duplicate = customers[record.survivor_id], customers[record.duplicate_id]
+    if record.undone_at is not None:
+        raise AlreadyUndone()
+    if survivor.merged_into_id is not None:
+        raise SurvivorMerged(code=survivor.code)
+    ways = [_way(session, record, belonging, lock=True) for belonging in BELONGINGS]
+    done = _undoing(record, survivor, ways)
+    duplicate.merged_into_id = None
+    record.undone_at, record.undone_by_id = func.now(), by
+    _change(survivor, done.restored)
+    _change(duplicate, {})
+    session.flush()  # before anything is moved back: it would follow the duplicate to the survivor
+    for way in ways:
+        way.belonging.move(session, way.back, duplicate.id)
+    session.expire_all()
+    return done
+
+
+def _change(customer: Customer, facts: Mapping[str, str]) -> None:
+    for name, value in facts.items():
+        setattr(customer, name, value)
+    customer.version += 1
+    customer.updated_at = func.now()
+
+
+def _way(session: Session, record: CustomerMerge, belonging: Belonging, *, lock: bool) -> Way:
+    ids = record.moved.get(belonging.name, [])
+    there = belonging.locked if lock else belonging.those
+    back = there(session, record.survivor_id, ids)
+    return Way(belonging, tuple(back), len(ids) - len(back))
+
+
+def _undoing(record: CustomerMerge, survivor: Customer, ways: Sequence[Way]) -> Undoing:
+    untouched = {n for n, value in record.after.items() if getattr(survivor, n) == value}
+    restored = {name: value for name, value in record.before.items() if name in untouched}
+    changed = tuple(name for name in record.after if name not in untouched)
+    return Undoing(record, tuple(ways), restored, changed)
+
+
+def _digest(session: Session, *customers: Customer) -> str:
+    """Another one as soon as one of the customers, or what belongs to them, is another."""
+    state = [
+        [c.id, c.version, *(getattr(c, name) for name in MERGED_FACTS)]
+        + [belonging.state_of(session, c.id) for belonging in BELONGINGS]
+        for c in customers
+    ]
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()
+
+
+def live_merges_into(session: Session, customer: Customer) -> Sequence[CustomerMerge]:
+    """The merges into this customer that were not undone, the latest first."""
+    return session.scalars(
+        select(CustomerMerge)
+        .where(CustomerMerge.survivor_id == customer.id, CustomerMerge.undone_at.is_(None))
+        .order_by(CustomerMerge.id.desc())
+    ).all()

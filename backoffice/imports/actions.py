@@ -1,0 +1,217 @@
+"""What happens to uploaded files: taken in, dry-run, imported, thrown away. Nothing here commits."""
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from . import queries
+from .importing import import_files
+from .kinds import KINDS
+from .layout import Layout
+from .models import (
+    Import,
+    ImportContent,
+    ImportLayout,
+    ImportOutcome,
+    ImportProblem,
+)
+from .outcome import Outcome, outcome_of
+from .refusals import (
+    AppliedAlready,
+    BadLines,
+    BeingImported,
+    CheckedAnew,
+    NoFile,
+    TooManyFiles,
+    TooMuch,
+)
+from .report import Report
+from .stage import Stage
+from .uploads import MOST_BYTES, MOST_FILES, MOST_LINES, Packed, Upload, distinct, packed
+
+
+def upload(session: Session, *, user_id: int, kind: str, files: Sequence[Upload]) -> Import:
+    """Take files in. Raises a refusal for what is no text, empty, or more than one can wait for."""
+    if not files:
+        raise NoFile()
+    if len(files) > MOST_FILES:
+        raise TooManyFiles(count=MOST_FILES)
+    taken, size, lines = [], 0, 0
+    for file in files:
+        taken.append(packed(file))
+        size, lines = size + taken[-1].size, lines + taken[-1].lines
+        if size > MOST_BYTES or lines > MOST_LINES + MOST_FILES:
+            raise TooMuch(megabytes=MOST_BYTES // 2**20, lines=f"{MOST_LINES:,}", kind=kind)
+    names = distinct([file.name for file in taken])
+    digests = " ".join([kind, *sorted(file.digest for file in taken)])
+    made = Import(
+        kind=kind,
+        name=", ".join(names),
+        files=[
+            {"name": name, "size": file.size, "digest": file.digest}
+            for name, file in zip(names, taken, strict=True)
+        ],
+        digest=sha256(digests.encode()).hexdigest(),
+        layout=Layout(encoding=_encoding(taken)).as_dict(),
+        user_id=user_id,
+    )
+    session.add(made)
+    session.flush()
+    session.add_all(
+        ImportContent(import_id=made.id, place=place, content=file.content)
+        for place, file in enumerate(taken)
+    )
+    session.flush()
+    return made
+
+
+def check(session: Session, import_id: int, *, user_id: int, layout: Layout) -> Import:
+    """Dry-run the files as `layout` reads them, and remember that layout for files like these."""
+    upload = _locked(session, import_id)
+    upload.layout = layout.as_dict()
+    _remember(session, user_id, upload, layout)
+    _dry_run(session, upload)
+    return upload
+
+
+def apply(
+    session: Session, import_id: int, *, user_id: int, checks: int, good_lines_only: bool
+) -> bool:
+    """Import what the dry run number `checks` showed; False, with a new dry run, if it moved.
+
+    All lines or none; with `good_lines_only` the others are left out. Raises AppliedAlready,
+    CheckedAnew and BadLines.
+    """
+    upload = _locked(session, import_id)
+    expected = session.get(ImportOutcome, import_id)
+    if expected is None or upload.checks != checks:
+        raise CheckedAnew()
+    if not expected.went_through or (upload.bad_lines and not good_lines_only):
+        raise BadLines()
+    seen = _counts(upload), expected.fingerprint
+    found = Outcome()
+
+    def is_as_seen(report: Report, stage: Stage) -> bool:
+        nonlocal found
+        found = outcome_of(session, KINDS[upload.kind], stage)
+        return (_counts(report), found.fingerprint) == seen
+
+    files = queries.stored_files(session, upload)
+    report = import_files(
+        session,
+        KINDS[upload.kind],
+        files,
+        layout=Layout.from_dict(upload.layout),
+        skip_bad_lines=good_lines_only,
+        judge=is_as_seen,
+    )
+    if not report.is_applied:
+        _dry_run(session, upload)
+        return False
+    upload.state, upload.applied_by_id = "applied", user_id
+    upload.applied_at = session.scalars(select(func.clock_timestamp())).one()
+    expected.sample = found.sample  # the same changes, with the names of rows that are there now
+    session.flush()
+    return True
+
+
+def discard(session: Session, import_id: int) -> None:
+    """Throw away files that have not been imported."""
+    session.delete(_locked(session, import_id))
+    session.flush()
+
+
+def _locked(session: Session, import_id: int) -> Import:
+    """The upload, which nobody else may check or import meanwhile. Raises BeingImported."""
+    rows = select(Import).where(Import.id == import_id)
+    upload = session.scalars(
+        rows.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+    ).one_or_none()
+    if upload is None:
+        raise BeingImported()
+    if upload.state == "applied":
+        raise AppliedAlready()
+    return upload
+
+
+def _dry_run(session: Session, upload: Import) -> None:
+    """Import and take it back; keep what was found."""
+    kind, found = KINDS[upload.kind], Outcome()
+
+    def look(_report: Report, stage: Stage) -> bool:
+        nonlocal found
+        found = outcome_of(session, kind, stage)
+        return True
+
+    report = import_files(
+        session,
+        kind,
+        queries.stored_files(session, upload),
+        layout=Layout.from_dict(upload.layout),
+        dry_run=True,
+        skip_bad_lines=True,
+        judge=look,
+    )
+    upload.read, upload.bad_lines = report.read, report.bad_lines
+    upload.created, upload.updated = report.created, report.updated
+    upload.removed, upload.unchanged = report.removed, report.unchanged
+    upload.state, upload.checks = "checked", upload.checks + 1
+    upload.checked_at = session.scalars(select(func.clock_timestamp())).one()
+    _keep(session, upload.id, report, found)
+    session.flush()
+
+
+def _keep(session: Session, import_id: int, report: Report, found: Outcome) -> None:
+    """The report's problems and what was done, in place of those of an earlier dry run."""
+    for model in (ImportProblem, ImportOutcome):
+        session.execute(delete(model).where(model.import_id == import_id))
+    session.add(
+        ImportOutcome(
+            import_id=import_id,
+            sample=found.sample,
+            totals=found.totals,
+            fingerprint=found.fingerprint,
+            must_be_whole=report.must_be_whole,
+            went_through=report.went_through,
+        )
+    )
+    session.flush()
+    place = {name: number for number, name in enumerate(report.files)}
+    driver: Any = session.connection().connection.driver_connection
+    columns = 'import_id, n, file, line, "column", message, params'
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY import_problems ({columns}) FROM STDIN") as copy,
+    ):
+        for n, problem in enumerate(report.problems):
+            params = json.dumps(dict(problem.params))
+            at = (place[problem.file], problem.line, problem.column)
+            copy.write_row((import_id, n, *at, problem.message, params))
+
+
+def _remember(session: Session, user_id: int, upload: Import, layout: Layout) -> None:
+    header = queries.header_of(session, upload, layout)
+    made = insert(ImportLayout).values(
+        user_id=user_id, kind=upload.kind, header=header, layout=layout.as_dict()
+    )
+    session.execute(
+        made.on_conflict_do_update(
+            index_elements=[ImportLayout.user_id, ImportLayout.kind, ImportLayout.header],
+            set_={"layout": made.excluded.layout, "used_at": func.now()},
+        )
+    )
+
+
+def _encoding(files: Sequence[Packed]) -> str:
+    """The encoding of all files together: of those that are not UTF-8, if there are any."""
+    found = [file.encoding for file in files]
+    return next((encoding for encoding in found if encoding != "utf-8-sig"), "utf-8-sig")
+
+
+def _counts(counted: Import | Report) -> tuple[int, ...]:
+    return counted.read, counted.created, counted.updated, counted.removed, counted.unchanged

@@ -1,0 +1,193 @@
+"""What people choose about files: which ones, how they are written, what their columns mean."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import MultipleFileField, SelectField
+from wtforms.fields import SelectChoice
+
+from ..base import N_
+from ..money import AmountError
+from ..preferences import NUMBER_FORMATS
+from .cells import CellError
+from .importing import header_problems
+from .kinds import Kind
+from .layout import DATE_FORMATS, DELIMITERS, ENCODINGS, Layout, Notation, named
+from .reading import ImportColumn, OneFile
+from .wording import kinds, label, sentence
+
+FIRST_VALUES = 3
+FIRST_ROWS = 8
+ROWS_SEARCHED = 200
+UNDECIDED = "?"
+_CHOOSE = N_("Choose …")
+
+
+def _choices(names: Mapping[str, str]) -> list[SelectChoice]:
+    return [SelectChoice(value, _(name)) for value, name in names.items()]
+
+
+class UploadForm(FlaskForm):
+    """Files, and of which kind they are."""
+
+    kind = SelectField(_l("What is in the files?"))
+    files = MultipleFileField(
+        _l("Files"),
+        render_kw={"accept": ".csv,.txt,.tsv,.xlsx,text/csv,text/plain", "required": True},
+    )
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.kind.choices = [SelectChoice(*choice) for choice in kinds()]
+
+
+class LayoutForm(FlaskForm):
+    """How files are written. Dates and numbers are asked for where a kind of file has them."""
+
+    encoding = SelectField(_l("Characters"))
+    delimiter = SelectField(_l("Between cells"))
+    dates = SelectField(_l("Dates"))
+    numbers = SelectField(_l("Numbers"))
+
+    def __init__(self, kind: Kind, layout: Layout, delimiter: str) -> None:
+        super().__init__(
+            encoding=layout.encoding,
+            delimiter=layout.delimiter or delimiter,
+            dates=layout.notation.dates,
+            numbers=layout.notation.numbers,
+        )
+        self.encoding.choices = _choices(ENCODINGS)
+        self.delimiter.choices = _choices(DELIMITERS)
+        self._choose("dates", kind, "day", DATE_FORMATS)
+        self._choose("numbers", kind, "number", NUMBER_FORMATS)
+
+    def _choose(self, name: str, kind: Kind, what: str, choices: Mapping[str, str]) -> None:
+        """Offer the choices, and none of them in advance where the files can be read in two ways."""
+        if not any(column.holds == what for column in kind.columns):
+            del self[name]
+            return
+        asked = self[name]
+        asked.choices = _choices(choices)
+        if asked.data not in choices:
+            asked.choices = [SelectChoice("", _(_CHOOSE)), *asked.choices]
+
+    def blame_undecided(self) -> None:
+        """Ask for the notation where nothing was chosen."""
+        for asked in (self[name] for name in ("dates", "numbers") if name in self):
+            if not asked.data:
+                asked.errors = [_("These files can be read in two ways. Choose the right one.")]
+
+    def layout(self, columns: Mapping[str, str]) -> Layout:
+        """What was chosen; `dates` or `numbers` are empty where nothing was."""
+        return Layout(
+            self.encoding.data,
+            self.delimiter.data,
+            Notation(
+                self.dates.data or "" if "dates" in self else "iso",
+                self.numbers.data or "" if "numbers" in self else "plain",
+            ),
+            columns,
+        )
+
+
+@dataclass
+class HeaderCell:
+    """One column of the files: its name as it stands there, some of its values, and what it means.
+
+    `meaning` is a column of ours, "" for one to be ignored, or `UNDECIDED`.
+    """
+
+    name: str
+    shown: str
+    meaning: str
+    values: list[str] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the first rows: what it was read as, or what is wrong with it."""
+
+    value: Any
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The files as a layout reads them: what their header says, and their first rows in our columns."""
+
+    header: Sequence[HeaderCell]
+    columns: Sequence[ImportColumn]
+    rows: Sequence[Sequence[Cell]]
+    problems: Sequence[str]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether every column has been given a meaning."""
+        return all(cell.meaning != UNDECIDED for cell in self.header)
+
+
+def glance(files: Sequence[OneFile]) -> Glance:
+    """The files as they are read; whatever is wrong with their headers is told beside them."""
+    header = list(_header(files))
+    by_name = {cell.name: cell for cell in header}
+    told = []
+    for problem in header_problems(files):
+        cell = by_name.get(named(problem.column))
+        said = sentence(problem.message, problem.params)
+        if cell is None or not problem.column:
+            told.append(f"{label(problem.column)}: {said}" if problem.column else said)
+        elif cell.meaning == UNDECIDED:
+            cell.error = _("Say what this column is, or ignore it.")
+        else:
+            cell.error = said
+    first = files[0]
+    return Glance(header, first.columns, list(_rows(first)), list(dict.fromkeys(told)))
+
+
+def posted_columns(form: Mapping[str, str]) -> dict[str, str]:
+    """What a form says that the columns mean, by their names in the header."""
+    found = {}
+    for place in range(len(form)):
+        if f"name-{place}" not in form:
+            break
+        found[form[f"name-{place}"]] = form.get(f"column-{place}", UNDECIDED)
+    return found
+
+
+def _header(files: Sequence[OneFile]) -> Iterator[HeaderCell]:
+    seen = set()
+    for file in files:
+        rows = list(islice(file.rows(), ROWS_SEARCHED))
+        last = len(file.header) - 1
+        for place, shown in enumerate(file.header):
+            name = named(shown)
+            if name in seen or (file.is_returned and place == last):
+                continue
+            seen.add(name)
+            meaning = file.meanings[place]
+            undecided = file.layout.columns.get(name, UNDECIDED)
+            filled = (r.cells[place].strip() for r in rows if len(r.cells) > place)
+            values = list(islice(dict.fromkeys(filter(None, filled)), FIRST_VALUES))
+            yield HeaderCell(name, shown, meaning.name if meaning else undecided, values)
+
+
+def _rows(file: OneFile) -> Iterator[Sequence[Cell]]:
+    for row in islice((row for row in file.rows() if any(row.cells)), FIRST_ROWS):
+        cells = [cell.strip() for cell in row.cells]
+        if row.trouble or len(cells) != len(file.header):
+            yield [Cell(None, _("This line cannot be split into the columns of the header."))]
+        else:
+            yield [_cell(file, c, v) for c, v in zip(file.meanings, cells, strict=True) if c]
+
+
+def _cell(file: OneFile, column: ImportColumn, text: str) -> Cell:
+    try:
+        return Cell(file.value(column, text))
+    except (CellError, AmountError) as refusal:
+        return Cell(text, sentence(refusal.message, refusal.params))

@@ -1,0 +1,142 @@
+"""`import products`: products by code, and their prices by code and day.
+
+A product with several prices has a line for each, which repeat what is said of the product. A line
+without a price is the product alone; prices that the files do not name stay.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, Numeric, Select, Text, and_, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from ...base import N_
+from ...products.actions import upsert_prices, upsert_products
+from ...products.models import Product, ProductPrice
+from ...products.rules import CODE_LENGTH, NAME_LENGTH, SOLD_AS, UNIT_LENGTH, is_code
+from .. import cells
+from ..reading import ImportColumn
+from ..report import Problem
+from ..stage import Stage
+from .base import Changes, Kind
+
+
+def code(cell: str) -> str:
+    """A product's code: it is part of the address of the product's page."""
+    if not is_code(cells.text(CODE_LENGTH)(cell)):
+        raise cells.CellError(
+            N_("This cannot be part of a web address. Write a code like CHAI or P-001.")
+        )
+    return cell
+
+
+COLUMNS = (
+    ImportColumn("code", code, Text()),
+    ImportColumn("name", cells.text(NAME_LENGTH), Text()),
+    ImportColumn(
+        "kind",
+        cells.one_of(*SOLD_AS),
+        Text(),
+        required=False,
+        may_be_empty=True,
+        empty="package",
+    ),
+    ImportColumn(
+        "unit", cells.text(UNIT_LENGTH), Text(), required=False, may_be_empty=True, empty=""
+    ),
+    ImportColumn("effective_from", cells.day, Date(), required=False, may_be_empty=True),
+    ImportColumn("unit_price", cells.unit_price, Numeric(15, 4), required=False, may_be_empty=True),
+)
+
+FACTS = ("name", "kind", "unit")
+"""What a line says of the product itself, beside its code."""
+
+
+def _has_prices(stage: Stage) -> bool:
+    return stage.has("effective_from") and stage.has("unit_price")
+
+
+def _said(stage: Stage) -> list[str]:
+    return [name for name in FACTS if stage.has(name)]
+
+
+def _check(stage: Stage) -> Iterator[Problem]:
+    if not _has_prices(stage):
+        yield from stage.problems(
+            stage.repeated("code"), "code", N_("This code stands in line %(first)s already.")
+        )
+        yield from _halves(stage)
+        return
+    yield from stage.problems(
+        stage.repeated("code", "effective_from"),
+        "effective_from",
+        N_("Line %(first)s has a price of this product from this day already."),
+    )
+    yield from _halves(stage)
+    yield from _contradictions(stage)
+
+
+def _halves(stage: Stage) -> Iterator[Problem]:
+    """Lines with a price but no day, or with a day but no price."""
+    for name, other in (("effective_from", "unit_price"), ("unit_price", "effective_from")):
+        if stage.has(name):
+            lacks = stage.c[other].is_(None) if stage.has(other) else stage.c[name].is_not(None)
+            yield from stage.problems(
+                stage.at().where(stage.c[name].is_not(None), lacks),
+                name,
+                N_("A price needs both effective_from and unit_price. Fill in both, or neither."),
+            )
+
+
+def _contradictions(stage: Stage) -> Iterator[Problem]:
+    """Lines that say otherwise of a product than its first line does."""
+    for name in _said(stage):
+        first = func.first_value(stage.c[name]).over(partition_by=stage.c.code, order_by=stage.c.n)
+        seen = stage.at(stage.c[name].label("value"), first.label("first"), stage.c.n).subquery()
+        yield from stage.problems(
+            select(seen.c.file, seen.c.line, seen.c.first)
+            .where(seen.c.value != seen.c.first)
+            .order_by(seen.c.n),
+            name,
+            N_("An earlier line says “%(first)s” of this product."),
+        )
+
+
+def _apply(stage: Stage) -> Changes:
+    """Lines are counted before they are written: one may bring a product and its price."""
+    created, updated = stage.session.execute(_counts(stage)).one()
+    names = ["code", *_said(stage)]
+    one_of_each = select(*(stage.c[name] for name in names)).ext(distinct_on(stage.c.code))
+    upsert_products(stage.session, one_of_each.order_by(stage.c.code, stage.c.n))
+    if _has_prices(stage):
+        upsert_prices(
+            stage.session,
+            select(Product.id, stage.c.effective_from, stage.c.unit_price)
+            .select_from(stage.lines)
+            .join(Product, Product.code == stage.c.code)
+            .where(stage.c.unit_price.is_not(None))
+            .order_by(Product.id, stage.c.effective_from),
+        )
+    return Changes(created, updated)
+
+
+def _counts(stage: Stage) -> Select[Any]:
+    """How many lines bring a product or a price that is not there, and how many change one that is."""
+    lines = select().select_from(stage.lines)
+    lines = lines.outerjoin(Product, Product.code == stage.c.code)
+    is_new: ColumnElement[bool] = Product.id.is_(None)
+    is_other = or_(*(Product.__table__.c[n].is_distinct_from(stage.c[n]) for n in _said(stage)))
+    if _has_prices(stage):
+        on_that_day = and_(
+            ProductPrice.product_id == Product.id,
+            ProductPrice.effective_from == stage.c.effective_from,
+        )
+        lines = lines.outerjoin(ProductPrice, on_that_day)
+        is_new = or_(is_new, and_(stage.c.unit_price.is_not(None), ProductPrice.id.is_(None)))
+        is_other = or_(is_other, ProductPrice.unit_price != stage.c.unit_price)
+    return lines.add_columns(
+        func.count().filter(is_new), func.count().filter(and_(~is_new, is_other))
+    )
+
+
+KIND = Kind("products", COLUMNS, _check, _apply, together="code")

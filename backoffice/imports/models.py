@@ -1,0 +1,110 @@
+"""Uploaded files: what was sent, how it is to be read, what a dry run found, and what became of it."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from ..base import Base, Id, Moment
+from ..people.models import User
+
+
+class Import(Base):
+    """Files of one kind that somebody uploaded to be imported together.
+
+    `state`: uploaded, checked (a dry run has been made), applied. The counts are those of the dry
+    run, and after `applied_at` those of the import. `files` has a name, a size in bytes and a digest
+    (SHA-256) for each; `digest` is that of all of them. `checks` counts the dry runs, so that what
+    is applied is what was looked at.
+    """
+
+    __tablename__ = "imports"
+    __table_args__ = (
+        CheckConstraint("state IN ('uploaded','checked','applied')", name="state"),
+        Index("ix_imports_created_at_id", "created_at", "id"),
+        Index("ix_imports_digest", "digest"),
+    )
+
+    id: Mapped[Id]
+    kind: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    files: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    digest: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, server_default="uploaded", default="uploaded")
+    layout: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+    applied_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
+    created_at: Mapped[Moment]
+    checked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    applied_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    checks: Mapped[int] = mapped_column(server_default="0", default=0)
+    read: Mapped[int] = mapped_column(server_default="0", default=0)
+    created: Mapped[int] = mapped_column(server_default="0", default=0)
+    updated: Mapped[int] = mapped_column(server_default="0", default=0)
+    removed: Mapped[int] = mapped_column(server_default="0", default=0)
+    unchanged: Mapped[int] = mapped_column(server_default="0", default=0)
+    bad_lines: Mapped[int] = mapped_column(server_default="0", default=0)
+
+    user: Mapped[User] = relationship(foreign_keys=[user_id])
+    applied_by: Mapped[User | None] = relationship(foreign_keys=[applied_by_id])
+
+
+class ImportContent(Base):
+    """The bytes of one uploaded file, compressed. Removed when nobody will ask for them any more."""
+
+    __tablename__ = "import_contents"
+
+    import_id: Mapped[int] = mapped_column(
+        ForeignKey(Import.id, ondelete="CASCADE"), primary_key=True
+    )
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ImportProblem(Base):
+    """What the last dry run found wrong in a line; `file` counts the files from 0."""
+
+    __tablename__ = "import_problems"
+
+    import_id: Mapped[int] = mapped_column(
+        ForeignKey(Import.id, ondelete="CASCADE"), primary_key=True
+    )
+    n: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    file: Mapped[int]
+    line: Mapped[int]
+    column: Mapped[str] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(Text)
+    params: Mapped[dict[str, str]] = mapped_column(JSONB)
+
+
+class ImportOutcome(Base):
+    """What the last dry run, or the import, did: some of its changes, and sums over the lines.
+
+    `fingerprint` sums up all changes, so that an import which would do anything else is noticed.
+    `must_be_whole`: the bad lines cannot be left out. `went_through`: the good ones can come in.
+    """
+
+    __tablename__ = "import_outcomes"
+
+    import_id: Mapped[int] = mapped_column(
+        ForeignKey(Import.id, ondelete="CASCADE"), primary_key=True
+    )
+    sample: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    totals: Mapped[list[list[str]]] = mapped_column(JSONB)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    must_be_whole: Mapped[bool]
+    went_through: Mapped[bool]
+
+
+class ImportLayout(Base):
+    """How somebody last said that files with this header are to be read."""
+
+    __tablename__ = "import_layouts"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    header: Mapped[str] = mapped_column(Text, primary_key=True)
+    layout: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    used_at: Mapped[Moment]

@@ -1,0 +1,172 @@
+"""What an import did, read from its own audit events while it can still be taken back."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    Table,
+    Text,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Session
+
+from ..audit.models import AuditEvent
+from ..base import Base
+from ..figures.registry import registry
+from .kinds import Kind
+from .models import Import
+from .stage import Stage
+
+SHOWN = 20
+"""Changes of each sort that are shown."""
+
+SORTS = {"DELETE": "removed", "UPDATE": "updated", "INSERT": "created"}
+"""Action in the audit trail → what is said of it; what takes most away comes first."""
+
+UNTOLD = ("id", "created_at", "position")
+"""Recorded columns that mean nothing to a reader, and differ when the same is done twice."""
+
+HIDDEN = (*UNTOLD, "itemised")
+"""Recorded columns that are not shown; that a component is itemised shows in its lines."""
+
+_NOTHING: tuple[Any, ...] = (None, "", "0.00", [])
+"""Values that every new row has where nobody entered any."""
+
+_NAMES = ("number", "code", "name")
+"""Columns by which people know a row; the first that a table has."""
+
+
+@dataclass
+class Outcome:
+    """Some of the changes, sums over the lines, and a number that sums up all changes."""
+
+    sample: list[dict[str, Any]] = field(default_factory=list)
+    totals: list[list[str]] = field(default_factory=list)
+    fingerprint: str = ""
+
+
+def outcome_of(session: Session, kind: Kind, stage: Stage) -> Outcome:
+    """What the present transaction's import has done; call it before it is committed or undone."""
+    wording = _Wording(session)
+    sample = [
+        wording.told(event)
+        for action in SORTS
+        for event in session.scalars(
+            select(AuditEvent)
+            .where(*_MINE, AuditEvent.action == action, *_worth_telling())
+            .order_by(AuditEvent.id)
+            .limit(SHOWN)
+        )
+    ]
+    return Outcome(sample, _totals(session, kind, stage), _fingerprint(session))
+
+
+_MINE = (
+    AuditEvent.xid == func.pg_current_xact_id(),
+    AuditEvent.table_name != Import.__tablename__,
+)
+
+
+def _worth_telling() -> tuple[ColumnElement[bool], ...]:
+    """Not rows that are figures themselves, which nobody imports, nor what only follows from lines."""
+    derived = [figure.table.name for figure in registry.figures if figure.derived_rows]
+    changed = type_coerce(AuditEvent.after, JSONB).op("-")(cast(list(HIDDEN), ARRAY(Text)))
+    says_something = or_(AuditEvent.action != "UPDATE", changed != cast({}, JSONB))
+    return ~AuditEvent.table_name.in_(derived), says_something
+
+
+def _totals(session: Session, kind: Kind, stage: Stage) -> list[list[str]]:
+    sums = kind.totals(stage)
+    if not sums:
+        return []
+    row = session.execute(select(*sums.values()).select_from(stage.lines)).one()
+    return [[label, str(value or 0)] for label, value in zip(sums, row, strict=True)]
+
+
+def _fingerprint(session: Session) -> str:
+    """A sum of hashes, so that the order of the changes does not matter; a new row has no id yet."""
+    untold = cast(list(UNTOLD), ARRAY(Text))
+    documents = [
+        func.coalesce(cast(type_coerce(document, JSONB).op("-")(untold), Text), "")
+        for document in (AuditEvent.before.expression, AuditEvent.after.expression)
+    ]
+    is_new = AuditEvent.action == "INSERT"
+    told = func.concat_ws(
+        "|",
+        AuditEvent.table_name,
+        AuditEvent.action,
+        case((is_new, ""), else_=AuditEvent.row_id),
+        *documents,
+    )
+    total = func.sum(cast(func.hashtextextended(told, 0), Numeric))
+    return str(session.scalar(select(func.coalesce(total, 0)).where(*_MINE)))
+
+
+class _Wording:
+    """Names rows as people know them; each is looked up once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._found: dict[tuple[str, str], str] = {}
+
+    def told(self, event: AuditEvent) -> dict[str, Any]:
+        """An event as a template shows it: what, whose, and its columns before and after."""
+        table = Base.metadata.tables[event.table_name]
+        before, after = event.before or {}, event.after or {}
+        owner, name, key = self._subject(table, event.row_id or "", {**before, **after})
+        changes = [
+            [column, self._value(table, column, before), self._value(table, column, after)]
+            for column in table.c.keys()  # noqa: SIM118 (columns, by name and in their order)
+            if column not in HIDDEN and column in {**before, **after}
+        ]
+        if event.action != "UPDATE":
+            changes = [
+                [column, old, new]
+                for column, old, new in changes
+                if column != key and (old not in _NOTHING or new not in _NOTHING)
+            ]
+        return {
+            "sort": SORTS[event.action],
+            "table": event.table_name,
+            "owner": owner,
+            "name": name,
+            "changes": changes,
+        }
+
+    def _subject(
+        self, table: Table, row_id: str, document: dict[str, Any]
+    ) -> tuple[str, str, str | None]:
+        """The row that the event is about, or that its row belongs to: table, name, and which column says so."""
+        if own := next((name for name in _NAMES if name in table.c), None):
+            return table.name, str(document.get(own) or self._name(table, row_id)), own
+        parent = next((column for column in table.c if column.foreign_keys), None)
+        if parent is None:
+            return table.name, f"#{row_id}", None
+        key = document.get(parent.key) or self._session.scalar(
+            select(parent).where(table.c.id == int(row_id))
+        )
+        above = next(iter(parent.foreign_keys)).column.table
+        return above.name, self._name(above, str(key)), parent.key
+
+    def _value(self, table: Table, column: str, document: dict[str, Any]) -> Any:
+        """A recorded value; the name of the row that it refers to."""
+        value = document.get(column)
+        keys = table.c[column].foreign_keys if column in table.c else ()
+        for key in keys:
+            return None if value is None else self._name(key.column.table, str(value))
+        return value
+
+    def _name(self, table: Table, row_id: str) -> str:
+        if (table.name, row_id) not in self._found:
+            column = next((table.c[name] for name in _NAMES if name in table.c), table.c.id)
+            found = self._session.scalar(select(column).where(table.c.id == int(row_id)))
+            self._found[table.name, row_id] = str(found or f"#{row_id}")
+        return self._found[table.name, row_id]

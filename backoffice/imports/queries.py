@@ -1,0 +1,135 @@
+"""Reading uploads: their files, what is wrong in them by line and by sentence, who imported the same."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from ..paging import PAGE_SIZE, Page
+from .guessing import guessed
+from .kinds import KINDS
+from .layout import Layout, Notation, named
+from .models import Import, ImportContent, ImportLayout, ImportProblem
+from .reading import OneFile
+from .refusals import NoLongerStored
+from .sources import StoredFile, digest
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What is wrong in the same way in `count` places."""
+
+    column: str
+    message: str
+    count: int
+
+
+def upload_of(session: Session, import_id: int) -> Import | None:
+    """The upload. Everybody who may import sees everybody's: they keep the books together."""
+    return session.get(Import, import_id)
+
+
+def stored_files(session: Session, upload: Import) -> list[StoredFile]:
+    """The files as they were uploaded, to the byte. Raises NoLongerStored."""
+    rows = select(ImportContent).where(ImportContent.import_id == upload.id)
+    contents = session.scalars(rows.order_by(ImportContent.place)).all()
+    files = [
+        StoredFile(told["name"], stored.content)
+        for told, stored in zip(upload.files, contents, strict=False)
+    ]
+    try:
+        is_whole = [digest(file) for file in files] == [told["digest"] for told in upload.files]
+    except (OSError, EOFError, zlib.error):
+        is_whole = False
+    if not is_whole:
+        raise NoLongerStored()
+    return files
+
+
+def are_stored(session: Session, upload: Import) -> bool:
+    """Whether the bytes are still there."""
+    rows = select(ImportContent.place).where(ImportContent.import_id == upload.id)
+    return session.scalar(select(rows.exists())) or False
+
+
+def opened(session: Session, upload: Import, layout: Layout) -> list[OneFile]:
+    """The files as `layout` reads them."""
+    columns = KINDS[upload.kind].columns
+    return [OneFile(file, columns, layout) for file in stored_files(session, upload)]
+
+
+def header_of(session: Session, upload: Import, layout: Layout) -> str:
+    """A digest of the names in the headers, whatever their order."""
+    names: set[str] = set()
+    for file in opened(session, upload, layout):
+        names.update(map(named, file.header[:-1] if file.is_returned else file.header))
+    return sha256("\n".join(sorted(names)).encode("utf-8", "replace")).hexdigest()
+
+
+def suggested(session: Session, upload: Import, user_id: int) -> Layout:
+    """How the files are probably to be read: as this user said before, else as they look."""
+    found = Layout.from_dict(upload.layout)
+    if upload.checks:
+        return found
+    key = (user_id, upload.kind, header_of(session, upload, found))
+    earlier = session.get(ImportLayout, key)
+    before = Layout.from_dict(earlier.layout) if earlier else found
+    known = Layout(found.encoding, found.delimiter, found.notation, before.columns)
+    guess = guessed(stored_files(session, upload), KINDS[upload.kind], known)
+    if earlier is None:
+        return guess
+    notation = Notation(
+        guess.notation.dates or before.notation.dates,
+        guess.notation.numbers or before.notation.numbers,
+    )
+    return Layout(guess.encoding, guess.delimiter, notation, guess.columns)
+
+
+def imported_before(session: Session, upload: Import) -> Import | None:
+    """The last import of the very same files, if they were imported."""
+    rows = select(Import).where(
+        Import.digest == upload.digest, Import.state == "applied", Import.id != upload.id
+    )
+    return session.scalars(rows.order_by(Import.applied_at.desc()).limit(1)).one_or_none()
+
+
+def sentences(session: Session, import_id: int) -> list[Sentence]:
+    """What is wrong, each sentence once, the most frequent first."""
+    place = ImportProblem.column, ImportProblem.message
+    rows = (
+        select(*place, func.count())
+        .where(ImportProblem.import_id == import_id)
+        .group_by(*place)
+        .order_by(func.count().desc(), *place)
+    )
+    return [Sentence(*row) for row in session.execute(rows)]
+
+
+def problems(
+    session: Session, import_id: int, sentence: Sentence | None, number: int
+) -> Page[ImportProblem]:
+    """One page of the problems by line; only those of `sentence`, if one is given."""
+    rows = _problems(import_id)
+    if sentence:
+        rows = rows.where(
+            ImportProblem.column == sentence.column, ImportProblem.message == sentence.message
+        )
+    total = session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
+    number = min(number, max(1, -(-total // PAGE_SIZE)))
+    page = rows.order_by(ImportProblem.n).limit(PAGE_SIZE).offset((number - 1) * PAGE_SIZE)
+    return Page(session.scalars(page).all(), number, PAGE_SIZE, total)
+
+
+def all_problems(session: Session, import_id: int) -> Iterator[Any]:
+    """Every problem by line, fetched as it is needed."""
+    columns = ImportProblem.file, ImportProblem.line, ImportProblem.column, ImportProblem.message
+    rows = select(*columns, ImportProblem.params).where(ImportProblem.import_id == import_id)
+    return iter(session.execute(rows.order_by(ImportProblem.n)).yield_per(1000))
+
+
+def _problems(import_id: int) -> Select[ImportProblem]:
+    return select(ImportProblem).where(ImportProblem.import_id == import_id)

@@ -1,0 +1,97 @@
+"""The rows of a file that could not be imported, as a file that can be corrected and sent again."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import IO, NamedTuple
+
+from .layout import RETURNED, named
+from .reading import GUARDED, OneFile
+from .rows import Row
+
+_NUMBER = re.compile(r"[-+]?[\d.,]*\d", re.ASCII)
+
+
+class Complaint(NamedTuple):
+    """What is wrong with a line, in the reader's words; `file` counts the files from 0."""
+
+    file: int
+    line: int
+    sentence: str
+
+
+def write_failed_rows(
+    stream: IO[str],
+    files: Sequence[OneFile],
+    complaints: Iterable[Complaint],
+    *,
+    whole: bool = False,
+) -> None:
+    """Write the rows with complaints as they stand in the files, and a last column that says why.
+
+    `complaints` come in the order of files and lines. With `whole`, every row is written, for files
+    whose bad lines cannot be imported without the others. A cell that a spreadsheet would calculate
+    gets a ' in front, which is taken away again when the file is imported.
+    """
+    writer = csv.writer(stream, delimiter=files[0].delimiter, lineterminator="\r\n")
+    names = _names(files)
+    width = len(names)
+    shown = {
+        **{name: name[0] for name in names},
+        **dict(zip(_keys(files[0]), files[0].header, strict=False)),
+    }
+    writer.writerow([*(_guarded(shown[name]) for name in names), RETURNED])
+    said = _by_line(complaints)
+    waiting = next(said, None)
+    for number, file in enumerate(files):
+        keys = _keys(file)
+        is_same = keys == names
+        for row in file.rows():
+            sentence = ""
+            while waiting and waiting[:2] < (number, row.number):
+                waiting = next(said, None)  # about the header, or about no row
+            if waiting and waiting[:2] == (number, row.number):
+                sentence = waiting[2]
+            if sentence or whole:
+                cells = _cells(row, file, keys, names, is_same)
+                padded = [*cells, *[""] * (width - len(cells))]
+                writer.writerow([*map(_guarded, padded), _guarded(sentence)])
+
+
+Name = tuple[str, int]
+"""A name in a header, and the how manieth of that name it is."""
+
+
+def _keys(file: OneFile) -> list[Name]:
+    """The names in a file's header, without the column of a file that was returned before."""
+    names = [named(cell) for cell in (file.header[:-1] if file.is_returned else file.header)]
+    return [(name, names[:place].count(name)) for place, name in enumerate(names)]
+
+
+def _names(files: Sequence[OneFile]) -> list[Name]:
+    """The names in all the headers, each once."""
+    return list(dict.fromkeys(key for file in files for key in _keys(file)))
+
+
+def _cells(
+    row: Row, file: OneFile, keys: Sequence[Name], names: Sequence[Name], is_same: bool
+) -> Sequence[str]:
+    if row.trouble or len(row.cells) != len(file.header):
+        return row.cells
+    own = row.cells[:-1] if file.is_returned else row.cells
+    if is_same:
+        return own
+    by_name = dict(zip(keys, own, strict=True))
+    return [by_name.get(name, "") for name in names]
+
+
+def _by_line(complaints: Iterable[Complaint]) -> Iterator[Complaint]:
+    """One complaint for each line."""
+    for (file, line), group in groupby(complaints, key=lambda complaint: complaint[:2]):
+        yield Complaint(file, line, " | ".join(complaint.sentence for complaint in group))
+
+
+def _guarded(cell: str) -> str:
+    is_formula = cell.lstrip("'").startswith(GUARDED) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell

@@ -1,0 +1,299 @@
+"""Importing in the browser: upload, say what the columns mean, look at the dry run, import."""
+
+import tempfile
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cache
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, request, send_file, url_for
+from flask_babel import gettext
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from .. import lists
+from ..extensions import db
+from ..htmx import hx_redirect, render
+from ..idempotency import new_key, once, remember
+from ..paging import page_number
+from ..permissions import requires
+from ..refusals import Refusal
+from . import actions, queries
+from .forms import LayoutForm, UploadForm, glance, posted_columns
+from .guessing import guessed
+from .kinds import KINDS
+from .layout import ENCODINGS, Layout
+from .listing import IMPORTS
+from .models import Import, ImportOutcome
+from .refusals import AppliedAlready
+from .returning import Complaint, write_failed_rows
+from .uploads import MOST_BYTES, MOST_LINES, Upload
+from .wording import (
+    ABOUT,
+    PLACES,
+    RECORDS,
+    STATES,
+    Values,
+    kind_name,
+    label,
+    pattern,
+    sentence,
+)
+
+bp = Blueprint("imports", __name__, url_prefix="/imports")
+
+IN_MEMORY = 1024 * 1024
+
+
+@bp.get("")
+@requires("imports.run")
+def index() -> Response:
+    """What has been uploaded, and what became of it."""
+    return lists.show(IMPORTS, "imports/index.html")
+
+
+@bp.get("/export.<flavour>")
+@requires("imports.run")
+@lists.limited
+def export(flavour: str) -> Response:
+    """The list as a file."""
+    return lists.export(IMPORTS, flavour)
+
+
+@bp.get("/new")
+@requires("imports.run")
+def new() -> Response:
+    """Choose files."""
+    return _upload_page(UploadForm(kind=request.args.get("kind", "orders")))
+
+
+@bp.post("/new")
+@requires("imports.run")
+def create() -> Response:
+    """Take the files in."""
+    form = UploadForm()
+    names: dict[str, Any] = {
+        "user_id": current_user.id,
+        "action": "imports.create",
+        "key": request.form.get("idempotency_key", ""),
+    }
+    earlier = once(db.session, **names, body=request.form)
+    if earlier is not None:
+        return hx_redirect(earlier["location"])
+    if not form.validate():
+        return _upload_page(form, status=422)
+    sent = [file for file in request.files.getlist("files") if file.filename]
+    try:
+        made = actions.upload(
+            db.session(),
+            user_id=current_user.id,
+            kind=form.kind.data,
+            files=[Upload(file.filename or "", file.stream) for file in sent],
+        )
+    except Refusal as refusal:
+        form.files.errors = [_(refusal.sentence, **refusal.values)]
+        return _upload_page(form, status=422)
+    location = url_for("imports.columns", import_id=made.id)
+    remember(db.session, **names, response={"location": location})
+    return hx_redirect(location)
+
+
+@bp.get("/<int:import_id>/columns")
+@requires("imports.run")
+def columns(import_id: int) -> AnyResponse:
+    """What the columns mean, and how the files are written: guessed, to be confirmed."""
+    upload = _upload_or_404(import_id)
+    if upload.state == "applied":
+        return hx_redirect(url_for("imports.record", import_id=import_id))
+    return _columns_page(upload, queries.suggested(db.session(), upload, current_user.id))
+
+
+@bp.post("/<int:import_id>/columns")
+@requires("imports.run")
+def columns_post(import_id: int) -> AnyResponse:
+    """Dry-run the files as they are to be read; with `do=look`, only show them so."""
+    upload = _upload_or_404(import_id)
+    if upload.state == "applied":
+        raise AppliedAlready()
+    suggestion = queries.suggested(db.session(), upload, current_user.id)
+    form = LayoutForm(KINDS[upload.kind], suggestion, "")
+    if not form.validate():
+        return _columns_page(upload, suggestion, form, status=422)
+    posted = form.layout(posted_columns(request.form))
+    layout = _completed(upload, posted)
+    is_same_header = set(layout.columns) == set(posted.columns)
+    if request.form.get("do") == "look" or not is_same_header:
+        return _columns_page(upload, layout)
+    seen = glance(queries.opened(db.session(), upload, layout))
+    is_chosen = all(layout.notation)
+    if seen.problems or not seen.is_decided or not is_chosen or any(c.error for c in seen.header):
+        return _columns_page(upload, layout, form if is_chosen else None, status=422)
+    actions.check(db.session(), import_id, user_id=current_user.id, layout=layout)
+    return hx_redirect(url_for("imports.record", import_id=import_id))
+
+
+@bp.get("/<int:import_id>")
+@requires("imports.run")
+def record(import_id: int) -> AnyResponse:
+    """What the dry run found, every problem by line; or what was imported."""
+    upload = _upload_or_404(import_id)
+    outcome = db.session.get(ImportOutcome, import_id)
+    if outcome is None:
+        return hx_redirect(url_for("imports.columns", import_id=import_id))
+    sentences = queries.sentences(db.session(), import_id)
+    number = page_number(request.args.get("sentence")) if "sentence" in request.args else 0
+    chosen = sentences[number - 1] if 0 < number <= len(sentences) else None
+    return render(
+        "imports/record.html",
+        upload=upload,
+        outcome=outcome,
+        totals=[(name, Decimal(total)) for name, total in outcome.totals],
+        sentences=sentences,
+        chosen=chosen,
+        page=queries.problems(
+            db.session(), import_id, chosen, page_number(request.args.get("page"))
+        ),
+        before=queries.imported_before(db.session(), upload),
+        are_stored=queries.are_stored(db.session(), upload),
+        value=Values(db.session()),
+        PLACES=PLACES,
+        RECORDS=RECORDS,
+        **_words(),
+    )
+
+
+@bp.post("/<int:import_id>/apply")
+@requires("imports.run")
+def apply(import_id: int) -> Response:
+    """Import what the dry run showed."""
+    upload = _upload_or_404(import_id)
+    here = url_for("imports.record", import_id=import_id)
+    if upload.state == "applied":
+        flash(_("These files are imported already."), "info")
+        return hx_redirect(here)
+    checks = request.form.get("checks", "")
+    is_applied = actions.apply(
+        db.session(),
+        import_id,
+        user_id=current_user.id,
+        checks=int(checks) if checks.isascii() and checks.isdigit() and len(checks) < 9 else -1,
+        good_lines_only="good_lines_only" in request.form,
+    )
+    if is_applied:
+        flash(_("%(name)s: imported.", name=upload.name), "success")
+    else:
+        flash(
+            _(
+                "Nothing was imported: the books have changed since the dry run. "
+                "Look at what the files would do now, then import them."
+            ),
+            "warning",
+        )
+    return hx_redirect(here)
+
+
+@bp.post("/<int:import_id>/discard")
+@requires("imports.run")
+def discard(import_id: int) -> Response:
+    """Throw away files that were not imported."""
+    upload = _upload_or_404(import_id)
+    actions.discard(db.session(), import_id)
+    flash(_("%(name)s is thrown away. Nothing was imported.", name=upload.name), "success")
+    return hx_redirect(url_for("imports.index"))
+
+
+@bp.get("/<int:import_id>/failed.csv")
+@requires("imports.run")
+@lists.limited
+def failed(import_id: int) -> AnyResponse:
+    """The bad rows as they stand in the files, each with what is wrong; to be corrected and sent again."""
+    upload = _upload_or_404(import_id)
+    outcome = db.session.get(ImportOutcome, import_id) or abort(404)
+    files = queries.opened(db.session(), upload, Layout.from_dict(upload.layout))
+    store = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (the server closes what it sends)
+    text = TextIOWrapper(store, encoding="utf-8-sig", errors="replace", newline="")
+    write_failed_rows(text, files, _complaints(upload), whole=outcome.must_be_whole)
+    text.flush()
+    text.detach()
+    store.seek(0)
+    stem = Path(upload.files[0]["name"]).stem
+    return send_file(
+        store, mimetype="text/csv", as_attachment=True, download_name=f"{stem} - failed.csv"
+    )
+
+
+def _complaints(upload: Import) -> Iterator[Complaint]:
+    """What is wrong with each line; each sentence is translated once, however many lines it is about."""
+    translated, told = cache(gettext), cache(label)
+    place = _("line %(number)s", number="{}")
+    for problem in queries.all_problems(db.session(), upload.id):
+        said = translated(problem.message) % problem.params
+        column = f"{told(problem.column)}: " if problem.column else ""
+        yield Complaint(problem.file, problem.line, f"{place.format(problem.line)}: {column}{said}")
+
+
+def _upload_or_404(import_id: int) -> Import:
+    return queries.upload_of(db.session(), import_id) or abort(404)
+
+
+def _completed(upload: Import, layout: Layout) -> Layout:
+    """`layout` with a meaning for what another delimiter has made of the header."""
+    guess = guessed(queries.stored_files(db.session(), upload), KINDS[upload.kind], layout)
+    names = {cell.name for cell in glance(queries.opened(db.session(), upload, guess)).header}
+    kept = {name: meaning for name, meaning in guess.columns.items() if name in names}
+    missing = dict.fromkeys(names - set(kept), "?")
+    return Layout(layout.encoding, layout.delimiter, layout.notation, {**kept, **missing})
+
+
+def _upload_page(form: UploadForm, status: int = 200) -> Response:
+    return render(
+        "imports/new.html",
+        status=status,
+        form=form,
+        idempotency_key=new_key(),
+        megabytes=MOST_BYTES // 2**20,
+        lines=MOST_LINES,
+        KINDS=KINDS,
+        ABOUT=ABOUT,
+        **_words(),
+    )
+
+
+def _columns_page(
+    upload: Import, layout: Layout, form: LayoutForm | None = None, status: int = 200
+) -> Response:
+    """The form for `layout`, filled with it; with `form`, also what is wrong with what was posted."""
+    files = queries.opened(db.session(), upload, Layout.from_dict(layout.as_dict()))
+    kind = KINDS[upload.kind]
+    if form is None:
+        form = LayoutForm(kind, layout, files[0].delimiter)
+    seen = glance(files)
+    if status == 422:
+        form.blame_undecided()
+    return render(
+        "imports/columns.html",
+        status=status,
+        upload=upload,
+        form=form,
+        seen=seen,
+        is_refused=status == 422,
+        kind=kind,
+        encoding=ENCODINGS[files[0].layout.encoding]
+        if files[0].layout.encoding != "utf-8-sig"
+        else "",
+        before=queries.imported_before(db.session(), upload),
+        **_words(),
+    )
+
+
+def _words() -> dict[str, Any]:
+    return {
+        "kind_name": kind_name,
+        "label": label,
+        "pattern": pattern,
+        "sentence": sentence,
+        "STATES": STATES,
+    }

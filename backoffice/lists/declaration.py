@@ -1,0 +1,125 @@
+"""What a list is: its rows, its columns, its filters. A domain names them; everything else follows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select
+
+from ..base import N_, counted
+from .filters import Filter
+
+Kind = Literal[
+    "text", "day", "month", "moment", "money", "quantity", "unit_price", "number", "percent"
+]
+"""How a value is written; those of `NUMBERS` stand at the right. A month is a date: its first day."""
+
+NUMBERS = frozenset({"money", "quantity", "unit_price", "number", "percent"})
+
+Row = Any
+"""One row of a list: its `key`, and an attribute per column and per further value, by name."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `value` is what PostgreSQL answers, sorts and adds up; its name stands in addresses.
+
+    `total`: the sum over the whole filter stands in the totals row. `link` makes the cell a way on;
+    the first column with one is the row's own link, which takes the list's filter along. `words` says
+    what stored values are called, `empty` what is said of a missing one. `is_shown`: without anybody
+    choosing columns. `is_sortable=False` for what has no useful order.
+    """
+
+    name: str
+    label: str
+    value: Any
+    _: KW_ONLY
+    kind: Kind = "text"
+    total: bool = False
+    link: Callable[[Row], str | None] | None = None
+    words: Mapping[Any, str] | None = None
+    empty: str = ""
+    classes: str = ""
+    is_shown: bool = True
+    is_sortable: bool = True
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it stands at the right, in figures under figures."""
+        return self.kind in NUMBERS
+
+    @property
+    def is_nullable(self) -> bool:
+        """Whether a row may lack a value; an index gives an order with NULLs only if it is asked for it."""
+        expression = getattr(self.value, "expression", self.value)
+        return bool(getattr(expression, "nullable", True))
+
+
+@dataclass(frozen=True)
+class List:
+    """A list of rows that people filter, sort, add up, save views of, export and print.
+
+    `rows(user)` is a SELECT of the rows that `user` may see: FROM, joins and visibility; its columns
+    are replaced. Join with an *outer* join what only decorates (a name behind a key that is never
+    empty): PostgreSQL then leaves the join out wherever a statement does not need it. `path` is the
+    endpoint of the screen, `export` that of its files. `counted` says how many rows there are.
+    `also` are further values of a row, for links. `bulk` is the endpoint
+    that rows are chosen for: it is asked with `scope` and, for chosen rows, their keys as `id`.
+    """
+
+    name: str
+    title: str
+    path: str
+    _: KW_ONLY
+    rows: Callable[[Any], Select[Any]]
+    key: Any
+    columns: Sequence[Column]
+    default_sort: str
+    filters: Sequence[Filter] = ()
+    counted: tuple[str, str] = counted("%(num)s row", "%(num)s rows")
+    also: Mapping[str, Any] = field(default_factory=dict)
+    export: str = ""
+    bulk: str = ""
+    new: tuple[str, str] | None = None
+    nothing_yet: tuple[str, str] = (N_("Nothing here yet"), N_("What is entered appears here."))
+    nothing_fits: tuple[str, str] = (
+        N_("Nothing fits that"),
+        N_("Take something out of the filter, or search for less."),
+    )
+    classes: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where the declaration contradicts itself."""
+        names = [column.name for column in self.columns]
+        arguments = [name for one in self.filters for name in one.arguments]
+        taken = {"key", *self.also, *RESERVED}
+        doubled = {n for n in names if names.count(n) > 1} | (taken & set(names))
+        doubled |= {n for n in arguments if arguments.count(n) > 1} | (RESERVED & set(arguments))
+        if doubled:
+            raise ValueError(f"List {self.name!r}: {sorted(doubled)} name two things.")
+        if self.default_sort.removeprefix("-") not in self.sorts:
+            raise ValueError(f"List {self.name!r} cannot be sorted by {self.default_sort!r}.")
+
+    @property
+    def sorts(self) -> frozenset[str]:
+        """The columns that the list can be sorted by."""
+        return frozenset(column.name for column in self.columns if column.is_sortable)
+
+    @property
+    def default_columns(self) -> tuple[str, ...]:
+        """The columns that are shown when nobody chose."""
+        return tuple(column.name for column in self.columns if column.is_shown)
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises KeyError."""
+        return {column.name: column for column in self.columns}[name]
+
+    def expression(self, name: str) -> ColumnElement[Any]:
+        """What stands behind a column."""
+        value = self.column(name).value
+        expression: ColumnElement[Any] = getattr(value, "expression", value)
+        return expression
+
+
+RESERVED = frozenset({"sort", "page", "columns", "totals", "print", "all", "go"})
+"""Arguments of an address that every list has."""

@@ -1,0 +1,107 @@
+"""The cells of a page as its template draws them, written once in Python: a page has hundreds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from flask_babel import gettext as _
+
+from .. import money
+from ..formats import day_filter, moment_filter, month_filter
+from ..preferences import number_format
+from .declaration import Column
+
+Written = Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A shown column: its name on screen, its classes, what is said where it has no value."""
+
+    column: Column
+    label: str
+    classes: str
+    empty: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value as text, and the way on from it. `is_row`: it leads to the row's own record."""
+
+    head: Head
+    text: str
+    href: str | None
+    is_row: bool
+    is_missing: bool
+    is_zero: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Foot:
+    """One cell of the totals row; no text under a column without a total."""
+
+    head: Head
+    text: str
+
+
+def heads_of(columns: Sequence[Column]) -> list[Head]:
+    """The columns as they are drawn."""
+    return [
+        Head(
+            column,
+            _(column.label),
+            " ".join(filter(None, ("num" if column.is_number else "", column.classes))),
+            _(column.empty) if column.empty else "",
+        )
+        for column in columns
+    ]
+
+
+def writers_of(columns: Sequence[Column]) -> dict[str, Written]:
+    """Column → what writes its values as the user reads them, nothing for None."""
+    style = number_format()
+    kinds: dict[str, Written] = {
+        "money": lambda value: money.format_amount(Decimal(value), style),
+        "quantity": lambda value: money.format_quantity(Decimal(value), style),
+        "number": lambda value: money.format_quantity(Decimal(value), style),
+        "unit_price": lambda value: money.format_unit_price(Decimal(value), style),
+        "percent": lambda value: money.format_percent(Decimal(value), style),
+        "day": cache(day_filter),
+        "month": cache(month_filter),
+        "moment": moment_filter,
+        "text": str,
+    }
+
+    def writer(column: Column) -> Written:
+        if column.words:
+            words = {stored: _(word) for stored, word in column.words.items()}
+            return lambda value: words.get(value, str(value))
+        return kinds[column.kind]
+
+    def or_nothing(write: Written) -> Written:
+        return lambda value: "" if value is None else write(value)
+
+    return {column.name: or_nothing(writer(column)) for column in columns}
+
+
+def cells_of(
+    heads: Sequence[Head],
+    writers: dict[str, Written],
+    row: Any,
+    link: Callable[[Column, Any], str | None],
+    row_column: Column | None,
+) -> Iterator[Cell]:
+    """The cells of one row."""
+    for head in heads:
+        column = head.column
+        value = getattr(row, column.name)
+        yield Cell(
+            head,
+            writers[column.name](value),
+            link(column, row),
+            column is row_column,
+            value is None,
+            column.kind == "money" and not value,
+        )

@@ -1,0 +1,173 @@
+"""A list as a file: exactly the filter, and at its end what was exported, by whom, when, and the totals."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from flask import Response, abort, request, send_file
+from flask_babel import gettext as _
+from flask_login import current_user
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
+
+from .. import periods
+from ..extensions import db, limiter
+from ..formats import quantity_filter
+from . import csv_files, queries, workbooks
+from .csv_files import BYTE_ORDER_MARK, FLAVOURS, Flavour
+from .declaration import Column, List
+from .queries import Totals
+from .state import State, state_of
+from .wording import in_words
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+LONGEST = "15min"
+"""How long an export may keep its snapshot: as long as somebody's slow connection takes to read it."""
+
+limited: Callable[[Callable[..., Any]], Callable[..., Any]] = limiter.shared_limit(
+    "20 per minute; 300 per hour",
+    scope="exports",
+    key_func=lambda: f"user {current_user.get_id()}",
+)
+"""For the views of exports: everybody has so many, over all lists together."""
+
+Line = Sequence[str | Decimal | int]
+
+
+def export(listing: List, flavour: str) -> Response:
+    """The list as the address asks for it, as a file of that flavour: a key of `FLAVOURS`, or `xlsx`.
+
+    Raises:
+        TooManyRows: the workbook would be too long.
+    """
+    if flavour not in FLAVOURS and flavour != "xlsx":
+        abort(404)
+    state = state_of(listing, request.args)
+    columns = [listing.column(name) for name in state.columns]
+    connection = _snapshot()
+    try:
+        totals = queries.totals_of(connection, current_user, state)
+        footer = list(_footer(connection, state, columns, totals))
+        if flavour == "xlsx":
+            return _workbook(connection, state, columns, totals, footer)
+        return _csv(connection, state, columns, footer, flavour)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _snapshot() -> Connection:
+    """A connection of its own on one snapshot; whatever is read over it belongs together."""
+    connection = db.engine.connect().execution_options(
+        isolation_level="REPEATABLE READ", postgresql_readonly=True
+    )
+    connection.execute(
+        text("SELECT set_config('statement_timeout', :longest, true)"), {"longest": LONGEST}
+    )
+    connection.execute(text("SELECT set_config('datestyle', 'ISO, YMD', true)"))
+    return connection
+
+
+def _csv(
+    connection: Connection,
+    state: State,
+    columns: Sequence[Column],
+    footer: Sequence[Line],
+    flavour: str,
+) -> Response:
+    style = FLAVOURS[flavour]
+    head = BYTE_ORDER_MARK + csv_files.line_of([_(c.label) for c in columns], style)
+    cells = csv_files.cells_of(current_user._get_current_object(), state, columns, style)
+    blocks = _blocks(connection, head, csv_files.rows_of(connection, cells, style), footer, style)
+    first = next(blocks)  # so that what PostgreSQL refuses is still a page and no torn file
+
+    def all_of_it() -> Iterator[bytes]:
+        yield first
+        yield from blocks
+
+    response = Response(all_of_it(), mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename=_file_name(state, "csv"))
+    response.call_on_close(blocks.close)  # also when the browser goes away
+    return response
+
+
+def _blocks(
+    connection: Connection,
+    head: bytes,
+    rows: Generator[bytes],
+    footer: Sequence[Line],
+    style: Flavour,
+) -> Generator[bytes]:
+    with closing(connection), closing(rows):
+        yield head + next(rows)
+        yield from rows
+        yield b"".join(csv_files.line_of(line, style) for line in footer)
+
+
+def _workbook(
+    connection: Connection,
+    state: State,
+    columns: Sequence[Column],
+    totals: Totals,
+    footer: Sequence[Line],
+) -> Response:
+    if totals.count > workbooks.MOST_ROWS:
+        count, most = quantity_filter(totals.count), quantity_filter(workbooks.MOST_ROWS)
+        raise workbooks.TooManyRows(count=count, most=most)
+    statement = (
+        queries.matching(current_user, state)
+        .with_only_columns(*(column.value for column in columns))
+        .order_by(*queries.order_of(state))
+    )
+    rows = (
+        [_plain(column, value) for column, value in zip(columns, row, strict=True)]
+        for row in connection.execute(statement)
+    )
+    heads = [(column, _(column.label)) for column in columns]
+    file = workbooks.workbook_of(_(state.listing.title), heads, rows, footer)
+    connection.close()
+    return send_file(
+        file, mimetype=XLSX, as_attachment=True, download_name=_file_name(state, "xlsx")
+    )
+
+
+def _plain(column: Column, value: Any) -> Any:
+    """A value as a workbook takes it: named, and a moment where the business is, without its zone."""
+    if column.words and value in column.words:
+        return _(column.words[value])
+    if isinstance(value, datetime):
+        return value.astimezone(periods.timezone()).replace(tzinfo=None)
+    return value
+
+
+def _footer(
+    connection: Connection, state: State, columns: Sequence[Column], totals: Totals
+) -> Iterator[Line]:
+    """The control totals under their columns; then what this is, line by line."""
+    yield list(_control_line(columns, totals))
+    with Session(connection) as session:
+        yield [_("Filter"), in_words(session, current_user, state)]
+    yield [_("Exported by"), current_user.name]
+    now = datetime.now(UTC).astimezone(periods.timezone())
+    yield [_("Exported at"), now.strftime("%Y-%m-%d %H:%M:%S")]
+    yield [_("Rows"), totals.count]
+    for column in columns:
+        if column.total:
+            yield [_("Total: %(name)s", name=_(column.label)), totals.sums[column.name]]
+
+
+def _control_line(columns: Sequence[Column], totals: Totals) -> Iterator[str | Decimal]:
+    is_named = False
+    for column in columns:
+        if column.total:
+            yield totals.sums[column.name]
+        else:
+            yield "" if is_named else _("Total")
+            is_named = True
+
+
+def _file_name(state: State, ending: str) -> str:
+    return f"{state.listing.name}-{periods.today().isoformat()}.{ending}"

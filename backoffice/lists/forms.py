@@ -1,0 +1,44 @@
+"""What one types about a saved view."""
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, HiddenField, StringField
+from wtforms.validators import InputRequired, Length, ValidationError
+
+from ..names import is_visible
+
+LONGEST_NAME = 60
+LONGEST_QUERY = 2000
+
+_REQUIRED = InputRequired(_l("This cannot be empty."))
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+class ViewForm(FlaskForm):
+    """The name of a view, and whether the list begins with it; `query` is what it shows."""
+
+    name = StringField(
+        _l("Name"),
+        [_REQUIRED, Length(max=LONGEST_NAME, message=_l("At most %(max)d characters."))],
+        filters=[_one_line],
+        render_kw={"autocomplete": "off", "maxlength": LONGEST_NAME},
+    )
+    is_default = BooleanField(_l("Begin with this view when the list is opened"))
+    listing = HiddenField(validators=[Length(max=60)])
+    query = HiddenField(validators=[Length(max=LONGEST_QUERY)])
+    next = HiddenField()
+
+    def validate_name(self, field: StringField) -> None:
+        """Refuse a name that nobody sees. Raises ValidationError."""
+        if not is_visible(field.data or ""):
+            raise ValidationError(_("Write a name that one can read."))
+
+
+class ChangedViewForm(ViewForm):
+    """A view that is there already: it may be given what the list has just shown."""
+
+    is_replaced = BooleanField(_l("Show what the list showed just now"))

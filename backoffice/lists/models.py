@@ -1,0 +1,34 @@
+"""Saved views: a list as somebody wants to see it again."""
+
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..base import Base, Id, Moment
+from ..people.models import User
+
+
+class SavedView(Base):
+    """One person's view of one list: `query` is what stands behind the `?` of its address.
+
+    The default view is what a list shows them when its address says nothing; one a list at most.
+    """
+
+    __tablename__ = "saved_views"
+    __table_args__ = (
+        UniqueConstraint("user_id", "list", "name"),
+        Index(
+            "ix_saved_views_default",
+            "user_id",
+            "list",
+            unique=True,
+            postgresql_where=text("is_default"),
+        ),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
+    list: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text)
+    query: Mapped[str] = mapped_column(Text, server_default="", default="")
+    is_default: Mapped[bool] = mapped_column(server_default="false", default=False)
+    created_at: Mapped[Moment]

@@ -1,0 +1,158 @@
+"""A list on a screen: the one view function that every list calls, and the list inside another page."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, current_app, make_response, redirect, request
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from ..extensions import db
+from ..htmx import render, wants_partial
+from ..navigation import may_open
+from ..paging import PAGE_SIZE
+from . import actions, queries
+from .declaration import List, Row
+from .filters import Choice, Days, Reference, Search
+from .shown import Input, Shown
+from .state import State, state_of
+from .wording import in_words
+
+COSTLY = 5_000.0
+"""Totals that the planner holds to cost more follow the page in a request of their own."""
+
+MOST_PRINTED = 1_000
+"""Rows of the page that is to be printed."""
+
+
+STANDARD = "lists/index.html"
+"""The screen of a list that needs nothing of its own."""
+
+
+def show(listing: List, template: str = STANDARD, **context: Any) -> Response:
+    """The list as the address asks for it: the page, its results for htmx, or the totals that follow.
+
+    An address that asks nothing shows the user's default view, if they have one.
+    """
+    state = state_of(listing, request.args)
+    if "totals" in request.args and wants_partial():
+        return _drawn(template, "totals", listing=_totals_alone(listing, state))
+    saved = actions.views_of(db.session(), current_user.id, listing.name)
+    begins = next((view.query for view in saved if view.is_default and view.query), "")
+    if begins and not request.args:
+        return make_response(redirect(f"{request.path}?{begins}"))
+    shown = look(
+        state,
+        inputs=list(_inputs(listing, state)),
+        saved=saved,
+        can_select=_can_select(listing),
+        printed_by=current_user.name,
+        printed_at=datetime.now(UTC),
+        address={"endpoint": listing.path, **(request.view_args or {})},
+    )
+    if shown.is_printed:
+        context["in_words"] = in_words(db.session(), current_user, state)
+    return _drawn(template, "results", listing=shown, **context)
+
+
+def _drawn(template: str, block: str, **context: Any) -> Response:
+    """The page, or for htmx its block: a template that extends ours has those that it does not change."""
+    own_blocks = current_app.jinja_env.get_template(template).blocks
+    if wants_partial() and block not in own_blocks:
+        template = STANDARD
+    return render(template, block, **context)
+
+
+def _totals_alone(listing: List, state: State) -> Shown:
+    return Shown(
+        listing,
+        state,
+        [listing.column(name) for name in state.columns],
+        totals=queries.totals_of(db.session(), current_user, state),
+        can_select=_can_select(listing),
+        address={"endpoint": listing.path, **(request.view_args or {})},
+    )
+
+
+def _can_select(listing: List) -> bool:
+    return bool(listing.bulk) and may_open(listing.bulk) and "print" not in request.args
+
+
+def asked(listing: List) -> State:
+    """What the address of this request asks of the list; records take it along."""
+    return state_of(listing, request.args)
+
+
+def first(state: State, count: int) -> Sequence[Row]:
+    """The first `count` rows of what `state` asks for, for the present user."""
+    return queries.page_of(db.session(), current_user, state, 1, count)[0]
+
+
+def look(state: State, **how: Any) -> Shown:
+    """The page that `state` asks for; a page beyond the last is the last."""
+    columns = [state.listing.column(name) for name in state.columns]
+    is_printed = "print" in request.args
+    session, size = db.session(), MOST_PRINTED if is_printed else PAGE_SIZE
+    number = 1 if is_printed else state.page
+    rows, has_more = queries.page_of(session, current_user, state, number, size)
+    totals = None
+    if "totals" in request.args or is_printed or not rows or _is_cheap(state):
+        totals = queries.totals_of(session, current_user, state)
+        if not rows and totals.count:
+            number = -(-totals.count // size)
+            rows, has_more = queries.page_of(session, current_user, state, number, size)
+    return Shown(
+        state.listing,
+        state,
+        columns,
+        rows=rows,
+        number=number,
+        size=size,
+        has_more=has_more,
+        totals=totals,
+        is_printed=is_printed,
+        **how,
+    )
+
+
+def part(listing: List, *, without: Sequence[str] = (), **address: Any) -> Shown:
+    """The list inside another record's page, whose `endpoint` and arguments are its address.
+
+    `listing` is narrowed by its own `rows`; `without` leaves out columns that say the same in every row.
+    """
+    asked_for = state_of(listing, {"page": request.args.get("page", "")})
+    columns = tuple(name for name in asked_for.columns if name not in without)
+    state = State(listing, columns=columns, sort=asked_for.sort, page=asked_for.page)
+    return look(state, is_part=True, address=address)
+
+
+def _is_cheap(state: State) -> bool:
+    return queries.totals_cost(db.session(), current_user, state) <= COSTLY
+
+
+def _inputs(listing: List, state: State) -> Iterator[Input]:
+    """The inputs of the filter form: those that always stand there, and the quiet ones in use."""
+    for one in listing.filters:
+        values = {name: state.values.get(name, "") for name in one.arguments}
+        if one.is_quiet and not any(values.values()):
+            continue
+        if isinstance(one, Search):
+            yield Input(
+                "search", one.name, one.label, values[one.name], placeholder=one.placeholder
+            )
+        elif isinstance(one, Choice):
+            options = [(value, _(label)) for value, (label, _condition) in one.options.items()]
+            yield _select(one, values[one.name], options)
+        elif isinstance(one, Reference):
+            offered = one.offered(db.session(), current_user)
+            if len(offered) > 1 or values[one.name]:
+                options = [(str(key), name) for key, name in offered]
+                yield _select(one, values[one.name], options)
+        elif isinstance(one, Days):
+            yield Input("day", one.since, one.label, values[one.since])
+            yield Input("day", one.until, one.until_label, values[one.until])
+
+
+def _select(one: Choice | Reference, value: str, options: list[tuple[str, str]]) -> Input:
+    return Input("select", one.name, one.label, value, [("", _(one.any_label)), *options])

@@ -1,0 +1,69 @@
+"""What an address asks of a list: what it is narrowed to, sorted by, and which columns it shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement
+
+from ..paging import page_number
+from .declaration import List
+
+
+@dataclass(frozen=True)
+class State:
+    """A list as an address describes it. `-` before the column's name sorts downwards."""
+
+    listing: List
+    values: Mapping[str, str] = field(default_factory=dict)
+    sort: str = ""
+    columns: tuple[str, ...] = ()
+    page: int = 1
+    is_whole: bool = False
+    """Whether the address says that the whole list is meant, though a saved view comes first."""
+
+    @property
+    def as_query(self) -> dict[str, str]:
+        """The arguments that describe it in an address; none for the whole list as it comes."""
+        found = dict(self.values)
+        if self.sort != self.listing.default_sort:
+            found["sort"] = self.sort
+        if self.columns != self.listing.default_columns:
+            found["columns"] = ",".join(self.columns)
+        return found or ({"all": "1"} if self.is_whole else {})
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it leaves anything out."""
+        return bool(self.values)
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What the rows that it leaves in fulfil."""
+        return [
+            condition for one in self.listing.filters for condition in one.conditions(self.values)
+        ]
+
+
+def state_of(listing: List, arguments: Mapping[str, Any]) -> State:
+    """The state that the arguments of an address ask for; what makes no sense in them is left out."""
+    given = {name: str(arguments[name]) for name in arguments}
+    values = {name: text for one in listing.filters for name, text in one.read(given)}
+    sort = given.get("sort", "")
+    return State(
+        listing,
+        values,
+        sort if sort.removeprefix("-") in listing.sorts else listing.default_sort,
+        _columns(listing, arguments),
+        page_number(given.get("page")),
+        is_whole="all" in given,
+    )
+
+
+def _columns(listing: List, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """The chosen columns in their order: one argument with commas, or an argument each."""
+    several = getattr(arguments, "getlist", None)
+    texts = several("columns") if several else [arguments.get("columns", "")]
+    known = {column.name for column in listing.columns}
+    chosen = dict.fromkeys(name for text in texts for name in text.split(",") if name in known)
+    return tuple(chosen) or listing.default_columns

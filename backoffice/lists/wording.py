@@ -1,0 +1,39 @@
+"""A list's filter in words, as a file, a printed page or a preview says what it holds."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from ..formats import day_filter
+from .filters import Choice, Days, Filter, Reference
+from .state import State
+
+
+def in_words(session: Session, user: Any, state: State) -> str:
+    """What the list is narrowed to, in one line; that it is not, where it is not."""
+    told = [
+        f"{_(label)}: {value}"
+        for one in state.listing.filters
+        for label, value in _told(session, user, one, state)
+    ]
+    return " · ".join(told) or _("everything")
+
+
+def _told(session: Session, user: Any, one: Filter, state: State) -> Iterator[tuple[str, str]]:
+    values = {name: state.values[name] for name in one.arguments if name in state.values}
+    if not values:
+        return
+    if isinstance(one, Days):
+        for name, label in ((one.since, one.label), (one.until, one.until_label)):
+            if name in values:
+                yield label, day_filter(date.fromisoformat(values[name]))
+        return
+    label, (value,) = getattr(one, "label", ""), values.values()
+    if isinstance(one, Choice):
+        value = _(one.options[value][0])
+    elif isinstance(one, Reference):
+        value = dict(one.offered(session, user)).get(int(value), value)
+    yield label, value

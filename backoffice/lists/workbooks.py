@@ -1,0 +1,80 @@
+"""A list as an Excel workbook: for people, and so for as many rows as people look at."""
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font
+
+from ..base import N_
+from ..refusals import Refusal
+from .declaration import Column
+
+MOST_ROWS = 50_000
+"""Rows of a workbook; a CSV file has no limit."""
+
+EXACT_DIGITS = 15
+"""Digits that Excel keeps of a number; one with more is written as text, lest it be rounded."""
+
+_IN_MEMORY = 4 * 1024 * 1024
+_FORMATS = {
+    "day": "yyyy-mm-dd",
+    "month": "yyyy-mm",
+    "moment": "yyyy-mm-dd hh:mm",
+    "money": "#,##0.00",
+    "quantity": "#,##0.###",
+    "unit_price": "#,##0.00##",
+}
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+class TooManyRows(Refusal):
+    """A workbook for people who would not look at all of it."""
+
+    sentence = N_(
+        "This list has %(count)s rows, and a workbook takes at most %(most)s. "
+        "Narrow the filter, or export CSV, which has no limit."
+    )
+
+
+def workbook_of(
+    title: str,
+    columns: Sequence[tuple[Column, str]],
+    rows: Iterable[Sequence[Any]],
+    footer: Iterable[Sequence[Any]],
+) -> IO[bytes]:
+    """The workbook as a file to be read: heads, rows, and the footer under them."""
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(re.sub(r"[\[\]:*?/\\]", " ", title)[:31])
+    sheet.freeze_panes = "A2"
+    bold = Font(bold=True)
+    sheet.append([_cell(sheet, head, font=bold) for _, head in columns])
+    formats = [_FORMATS.get(column.kind, "") for column, _ in columns]
+    for row in rows:
+        sheet.append([_cell(sheet, value, form) for value, form in zip(row, formats, strict=True)])
+    for line in footer:
+        sheet.append([_cell(sheet, value, "#,##0.00", font=bold) for value in line])
+    file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the answer reads and closes it)
+    book.save(file)
+    file.seek(0)
+    return file
+
+
+def _cell(sheet: Any, value: Any, form: str = "", font: Font | None = None) -> WriteOnlyCell:
+    """A cell that is what it looks like: a text is a text, however it begins."""
+    if isinstance(value, Decimal) and len(value.as_tuple().digits) > EXACT_DIGITS:
+        value = str(value)
+    if isinstance(value, str):
+        value = _UNPRINTABLE.sub("", value)
+    cell = WriteOnlyCell(sheet, value)
+    if isinstance(value, str):
+        cell.data_type = "s"
+    elif form and value is not None:
+        cell.number_format = form
+    if font is not None:
+        cell.font = font
+    return cell

@@ -1,0 +1,1 @@
+"""Changing many orders at once: the account manager, the closing date."""

@@ -1,0 +1,254 @@
+"""Changing many orders at once: what would change, and the change itself, of exactly what was shown.
+
+An order is left alone if anybody has written it since the preview. PostgreSQL says so itself: the
+preview's *mark* is the oldest transaction that was still running then, and every row names the
+transaction that wrote it. That holds for a million orders, for other programs' writes and without
+a second copy of what was shown; where a long transaction runs beside, it leaves rather too many alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    cast,
+    exists,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from ...base import N_, table_of
+from ...customers.models import Customer
+from ...lists.queries import matching
+from ...lists.state import State
+from ...people.models import User
+from ...refusals import Refusal, Stale
+from ..models import Order
+
+MOST_ORDERS = 50_000
+"""Orders of one change: what a person waits for, and what others may have to wait for."""
+
+EXAMPLES = 10
+
+
+class TooManyOrders(Refusal):
+    """More than one transaction should change."""
+
+    sentence = N_("At most %(most)s orders are changed at once. Narrow the filter.")
+
+
+class PreviewOutdated(Stale):
+    """Other orders than those that were shown fit the filter now."""
+
+    sentence = N_(
+        "Other orders fit the filter than when you looked. Look at the new preview, then apply it."
+    )
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another account manager, another closing date, or both. `clears`: the closing date is removed."""
+
+    manager_id: int | None = None
+    closing_date: date | None = None
+    clears: bool = False
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The columns that are written."""
+        manager = {} if self.manager_id is None else {"account_manager_id": self.manager_id}
+        dated = self.clears or self.closing_date is not None
+        return manager | ({"closing_date": self.closing_date} if dated else {})
+
+    @property
+    def differs(self) -> ColumnElement[bool]:
+        """The orders that are not as the change wants them."""
+        columns = table_of(Order).c
+        return or_(
+            false(), *(columns[name].is_distinct_from(new) for name, new in self.values.items())
+        )
+
+    @property
+    def is_impossible(self) -> ColumnElement[bool]:
+        """The orders that would be closed before they were placed."""
+        return false() if self.closing_date is None else Order.order_date > self.closing_date
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The orders that somebody chose: by hand, or all that a list shows them."""
+
+    user: Any
+    state: State
+    ids: tuple[int, ...] | None = None
+
+    @property
+    def rows(self) -> Select[Any]:
+        """The orders, in so far as the user may see them."""
+        if self.ids is None:
+            return matching(self.user, self.state)
+        return self.state.listing.rows(self.user).where(Order.id.in_(self.ids))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a preview showed: how many orders, which (a digest of their ids), and as of when."""
+
+    count: int
+    digest: int
+    since: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some of the orders: how many, and what their grand totals come to."""
+
+    count: int
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a change would do: to how many orders, and which are refused or so already."""
+
+    chosen: Share
+    changed: Share
+    same: Share
+    refused: Share
+    mark: Mark
+    by_manager: Sequence[tuple[str, Share]] = ()
+    refused_numbers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a change did. `moved`: orders that somebody else has written since the preview."""
+
+    changed: Share
+    moved: int
+    moved_numbers: Sequence[str] = ()
+
+
+def preview(session: Session, chosen: Chosen, change: Change) -> Preview:
+    """What `change` would do to the orders. Writes nothing and locks nothing."""
+    possible = and_(change.differs, ~change.is_impossible)
+    refused = and_(change.differs, change.is_impossible)
+    since = func.pg_snapshot_xmin(func.pg_current_snapshot())
+    row = session.execute(
+        chosen.rows.with_only_columns(
+            *_share(None), *_share(possible), *_share(~change.differs), *_share(refused), _digest(),
+            cast(cast(since, Text), BigInteger),
+        )
+    ).one()  # fmt: skip
+    all_of_them, changed, same, refused_ones = (Share(*row[n : n + 2]) for n in range(0, 8, 2))
+    return Preview(
+        all_of_them,
+        changed,
+        same,
+        refused_ones,
+        mark=Mark(row[0], row[8], row[9]),
+        by_manager=_by_manager(session, chosen, possible),
+        refused_numbers=_numbers(session, chosen.rows.where(refused)),
+    )
+
+
+def apply(session: Session, chosen: Chosen, change: Change, seen: Mark) -> Outcome:
+    """Change the orders that were previewed and that nobody has written since, in one statement.
+
+    Raises:
+        TooManyOrders: more than `MOST_ORDERS`.
+        PreviewOutdated: the filter lets in orders that were not shown.
+    """
+    _lock(session, chosen)
+    untouched = chosen.rows.where(_is_untouched_since(seen.since))
+    count, digest = session.execute(untouched.with_only_columns(func.count(), _digest())).one()
+    if (count, digest) != (seen.count, seen.digest) and _may_let_in_others(session, chosen, seen):
+        raise PreviewOutdated()
+    moved = chosen.rows.where(~_is_untouched_since(seen.since))
+    moved_numbers = () if chosen.ids is None else _numbers(session, moved)
+    orders = table_of(Order)
+    wanted = untouched.where(change.differs, ~change.is_impossible).with_only_columns(Order.id)
+    written = (
+        update(orders)
+        .where(orders.c.id.in_(wanted))
+        .values(**change.values, version=orders.c.version + 1, updated_at=func.now())
+        .returning(orders.c.grand_total)
+        .cte("written")
+    )
+    total = func.coalesce(func.sum(written.c.grand_total), 0)
+    changed = session.execute(select(func.count(), total).select_from(written)).one()
+    session.expire_all()
+    return Outcome(
+        Share(changed[0], changed[1]), moved=seen.count - count, moved_numbers=moved_numbers
+    )
+
+
+def _lock(session: Session, chosen: Chosen) -> None:
+    """Lock the orders in id order; what they are is read afterwards, by a statement of its own."""
+    ids = chosen.rows.with_only_columns(Order.id).order_by(Order.id).limit(MOST_ORDERS + 1)
+    locked = ids.with_for_update(key_share=True, of=Order).subquery()
+    count = session.scalar(select(func.count()).select_from(locked)) or 0
+    if count > MOST_ORDERS:
+        raise TooManyOrders(most=MOST_ORDERS)
+
+
+def _is_untouched_since(mark: int) -> ColumnElement[bool]:
+    """Whether the transaction that wrote the row had ended when `mark` was taken.
+
+    `age` counts back from this transaction's own number, which it must therefore have.
+    """
+    own = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
+    return func.age(literal_column("orders.xmin")) > own - mark
+
+
+def _may_let_in_others(session: Session, chosen: Chosen, seen: Mark) -> bool:
+    """Whether the filter may fit orders that were not shown, though nobody has written them.
+
+    Only a customer's new name can do that: the other filters look at the order alone.
+    """
+    if chosen.ids is not None or not {"q", "customer"} & set(chosen.state.values):
+        return False
+    own = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
+    is_touched = func.age(literal_column("customers.xmin")) <= own - seen.since
+    return bool(session.scalar(select(exists().where(is_touched).select_from(Customer))))
+
+
+def _share(condition: ColumnElement[bool] | None) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    count, amount = func.count(), func.sum(Order.grand_total)
+    if condition is None:
+        return count, func.coalesce(amount, 0)
+    return count.filter(condition), func.coalesce(amount.filter(condition), 0)
+
+
+def _digest() -> ColumnElement[int]:
+    return func.coalesce(func.bit_xor(func.hashint8extended(Order.id, 0)), 0)
+
+
+def _by_manager(
+    session: Session, chosen: Chosen, condition: ColumnElement[bool]
+) -> Sequence[tuple[str, Share]]:
+    rows = session.execute(
+        chosen.rows.where(condition)
+        .with_only_columns(User.name, *_share(None))
+        .group_by(User.id, User.name)
+        .order_by(User.name, User.id)
+    )
+    return [(name, Share(count, amount)) for name, count, amount in rows]
+
+
+def _numbers(session: Session, rows: Select[Any]) -> Sequence[str]:
+    return session.scalars(
+        rows.with_only_columns(Order.number).order_by(Order.number).limit(EXAMPLES)
+    ).all()

@@ -1,0 +1,79 @@
+"""Choosing a product for a line: what a typed text names, and what choosing it fills in."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy.orm import Session
+
+from .. import money
+from ..base import N_
+from ..products import queries as products
+from ..products.models import Product
+from ..refusals import Refusal
+
+
+class UnknownProduct(Refusal):
+    """The text names nothing in the price list."""
+
+    sentence = N_("No product is called that. Type a code or a part of the name.")
+
+
+class SeveralProducts(Refusal):
+    """The text names more than one product."""
+
+    sentence = N_("Several products fit that. Choose one from the list.")
+
+
+class InactiveProduct(Refusal):
+    """A product that is not sold any more; a line that has it keeps it."""
+
+    sentence = N_("%(code)s is not sold any more. Choose another product, or leave this empty.")
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What choosing a product puts into a line, as the user would type it; `unit_price` empty: no price."""
+
+    code: str
+    description: str
+    unit_price: str
+
+
+Found = Product | Refusal | None
+"""What a text names: a product, nothing that it can be (and why), or nothing because it is empty."""
+
+
+def named(session: Session, texts: Iterable[str | None]) -> Mapping[str | None, Found]:
+    """What each text names: its product, why it names none, or None for an empty one."""
+    wanted = set(texts)
+    known = products.with_codes(session, filter(None, wanted))
+    return {text: known.get(text or "") or _searched(session, text) for text in wanted}
+
+
+def _searched(session: Session, text: str | None) -> Found:
+    if not text:
+        return None
+    matched = products.named(session, text)
+    if not matched:
+        return UnknownProduct()
+    return matched[0] if len(matched) == 1 else SeveralProducts()
+
+
+def checked(found: Found, present_id: int | None) -> Product | None:
+    """The product that was found, if any, and if a line that has product `present_id` now may have it.
+
+    Raises UnknownProduct, SeveralProducts, InactiveProduct.
+    """
+    if isinstance(found, Refusal):
+        raise found
+    if found is not None and not found.is_active and found.id != present_id:
+        raise InactiveProduct(code=found.code)
+    return found
+
+
+def filling(session: Session, product: Product, day: date, number_format: str) -> Filling:
+    """What `product` puts into a line of an order of `day`."""
+    price = products.price_on(session, product.id, day)
+    shown = "" if price is None else money.format_unit_price(price, number_format)
+    return Filling(product.code, product.name, shown)

@@ -1,0 +1,65 @@
+"""Orders as what belongs to customers: in their list, when they are deleted, and when they are merged."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import ColumnElement, func, select
+
+from ..base import N_, counted
+from ..customers.belongings import Belonging
+from ..customers.models import Customer
+from ..lists import Column
+from .models import Order
+from .queries import visible_to
+
+ORDERS_OF_CUSTOMERS = Belonging(
+    "orders",
+    N_("Orders"),
+    counted("%(num)s order", "%(num)s orders"),
+    Order,
+    customer=Order.customer_id,
+    label=Order.number,
+    day=Order.order_date,
+    amount=Order.grand_total,
+    endpoint="orders.index",
+)
+
+
+def columns_of_customers(user: Any) -> Sequence[Column]:
+    """How many orders each customer has, and what they come to; a user's own where they see no others."""
+
+    def of_each(value: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ColumnElement[Any]:
+        orders = select(value).where(Order.customer_id == Customer.id, visible_to(user))
+        return orders.where(*conditions).correlate(Customer).scalar_subquery()
+
+    def list_of(**more: Any) -> Any:
+        return lambda row: url_for("orders.index", customer=row.code, **more)
+
+    return (
+        Column(
+            "orders",
+            N_("Orders"),
+            of_each(func.count()),
+            kind="number",
+            total=True,
+            link=list_of(),
+        ),
+        Column(
+            "open_orders",
+            N_("Open orders"),
+            of_each(func.count(), Order.closing_date.is_(None)),
+            kind="number",
+            total=True,
+            link=list_of(state="open"),
+        ),
+        Column(
+            "revenue",
+            N_("Revenue"),
+            of_each(func.coalesce(func.sum(Order.grand_total), 0)),
+            kind="money",
+            total=True,
+            link=list_of(),
+            classes="cell-total",
+        ),
+    )

@@ -1,0 +1,126 @@
+"""What is typed and chosen on the pricing screen."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+
+from flask import request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, StringField, ValidationError
+from wtforms.validators import InputRequired
+
+from .. import money, periods
+from ..extensions import db
+from ..formats import DayField, UnitPriceField
+from ..idempotency import new_key
+from ..orders import choosing
+from ..products import queries as products
+from ..products.models import Product
+from ..refusals import Refusal
+from .effects import Effect, NewPrice
+
+_TOKEN = re.compile(r"([0-9]{1,18}):([0-9]{1,9})", re.ASCII)
+
+
+class PricingForm(FlaskForm):
+    """A product, its new price and from when on; and which of the orders that were shown are chosen.
+
+    `previewed` says for what the orders were shown, `shown` which of them could be chosen.
+    """
+
+    product = StringField(
+        _l("Product"),
+        filters=[lambda text: (text or "").strip()],
+        validators=[InputRequired(_l("Choose a product."))],
+    )
+    effective_from = DayField(
+        _l("In force from"),
+        validators=[InputRequired(_l("Enter the day from which the price is in force."))],
+    )
+    unit_price = UnitPriceField(
+        _l("New unit price"), validators=[InputRequired(_l("Enter the new price."))]
+    )
+    previewed = HiddenField()
+    shown = HiddenField()
+    idempotency_key = HiddenField()
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self.form_errors: list[str] = []
+        self.found_product: Product | None = None
+
+    @classmethod
+    def asked(cls, arguments: Mapping[str, str]) -> "PricingForm":
+        """The form as an address asks for it; what makes no sense there is left out."""
+        product = products.by_code(db.session(), arguments.get("product", ""))
+        data = {
+            "product": products.label(product) if product else "",
+            "effective_from": _day(arguments.get("effective_from", "")),
+            "unit_price": _price(arguments.get("unit_price", "")),
+            "idempotency_key": new_key(),
+        }
+        form = cls(formdata=None, data=data)
+        form.found_product = product
+        return form
+
+    def find_product(self) -> str:
+        """Look up what is typed as the product; a sentence where it names none."""
+        text = self.product.data or ""
+        try:
+            found = choosing.named(db.session(), [text])[text]
+            if isinstance(found, Refusal):
+                raise found
+        except Refusal as refusal:
+            return str(_(refusal.sentence, **refusal.values))
+        self.found_product = found
+        return ""
+
+    def validate_product(self, _field: StringField) -> None:
+        """The text names exactly one product; one that is not sold any more may be in open orders."""
+        if problem := self.find_product():
+            raise ValidationError(problem)
+
+    def new_price(self) -> NewPrice | None:
+        """What was typed, once all three are there and can be read."""
+        day, price = self.effective_from.data, self.unit_price.data
+        if self.found_product is None or day is None or price is None:
+            return None
+        return NewPrice(self.found_product.id, day, price)
+
+    def is_as_previewed(self) -> bool:
+        """Whether the orders were shown for the very price that is typed."""
+        new = self.new_price()
+        return new is not None and self.previewed.data == new.signature
+
+    def chosen(self) -> dict[int, int]:
+        """The chosen orders: id → version as they were shown."""
+        tokens = map(_TOKEN.fullmatch, request.form.getlist("order"))
+        return {int(token[1]): int(token[2]) for token in tokens if token}
+
+    def is_chosen(self, effect: Effect) -> bool:
+        """Whether an order is chosen: as somebody left it where it was shown, else by default."""
+        if not effect.is_possible:
+            return False
+        product = (self.previewed.data or "").partition(" ")[0]
+        is_same = self.found_product is not None and product == str(self.found_product.id)
+        if is_same and str(effect.order_id) in (self.shown.data or "").split():
+            return effect.order_id in self.chosen()
+        return effect.is_default
+
+
+def _day(text: str) -> object:
+    field = DayField().bind(PricingForm(formdata=None), "day")
+    try:
+        field.process_formdata([text])
+    except ValueError:
+        field.data = None
+    return field.data or periods.today()
+
+
+def _price(text: str) -> Decimal | None:
+    try:
+        return money.parse_unit_price(text) if text else None
+    except money.AmountError:
+        return None

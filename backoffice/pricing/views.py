@@ -1,0 +1,183 @@
+"""The pricing screen: what a new price would change, live and before anything is saved; and what one has changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from ..extensions import db
+from ..htmx import hx_redirect, render
+from ..idempotency import once, remember
+from ..orders import history
+from ..orders.queries import visible_to
+from ..permissions import allowed, requires
+from ..products import parts
+from ..products import queries as products
+from ..products.models import Product
+from . import actions, queries
+from .effects import MOST, Effect, Effects, NewPrice, count_affected, effects_of, first_open_day
+from .forms import PricingForm
+
+bp = Blueprint("pricing", __name__, url_prefix="/pricing")
+
+PAGE = "pricing/index.html"
+
+SHOWN = 300
+"""Orders that stand on the screen, and that one click changes; the totals are those of all of them."""
+
+OFFERED = 200
+"""Products in the form's list from the start; beyond that the list follows what is typed."""
+
+history.NOTES.append(queries.notes_of)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What some of the orders come to together."""
+
+    count: int
+    now: Decimal
+    then: Decimal
+
+    @classmethod
+    def of(cls, effects: Sequence[Effect]) -> "Sum":
+        """The sums over these orders."""
+        zero = Decimal(0)
+        now, then = (sum((getattr(e, n) for e in effects), zero) for n in ("now", "then"))
+        return cls(len(effects), now, then)
+
+    @property
+    def difference(self) -> Decimal:
+        """By how much they change together."""
+        return self.then - self.now
+
+
+@bp.get("")
+@requires("products.read")
+def index() -> Response:
+    """The screen; an address may name the product, the price and the day."""
+    return _page(PricingForm.asked(request.args))
+
+
+@bp.post("/preview")
+@requires("products.read")
+def preview() -> Response:
+    """What the typed price would change. Writes nothing. `choose`: all of the orders, or none."""
+    form = PricingForm()
+    problems = [
+        form.find_product(),
+        *form.effective_from.process_errors,
+        *form.unit_price.process_errors,
+    ]
+    note = next(filter(None, problems), "")
+    return _page(form, block="answer", choose=request.args.get("choose", ""), note=note)
+
+
+@bp.post("/apply")
+@requires("products.write")
+def apply() -> Response:
+    """Store the price and change the chosen orders, if they are as they were shown."""
+    claim: dict[str, Any] = {
+        "user_id": current_user.id,
+        "action": "pricing.apply",
+        "key": request.form.get("idempotency_key", ""),
+    }
+    if (earlier := once(db.session, **claim, body=request.form)) is not None:
+        return hx_redirect(earlier["location"])
+    form = PricingForm()
+    if not form.validate():
+        return _refused(form)
+    new = form.new_price()
+    if new is None or not form.is_as_previewed():
+        form.form_errors = [
+            _("What you applied had not been shown to you yet. Look at it now, then apply.")
+        ]
+        return _refused(form)
+    try:
+        change = actions.apply(db.session(), visible_to(current_user), new, form.chosen())
+    except actions.NothingToApply as refusal:
+        form.form_errors = [_(refusal.sentence)]
+        return _refused(form)
+    location = url_for("pricing.change", change_id=change.id)
+    remember(db.session, **claim, response={"location": location})
+    flash(_("The new price is stored."), "success")
+    return hx_redirect(location)
+
+
+@bp.get("/changes/<int:change_id>")
+@requires("products.read")
+def change(change_id: int) -> Response:
+    """What became of one price change: each order's grand total before and after, and who was left."""
+    found = queries.change_with_id(db.session(), change_id) or abort(404)
+    new = NewPrice(found.product_id, found.effective_from, found.unit_price)
+    rows = queries.orders_of(db.session(), current_user, found)
+    applied = [row for row in rows if row.PriceChangeOrder.outcome == "applied"]
+    zero = Decimal(0)
+    return render(
+        "pricing/change.html",
+        change=found,
+        who=queries.actor_name(db.session(), found),
+        applied=applied,
+        left=[row for row in rows if row not in applied],
+        before=sum((row.PriceChangeOrder.before for row in applied), zero),
+        after=sum((row.PriceChangeOrder.after for row in applied), zero),
+        still_other=count_affected(db.session(), visible_to(current_user), new),
+    )
+
+
+def _refused(form: PricingForm) -> Response:
+    db.session.rollback()
+    return _page(form, block="form", status=422)
+
+
+def _page(
+    form: PricingForm, *, block: str = "form", status: int = 200, choose: str = "", note: str = ""
+) -> Response:
+    """The screen with what the typed price would change; for htmx only the part that is asked for."""
+    new = form.new_price()
+    effects = effects_of(db.session(), visible_to(current_user), new) if new else None
+    rows = effects.rows[:SHOWN] if effects else ()
+    chosen = {row.order_id for row in rows if _is_chosen(form, row, choose)}
+    return render(
+        PAGE,
+        block=block,
+        status=status,
+        form=form,
+        new=new,
+        effects=effects,
+        rows=rows,
+        chosen=chosen,
+        of_all=Sum.of([row for row in effects.rows if row.is_possible]) if effects else None,
+        of_chosen=Sum.of([row for row in rows if row.order_id in chosen]),
+        first_day=_first_day(form, effects),
+        note=note,
+        offered=products.search(db.session(), "", limit=OFFERED),
+        may_apply=allowed(current_user, "products.write"),
+        SHOWN=SHOWN,
+        MOST=MOST,
+        OFFERED=OFFERED,
+    )
+
+
+def _is_chosen(form: PricingForm, effect: Effect, choose: str) -> bool:
+    if choose in ("all", "none"):
+        return effect.is_possible and choose == "all"
+    return form.is_chosen(effect)
+
+
+def _first_day(form: PricingForm, effects: Effects | None) -> Any:
+    """Where nothing is reached: the day of the oldest open order that has the product."""
+    if form.found_product is None or effects is None or effects.rows or effects.are_too_many:
+        return None
+    return first_open_day(db.session(), visible_to(current_user), form.found_product.id)
+
+
+def _of_product(product: Product, _user: Any) -> dict[str, Any]:
+    return {"changes": queries.changes_of_product(db.session(), product.id)}
+
+
+parts.PARTS.append(parts.Part("pricing/of_product.html", _of_product))

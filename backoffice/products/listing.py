@@ -1,0 +1,88 @@
+"""The price list: its columns, its filters, and the way on from every row."""
+
+from datetime import date
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import BindParameter, Date, ScalarSelect, bindparam, select
+
+from .. import periods
+from ..base import N_, counted
+from ..lists import Choice, Column, List, Search, containing
+from .models import Product, ProductPrice
+from .queries import price_in_force
+from .rules import SOLD_AS
+
+
+def _today() -> BindParameter[date]:
+    """Today where the business is, when the statement runs."""
+    return bindparam("today", callable_=periods.today, type_=Date(), unique=False)
+
+
+def _in_force_since() -> ScalarSelect[date]:
+    return (
+        select(ProductPrice.effective_from)
+        .where(ProductPrice.product_id == Product.id, ProductPrice.effective_from <= _today())
+        .order_by(ProductPrice.effective_from.desc())
+        .limit(1)
+        .correlate(Product)
+        .scalar_subquery()
+    )
+
+
+def _record(row: Any) -> str:
+    return url_for("products.record", code=row.code)
+
+
+PRODUCTS = List(
+    "products",
+    N_("Price list"),
+    "products.index",
+    export="products.export",
+    rows=lambda _user: select().select_from(Product),
+    key=Product.id,
+    columns=(
+        Column("code", N_("Code"), Product.code, link=_record, classes="cell-key"),
+        Column("name", N_("Name"), Product.name, classes="cell-name"),
+        Column("kind", N_("Sold as"), Product.kind, words=SOLD_AS),
+        Column("unit", N_("Unit"), Product.unit),
+        Column("price_since", N_("In force since"), _in_force_since(), kind="day"),
+        Column(
+            "unit_price",
+            N_("Unit price"),
+            price_in_force(_today()),
+            kind="unit_price",
+            classes="cell-total",
+        ),
+        Column(
+            "is_active",
+            N_("Status"),
+            Product.is_active,
+            words={True: N_("Sold"), False: N_("Not sold any more")},
+        ),
+    ),
+    filters=(
+        Search(
+            "q",
+            N_("Search"),
+            containing(Product.code, Product.name),
+            placeholder=N_("Code or name"),
+        ),
+        Choice(
+            "state",
+            N_("Status"),
+            {
+                "active": (N_("Sold"), Product.is_active.expression),
+                "inactive": (N_("Not sold any more"), ~Product.is_active.expression),
+            },
+        ),
+    ),
+    default_sort="code",
+    counted=counted("%(num)s product", "%(num)s products"),
+    new=("products.new", N_("New product")),
+    nothing_yet=(
+        N_("No products yet"),
+        N_("Products are entered here, or come with the import."),
+    ),
+    nothing_fits=(N_("No product fits that"), N_("Search for a part of the code or of the name.")),
+)

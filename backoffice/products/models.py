@@ -1,0 +1,51 @@
+"""Products and what they cost from which day on."""
+
+from datetime import date
+
+from sqlalchemy import CheckConstraint, ForeignKey, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from ..base import Base, Id, Moment
+from ..money import UnitPrice, no_nan
+
+
+class Product(Base):
+    """Something that is sold. `code` is the name by which files and people refer to it.
+
+    `kind` is the kind of order line that it is sold as. One that is not active stays on the lines
+    that have it, and no line newly gets it.
+    """
+
+    __tablename__ = "products"
+    __table_args__ = (
+        CheckConstraint("kind IN ('package','addition','promo','reduction')", name="kind"),
+    )
+
+    id: Mapped[Id]
+    code: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text, server_default="package", default="package")
+    unit: Mapped[str] = mapped_column(Text, server_default="", default="")
+    is_active: Mapped[bool] = mapped_column(server_default=text("true"), default=True)
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+
+    prices: Mapped[list["ProductPrice"]] = relationship(
+        order_by="ProductPrice.effective_from.desc()", viewonly=True
+    )
+
+
+class ProductPrice(Base):
+    """What a unit of a product costs from a day on, until its next price."""
+
+    __tablename__ = "product_prices"
+    __table_args__ = (
+        UniqueConstraint("product_id", "effective_from"),
+        no_nan("unit_price"),
+    )
+
+    id: Mapped[Id]
+    product_id: Mapped[int] = mapped_column(ForeignKey(Product.id))
+    effective_from: Mapped[date]
+    unit_price: Mapped[UnitPrice]
+    created_at: Mapped[Moment]

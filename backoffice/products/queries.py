@@ -1,0 +1,149 @@
+"""Finding products, and what they cost on a day."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, or_, select
+from sqlalchemy.orm import Session
+
+from .models import Product, ProductPrice
+from .rules import SEPARATOR
+
+
+def by_code(session: Session, code: str) -> Product | None:
+    """The product with exactly that code."""
+    return session.scalars(select(Product).where(Product.code == code)).one_or_none()
+
+
+def matching(text: str, *, kind: str = "", only_active: bool = False) -> Select[Product]:
+    """Products whose code or name holds `text`, in any case; the best match first, else by code.
+
+    All of them when `text` is blank. `kind`: only those that are sold as such a line.
+    """
+    wanted = " ".join(text.split())
+    statement = select(Product)
+    if wanted:
+        statement = statement.where(or_(_holds(Product.code, wanted), _holds(Product.name, wanted)))
+        statement = statement.order_by(_rank(wanted))
+    if kind:
+        statement = statement.where(Product.kind == kind)
+    if only_active:
+        statement = statement.where(Product.is_active)
+    return statement.order_by(Product.code, Product.id)
+
+
+def search(
+    session: Session,
+    text: str,
+    *,
+    kind: str = "",
+    only_active: bool = False,
+    limit: int = 20,
+    offset: int = 0,
+) -> list[Product]:
+    """At most `limit` products that match `text`, the best first."""
+    found = matching(text, kind=kind, only_active=only_active)
+    return list(session.scalars(found.limit(limit).offset(offset)))
+
+
+def label(product: Product) -> str:
+    """The product as people choose it from a list: code and name; `named` reads it back."""
+    return f"{product.code}{SEPARATOR}{product.name}"
+
+
+def named(session: Session, text: str) -> list[Product]:
+    """What `text` names: the product with that very code, label or name in any case, else all that match."""
+    typed = text.strip()
+    code = typed.partition(SEPARATOR)[0].strip()
+    for exact in (Product.code == code, func.lower(Product.code) == func.lower(code)):
+        found = list(session.scalars(select(Product).where(exact).limit(2)))
+        is_label = SEPARATOR in typed
+        if len(found) == 1 and (not is_label or typed.casefold() == label(found[0]).casefold()):
+            return found
+    matched = search(session, typed)
+    same = [product for product in matched if product.name.casefold() == typed.casefold()]
+    return same if len(same) == 1 else matched
+
+
+def with_codes(session: Session, codes: Iterable[str]) -> dict[str, Product]:
+    """The products with exactly these codes, by code."""
+    wanted = {code for code in codes if code}
+    if not wanted:
+        return {}
+    found = session.scalars(select(Product).where(Product.code.in_(wanted)))
+    return {product.code: product for product in found}
+
+
+def with_ids(session: Session, ids: Iterable[int | None]) -> dict[int, Product]:
+    """The products with these ids, by id."""
+    wanted = {product_id for product_id in ids if product_id is not None}
+    if not wanted:
+        return {}
+    found = session.scalars(select(Product).where(Product.id.in_(wanted)))
+    return {product.id: product for product in found}
+
+
+def is_there_any(session: Session) -> bool:
+    """Whether there is a price list at all."""
+    return bool(session.scalar(select(select(Product.id).exists())))
+
+
+def count(session: Session, text: str = "") -> int:
+    """How many products match `text`."""
+    matched = matching(text).order_by(None).subquery()
+    return session.scalars(select(func.count()).select_from(matched)).one()
+
+
+# What it costs
+
+
+def price_in_force(day: date | ColumnElement[date]) -> ScalarSelect[Decimal]:
+    """The price of `Product` in the enclosing statement on `day`: that of the latest date up to it."""
+    return (
+        select(ProductPrice.unit_price)
+        .where(ProductPrice.product_id == Product.id, ProductPrice.effective_from <= day)
+        .order_by(ProductPrice.effective_from.desc())
+        .limit(1)
+        .correlate(Product)
+        .scalar_subquery()
+    )
+
+
+def prices_on(session: Session, ids: Sequence[int], day: date) -> Mapping[int, Decimal | None]:
+    """What a unit of each of these products costs on `day`; None where no price is in force yet."""
+    rows = session.execute(
+        select(Product.id, price_in_force(day).label("unit_price")).where(Product.id.in_(ids))
+    )
+    return {row.id: row.unit_price for row in rows}
+
+
+def price_on(session: Session, product_id: int, day: date) -> Decimal | None:
+    """What a unit of the product costs on `day`; None where no price is in force yet."""
+    return prices_on(session, [product_id], day).get(product_id)
+
+
+def later_price(session: Session, product_id: int, day: date) -> ProductPrice | None:
+    """The product's first price after `day`."""
+    return session.scalars(
+        select(ProductPrice)
+        .where(ProductPrice.product_id == product_id, ProductPrice.effective_from > day)
+        .order_by(ProductPrice.effective_from)
+        .limit(1)
+    ).one_or_none()
+
+
+def _holds(column: Any, text: str) -> ColumnElement[bool]:
+    held: ColumnElement[bool] = column.icontains(text, autoescape=True)
+    return held
+
+
+def _rank(text: str) -> ColumnElement[int]:
+    """The code itself, then codes that start so, then names that start so, then the rest."""
+    return case(
+        (func.lower(Product.code) == func.lower(text), 0),
+        (Product.code.istartswith(text, autoescape=True), 1),
+        (Product.name.istartswith(text, autoescape=True), 2),
+        else_=3,
+    )

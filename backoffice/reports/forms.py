@@ -1,0 +1,95 @@
+"""What may be asked of a report. What makes no sense is left out, with a sentence that says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from .. import periods
+from ..customers import queries as customers
+from ..periods import Month
+from . import queries
+from .scope import BASES, LONGEST, Period, Scope
+
+NOBODY = 0
+"""An id that no customer has: the orders of a customer whom the filter does not name."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody asks of a report: its scope, as it is typed, and what is wrong with that."""
+
+    scope: Scope
+    customer: str
+    years: range
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
+    """The report that the address asks for; by default this year, or the last one with orders."""
+    basis = arguments.get("basis", "")
+    basis = basis if basis in BASES else "closing"
+    years = queries.years(session, user, basis)
+    problems: dict[str, str] = {}
+    period = _period(arguments, years, problems)
+    manager = arguments.get("manager", "")
+    text = arguments.get("customer", "").strip()[:100]
+    customer_id, code = _customer(session, text, problems) if text else (None, "")
+    manager_id = int(manager) if _is_number(manager) else None
+    scope = Scope(period, basis, manager_id, customer_id, code)
+    return Asked(scope, text, years, problems)
+
+
+def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]) -> Period:
+    year = arguments.get("year", "")
+    since, until = _day(arguments.get("since", "")), _day(arguments.get("until", ""))
+    if _is_number(year) and 1900 <= int(year) <= 2199:
+        return Period.of_year(int(year))
+    usual = Period.of_year(_usual_year(years))
+    if since is None and until is None:
+        return usual
+    if since is None or until is None:
+        day = since or until or periods.today()
+        since, until = since or date(day.year, 1, 1), until or date(day.year, 12, 31)
+    if since > until:
+        problems["since"] = _("The first day is after the last one.")
+        return usual
+    earliest = (Month.of(until) - (LONGEST - 1)).first
+    if since < earliest:
+        problems["since"] = _(
+            "A report covers at most %(years)s years, so it begins later.", years=LONGEST // 12
+        )
+    return Period(max(since, earliest), until)
+
+
+def _usual_year(years: range) -> int:
+    this = periods.today().year
+    return this if not years or years[-1] >= this else years[-1]
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1900 <= day.year <= 2199 else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[int, str]:
+    """The customer whom the text names, who may be only one."""
+    found = customers.named(session, text, limit=2)
+    if len(found) == 1:
+        return found[0].id, found[0].code
+    problems["customer"] = (
+        _("Several customers fit that. Choose one from the list.")
+        if found
+        else _("No customer is called that. Type a code or a part of the name.")
+    )
+    return NOBODY, text

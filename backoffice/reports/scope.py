@@ -1,0 +1,104 @@
+"""What a revenue report covers: which days, counted by which date, whose orders, which customer."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from ..base import N_
+from ..periods import Month
+
+LONGEST = 120
+"""Months that one report covers."""
+
+BASES = {"closing": N_("Closing date"), "order": N_("Order date")}
+"""By which date an order counts → its name on screen."""
+
+RULES = {
+    "closing": N_("Closed orders, each on the day on which it was closed."),
+    "order": N_("All orders, open ones too, each on the day on which it was ordered."),
+}
+"""By which date an order counts → what that means for the numbers."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days from `since` to `until`, both included."""
+
+    since: date
+    until: date
+
+    @classmethod
+    def of_year(cls, year: int) -> "Period":
+        """A calendar year."""
+        return cls(date(year, 1, 1), date(year, 12, 31))
+
+    @property
+    def months(self) -> list[Month]:
+        """The months that it touches, in order."""
+        return list(Month.of(self.since).through(Month.of(self.until)))
+
+    @property
+    def year(self) -> int | None:
+        """The calendar year that it is, if it is one."""
+        whole = Period.of_year(self.since.year)
+        return self.since.year if self == whole else None
+
+    @property
+    def year_before(self) -> "Period":
+        """The same days a year earlier; the end of a month stays the end of its month."""
+        return Period(_year_before(self.since), _year_before(self.until))
+
+    def part_in(self, month: Month) -> "Period":
+        """Its days in `month`."""
+        return Period(max(self.since, month.first), min(self.until, month.last))
+
+
+def _year_before(day: date) -> date:
+    month = Month.of(day) - 12
+    return month.last if day == Month.of(day).last else date(month.year, month.month, day.day)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The orders that a report adds up."""
+
+    period: Period
+    basis: str = "closing"
+    manager_id: int | None = None
+    customer_id: int | None = None
+    customer_code: str = ""
+
+    @property
+    def as_query(self) -> dict[str, Any]:
+        """The query arguments that describe it in the address of a report."""
+        year = self.period.year
+        days: dict[str, Any] = (
+            {"year": year} if year else {"since": self.period.since, "until": self.period.until}
+        )
+        further = {
+            "basis": self.basis if self.basis != "closing" else "",
+            "manager": self.manager_id,
+            "customer": self.customer_code,
+        }
+        return {name: str(value) for name, value in (days | further).items() if value}
+
+    @property
+    def as_order_query(self) -> dict[str, Any]:
+        """The query arguments with which the list of orders shows exactly the orders behind it."""
+        by = ("closed_since", "closed_until") if self.basis == "closing" else ("since", "until")
+        arguments = {
+            by[0]: self.period.since,
+            by[1]: self.period.until,
+            "manager": self.manager_id,
+            "customer": self.customer_code,
+        }
+        return {name: str(value) for name, value in arguments.items() if value}
+
+    def within(self, period: Period) -> "Scope":
+        """The same orders of another period."""
+        return replace(self, period=period)
+
+    @property
+    def year_before(self) -> "Scope":
+        """The same a year earlier."""
+        return self.within(self.period.year_before)

@@ -1,0 +1,163 @@
+"""The revenue report: by month, account manager and customer, each number with the orders behind it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from flask import Blueprint, Response, abort, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+
+from ..charts import Chart, Point, bar_chart, share
+from ..customers import queries as customers
+from ..extensions import db
+from ..formats import MONTH, money_filter, month_filter, quantity_filter
+from ..htmx import render
+from ..lists.exporting import export as export_list
+from ..lists.exporting import limited
+from ..orders import queries as orders
+from ..paging import PAGE_SIZE, Page, page_number
+from ..people.models import User
+from ..periods import Month
+from ..permissions import requires
+from . import forms, queries
+from .exporting import TITLES, listing_of
+from .forms import Asked
+from .queries import Line, Table
+from .scope import BASES, RULES, Scope
+
+bp = Blueprint("reports", __name__, url_prefix="/reports")
+
+OFFERED = 200
+"""Customers in the filter's list from the start; beyond that the list follows what is typed."""
+
+
+@bp.get("")
+@requires("reports.read")
+def index() -> Response:
+    """Revenue of a period: every month, the first account managers and customers, and the others."""
+    asked = forms.read(db.session(), current_user, request.args)
+    found = queries.summary(db.session(), current_user, asked.scope)
+    chart = _chart(asked.scope, found.months)
+    return _page("reports/index.html", asked, summary=found, chart=chart)
+
+
+@bp.get("/<dimension>")
+@requires("reports.read")
+def of_dimension(dimension: str) -> Response:
+    """Every month, account manager or customer, page by page."""
+    if dimension not in queries.DIMENSIONS:
+        abort(404)
+    asked = forms.read(db.session(), current_user, request.args)
+    number = page_number(request.args.get("page"))
+    found = _lines(asked.scope, dimension, number)
+    if not found.lines and number > 1:
+        total = queries.count(db.session(), current_user, asked.scope, dimension)
+        number = max(1, -(-total // PAGE_SIZE))
+        found = _lines(asked.scope, dimension, number)
+    page = Page(found.lines, number, PAGE_SIZE, found.count)
+    return _page("reports/table.html", asked, table=found, page=page)
+
+
+def _lines(scope: Scope, dimension: str, number: int) -> Table:
+    start = (number - 1) * PAGE_SIZE
+    return queries.table(
+        db.session(), current_user, scope, dimension, limit=PAGE_SIZE, offset=start
+    )
+
+
+@bp.get("/<dimension>/export.<flavour>")
+@requires("reports.read")
+@limited
+def export(dimension: str, flavour: str) -> Response:
+    """Every line of one dimension as a file."""
+    if dimension not in queries.DIMENSIONS:
+        abort(404)
+    asked = forms.read(db.session(), current_user, request.args)
+    people = orders.managers_with_orders(db.session(), current_user)
+    names = {person.id: person.name for person in people}
+    return export_list(listing_of(current_user, dimension, asked, names), flavour)
+
+
+def _page(template: str, asked: Asked, **context: Any) -> Response:
+    people = orders.managers_with_orders(db.session(), current_user)
+    return render(
+        template,
+        block="report",
+        asked=asked,
+        scope=asked.scope,
+        told=_told(asked, people),
+        managers=people,
+        offered=customers.search(db.session(), "", limit=OFFERED),
+        OFFERED=OFFERED,
+        BASES=BASES,
+        TITLES=TITLES,
+        orders_of=_orders_of,
+        report_of=_report_of,
+        length_of=share,
+        **context,
+    )
+
+
+def _told(asked: Asked, people: Sequence[User]) -> list[str]:
+    """What the numbers are of: by which day they count, whose they are, which customer's."""
+    names = [person.name for person in people if person.id == asked.scope.manager_id]
+    return [_(RULES[asked.scope.basis]), *names, *([asked.customer] if asked.customer else [])]
+
+
+def _chart(scope: Scope, table: Table) -> Chart:
+    names = "LLL" if scope.period.since.year == scope.period.until.year else "LLL yy"
+    return bar_chart(
+        [
+            Point(
+                label=month_filter(line.key, names),
+                title=_in_words(line),
+                value=line.revenue,
+                beside=line.before,
+                href=_orders_of(scope, "month", line),
+            )
+            for line in table.lines
+        ]
+    )
+
+
+def _in_words(line: Line) -> str:
+    """What a bar says."""
+    return str(
+        _(
+            "%(month)s: %(amount)s, %(orders)s; a year earlier %(before)s",
+            month=month_filter(line.key, MONTH),
+            amount=money_filter(line.revenue, symbol=True),
+            orders=ngettext(
+                "%(count)s order",
+                "%(count)s orders",
+                line.orders,
+                count=quantity_filter(line.orders),
+            ),
+            before=money_filter(line.before, symbol=True),
+        )
+    )
+
+
+def _narrowed(scope: Scope, dimension: str, line: Line) -> Scope:
+    """What a line is made of; the whole scope for a total."""
+    if line.key is None:
+        return scope
+    if dimension == "month":
+        return scope.within(scope.period.part_in(Month.of(line.key)))
+    if dimension == "manager":
+        return replace(scope, manager_id=line.key)
+    return replace(scope, customer_id=line.key, customer_code=line.code)
+
+
+def _orders_of(scope: Scope, dimension: str, line: Line, before: bool = False) -> str:
+    """The list of exactly the orders that a line adds up, or added up a year before."""
+    narrowed = _narrowed(scope, dimension, line)
+    shown = narrowed.year_before if before else narrowed
+    return url_for("orders.index", **shown.as_order_query)
+
+
+def _report_of(scope: Scope, dimension: str, line: Line) -> str:
+    """The report of one line alone."""
+    return url_for("reports.index", **_narrowed(scope, dimension, line).as_query)

@@ -1,0 +1,197 @@
+"""Entering and proposing targets. Nothing here commits: every verb works in the caller's transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from .. import figures, money
+from ..base import N_
+from ..orders.figures import ORDER_FIGURES
+from ..orders.models import Order
+from ..people.models import User
+from ..periods import Month
+from ..refusals import Stale
+from .figures import TARGET_FIGURES, achieved
+from .models import AccountManagerTarget
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A month's target as it was opened and as it is entered; None for no target."""
+
+    before: Decimal | None
+    target: Decimal | None
+
+
+class TargetsChanged(Stale):
+    """Somebody changed the same targets after they were opened. `theirs` holds what is stored now."""
+
+    sentence = N_(
+        "Somebody else has changed the same targets since you opened them. "
+        "Look at what they entered, then save again."
+    )
+
+    def __init__(self, theirs: Mapping[Month, AccountManagerTarget | None]) -> None:
+        super().__init__()
+        self.theirs = theirs
+
+
+def enter(session: Session, manager_id: int, entries: Mapping[Month, Entry]) -> int:
+    """Store the targets that were changed, and answer how many those are.
+
+    A month that the user left as it was opened stays as it is, whatever it has become meanwhile.
+    Raises TargetsChanged, and stores nothing, where somebody else changed the same month otherwise.
+    """
+    figures.hold(session, achieved, [manager_id])
+    rows = stored_targets(session, manager_id, list(entries))
+    stored = {month: rows[month].target if month in rows else None for month in entries}
+    changed = {m: e.target for m, e in entries.items() if e.target != e.before}
+    theirs = [m for m, mine in changed.items() if stored[m] not in (entries[m].before, mine)]
+    if theirs:
+        raise TargetsChanged({month: rows.get(month) for month in theirs})
+    wanted = {month: target for month, target in changed.items() if target != stored[month]}
+    _store(session, {(manager_id, month): target for month, target in wanted.items()})
+    return len(wanted)
+
+
+def recompute(session: Session, manager_id: int, *, reason: str) -> figures.HealResult:
+    """Compute what the manager achieved in every month anew, from the lines of the orders up.
+
+    Stores what differs, with a correction each.
+    """
+    orders = session.scalars(select(Order.id).where(Order.account_manager_id == manager_id)).all()
+    result = figures.heal(
+        session, figures=ORDER_FIGURES, owners=orders, cause="manual", reason=reason
+    )
+    months = figures.heal(
+        session, figures=TARGET_FIGURES, owners=[manager_id], cause="manual", reason=reason
+    )
+    result.corrections += months.corrections
+    result.failures += months.failures
+    return result
+
+
+def stored_targets(
+    session: Session, manager_id: int, months: Sequence[Month]
+) -> dict[Month, AccountManagerTarget]:
+    """The stored rows of a manager in these months."""
+    found = session.scalars(
+        select(AccountManagerTarget).where(
+            AccountManagerTarget.account_manager_id == manager_id,
+            AccountManagerTarget.month.in_([month.first for month in months]),
+        )
+    )
+    return {Month.of(row.month): row for row in found}
+
+
+# Proposals
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A target that `generate` sets or would set; `before` is what is stored, None for no target."""
+
+    manager: User
+    month: Month
+    before: Decimal | None
+    target: Decimal
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the month has had no target."""
+        return self.before is None
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What `generate` found: targets to set, and how many months need none, keep theirs, have no basis."""
+
+    proposed: Sequence[Proposal]
+    right: int
+    kept: int
+    without_basis: int
+
+
+def propose(
+    session: Session,
+    months: Sequence[Month],
+    *,
+    growth: Decimal = Decimal(0),
+    otherwise: Decimal | None = None,
+    update: bool = False,
+) -> Proposals:
+    """What the targets of every active account manager shall be in these months. Writes nothing.
+
+    The proposal is what the manager achieved in the same month of the year before, with `growth`
+    percent on top, rounded to the currency's smallest unit; `otherwise` where that was nothing.
+    Without `update` only months without a target get one; with it every proposal counts.
+    """
+    people = session.scalars(select(User).where(*_IS_ACTIVE).order_by(User.id)).all()
+    proposed: list[Proposal] = []
+    right = kept = without_basis = 0
+    for manager in people:
+        years = [month for each in months for month in (each - 12, each)]
+        rows = stored_targets(session, manager.id, years)
+        for month in months:
+            basis = rows[month - 12].achieved if month - 12 in rows else Decimal(0)
+            before = rows[month].target if month in rows else None
+            target = raised(basis, growth) if basis > 0 else otherwise
+            if target is None:
+                without_basis += before is None
+                kept += before is not None
+            elif target == before:
+                right += 1
+            elif before is not None and not update:
+                kept += 1
+            else:
+                proposed.append(Proposal(manager, month, before, target))
+    return Proposals(proposed, right, kept, without_basis)
+
+
+def generate(session: Session, months: Sequence[Month], **how: Any) -> Proposals:
+    """Store what `propose` proposes, with the managers locked from before it looks."""
+    figures.hold(session, achieved, session.scalars(select(User.id).where(*_IS_ACTIVE)))
+    found = propose(session, months, **how)
+    _store(session, {(p.manager.id, p.month): p.target for p in found.proposed})
+    return found
+
+
+def raised(amount: Decimal, percent: Decimal) -> Decimal:
+    """`amount` with `percent` on top, rounded to the currency's smallest unit; never more than fits."""
+    return min(money.round_amount(amount * (100 + percent) / 100), money.max_amount())
+
+
+_IS_ACTIVE = (User.role == "account_manager", User.is_active)
+
+
+def _store(session: Session, targets: Mapping[tuple[int, Month], Decimal | None]) -> None:
+    """Write the targets of managers' months. A month without target and orders has no row at all."""
+    given = [
+        {"account_manager_id": manager_id, "month": month.first, "target": target}
+        for (manager_id, month), target in targets.items()
+        if target is not None
+    ]
+    table = AccountManagerTarget
+    counted = {"version": table.version + 1, "updated_at": func.now()}
+    if given:
+        statement = insert(table)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[table.account_manager_id, table.month],
+                set_={"target": statement.excluded.target, **counted},
+            ),
+            given,
+        )
+    emptied = [key for key, target in targets.items() if target is None]
+    for manager_id, month in emptied:
+        session.execute(
+            update(table)
+            .where(table.account_manager_id == manager_id, table.month == month.first)
+            .values(target=None, **counted)
+        )
+    session.expire_all()

@@ -1,0 +1,201 @@
+"""Entering targets: one month on its page, or a year in a grid with its buttons."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from flask import Response, abort, flash, make_response, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from jinja2_fragments.flask import render_block
+
+from .. import money
+from ..extensions import db
+from ..htmx import hx_redirect, render
+from ..people.models import User
+from ..periods import Month
+from ..permissions import requires
+from . import actions, queries
+from .forms import MonthForm, YearForm
+from .models import AccountManagerTarget
+from .views import bp, manager_or_404, month_or_404, record_page, year_or_404
+from .wording import TargetWording, changes_of
+
+PAGE = "targets/edit.html"
+
+
+@bp.post("/<int:manager_id>/<month>")
+@requires("targets.write")
+def update(manager_id: int, month: str) -> Response:
+    """Save one month's target."""
+    manager, chosen = manager_or_404(manager_id), month_or_404(month)
+    form = MonthForm()
+    if not form.validate():
+        return _month_again(manager, chosen, form, 422)
+    try:
+        actions.enter(db.session(), manager.id, {chosen: form.entry()})
+    except actions.TargetsChanged as changed:
+        conflict = _conflict(manager, changed)
+        row = changed.theirs[chosen]
+        form.base.data = MonthForm.opened(row).base.data
+        return _month_again(manager, chosen, form, 409, conflict=conflict)
+    flash(_("The target is saved."), "success")
+    return hx_redirect(url_for("targets.record", manager_id=manager.id, month=str(chosen)))
+
+
+def _month_again(
+    manager: User, month: Month, form: MonthForm, status: int, **context: Any
+) -> Response:
+    db.session.rollback()
+    row = queries.row_of(db.session(), manager.id, month)
+    return record_page(manager, month, row, form, status, **context)
+
+
+@bp.get("/years/<int:year>/<int:manager_id>/edit")
+@requires("targets.write")
+def edit_year(year: int, manager_id: int) -> Response:
+    """The twelve targets of a year in a grid."""
+    manager = manager_or_404(manager_id)
+    months = list(Month(year_or_404(year), 1).through(Month(year, 12)))
+    rows = actions.stored_targets(db.session(), manager.id, months)
+    return _page(manager, YearForm.opened(year, rows))
+
+
+@bp.post("/years/<int:year>/<int:manager_id>/edit")
+@requires("targets.write")
+def update_year(year: int, manager_id: int) -> Response:
+    """Save the year's targets; with `do`, only carry out that button of the form."""
+    manager, form = manager_or_404(manager_id), YearForm(year_or_404(year))
+    do = request.args.get("do", "")
+    if do:
+        _STEPS.get(do, _unknown)(form, manager)
+        return _page(manager, form)
+    if not _is_valid(form):
+        return _page(manager, form, 422)
+    try:
+        count = actions.enter(db.session(), manager.id, form.entries())
+    except actions.TargetsChanged as changed:
+        conflict = _conflict(manager, changed)
+        form.rebase(changed.theirs)
+        db.session.rollback()
+        return _page(manager, form, 409, conflict=conflict)
+    said = ngettext("%(num)s target is saved.", "%(num)s targets are saved.", count)
+    flash(said if count else _("Nothing was changed."), "success" if count else "info")
+    return hx_redirect(url_for("targets.manager_year", year=year, manager_id=manager.id))
+
+
+@bp.post("/years/<int:year>/preview")
+@requires("targets.write")
+def preview(year: int) -> Response:
+    """What the typed targets add up to. Writes nothing."""
+    form = YearForm(year_or_404(year))
+    return make_response(render_block(PAGE, "outputs", form=form))
+
+
+def _is_valid(form: YearForm) -> bool:
+    """Whether the months are; what stands beside the buttons is not saved."""
+    form.validate()
+    for name in ("amount", "growth", "source"):
+        form[name].errors = []
+    return not any(form.target_of(month).errors for month in form.months)
+
+
+def _page(manager: User, form: YearForm, status: int = 200, **context: Any) -> Response:
+    year = form.months[0].year
+    before = actions.stored_targets(db.session(), manager.id, [month - 12 for month in form.months])
+    return render(
+        PAGE,
+        block="form",
+        status=status,
+        form=form,
+        manager=manager,
+        year=year,
+        is_opened=request.method == "GET",
+        before={month: before.get(month - 12) for month in form.months},
+        **context,
+    )
+
+
+def _conflict(manager: User, changed: actions.TargetsChanged) -> list[dict[str, Any]]:
+    """What somebody else stored in the months that I changed too: when, and who."""
+    told = []
+    for month, row in changed.theirs.items():
+        newest = next(iter(changes_of(db.session(), manager.id, month)), None)
+        wording = TargetWording(
+            db.session(), people=[newest.actor.removeprefix("user:")] if newest else []
+        )
+        told.append(
+            {
+                "month": month,
+                "theirs": row.target if row else None,
+                "who": wording.actor(newest.actor) if newest else "",
+                "at": newest.at if newest else None,
+            }
+        )
+    return told
+
+
+# The form's buttons; nothing is saved
+
+
+def _fill_each(form: YearForm, _manager: User) -> None:
+    """The same amount in every month."""
+    amount = _amount(form)
+    if amount is not None:
+        form.fill(dict.fromkeys(form.months, amount))
+
+
+def _spread(form: YearForm, _manager: User) -> None:
+    """The amount of a year over its months, to the last unit."""
+    amount = _amount(form)
+    if amount is not None:
+        form.fill(dict(zip(form.months, money.split(amount, len(form.months)), strict=True)))
+
+
+def _amount(form: YearForm) -> Decimal | None:
+    amount: Decimal | None = form.amount.data
+    form.amount.errors = list(form.amount.process_errors)
+    if amount is None and not form.amount.errors:
+        form.amount.errors = [_("Enter an amount.")]
+    return amount
+
+
+def _copy(form: YearForm, manager: User) -> None:
+    """Last year's targets or achieved amounts with some percent on top, where there are any."""
+    form.growth.errors = list(form.growth.process_errors)
+    if form.growth.errors:
+        return
+    rows = actions.stored_targets(db.session(), manager.id, [month - 12 for month in form.months])
+    amounts = {month + 12: _basis(form, row) for month, row in rows.items()}
+    growth = form.growth.data or Decimal(0)
+    form.fill({m: actions.raised(basis, growth) for m, basis in amounts.items() if basis})
+
+
+def _basis(form: YearForm, row: AccountManagerTarget) -> Decimal | None:
+    if form.source.data == "achieved":
+        return max(row.achieved, Decimal(0))
+    return row.target
+
+
+def _paste(form: YearForm, _manager: User) -> None:
+    """A copied column or row of cells, from the month into which it was pasted."""
+    row = request.form.get("row", "")
+    if not (row.isascii() and row.isdigit() and len(row) < 3 and int(row) < len(form.months)):
+        abort(400)
+    lines = [line.split("\t") for line in request.form.get("block", "").splitlines()]
+    is_row = len(lines) == 1
+    cells = lines[0] if is_row else [line[0] for line in lines]
+    form.paste(form.months[int(row)], [cell.strip() for cell in cells])
+
+
+def _unknown(_form: YearForm, _manager: User) -> None:
+    abort(400)
+
+
+_STEPS: dict[str, Callable[[YearForm, User], None]] = {
+    "same": _fill_each,
+    "spread": _spread,
+    "copy": _copy,
+    "paste": _paste,
+}
+"""What a button of the form is called → what it does."""

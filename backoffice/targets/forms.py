@@ -1,0 +1,138 @@
+"""What may be typed about targets: one month, or the twelve months of a year at once."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import Field, HiddenField, SelectChoice, SelectField
+
+from .. import money
+from ..formats import AmountField, QuantityField, month_filter
+from ..periods import Month
+from ..preferences import number_format
+from .actions import Entry
+from .models import AccountManagerTarget
+
+MOST_PERCENT = Decimal(1000)
+LEAST_PERCENT = Decimal(-100)
+
+SOURCES = {"target": _l("last year's targets"), "achieved": _l("what was achieved last year")}
+"""What a year's targets can be copied from."""
+
+Stored = Mapping[Month, AccountManagerTarget]
+
+
+def _plain(target: Decimal | None) -> str:
+    return "" if target is None else money.format_amount(target, "plain")
+
+
+def _opened(text: Any) -> Decimal | None:
+    """The target that a form was opened with; what is not one of ours counts as none."""
+    try:
+        return money.parse_amount(str(text), "plain") if text else None
+    except money.AmountError:
+        return None
+
+
+class MonthForm(FlaskForm):
+    """One month's target; empty is no target. `base` is what the form was opened with."""
+
+    target = AmountField(_l("Target"))
+    base = HiddenField()
+
+    @classmethod
+    def opened(cls, row: AccountManagerTarget | None) -> "MonthForm":
+        """The stored target for editing."""
+        stored = row.target if row else None
+        return cls(formdata=None, data={"target": stored, "base": _plain(stored)})
+
+    def entry(self) -> Entry:
+        """The target as entered; call it on a valid form only."""
+        return Entry(_opened(self.base.data), self.target.data)
+
+
+class YearForm(FlaskForm):
+    """A year's targets: `target_1` is January's, `base_1` what it was when the form was opened.
+
+    `amount`, `growth` and `source` are what its buttons fill the months from.
+    """
+
+    amount = AmountField(_l("Amount"))
+    growth = QuantityField(_l("Percent more"), minimum=LEAST_PERCENT, maximum=MOST_PERCENT)
+    source = SelectField(
+        _l("Copy from"),
+        choices=[SelectChoice(value, words) for value, words in SOURCES.items()],
+        validate_choice=False,
+    )
+
+    def __init__(self, year: int, **options: Any) -> None:
+        """A form for the targets of `year`."""
+        super().__init__(**options)
+        self.months = list(Month(year, 1).through(Month(year, 12)))
+        for month in self.months:
+            self.target_of(month).label.text = month_filter(month.first)
+
+    @classmethod
+    def opened(cls, year: int, rows: Stored) -> "YearForm":
+        """The stored targets for editing."""
+        stored = {month.month: row.target for month, row in rows.items() if month.year == year}
+        data: dict[str, Any] = {f"target_{number}": target for number, target in stored.items()}
+        data |= {f"base_{number}": _plain(target) for number, target in stored.items()}
+        return cls(year, formdata=None, data=data)
+
+    def target_of(self, month: Month) -> Field:
+        """The input of a month."""
+        return self[f"target_{month.month}"]
+
+    def base_of(self, month: Month) -> Field:
+        """What the month's target was when the form was opened."""
+        return self[f"base_{month.month}"]
+
+    @property
+    def total(self) -> Decimal | None:
+        """What the typed targets add up to; None while one of them cannot be read."""
+        fields = [self.target_of(month) for month in self.months]
+        if any(field.process_errors for field in fields):
+            return None
+        return sum((field.data for field in fields if field.data is not None), Decimal(0))
+
+    def entries(self) -> dict[Month, Entry]:
+        """The targets as entered; call it on a valid form only."""
+        return {
+            month: Entry(_opened(self.base_of(month).data), self.target_of(month).data)
+            for month in self.months
+        }
+
+    def rebase(self, theirs: Mapping[Month, AccountManagerTarget | None]) -> None:
+        """Take what somebody else stored as what the form was opened with: saving again replaces it."""
+        for month, row in theirs.items():
+            self.base_of(month).data = _plain(row.target if row else None)
+
+    # What its buttons do: nothing is saved
+
+    def fill(self, targets: Mapping[Month, Decimal]) -> None:
+        """Write these targets into the months, over whatever is typed there."""
+        for month, target in targets.items():
+            self._write(month, money.format_amount(target, number_format()))
+
+    def paste(self, first: Month, cells: list[str]) -> None:
+        """Put copied cells into the months from `first` on; what goes beyond December is left out."""
+        for month, text in zip(self.months[first.month - 1 :], cells, strict=False):
+            self._write(month, text)
+
+    def _write(self, month: Month, text: str) -> None:
+        field = self.target_of(month)
+        field.process_errors = []
+        field.raw_data = [text]
+        try:
+            field.process_formdata([text])
+        except ValueError as refusal:
+            field.process_errors = [str(refusal)]
+        field.errors = list(field.process_errors)
+
+
+for _number in range(1, 13):
+    setattr(YearForm, f"target_{_number}", AmountField())
+    setattr(YearForm, f"base_{_number}", HiddenField())

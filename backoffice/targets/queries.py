@@ -1,0 +1,252 @@
+"""Reads of targets: who may see which, a year month by month, a year manager by manager."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Integer,
+    Interval,
+    Numeric,
+    Select,
+    cast,
+    extract,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from ..people.models import User
+from ..periods import Month
+from ..permissions import mine_or
+from .models import AccountManagerTarget
+
+EARLIEST, LATEST = 1900, 2199
+"""Years for which there can be targets; those of the dates of orders."""
+
+_ZERO = literal(Decimal(0), Numeric(15, 2))
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What was to be sold and what was. `target` is None where nobody set one.
+
+    `difference` takes no target for 0, so that differences add up as targets and achieved amounts
+    do; `attainment` is in percent of the target, None where there is none above 0.
+    """
+
+    target: Decimal | None
+    achieved: Decimal
+    orders_closed: int
+    difference: Decimal
+    attainment: Decimal | None
+
+
+@dataclass(frozen=True)
+class MonthSum(Sum):
+    """One month of a year, and what the year came to by its end."""
+
+    month: Month
+    running: Sum
+
+
+@dataclass(frozen=True)
+class ManagerSum(Sum):
+    """One account manager's year."""
+
+    manager_id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Year:
+    """Twelve months and their total."""
+
+    year: int
+    months: Sequence[MonthSum]
+
+    @property
+    def total(self) -> Sum:
+        """The whole year."""
+        return self.months[-1].running
+
+
+def difference(achieved: Any, target: Any) -> ColumnElement[Decimal]:
+    """Achieved less the target, where no target counts as 0."""
+    less: ColumnElement[Decimal] = achieved - func.coalesce(target, _ZERO)
+    return less
+
+
+def attainment(achieved: Any, target: Any) -> ColumnElement[Decimal]:
+    """Achieved in percent of the target, to one decimal; NULL without a target above 0."""
+    return func.round(
+        achieved * 100 / func.nullif(func.greatest(target, _ZERO), _ZERO), 1, type_=Numeric
+    )
+
+
+def visible_to(user: Any) -> ColumnElement[bool]:
+    """The targets that `user` may see: an account manager only their own."""
+    return mine_or(user, "orders.read_all", AccountManagerTarget.account_manager_id.expression)
+
+
+def manager_of(session: Session, user: Any, manager_id: int) -> User | None:
+    """The account manager of that id, if `user` may see them: by role, or by what they sold."""
+    wanted = mine_or(user, "orders.read_all", User.id.expression)
+    statement = select(User).where(User.id == manager_id, wanted, _is_manager())
+    return session.scalars(statement).one_or_none()
+
+
+def managers(session: Session, user: Any) -> Sequence[User]:
+    """Every account manager whom `user` may see, by name."""
+    wanted = mine_or(user, "orders.read_all", User.id.expression)
+    return session.scalars(
+        select(User).where(wanted, _is_manager()).order_by(User.name, User.id)
+    ).all()
+
+
+def _is_manager() -> ColumnElement[bool]:
+    has_row = (
+        select(AccountManagerTarget.id)
+        .where(AccountManagerTarget.account_manager_id == User.id)
+        .correlate(User)
+        .exists()
+    )
+    return or_((User.role == "account_manager") & User.is_active, has_row)
+
+
+def row_of(session: Session, manager_id: int, month: Month) -> AccountManagerTarget | None:
+    """The stored row of a manager's month; None where there is neither a target nor an order."""
+    return session.scalars(
+        select(AccountManagerTarget).where(
+            AccountManagerTarget.account_manager_id == manager_id,
+            AccountManagerTarget.month == month.first,
+        )
+    ).one_or_none()
+
+
+def years(session: Session, user: Any) -> range:
+    """The years in which there are targets or closed orders that `user` may see."""
+    month = AccountManagerTarget.month
+    found = session.execute(
+        select(func.min(month).label("first"), func.max(month).label("last")).where(
+            visible_to(user)
+        )
+    ).one()
+    if found.first is None:
+        return range(0)
+    return range(found.first.year, found.last.year + 1)
+
+
+def year_of(session: Session, user: Any, year: int, manager_id: int | None) -> Year:
+    """The twelve months of a year, of one manager or of everybody whom `user` may see."""
+    rows = session.execute(_months(user, year, manager_id)).all()
+    months = [
+        MonthSum(
+            row.target, row.achieved, int(row.orders_closed), row.difference, row.attainment,
+            month=Month.of(row.month),
+            running=Sum(
+                row.target_so_far, row.achieved_so_far, int(row.orders_so_far),
+                row.difference_so_far, row.attainment_so_far,
+            ),
+        )
+        for row in rows
+    ]  # fmt: skip
+    return Year(year, months)
+
+
+def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
+    """Twelve rows, whatever is stored; sums up to each month beside its own."""
+    calendar = (
+        func.generate_series(
+            cast(date(year, 1, 1), Date), cast(date(year, 12, 1), Date), cast("1 month", Interval)
+        )
+        .table_valued("moment")
+        .render_derived("calendar")
+    )
+    month = cast(calendar.c.moment, Date)
+    rows = AccountManagerTarget
+    of_whom = [visible_to(user)]
+    if manager_id is not None:
+        of_whom.append(rows.account_manager_id == manager_id)
+    stored = (
+        select(
+            month.label("month"),
+            func.sum(rows.target).label("target"),
+            func.coalesce(func.sum(rows.achieved), _ZERO).label("achieved"),
+            func.coalesce(func.sum(rows.orders_closed), 0).label("orders_closed"),
+        )
+        .select_from(calendar)
+        .outerjoin(rows, (rows.month == month) & _all(of_whom))
+        .group_by(month)
+        .subquery("stored")
+    )
+    own, so_far = stored.c, _so_far(stored)
+    return select(
+        own.month, own.target, own.achieved, own.orders_closed,
+        difference(own.achieved, own.target).label("difference"),
+        attainment(own.achieved, own.target).label("attainment"),
+        so_far["target"].label("target_so_far"),
+        so_far["achieved"].label("achieved_so_far"),
+        so_far["orders_closed"].label("orders_so_far"),
+        difference(so_far["achieved"], so_far["target"]).label("difference_so_far"),
+        attainment(so_far["achieved"], so_far["target"]).label("attainment_so_far"),
+    ).order_by(own.month)  # fmt: skip
+
+
+def _so_far(stored: Any) -> Mapping[str, ColumnElement[Any]]:
+    return {
+        name: func.sum(stored.c[name]).over(order_by=stored.c.month)
+        for name in ("target", "achieved", "orders_closed")
+    }
+
+
+def _all(conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    first, *rest = conditions
+    for condition in rest:
+        first = first & condition
+    return first
+
+
+def managers_of_year(
+    session: Session, user: Any, year: int, *, limit: int, offset: int
+) -> Sequence[ManagerSum]:
+    """The year of each account manager whom `user` may see, by name."""
+    rows = AccountManagerTarget
+    target, achieved = func.sum(rows.target), func.coalesce(func.sum(rows.achieved), _ZERO)
+    in_year = (rows.account_manager_id == User.id) & rows.month.between(
+        date(year, 1, 1), date(year, 12, 1)
+    )
+    statement = (
+        select(
+            User.id, User.name,
+            target.label("target"),
+            achieved.label("achieved"),
+            func.coalesce(func.sum(rows.orders_closed), 0).label("orders_closed"),
+            difference(achieved, target).label("difference"),
+            attainment(achieved, target).label("attainment"),
+        )
+        .outerjoin(rows, in_year)
+        .where(mine_or(user, "orders.read_all", User.id.expression), _is_manager())
+        .group_by(User.id, User.name)
+        .order_by(User.name, User.id)
+        .limit(limit)
+        .offset(offset)
+    )  # fmt: skip
+    return [
+        ManagerSum(
+            row.target, row.achieved, int(row.orders_closed), row.difference, row.attainment,
+            manager_id=row.id, name=row.name,
+        )
+        for row in session.execute(statement)
+    ]  # fmt: skip
+
+
+def part_of_month(part: str) -> ColumnElement[int]:
+    """The year or the number of the month of a stored row."""
+    return cast(extract(part, AccountManagerTarget.month), Integer)

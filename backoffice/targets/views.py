@@ -1,0 +1,225 @@
+"""Targets: the list, a year month by month, and one month with how its figure was calculated."""
+
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from .. import figures, periods
+from ..charts import Chart, Point, bar_chart
+from ..extensions import db
+from ..figures.explanation import ColumnExplained, SourceRow
+from ..formats import money_filter, month_filter, percent_filter
+from ..htmx import hx_redirect, render
+from ..lists import show
+from ..lists.exporting import export as export_list
+from ..lists.exporting import limited
+from ..paging import PAGE_SIZE, Page, page_number
+from ..people.models import User
+from ..periods import Month
+from ..permissions import requires
+from . import actions, queries
+from .figures import TARGET_FIGURES, achieved
+from .forms import MonthForm
+from .listing import TARGETS, orders_of
+from .models import AccountManagerTarget
+from .queries import MonthSum, Year
+from .wording import TargetWording, changes_of
+
+bp = Blueprint("targets", __name__, url_prefix="/targets")
+
+
+def manager_or_404(manager_id: int) -> User:
+    """The account manager, if the present user may see them."""
+    return queries.manager_of(db.session(), current_user, manager_id) or abort(404)
+
+
+def month_or_404(text: str) -> Month:
+    """The month that an address names."""
+    try:
+        month = Month.parse(text)
+    except ValueError:
+        abort(404)
+    year_or_404(month.year)
+    return month
+
+
+def year_or_404(year: int) -> int:
+    """A year for which there can be targets."""
+    return year if queries.EARLIEST <= year <= queries.LATEST else abort(404)
+
+
+@bp.get("")
+@requires("targets.read")
+def index() -> Response:
+    """Every manager's months that the filter leaves in, with their totals."""
+    return show(TARGETS, "targets/index.html", this_year=_usual_year())
+
+
+@bp.get("/export.<flavour>")
+@requires("targets.read")
+@limited
+def export(flavour: str) -> Response:
+    """The same as a file."""
+    return export_list(TARGETS, flavour)
+
+
+@bp.get("/years/<int:year>")
+@requires("targets.read")
+def year(year: int) -> Response:
+    """A year of everybody whom the user may see; `manager` leads on to one of them."""
+    year_or_404(year)
+    chosen = request.args.get("manager", "")
+    if chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
+        return hx_redirect(url_for("targets.manager_year", year=year, manager_id=int(chosen)))
+    people = queries.managers(db.session(), current_user)
+    number = min(page_number(request.args.get("page")), max(1, -(-len(people) // PAGE_SIZE)))
+    rows = queries.managers_of_year(
+        db.session(), current_user, year, limit=PAGE_SIZE, offset=(number - 1) * PAGE_SIZE
+    )
+    page = Page(rows, number, PAGE_SIZE, len(people))
+    return _year_page(year, None, people, page=page)
+
+
+@bp.get("/years/<int:year>/<int:manager_id>")
+@requires("targets.read")
+def manager_year(year: int, manager_id: int) -> Response:
+    """A year of one account manager."""
+    manager = manager_or_404(manager_id)
+    people = queries.managers(db.session(), current_user)
+    return _year_page(year_or_404(year), manager, people)
+
+
+def _year_page(year: int, manager: User | None, people: Any, **context: Any) -> Response:
+    manager_id = manager.id if manager else None
+    shown = queries.year_of(db.session(), current_user, year, manager_id)
+    return render(
+        "targets/year.html",
+        shown=shown,
+        manager=manager,
+        people=people,
+        chart=_chart(shown, manager_id),
+        orders_of=partial(orders_of, manager_id),
+        orders_of_manager=orders_of,
+        first=Month(year, 1),
+        last=Month(year, 12),
+        EARLIEST=queries.EARLIEST,
+        LATEST=queries.LATEST,
+        **context,
+    )
+
+
+def _chart(shown: Year, manager_id: int | None) -> Chart:
+    return bar_chart(
+        [
+            Point(
+                label=month_filter(month.month.first, "LLL"),
+                title=_in_words(month),
+                value=month.achieved,
+                mark=month.target,
+                href=orders_of(manager_id, month.month, month.month) if month.orders_closed else "",
+            )
+            for month in shown.months
+        ]
+    )
+
+
+def _in_words(month: MonthSum) -> str:
+    """What a bar says."""
+    name = month_filter(month.month.first)
+    amount = money_filter(month.achieved, symbol=True)
+    if month.target is None:
+        return str(_("%(month)s: %(amount)s achieved, no target", month=name, amount=amount))
+    return str(
+        _(
+            "%(month)s: %(amount)s achieved of %(target)s %(percent)s",
+            month=name,
+            amount=amount,
+            target=money_filter(month.target, symbol=True),
+            percent=f"({percent_filter(month.attainment)})" if month.attainment is not None else "",
+        )
+    ).strip()
+
+
+def _usual_year() -> int:
+    """This year, or the last one of which there is something to see."""
+    this, years = periods.today().year, queries.years(db.session(), current_user)
+    return years[-1] if years and years[-1] < this else this
+
+
+# One month
+
+
+@bp.get("/<int:manager_id>/<month>")
+@requires("targets.read")
+def record(manager_id: int, month: str) -> Response:
+    """One month of an account manager: the target, and how what was achieved was calculated."""
+    manager, chosen = manager_or_404(manager_id), month_or_404(month)
+    row = queries.row_of(db.session(), manager.id, chosen)
+    return record_page(manager, chosen, row, MonthForm.opened(row))
+
+
+def record_page(
+    manager: User,
+    month: Month,
+    row: AccountManagerTarget | None,
+    form: MonthForm,
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """The page of a month with its form in whatever state it is."""
+    changes = changes_of(db.session(), manager.id, month)
+    explanation = figures.explain(db.session(), achieved, row.id) if row else None
+    corrections = explanation.corrections if explanation else ()
+    actors = [*(c.actor for c in changes), *(c.actor for c in corrections)]
+    shown = queries.year_of(db.session(), current_user, month.year, manager.id)
+    return render(
+        "targets/record.html",
+        status=status,
+        manager=manager,
+        month=month,
+        shown=shown.months[month.month - 1],
+        form=form,
+        explained=_explained(explanation),
+        corrections=corrections,
+        changes=changes,
+        is_right=_is_right(manager, month),
+        wording=TargetWording(db.session(), people=[a.removeprefix("user:") for a in actors]),
+        no_link=lambda _term: None,
+        link_of_row=_link_of_row,
+        orders_href=orders_of(manager.id, month, month),
+        **context,
+    )
+
+
+def _is_right(manager: User, month: Month) -> bool:
+    found = figures.verify(db.engine, TARGET_FIGURES, [manager.id])
+    return all(dict(finding.key)["month"] != month.first for finding in found)
+
+
+def _explained(explanation: figures.Explanation | None) -> list[ColumnExplained]:
+    """What was achieved, with the orders behind it; and how many those are, where that is wrong."""
+    if explanation is None:
+        return []
+    amount, count = explanation.columns
+    return [amount] if count.is_right else [amount, count]
+
+
+def _link_of_row(row: SourceRow) -> str:
+    return url_for("orders.calculation", number=row.values["number"])
+
+
+@bp.post("/<int:manager_id>/<month>/recompute")
+@requires("figures.heal")
+def recompute(manager_id: int, month: str) -> Response:
+    """Compute what the manager achieved in every month anew and store what differs."""
+    manager, chosen = manager_or_404(manager_id), month_or_404(month)
+    reason = request.form.get("reason", "").strip()[:500]
+    result = actions.recompute(db.session(), manager.id, reason=reason)
+    if result.corrections:
+        flash(_("What %(name)s achieved is corrected.", name=manager.name), "success")
+    else:
+        flash(_("What %(name)s achieved was right already.", name=manager.name), "info")
+    return hx_redirect(url_for("targets.record", manager_id=manager.id, month=str(chosen)))

@@ -1,0 +1,168 @@
+"""The price list on screen: who may, what is refused, what is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from backoffice.products.models import Product, ProductPrice
+from tests.factories.products import ProductFactory
+from tests.orders.pages import _read, text_of
+
+SignIn = Callable[..., FlaskClient]
+
+
+def form_at(client: FlaskClient, path: str, **changes: str) -> dict[str, str]:
+    """The form of the page as a browser would send it, with some fields typed over."""
+    page = client.get(path)
+    assert page.status_code == 200, page.text
+    return {**_read(page.text, "product-form").fields.to_dict(), **changes}
+
+
+@pytest.fixture
+def finance(sign_in: SignIn) -> FlaskClient:
+    return sign_in("finance")
+
+
+@pytest.fixture
+def tea(session: Any) -> Product:
+    made: Product = ProductFactory(
+        code="TEA", name="Green tea", prices={"2026-01-01": "10", "2199-01-01": "12"}
+    )
+    session.commit()
+    return made
+
+
+def test_the_list_shows_what_is_in_force_today(finance: FlaskClient, tea: Product) -> None:
+    page = text_of(finance.get("/products").text)
+    assert "Green tea" in page
+    assert "10.00" in page
+    assert "12.00" not in page
+    assert "No product fits that" in text_of(finance.get("/products?q=coffee").text)
+    assert "Green tea" not in text_of(finance.get("/products?state=inactive").text)
+
+
+@pytest.mark.parametrize("role", ["viewer", "account_manager"])
+def test_who_may_only_read_gets_no_way_to_change(sign_in: SignIn, tea: Product, role: str) -> None:
+    client = sign_in(role)
+    page = client.get("/products/TEA")
+    assert page.status_code == 200
+    for word in ("Take this price back", "Edit", "Change the price"):
+        assert word not in text_of(page.text)
+    assert client.get("/products/new").status_code == 403
+    assert client.post("/products/TEA/edit").status_code == 403
+    assert "New product" not in text_of(client.get("/products").text)
+
+
+def test_a_product_is_created_with_its_first_price(finance: FlaskClient, session: Any) -> None:
+    typed = form_at(
+        finance, "/products/new", code="CUPS", name="Cups", unit="dozen", unit_price="2,500.5"
+    )
+    answer = finance.post("/products/new", data=typed)
+    assert answer.status_code == 303
+    assert answer.location.endswith("/products/CUPS")
+    product = session.scalars(select(Product)).one()
+    assert (product.name, product.kind, product.unit, product.is_active) == (
+        "Cups",
+        "package",
+        "dozen",
+        True,
+    )
+    assert [str(price.unit_price) for price in product.prices] == ["2500.5000"]
+    again = finance.post("/products/new", data=typed)
+    assert again.location == answer.location
+    assert len(session.scalars(select(Product)).all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"code": ""}, "Enter a code."),
+        ({"code": "new"}, "This cannot be part of a web address."),
+        ({"code": "a/b"}, "This cannot be part of a web address."),
+        ({"code": "x" * 41}, "At most 40 characters."),
+        ({"name": ""}, "Enter a name."),
+        ({"kind": "gift"}, "Not a valid choice."),
+        ({"unit_price": "abc"}, "This is not a number."),
+        ({"unit_price": "1", "effective_from": ""}, "Enter the day from which"),
+        ({"code": "TEA"}, "There is already a product TEA."),
+    ],
+)
+def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
+    finance: FlaskClient, session: Any, tea: Product, changes: dict[str, str], sentence: str
+) -> None:
+    typed = form_at(finance, "/products/new", **{"code": "CUPS", "name": "Cups", **changes})
+    answer = finance.post("/products/new", data=typed)
+    assert answer.status_code == 422
+    assert sentence in text_of(answer.text)
+    kept = _read(answer.text, "product-form").fields
+    assert kept["name"] == typed["name"]
+    assert len(session.scalars(select(Product)).all()) == 1
+
+
+def test_two_editors_are_shown_where_they_differ(
+    finance: FlaskClient, sign_in: SignIn, session: Any, tea: Product
+) -> None:
+    colleague = sign_in("finance", name="Cora Colleague")
+    mine = form_at(finance, "/products/TEA/edit", name="White tea")
+    theirs = form_at(colleague, "/products/TEA/edit", name="Black tea", unit="tin")
+    assert colleague.post("/products/TEA/edit", data=theirs).status_code == 303
+    answer = finance.post("/products/TEA/edit", data=mine)
+    assert answer.status_code == 409
+    page = text_of(answer.text)
+    assert "Cora Colleague saved this product" in page
+    assert "Name Black tea White tea" in page
+    again = _read(answer.text, "product-form").fields
+    assert again["name"] == "White tea"
+    assert finance.post("/products/TEA/edit", data=again).status_code == 303
+    session.expire_all()
+    assert session.scalars(select(Product)).one().name == "White tea"
+
+
+def test_a_product_that_is_not_sold_any_more_is_offered_no_more(
+    finance: FlaskClient, session: Any, tea: Product
+) -> None:
+    typed = form_at(finance, "/products/TEA/edit")
+    del typed["is_active"]
+    assert finance.post("/products/TEA/edit", data=typed).status_code == 303
+    assert "Not sold any more" in text_of(finance.get("/products/TEA").text)
+    assert finance.get("/products/options?lines-0-product=tea").text.strip() == ""
+
+
+def test_the_record_tells_prices_past_and_to_come_and_who_changed_what(
+    finance: FlaskClient, session: Any, tea: Product
+) -> None:
+    page = text_of(finance.get("/products/TEA").text)
+    assert "1 Jan 2199 To come 12.00" in page
+    assert "1 Jan 2026 In force 10.00" in page
+    assert "Unit price from 1 Jan 2026: after: 10.00" in page
+    future = session.scalars(select(ProductPrice).where(ProductPrice.unit_price == 12)).one()
+    assert finance.post(f"/products/TEA/prices/{future.id}/remove").status_code == 303
+    page = text_of(finance.get("/products/TEA").text)
+    assert "To come" not in page
+    assert "Unit price from 1 Jan 2199: before: 12.00" in page
+    present = session.scalars(select(ProductPrice)).one()
+    refused = finance.post(f"/products/TEA/prices/{present.id}/remove")
+    assert refused.status_code == 422
+    assert "is in force already" in text_of(refused.text)
+
+
+def test_the_options_follow_what_is_typed(finance: FlaskClient, tea: Product) -> None:
+    assert 'value="TEA"' in finance.get("/products/options?lines-3-product=gree").text
+    assert finance.get("/products/options?product=gree&kind=addition").text.strip() == ""
+
+
+def test_a_product_that_does_not_exist_is_not_found(finance: FlaskClient) -> None:
+    assert finance.get("/products/NONE").status_code == 404
+    assert finance.get("/products/NONE/edit").status_code == 404
+
+
+@pytest.mark.parametrize("flavour", ["csv", "xlsx"])
+def test_the_price_list_is_a_file_too(finance: FlaskClient, tea: Product, flavour: str) -> None:
+    answer = finance.get(f"/products/export.{flavour}")
+    assert answer.status_code == 200
+    if flavour == "csv":
+        rows = answer.get_data(as_text=True).splitlines()
+        assert rows[1].startswith("TEA,Green tea,Package price,box,2026-01-01,10")

@@ -1,0 +1,70 @@
+"""Northwind's revenue by month, account manager and customer, against a computation from its files alone."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from backoffice.people.models import User
+from backoffice.reports import queries
+from backoffice.reports.scope import Period, Scope
+
+NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
+KINDS = ("customers", "account-managers", "orders", "order-lines")
+SIGN = {"package": 1, "addition": 1, "promo": -1, "reduction": -1}
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """The lines of one of the files."""
+    with (NORTHWIND / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def sales(day: str, year: int) -> Iterator[tuple[dict[str, str], date, Decimal]]:
+    """Each order of the year by that column, with its total; Python rounds every line by itself."""
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    for row in rows("order_lines.csv"):
+        amount = Decimal(row["quantity"]) * Decimal(row["unit_price"])
+        totals[row["order_number"]] += SIGN[row["kind"]] * amount.quantize(
+            Decimal("0.01"), "ROUND_HALF_UP"
+        )
+    for row in rows("orders.csv"):
+        if row[day].startswith(str(year)):
+            yield row, date.fromisoformat(row[day]), totals[row["number"]]
+
+
+@pytest.fixture
+def northwind(run_command):
+    """The company, imported by the real command."""
+    for kind in KINDS:
+        done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
+        assert done.exit_code == 0, done.output
+
+
+def test_revenue_is_what_the_files_say(northwind, session, finance):
+    emails = {person.id: person.email for person in session.scalars(select(User))}
+    for basis, day in (("closing", "closing_date"), ("order", "order_date")):
+        for year in (1996, 1997, 1998):
+            expected = {name: defaultdict(Decimal) for name in queries.DIMENSIONS}
+            for row, on, total in sales(day, year):
+                expected["month"][on.replace(day=1)] += total
+                expected["manager"][row["account_manager_email"]] += total
+                expected["customer"][row["customer_code"]] += total
+            scope = Scope(Period.of_year(year), basis)
+            for dimension in queries.DIMENSIONS:
+                found = queries.table(session, finance, scope, dimension)
+                names = {
+                    "month": lambda line: line.key,
+                    "manager": lambda line: emails[line.key],
+                    "customer": lambda line: line.code,
+                }
+                name = names[dimension]
+                assert {
+                    name(line): line.revenue for line in found.lines if line.orders
+                } == expected[dimension]
+                assert found.total.revenue == sum(expected[dimension].values())
