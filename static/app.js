@@ -304,7 +304,7 @@
     if (!form) return;
     const ticked = boxes().filter((box) => box.checked).length;
     one("[data-selected]", form).textContent = ticked ? `${ticked} ${form.dataset.selection}` : "";
-    one('[value="selected"]', form).disabled = ticked === 0;
+    one('[name="selected"]', form).disabled = ticked === 0;
     const every = one("[data-select-all]");
     every.hidden = false;
     every.checked = ticked > 0 && ticked === boxes().length;

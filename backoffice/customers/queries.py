@@ -62,12 +62,6 @@ def search(session: Session, text: str, *, limit: int = 20, offset: int = 0) -> 
     return list(session.scalars(matching(text).limit(limit).offset(offset)))
 
 
-def count(session: Session, text: str = "") -> int:
-    """How many customers match `text`."""
-    matched = matching(text).order_by(None).subquery()
-    return session.scalars(select(func.count()).select_from(matched)).one()
-
-
 def alike(session: Session, customer: Customer, *, limit: int = 5) -> list[Customer]:
     """Other customers that seem to be the same party: of the same name but for its form, or phone."""
     keys = (

@@ -64,7 +64,8 @@ class List:
     empty): PostgreSQL then leaves the join out wherever a statement does not need it. `path` is the
     endpoint of the screen, `export` that of its files. `counted` says how many rows there are.
     `also` are further values of a row, for links. `bulk` is the endpoint
-    that rows are chosen for: it is asked with `scope` and, for chosen rows, their keys as `id`.
+    that rows are chosen for: it is asked with `matching`, or with `selected` and the
+    keys of the chosen rows as `id`.
     """
 
     name: str
@@ -92,7 +93,7 @@ class List:
         """Raises ValueError where the declaration contradicts itself."""
         names = [column.name for column in self.columns]
         arguments = [name for one in self.filters for name in one.arguments]
-        taken = {"key", *self.also, *RESERVED}
+        taken = {"key", *self.also}
         doubled = {n for n in names if names.count(n) > 1} | (taken & set(names))
         doubled |= {n for n in arguments if arguments.count(n) > 1} | (RESERVED & set(arguments))
         if doubled:
@@ -121,5 +122,7 @@ class List:
         return expression
 
 
-RESERVED = frozenset({"sort", "page", "columns", "totals", "print", "all", "go"})
+RESERVED = frozenset(
+    {"sort", "page", "columns", "totals", "print", "all", "go", "id", "selected", "matching"}
+)
 """Arguments of an address that every list has."""

@@ -62,7 +62,7 @@ def bulk_apply() -> Response:
 def _chosen(typed: MultiDict[str, str]) -> Chosen:
     user = current_user._get_current_object()
     state = lists.state_of(ORDERS, typed)
-    if typed.get("scope") == "matching":
+    if "matching" in typed:
         return Chosen(user, state)
     ids = {int(text) for text in typed.getlist("id")[:MOST_IDS] if _is_id(text)}
     return Chosen(user, state, tuple(sorted(ids)))

@@ -9,13 +9,12 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
 
+from .. import lists
 from ..charts import Chart, Point, bar_chart, share
 from ..customers import queries as customers
 from ..extensions import db
 from ..formats import MONTH, money_filter, month_filter, quantity_filter
 from ..htmx import render
-from ..lists.exporting import export as export_list
-from ..lists.exporting import limited
 from ..orders import queries as orders
 from ..paging import PAGE_SIZE, Page, page_number
 from ..people.models import User
@@ -69,7 +68,7 @@ def _lines(scope: Scope, dimension: str, number: int) -> Table:
 
 @bp.get("/<dimension>/export.<flavour>")
 @requires("reports.read")
-@limited
+@lists.limited
 def export(dimension: str, flavour: str) -> Response:
     """Every line of one dimension as a file."""
     if dimension not in queries.DIMENSIONS:
@@ -77,7 +76,7 @@ def export(dimension: str, flavour: str) -> Response:
     asked = forms.read(db.session(), current_user, request.args)
     people = orders.managers_with_orders(db.session(), current_user)
     names = {person.id: person.name for person in people}
-    return export_list(listing_of(current_user, dimension, asked, names), flavour)
+    return lists.export(listing_of(current_user, dimension, asked, names), flavour)
 
 
 def _page(template: str, asked: Asked, **context: Any) -> Response:

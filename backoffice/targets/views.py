@@ -7,15 +7,12 @@ from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from .. import figures, periods
+from .. import figures, lists, periods
 from ..charts import Chart, Point, bar_chart
 from ..extensions import db
 from ..figures.explanation import ColumnExplained, SourceRow
 from ..formats import money_filter, month_filter, percent_filter
 from ..htmx import hx_redirect, render
-from ..lists import show
-from ..lists.exporting import export as export_list
-from ..lists.exporting import limited
 from ..paging import PAGE_SIZE, Page, page_number
 from ..people.models import User
 from ..periods import Month
@@ -55,15 +52,15 @@ def year_or_404(year: int) -> int:
 @requires("targets.read")
 def index() -> Response:
     """Every manager's months that the filter leaves in, with their totals."""
-    return show(TARGETS, "targets/index.html", this_year=_usual_year())
+    return lists.show(TARGETS, "targets/index.html", this_year=_usual_year())
 
 
 @bp.get("/export.<flavour>")
 @requires("targets.read")
-@limited
+@lists.limited
 def export(flavour: str) -> Response:
     """The same as a file."""
-    return export_list(TARGETS, flavour)
+    return lists.export(TARGETS, flavour)
 
 
 @bp.get("/years/<int:year>")

@@ -244,10 +244,10 @@ def test_every_screen_of_a_list_is_sound_in_every_look(
         "list-page": "/orders?page=2",
         "list-columns": "/orders?columns=customer,grand_total,promo,number",
         "list-print": "/orders?print=1",
-        "bulk": "/orders/bulk?scope=matching&state=open",
-        "bulk-preview": "/orders/bulk?scope=matching&preview=1&closing=set&to_closing_date=2026-03-05",
-        "bulk-refused": "/orders/bulk?scope=matching&preview=1",
-        "bulk-nothing": "/orders/bulk?scope=selected",
+        "bulk": "/orders/bulk?matching=1&state=open",
+        "bulk-preview": "/orders/bulk?matching=1&preview=1&closing=set&to_closing_date=2026-03-05",
+        "bulk-refused": "/orders/bulk?matching=1&preview=1",
+        "bulk-nothing": "/orders/bulk?selected=1",
     }
     for name, path in screens.items():
         page.goto(path)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Error, Locator, Page, Route, expect
 
+from backoffice.orders import editing
 from backoffice.orders.models import Order, OrderLine
+from backoffice.pricing import views
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
@@ -153,6 +155,22 @@ def test_a_product_that_cannot_be_chosen_says_so_beside_its_line(
     expect(page.locator("#lines-0-unit_price")).to_have_value("10,000.00")
 
 
+def test_a_long_price_list_follows_what_is_typed(
+    browse: Browse, orders: dict[str, Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(editing, "OFFERED", 1)
+    monkeypatch.setattr(views, "OFFERED", 1)
+    page = browse("finance")
+    page.goto("/orders/SO-1/edit")
+    page.locator("#lines-0-product").fill("gree")
+    expect(page.locator("#product-options-package option")).to_have_text("Green tea")
+    page.locator("#lines-0-product").fill("sauc")
+    expect(page.locator("#product-options-package option")).to_have_text("Cups and saucers")
+    page.goto("/pricing")
+    page.get_by_label("Product").fill("sauc")
+    expect(page.locator("#product-options option")).to_have_attribute("value", "CUPS")
+
+
 def test_a_block_of_a_spreadsheet_begins_at_the_description_or_at_the_product(
     browse: Browse, session: Any, orders: dict[str, Order]
 ) -> None:
@@ -215,6 +233,20 @@ def test_a_price_is_changed_with_a_preview_in_two_clicks_and_typing(
     assert prices == {"SO-1": 9800, "SO-2": 9800, "SO-3": 9500, "SO-4": 10000}
 
 
+def test_enter_shows_what_changes_and_applies_nothing(
+    browse: Browse, session: Any, orders: dict[str, Order]
+) -> None:
+    page = browse("finance")
+    page.goto("/pricing?product=TEA&effective_from=2026-03-01&unit_price=11000")
+    expect(difference(page)).to_have_text("+Rp 15,000.00")
+    with page.expect_response("**/pricing/preview"):
+        page.get_by_label("New unit price").press("Enter")
+    page.get_by_label("New unit price").fill("12,000")
+    expect(difference(page)).to_have_text("+Rp 30,000.00")
+    assert page.url.endswith("unit_price=11000")
+    assert lines_of(session, orders["SO-1"])[0].unit_price == 10000
+
+
 def test_orders_are_taken_out_and_put_in_and_the_total_follows(
     browse: Browse, session: Any, orders: dict[str, Order]
 ) -> None:
@@ -270,6 +302,32 @@ def test_a_slow_earlier_preview_never_wins(browse: Browse, orders: dict[str, Ord
     page.get_by_label("Change order SO-1").uncheck()
     expect(difference(page)).to_have_text("+Rp 20,000.00")
     expect(page.locator("input[name=previewed]")).to_have_value("1 2026-03-01 12000.0000")
+
+
+def test_a_box_that_is_unticked_while_a_preview_is_on_its_way_stays_so(
+    browse: Browse, orders: dict[str, Order]
+) -> None:
+    page = browse("finance")
+    page.goto("/pricing?product=TEA&effective_from=2026-03-01&unit_price=11000")
+    expect(difference(page)).to_have_text("+Rp 15,000.00")
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/pricing/preview", hold_the_first)
+    with page.expect_request("**/pricing/preview"):
+        page.get_by_label("New unit price").fill("12,000")
+    page.get_by_label("Change order SO-1").uncheck()
+    expect(difference(page)).to_have_text("+Rp 20,000.00")
+    with suppress(Error):  # the browser has given that request up already
+        held[0].continue_()
+    page.get_by_label("Change order SO-3").check()
+    expect(difference(page)).to_have_text("+Rp 32,500.00")
+    expect(page.get_by_label("Change order SO-1")).not_to_be_checked()
 
 
 def test_what_has_not_been_shown_is_not_applied(

@@ -284,10 +284,8 @@ def test_what_a_program_books_on_a_merged_customer_ends_at_the_survivor(
     assert set(owners(session).values()) == {"C"}
 
 
-def test_an_order_that_is_entered_while_the_merge_is_under_way_ends_at_the_survivor(
-    app: Flask, session: Any, database_url: str
-) -> None:
-    """The merge holds both customers; the order waits for it, and is booked on who is left."""
+def enter_an_order_during_the_merge(app: Flask, session: Any, database_url: str) -> dict[str, str]:
+    """The merge holds both customers; the order for the duplicate waits for it. Whose each order is then."""
     a, b = customer("A", 1), customer("B", 1)
     session.commit()
     pair = [session.get_one(Customer, key) for key in (a, b)]
@@ -310,7 +308,26 @@ def test_an_order_that_is_entered_while_the_merge_is_under_way_ends_at_the_survi
         db.session.commit()
 
     together(app, merge_slowly, enter)
-    assert owners(session) == {"A-1": "A", "B-1": "A", "NEW": "A"}
+    return owners(session)
+
+
+def test_an_order_that_is_entered_while_the_merge_is_under_way_ends_at_the_survivor(
+    app: Flask, session: Any, database_url: str
+) -> None:
+    found = enter_an_order_during_the_merge(app, session, database_url)
+    assert found == {"A-1": "A", "B-1": "A", "NEW": "A"}
+
+
+def test_without_its_trigger_the_order_would_stay_with_the_duplicate(
+    app: Flask, session: Any, database_url: str, outside: Outside
+) -> None:
+    """The mutant that shows that the test above bites."""
+    outside.execute("ALTER TABLE orders DISABLE TRIGGER orders_follow_merged_customer")
+    try:
+        found = enter_an_order_during_the_merge(app, session, database_url)
+    finally:
+        outside.execute("ALTER TABLE orders ENABLE TRIGGER orders_follow_merged_customer")
+    assert found == {"A-1": "A", "B-1": "A", "NEW": "B"}
 
 
 def test_an_order_that_is_entered_before_the_merge_has_the_locks_makes_it_look_again(
@@ -392,3 +409,26 @@ def test_of_merges_at_once_that_exclude_each_other_exactly_one_is_done(
             select(Order.id).join(Order.customer).where(Customer.merged_into_id.is_not(None))
         )
         assert session.scalars(belongs_to_nobody).all() == []
+
+
+def test_without_their_locks_two_customers_would_be_merged_into_each_other(
+    app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant that shows that the test above bites: both look before either has written."""
+    a, b = customer("A", 1), customer("B", 1)
+    session.commit()
+    session.rollback()
+    have_looked = barrier(2)
+
+    def unlocked(session: Any, ids: list[int]) -> dict[int, Customer]:
+        found = {key: session.get_one(Customer, key) for key in ids}
+        have_looked.wait()
+        return found
+
+    monkeypatch.setattr(merging, "locked", unlocked)
+    monkeypatch.setattr(merging, "_digest", lambda *_: "")
+    meet = barrier(2)
+    outcomes = together(app, attempt(a, b, meet), attempt(b, a, meet))
+    assert outcomes == ["merged", "merged"]
+    session.rollback()
+    assert {c.merged_into_id for c in session.scalars(select(Customer))} == {a, b}

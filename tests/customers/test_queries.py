@@ -38,7 +38,6 @@ def test_case_and_spaces_do_not_matter(session: Session) -> None:
 
 def test_nothing_typed_finds_all_by_code(session: Session) -> None:
     assert codes(session, " ") == ["ALFKI", "ANT", "ANTON", "BERGS", "TOMSP"]
-    assert queries.count(session) == 5
 
 
 @pytest.mark.parametrize(("text", "found"), [("%", ["ANT"]), ("_", ["ANT"]), ("\\", []), ("'", [])])
@@ -46,7 +45,6 @@ def test_signs_that_mean_something_to_sql_mean_themselves(
     text: str, found: list[str], session: Session
 ) -> None:
     assert codes(session, text) == found
-    assert queries.count(session, text) == len(found)
 
 
 def test_a_list_is_paged_in_a_total_order(session: Session) -> None:

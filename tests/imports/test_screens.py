@@ -319,6 +319,18 @@ def test_uploads_are_shared_by_those_who_may_import(
     assert upload.applied_by_id != upload.user_id
 
 
+def test_the_list_of_uploads_is_narrowed_and_exported(desk: Desk) -> None:
+    desk.apply(desk.checked("customers", GOOD))
+    desk.uploaded("orders", f"{ORDERS}\n", names=("orders.csv",))
+    assert "1 upload" in said(desk.client.get("/imports?state=applied"))
+    assert "orders.csv" not in said(desk.client.get("/imports?kind=customers"))
+    assert "orders.csv" in said(desk.client.get("/imports?q=ORDERS"))
+    exported = desk.client.get("/imports/export.csv?kind=customers")
+    assert exported.status_code == 200
+    assert b"file-0.csv" in exported.data
+    assert b"orders.csv" not in exported.data
+
+
 def test_bytes_are_forgotten_after_ninety_days(desk: Desk, session: Session) -> None:
     import_id = desk.checked("customers", "code,name\nA,\nB,b\n")
     housekeeping.delete_old_uploads()

@@ -9,13 +9,17 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
 
+from backoffice.customers.models import Customer
 from backoffice.extensions import db
 from backoffice.lists import Choice, Column, List, Search, containing, screens, state_of
+from backoffice.lists.joins import lean
+from backoffice.lists.queries import matching
 from backoffice.orders.listing import ORDERS
 from backoffice.orders.models import Order
+from backoffice.people.models import User
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
-from tests.factories.people import AccountManagerFactory
+from tests.factories.people import AccountManagerFactory, UserFactory
 from tests.orders.pages import text_of
 
 SignIn = Callable[..., FlaskClient]
@@ -236,3 +240,24 @@ def test_paging_shows_every_row_once(sign_in: SignIn, session: Any) -> None:
         html = client.get("/orders", query_string={"page": number, "sort": "order_date"}).text
         seen += [part[:5] for part in html.split("/orders/P-")[1:]]
     assert len(seen) == len(set(seen)) == 120
+
+
+def test_a_join_that_nobody_needs_is_left_out_and_one_that_adds_rows_is_not() -> None:
+    decorated = select().select_from(Order).outerjoin(Order.customer).outerjoin(User)
+    plain = str(lean(decorated, [Order.id], [Order.order_date.desc(), Order.id]))
+    assert "JOIN" not in plain
+    assert plain.endswith("ORDER BY orders.order_date DESC, orders.id")
+    assert str(lean(decorated, [Order.id, Customer.name])).count("JOIN") == 1
+    assert str(lean(decorated.where(User.name == "Nancy"), [Order.id])).count("JOIN") == 2
+    with_lines = select().select_from(Order).outerjoin(Order.lines)
+    assert "JOIN" in str(lean(with_lines, [Order.id]))
+    assert "JOIN" in str(lean(select().select_from(Order).join(Order.customer), [Order.id]))
+
+
+def test_lean_or_not_the_rows_are_the_same(sign_in: SignIn, session: Any) -> None:
+    orders(session, 7)
+    user = UserFactory(role="viewer")
+    for query in ({}, {"q": "SO"}, {"state": "open"}, {"customer": "C"}):
+        rows = matching(user, state_of(ORDERS, query))
+        whole = session.scalars(rows.with_only_columns(Order.id).order_by(Order.id)).all()
+        assert session.scalars(lean(rows, [Order.id], [Order.id])).all() == whole

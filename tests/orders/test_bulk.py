@@ -91,7 +91,7 @@ def test_chosen_orders_get_another_account_manager(
 ) -> None:
     client = sign_in("finance", name="Fitri")
     told, form = previewed(
-        client, scope="selected", id=ids_of(shop, "A-1", "A-3", "B-1"), to_manager=managers[1].id
+        client, selected=1, id=ids_of(shop, "A-1", "A-3", "B-1"), to_manager=managers[1].id
     )
     assert "3 orders · Rp 27,900,000.00" in told
     assert "Changed 2 18,600,000.00" in told
@@ -115,7 +115,7 @@ def test_all_that_match_are_closed_but_none_before_it_was_placed(
 ) -> None:
     client = sign_in("finance")
     told, form = previewed(
-        client, scope="matching", state="open", closing="set", to_closing_date="2026-04-01"
+        client, matching=1, state="open", closing="set", to_closing_date="2026-04-01"
     )
     assert "All that match: Status: Open" in told
     assert "Changed 3 27,900,000.00" in told
@@ -132,7 +132,7 @@ def test_all_that_match_are_closed_but_none_before_it_was_placed(
 
 def test_a_closing_date_is_removed(sign_in: SignIn, session: Any, shop: dict[str, Order]) -> None:
     client = sign_in("finance")
-    told, form = previewed(client, scope="matching", q="A-", closing="clear")
+    told, form = previewed(client, matching=1, q="A-", closing="clear")
     assert "Changed 1 9,300,000.00" in told
     assert "So already 3" in told
     assert client.post("/orders/bulk", data=form).status_code == 303
@@ -142,7 +142,7 @@ def test_a_closing_date_is_removed(sign_in: SignIn, session: Any, shop: dict[str
 
 def test_a_preview_writes_nothing(sign_in: SignIn, session: Any, shop: dict[str, Order]) -> None:
     before = stored(session)
-    previewed(sign_in("finance"), scope="matching", closing="clear")
+    previewed(sign_in("finance"), matching=1, closing="clear")
     assert stored(session) == before
 
 
@@ -152,7 +152,7 @@ def test_what_somebody_saved_since_the_preview_is_left_and_told(
     client, other = sign_in("finance"), sign_in("finance")
     _, form = previewed(
         client,
-        scope="selected",
+        selected=1,
         id=ids_of(shop, "A-1", "A-2"),
         closing="set",
         to_closing_date="2026-05-01",
@@ -173,7 +173,7 @@ def test_of_all_that_match_those_that_moved_are_left_and_new_ones_too(
 ) -> None:
     client = sign_in("finance")
     _, form = previewed(
-        client, scope="matching", state="open", closing="set", to_closing_date="2026-07-01"
+        client, matching=1, state="open", closing="set", to_closing_date="2026-07-01"
     )
     owner_connection.execute("UPDATE orders SET closing_date = '2026-06-30' WHERE number = 'A-1'")
     owner_connection.execute("UPDATE orders SET closing_date = NULL WHERE number = 'A-3'")
@@ -201,7 +201,7 @@ def test_a_save_that_was_under_way_during_the_preview_counts_as_later(
                 slow.execute("UPDATE orders SET order_date = '2026-01-06' WHERE number = 'A-1'")
             _, form = previewed(
                 client,
-                scope="selected",
+                selected=1,
                 id=ids_of(shop, "A-1", "A-2"),
                 closing="set",
                 to_closing_date="2026-05-01",
@@ -218,7 +218,7 @@ def test_a_save_that_holds_an_order_while_we_apply_wins(
 ) -> None:
     client = sign_in("finance")
     _, form = previewed(
-        client, scope="matching", state="open", closing="set", to_closing_date="2026-07-01"
+        client, matching=1, state="open", closing="set", to_closing_date="2026-07-01"
     )
     answers: list[Any] = []
     with psycopg.connect(owner_database_url) as other:
@@ -247,7 +247,7 @@ def test_without_its_lock_the_change_would_overwrite_that_save(
     monkeypatch.setattr(actions, "_lock", lambda session, chosen: None)
     client = sign_in("finance")
     _, form = previewed(
-        client, scope="matching", state="open", closing="set", to_closing_date="2026-07-01"
+        client, matching=1, state="open", closing="set", to_closing_date="2026-07-01"
     )
     with psycopg.connect(owner_database_url) as other:
         other.execute("UPDATE orders SET order_date = '2026-02-07' WHERE number = 'A-2'")
@@ -276,7 +276,7 @@ def test_a_customers_new_name_brings_no_order_in_that_was_not_shown(
     OrderFactory(number="C-2", customer=CustomerFactory(name="Beta"))
     session.commit()
     client = sign_in("finance")
-    query = {"scope": "matching", "q": "alfa", "closing": "set", "to_closing_date": "2026-07-01"}
+    query = {"matching": "1", "q": "alfa", "closing": "set", "to_closing_date": "2026-07-01"}
     _, form = previewed(client, **query)
     owner_connection.execute("UPDATE customers SET name = 'Alfa too' WHERE name = 'Beta'")
     refused = client.post("/orders/bulk", data=form)
@@ -293,7 +293,7 @@ def test_a_bulk_edit_that_is_sent_twice_has_one_effect(
     sign_in: SignIn, session: Any, shop: dict[str, Order]
 ) -> None:
     client = sign_in("finance")
-    _, form = previewed(client, scope="matching", closing="set", to_closing_date="2026-07-01")
+    _, form = previewed(client, matching=1, closing="set", to_closing_date="2026-07-01")
     first, second = (client.post("/orders/bulk", data=form) for _ in range(2))
     assert (first.status_code, first.location) == (second.status_code, second.location)
     assert {version for _, _, version in stored(session).values()} == {2}
@@ -304,7 +304,7 @@ def test_an_open_form_meets_the_bulk_edit_as_a_conflict(
 ) -> None:
     client, other = sign_in("finance"), sign_in("finance")
     typed = filled(other, "/orders/A-1/edit", promo="7")
-    _, form = previewed(client, scope="matching", closing="set", to_closing_date="2026-07-01")
+    _, form = previewed(client, matching=1, closing="set", to_closing_date="2026-07-01")
     client.post("/orders/bulk", data=form)
     assert other.post("/orders/A-1/edit", data=typed).status_code == 409
 
@@ -314,10 +314,10 @@ def test_an_account_manager_changes_only_their_own_and_gives_none_away(
 ) -> None:
     nancy, robert = managers
     client = sign_in(nancy)
-    page = client.get("/orders/bulk?scope=matching").text
+    page = client.get("/orders/bulk?matching=1").text
     assert 'name="to_manager"' not in page
     told, form = previewed(
-        client, scope="matching", closing="set", to_closing_date="2026-08-01", to_manager=robert.id
+        client, matching=1, closing="set", to_closing_date="2026-08-01", to_manager=robert.id
     )
     assert "4 orders" in told
     form["to_manager"] = str(robert.id)
@@ -330,7 +330,7 @@ def test_an_account_manager_changes_only_their_own_and_gives_none_away(
     told = text_of(
         client.get(
             "/orders/bulk",
-            query_string={"preview": 1, "scope": "selected", "closing": "clear"}
+            query_string={"preview": 1, "selected": "1", "closing": "clear"}
             | {"id": ids_of(shop, "B-2")},
         ).text
     )
@@ -342,7 +342,7 @@ def test_a_viewer_neither_chooses_nor_changes(
 ) -> None:
     client = sign_in("viewer")
     assert 'name="id"' not in client.get("/orders").text
-    assert client.get("/orders/bulk?scope=matching").status_code == 403
+    assert client.get("/orders/bulk?matching=1").status_code == 403
     assert client.post("/orders/bulk").status_code == 403
 
 
@@ -361,7 +361,7 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(
     sign_in: SignIn, session: Any, shop: dict[str, Order], query: dict[str, str], sentence: str
 ) -> None:
     client = sign_in("finance")
-    asked = {"preview": 1, "scope": "matching"} | query
+    asked = {"preview": 1, "matching": "1"} | query
     page = client.get("/orders/bulk", query_string=asked)
     assert (page.status_code, sentence in text_of(page.text)) == (422, True)
     answer = client.post("/orders/bulk", data=query | {"idempotency_key": "k"})
@@ -373,7 +373,7 @@ def test_a_form_without_its_preview_changes_nothing(
     sign_in: SignIn, session: Any, shop: dict[str, Order], tampered: dict[str, str]
 ) -> None:
     client, before = sign_in("finance"), stored(session)
-    _, form = previewed(client, scope="matching", closing="set", to_closing_date="2026-07-01")
+    _, form = previewed(client, matching=1, closing="set", to_closing_date="2026-07-01")
     for name, value in tampered.items():
         form[name] = value
     assert client.post("/orders/bulk", data=form).status_code == 422
@@ -384,11 +384,11 @@ def test_too_many_are_refused_with_a_sentence(
     sign_in: SignIn, app: Flask, session: Any, shop: dict[str, Order], monkeypatch: Any
 ) -> None:
     _, form = previewed(
-        client := sign_in("finance"), scope="matching", closing="set", to_closing_date="2026-07-01"
+        client := sign_in("finance"), matching=1, closing="set", to_closing_date="2026-07-01"
     )
     monkeypatch.setattr(actions, "MOST_ORDERS", 5)
     assert client.post("/orders/bulk", data=form).status_code == 422
-    page = client.get("/orders/bulk?scope=matching")
+    page = client.get("/orders/bulk?matching=1")
     assert page.status_code == 422
     assert "At most 5 orders are changed at once. Narrow the filter." in text_of(page.text)
 

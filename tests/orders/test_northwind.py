@@ -105,7 +105,7 @@ def test_tampering_with_three_figures_is_found_named_and_healed(
     grand_total = right["orders", one]["grand_total"]
     total_price = right["orders", two]["total_price"]
     amount = right["order_lines", line]["amount"]
-    assert _by_figure(report) == {
+    assert _by_figure(report["findings"]) == {
         ("orders.grand_total", one): (
             {"grand_total": grand_total + 1},
             {"grand_total": grand_total},
@@ -158,18 +158,24 @@ def test_a_tampered_quantity_is_found_with_everything_above_it(
     names = {"order_lines.amount": ("order_lines", line, "amount")}
     names |= {"orders.components": ("orders", order, "total_price")}
     names |= {"orders.grand_total": ("orders", order, "grand_total")}
-    assert _by_figure(report) == {
+    of_order, of_month = report["findings"][:3], report["findings"][3:]
+    assert _by_figure(of_order) == {
         (figure, key): ({c: before[table, key][c]}, {c: will_be[table, key][c]})
         for figure, (table, key, c) in names.items()
     }
+    [month] = of_month
+    assert month["figure"] == "account_manager_targets.achieved"
+    [old, new] = (Decimal(month[side]["achieved"]) for side in ("stored", "expected"))
+    totals = [known["orders", order]["grand_total"] for known in (before, will_be)]
+    assert new - old == totals[1] - totals[0]
     root = {"figure": "order_lines.amount", "key": {"id": str(line)}}
-    assert [f["root"] for f in report["findings"]] == [root] * 3
+    assert [f["root"] for f in report["findings"]] == [root] * 4
 
     dry = run_command("figures", "heal", "--dry-run", "--json")
     assert dry.exit_code == 1
     assert json.loads(dry.stdout)["findings"] == report["findings"]
     assert stored(outside) == before
-    _heals(run_command, outside, corrections=3)
+    _heals(run_command, outside, corrections=4)
     assert stored(outside) == will_be
 
 
@@ -184,14 +190,15 @@ def test_one_order_tampered_with_in_several_places_names_each_root(
     unwatched.execute("UPDATE order_lines SET amount = 1 WHERE id = %s", (second,))
     unwatched.execute("UPDATE orders SET additions = 1, grand_total = 2 WHERE id = %s", (order,))
     report = json.loads(run_command("figures", "verify", "--json").stdout)
-    roots = {(f["figure"], f["key"]["id"]): f["root"]["figure"] for f in report["findings"]}
+    of_order = [f for f in report["findings"] if "id" in f["key"]]
+    roots = {(f["figure"], f["key"]["id"]): f["root"]["figure"] for f in of_order}
     assert roots == {
         ("order_lines.amount", str(first)): "order_lines.amount",
         ("order_lines.amount", str(second)): "order_lines.amount",
         ("orders.components", str(order)): "orders.components",
         ("orders.grand_total", str(order)): "orders.grand_total",
     }
-    _heals(run_command, outside, corrections=4)
+    _heals(run_command, outside, corrections=4 + 1)
     assert stored(outside) == Book.read(outside).totals()
 
 
@@ -201,15 +208,15 @@ def test_a_rebuild_of_what_is_right_writes_nothing(run_command: Command, outside
     rebuilt = run_command("figures", "rebuild", "--json")
     assert rebuilt.exit_code == 0
     report = json.loads(rebuilt.stdout)
-    assert (report["checked"], report["corrections"], report["failures"]) == (830, 0, [])
+    assert (report["checked"], report["corrections"], report["failures"]) == (830 + 9, 0, [])
     assert _changed(before, digest(outside)) == {"runs"}
 
 
-def _by_figure(report: dict[str, Any]) -> dict[tuple[str, int], Any]:
+def _by_figure(findings: list[dict[str, Any]]) -> dict[tuple[str, int], Any]:
     """What a verification found, by figure and row: stored and expected amounts."""
     return {
         (f["figure"], int(f["key"]["id"])): (_amounts(f["stored"]), _amounts(f["expected"]))
-        for f in report["findings"]
+        for f in findings
     }
 
 

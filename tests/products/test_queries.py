@@ -84,7 +84,9 @@ def test_a_search_can_leave_out_what_is_not_sold_any_more_or_sold_otherwise(sess
     assert queries.count(session, "tea") == 3
 
 
-@pytest.mark.parametrize("code", ["", "new", "New", "options", ".", "..", "A/B", " A", "A · B", "Export.csv"])
+@pytest.mark.parametrize(
+    "code", ["", "new", "New", "options", ".", "..", "A/B", " A", "A · B", "Export.csv"]
+)
 def test_a_code_that_cannot_be_part_of_an_address_is_refused(code: str) -> None:
     assert not is_code(code)
 

@@ -44,6 +44,21 @@ def test_the_list_shows_what_is_in_force_today(finance: FlaskClient, tea: Produc
     assert "Green tea" not in text_of(finance.get("/products?state=inactive").text)
 
 
+@pytest.mark.parametrize("sort", ["unit_price", "-unit_price", "price_since", "kind", "-is_active"])
+def test_the_list_is_sorted_by_every_column(
+    finance: FlaskClient, session: Any, tea: Product, sort: str
+) -> None:
+    ProductFactory(code="CUPS", prices={"2026-02-01": "5"})
+    ProductFactory(code="NONE")
+    session.commit()
+    page = text_of(finance.get(f"/products?sort={sort}").text)
+    places = sorted((page.index(f" {code} "), code) for code in ("TEA", "CUPS", "NONE"))
+    order = [code for _place, code in places]
+    assert order[-1] == "NONE" or sort in ("kind", "-is_active")
+    if sort.endswith("unit_price"):
+        assert order[:2] == (["CUPS", "TEA"] if sort == "unit_price" else ["TEA", "CUPS"])
+
+
 @pytest.mark.parametrize("role", ["viewer", "account_manager"])
 def test_who_may_only_read_gets_no_way_to_change(sign_in: SignIn, tea: Product, role: str) -> None:
     client = sign_in(role)

@@ -1,7 +1,8 @@
 """Entering and proposing targets: nobody's entry is lost, and a proposal is what it says."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from threading import Event, Thread
 
 import pytest
 from sqlalchemy import select
@@ -81,28 +82,41 @@ def test_two_editors_of_one_month_do_not_overwrite_each_other_unseen(session, na
     assert actions.enter(session, nancy.id, same) == 0
 
 
-def test_the_second_of_two_at_the_same_moment_waits_and_sees_the_first(app, session, nancy):
+@pytest.mark.parametrize("is_locked", [True, False], ids=["locked", "unlocked"])
+def test_the_second_of_two_at_the_same_moment_waits_and_sees_the_first(
+    app, session, nancy, app_connection, monkeypatch, is_locked
+):
+    """Without the manager's lock the second overwrites the first unseen: the lock is what prevents it."""
     session.commit()
-    manager_id, outcome, begun = nancy.id, [], Event()
+    manager_id = nancy.id
     actions.enter(session, manager_id, {JANUARY: entry(None, "5")})
+    if not is_locked:
+        monkeypatch.setattr(actions.figures, "hold", lambda *_: None)
 
     def second():
         with app.app_context():
-            begun.set()
             try:
-                actions.enter(db.session(), manager_id, {JANUARY: entry(None, "6")})
+                return actions.enter(db.session(), manager_id, {JANUARY: entry(None, "6")})
             except actions.TargetsChanged as changed:
-                outcome.append(changed)
+                return changed
             finally:
                 db.session.rollback()
 
-    thread = Thread(target=second)
-    thread.start()
-    begun.wait(10)
-    session.commit()
-    thread.join(20)
-    assert len(outcome) == 1
+    with ThreadPoolExecutor(1) as other:
+        outcome = other.submit(second)
+        wait_until_somebody_waits(app_connection)
+        session.commit()
+        assert isinstance(outcome.result(20), actions.TargetsChanged) is is_locked
     assert list(stored(session).values()) == [5]
+
+
+def wait_until_somebody_waits(connection):
+    """Until a transaction waits for another one's lock."""
+    deadline = time.monotonic() + 20
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    while connection.execute(waits).fetchone() == (0,):
+        assert time.monotonic() < deadline, "Nobody waits."
+        time.sleep(0.01)
 
 
 # Proposing
