@@ -12,8 +12,9 @@ COMPILED := $(CATALOGUES:.po=.mo)
 run: .venv/runtime $(COMPILED)
 	@$(BIN)/backoffice dev --tied
 
+# Each process has a PostgreSQL, a Redis and a Chromium of its own.
 test: .venv/development $(COMPILED)
-	@$(BIN)/pytest $(PYTEST)
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST)
 
 lint: .venv/development
 	$(BIN)/ruff check .

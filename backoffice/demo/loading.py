@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from flask import current_app
@@ -16,6 +17,8 @@ from ..imports.importing import import_files
 from ..imports.kinds import KINDS
 from ..people import actions
 from ..people.models import User
+from ..periods import Month
+from ..targets import actions as targets
 
 DATA = Path(__file__).parent / "data"
 FILES = {
@@ -26,6 +29,10 @@ FILES = {
     "order-lines": "order_lines.csv",
 }
 """Kind → file, in the order in which they build on each other."""
+
+YEARS_WITH_TARGETS = (1997, 1998)
+GROWTH = Decimal(10)
+"""Northwind's account managers are to sell this much more, in percent, than in the year before."""
 
 PEOPLE = {
     "viewer": ("viewer@northwind.example", "Vera Viewer"),
@@ -70,6 +77,9 @@ def load() -> list[SignIn]:
             report = import_files(db.session(), KINDS[kind], [DATA / name])
             if report.problems:
                 raise DemoError(f"{name}: {report.problems[0]}")
+        for year in YEARS_WITH_TARGETS:
+            months = list(Month(year, 1).through(Month(year, 12)))
+            targets.generate(db.session(), months, growth=GROWTH)
         people = [_sign_in(role) for role in PEOPLE]
         _keep(people)
         db.session.commit()

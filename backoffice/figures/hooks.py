@@ -39,7 +39,7 @@ from .drain import drain
 from .registry import Registry
 
 _READS = re.compile(
-    r"\s*(select|show|set|begin|start|savepoint|release|commit|explain|fetch|close|declare)\b",
+    r"\s*(select|with|show|set|begin|start|savepoint|release|commit|explain|fetch|close|declare)\b",
     re.IGNORECASE,
 )
 _ANSWERS_ROWS = re.compile(r"[\s(]*(select|with|table)\b", re.IGNORECASE)
@@ -110,7 +110,8 @@ def _reads(query: Any) -> bool:
         return not text  # an empty statement is how a connection is tried
     if ";" in text:
         return False  # perhaps several statements, of which only the first reads
-    return found[1].lower() not in {"explain", "declare"} or not _WRITES_INSIDE.search(text)
+    may_write = found[1].lower() in {"with", "explain", "declare"}
+    return not may_write or not _WRITES_INSIDE.search(text)
 
 
 def install(engine: Engine, registry: Registry) -> None:

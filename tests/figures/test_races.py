@@ -207,6 +207,7 @@ def test_the_hooks_see_copy_and_raw_cursors(db: Session) -> None:
         ("  select 1", True),
         ("", True),
         ("EXPLAIN SELECT 1", True),
+        ("WITH a AS (SELECT updated_at FROM t) SELECT * FROM a", True),
         ("EXPLAIN ANALYZE DELETE FROM t", False),
         ("WITH x AS (DELETE FROM t RETURNING 1) SELECT * FROM x", False),
         ("DO $$ BEGIN END $$", False),

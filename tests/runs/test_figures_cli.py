@@ -49,12 +49,15 @@ def test_list_names_every_figure_what_it_builds_on_and_what_waits(
         "order_lines.amount",
         "orders.components",
         "orders.grand_total",
+        "account_manager_targets.achieved",
     ]
     assert listed["orders.grand_total"]["builds_on"] == ["orders.components"]
     assert listed["orders.components"]["columns"] == [
         "total_price", "additions", "promo", "reductions",
     ]  # fmt: skip
-    assert {line["noted"] for line in listed.values()} == {1}
+    waiting = {name: line["noted"] for name, line in listed.items()}
+    assert waiting.pop("account_manager_targets.achieved") == 0, "the order is open"
+    assert set(waiting.values()) == {1}
     assert "orders.grand_total" in run_command("figures", "list").stdout
     drained = json.loads(run_command("figures", "heal", "--noted", "--json").stdout)
     assert (drained["notes"], drained["corrections"]) == (1, 3)
@@ -71,6 +74,7 @@ def test_verify_exits_0_when_clean_and_1_with_what_drifted(
             "order_lines.amount": 0,
             "orders.components": 0,
             "orders.grand_total": 0,
+            "account_manager_targets.achieved": 0,
         },
         "findings": [],
     }
@@ -107,7 +111,9 @@ def test_heal_leaves_a_run_and_corrections_with_reason_and_actor(
     done = run_command("figures", "heal", "--reason", "recount", "--json")
     assert done.exit_code == 0
     result = json.loads(done.stdout)
-    assert (result["checked"], result["corrections"], result["failures"]) == (1, 3, [])
+    one_order_and_its_manager = 2
+    checked = result["checked"], result["corrections"], result["failures"]
+    assert checked == (one_order_and_its_manager, 3, [])
     run = session.get_one(Run, result["run"])
     assert (run.status, run.kind, run.changed) == ("done", "figures.heal", 3)
     corrections = session.scalars(select(Correction).order_by(Correction.id)).all()
@@ -116,7 +122,7 @@ def test_heal_leaves_a_run_and_corrections_with_reason_and_actor(
     again = json.loads(run_command("figures", "heal", "--json").stdout)
     assert again["corrections"] == 0
     rebuilt = json.loads(run_command("figures", "rebuild", "--json").stdout)
-    assert (rebuilt["checked"], rebuilt["corrections"]) == (1, 0)
+    assert (rebuilt["checked"], rebuilt["corrections"]) == (one_order_and_its_manager, 0)
 
 
 @pytest.mark.leaves_drift
@@ -158,7 +164,7 @@ def test_an_interrupted_heal_is_resumed_where_it_stood(
     done = json.loads(run_command("figures", "heal", "--resume", str(run.id), "--json").stdout)
     assert (done["run"], done["corrections"]) == (run.id, 5)
     session.refresh(run)
-    assert (run.status, run.checked, run.changed) == ("done", 5, 5)
+    assert (run.status, run.checked, run.changed) == ("done", 5 + 5, 5), "managers are owners too"
     refused = run_command("figures", "heal", "--resume", str(run.id))
     assert refused.exit_code == 2
     assert "has finished" in refused.stderr
