@@ -21,7 +21,7 @@ lint: .venv/development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/djlint --quiet --check --lint templates
+	$(BIN)/djlint --check --lint templates
 
 bench: .venv/development $(COMPILED)
 	@$(BIN)/python -m benchmarks $(BENCH)
