@@ -1,6 +1,7 @@
 """Backoffice: the office app in which every stored total explains itself, proves itself and heals itself."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from flask import Flask
@@ -45,21 +46,28 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     return app
 
 
+SCREENS = (
+    "people.views",
+    "lists.views",
+    "customers.views",
+    "customers.editing",
+    "customers.merge_screens",
+    "orders.views",
+    "orders.editing",
+    "orders.bulk_editing",
+    "health.views",
+    "products.views",
+    "pricing.views",
+    "targets.views",
+    "targets.editing",
+    "reports.views",
+    "imports.views",
+)
+"""The modules that hold views, each of a domain's one blueprint."""
+
+
 def _register_domains(app: Flask) -> None:
     """The screens of each domain."""
-    from .customers import merge_screens as customers
-    from .health import views as health
-    from .imports import views as imports
-    from .lists import views as lists
-    from .orders import bulk_editing as orders
-    from .people import views as people
-    from .pricing import views as pricing
-    from .products import views as products
-    from .reports import views as reports
-    from .targets import editing as targets
-
-    domains = (
-        people, lists, customers, orders, health, products, pricing, targets, reports, imports,
-    )  # fmt: skip
-    for domain in domains:
-        app.register_blueprint(domain.bp)
+    modules = [import_module(f".{name}", __name__) for name in SCREENS]
+    for blueprint in dict.fromkeys(module.bp for module in modules):
+        app.register_blueprint(blueprint)

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from flask import Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from flask_login import current_user
 
+from ..claims import Claim
 from ..extensions import db
-from ..htmx import hx_redirect, render
-from ..idempotency import new_key, once, remember
+from ..htmx import render
+from ..idempotency import new_key
 from ..permissions import requires
 from . import actions, history
 from .actions import CustomerEntry
@@ -43,25 +42,6 @@ class Conflict:
     who: str
     at: datetime | None
     disagreements: tuple[Disagreement, ...]
-
-
-class Claim:
-    """One effect per form: the key that it was sent with, and what it was answered the first time."""
-
-    def __init__(self, action: str) -> None:
-        """Claim the key of the posted form for `action`."""
-        self._names: dict[str, Any] = {
-            "user_id": current_user.id,
-            "action": action,
-            "key": request.form.get("idempotency_key", ""),
-        }
-        earlier = once(db.session, **self._names, body=request.form)
-        self.answer = None if earlier is None else hx_redirect(earlier["location"])
-
-    def fulfilled(self, location: str) -> Response:
-        """Send the browser to `location`, and every repetition of the form too."""
-        remember(db.session, **self._names, response={"location": location})
-        return hx_redirect(location)
 
 
 @bp.get("/new")

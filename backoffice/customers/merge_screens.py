@@ -6,6 +6,7 @@ from flask import Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from ..claims import Claim
 from ..extensions import db
 from ..htmx import render
 from ..idempotency import new_key
@@ -13,7 +14,6 @@ from ..paging import page_number
 from ..permissions import requires
 from ..refusals import Refusal
 from . import duplicates, merging, queries
-from .editing import Claim
 from .forms import PairForm, whole_number
 from .listing import LABELS
 from .models import Customer, CustomerMerge

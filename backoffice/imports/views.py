@@ -15,9 +15,10 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
+from ..claims import Claim
 from ..extensions import db
 from ..htmx import hx_redirect, render
-from ..idempotency import new_key, once, remember
+from ..idempotency import new_key
 from ..paging import page_number
 from ..permissions import requires
 from ..refusals import Refusal
@@ -75,14 +76,9 @@ def new() -> Response:
 def create() -> Response:
     """Take the files in."""
     form = UploadForm()
-    names: dict[str, Any] = {
-        "user_id": current_user.id,
-        "action": "imports.create",
-        "key": request.form.get("idempotency_key", ""),
-    }
-    earlier = once(db.session, **names, body=request.form)
-    if earlier is not None:
-        return hx_redirect(earlier["location"])
+    claim = Claim("imports.create")
+    if claim.answer is not None:
+        return claim.answer
     if not form.validate():
         return _upload_page(form, status=422)
     sent = [file for file in request.files.getlist("files") if file.filename]
@@ -96,9 +92,7 @@ def create() -> Response:
     except Refusal as refusal:
         form.files.errors = [_(refusal.sentence, **refusal.values)]
         return _upload_page(form, status=422)
-    location = url_for("imports.columns", import_id=made.id)
-    remember(db.session, **names, response={"location": location})
-    return hx_redirect(location)
+    return claim.fulfilled(url_for("imports.columns", import_id=made.id))
 
 
 @bp.get("/<int:import_id>/columns")

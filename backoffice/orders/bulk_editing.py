@@ -9,6 +9,7 @@ from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from .. import lists, money
+from ..claims import Claim
 from ..extensions import db
 from ..htmx import render
 from ..idempotency import new_key
@@ -17,7 +18,6 @@ from ..preferences import number_format
 from .bulk import actions
 from .bulk.actions import Change, Chosen, Mark
 from .bulk.forms import BulkForm
-from .editing import Claim
 from .listing import ORDERS
 from .views import bp
 

@@ -11,11 +11,12 @@ from jinja2_fragments.flask import render_block
 from markupsafe import escape
 
 from .. import money, periods
+from ..claims import Claim
 from ..customers import queries as customers
 from ..extensions import db
 from ..formats import day_filter
-from ..htmx import hx_redirect, render, trigger, wants_partial
-from ..idempotency import new_key, once, remember
+from ..htmx import render, trigger, wants_partial
+from ..idempotency import new_key
 from ..permissions import requires
 from ..preferences import number_format
 from ..products import queries as products
@@ -95,24 +96,6 @@ def delete_post(number: str) -> Response:
     actions.delete(db.session(), order.id, int(version) if _is_number(version) else -1)
     flash(_("Order %(number)s is deleted.", number=number), "success")
     return claim.fulfilled(url_for("orders.index"))
-
-
-class Claim:
-    """One effect per form: the key that it was sent with, and what it was answered the first time."""
-
-    def __init__(self, action: str) -> None:
-        self._names: dict[str, Any] = {
-            "user_id": current_user.id,
-            "action": action,
-            "key": request.form.get("idempotency_key", ""),
-        }
-        earlier = once(db.session, **self._names, body=request.form)
-        self.answer = None if earlier is None else hx_redirect(earlier["location"])
-
-    def fulfilled(self, location: str) -> Response:
-        """Send the browser to `location`, and every repetition of the form too."""
-        remember(db.session, **self._names, response={"location": location})
-        return hx_redirect(location)
 
 
 def _is_number(text: str) -> bool:

@@ -9,9 +9,9 @@ from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from ..claims import Claim
 from ..extensions import db
-from ..htmx import hx_redirect, render
-from ..idempotency import once, remember
+from ..htmx import render
 from ..orders import history
 from ..orders.queries import visible_to
 from ..permissions import allowed, requires
@@ -81,13 +81,9 @@ def preview() -> Response:
 @requires("products.write")
 def apply() -> Response:
     """Store the price and change the chosen orders, if they are as they were shown."""
-    claim: dict[str, Any] = {
-        "user_id": current_user.id,
-        "action": "pricing.apply",
-        "key": request.form.get("idempotency_key", ""),
-    }
-    if (earlier := once(db.session, **claim, body=request.form)) is not None:
-        return hx_redirect(earlier["location"])
+    claim = Claim("pricing.apply")
+    if claim.answer is not None:
+        return claim.answer
     form = PricingForm()
     if not form.validate():
         return _refused(form)
@@ -102,10 +98,8 @@ def apply() -> Response:
     except actions.NothingToApply as refusal:
         form.form_errors = [_(refusal.sentence)]
         return _refused(form)
-    location = url_for("pricing.change", change_id=change.id)
-    remember(db.session, **claim, response={"location": location})
     flash(_("The new price is stored."), "success")
-    return hx_redirect(location)
+    return claim.fulfilled(url_for("pricing.change", change_id=change.id))
 
 
 @bp.get("/changes/<int:change_id>")

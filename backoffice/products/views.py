@@ -7,9 +7,9 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from .. import lists, periods
+from ..claims import Claim
 from ..extensions import db
 from ..htmx import hx_redirect, render
-from ..idempotency import once, remember
 from ..permissions import requires
 from . import actions, history, queries
 from .forms import NewProductForm, ProductForm
@@ -63,9 +63,9 @@ def new() -> Response:
 @requires("products.write")
 def create() -> Response:
     """Add a product, with its first price if one was entered."""
-    claim: dict[str, Any] = _claim("products.create")
-    if (earlier := once(db.session, **claim, body=request.form)) is not None:
-        return hx_redirect(earlier["location"])
+    claim = Claim("products.create")
+    if claim.answer is not None:
+        return claim.answer
     form = NewProductForm()
     if not form.validate():
         return _refused(form, None)
@@ -111,9 +111,9 @@ def edit(code: str) -> Response:
 @requires("products.write")
 def update(code: str) -> Response:
     """Save a changed product."""
-    claim: dict[str, Any] = _claim(f"products.update {code}"[:200])
-    if (earlier := once(db.session, **claim, body=request.form)) is not None:
-        return hx_redirect(earlier["location"])
+    claim = Claim(f"products.update {code}"[:200])
+    if claim.answer is not None:
+        return claim.answer
     product, form = product_or_404(code), ProductForm()
     if not form.validate():
         return _refused(form, product)
@@ -136,16 +136,9 @@ def remove_price(code: str, price_id: int) -> Response:
     return hx_redirect(url_for("products.record", code=code))
 
 
-def _claim(action: str) -> dict[str, Any]:
-    key = request.form.get("idempotency_key", "")
-    return {"user_id": current_user.id, "action": action, "key": key}
-
-
-def _saved(product: Product, claim: dict[str, Any]) -> Response:
-    location = url_for("products.record", code=product.code)
-    remember(db.session, **claim, response={"location": location})
+def _saved(product: Product, claim: Claim) -> Response:
     flash(_("Product %(code)s is saved.", code=product.code), "success")
-    return hx_redirect(location)
+    return claim.fulfilled(url_for("products.record", code=product.code))
 
 
 def _page(
