@@ -1,4 +1,4 @@
-"""The RQ worker; with `--scheduler` the process that asks the workers for periodic work.
+"""The RQ worker, with its attendant beside it; with `--scheduler` the process that asks for runs when they are due.
 
 Any number of workers may run, on any number of machines; they share DATABASE_URL and REDIS_URL.
 """
@@ -6,19 +6,32 @@ Any number of workers may run, on any number of machines; they share DATABASE_UR
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event
 
 import click
+import structlog
 from flask import Flask
+from redis import Redis
+from redis.exceptions import RedisError
 
 from backoffice import config, create_app, logs
 from backoffice.commands import Trouble
+from backoffice.drift import watch
 from backoffice.embedded import EmbeddedError, Services
+from backoffice.extensions import db
 from backoffice.figures.actor import acting_as
-from backoffice.housekeeping import CHORES
-from backoffice.runs import scheduler, worker
+from backoffice.runs import attendant, worker
+from backoffice.runs.relay import relay
+from backoffice.runs.working import perform
+from backoffice.schedules import scheduler
+
+log = structlog.get_logger("backoffice.worker")
+
+WATCHING = "worker:watch"
+"""In whose name outside programs' writes are followed."""
 
 
 @click.command()
@@ -34,13 +47,10 @@ def main(is_scheduler: bool, burst: bool) -> None:
             app = create_app({"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000})
         except (config.ConfigurationError, EmbeddedError) as error:
             raise Trouble(str(error)) from error
-        connection = stack.enter_context(worker.connect(app.config["REDIS_URL"]))
         if is_scheduler:
-            intervals = {name: chore.every for name, chore in CHORES.items()}
-            scheduler.run(connection, intervals, _stopping_on_signal())
+            _schedule(app)
         else:
-            allowed = {name: _in(app, name, chore.work) for name, chore in CHORES.items()}
-            worker.work(connection, allowed, burst=burst)
+            _work(app, stack, burst)
 
 
 def _use_embedded(settings: config.Settings, stack: ExitStack) -> None:
@@ -53,14 +63,66 @@ def _use_embedded(settings: config.Settings, stack: ExitStack) -> None:
         stack.enter_context(services.in_use(*wanted))
 
 
-def _in(app: Flask, name: str, work: Callable[[], None]) -> Callable[[], None]:
-    """The piece of work inside the app, in the worker's own name."""
+def _schedule(app: Flask) -> None:
+    """Ask for runs when they are due, until told to stop."""
+    stopping = _stopping_on_signal()
+    with app.app_context():
+        if not scheduler.run(db.engine, stopping):
+            raise Trouble("The scheduler ended by itself; its log says why.")
 
-    def work_in_app() -> None:
-        with app.app_context(), acting_as(f"worker:{name}"):
-            work()
 
-    return work_in_app
+def _work(app: Flask, stack: ExitStack, burst: bool) -> None:
+    """Perform what the queue brings; beside it, relay and watch. Redis may come and go."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit())
+    redis = stack.enter_context(worker.connect(app.config["REDIS_URL"]))
+    if burst:
+        _work_until_nothing_is_left(app, redis)
+        return
+    beside = stack.enter_context(attendant.attended(lambda stopping: _attend(app, stopping)))
+    while True:
+        try:
+            if worker.work(redis, _perform(app), attend=beside.ensure):
+                return
+        except RedisError as error:
+            log.warning("redis does not answer; trying again", error=str(error))
+        beside.ensure()
+        time.sleep(1)
+
+
+def _work_until_nothing_is_left(app: Flask, redis: Redis) -> None:
+    with app.app_context(), acting_as(WATCHING):
+        while watch.look(db.engine):
+            pass
+    while True:
+        with app.app_context():
+            delivered = relay(db.engine, redis)
+            db.engine.dispose()
+        worker.work(redis, _perform(app), burst=True)
+        if not delivered:
+            return
+
+
+def _perform(app: Flask) -> worker.Perform:
+    """Performs a run in the child that RQ has forked, on database connections of its own."""
+
+    def perform_in_app(run_id: int, stopping: Callable[[], bool]) -> None:
+        with app.app_context():
+            db.engine.dispose(close=False)
+            perform(
+                db.engine, run_id,
+                stopping=stopping, seconds=worker.SLICE_SECONDS, lease=app.config["RUN_LEASE_SECONDS"],
+            )  # fmt: skip
+
+    return perform_in_app
+
+
+def _attend(app: Flask, stopping: Callable[[], bool]) -> None:
+    with app.app_context(), acting_as(WATCHING):
+        db.engine.dispose(close=False)
+        url = config.plain_url(app.config["DATABASE_URL"])
+        redis = worker.connect_briefly(app.config["REDIS_URL"])
+        attendant.attend(db.engine, url, redis, watch.look, stopping)
 
 
 def _stopping_on_signal() -> Event:

@@ -24,6 +24,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
         security,
         sessions,
     )
+    from .counting import watching
 
     app = edge.Backoffice(__name__, template_folder=config.ROOT / "templates", static_folder=None)
     app.config.update(config.load(overrides))
@@ -31,6 +32,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     edge.init_app(app)
     logs.init_app(app)
     extensions.connect_database(app)
+    watching.init_app(app)
     security.init_app(app)
     assets.init_app(app)
     sessions.init_app(app)
@@ -49,25 +51,48 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
 SCREENS = (
     "people.views",
     "lists.views",
+    "runs.views",
+    "schedules.views",
+    "drift.views",
     "customers.views",
     "customers.editing",
     "customers.merge_screens",
     "orders.views",
     "orders.editing",
     "orders.bulk_editing",
+    "audit.views",
     "health.views",
+    "health.today",
+    "health.overview",
+    "metrics.views",
     "products.views",
     "pricing.views",
     "targets.views",
     "targets.editing",
+    "reconciliation.views",
     "reports.views",
     "imports.views",
 )
 """The modules that hold views, each of a domain's one blueprint."""
 
 
+RUNS: tuple[str, ...] = (
+    "drift.runs",
+    "audit.runs",
+    "reconciliation.runs",
+    "schedules.runs",
+    "housekeeping",
+)
+"""The modules that declare kinds of background runs; what they name is all that a worker executes."""
+
+
 def _register_domains(app: Flask) -> None:
-    """The screens of each domain."""
+    """The screens and the runs of each domain."""
+    from .schedules.listed import check as check_schedules
+
+    for name in RUNS:
+        import_module(f".{name}", __name__)
+    check_schedules()
     modules = [import_module(f".{name}", __name__) for name in SCREENS]
     for blueprint in dict.fromkeys(module.bp for module in modules):
         app.register_blueprint(blueprint)

@@ -17,12 +17,16 @@ from .embedded import EmbeddedError, Services
 from .figures.actor import acting_as
 
 COMMANDS = {
+    "audit": "backoffice.audit.cli:group",
     "demo": "backoffice.demo.cli:demo",
     "dev": "backoffice.supervisor:dev",
-    "figures": "backoffice.runs.figures_cli:group",
+    "figures": "backoffice.reconciliation.cli:group",
     "import": "backoffice.imports.cli:import_command",
     "orders": "backoffice.orders.cli:group",
+    "schedule": "backoffice.schedules.cli:group",
+    "runs": "backoffice.runs.cli:group",
     "targets": "backoffice.targets.cli:group",
+    "tokens": "backoffice.people.tokens_cli:group",
     "users": "backoffice.people.cli:users",
 }
 """Command or group → where it stands; imported when somebody asks for it."""
@@ -115,3 +119,12 @@ def upgrade_database() -> None:
     for line in upgrade(current_app):
         click.echo(line)
     click.echo("The database is up to date.")
+
+
+@database.command("routine")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def database_routine(as_json: bool) -> None:
+    """Renew statistics; look at indexes, slow queries and the growth of tables."""
+    from .schedules.cli import run_here
+
+    run_here("database-routine", as_json=as_json)

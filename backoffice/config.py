@@ -46,6 +46,7 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
         raise ConfigurationError("\n".join(complaints))
     _add_embedded(settings)
     settings["SECRET_KEY"] = settings["SECRET_KEY"] or _own_secret(settings["BACKOFFICE_HOME"])
+    settings["AUDIT_KEY"] = settings["AUDIT_KEY"] or (settings["SECRET_KEY"],)
     return settings
 
 
@@ -114,6 +115,13 @@ def _timezone(text: str) -> str:
     return text
 
 
+def _audit_secrets(text: str) -> tuple[str, ...]:
+    secrets_ = tuple(text.replace(",", " ").split())
+    if any(len(secret) < 16 for secret in secrets_):
+        raise ValueError("holds a secret of fewer than 16 characters; nobody may guess it.")
+    return secrets_
+
+
 def _hosts(text: str) -> list[str] | None:
     return [host.strip() for host in text.split(",") if host.strip()] or None
 
@@ -125,6 +133,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "MIGRATION_DATABASE_URL": ("", _database_url),
     "REDIS_URL": ("", _redis_url),
     "SECRET_KEY": ("", str),
+    "AUDIT_KEY": ("", _audit_secrets),
     "HOST": ("127.0.0.1", str),
     "PORT": ("8000", _whole(1, 65535)),
     "DEMO": ("", _one_of("", "0", "1")),
@@ -132,11 +141,14 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "BUSINESS_TIMEZONE": ("Asia/Jakarta", _timezone),
     "LANGUAGE_DEFAULT": ("en", _one_of(*LANGUAGES)),
     "SIGNIFICANT_CHANGE": ("100", _amount),
+    "APPROVAL_ABOVE_COUNT": ("1000", _whole(0, 1_000_000_000)),
+    "APPROVAL_ABOVE_AMOUNT": ("1000000000", _amount),
     "TRUSTED_HOSTS": ("", _hosts),
     "TRUSTED_PROXIES": ("0", _whole(0, 9)),
     "STATEMENT_TIMEOUT": ("30000", _whole(0, 86_400_000)),
     "LOCK_TIMEOUT": ("5000", _whole(0, 86_400_000)),
     "WEB_LOCK_TIMEOUT": ("2000", _whole(0, 86_400_000)),
+    "RUN_LEASE_SECONDS": ("30", _whole(1, 3600)),
     "WEB_THREADS": ("24", _whole(1, 1000)),
     "LOG_LEVEL": ("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
 }

@@ -24,7 +24,6 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import ServiceUnavailable
 
 from .extensions import db
-from .permissions import guard
 
 log = structlog.get_logger()
 
@@ -108,6 +107,8 @@ class Backoffice(Flask):
         request_ctx.flashes = None
         for name in _OF_THE_SESSION:
             g.pop(name, None)
+        from .permissions import guard  # it asks us in turn
+
         guard()
         return True
 

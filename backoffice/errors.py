@@ -28,6 +28,7 @@ from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed, SecurityError
 
+from . import bearer
 from .base import N_
 from .edge import SAFE_METHODS, sqlstate_of
 from .extensions import db, limiter
@@ -248,6 +249,8 @@ def init_app(app: Flask) -> None:
     handlers: dict[type[Exception], Any] = {
         CSRFError: _csrf,
         HTTPException: _http,
+        bearer.TokenRefused: bearer.refusal,
+        bearer.TokenOfAnotherScope: bearer.refusal,
         Refusal: _refused,
         DBAPIError: _database,
         PoolTimeout: _pool_exhausted,

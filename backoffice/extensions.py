@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from flask import Flask
+from flask import Flask, g
 from flask_babel import Babel
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -15,6 +15,7 @@ from redis.retry import Retry
 from sqlalchemy.orm import Session, scoped_session
 
 from .base import Base
+from .counting.watching import TimedCursor
 from .figures import hooks as figure_hooks
 from .figures.registry import registry
 
@@ -25,9 +26,18 @@ class Database(SQLAlchemy):
     session: scoped_session[Session]  # type: ignore[assignment]
 
 
+class Forgery(CSRFProtect):  # type: ignore[misc]
+    """Flask-WTF's guard against forged forms; a program that sent its token brings no cookie to abuse."""
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        """Refuse a request that changes something unless it proves to come from our own page."""
+        if g.get("program") is None:
+            super().protect(apply_exemptions)
+
+
 db = Database(metadata=Base.metadata)
 babel = Babel()
-csrf = CSRFProtect()
+csrf = Forgery()
 limiter = Limiter(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
 login_manager = LoginManager()
 
@@ -76,7 +86,7 @@ def _engine_options(app: Flask) -> dict[str, Any]:
     options = " ".join(f"-c {name}={milliseconds}" for name, milliseconds in timeouts.items())
     connect = {
         "application_name": "backoffice",
-        "cursor_factory": figure_hooks.NotingCursor,
+        "cursor_factory": TimedCursor,
         "options": options,
     }
     return {

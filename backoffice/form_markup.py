@@ -12,6 +12,7 @@ from wtforms import BooleanField, Field, FieldList, FormField, SelectField
 from wtforms.form import BaseForm
 
 from .base import N_
+from .idempotency import new_key
 
 
 @dataclass(frozen=True)
@@ -107,5 +108,7 @@ WTFORMS_SAYS = (
 def init_app(app: Flask) -> None:
     """Give the macros these functions, and WTForms our languages."""
     flask_wtf.form.translations = _OurTranslations()
-    app.jinja_env.globals.update(form_errors=form_errors, input_attributes=input_attributes)
+    app.jinja_env.globals.update(
+        form_errors=form_errors, input_attributes=input_attributes, new_key=new_key
+    )
     app.jinja_env.filters["hyphenated"] = hyphenated

@@ -10,11 +10,14 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "alembic_version": READ,
     "schema_fingerprints": READ,
     "audit_events": READ,  # only its trigger, which runs as the owner, writes
+    "audit_seals": ("SELECT", "INSERT"),  # append-only
+    "audit_checks": ("SELECT", "INSERT"),  # append-only
     "corrections": ("SELECT", "INSERT"),  # append-only
     "price_changes": ("SELECT", "INSERT"),  # append-only
     "price_change_orders": ("SELECT", "INSERT"),  # append-only
-    # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED asks for UPDATE of a column.
-    "figure_notes": ("SELECT", "DELETE", "UPDATE (noted_at)"),
+    # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED asks for UPDATE of a
+    # column; a drain that leaves what builds on a figure noted says in whose name.
+    "figure_notes": ("SELECT", "DELETE", "UPDATE (noted_at, db_user)"),
 }
 """Table → privileges of the app's role; a table that is not named here gets `WORK`."""
 

@@ -17,26 +17,32 @@ from .permissions import allowed
 
 @dataclass(frozen=True)
 class Entry:
-    """One screen in the navigation. `section` is the start of the endpoints that belong to it, `also` another."""
+    """One screen in the navigation. `section` is the start of its endpoints, `also` are further ones."""
 
     label: str
     endpoint: str
     icon: str
     section: str
-    also: str = ""
+    also: tuple[str, ...] = ()
 
     def holds(self, endpoint: str) -> bool:
         """Whether the endpoint belongs to it."""
-        return endpoint.startswith((self.section, self.also or self.section))
+        return endpoint.startswith((self.section, *self.also))
 
 
 ENTRIES = (
     Entry(N_("Today"), "health.today", "today", "health.today"),
     Entry(N_("Orders"), "orders.index", "orders", "orders."),
-    Entry(N_("Pricing"), "pricing.index", "pricing", "pricing.", also="products."),
+    Entry(N_("Pricing"), "pricing.index", "pricing", "pricing.", also=("products.",)),
     Entry(N_("Customers"), "customers.index", "customers", "customers."),
     Entry(N_("Targets"), "targets.index", "targets", "targets."),
-    Entry(N_("Health"), "health.index", "health", "health."),
+    Entry(
+        N_("Health"),
+        "health.index",
+        "health",
+        "health.",
+        also=("drift.", "runs.", "schedules.", "reconciliation."),
+    ),
     Entry(N_("Reports"), "reports.index", "reports", "reports."),
     Entry(N_("Imports"), "imports.index", "imports", "imports."),
     Entry(N_("Audit"), "audit.index", "audit", "audit."),

@@ -2,6 +2,7 @@
 
 A view says who may call it with `@requires("orders.write")` or `@public`. The guard runs before
 every request and refuses a view that says neither, so that nothing is open by forgetting.
+`@requires("metrics.read", scope="metrics")` opens a view to programs with a token of that scope too.
 """
 
 from collections.abc import Callable
@@ -12,17 +13,19 @@ from flask_login import current_user
 from sqlalchemy import ColumnElement, true
 from werkzeug.exceptions import Forbidden, Unauthorized
 
+from . import bearer
 from .base import N_
 from .figures.actor import actor
+from .people.models import SCOPES
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _READ = frozenset(
     {
-        "profile.own", "orders.read", "customers.read", "products.read", "targets.read", "reports.read",
+        "profile.own", "today.read", "orders.read", "customers.read", "products.read", "targets.read", "reports.read",
     }
 )  # fmt: skip
-_READ_ALL = _READ | {"orders.read_all", "figures.read"}
+_READ_ALL = _READ | {"orders.read_all", "figures.read", "runs.read"}
 _FINANCE = _READ_ALL | {
     "orders.write",
     "orders.reassign",
@@ -30,6 +33,8 @@ _FINANCE = _READ_ALL | {
     "products.write",
     "targets.write",
     "figures.heal",
+    "runs.approve",
+    "schedules.run",
     "audit.read",
     "imports.run",
 }
@@ -38,7 +43,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "viewer": _READ_ALL,
     "account_manager": _READ | {"orders.write"},
     "finance": _FINANCE,
-    "admin": _FINANCE | {"users.manage"},
+    "admin": _FINANCE | {"users.manage", "tokens.manage", "metrics.read"},
 }
 """Role → what it may do. An account manager lacks `orders.read_all`: only their own rows exist for them."""
 
@@ -77,13 +82,16 @@ def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElem
     return true() if allowed(user, permission) else owner == user.id
 
 
-def requires(permission: str) -> Callable[[View], View]:
-    """Mark a view as open to the roles that have `permission`."""
+def requires(permission: str, *, scope: str = "") -> Callable[[View], View]:
+    """Mark a view as open to the roles that have `permission`, and to tokens of `scope`."""
     if permission not in _KNOWN:
         raise ValueError(f"No role has the permission {permission!r}; add it to PERMISSIONS first.")
+    if scope and scope not in SCOPES:
+        raise ValueError(f"No token has the scope {scope!r}; add it to SCOPES first.")
 
     def mark(view: View) -> View:
         view.required_permission = permission  # type: ignore[attr-defined]
+        view.token_scope = scope  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -101,8 +109,13 @@ class UndeclaredView(RuntimeError):
 
 def guard() -> None:
     """Refuse the request unless its view is open to whoever sends it, and say who is acting."""
-    actor.set(f"user:{current_user.id}" if current_user.is_authenticated else "")
     view = current_app.view_functions.get(request.endpoint or "")
+    scope = getattr(view, "token_scope", "")
+    program = bearer.program_for(scope) if scope else None
+    if program is not None:
+        actor.set(program.actor)
+        return
+    actor.set(f"user:{current_user.id}" if current_user.is_authenticated else "")
     if view is None or getattr(view, "is_public", False):
         return
     permission = getattr(view, "required_permission", None)
@@ -111,7 +124,7 @@ def guard() -> None:
             f"The view {request.endpoint} says neither @requires nor @public; mark it, below @route."
         )
     if not current_user.is_authenticated:
-        raise Unauthorized()
+        raise bearer.TokenRefused(scope) if scope and bearer.wants_a_token() else Unauthorized()
     if not allowed(current_user, permission):
         raise Forbidden()
 

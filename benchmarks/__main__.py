@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import exporting, importing, listing, previewing, saving, targeting, verifying
+from . import exporting, healing, importing, listing, previewing, saving, targeting, verifying
 from .report import Report, table
 from .world import World, new_world
 
@@ -21,6 +21,7 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "e": ("the list as CSV", exporting.measure),
     "f": ("the list of targets", targeting.measure),
     "g": ("importing order lines", importing.measure),
+    "i": ("verifying and healing", healing.measure),
 }
 """Letter → what it measures, and the function that does."""
 

@@ -2,9 +2,15 @@
 
 import os
 import sys
+from typing import Any
 
 from backoffice import logs
 from backoffice.config import READERS
+from backoffice.counting import sharing
+
+sharing.begin()  # before anything that counts is imported
+
+from backoffice.counting import instruments  # noqa: E402, F401 (read once, before the first request)
 
 logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
 
@@ -30,3 +36,13 @@ def on_starting(_server: object) -> None:
     """Under `backoffice dev` the code is read while the database is prepared; then we serve."""
     if "BACKOFFICE_SUPERVISED" in os.environ:
         sys.stdin.read()
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """What a process has counted stays counted when it ends."""
+    sharing.forget(worker.pid)
+
+
+def on_exit(_server: object) -> None:
+    """Nobody counts any more."""
+    sharing.end()

@@ -5,8 +5,10 @@ at a time, beside a running copy. Tests commit for real; afterwards the tables a
 """
 
 import contextvars
+import io
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
@@ -61,6 +64,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     for name in (*READERS, SUPERVISED):
         os.environ.pop(name, None)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(StandardError()))
+
+
+class StandardError(io.TextIOBase):
+    """Whatever standard error is at the moment; logs don't go among what commands print."""
+
+    def write(self, text: str) -> int:
+        """Write it there."""
+        return sys.stderr.write(text)
 
 
 class SeparateClient(FlaskClient):

@@ -1,15 +1,32 @@
-"""The audit trail: who changed which row, from what to what. Written by triggers only."""
+"""The audit trail: who changed which row, from what to what; and the seals upon it.
+
+Events are written by triggers only, seals by a background run, checks by whoever verifies or anchors.
+All three are append-only.
+"""
 
 import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Dialect, Index, Text, cast, func, text, type_coerce
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Index,
+    LargeBinary,
+    Text,
+    cast,
+    func,
+    text,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from ..base import Base, Id
+from ..base import Base, Id, Moment
 from ..figures.models import Xid8
 
 ACTOR_DEFAULT = "coalesce(nullif(current_setting('backoffice.actor', true), ''), session_user)"
@@ -44,6 +61,16 @@ class AuditEvent(Base):
     __table_args__ = (
         Index("ix_audit_events_table_name_row_id_id", "table_name", "row_id", "id"),
         Index("ix_audit_events_xid_id", "xid", "id"),
+        Index("ix_audit_events_at_id", "at", "id"),
+        Index("ix_audit_events_actor_at_id", "actor", "at", "id"),
+        Index("ix_audit_events_table_name_at_id", "table_name", "at", "id"),
+        Index(
+            "ix_audit_events_rare_action_at_id",
+            "action",
+            "at",
+            "id",
+            postgresql_where=text("action IN ('DELETE', 'TRUNCATE')"),
+        ),
     )
 
     id: Mapped[Id]
@@ -58,3 +85,53 @@ class AuditEvent(Base):
     action: Mapped[str] = mapped_column(Text)
     before: Mapped[dict[str, Any] | None] = mapped_column(ExactValues)
     after: Mapped[dict[str, Any] | None] = mapped_column(ExactValues)
+
+
+class AuditSeal(Base):
+    """A link of the chain: the digests of some events, in the order in which they were sealed.
+
+    `ids` are the events, `digests` 16 bytes for each: what their rows were, under `key`. `digest` is
+    over all other columns, `previous` the digest of the seal before. In (xid, id) order the events of
+    this database cluster (`system`) are sealed up to (`last_xid`, `last_id`); events with an id up to
+    `floor_id` come from another cluster, whose transactions were numbered otherwise, and are sealed.
+    `total` events are sealed so far, the highest of which is `highest_id`.
+    """
+
+    __tablename__ = "audit_seals"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    system: Mapped[int] = mapped_column(BigInteger)
+    floor_id: Mapped[int] = mapped_column(BigInteger)
+    last_xid: Mapped[int] = mapped_column(BigInteger)
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    highest_id: Mapped[int] = mapped_column(BigInteger)
+    events: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+    ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    digests: Mapped[bytes] = mapped_column(LargeBinary)
+    key: Mapped[str] = mapped_column(Text)
+    sealed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    previous: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AuditCheck(Base):
+    """When the chain was verified or anchored, up to which seal, and how many bad rows that found.
+
+    Told for people's sake: what proves anything is the chain, the anchors and the key.
+    """
+
+    __tablename__ = "audit_checks"
+    __table_args__ = (
+        CheckConstraint("kind IN ('verified', 'anchored')", name="kind"),
+        Index("ix_audit_checks_kind_id", "kind", "id"),
+    )
+
+    id: Mapped[Id]
+    kind: Mapped[str] = mapped_column(Text)
+    at: Mapped[Moment]
+    actor: Mapped[str] = mapped_column(Text, server_default=text(ACTOR_DEFAULT))
+    seal: Mapped[int] = mapped_column(BigInteger)
+    events: Mapped[int] = mapped_column(BigInteger)
+    bad: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    first_bad: Mapped[str] = mapped_column(Text, server_default="")

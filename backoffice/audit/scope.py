@@ -15,8 +15,12 @@ from ..figures.registry import Registry
 
 NOT_AUDITED: Mapping[str, str] = {
     "alembic_version": "which migrations have run; nobody enters it",
+    "audit_checks": "when the trail was verified and anchored, append-only itself",
     "audit_events": "the trail itself, append-only",
+    "audit_seals": "the chain that seals the trail, append-only itself",
     "corrections": "the record of what heals wrote, append-only itself",
+    "drift_findings": "what verification found; nobody enters it",
+    "figure_checks": "when figures were verified; nobody enters it",
     "figure_notes": "notes between triggers and the drain, removed within seconds",
     "idempotency_keys": "what a repeated form is answered with; what the form did is audited",
     "import_contents": "the bytes of uploaded files; what is imported from them is audited row by row",
@@ -25,14 +29,21 @@ NOT_AUDITED: Mapping[str, str] = {
     "import_problems": "what a dry run found wrong in a file; the next dry run replaces it",
     "price_change_orders": "the record of a price change, append-only; the orders' saves are audited",
     "price_changes": "the record of price changes, append-only; the prices themselves are audited",
+    "reconciliation_parts": "the bytes of kept reports; nobody enters them",
+    "reconciliations": "reports that a run has made; nobody enters them",
+    "run_chunks": "the parts of a run that is under way",
+    "run_items": "what a run did, kept for 90 days; what it changed has corrections or events",
     "runs": "the record of background work, with its own history",
     "saved_views": "how a person looks at a list; it changes nothing that anybody else sees",
+    "schedulers": "who looks what is due at the moment",
+    "schedules": "what schedulers have seen; the schedules themselves stand in the code",
     "schema_fingerprints": "which generated database objects are installed",
     "web_sessions": "who is signed in at the moment; sign-ins change with every page",
 }
 """Table → why nothing that happens to it is in the trail."""
 
 BOOKKEEPING: Mapping[str, str] = {
+    "last_used_at": "says when a token last opened something; nobody enters it",
     "updated_at": "says when the row was last written; so does the event",
     "version": "counts saves, so that two editors notice each other",
 }

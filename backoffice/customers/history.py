@@ -12,12 +12,22 @@ from sqlalchemy.orm import Session
 
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
+from ..audit.tables import Recorded, register
+from ..base import N_
 from ..people.models import User
 from .listing import LABELS
 from .models import Customer, CustomerMerge
 from .rules import FACTS
 
 SHOWN = 200
+
+register(
+    Recorded(
+        N_("Customer"), Customer, name=Customer.code,
+        endpoint="customers.record", argument="code", labels=LABELS,
+    )
+)  # fmt: skip
+register(Recorded(N_("Merge of customers"), CustomerMerge, part_of=CustomerMerge.survivor_id))
 
 
 @dataclass(frozen=True)

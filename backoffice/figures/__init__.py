@@ -127,9 +127,9 @@ def heal(
     return healing.heal(_engine(bind), registry, figures, owners, **options)
 
 
-def heal_noted(bind: AnySession | Engine, *, run_id: int | None = None) -> NotedResult:
+def heal_noted(bind: AnySession | Engine, **options: Any) -> NotedResult:
     """Drain what outside programs left noted; see `healing.heal_noted`."""
-    return healing.heal_noted(_engine(bind), registry, run_id=run_id)
+    return healing.heal_noted(_engine(bind), registry, **options)
 
 
 def noted(bind: AnySession | Engine) -> dict[Figure, int]:

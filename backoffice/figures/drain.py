@@ -5,7 +5,7 @@ Notes that an outside program left behind are drained by `drain_noted`, with cor
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -103,24 +103,27 @@ def drain(
     correcting: Correcting | None = None,
     *,
     alone: bool = False,
+    deferred: Collection[str] = (),
+    careful: bool = False,
 ) -> Drained:
     """Recompute whatever this transaction has touched, and what is `pending` beside it.
 
     Bundle after bundle in the order in which they build on each other, until no note is left.
     With `correcting` (see `correction_of`) every figure row that changes leaves a correction and
     no stored figure is trusted. `alone` stops after the pending bundle: what builds on it stays
-    noted, for somebody else to drain.
+    noted, for somebody else to drain. Notes on bundles that are `deferred` are dropped: the caller
+    verifies those afterwards, and heals what is wrong by the facts. `careful`: see `recompute`.
     """
     total = Drained()
     waiting: Pending = pending or {}
     fresh: set[tuple[str, int]] = set()
     while True:
-        _collect(connection, registry, waiting, fresh)
+        _collect(connection, registry, waiting, fresh, deferred)
         bundle = next((b for b in registry.bundles if b.name in waiting), None)
         if bundle is None:
             return total
         touched = waiting.pop(bundle.name)
-        owners, drained = _settle(connection, registry, bundle, touched, correcting)
+        owners, drained = _settle(connection, registry, bundle, touched, correcting, careful)
         total.add(drained)
         fresh = {(bundle.name, owner) for owner in owners}
         if alone:
@@ -173,7 +176,11 @@ def drain_noted(
 
 
 def _collect(
-    connection: Connection, registry: Registry, pending: Pending, fresh: set[tuple[str, int]]
+    connection: Connection,
+    registry: Registry,
+    pending: Pending,
+    fresh: set[tuple[str, int]],
+    deferred: Collection[str],
 ) -> None:
     """Take this transaction's notes, but for those that the core's own last write has made.
 
@@ -183,7 +190,7 @@ def _collect(
         if isolation != "read committed":
             raise WrongIsolation(isolation)
         bundle = _bundle_of(name)
-        if (bundle, owner) not in fresh:
+        if (bundle, owner) not in fresh and bundle not in deferred:
             pending.setdefault(bundle, Touched()).add(owner, *touched)
 
 
@@ -203,6 +210,7 @@ def _settle(
     bundle: Bundle,
     touched: Touched,
     correcting: Correcting | None,
+    careful: bool,
 ) -> tuple[set[int], Drained]:
     """Lock the owners, then recompute in the next statement, or apply the noted changes."""
     owners = touched.owners
@@ -217,7 +225,8 @@ def _settle(
     done = Drained()
     if absolute:
         scope, values = _scope(absolute)
-        statement = recompute(registry, bundle, scope, correct=correcting is not None)
+        correct = correcting is not None
+        statement = recompute(registry, bundle, scope, correct=correct, careful=careful)
         for number, key in statement.rows(connection, **values, **(correcting or {})):
             if number == CORRECTED:
                 done.corrections.append(key)

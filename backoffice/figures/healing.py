@@ -6,8 +6,10 @@ transaction per chunk of owners. A rebuild is the same over every owner, not the
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.exc import DBAPIError
@@ -34,10 +36,6 @@ from .verification import CHUNK, next_owners
 WRITE_CHUNK = 1_000
 """Owners locked and recomputed in one transaction, so that nobody waits long for a lock."""
 
-Position = tuple[str, int]
-"""Bundle and owner up to which everything is committed."""
-
-
 NOTES_AT_ONCE = 1_000
 """Notes of outside programs drained in one transaction."""
 
@@ -51,6 +49,9 @@ that whoever saves a row that a heal also wants to write is not the one who is r
 has queued behind both for just a second may be: their wait looks like a part of the circle.)"""
 
 
+Thing = TypeVar("Thing")
+
+
 @dataclass(frozen=True)
 class Failure:
     """An owner (None: every one) whose figures could not be corrected, and what PostgreSQL said."""
@@ -62,12 +63,104 @@ class Failure:
 
 @dataclass
 class HealResult:
-    """How many owners were looked at, how many corrections were left, and where to resume."""
+    """How many owners were looked at, how many corrections were left, and what failed."""
 
     checked: int = 0
     corrections: int = 0
     failures: list[Failure] = field(default_factory=list)
-    position: Position | None = None
+
+
+Begin = Callable[[], AbstractContextManager[Connection]]
+"""Opens a transaction, which commits at the end of the block."""
+
+
+def _unheard(*_: Any) -> None:
+    """Nobody wants to be told."""
+
+
+@dataclass(frozen=True)
+class Healer:
+    """Corrects owners in short transactions, each tried again where it met somebody else's.
+
+    One owner that cannot be corrected is told of (`failed`) and never stops the rest. `within` is
+    called inside each transaction with the number of owners (or notes) that it dealt with, `stands`
+    once it has committed. Bundles that are `deferred` are verified by the caller afterwards;
+    `careful` leaves alone what cannot be right yet (see `statements.recompute`).
+    """
+
+    registry: Registry
+    begin: Begin
+    failed: Callable[[Failure], None]
+    within: Callable[[Connection, int, Drained], None] = _unheard
+    stands: Callable[[Drained], None] = _unheard
+    deferred: Collection[str] = ()
+    careful: bool = False
+
+    def heal(self, bundle: Bundle, owners: Sequence[int], correcting: Correcting) -> None:
+        """Correct these owners of `bundle`; where only what builds on one cannot be, that stays noted."""
+
+        def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
+            pending: Pending = {bundle.name: Touched(owners=set(part))}
+            return drain(
+                connection, self.registry, pending, correcting,
+                alone=alone, deferred=self.deferred, careful=self.careful,
+            )  # fmt: skip
+
+        for i in range(0, len(owners), WRITE_CHUNK):
+            part = owners[i : i + WRITE_CHUNK]
+            self.each(part, correct, lambda owner: (bundle.name, owner))
+
+    def each(
+        self,
+        things: Sequence[Thing],
+        work: Callable[[Connection, Sequence[Thing], bool], Drained],
+        named: Callable[[Thing], tuple[str, int | None]],
+    ) -> None:
+        """Do `work` on the things in one transaction; where that fails, halve until the one is found."""
+        if not things:
+            return
+        outcome = self._tried(things, work, TRIES if len(things) == 1 else 1)
+        if outcome is None:
+            return
+        if len(things) == 1:
+            if self._tried(things, work, 1, alone=True) is not None:
+                self.failed(Failure(*named(things[0]), outcome))
+            return
+        middle = len(things) // 2
+        for half in (things[:middle], things[middle:]):
+            self.each(half, work, named)
+
+    def _tried(
+        self,
+        things: Sequence[Thing],
+        work: Callable[[Connection, Sequence[Thing], bool], Drained],
+        tries: int,
+        *,
+        alone: bool = False,
+    ) -> str | None:
+        """One transaction, tried again where it met somebody else's; answers the error that remains.
+
+        With `alone`, what builds on what is corrected stays noted when the transaction commits.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                with self.begin() as connection:
+                    connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
+                    drained = work(connection, things, alone)
+                    self.within(connection, len(things), drained)
+                    if alone:
+                        leave_noted(connection)
+                self.stands(drained)
+                return None
+            except DBAPIError as error:
+                state = getattr(error.orig, "sqlstate", None)
+                if error.connection_invalidated or state is None:
+                    raise
+                if state not in PASSING or attempt == tries:
+                    return str(error.orig).strip().splitlines()[0]
+                time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 (jitter, no secret)
 
 
 def heal(
@@ -80,95 +173,29 @@ def heal(
     reason: str = "",
     run_id: int | None = None,
     every_owner: bool = False,
-    resume: HealResult | None = None,
-    committed: Callable[[HealResult, int], None] | None = None,
 ) -> HealResult:
     """Correct every drifted figure in scope, and whatever builds on it.
 
     Figures of a bundle share owner and lock and are healed together. Where changes are added to a
     figure, what it builds on is healed before it; of given `owners` that is the caller's to do, for
-    those are other owners. `every_owner` recomputes all
-    in scope (a rebuild) instead of the suspected ones; either way only differences are written.
-    `resume` continues an earlier call behind its position, counting on; `committed(result, owners)`
-    is told of each page of owners once it stands.
+    those are other owners. `every_owner` recomputes all in scope (a rebuild) instead of the
+    suspected ones; either way only differences are written.
     """
-    result = resume or HealResult()
+    result = HealResult()
+
+    done = Drained()
     given = None if owners is None else sorted(set(owners))
     correcting = correction_of(cause, reason, run_id=run_id)
+    healer = Healer(registry, engine.begin, result.failures.append, stands=done.add)
     wanted = registry.figures if figures is None else figures
     if given is None:
         wanted = registry.with_beneath(wanted)
-    for bundle, after in _bundles(registry, wanted, result.position):
-        for page in _pages(engine, registry, bundle, given, after, every_owner):
-            for i in range(0, len(page.owners), WRITE_CHUNK):
-                part = page.owners[i : i + WRITE_CHUNK]
-                _correct(engine, registry, bundle, part, correcting, result)
+    for bundle in registry.bundles_of(wanted):
+        for page in _pages(engine, registry, bundle, given, every_owner):
+            healer.heal(bundle, page.owners, correcting)
             result.checked += page.size
-            result.position = (bundle.name, page.last)
-            if committed is not None:
-                committed(result, page.size)
+    result.corrections = len(done.corrections)
     return result
-
-
-def _correct(
-    engine: Engine,
-    registry: Registry,
-    bundle: Bundle,
-    owners: list[int],
-    correcting: Correcting,
-    result: HealResult,
-) -> None:
-    """Heal these owners in one transaction; where that fails, halve until the owner is found.
-
-    One owner that cannot be corrected is recorded and never stops the rest. Where only what builds
-    on it cannot be, the owner is corrected alone and the rest stays noted.
-    """
-
-    def correct(connection: Connection, alone: bool) -> Drained:
-        pending: Pending = {bundle.name: Touched(owners=set(owners))}
-        return drain(connection, registry, pending, correcting, alone=alone)
-
-    outcome = _tried(engine, correct, TRIES if len(owners) == 1 else 1)
-    if isinstance(outcome, str) and len(owners) == 1:
-        error, outcome = outcome, _tried(engine, correct, 1, alone=True)
-        if isinstance(outcome, str):
-            result.failures.append(Failure(bundle.name, owners[0], error))
-    if isinstance(outcome, Drained):
-        result.corrections += len(outcome.corrections)
-    elif len(owners) > 1:
-        middle = len(owners) // 2
-        for half in (owners[:middle], owners[middle:]):
-            _correct(engine, registry, bundle, half, correcting, result)
-
-
-def _tried(
-    engine: Engine,
-    work: Callable[[Connection, bool], Drained],
-    tries: int,
-    *,
-    alone: bool = False,
-) -> Drained | str:
-    """One transaction, tried again where it met somebody else's; answers the error that remains.
-
-    With `alone`, what builds on what is corrected stays noted when the transaction commits.
-    """
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            with engine.begin() as connection:
-                connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
-                drained = work(connection, alone)
-                if alone:
-                    leave_noted(connection)
-                return drained
-        except DBAPIError as error:
-            state = getattr(error.orig, "sqlstate", None)
-            if error.connection_invalidated or state is None:
-                raise
-            if state not in PASSING or attempt == tries:
-                return str(error.orig).strip().splitlines()[0]
-            time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 (jitter, no secret)
 
 
 @dataclass(frozen=True)
@@ -180,27 +207,15 @@ class Page:
     size: int
 
 
-def _bundles(
-    registry: Registry, wanted: Sequence[Figure], resume: Position | None
-) -> list[tuple[Bundle, int | None]]:
-    """The bundles still to heal, each with the owner behind which to begin."""
-    bundles = registry.bundles_of(wanted)
-    if resume is None:
-        return [(b, None) for b in bundles]
-    names = [b.name for b in bundles]
-    first = names.index(resume[0])
-    return [(b, resume[1] if i == 0 else None) for i, b in enumerate(bundles[first:])]
-
-
 def _pages(
     engine: Engine,
     registry: Registry,
     bundle: Bundle,
     given: list[int] | None,
-    after: int | None,
     every_owner: bool,
 ) -> Iterator[Page]:
     """The scope's owners page by page; those suspected, or all of them."""
+    after: int | None = None
     while True:
         with engine.connect() as connection:
             page = (
@@ -256,12 +271,21 @@ class NotedResult(Drained):
     failures: list[Failure] = field(default_factory=list)
 
 
-def heal_noted(engine: Engine, registry: Registry, *, run_id: int | None = None) -> NotedResult:
+def heal_noted(
+    engine: Engine,
+    registry: Registry,
+    *,
+    run_id: int | None = None,
+    within: Callable[[Connection, int, Drained], None] = _unheard,
+) -> NotedResult:
     """Drain every note that outside programs left behind.
 
     Those of bundles that this process does not know belong to a newer one, and stay for it.
+    `within` as in `Healer`.
     """
     result = NotedResult()
+    failed = result.failures.append
+    healer = Healer(registry, engine.begin, failed, within=within, stands=result.add)
     after = 0
     while True:
         page = select(NOTES.c.id, NOTES.c.bundle, NOTES.c.owner, NOTES.c.db_user).where(
@@ -271,41 +295,26 @@ def heal_noted(engine: Engine, registry: Registry, *, run_id: int | None = None)
             notes = connection.execute(page.order_by(NOTES.c.id).limit(NOTES_AT_ONCE)).all()
         if not notes:
             return result
-        # One user's in a transaction: lower owners are locked first, and a second user's would
-        # come after the first one's higher ones.
-        for db_user in sorted({note.db_user for note in notes}):
-            mine = [note for note in notes if note.db_user == db_user]
-            _drain(engine, registry, mine, run_id, result)
+        take_notes(healer, notes, run_id)
         after = notes[-1].id
 
 
-def _drain(
-    engine: Engine,
-    registry: Registry,
-    notes: Sequence[Row[int, str, int | None, str]],
-    run_id: int | None,
-    result: NotedResult,
+def take_notes(
+    healer: Healer, notes: Sequence[Row[int, str, int | None, str]], run_id: int | None
 ) -> None:
-    """Drain these notes in one transaction; where that fails, halve until the note is found.
+    """Drain these notes; where only what builds on their figures cannot be corrected, that stays noted.
 
-    Where only what builds on its figures cannot be corrected, that stays noted instead.
+    One user's in a transaction: lower owners are locked first, and a second user's would come after
+    the first one's higher ones.
     """
 
-    def take(connection: Connection, alone: bool) -> Drained:
-        ids = [note.id for note in notes]
-        return drain_noted(connection, registry, ids, run_id=run_id, alone=alone)
+    def take(connection: Connection, part: Sequence[Row[*tuple[Any, ...]]], alone: bool) -> Drained:
+        ids = [note.id for note in part]
+        return drain_noted(connection, healer.registry, ids, run_id=run_id, alone=alone)
 
-    outcome = _tried(engine, take, TRIES if len(notes) == 1 else 1)
-    if isinstance(outcome, str) and len(notes) == 1:
-        error, outcome = outcome, _tried(engine, take, 1, alone=True)
-        if isinstance(outcome, str):
-            result.failures.append(Failure(notes[0].bundle, notes[0].owner, error))
-    if isinstance(outcome, Drained):
-        result.add(outcome)
-    elif len(notes) > 1:
-        middle = len(notes) // 2
-        for half in (notes[:middle], notes[middle:]):
-            _drain(engine, registry, half, run_id, result)
+    for db_user in sorted({note.db_user for note in notes}):
+        mine = [note for note in notes if note.db_user == db_user]
+        healer.each(mine, take, lambda note: (note.bundle, note.owner))
 
 
 def noted(engine: Engine) -> dict[str, int]:

@@ -1,108 +1,269 @@
-"""The reconciliation of a figure: every row, stored beside expected, with control totals."""
+"""The reconciliation of a figure: every row, stored beside expected, what was corrected, and control totals.
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+All of it is one SELECT: its lines are a file's lines, the totals are their sums, the differences are
+those of them that are not right. It is read page by page of owners within one snapshot, so memory
+stays the same however many there are.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CompoundSelect,
+    Connection,
+    DateTime,
+    Integer,
+    Numeric,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
 
+from ..base import table_of
 from .declaration import Figure
+from .models import Correction
 from .registry import Registry
-from .relations import BETWEEN, Relations
+from .relations import BETWEEN, OWNERS, Relations, Scope
 from .statements import Statement, changes, expanded
 from .verification import next_owners
 
 PAGE = 20_000
-"""Owners read in one statement, so that memory stays the same however many there are."""
+"""Owners read in one statement."""
+
+FIRST, LAST = 1 - 2**63, 2**63 - 1
+"""The bounds of the first and the last page: what was corrected of owners who are gone is in them too."""
+
+Page = Mapping[str, Any]
+"""The parameters of the statements that say which owners are meant."""
+
+CORRECTIONS = table_of(Correction)
 
 
 @dataclass
 class Totals:
-    """Control totals of one column: rows, and the sums of what is stored and what is expected."""
+    """Control totals of one column: its lines, and the sums of what stands in them."""
 
     rows: int = 0
     drifted: int = 0
     stored: Decimal = field(default_factory=Decimal)
     expected: Decimal = field(default_factory=Decimal)
-
-    @property
-    def difference(self) -> Decimal:
-        """Expected minus stored: what a heal would add."""
-        return self.expected - self.stored
+    difference: Decimal = field(default_factory=Decimal)
+    corrections: int = 0
+    corrected: Decimal = field(default_factory=Decimal)
 
     @property
     def is_right(self) -> bool:
         """Whether nothing drifted."""
         return self.drifted == 0
 
+    def add(self, others: Mapping[str, Any]) -> None:
+        """Add those of a further page."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + others[one.name])
 
-@dataclass(frozen=True)
-class Line:
-    """One column of one figure row."""
-
-    owner: int
-    key: tuple[Any, ...]
-    column: str
-    stored: Any
-    expected: Any
-
-    @property
-    def is_right(self) -> bool:
-        """Whether nothing drifted."""
-        return bool(self.stored == self.expected)
-
-    @property
-    def difference(self) -> Any:
-        """Expected minus stored; None of what is no number."""
-        return _number(self.expected) - _number(self.stored) if self.is_number else None
-
-    @property
-    def is_number(self) -> bool:
-        """Whether this column can be added up."""
-        return all(isinstance(v, int | Decimal | None) for v in (self.stored, self.expected))
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; amounts as strings."""
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: v if isinstance(v, int) else str(v) for name, v in told.items()}
 
 
-def reconcile(
-    engine: Engine, registry: Registry, figure: Figure, totals: dict[str, Totals]
-) -> Iterator[Line]:
-    """Every row of `figure` by owner; fills `totals`, by column, as it goes.
+class Report:
+    """One figure's reconciliation, over all owners or some, as one snapshot has it.
 
-    Read page by page in read-only REPEATABLE READ snapshots. A missing row is stored as None, a
-    surplus row expected as None; both count as zero in the totals.
+    `since` and `until` (before which) bound the corrections that are counted; empty: all of them.
+    `connection` must be on a snapshot of its own for the pages to belong together.
     """
-    bundle = registry.bundle_of(figure)
+
+    def __init__(
+        self,
+        connection: Connection,
+        registry: Registry,
+        figure: Figure,
+        *,
+        owners: Sequence[int] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        self.connection = connection
+        self.figure = figure
+        self._registry = registry
+        self._owners = None if owners is None else sorted(set(owners))
+        self._period = {"since": since, "until": until}
+        scope = BETWEEN if owners is None else OWNERS
+        self.lines = _lines(registry, figure, scope, self._period)
+        """One line per figure row and column, with parameters; bind them by `of`."""
+        self._totals = Statement(_sums(self.lines))
+        self._wrong = Statement(_wrong(self.lines))
+
+    def pages(self) -> Iterator[Page]:
+        """The pages of owners, in the order of their ids; together they are everything."""
+        given = {name: value for name, value in self._period.items() if value is not None}
+        if self._owners is not None:
+            for start in range(0, len(self._owners), PAGE):
+                yield {"owners": self._owners[start : start + PAGE], **given}
+            return
+        bundle, low, after = self._registry.bundle_of(self.figure), FIRST, None
+        while bounds := next_owners(self.connection, bundle, after, PAGE):
+            _, after, size = bounds
+            if size < PAGE:
+                break
+            yield {"low": low, "high": after, **given}
+            low = after + 1
+        yield {"low": low, "high": LAST, **given}
+
+    def totals(self, page: Page) -> dict[str, dict[str, Any]]:
+        """The control totals of a page, by column."""
+        rows = self._totals.run(self.connection, **page).mappings()
+        found = {row["column"]: dict(row) for row in rows}
+        return {c.key: found[c.key] for c in self.figure.columns if c.key in found}
+
+    def differences(self, page: Page, limit: int) -> list[Any]:
+        """The lines of a page that are not right, by how much; at most `limit`."""
+        return list(self._wrong.run(self.connection, **page, limit=limit))
+
+
+def new_totals(figure: Figure) -> dict[str, Totals]:
+    """Control totals of nothing yet, by column."""
+    return {column.key: Totals() for column in figure.columns}
+
+
+def _lines(
+    registry: Registry, figure: Figure, scope: Scope, period: Mapping[str, datetime | None]
+) -> Subquery:
+    """`owner, key` (JSON) `, k0 …, place, column, stored, expected, difference, is_right, corrections, corrected`.
+
+    `stored` is NULL of a missing row, `expected` of a surplus one; in sums both count as zero. A row
+    that corrections of the period have removed has neither. `stored` and `expected` are texts where
+    the figure holds anything but numbers, and then nothing is added up.
+    """
     relations = Relations(registry, expanded(registry))
-    rows = changes(relations, figure.table, (figure,), BETWEEN, all_rows=True)
-    statement = Statement(rows.order_by("owner", *(f"k{i}" for i in range(len(figure.key)))))
-    after = None
-    while True:
-        with engine.connect() as plain:
-            connection = plain.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
-            bounds = next_owners(connection, bundle, after, PAGE)
-            if bounds is None:
-                return
-            low, after, _ = bounds
-            for row in statement.run(connection, low=low, high=after).mappings():
-                yield from _lines(figure, row, totals)
+    rows = changes(relations, figure.table, (figure,), scope, all_rows=True).subquery("compared")
+    fixed = _corrected(figure, scope, period).subquery("corrected")
+    key = func.jsonb_build_object(
+        *(part for i, k in enumerate(figure.key) for part in (cast(k.key, Text), rows.c[f"k{i}"]))
+    )
+    joined = rows.join(fixed, and_(fixed.c.owner == rows.c.owner, fixed.c.key == key), full=True)
+    whole = select(
+        func.coalesce(rows.c.owner, fixed.c.owner).label("owner"),
+        case((rows.c.owner.is_(None), fixed.c.key), else_=key).label("key"),
+        *(
+            func.coalesce(rows.c[f"k{i}"], cast(fixed.c.key[k.key].astext, k.type)).label(f"k{i}")
+            for i, k in enumerate(figure.key)
+        ),
+        *_both_sides(figure, rows),
+        *(fixed.c[name] for i in range(len(figure.columns)) for name in (f"n{i}", f"c{i}")),
+    ).select_from(joined)
+    lines: Select[Any] | CompoundSelect[Any] = _of_columns(figure, whole)
+    return lines.subquery("lines")
 
 
-def _lines(figure: Figure, row: Any, totals: dict[str, Totals]) -> Iterator[Line]:
-    key = tuple(row[f"k{i}"] for i in range(len(figure.key)))
-    for i, col in enumerate(figure.columns):
-        stored = None if row["missing"] else row[f"s{i}"]
-        expected = None if row["surplus"] else row[f"e{i}"]
-        line = Line(row["owner"], key, col.key, stored, expected)
-        total = totals.setdefault(col.key, Totals())
-        total.rows += 1
-        total.drifted += not line.is_right
-        if line.is_number:
-            total.stored += _number(stored)
-            total.expected += _number(expected)
-        yield line
+def _both_sides(figure: Figure, rows: Subquery) -> Iterator[Any]:
+    for i in range(len(figure.columns)):
+        yield case((rows.c.missing, null()), else_=rows.c[f"s{i}"]).label(f"s{i}")
+        yield case((rows.c.surplus, null()), else_=rows.c[f"e{i}"]).label(f"e{i}")
 
 
-def _number(value: Any) -> Decimal:
-    return Decimal(value or 0)
+def _of_columns(figure: Figure, whole: Select[Any]) -> Any:
+    """The rows, once for each column of the figure."""
+    rows = whole.cte("whole")
+    return union_all(*(_of_column(figure, rows, i) for i in range(len(figure.columns))))
+
+
+def _of_column(figure: Figure, rows: Any, i: int) -> Select[Any]:
+    column, is_number = figure.columns[i], all(_is_number(c) for c in figure.columns)
+    stored, expected = (
+        cast(rows.c[f"{side}{i}"], Numeric if is_number else Text) for side in ("s", "e")
+    )
+    difference = func.coalesce(expected, 0) - func.coalesce(stored, 0) if is_number else null()
+    return select(
+        rows.c.owner,
+        rows.c.key,
+        *(rows.c[f"k{n}"] for n in range(len(figure.key))),
+        literal(i).label("place"),
+        literal(column.key).label("column"),
+        stored.label("stored"),
+        expected.label("expected"),
+        cast(difference, Numeric).label("difference"),
+        cast(stored.is_not_distinct_from(expected), Boolean).label("is_right"),
+        func.coalesce(rows.c[f"n{i}"], 0).label("corrections"),
+        func.coalesce(rows.c[f"c{i}"], 0).label("corrected"),
+    )
+
+
+def _is_number(column: Any) -> bool:
+    return isinstance(column.type, Numeric | Integer)
+
+
+def _corrected(figure: Figure, scope: Scope, period: Mapping[str, datetime | None]) -> Select[Any]:
+    """By owner and key, how often each column was corrected in the period, and by how much in all."""
+    conditions = [CORRECTIONS.c.figure == figure.name]
+    within = scope.condition(CORRECTIONS.c.owner)
+    if within is not None:
+        conditions.append(within)
+    at = DateTime(timezone=True)
+    if period["since"] is not None:
+        conditions.append(CORRECTIONS.c.at >= bindparam("since", type_=at))
+    if period["until"] is not None:
+        conditions.append(CORRECTIONS.c.at < bindparam("until", type_=at))
+    return (
+        select(CORRECTIONS.c.owner, CORRECTIONS.c.key, *_amounts(figure))
+        .where(*conditions)
+        .group_by(CORRECTIONS.c.owner, CORRECTIONS.c.key)
+    )
+
+
+def _amounts(figure: Figure) -> Iterator[Any]:
+    for i, column in enumerate(figure.columns):
+        before, after = (CORRECTIONS.c[side][column.key].astext for side in ("before", "after"))
+        is_changed = before.is_distinct_from(after)
+        yield func.count().filter(is_changed).label(f"n{i}")
+        if _is_number(column):
+            amounts = (func.coalesce(cast(text, Numeric), 0) for text in (after, before))
+            new, old = amounts
+            yield func.sum(new - old).label(f"c{i}")
+        else:
+            yield cast(null(), Numeric).label(f"c{i}")
+
+
+def _sums(lines: Subquery) -> Select[Any]:
+    """The control totals of the lines, by column."""
+    c = lines.c
+    is_number = isinstance(c.stored.type, Numeric)
+
+    def total(value: Any) -> Any:
+        return func.coalesce(func.sum(value), 0) if is_number else literal(0, Numeric)
+
+    return select(
+        c.column,
+        func.count().label("rows"),
+        func.count().filter(~c.is_right).label("drifted"),
+        total(c.stored).label("stored"),
+        total(c.expected).label("expected"),
+        total(c.difference).label("difference"),
+        cast(func.sum(c.corrections), BigInteger).label("corrections"),
+        func.coalesce(func.sum(c.corrected), 0).label("corrected"),
+    ).group_by(c.column)
+
+
+def _wrong(lines: Subquery) -> Select[Any]:
+    size = func.abs(lines.c.difference).desc().nulls_last()
+    return (
+        select(lines)
+        .where(~lines.c.is_right)
+        .order_by(size, lines.c.owner, lines.c.place)
+        .limit(bindparam("limit", type_=Integer))
+    )

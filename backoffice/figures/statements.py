@@ -290,28 +290,58 @@ def _derived_changes(
 
 @cache
 def recompute(
-    registry: Registry, bundle: Bundle, scope: Scope = OWNERS, *, correct: bool
+    registry: Registry,
+    bundle: Bundle,
+    scope: Scope = OWNERS,
+    *,
+    correct: bool,
+    careful: bool = False,
 ) -> Statement:
     """Write the expected values of the owners' figures where they differ, in one statement.
 
     Run it in the statement after `lock`. With `correct` every figure row that changes leaves a
     correction (parameters cause, reason, actor, db_user, run_id), and lower figures of other
     bundles are taken at their expected values. Not so where changes are added: what a lower figure
-    is corrected by comes up as a change, which would then be counted twice. Answers (target
-    number, primary key) per row written and (CORRECTED, id) per correction.
+    is corrected by comes up as a change, which would then be counted twice. `careful` then leaves a
+    row alone as long as anything beneath it is wrong: the facts and the stored figures that changes
+    are added to must say the same of it. Answers (target number, primary key) per row written and
+    (CORRECTED, id) per correction.
     """
-    trusts_none = correct and not bundle.incremental
+    is_agreed = correct and careful and bundle.incremental
+    trusts_none = is_agreed or (correct and not bundle.incremental)
     relations = Relations(registry, expanded(registry, None if trusts_none else bundle))
     answers: list[Select[Any]] = []
     for number, table in enumerate(bundle.targets):
         figures = bundle.figures_of(table)
-        rows = changes(relations, table, figures, scope).cte(f"changes_{number}")
+        found = changes(relations, table, figures, scope)
+        if is_agreed:
+            found = _agreed(registry, bundle, found, figures, scope)
+        rows = found.cte(f"changes_{number}")
         written = _write(table, figures, rows, number)
         answers += (select(literal(number).label("target"), w.c.pk) for w in written)
         if correct:
             records = _corrections(figures, rows, written, number)
             answers += (select(literal(CORRECTED), r.c.id) for r in records)
     return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
+
+
+def _agreed(
+    registry: Registry,
+    bundle: Bundle,
+    found: Select[Any],
+    figures: Sequence[Figure],
+    scope: Scope,
+) -> Select[Any]:
+    """Of the changes, those that what is stored beneath the figure asks for too."""
+    as_stored = Relations(registry, expanded(registry, bundle))
+    table = figures[0].table
+    rows = found.cte(f"by_facts_{table.name}")
+    beneath = changes(as_stored, table, figures, scope, all_rows=True).cte(f"beneath_{table.name}")
+    width = sum(len(f.columns) for f in figures)
+    names = [f"k{i}" for i in range(len(figures[0].key))] + [f"e{i}" for i in range(width)]
+    same = [rows.c[name].is_not_distinct_from(beneath.c[name]) for name in names]
+    same += [rows.c[name] == beneath.c[name] for name in ("missing", "surplus")]
+    return select(rows).where(select(literal(1)).select_from(beneath).where(*same).exists())
 
 
 def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:

@@ -20,6 +20,9 @@ from .renewal import forget
 
 _quote = DIALECT.identifier_preparer.quote
 
+CHANNEL = "backoffice_notes"
+"""What is notified when a program writes that does not say who acts, and so is none of ours."""
+
 LONGEST_NAME = 63
 """Bytes of an identifier in PostgreSQL."""
 
@@ -89,6 +92,9 @@ CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS {mark}
 BEGIN
 {body}
+  IF coalesce(current_setting('backoffice.actor', true), '') = '' THEN
+    PERFORM pg_notify('{CHANNEL}', '');
+  END IF;
   RETURN NULL;
 END {mark};
 REVOKE ALL ON FUNCTION {name}() FROM PUBLIC;

@@ -29,6 +29,7 @@ from .kinds import KINDS
 from .layout import ENCODINGS, Layout
 from .listing import IMPORTS
 from .models import Import, ImportOutcome
+from .notices import register_notices
 from .refusals import AppliedAlready
 from .returning import Complaint, write_failed_rows
 from .uploads import MOST_BYTES, MOST_LINES, Upload
@@ -45,6 +46,8 @@ from .wording import (
 )
 
 bp = Blueprint("imports", __name__, url_prefix="/imports")
+
+register_notices()
 
 IN_MEMORY = 1024 * 1024
 

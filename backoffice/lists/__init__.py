@@ -3,7 +3,7 @@
 A domain names its columns and filters once (`List`); `show` is its screen. docs/lists.md says how.
 """
 
-from .declaration import Column, List
+from .declaration import Buttons, Column, List
 from .exporting import export, limited
 from .filters import Choice, Days, Reference, Search, containing
 from .queries import neighbours
@@ -12,6 +12,6 @@ from .state import state_of
 from .wording import in_words
 
 __all__ = [
-    "Choice", "Column", "Days", "List", "Reference", "Search",
+    "Buttons", "Choice", "Column", "Days", "List", "Reference", "Search",
     "asked", "containing", "export", "first", "in_words", "limited", "look", "neighbours", "part", "show", "state_of",
 ]  # fmt: skip

@@ -46,23 +46,28 @@ def guarded(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def rows_of(connection: Connection, statement: Select[Any], flavour: Flavour) -> Generator[bytes]:
+def rows_of(
+    connection: Connection,
+    statement: Select[Any],
+    flavour: Flavour,
+    parameters: Mapping[str, Any] | None = None,
+) -> Generator[bytes]:
     """The rows of `statement`, whose columns are cells, in blocks of whole lines.
 
-    COPY ends lines by LF and sends each row by itself; RFC 4180 wants CRLF.
+    `parameters` are those that the statement leaves open. COPY ends lines by LF and sends each row by
+    itself; RFC 4180 wants CRLF.
     """
-    compiled = statement.compile(
-        dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
-    )
+    compiled = statement.compile(dialect=connection.dialect)
+    complete = compiled.construct_expanded_state(dict(parameters or {}))
     query = (
-        f"COPY ({compiled}) TO STDOUT "
+        f"COPY ({complete.statement}) TO STDOUT "
         f"(FORMAT csv, DELIMITER '{flavour.delimiter}', ENCODING 'UTF8')"
     )
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     block = bytearray()
     # A plain cursor: the app's own would note a write, and this transaction is read-only.
-    with psycopg.Cursor(driver) as cursor, cursor.copy(query, compiled.params) as copy:
+    with psycopg.Cursor(driver) as cursor, cursor.copy(query, complete.parameters) as copy:
         for row in copy:
             block += row
             block[-1:] = b"\r\n"
@@ -74,7 +79,7 @@ def rows_of(connection: Connection, statement: Select[Any], flavour: Flavour) ->
 
 def cells_of(user: Any, state: State, columns: Sequence[Column], flavour: Flavour) -> Select[Any]:
     """The SELECT of the list's rows as cells, in the list's order."""
-    cells = [_cell(column, flavour).label(column.name) for column in columns]
+    cells = [cell_of(column, flavour).label(column.name) for column in columns]
     return matching(user, state).with_only_columns(*cells).order_by(*order_of(state))
 
 
@@ -89,7 +94,8 @@ def line_of(cells: Sequence[str | Decimal | int], flavour: Flavour) -> bytes:
     return line.getvalue().encode()
 
 
-def _cell(column: Column, flavour: Flavour) -> ColumnElement[Any]:
+def cell_of(column: Column, flavour: Flavour) -> ColumnElement[Any]:
+    """A column as a cell, formed in PostgreSQL."""
     value: ColumnElement[Any] = getattr(column.value, "expression", column.value)
     if column.is_number:
         if column.kind != "money":

@@ -27,7 +27,9 @@ class Column:
     `total`: the sum over the whole filter stands in the totals row. `link` makes the cell a way on;
     the first column with one is the row's own link, which takes the list's filter along. `words` says
     what stored values are called, `empty` what is said of a missing one. `is_shown`: without anybody
-    choosing columns. `is_sortable=False` for what has no useful order.
+    choosing columns. `is_sortable=False` for what has no useful order. `tones` makes stored values
+    badges. `write` draws a row's cell on screen where its value alone does not say it; files hold
+    the value.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Column:
     total: bool = False
     link: Callable[[Row], str | None] | None = None
     words: Mapping[Any, str] | None = None
+    tones: Mapping[Any, str] | None = None
+    write: Callable[[Row], str] | None = None
     empty: str = ""
     classes: str = ""
     is_shown: bool = True
@@ -56,6 +60,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Buttons:
+    """What the buttons under a list are called, and how they are sent.
+
+    `chosen` is that of the ticked rows, `matching` that of all that match, `counted` the same where
+    their number is known. `posts`: they begin something, with an idempotency key of their own.
+    """
+
+    chosen: str = N_("Edit the chosen")
+    matching: str = N_("Edit all that match")
+    counted: str = N_("Edit all %(count)s that match")
+    icon: str = "edit"
+    posts: bool = False
+
+
+@dataclass(frozen=True)
 class List:
     """A list of rows that people filter, sort, add up, save views of, export and print.
 
@@ -65,7 +84,7 @@ class List:
     endpoint of the screen, `export` that of its files. `counted` says how many rows there are.
     `also` are further values of a row, for links. `bulk` is the endpoint
     that rows are chosen for: it is asked with `matching`, or with `selected` and the
-    keys of the chosen rows as `id`.
+    keys of the chosen rows as `id`, by the `buttons` under the list.
     """
 
     name: str
@@ -81,6 +100,7 @@ class List:
     also: Mapping[str, Any] = field(default_factory=dict)
     export: str = ""
     bulk: str = ""
+    buttons: Buttons = field(default_factory=Buttons)
     new: tuple[str, str] | None = None
     nothing_yet: tuple[str, str] = (N_("Nothing here yet"), N_("What is entered appears here."))
     nothing_fits: tuple[str, str] = (

@@ -28,7 +28,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value as text, and the way on from it. `is_row`: it leads to the row's own record."""
+    """One value as text, and the way on from it. `is_row`: it leads to the row's own record.
+
+    `tone`: it is a badge of that tone.
+    """
 
     head: Head
     text: str
@@ -36,6 +39,7 @@ class Cell:
     is_row: bool
     is_missing: bool
     is_zero: bool
+    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,10 @@ def cells_of(
         value = getattr(row, column.name)
         yield Cell(
             head,
-            writers[column.name](value),
+            column.write(row) if column.write else writers[column.name](value),
             link(column, row),
             column is row_column,
             value is None,
             column.kind == "money" and not value,
+            column.tones.get(value, "") if column.tones else "",
         )

@@ -89,7 +89,10 @@ class Search:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few fixed values: value → its name and its condition."""
+    """One of a few fixed values: value → its name and its condition.
+
+    `assumed` is the name and the condition of what is meant where the address says nothing.
+    """
 
     control: ClassVar[str] = "choice"
 
@@ -98,6 +101,7 @@ class Choice:
     options: Mapping[str, tuple[str, ColumnElement[bool]]]
     _: KW_ONLY
     any_label: str = N_("All")
+    assumed: tuple[str, ColumnElement[bool]] | None = None
     is_quiet: bool = False
 
     @property
@@ -111,9 +115,11 @@ class Choice:
             yield self.name, given[self.name]
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:
-        """The option's condition."""
+        """The option's condition, or that of what is assumed."""
         if self.name in values:
             yield self.options[values[self.name]][1]
+        elif self.assumed:
+            yield self.assumed[1]
 
 
 @dataclass(frozen=True)

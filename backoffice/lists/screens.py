@@ -155,4 +155,5 @@ def _inputs(listing: List, state: State) -> Iterator[Input]:
 
 
 def _select(one: Choice | Reference, value: str, options: list[tuple[str, str]]) -> Input:
-    return Input("select", one.name, one.label, value, [("", _(one.any_label)), *options])
+    assumed = one.assumed[0] if isinstance(one, Choice) and one.assumed else one.any_label
+    return Input("select", one.name, one.label, value, [("", _(assumed)), *options])

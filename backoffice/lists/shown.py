@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from flask import url_for
 
+from ..idempotency import new_key
 from ..paging import PAGE_SIZE
 from .declaration import Column, List, Row
 from .drawing import Cell, Foot, Head, cells_of, heads_of, writers_of
@@ -157,6 +158,11 @@ class Shown:
             return ""
         before, after = names[: position - 1], names[position + 1 :]
         return self.url(columns=",".join([*before, names[position], names[position - 1], *after]))
+
+    @property
+    def key_of_selection(self) -> str:
+        """The idempotency key of the buttons under the list, where they begin something."""
+        return new_key() if self.declared.buttons.posts else ""
 
     @property
     def carried(self) -> Mapping[str, str]:

@@ -25,6 +25,8 @@ def in_words(session: Session, user: Any, state: State) -> str:
 def _told(session: Session, user: Any, one: Filter, state: State) -> Iterator[tuple[str, str]]:
     values = {name: state.values[name] for name in one.arguments if name in state.values}
     if not values:
+        if isinstance(one, Choice) and one.assumed:
+            yield _(one.label), _(one.assumed[0])
         return
     if isinstance(one, Days):
         for name, label in ((one.since, one.label), (one.until, one.until_label)):

@@ -6,7 +6,7 @@ Exit status as `diff` has it: 0 clean or done, 1 drift found or some items faile
 import click
 from flask.cli import AppGroup
 
-from ..runs.figures_cli import json_option, reason_option, run_heal, run_verify
+from ..drift.cli import json_option, reason_option, run_heal, run_verify
 from .figures import ORDER_FIGURES, grand_total
 
 group = AppGroup("orders", help="Orders: verify and update their grand totals.")

@@ -13,16 +13,26 @@ from sqlalchemy.orm import Session
 
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
+from ..audit.tables import Recorded, register
+from ..base import N_
 from ..figures.models import Correction
 from .figures import ORDER_FIGURES
 from .models import COMPONENT_OF_KIND, Order, OrderLine
-from .wording import Wording
+from .wording import LABELS, Wording
 
 NOTES: list[Callable[[Session, int], Mapping[int, str]]] = []
 """What other domains know of an order's saves: a sentence for a transaction, by its id."""
 
 SHOWN = 500
 """Events of one order that its history shows; the audit screen has them all."""
+
+register(
+    Recorded(
+        N_("Order"), Order, name=Order.number,
+        endpoint="orders.record", argument="number", labels=LABELS,
+    )
+)  # fmt: skip
+register(Recorded(N_("Order line"), OrderLine, part_of=OrderLine.order_id, labels=LABELS))
 
 _UNTOLD = {"id", "order_id", "position", "created_at", "itemised"}
 """Recorded columns that mean nothing to a reader; that a component is itemised shows in its amount."""

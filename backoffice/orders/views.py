@@ -16,7 +16,7 @@ from ..extensions import db
 from ..figures.explanation import SourceRow, Term
 from ..htmx import hx_redirect, render
 from ..permissions import requires
-from . import actions, history, queries
+from . import actions, history, queries, watched
 from .figures import ORDER_FIGURES, components, grand_total, line_amount
 from .listing import ORDERS, orders_of
 from .models import COMPONENT_OF_KIND, Order, OrderLine
@@ -170,3 +170,4 @@ def _of_customer(customer: Customer, _user: Any, _number: int) -> dict[str, Any]
 PARTS.append(Part("orders/of_customer.html", _of_customer))
 COLUMNS.append(columns_of_customers)
 BELONGINGS.append(ORDERS_OF_CUSTOMERS)
+watched.register()

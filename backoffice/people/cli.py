@@ -37,7 +37,7 @@ def create(
 ) -> None:
     """Create a user; asks for the password unless one is given."""
     secret = "" if no_password else _password(password, password_stdin)
-    with _committed():
+    with committed():
         user = actions.create_user(db.session, email=email, name=name, role=role, password=secret)
     click.echo(f"{user.name} <{user.email}> is now a user with the role {user.role}.")
 
@@ -61,7 +61,7 @@ def list_users(as_json: bool) -> None:
 @click.argument("role", type=ROLE)
 def set_role(email: str, role: str) -> None:
     """Give a user another role and end their sessions."""
-    with _committed():
+    with committed():
         actions.set_role(db.session, _user(email), role)
     click.echo(f"{email} has the role {role}.")
 
@@ -74,7 +74,7 @@ def set_password(email: str, password: str | None, password_stdin: bool) -> None
     """Set a user's password and end their sessions."""
     user = _user(email)
     secret = _password(password, password_stdin)
-    with _committed():
+    with committed():
         actions.set_password(db.session, user, secret)
     click.echo(f"{email} has a new password, and is signed out everywhere.")
 
@@ -83,7 +83,7 @@ def set_password(email: str, password: str | None, password_stdin: bool) -> None
 @click.argument("email")
 def disable(email: str) -> None:
     """Keep a user out and end their sessions."""
-    with _committed():
+    with committed():
         actions.disable(db.session, _user(email))
     click.echo(f"{email} is disabled and signed out everywhere.")
 
@@ -92,13 +92,13 @@ def disable(email: str) -> None:
 @click.argument("email")
 def enable(email: str) -> None:
     """Let a disabled user in again."""
-    with _committed():
+    with committed():
         actions.enable(db.session, _user(email))
     click.echo(f"{email} can sign in again.")
 
 
 @contextmanager
-def _committed() -> Iterator[None]:
+def committed() -> Iterator[None]:
     """Commit what the block does, in the name of whoever runs the command."""
     with acting_as(operator()):
         try:

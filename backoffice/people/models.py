@@ -1,9 +1,9 @@
-"""Users, their sessions, and the keys under which a form was already carried out."""
+"""Users, their sessions, the keys under which a form was already carried out, and programs' tokens."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -78,3 +78,36 @@ class IdempotencyKey(Base):
     body_digest: Mapped[str] = mapped_column(Text)
     response: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[Moment]
+
+
+SCOPES = ("health", "wallets", "metrics")
+"""What a token may open; each opens only the routes that name it."""
+
+
+class ApiToken(Base):
+    """What another program signs in with, for one scope. The table holds only a digest of the token.
+
+    It opens nothing once it is revoked or `expires_at` has passed (empty: it never expires).
+    `last_used_at` is kept to within some minutes. Of two live tokens, no two have one name.
+    """
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (
+        CheckConstraint("scope IN ('health', 'wallets', 'metrics')", name="scope"),
+        Index(
+            "ix_api_tokens_live_name",
+            "name",
+            unique=True,
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(Text)
+    scope: Mapped[str] = mapped_column(Text)
+    token_hash: Mapped[str] = mapped_column(Text, unique=True)
+    created_by: Mapped[str] = mapped_column(Text, server_default="", default="")
+    created_at: Mapped[Moment]
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
+from ..audit.tables import Recorded, register
 from ..base import N_
 from ..formats import day_filter, unit_price_filter
 from ..people.models import User
@@ -27,6 +28,19 @@ LABELS = {
     "is_active": N_("Can be chosen in orders"),
 }
 """Column of a product → its name on screen."""
+
+register(
+    Recorded(
+        N_("Product"), Product, name=Product.code,
+        endpoint="products.record", argument="code", labels=LABELS,
+    )
+)  # fmt: skip
+register(
+    Recorded(
+        N_("Price"), ProductPrice, part_of=ProductPrice.product_id,
+        labels={"effective_from": N_("In force from"), "unit_price": N_("Unit price")},
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

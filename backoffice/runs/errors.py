@@ -1,10 +1,78 @@
-"""What can go wrong with runs; each message says what to do next."""
+"""What can go wrong with runs; each sentence says what to do next."""
+
+from ..base import N_
+from ..refusals import Refusal
 
 
-class NothingToResume(Exception):
-    """The run is unknown or has finished."""
+class UnknownKind(Refusal):
+    """Nobody has declared such a kind of run."""
 
-    def __init__(self, run_id: int) -> None:
-        super().__init__(
-            f"Run {run_id} is unknown or has finished. Start a new one: backoffice figures heal."
-        )
+    sentence = N_("There is no kind of run called %(kind)s.")
+
+
+class UnknownRun(Refusal):
+    """There is no run of that number."""
+
+    sentence = N_("There is no run %(run)s.")
+    status = 404
+
+
+class AlreadyRunning(Refusal):
+    """A run of the same kind and scope has not finished."""
+
+    sentence = N_("Run %(run)s does the same at the moment. Wait for it, or cancel it first.")
+    status = 409
+
+
+class NotWaiting(Refusal):
+    """Only what waits for approval can be approved."""
+
+    sentence = N_("Run %(run)s does not wait for approval.")
+    status = 409
+
+
+class OwnApproval(Refusal):
+    """Whoever asked for a run may not approve it."""
+
+    sentence = N_("Somebody other than whoever asked for run %(run)s has to approve it.")
+    status = 403
+
+
+class HasFinished(Refusal):
+    """A finished run cannot be cancelled."""
+
+    sentence = N_("Run %(run)s has finished; there is nothing left to cancel.")
+    status = 409
+
+
+class NothingToApply(Refusal):
+    """Only a dry run that has ended and found something can be applied, and only once."""
+
+    sentence = N_(
+        "Run %(run)s has nothing to apply: only what a finished dry run has found can be."
+    )
+    status = 409
+
+
+class ReasonMissing(Refusal):
+    """Whoever changes stored figures says why; it is kept with every correction."""
+
+    sentence = N_("Say why. The reason is kept with every correction.")
+
+
+class NothingToResume(Refusal):
+    """Only a live run can be continued."""
+
+    sentence = N_("Run %(run)s has finished; start a new one, or retry it.")
+    status = 409
+
+
+class NothingToRetry(Refusal):
+    """A run that is live, or in which nothing failed or was left."""
+
+    sentence = N_("In run %(run)s nothing is left to retry.")
+    status = 409
+
+
+class Fenced(Exception):
+    """Somebody else has taken over the chunk; whatever was done since it was claimed is rolled back."""

@@ -1,36 +1,177 @@
-"""Runs: the permanent record of one piece of work over figures, with its progress and its result."""
+"""Runs: the permanent record of one background piece of work, its chunks and its items."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..base import Base, Id, Moment
 
+AWAITING_APPROVAL = "awaiting approval"
+QUEUED = "queued"
+RUNNING = "running"
+DONE = "done"
+DONE_WITH_FAILURES = "finished with failures"
+FAILED = "failed"
+CANCELLED = "cancelled"
+
+STATUSES = (AWAITING_APPROVAL, QUEUED, RUNNING, DONE, DONE_WITH_FAILURES, FAILED, CANCELLED)
+LIVE = (AWAITING_APPROVAL, QUEUED, RUNNING)
+"""A live run has not finished; of one kind and scope there is at most one."""
+
+FOUND = "found"
+APPLIED = "applied"
+UNCHANGED = "unchanged"
+SKIPPED = "skipped"
+ITEM_FAILED = "failed"
+OUTCOMES = (FOUND, APPLIED, UNCHANGED, SKIPPED, ITEM_FAILED)
+"""What came of an item. `found` is what a dry run would change; unchanged items are counted, not stored."""
+
+OPEN = "open"
+
 
 class Run(Base):
-    """One heal, rebuild or verification: what it was asked, how far it came, what came of it.
+    """One piece of background work: what was asked, by whom, how far it came, what came of it.
 
-    `position` is where to resume (bundle and last owner whose chunk is committed); `checked`
-    counts owners, `changed` corrections, `failed` items that could not be corrected.
+    The row is its own outbox: it is written in the transaction that asks for it, and a relay brings
+    it to the workers (`deliveries`, `delivered_at`); with `is_here` a command performs it itself, and
+    the relay takes it over only when that command seems dead. `scope` holds the kind's parameters, JSON only;
+    `scope_key` is what makes two scopes the same. `follows` is the dry run that this one applies, or
+    the run that it retries. `total` is how many items it will look at, empty until it is planned;
+    `checked` counts items looked at, `changed` those written (in a dry run: that would be),
+    `unchanged`, `skipped` and `failed` the rest; they are final once it has finished (until then
+    its chunks tell). `error` says why the run itself failed.
     """
 
     __tablename__ = "runs"
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('awaiting approval', 'queued', 'running', 'done', 'finished with failures', "
+            "'failed', 'cancelled')",
+            name="status",
+        ),
+        CheckConstraint(
+            "(finished_at IS NULL) = (status IN ('awaiting approval', 'queued', 'running'))",
+            name="finished",
+        ),
+        UniqueConstraint("schedule", "due_at"),
+        Index(
+            "ix_runs_live",
+            "kind",
+            "scope_key",
+            unique=True,
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("ix_runs_created_at_id", "created_at", "id"),
+    )
 
     id: Mapped[Id]
     kind: Mapped[str] = mapped_column(Text)
     scope: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    scope_key: Mapped[str] = mapped_column(Text)
     dry_run: Mapped[bool] = mapped_column(server_default="false", default=False)
-    status: Mapped[str] = mapped_column(Text)
+    is_paced: Mapped[bool] = mapped_column(server_default="true", default=True)
+    is_here: Mapped[bool] = mapped_column(server_default="false", default=False)
+    status: Mapped[str] = mapped_column(Text, server_default=QUEUED, default=QUEUED)
     requested_by: Mapped[str] = mapped_column(Text, server_default="", default="")
     reason: Mapped[str] = mapped_column(Text, server_default="", default="")
-    position: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
+    follows: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
+    approved_by: Mapped[str] = mapped_column(Text, server_default="", default="")
+    approved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    cancelled_by: Mapped[str] = mapped_column(Text, server_default="", default="")
+    schedule: Mapped[str | None] = mapped_column(Text)
+    due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    deliveries: Mapped[int] = mapped_column(server_default="0", default=0)
+    delivered_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    total: Mapped[int | None] = mapped_column(BigInteger)
     checked: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     changed: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    unchanged: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    skipped: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     failed: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    result: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
     error: Mapped[str] = mapped_column(Text, server_default="", default="")
     created_at: Mapped[Moment]
+    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[Moment]
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has not finished."""
+        return self.finished_at is None
+
+
+class RunChunk(Base):
+    """A part of a live run that one worker does at a time.
+
+    Whoever claims it raises `fence` and holds it until `lease_until`; every transaction of the
+    chunk commits only under the fence that it was claimed with. Chunks of a later `stage` wait
+    until every earlier one is done. What is done stays until the run has finished, and then goes.
+    """
+
+    __tablename__ = "run_chunks"
+    __table_args__ = (CheckConstraint("status IN ('open', 'done', 'failed')", name="status"),)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey(Run.id, ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    stage: Mapped[int] = mapped_column(server_default="0", default=0)
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    size: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    status: Mapped[str] = mapped_column(Text, server_default=OPEN, default=OPEN)
+    fence: Mapped[int] = mapped_column(server_default="0", default=0)
+    attempts: Mapped[int] = mapped_column(server_default="0", default=0)
+    worker: Mapped[str] = mapped_column(Text, server_default="", default="")
+    lease_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    checked: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    changed: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    unchanged: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    skipped: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    failed: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    error: Mapped[str] = mapped_column(Text, server_default="", default="")
+
+
+class RunItem(Base):
+    """What a run did to one thing, or (`found`) would do. Kept for 90 days.
+
+    `subject` says what kind of thing (a figure's name, "customer"), `owner` and `key` which one;
+    `before` and `after` map columns to amounts as strings, `before` null where a row was missing,
+    `after` where it is surplus. `amount` is the signed difference, expected minus stored, added up over the item's
+    amounts, in the deployment's currency; empty where nothing can be added up. `details` is the
+    kind's own (a finding's roots).
+    """
+
+    __tablename__ = "run_items"
+    __table_args__ = (
+        CheckConstraint(
+            "outcome IN ('found', 'applied', 'unchanged', 'skipped', 'failed')", name="outcome"
+        ),
+        CheckConstraint("amount <> 'NaN'", name="amount_nan"),
+        Index("ix_run_items_run_id_id", "run_id", "id"),
+    )
+
+    id: Mapped[Id]
+    run_id: Mapped[int] = mapped_column(ForeignKey(Run.id, ondelete="CASCADE"))
+    subject: Mapped[str] = mapped_column(Text)
+    owner: Mapped[int | None] = mapped_column(BigInteger)
+    key: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
+    outcome: Mapped[str] = mapped_column(Text)
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    amount: Mapped[Decimal | None] = mapped_column(Numeric)
+    error: Mapped[str] = mapped_column(Text, server_default="", default="")
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
+    at: Mapped[Moment]

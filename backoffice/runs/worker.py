@@ -1,21 +1,20 @@
-"""RQ carries work to a worker; the worker executes only what its allow-list names.
+"""RQ carries a run's number to a worker; the worker performs runs, and nothing else that a queue may name.
 
-A job is JSON: the name of this module's `perform` and the name of a piece of work. RQ itself would
+A job is JSON: the name of this module's `perform` and the number of a run. RQ itself would
 import and call any function that the queue names (its JSON serializer alone ran `os.system`).
 """
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
-from rq import Queue, Worker
+from rq import Queue, Worker, worker_registration
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -25,24 +24,41 @@ log = structlog.get_logger("backoffice.worker")
 
 QUEUE = "backoffice"
 PERFORM = f"{__name__}.perform"
+
+SLICE_SECONDS = 60.0
+"""How long a job works on its run before it lets other runs come to their turn."""
+
 LONGEST_SECONDS = 600
+"""When RQ ends a job: a slice, and the longest chunk after it."""
 
-Work = Callable[[], None]
+TTL_SECONDS = 30
+"""How often a worker that waits for jobs gives a sign of life."""
 
-_allowed: dict[str, Work] = {}
-"""What this process does; filled once, by `work`."""
+Perform = Callable[[int, Callable[[], bool]], None]
+"""Performs the run of that number for a while; the second argument says whether it is to stop."""
 
 
 class NotAllowed(Exception):
     """A job names something that this worker does not do."""
 
 
-def perform(name: str) -> None:
-    """Do the piece of work called `name`. Raises NotAllowed for anything else."""
-    work = _allowed.get(name)
-    if work is None:
-        raise NotAllowed(f"The queue asks for {name!r}, which is not on this worker's list.")
-    work()
+class _Horse:
+    """What a job's own process knows: how runs are performed, and whether it was told to stop."""
+
+    perform: Perform | None = None
+    is_stopping = False
+
+
+def perform(run_id: int) -> None:
+    """Perform the run of that number. Raises NotAllowed for anything else."""
+    if _Horse.perform is None or not isinstance(run_id, int) or isinstance(run_id, bool):
+        raise NotAllowed(f"The queue asks for {run_id!r}, which is not the number of a run.")
+    _Horse.perform(run_id, lambda: _Horse.is_stopping)
+
+
+def _stop(_number: int, _frame: object) -> None:
+    """Finish the chunk under way, and no further one."""
+    _Horse.is_stopping = True
 
 
 class AllowedJob(Job):
@@ -53,7 +69,7 @@ class AllowedJob(Job):
         """The function to call. Raises NotAllowed."""
         if self.func_name != PERFORM:
             raise NotAllowed(
-                f"The queue asks for {self.func_name!r}; this worker runs only its list."
+                f"The queue asks for {self.func_name!r}; this worker performs only runs."
             )
         return perform
 
@@ -74,9 +90,27 @@ class AllowedJob(Job):
 
 
 class AllowedWorker(Worker):
-    """Executes allowed jobs; a child whose parent was killed dies too, instead of going on alone."""
+    """Executes allowed jobs; a child whose parent was killed dies too, instead of going on alone.
+
+    Told to stop, it lets the child finish its chunk.
+    """
 
     job_class = AllowedJob
+    max_connection_wait_time = 2.0
+    attend: Callable[[], None] = staticmethod(lambda: None)
+    """Called with every sign of life."""
+
+    def heartbeat(self, *args: Any, **options: Any) -> None:
+        """A sign of life; a Redis that was emptied learns of us anew."""
+        super().heartbeat(*args, **options)
+        worker_registration.register(self)
+        if not self.is_horse:
+            self.attend()
+
+    def handle_warm_shutdown_request(self) -> None:
+        """Tell the child to stop after its chunk."""
+        if self.horse_pid:
+            self.kill_horse(signal.SIGTERM)
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Fork, and tie the child to us."""
@@ -87,6 +121,11 @@ class AllowedWorker(Worker):
         """What the child does."""
         self._tie()
         super().main_work_horse(job, queue)
+
+    def setup_work_horse_signals(self) -> None:
+        """Ctrl+C reaches the child only through its parent, which sends SIGTERM."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _stop)
 
 
 def connect(url: str) -> Redis:
@@ -100,6 +139,11 @@ def connect(url: str) -> Redis:
     )
 
 
+def connect_briefly(url: str, seconds: float = 2.0) -> Redis:
+    """A connection for whoever has other things to do when Redis does not answer."""
+    return Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds)
+
+
 def queue(connection: Redis) -> Queue:
     """The one queue, in JSON."""
     return Queue(
@@ -108,26 +152,34 @@ def queue(connection: Redis) -> Queue:
     )  # fmt: skip
 
 
-def enqueue(connection: Redis, name: str, *, seconds: int) -> bool:
-    """Ask a worker for the piece of work called `name`; False when Redis does not take it.
+def job_id(run_id: int, number: int) -> str:
+    """The id of the n-th delivery of a run: the same wherever it is made."""
+    return f"run-{run_id}-{number}"
 
-    The wish is forgotten if no worker comes to it within `seconds`.
+
+def deliver(connection: Redis, run_id: int, number: int) -> None:
+    """Enqueue the n-th delivery of a run. Raises RedisError."""
+    queue(connection).enqueue(
+        PERFORM, run_id, job_id=job_id(run_id, number), result_ttl=0, failure_ttl=86_400
+    )
+
+
+def work(
+    connection: Redis,
+    perform: Perform,
+    *,
+    burst: bool = False,
+    attend: Callable[[], None] = lambda: None,
+) -> bool:
+    """Perform what the queue brings until told to stop; with `burst` until it is empty.
+
+    Answers whether it was told to stop; else Redis was lost, and the caller begins anew.
     """
-    try:
-        queue(connection).enqueue(PERFORM, name, ttl=seconds, result_ttl=0, failure_ttl=86_400)
-    except RedisError as error:
-        log.warning(
-            "redis does not take work; it is asked again when next due",
-            error=str(error),
-        )
-        return False
-    return True
-
-
-def work(connection: Redis, allowed: Mapping[str, Work], *, burst: bool = False) -> None:
-    """Execute what the queue brings until told to stop; with `burst` until it is empty."""
-    _allowed.update(allowed)
-    AllowedWorker(
+    _Horse.perform = perform
+    worker = AllowedWorker(
         [queue(connection)], connection=connection, serializer=JSONSerializer, job_class=AllowedJob,
-        log_job_description=False,
-    ).work(burst=burst, logging_level=None)  # fmt: skip
+        log_job_description=False, worker_ttl=TTL_SECONDS,
+    )  # fmt: skip
+    worker.attend = attend  # type: ignore[method-assign]
+    worker.work(burst=burst, logging_level=None)
+    return worker._shutdown_requested_date is not None

@@ -6,7 +6,6 @@ Exit status as `diff` has it: 0 clean or done, 1 a dry run found something or so
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -16,11 +15,13 @@ from flask_babel import gettext as _
 
 from .. import figures, money, periods
 from ..commands import CLEAN, FOUND, Trouble
+from ..drift import performing
+from ..drift.cli import json_option, print_failures
+from ..drift.performing import Performed
 from ..extensions import db
-from ..figures import Finding, HealResult
+from ..figures import Finding
 from ..periods import Month
-from ..runs import maintenance
-from ..runs.figures_cli import json_option
+from ..refusals import Refusal
 from . import actions
 from .actions import Proposal, Proposals
 from .figures import TARGET_FIGURES
@@ -89,11 +90,14 @@ def generate(
         drifted = list(figures.verify(db.engine, TARGET_FIGURES))
         _print_dry_run(months, proposals, drifted, as_json)
         sys.exit(FOUND if proposals.proposed or drifted else CLEAN)
-    run_id, result = maintenance.heal(db.engine, TARGET_FIGURES, reason="targets generate")
+    try:
+        done = performing.heal(db.engine, TARGET_FIGURES, reason="targets generate")
+    except Refusal as refusal:
+        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
     proposals = actions.generate(db.session(), months, **how)
     db.session.commit()
-    _print_done(months, proposals, run_id, result, as_json)
-    sys.exit(FOUND if result.failures else CLEAN)
+    _print_done(months, proposals, done, as_json)
+    sys.exit(CLEAN if done.is_clean else FOUND)
 
 
 def _months(text: str | None, year: int | None) -> list[Month]:
@@ -165,13 +169,11 @@ def _print_dry_run(
     )  # fmt: skip
 
 
-def _print_done(
-    months: list[Month], proposals: Proposals, run_id: int, result: HealResult, as_json: bool
-) -> None:
+def _print_done(months: list[Month], proposals: Proposals, done: Performed, as_json: bool) -> None:
     told = _as_dict(months, proposals)
     if as_json:
-        failures = [asdict(failure) for failure in result.failures]
-        healed = {"run": run_id, "corrections": result.corrections, "failures": failures}
+        failures = [dict(zip(("bundle", "owner", "error"), f, strict=True)) for f in done.failures]
+        healed = {"run": done.run.id, "corrections": done.run.changed, "failures": failures}
         click.echo(json.dumps({**told, **healed}))
         return
     _print_proposals(proposals)
@@ -185,11 +187,10 @@ def _print_done(
     click.echo(
         _(
             "Run %(run)s: %(corrections)s achieved amounts corrected, %(failed)s failed.",
-            run=run_id, corrections=result.corrections, failed=len(result.failures),
+            run=done.run.id, corrections=done.run.changed, failed=done.run.failed,
         )
     )  # fmt: skip
-    for failure in result.failures[:SHOWN]:
-        click.echo(f"  {failure.bundle} {failure.owner}: {failure.error}", err=True)
+    print_failures(done.failures)
 
 
 def _print_proposals(proposals: Proposals) -> None:

@@ -17,7 +17,7 @@ from ..paging import PAGE_SIZE, Page, page_number
 from ..people.models import User
 from ..periods import Month
 from ..permissions import requires
-from . import actions, queries
+from . import actions, queries, watched
 from .figures import TARGET_FIGURES, achieved
 from .forms import MonthForm
 from .listing import TARGETS, orders_of
@@ -220,3 +220,6 @@ def recompute(manager_id: int, month: str) -> Response:
     else:
         flash(_("What %(name)s achieved was right already.", name=manager.name), "info")
     return hx_redirect(url_for("targets.record", manager_id=manager.id, month=str(chosen)))
+
+
+watched.register()

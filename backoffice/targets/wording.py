@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
 from ..audit.models import AuditEvent
+from ..audit.tables import Recorded, register
+from ..base import N_
 from ..formats import money_filter, quantity_filter
 from ..orders.wording import Wording
 from ..periods import Month
@@ -18,6 +20,14 @@ from .models import AccountManagerTarget
 
 SHOWN = 100
 """Changes of one month's target that its page shows; the audit trail has them all."""
+
+
+register(
+    Recorded(
+        N_("Target"), AccountManagerTarget, part_of=AccountManagerTarget.account_manager_id,
+        labels={"month": N_("Month"), "target": N_("Target")},
+    )
+)  # fmt: skip
 
 
 class TargetWording(Wording):

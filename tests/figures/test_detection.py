@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from backoffice.figures import acting_as
-from backoffice.figures.healing import HealResult, heal, heal_noted, noted
+from backoffice.figures.healing import heal, heal_noted, noted
 from backoffice.figures.models import Correction
 from backoffice.figures.verification import Finding, verify
 
@@ -205,16 +205,6 @@ def test_an_outside_change_through_another_table_finds_its_owner(
     heal_noted(figure_engine, registry)
     db.rollback()
     assert box.weight == D(6)
-
-
-def test_a_resumed_heal_continues_behind_its_position(
-    db: Session, figure_engine: Engine, surgery: psycopg.Connection[Any], shelf: Shelf
-) -> None:
-    surgery.execute("UPDATE t_boxes SET red = 1")
-    boxes = [registry.get("t_boxes.totals")]
-    resumed = heal(figure_engine, registry, boxes, resume=HealResult(position=("t_boxes", 1)))
-    assert (resumed.corrections, resumed.position) == (1, ("t_boxes", 2))
-    assert heal(figure_engine, registry, boxes).corrections == 1
 
 
 def test_the_strangers_negative_is_a_finding_and_heals(

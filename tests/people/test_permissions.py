@@ -119,9 +119,13 @@ def test_nobody_in_particular_is_sent_to_the_sign_in_page(app, people):
     for rule, method, address in addresses(app):
         if getattr(app.view_functions[rule.endpoint], "is_public", False):
             continue
-        plain = send(app, method, address)
+        plain = send(app, method, address, Accept="text/html,*/*;q=0.8")
         htmx = send(app, method, address, HX_Request="true")
         program = send(app, method, address, Accept="application/json")
+        bare = send(app, method, address)  # as curl asks, and Prometheus
+        expected = 401 if getattr(app.view_functions[rule.endpoint], "token_scope", "") else 302
+        if bare.status_code != expected:
+            wrong.append((method, address, "bare", bare.status_code))
         if plain.status_code != 302 or not plain.location.startswith("/login"):
             wrong.append((method, address, plain.status_code))
         told = htmx.headers.get("HX-Redirect" if method == "GET" else "HX-Trigger", "")

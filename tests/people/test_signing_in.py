@@ -162,7 +162,7 @@ def test_one_is_never_sent_to_another_site(client, ayu, target):
 
 
 def test_who_is_signed_in_already_is_sent_on(sign_in):
-    assert sign_in("finance").get("/login?next=//evil.example").location == "/orders"
+    assert sign_in("finance").get("/login?next=//evil.example").location == "/today"
     assert sign_in("finance").get("/login?next=/profile").location == "/profile"
 
 

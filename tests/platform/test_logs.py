@@ -1,15 +1,24 @@
-"""Logs: one event a line, whatever is logged, and no secret in it. FAULTS.md, line 54."""
+"""Logs: one event a line, whose request, person and run it belongs to, and no secret in it. FAULTS.md, line 54."""
 
 import json
 import logging
-from collections.abc import Iterator
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import structlog
 from flask import Flask
+from flask.testing import FlaskClient
 
 from backoffice import logs
+from backoffice.config import ROOT
+from backoffice.extensions import db
+from backoffice.figures.actor import acting_as
+from backoffice.runs import actions
+from backoffice.runs.working import perform
 
 
 @pytest.fixture
@@ -60,3 +69,158 @@ def test_nothing_that_a_terminal_obeys_reaches_it(
     written = capsys.readouterr().err
     assert json.loads(written)["path"] == typed
     assert all(character == "\n" or " " <= character <= "~" for character in written)
+
+
+# Whose line it is
+
+OURS = re.compile(r"[0-9a-f]{16}")
+
+
+def test_every_line_of_a_request_carries_its_id_and_so_does_the_answer(
+    app: Flask, log_lines: Any
+) -> None:
+    answer = app.test_client().get("/readyz", headers={"X-Request-ID": "proxy-0123456789"})
+    assert answer.headers["X-Request-ID"] == "proxy-0123456789"
+    lines = log_lines()
+    assert lines
+    assert {line["request_id"] for line in lines} == {"proxy-0123456789"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "short", "x" * 65, "with space 12345", 'quoted"1234567', "١٢٣٤٥٦٧٨", "under_score_1", "<script>12345"],
+)  # fmt: skip
+def test_an_id_that_is_none_is_replaced_by_one_of_our_own(
+    app: Flask, log_lines: Any, given: str
+) -> None:
+    environ = {"HTTP_X_REQUEST_ID": given.encode().decode("latin-1")}
+    answer = app.test_client().get("/healthz", environ_overrides=environ)
+    own = answer.headers["X-Request-ID"]
+    assert OURS.fullmatch(own)
+    assert [line["request_id"] for line in log_lines() if line["event"] == "request"] == [own]
+
+
+def test_an_id_cannot_begin_a_line_of_the_log_nor_of_the_answer(app: Flask, log_lines: Any) -> None:
+    for forged in ("12345678\nevent", "12345678\r\nSet-Cookie: a=b", "12345678\n"):
+        answer = app.test_client().get("/healthz", environ_overrides={"HTTP_X_REQUEST_ID": forged})
+        assert OURS.fullmatch(answer.headers["X-Request-ID"])
+        assert "a=b" not in str(answer.headers)
+    assert all(OURS.fullmatch(line["request_id"]) for line in log_lines())
+
+
+def test_two_requests_have_two_ids_and_nothing_of_one_is_left_for_the_next(app: Flask) -> None:
+    first, second = (app.test_client().get("/healthz").headers["X-Request-ID"] for _ in range(2))
+    assert first != second
+    with app.test_request_context("/healthz"):
+        app.preprocess_request()
+        assert "request_id" in structlog.contextvars.get_contextvars()
+    assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_every_line_of_a_request_names_who_sent_it(
+    app: Flask, log_lines: Any, sign_in: Callable[..., FlaskClient]
+) -> None:
+    browser = sign_in("admin")
+    log_lines()
+    browser.get("/settings/users")
+    lines = log_lines()
+    assert lines
+    assert {line["actor"] for line in lines} == {"user:1"}
+    app.test_client().get("/healthz")
+    assert [line["actor"] for line in log_lines() if line["event"] == "request"] == [""]
+
+
+def test_a_librarys_line_belongs_to_the_request_too(app: Flask, log_lines: Any) -> None:
+    with app.test_request_context("/healthz", headers={"X-Request-ID": "abcdefgh"}):
+        app.preprocess_request()
+        with acting_as("user:7"):
+            logging.getLogger("library").warning("something")
+    (line,) = log_lines()
+    assert (line["request_id"], line["actor"]) == ("abcdefgh", "user:7")
+
+
+def test_every_line_of_a_run_carries_its_number_and_who_asked_for_it(
+    app: Flask, session: Any, log_lines: Any
+) -> None:
+    with acting_as("user:7"):
+        run = actions.request(session, "figures.verify", {})
+    session.commit()
+    number = run.id
+    log_lines()
+    perform(db.engine, number)
+    lines = log_lines()
+    assert {line["run"] for line in lines} == {number}
+    assert {line["actor"] for line in lines} == {"user:7"}
+
+
+def test_a_slow_request_is_a_warning(
+    app: Flask, log_lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.test_client().get("/healthz")
+    monkeypatch.setattr(logs, "SLOW_MILLISECONDS", 0.0)
+    app.test_client().get("/healthz")
+    assert [line["level"] for line in log_lines() if line["event"] == "request"] == [
+        "info",
+        "warning",
+    ]
+
+
+# What no line holds
+
+
+def test_tokens_are_hidden_wherever_they_stand(log_lines: Any) -> None:
+    secret = "bo_" + "x7Y-_" * 8
+    structlog.get_logger().info(f"sent {secret}", header=f"Bearer {secret}", path=f"/a/{secret}")
+    structlog.get_logger().info(
+        "deep", asked={"authorization": "s3cret", "list": [f"Bearer {secret}"]}
+    )
+    logging.getLogger("library").warning("Authorization: Bearer eyJhbGciOi.payload")
+    try:
+        raise ValueError(f"cannot read {secret}")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    text = json.dumps(log_lines())
+    assert [s for s in (secret, "s3cret", "eyJhbGciOi") if s in text] == []
+    assert text.count(logs.HIDDEN) >= 6
+
+
+def test_a_refused_token_is_logged_without_it(app: Flask, log_lines: Any) -> None:
+    secret = "bo_" + "A" * 43
+    app.test_client().get(f"/metrics?token={secret}", headers={"Authorization": f"Bearer {secret}"})
+    lines = log_lines()
+    assert "token refused" in [line["event"] for line in lines]
+    assert secret not in json.dumps(lines)
+
+
+def test_a_failing_request_tells_its_traceback_to_the_log_alone_in_one_line(
+    app: Flask, log_lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise RuntimeError('inside\n{"event": "forged"}')
+
+    fails.is_public = True  # type: ignore[attr-defined]
+    monkeypatch.setitem(app.view_functions, "health.alive", fails)
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
+    answer = app.test_client().get("/healthz", headers={"X-Request-ID": "abcdefgh"})
+    assert answer.status_code == 500
+    assert "inside" not in answer.text
+    lines = log_lines()
+    (failed,) = [line for line in lines if line["event"] == "request failed"]
+    assert "RuntimeError" in failed["exception"]
+    assert failed["request_id"] == "abcdefgh"
+    assert "forged" not in [line["event"] for line in lines]
+
+
+def test_the_workers_lines_are_such_lines_too(app: Flask, session: Any) -> None:
+    with acting_as("user:7"):
+        number = actions.request(session, "figures.verify", {}).id
+    session.commit()
+    command = [sys.executable, str(ROOT / "worker.py"), "--burst"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    (ended,) = [line for line in lines if line["event"] == "run ended"]
+    assert (ended["run"], ended["actor"]) == (number, "user:7")

@@ -16,8 +16,8 @@ def run(run_command, *words):
 
 
 def of(run_command, *words):
-    status, output = run(run_command, *words, "--json")
-    return status, json.loads(output)
+    done = run_command("targets", "generate", *words, "--json")
+    return done.exit_code, json.loads(done.stdout)
 
 
 @pytest.fixture

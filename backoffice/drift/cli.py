@@ -3,7 +3,6 @@
 Exit status as `diff` has it: 0 clean or done, 1 drift found or some items failed, 2 trouble.
 """
 
-import csv
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +27,12 @@ from sqlalchemy import func, select
 from .. import figures
 from ..commands import CLEAN, FOUND, Trouble, operator
 from ..extensions import db
-from ..figures import Failure, Figure, FigureError, Finding, acting_as
-from ..figures.report import Line, Totals, reconcile
-from . import maintenance
-from .errors import NothingToResume
-
-_CALCULATES = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell begins with that a spreadsheet takes for a formula."""
+from ..figures import Figure, FigureError, Finding, acting_as
+from ..refusals import Refusal
+from ..runs.models import FOUND as FOUND_ITEM
+from ..runs.models import RunItem
+from . import performing, watch
+from .performing import Performed
 
 SHOWN = 50
 """Findings printed to a person; --json prints them all."""
@@ -102,9 +100,9 @@ def verify(names: tuple[str, ...], owners: tuple[int, ...], as_json: bool) -> No
 @owner_option
 @reason_option
 @json_option
-@click.option("--dry-run", is_flag=True, help="Only say what would be healed; as verify does.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be healed; apply it later.")
 @click.option("--noted", is_flag=True, help="Drain what outside programs left noted.")
-@click.option("--resume", type=int, metavar="RUN", help="Continue an interrupted run.")
+@click.option("--resume", type=int, metavar="RUN", help="Continue a run that was interrupted.")
 def heal(
     names: tuple[str, ...],
     owners: tuple[int, ...],
@@ -115,12 +113,12 @@ def heal(
     resume: int | None,
 ) -> None:
     """Write the expected values over drifted ones; every change leaves a correction."""
-    if dry_run:
-        run_verify(chosen(names), owners, as_json)
-    elif noted:
+    if noted:
         run_heal_noted(as_json)
+    elif resume is not None:
+        run_resumed(resume, as_json)
     else:
-        run_heal(chosen(names), owners, as_json, reason=reason, resume=resume)
+        run_heal(chosen(names), owners, as_json, reason=reason, dry_run=dry_run)
 
 
 @group.command()
@@ -128,7 +126,7 @@ def heal(
 @owner_option
 @reason_option
 @json_option
-@click.option("--dry-run", is_flag=True, help="Only say what would change; as verify does.")
+@click.option("--dry-run", is_flag=True, help="Only say what would change; apply it later.")
 def rebuild(
     names: tuple[str, ...],
     owners: tuple[int, ...],
@@ -137,10 +135,7 @@ def rebuild(
     dry_run: bool,
 ) -> None:
     """Recompute all in scope, writing only differences; nothing is ever emptied first."""
-    if dry_run:
-        run_verify(chosen(names), owners, as_json)
-    else:
-        run_heal(chosen(names), owners, as_json, reason=reason, every_owner=True)
+    run_heal(chosen(names), owners, as_json, reason=reason, every_owner=True, dry_run=dry_run)
 
 
 @group.command()
@@ -158,46 +153,6 @@ def explain(name: str, key: int, as_json: bool) -> None:
     else:
         _print_explanation(explanation)
     sys.exit(CLEAN if explanation.is_right else FOUND)
-
-
-@group.command("reconcile")
-@click.argument("name", metavar="FIGURE")
-@click.option(
-    "--output",
-    type=click.File("w", encoding="utf-8"),
-    default="-",
-    help="A file; else stdout.",
-)
-@click.option("--bom", is_flag=True, help="Begin with a byte order mark, for spreadsheets.")
-def reconcile_figure(name: str, output: Any, bom: bool) -> None:
-    """The reconciliation CSV: every row stored beside expected, then the control totals."""
-    [figure] = chosen((name,)) or []
-    if bom:
-        output.write("\ufeff")
-    totals: dict[str, Totals] = {}
-    writer = csv.writer(output)
-    keys = [k.key for k in figure.key]
-    head = ["figure", "owner", *keys, "column", "stored", "expected", "difference", "right"]
-    writer.writerow(head)
-    for line in reconcile(db.engine, figures.registry, figure, totals):
-        writer.writerow(_cells(figure.name, line.owner, *line.key, line.column, *_compared(line)))
-    blanks = [""] * len(keys)
-    for column, total in totals.items():
-        writer.writerow(_cells("TOTAL", total.rows, *blanks, column, *_compared(total)))
-    sys.exit(FOUND if any(t.drifted for t in totals.values()) else CLEAN)
-
-
-def _compared(side: Line | Totals) -> list[Any]:
-    right = "yes" if side.is_right else "no"
-    return [side.stored, side.expected, side.difference, right]
-
-
-def _cells(*values: Any) -> list[str]:
-    """The values as cells; a text that a spreadsheet would calculate is made inert."""
-    return [
-        f"'{value}" if isinstance(value, str) and value[:1] in _CALCULATES else _plain(value)
-        for value in values
-    ]
 
 
 def chosen(names: Sequence[str]) -> list[Figure] | None:
@@ -231,53 +186,135 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
 
 
 def run_heal(
-    selected: list[Figure] | None, owners: Sequence[int], as_json: bool, **options: Any
+    selected: list[Figure] | None,
+    owners: Sequence[int],
+    as_json: bool,
+    *,
+    reason: str = "",
+    every_owner: bool = False,
+    dry_run: bool = False,
 ) -> None:
-    """Heal or rebuild as a run, print the result, and exit 0, or 1 when items failed."""
+    """Heal or rebuild as a run, print the result, and exit 0, or 1 when items failed.
+
+    A dry run leaves what it found in the run's items, and exits 1 when that is anything.
+    """
     with acting_as(operator()), _progress(selected, owners) as advance:
         try:
-            run_id, result = maintenance.heal(
-                db.engine, selected, owners or None, progress=advance, **options
-            )
-        except NothingToResume as error:
-            raise Trouble(str(error)) from error
-    failures = [asdict(failure) for failure in result.failures]
+            done = performing.heal(
+                db.engine, selected, owners or None,
+                every_owner=every_owner, dry_run=dry_run, reason=reason, progress=advance,
+            )  # fmt: skip
+        except Refusal as refusal:
+            raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+    if dry_run:
+        _print_dry_run(done, as_json)
+    else:
+        _print_healed(done, as_json)
+    sys.exit(CLEAN if done.is_clean else FOUND)
+
+
+def run_resumed(run_id: int, as_json: bool) -> None:
+    """Continue a run in this process until it has ended, and print what came of it."""
+    try:
+        with acting_as(operator()):
+            done = performing.resume(db.engine, run_id)
+    except Refusal as refusal:
+        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+    _print_healed(done, as_json)
+    sys.exit(CLEAN if done.is_clean else FOUND)
+
+
+def _print_dry_run(done: Performed, as_json: bool) -> None:
+    mine = select(RunItem).where(RunItem.run_id == done.run.id, RunItem.outcome == FOUND_ITEM)
+    items = db.session.scalars(mine.order_by(RunItem.id)).all()
     if as_json:
+        findings = [_found(item) for item in items]
+        click.echo(json.dumps({"run": done.run.id, "drifted": len(items), "findings": findings}))
+        return
+    if not items:
+        click.echo(_("Every figure is right."))
+        return
+    table = Table(_("Figure"), _("Row"), _("Stored"), _("Expected"), _("Root"))
+    for item in items[:SHOWN]:
+        root = item.details["roots"][0]
+        is_itself = root == {"figure": item.subject, "key": _texts(item.key)}
+        where = _("itself") if is_itself else f"{root['figure']} {_pairs(root['key'])}"
+        table.add_row(
+            item.subject,
+            _pairs(item.key),
+            _pairs(item.before or {}),
+            _pairs(item.after or {}),
+            where,
+        )
+    _print_table(table)
+    click.echo(
+        _(
+            "Dry run %(run)s: %(count)s figure rows would be written. "
+            "Apply exactly these with: backoffice runs apply %(run)s --reason …",
+            run=done.run.id, count=len(items),
+        )
+    )  # fmt: skip
+
+
+def _found(item: RunItem) -> dict[str, Any]:
+    roots = item.details["roots"]
+    return {
+        "figure": item.subject,
+        "owner": item.owner,
+        "key": _texts(item.key),
+        "kind": item.details["kind"],
+        "stored": item.before or {},
+        "expected": item.after or {},
+        "root": roots[0],
+        "roots": roots,
+    }
+
+
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}
+
+
+def _print_healed(done: Performed, as_json: bool) -> None:
+    run = done.run
+    if as_json:
+        failures = [dict(zip(("bundle", "owner", "error"), f, strict=True)) for f in done.failures]
         click.echo(
             json.dumps(
                 {
-                    "run": run_id,
-                    "checked": result.checked,
-                    "corrections": result.corrections,
+                    "run": run.id,
+                    "status": run.status,
+                    "checked": run.checked,
+                    "corrections": run.changed,
                     "failures": failures,
                 }
             )
         )
-    else:
-        click.echo(
-            _(
-                "Run %(run)s: %(checked)s owners checked, %(corrections)s corrections, %(failed)s failed.",
-                run=run_id, checked=result.checked, corrections=result.corrections, failed=len(failures),
-            )
-        )  # fmt: skip
-        _print_failures(result.failures)
-    sys.exit(FOUND if failures else CLEAN)
+        return
+    click.echo(
+        _(
+            "Run %(run)s: %(checked)s owners checked, %(corrections)s corrections, %(failed)s failed.",
+            run=run.id, checked=run.checked, corrections=run.changed, failed=run.failed,
+        )
+    )  # fmt: skip
+    if run.error:
+        click.echo(f"  {run.error}", err=True)
+    print_failures(done.failures)
 
 
-def _print_failures(failures: Sequence[Failure]) -> None:
-    for failure in failures[:SHOWN]:
-        click.echo(f"  {failure.bundle} {failure.owner}: {failure.error}", err=True)
+def print_failures(failures: Sequence[tuple[str, int | None, str]]) -> None:
+    """What could not be corrected, on standard error."""
+    for bundle, owner, error in failures[:SHOWN]:
+        click.echo(f"  {bundle} {owner}: {error}", err=True)
 
 
 def run_heal_noted(as_json: bool) -> None:
     """Drain what outside programs left noted, print how much that was, and exit 0, or 1 when some failed."""
     with acting_as(operator()):
-        run_id, drained = maintenance.heal_noted(db.engine)
+        drained = watch.drain(db.engine)
     if as_json:
         click.echo(
             json.dumps(
                 {
-                    "run": run_id,
                     "notes": drained.notes,
                     "corrections": len(drained.corrections),
                     "failures": [asdict(failure) for failure in drained.failures],
@@ -287,11 +324,11 @@ def run_heal_noted(as_json: bool) -> None:
     else:
         click.echo(
             _(
-                "Run %(run)s: %(notes)s notes drained, %(corrections)s corrections.",
-                run=run_id, notes=drained.notes, corrections=len(drained.corrections),
+                "%(notes)s notes drained, %(corrections)s corrections.",
+                notes=drained.notes, corrections=len(drained.corrections),
             )
         )  # fmt: skip
-        _print_failures(drained.failures)
+        print_failures([(f.bundle, f.owner, f.error) for f in drained.failures])
     sys.exit(FOUND if drained.failures else CLEAN)
 
 
@@ -317,7 +354,7 @@ def _progress(
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(_("Owners"), total=total)
-        yield lambda size: bar.advance(task, size)
+        yield lambda checked: bar.update(task, completed=checked)
 
 
 def _print_findings(found: Sequence[Finding]) -> None:
@@ -364,7 +401,3 @@ def _print_table(table: Table) -> None:
 
 def _pairs(values: Any) -> str:
     return ", ".join(f"{k}={v}" for k, v in dict(values).items()) or "–"
-
-
-def _plain(value: Any) -> str:
-    return "" if value is None else str(value)

@@ -1,0 +1,147 @@
+"""Anchors: the head of the chain, written down outside the database.
+
+A file of lines, to which is only added, for its owner's eyes only; the log tells the same. Whoever
+cuts the trail's tail or makes the chain anew cannot make the anchors say so too.
+"""
+
+import contextlib
+import hmac
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import structlog
+from sqlalchemy import Connection, insert
+
+from ..base import table_of
+from .keys import Keyring
+from .models import AuditCheck
+from .sealing import head_of
+
+log = structlog.get_logger("backoffice.audit")
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """What the chain's head was at a moment. `restored` says why a later head was given up, where one was."""
+
+    at: str
+    seal: int
+    events: int
+    digest: str
+    restored: str
+    key: str
+
+    def mac(self, keys: Keyring) -> str | None:
+        """What proves that the line is ours; None of a key that is not."""
+        age = keys.age_of(self.key)
+        if age is None:
+            return None
+        message = json.dumps(asdict(self), sort_keys=True).encode()
+        return hmac.digest(keys.key(age).of_anchors, message, "sha256").hex()
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Every anchor that stands, oldest first, and the lines that cannot be believed."""
+
+    standing: tuple[Anchor, ...] = ()
+    unbelievable: tuple[str, ...] = ()
+
+
+def folder_of(settings: Mapping[str, Any]) -> Path:
+    """Where this deployment's anchors are."""
+    return Path(settings["BACKOFFICE_HOME"]) / "audit-anchors"
+
+
+def anchor(
+    connection: Connection, keys: Keyring, folder: Path, *, restored: str = ""
+) -> Anchor | None:
+    """Write the present head down; None where nothing is sealed yet.
+
+    `restored` is the reason why later seals are gone: a backup was restored. Earlier anchors that know
+    of them count no more.
+    """
+    head = head_of(connection)
+    if head is None:
+        return None
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    made = Anchor(now, head.number, head.total, head.digest.hex(), restored, keys.newest.name)
+    _append(folder, json.dumps({**asdict(made), "mac": made.mac(keys)}, ensure_ascii=False))
+    log.info("audit anchor", **asdict(made))
+    checks = table_of(AuditCheck)
+    connection.execute(insert(checks).values(kind="anchored", seal=head.number, events=head.total))
+    return made
+
+
+def anchors_in(folders: Iterable[Path], keys: Keyring, *, until: str = "") -> Anchors:
+    """The anchors in all these folders, in the order of their times; with `until`, made up to then.
+
+    A backup knows nothing of what was anchored after it was taken. Raises ValueError for no time.
+    """
+    end = datetime.fromisoformat(until).astimezone(UTC) if until else None
+    standing: list[Anchor] = []
+    unbelievable: list[str] = []
+    for place, line in sorted(_lines(folders), key=lambda found: _moment(found[1])):
+        made = _believed(line, keys)
+        if made is None:
+            unbelievable.append(place)
+            continue
+        if end is not None and datetime.fromisoformat(made.at) > end:
+            break
+        if made.restored:
+            standing = [earlier for earlier in standing if earlier.seal <= made.seal]
+        standing.append(made)
+    return Anchors(tuple(standing), tuple(unbelievable))
+
+
+def _append(folder: Path, line: str) -> None:
+    """Add a line and wait for the disk; a line that a crash cut short stays alone."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{datetime.now(UTC):%Y}.jsonl"
+    with open(path, "a+b", opener=_for_its_owner) as file:
+        is_cut = file.seek(0, os.SEEK_END) > 0 and _last_byte(file) != b"\n"
+        file.write((("\n" if is_cut else "") + line + "\n").encode())
+        file.flush()
+        os.fsync(file.fileno())
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
+
+
+def _lines(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for folder in folders:
+        for path in sorted(folder.glob("*.jsonl")):
+            for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+                if line.strip():
+                    yield f"{path}:{number}", line
+
+
+def _moment(line: str) -> str:
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return str(json.loads(line)["at"])
+    return ""
+
+
+def _believed(line: str, keys: Keyring) -> Anchor | None:
+    with contextlib.suppress(ValueError, TypeError):
+        told = json.loads(line)
+        mac = told.pop("mac")
+        made = Anchor(**told)
+        expected = made.mac(keys)
+        if expected is not None and hmac.compare_digest(expected, str(mac)):
+            return made
+    return None

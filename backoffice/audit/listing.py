@@ -1,0 +1,139 @@
+"""The list of everything that happened, newest first."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import ColumnElement, Text, case, cast, func, literal, select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from ..base import N_, counted
+from ..lists import Choice, Column, List, Reference, Search, containing
+from ..people.models import User
+from ..runs.listing import Moments
+from .models import AuditEvent
+from .records import EVENTS, xid_of
+from .tables import ByTable, Recorded, register, title_of
+from .telling import ACTIONS
+
+_ROW = AuditEvent
+
+
+@dataclass(frozen=True)
+class Person(Reference):
+    """What one user did; their events name them as `user:7`."""
+
+    def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
+        """The actor is that user."""
+        if self.name in values:
+            yield _ROW.actor == f"user:{int(values[self.name])}"
+
+
+@dataclass(frozen=True)
+class Transaction(Search):
+    """What one transaction did, by its number."""
+
+    def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
+        """That transaction; what is no number is nobody's."""
+        if self.name in values:
+            text = values[self.name]
+            is_number = text.isascii() and text.isdigit() and len(text) < 19
+            yield _ROW.xid == xid_of(int(text) if is_number else 0)
+
+
+def _people(session: Session, _user: Any) -> Sequence[tuple[int, str]]:
+    found = session.execute(select(User.id, User.name).order_by(func.lower(User.name), User.id))
+    return [(row.id, row.name) for row in found]
+
+
+def _event(row: Any) -> str:
+    return url_for("audit.event", event_id=row.key)
+
+
+def _fields() -> ColumnElement[str]:
+    """Every field with its values as they are recorded, for a file."""
+    before, after = (
+        func.coalesce(type_coerce(EVENTS.c[side], JSONB), cast("{}", JSONB))
+        for side in ("before", "after")
+    )
+    names = func.jsonb_object_keys(before.op("||")(after)).table_valued("name", name="fields")
+    name = names.c.name
+    old, new = (func.coalesce(side.op("->>")(name), "") for side in (before, after))
+    written = case(
+        (_ROW.action == "UPDATE", func.concat(name, ": ", old, " → ", new)),
+        else_=func.concat(name, ": ", old, new),
+    )
+    told = select(func.string_agg(written, "; ")).select_from(names.render_derived())
+    return told.correlate(EVENTS).scalar_subquery()
+
+
+_EVERYTHING = func.concat(cast(_ROW.before, Text), " ", cast(_ROW.after, Text))
+
+AUDIT = List(
+    "audit",
+    N_("Audit"),
+    "audit.index",
+    export="audit.export",
+    rows=lambda _user: (
+        select()
+        .select_from(_ROW)
+        .outerjoin(User, _ROW.actor == literal("user:") + cast(User.id, Text))
+    ),
+    key=_ROW.id,
+    also={
+        "actor": _ROW.actor, "table_name": _ROW.table_name, "row_id": _ROW.row_id,
+        "before": _ROW.before, "after": _ROW.after,
+    },
+    columns=(
+        Column("at", N_("When"), _ROW.at, kind="moment", link=_event),
+        Column("who", N_("Who"), func.coalesce(User.name, _ROW.actor), is_sortable=False),
+        Column("db_user", N_("Database user"), _ROW.db_user, is_sortable=False, is_shown=False),
+        Column(
+            "what", N_("What"), _ROW.table_name, words=ByTable(title_of), is_sortable=False
+        ),
+        Column("record", N_("Record"), _ROW.row_id, is_sortable=False),
+        Column(
+            "action", N_("Action"), _ROW.action,
+            words={action: word for action, (word, _tone) in ACTIONS.items()}, is_sortable=False,
+        ),
+        Column("changes", N_("Before and after"), _fields(), is_sortable=False),
+        Column("event", N_("Event"), _ROW.id, kind="number", is_sortable=False, is_shown=False),
+    ),
+    filters=(
+        Search(
+            "q", N_("Value"), containing(_EVERYTHING),
+            placeholder=N_("Part of a value, before or after"),
+        ),
+        Search("row", N_("Record number"), lambda text: _ROW.row_id == text.removeprefix("#")),
+        Choice(
+            "table", N_("What"),
+            ByTable(lambda name: (title_of(name), _ROW.table_name == name)),
+            any_label=N_("Everything"),
+        ),
+        Choice(
+            "action", N_("Action"),
+            {name.lower(): (word, _ROW.action == name) for name, (word, _tone) in ACTIONS.items()},
+        ),
+        Person("person", N_("Who"), User.id, _people, any_label=N_("Everybody")),
+        Moments("since", "until", N_("From"), N_("to"), _ROW.at),
+        Search("actor", N_("Actor"), lambda text: _ROW.actor == text, is_quiet=True),
+        Search("db_user", N_("Database user"), lambda text: _ROW.db_user == text, is_quiet=True),
+        Transaction("transaction", N_("Transaction"), lambda _text: _ROW.id > 0, is_quiet=True),
+    ),
+    default_sort="-at",
+    counted=counted("%(num)s event", "%(num)s events"),
+    nothing_yet=(
+        N_("Nothing recorded yet"),
+        N_("Whatever anybody enters, changes or deletes appears here, and stays."),
+    ),
+    classes="audit-table",
+)  # fmt: skip
+
+register(
+    Recorded(
+        N_("User"), User, name=User.name,
+        endpoint="people.user", argument="user_id", is_shown_by_id=True,
+    )
+)  # fmt: skip

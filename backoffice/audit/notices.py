@@ -1,0 +1,29 @@
+"""What the trail has to say on Today: a chain that does not hold, or is not being made."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from .. import attention
+from ..attention import Notice
+from .queries import chain_of
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("audit", "attention", "audit.read", _chain)
+
+
+def _chain(session: Session, _user: Any) -> Iterator[Notice]:
+    chain = chain_of(session)
+    if chain.verified is not None and chain.verified.bad:
+        sentence = _(
+            "The audit trail is not what was sealed. %(first)s", first=chain.verified.first_bad
+        )
+        yield Notice(sentence, url_for("audit.index"), "danger", chain.verified.bad)
+    if chain.is_stalled:
+        sentence = _("The audit trail is not being sealed.")
+        yield Notice(sentence, url_for("audit.index"), "warning", chain.waiting)

@@ -1,0 +1,268 @@
+"""Events as people read them: who did what to which record, field by field.
+
+A page of events costs a statement for the people and one for each table whose rows are named in it,
+however many events it has.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+from sqlalchemy import Column, Date, DateTime, Numeric, cast, select
+from sqlalchemy import Text as SqlText
+from sqlalchemy.orm import Session
+
+from ..base import N_, Base
+from ..formats import day_filter, moment_filter, money_filter, quantity_filter, unit_price_filter
+from ..navigation import may_open
+from ..people.actors import names_of
+from .tables import Recorded, recorded, title_of
+
+NOTHING = "–"
+
+ACTIONS = {
+    "INSERT": (N_("Created"), "good"),
+    "UPDATE": (N_("Changed"), "neutral"),
+    "DELETE": (N_("Deleted"), "bad"),
+    "TRUNCATE": (N_("Emptied"), "bad"),
+}
+"""Action → its name, and the tone of its badge."""
+
+SHARED_LABELS = {
+    "id": N_("Number"),
+    "created_at": N_("Created"),
+    "name": N_("Name"),
+    "code": N_("Code"),
+    "email": N_("E-mail"),
+    "role": N_("Role"),
+    "is_active": N_("Active"),
+    "password_hash": N_("Password"),
+    "language": N_("Language"),
+    "number_format": N_("Number format"),
+    "customer_id": N_("Customer"),
+    "account_manager_id": N_("Account manager"),
+    "order_id": N_("Order"),
+    "product_id": N_("Product"),
+    "user_id": N_("User"),
+}
+"""Columns that mean the same in every table; a table's own labels go first."""
+
+_BY_SCALE: dict[int | None, Callable[[Decimal], str]] = {
+    2: money_filter,
+    3: quantity_filter,
+    4: unit_price_filter,
+}
+
+Row = Any
+"""A row of the list of events, or an `AuditEvent`."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field; `before` empty: it came, `after` empty: it went."""
+
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event in words. `href` leads to its record, where there is one to be seen."""
+
+    row: Row
+    who: str
+    what: str
+    record: str
+    href: str | None
+    action: str
+    tone: str
+    changes: tuple[Change, ...]
+
+
+def told(session: Session, rows: Sequence[Row]) -> list[Told]:
+    """The events in words, in their order."""
+    names = _Names(session, rows)
+    return [_told(row, names) for row in rows]
+
+
+class _Names:
+    """Names for the ids that some events hold, and the records that they belong to."""
+
+    def __init__(self, session: Session, rows: Sequence[Row]) -> None:
+        self._session = session
+        self.actors = names_of(session, [row.actor for row in rows])
+        self._owners = self._owners_of(rows)
+        wanted: dict[str, set[str]] = {}
+        for row in rows:
+            if row.row_id is not None:
+                wanted.setdefault(row.table_name, set()).add(row.row_id)
+            for table, key in _pointers(row):
+                wanted.setdefault(table, set()).add(key)
+        for table, key in self._owners.values():
+            wanted.setdefault(table, set()).add(key)
+        self._called = {
+            (table, key): name
+            for table, keys in wanted.items()
+            for key, name in self._names_in(table, keys)
+        }
+
+    def of(self, table: str, key: str) -> str | None:
+        """What a row is called; None of one that is gone or has no name."""
+        return self._called.get((table, key))
+
+    def place_of(self, row: Row) -> tuple[str, str]:
+        """The record where the row is shown: its own, or the one that it is a part of."""
+        own = (row.table_name, row.row_id or "")
+        return self._owners.get(own, own)
+
+    def _owners_of(self, rows: Sequence[Row]) -> dict[tuple[str, str], tuple[str, str]]:
+        """Part → the record that it belongs to, by what the event says, else as it is now."""
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        for table in {row.table_name for row in rows}:
+            part_of = _part_of(table)
+            if part_of is None:
+                continue
+            owners = _target_of(part_of) or ""
+            said: dict[str, str] = {}
+            unsaid: set[str] = set()
+            for row in rows:
+                if row.table_name == table and row.row_id is not None:
+                    owner = {**(row.before or {}), **(row.after or {})}.get(part_of.key)
+                    if owner is None:
+                        unsaid.add(row.row_id)
+                    else:
+                        said[row.row_id] = str(owner)
+            now = self._columns(part_of.table, part_of, unsaid - set(said)) if unsaid else ()
+            found |= {(table, key): (owners, owner) for key, owner in (*now, *said.items())}
+        return found
+
+    def _names_in(self, table: str, keys: set[str]) -> Iterator[tuple[str, str]]:
+        known = recorded(table)
+        if known is not None and known.name is not None:
+            yield from self._columns(Base.metadata.tables[table], known.name, keys)
+
+    def _columns(self, table: Any, column: Any, keys: set[str]) -> list[tuple[str, str]]:
+        """The values of a column as text, by the ids of the rows."""
+        own: Column[Any] = next(iter(table.primary_key))
+        values = select(cast(own, SqlText), cast(column, SqlText)).where(own.in_(_numbers(keys)))
+        return [(key, value) for key, value in self._session.execute(values)]
+
+
+def _part_of(table: str) -> Column[Any] | None:
+    known = recorded(table)
+    if known is None or known.part_of is None:
+        return None
+    column: Column[Any] = known.part_of.property.columns[0]
+    return column
+
+
+def _told(row: Row, names: _Names) -> Told:
+    table, key = names.place_of(row)
+    known, name = recorded(table), names.of(table, key)
+    href = _address(known, key, name) if known and name is not None else None
+    word, tone = ACTIONS.get(row.action, (row.action, "neutral"))
+    return Told(
+        row=row,
+        who=names.actors[row.actor],
+        what=_(title_of(row.table_name)),
+        record=name or (f"#{row.row_id}" if row.row_id else _("the whole table")),
+        href=href,
+        action=_(word),
+        tone=tone,
+        changes=tuple(_changes(row, names)),
+    )
+
+
+def _address(known: Recorded, key: str, name: str) -> str | None:
+    """Where a record is shown, to whoever may see it."""
+    if not known.endpoint or not may_open(known.endpoint):
+        return None
+    arguments: dict[str, Any] = {known.argument: key if known.is_shown_by_id else name}
+    return url_for(known.endpoint, **arguments)
+
+
+def _changes(row: Row, names: _Names) -> Iterator[Change]:
+    before, after = row.before or {}, row.after or {}
+    for name in _in_order(row.table_name, {**before, **after}):
+        old, new = (_written(row.table_name, name, side, names) for side in (before, after))
+        if old or new:
+            yield Change(label_of(row.table_name, name), old, new)
+
+
+def label_of(table: str, column: str) -> str:
+    """What a column is called on screen."""
+    known = recorded(table)
+    label = (known.labels.get(column) if known else None) or SHARED_LABELS.get(column)
+    return _(label) if label else column.removesuffix("_id").replace("_", " ").capitalize()
+
+
+def _in_order(table: str, columns: Mapping[str, Any]) -> list[str]:
+    """The columns as the table has them; those that it has no more come last."""
+    places = list(Base.metadata.tables[table].c.keys()) if table in Base.metadata.tables else []
+    return sorted(columns, key=lambda c: places.index(c) if c in places else len(places))
+
+
+def _written(table: str, name: str, side: Mapping[str, Any], names: _Names) -> str:
+    """A recorded value as people read it; what the row had no value for before or after is nothing."""
+    if name not in side:
+        return ""
+    value = side[name]
+    if value is None or value in ("", []):
+        return NOTHING
+    column = _column(table, name)
+    if column is None:
+        return _plain(value)
+    if (target := _target_of(column)) is not None:
+        return names.of(target, str(value)) or f"#{value}"
+    try:
+        return _typed(column, value)
+    except (ValueError, ArithmeticError, TypeError):
+        return _plain(value)  # the column was of another type once
+
+
+def _typed(column: Column[Any], value: Any) -> str:
+    if isinstance(column.type, Numeric):
+        number = Decimal(str(value))
+        return _BY_SCALE.get(column.type.scale, str)(number)
+    if isinstance(column.type, DateTime):
+        return moment_filter(datetime.fromisoformat(value))
+    if isinstance(column.type, Date):
+        return day_filter(date.fromisoformat(value))
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return _("changed") if value == "changed" else str(value)
+
+
+def _pointers(row: Row) -> Iterator[tuple[str, str]]:
+    """Rows of other tables that the event's values name."""
+    for side in (row.before, row.after):
+        for name, value in (side or {}).items():
+            column = _column(row.table_name, name)
+            target = None if column is None else _target_of(column)
+            if target is not None and value is not None:
+                yield target, str(value)
+
+
+def _column(table: str, name: str) -> Column[Any] | None:
+    found = Base.metadata.tables.get(table)
+    return None if found is None else found.c.get(name)
+
+
+def _target_of(column: Column[Any]) -> str | None:
+    """The table that a column points to."""
+    return next((key.column.table.name for key in column.foreign_keys), None)
+
+
+def _numbers(keys: set[str]) -> list[int]:
+    return [int(key) for key in keys if key.isascii() and key.isdigit() and len(key) < 19]

@@ -1,0 +1,260 @@
+"""Verifying the chain: whether the trail is what was sealed, and the chain what was anchored.
+
+Every seal is proved by its key and the seal before it, every event by its digest in its seal; so a bad
+row is named, and those after it are still told apart. Everything is read in one snapshot, in which
+what is being written at the moment is not sealed yet: it gives no false alarm.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Text, cast, func, insert, select, tuple_
+
+from ..base import N_, table_of
+from .anchors import Anchor, Anchors
+from .keys import Key, Keyring
+from .models import AuditCheck
+from .records import DIGEST_SIZE, EVENTS, digest_of, events, records_of
+from .sealing import SEALS, Head, digest_of_seal, head_of, is_sealed, waiting
+
+AT_A_TIME = 10_000
+"""Events that are read at a time, about."""
+
+LISTED = 100
+"""Bad rows that are listed; all of them are counted."""
+
+KINDS = {
+    "changed": N_("Event %(event)s is not what was sealed: the row was changed, or put in another's place."),
+    "removed": N_("Event %(event)s is gone: the row was deleted after it was sealed."),
+    "added": N_("Event %(event)s was never sealed, yet stands before events that were: the row was put in."),
+    "seal": N_("Seal %(seal)s is not genuine: it was changed, or made by somebody without the key."),
+    "key": N_("Seal %(seal)s was made under the key %(key)s, which AUDIT_KEY does not hold, or no longer."),
+    "gap": N_("Seal %(seal)s is missing."),
+    "other": N_("Seal %(seal)s is not the one that was anchored at %(at)s: the chain was made anew."),
+    "cut": N_("The chain ends before seal %(seal)s, which was anchored at %(at)s: its tail was cut."),
+    "anchor": N_("The anchor %(place)s cannot be believed: the line was changed, or its key is not ours."),
+}  # fmt: skip
+"""What can be wrong → how it is said."""
+
+_LAST = float("inf")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One thing that is wrong, with the seal at which it shows, and the event if one can be named."""
+
+    kind: str
+    seal: int
+    event: int | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Where it stands in the chain."""
+        return self.seal, _LAST if self.event is None else self.event
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The values of its sentence."""
+        return {"seal": self.seal, "event": self.event, **self.values}
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in English; `KINDS` is translated where it is shown."""
+        return KINDS[self.kind] % self.told
+
+
+@dataclass
+class Verification:
+    """What verifying the chain has found; `bad` in the order of the chain."""
+
+    seals: int = 0
+    events: int = 0
+    waiting: int = 0
+    anchors: int = 0
+    last_anchor: Anchor | None = None
+    head: Head | None = None
+    bad: list[Bad] = field(default_factory=list)
+    bad_count: int = 0
+
+    def add(self, bad: Bad, count: int = 1) -> None:
+        """Count what is wrong, `count` of a kind, and list it unless the list is long already."""
+        self.bad_count += count
+        if len(self.bad) < LISTED:
+            self.bad.append(bad)
+
+
+Progress = Callable[[int], None]
+
+
+def verify(
+    engine: Engine,
+    keys: Keyring,
+    anchors: Anchors | None = None,
+    *,
+    progress: Progress = lambda _count: None,
+) -> Verification:
+    """Compare every sealed event with its seal, every seal with its chain, and the chain with the anchors."""
+    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect() as plain, plain.execution_options(**options).begin():
+        return _Verifying(plain, keys, anchors or Anchors(), progress).result()
+
+
+def record(connection: Connection, found: Verification) -> None:
+    """Remember that the chain was verified, and what that found."""
+    first = found.bad[0].sentence if found.bad else ""
+    connection.execute(
+        insert(table_of(AuditCheck)).values(
+            kind="verified", seal=found.head.number if found.head else 0,
+            events=found.events, bad=found.bad_count, first_bad=first,
+        )
+    )  # fmt: skip
+
+
+class _Verifying:
+    """One pass over the chain, in the snapshot of `connection`."""
+
+    def __init__(
+        self, connection: Connection, keys: Keyring, anchors: Anchors, progress: Progress
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._anchors = anchors
+        self._progress = progress
+        self._found = Verification(
+            head=head_of(connection),
+            anchors=len(anchors.standing),
+            last_anchor=anchors.standing[-1] if anchors.standing else None,
+        )
+        self._gone = 0
+        self._anchored: dict[int, list[Anchor]] = {}
+        for one in anchors.standing:
+            self._anchored.setdefault(one.seal, []).append(one)
+
+    def result(self) -> Verification:
+        """What is found."""
+        previous: Any = None
+        for group in self._groups():
+            for seal in group:
+                self._check_link(seal, previous)
+                previous = seal
+            self._check_events(group)
+        self._check_rest()
+        for place in self._anchors.unbelievable:
+            self._found.add(Bad("anchor", self._last + 1, values={"place": place}))
+        self._found.bad.sort(key=lambda bad: bad.place)
+        return self._found
+
+    @property
+    def _last(self) -> int:
+        return self._found.head.number if self._found.head else 0
+
+    def _groups(self) -> Iterator[list[Any]]:
+        """The seals in their order, as many at a time as hold some thousands of events under one key."""
+        chain = select(SEALS).order_by(SEALS.c.number)
+        streamed = chain.execution_options(stream_results=True, max_row_buffer=20)
+        group: list[Any] = []
+        count = 0
+        for seal in self._connection.execute(streamed).mappings():
+            if group and (count >= AT_A_TIME or group[-1]["key"] != seal["key"]):
+                yield group
+                group, count = [], 0
+            group.append(seal)
+            count += len(seal["ids"])
+        if group:
+            yield group
+
+    def _check_link(self, seal: Any, previous: Any) -> None:
+        """The seal is genuine and follows the one before; it is the one that was anchored."""
+        self._found.seals += 1
+        number = seal["number"]
+        expected = previous["number"] + 1 if previous else 1
+        if number > expected:
+            self._found.add(Bad("gap", expected), number - expected)
+        age = self._keys.age_of(seal["key"])
+        before = self._keys.age_of(previous["key"]) if previous else None
+        if age is None or (before is not None and age > before):
+            self._found.add(Bad("key", number, values={"key": seal["key"]}))
+        elif not _is_genuine(seal, self._keys.key(age), previous):
+            self._found.add(Bad("seal", number))
+        for one in self._anchored.pop(number, ()):
+            if (one.digest, one.events) != (seal["digest"].hex(), seal["total"]):
+                self._found.add(Bad("other", number, values={"at": one.at}))
+
+    def _check_events(self, group: Sequence[Any]) -> None:
+        """Each event that the seals hold is there, and is what it was."""
+        ids = [event_id for seal in group for event_id in seal["ids"]]
+        self._found.events += len(ids)
+        age = self._keys.age_of(group[0]["key"])
+        found = self._digests(ids, None if age is None else self._keys.key(age))
+        for seal in group:
+            sealed, now = seal["digests"], [found.get(event_id) for event_id in seal["ids"]]
+            if age is None:
+                now = [digest and _at(sealed, i) for i, digest in enumerate(now)]
+            if None in now or b"".join(filter(None, now)) != sealed:
+                self._name_bad(seal, now)
+        self._progress(len(ids))
+
+    def _digests(self, ids: Sequence[int], key: Key | None) -> dict[int, bytes]:
+        """The digests of these events as they are now; of an id that stands there twice, one that is none."""
+        digests: dict[int, bytes] = {}
+        wanted = events().where(EVENTS.c.id == func.any(list(ids)))
+        for event_id, row in records_of(self._connection, wanted):
+            is_twice = event_id in digests
+            digests[event_id] = b"" if is_twice else digest_of(row, key.of_events) if key else b"?"
+        return digests
+
+    def _name_bad(self, seal: Any, now: Sequence[bytes | None]) -> None:
+        for position, event_id in enumerate(seal["ids"]):
+            digest = now[position]
+            if digest is None:
+                self._gone += 1
+                self._found.add(Bad("removed", seal["number"], event_id))
+            elif digest != _at(seal["digests"], position):
+                self._found.add(Bad("changed", seal["number"], event_id))
+
+    def _check_rest(self) -> None:
+        """Nothing else stands where everything is sealed, and the chain reaches as far as was anchored."""
+        head = self._found.head
+        here = self._connection.scalar(select(func.count()).select_from(EVENTS)) or 0
+        late = select(func.count()).select_from(EVENTS).where(waiting(head))
+        self._found.waiting = self._connection.scalar(late) or 0
+        surplus = here - self._found.waiting - (self._found.events - self._gone)
+        if surplus > 0:
+            self._name_added(surplus)
+        for number in sorted(self._anchored):
+            at = self._anchored[number][0].at
+            if number > self._last:
+                self._found.add(Bad("cut", number, values={"at": at}))
+
+    def _name_added(self, count: int) -> None:
+        """Name what stands among sealed events without being sealed itself."""
+        head = self._found.head
+        if head is None:
+            return
+        added = select(EVENTS.c.id, cast(EVENTS.c.xid, Text)).where(~waiting(head), ~is_sealed())
+        first = added.order_by(EVENTS.c.xid, EVENTS.c.id).limit(LISTED)
+        for event_id, xid in self._connection.execute(first):
+            self._found.bad.append(Bad("added", self._seal_around(event_id, int(xid)), event_id))
+        self._found.bad_count += count
+
+    def _seal_around(self, event_id: int, xid: int) -> int:
+        """The first seal that goes further than this place."""
+        beyond = select(func.min(SEALS.c.number)).where(
+            tuple_(SEALS.c.last_xid, SEALS.c.last_id) > tuple_(xid, event_id),
+            SEALS.c.floor_id < event_id,
+        )
+        return self._connection.scalar(beyond) or self._last
+
+
+def _is_genuine(seal: Any, key: Key, previous: Any) -> bool:
+    """Whether the key made it, and after the seal before; of one that is missing that is said already."""
+    follows = previous is None or previous["number"] + 1 < seal["number"]
+    return digest_of_seal(seal, key) == seal["digest"] and (
+        follows or seal["previous"] == previous["digest"]
+    )
+
+
+def _at(digests: bytes, position: int) -> bytes:
+    return digests[position * DIGEST_SIZE : (position + 1) * DIGEST_SIZE]

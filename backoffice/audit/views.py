@@ -1,0 +1,54 @@
+"""The trail on screen: everything that happened, and one event with all that it changed."""
+
+from functools import partial
+
+from flask import Blueprint, Response, abort
+
+from .. import lists
+from ..extensions import db
+from ..htmx import render
+from ..permissions import requires
+from . import notices, queries, telling
+from .listing import AUDIT
+from .models import AuditEvent
+
+bp = Blueprint("audit", __name__, url_prefix="/audit")
+
+notices.register_notices()
+
+
+@bp.get("")
+@requires("audit.read")
+def index() -> Response:
+    """What the filter leaves in, and how things stand with the chain."""
+    return lists.show(
+        AUDIT,
+        "audit/index.html",
+        told=partial(telling.told, db.session()),
+        chain=partial(queries.chain_of, db.session()),
+    )
+
+
+@bp.get("/export.<flavour>")
+@requires("audit.read")
+@lists.limited
+def export(flavour: str) -> Response:
+    """The same as a file."""
+    return lists.export(AUDIT, flavour)
+
+
+@bp.get("/<int:event_id>")
+@requires("audit.read")
+def event(event_id: int) -> Response:
+    """One event: who, when, and every field before and after."""
+    session = db.session()
+    found = session.get(AuditEvent, event_id) if event_id < 2**63 else None
+    if found is None:
+        abort(404)
+    [told] = telling.told(session, [found])
+    return render(
+        "audit/event.html",
+        event=found,
+        told=told,
+        is_sealed=queries.is_sealed(session, found),
+    )

@@ -1,0 +1,1 @@
+"""What every process of the server counts while it works. Beneath all domains; `metrics` tells it."""

@@ -1,0 +1,235 @@
+"""Findings as rows: recorded when first seen, moved on when seen again, closed when they are right.
+
+Nothing is inserted anew on every check.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    and_,
+    any_,
+    case,
+    distinct,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from .. import money
+from ..base import table_of
+from ..figures import Finding
+from ..figures.models import Correction, FigureNote
+from ..figures.registry import Bundle, Registry
+from ..runs.models import APPLIED, RunItem
+from .amounts import difference, difference_in_sql, money_columns
+from .models import (
+    FOLLOWS,
+    MISSING,
+    NOTED,
+    ROUNDING,
+    ROW,
+    SURPLUS,
+    UNNOTICED,
+    DriftFinding,
+    FigureCheck,
+)
+
+FINDINGS, CHECKS = table_of(DriftFinding), table_of(FigureCheck)
+CORRECTIONS, ITEMS, NOTES = table_of(Correction), table_of(RunItem), table_of(FigureNote)
+
+
+def as_item(finding: Finding) -> dict[str, Any]:
+    """A finding as the fields of a run's item, but for its outcome."""
+    told = finding.as_dict()
+    before = None if finding.kind == MISSING else told["stored"]
+    after = None if finding.kind == SURPLUS else told["expected"]
+    return {
+        "subject": finding.figure.name,
+        "owner": finding.owner,
+        "key": key_of(finding),
+        "before": before,
+        "after": after,
+        "amount": difference(finding.figure, before, after),
+        "details": {"kind": finding.kind, "roots": told["roots"]},
+    }
+
+
+def key_of(finding: Finding) -> dict[str, Any]:
+    """The row's key as corrections hold it: numbers as numbers, all else as text."""
+    return {name: v if isinstance(v, int) else str(v) for name, v in finding.row.key}
+
+
+def likely_cause(finding: Finding, noted: set[int]) -> str:
+    """The class of the likely cause; `noted` are the owners of whom an outside program's notes wait."""
+    if finding.roots[0] != finding.row:
+        return FOLLOWS
+    if finding.owner in noted:
+        return NOTED
+    if finding.kind in (MISSING, SURPLUS):
+        return ROW
+    return ROUNDING if _is_rounding(finding) else UNNOTICED
+
+
+def _is_rounding(finding: Finding) -> bool:
+    """Whether no amount differs by more than a minor unit, and nothing else differs."""
+    amounts = set(money_columns(finding.figure))
+    unit = Decimal(1).scaleb(-money.minor_unit())
+    return finding.stored.keys() <= amounts and all(
+        abs(finding.expected[c] - value) <= unit for c, value in finding.stored.items()
+    )
+
+
+def noted_owners(connection: Connection, bundle: Bundle, owners: Sequence[int]) -> set[int]:
+    """Of these owners, those of whom an outside program has left notes; all of them after TRUNCATE."""
+    name = func.split_part(NOTES.c.bundle, "#", 1)
+    waiting = select(NOTES.c.owner).where(
+        name == bundle.name,
+        NOTES.c.owner.is_(None) | (NOTES.c.owner == any_(literal(list(owners), ARRAY(BigInteger)))),
+    )
+    found = set(connection.scalars(waiting.distinct()))
+    return set(owners) if None in found else found
+
+
+def record(
+    connection: Connection, found: Sequence[Finding], noted: set[int], run_id: int | None
+) -> None:
+    """Insert what is new, and move on what was seen before."""
+    if not found:
+        return
+    rows = [
+        {
+            **{name: item[name] for name in ("owner", "key", "amount")},
+            "figure": item["subject"],
+            "kind": finding.kind,
+            "stored": item["before"],
+            "expected": item["after"],
+            "roots": item["details"]["roots"],
+            "is_root": finding.roots[0] == finding.row,
+            "cause": likely_cause(finding, noted),
+            "run_id": run_id,
+        }
+        for finding in found
+        for item in (as_item(finding),)
+    ]
+    add = upsert(FINDINGS)
+    moved = ("kind", "stored", "expected", "amount", "roots", "is_root", "cause", "run_id")
+    add = add.on_conflict_do_update(
+        index_elements=["figure", "key"],
+        index_where=FINDINGS.c.healed_at.is_(None),
+        set_={
+            "last_seen_at": func.now(),
+            **{name: getattr(add.excluded, name) for name in moved},
+        },
+    )
+    connection.execute(add, rows)
+
+
+def close_unseen(
+    connection: Connection, bundle: Bundle, owned: ColumnElement[bool], since: datetime
+) -> None:
+    """Close the open findings of these owners that this transaction's check has not seen again.
+
+    `since` is when the check's snapshot was taken: what was found only after it stays.
+    """
+    names = [figure.name for figure in bundle.figures]
+    _close(
+        connection,
+        FINDINGS.c.figure.in_(names),
+        owned,
+        FINDINGS.c.last_seen_at < since,
+    )
+
+
+def close_corrected(connection: Connection, corrections: Sequence[int]) -> None:
+    """Close the findings that these corrections, of this transaction, have healed."""
+    if not corrections:
+        return
+    is_one = and_(
+        CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger))),
+        CORRECTIONS.c.figure == FINDINGS.c.figure,
+        CORRECTIONS.c.key == FINDINGS.c.key,
+    )
+    _close(connection, select(CORRECTIONS.c.id).where(is_one).exists())
+
+
+def _close(connection: Connection, *which: ColumnElement[bool]) -> None:
+    """Close open findings; the correction since they were first seen says how they became right."""
+    healing = (
+        select(func.max(CORRECTIONS.c.id))
+        .where(
+            CORRECTIONS.c.figure == FINDINGS.c.figure,
+            CORRECTIONS.c.owner == FINDINGS.c.owner,
+            CORRECTIONS.c.key == FINDINGS.c.key,
+            CORRECTIONS.c.at >= FINDINGS.c.first_seen_at,
+        )
+        .scalar_subquery()
+    )
+    chosen = (
+        select(FINDINGS.c.id, healing.label("correction_id"))
+        .where(FINDINGS.c.healed_at.is_(None), *which)
+        .cte("chosen")
+    )
+    cause = select(CORRECTIONS.c.cause).where(CORRECTIONS.c.id == chosen.c.correction_id)
+    connection.execute(
+        update(FINDINGS)
+        .where(FINDINGS.c.id == chosen.c.id, FINDINGS.c.healed_at.is_(None))
+        .values(
+            healed_at=func.now(),
+            correction_id=chosen.c.correction_id,
+            healed_by=case(
+                (chosen.c.correction_id.is_(None), "save"),
+                (cause.scalar_subquery() == "bypass", "bypass"),
+                else_="run",
+            ),
+        )
+    )
+
+
+def corrected_owners(connection: Connection, bundle: Bundle, corrections: Sequence[int]) -> int:
+    """How many of the bundle's owners these corrections are of."""
+    if not corrections:
+        return 0
+    mine = CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger)))
+    names = [figure.name for figure in bundle.figures]
+    statement = select(func.count(distinct(CORRECTIONS.c.owner)))
+    return connection.scalar(statement.where(mine, CORRECTIONS.c.figure.in_(names))) or 0
+
+
+def items_of_corrections(
+    connection: Connection, registry: Registry, run_id: int, corrections: Sequence[int]
+) -> None:
+    """An item, applied, for each of these corrections."""
+    if not corrections:
+        return
+    amount = difference_in_sql(
+        registry.figures, CORRECTIONS.c.figure, CORRECTIONS.c.before, CORRECTIONS.c.after
+    )
+    names = ["run_id", "subject", "owner", "key", "outcome", "before", "after", "amount"]
+    picked = select(
+        literal(run_id), CORRECTIONS.c.figure, CORRECTIONS.c.owner, CORRECTIONS.c.key,
+        literal(APPLIED), CORRECTIONS.c.before, CORRECTIONS.c.after, amount,
+    ).where(CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger))))  # fmt: skip
+    connection.execute(insert(ITEMS).from_select(names, picked, include_defaults=False))
+
+
+def check(connection: Connection, figures: Iterable[str], **values: Any) -> None:
+    """Say when these figures were verified over all their owners, and what is wrong of them now."""
+    for name in figures:
+        wrong = select(
+            func.count().label("drifted"),
+            func.coalesce(func.sum(func.abs(FINDINGS.c.amount)), 0).label("amount"),
+        ).where(FINDINGS.c.figure == name, FINDINGS.c.healed_at.is_(None))
+        row = connection.execute(wrong).one()
+        given = {**values, "figure": name, "drifted": row.drifted, "amount": row.amount}
+        add = upsert(CHECKS).values(given)
+        connection.execute(add.on_conflict_do_update(index_elements=["figure"], set_=given))

@@ -1,0 +1,154 @@
+"""A flood of an outside program's notes, drained as a run: in chunks, by any number of workers.
+
+Bundle after bundle, lower ones first. What builds on a drained figure stays noted, in the name of
+the program that wrote, until its own bundle's turn comes: each is then recomputed once, and not
+again with every chunk beneath it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    any_,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
+
+from ..figures import registry
+from ..figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain, drain_noted
+from ..figures.healing import NOTES_AT_ONCE
+from ..figures.hooks import leave_noted
+from ..figures.registry import Bundle
+from ..runs.kinds import Chunk
+from ..runs.working import Asked, Work
+from .healing import RunHealer
+from .scope import Part, bundle_named, chunks, listed
+
+OWNERS_AT_ONCE = 1_000
+
+
+def plan(_connection: Connection, _asked: Asked) -> Iterator[Chunk]:
+    """For each bundle: cut its notes into chunks once those beneath it are drained, then forget TRUNCATEs."""
+    for number, bundle in enumerate(registry.bundles):
+        yield Chunk({"bundle": bundle.name, "cut": True}, 0, 2 * number)
+
+
+def work(work: Work) -> None:
+    """Do one chunk of a flood."""
+    bundle = bundle_named(registry, work.payload["bundle"])
+    if "cut" in work.payload:
+        _cut(work, bundle)
+    elif "forget" in work.payload:
+        _forget(work)
+    elif "db_user" in work.payload:
+        _recompute(work, bundle)
+    else:
+        _drain(work, bundle)
+
+
+def _of(bundle: Bundle) -> ColumnElement[bool]:
+    return func.split_part(NOTES.c.bundle, "#", 1) == bundle.name
+
+
+def _cut(work: Work, bundle: Bundle) -> None:
+    """Cut what is noted of this bundle now into chunks by owner."""
+    stage = work.claim.stage
+    with work.transaction(is_last=True) as step:
+        high = step.connection.scalar(select(func.max(NOTES.c.id)).where(_of(bundle)))
+        if high is None:
+            return
+        owned = select(NOTES.c.owner).where(_of(bundle), NOTES.c.id <= high).distinct()
+        owners = sorted(step.connection.scalars(owned.where(NOTES.c.owner.is_not(None))))
+        for chunk in listed(bundle, owners, stage, OWNERS_AT_ONCE):
+            step.add([Chunk({**chunk.payload, "high": high}, chunk.size, stage)])
+        led = select(NOTES.c.id).where(_of(bundle), NOTES.c.owner.is_(None), NOTES.c.id <= high)
+        ids = list(step.connection.scalars(led.where(NOTES.c.source.is_not(None))))
+        for i in range(0, len(ids), NOTES_AT_ONCE):
+            page = ids[i : i + NOTES_AT_ONCE]
+            step.add([Chunk({"bundle": bundle.name, "ids": page}, len(page), stage)])
+        every = select(NOTES.c.id, NOTES.c.db_user).where(_of(bundle), NOTES.c.id <= high)
+        every = every.where(NOTES.c.owner.is_(None), NOTES.c.source.is_(None))
+        emptied = step.connection.execute(every.order_by(NOTES.c.id)).all()
+        if emptied:
+            user = {"db_user": emptied[-1].db_user}
+            for chunk in chunks(step.connection, Part(bundle, None), stage, OWNERS_AT_ONCE):
+                step.add([Chunk({**chunk.payload, **user}, chunk.size, stage)])
+            gone = {"bundle": bundle.name, "forget": [note.id for note in emptied]}
+            step.add([Chunk(gone, 0, stage + 1)])
+
+
+def _drain(work: Work, bundle: Bundle) -> None:
+    """Drain the notes of the chunk's owners."""
+    which: tuple[ColumnElement[bool], ...]
+    if "ids" in work.payload:
+        which = (NOTES.c.id == any_(literal(work.payload["ids"], ARRAY(BigInteger))),)
+    else:
+        owners = literal(work.payload["owners"], ARRAY(BigInteger))
+        which = (_of(bundle), NOTES.c.owner == any_(owners), NOTES.c.id <= work.payload["high"])
+    columns = (NOTES.c.id, NOTES.c.bundle, NOTES.c.owner, NOTES.c.db_user)
+    with work.snapshot() as connection:
+        notes = connection.execute(select(*columns).where(*which).order_by(NOTES.c.id)).all()
+    for db_user in sorted({note.db_user for note in notes}):
+        FloodHealer(work, bundle, db_user).take([n for n in notes if n.db_user == db_user])
+
+
+class FloodHealer(RunHealer):
+    """Recomputes one bundle alone; what builds on it stays noted in the name of who wrote."""
+
+    def __init__(self, work: Work, bundle: Bundle, db_user: str) -> None:
+        super().__init__(work, bundle, "bypass")
+        self.db_user = db_user
+        self.correcting = correction_of("bypass", db_user=db_user, run_id=work.asked.id)
+
+    def take(self, notes: Sequence[Row[*tuple[object, ...]]]) -> None:
+        """Drain these notes."""
+
+        def take(
+            connection: Connection, part: Sequence[Row[*tuple[object, ...]]], _: bool
+        ) -> Drained:
+            ids = [note.id for note in part]
+            drained = drain_noted(connection, registry, ids, run_id=self.work.asked.id, alone=True)
+            self._carry(connection)
+            return drained
+
+        self.healer.each(notes, take, lambda note: (note.bundle, note.owner))
+
+    def recompute(self, owners: Sequence[int]) -> None:
+        """Recompute these owners, of whom all that they are derived from was taken away."""
+
+        def correct(connection: Connection, part: Sequence[int], _: bool) -> Drained:
+            pending: Pending = {self.bundle.name: Touched(owners=set(part))}
+            drained = drain(connection, registry, pending, self.correcting, alone=True)
+            self._carry(connection)
+            return drained
+
+        self.healer.each(owners, correct, lambda owner: (self.bundle.name, owner))
+
+    def _carry(self, connection: Connection) -> None:
+        """What this transaction has noted, on what builds on the bundle, is the program's doing."""
+        mine = NOTES.c.xid == func.pg_current_xact_id()
+        connection.execute(update(NOTES).where(mine).values(db_user=self.db_user))
+        leave_noted(connection)
+
+
+def _recompute(work: Work, bundle: Bundle) -> None:
+    """Recompute the owners of a figure whose sources were emptied."""
+    key = bundle.owner_key
+    between = key.between(work.payload["low"], work.payload["high"])
+    with work.snapshot() as connection:
+        owners = list(connection.scalars(select(key).where(between).order_by(key)))
+    FloodHealer(work, bundle, work.payload["db_user"]).recompute(owners)
+
+
+def _forget(work: Work) -> None:
+    """The notes of emptied tables have done their work."""
+    ids = literal(work.payload["forget"], ARRAY(BigInteger))
+    with work.transaction(is_last=True) as step:
+        step.connection.execute(delete(NOTES).where(NOTES.c.id == any_(ids)))

@@ -1,0 +1,160 @@
+"""The list of findings: what is wrong, by how much, since when, and probably why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import ColumnElement, Select, case, func, select
+
+from .. import money, subjects
+from ..base import N_, counted
+from ..lists import Buttons, Choice, Column, List, Search, containing
+from ..lists.filters import Given
+from ..preferences import number_format
+from ..runs.listing import Moments
+from ..subjects import Place
+from . import queries
+from .models import FOLLOWS, DriftFinding
+from .wording import CAUSES, KINDS, figure_titles
+
+ITSELF = "itself"
+
+
+@dataclass(frozen=True)
+class AtLeast(Search):
+    """Rows whose amount is at least what was typed, in the user's number format."""
+
+    def read(self, given: Given) -> Iterator[tuple[str, str]]:
+        """The text, if it says an amount."""
+        for name, text in super().read(given):
+            try:
+                money.parse_amount(text, number_format())
+            except money.AmountError:
+                return
+            yield name, text
+
+
+def _at_least(text: str) -> ColumnElement[bool]:
+    return func.abs(DriftFinding.amount) >= money.parse_amount(text, number_format())
+
+
+def _rows(_user: Any) -> Select[Any]:
+    return select().select_from(DriftFinding)
+
+
+def _place(row: Any) -> Place:
+    return Place(row.owner_id, row.key_of_row, "" if row.owner.startswith("#") else row.owner)
+
+
+def _record(row: Any) -> str:
+    return url_for("drift.record", finding_id=row.key)
+
+
+def _calculation(row: Any) -> str | None:
+    return subjects.calculation_url(row.figure, _place(row), row.first_column or "")
+
+
+def _first_column() -> ColumnElement[Any]:
+    """The name of one of the columns that differ."""
+    values = func.coalesce(DriftFinding.expected, DriftFinding.stored)
+    names = func.jsonb_object_keys(values).table_valued("name")
+    return select(func.min(names.c.name)).select_from(names).scalar_subquery()
+
+
+def _root() -> ColumnElement[Any]:
+    first = DriftFinding.roots[0]["figure"].astext
+    return case((DriftFinding.is_root, ITSELF), else_=first)
+
+
+@cache
+def findings() -> List:
+    """The list, once every figure is declared and every domain has said what its rows are called."""
+    titles = figure_titles()
+    called = queries.name()
+    return List(
+        "drift",
+        N_("Drift"),
+        "drift.index",
+        export="drift.export",
+        bulk="drift.preview",
+        buttons=Buttons(
+            chosen=N_("Preview the correction"),
+            matching=N_("Preview it for all that match"),
+            counted=N_("Preview it for all %(count)s that match"),
+            icon="calculator",
+            posts=True,
+        ),
+        rows=_rows,
+        key=DriftFinding.id,
+        also={
+            "owner_id": DriftFinding.owner,
+            "key_of_row": DriftFinding.key,
+            "first_column": _first_column(),
+        },
+        columns=_columns(titles, called),
+        filters=_filters(titles, called),
+        default_sort="-size",
+        counted=counted("%(num)s row", "%(num)s rows"),
+        nothing_yet=(
+            N_("Nothing is wrong"),
+            N_("Verification has found no figure that is stored wrongly."),
+        ),
+        classes="drift-table",
+    )
+
+
+def _columns(titles: Any, called: ColumnElement[str]) -> tuple[Column, ...]:
+    row = DriftFinding
+    return (
+        Column("owner", N_("Whose"), called, link=_record, classes="cell-key"),
+        Column("figure", N_("Figure"), row.figure, words=titles, link=_calculation),
+        Column("kind", N_("Kind"), row.kind, words=KINDS, is_shown=False),
+        Column("stored", N_("Stored"), queries.stored(), kind="money", empty=N_("no row")),
+        Column("expected", N_("Expected"), queries.expected(), kind="money", empty=N_("no row")),
+        Column(
+            "difference", N_("Difference"), row.amount, kind="money", total=True,
+            classes="cell-total",
+        ),
+        Column(
+            "size", N_("Amount"), func.abs(row.amount), kind="money", total=True, is_shown=False
+        ),
+        Column("root", N_("Root"), _root(), words={ITSELF: N_("this row"), **titles}),
+        Column("cause", N_("Likely cause"), row.cause, words=CAUSES),
+        Column("first_seen_at", N_("First seen"), row.first_seen_at, kind="moment"),
+        Column("last_seen_at", N_("Last seen"), row.last_seen_at, kind="moment", is_shown=False),
+        Column("healed_at", N_("Right since"), row.healed_at, kind="moment", is_shown=False),
+    )  # fmt: skip
+
+
+def _filters(titles: Any, called: ColumnElement[str]) -> tuple[Any, ...]:
+    row = DriftFinding
+    return (
+        Search("q", N_("Search"), containing(called), placeholder=N_("Order number or name")),
+        Choice("figure", N_("Figure"), {n: (t, row.figure == n) for n, t in titles.items()}),
+        Choice(
+            "cause",
+            N_("Likely cause"),
+            {name: (t, row.cause == name) for name, t in CAUSES.items()},
+        ),
+        Choice(
+            "rows",
+            N_("Rows"),
+            {
+                "roots": (N_("Roots only"), row.is_root.expression),
+                FOLLOWS: (N_("What follows from them"), ~row.is_root),
+            },
+        ),
+        AtLeast("at_least", N_("Amount at least"), _at_least),
+        Choice(
+            "state",
+            N_("Status"),
+            {
+                "healed": (N_("Right again"), row.healed_at.is_not(None)),
+                "all": (N_("All"), row.id.is_not(None)),
+            },
+            assumed=(N_("Open"), queries.IS_OPEN),
+        ),
+        Moments("since", "until", N_("First seen from"), N_("to"), row.first_seen_at),
+    )

@@ -1,0 +1,89 @@
+"""What verification found wrong, and when every figure was verified last."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, Numeric, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..base import Base, Id, Moment
+from ..runs.models import Run
+
+DIFFERENT, MISSING, SURPLUS = "different", "missing", "surplus"
+
+FOLLOWS = "follows"
+ROUNDING = "rounding"
+NOTED = "noted"
+UNNOTICED = "unnoticed"
+ROW = "row"
+
+
+class DriftFinding(Base):
+    """One figure row that is (or was) wrong, from when it was first seen until it was healed.
+
+    Of one row there is at most one that is not healed; a further check of it moves `last_seen_at`
+    on, and `stored` and `expected` with it. `stored` and `expected` map columns to amounts as
+    strings, null of a row that is missing or surplus. `amount` is expected minus stored, added up
+    over the row's amounts, in the deployment's currency. `roots` are the lowest drifted rows that it
+    follows from: `[{"figure": …, "key": {…}}]`. `cause` is the likely cause: `follows` (from another
+    row, its root), `noted` (an outside program wrote, and the notes wait to be drained), `row` (a row
+    is missing or surplus), `rounding` (a minor unit at most), `unnoticed` (the stored value was
+    changed past every trigger).
+    `healed_by` says how it became right: `run`, `bypass` (the drain of an outside program's notes)
+    or `save` (somebody's save recomputed it).
+    """
+
+    __tablename__ = "drift_findings"
+    __table_args__ = (
+        CheckConstraint("kind IN ('different', 'missing', 'surplus')", name="kind"),
+        CheckConstraint("amount <> 'NaN'", name="amount_nan"),
+        Index(
+            "ix_drift_findings_open",
+            "figure",
+            "key",
+            unique=True,
+            postgresql_where=text("healed_at IS NULL"),
+        ),
+        Index("ix_drift_findings_owner", "figure", "owner"),
+        Index("ix_drift_findings_first_seen_at_id", "first_seen_at", "id"),
+    )
+
+    id: Mapped[Id]
+    figure: Mapped[str] = mapped_column(Text)
+    owner: Mapped[int] = mapped_column(BigInteger)
+    key: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    kind: Mapped[str] = mapped_column(Text)
+    stored: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    expected: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    amount: Mapped[Decimal | None] = mapped_column(Numeric)
+    roots: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    is_root: Mapped[bool] = mapped_column()
+    cause: Mapped[str] = mapped_column(Text)
+    first_seen_at: Mapped[Moment]
+    last_seen_at: Mapped[Moment]
+    run_id: Mapped[int | None] = mapped_column(ForeignKey(Run.id, ondelete="SET NULL"))
+    healed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    healed_by: Mapped[str] = mapped_column(Text, server_default="", default="")
+    correction_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class FigureCheck(Base):
+    """When a figure was last verified over all its owners, and what was found then.
+
+    `owners` is how many were compared, `drifted` how many of its rows were wrong, `amount` by how
+    much in all (absolute differences, in the deployment's currency).
+    """
+
+    __tablename__ = "figure_checks"
+    __table_args__ = (CheckConstraint("amount <> 'NaN'", name="amount_nan"),)
+
+    figure: Mapped[str] = mapped_column(Text, primary_key=True)
+    verified_at: Mapped[Moment]
+    owners: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    drifted: Mapped[int] = mapped_column(BigInteger)
+    amount: Mapped[Decimal] = mapped_column(Numeric, server_default="0", default=Decimal)
+    milliseconds: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey(Run.id, ondelete="SET NULL"))

@@ -1,0 +1,70 @@
+"""What drift has to say on Today: how the books stand, and what of them needs somebody."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import g, url_for
+from flask_babel import ngettext
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from .. import attention
+from ..attention import Notice, Weight
+from ..figures.models import FigureNote
+from ..formats import quantity_filter
+from . import queries, wording
+from .queries import Standing, State
+
+PATIENCE = timedelta(minutes=1)
+"""How long a change by another program may wait for a worker before somebody is told."""
+
+_WEIGHTS: dict[State, Weight] = {
+    "right": "info", "wrong": "danger", "stale": "warning", "unverified": "warning",
+}  # fmt: skip
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("books", "books", "figures.read", _books)
+    attention.register("drift", "attention", "figures.read", _drift)
+    attention.register("notes", "attention", "figures.read", _notes)
+
+
+def _standing(session: Session) -> Standing:
+    """How the books stand; asked once, however many of our lines tell of it."""
+    if "books" not in g:
+        g.books = queries.standing(session)
+    found: Standing = g.books
+    return found
+
+
+def _books(session: Session, _user: Any) -> Iterator[Notice]:
+    standing = _standing(session)
+    weight = _WEIGHTS[standing.state]
+    yield Notice(wording.books_in_words(standing), url_for("health.index"), weight)
+
+
+def _drift(session: Session, _user: Any) -> Iterator[Notice]:
+    standing = _standing(session)
+    if standing.wrong:
+        told = wording.wrong_in_words(standing)
+        yield Notice(told, url_for("drift.index"), "danger", standing.wrong)
+
+
+def _notes(session: Session, _user: Any) -> Iterator[Notice]:
+    """Changes by other programs that no worker has worked off; each note is one record that they touched."""
+    late = datetime.now(UTC) - PATIENCE
+    count = session.scalar(
+        select(func.count()).select_from(
+            select(FigureNote.id).where(FigureNote.noted_at < late).limit(10_000).subquery()
+        )
+    )
+    if count:
+        sentence = ngettext(
+            "%(count)s change by another program has waited for a worker for more than a minute.",
+            "%(count)s changes by other programs have waited for a worker for more than a minute.",
+            count,
+            count=quantity_filter(count),
+        )
+        yield Notice(sentence, url_for("health.index"), "danger", count)

@@ -1,0 +1,93 @@
+"""Runs over figures, performed by a command in its own process: no worker and no Redis are needed."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from ..figures import Figure
+from ..runs import actions
+from ..runs.errors import NothingToResume
+from ..runs.models import ITEM_FAILED, Run, RunItem
+from ..runs.queries import progress_of, run_of
+from ..runs.working import perform
+from .scope import scope_of
+
+LOOK_AGAIN_SECONDS = 0.2
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Performed:
+    """A run that has ended, and what could not be corrected: (bundle, owner, error)."""
+
+    run: Run
+    failures: Sequence[tuple[str, int | None, str]]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it did all that it was asked, and a dry run found nothing."""
+        return self.run.status == "done" and not (self.run.dry_run and self.run.changed)
+
+
+def heal(
+    engine: Engine,
+    figures: Sequence[Figure] | None = None,
+    owners: Iterable[int] | None = None,
+    *,
+    every_owner: bool = False,
+    dry_run: bool = False,
+    reason: str = "",
+    progress: Progress | None = None,
+) -> Performed:
+    """Heal (or with `every_owner` rebuild) these figures of these owners; None: all. Not paced.
+
+    Raises AlreadyRunning.
+    """
+    kind = "figures.rebuild" if every_owner else "figures.heal"
+    with Session(engine) as session:
+        run = actions.request(
+            session, kind, scope_of(figures, owners),
+            dry_run=dry_run, reason=reason, is_paced=False, is_here=True,
+        )  # fmt: skip
+        run_id = run.id
+        session.commit()
+    return performed(engine, run_id, progress)
+
+
+def resume(engine: Engine, run_id: int) -> Performed:
+    """Continue a live run here. Raises UnknownRun, NothingToResume."""
+    with Session(engine) as session:
+        if not run_of(session, run_id).is_live:
+            raise NothingToResume(run=run_id)
+    return performed(engine, run_id)
+
+
+def performed(engine: Engine, run_id: int, progress: Progress | None = None) -> Performed:
+    """Work on the run until it has ended, beside any workers; answers what came of it."""
+    while True:
+        perform(engine, run_id, progress=lambda: _tell(engine, run_id, progress))
+        with Session(engine, expire_on_commit=False) as session:
+            run = run_of(session, run_id)
+            if not run.is_live:
+                return Performed(run, _failures(session, run_id))
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _tell(engine: Engine, run_id: int, progress: Progress | None) -> None:
+    if progress is None:
+        return
+    with Session(engine) as session:
+        progress(progress_of(session, run_of(session, run_id)).checked)
+
+
+def _failures(session: Session, run_id: int) -> list[tuple[str, int | None, str]]:
+    found = select(RunItem.subject, RunItem.owner, RunItem.error).where(
+        RunItem.run_id == run_id, RunItem.outcome == ITEM_FAILED
+    )
+    rows: Iterable[Any] = session.execute(found.order_by(RunItem.id))
+    return [(row.subject, row.owner, row.error) for row in rows]

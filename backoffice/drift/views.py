@@ -1,0 +1,166 @@
+"""Drift on the screen: what is wrong and since when, one finding, and the way to its correction.
+
+Nothing is corrected from here: a preview is a dry run, whose page shows what would change and applies it.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.datastructures import MultiDict
+
+from .. import lists, subjects
+from ..claims import Claim
+from ..extensions import db
+from ..htmx import render
+from ..idempotency import new_key
+from ..lists.queries import matching
+from ..people.actors import names_of
+from ..permissions import requires
+from ..runs import actions as runs
+from ..runs.errors import AlreadyRunning
+from ..safe_next import safe_next
+from . import queries, recalculation, wording
+from .listing import findings
+from .models import DriftFinding
+from .notices import register_notices
+from .refusals import TooManyOwners
+
+bp = Blueprint("drift", __name__, url_prefix="/health/drift")
+
+register_notices()
+
+MOST_IDS = 1_000
+"""Findings that can be chosen one by one."""
+
+MOST_OWNERS = 100_000
+"""Owners whose correction is previewed at a time."""
+
+
+@bp.get("")
+@requires("figures.read")
+def index() -> Response:
+    """What is wrong, the greatest difference first."""
+    standing = wording.standing_in_words(queries.standing(db.session()))
+    return lists.show(findings(), "drift/index.html", standing=standing)
+
+
+@bp.get("/export.<flavour>")
+@requires("figures.read")
+@lists.limited
+def export(flavour: str) -> Response:
+    """The same as a file."""
+    return lists.export(findings(), flavour)
+
+
+@bp.get("/<int:finding_id>")
+@requires("figures.read")
+def record(finding_id: int) -> Response:
+    """One finding: what is stored, what should be, why, and how often the row was corrected."""
+    finding, called = queries.finding_of(db.session(), finding_id) or abort(404)
+    place, state = queries.place_of(finding, called), lists.asked(findings())
+    previous, following = lists.neighbours(
+        db.session(), current_user, state, finding.id, DriftFinding.id.expression
+    )
+    corrections = queries.corrections_of(db.session(), finding)
+    return render(
+        "drift/record.html",
+        finding=finding,
+        called=called or f"#{finding.owner}",
+        columns=sorted({**(finding.stored or {}), **(finding.expected or {})}),
+        record_url=subjects.record_url(finding.figure, place),
+        calculation_url=lambda column: subjects.calculation_url(finding.figure, place, column),
+        roots=queries.open_at(db.session(), [] if finding.is_root else finding.roots),
+        corrections=corrections,
+        actors=names_of(db.session, [c.actor or c.db_user for c in corrections]),
+        previous=previous,
+        following=following,
+        way=state.as_query,
+        subjects=subjects,
+        wording=wording,
+        idempotency_key=new_key(),
+    )
+
+
+@bp.post("/preview")
+@requires("figures.heal")
+def preview() -> Response:
+    """Let a dry run show what the correction of the chosen findings would change."""
+    claim = Claim("drift.preview")
+    if claim.answer is not None:
+        return claim.answer
+    scope = _scope_of(request.form)
+    if not scope:
+        flash(_("Tick rows that are wrong first, or choose all that match."), "warning")
+        return claim.fulfilled(url_for("drift.index"))
+    return claim.fulfilled(_previewed(scope))
+
+
+@bp.post("/recalculate/<kind>/<int:record_id>")
+@requires("figures.heal")
+def recalculate(kind: str, record_id: int) -> Response:
+    """Let a dry run recalculate everything that is derived of one record."""
+    user = current_user._get_current_object()
+    owners = recalculation.owners_of(db.session(), user, kind, record_id)
+    if owners is None:
+        abort(404)
+    claim = Claim(f"drift.recalculate:{kind}:{record_id}")
+    if claim.answer is not None:
+        return claim.answer
+    if not any(owners.values()):
+        flash(_("Nothing is derived of this record, so there is nothing to recalculate."), "info")
+        return claim.fulfilled(safe_next(request.form.get("next")) or url_for("drift.index"))
+    return claim.fulfilled(_previewed({figure: list(ids) for figure, ids in owners.items()}))
+
+
+@bp.post("/verify")
+@requires("figures.heal")
+def verify() -> Response:
+    """Look at a figure, or at all of them, over all their owners now."""
+    name = request.form.get("figure", "")
+    if name and name not in wording.figure_titles():
+        abort(404)
+    claim = Claim("drift.verify")
+    if claim.answer is not None:
+        return claim.answer
+    return claim.fulfilled(_asked("figures.verify", {"figures": {name: None}} if name else {}))
+
+
+def _previewed(owners: dict[str, Any]) -> str:
+    """The address of the dry run that corrects these owners' figures. Somebody waits for a small one."""
+    is_small = all(ids is not None and len(ids) <= MOST_IDS for ids in owners.values())
+    return _asked("figures.heal", {"figures": owners}, dry_run=True, is_paced=not is_small)
+
+
+def _asked(
+    kind: str, scope: dict[str, Any], *, dry_run: bool = False, is_paced: bool = True
+) -> str:
+    """The address of a run that does this: a new one, or the one that does it already."""
+    try:
+        number = runs.request(db.session(), kind, scope, dry_run=dry_run, is_paced=is_paced).id
+    except AlreadyRunning as same:
+        number = int(str(same.values["run"]))
+    return url_for("runs.record", run_id=number)
+
+
+def _scope_of(typed: MultiDict[str, str]) -> dict[str, Any]:
+    """Figure → owners of the chosen findings, or of all that match.
+
+    Raises TooManyOwners, unless whole figures are meant, or everything: then None stands for every owner.
+    """
+    user, state = current_user._get_current_object(), lists.state_of(findings(), typed)
+    rows = matching(user, state)
+    if "matching" not in typed:
+        ids = [int(text) for text in typed.getlist("id")[:MOST_IDS] if _is_id(text)]
+        rows = findings().rows(user).where(queries.with_ids(ids))
+    found = queries.owners_in(db.session(), rows)
+    if sum(map(len, found.values())) <= MOST_OWNERS:
+        return dict(found)
+    if set(state.values) <= {"figure"}:
+        return dict.fromkeys(found)
+    raise TooManyOwners(most=MOST_OWNERS)
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19

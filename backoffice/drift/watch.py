@@ -1,0 +1,99 @@
+"""The watch over outside programs: what they leave noted is drained within moments of their commit.
+
+Whatever note another transaction can see was left by a program that is not ours: our own sessions
+drain theirs before they commit.
+"""
+
+import structlog
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.orm import Session
+
+from .. import figures
+from ..figures import NotedResult, registry
+from ..figures.drain import NOTES, Drained
+from ..figures.registry import Bundle
+from ..runs import actions
+from ..runs.errors import AlreadyRunning
+from ..runs.models import Run
+from ..runs.working import perform
+from .findings import close_corrected
+
+log = structlog.get_logger("backoffice.watch")
+
+FLOOD = 5_000
+"""Notes, or owners of an emptied table, that are drained as a run rather than at once."""
+
+
+SLICE_SECONDS = 1.0
+"""How long the watch itself works on a flood before it looks at anything else."""
+
+
+def look(engine: Engine) -> bool:
+    """Drain what outside programs left noted, or ask for a run if that is a flood; whether there was any."""
+    with engine.connect() as connection:
+        flooding = _flooding(connection)
+        if flooding is None and not _waiting(connection):
+            return False
+        is_flood = flooding is None and _is_flood(connection)
+    if flooding is not None:  # workers help where there are any; without Redis we do it alone
+        perform(engine, flooding, seconds=SLICE_SECONDS)
+        return True
+    if is_flood:
+        _ask_for_a_run(engine)
+        return True
+    done = drain(engine)
+    if done.failures:
+        log.error(
+            "notes could not be drained", failures=len(done.failures), first=str(done.failures[0])
+        )
+    return bool(done.notes)
+
+
+def drain(engine: Engine) -> NotedResult:
+    """Drain every note that outside programs left, and close the findings that this heals."""
+    done = figures.heal_noted(engine, within=_within)
+    if done.notes:
+        log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
+    return done
+
+
+def _within(connection: Connection, _notes: int, drained: Drained) -> None:
+    close_corrected(connection, drained.corrections)
+
+
+def _waiting(connection: Connection) -> bool:
+    mine = func.split_part(NOTES.c.bundle, "#", 1).in_(registry.bundle_names)
+    return connection.execute(select(NOTES.c.id).where(mine).limit(1)).first() is not None
+
+
+def _flooding(connection: Connection) -> int | None:
+    """The run that drains a flood at the moment."""
+    return connection.scalar(
+        select(Run.id).where(Run.kind == "figures.drain", Run.finished_at.is_(None)).limit(1)
+    )
+
+
+def _is_flood(connection: Connection) -> bool:
+    some = select(NOTES.c.id).limit(FLOOD + 1).subquery()
+    if (connection.scalar(select(func.count()).select_from(some)) or 0) > FLOOD:
+        return True
+    every = select(func.split_part(NOTES.c.bundle, "#", 1)).where(
+        NOTES.c.owner.is_(None), NOTES.c.source.is_(None)
+    )
+    emptied = set(connection.scalars(every.distinct()))
+    return any(_is_large(connection, b) for b in registry.bundles if b.name in emptied)
+
+
+def _is_large(connection: Connection, bundle: Bundle) -> bool:
+    some = select(bundle.owner_key).limit(FLOOD + 1).subquery()
+    return (connection.scalar(select(func.count()).select_from(some)) or 0) > FLOOD
+
+
+def _ask_for_a_run(engine: Engine) -> None:
+    with Session(engine) as session:
+        try:
+            run = actions.request(session, "figures.drain", {}, is_paced=False)
+        except AlreadyRunning:
+            return
+        session.commit()
+        log.info("a flood of outside notes is drained as a run", run=run.id)

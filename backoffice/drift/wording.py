@@ -1,0 +1,198 @@
+"""Drift in words: kinds, likely causes, how a row became right, why something was corrected."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from flask_babel import format_datetime, format_timedelta, ngettext
+from flask_babel import gettext as _
+from sqlalchemy import Column, Integer, Numeric
+
+from .. import periods, subjects
+from ..base import N_
+from ..figures import Figure, UnknownFigure, registry
+from ..figures.explanation import label_of, leaves
+from ..formats import moment_filter, money_filter, quantity_filter
+from .amounts import MONEY_DECIMALS
+from .models import DIFFERENT, FOLLOWS, MISSING, NOTED, ROUNDING, ROW, SURPLUS, UNNOTICED
+from .queries import Standing
+
+KINDS = {
+    DIFFERENT: N_("Different"),
+    MISSING: N_("Row missing"),
+    SURPLUS: N_("Row too many"),
+}
+"""How a stored row differs from what it should be."""
+
+CAUSES = {
+    UNNOTICED: N_("Changed unnoticed"),
+    NOTED: N_("Another program"),
+    FOLLOWS: N_("Follows from another row"),
+    ROW: N_("Row missing or too many"),
+    ROUNDING: N_("Rounding"),
+}
+"""The likely cause of a finding."""
+
+CAUSES_TOLD = {
+    UNNOTICED: N_(
+        "The stored figure is not what its sources give, and nothing noted the change: it was written "
+        "while the triggers were switched off, or restored from elsewhere."
+    ),
+    NOTED: N_(
+        "Another program wrote to the database. Its change is noted, and a worker corrects what follows "
+        "from it within seconds; this row was checked in between."
+    ),
+    FOLLOWS: N_("What it is calculated from is wrong itself; corrected there, it follows."),
+    ROW: N_("A row that should be there is missing, or one is there that nothing accounts for."),
+    ROUNDING: N_(
+        "The difference is one smallest unit of the currency at most: a matter of rounding."
+    ),
+}
+"""The same as a sentence."""
+
+HEALED_BY = {
+    "run": N_("Corrected by a run"),
+    "bypass": N_("Corrected when another program's change was worked off"),
+    "save": N_("Right again since somebody saved"),
+}
+"""How a finding became right."""
+
+CORRECTED_BECAUSE = {
+    "manual": N_("Recomputed by hand"),
+    "heal": N_("Found by a check"),
+    "bypass": N_("Written without Backoffice"),
+    "upgrade": N_("Computed when Backoffice was upgraded"),
+    "rebuild": N_("Rebuilt"),
+}
+"""Why a figure was corrected."""
+
+
+def figure_titles() -> Mapping[str, str]:
+    """Every declared figure's name → what it is called, to be translated."""
+    return {figure.name: figure.title for figure in registry.figures}
+
+
+def formula_in_words(figure: Figure) -> str:
+    """What a figure is: its formula, else the sum that it is, else the amounts that it holds."""
+    if figure.formula:
+        return str(_(figure.formula))
+    definitions = list(figure.definitions.values())
+    signed = list(leaves(definitions[0])) if len(definitions) == 1 else []
+    if signed and all(isinstance(leaf, Column) for _sign, leaf in signed):
+        return " ".join(f"{sign} {_(label_of(leaf))}".strip() for sign, leaf in signed)
+    return ", ".join(_(label_of(column)) for column in figure.columns)
+
+
+def cause_of_correction(cause: str) -> str:
+    """Why a figure was corrected, in words."""
+    return str(_(CORRECTED_BECAUSE.get(cause, cause)))
+
+
+def value(figure: str, column: str, told: Any) -> str:
+    """A recorded value of a figure's column as the user reads it; a dash where there is none."""
+    if told is None:
+        return "–"
+    kind = _type_of(figure, column)
+    if not isinstance(kind, Numeric | Integer):
+        return str(told)
+    try:
+        number = Decimal(str(told))
+    except InvalidOperation:
+        return str(told)
+    is_money = isinstance(kind, Numeric) and kind.scale == MONEY_DECIMALS
+    return money_filter(number) if is_money else quantity_filter(number)
+
+
+def _type_of(figure: str, column: str) -> Any:
+    try:
+        found = registry.get(figure)
+    except UnknownFigure:
+        return None
+    return found.table.c[column].type if column in found.table.c else None
+
+
+def key_in_words(figure: str, key: Mapping[str, Any]) -> str:
+    """A row's key by the names of its columns."""
+    return ", ".join(f"{_(subjects.label_of(figure, name))} {told}" for name, told in key.items())
+
+
+def when(moment: datetime) -> str:
+    """A moment as one says it in a sentence: of today only the time."""
+    if periods.business_date(moment) == periods.today():
+        return str(format_datetime(moment, "HH:mm"))
+    return moment_filter(moment)
+
+
+def age(moment: datetime) -> str:
+    """How long ago something was, roughly: 3 days."""
+    return str(format_timedelta(datetime.now(UTC) - moment))
+
+
+def standing_in_words(standing: Standing) -> str:
+    """How the books stand, in one or two sentences."""
+    return " ".join(filter(None, (_standing(standing), checked_in_words(standing))))
+
+
+def books_in_words(standing: Standing) -> str:
+    """The same without its numbers, for a page on which they stand below."""
+    if standing.wrong and not standing.unverified:
+        checked = checked_in_words(standing)
+        return " ".join([_("Not every stored figure is right."), checked])
+    return standing_in_words(standing) if not standing.wrong else unverified_in_words(standing)
+
+
+def _standing(standing: Standing) -> str:
+    if standing.wrong:
+        return wrong_in_words(standing)
+    if standing.unverified:
+        return ""
+    if not standing.verified:
+        return _("There is no figure to check yet.")
+    if standing.is_stale:
+        return _("Every stored figure was right.")
+    return _("Every stored figure is right.")
+
+
+def wrong_in_words(standing: Standing) -> str:
+    """How many rows of figures are wrong, by how much, and since when."""
+    assert standing.oldest is not None
+    return ngettext(
+        "%(count)s row of a figure is wrong: %(amount)s, first seen %(age)s ago.",
+        "%(count)s rows of figures are wrong: %(amount)s in all, the oldest first seen %(age)s ago.",
+        standing.wrong,
+        count=quantity_filter(standing.wrong),
+        amount=money_filter(standing.amount, symbol=True),
+        age=age(standing.oldest),
+    )
+
+
+def checked_in_words(standing: Standing) -> str:
+    """When the figures were verified last, or that they never were."""
+    if standing.unverified:
+        return unverified_in_words(standing)
+    if standing.verified_at is None:
+        return ""
+    if standing.is_stale:
+        return stale_in_words(standing)
+    return _("Checked %(when)s.", when=when(standing.verified_at))
+
+
+def unverified_in_words(standing: Standing) -> str:
+    """How many figures were never verified, so that nobody knows of them."""
+    if not standing.verified:
+        return _("No figure has been verified yet.")
+    return ngettext(
+        "%(num)d figure has never been verified.",
+        "%(num)d figures have never been verified.",
+        standing.unverified,
+    )
+
+
+def stale_in_words(standing: Standing) -> str:
+    """That the check which runs every night has not run."""
+    assert standing.verified_at is not None
+    return _(
+        "Figures were last verified %(age)s ago; the nightly check has not run since.",
+        age=age(standing.verified_at),
+    )

@@ -1,0 +1,84 @@
+"""The overview of Health: every figure with its last verification, and the work in the background."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from flask import Response, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from ..charts import Chart, Point, bar_chart
+from ..drift import wording
+from ..drift.queries import standing
+from ..extensions import db
+from ..formats import day_filter, quantity_filter
+from ..htmx import render
+from ..permissions import requires
+from . import queries
+from .dot import health_dot
+from .queries import Day
+from .views import bp
+
+
+@bp.get("/health")
+@requires("figures.read")
+def index() -> Response:
+    """Whether the figures are right, when they were verified, and what was corrected lately."""
+    session = db.session()
+    figures = queries.figures(session)
+    days = queries.corrected(session, figures)
+    return render(
+        "health/index.html",
+        figures=figures,
+        total=sum((health.amount for health in figures), Decimal(0)),
+        standing=wording.standing_in_words(standing(session)),
+        background=queries.background(session),
+        days=[day for day in days if day.found or day.corrected],
+        chart=_chart(days),
+        wording=wording,
+        reaches=queries.DAYS,
+    )
+
+
+def _chart(days: Sequence[Day]) -> Chart:
+    return bar_chart(
+        [
+            Point(
+                label=day_filter(day.day).rsplit(" ", 1)[0],
+                title=_told(day),
+                value=Decimal(day.found),
+                beside=Decimal(day.corrected),
+                href=url_for("drift.index", state="all", since=day.day, until=day.day)
+                if day.found
+                else "",
+            )
+            for day in days
+        ]
+    )
+
+
+def _told(day: Day) -> str:
+    """What a bar says."""
+    found = ngettext(
+        "%(count)s row found wrong",
+        "%(count)s rows found wrong",
+        day.found,
+        count=quantity_filter(day.found),
+    )
+    corrected = ngettext(
+        "%(count)s correction",
+        "%(count)s corrections",
+        day.corrected,
+        count=quantity_filter(day.corrected),
+    )
+    return str(
+        _(
+            "%(day)s: %(found)s, %(corrected)s",
+            day=day_filter(day.day),
+            found=found,
+            corrected=corrected,
+        )
+    )
+
+
+bp.add_app_template_global(health_dot, "health_dot")

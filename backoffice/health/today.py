@@ -1,0 +1,28 @@
+"""Today, the page at which everybody starts: what needs attention, as each domain tells it."""
+
+from collections import defaultdict
+
+from flask import Response
+from flask_login import current_user
+
+from .. import attention
+from ..attention import Notice, Section
+from ..extensions import db
+from ..htmx import render
+from ..permissions import allowed, requires
+from .views import bp
+
+
+@bp.get("/today")
+@requires("today.read")
+def today() -> Response:
+    """How the books stand, what needs attention, what I have not finished, what ran last night."""
+    user = current_user._get_current_object()
+    told: dict[Section, list[Notice]] = defaultdict(list)
+    for source in attention.SOURCES.values():
+        if allowed(user, source.permission):
+            told[source.section] += source.ask(db.session(), user)
+    weights = ("danger", "warning", "info")
+    for notices in told.values():
+        notices.sort(key=lambda notice: weights.index(notice.weight))
+    return render("health/today.html", told=told)

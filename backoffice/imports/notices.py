@@ -1,0 +1,54 @@
+"""What imports have to say on Today: files that I have uploaded and not imported."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from .. import attention
+from ..attention import Notice
+from ..formats import quantity_filter
+from .models import Import
+
+LATELY = timedelta(days=7)
+"""How long Today tells of an upload that came to nothing."""
+
+MOST_TOLD = 5
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("imports", "unfinished", "imports.run", _unfinished)
+
+
+def _unfinished(session: Session, user: Any) -> Iterator[Notice]:
+    mine = (
+        select(Import)
+        .where(
+            Import.user_id == user.id,
+            Import.state != "applied",
+            Import.created_at > datetime.now(UTC) - LATELY,
+        )
+        .order_by(Import.id.desc())
+    )
+    for upload in session.scalars(mine.limit(MOST_TOLD)):
+        here = url_for("imports.record", import_id=upload.id)
+        if upload.bad_lines:
+            yield Notice(_with_bad_lines(upload), here, "warning", upload.bad_lines)
+        else:
+            yield Notice(_("%(name)s is uploaded, and not imported.", name=upload.name), here)
+
+
+def _with_bad_lines(upload: Import) -> str:
+    return ngettext(
+        "%(name)s is not imported: %(count)s line of it cannot be read as it is.",
+        "%(name)s is not imported: %(count)s lines of it cannot be read as they are.",
+        upload.bad_lines,
+        name=upload.name,
+        count=quantity_filter(upload.bad_lines),
+    )

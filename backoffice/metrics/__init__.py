@@ -1,0 +1,1 @@
+"""What Backoffice tells Prometheus of itself. See docs/operations.md."""

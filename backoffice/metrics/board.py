@@ -1,0 +1,146 @@
+"""The latest readings of everything: read when somebody asks, and kept for ten seconds.
+
+However often Prometheus asks, and whoever else does, the database is read six times a minute. What
+cannot be read is said so by a gauge; the others are told all the same.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from threading import Lock
+
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..counting import instruments
+from ..measures import SOURCES, Measure, Reading, Source
+from .machine import Machine
+
+log = structlog.get_logger("backoffice.metrics")
+
+KEPT_SECONDS = 10.0
+BUDGET_SECONDS = 2.0
+
+BUILD = Measure("backoffice_build_info", "Which version runs.", ("version",))
+UP = Measure("backoffice_database_up", "Whether the database could be read (1) or not (0).")
+SOURCE_UP = Measure(
+    "backoffice_metrics_source_up", "Whether a source of metrics could be read (1).", ("source",)
+)
+READ_AT = Measure("backoffice_metrics_read_timestamp_seconds", "When these metrics were read.")
+READING_TOOK = Measure("backoffice_metrics_read_seconds", "How long reading them took.")
+
+
+class TimeIsUp(Exception):
+    """The sources before this one have used the time of all."""
+
+
+@dataclass
+class Answer:
+    """What one reading of all sources came to."""
+
+    readings: list[Reading]
+    measures: list[Measure]
+
+
+class Board(Collector):
+    """The latest readings, as prometheus-client collects them."""
+
+    def __init__(self, engine: Engine, machine: Machine) -> None:
+        self._engine = engine
+        self._machine = machine
+        self._lock = Lock()
+        self._read_at = 0.0
+        self._families: list[Metric] = []
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family; who comes while they are being read waits for them."""
+        with self._lock:
+            if not self._families or time.monotonic() - self._read_at >= KEPT_SECONDS:
+                self._families = list(_families(self._read()))
+                self._read_at = time.monotonic()
+            return self._families
+
+    def forget(self) -> None:
+        """Read anew when next asked."""
+        with self._lock:
+            self._families = []
+
+    def _read(self) -> Answer:
+        began = time.monotonic()
+        readings = [BUILD.is_now(1, version("backoffice"))]
+        is_up = self._read_database(readings, began + BUDGET_SECONDS)
+        readings += self._machine.read()
+        readings += [
+            UP.is_now(int(is_up)),
+            READ_AT.is_now(time.time()),
+            READING_TOOK.is_now(time.monotonic() - began),
+        ]
+        told = (measure for source in SOURCES.values() for measure in source.measures)
+        own = (BUILD, UP, SOURCE_UP, READ_AT, READING_TOOK, *self._machine.measures)
+        return Answer(readings, [*own, *told])
+
+    def _read_database(self, readings: list[Reading], end: float) -> bool:
+        """Read every source, in one snapshot; answer whether there is a database."""
+        failed: dict[str, Exception] = {}
+        try:
+            with self._engine.connect() as plain:
+                connection = plain.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                failed = _read_all(connection, readings, end)
+                is_up = not connection.invalidated
+        except SQLAlchemyError as error:
+            log.warning("database not readable", error=type(error).__name__)
+            is_up = False
+        for name, reason in failed.items():
+            log.warning("metrics not read", source=name, exc_info=reason)
+        read = set(SOURCES) - set(failed) if is_up else set()
+        readings += [SOURCE_UP.is_now(int(name in read), name) for name in SOURCES]
+        return is_up
+
+
+def _read_all(connection: Connection, readings: list[Reading], end: float) -> dict[str, Exception]:
+    """Add what every source tells to `readings`; answers which failed, and why."""
+    failed: dict[str, Exception] = {}
+    for source in SOURCES.values():
+        if connection.invalidated:
+            break
+        try:
+            readings += _readings(connection, source, end)
+        except Exception as error:  # noqa: BLE001 (a domain's mistake must not blind the others)
+            failed[source.name] = error
+    return failed
+
+
+def _readings(connection: Connection, source: Source, end: float) -> list[Reading]:
+    """What a source tells, in the time that is left; where it fails, that harms no other."""
+    with connection.begin_nested():
+        left = int((end - time.monotonic()) * 1000)
+        if left <= 0:
+            raise TimeIsUp(f"{source.name} was not read: the others took too long.")
+        connection.execute(select(func.set_config("statement_timeout", str(left), True)))
+        return list(source.read(connection))
+
+
+def _families(answer: Answer) -> Iterator[Metric]:
+    families = {measure: _family(measure) for measure in answer.measures}
+    for reading in answer.readings:
+        families[reading.measure].add_metric(list(reading.labels), float(reading.value))
+    yield from families.values()
+
+
+def _family(measure: Measure) -> GaugeMetricFamily | CounterMetricFamily:
+    kind = CounterMetricFamily if measure.kind == "counter" else GaugeMetricFamily
+    return kind(measure.name, measure.help, labels=measure.labels)
+
+
+def told(board: Board) -> bytes:
+    """Everything, in Prometheus' text format: what was counted, and what was read."""
+    registry = CollectorRegistry()
+    registry.register(board)
+    return generate_latest(instruments.counted()) + generate_latest(registry)

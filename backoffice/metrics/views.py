@@ -1,0 +1,29 @@
+"""`/metrics`: everything that is measured, for Prometheus and for administrators who are curious."""
+
+from flask import Blueprint, Response, current_app, make_response
+
+from ..extensions import db, limiter
+from ..permissions import requires
+from . import books, database, trail, work  # noqa: F401 (they register what they measure)
+
+bp = Blueprint("metrics", __name__)
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@bp.get("/metrics")
+@limiter.exempt
+@requires("metrics.read", scope="metrics")
+def scrape() -> Response:
+    """Every metric, in Prometheus' text format."""
+    from .board import Board, told
+    from .machine import Machine
+
+    db.session.rollback()  # gives back the connection by which we know who asks
+    known = current_app.extensions
+    if "metrics" not in known:
+        board = Board(db.engine, Machine(current_app.config["REDIS_URL"]))
+        known.setdefault("metrics", board)
+    response = make_response(told(known["metrics"]))
+    response.headers["Content-Type"] = TEXT
+    return response

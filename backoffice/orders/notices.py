@@ -1,0 +1,60 @@
+"""What orders have to say on Today: those that have stood open for long."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from .. import attention, periods
+from ..attention import Notice
+from ..formats import money_filter, quantity_filter
+from .models import Order
+from .queries import visible_to
+
+OVERDUE = timedelta(days=30)
+"""An order that is open for longer is told of: until it is closed it counts toward no target."""
+
+MOST_COUNTED = 1_000
+"""Open orders that are counted; of more than that nobody needs the number."""
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("orders", "attention", "orders.read", _open)
+
+
+def _open(session: Session, user: Any) -> Iterator[Notice]:
+    last = periods.today() - OVERDUE
+    waiting = (
+        select(Order.grand_total)
+        .where(Order.closing_date.is_(None), Order.order_date <= last, visible_to(user))
+        .limit(MOST_COUNTED)
+        .subquery()
+    )
+    count, amount = session.execute(
+        select(func.count(), func.sum(waiting.c.grand_total)).select_from(waiting)
+    ).one()
+    if not count:
+        return
+    here = url_for("orders.index", state="open", until=last, sort="order_date")
+    if count == MOST_COUNTED:
+        told = _(
+            "%(count)s or more orders have been open for over %(days)d days.",
+            count=quantity_filter(count),
+            days=OVERDUE.days,
+        )
+    else:
+        told = ngettext(
+            "%(count)s order has been open for over %(days)d days: %(amount)s.",
+            "%(count)s orders have been open for over %(days)d days: %(amount)s.",
+            count,
+            count=quantity_filter(count),
+            days=OVERDUE.days,
+            amount=money_filter(amount, symbol=True),
+        )
+    yield Notice(told, here, "info", count)

@@ -1,0 +1,51 @@
+"""Keeping reports: begun, filled part by part, finished. None of these commits."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, insert, update
+
+from ..base import table_of
+from ..figures.report import Totals
+from .models import Reconciliation, ReconciliationPart
+
+REPORTS, PARTS = table_of(Reconciliation), table_of(ReconciliationPart)
+
+
+def begin(
+    connection: Connection, run_id: int, figure: str, since: datetime | None, until: datetime
+) -> int:
+    """A new report of the run; what an interrupted attempt has left of it goes. Answers its number."""
+    mine = (REPORTS.c.run_id == run_id, REPORTS.c.figure == figure)
+    connection.execute(delete(REPORTS).where(*mine))
+    values = {"run_id": run_id, "figure": figure, "since": since, "until": until}
+    return int(connection.scalar(insert(REPORTS).values(values).returning(REPORTS.c.id)) or 0)
+
+
+def add_part(connection: Connection, report_id: int, number: int, content: bytes) -> None:
+    """A further stretch of the report's bytes."""
+    values = {"reconciliation_id": report_id, "number": number, "content": content}
+    connection.execute(insert(PARTS).values(values))
+
+
+def finish(
+    connection: Connection,
+    report_id: int,
+    totals: Mapping[str, Totals],
+    *,
+    size: int,
+    sha256: str,
+) -> None:
+    """Say what the report holds; from now on it can be downloaded."""
+    connection.execute(
+        update(REPORTS)
+        .where(REPORTS.c.id == report_id)
+        .values(
+            finished_at=func.now(),
+            rows=sum(total.rows for total in totals.values()),
+            drifted=sum(total.drifted for total in totals.values()),
+            totals={name: total.as_dict() for name, total in totals.items()},
+            size=size,
+            sha256=sha256,
+        )
+    )

@@ -1,0 +1,57 @@
+"""`backoffice figures reconcile`: the reconciliation of a figure as a file, the same as on the screen."""
+
+import sys
+from datetime import datetime
+from typing import Any
+
+import click
+
+from .. import figures, periods
+from ..commands import CLEAN, FOUND, operator
+from ..drift.cli import chosen, group
+from ..extensions import db
+from ..figures.report import Report, Totals
+from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
+from .files import About, csv_of, plain
+from .queries import snapshot
+
+__all__ = ["group", "reconcile"]
+
+day = click.DateTime(["%Y-%m-%d"])
+
+
+@group.command()
+@click.argument("name", metavar="FIGURE")
+@click.option(
+    "--owner", "owners", multiple=True, type=int, help="Only this owner's id; may be repeated."
+)
+@click.option("--since", type=day, help="Count corrections from this day on.")
+@click.option("--until", type=day, help="Count corrections up to and including this day.")
+@click.option("--output", type=click.File("wb"), default="-", help="A file; else stdout.")
+@click.option("--flavour", type=click.Choice(sorted(FLAVOURS)), default="csv", show_default=True)
+@click.option("--bom", is_flag=True, help="Begin with a byte order mark, for spreadsheets.")
+def reconcile(
+    name: str,
+    owners: tuple[int, ...],
+    since: datetime | None,
+    until: datetime | None,
+    output: Any,
+    flavour: str,
+    bom: bool,
+) -> None:
+    """Every row stored beside expected, then the control totals. Exit status 1 when anything differs."""
+    [figure] = chosen((name,)) or []
+    first = periods.start_of(since.date()) if since else None
+    after = periods.end_of(until.date()) if until else None
+    records = ", ".join(f"#{owner}" for owner in owners) or "all"
+    totals: dict[str, Totals] = {}
+    if bom:
+        output.write(BYTE_ORDER_MARK)
+    with snapshot(db.engine) as connection:
+        report = Report(
+            connection, figures.registry, figure, owners=owners or None, since=first, until=after
+        )
+        about = About(records, operator(), first, after)
+        for block in csv_of(report, about, FLAVOURS[flavour], plain(figure), totals):
+            output.write(block)
+    sys.exit(FOUND if any(total.drifted for total in totals.values()) else CLEAN)

@@ -1,0 +1,107 @@
+"""A figure compared with what it should be, for a screen: control totals, and the greatest differences."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import BigInteger, cast, column, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from .. import periods
+from ..figures.models import Correction
+from ..figures.report import Report, Totals, new_totals
+from ..subjects import Place, name_in_sql
+from .forms import Asked
+
+SHOWN = 50
+"""Differences that a screen shows; a file has all of them."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line of a report that is not right."""
+
+    place: Place
+    column: str
+    stored: Any
+    expected: Any
+    difference: Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found: control totals by column, and the greatest differences."""
+
+    totals: Mapping[str, Totals]
+    differences: Sequence[Difference]
+
+    @property
+    def drifted(self) -> int:
+        """How many lines are wrong."""
+        return sum(total.drifted for total in self.totals.values())
+
+    @property
+    def is_right(self) -> bool:
+        """Whether everything ties out."""
+        return self.drifted == 0
+
+
+class _Line(Protocol):
+    owner: int
+    key: Mapping[str, Any]
+    column: str
+    stored: Any
+    expected: Any
+    difference: Any
+
+
+def compared(report: Report) -> Comparison:
+    """The comparison of everything that the report covers, from its snapshot."""
+    totals, wrong = new_totals(report.figure), list[_Line]()
+    for page in report.pages():
+        sums = report.totals(page)
+        for name, found in sums.items():
+            totals[name].add(found)
+        if any(found["drifted"] for found in sums.values()):
+            wrong = sorted([*wrong, *report.differences(page, SHOWN)], key=_size)[:SHOWN]
+    names = _names(report, wrong)
+    return Comparison(
+        totals, [_difference(line, name) for line, name in zip(wrong, names, strict=True)]
+    )
+
+
+def _size(line: _Line) -> Any:
+    return -abs(line.difference or 0), line.owner
+
+
+def _difference(line: _Line, name: str) -> Difference:
+    place = Place(line.owner, line.key, name)
+    return Difference(place, line.column, line.stored, line.expected, line.difference)
+
+
+def _names(report: Report, lines: Sequence[_Line]) -> list[str]:
+    """What the records of these lines are called; empty of one that is gone."""
+    told = literal([{"owner": line.owner, "key": line.key} for line in lines], JSONB)
+    rows = (
+        func.jsonb_array_elements(told)
+        .table_valued(column("value", JSONB), with_ordinality="place", name="rows")
+        .render_derived()
+    )
+    owner, key = cast(rows.c.value["owner"].astext, BigInteger), rows.c.value["key"]
+    name = name_in_sql(literal(report.figure.name), owner, key)
+    found = select(name).select_from(rows).order_by(rows.c.place)
+    return [name or "" for name in report.connection.scalars(found)]
+
+
+def corrections_of(session: Session, asked: Asked) -> list[Any]:
+    """How many corrections there were in the period, by cause."""
+    wanted = [Correction.figure == asked.figure.name]
+    if asked.owner is not None:
+        wanted.append(Correction.owner == asked.owner)
+    if asked.since:
+        wanted.append(Correction.at >= periods.start_of(asked.since))
+    if asked.until:
+        wanted.append(Correction.at < periods.end_of(asked.until))
+    counts = select(Correction.cause, func.count().label("count")).where(*wanted)
+    return list(session.execute(counts.group_by(Correction.cause).order_by(Correction.cause)))

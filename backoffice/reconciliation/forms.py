@@ -1,0 +1,98 @@
+"""What an address asks of the reconciliation: which figure, whose rows, corrections of which days."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from flask_babel import gettext as _
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from .. import figures, periods
+from ..figures import Figure
+from ..figures.report import Report
+from .files import About
+from .queries import owner_of
+
+LONGEST_RECORD = 100
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One reconciliation that can be made. `owner` None: of all records. Days are inclusive."""
+
+    figure: Figure
+    record: str = ""
+    owner: int | None = None
+    since: date | None = None
+    until: date | None = None
+
+    @property
+    def as_query(self) -> dict[str, str]:
+        """The arguments that describe it in an address."""
+        days = {"since": self.since, "until": self.until}
+        found = {"figure": self.figure.name, "record": self.record}
+        found |= {name: day.isoformat() for name, day in days.items() if day}
+        return {name: value for name, value in found.items() if value}
+
+    def report(self, connection: Connection) -> Report:
+        """The report, to be read from this snapshot."""
+        return Report(
+            connection,
+            figures.registry,
+            self.figure,
+            owners=None if self.owner is None else [self.owner],
+            since=periods.start_of(self.since) if self.since else None,
+            until=periods.end_of(self.until) if self.until else None,
+        )
+
+    def about(self, by: str) -> About:
+        """What its file says of itself."""
+        return About(
+            self.record or _("all"),
+            by,
+            periods.start_of(self.since) if self.since else None,
+            periods.end_of(self.until) if self.until else None,
+        )
+
+
+@dataclass(frozen=True)
+class Form:
+    """What was typed, what is wrong with it, and what is asked; nothing as long as something is wrong."""
+
+    values: Mapping[str, str]
+    error: str = ""
+    asked: Asked | None = None
+
+
+def form_of(session: Session, arguments: Mapping[str, str]) -> Form:
+    """The form as an address fills it. What makes no sense in it is left out or said."""
+    values = {n: _trimmed(arguments.get(n, "")) for n in ("figure", "record", "since", "until")}
+    names = {figure.name: figure for figure in figures.registry.figures}
+    figure = names.get(values["figure"])
+    if figure is None:
+        return Form(values)
+    since, until = _day(values["since"]), _day(values["until"])
+    if since and until and until < since:
+        return Form(values, _("The last day is before the first."))
+    owner = None
+    if values["record"]:
+        owner = owner_of(session, figure, values["record"])
+        if owner is None:
+            told = _(
+                "There is no %(record)s of which this figure is kept.", record=values["record"]
+            )
+            return Form(values, told)
+    return Form(values, asked=Asked(figure, values["record"], owner, since, until))
+
+
+def _trimmed(text: str) -> str:
+    return text.replace("\0", "").strip()[:LONGEST_RECORD]
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1900 <= day.year <= 2199 else None

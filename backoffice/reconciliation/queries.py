@@ -1,0 +1,64 @@
+"""Reading reconciliations: a snapshot to read from, which record is meant, what is kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.orm import Session
+
+from .. import subjects
+from ..figures import Figure
+from .models import Reconciliation
+
+LONGEST = "15min"
+"""How long a report may keep its snapshot: as long as somebody's slow connection takes to read it."""
+
+MANY = 50_000
+"""Rows of a figure whose totals take so long that the page comes first, and they follow."""
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection of its own on one snapshot; whatever is read over it belongs together."""
+    with engine.connect() as plain:
+        connection = plain.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        connection.execute(select(func.set_config("statement_timeout", LONGEST, True)))
+        connection.execute(select(func.set_config("datestyle", "ISO, YMD", True)))
+        yield connection
+
+
+def owner_of(session: Session, figure: Figure, text: str) -> int | None:
+    """The owner that somebody means by a number (`#12`) or by a name; None where there is none."""
+    number = text.removeprefix("#")
+    if text.startswith("#") and number.isascii() and number.isdigit() and len(number) < 19:
+        key = figure.owner_key
+        return session.scalar(select(key).where(key == int(number)))
+    named = subjects.owners_named(figure.name, text)
+    return None if named is None else session.scalar(named.limit(1))
+
+
+def is_large(session: Session, figure: Figure) -> bool:
+    """Whether the figure has so many rows that comparing them takes long; a guess of PostgreSQL's."""
+    guess = session.scalar(
+        select(func.coalesce(func.pg_stat_get_live_tuples(func.to_regclass(figure.table.name)), 0))
+    )
+    return (guess or 0) > MANY
+
+
+def latest(session: Session) -> list[Reconciliation]:
+    """The newest finished report of every figure, by the figure's name."""
+    newest = (
+        select(func.max(Reconciliation.id))
+        .where(Reconciliation.finished_at.is_not(None))
+        .group_by(Reconciliation.figure)
+    )
+    found = select(Reconciliation).where(Reconciliation.id.in_(newest))
+    return list(session.scalars(found.order_by(Reconciliation.figure)))
+
+
+def kept(session: Session, report_id: int) -> Reconciliation | None:
+    """A finished report that is still kept."""
+    report = session.get(Reconciliation, report_id)
+    return report if report is not None and report.finished_at is not None else None

@@ -1,0 +1,205 @@
+"""Asking for runs, approving, cancelling and retrying them. None of these commits."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, insert, literal, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from ..base import table_of
+from ..figures.actor import actor
+from .errors import (
+    AlreadyRunning,
+    HasFinished,
+    NothingToApply,
+    NothingToRetry,
+    NotWaiting,
+    OwnApproval,
+    ReasonMissing,
+    UnknownRun,
+)
+from .kinds import kind_of
+from .models import (
+    AWAITING_APPROVAL,
+    CANCELLED,
+    FOUND,
+    ITEM_FAILED,
+    OPEN,
+    QUEUED,
+    Run,
+    RunChunk,
+    RunItem,
+)
+
+RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
+PLAN = 0
+"""The number of the chunk that plans the others."""
+
+
+def scope_key(scope: Mapping[str, Any], *, dry_run: bool) -> str:
+    """What makes two scopes the same; a dry run stands in nobody's way but another one's."""
+    text = json.dumps([scope, dry_run], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def request(
+    session: Session,
+    kind: str,
+    scope: Mapping[str, Any],
+    *,
+    dry_run: bool = False,
+    reason: str = "",
+    follows: int | None = None,
+    is_paced: bool = True,
+    is_here: bool = False,
+    needs_approval: bool = False,
+    schedule: str | None = None,
+    due_at: datetime | None = None,
+) -> Run:
+    """Ask for a run in the name of whoever acts; it is carried to the workers once this commits.
+
+    With `is_here` the caller performs it itself (`working.perform`).
+
+    Raises:
+        UnknownKind: nobody has declared `kind`.
+        AlreadyRunning: a run of the same kind and scope is live; `values["run"]` is its number.
+    """
+    kind_of(kind)
+    return _requested(
+        session,
+        kind=kind,
+        scope=dict(scope),
+        scope_key=scope_key(scope, dry_run=dry_run),
+        dry_run=dry_run,
+        status=AWAITING_APPROVAL if needs_approval else QUEUED,
+        reason=reason,
+        follows=follows,
+        is_paced=is_paced,
+        is_here=is_here,
+        schedule=schedule,
+        due_at=due_at,
+    )
+
+
+def _requested(session: Session, **values: Any) -> Run:
+    """The row of a run, with the chunk that plans the others."""
+    add = upsert(RUNS).values(requested_by=actor.get(), **values)
+    run_id = session.execute(add.on_conflict_do_nothing().returning(RUNS.c.id)).scalar_one_or_none()
+    if run_id is None:
+        live = select(Run.id).where(
+            Run.kind == values["kind"],
+            Run.scope_key == values["scope_key"],
+            Run.finished_at.is_(None),
+        )
+        raise AlreadyRunning(run=session.scalar(live))
+    session.execute(insert(CHUNKS).values(run_id=run_id, number=PLAN, stage=-1, payload={}))
+    return session.get_one(Run, run_id)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Above either of these a second person has to approve: items, and the sum of their amounts."""
+
+    count: int
+    amount: Decimal
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Limits":
+        """As the deployment's settings have them."""
+        return cls(settings["APPROVAL_ABOVE_COUNT"], settings["APPROVAL_ABOVE_AMOUNT"])
+
+    def are_exceeded_by(self, count: int, amount: Decimal) -> bool:
+        """Whether so many items, or amounts that come to so much without their signs, need approval."""
+        return count > self.count or amount > self.amount
+
+
+def apply(session: Session, run_id: int, *, reason: str, limits: Limits) -> Run:
+    """Ask for exactly what a dry run has found to be applied; above the limits it waits for approval.
+
+    Raises:
+        UnknownRun, ReasonMissing, NothingToApply, AlreadyRunning.
+    """
+    run = _locked(session, run_id)
+    kind = kind_of(run.kind)
+    if not reason.strip():
+        raise ReasonMissing()
+    applied = session.scalar(select(Run.id).where(Run.follows == run_id, Run.kind == kind.apply_as))
+    if run.is_live or not (run.dry_run and kind.apply_as and run.changed) or applied:
+        raise NothingToApply(run=run_id)
+    found = select(func.count(), func.coalesce(func.sum(func.abs(RunItem.amount)), 0))
+    count, amount = session.execute(
+        found.where(RunItem.run_id == run_id, RunItem.outcome == FOUND)
+    ).one()
+    return request(
+        session, kind.apply_as, {"run": run_id},
+        reason=reason.strip(), follows=run_id, is_paced=run.is_paced,
+        needs_approval=limits.are_exceeded_by(count, amount),
+    )  # fmt: skip
+
+
+def _locked(session: Session, run_id: int) -> Run:
+    run = session.scalar(
+        select(Run).where(Run.id == run_id).with_for_update(),
+        execution_options={"populate_existing": True},
+    )
+    if run is None:
+        raise UnknownRun(run=run_id)
+    return run
+
+
+def approve(session: Session, run_id: int) -> Run:
+    """Let a run that waits for a second person begin.
+
+    Raises:
+        UnknownRun, NotWaiting, OwnApproval: whoever asked for it may not approve it.
+    """
+    run = _locked(session, run_id)
+    if run.status != AWAITING_APPROVAL:
+        raise NotWaiting(run=run_id)
+    if run.requested_by == actor.get():
+        raise OwnApproval(run=run_id)
+    run.approved_by, run.approved_at, run.status = actor.get(), func.now(), QUEUED
+    session.flush()
+    return run
+
+
+def cancel(session: Session, run_id: int) -> Run:
+    """Stop a run: the chunks under way are finished, no further one is begun.
+
+    Raises:
+        UnknownRun, HasFinished.
+    """
+    run = _locked(session, run_id)
+    if not run.is_live:
+        raise HasFinished(run=run_id)
+    run.cancelled_by = run.cancelled_by or actor.get() or "unknown"
+    if run.started_at is None:
+        run.status, run.finished_at = CANCELLED, func.now()
+    session.flush()
+    return run
+
+
+def retry(session: Session, run_id: int) -> Run:
+    """Ask for what a finished run left undone: chunks that failed or were never begun, items that failed.
+
+    Raises:
+        UnknownRun, NothingToRetry, AlreadyRunning.
+    """
+    run = _locked(session, run_id)
+    left = select(literal(1)).where(RunChunk.run_id == run_id, RunChunk.status != "done")
+    failed = select(literal(1)).where(RunItem.run_id == run_id, RunItem.outcome == ITEM_FAILED)
+    if run.is_live or not (session.scalar(left.limit(1)) or session.scalar(failed.limit(1))):
+        raise NothingToRetry(run=run_id)
+    return request(
+        session, run.kind, {**run.scope, "retry": run_id},
+        dry_run=run.dry_run, reason=run.reason, follows=run_id, is_paced=run.is_paced,
+    )  # fmt: skip
+
+
+__all__ = ["OPEN", "PLAN", "Limits", "apply", "approve", "cancel", "request", "retry", "scope_key"]

@@ -1,0 +1,297 @@
+"""`backoffice runs …`: look at runs, stop them, and let them go on.
+
+What starts work (retry, approve, apply) performs it here until it has ended, beside any workers; with
+`--queue` it is left to the workers. Exit status as `diff` has it: 0 clean or done, 1 a dry run found
+something, items failed, or it waits for approval, 2 trouble.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from flask_babel import gettext as _
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from sqlalchemy import Select, func, select
+
+from ..commands import CLEAN, FOUND, Trouble
+from ..extensions import db
+from ..people.actors import names_of
+from ..refusals import Refusal
+from . import actions, queries, working
+from .actions import Limits
+from .errors import UnknownKind
+from .kinds import KINDS
+from .models import (
+    AWAITING_APPROVAL,
+    DONE,
+    DONE_WITH_FAILURES,
+    FAILED,
+    STATUSES,
+    Run,
+    RunItem,
+)
+from .wording import (
+    OUTCOMES,
+    error_in_words,
+    kind_title,
+    result_in_words,
+    scope_in_words,
+    values_in_words,
+)
+from .wording import STATUSES as LOOKS
+
+LOOK_AGAIN_SECONDS = 0.2
+
+group = AppGroup("runs", help="Background work: list, show, cancel, retry, approve, apply.")
+
+number = click.argument("run_id", type=click.IntRange(1, 2**63 - 1), metavar="RUN")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+queue_option = click.option(
+    "--queue", "is_queued", is_flag=True, help="Leave it to the workers, and do not wait for them."
+)
+
+
+@group.command("list")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs of this status.")
+@click.option("--kind", help="Only runs of this kind.")
+@click.option("--live", is_flag=True, help="Only runs that have not ended.")
+@click.option("--all", "is_whole", is_flag=True, help="Housekeeping too.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@json_option
+def list_runs(
+    status: str | None, kind: str | None, live: bool, is_whole: bool, limit: int, as_json: bool
+) -> None:
+    """The newest runs first."""
+    runs = db.session.scalars(_chosen(status, kind, live, is_whole).limit(limit)).all()
+    if as_json:
+        click.echo(json.dumps({"runs": [_as_dict(run) for run in runs]}))
+        return
+    table = Table(_("Run"), _("Kind"), _("What"), _("Who"), _("When"), _("Status"), _("Changed"))
+    names = names_of(db.session, {run.requested_by for run in runs})
+    for run in runs:
+        table.add_row(
+            str(run.id), kind_title(run.kind), scope_in_words(run.scope), names[run.requested_by],
+            f"{run.created_at:%Y-%m-%d %H:%M}", _(LOOKS[run.status].word), str(run.changed),
+        )  # fmt: skip
+    _print_table(table)
+
+
+def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) -> Select[Run]:
+    runs = select(Run).order_by(Run.id.desc())
+    if kind is not None and kind not in KINDS:
+        raise _trouble(UnknownKind(kind=kind))
+    quiet = [name for name, known in KINDS.items() if known.is_quiet]
+    if kind is not None:
+        runs = runs.where(Run.kind == kind)
+    elif not is_whole:
+        runs = runs.where(Run.kind.not_in(quiet))
+    if status is not None:
+        runs = runs.where(Run.status == status)
+    return runs.where(Run.finished_at.is_(None)) if live else runs
+
+
+@group.command()
+@number
+@click.option("--items", "count", type=click.IntRange(0), default=50, show_default=True)
+@json_option
+def show(run_id: int, count: int, as_json: bool) -> None:
+    """One run with what came of it, and its items, those that are wrong by most first."""
+    with _refusals():
+        run = queries.run_of(db.session(), run_id)
+    if as_json:
+        items = [_item_as_dict(item) for item in _items(run_id, count)]
+        click.echo(json.dumps({**_as_dict(run), "items": items}))
+    else:
+        _print_run(run)
+        _print_items(run_id, count)
+    sys.exit(_status_of(run))
+
+
+@group.command()
+@number
+@json_option
+def cancel(run_id: int, as_json: bool) -> None:
+    """Stop a run: what is under way is finished, nothing further is begun."""
+    with _refusals():
+        run = actions.cancel(db.session(), run_id)
+    db.session.commit()
+    _print_outcome(run, as_json)
+
+
+@group.command()
+@number
+@queue_option
+@json_option
+def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
+    """Do what a run left undone: what failed, and what it did not come to."""
+    with _refusals():
+        run = actions.retry(db.session(), run_id)
+    _go_on(run, is_queued, as_json)
+
+
+@group.command()
+@number
+@queue_option
+@json_option
+def approve(run_id: int, is_queued: bool, as_json: bool) -> None:
+    """Let a run begin that somebody else has asked for."""
+    with _refusals():
+        run = actions.approve(db.session(), run_id)
+    _go_on(run, is_queued, as_json)
+
+
+@group.command()
+@number
+@click.option("--reason", default="", help="Why; kept with every correction. Must be given.")
+@queue_option
+@json_option
+def apply(run_id: int, reason: str, is_queued: bool, as_json: bool) -> None:
+    """Apply exactly what a dry run has found; above a limit somebody else has to approve it first."""
+    limits = Limits.of(current_app.config)
+    with _refusals():
+        run = actions.apply(db.session(), run_id, reason=reason, limits=limits)
+    _go_on(run, is_queued, as_json)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the house refuses is a sentence and exit status 2."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise _trouble(refusal) from refusal
+
+
+def _trouble(refusal: Refusal) -> Trouble:
+    return Trouble(_(refusal.sentence, **refusal.values))
+
+
+def _go_on(run: Run, is_queued: bool, as_json: bool) -> None:
+    """Perform what was asked for, unless it waits for approval or is left to the workers."""
+    db.session.commit()
+    if run.status != AWAITING_APPROVAL and not is_queued:
+        run = _performed(run.id)
+    _print_outcome(run, as_json)
+    sys.exit(_status_of(run))
+
+
+def _performed(run_id: int) -> Run:
+    """Work on the run until it has ended, and show on a terminal how far it is."""
+    with _progress(run_id) as advance:
+        while True:
+            working.perform(db.engine, run_id, progress=advance)
+            db.session.expire_all()
+            run = queries.run_of(db.session(), run_id)
+            if not run.is_live:
+                return run
+            db.session.rollback()
+            time.sleep(LOOK_AGAIN_SECONDS)
+
+
+@contextmanager
+def _progress(run_id: int) -> Iterator[Callable[[], None]]:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(_("Items"), total=None)
+
+        def tell() -> None:
+            db.session.expire_all()
+            progress = queries.progress_of(db.session(), queries.run_of(db.session(), run_id))
+            db.session.rollback()
+            bar.update(task, total=progress.total, completed=progress.checked)
+
+        yield tell
+
+
+def _status_of(run: Run) -> int:
+    """0 where all is done, or is not yet; 1 where something was found, failed, or waits for somebody."""
+    found = run.status == DONE and run.dry_run and run.changed
+    trouble = run.status in (DONE_WITH_FAILURES, FAILED, AWAITING_APPROVAL)
+    return FOUND if found or trouble else CLEAN
+
+
+def _as_dict(run: Run) -> dict[str, Any]:
+    """For JSON; moments as ISO 8601. Of a live run the counts are those until now."""
+    progress = queries.progress_of(db.session(), run)
+    counts = ("total", "checked", "changed", "unchanged", "skipped", "failed", "workers")
+    told = ("kind", "scope", "dry_run", "status", "requested_by", "reason", "follows")
+    ended = ("approved_by", "cancelled_by", "schedule", "result", "error")
+    moments = ("created_at", "started_at", "finished_at")
+    return {
+        "run": run.id,
+        **{name: getattr(run, name) for name in told},
+        **{name: getattr(progress, name) for name in counts},
+        **{name: getattr(run, name) for name in ended},
+        **{name: at.isoformat() if (at := getattr(run, name)) else None for name in moments},
+    }
+
+
+def _item_as_dict(item: RunItem) -> dict[str, Any]:
+    told = ("subject", "owner", "key", "outcome", "before", "after", "error", "details")
+    amount = None if item.amount is None else str(item.amount)
+    return {**{name: getattr(item, name) for name in told}, "amount": amount}
+
+
+def _items(run_id: int, count: int) -> list[RunItem]:
+    size = func.abs(RunItem.amount).desc().nulls_last()
+    mine = select(RunItem).where(RunItem.run_id == run_id).order_by(size, RunItem.id).limit(count)
+    return list(db.session.scalars(mine))
+
+
+def _print_outcome(run: Run, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(_as_dict(run)))
+    else:
+        _print_run(run)
+
+
+def _print_run(run: Run) -> None:
+    counts = _(
+        "%(checked)s looked at, %(changed)s changed, %(failed)s failed",
+        checked=run.checked, changed=run.changed, failed=run.failed,
+    )  # fmt: skip
+    dry = f" ({_('Dry run')})" if run.dry_run else ""
+    click.echo(f"{_('Run')} {run.id}: {kind_title(run.kind)}, {scope_in_words(run.scope)}{dry}")
+    click.echo(f"  {_(LOOKS[run.status].word)}; {counts}")
+    for name, value in result_in_words(run):
+        click.echo(f"  {name}: {value}")
+    if run.error:
+        click.echo(f"  {run.error}", err=True)
+
+
+def _print_items(run_id: int, count: int) -> None:
+    items = _items(run_id, count)
+    if not items:
+        return
+    table = Table(_("Record"), _("What"), _("Before"), _("After"), _("Outcome"), _("Why"))
+    for item in items:
+        key = ", ".join(f"{name}={value}" for name, value in item.key.items())
+        table.add_row(
+            key or f"#{item.owner}", item.subject,
+            values_in_words(item.subject, item.before), values_in_words(item.subject, item.after),
+            _(OUTCOMES[item.outcome].word), error_in_words(item.error),
+        )  # fmt: skip
+    _print_table(table)
+
+
+def _print_table(table: Table) -> None:
+    """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
+    console = Console()
+    Console(width=None if console.is_terminal else 200).print(table)

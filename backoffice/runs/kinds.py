@@ -1,0 +1,72 @@
+"""The kinds of runs that there are: what a worker may be asked to do, and who may ask for it.
+
+A domain registers its kinds in its `runs.py`; that list is all that a worker executes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from .errors import UnknownKind
+
+if TYPE_CHECKING:
+    from .working import Asked, Work
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a run: what the kind's `work` is given, how many items that is, after which stages."""
+
+    payload: Mapping[str, Any]
+    size: int = 0
+    stage: int = 0
+
+
+def _nothing_again(_items: Sequence[Any]) -> Iterable[Chunk]:
+    return ()
+
+
+def _no_result(_connection: Connection, _asked: "Asked") -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of run.
+
+    `plan` cuts what was asked into chunks, in one transaction; `work` does one chunk; `finish` says,
+    in the transaction in which the run ends, what came of it (JSON, amounts as strings). `permission`
+    is what it takes to start, apply, cancel and retry one. `again` makes chunks of items that failed,
+    for a retry. `apply_as` is the kind of run that applies what a dry run of this kind has found.
+    `is_quiet`: housekeeping, which lists leave out unless asked.
+    """
+
+    name: str
+    title: str
+    permission: str
+    plan: Callable[[Connection, "Asked"], Iterable[Chunk]]
+    work: Callable[["Work"], None]
+    finish: Callable[[Connection, "Asked"], Mapping[str, Any]] = field(default=_no_result)
+    again: Callable[[Sequence[Any]], Iterable[Chunk]] = field(default=_nothing_again)
+    apply_as: str = ""
+    is_quiet: bool = False
+
+
+KINDS: dict[str, Kind] = {}
+"""Name → kind; filled where domains declare theirs."""
+
+
+def register(kind: Kind) -> Kind:
+    """Let workers do `kind`. Raises ValueError when another one has its name."""
+    if KINDS.setdefault(kind.name, kind) is not kind:
+        raise ValueError(f"Two kinds of runs are called {kind.name!r}.")
+    return kind
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of that name. Raises UnknownKind."""
+    if name not in KINDS:
+        raise UnknownKind(kind=name)
+    return KINDS[name]

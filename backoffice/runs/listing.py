@@ -1,0 +1,342 @@
+"""The list of runs, and the list of one run's items."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    Select,
+    String,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+    true,
+)
+from sqlalchemy.orm import Session
+
+from .. import periods, subjects
+from ..base import N_, counted
+from ..extensions import db
+from ..figures import registry
+from ..figures.actor import actor
+from ..lists import Choice, Column, Days, List, Reference
+from ..people.actors import name_of
+from ..people.models import User
+from ..subjects import Place
+from .kinds import KINDS, Kind
+from .models import DONE_WITH_FAILURES, FAILED, OUTCOMES, STATUSES, Run, RunChunk, RunItem
+from .queries import is_unmended
+from .wording import OUTCOMES as OUTCOME_LOOKS
+from .wording import STATUSES as STATUS_LOOKS
+from .wording import error_in_words, scope_in_words, values_in_words
+
+_REQUESTER = literal("user:") + cast(User.id, Text) == Run.requested_by
+
+
+class ByKind(Mapping[str, Any]):
+    """Something of every kind of run, by its name; kinds are declared after this module is read."""
+
+    def __init__(self, value: Callable[[Kind], Any]) -> None:
+        self._value = value
+
+    def __getitem__(self, name: str) -> Any:
+        """What it is of that kind. Raises KeyError."""
+        return self._value(KINDS[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """The kinds' names by their titles."""
+        return iter(sorted(KINDS, key=lambda name: KINDS[name].title))
+
+    def __len__(self) -> int:
+        """How many kinds there are."""
+        return len(KINDS)
+
+
+@dataclass(frozen=True)
+class Moments(Days):
+    """As `Days`, of a column that holds moments: days where the business is."""
+
+    def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
+        """Not before the first day begins, and before the last one has ended."""
+        if self.since in values:
+            yield self.column >= periods.start_of(date.fromisoformat(values[self.since]))
+        if self.until in values:
+            yield self.column < periods.end_of(date.fromisoformat(values[self.until]))
+
+
+@dataclass(frozen=True)
+class Housekeeping(Choice):
+    """Housekeeping stays out of sight unless somebody asks for it, or for its very kind."""
+
+    options: Mapping[str, tuple[str, ColumnElement[bool]]] = field(
+        default_factory=lambda: {"1": (N_("Shown too"), true())}
+    )
+
+    def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
+        """Not one of the quiet kinds."""
+        quiet = [name for name, kind in KINDS.items() if kind.is_quiet]
+        if quiet and not {self.name, "kind"} & set(values):
+            yield Run.kind.not_in(quiet)
+
+
+def _runs(_user: Any) -> Select[Any]:
+    return select().select_from(Run).outerjoin(User, _REQUESTER)
+
+
+def _people(session: Session, user: Any) -> Sequence[tuple[int, str]]:
+    """Whoever is at hand first, then everybody else who has asked for a run."""
+    asked = select(User.id, User.name).where(_REQUESTER, User.id != user.id).distinct()
+    others = [(row.id, row.name) for row in session.execute(asked.order_by(User.name))]
+    return [(user.id, user.name), *others]
+
+
+def _count(name: str, label: str, **how: Any) -> Column:
+    """A count of the run; of one that is live its chunks tell."""
+    so_far = select(func.coalesce(func.sum(getattr(RunChunk, name)), 0)).where(
+        RunChunk.run_id == Run.id
+    )
+    value = case(
+        (Run.finished_at.is_(None), so_far.correlate(Run).scalar_subquery()),
+        else_=getattr(Run, name),
+    )
+    return Column(name, label, value, kind="number", is_sortable=False, **how)
+
+
+def _seconds() -> ColumnElement[Any]:
+    took = func.coalesce(Run.finished_at, func.now()) - Run.started_at
+    return func.round(func.extract("epoch", took), 1)
+
+
+_IS_MINE = Run.requested_by == bindparam("me", callable_=actor.get, type_=Text)
+_IS_TROUBLE = Run.status.in_((FAILED, DONE_WITH_FAILURES))
+
+RUNS = List(
+    "runs",
+    N_("Runs"),
+    "runs.index",
+    export="runs.export",
+    rows=_runs,
+    key=Run.id,
+    also={"scope_json": Run.scope, "user_name": User.name, "actor": Run.requested_by},
+    columns=(
+        Column(
+            "number",
+            N_("Run"),
+            Run.id,
+            kind="number",
+            link=lambda row: url_for("runs.record", run_id=row.key),
+            write=lambda row: str(row.key),
+        ),
+        Column("kind", N_("Kind"), Run.kind, words=ByKind(lambda kind: kind.title)),
+        Column(
+            "scope",
+            N_("What"),
+            cast(Run.scope, Text),
+            words={"{}": N_("everything")},
+            write=lambda row: scope_in_words(row.scope_json),
+            is_sortable=False,
+            classes="cell-name",
+        ),
+        Column("dry_run", N_("Dry run"), Run.dry_run, words={True: N_("yes"), False: N_("no")}),
+        Column(
+            "person",
+            N_("Who"),
+            func.coalesce(User.name, Run.requested_by),
+            write=lambda row: row.user_name or name_of(db.session, row.actor),
+        ),
+        Column("created_at", N_("When"), Run.created_at, kind="moment"),
+        Column(
+            "status",
+            N_("Status"),
+            Run.status,
+            words={status: STATUS_LOOKS[status].word for status in STATUSES},
+            tones={status: STATUS_LOOKS[status].tone for status in STATUSES},
+        ),
+        _count("checked", N_("Checked")),
+        _count("changed", N_("Changed")),
+        _count("failed", N_("Failed")),
+        Column("seconds", N_("Seconds"), _seconds(), kind="number"),
+        Column("finished_at", N_("Ended"), Run.finished_at, kind="moment", is_shown=False),
+        Column("reason", N_("Reason"), Run.reason, is_shown=False, classes="cell-name"),
+        Column("schedule", N_("Schedule"), Run.schedule, is_shown=False),
+    ),
+    filters=(
+        Choice(
+            "status",
+            N_("Status"),
+            {
+                "live": (N_("Live"), Run.finished_at.is_(None)),
+                "trouble": (N_("In trouble"), _IS_TROUBLE),
+                "unmended": (N_("In trouble, and not mended since"), is_unmended()),
+                **{
+                    status.replace(" ", "-"): (STATUS_LOOKS[status].word, Run.status == status)
+                    for status in STATUSES
+                },
+            },
+        ),
+        Choice("kind", N_("Kind"), ByKind(lambda kind: (kind.title, Run.kind == kind.name))),
+        Reference("person", N_("Who"), User.id, _people, any_label=N_("Everybody")),
+        Moments("since", "until", N_("From"), N_("to"), Run.created_at),
+        Housekeeping("quiet", N_("Housekeeping"), any_label=N_("Left out")),
+        Choice("mine", N_("Mine"), {"1": (N_("Mine"), _IS_MINE)}, is_quiet=True),
+    ),
+    default_sort="-number",
+    counted=counted("%(num)s run", "%(num)s runs"),
+    nothing_yet=(
+        N_("No runs yet"),
+        N_("Checks, heals and other work in the background appear here, with what came of them."),
+    ),
+    classes="runs-table",
+)
+
+
+def _only_number(column: Any) -> ColumnElement[Any]:
+    """The number in an item's only amount; NULL where it has several, none, or no number."""
+    pairs = _pairs(column)
+    value = func.max(pairs.c.value)
+    is_number = and_(func.count() == 1, value.regexp_match(r"^-?[0-9]+(\.[0-9]+)?$"))
+    return select(case((is_number, cast(value, Numeric)))).select_from(pairs).scalar_subquery()
+
+
+def _named(column: Any) -> ColumnElement[Any]:
+    """Every amount of an item by name, for a file."""
+    pairs = _pairs(column)
+    named = pairs.c.key + literal(": ") + func.coalesce(pairs.c.value, "")
+    return select(func.string_agg(named, "; ")).select_from(pairs).scalar_subquery()
+
+
+def _values(column: Any) -> ColumnElement[Any]:
+    """What stands in a key, without its names."""
+    pairs = _pairs(column)
+    return select(func.string_agg(pairs.c.value, ", ")).select_from(pairs).scalar_subquery()
+
+
+def _in_full(name: str, label: str, column: Any) -> Column:
+    return Column(name, label, _named(column), is_shown=False, is_sortable=False)
+
+
+def _pairs(column: Any) -> Any:
+    return func.jsonb_each_text(column).table_valued("key", "value", name="pairs").render_derived()
+
+
+def _owner_link(row: Any) -> str | None:
+    place = Place(row.owner or 0, row.key_json, row.called or "")
+    return subjects.record_url(row.subject, place)
+
+
+class FigureTitles(Mapping[str, Any]):
+    """The titles of all figures, by name: they are declared after this module is read.
+
+    With `condition` each stands with it, as a `Choice` takes them.
+    """
+
+    def __init__(self, condition: Callable[[str], ColumnElement[bool]] | None = None) -> None:
+        self._condition = condition
+
+    def __getitem__(self, name: str) -> Any:
+        """The figure's title. Raises KeyError."""
+        if name not in set(self):
+            raise KeyError(name)
+        title = subjects.title_of(name)
+        return (title, self._condition(name)) if self._condition else title
+
+    def __iter__(self) -> Iterator[str]:
+        """The figures' names."""
+        return (figure.name for figure in registry.figures)
+
+    def __len__(self) -> int:
+        """How many figures there are."""
+        return len(registry.figures)
+
+
+def items_of(run_id: int) -> List:
+    """The items of one run, those that are wrong by most first."""
+    item: tuple[Any, Any, Any] = (RunItem.subject, RunItem.owner, RunItem.key)
+    return List(
+        f"run-{run_id}-items",
+        N_("Items"),
+        "runs.record",
+        export="runs.export_items",
+        rows=lambda _user: select().select_from(RunItem).where(RunItem.run_id == run_id),
+        key=RunItem.id,
+        also={
+            "key_json": RunItem.key,
+            "before_json": RunItem.before,
+            "after_json": RunItem.after,
+            "called": subjects.name_in_sql(*item),
+        },
+        columns=(
+            Column(
+                "owner_name",
+                N_("Record"),
+                func.coalesce(
+                    subjects.name_in_sql(*item),
+                    literal("#") + cast(RunItem.owner, String),
+                    _values(RunItem.key),
+                ),
+                link=_owner_link,
+                classes="cell-name",
+                is_sortable=False,
+            ),
+            Column("subject", N_("What"), RunItem.subject, words=FigureTitles()),
+            Column(
+                "before",
+                N_("Before"),
+                _only_number(RunItem.before),
+                kind="money",
+                write=lambda row: values_in_words(row.subject, row.before_json),
+                is_sortable=False,
+            ),
+            Column(
+                "after",
+                N_("After"),
+                _only_number(RunItem.after),
+                kind="money",
+                write=lambda row: values_in_words(row.subject, row.after_json),
+                is_sortable=False,
+            ),
+            Column("amount", N_("Difference"), RunItem.amount, kind="money", total=True),
+            Column(
+                "outcome",
+                N_("Outcome"),
+                RunItem.outcome,
+                words={outcome: OUTCOME_LOOKS[outcome].word for outcome in OUTCOMES},
+                tones={outcome: OUTCOME_LOOKS[outcome].tone for outcome in OUTCOMES},
+            ),
+            Column(
+                "error",
+                N_("Why"),
+                RunItem.error,
+                write=lambda row: error_in_words(row.error),
+                classes="cell-error",
+            ),
+            Column("size", N_("Size"), func.abs(RunItem.amount), kind="money", is_shown=False),
+            Column("owner", N_("Number"), RunItem.owner, kind="number", is_shown=False),
+            Column("at", N_("When"), RunItem.at, kind="moment", is_shown=False),
+            _in_full("stored", N_("Before, by column"), RunItem.before),
+            _in_full("expected", N_("After, by column"), RunItem.after),
+        ),
+        filters=(
+            Choice(
+                "outcome",
+                N_("Outcome"),
+                {o: (OUTCOME_LOOKS[o].word, RunItem.outcome == o) for o in OUTCOMES},
+            ),
+        ),
+        default_sort="-size",
+        counted=counted("%(num)s item", "%(num)s items"),
+        nothing_yet=(
+            N_("No items"),
+            N_("What is right is counted and not listed; anything else appears here."),
+        ),
+        classes="items-table",
+    )

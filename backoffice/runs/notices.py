@@ -1,0 +1,106 @@
+"""What runs have to say on Today: what failed, what waits, and what I have looked at and not applied."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import url_for
+from flask_babel import ngettext
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session, aliased
+
+from .. import attention, periods
+from ..attention import Notice
+from ..formats import quantity_filter
+from ..permissions import allowed
+from .kinds import KINDS
+from .models import AWAITING_APPROVAL, DONE, DONE_WITH_FAILURES, QUEUED, Run
+from .queries import is_unmended
+from .wording import kind_title
+
+LATELY = timedelta(days=7)
+"""How long Today tells of a run that failed, and of a dry run that nobody has applied."""
+
+PATIENCE = timedelta(minutes=1)
+"""How long a run may wait for a worker before somebody is told."""
+
+MOST_TOLD = 5
+"""Dry runs that are told one by one."""
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("runs", "attention", "runs.read", _runs)
+    attention.register("dry runs", "unfinished", "runs.read", _not_applied)
+
+
+def _runs(session: Session, user: Any) -> Iterator[Notice]:
+    since, is_mine = periods.today() - LATELY, Run.requested_by == f"user:{user.id}"
+    is_late = Run.created_at < datetime.now(UTC) - PATIENCE
+    failed, own, others, waiting = session.execute(
+        select(
+            func.count().filter(is_unmended(), Run.created_at >= periods.start_of(since)),
+            func.count().filter(Run.status == AWAITING_APPROVAL, is_mine),
+            func.count().filter(Run.status == AWAITING_APPROVAL, ~is_mine),
+            func.count().filter(Run.status == QUEUED, is_late),
+        )
+    ).one()
+    if others and allowed(user, "runs.approve"):
+        sentence = ngettext(
+            "%(num)d run waits for your approval.", "%(num)d runs wait for your approval.", others
+        )
+        yield Notice(sentence, url_for("runs.index", status="awaiting-approval"), "warning", others)
+    if own:
+        sentence = ngettext(
+            "%(num)d run of yours waits for somebody else's approval.",
+            "%(num)d runs of yours wait for somebody else's approval.",
+            own,
+        )
+        yield Notice(sentence, url_for("runs.index", status="awaiting-approval"), "info", own)
+    if failed:
+        sentence = ngettext(
+            "%(num)d run failed, or finished with failures, in the last seven days.",
+            "%(num)d runs failed, or finished with failures, in the last seven days.",
+            failed,
+        )
+        here = url_for("runs.index", status="unmended", since=since)
+        yield Notice(sentence, here, "danger", failed)
+    if waiting:
+        sentence = ngettext(
+            "%(num)d run has waited for a worker for more than a minute.",
+            "%(num)d runs have waited for a worker for more than a minute.",
+            waiting,
+        )
+        yield Notice(sentence, url_for("runs.index", status="queued"), "danger", waiting)
+
+
+def _not_applied(session: Session, user: Any) -> Iterator[Notice]:
+    """My dry runs that found something, and that nobody has applied or looked for anew."""
+    later, applicable = aliased(Run), [name for name, kind in KINDS.items() if kind.apply_as]
+    is_past = exists().where(
+        (later.follows == Run.id) | ((later.kind == Run.kind) & (later.scope_key == Run.scope_key)),
+        later.id > Run.id,
+    )
+    mine = (
+        select(Run)
+        .where(
+            Run.requested_by == f"user:{user.id}",
+            Run.kind.in_(applicable),
+            Run.dry_run,
+            Run.changed > 0,
+            Run.status.in_((DONE, DONE_WITH_FAILURES)),
+            Run.finished_at > datetime.now(UTC) - LATELY,
+            ~is_past,
+        )
+        .order_by(Run.id.desc())
+    )
+    for run in session.scalars(mine.limit(MOST_TOLD)):
+        sentence = ngettext(
+            "Dry run %(run)s (%(kind)s) found %(count)s row that is wrong, and is not applied.",
+            "Dry run %(run)s (%(kind)s) found %(count)s rows that are wrong, and is not applied.",
+            run.changed,
+            run=run.id,
+            kind=kind_title(run.kind),
+            count=quantity_filter(run.changed),
+        )
+        yield Notice(sentence, url_for("runs.record", run_id=run.id), "info", run.changed)

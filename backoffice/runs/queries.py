@@ -1,0 +1,81 @@
+"""Reading runs: how far one has come, how fast, and how long it will still take."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy.orm import Session, aliased
+
+from .ending import COUNTERS
+from .errors import UnknownRun
+from .models import DONE, DONE_WITH_FAILURES, FAILED, OPEN, Run, RunChunk
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come. `total` None: it is not planned yet. `workers` hold a chunk now."""
+
+    total: int | None
+    checked: int
+    changed: int
+    unchanged: int
+    skipped: int
+    failed: int
+    workers: int
+    elapsed: timedelta
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1; None while nobody knows."""
+        if not self.total:
+            return None
+        return min(self.checked / self.total, 1.0)
+
+    @property
+    def rate(self) -> float:
+        """Items a second, since it began."""
+        seconds = self.elapsed.total_seconds()
+        return self.checked / seconds if seconds > 0 else 0.0
+
+    @property
+    def left(self) -> timedelta | None:
+        """How long it will still take at this rate; None while nobody knows."""
+        if not self.total or self.rate <= 0:
+            return None
+        return timedelta(seconds=max(self.total - self.checked, 0) / self.rate)
+
+
+def run_of(session: Session, run_id: int) -> Run:
+    """The run of that number. Raises UnknownRun."""
+    run = session.get(Run, run_id)
+    if run is None:
+        raise UnknownRun(run=run_id)
+    return run
+
+
+def progress_of(session: Session, run: Run) -> Progress:
+    """How far the run has come, now."""
+    now = datetime.now(UTC)
+    elapsed = (run.finished_at or now) - (run.started_at or run.finished_at or now)
+    if not run.is_live:
+        counts = {name: getattr(run, name) for name in COUNTERS}
+        return Progress(total=run.total, workers=0, elapsed=elapsed, **counts)
+    held = RunChunk.lease_until > func.clock_timestamp()
+    sums = (func.coalesce(func.sum(getattr(RunChunk, name)), 0) for name in COUNTERS)
+    row = session.execute(
+        select(func.count().filter(RunChunk.status == OPEN, held), *sums).where(
+            RunChunk.run_id == run.id
+        )
+    ).one()
+    counts = {name: int(value) for name, value in zip(COUNTERS, row[1:], strict=True)}
+    return Progress(total=run.total, workers=row[0], elapsed=elapsed, **counts)
+
+
+def is_unmended() -> ColumnElement[bool]:
+    """Whether a run failed in whole or in part, and nothing since has retried it or done the same."""
+    later = aliased(Run)
+    is_same = (later.kind == Run.kind) & (later.scope_key == Run.scope_key)
+    mended = exists().where(
+        later.id > Run.id, (later.follows == Run.id) | (is_same & (later.status == DONE))
+    )
+    return Run.status.in_((FAILED, DONE_WITH_FAILURES)) & ~mended

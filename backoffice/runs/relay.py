@@ -1,0 +1,113 @@
+"""The relay: queued runs are brought to the workers, as often as it takes.
+
+PostgreSQL is the truth about work, Redis only carries it. A run is delivered when it has chunks that
+nobody holds; a delivery that Redis lost is made again. A job of a run that has nothing left to do
+ends at once, so that one too many has no effect.
+"""
+
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Worker
+from rq.job import JobStatus
+from sqlalchemy import Connection, Engine, case, func, or_, select, text, update
+
+from ..base import table_of
+from .models import OPEN, QUEUED, RUNNING, Run, RunChunk
+from .worker import deliver, job_id, queue
+
+log = structlog.get_logger("backoffice.relay")
+
+RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
+
+MOST_WORKERS = 8
+"""Workers that one run occupies at a time."""
+
+LOOK_AGAIN = text("interval '3 seconds'")
+"""How soon a delivery that nobody seems to have taken is looked at again."""
+
+TAKEN_OVER = text("interval '60 seconds'")
+"""When a run that a command performs itself is taken to have lost its command."""
+
+
+def relay(engine: Engine, connection: Redis) -> int:
+    """Deliver every run that has something to claim; how many deliveries that were.
+
+    Raises nothing where Redis is away: what is not delivered is asked for again.
+    """
+    due = _due(engine)
+    if not due:
+        return 0
+    try:
+        workers = max(Worker.count(queue=queue(connection)), 1)
+        return sum(_deliver(engine, connection, run, workers) for run in due)
+    except RedisError as error:
+        log.warning(
+            "redis does not take work; it is asked again", waiting=len(due), error=str(error)
+        )
+        return 0
+
+
+def _due(engine: Engine) -> list[Any]:
+    """Live runs with chunks that can be claimed, or that only wait to be ended; oldest first."""
+    held = CHUNKS.c.lease_until > func.clock_timestamp()
+    mine = CHUNKS.c.run_id == RUNS.c.id
+    free = select(func.count()).where(
+        mine, CHUNKS.c.status == OPEN, or_(CHUNKS.c.lease_until.is_(None), ~held)
+    )
+    working = select(func.count()).where(mine, CHUNKS.c.status == OPEN, held)
+    long_ago = func.clock_timestamp() - case((RUNS.c.is_here, TAKEN_OVER), else_=LOOK_AGAIN)
+    asked = func.coalesce(RUNS.c.delivered_at, RUNS.c.created_at)
+    statement = (
+        select(
+            RUNS.c.id,
+            RUNS.c.deliveries,
+            free.scalar_subquery().label("free"),
+            working.scalar_subquery().label("working"),
+        )
+        .where(
+            RUNS.c.status.in_((QUEUED, RUNNING)),
+            or_(
+                (RUNS.c.deliveries == 0) & ~RUNS.c.is_here,
+                asked < long_ago,
+            ),
+        )
+        .order_by(RUNS.c.id)
+        .limit(50)
+    )
+    with engine.connect() as connection:
+        return [row for row in connection.execute(statement) if row.free or not row.working]
+
+
+def _deliver(engine: Engine, connection: Redis, run: Any, workers: int) -> int:
+    """Enqueue as many jobs as workers could use, less those that wait in the queue already."""
+    wanted = min(workers, MOST_WORKERS, max(run.free, 1)) - run.working
+    waiting = sum(
+        _waits(connection, run.id, number)
+        for number in range(max(run.deliveries - MOST_WORKERS, 0) + 1, run.deliveries + 1)
+    )
+    numbers = range(run.deliveries + 1, run.deliveries + 1 + max(wanted - waiting, 0))
+    with engine.begin() as database:
+        if not _counted(database, run, len(numbers)):
+            return 0  # another relay was faster
+        for number in numbers:
+            deliver(connection, run.id, number)
+    return len(numbers)
+
+
+def _counted(connection: Connection, run: Any, count: int) -> bool:
+    counted = (
+        update(RUNS)
+        .where(RUNS.c.id == run.id, RUNS.c.deliveries == run.deliveries)
+        .values(deliveries=run.deliveries + count, delivered_at=func.clock_timestamp())
+        .returning(RUNS.c.id)
+    )
+    return connection.execute(counted).first() is not None
+
+
+def _waits(connection: Redis, run_id: int, number: int) -> bool:
+    """Whether a delivery still waits for a worker."""
+    job = queue(connection).fetch_job(job_id(run_id, number))
+    return job is not None and job.get_status(refresh=False) == JobStatus.QUEUED

@@ -1,0 +1,160 @@
+"""Runs in the browser: the list, one run with its progress and its items, and what can be done with it."""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, current_app, flash, redirect, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from werkzeug.wrappers import Response as AnyResponse
+
+from .. import lists
+from ..claims import Claim
+from ..extensions import db
+from ..htmx import render, trigger, wants_partial
+from ..idempotency import new_key
+from ..people.actors import names_of
+from ..permissions import requires
+from . import actions, queries, wording
+from .actions import Limits
+from .forms import ApplyForm
+from .kinds import KINDS
+from .listing import RUNS, items_of
+from .models import Run
+from .notices import register_notices
+from .verbs import followers_of, may_act, may_approve, verbs_of
+
+bp = Blueprint("runs", __name__, url_prefix="/runs")
+
+register_notices()
+
+RECORD = "runs/record.html"
+
+
+@bp.get("")
+@requires("runs.read")
+def index() -> Response:
+    """The runs that the filter leaves in, the newest first."""
+    return lists.show(RUNS, "runs/index.html")
+
+
+@bp.get("/export.<flavour>")
+@requires("runs.read")
+@lists.limited
+def export(flavour: str) -> Response:
+    """The same as a file."""
+    return lists.export(RUNS, flavour)
+
+
+@bp.get("/<int:run_id>")
+@requires("runs.read")
+def record(run_id: int) -> Response:
+    """One run: how far it is, what came of it, its items, and what can be done with it."""
+    return _page(queries.run_of(db.session(), run_id), ApplyForm())
+
+
+@bp.get("/<int:run_id>/progress")
+@requires("runs.read")
+def progress(run_id: int) -> AnyResponse:
+    """How far the run is, asked every second; when it has ended, the page's items follow."""
+    if not wants_partial():
+        return redirect(url_for("runs.record", run_id=run_id), 303)
+    run = queries.run_of(db.session(), run_id)
+    response = render(RECORD, "run", **_about(run, ApplyForm()))
+    return response if run.is_live else trigger(response, "runEnded")
+
+
+@bp.get("/<int:run_id>/items.<flavour>")
+@requires("runs.read")
+@lists.limited
+def export_items(run_id: int, flavour: str) -> Response:
+    """The items that the filter leaves in, as a file."""
+    run = queries.run_of(db.session(), run_id)
+    return lists.export(items_of(run.id), flavour)
+
+
+@bp.post("/<int:run_id>/cancel")
+@requires("runs.read")
+def cancel(run_id: int) -> Response:
+    """Stop the run; its kind says who may."""
+    run = _own_or_403(run_id)
+    claim = Claim("runs.cancel")
+    if claim.answer is not None:
+        return claim.answer
+    actions.cancel(db.session(), run.id)
+    flash(_("Run %(run)s is stopped: nothing further of it is begun.", run=run.id), "success")
+    return claim.fulfilled(url_for("runs.record", run_id=run.id))
+
+
+@bp.post("/<int:run_id>/retry")
+@requires("runs.read")
+def retry(run_id: int) -> Response:
+    """Ask for what the run left undone; its kind says who may."""
+    run = _own_or_403(run_id)
+    claim = Claim("runs.retry")
+    if claim.answer is not None:
+        return claim.answer
+    asked = actions.retry(db.session(), run.id)
+    return claim.fulfilled(url_for("runs.record", run_id=asked.id))
+
+
+@bp.post("/<int:run_id>/approve")
+@requires("runs.approve")
+def approve(run_id: int) -> Response:
+    """Let a run begin that somebody else has asked for."""
+    run = queries.run_of(db.session(), run_id)
+    if not may_approve(current_user, run):
+        abort(403)
+    claim = Claim("runs.approve")
+    if claim.answer is not None:
+        return claim.answer
+    actions.approve(db.session(), run.id)
+    flash(_("Run %(run)s is approved.", run=run.id), "success")
+    return claim.fulfilled(url_for("runs.record", run_id=run.id))
+
+
+@bp.post("/<int:run_id>/apply")
+@requires("runs.read")
+def apply(run_id: int) -> Response:
+    """Ask for exactly what the dry run has found to be applied; its kind says who may."""
+    run, form = _own_or_403(run_id), ApplyForm()
+    claim = Claim("runs.apply")
+    if claim.answer is not None:
+        return claim.answer
+    if not form.validate():
+        response = _page(run, form)
+        response.status_code = 422
+        return response
+    limits = Limits.of(current_app.config)
+    asked = actions.apply(db.session(), run.id, reason=form.reason.data, limits=limits)
+    return claim.fulfilled(url_for("runs.record", run_id=asked.id))
+
+
+def _own_or_403(run_id: int) -> Run:
+    """The run, if the present user may act on its kind."""
+    run = queries.run_of(db.session(), run_id)
+    if not may_act(current_user, run):
+        abort(403)
+    return run
+
+
+def _page(run: Run, form: ApplyForm) -> Response:
+    return lists.show(items_of(run.id), RECORD, **_about(run, form))
+
+
+def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
+    session, limits = db.session(), Limits.of(current_app.config)
+    followers = followers_of(session, run)
+    actors = [run.requested_by, run.approved_by, run.cancelled_by]
+    return {
+        "run": run,
+        "kind": KINDS.get(run.kind),
+        "look": wording.STATUSES[run.status],
+        "progress": queries.progress_of(session, run),
+        "followers": followers,
+        "verbs": verbs_of(session, current_user, run, followers, limits),
+        "limits": limits,
+        "names": names_of(session, actors),
+        "form": form,
+        "idempotency_key": new_key(),
+        "wording": wording,
+    }

@@ -1,0 +1,216 @@
+"""Runs in words: what was asked, how it stands, what came of it, and what an item was and became."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from .. import subjects
+from ..base import N_
+from ..formats import money_filter, quantity_filter
+from .kinds import KINDS
+from .models import (
+    APPLIED,
+    AWAITING_APPROVAL,
+    CANCELLED,
+    DONE,
+    DONE_WITH_FAILURES,
+    FAILED,
+    FOUND,
+    ITEM_FAILED,
+    QUEUED,
+    RUNNING,
+    SKIPPED,
+    UNCHANGED,
+    Run,
+)
+
+
+class Look(NamedTuple):
+    """How a status is told: its word, the tone and the icon that go with it."""
+
+    word: str
+    tone: str
+    icon: str
+
+
+STATUSES = {
+    AWAITING_APPROVAL: Look(N_("Waits for approval"), "warning", "lock"),
+    QUEUED: Look(N_("Queued"), "info", "history"),
+    RUNNING: Look(N_("Running"), "info", "runs"),
+    DONE: Look(N_("Done"), "good", "success"),
+    DONE_WITH_FAILURES: Look(N_("Finished with failures"), "warning", "warning"),
+    FAILED: Look(N_("Failed"), "bad", "error"),
+    CANCELLED: Look(N_("Cancelled"), "neutral", "close"),
+}
+"""Status → how it is told."""
+
+OUTCOMES = {
+    FOUND: Look(N_("Would be changed"), "warning", "warning"),
+    APPLIED: Look(N_("Changed"), "good", "success"),
+    UNCHANGED: Look(N_("Was right"), "neutral", "info"),
+    SKIPPED: Look(N_("Left alone"), "info", "info"),
+    ITEM_FAILED: Look(N_("Failed"), "bad", "error"),
+}
+"""Outcome of an item → how it is told."""
+
+WHAT_TO_DO = {
+    AWAITING_APPROVAL: N_("Nothing happens until somebody else approves it."),
+    QUEUED: N_("It begins as soon as a worker is free."),
+    FAILED: N_(
+        "It could not go on. What was done until then stays done; retry does what is left, "
+        "once the cause is gone."
+    ),
+    DONE_WITH_FAILURES: N_(
+        "Some items failed; everything else is done. The list below says why. "
+        "Retry does what is left, once the cause is gone."
+    ),
+    CANCELLED: N_("What was done until then stays done. Retry does what is left."),
+}
+"""Status → what it means for whoever looks at it."""
+
+_RESULTS = {
+    "applied": N_("Applied"),
+    "corrections": N_("Corrections"),
+    "deleted": N_("Deleted"),
+    "drifted": N_("Wrong"),
+    "failed": N_("Failed"),
+    "found": N_("Found"),
+    "healed": N_("Healed"),
+    "moved": N_("Changed meanwhile, left alone"),
+    "notes": N_("Notes drained"),
+    "owners": N_("Records looked at"),
+    "reports": N_("Reports"),
+    "rows": N_("Rows"),
+    "amount": N_("Amount"),
+    "bloated_indexes": N_("Indexes larger than they need to be"),
+    "bypass": N_("Other programs' writes"),
+    "bytes": N_("Bytes"),
+    "coverage": N_("Verified"),
+    "day": N_("Day"),
+    "drift": N_("Drift"),
+    "figures": N_("Figures"),
+    "finished": N_("Ended"),
+    "heal": N_("Heals"),
+    "open": N_("Wrong still"),
+    "queries_are_counted": N_("PostgreSQL counts queries"),
+    "runs": N_("Runs"),
+    "slow_queries": N_("Slow queries"),
+    "unused_indexes": N_("Indexes that nothing uses"),
+    "upgrade": N_("Upgrades"),
+    "verified": N_("in the last 24 hours"),
+    "with_failures": N_("Finished with failures"),
+}
+"""What a kind says came of a run → its name on screen."""
+
+
+def kind_title(name: str) -> str:
+    """What a kind of run is called; its name where nobody declares it any more."""
+    return str(_(KINDS[name].title)) if name in KINDS else name
+
+
+def scope_in_words(scope: Mapping[str, Any]) -> str:
+    """What a run was asked to look at, in one line."""
+    parts = [*_figures(scope.get("figures"))]
+    for name, value in scope.items():
+        if name == "run":
+            parts.append(_("what run %(run)s found", run=value))
+        elif name == "retry":
+            parts.append(_("what run %(run)s left undone", run=value))
+        elif name == "fix":
+            parts += [_("corrects what it finds")] if value else []
+        elif name == "chore":
+            parts.append(str(value).replace("_", " "))
+        elif name != "figures":
+            parts.append(f"{name}: {_plain(value)}")
+    return " · ".join(parts) or _("everything")
+
+
+def _figures(figures: Any) -> Iterator[str]:
+    for name, owners in dict(figures or {}).items():
+        title = _(subjects.title_of(name))
+        if owners is None:
+            yield title
+        else:
+            yield ngettext(
+                "%(title)s of %(num)d record",
+                "%(title)s of %(num)d records",
+                len(owners),
+                title=title,
+            )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value[:5])) + (" …" if len(value) > 5 else "")
+    return str(value)
+
+
+def result_in_words(run: Run) -> list[tuple[str, str]]:
+    """What came of it, beyond its counts: names with their values."""
+    return list(_told(run.result))
+
+
+def _told(result: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in result.items():
+        title = _(_RESULTS[name]) if name in _RESULTS else _(subjects.title_of(name))
+        told = f"{of}: {title}" if of else str(title)
+        if isinstance(value, Mapping):
+            yield from _told(value, told)
+        else:
+            yield told, value_in_words(value)
+
+
+def value_in_words(value: Any) -> str:
+    """An amount (a text with a point) or a count as the user reads it; anything else as it is."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, int):
+        return quantity_filter(value)
+    if isinstance(value, list):
+        return _plain(value)
+    text = str(value)
+    try:
+        number = Decimal(text) if text[-1:].isdigit() and " " not in text else None
+    except InvalidOperation:
+        number = None
+    if number is None or not number.is_finite():
+        return text
+    return money_filter(number) if number.as_tuple().exponent == -2 else quantity_filter(number)
+
+
+def values_in_words(subject: str, values: Mapping[str, Any] | None) -> str:
+    """What stood in an item's columns, or stands; what says that there was no row, where there was none.
+
+    One value stands by itself, several with their columns' names.
+    """
+    if values is None:
+        return str(_("no row"))
+    if len(values) == 1:
+        return value_in_words(next(iter(values.values())))
+    return " · ".join(
+        f"{_(subjects.label_of(subject, name))} {value_in_words(value)}"
+        for name, value in values.items()
+    )
+
+
+def error_in_words(error: str) -> str:
+    """Why an item failed or was left: a sentence of ours is translated, PostgreSQL's stays."""
+    return str(_(error)) if error else ""
+
+
+def duration_in_words(duration: timedelta | None) -> str:
+    """How long something took, or takes: seconds, minutes and seconds, hours and minutes."""
+    if duration is None:
+        return "–"
+    seconds = max(int(duration.total_seconds()), 0)
+    if seconds < 60:
+        return _("%(seconds)d s", seconds=seconds)
+    if seconds < 3600:
+        return _("%(minutes)d min %(seconds)d s", minutes=seconds // 60, seconds=seconds % 60)
+    return _("%(hours)d h %(minutes)d min", hours=seconds // 3600, minutes=seconds % 3600 // 60)

@@ -1,0 +1,388 @@
+"""Doing a run's chunks: claimed by any number of workers, each transaction under the fence of its claim.
+
+A claim is a short transaction of its own. Every transaction of a chunk first locks the chunk's row
+and looks whether its fence still stands, so that nobody takes the chunk over while it works and a
+worker that was overtaken writes nothing. A transaction that its process has abandoned is ended by
+PostgreSQL when the lease is over.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    and_,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+
+from ..base import table_of
+from ..figures.actor import acting_as
+from . import ending
+from .errors import Fenced
+from .kinds import KINDS, Chunk, Kind
+from .models import OPEN, QUEUED, RUNNING, Run, RunChunk, RunItem
+from .pacing import Pace
+
+log = structlog.get_logger("backoffice.runs")
+
+RUNS, CHUNKS, ITEMS = table_of(Run), table_of(RunChunk), table_of(RunItem)
+
+LEASE_SECONDS = 30.0
+"""How long a claim stands without a sign of life; then anybody takes the chunk over."""
+
+TRIES = 4
+"""How often a chunk is begun before it counts as failed."""
+
+PATIENCE_SECONDS = 1.0
+"""How long a worker waits for others to finish a stage before it goes to look for other work."""
+
+PLAN_STAGE = -1
+
+COUNTERS = ("checked", "changed", "unchanged", "skipped", "failed")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked to do."""
+
+    id: int
+    kind: str
+    scope: Mapping[str, Any]
+    dry_run: bool
+    is_paced: bool
+    reason: str
+    requested_by: str
+    follows: int | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A chunk that this process may work on, while its fence stands."""
+
+    number: int
+    stage: int
+    payload: Mapping[str, Any]
+    size: int
+    fence: int
+    attempts: int
+
+
+@dataclass
+class Tally:
+    """How many items a transaction has looked at, and what came of them."""
+
+    checked: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Step:
+    """One transaction of a chunk: what it counts and records commits with what it writes."""
+
+    connection: Connection
+    run_id: int
+    tally: Tally = field(default_factory=Tally)
+    items: list[dict[str, Any]] = field(default_factory=list)
+
+    def item(
+        self,
+        subject: str,
+        outcome: str,
+        *,
+        owner: int | None = None,
+        key: Mapping[str, Any] | None = None,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+        amount: Decimal | None = None,
+        error: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record an item; what the fields mean stands in `RunItem`. Counting it is the caller's."""
+        self.items.append(
+            {
+                "subject": subject, "outcome": outcome, "owner": owner, "key": dict(key or {}),
+                "before": before, "after": after, "amount": amount, "error": error,
+                "details": dict(details or {}),
+            }
+        )  # fmt: skip
+
+    def add(self, chunks: Iterable[Chunk]) -> None:
+        """Further chunks of the run, which begin once this transaction has committed."""
+        last = select(func.max(CHUNKS.c.number)).where(CHUNKS.c.run_id == self.run_id)
+        first = (self.connection.scalar(last) or 0) + 1
+        rows: list[dict[str, Any]] = [
+            {
+                "run_id": self.run_id, "number": number, "stage": chunk.stage,
+                "payload": dict(chunk.payload), "size": chunk.size,
+            }
+            for number, chunk in enumerate(chunks, start=first)
+        ]  # fmt: skip
+        if rows:
+            self.connection.execute(insert(CHUNKS), rows)
+            more = func.coalesce(RUNS.c.total, 0) + sum(row["size"] for row in rows)
+            self.connection.execute(update(RUNS).where(RUNS.c.id == self.run_id).values(total=more))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What fails inside is undone alone; the exception goes on to whoever asks."""
+        counted, recorded = asdict(self.tally), len(self.items)
+        try:
+            with self.connection.begin_nested():
+                yield
+        except BaseException:
+            self.tally.__dict__.update(counted)
+            del self.items[recorded:]
+            raise
+
+
+class Work:
+    """One claimed chunk, as the kind's `work` sees it."""
+
+    def __init__(
+        self, engine: Engine, asked: Asked, claim: Claim, pace: Pace, lease: float
+    ) -> None:
+        self.engine = engine
+        self.asked = asked
+        self.claim = claim
+        self.payload = claim.payload
+        self._pace = pace
+        self._lease = lease
+
+    @contextmanager
+    def transaction(self, *, is_last: bool = False) -> Iterator[Step]:
+        """A short transaction under the fence; afterwards a rest, so that people at screens don't feel us.
+
+        With `is_last` the chunk is done when it commits, so that its effect and its end are one;
+        items of it that nobody has counted are unchanged.
+        Raises Fenced, and writes nothing, when somebody else has taken the chunk over.
+        """
+        with self._pace.around(), self.engine.begin() as connection:
+            self._hold(connection)
+            step = Step(connection, self.asked.id)
+            yield step
+            self._record(step, is_last)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A read-only REPEATABLE READ snapshot, for comparing; a rest afterwards."""
+        with self._pace.around(), self.engine.connect() as plain:
+            yield plain.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+
+    def _hold(self, connection: Connection) -> None:
+        milliseconds = str(int(self._lease * 1000))
+        connection.execute(
+            select(func.set_config("idle_in_transaction_session_timeout", milliseconds, True))
+        )
+        mine = select(CHUNKS.c.number).where(*self.mine()).with_for_update()
+        if connection.execute(mine).first() is None:
+            raise Fenced()
+
+    def mine(self) -> tuple[ColumnElement[bool], ...]:
+        """What is true of our chunk while our claim stands."""
+        return (
+            CHUNKS.c.run_id == self.asked.id,
+            CHUNKS.c.number == self.claim.number,
+            CHUNKS.c.fence == self.claim.fence,
+            CHUNKS.c.status == OPEN,
+        )
+
+    def _record(self, step: Step, is_last: bool) -> None:
+        if step.items:
+            rows = [{"run_id": self.asked.id, **item} for item in step.items]
+            step.connection.execute(insert(ITEMS), rows)
+        values: dict[str, Any] = {
+            name: CHUNKS.c[name] + count for name, count in asdict(step.tally).items() if count
+        }
+        values["lease_until"] = func.clock_timestamp() + _seconds(self._lease)
+        if is_last:  # what nobody has counted was found to be right
+            counted = CHUNKS.c.checked + step.tally.checked
+            rest = func.greatest(CHUNKS.c.size - counted, 0)
+            known = CHUNKS.c.unchanged + step.tally.unchanged
+            # A chunk that was begun twice may have looked at an item twice.
+            has_size = CHUNKS.c.size > 0
+            values["checked"] = case((has_size, CHUNKS.c.size), else_=counted)
+            values["unchanged"] = case(
+                (has_size, func.least(known + rest, CHUNKS.c.size)), else_=known
+            )
+            values["status"] = "done"
+        step.connection.execute(update(CHUNKS).where(*self.mine()).values(values))
+
+
+def _seconds(seconds: float) -> Any:
+    return literal(seconds) * text("interval '1 second'")
+
+
+def myself() -> str:
+    """What this worker is called in the chunks that it has claimed."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def asked_of(connection: Connection, run_id: int) -> Asked | None:
+    """What a run was asked; None of one that is unknown."""
+    row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).mappings().first()
+    if row is None:
+        return None
+    return Asked(**{name: row[name] for name in Asked.__dataclass_fields__})
+
+
+def perform(
+    engine: Engine,
+    run_id: int,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+    seconds: float = float("inf"),
+    lease: float = LEASE_SECONDS,
+    progress: Callable[[], None] = lambda: None,
+) -> None:
+    """Work on a run until nothing of it can be claimed, for about `seconds`, then end it if it is done.
+
+    A chunk that was begun is finished, whatever `stopping` says.
+    """
+    with engine.connect() as connection:
+        asked = asked_of(connection, run_id)
+    if asked is None or asked.kind not in KINDS:
+        log.error("run not performed", run=run_id, reason="unknown run or kind")
+        return
+    kind, end = KINDS[asked.kind], time.monotonic() + seconds
+    pace = Pace(asked.is_paced)
+    with acting_as(asked.requested_by), structlog.contextvars.bound_contextvars(run=run_id):
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while not stopping() and time.monotonic() < end:
+            claim = _claim(engine, asked.id, lease)
+            if claim is not None:
+                _do(engine, kind, asked, Work(engine, asked, claim, pace, lease))
+                progress()
+                patience = time.monotonic() + PATIENCE_SECONDS
+            elif ending.end_if_done(engine, kind, asked) or time.monotonic() > patience:
+                return
+            else:  # somebody else does the last chunk of a stage
+                time.sleep(0.05)
+        ending.end_if_done(engine, kind, asked)
+
+
+def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
+    """The next chunk that nobody holds, under a new fence; None when there is none at the moment."""
+    mine = CHUNKS.alias("mine")
+    is_free = or_(mine.c.lease_until.is_(None), mine.c.lease_until < func.clock_timestamp())
+    stage = select(func.min(CHUNKS.c.stage)).where(
+        CHUNKS.c.run_id == run_id, CHUNKS.c.status == OPEN
+    )
+    allowed = select(RUNS.c.id).where(
+        RUNS.c.id == run_id, RUNS.c.status.in_((QUEUED, RUNNING)), RUNS.c.cancelled_by == ""
+    )
+    chosen = (
+        select(mine.c.number)
+        .where(
+            mine.c.run_id == run_id, mine.c.status == OPEN, is_free,
+            mine.c.stage == stage.scalar_subquery(), allowed.exists(),
+        )
+        .order_by(mine.c.number)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )  # fmt: skip
+    take = (
+        update(CHUNKS)
+        .where(CHUNKS.c.run_id == run_id, CHUNKS.c.number == chosen.scalar_subquery())
+        .values(
+            fence=CHUNKS.c.fence + 1,
+            attempts=CHUNKS.c.attempts + 1,
+            worker=myself(),
+            lease_until=func.clock_timestamp() + _seconds(lease),
+        )
+        .returning(*(CHUNKS.c[name] for name in Claim.__dataclass_fields__))
+    )
+    with engine.begin() as connection:
+        row = connection.execute(take).mappings().first()
+    return None if row is None else Claim(**row)
+
+
+def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
+    """Do one chunk; what goes wrong is recorded, and never ends the worker."""
+    try:
+        if work.claim.stage == PLAN_STAGE:
+            _plan(kind, asked, work)
+        else:
+            kind.work(work)
+            with work.transaction(is_last=True):
+                pass
+    except Fenced:
+        log.warning("chunk taken over by another worker", chunk=work.claim.number)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            log.warning("connection lost within a chunk", chunk=work.claim.number, error=str(error))
+            time.sleep(0.5)
+        else:
+            log.exception("chunk failed", chunk=work.claim.number, attempt=work.claim.attempts)
+        _release(engine, work, error)
+
+
+def _plan(kind: Kind, asked: Asked, work: Work) -> None:
+    """Cut the run into chunks, all of them or none."""
+    with work.transaction(is_last=True) as step:
+        step.add(_planned(kind, asked, step.connection))
+        step.connection.execute(
+            update(RUNS)
+            .where(RUNS.c.id == asked.id)
+            .values(
+                status=RUNNING,
+                total=func.coalesce(RUNS.c.total, 0),
+                started_at=func.coalesce(RUNS.c.started_at, func.now()),
+                updated_at=func.now(),
+            )
+        )
+
+
+def _planned(kind: Kind, asked: Asked, connection: Connection) -> Iterable[Chunk]:
+    if "retry" not in asked.scope:
+        return kind.plan(connection, asked)
+    return _left_of(kind, connection, int(asked.scope["retry"]))
+
+
+def _left_of(kind: Kind, connection: Connection, earlier: int) -> Iterable[Chunk]:
+    """The chunks that an earlier run left undone, and those of the items that failed in it."""
+    left = select(CHUNKS.c.payload, CHUNKS.c.size, CHUNKS.c.stage).where(
+        CHUNKS.c.run_id == earlier, CHUNKS.c.status != "done", CHUNKS.c.stage != PLAN_STAGE
+    )
+    yield from (Chunk(*row) for row in connection.execute(left.order_by(CHUNKS.c.number)))
+    failed = select(ITEMS).where(ITEMS.c.run_id == earlier, ITEMS.c.outcome == "failed")
+    items: Sequence[Row[*tuple[Any, ...]]] = connection.execute(failed.order_by(ITEMS.c.id)).all()
+    if items:
+        yield from kind.again(items)
+
+
+def _release(engine: Engine, work: Work, error: Exception) -> None:
+    """Give the chunk back for another try; after the last one it has failed."""
+    gave_up = work.claim.attempts >= TRIES
+    lease = func.clock_timestamp() + _seconds(min(2.0**work.claim.attempts, 10))
+    values = {
+        "error": f"{type(error).__name__}: {error}".splitlines()[0][:1000],
+        "status": "failed" if gave_up else OPEN,
+        "lease_until": case((literal(gave_up), None), else_=lease),
+    }
+    if gave_up:
+        values["failed"] = CHUNKS.c.failed + func.greatest(CHUNKS.c.size, 1)
+    with engine.begin() as connection:
+        connection.execute(update(CHUNKS).where(and_(*work.mine())).values(values))

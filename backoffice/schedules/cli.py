@@ -1,0 +1,127 @@
+"""`backoffice schedule …`: what is done by itself, and doing it here and now.
+
+Exit status as `diff` has it: 0 done, 1 drift found or some items failed, 2 trouble.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime
+
+import click
+from flask.cli import AppGroup
+from flask_babel import gettext as _
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.orm import Session
+
+from .. import periods
+from ..commands import CLEAN, FOUND, Trouble
+from ..drift.performing import performed
+from ..extensions import db
+from ..refusals import Refusal
+from ..runs import actions
+from ..runs.models import FAILED, Run
+from . import queries, wording
+from .listed import SCHEDULES, schedule_of
+from .queries import Standing
+
+group = AppGroup("schedule", help="What is done by itself: list it, or do it now.")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+@group.command("list")
+@json_option
+def list_schedules(as_json: bool) -> None:
+    """Every schedule: when it is due, how its last run ended, when it is due next."""
+    standings = queries.standings(db.session(), datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps({"schedules": [_as_json(standing) for standing in standings]}))
+        return
+    table = Table(_("Name"), _("When"), _("Last run"), _("State"), _("Next"))
+    for standing in standings:
+        run = standing.run
+        table.add_row(
+            standing.schedule.name,
+            wording.rule_in_words(standing.schedule.rule),
+            f"{_here(run.created_at)} {run.status}" if run else "–",
+            _(wording.STATES[standing.state][0]),
+            _here(standing.next_at),
+        )
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _here(moment: datetime) -> str:
+    return moment.astimezone(periods.timezone()).strftime("%Y-%m-%d %H:%M")
+
+
+def _as_json(standing: Standing) -> dict[str, object]:
+    schedule, run = standing.schedule, standing.run
+    return {
+        "name": schedule.name,
+        "kind": schedule.kind,
+        "when": wording.rule_in_words(schedule.rule),
+        "last_due": standing.due_at.isoformat(),
+        "next_due": standing.next_at.isoformat(),
+        "state": standing.state,
+        "run": run and {"id": run.id, "status": run.status, "at": run.created_at.isoformat()},
+    }
+
+
+@group.command("run")
+@click.argument("name")
+@json_option
+def run_schedule(name: str, as_json: bool) -> None:
+    """Do what the schedule NAME does, here and now; needs no worker, no scheduler and no Redis."""
+    run_here(name, as_json=as_json)
+
+
+def run_here(name: str, *, as_json: bool) -> None:
+    """Perform a schedule's run in this process, unpaced, and exit with its status."""
+    schedule = schedule_of(name)
+    if schedule is None:
+        names = ", ".join(schedule.name for schedule in SCHEDULES)
+        raise Trouble(
+            _("There is no schedule %(name)s. There are: %(names)s.", name=name, names=names)
+        )
+    try:
+        with Session(db.engine) as session:
+            run_id = actions.request(
+                session, schedule.kind, schedule.scope(datetime.now(UTC)),
+                schedule=schedule.name, is_paced=False, is_here=True,
+            ).id  # fmt: skip
+            session.commit()
+    except Refusal as refusal:
+        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+    done = performed(db.engine, run_id)
+    if as_json:
+        click.echo(json.dumps(_told(done.run)))
+    else:
+        click.echo(_line(done.run))
+    if done.run.status == FAILED:
+        raise Trouble(done.run.error)
+    sys.exit(CLEAN if done.is_clean and not _has_found(done.run) else FOUND)
+
+
+def _has_found(run: Run) -> bool:
+    """Whether a verification that corrects nothing found something."""
+    return run.kind == "figures.verify" and not run.scope.get("fix") and run.changed > 0
+
+
+def _told(run: Run) -> dict[str, object]:
+    counts = ("checked", "changed", "unchanged", "skipped", "failed")
+    return {
+        "run": run.id,
+        "status": run.status,
+        **{name: getattr(run, name) for name in counts},
+        "result": run.result,
+    }
+
+
+def _line(run: Run) -> str:
+    return str(
+        _(
+            "Run %(run)s: %(status)s. %(checked)s looked at, %(changed)s changed, %(failed)s failed.",
+            run=run.id, status=run.status, checked=run.checked, changed=run.changed, failed=run.failed,
+        )
+    )  # fmt: skip

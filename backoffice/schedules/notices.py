@@ -1,0 +1,78 @@
+"""What schedules have to say on Today: last night's runs, and whether anybody looks what is due."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from sqlalchemy.orm import Session
+
+from .. import attention
+from ..attention import Notice, Weight
+from ..formats import moment_filter
+from ..runs.models import DONE, DONE_WITH_FAILURES, FAILED, Run
+from ..runs.wording import STATUSES
+from . import queries, wording
+from .queries import Standing
+
+NIGHT = timedelta(hours=24)
+"""How long Today tells of a run that was started by a schedule."""
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("schedules", "attention", "runs.read", _alerts)
+    attention.register("nights", "nights", "runs.read", _nights)
+
+
+def _alerts(session: Session, _user: Any) -> Iterator[Notice]:
+    now = datetime.now(UTC)
+    here = url_for("schedules.index")
+    found = queries.attendance(session, now)
+    if not found.at_work:
+        yield Notice(_absent(found.looked_at), here, "danger")
+    late = [standing for standing in queries.standings(session, now) if standing.needs_attention]
+    if late:
+        sentence = ngettext(
+            "%(num)d schedule was not started when it was due.",
+            "%(num)d schedules were not started when they were due.",
+            len(late),
+        )
+        yield Notice(sentence, here, "warning", len(late))
+
+
+def _absent(looked_at: datetime | None) -> str:
+    if looked_at is None:
+        return str(_("No scheduler is at work, so nothing is done by itself."))
+    return str(
+        _("No scheduler has looked what is due since %(moment)s.", moment=moment_filter(looked_at))
+    )
+
+
+def _nights(session: Session, _user: Any) -> Iterator[Notice]:
+    now = datetime.now(UTC)
+    for standing in queries.standings(session, now):
+        run = standing.run
+        if run is None or standing.is_quiet or now - run.created_at > NIGHT:
+            continue
+        yield Notice(
+            _told(standing, run), url_for("runs.record", run_id=run.id), _weight(run.status)
+        )
+
+
+def _told(standing: Standing, run: Run) -> str:
+    title = _(standing.schedule.title)
+    if run.status == DONE and run.kind == "summary.daily":
+        return f"{title}: {wording.summary_in_words(run.result)}"
+    status = _(STATUSES[run.status].word)
+    if run.status == DONE and run.kind.startswith("figures."):
+        status = _("%(status)s, %(num)s found wrong", status=status, num=run.changed)
+    return f"{title}: {status} ({moment_filter(run.created_at)})"
+
+
+def _weight(status: str) -> Weight:
+    if status == FAILED:
+        return "danger"
+    return "warning" if status == DONE_WITH_FAILURES else "info"

@@ -1,0 +1,105 @@
+"""How every schedule stands: when it was due, what came of it, when it is due next; who looks after it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from .. import periods
+from ..runs.kinds import KINDS
+from ..runs.models import Run
+from .listed import SCHEDULES, Schedule
+from .models import KnownSchedule, Scheduler
+from .rules import last_due, next_due
+
+LATE_AFTER = timedelta(minutes=2)
+"""A due time that nobody has started by then is overdue."""
+
+STALE_AFTER = timedelta(minutes=1)
+"""A scheduler that has not looked for so long is not at work."""
+
+NOT_YET = "not yet"
+MET = "met"
+DUE = "due"
+WAITS = "waits"
+OVERDUE = "overdue"
+SKIPPED = "skipped"
+MISSED = "missed"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a schedule stands.
+
+    `state`: `not yet` (its first due time lies ahead), `met` (the last due time has its run, or
+    somebody has run it since), `due` (right now), `waits` and `skipped` (because of the run
+    `held_by`), `overdue` (it can still start), `missed` (it was too late). `run` is the last one of
+    it, by whomever.
+    """
+
+    schedule: Schedule
+    due_at: datetime
+    next_at: datetime
+    state: str
+    run: Run | None
+    held_by: int | None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is housekeeping."""
+        return KINDS[self.schedule.kind].is_quiet
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody should look why nothing was started."""
+        return self.state in (OVERDUE, MISSED)
+
+
+def standings(
+    session: Session, now: datetime, schedules: Sequence[Schedule] = SCHEDULES
+) -> list[Standing]:
+    """How each of the schedules stands at `now`, in their order."""
+    known = {row.name: row for row in session.scalars(select(KnownSchedule))}
+    runs = _last_runs(session, [schedule.name for schedule in schedules])
+    return [_standing(s, known.get(s.name), runs.get(s.name), now) for s in schedules]
+
+
+def _last_runs(session: Session, names: Sequence[str]) -> Mapping[str | None, Run]:
+    newest = select(func.max(Run.id)).where(Run.schedule.in_(names)).group_by(Run.schedule)
+    return {run.schedule: run for run in session.scalars(select(Run).where(Run.id.in_(newest)))}
+
+
+def _standing(
+    schedule: Schedule, known: KnownSchedule | None, run: Run | None, now: datetime
+) -> Standing:
+    zone = periods.timezone()
+    due_at, next_at = last_due(schedule.rule, now, zone), next_due(schedule.rule, now, zone)
+    is_held = known is not None and known.held_due_at == due_at
+    held_by = known.held_by if known is not None and is_held else None
+    if run is not None and max(run.due_at or run.created_at, run.created_at) >= due_at:
+        state = MET
+    elif known is None or due_at <= known.known_since:
+        state = NOT_YET
+    elif now - due_at > schedule.grace:
+        state = SKIPPED if is_held else MISSED
+    elif is_held:
+        state = WAITS
+    else:
+        state = OVERDUE if now - due_at > LATE_AFTER else DUE
+    return Standing(schedule, due_at, next_at, state, run, held_by)
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """How many schedulers are at work, and when one looked last; None: never, or long ago."""
+
+    at_work: int
+    looked_at: datetime | None
+
+
+def attendance(session: Session, now: datetime) -> Attendance:
+    """Whether anybody looks what is due."""
+    at_work = func.count().filter(Scheduler.looked_at > now - STALE_AFTER)
+    return Attendance(*session.execute(select(at_work, func.max(Scheduler.looked_at))).one())

@@ -1,0 +1,277 @@
+"""The quarterly look at the database: statistics, growth of tables, use and size of indexes, slow queries.
+
+It renews the planner's statistics and changes nothing else: what should be done about an index or
+a query is for people to decide, so it stands among the run's items, left alone and with its reason.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Numeric,
+    Row,
+    case,
+    cast,
+    column,
+    func,
+    select,
+    table,
+)
+from sqlalchemy.exc import DBAPIError
+
+from ..base import N_, table_of
+from ..runs.kinds import Chunk
+from ..runs.models import APPLIED, DONE, ITEM_FAILED, SKIPPED, UNCHANGED, Run, RunItem
+from ..runs.working import Asked, Step, Work
+
+RUNS, ITEMS = table_of(Run), table_of(RunItem)
+
+TABLE, INDEX, QUERY = N_("Table"), N_("Index"), N_("Query")
+"""The subjects of its items; a table's values are its sizes in bytes."""
+
+UNUSED = N_("Not used since PostgreSQL began to count. Consider dropping it.")
+BLOATED = N_("More than twice as large as its entries need. Consider REINDEX INDEX CONCURRENTLY.")
+SLOW = N_("Takes more than 500 ms on average. Look at its plan.")
+
+WORTH_A_LOOK = 1_000_000
+"""Bytes; nobody rebuilds or drops a smaller index for its size."""
+
+ENTRY_BYTES, PAGE_FILL = 16, 0.9
+"""What an index entry costs beside its values (pointer, header, alignment), and how full pages are."""
+
+SLOW_MILLISECONDS = 500
+MOST_QUERIES = 20
+LONGEST_QUERY = 500
+
+
+def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
+    """A chunk for every table, then one for all indexes, then one for the queries."""
+    tables = connection.scalars(select(TABLES.c.relname).where(_ours).order_by(TABLES.c.relname))
+    for name in tables.all():
+        yield Chunk({"table": name}, 1)
+    indexes = select(func.count()).select_from(INDEXES).where(_ours_too)
+    yield Chunk({"look": "indexes"}, connection.scalar(indexes) or 0, 1)
+    yield Chunk({"look": "queries"}, 0, 2)
+
+
+def work(work: Work) -> None:
+    """Do one of them."""
+    with work.transaction(is_last=True) as step:
+        if "table" in work.payload:
+            _table(step, work.payload["table"], work.asked.id)
+        elif work.payload["look"] == "indexes":
+            _indexes(step)
+        else:
+            _queries(step)
+
+
+def result(connection: Connection, asked: Asked) -> Mapping[str, Any]:
+    """How large the tables are, how many indexes deserve a look, and how many queries are slow."""
+    items = select(ITEMS.c.subject, ITEMS.c.error, ITEMS.c.after).where(ITEMS.c.run_id == asked.id)
+    rows = connection.execute(items).all()
+    size = sum(row.after["bytes"] for row in rows if row.subject == TABLE and row.after)
+    named = {"unused_indexes": UNUSED, "bloated_indexes": BLOATED, "slow_queries": SLOW}
+    counts = {name: sum(row.error == why for row in rows) for name, why in named.items()}
+    return {"bytes": size, **counts, "queries_are_counted": _counts_queries(connection)}
+
+
+def _catalogue(name: str, *columns: str) -> Any:
+    return table(name, *(column(name) for name in columns), schema="pg_catalog")
+
+
+TABLES = _catalogue(
+    "pg_stat_user_tables", "relid", "schemaname", "relname", "n_live_tup", "n_dead_tup",
+    "seq_scan", "idx_scan",
+)  # fmt: skip
+INDEXES = _catalogue(
+    "pg_stat_user_indexes", "indexrelid", "relid", "schemaname", "relname", "indexrelname",
+    "idx_scan",
+)  # fmt: skip
+DEFINITIONS = _catalogue("pg_index", "indexrelid", "indrelid", "indisunique", "indkey")
+CLASSES = _catalogue("pg_class", "oid", "reltuples", "relam")
+METHODS = _catalogue("pg_am", "oid", "amname")
+ATTRIBUTES = _catalogue("pg_attribute", "attrelid", "attnum", "attname")
+VALUES = _catalogue("pg_stats", "schemaname", "tablename", "attname", "avg_width", "null_frac")
+
+_ours = TABLES.c.schemaname == "public"
+_ours_too = INDEXES.c.schemaname == "public"
+
+
+def _table(step: Step, name: str, run_id: int) -> None:
+    """Renew the statistics of a table, and tell how it has grown since the last routine."""
+    step.tally.checked += 1
+    try:
+        with step.savepoint():
+            step.connection.execute(select(func.public.renew_statistics(name)))
+    except DBAPIError as error:
+        step.tally.failed += 1
+        step.item(TABLE, ITEM_FAILED, key={"table": name}, error=str(error.orig))
+        return
+    size = func.pg_total_relation_size(TABLES.c.relid).label("bytes")
+    found = (
+        step.connection.execute(
+            select(
+                size, TABLES.c.n_live_tup.label("rows"), TABLES.c.n_dead_tup.label("dead_rows"),
+                TABLES.c.seq_scan.label("scans"), TABLES.c.idx_scan.label("index_scans"),
+            ).where(_ours, TABLES.c.relname == name)
+        )
+        .mappings()
+        .first()
+    )  # fmt: skip
+    if found is None:
+        return  # dropped meanwhile
+    step.tally.changed += 1
+    step.item(
+        TABLE, APPLIED,
+        key={"table": name},
+        before=_size_before(step.connection, name, run_id),
+        after={"bytes": found["bytes"]},
+        details={key: value for key, value in found.items() if key != "bytes"},
+    )  # fmt: skip
+
+
+def _size_before(connection: Connection, name: str, run_id: int) -> dict[str, Any]:
+    """The table's size when the last routine looked; empty where none did."""
+    earlier = (
+        select(ITEMS.c.after)
+        .join(RUNS, RUNS.c.id == ITEMS.c.run_id)
+        .where(
+            RUNS.c.kind == "database.routine", RUNS.c.status == DONE, RUNS.c.id < run_id,
+            ITEMS.c.subject == TABLE, ITEMS.c.key["table"].astext == name,
+        )
+        .order_by(ITEMS.c.id.desc())
+        .limit(1)
+    )  # fmt: skip
+    return connection.scalar(earlier) or {}
+
+
+@dataclass(frozen=True)
+class Sized:
+    """An index with what it takes, what its entries need, and how often it was read."""
+
+    name: str
+    table: str
+    bytes: int
+    needed: int | None
+    scans: int
+    is_unique: bool
+
+    @property
+    def complaint(self) -> str:
+        """What should be looked at; nothing of an index that is well."""
+        if self.bytes <= WORTH_A_LOOK:
+            return ""
+        if not self.is_unique and not self.scans:
+            return UNUSED
+        return BLOATED if self.needed is not None and self.bytes > 2 * self.needed else ""
+
+
+def _indexes(step: Step) -> None:
+    for index in _sized(step.connection):
+        step.tally.checked += 1
+        if not index.complaint:
+            step.tally.unchanged += 1
+            continue
+        step.tally.skipped += 1
+        step.item(
+            INDEX, SKIPPED,
+            key={"index": index.name},
+            before={"bytes": index.bytes},
+            after={"bytes": index.bytes},
+            error=index.complaint,
+            details={"table": index.table, "scans": index.scans, "needed": index.needed},
+        )  # fmt: skip
+
+
+def _sized(connection: Connection) -> Sequence[Sized]:
+    """Every index; what it needs is known only of B-trees over columns that the app may read."""
+    widths = (
+        select(func.sum(VALUES.c.avg_width * (1 - VALUES.c.null_frac)))
+        .select_from(
+            ATTRIBUTES.join(
+                VALUES,
+                (VALUES.c.attname == ATTRIBUTES.c.attname)
+                & (VALUES.c.tablename == INDEXES.c.relname)
+                & (VALUES.c.schemaname == INDEXES.c.schemaname),
+            )
+        )
+        .where(
+            ATTRIBUTES.c.attrelid == DEFINITIONS.c.indrelid,
+            ATTRIBUTES.c.attnum == func.any(DEFINITIONS.c.indkey),
+        )
+        .correlate(INDEXES, DEFINITIONS)
+        .scalar_subquery()
+    )
+    entries = func.greatest(CLASSES.c.reltuples, 0)
+    bytes_needed = cast(entries * (widths + ENTRY_BYTES) / PAGE_FILL, BigInteger)
+    needed = case((METHODS.c.amname == "btree", bytes_needed))
+    query = (
+        select(
+            INDEXES.c.indexrelname, INDEXES.c.relname,
+            func.pg_relation_size(INDEXES.c.indexrelid),
+            needed.label("needed"), INDEXES.c.idx_scan, DEFINITIONS.c.indisunique,
+        )
+        .join(DEFINITIONS, DEFINITIONS.c.indexrelid == INDEXES.c.indexrelid)
+        .join(CLASSES, CLASSES.c.oid == INDEXES.c.indexrelid)
+        .join(METHODS, METHODS.c.oid == CLASSES.c.relam)
+        .where(_ours_too)
+        .order_by(func.pg_relation_size(INDEXES.c.indexrelid).desc(), INDEXES.c.indexrelname)
+    )  # fmt: skip
+    return [Sized(*row) for row in connection.execute(query)]
+
+
+def _queries(step: Step) -> None:
+    """What takes most of PostgreSQL's time, where it counts that (pg_stat_statements)."""
+    if not _counts_queries(step.connection):
+        return
+    for row in _heaviest(step.connection):
+        is_slow = row.mean > SLOW_MILLISECONDS
+        step.tally.checked += 1
+        step.tally.skipped += is_slow
+        step.tally.unchanged += not is_slow
+        step.item(
+            QUERY, SKIPPED if is_slow else UNCHANGED,
+            key={"query": row.query},
+            before={}, after={},
+            error=SLOW if is_slow else "",
+            details={"calls": row.calls, "mean_ms": str(row.mean), "total_ms": str(row.total)},
+        )  # fmt: skip
+
+
+def _counts_queries(connection: Connection) -> bool:
+    """Whether the extension is there, loaded, and may be read."""
+    extensions = _catalogue("pg_extension", "extname")
+    there = select(func.count()).where(extensions.c.extname == "pg_stat_statements")
+    loaded = func.current_setting("shared_preload_libraries", True).contains("pg_stat_statements")
+    return bool(connection.scalar(there) and connection.scalar(select(loaded)))
+
+
+def _heaviest(connection: Connection) -> Sequence[Row[*tuple[Any, ...]]]:
+    statements = table(
+        "pg_stat_statements",
+        *(column(name) for name in ("query", "calls", "mean_exec_time", "total_exec_time", "dbid")),
+    )
+    databases = _catalogue("pg_database", "oid", "datname")
+    ours = (
+        select(databases.c.oid)
+        .where(databases.c.datname == func.current_database())
+        .scalar_subquery()
+    )
+    mean, total = (
+        cast(statements.c.mean_exec_time, Numeric),
+        cast(statements.c.total_exec_time, Numeric),
+    )
+    return connection.execute(
+        select(
+            func.left(statements.c.query, LONGEST_QUERY).label("query"),
+            statements.c.calls,
+            func.round(mean, 1).label("mean"),
+            func.round(total, 1).label("total"),
+        )
+        .where(statements.c.dbid == ours)
+        .order_by(statements.c.total_exec_time.desc())
+        .limit(MOST_QUERIES)
+    ).all()

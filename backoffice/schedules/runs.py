@@ -1,0 +1,44 @@
+"""The kinds of runs that schedules bring along: the daily summary, and the routine of the database."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .. import periods
+from ..base import N_
+from ..runs.kinds import Chunk, Kind, register
+from ..runs.working import Asked, Work
+from . import routine
+from .summary import summary
+
+
+def _nothing(_connection: Connection, _asked: Asked) -> Iterator[Chunk]:
+    """A summary looks at nothing item by item; it is made when the run ends."""
+    yield from ()
+
+
+def _no_work(_work: Work) -> None:
+    pass
+
+
+def _summarise(connection: Connection, asked: Asked) -> Mapping[str, Any]:
+    given = asked.scope.get("day")
+    yesterday = periods.today() - timedelta(days=1)
+    return summary(connection, date.fromisoformat(given) if given else yesterday)
+
+
+SUMMARY = register(
+    Kind(
+        "summary.daily", N_("Daily summary"), "schedules.run",
+        _nothing, _no_work, finish=_summarise,
+    )
+)  # fmt: skip
+
+ROUTINE = register(
+    Kind(
+        "database.routine", N_("Database routine"), "schedules.run",
+        routine.plan, routine.work, finish=routine.result,
+    )
+)  # fmt: skip

@@ -1,0 +1,84 @@
+"""The scheduler's loop. It needs PostgreSQL alone, by whose clock it goes; any number may run."""
+
+from datetime import datetime, timedelta
+from threading import Event, Thread
+
+import structlog
+from sqlalchemy import Engine, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..base import table_of
+from ..runs.working import myself
+from .listed import SCHEDULES
+from .models import Scheduler
+from .ticking import tick
+
+log = structlog.get_logger("backoffice.scheduler")
+
+SCHEDULERS = table_of(Scheduler)
+
+LOOK_SECONDS = 5.0
+"""How often a scheduler looks what is due."""
+
+FORGET_AFTER = timedelta(days=1)
+"""How long the row of a scheduler that is gone tells when it looked last."""
+
+STOP_SECONDS = 0.5
+"""How long a look that is under way may take to end, when we are told to stop."""
+
+
+def run(engine: Engine, stopping: Event) -> bool:
+    """Look what is due, again and again, until `stopping` is set. False: it ended by itself.
+
+    The looking has a thread of its own, so that we end at once though PostgreSQL doesn't answer:
+    what a look has not committed, PostgreSQL rolls back.
+    """
+    log.info("scheduler started", schedules=[schedule.name for schedule in SCHEDULES])
+    thread = Thread(target=_look_again_and_again, args=(engine, stopping), daemon=True)
+    thread.start()
+    while thread.is_alive() and not stopping.wait(1):
+        pass
+    is_told = stopping.is_set()
+    thread.join(STOP_SECONDS)
+    log.info("scheduler stopped")
+    return is_told
+
+
+def _look_again_and_again(engine: Engine, stopping: Event) -> None:
+    is_lost = False
+    while not stopping.is_set():
+        try:
+            look(engine)
+            if is_lost:
+                log.info("database answers again")
+            is_lost = False
+        except SQLAlchemyError as error:
+            if not is_lost:
+                log.warning("database does not answer; trying again", error=str(error))
+            is_lost = True
+        stopping.wait(1.0 if is_lost else LOOK_SECONDS)
+
+
+def look(engine: Engine) -> None:
+    """Ask for what is due now, and leave word that we looked."""
+    tick(engine, _now(engine))
+    _leave_word(engine)
+
+
+def _now(engine: Engine) -> datetime:
+    """By PostgreSQL's clock, so that schedulers on different machines agree."""
+    with engine.connect() as connection:
+        now: datetime = connection.scalars(select(func.clock_timestamp())).one()
+    return now
+
+
+def _leave_word(engine: Engine) -> None:
+    word = insert(SCHEDULERS).values(name=myself())
+    ours = word.on_conflict_do_update(
+        index_elements=[SCHEDULERS.c.name], set_={"looked_at": func.now()}
+    )
+    gone = delete(SCHEDULERS).where(SCHEDULERS.c.looked_at < func.now() - FORGET_AFTER)
+    with engine.begin() as connection:
+        connection.execute(ours)
+        connection.execute(gone)

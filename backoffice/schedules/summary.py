@@ -1,0 +1,75 @@
+"""The summary of one day: what drifted, what was corrected and why, which runs failed, what was verified."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, Connection, and_, func, select
+
+from .. import figures, periods
+from ..drift.models import DriftFinding, FigureCheck
+from ..figures.models import Correction
+from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
+
+log = structlog.get_logger("backoffice.summary")
+
+FRESH = timedelta(hours=24)
+"""What was verified longer ago does not count as covered."""
+
+
+def summary(connection: Connection, day: date) -> dict[str, Any]:
+    """The summary of a business day, as JSON; `amount` in the deployment's currency, as a string.
+
+    `drift` are the rows that were first seen wrong on that day, `open` those wrong at its end or
+    since, now. `coverage` is how many figures there are, and how many were verified in the last
+    24 hours, now.
+    """
+    told: dict[str, Any] = {
+        "day": day.isoformat(),
+        "drift": _drift(connection, day),
+        "corrections": _corrections(connection, day),
+        "runs": _runs(connection, day),
+        "coverage": _coverage(connection),
+    }
+    log.info("daily summary", **told)
+    return told
+
+
+def _on(moment: Any, day: date) -> ColumnElement[bool]:
+    return and_(moment >= periods.start_of(day), moment < periods.end_of(day))
+
+
+def _drift(connection: Connection, day: date) -> dict[str, Any]:
+    size = func.coalesce(func.sum(func.abs(DriftFinding.amount)).filter(DriftFinding.is_root), 0)
+    seen = select(func.count(), size).where(_on(DriftFinding.first_seen_at, day))
+    rows, amount = connection.execute(seen).one()
+    still = select(func.count()).where(DriftFinding.healed_at.is_(None))
+    return {"rows": rows, "amount": str(amount), "open": connection.scalar(still)}
+
+
+def _corrections(connection: Connection, day: date) -> dict[str, int]:
+    made = (
+        select(Correction.cause, func.count().label("number"))
+        .where(_on(Correction.at, day))
+        .group_by(Correction.cause)
+        .order_by(Correction.cause)
+    )
+    return {row.cause: row.number for row in connection.execute(made)}
+
+
+def _runs(connection: Connection, day: date) -> dict[str, int]:
+    ended = select(
+        func.count(),
+        func.count().filter(Run.status == FAILED),
+        func.count().filter(Run.status == DONE_WITH_FAILURES),
+    ).where(_on(Run.finished_at, day))
+    finished, failed, with_failures = connection.execute(ended).one()
+    return {"finished": finished, "failed": failed, "with_failures": with_failures}
+
+
+def _coverage(connection: Connection) -> dict[str, int]:
+    names = [figure.name for figure in figures.registry.figures]
+    fresh = select(func.count()).where(
+        FigureCheck.figure.in_(names), FigureCheck.verified_at > func.now() - FRESH
+    )
+    return {"figures": len(names), "verified": connection.scalar(fresh) or 0}

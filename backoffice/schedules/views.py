@@ -1,0 +1,70 @@
+"""Schedules in the browser: what is done by itself, how each stands, and run now."""
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, abort, flash, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from .. import periods
+from ..claims import Claim
+from ..extensions import db
+from ..htmx import render
+from ..idempotency import new_key
+from ..permissions import allowed, requires
+from ..runs import actions
+from ..runs.errors import AlreadyRunning
+from ..runs.kinds import kind_of
+from ..runs.wording import STATUSES
+from . import queries, wording
+from .listed import schedule_of
+from .notices import register_notices
+
+bp = Blueprint("schedules", __name__, url_prefix="/schedules")
+
+register_notices()
+
+
+@bp.get("")
+@requires("runs.read")
+def index() -> Response:
+    """Every schedule: when it is due, what came of it last, and when it is due next."""
+    now = datetime.now(UTC)
+    standings = queries.standings(db.session(), now)
+    return render(
+        "schedules/index.html",
+        sections=[
+            (_("The books"), [s for s in standings if not s.is_quiet]),
+            (_("Housekeeping"), [s for s in standings if s.is_quiet]),
+        ],
+        attendance=queries.attendance(db.session(), now),
+        zone=periods.timezone().key,
+        may_run=allowed(current_user, "schedules.run"),
+        new_key=new_key,
+        wording=wording,
+        STATUSES=STATUSES,
+    )
+
+
+@bp.post("/<name>/run")
+@requires("schedules.run")
+def run(name: str) -> Response:
+    """Ask for the schedule's run now, beside its due times."""
+    schedule = schedule_of(name) or abort(404)
+    if not allowed(current_user, kind_of(schedule.kind).permission):
+        abort(403)
+    claim = Claim("schedules.run")
+    if claim.answer is not None:
+        return claim.answer
+    now = datetime.now(UTC)
+    try:
+        asked = actions.request(
+            db.session(), schedule.kind, schedule.scope(now), schedule=schedule.name
+        ).id
+    except AlreadyRunning as refusal:
+        asked = int(str(refusal.values["run"]))
+        flash(
+            _("Run %(run)s does the same at the moment; nothing further was started.", run=asked),
+            "info",
+        )
+    return claim.fulfilled(url_for("runs.record", run_id=asked))

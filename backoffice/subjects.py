@@ -1,0 +1,115 @@
+"""What people call the rows of figures, and where they are shown: each domain says it of its own tables.
+
+Drift, runs and reconciliations know a row by its figure, its owner and its key. Names no domain;
+imported by domains.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, String, case, cast, func, null
+
+from .figures import Figure, UnknownFigure, registry
+from .figures.explanation import label_of as label_of_column
+
+Name = Callable[[ColumnElement[int], ColumnElement[Any]], ColumnElement[Any]]
+"""Of an owner's id and a key (JSON, values as text): the row's name, as an expression of PostgreSQL."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One row of a figure: whose it is, its key, and what it is called; no name: it is gone."""
+
+    owner: int
+    key: Mapping[str, Any]
+    name: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The rows of one table: what they are called, and where they are shown.
+
+    `record` is the address of a row, `calculation` that of how the figure in one of its columns was
+    calculated. `named` finds the owner whose rows a person means by a text.
+    """
+
+    name: Name
+    record: Callable[[Place], str]
+    calculation: Callable[[Place, str], str]
+    named: Callable[[str], Select[Any]] | None = None
+
+
+_SUBJECTS: dict[str, Subject] = {}
+
+
+def register(table: str, subject: Subject) -> None:
+    """Say what the rows of the figures in `table` are called."""
+    _SUBJECTS[table] = subject
+
+
+def title_of(figure: str) -> str:
+    """What a figure is called, to be translated; its name where nothing declares it any more."""
+    found = _figure(figure)
+    return figure if found is None else found.title
+
+
+def label_of(figure: str, column: str) -> str:
+    """What a column of a figure's table is called, to be translated."""
+    found = _figure(figure)
+    if found is None or column not in found.table.c:
+        return column
+    held = found.table.c[column]
+    is_all = found.columns == (held,) and "label" not in held.info
+    return found.title if is_all else label_of_column(held)
+
+
+def name_in_sql(
+    figure: ColumnElement[str], owner: ColumnElement[int], key: ColumnElement[Any]
+) -> ColumnElement[str]:
+    """What the row is called, for a SELECT; NULL where it is gone or nobody says."""
+    names = [
+        (
+            figure.in_([f.name for f in registry.figures if f.table.name == table]),
+            subject.name(owner, key),
+        )
+        for table, subject in _SUBJECTS.items()
+    ]
+    return case(*names, else_=cast(null(), String))
+
+
+def numbered_in_sql(
+    figure: ColumnElement[str], owner: ColumnElement[int], key: ColumnElement[Any]
+) -> ColumnElement[str]:
+    """The same, with the owner's number where there is no name."""
+    return func.coalesce(name_in_sql(figure, owner, key), func.concat("#", cast(owner, String)))
+
+
+def record_url(figure: str, place: Place) -> str | None:
+    """Where the row is shown; None of one that is gone or that no domain shows."""
+    subject = _of(figure)
+    return subject.record(place) if subject and place.name else None
+
+
+def calculation_url(figure: str, place: Place, column: str) -> str | None:
+    """Where it is shown how the figure was calculated; None as for `record_url`."""
+    subject = _of(figure)
+    return subject.calculation(place, column) if subject and place.name else None
+
+
+def owners_named(figure: str, text: str) -> Select[Any] | None:
+    """The ids of the owners that a person means by `text`, for a SELECT; None where nobody can say."""
+    subject = _of(figure)
+    return subject.named(text) if subject and subject.named else None
+
+
+def _of(figure: str) -> Subject | None:
+    found = _figure(figure)
+    return None if found is None else _SUBJECTS.get(found.table.name)
+
+
+def _figure(name: str) -> Figure | None:
+    try:
+        return registry.get(name)
+    except UnknownFigure:
+        return None

@@ -1,0 +1,48 @@
+"""What targets have to say on Today: to an account manager, how far their own month is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from .. import attention
+from ..attention import Notice
+from ..formats import money_filter, month_filter, percent_filter
+from ..periods import Month
+from ..permissions import allowed
+from . import queries
+from .models import AccountManagerTarget
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("targets", "books", "targets.read", _own_month)
+
+
+def _own_month(session: Session, user: Any) -> Iterator[Notice]:
+    if allowed(user, "orders.read_all"):
+        return
+    month, row = Month.current(), AccountManagerTarget
+    found = session.execute(
+        select(row.achieved, row.target, queries.attainment(row.achieved, row.target)).where(
+            row.account_manager_id == user.id, row.month == month.first
+        )
+    ).one_or_none()
+    if found is None:
+        return
+    achieved, target, attainment = found
+    words: dict[str, Any] = {
+        "month": month_filter(month.first),
+        "achieved": money_filter(achieved, symbol=True),
+    }
+    here = url_for("targets.record", manager_id=user.id, month=str(month))
+    if target:
+        words["target"] = money_filter(target, symbol=True)
+        words["percent"] = percent_filter(attainment)
+        told = _("%(month)s: %(achieved)s of your target of %(target)s (%(percent)s).", **words)
+    else:
+        told = _("%(month)s: you have closed orders of %(achieved)s.", **words)
+    yield Notice(told, here)

@@ -1,0 +1,105 @@
+"""(i) Verifying and healing a large book of which one order in a hundred is wrong, beside one statement."""
+
+import multiprocessing
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from backoffice.drift.scope import scope_of
+from backoffice.embedded import ADMIN
+from backoffice.extensions import db
+from backoffice.orders.figures import ORDER_FIGURES
+from backoffice.runs import actions
+from backoffice.runs.models import Run
+from backoffice.runs.working import perform
+
+from .book import load
+from .report import Measured, Report
+from .timing import ratio, summary, timed
+from .world import World
+
+ORDERS = 1_000_000
+WRONG = 100
+"""One in so many."""
+BAR = 1.5
+TWO_WORKERS_BAR = 1 / 1.6
+ROUNDS = 5
+HAND_WRITTEN = Path(__file__).with_suffix(".sql").read_text()
+FALSIFY = f"UPDATE orders SET grand_total = grand_total + 1 WHERE id % {WRONG} = 0"
+
+
+def measure(world: World, scale: float) -> Report:
+    """One worker, two workers and the statement in turn, each on as many orders made wrong anew."""
+    orders = max(1_000, int(ORDERS * scale))
+    world.empty()
+    print(f"    loading {orders:,} orders …", file=sys.stderr)
+    with world.connect(ADMIN) as surgery:
+        load(surgery, orders, falsified=False)
+        surgery.execute("SET session_replication_role = replica")
+        seconds: dict[str, list[float]] = {"one": [], "two": [], "hand_written": []}
+        with world.app.app_context():
+            engine = db.engine
+            sides = {
+                "one": partial(_healed, engine, 1),
+                "two": partial(_healed, engine, 2),
+                "hand_written": partial(_hand_written, surgery),
+            }
+            for _ in range(ROUNDS):
+                for name, heal in sides.items():
+                    wrong = surgery.execute(FALSIFY.encode()).rowcount
+                    world.settle()
+                    before = _corrections(surgery)
+                    seconds[name].append(timed(heal))
+                    assert _corrections(surgery) - before == wrong, name
+    numbers: dict[str, Any] = {name: summary(runs) for name, runs in seconds.items()}
+    numbers["orders"] = orders
+    size = f"{orders:,} orders, {orders // WRONG:,} wrong"
+    return Report(
+        [
+            Measured("i", f"verify and heal {size}", ratio(seconds["one"], seconds["hand_written"]), "×", BAR),
+            Measured("i", "two workers, of the time of one", ratio(seconds["two"], seconds["one"]), "×", TWO_WORKERS_BAR),
+        ],
+        numbers,
+        {"(i) the hand-written heal": HAND_WRITTEN},
+    )  # fmt: skip
+
+
+def _healed(engine: Engine, workers: int) -> None:
+    with Session(engine) as session:
+        scope = scope_of(ORDER_FIGURES)
+        run = actions.request(session, "figures.heal", scope, is_paced=False, is_here=True)
+        run_id = run.id
+        session.commit()
+    fork = multiprocessing.get_context("fork")
+    others = [fork.Process(target=_help, args=(engine, run_id)) for _ in range(workers - 1)]
+    for other in others:
+        other.start()
+    perform(engine, run_id)
+    for other in others:
+        other.join()
+    with Session(engine) as session:
+        while (run := session.get_one(Run, run_id, populate_existing=True)).is_live:
+            time.sleep(0.01)
+            session.rollback()
+        assert run.status == "done"
+
+
+def _help(engine: Engine, run_id: int) -> None:
+    engine.dispose(close=False)
+    perform(engine, run_id)
+
+
+def _hand_written(connection: Connection[Any]) -> None:
+    connection.execute(HAND_WRITTEN.encode())
+
+
+def _corrections(connection: Connection[Any]) -> int:
+    row = connection.execute("SELECT count(*) FROM corrections").fetchone()
+    assert row is not None
+    return int(row[0])

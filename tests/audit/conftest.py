@@ -1,0 +1,61 @@
+"""A sealed trail, and a surgeon whom no trigger and no privilege stops."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from backoffice.audit.anchors import anchors_in
+from backoffice.audit.keys import Keyring
+from backoffice.audit.verifying import Verification, verify
+from backoffice.extensions import db
+from tests.factories.customers import CustomerFactory
+
+
+@pytest.fixture
+def engine(session: Session) -> Engine:
+    """The app's own engine."""
+    return db.engine
+
+
+@pytest.fixture
+def keys(app: Flask) -> Keyring:
+    """The deployment's keys."""
+    return Keyring.of(app.config)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the anchors of a test stand."""
+    return tmp_path / "anchors"
+
+
+@pytest.fixture
+def surgeon(admin_database_url: str, app: Flask) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser whose statements fire no trigger."""
+    with psycopg.connect(admin_database_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        yield connection
+
+
+@pytest.fixture
+def write(session: Session) -> Callable[..., None]:
+    """`write(3)`: three transactions, each of which leaves one event."""
+
+    def write(count: int = 1, size: int = 1) -> None:
+        for _ in range(count):
+            CustomerFactory.create_batch(size)
+            session.commit()
+
+    return write
+
+
+@pytest.fixture
+def verified(engine: Engine, keys: Keyring, folder: Path) -> Callable[[], Verification]:
+    """Verifies the chain with the deployment's keys and the test's anchors."""
+    return lambda: verify(engine, keys, anchors_in([folder], keys))

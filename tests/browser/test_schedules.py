@@ -1,0 +1,104 @@
+"""Schedules in a real browser: what is done by itself, run now, and the screen in every look."""
+
+import itertools
+import os
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import func
+
+from backoffice.extensions import db
+from backoffice.runs import actions
+from backoffice.runs.models import DONE, FAILED
+from backoffice.schedules import scheduler
+from backoffice.schedules.listed import SCHEDULES
+from backoffice.schedules.models import KnownSchedule
+
+LOOKS = [
+    ("en", "light", "wide"),
+    ("en", "dark", "narrow"),
+    ("id", "dark", "wide"),
+    ("id", "light", "narrow"),
+]
+"""Every pair of language, theme and width; all eight when somebody wants pictures of them."""
+
+if os.environ.get("BACKOFFICE_SCREENSHOTS"):
+    LOOKS = list(itertools.product(("en", "id"), ("light", "dark"), ("wide", "narrow")))
+
+
+def every_state(session):
+    """Schedules that are on time, failed, waiting, overdue, missed."""
+    since = datetime.now(UTC) - timedelta(days=200)
+    session.add_all(KnownSchedule(name=s.name, known_since=since) for s in SCHEDULES)
+    for name, kind, status in (
+        ("balance-health", "figures.verify", DONE),
+        ("database-routine", "database.routine", FAILED),
+    ):
+        run = actions.request(session, kind, {}, schedule=name)
+        run.status, run.finished_at = status, func.now()
+        session.flush()
+    actions.request(session, "audit.seal", {})
+    session.commit()
+    scheduler.look(db.engine)
+
+
+def row(page, title):
+    return page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=title))
+
+
+def test_a_schedule_is_run_now_and_its_run_is_shown(session, browse, axe):
+    page = browse("finance")
+    page.goto("/runs")
+    page.get_by_role("navigation", name="Health").get_by_role("link", name="Schedules").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Schedules")
+    nightly = row(page, "Verify every figure and heal")
+    expect(nightly).to_contain_text("every night at 02:00")
+    expect(nightly).to_contain_text("never")
+    nightly.get_by_role("button", name="Run now").click()
+    expect(page).to_have_url(re.compile(r"/runs/\d+$"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Run")
+    number = page.url.rsplit("/", 1)[-1]
+    page.goto("/schedules")
+    row(page, "Verify every figure and heal").get_by_role("link", name=f"Run {number}").click()
+    expect(page).to_have_url(re.compile(rf"/runs/{number}$"))
+
+
+def test_what_is_under_way_already_is_not_started_again(session, browse):
+    page = browse("finance")
+    page.goto("/schedules")
+    row(page, "Monthly rebuild").get_by_role("button", name="Run now").click()
+    expect(page).to_have_url(re.compile(r"/runs/\d+$"))
+    number = page.url.rsplit("/", 1)[-1]
+    page.goto("/schedules")
+    row(page, "Weekly full recalculation").get_by_role("button", name="Run now").click()
+    expect(page).to_have_url(re.compile(rf"/runs/{number}$"))
+    expect(page.get_by_text("nothing further was started")).to_be_visible()
+
+
+def test_everything_works_without_javascript(session, browse):
+    page = browse("finance", java_script_enabled=False)
+    page.goto("/schedules")
+    row(page, "Balance health").get_by_role("button", name="Run now").click()
+    expect(page).to_have_url(re.compile(r"/runs/\d+$"))
+
+
+def test_a_viewer_looks_and_is_offered_nothing_to_start(session, browse, axe):
+    page = browse("viewer")
+    page.goto("/schedules")
+    expect(page.get_by_text("No scheduler is at work")).to_be_visible()
+    expect(page.get_by_role("button", name="Run now")).to_have_count(0)
+    axe(page)
+
+
+@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
+def test_the_screen_in_every_look(session, browse, axe, screenshot, language, theme, width):
+    every_state(session)
+    page = browse("finance", language=language, theme=theme, width=width)
+    page.goto("/schedules")
+    expect(page.get_by_role("row")).to_have_count(len(SCHEDULES) + 2)
+    across = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert across <= 0, "the page is wider than the window"
+    axe(page)
+    screenshot(page, f"schedules-{language}-{theme}-{width}")

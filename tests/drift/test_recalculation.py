@@ -1,0 +1,115 @@
+"""Recalculating one record: everything that is derived of it, as a dry run, by whoever may see it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from backoffice.drift import recalculation
+from backoffice.drift.performing import performed
+from backoffice.extensions import db
+from backoffice.orders.models import Order
+from backoffice.runs.models import Run
+from tests.drift.books import an_order, key_in, run_of
+from tests.factories.customers import CustomerFactory
+
+SignIn = Callable[..., FlaskClient]
+
+ORDER_FIGURES = ("order_lines.amount", "orders.components", "orders.grand_total")
+
+
+@pytest.fixture
+def finance(sign_in: SignIn) -> FlaskClient:
+    return sign_in("finance")
+
+
+def only_run(session: Any) -> Run:
+    session.expire_all()
+    found: Run = session.scalars(select(Run)).one()
+    return found
+
+
+def press(client: FlaskClient, page: str, kind: str, record_id: int) -> Any:
+    """Send the form of the button on the page."""
+    html = client.get(page).text
+    action = f"/health/drift/recalculate/{kind}/{record_id}"
+    assert f'action="{action}"' in html
+    return client.post(action, data={"idempotency_key": key_in(html), "next": page})
+
+
+def test_the_button_of_an_order_previews_that_order_alone(
+    finance: FlaskClient, session: Any, orders: dict[str, Order], surgery: Any
+) -> None:
+    number = orders["A-2"].id
+    surgery.execute("UPDATE orders SET grand_total = 1 WHERE number IN ('A-1', 'A-2')")
+    answer = press(finance, "/orders/A-2", "order", number)
+    run = only_run(session)
+    assert answer.location == f"/runs/{run.id}"
+    assert (run.kind, run.dry_run) == ("figures.heal", True)
+    assert run.scope == {"figures": {figure: [number] for figure in ORDER_FIGURES}}
+    assert performed(db.engine, run.id).run.changed == 1
+    page = finance.get(answer.location).text
+    assert "A-2" in page
+    assert "29.00" in page
+    run_of("figures.heal")
+
+
+def test_the_button_of_a_customer_previews_all_of_their_orders(
+    finance: FlaskClient, session: Any, orders: dict[str, Order]
+) -> None:
+    customer = CustomerFactory(code="ALFKI")
+    theirs = [an_order(f"B-{n}", customer=customer).id for n in range(3)]
+    session.commit()
+    press(finance, "/customers/ALFKI", "customer", customer.id)
+    assert only_run(session).scope == {"figures": dict.fromkeys(ORDER_FIGURES, sorted(theirs))}
+
+
+def test_a_customer_without_orders_has_nothing_to_recalculate(
+    finance: FlaskClient, session: Any
+) -> None:
+    customer = CustomerFactory(code="EMPTY")
+    session.commit()
+    answer = press(finance, "/customers/EMPTY", "customer", customer.id)
+    assert answer.location == "/customers/EMPTY"
+    assert "nothing to recalculate" in finance.get(answer.location).text
+    assert session.scalar(select(func.count()).select_from(Run)) == 0
+
+
+def test_pressed_twice_it_is_one_run(
+    finance: FlaskClient, session: Any, orders: dict[str, Order]
+) -> None:
+    number = orders["A-1"].id
+    first = press(finance, "/orders/A-1", "order", number)
+    second = press(finance, "/orders/A-1", "order", number)
+    assert first.location == second.location == f"/runs/{only_run(session).id}"
+
+
+def test_what_nobody_has_registered_and_what_is_not_there_is_not_found(
+    finance: FlaskClient, orders: dict[str, Order]
+) -> None:
+    for path in ("order/999", "customer/999", "teapot/1"):
+        data = {"idempotency_key": "k"}
+        assert finance.post(f"/health/drift/recalculate/{path}", data=data).status_code == 404
+
+
+@pytest.mark.parametrize("role", ["viewer", "account_manager"])
+def test_who_may_not_correct_has_no_button(
+    sign_in: SignIn, session: Any, orders: dict[str, Order], role: str
+) -> None:
+    client = sign_in(orders["A-1"].account_manager if role == "account_manager" else role)
+    assert "recalculate" not in client.get("/orders/A-1").text
+    data = {"idempotency_key": "k"}
+    answer = client.post(f"/health/drift/recalculate/order/{orders['A-1'].id}", data=data)
+    assert answer.status_code == 403
+
+
+def test_several_domains_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recalculation, "_KINDS", {})
+    recalculation.register("thing", lambda _session, _user, number: {"a": [2, number]})
+    recalculation.register("thing", lambda _session, _user, _number: {"a": [1], "b": [7]})
+    recalculation.register("thing", lambda _session, _user, _number: None)
+    session: Any = None
+    assert recalculation.owners_of(session, None, "thing", 3) == {"a": [1, 2, 3], "b": [7]}
+    assert recalculation.owners_of(session, None, "nothing", 3) is None

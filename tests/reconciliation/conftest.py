@@ -1,0 +1,47 @@
+"""A book of orders and managers' months, and a way to write past every trigger."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from backoffice.extensions import limiter
+from tests.factories.orders import OrderFactory
+from tests.factories.people import AccountManagerFactory
+
+
+@pytest.fixture
+def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser who writes with every trigger off."""
+    with psycopg.connect(admin_database_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        yield connection
+
+
+@pytest.fixture
+def book(session: Any) -> list[int]:
+    """Seven orders of two managers, most of them closed; their numbers."""
+    managers = [AccountManagerFactory(name=name) for name in ("Nancy", "Robert")]
+    orders = [
+        OrderFactory(
+            number=f"R-{n}",
+            account_manager=managers[n % 2],
+            closing_date=date(2026, 1 + n % 3, 5) if n else None,
+            total_price=Decimal(n * 1_000_003) / 100,
+            promo=Decimal(n) / 100,
+            additions=0,
+            reductions=0,
+        )
+        for n in range(7)
+    ]
+    session.commit()
+    return [order.id for order in orders]
+
+
+@pytest.fixture
+def unlimited(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More files than anybody asks for in a minute."""
+    monkeypatch.setattr(limiter, "enabled", False)

@@ -1,0 +1,156 @@
+"""The nightly reports: what is kept, that it is the file to the byte, and that it goes in time."""
+
+import csv
+import gzip
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from io import StringIO
+from secrets import token_hex
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select, update
+
+from backoffice import figures
+from backoffice.extensions import db
+from backoffice.figures import report as reports
+from backoffice.reconciliation import keeping
+from backoffice.reconciliation.models import Reconciliation, ReconciliationPart
+from backoffice.reconciliation.runs import NIGHTLY
+from backoffice.runs import actions, working
+from backoffice.runs.models import Run
+from tests.factories.orders import OrderFactory
+
+SignIn = Callable[..., FlaskClient]
+
+
+@pytest.fixture(autouse=True)
+def many_parts(unlimited: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pages and small parts, so that every report has several of both."""
+    monkeypatch.setattr(reports, "PAGE", 2)
+    monkeypatch.setattr(keeping, "PART", 40)
+
+
+def make(session: Any) -> Run:
+    """The nightly run, performed."""
+    run = actions.request(db.session(), NIGHTLY.name, {}, is_paced=False)
+    session.commit()
+    working.perform(db.engine, run.id)
+    session.expire_all()
+    return run
+
+
+def test_every_figure_is_kept_with_its_totals_and_digest(
+    book: list[int], session: Any, surgery: psycopg.Connection[Any], sign_in: SignIn
+) -> None:
+    for _ in range(60):
+        OrderFactory(number=token_hex(1000))  # so much that nothing compresses it into one part
+    session.commit()
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1 WHERE id = %s", [book[1]])
+    run = make(session)
+    assert run.status == "done", run.error
+    kept = {r.figure: r for r in session.scalars(select(Reconciliation))}
+    assert set(kept) == {figure.name for figure in figures.registry.figures}
+    assert run.result["reports"] == len(kept)
+    assert run.result["drifted"] == sum(r.drifted for r in kept.values()) == 1
+    report = kept["orders.grand_total"]
+    [row] = surgery.execute("SELECT count(*), sum(grand_total) FROM orders").fetchall()
+    total = report.totals["grand_total"]
+    assert (report.rows, Decimal(total["stored"])) == row
+    assert total["difference"] == "-1.00"
+    parts = select(func.count()).where(ReconciliationPart.reconciliation_id == report.id)
+    assert session.scalar(parts) > 1
+    client, address = sign_in("viewer"), f"/reconciliation/kept/{report.id}"
+    plain, packed = (client.get(f"{address}/file.{e}").data for e in ("csv", "csv.gz"))
+    assert gzip.decompress(packed) == plain
+    assert hashlib.sha256(plain).hexdigest() == report.sha256
+    assert len(packed) == report.size
+    lines = list(csv.DictReader(StringIO(plain.decode(), newline="")))
+    stored = [Decimal(line["stored"]) for line in lines if line["figure"] == "orders.grand_total"]
+    assert sum(stored) == row[1]
+    assert report.sha256 in client.get(address).text
+    figures.heal(db.engine)
+
+
+def test_the_next_report_counts_corrections_from_where_the_last_one_ended(
+    book: list[int], session: Any, surgery: psycopg.Connection[Any]
+) -> None:
+    make(session)
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
+    figures.heal(db.engine)
+    make(session)
+    make(session)
+    rows = session.scalars(
+        select(Reconciliation)
+        .where(Reconciliation.figure == "orders.grand_total")
+        .order_by(Reconciliation.id)
+    ).all()
+    assert [r.totals["grand_total"]["corrections"] for r in rows] == [0, 7, 0]
+    assert [r.since for r in rows[1:]] == [r.until for r in rows[:2]]
+
+
+def test_what_an_interrupted_attempt_left_is_begun_anew_and_never_shown(
+    book: list[int], session: Any, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = iter([True, *[False] * 1000])
+    write = keeping.Packer.put
+
+    def failing(self: Any, block: bytes) -> Any:
+        yield from write(self, block)
+        if b"R-5" in block and next(tries):
+            raise OSError("the machine went away")
+
+    monkeypatch.setattr(keeping.Packer, "put", failing)
+    run = actions.request(db.session(), NIGHTLY.name, {}, is_paced=False)
+    session.commit()
+    working.perform(db.engine, run.id)
+    open_ = select(Reconciliation).where(Reconciliation.finished_at.is_(None))
+    [torn] = session.scalars(open_).all()
+    client = sign_in("viewer")
+    for path in ("", "/file.csv", "/file.csv.gz"):
+        assert client.get(f"/reconciliation/kept/{torn.id}{path}").status_code == 404
+    session.rollback()
+    chunks = working.CHUNKS
+    with db.engine.begin() as connection:
+        connection.execute(update(chunks).values(lease_until=None))
+    working.perform(db.engine, run.id)
+    session.expire_all()
+    assert session.get_one(Run, run.id).status == "done"
+    assert session.scalars(open_).all() == []
+    count = select(func.count()).select_from(Reconciliation)
+    assert session.scalar(count) == len(figures.registry.figures)
+
+
+def test_reports_are_made_on_request_once_per_click(session: Any, sign_in: SignIn) -> None:
+    client = sign_in("finance")
+    for _ in range(2):
+        answer = client.post("/reconciliation/kept", data={"idempotency_key": "k"})
+        assert answer.status_code == 303
+    [run] = session.scalars(select(Run).where(Run.kind == NIGHTLY.name))
+    assert answer.headers["Location"] == f"/runs/{run.id}"
+    again = client.post("/reconciliation/kept", data={"idempotency_key": "other"})
+    assert again.status_code == 409, "one live run per kind and scope"
+
+
+def test_reports_are_listed_and_go_after_90_days(
+    book: list[int], session: Any, sign_in: SignIn, run_command: Callable[..., Any]
+) -> None:
+    make(session)
+    old = select(Reconciliation).where(Reconciliation.figure == "orders.components")
+    session.scalars(old).one().created_at = datetime.now(UTC) - timedelta(days=91)
+    session.commit()
+    client = sign_in("viewer")
+    assert "Ties out" in client.get("/reconciliation/kept").text
+    assert "No reports yet" not in client.get("/reconciliation").text
+    run = actions.request(db.session(), "chore", {"chore": "reconciliations"}, is_paced=False)
+    session.commit()
+    working.perform(db.engine, run.id)
+    session.expire_all()
+    assert session.get_one(Run, run.id).status == "done"
+    assert session.scalars(old).all() == []
+    parts = select(func.count(ReconciliationPart.reconciliation_id.distinct()))
+    assert session.scalar(parts) == len(figures.registry.figures) - 1

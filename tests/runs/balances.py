@@ -1,0 +1,89 @@
+"""A kind of run for tests: one item per customer, with before and after, as a dry run and applied.
+
+What it corrects is a customer's phone number, which is to be the length of their name: it stands
+for a stored balance, and no figure.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select, update
+
+from backoffice.base import table_of
+from backoffice.customers.models import Customer
+from backoffice.runs import kinds
+from backoffice.runs.kinds import Chunk, Kind
+from backoffice.runs.models import APPLIED, FOUND, ITEM_FAILED, RunItem
+from backoffice.runs.working import Asked, Step, Work
+
+CUSTOMERS, ITEMS = table_of(Customer), table_of(RunItem)
+SIZE = 2
+
+
+def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
+    """Every customer, or those that the dry run has found."""
+    ids = list(connection.scalars(select(CUSTOMERS.c.id).order_by(CUSTOMERS.c.id)))
+    if asked.follows and "run" in asked.scope:
+        found = select(ITEMS.c.owner).where(ITEMS.c.run_id == asked.follows)
+        ids = sorted(connection.scalars(found.where(ITEMS.c.outcome == FOUND)))
+    for start in range(0, len(ids), SIZE):
+        part = ids[start : start + SIZE]
+        yield Chunk({"ids": part}, size=len(part))
+
+
+def again(items: Sequence[Any]) -> Iterable[Chunk]:
+    """The customers of whom it failed."""
+    return [Chunk({"ids": [item.owner for item in items]}, size=len(items))]
+
+
+def work(work: Work) -> None:
+    """Compare, and unless it is a dry run, write."""
+    with work.transaction(is_last=True) as step:
+        ids = work.payload["ids"]
+        rows = step.connection.execute(select(CUSTOMERS).where(CUSTOMERS.c.id.in_(ids)))
+        for row in rows.mappings().all():
+            _one(work, step, row)
+
+
+def _one(work: Work, step: Step, row: Mapping[str, Any]) -> None:
+    step.tally.checked += 1
+    stored, expected = row["phone"] or "0.00", f"{len(row['name'])}000000.00"
+    if stored == expected:
+        step.tally.unchanged += 1
+        return
+    told: dict[str, Any] = {
+        "owner": row["id"],
+        "key": {"code": row["code"]},
+        "before": {"balance": stored},
+        "after": {"balance": expected},
+        "amount": Decimal(expected) - Decimal(stored),
+    }
+    if row["city"] == "Broken":
+        step.tally.failed += 1
+        step.item("customer", ITEM_FAILED, error="the ledger of this customer is closed", **told)
+    elif work.asked.dry_run:
+        step.tally.changed += 1
+        step.item("customer", FOUND, **told)
+    else:
+        write = update(CUSTOMERS).where(CUSTOMERS.c.id == row["id"]).values(phone=expected)
+        step.connection.execute(write)
+        step.tally.changed += 1
+        step.item("customer", APPLIED, **told)
+
+
+BALANCES = Kind(
+    "test.balances", "Recalculate customer balances", "figures.heal", plan, work,
+    again=again, apply_as="test.balances-apply",
+)  # fmt: skip
+APPLYING = Kind("test.balances-apply", "Apply customer balances", "figures.heal", plan, work, again=again)  # fmt: skip
+CHORE = Kind("test.chore", "A chore", "users.manage", lambda _c, _a: (), lambda _w: None, is_quiet=True)  # fmt: skip
+
+
+@pytest.fixture
+def balances(monkeypatch: pytest.MonkeyPatch) -> Kind:
+    """The kinds are known for the length of a test."""
+    for kind in (BALANCES, APPLYING, CHORE):
+        monkeypatch.setitem(kinds.KINDS, kind.name, kind)
+    return BALANCES

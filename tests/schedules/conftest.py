@@ -1,0 +1,67 @@
+"""A kind of run that does nothing, schedules of it, and the business in another time zone."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from backoffice import periods
+from backoffice.extensions import db
+from backoffice.runs.kinds import KINDS, Kind
+from backoffice.runs.models import DONE, Run
+from backoffice.schedules.listed import Schedule
+from backoffice.schedules.rules import Daily
+
+
+@pytest.fixture
+def nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a kind of run that does nothing."""
+    kind = Kind("test.nothing", "Nothing", "schedules.run", lambda *_: (), lambda _: None)
+    monkeypatch.setitem(KINDS, kind.name, kind)
+    return kind.name
+
+
+@pytest.fixture
+def nightly(nothing: str) -> Callable[..., Schedule]:
+    """`nightly("one")`: a schedule of that name, every night at 02:00, for twelve hours."""
+
+    def nightly(name: str, **changes: Any) -> Schedule:
+        values: dict[str, Any] = {
+            "name": name, "title": name, "about": "", "kind": nothing,
+            "rule": Daily(time(2)), "grace": timedelta(hours=12),
+        }  # fmt: skip
+        return Schedule(**(values | changes))
+
+    return nightly
+
+
+@pytest.fixture
+def business_in() -> Iterator[Callable[[str], None]]:
+    """`business_in("Europe/Berlin")`: the business time zone, for this test."""
+    before = periods.timezone().key
+    yield periods.set_timezone
+    periods.set_timezone(before)
+
+
+def at(text: str) -> datetime:
+    """A moment where the business is, by the clock on the wall."""
+    return datetime.fromisoformat(text).replace(tzinfo=periods.timezone()).astimezone(UTC)
+
+
+def everything_ends() -> None:
+    """As if workers had done all that was asked."""
+    live = Run.finished_at.is_(None)
+    db.session.execute(update(Run).where(live).values(status=DONE, finished_at=func.now()))
+    db.session.commit()
+
+
+def started(schedule: str | None = None) -> list[datetime]:
+    """The due times that have a run, in order."""
+    query = select(Run.due_at).order_by(Run.due_at)
+    found = db.session.scalars(query if schedule is None else query.filter_by(schedule=schedule))
+    moments = [moment for moment in found if moment is not None]
+    db.session.rollback()
+    return moments

@@ -1,0 +1,124 @@
+"""The quarterly routine: statistics renewed, growth told, indexes and queries that deserve a look named."""
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import select
+
+from backoffice.extensions import db
+from backoffice.runs import actions
+from backoffice.runs.models import DONE, Run, RunItem
+from backoffice.runs.working import perform
+from backoffice.schedules.routine import BLOATED, INDEX, TABLE, UNUSED, WORTH_A_LOOK, Sized
+
+
+def routine() -> tuple[Run, dict[str, RunItem]]:
+    run_id = actions.request(db.session(), "database.routine", {}, is_paced=False).id
+    db.session.commit()
+    perform(db.engine, run_id)
+    run = db.session.get_one(Run, run_id, populate_existing=True)
+    items = db.session.scalars(select(RunItem).where(RunItem.run_id == run_id))
+    named = {next(iter(item.key.values())): item for item in items}
+    db.session.rollback()
+    return run, named
+
+
+def statistics_of(connection: psycopg.Connection[Any], table: str) -> Any:
+    query = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
+    return connection.execute(query, (table,)).fetchone()
+
+
+def test_it_renews_statistics_as_the_apps_own_role(session: Any, app_connection: Any) -> None:
+    app_connection.execute(
+        "INSERT INTO users (email, name) SELECT 'u' || n, 'U' FROM generate_series(1, 321) n"
+    )
+    run, items = routine()
+    assert run.status == DONE, run.error
+    assert run.failed == 0
+    assert statistics_of(app_connection, "users") == (321,)
+    assert items["users"].subject == TABLE
+    assert items["users"].outcome == "applied"
+    assert run.result["bytes"] >= items["users"].after["bytes"] > 0
+
+
+def test_it_tells_how_a_table_has_grown_since_the_last_routine(
+    session: Any, app_connection: Any
+) -> None:
+    _, first = routine()
+    app_connection.execute(
+        "INSERT INTO users (email, name) SELECT 'u' || n, repeat('x', 500) FROM generate_series(1, 2000) n"
+    )
+    _, second = routine()
+    assert first["users"].before == {}
+    assert second["users"].before == first["users"].after
+    assert second["users"].after["bytes"] > second["users"].before["bytes"] + 1_000_000
+
+
+def test_an_index_that_nobody_reads_is_named_and_left_alone(
+    session: Any, owner_connection: Any
+) -> None:
+    owner_connection.execute(
+        "INSERT INTO users (email, name) SELECT 'u' || n, md5(n::text) FROM generate_series(1, 30000) n"
+    )
+    owner_connection.execute("CREATE INDEX ix_never_read ON users (name)")
+    try:
+        run, items = routine()
+        item = items["ix_never_read"]
+        assert (item.subject, item.outcome, item.error) == (INDEX, "skipped", UNUSED)
+        assert run.result["unused_indexes"] >= 1
+        there = owner_connection.execute("SELECT to_regclass('ix_never_read') IS NOT NULL")
+        assert there.fetchone() == (True,)
+    finally:
+        owner_connection.execute("DROP INDEX ix_never_read")
+
+
+def test_a_bloated_index_is_named(session: Any, owner_connection: Any) -> None:
+    connection = owner_connection
+    connection.execute("CREATE TABLE swollen (id int PRIMARY KEY) WITH (autovacuum_enabled = off)")
+    try:
+        connection.execute("GRANT SELECT ON swollen TO PUBLIC")
+        connection.execute("INSERT INTO swollen SELECT generate_series(1, 100000)")
+        connection.execute("DELETE FROM swollen WHERE id > 1000")
+        connection.execute("VACUUM swollen")
+        _, items = routine()
+        assert items["swollen_pkey"].error == BLOATED
+    finally:
+        connection.execute("DROP TABLE swollen")
+
+
+@pytest.mark.parametrize(
+    ("size", "needed", "scans", "is_unique", "complaint"),
+    [
+        (WORTH_A_LOOK * 3, WORTH_A_LOOK, 1, False, BLOATED),
+        (WORTH_A_LOOK * 2, WORTH_A_LOOK, 1, False, ""),
+        (WORTH_A_LOOK * 3, None, 1, False, ""),
+        (WORTH_A_LOOK, 1, 0, False, ""),
+        (WORTH_A_LOOK + 1, WORTH_A_LOOK, 0, False, UNUSED),
+        (WORTH_A_LOOK + 1, WORTH_A_LOOK, 0, True, ""),
+    ],
+)
+def test_what_deserves_a_look(size, needed, scans, is_unique, complaint) -> None:
+    assert Sized("i", "t", size, needed, scans, is_unique).complaint == complaint
+
+
+def test_without_the_extension_queries_are_not_counted_and_that_is_said(session: Any) -> None:
+    run, items = routine()
+    assert run.result["queries_are_counted"] is False
+    assert {item.subject for item in items.values()} <= {TABLE, INDEX}
+
+
+def test_the_command_does_it_here_and_now(app: Any, run_command: Any) -> None:
+    done = run_command("db", "routine", "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["status"] == DONE
+    assert told["changed"] > 20
+
+
+def test_the_role_that_asks_for_statistics_can_ask_for_nothing_else(app_connection: Any) -> None:
+    for name in ("no_such_table", "users; DROP TABLE users", "pg_catalog.pg_class"):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            app_connection.execute("SELECT renew_statistics(%s)", (name,))
+    assert app_connection.execute("SELECT count(*) >= 0 FROM users").fetchone() == (True,)
