@@ -50,6 +50,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
 
 SCREENS = (
     "people.views",
+    "people.token_screens",
     "lists.views",
     "runs.views",
     "schedules.views",

@@ -87,10 +87,14 @@ class Chart:
     height: int = HEIGHT
 
 
-def bar_chart(points: Sequence[Point]) -> Chart:
-    """The drawing of `points`, in their order, over a scale that holds all of them."""
+def bar_chart(points: Sequence[Point], *, counts: bool = False) -> Chart:
+    """The drawing of `points`, in their order, over a scale that holds all of them.
+
+    `counts`: they are numbers of things, of which there are no halves on the scale either.
+    """
     numbers = [n for p in points for n in (p.value, p.mark, p.beside) if n is not None]
-    ticks = scale(min(numbers, default=Decimal(0)), max(numbers, default=Decimal(0)))
+    lowest, highest = min(numbers, default=Decimal(0)), max(numbers, default=Decimal(0))
+    ticks = scale(lowest, highest, counts=counts)
     place = _Places(ticks[0], ticks[-1], len(points))
     every = -(-len(points) // MOST_LABELS)
     return Chart(
@@ -99,14 +103,17 @@ def bar_chart(points: Sequence[Point]) -> Chart:
     )
 
 
-def scale(lowest: Decimal, highest: Decimal) -> list[Decimal]:
-    """Round numbers at equal distances that take in `lowest`, `highest` and 0."""
+def scale(lowest: Decimal, highest: Decimal, *, counts: bool = False) -> list[Decimal]:
+    """Round numbers at equal distances that take in `lowest`, `highest` and 0; whole ones of `counts`."""
     low, high = min(lowest, Decimal(0)), max(highest, Decimal(0))
     if low == high:
         return [Decimal(0), Decimal(1)]
     rough = (high - low) / _STEPS
+    if counts:
+        rough = max(rough, Decimal(1))
     power = Decimal(1).scaleb(rough.adjusted())
-    step = next(nice * power for nice in _NICE if nice * power >= rough)
+    steps = (nice * power for nice in _NICE)
+    step = next(s for s in steps if s >= rough and not (counts and s % 1))
     first = (low / step).to_integral_value(ROUND_FLOOR)
     last = (high / step).to_integral_value(ROUND_CEILING)
     return [step * number for number in range(int(first), int(last) + 1)]

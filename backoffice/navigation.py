@@ -46,7 +46,7 @@ ENTRIES = (
     Entry(N_("Reports"), "reports.index", "reports", "reports."),
     Entry(N_("Imports"), "imports.index", "imports", "imports."),
     Entry(N_("Audit"), "audit.index", "audit", "audit."),
-    Entry(N_("Settings"), "people.users", "settings", "people.user"),
+    Entry(N_("Settings"), "people.users", "settings", "people.user", also=("people.token",)),
 )
 
 SEARCH_ENDPOINT = "orders.index"

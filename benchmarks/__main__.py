@@ -9,7 +9,18 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from . import exporting, healing, importing, listing, previewing, saving, targeting, verifying
+from . import (
+    exporting,
+    healing,
+    importing,
+    listing,
+    pacing,
+    previewing,
+    saving,
+    sealing,
+    targeting,
+    verifying,
+)
 from .report import Report, table
 from .world import World, new_world
 
@@ -21,7 +32,9 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "e": ("the list as CSV", exporting.measure),
     "f": ("the list of targets", targeting.measure),
     "g": ("importing order lines", importing.measure),
+    "h": ("sealing and searching the audit trail", sealing.measure),
     "i": ("verifying and healing", healing.measure),
+    "j": ("pages beside a run", pacing.measure),
 }
 """Letter → what it measures, and the function that does."""
 

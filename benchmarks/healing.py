@@ -60,14 +60,16 @@ def measure(world: World, scale: float) -> Report:
     numbers: dict[str, Any] = {name: summary(runs) for name, runs in seconds.items()}
     numbers["orders"] = orders
     size = f"{orders:,} orders, {orders // WRONG:,} wrong"
+    by_hand = ratio(seconds["one"], seconds["hand_written"])
+    shared = ratio(seconds["two"], seconds["one"])
     return Report(
         [
-            Measured("i", f"verify and heal {size}", ratio(seconds["one"], seconds["hand_written"]), "×", BAR),
-            Measured("i", "two workers, of the time of one", ratio(seconds["two"], seconds["one"]), "×", TWO_WORKERS_BAR),
+            Measured("i", f"verify and heal {size}", by_hand, "×", BAR),
+            Measured("i", "two workers, of the time of one", shared, "×", TWO_WORKERS_BAR),
         ],
         numbers,
         {"(i) the hand-written heal": HAND_WRITTEN},
-    )  # fmt: skip
+    )
 
 
 def _healed(engine: Engine, workers: int) -> None:

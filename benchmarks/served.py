@@ -33,7 +33,7 @@ def requests_per_second(
         "preview": lambda connection: connection.request("POST", "/orders/preview", body, posted),
     }
     found: dict[str, list[float]] = {name: [] for name in sides}
-    with _gunicorn(world) as port:
+    with gunicorn(world) as port:
         for side in sides.values():
             _busy(port, side)
         for _ in range(rounds):
@@ -43,7 +43,8 @@ def requests_per_second(
 
 
 @contextmanager
-def _gunicorn(world: World) -> Iterator[int]:
+def gunicorn(world: World) -> Iterator[int]:
+    """The app as it is served in production; its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

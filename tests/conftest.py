@@ -26,6 +26,7 @@ from backoffice.cli import main
 from backoffice.config import READERS
 from backoffice.embedded import ADMIN, APP, OWNER, Services
 from backoffice.extensions import db
+from backoffice.health import dot
 from backoffice.supervisor import SUPERVISED
 from tests.signing_in import cookie_for, someone
 
@@ -112,6 +113,9 @@ def application(services: Services) -> Flask:
     application.test_client_class = SeparateClient
     done = application.test_cli_runner().invoke(main, ["db", "upgrade"])
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
+    dot.SECONDS = float("inf")  # no page looks anew, so that what a page asks can be counted;
+    with application.app_context():
+        dot.standing()  # a test of the dot itself makes it forget
     return application
 
 

@@ -28,6 +28,14 @@ def test_a_scale_has_few_round_numbers(highest, ticks):
     assert scale(Decimal(0), Decimal(highest)) == [Decimal(tick) for tick in ticks]
 
 
+@pytest.mark.parametrize(
+    ("highest", "ticks"),
+    [(0, [0, 1]), (1, [0, 1]), (2, [0, 1, 2]), (9, [0, 5, 10]), (91, [0, 25, 50, 75, 100])],
+)
+def test_a_scale_of_counts_has_no_halves(highest, ticks):
+    assert scale(Decimal(0), Decimal(highest), counts=True) == [Decimal(tick) for tick in ticks]
+
+
 @given(amounts, amounts)
 def test_a_scale_takes_in_both_ends_and_zero_at_equal_distances(one, other):
     low, high = min(one, other), max(one, other)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_, counted
 from ..lists import Choice, Column, List, Reference, Search, containing
-from ..people.models import User
+from ..people.models import ApiToken, User
 from ..runs.listing import Moments
 from .models import AuditEvent
 from .records import EVENTS, xid_of
@@ -52,24 +52,27 @@ def _event(row: Any) -> str:
     return url_for("audit.event", event_id=row.key)
 
 
+def _document(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A recorded document; an empty one for whatever a trigger has not written."""
+    document = type_coerce(column, JSONB)
+    is_one = func.jsonb_typeof(document) == "object"
+    return case((is_one, document), else_=cast(literal("{}", Text), JSONB))
+
+
 def _fields() -> ColumnElement[str]:
     """Every field with its values as they are recorded, for a file."""
-    before, after = (
-        func.coalesce(type_coerce(EVENTS.c[side], JSONB), cast("{}", JSONB))
-        for side in ("before", "after")
-    )
-    names = func.jsonb_object_keys(before.op("||")(after)).table_valued("name", name="fields")
+    before, after = map(_document, (EVENTS.c.before, EVENTS.c.after))
+    keys = func.jsonb_object_keys(before.op("||")(after)).table_valued("name", name="fields")
+    names = keys.render_derived()
     name = names.c.name
     old, new = (func.coalesce(side.op("->>")(name), "") for side in (before, after))
     written = case(
         (_ROW.action == "UPDATE", func.concat(name, ": ", old, " → ", new)),
         else_=func.concat(name, ": ", old, new),
     )
-    told = select(func.string_agg(written, "; ")).select_from(names.render_derived())
+    told = select(func.string_agg(written, "; ")).select_from(names)
     return told.correlate(EVENTS).scalar_subquery()
 
-
-_EVERYTHING = func.concat(cast(_ROW.before, Text), " ", cast(_ROW.after, Text))
 
 AUDIT = List(
     "audit",
@@ -98,12 +101,14 @@ AUDIT = List(
             "action", N_("Action"), _ROW.action,
             words={action: word for action, (word, _tone) in ACTIONS.items()}, is_sortable=False,
         ),
-        Column("changes", N_("Before and after"), _fields(), is_sortable=False),
+        Column(
+            "changes", N_("Before and after"), _fields(), is_sortable=False, classes="cell-changes"
+        ),
         Column("event", N_("Event"), _ROW.id, kind="number", is_sortable=False, is_shown=False),
     ),
     filters=(
         Search(
-            "q", N_("Value"), containing(_EVERYTHING),
+            "q", N_("Value"), containing(cast(EVENTS.c.before, Text), cast(EVENTS.c.after, Text)),
             placeholder=N_("Part of a value, before or after"),
         ),
         Search("row", N_("Record number"), lambda text: _ROW.row_id == text.removeprefix("#")),
@@ -135,5 +140,14 @@ register(
     Recorded(
         N_("User"), User, name=User.name,
         endpoint="people.user", argument="user_id", is_shown_by_id=True,
+    )
+)  # fmt: skip
+register(
+    Recorded(
+        N_("API token"), ApiToken, name=ApiToken.name,
+        labels={
+            "scope": N_("Opens"), "token_hash": N_("Token"), "created_by": N_("Made by"),
+            "expires_at": N_("Expires"), "revoked_at": N_("Revoked"),
+        },
     )
 )  # fmt: skip

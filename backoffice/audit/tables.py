@@ -25,12 +25,12 @@ class Recorded:
     title: str
     model: type[DeclarativeBase]
     _: KW_ONLY
-    name: InstrumentedAttribute[str] | None = None
+    name: InstrumentedAttribute[Any] | None = None
     endpoint: str = ""
     argument: str = ""
     is_shown_by_id: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
-    part_of: InstrumentedAttribute[int] | None = None
+    part_of: InstrumentedAttribute[Any] | None = None
 
 
 _RECORDED: dict[str, Recorded] = {}

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from flask import url_for
+from flask_babel import format_datetime
 from flask_babel import gettext as _
 from sqlalchemy import Column, Date, DateTime, Numeric, cast, select
 from sqlalchemy import Text as SqlText
@@ -84,6 +85,11 @@ class Told:
     changes: tuple[Change, ...]
 
 
+def moment(at: datetime) -> str:
+    """When it happened where the business is, to the second."""
+    return str(format_datetime(at, "d MMM y HH:mm:ss"))
+
+
 def told(session: Session, rows: Sequence[Row]) -> list[Told]:
     """The events in words, in their order."""
     names = _Names(session, rows)
@@ -132,7 +138,7 @@ class _Names:
             unsaid: set[str] = set()
             for row in rows:
                 if row.table_name == table and row.row_id is not None:
-                    owner = {**(row.before or {}), **(row.after or {})}.get(part_of.key)
+                    owner = {k: v for side in _sides(row) for k, v in side.items()}.get(part_of.key)
                     if owner is None:
                         unsaid.add(row.row_id)
                     else:
@@ -187,10 +193,11 @@ def _address(known: Recorded, key: str, name: str) -> str | None:
 
 
 def _changes(row: Row, names: _Names) -> Iterator[Change]:
-    before, after = row.before or {}, row.after or {}
+    before, after = _sides(row)
+    empty = {"", NOTHING} if row.action != "UPDATE" else {""}  # of a whole row only what it holds
     for name in _in_order(row.table_name, {**before, **after}):
         old, new = (_written(row.table_name, name, side, names) for side in (before, after))
-        if old or new:
+        if name != "id" and not {old, new} <= empty:
             yield Change(label_of(row.table_name, name), old, new)
 
 
@@ -244,10 +251,16 @@ def _plain(value: Any) -> str:
     return _("changed") if value == "changed" else str(value)
 
 
+def _sides(row: Row) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The values before and after; nothing for whatever a trigger has not written."""
+    before, after = (side if isinstance(side, dict) else {} for side in (row.before, row.after))
+    return before, after
+
+
 def _pointers(row: Row) -> Iterator[tuple[str, str]]:
     """Rows of other tables that the event's values name."""
-    for side in (row.before, row.after):
-        for name, value in (side or {}).items():
+    for side in _sides(row):
+        for name, value in side.items():
             column = _column(row.table_name, name)
             target = None if column is None else _target_of(column)
             if target is not None and value is not None:

@@ -50,5 +50,6 @@ def event(event_id: int) -> Response:
         "audit/event.html",
         event=found,
         told=told,
+        at=telling.moment(found.at),
         is_sealed=queries.is_sealed(session, found),
     )

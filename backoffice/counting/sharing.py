@@ -6,21 +6,36 @@ Read by the server's configuration before anything else; so it imports nothing t
 import os
 import shutil
 import tempfile
+import time
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client looks for the folder, at its import."""
 
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 (mkdtemp makes a private folder there)
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (mkdtemp makes a private folder there)
+NAME = "backoffice-metrics-"
+HELD = "held"
+"""A file in the folder that the server's processes hold locked, so that a leftover is known as one."""
+
+FRESH_SECONDS = 60.0
+"""A folder that is younger may be one that is just being made."""
+
+_held: list[int] = []
 
 
 def begin() -> None:
     """Count in a new folder of our own, in memory where possible; once in a server's life."""
-    ours = f"backoffice-metrics-{os.getpid()}-"
+    ours = f"{NAME}{os.getpid()}-"
     if Path(os.environ.get(VARIABLE, "")).name.startswith(ours):
         return  # the configuration is read again, when the server is told to
-    folder = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    os.environ[VARIABLE] = tempfile.mkdtemp(prefix=ours, dir=folder)
+    place = _place()
+    _remove_leftovers(place)
+    folder = Path(tempfile.mkdtemp(prefix=ours, dir=place))
+    lock = os.open(folder / HELD, os.O_CREAT | os.O_RDWR, 0o600)
+    flock(lock, LOCK_EX)
+    _held.append(lock)
+    os.environ[VARIABLE] = str(folder)
 
 
 def forget(process: int) -> None:
@@ -35,4 +50,27 @@ def end() -> None:
     """The server has ended: remove the folder."""
     folder = os.environ.pop(VARIABLE, "")
     if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place() -> Path:
+    in_memory = SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)
+    return SHARED_MEMORY if in_memory else Path(tempfile.gettempdir())
+
+
+def _remove_leftovers(place: Path) -> None:
+    """Remove the folders of servers of ours that were killed and could not do it themselves."""
+    for folder in place.glob(f"{NAME}*"):
+        try:
+            told = folder.lstat()
+            if told.st_uid == os.getuid() and time.time() - told.st_mtime > FRESH_SECONDS:
+                _remove_unless_held(folder)
+        except OSError:
+            continue  # held, or gone meanwhile
+
+
+def _remove_unless_held(folder: Path) -> None:
+    """Raises OSError where some process holds it."""
+    with open(folder / HELD, "a") as lock:
+        flock(lock, LOCK_EX | LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)

@@ -24,10 +24,20 @@ SHOWN = 200
 register(
     Recorded(
         N_("Customer"), Customer, name=Customer.code,
-        endpoint="customers.record", argument="code", labels=LABELS,
+        endpoint="customers.record", argument="code",
+        labels={**LABELS, "merged_into_id": N_("Merged into")},
     )
 )  # fmt: skip
-register(Recorded(N_("Merge of customers"), CustomerMerge, part_of=CustomerMerge.survivor_id))
+register(
+    Recorded(
+        N_("Merge of customers"), CustomerMerge, part_of=CustomerMerge.survivor_id,
+        labels={
+            "survivor_id": N_("Stays"), "duplicate_id": N_("Merged"), "merged_by_id": N_("Who"),
+            "merged_at": N_("When"), "moved": N_("What it moved"), "before": N_("Before"),
+            "after": N_("After"), "undone_by_id": N_("Undone by"), "undone_at": N_("Undone"),
+        },
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ..imports.kinds import KINDS
 from ..people import actions
 from ..people.models import User
 from ..periods import Month
+from ..runs.actions import request
 from ..targets import actions as targets
 
 DATA = Path(__file__).parent / "data"
@@ -41,6 +42,10 @@ PEOPLE = {
     "admin": ("admin@northwind.example", "Ada Admin"),
 }
 """Role → who has it. The account manager is one of Northwind's own, so she has orders."""
+
+
+FIRST_CHECK = "The demo company was loaded"
+"""Why its figures are verified as soon as a worker is there."""
 
 
 class DemoError(Exception):
@@ -80,6 +85,7 @@ def load() -> list[SignIn]:
         for year in YEARS_WITH_TARGETS:
             months = list(Month(year, 1).through(Month(year, 12)))
             targets.generate(db.session(), months, growth=GROWTH)
+        request(db.session(), "figures.verify", {}, reason=FIRST_CHECK)
         people = [_sign_in(role) for role in PEOPLE]
         _keep(people)
         db.session.commit()

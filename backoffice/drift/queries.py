@@ -167,8 +167,10 @@ def corrections_of(
     ).all()
 
 
-def open_at(session: Session, roots: Sequence[Mapping[str, Any]]) -> list[DriftFinding]:
-    """The open findings of these rows, each named by figure and key; of those that have one."""
+def open_at(
+    session: Session, roots: Sequence[Mapping[str, Any]]
+) -> Sequence[tuple[DriftFinding, str]]:
+    """The open findings of these rows (figure and key), of those that have one, and what each is called."""
     if not roots:
         return []
     rows = (
@@ -178,7 +180,8 @@ def open_at(session: Session, roots: Sequence[Mapping[str, Any]]) -> list[DriftF
         )
         for root in roots[:MOST_ROOTS]
     )
-    return list(session.scalars(select(DriftFinding).where(IS_OPEN, or_(*rows))))
+    found = select(DriftFinding, name()).where(IS_OPEN, or_(*rows)).order_by(DriftFinding.id)
+    return [(finding, called) for finding, called in session.execute(found)]
 
 
 def owners_in(session: Session, rows: Select[Any]) -> dict[str, list[int]]:

@@ -50,12 +50,12 @@ def health_dot() -> Dot | None:
     """The dot for the present user; None for whoever may not see figures, or without a database."""
     if not allowed(current_user, "figures.read"):
         return None
-    standing = _standing()
-    if standing is None:
+    known = standing()
+    if known is None:
         return None
-    state = standing.state
+    state = known.state
     target = "drift.index" if state == "wrong" else "health.index"
-    return Dot(_words(standing), ICONS[state], TONES[state], url_for(target))
+    return Dot(_words(known), ICONS[state], TONES[state], url_for(target))
 
 
 def forget() -> None:
@@ -63,7 +63,7 @@ def forget() -> None:
     current_app.extensions.pop(_KNOWN, None)
 
 
-def _standing() -> Standing | None:
+def standing() -> Standing | None:
     """How the books stand, at most some seconds ago.
 
     On a connection of its own: a page that tells of an error is drawn while the request's own

@@ -19,6 +19,9 @@ from .dot import health_dot
 from .queries import Day
 from .views import bp
 
+NAMED = 6
+"""Every so many days one is named under the chart; a telephone has no room for more."""
+
 
 @bp.get("/health")
 @requires("figures.read")
@@ -41,20 +44,21 @@ def index() -> Response:
 
 
 def _chart(days: Sequence[Day]) -> Chart:
-    return bar_chart(
-        [
-            Point(
-                label=day_filter(day.day).rsplit(" ", 1)[0],
-                title=_told(day),
-                value=Decimal(day.found),
-                beside=Decimal(day.corrected),
-                href=url_for("drift.index", state="all", since=day.day, until=day.day)
-                if day.found
-                else "",
-            )
-            for day in days
-        ]
-    )
+    points = [
+        Point(
+            label=day_filter(day.day).rsplit(" ", 1)[0] if number % NAMED == 0 else "",
+            title=_told(day),
+            value=Decimal(day.found),
+            beside=Decimal(day.corrected),
+            href=_found_on(day) if day.found else "",
+        )
+        for number, day in enumerate(days)
+    ]
+    return bar_chart(points, counts=True)
+
+
+def _found_on(day: Day) -> str:
+    return url_for("drift.index", state="all", since=day.day, until=day.day)
 
 
 def _told(day: Day) -> str:

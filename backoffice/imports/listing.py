@@ -7,6 +7,7 @@ from flask import url_for
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from ..audit.tables import Recorded, register
 from ..base import N_, counted
 from ..lists import Choice, Column, List, Reference, Search, containing
 from ..people.models import User
@@ -75,3 +76,14 @@ IMPORTS = List(
         N_("Upload a CSV file. You see what it would change before anything is changed."),
     ),
 )
+
+register(
+    Recorded(
+        N_("Import"), Import, name=Import.name,
+        endpoint="imports.record", argument="import_id", is_shown_by_id=True,
+        labels={
+            "kind": N_("Kind of file"), "state": N_("Status"), "files": N_("Files"),
+            "read": N_("Lines"), "updated": N_("Updated"), "unchanged": N_("Unchanged"),
+        },
+    )
+)  # fmt: skip

@@ -15,7 +15,7 @@ from ..measures import Measure, Reading, register
 FINDINGS, CHECKS = table_of(DriftFinding), table_of(FigureCheck)
 NOTES, CORRECTIONS = table_of(FigureNote), table_of(Correction)
 
-NEWEST_CORRECTIONS = 100_000
+NEWEST_CORRECTIONS = 20_000
 """How many of the newest corrections are looked at, so that reading them never takes long."""
 
 OPEN = Measure(

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from ..base import table_of
 from ..measures import Measure, Reading, register
-from ..runs.models import DONE_WITH_FAILURES, FAILED, LIVE, QUEUED, RUNNING, Run
+from ..runs.models import DONE_WITH_FAILURES, FAILED, LIVE, QUEUED, RUNNING, Run, RunChunk
 from ..schedules.queries import attendance, standings
 
-RUNS = table_of(Run)
+RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
 LIVE_RUNS = Measure("backoffice_runs_live", "Runs that have not finished.", ("status",))
 QUEUE_AGE = Measure(
@@ -22,7 +22,7 @@ OUTBOX = Measure("backoffice_run_outbox", "Runs that no worker has been told of 
 OUTBOX_AGE = Measure("backoffice_run_outbox_age_seconds", "Age of the oldest of these; 0: none.")
 SILENT = Measure(
     "backoffice_run_silent_seconds",
-    "For how long the run under way that was heard of longest ago has been silent; 0: none.",
+    "For how long no worker has held anything of a run under way, the longest of them; 0: none.",
 )
 RUNS_LAST_DAY = Measure(
     "backoffice_runs_last_day", "Runs that were asked for in the last 24 hours.", ("kind", "status")
@@ -63,18 +63,30 @@ def _waiting(connection: Connection) -> Iterator[Reading]:
     counts = {row.status: row.runs for row in rows}
     for status in LIVE:
         yield LIVE_RUNS.is_now(counts.get(status, 0), status)
-    undelivered, queue, outbox, silent = connection.execute(
+    undelivered, queue, outbox = connection.execute(
         select(
             func.count().filter(*is_undelivered),
             _age(func.min(RUNS.c.created_at).filter(is_queued)),
             _age(func.min(RUNS.c.created_at).filter(*is_undelivered)),
-            _age(func.min(RUNS.c.updated_at).filter(RUNS.c.status == RUNNING)),
         ).where(is_live)
     ).one()
     yield OUTBOX.is_now(undelivered)
     yield QUEUE_AGE.is_now(queue)
     yield OUTBOX_AGE.is_now(outbox)
-    yield SILENT.is_now(silent)
+    yield SILENT.is_now(max(0, connection.execute(select(_age(_longest_silence()))).scalar_one()))
+
+
+def _longest_silence() -> Any:
+    """When the run under way that was abandoned longest ago was last held by a worker."""
+    last_held = func.greatest(RUNS.c.updated_at, func.max(CHUNKS.c.lease_until))
+    of_each = (
+        select(last_held.label("at"))
+        .join_from(RUNS, CHUNKS, CHUNKS.c.run_id == RUNS.c.id, isouter=True)
+        .where(RUNS.c.status == RUNNING, RUNS.c.finished_at.is_(None))
+        .group_by(RUNS.c.id)
+        .subquery()
+    )
+    return select(func.min(of_each.c.at)).scalar_subquery()
 
 
 def _last_day(connection: Connection) -> Iterator[Reading]:

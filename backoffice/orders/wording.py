@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from ..base import N_
 from ..customers.models import Customer
 from ..customers.queries import label as customer_label
+from ..drift.wording import cause_of_correction
 from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
 from ..people.models import User
 from ..products.models import Product
@@ -38,14 +39,6 @@ LABELS = {
     "amount": N_("Line amount"),
 }
 """Column of an order or a line → its name on screen."""
-
-CAUSES = {
-    "manual": N_("Recomputed by hand"),
-    "heal": N_("Found by a check"),
-    "bypass": N_("Written without Backoffice"),
-    "upgrade": N_("Computed when Backoffice was upgraded"),
-}
-"""Why a total was corrected → the words for it."""
 
 
 class Wording:
@@ -86,7 +79,7 @@ class Wording:
 
     def cause(self, cause: str) -> str:
         """Why a total was corrected."""
-        return str(_(CAUSES.get(cause, cause)))
+        return cause_of_correction(cause)
 
     def in_order(self, columns: Iterable[str]) -> list[str]:
         """The columns in the order of the screens; those without a name there come last."""

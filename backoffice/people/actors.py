@@ -7,29 +7,39 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import N_
-from .models import User
+from .models import ApiToken, User
 
 _MANNERS = {
     "cli": N_("%(name)s (command line)"),
     "schedule": N_("%(name)s (schedule)"),
-    "token": N_("token %(name)s"),
+    "token": N_("%(name)s (token)"),
     "worker": N_("%(name)s (worker)"),
 }
-"""What stands before the colon → how the rest is told. Users have names of their own."""
+"""What stands before the colon → how the rest, or its name, is told. Users have only their names."""
+
+_NAMED: Mapping[str, type[User] | type[ApiToken]] = {"user": User, "token": ApiToken}
+"""What stands before the colon → whose number stands after it."""
+
+_PROGRAMS = {"demo": N_("The demo company"), "upgrade": N_("The upgrade")}
+"""Parts of Backoffice that act without anybody asking."""
 
 
 def names_of(
     session: Session | scoped_session[Session], actors: Iterable[str]
 ) -> Mapping[str, str]:
-    """What each of `actors` is called on a screen; one statement, however many they are.
+    """What each of `actors` is called on a screen; a statement for users and one for tokens, if there are any.
 
-    `user:7` is the person's name (`#7` of somebody who is gone), `cli:root`, `schedule:nightly` and
-    `worker:…` say what they are, and a text without a colon is a database user.
+    `user:7` is the person's name (`#7` of somebody who is gone), `token:2` the program's; `cli:root`,
+    `schedule:nightly` and `worker:…` say what they are, as do parts of Backoffice; another text
+    without a colon is a database user.
     """
     asked = set(actors)
-    ids = {key for actor in asked if (key := _user_id(actor)) is not None}
-    people = _people(session, ids) if ids else {}
-    return {actor: _name(actor, people) for actor in asked}
+    named = {
+        f"{kind}:{key}": name
+        for kind, model in _NAMED.items()
+        for key, name in _found(session, model, {_key(kind, actor) for actor in asked} - {None})
+    }
+    return {actor: _name(actor, named) for actor in asked}
 
 
 def name_of(session: Session | scoped_session[Session], actor: str) -> str:
@@ -37,26 +47,38 @@ def name_of(session: Session | scoped_session[Session], actor: str) -> str:
     return names_of(session, [actor])[actor]
 
 
-def _people(session: Session | scoped_session[Session], ids: set[int]) -> dict[int, str]:
-    found = session.execute(select(User.id, User.name).where(User.id.in_(ids)))
-    return {row.id: row.name for row in found}
+def _found(
+    session: Session | scoped_session[Session],
+    model: type[User] | type[ApiToken],
+    keys: set[int | None],
+) -> Iterable[tuple[int, str]]:
+    if not keys:
+        return ()
+    found = session.execute(select(model.id, model.name).where(model.id.in_(keys)))
+    return [(row.id, row.name) for row in found]
 
 
-def _name(actor: str, people: Mapping[int, str]) -> str:
+def _name(actor: str, named: Mapping[str, str]) -> str:
     if not actor:
         return "–"
-    kind, colon, name = actor.partition(":")
+    kind, colon, rest = actor.partition(":")
+    if actor in _PROGRAMS:
+        return _(_PROGRAMS[actor])
     if not colon:
         return _("%(name)s (database user)", name=actor)
-    user_id = _user_id(actor)
-    if user_id is not None:
-        return people.get(user_id, f"#{user_id}")
-    return _(_MANNERS[kind], name=name) if kind in _MANNERS else actor
+    if kind in _NAMED:
+        key = _key(kind, actor)
+        if key is None:
+            return actor
+        rest = named.get(f"{kind}:{key}", f"#{key}")
+    if kind == "user":
+        return rest
+    return _(_MANNERS[kind], name=rest) if kind in _MANNERS else actor
 
 
-def _user_id(actor: str) -> int | None:
+def _key(kind: str, actor: str) -> int | None:
     """The number in `user:7`; None of everything else, also of what no key can be."""
-    kind, _colon, key = actor.partition(":")
-    if kind != "user" or not (key.isascii() and key.isdigit()) or len(key) > 18:
+    told, _colon, key = actor.partition(":")
+    if told != kind or not (key.isascii() and key.isdigit()) or len(key) > 18:
         return None
     return int(key)

@@ -8,6 +8,7 @@ from wtforms.validators import InputRequired, Length
 
 from ..permissions import ROLES
 from .passwords import LONGEST, SHORTEST
+from .tokens import LIFETIME, LONGEST_NAME
 
 
 def _at_most(characters: int) -> Length:
@@ -73,3 +74,29 @@ class ProfileForm(FlaskForm):
 
     language = SelectField(_l("Language"))
     number_format = SelectField(_l("Number format"))
+
+
+class NewTokenForm(FlaskForm):
+    """A token for another program."""
+
+    name = StringField(
+        _l("Program"), [_REQUIRED, _at_most(LONGEST_NAME)], render_kw={"autocomplete": "off"}
+    )
+    scope = SelectField(
+        _l("What it opens"),
+        choices=[
+            SelectChoice("metrics", _l("Metrics: /metrics, for Prometheus")),
+            SelectChoice("health", _l("Health: the state of the books, for monitors")),
+            SelectChoice("wallets", _l("Wallets: charges and recharges, for other systems")),
+        ],
+    )
+    days = SelectField(
+        _l("Expires"),
+        default=str(LIFETIME.days),
+        choices=[
+            SelectChoice("30", _l("in 30 days")),
+            SelectChoice("90", _l("in 90 days")),
+            SelectChoice("365", _l("in a year")),
+            SelectChoice("0", _l("never")),
+        ],
+    )

@@ -115,6 +115,19 @@ def all_tokens(session: Db) -> Sequence[ApiToken]:
     ).all()
 
 
+def ending_before(session: Db, moment: datetime) -> Sequence[ApiToken]:
+    """The tokens that are good now and will not be at `moment`."""
+    return session.scalars(
+        select(ApiToken)
+        .where(
+            ApiToken.revoked_at.is_(None),
+            ApiToken.expires_at > func.now(),
+            ApiToken.expires_at < moment,
+        )
+        .order_by(ApiToken.expires_at, ApiToken.id)
+    ).all()
+
+
 def token_behind(session: Db, secret: str) -> ApiToken | None:
     """The token that `secret` opens now; None of what is unknown, expired or revoked."""
     if not _WELL_FORMED.fullmatch(secret):

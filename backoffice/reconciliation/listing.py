@@ -40,7 +40,7 @@ KEPT = List(
         ),
         Column("drifted", N_("Wrong"), Reconciliation.drifted, kind="number"),
         Column("size", N_("Kilobytes"), _KILOBYTES, kind="number"),
-        Column("sha256", "SHA-256", Reconciliation.sha256, is_shown=False),
+        Column("sha256", N_("Checksum (SHA-256)"), Reconciliation.sha256, is_shown=False),
     ),
     filters=(
         Choice("figure", N_("Figure"), FigureTitles(lambda name: Reconciliation.figure == name)),

@@ -46,10 +46,12 @@ def work(work: Work) -> None:
         keeper.put(None, head_of(report, FLAVOUR, language))
         for page in report.pages():
             with work.transaction() as step:
-                before = _rows(totals)
+                seen, right = _seen(totals)
                 for block in page_of(report, page, FLAVOUR, language, totals):
                     keeper.put(step.connection, block)
-                step.tally.checked += _rows(totals) - before
+                now_seen, now_right = _seen(totals)
+                step.tally.checked += now_seen - seen
+                step.tally.unchanged += now_right - right
         with work.transaction(is_last=True) as step:
             keeper.put(step.connection, foot_of(figure, about, FLAVOUR, language, totals))
             keeper.end(step.connection)
@@ -81,8 +83,10 @@ class _Keeper:
         self._number += 1
 
 
-def _rows(totals: Mapping[str, Totals]) -> int:
-    return max(total.rows for total in totals.values())
+def _seen(totals: Mapping[str, Totals]) -> tuple[int, int]:
+    """How many rows were looked at, and how many of them were right, as far as the columns tell."""
+    found = totals.values()
+    return max(t.rows for t in found), min(t.rows - t.drifted for t in found)
 
 
 def _since(connection: Connection, figure: str, until: datetime) -> datetime:
@@ -97,7 +101,7 @@ def result(connection: Connection, asked: Asked) -> dict[str, Any]:
     """How many reports were made, of how many rows, and how many of them are wrong."""
     mine = select(
         func.count().label("reports"),
-        func.coalesce(func.sum(REPORTS.c.rows), 0).label("rows"),
+        func.coalesce(func.sum(REPORTS.c.rows), 0).label("lines"),
         func.coalesce(func.sum(REPORTS.c.drifted), 0).label("drifted"),
     ).where(REPORTS.c.run_id == asked.id, REPORTS.c.finished_at.is_not(None))
     return {name: int(value) for name, value in connection.execute(mine).mappings().one().items()}

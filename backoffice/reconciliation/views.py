@@ -149,7 +149,9 @@ def make() -> Response:
     if claim.answer is not None:
         return claim.answer
     run = runs.request(db.session(), "reconciliation.nightly", {})
-    flash(_("The reports are being made; they appear here one after the other."), "success")
+    flash(
+        _("The reports are being made; Reconciliation lists each as soon as it is done."), "success"
+    )
     return claim.fulfilled(url_for("runs.record", run_id=run.id))
 
 

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from sqlalchemy import Select, func, select
 
+from .. import periods
 from ..commands import CLEAN, FOUND, Trouble
 from ..extensions import db
 from ..people.actors import names_of
@@ -77,9 +78,10 @@ def list_runs(
     table = Table(_("Run"), _("Kind"), _("What"), _("Who"), _("When"), _("Status"), _("Changed"))
     names = names_of(db.session, {run.requested_by for run in runs})
     for run in runs:
+        asked_at = run.created_at.astimezone(periods.timezone())
         table.add_row(
             str(run.id), kind_title(run.kind), scope_in_words(run.scope), names[run.requested_by],
-            f"{run.created_at:%Y-%m-%d %H:%M}", _(LOOKS[run.status].word), str(run.changed),
+            f"{asked_at:%Y-%m-%d %H:%M}", _(LOOKS[run.status].word), str(run.changed),
         )  # fmt: skip
     _print_table(table)
 

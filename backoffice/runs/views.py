@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, flash, redirect, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
+from sqlalchemy import select
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
@@ -17,9 +18,10 @@ from ..permissions import requires
 from . import actions, queries, wording
 from .actions import Limits
 from .forms import ApplyForm
+from .items import items_of
 from .kinds import KINDS
-from .listing import RUNS, items_of
-from .models import Run
+from .listing import RUNS
+from .models import Run, RunItem
 from .notices import register_notices
 from .verbs import followers_of, may_act, may_approve, verbs_of
 
@@ -138,7 +140,9 @@ def _own_or_403(run_id: int) -> Run:
 
 
 def _page(run: Run, form: ApplyForm) -> Response:
-    return lists.show(items_of(run.id), RECORD, **_about(run, form))
+    has_items = select(RunItem.id).where(RunItem.run_id == run.id).exists()
+    about = {**_about(run, form), "has_items": db.session.scalar(select(has_items))}
+    return lists.show(items_of(run.id), RECORD, **about)
 
 
 def _about(run: Run, form: ApplyForm) -> dict[str, Any]:

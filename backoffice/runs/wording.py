@@ -58,7 +58,6 @@ OUTCOMES = {
 """Outcome of an item → how it is told."""
 
 WHAT_TO_DO = {
-    AWAITING_APPROVAL: N_("Nothing happens until somebody else approves it."),
     QUEUED: N_("It begins as soon as a worker is free."),
     FAILED: N_(
         "It could not go on. What was done until then stays done; retry does what is left, "
@@ -84,6 +83,7 @@ _RESULTS = {
     "notes": N_("Notes drained"),
     "owners": N_("Records looked at"),
     "reports": N_("Reports"),
+    "lines": N_("Lines"),
     "rows": N_("Rows"),
     "amount": N_("Amount"),
     "bloated_indexes": N_("Indexes larger than they need to be"),

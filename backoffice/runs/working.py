@@ -168,6 +168,7 @@ class Work:
         self.payload = claim.payload
         self._pace = pace
         self._lease = lease
+        self.is_done = False
 
     @contextmanager
     def transaction(self, *, is_last: bool = False) -> Iterator[Step]:
@@ -182,6 +183,7 @@ class Work:
             step = Step(connection, self.asked.id)
             yield step
             self._record(step, is_last)
+        self.is_done = self.is_done or is_last
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -326,8 +328,9 @@ def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
             _plan(kind, asked, work)
         else:
             kind.work(work)
-            with work.transaction(is_last=True):
-                pass
+            if not work.is_done:
+                with work.transaction(is_last=True):
+                    pass
     except Fenced:
         log.warning("chunk taken over by another worker", chunk=work.claim.number)
     except Exception as error:

@@ -21,6 +21,7 @@ from ..extensions import db
 from ..refusals import Refusal
 from ..runs import actions
 from ..runs.models import FAILED, Run
+from ..runs.wording import STATUSES
 from . import queries, wording
 from .listed import SCHEDULES, schedule_of
 from .queries import Standing
@@ -44,11 +45,15 @@ def list_schedules(as_json: bool) -> None:
         table.add_row(
             standing.schedule.name,
             wording.rule_in_words(standing.schedule.rule),
-            f"{_here(run.created_at)} {run.status}" if run else "–",
+            f"{_here(run.created_at)} {_status(run)}" if run else "–",
             _(wording.STATES[standing.state][0]),
             _here(standing.next_at),
         )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _status(run: Run) -> str:
+    return str(_(STATUSES[run.status].word))
 
 
 def _here(moment: datetime) -> str:
@@ -105,7 +110,7 @@ def run_here(name: str, *, as_json: bool) -> None:
 
 def _has_found(run: Run) -> bool:
     """Whether a verification that corrects nothing found something."""
-    return run.kind == "figures.verify" and not run.scope.get("fix") and run.changed > 0
+    return run.kind == "figures.verify" and not run.scope.get("fix") and run.result.get("found", 0) > 0
 
 
 def _told(run: Run) -> dict[str, object]:
@@ -122,6 +127,6 @@ def _line(run: Run) -> str:
     return str(
         _(
             "Run %(run)s: %(status)s. %(checked)s looked at, %(changed)s changed, %(failed)s failed.",
-            run=run.id, status=run.status, checked=run.checked, changed=run.changed, failed=run.failed,
+            run=run.id, status=_status(run), checked=run.checked, changed=run.changed, failed=run.failed,
         )
     )  # fmt: skip

@@ -68,7 +68,8 @@ def _told(standing: Standing, run: Run) -> str:
         return f"{title}: {wording.summary_in_words(run.result)}"
     status = _(STATUSES[run.status].word)
     if run.status == DONE and run.kind.startswith("figures."):
-        status = _("%(status)s, %(num)s found wrong", status=status, num=run.changed)
+        wrong = run.result.get("found", run.changed)
+        status = _("%(status)s, %(num)s found wrong", status=status, num=wrong)
     return f"{title}: {status} ({moment_filter(run.created_at)})"
 
 

@@ -75,12 +75,16 @@ class EveryHours:
     """At 0 o'clock and every `hours` after it, anew each day."""
 
     hours: int
-    longest = 3 * DAY
 
     def __post_init__(self) -> None:
         """Raises ValueError unless a day divides into them."""
         if self.hours < 1 or 24 % self.hours:
             raise ValueError(f"A day does not divide into parts of {self.hours} hours.")
+
+    @property
+    def longest(self) -> timedelta:
+        """No two due times are further apart; clocks go back by two hours at most."""
+        return timedelta(hours=self.hours + 2)
 
     def times(self, _day: date) -> Iterator[time]:
         """The times of a day, in their order."""

@@ -24,7 +24,7 @@ LOOK_SECONDS = 5.0
 FORGET_AFTER = timedelta(days=1)
 """How long the row of a scheduler that is gone tells when it looked last."""
 
-STOP_SECONDS = 0.5
+STOP_SECONDS = 0.3
 """How long a look that is under way may take to end, when we are told to stop."""
 
 
@@ -37,8 +37,8 @@ def run(engine: Engine, stopping: Event) -> bool:
     log.info("scheduler started", schedules=[schedule.name for schedule in SCHEDULES])
     thread = Thread(target=_look_again_and_again, args=(engine, stopping), daemon=True)
     thread.start()
-    while thread.is_alive() and not stopping.wait(1):
-        pass
+    while thread.is_alive() and not stopping.is_set():
+        thread.join(0.1)  # not stopping.wait(): a signal that comes within it would wait for itself
     is_told = stopping.is_set()
     thread.join(STOP_SECONDS)
     log.info("scheduler stopped")

@@ -31,7 +31,7 @@ STATES: dict[str, tuple[str, str]] = {
     queries.WAITS: (N_("Waits"), "info"),
     queries.OVERDUE: (N_("Overdue"), "bad"),
     queries.SKIPPED: (N_("Skipped"), "warning"),
-    queries.MISSED: (N_("Missed"), "bad"),
+    queries.MISSED: (N_("Not started"), "bad"),
 }
 """State of a schedule → its word, and the tone of its badge."""
 
@@ -84,9 +84,7 @@ def state_in_words(standing: Standing) -> str:
         case queries.OVERDUE:
             return _("Nothing has started it yet. Is a scheduler at work?")
         case queries.MISSED:
-            return _(
-                "No scheduler looked while it was worth starting. Run it now, or wait for the next time."
-            )
+            return _("No scheduler looked in time.")
         case _:
             return ""
 

@@ -64,10 +64,16 @@ def upgrade() -> None:
         "ix_audit_events_rare_action_at_id", "audit_events", ["action", "at", "id"],
         postgresql_where=sa.text("action IN ('DELETE', 'TRUNCATE')"),
     )  # fmt: skip
+    for side in ("before", "after"):  # how often values hold a text, so that a search knows its way
+        op.execute(
+            f"CREATE STATISTICS audit_events_{side} ON (CAST({side} AS text)) FROM audit_events"
+        )
 
 
 def downgrade() -> None:
     """Drop them; the trail itself stays."""
+    for side in ("before", "after"):
+        op.execute(f"DROP STATISTICS audit_events_{side}")
     for name in ("rare_action_at_id", "table_name_at_id", "actor_at_id", "at_id"):
         op.drop_index(f"ix_audit_events_{name}", "audit_events")
     op.drop_table("audit_checks")

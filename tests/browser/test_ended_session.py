@@ -124,7 +124,7 @@ def test_a_page_that_was_open_before_signing_in_anew_saves_at_the_second_attempt
     other.locator("[name=email]").fill("ayu@northwind.example")
     other.locator("[name=password]").fill(PASSWORD)
     other.locator(".gate button[type=submit]").click()
-    other.wait_for_url("**/orders")
+    other.wait_for_url("**/today")
     other.close()
     page.get_by_label("Promo", exact=True).fill("78")
     expect(page.get_by_text("You are signed in again.")).to_be_visible()

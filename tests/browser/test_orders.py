@@ -75,7 +75,7 @@ def test_the_total_follows_what_is_typed_and_is_the_same_after_saving_and_reload
     browse: Browse, session: Any, order: Order
 ) -> None:
     page = browse("finance")
-    page.goto("/")
+    page.goto("/orders")
     page.get_by_role("link", name="SO-1").click()
     page.get_by_role("link", name="Edit").click()
     expect(total(page)).to_have_text("Rp 3,693,802.50")

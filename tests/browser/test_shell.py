@@ -231,7 +231,7 @@ def test_unsaved_changes_are_not_lost_without_a_question(browse):
     assert page.url.endswith("/profile")
     page.locator("#number_format").select_option("en")
     page.locator("a.brand").click()
-    page.wait_for_url("**/orders")
+    page.wait_for_url("**/today")
     assert questions == ["beforeunload"]
 
 

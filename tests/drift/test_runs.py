@@ -72,6 +72,7 @@ def test_a_verification_of_a_right_book_says_when_and_over_how_many(
 ) -> None:
     done = run(session, "figures.verify")
     assert (done.status, done.changed, done.unchanged) == ("done", 0, done.total)
+    assert done.result["found"] == 0
     checks = {c.figure: c for c in session.scalars(select(FigureCheck))}
     assert {name: c.owners for name, c in checks.items()} == {
         "order_lines.amount": 5,
@@ -109,7 +110,7 @@ def test_a_finding_is_one_row_from_first_seen_until_healed(
     correction = session.scalar(select(Correction))
     assert (closed.healed_by, closed.correction_id) == ("run", correction.id)
     assert (healed.changed, correction.run_id, correction.reason) == (1, healed.id, "again")
-    assert run(session, "figures.verify").changed == 0
+    assert run(session, "figures.verify").result["found"] == 0
 
 
 def test_a_finding_that_a_save_has_mended_is_closed_by_the_next_verification(
@@ -140,7 +141,7 @@ def test_a_tampered_quantity_is_found_with_all_above_it_and_their_root(
     }
     assert {f.cause for name, f in found.items() if name != "order_lines.amount"} == {"follows"}
     fixed = run(session, "figures.verify", {"fix": True})
-    assert (fixed.status, fixed.changed) == ("done", 4 + 4)
+    assert (fixed.status, fixed.changed, fixed.result["found"]) == ("done", 4, 4)
     assert {f.healed_by for f in findings(session)} == {"run"}
     assert session.scalar(select(func.count()).select_from(Correction)) == 4
 

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from backoffice import periods
 from backoffice.extensions import db
 from backoffice.runs.models import DONE, Run
+from backoffice.schedules import ticking
 from backoffice.schedules.listed import SCHEDULES, Schedule
 from backoffice.schedules.rules import EveryMinutes, due_times
 from backoffice.schedules.ticking import tick
@@ -123,6 +124,31 @@ def test_many_schedulers_that_look_at_the_same_moment_start_one_run(
         return sum(len(tick(db.engine, now + n * SECOND, nightly)) for n in range(5))
 
     assert sum(together(app, *[one] * 6)) == 1
+
+
+def test_it_is_the_unique_key_that_lets_only_one_through(
+    app: Flask, session: Any, owner_connection: Any
+) -> None:
+    """A scheduler that looked before another one had asked; without the key it starts a second run."""
+    (nightly,) = [schedule for schedule in SCHEDULES if schedule.name == "balance-verify-sync"]
+    now = datetime(2026, 11, 20, 19, tzinfo=UTC)
+    tick(db.engine, now - DAY, [nightly])
+
+    def ask() -> int | None:
+        run_id = ticking._ask(db.engine, nightly, now)
+        everything_ends()
+        return run_id
+
+    assert ask() is not None
+    assert ask() is None
+    owner_connection.execute("ALTER TABLE runs DROP CONSTRAINT uq_runs_schedule_due_at")
+    try:
+        assert ask() is not None
+    finally:
+        owner_connection.execute("DELETE FROM runs")
+        owner_connection.execute(
+            "ALTER TABLE runs ADD CONSTRAINT uq_runs_schedule_due_at UNIQUE (schedule, due_at)"
+        )
 
 
 def test_after_missed_hours_only_the_last_due_time_of_each_schedule_is_started(

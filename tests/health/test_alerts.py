@@ -129,7 +129,7 @@ def test_every_status_that_an_expression_names_is_one_of_runs():
 
 def test_what_the_issue_asks_for_is_called_for():
     wanted = {
-        "sum(backoffice_drift_findings) > 10": "critical",
+        "sum(max without (instance) (backoffice_drift_findings)) > 10": "critical",
         "backoffice_figure_verified_age_seconds > 26 * 3600": "critical",
         "increase(backoffice_slow_queries_total[5m]) > 0": "warning",
         "backoffice_run_outbox_age_seconds > 60": "critical",
@@ -173,6 +173,25 @@ def test_the_example_scrapes_what_there_is_with_a_token_from_a_file(app):
     assert {rule["expr"] for rule in rules() if "job=" in rule["expr"]} == {
         f'up{{job="{job["job_name"]}"}} == 0'
     }
+
+
+def test_the_example_of_who_hears_knows_every_severity_and_holds_no_secret():
+    example = yaml.safe_load((FOLDER / "alertmanager.yml").read_text())
+    receivers = {receiver["name"] for receiver in example["receivers"]}
+    routes = [example["route"], *example["route"]["routes"]]
+    assert {route["receiver"] for route in routes} == receivers
+    matched = {m for route in routes for m in route.get("matchers", ())}
+    assert matched == {f'severity = "{severity}"' for severity in SEVERITIES - {"warning"}}
+    text = (FOLDER / "alertmanager.yml").read_text()
+    assert not re.search(r"(password|api_url|secret|token):", text)
+
+
+def test_what_the_database_tells_is_not_added_up_over_servers():
+    per_database = {m.name for s in SOURCES.values() for m in s.measures}
+    for rule in rules():
+        for expression in expressions(rule):
+            for by, inside in re.findall(r"sum( by \([^)]*\))? ?\((\w+)", expression):
+                assert inside not in per_database or "instance" in by, (rule["alert"], inside)
 
 
 def test_no_two_alerts_have_one_name():

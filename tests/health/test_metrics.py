@@ -7,6 +7,9 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+from tempfile import gettempdir
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,6 +21,7 @@ from structlog.testing import capture_logs
 from backoffice import figures, measures
 from backoffice.audit.models import AuditCheck
 from backoffice.config import ROOT
+from backoffice.counting import sharing
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.extensions import db
 from backoffice.figures.models import Correction
@@ -27,7 +31,7 @@ from backoffice.metrics.board import Board, told
 from backoffice.metrics.machine import Machine
 from backoffice.people import tokens
 from backoffice.runs import actions
-from backoffice.runs.models import Run
+from backoffice.runs.models import Run, RunChunk
 from backoffice.runs.worker import QUEUE, queue
 from backoffice.schedules.models import KnownSchedule, Scheduler
 from tests.factories.orders import OrderFactory
@@ -209,13 +213,22 @@ def test_finished_runs_are_told_by_kind_with_their_durations_and_failures(scrape
     assert read.one("backoffice_runs_failed_last_hour", kind="figures.heal") == 1
 
 
-def test_a_run_under_way_that_was_not_heard_of_is_told(scrape, session):
-    long_ago = datetime.now(UTC) - timedelta(minutes=20)
-    session.add(
-        Run(kind="figures.heal", scope={}, scope_key="x", status="running", updated_at=long_ago)
-    )
+def test_a_run_under_way_that_no_worker_holds_is_told(scrape, session):
+    now = datetime.now(UTC)
+    begun = now - timedelta(minutes=20)
+    run = Run(kind="figures.heal", scope={}, scope_key="x", status="running", updated_at=begun)
+    session.add(run)
+    session.flush()
+    assert scrape().one("backoffice_run_silent_seconds") == 0
     session.commit()
     assert scrape().one("backoffice_run_silent_seconds") >= 1200
+    for number, lease in ((1, timedelta(minutes=-7)), (2, timedelta(minutes=-5))):
+        session.add(RunChunk(run_id=run.id, number=number, payload={}, lease_until=now + lease))
+    session.commit()
+    assert 300 <= scrape().one("backoffice_run_silent_seconds") < 400
+    session.execute(update(RunChunk).values(lease_until=now + timedelta(seconds=300)))
+    session.commit()
+    assert scrape().one("backoffice_run_silent_seconds") == 0
 
 
 def test_a_schedule_that_was_not_started_is_overdue_until_it_is(scrape, session):
@@ -488,17 +501,40 @@ def test_a_scrape_of_any_process_tells_what_all_have_counted(server, secret):
         for _ in range(10)
     ]
     assert set(counts) == {40}
-    folders = [*_folders_of(running.pid)]
+    folders = _folders_of(running.pid)
     assert len(folders) == 1
     assert folders[0].stat().st_mode & 0o777 == 0o700
     running.terminate()
     running.wait(30)
-    assert [*_folders_of(running.pid)] == []
+    assert _folders_of(running.pid) == []
+
+
+def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_and_no_other(
+    tmp_path, monkeypatch
+):
+    """Held by a lock, for another container may share our memory and not our process numbers."""
+    monkeypatch.setattr(sharing, "SHARED_MEMORY", tmp_path)
+    monkeypatch.setenv(sharing.VARIABLE, "")
+    killed, held, fresh = (tmp_path / f"{sharing.NAME}{n}-x" for n in (1, 2, 3))
+    long_ago = time.time() - 3600
+    for folder in (killed, held, fresh):
+        folder.mkdir()
+        (folder / sharing.HELD).touch()
+        if folder != fresh:
+            os.utime(folder, (long_ago, long_ago))
+    with open(held / sharing.HELD) as lock:
+        flock(lock, LOCK_EX)
+        sharing.begin()
+        own = Path(os.environ[sharing.VARIABLE])
+        assert not killed.exists()
+        assert held.exists()
+        assert fresh.exists()
+        sharing.begin()  # the configuration is read again
+        assert Path(os.environ[sharing.VARIABLE]) == own
+    sharing.end()
+    assert not own.exists()
 
 
 def _folders_of(server):
-    from pathlib import Path
-    from tempfile import gettempdir
-
-    for place in {"/dev/shm", gettempdir()}:
-        yield from Path(place).glob(f"backoffice-metrics-{server}-*")
+    places = {sharing.SHARED_MEMORY, Path(gettempdir())}
+    return [found for place in places for found in place.glob(f"{sharing.NAME}{server}-*")]

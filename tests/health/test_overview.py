@@ -193,6 +193,7 @@ def test_the_dot_says_unverified_right_wrong_and_stale_and_leads_on(
 def test_the_dot_costs_a_page_no_statement_and_is_soon_right_again(
     app: Flask, finance: FlaskClient, wrong: dict[str, Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dot, "SECONDS", 3.0)
     assert dot_of(finance)[1] == "2 wrong"
     sent: list[str] = []
 
@@ -206,8 +207,8 @@ def test_the_dot_costs_a_page_no_statement_and_is_soon_right_again(
         event.remove(db.engine, "before_cursor_execute", note)
     assert [statement for statement in sent if "drift_findings" in statement] == []
     run_of("figures.heal")
-    clock = time.monotonic() + dot.SECONDS
-    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    clock = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: clock + 3)
     assert dot_of(finance)[1] == "Figures are right"
 
 

@@ -17,11 +17,14 @@ def test_a_user_is_called_by_name_and_one_who_is_gone_by_number(session):
 
 
 def test_programs_and_database_users_say_what_they_are(session):
-    assert names_of(session, ["cli:root", "schedule:nightly", "worker:web1:7", "psql_user"]) == {
+    assert names_of(
+        session, ["cli:root", "schedule:nightly", "worker:web1:7", "psql_user", "demo"]
+    ) == {
         "cli:root": "root (command line)",
         "schedule:nightly": "nightly (schedule)",
         "worker:web1:7": "web1:7 (worker)",
         "psql_user": "psql_user (database user)",
+        "demo": "The demo company",
     }
 
 

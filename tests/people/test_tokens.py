@@ -225,6 +225,23 @@ def test_too_many_attempts_are_refused_but_a_good_token_is_let_in(app, issue):
     assert {ask(app, secret).status_code for _ in range(3)} == {200}
 
 
+def test_no_forwarded_address_evades_the_limit(app):
+    statuses = {
+        ask(app, "wrong", **{"X-Forwarded-For": f"10.0.0.{number}"}).status_code
+        for number in range(22)
+    }
+    assert statuses == {401, 429}
+
+
+def test_without_its_database_a_program_is_asked_to_come_again(services):
+    lost = create_app(
+        {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "SECRET_KEY": "long enough"}
+    )
+    answer = ask(lost, tokens.PREFIX + "A" * 43)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+
+
 def test_good_uses_are_not_counted_as_attempts(app, issue):
     secret = issue()
     assert {ask(app, secret).status_code for _ in range(25)} == {200}
@@ -269,8 +286,9 @@ def test_a_program_posts_without_csrf_token_and_acts_in_its_own_name(shop, issue
     headers = {"Authorization": f"Bearer {issue(scope='wallets')}"}
     answer = shop.test_client().post("/test/charges", headers=headers)
     assert answer.json == {"who": "token:1", "actor": "token:1", "is_somebody": False}
-    assert name_of(session, "token:1") == "token 1"
     session.rollback()
+    assert name_of(session, "token:1") == "charged (token)"
+    assert name_of(session, "token:99") == "#99 (token)"
     assert session.scalar(select(ApiToken.name)) == "charged"
     newest = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(1)
     assert session.scalars(newest).one().actor == "token:1"

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from backoffice.config import ROOT
 from backoffice.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.kinds import KINDS
@@ -179,3 +180,9 @@ def test_every_schedule_can_be_asked_for_beside_all_the_others(session) -> None:
     assert {kind for kind, _ in alike} == {
         "figures.rebuild"
     }  # monthly and weekly wait for each other
+
+
+def test_every_schedule_is_told_of_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "schedules.md").read_text()
+    missing = [s.name for s in SCHEDULES if s.kind != "chore" and f"`{s.name}`" not in page]
+    assert missing == []

@@ -1,0 +1,32 @@
+"""What there is to say on Today about the programs that sign in: whose token will end soon."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import url_for
+from flask_babel import ngettext
+from sqlalchemy.orm import Session
+
+from .. import attention
+from ..attention import Notice
+from . import tokens
+
+SOON = timedelta(days=14)
+"""How long before its end somebody should make another token."""
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("tokens", "attention", "tokens.manage", _ending)
+
+
+def _ending(session: Session, _user: Any) -> Iterator[Notice]:
+    count = len(tokens.ending_before(session, datetime.now(UTC) + SOON))
+    if count:
+        sentence = ngettext(
+            "%(num)d program's token expires within 14 days.",
+            "%(num)d programs' tokens expire within 14 days.",
+            count,
+        )
+        yield Notice(sentence, url_for("people.tokens_index"), "warning", count)

@@ -1,0 +1,159 @@
+"""Drift is mended in four clicks, and the pages of Health in a real browser: both languages, dark, narrow, axe."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+from sqlalchemy import select
+
+from backoffice.drift.models import DriftFinding
+from backoffice.extensions import db
+from backoffice.figures.models import Correction
+from backoffice.health import dot
+from backoffice.orders.models import Order
+from backoffice.runs import working
+from backoffice.runs.models import Run
+from tests.drift.books import an_order, run_of
+from tests.drift.books import surgery as past_every_trigger
+from tests.factories.people import AccountManagerFactory
+
+Browse = Callable[..., Page]
+
+LOOKS = [("en", "light", "wide"), ("id", "dark", "narrow"), ("en", "dark", "wide")]
+
+
+@pytest.fixture
+def wrong(session: Any, admin_database_url: str) -> Iterator[dict[str, Order]]:
+    """Three orders; two of them somebody wrote past every trigger, which was found."""
+    nancy = AccountManagerFactory(name="Nancy Davolio")
+    orders = {number: an_order(number, account_manager=nancy) for number in ("A-1", "A-2", "A-3")}
+    session.commit()
+    with past_every_trigger(admin_database_url) as surgery:
+        surgery.execute("UPDATE orders SET grand_total = 100 WHERE number = 'A-1'")
+        surgery.execute("UPDATE orders SET grand_total = 5 WHERE number = 'A-2'")
+    run_of("figures.verify")
+    dot.forget()
+    yield orders
+    session.rollback()
+    run_of("figures.heal")
+    dot.forget()
+
+
+def work_on(page: Page) -> int:
+    """Be the worker for the run that the page shows; its number."""
+    expect(page).to_have_url(re.compile(r"/runs/\d+$"))
+    number = int(page.url.rpartition("/")[2])
+    working.perform(db.engine, number)
+    return number
+
+
+def test_drift_is_mended_in_four_clicks(
+    browse: Browse,
+    app: Flask,
+    session: Any,
+    wrong: dict[str, Order],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dot, "SECONDS", 0.0)
+    page = browse("finance")
+    page.goto("/orders")
+    clicks: list[str] = []
+
+    def click(locator: Any) -> None:
+        clicks.append(str(locator))
+        locator.click()
+
+    click(page.get_by_role("link", name="2 wrong"))
+    expect(page.get_by_role("heading", name="Drift", level=1)).to_be_visible()
+    expect(page.locator("tbody tr").first).to_contain_text("-70.00")
+    click(page.get_by_role("checkbox", name="A-1", exact=True))
+    click(page.get_by_role("button", name="Preview the correction"))
+    previewed = work_on(page)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr")).to_contain_text("100.00")
+    expect(page.locator("tbody tr")).to_contain_text("30.00")
+    reason = page.get_by_label("Reason")
+    reason.focus()
+    page.keyboard.type("Restored from an old backup")
+    click(page.get_by_role("button", name=re.compile("Apply")))
+    expect(page).not_to_have_url(re.compile(f"/runs/{previewed}$"))
+    applied = work_on(page)
+    expect(page.get_by_role("status").filter(has_text="Done")).to_be_visible()
+    assert len(clicks) == 4
+    session.expire_all()
+    assert session.get_one(Run, applied).changed == 1
+    kept = session.scalars(select(Correction).where(Correction.run_id == applied)).one()
+    assert kept.reason == "Restored from an old backup"
+    page.goto("/health/drift")
+    expect(page.get_by_role("link", name="1 wrong")).to_be_visible()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr")).to_contain_text("A-2")
+
+
+def test_all_that_match_are_previewed_without_ticking(browse: Browse, wrong: Any) -> None:
+    page = browse("finance")
+    page.goto("/health/drift")
+    page.get_by_label("Amount at least").fill("26")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="Preview it for all 1 that match").click()
+    work_on(page)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr")).to_contain_text("A-1")
+
+
+def test_one_order_is_recalculated_from_its_page(browse: Browse, wrong: Any) -> None:
+    page = browse("finance")
+    page.goto("/orders/A-2")
+    page.get_by_role("button", name="Recalculate order").click()
+    work_on(page)
+    expect(page.locator("tbody tr")).to_contain_text("A-2")
+
+
+def test_every_line_of_today_leads_on(browse: Browse, wrong: Any) -> None:
+    page = browse("finance")
+    page.goto("/")
+    expect(page).to_have_url(re.compile("/today$"))
+    page.get_by_role("link", name="2 rows of figures are wrong").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+
+
+@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
+    browse: Browse,
+    axe: Callable[[Page], None],
+    screenshot: Callable[[Page, str], None],
+    session: Any,
+    wrong: Any,
+    language: str,
+    theme: str,
+    width: str,
+) -> None:
+    number = session.scalars(select(DriftFinding.id).order_by(DriftFinding.id)).first()
+    run_of("figures.heal", {"figures": {"orders.grand_total": [wrong["A-2"].id]}})
+    page = browse("admin", language=language, theme=theme, width=width)
+    for name, path in {
+        "today": "/today",
+        "health": "/health",
+        "drift": "/health/drift",
+        "drift-all": "/health/drift?state=all",
+        "finding": f"/health/drift/{number}",
+        "nothing": "/health/drift?q=nothing",
+    }.items():
+        page.goto(path)
+        axe(page)
+        wide = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide[0] <= wide[1], (path, wide)
+        screenshot(page, f"health-{name}-{language}-{theme}-{width}")
+
+
+def test_without_javascript_drift_is_previewed_all_the_same(
+    app: Flask, browse: Browse, wrong: Any, session: Any
+) -> None:
+    page = browse("finance", java_script_enabled=False)
+    page.goto("/health/drift")
+    page.get_by_role("checkbox", name="A-1", exact=True).check()
+    page.get_by_role("button", name="Preview the correction").click()
+    expect(page).to_have_url(re.compile(r"/runs/\d+$"))

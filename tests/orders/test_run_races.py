@@ -1,0 +1,63 @@
+"""FAULTS.md, line 26, with runs: heals, rebuilds and verifications over and over, beside four writers."""
+
+import os
+import time
+from collections import Counter
+from typing import Any
+
+import psycopg
+from flask import Flask
+from sqlalchemy import func, select
+
+from backoffice.drift.models import DriftFinding
+from backoffice.drift.performing import performed
+from backoffice.extensions import db
+from backoffice.figures.models import Correction
+from backoffice.runs import actions
+from tests.processes import together
+
+from .test_races import everything_is_right, live_edits, orders
+
+SECONDS = float(os.environ.get("RACE_SECONDS", "6"))
+"""The issue's trial is RACE_SECONDS=60."""
+
+WRITERS = 4
+
+KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("figures.heal", {}),
+    ("figures.rebuild", {}),
+    ("figures.verify", {"fix": True}),
+)
+
+
+def test_runs_beside_live_edits_fix_nothing_that_is_right_and_find_nothing(
+    app: Flask, session: Any, outside: psycopg.Connection[Any]
+) -> None:
+    keys = orders(session, 4)
+    until = time.monotonic() + SECONDS
+
+    def heal() -> int:
+        rounds = 0
+        while time.monotonic() < until:
+            kind, scope = KINDS[rounds % len(KINDS)]
+            run = actions.request(db.session(), kind, scope, is_paced=False, is_here=True)
+            run_id = run.id
+            db.session.commit()
+            assert performed(db.engine, run_id).is_clean
+            rounds += 1
+        return rounds
+
+    *writers, rounds = together(
+        app,
+        *(lambda seed=seed: live_edits(seed, keys, until) for seed in range(WRITERS)),
+        heal,
+        seconds=SECONDS + 60,
+    )
+    outcomes = sum(writers, Counter[str]())
+    assert rounds > 5
+    assert outcomes["done"] > 50
+    assert set(outcomes) == {"done"}
+    for model in (Correction, DriftFinding):
+        assert session.scalar(select(func.count()).select_from(model)) == 0, "a false fix"
+    session.rollback()
+    everything_is_right(session, outside)

@@ -1,0 +1,276 @@
+"""Doing a run's chunks: claims, fences, leases, savepoints and ends. FAULTS.md, lines 30 to 32."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, text, update
+
+from backoffice.customers.models import Customer
+from backoffice.extensions import db
+from backoffice.runs import actions, kinds, working
+from backoffice.runs.errors import Fenced, NothingToRetry, UnknownKind
+from backoffice.runs.kinds import KINDS
+from backoffice.runs.models import Run, RunChunk, RunItem
+from backoffice.runs.working import Work, perform
+from tests.factories.customers import CustomerFactory
+from tests.processes import killed, together
+
+from . import counting as counting_kind
+from .counting import COUNTING
+
+CUSTOMERS = 18
+
+
+@pytest.fixture(autouse=True)
+def counting() -> Iterator[None]:
+    """The kind is known for the length of a test."""
+    kinds.register(COUNTING)
+    yield
+    KINDS.pop(COUNTING.name)
+
+
+@pytest.fixture
+def customers(session: Any) -> list[Customer]:
+    made = [CustomerFactory(city="") for _ in range(CUSTOMERS)]
+    session.commit()
+    return made
+
+
+def ask(session: Any, **options: Any) -> int:
+    run = actions.request(session, COUNTING.name, {}, is_paced=False, **options)
+    session.commit()
+    return int(run.id)
+
+
+def state(session: Any, run_id: int) -> Run:
+    session.rollback()
+    return session.get_one(Run, run_id, populate_existing=True)
+
+
+def counted(session: Any) -> set[str]:
+    """What is in the counter of the customers."""
+    session.rollback()
+    return set(session.scalars(select(Customer.city)))
+
+
+def every_item_was_done_once(session: Any, run_id: int) -> None:
+    run = state(session, run_id)
+    assert (run.status, run.error) == ("done", "")
+    assert counted(session) == {"xx"}
+    items = select(func.count()).where(RunItem.run_id == run_id)
+    assert session.scalar(items) == 2 * CUSTOMERS
+    assert (run.total, run.checked, run.changed) == (2 * CUSTOMERS,) * 3
+    assert session.scalar(select(func.count()).select_from(RunChunk)) == 0
+
+
+def test_a_run_is_planned_worked_stage_by_stage_and_ended(
+    session: Any, customers: list[Customer]
+) -> None:
+    run_id = ask(session)
+    perform(db.engine, run_id)
+    every_item_was_done_once(session, run_id)
+
+
+def test_any_number_of_workers_share_a_run(
+    app: Flask, session: Any, customers: list[Customer]
+) -> None:
+    run_id = ask(session)
+    together(app, *([lambda: perform(db.engine, run_id)] * 4))
+    every_item_was_done_once(session, run_id)
+
+
+def test_killed_at_every_transaction_the_end_is_that_of_an_undisturbed_run(
+    app: Flask, session: Any, customers: list[Customer]
+) -> None:
+    """A worker dies before and after each of its transactions commits; the next one goes on."""
+    run_id = ask(session)
+    deaths = 0
+    while state(session, run_id).is_live:
+        for after in (False, True):
+            code = killed(app, lambda after=after: die_at_the_next_transaction(run_id, after))
+            deaths += code == 9
+            session.execute(update(RunChunk).values(lease_until=None))  # its lease is over
+            session.execute(text("UPDATE run_chunks SET attempts = 0"))
+            session.commit()
+    assert deaths >= 2 * CUSTOMERS // 3, "it died at every transaction of two stages"
+    every_item_was_done_once(session, run_id)
+
+
+def die_at_the_next_transaction(run_id: int, after: bool) -> None:
+    record = Work._record
+
+    def dying(self: Work, step: Any, is_last: bool) -> None:
+        record(self, step, is_last)
+        if step.tally.checked or is_last:
+            if after:
+                step.connection.commit()
+            os._exit(9)
+
+    Work._record = dying  # type: ignore[method-assign]
+    perform(db.engine, run_id)
+
+
+def overtaken(session: Any, run_id: int, *, fence: bool) -> set[str]:
+    """One worker pauses within a chunk past its lease; another does the chunk; the first goes on."""
+    paused, go_on = threading.Event(), threading.Event()
+    hold = Work._hold
+    calls = threading.local()
+
+    def slow(self: Work, connection: Any) -> None:
+        calls.number = getattr(calls, "number", 0) + 1
+        if threading.current_thread().name == "slow" and calls.number == 3:
+            paused.set()
+            assert go_on.wait(30)
+        if fence:
+            hold(self, connection)
+
+    def work_slowly() -> None:
+        with app_context():
+            perform(db.engine, run_id, lease=0.5)
+
+    app_context = CURRENT["app"].app_context
+    Work._hold = slow  # type: ignore[method-assign]
+    try:
+        first = threading.Thread(target=work_slowly, name="slow")
+        first.start()
+        assert paused.wait(30)
+        time.sleep(0.6)
+        perform(db.engine, run_id, lease=30)
+        go_on.set()
+        first.join(30)
+    finally:
+        Work._hold = hold  # type: ignore[method-assign]
+    return counted(session)
+
+
+CURRENT: dict[str, Flask] = {}
+
+
+@pytest.fixture
+def current(app: Flask) -> Iterator[None]:
+    CURRENT["app"] = app
+    yield
+    CURRENT.clear()
+
+
+def test_a_worker_that_comes_back_after_its_lease_writes_nothing(
+    session: Any, customers: list[Customer], current: None
+) -> None:
+    run_id = ask(session)
+    assert overtaken(session, run_id, fence=True) == {"xx"}
+    every_item_was_done_once(session, run_id)
+
+
+def test_without_the_fence_its_late_write_would_be_counted(
+    session: Any, customers: list[Customer], current: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant that shows that the test before it bites."""
+    monkeypatch.setattr(counting_kind, "_is_due", lambda *_: True)
+    run_id = ask(session)
+    perform_all = overtaken(session, run_id, fence=False)
+    assert any(len(city) > 2 for city in perform_all)
+
+
+def test_a_failed_item_is_undone_alone_and_the_run_says_so(
+    session: Any, customers: list[Customer]
+) -> None:
+    customers[4].name = "Broken"
+    session.commit()
+    run_id = ask(session)
+    perform(db.engine, run_id)
+    run = state(session, run_id)
+    assert (run.status, run.failed) == ("finished with failures", 1)
+    [failed] = session.scalars(select(RunItem).where(RunItem.outcome == "failed"))
+    assert (failed.owner, "division by zero" in failed.error) == (customers[4].id, True)
+
+
+def test_a_chunk_that_fails_is_tried_again_and_then_counts_as_failed(
+    session: Any, customers: list[Customer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = customers[0].id
+
+    def fail(_connection: Any, key: int, stage: int) -> bool:
+        if key == broken:
+            raise ValueError("nobody expected this")
+        return True
+
+    monkeypatch.setattr(counting_kind, "_is_due", fail)
+    run_id = ask(session)
+    end = time.monotonic() + 60
+    while state(session, run_id).is_live and time.monotonic() < end:
+        perform(db.engine, run_id)
+        session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
+        session.commit()
+    run = state(session, run_id)
+    assert (run.status, run.error) == ("finished with failures", "ValueError: nobody expected this")
+    left = session.execute(select(RunChunk.status, RunChunk.attempts)).all()
+    assert left == [("failed", working.TRIES)] * 2
+    again = actions.retry(session, run_id)
+    session.commit()
+    monkeypatch.undo()
+    perform(db.engine, again.id)
+    assert state(session, again.id).status == "done"
+    with pytest.raises(NothingToRetry):
+        actions.retry(session, again.id)
+
+
+def test_a_run_that_cannot_be_planned_fails_and_says_why(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no plan")
+
+    run_id = ask(session)
+    monkeypatch.setitem(KINDS, COUNTING.name, kinds.Kind(COUNTING.name, "", "", broken, broken))
+    end = time.monotonic() + 60
+    while state(session, run_id).is_live and time.monotonic() < end:
+        perform(db.engine, run_id)
+        session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
+        session.commit()
+    run = state(session, run_id)
+    assert (run.status, run.error) == ("failed", "RuntimeError: no plan")
+
+
+def test_nobody_can_ask_for_what_no_worker_knows(session: Any) -> None:
+    with pytest.raises(UnknownKind):
+        actions.request(session, "os.system", {})
+
+
+def test_a_paced_run_rests_longer_than_it_works(session: Any, customers: list[Customer]) -> None:
+    unpaced = ask(session)
+    began = time.monotonic()
+    perform(db.engine, unpaced)
+    quick = time.monotonic() - began
+    session.execute(update(Customer).values(city=""))
+    run = actions.request(session, COUNTING.name, {})
+    session.commit()
+    began = time.monotonic()
+    perform(db.engine, run.id)
+    paced = time.monotonic() - began
+    assert paced > 1.5 * quick
+
+
+def test_what_was_claimed_is_not_given_to_anybody_else(
+    session: Any, customers: list[Customer]
+) -> None:
+    run_id = ask(session)
+    first = working._claim(db.engine, run_id, 30)
+    assert first is not None
+    assert working._claim(db.engine, run_id, 30) is None, "only the plan can be claimed"
+    asked = None
+    with db.engine.connect() as connection:
+        asked = working.asked_of(connection, run_id)
+    assert asked is not None
+    session.execute(text("UPDATE run_chunks SET fence = fence + 1"))
+    session.commit()
+    overtaken = Work(db.engine, asked, first, working.Pace(False), 30)
+    with pytest.raises(Fenced), overtaken.transaction():
+        pass
+    session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
+    session.commit()
+    perform(db.engine, run_id)
