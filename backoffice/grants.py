@@ -17,7 +17,7 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "price_change_orders": ("SELECT", "INSERT"),  # append-only
     # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED asks for UPDATE of a
     # column; a drain that leaves what builds on a figure noted says in whose name.
-    "figure_notes": ("SELECT", "DELETE", "UPDATE (noted_at, db_user)"),
+    "figure_notes": ("SELECT", "DELETE", "UPDATE (noted_at, db_user, attempts, retry_at)"),
 }
 """Table → privileges of the app's role; a table that is not named here gets `WORK`."""
 

@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from statistics import median
 from typing import Any
 
 from psycopg import Connection
@@ -22,6 +23,8 @@ from .world import World
 EVENTS = 1_000_000
 BAR_SECONDS = 60.0
 ROUNDS = 40
+SEARCHES = ("common", "rare")
+"""Pages that look into values, which no index holds."""
 
 _TRAIL = """
 INSERT INTO users (id, email, name, role) OVERRIDING SYSTEM VALUE
@@ -101,6 +104,7 @@ def _tampered(connection: Connection[Any], engine: Any, keys: Keyring, event: in
 
 
 def _pages(world: World, count: int, scale: float) -> tuple[dict[str, list[float]], dict[str, str]]:
+    rounds = max(10, int(ROUNDS * scale))
     app = with_empty_route(world.app_on("backoffice"))
     headers = {"Cookie": sign_in(app, user_id=1)}
     addresses = {
@@ -120,7 +124,9 @@ def _pages(world: World, count: int, scale: float) -> tuple[dict[str, list[float
         assert requests["first"].send().count(b'class="row-link"') == 50
         assert b"Queso Cabrales" in requests["rare"].send()
         sides: dict[str, Side] = {n: partial(timed, r.send) for n, r in requests.items()}
-        seconds = in_turn(sides, max(10, int(ROUNDS * scale)), warm_up=3)
+        searched = {name: sides[name] for name in SEARCHES}
+        seconds = in_turn({n: s for n, s in sides.items() if n not in SEARCHES}, rounds, warm_up=3)
+        seconds |= in_turn(searched, max(3, rounds // 8))
         texts = {f"{name} page": statements_of(sides[name], 5) for name in ("first", "row", "rare")}
     return seconds, texts
 
@@ -134,7 +140,7 @@ def _measured(seconds: dict[str, list[float]]) -> list[Measured]:
     }  # fmt: skip
     return [
         *(Measured("h", f"{told}, p95", p95(seconds[n]), "ms", bar) for n, told in names.items()),
-        Measured("h", "a value that is common, p95", p95(seconds["common"]), "ms"),
-        Measured("h", "a value that stands once, p95", p95(seconds["rare"]), "ms"),
+        Measured("h", "a value that is common", median(seconds["common"]) * 1000, "ms"),
+        Measured("h", "a value that stands once", median(seconds["rare"]) * 1000, "ms"),
         Measured("h", "the empty signed-in route, p95", p95(seconds["empty"]), "ms"),
     ]

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Text, case, cast, func, literal, select, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from ..base import N_, counted
-from ..lists import Choice, Column, List, Reference, Search, containing
+from ..lists import Choice, Column, List, Moments, Reference, Search, containing
 from ..people.models import ApiToken, User
-from ..runs.listing import Moments
 from .models import AuditEvent
 from .records import EVENTS, xid_of
 from .tables import ByTable, Recorded, register, title_of
@@ -52,6 +61,13 @@ def _event(row: Any) -> str:
     return url_for("audit.event", event_id=row.key)
 
 
+def _person() -> ColumnElement[str]:
+    """The name of the user who acted; found by key, and only where it is shown."""
+    number = func.substring(_ROW.actor, "^user:([0-9]{1,18})$")
+    named = select(User.name).where(User.id == cast(number, BigInteger))
+    return named.correlate(_ROW).scalar_subquery()
+
+
 def _document(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A recorded document; an empty one for whatever a trigger has not written."""
     document = type_coerce(column, JSONB)
@@ -79,11 +95,7 @@ AUDIT = List(
     N_("Audit"),
     "audit.index",
     export="audit.export",
-    rows=lambda _user: (
-        select()
-        .select_from(_ROW)
-        .outerjoin(User, _ROW.actor == literal("user:") + cast(User.id, Text))
-    ),
+    rows=lambda _user: select().select_from(_ROW),
     key=_ROW.id,
     also={
         "actor": _ROW.actor, "table_name": _ROW.table_name, "row_id": _ROW.row_id,
@@ -91,7 +103,7 @@ AUDIT = List(
     },
     columns=(
         Column("at", N_("When"), _ROW.at, kind="moment", link=_event),
-        Column("who", N_("Who"), func.coalesce(User.name, _ROW.actor), is_sortable=False),
+        Column("who", N_("Who"), func.coalesce(_person(), _ROW.actor), is_sortable=False),
         Column("db_user", N_("Database user"), _ROW.db_user, is_sortable=False, is_shown=False),
         Column(
             "what", N_("What"), _ROW.table_name, words=ByTable(title_of), is_sortable=False

@@ -38,10 +38,11 @@ def chain_of(session: Session) -> Chain:
     """How things stand with the chain now."""
     head = head_of(session)
     unsealed = select(EVENTS.c.id).where(waiting(head)).limit(MOST_COUNTED + 1).subquery()
-    age = stalled(session)
+    count = session.scalar(select(func.count()).select_from(unsealed)) or 0
+    age = stalled(session) if count else None
     return Chain(
         head,
-        session.scalar(select(func.count()).select_from(unsealed)) or 0,
+        count,
         age is not None and age > LONGEST_STALL,
         _last(session, "anchored"),
         _last(session, "verified"),

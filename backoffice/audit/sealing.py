@@ -16,10 +16,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Text,
     and_,
+    cast,
     exists,
     func,
     insert,
+    or_,
     select,
     true,
     tuple_,
@@ -27,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from ..base import table_of
+from ..figures.models import Xid8
 from .errors import BrokenChain, UnknownKey
 from .keys import Key, Keyring
 from .models import AuditSeal
@@ -52,7 +56,10 @@ BATCH = 10_000
 
 @dataclass(frozen=True)
 class Head:
-    """The last seal, without its events; what the fields mean stands in `AuditSeal`."""
+    """The last seal, without its events; what the fields mean stands in `AuditSeal`.
+
+    `has_moved`: since then the trail was brought here from another cluster.
+    """
 
     number: int
     system: int
@@ -64,6 +71,7 @@ class Head:
     key: str
     sealed_at: datetime
     digest: bytes
+    has_moved: bool
 
     @classmethod
     def of(cls, seal: Any) -> "Head":
@@ -71,10 +79,26 @@ class Head:
         return cls(**{each.name: seal[each.name] for each in fields(cls)})
 
 
+def _system() -> ColumnElement[int]:
+    """The cluster of databases that this one belongs to."""
+    control = func.pg_control_system().table_valued("system_identifier", name="control")
+    return select(control.c.system_identifier).scalar_subquery()
+
+
+_HAS_MOVED = or_(
+    SEALS.c.system != _system(), cast(cast(SEALS.c.last_xid, Text), Xid8) >= next_to_come()
+).label("has_moved")
+"""Another cluster, or one whose count of transactions went back."""
+
+
 def head_of(connection: Connection | Session) -> Head | None:
     """The last seal; None where nothing has been sealed yet."""
-    short = select(*(SEALS.c[each.name] for each in fields(Head)))
-    newest = short.order_by(SEALS.c.number.desc()).limit(1)
+    names = (each.name for each in fields(Head) if each.name in SEALS.c)
+    newest = (
+        select(*(SEALS.c[name] for name in names), _HAS_MOVED)
+        .order_by(SEALS.c.number.desc())
+        .limit(1)
+    )
     row = connection.execute(newest).mappings().first()
     return None if row is None else Head.of(row)
 
@@ -108,8 +132,8 @@ def seal_batch(connection: Connection, keys: Keyring, size: int = BATCH) -> int 
     """
     connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
     head = _genuine_head(connection, keys)
-    system = _system(connection)
-    if head is None or has_moved(connection, head, system):
+    system = connection.execute(select(_system())).scalar_one()
+    if head is None or head.has_moved:
         return _open(connection, keys.newest, head, system)
     statement = events().where(*_sealable(head)).order_by(EVENTS.c.xid, EVENTS.c.id).limit(size)
     found = list(records_of(connection, statement))
@@ -123,7 +147,7 @@ def seal_batch(connection: Connection, keys: Keyring, size: int = BATCH) -> int 
 
 def _genuine_head(connection: Connection, keys: Keyring) -> Head | None:
     """The last seal, proved: what goes on from a forged one would look sealed, or never be."""
-    newest = select(SEALS).order_by(SEALS.c.number.desc()).limit(1)
+    newest = select(SEALS, _HAS_MOVED).order_by(SEALS.c.number.desc()).limit(1)
     seal = connection.execute(newest).mappings().first()
     if seal is None:
         return None
@@ -194,9 +218,14 @@ def digest_of_seal(seal: Any, key: Key) -> bytes:
 
 
 def waiting(head: Head | None) -> ColumnElement[bool]:
-    """Events that are seen and not sealed yet, the seals of this cluster going as far as `head`."""
+    """Events that are seen and not sealed yet, the chain going as far as `head`.
+
+    In the cluster that made them nothing seen has a number to come; that is somebody's invention.
+    """
     if head is None:
         return true()
+    if head.has_moved:
+        return or_(_beyond(head), EVENTS.c.id > head.highest_id)
     return and_(_beyond(head), EVENTS.c.xid < next_to_come())
 
 
@@ -207,8 +236,8 @@ def stalled(connection: Connection | Session) -> timedelta | None:
     """
     head = head_of(connection)
     could = [EVENTS.c.xid < oldest_running()] if head is None else _sealable(head)
-    if head is not None and has_moved(connection, head, _system(connection)):
-        could = [EVENTS.c.id > head.highest_id]
+    if head is not None and head.has_moved:
+        could = [waiting(head)]
     age = func.clock_timestamp() - EVENTS.c.at
     oldest = select(age).where(*could).order_by(EVENTS.c.xid, EVENTS.c.id).limit(1)
     found: timedelta | None = connection.scalar(oldest)
@@ -219,17 +248,6 @@ def is_sealed() -> ColumnElement[bool]:
     """Whether an event stands in any seal; reads them all."""
     sealed = select(func.unnest(SEALS.c.ids).label("id")).subquery("sealed")
     return exists(select(1).select_from(sealed).where(sealed.c.id == EVENTS.c.id))
-
-
-def has_moved(connection: Connection | Session, head: Head, system: int) -> bool:
-    """Whether the trail was brought here from another cluster since the last seal."""
-    went_back = select(xid_of(head.last_xid) >= next_to_come())
-    return system != head.system or bool(connection.scalar(went_back))
-
-
-def _system(connection: Connection | Session) -> int:
-    control = func.pg_control_system().table_valued("system_identifier")
-    return int(connection.execute(select(control.c.system_identifier)).scalar_one())
 
 
 def _beyond(head: Head) -> ColumnElement[bool]:

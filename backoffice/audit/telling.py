@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from flask import url_for
@@ -73,14 +74,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Told:
-    """One event in words. `href` leads to its record, where there is one to be seen."""
+    """One event in words: by column of the list in `texts`. `href` leads to its record, if there is a way."""
 
     row: Row
-    who: str
-    what: str
-    record: str
+    texts: Mapping[str, str]
     href: str | None
-    action: str
     tone: str
     changes: tuple[Change, ...]
 
@@ -101,6 +99,8 @@ class _Names:
 
     def __init__(self, session: Session, rows: Sequence[Row]) -> None:
         self._session = session
+        self.title = cache(lambda table: str(_(title_of(table))))
+        self.label = cache(label_of)
         self.actors = names_of(session, [row.actor for row in rows])
         self._owners = self._owners_of(rows)
         wanted: dict[str, set[str]] = {}
@@ -171,14 +171,21 @@ def _told(row: Row, names: _Names) -> Told:
     table, key = names.place_of(row)
     known, name = recorded(table), names.of(table, key)
     href = _address(known, key, name) if known and name is not None else None
+    number = row.key if hasattr(row, "key") else row.id
     word, tone = ACTIONS.get(row.action, (row.action, "neutral"))
     return Told(
         row=row,
-        who=names.actors[row.actor],
-        what=_(title_of(row.table_name)),
-        record=name or (f"#{row.row_id}" if row.row_id else _("the whole table")),
+        texts={
+            "at": moment_filter(row.at),
+            "who": names.actors[row.actor],
+            "db_user": row.db_user,
+            "what": names.title(row.table_name),
+            "record": name or (f"#{row.row_id}" if row.row_id else _("the whole table")),
+            "action": _(word),
+            "changes": f"#{number}",
+            "event": str(number),
+        },
         href=href,
-        action=_(word),
         tone=tone,
         changes=tuple(_changes(row, names)),
     )
@@ -198,7 +205,7 @@ def _changes(row: Row, names: _Names) -> Iterator[Change]:
     for name in _in_order(row.table_name, {**before, **after}):
         old, new = (_written(row.table_name, name, side, names) for side in (before, after))
         if name != "id" and not {old, new} <= empty:
-            yield Change(label_of(row.table_name, name), old, new)
+            yield Change(names.label(row.table_name, name), old, new)
 
 
 def label_of(table: str, column: str) -> str:
@@ -210,8 +217,14 @@ def label_of(table: str, column: str) -> str:
 
 def _in_order(table: str, columns: Mapping[str, Any]) -> list[str]:
     """The columns as the table has them; those that it has no more come last."""
-    places = list(Base.metadata.tables[table].c.keys()) if table in Base.metadata.tables else []
-    return sorted(columns, key=lambda c: places.index(c) if c in places else len(places))
+    places = _places(table)
+    return sorted(columns, key=lambda column: places.get(column, len(places)))
+
+
+@cache
+def _places(table: str) -> Mapping[str, int]:
+    found = Base.metadata.tables.get(table)
+    return {} if found is None else {name: place for place, name in enumerate(found.c.keys())}
 
 
 def _written(table: str, name: str, side: Mapping[str, Any], names: _Names) -> str:
@@ -267,11 +280,13 @@ def _pointers(row: Row) -> Iterator[tuple[str, str]]:
                 yield target, str(value)
 
 
+@cache
 def _column(table: str, name: str) -> Column[Any] | None:
     found = Base.metadata.tables.get(table)
     return None if found is None else found.c.get(name)
 
 
+@cache
 def _target_of(column: Column[Any]) -> str | None:
     """The table that a column points to."""
     return next((key.column.table.name for key in column.foreign_keys), None)

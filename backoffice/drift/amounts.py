@@ -1,10 +1,15 @@
-"""By how much money a figure row is wrong: expected minus stored, added up over its money columns."""
+"""By how much money a figure row is wrong.
+
+Of a figure with one money column that is expected minus stored, with its sign. Of one with several it
+is the sum of the differences without their signs: an order's package price and promo that are wrong by
+the same amount are not right together.
+"""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Numeric, Text, cast, func, literal, select
+from sqlalchemy import ARRAY, ColumnElement, Numeric, Text, case, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ..figures import Figure
@@ -25,11 +30,12 @@ def money_columns(figure: Figure) -> list[str]:
 def difference(
     figure: Figure, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> Decimal | None:
-    """Expected minus stored, in the deployment's currency; None of a figure without money."""
+    """The amount, in the deployment's currency; None of a figure without money."""
     columns = money_columns(figure)
     if not columns:
         return None
-    return sum((_amount(after, c) - _amount(before, c) for c in columns), Decimal(0))
+    apart = [_amount(after, c) - _amount(before, c) for c in columns]
+    return apart[0] if len(apart) == 1 else sum(map(abs, apart), Decimal(0))
 
 
 def _amount(values: Mapping[str, Any] | None, column: str) -> Decimal:
@@ -54,5 +60,6 @@ def difference_in_sql(
         text = cast(values, JSONB)[money.c.name].astext
         return func.coalesce(cast(text, Numeric), 0)
 
-    summed = select(func.sum(amount(after) - amount(before))).where(money.c.figure == name)
-    return summed.scalar_subquery()
+    apart = amount(after) - amount(before)
+    summed = case((func.count() == 1, func.sum(apart)), else_=func.sum(func.abs(apart)))
+    return select(summed).where(money.c.figure == name).scalar_subquery()

@@ -46,13 +46,18 @@ def work(work: Work) -> None:
         lock_owners(connection, bundle, set(part), {})
         still = _as_found(connection, healer, bundle, part)
         pending = {bundle.name: Touched(owners=set(still))}
-        return drain(connection, registry, pending, healer.correcting, alone=alone, careful=True)
+        above = registry.bundle_names if alone else ()
+        drained = drain(
+            connection, registry, pending, healer.correcting, deferred=above, careful=True
+        )
+        healer.skip_what_waits(connection, still)
+        return drained
 
-    healer.healer.each(owners, apply, lambda owner: (bundle.name, owner))
+    healer.healer.each(owners, apply, healer.healer.of(bundle))
 
 
 def _found(asked: Asked) -> tuple[Any, ...]:
-    return ITEMS.c.run_id == asked.follows, ITEMS.c.outcome == FOUND
+    return ITEMS.c.run_id == asked.scope["run"], ITEMS.c.outcome == FOUND
 
 
 def _as_found(
@@ -65,6 +70,7 @@ def _as_found(
     assert healer.step is not None
     asked = healer.work.asked
     expected = _items_of(connection, asked, bundle, owners)
+    skipped = healer.skipped(connection, owners)
     present: dict[int, list[Finding]] = defaultdict(list)
     for finding in findings(connection, registry, bundle, owners):
         present[finding.owner].append(finding)
@@ -74,7 +80,7 @@ def _as_found(
         then = {_told(item) for item in expected[owner]}
         if now and now <= then:
             chosen.append(owner)
-        elif now:
+        elif now and owner not in skipped:
             _skip(healer, expected[owner])
     return chosen
 

@@ -159,21 +159,23 @@ def close_corrected(connection: Connection, corrections: Sequence[int]) -> None:
         CORRECTIONS.c.figure == FINDINGS.c.figure,
         CORRECTIONS.c.key == FINDINGS.c.key,
     )
-    _close(connection, select(CORRECTIONS.c.id).where(is_one).exists())
+    _close(connection, select(CORRECTIONS.c.id).where(is_one).exists(), correction=is_one)
 
 
-def _close(connection: Connection, *which: ColumnElement[bool]) -> None:
-    """Close open findings; the correction since they were first seen says how they became right."""
-    healing = (
-        select(func.max(CORRECTIONS.c.id))
-        .where(
-            CORRECTIONS.c.figure == FINDINGS.c.figure,
-            CORRECTIONS.c.owner == FINDINGS.c.owner,
-            CORRECTIONS.c.key == FINDINGS.c.key,
-            CORRECTIONS.c.at >= FINDINGS.c.first_seen_at,
-        )
-        .scalar_subquery()
+def _close(
+    connection: Connection,
+    *which: ColumnElement[bool],
+    correction: ColumnElement[bool] | None = None,
+) -> None:
+    """Close open findings; their `correction`, else the last one since, says how they became right."""
+    since = and_(
+        CORRECTIONS.c.figure == FINDINGS.c.figure,
+        CORRECTIONS.c.owner == FINDINGS.c.owner,
+        CORRECTIONS.c.key == FINDINGS.c.key,
+        CORRECTIONS.c.at >= FINDINGS.c.first_seen_at,
     )
+    last = select(func.max(CORRECTIONS.c.id)).where(since if correction is None else correction)
+    healing = last.correlate(FINDINGS).scalar_subquery()
     chosen = (
         select(FINDINGS.c.id, healing.label("correction_id"))
         .where(FINDINGS.c.healed_at.is_(None), *which)

@@ -6,6 +6,8 @@ again with every chunk beneath it.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -13,28 +15,33 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    and_,
     any_,
     delete,
     func,
     literal,
+    or_,
     select,
-    update,
 )
 
-from ..figures import registry
+from ..figures import Failure, registry
 from ..figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain, drain_noted
-from ..figures.healing import NOTES_AT_ONCE
-from ..figures.hooks import leave_noted
+from ..figures.healing import NOTES_AT_ONCE, carry, put_off
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
-from ..runs.working import Asked, Work
+from ..runs.working import CHUNKS, Asked, Work
 from .healing import RunHealer
 from .scope import Part, bundle_named, chunks, listed
 
 OWNERS_AT_ONCE = 1_000
 
 
-def plan(_connection: Connection, _asked: Asked) -> Iterator[Chunk]:
+def again(_items: Sequence[Any]) -> Iterator[Chunk]:
+    """What is noted still, once more."""
+    yield from plan(None, None)
+
+
+def plan(_connection: Connection | None, _asked: Asked | None) -> Iterator[Chunk]:
     """For each bundle: cut its notes into chunks once those beneath it are drained, then forget TRUNCATEs."""
     for number, bundle in enumerate(registry.bundles):
         yield Chunk({"bundle": bundle.name, "cut": True}, 0, 2 * number)
@@ -54,7 +61,13 @@ def work(work: Work) -> None:
 
 
 def _of(bundle: Bundle) -> ColumnElement[bool]:
-    return func.split_part(NOTES.c.bundle, "#", 1) == bundle.name
+    """The bundle's notes, but for those that could not be drained before and wait for another try."""
+    is_due = or_(NOTES.c.attempts == 0, NOTES.c.retry_at <= func.clock_timestamp())
+    return and_(func.split_part(NOTES.c.bundle, "#", 1) == bundle.name, is_due)
+
+
+UNTIL_ITS_TURN = timedelta(minutes=10)
+"""How long the watch leaves alone what a flood's run has noted for its own later stages."""
 
 
 def _cut(work: Work, bundle: Bundle) -> None:
@@ -115,10 +128,15 @@ class FloodHealer(RunHealer):
         ) -> Drained:
             ids = [note.id for note in part]
             drained = drain_noted(connection, registry, ids, run_id=self.work.asked.id, alone=True)
-            self._carry(connection)
+            carry(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
-        self.healer.each(notes, take, lambda note: (note.bundle, note.owner))
+        def failed(note: Row[*tuple[Any, ...]], error: str) -> None:
+            with self.work.transaction() as step:
+                put_off(step.connection, [note.id])
+            self.healer.failed(Failure(note.bundle, note.owner, error))
+
+        self.healer.each(notes, take, failed)
 
     def recompute(self, owners: Sequence[int]) -> None:
         """Recompute these owners, of whom all that they are derived from was taken away."""
@@ -126,16 +144,14 @@ class FloodHealer(RunHealer):
         def correct(connection: Connection, part: Sequence[int], _: bool) -> Drained:
             pending: Pending = {self.bundle.name: Touched(owners=set(part))}
             drained = drain(connection, registry, pending, self.correcting, alone=True)
-            self._carry(connection)
+            carry(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
-        self.healer.each(owners, correct, lambda owner: (self.bundle.name, owner))
+        self.healer.each(owners, correct, self.healer.of(self.bundle))
 
-    def _carry(self, connection: Connection) -> None:
-        """What this transaction has noted, on what builds on the bundle, is the program's doing."""
-        mine = NOTES.c.xid == func.pg_current_xact_id()
-        connection.execute(update(NOTES).where(mine).values(db_user=self.db_user))
-        leave_noted(connection)
+    def owners_among(self, things: Sequence[Any]) -> int:
+        """How many owners a transaction dealt with: of one there may be several notes."""
+        return len({getattr(thing, "owner", thing) for thing in things})
 
 
 def _recompute(work: Work, bundle: Bundle) -> None:
@@ -148,7 +164,16 @@ def _recompute(work: Work, bundle: Bundle) -> None:
 
 
 def _forget(work: Work) -> None:
-    """The notes of emptied tables have done their work."""
-    ids = literal(work.payload["forget"], ARRAY(BigInteger))
+    """The notes of emptied tables have done their work; where an owner failed, they are tried again later."""
+    ids: list[int] = work.payload["forget"]
+    failed = select(CHUNKS.c.number).where(
+        CHUNKS.c.run_id == work.asked.id,
+        CHUNKS.c.payload["bundle"].astext == work.payload["bundle"],
+        or_(CHUNKS.c.status == "failed", CHUNKS.c.failed > 0),
+    )
     with work.transaction(is_last=True) as step:
-        step.connection.execute(delete(NOTES).where(NOTES.c.id == any_(ids)))
+        if step.connection.execute(failed.limit(1)).first() is None:
+            mine = NOTES.c.id == any_(literal(ids, ARRAY(BigInteger)))
+            step.connection.execute(delete(NOTES).where(mine))
+        else:
+            put_off(step.connection, ids)

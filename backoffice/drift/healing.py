@@ -4,17 +4,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import ARRAY, BigInteger, Connection, any_, literal, select
 
+from ..base import N_
 from ..figures import Failure, registry
 from ..figures.drain import Drained, correction_of
 from ..figures.healing import Healer
 from ..figures.registry import Bundle
-from ..runs.models import ITEM_FAILED
+from ..runs.models import ITEM_FAILED, SKIPPED
 from ..runs.working import Step, Work
-from .findings import close_corrected, corrected_owners, items_of_corrections
+from .findings import ITEMS, close_corrected, corrected_owners, items_of_corrections
 from .scope import bundle_named, later, parts
 from .verifying import suspected
+
+WAITS = N_("Something that it builds on is still wrong. Correct that first.")
+"""Why an owner is left alone whose figure is kept by adding changes."""
 
 
 class RunHealer:
@@ -46,8 +50,33 @@ class RunHealer:
             self.step = step
             yield step.connection
 
-    def _within(self, connection: Connection, owners: int, drained: Drained) -> None:
+    def skipped(self, connection: Connection, owners: Sequence[int]) -> set[int]:
+        """Of these owners, those that the run has left alone: a chunk may be begun twice."""
+        return self._told_of(connection, owners, SKIPPED)
+
+    def _told_of(self, connection: Connection, owners: Sequence[int], outcome: str) -> set[int]:
+        names = [self.bundle.name, *(figure.name for figure in self.bundle.figures)]
+        told = select(ITEMS.c.owner).where(
+            ITEMS.c.run_id == self.work.asked.id,
+            ITEMS.c.outcome == outcome,
+            ITEMS.c.subject.in_(names),
+            ITEMS.c.owner == any_(literal(list(owners), ARRAY(BigInteger))),
+        )
+        return set(connection.scalars(told))
+
+    def skip_what_waits(self, connection: Connection, owners: Sequence[int]) -> None:
+        """Say of owners that could not be corrected yet that something beneath them is still wrong."""
         assert self.step is not None
+        if not self.bundle.incremental or not owners:
+            return
+        wrong = set(suspected(connection, self.bundle, {"owners": sorted(owners)}))
+        for owner in sorted(wrong - self.skipped(connection, owners)):
+            self.step.item(self.bundle.name, SKIPPED, owner=owner, error=WAITS)
+            self.step.tally.skipped += 1
+
+    def _within(self, connection: Connection, things: Sequence[Any], drained: Drained) -> None:
+        assert self.step is not None
+        owners = self.owners_among(things)
         items_of_corrections(connection, registry, self.work.asked.id, drained.corrections)
         close_corrected(connection, drained.corrections)
         corrected = corrected_owners(connection, self.bundle, drained.corrections)
@@ -55,8 +84,15 @@ class RunHealer:
         self.step.tally.unchanged += max(owners - corrected - self.step.tally.skipped, 0)
         self.step.tally.changed += len(drained.corrections)
 
+    def owners_among(self, things: Sequence[Any]) -> int:
+        """How many owners a transaction dealt with."""
+        return len(things)
+
     def _failed(self, failure: Failure) -> None:
         with self.work.transaction() as step:
+            asked = [] if failure.owner is None else [failure.owner]
+            if self._told_of(step.connection, asked, ITEM_FAILED):
+                return
             step.item(failure.bundle, ITEM_FAILED, owner=failure.owner, error=failure.error)
             step.tally.checked += 1
             step.tally.failed += 1
@@ -70,8 +106,15 @@ def deferred(work: Work, bundle: Bundle) -> frozenset[str]:
 def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
     """Correct whoever is wrong in the chunk; with `every_owner` all of them are recomputed."""
     bundle = bundle_named(registry, work.payload["bundle"])
-    healer = RunHealer(work, bundle, cause, deferred(work, bundle))
-    healer.heal(_chosen(work, bundle, every_owner))
+    fixing = work.asked.kind == "figures.verify"
+    above = frozenset() if fixing else deferred(work, bundle)
+    healer = RunHealer(work, bundle, cause, above)
+    owners = _chosen(work, bundle, every_owner)
+    healer.heal(owners)
+    if bundle.incremental and owners:
+        with work.transaction() as step:
+            healer.step = step
+            healer.skip_what_waits(step.connection, owners)
 
 
 def _chosen(work: Work, bundle: Bundle, every_owner: bool) -> list[int]:

@@ -10,10 +10,9 @@ from sqlalchemy import ColumnElement, Select, case, func, select
 
 from .. import money, subjects
 from ..base import N_, counted
-from ..lists import Buttons, Choice, Column, List, Search, containing
+from ..lists import Buttons, Choice, Column, List, Moments, Search, containing
 from ..lists.filters import Given
 from ..preferences import number_format
-from ..runs.listing import Moments
 from ..subjects import Place
 from . import queries
 from .models import FOLLOWS, DriftFinding

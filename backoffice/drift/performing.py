@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from ..figures import Figure
 from ..runs import actions
-from ..runs.errors import NothingToResume
-from ..runs.models import ITEM_FAILED, Run, RunItem
+from ..runs.errors import NothingToResume, StillWaiting
+from ..runs.models import AWAITING_APPROVAL, ITEM_FAILED, Run, RunItem
 from ..runs.queries import progress_of, run_of
 from ..runs.working import perform
 from .scope import scope_of
@@ -60,10 +60,13 @@ def heal(
 
 
 def resume(engine: Engine, run_id: int) -> Performed:
-    """Continue a live run here. Raises UnknownRun, NothingToResume."""
+    """Continue a live run here. Raises UnknownRun, NothingToResume, StillWaiting."""
     with Session(engine) as session:
-        if not run_of(session, run_id).is_live:
+        run = run_of(session, run_id)
+        if not run.is_live:
             raise NothingToResume(run=run_id)
+        if run.status == AWAITING_APPROVAL:
+            raise StillWaiting(run=run_id)
     return performed(engine, run_id)
 
 

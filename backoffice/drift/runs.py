@@ -3,15 +3,26 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from ..base import N_
 from ..figures import registry
 from ..figures.healing import WRITE_CHUNK
+from ..figures.registry import Bundle
 from ..runs.kinds import Chunk, Kind, register
 from ..runs.working import CHUNKS, RUNS, Asked, Work
 from . import applying, flood, healing, verifying
-from .findings import FINDINGS, check
+from .findings import CORRECTIONS, FINDINGS, check
 from .scope import Part, chunks, listed, parts
 
 FIXING = 1_000
@@ -61,25 +72,34 @@ def _list_found(work: Work) -> None:
     bundle = next(b for b in registry.bundles if b.name == work.payload["bundle"])
     names = [figure.name for figure in bundle.figures]
     wrong = select(FINDINGS.c.owner).where(
-        FINDINGS.c.figure.in_(names),
-        FINDINGS.c.healed_at.is_(None),
-        FINDINGS.c.run_id == work.asked.id,
+        FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None), *_within(work.asked, bundle)
     )
     with work.transaction(is_last=True) as step:
         owners = sorted(step.connection.scalars(wrong.distinct()))
         step.add(listed(bundle, owners, work.claim.stage + 1, WRITE_CHUNK))
 
 
+def _within(asked: Asked, bundle: Bundle) -> list[ColumnElement[bool]]:
+    """The findings of the owners that the run covers, whichever verification saw them last."""
+    part = next(p for p in parts(registry, asked.scope, beneath=False) if p.bundle is bundle)
+    if part.owners is None:
+        return []
+    return [FINDINGS.c.owner == any_(literal(list(part.owners), ARRAY(BigInteger)))]
+
+
 def _checked(connection: Connection, asked: Asked) -> Mapping[str, Any]:
-    """Say of what was looked at over all owners that it was verified, and when that began."""
+    """Say of what was looked at over all owners that it was verified, and when that began.
+
+    Not of a bundle of which anything failed, nor by a retry, which looks at what was left.
+    """
     if asked.dry_run:
         return {}
     run = connection.execute(select(RUNS.c.started_at).where(RUNS.c.id == asked.id)).one()
     took = func.extract("epoch", func.clock_timestamp() - run.started_at) * 1000
     told: dict[str, Any] = {}
     for part in parts(registry, asked.scope, beneath=asked.kind != VERIFY.name):
-        owners = _owners(connection, asked, part)
-        if part.owners is None:
+        owners, is_whole = _looked_at(connection, asked, part)
+        if is_whole and part.owners is None and "retry" not in asked.scope:
             names = [figure.name for figure in part.bundle.figures]
             check(
                 connection, names,
@@ -88,17 +108,30 @@ def _checked(connection: Connection, asked: Asked) -> Mapping[str, Any]:
         told[part.bundle.name] = owners
     if asked.kind != VERIFY.name:
         return {"owners": told}
-    mine = select(func.count()).select_from(FINDINGS).where(FINDINGS.c.run_id == asked.id)
-    return {"found": connection.scalar(mine) or 0, "owners": told}
+    return {"found": _found(connection, asked), "owners": told}
 
 
-def _owners(connection: Connection, asked: Asked, part: Part) -> int:
-    size = select(func.coalesce(func.sum(CHUNKS.c.size), 0)).where(
-        CHUNKS.c.run_id == asked.id,
-        CHUNKS.c.payload["bundle"].astext == part.bundle.name,
-        CHUNKS.c.stage < FIXING,
-    )
-    return int(connection.scalar(size) or 0)
+def _found(connection: Connection, asked: Asked) -> int:
+    """How many rows are wrong, or were until this run has corrected them."""
+    corrected = select(CORRECTIONS.c.id).where(CORRECTIONS.c.run_id == asked.id)
+    is_mine = or_(FINDINGS.c.healed_at.is_(None), FINDINGS.c.correction_id.in_(corrected))
+    count = 0
+    for part in parts(registry, asked.scope, beneath=False):
+        names = [figure.name for figure in part.bundle.figures]
+        wrong = select(func.count()).select_from(FINDINGS)
+        wrong = wrong.where(FINDINGS.c.figure.in_(names), is_mine, *_within(asked, part.bundle))
+        count += connection.scalar(wrong) or 0
+    return count
+
+
+def _looked_at(connection: Connection, asked: Asked, part: Part) -> tuple[int, bool]:
+    """How many owners of the bundle were looked at, and whether nothing of it failed."""
+    mine = CHUNKS.c.run_id == asked.id, CHUNKS.c.payload["bundle"].astext == part.bundle.name
+    is_check = CHUNKS.c.stage < FIXING
+    done = func.sum(CHUNKS.c.size).filter(is_check, CHUNKS.c.status == "done")
+    failed = func.count().filter(or_(CHUNKS.c.status != "done", CHUNKS.c.failed > 0))
+    row = connection.execute(select(func.coalesce(done, 0), failed).where(*mine)).one()
+    return int(row[0]), row[1] == 0
 
 
 def _again(items: Sequence[Any]) -> Iterator[Chunk]:
@@ -109,10 +142,16 @@ def _again(items: Sequence[Any]) -> Iterator[Chunk]:
         yield from listed(bundle, owners, stage)
 
 
+def _fix_again(items: Sequence[Any]) -> Iterator[Chunk]:
+    """The same, of a verification that heals what it found."""
+    for chunk in _again(items):
+        yield Chunk(chunk.payload, chunk.size, FIXING + 1 + 2 * chunk.stage)
+
+
 VERIFY = register(
     Kind(
         "figures.verify", N_("Verify figures"), "figures.heal",
-        _plan_verify, _verify, _checked, _again,
+        _plan_verify, _verify, _checked, _fix_again,
     )
 )  # fmt: skip
 HEAL = register(
@@ -136,6 +175,6 @@ APPLY = register(
 DRAIN = register(
     Kind(
         "figures.drain", N_("Follow another program's writes"), "figures.heal",
-        flood.plan, flood.work,
+        flood.plan, flood.work, again=flood.again,
     )
 )  # fmt: skip

@@ -69,6 +69,8 @@ def chunks(
         yield from listed(part.bundle, part.owners, stage, size)
         return
     low, bounds = 0, next_owners(connection, part.bundle, None, size)
+    if bounds is None:  # nobody is there; what was found of those who were is looked at
+        yield Chunk({"bundle": part.bundle.name, "low": low, "high": LAST}, 0, stage)
     while bounds is not None:
         _, end, count = bounds
         bounds = next_owners(connection, part.bundle, end, size)

@@ -4,13 +4,16 @@ Whatever note another transaction can see was left by a program that is not ours
 drain theirs before they commit.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import structlog
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.orm import Session
 
 from .. import figures
 from ..figures import NotedResult, registry
-from ..figures.drain import NOTES, Drained
+from ..figures.drain import NOTES, Drained, due
 from ..figures.registry import Bundle
 from ..runs import actions
 from ..runs.errors import AlreadyRunning
@@ -36,7 +39,10 @@ def look(engine: Engine) -> bool:
             return False
         is_flood = flooding is None and _is_flood(connection)
     if flooding is not None:  # workers help where there are any; without Redis we do it alone
-        perform(engine, flooding, seconds=SLICE_SECONDS)
+        perform(engine, flooding.id, seconds=SLICE_SECONDS)
+        drain(
+            engine, above=flooding.scope.get("high", 0)
+        )  # what came after the flood does not wait for it
         return True
     if is_flood:
         _ask_for_a_run(engine)
@@ -49,36 +55,38 @@ def look(engine: Engine) -> bool:
     return bool(done.notes)
 
 
-def drain(engine: Engine) -> NotedResult:
-    """Drain every note that outside programs left, and close the findings that this heals."""
-    done = figures.heal_noted(engine, within=_within)
+def drain(engine: Engine, above: int = 0) -> NotedResult:
+    """Drain every note that outside programs left, and close the findings that this heals.
+
+    Those with an id `above`; not those that are put off because they could not be drained.
+    """
+    done = figures.heal_noted(engine, within=_within, above=above)
     if done.notes:
         log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
     return done
 
 
-def _within(connection: Connection, _notes: int, drained: Drained) -> None:
+def _within(connection: Connection, _notes: Sequence[Any], drained: Drained) -> None:
     close_corrected(connection, drained.corrections)
 
 
 def _waiting(connection: Connection) -> bool:
-    mine = func.split_part(NOTES.c.bundle, "#", 1).in_(registry.bundle_names)
-    return connection.execute(select(NOTES.c.id).where(mine).limit(1)).first() is not None
+    waiting = select(NOTES.c.id).where(due(registry))
+    return connection.execute(waiting.limit(1)).first() is not None
 
 
-def _flooding(connection: Connection) -> int | None:
+def _flooding(connection: Connection) -> Row[int, dict[str, Any]] | None:
     """The run that drains a flood at the moment."""
-    return connection.scalar(
-        select(Run.id).where(Run.kind == "figures.drain", Run.finished_at.is_(None)).limit(1)
-    )
+    live = select(Run.id, Run.scope).where(Run.kind == "figures.drain", Run.finished_at.is_(None))
+    return connection.execute(live.limit(1)).first()
 
 
 def _is_flood(connection: Connection) -> bool:
-    some = select(NOTES.c.id).limit(FLOOD + 1).subquery()
+    some = select(NOTES.c.id).where(due(registry)).limit(FLOOD + 1).subquery()
     if (connection.scalar(select(func.count()).select_from(some)) or 0) > FLOOD:
         return True
     every = select(func.split_part(NOTES.c.bundle, "#", 1)).where(
-        NOTES.c.owner.is_(None), NOTES.c.source.is_(None)
+        NOTES.c.owner.is_(None), NOTES.c.source.is_(None), due(registry)
     )
     emptied = set(connection.scalars(every.distinct()))
     return any(_is_large(connection, b) for b in registry.bundles if b.name in emptied)
@@ -92,7 +100,8 @@ def _is_large(connection: Connection, bundle: Bundle) -> bool:
 def _ask_for_a_run(engine: Engine) -> None:
     with Session(engine) as session:
         try:
-            run = actions.request(session, "figures.drain", {}, is_paced=False)
+            high = session.scalar(select(func.max(NOTES.c.id))) or 0
+            run = actions.request(session, "figures.drain", {"high": high}, is_paced=False)
         except AlreadyRunning:
             return
         session.commit()

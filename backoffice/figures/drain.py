@@ -16,11 +16,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Text,
+    and_,
     any_,
     bindparam,
     delete,
     func,
     literal,
+    or_,
     select,
 )
 
@@ -197,6 +199,12 @@ def _collect(
 def ours(registry: Registry) -> ColumnElement[bool]:
     """The notes of bundles that this process knows, by whatever declaration: it recomputes absolutely."""
     return func.split_part(NOTES.c.bundle, "#", 1).in_(registry.bundle_names)
+
+
+def due(registry: Registry) -> ColumnElement[bool]:
+    """Of ours, the notes that are not put off because they could not be drained."""
+    is_due = or_(NOTES.c.retry_at.is_(None), NOTES.c.retry_at <= func.clock_timestamp())
+    return and_(ours(registry), is_due)
 
 
 def _bundle_of(name: str) -> str:

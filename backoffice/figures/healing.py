@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import Connection, Engine, Row, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from .declaration import Figure
@@ -24,7 +25,7 @@ from .drain import (
     correction_of,
     drain,
     drain_noted,
-    ours,
+    due,
 )
 from .hooks import leave_noted
 from .models import FigureNote
@@ -83,7 +84,7 @@ class Healer:
     """Corrects owners in short transactions, each tried again where it met somebody else's.
 
     One owner that cannot be corrected is told of (`failed`) and never stops the rest. `within` is
-    called inside each transaction with the number of owners (or notes) that it dealt with, `stands`
+    called inside each transaction with the owners (or notes) that it dealt with, `stands`
     once it has committed. Bundles that are `deferred` are verified by the caller afterwards;
     `careful` leaves alone what cannot be right yet (see `statements.recompute`).
     """
@@ -91,32 +92,43 @@ class Healer:
     registry: Registry
     begin: Begin
     failed: Callable[[Failure], None]
-    within: Callable[[Connection, int, Drained], None] = _unheard
+    within: Callable[[Connection, Sequence[Any], Drained], None] = _unheard
     stands: Callable[[Drained], None] = _unheard
     deferred: Collection[str] = ()
     careful: bool = False
 
     def heal(self, bundle: Bundle, owners: Sequence[int], correcting: Correcting) -> None:
-        """Correct these owners of `bundle`; where only what builds on one cannot be, that stays noted."""
+        """Correct these owners of `bundle`; where what builds on one cannot be, the owner is corrected alone.
+
+        That changes nothing of what is expected above it, so nothing stays noted there.
+        """
 
         def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
             pending: Pending = {bundle.name: Touched(owners=set(part))}
             return drain(
                 connection, self.registry, pending, correcting,
-                alone=alone, deferred=self.deferred, careful=self.careful,
+                deferred=self.registry.bundle_names if alone else self.deferred,
+                careful=self.careful,
             )  # fmt: skip
 
         for i in range(0, len(owners), WRITE_CHUNK):
             part = owners[i : i + WRITE_CHUNK]
-            self.each(part, correct, lambda owner: (bundle.name, owner))
+            self.each(part, correct, self.of(bundle))
+
+    def of(self, bundle: Bundle) -> Callable[[int, str], None]:
+        """Tells of an owner of the bundle that could not be corrected."""
+        return lambda owner, error: self.failed(Failure(bundle.name, owner, error))
 
     def each(
         self,
         things: Sequence[Thing],
         work: Callable[[Connection, Sequence[Thing], bool], Drained],
-        named: Callable[[Thing], tuple[str, int | None]],
+        failed: Callable[[Thing, str], None],
     ) -> None:
-        """Do `work` on the things in one transaction; where that fails, halve until the one is found."""
+        """Do `work` on the things in one transaction; where that fails, halve until the one is found.
+
+        That one is then done alone, without what builds on it.
+        """
         if not things:
             return
         outcome = self._tried(things, work, TRIES if len(things) == 1 else 1)
@@ -124,11 +136,11 @@ class Healer:
             return
         if len(things) == 1:
             if self._tried(things, work, 1, alone=True) is not None:
-                self.failed(Failure(*named(things[0]), outcome))
+                failed(things[0], outcome)
             return
         middle = len(things) // 2
         for half in (things[:middle], things[middle:]):
-            self.each(half, work, named)
+            self.each(half, work, failed)
 
     def _tried(
         self,
@@ -138,10 +150,7 @@ class Healer:
         *,
         alone: bool = False,
     ) -> str | None:
-        """One transaction, tried again where it met somebody else's; answers the error that remains.
-
-        With `alone`, what builds on what is corrected stays noted when the transaction commits.
-        """
+        """One transaction, tried again where it met somebody else's; answers the error that remains."""
         attempt = 0
         while True:
             attempt += 1
@@ -149,9 +158,7 @@ class Healer:
                 with self.begin() as connection:
                     connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
                     drained = work(connection, things, alone)
-                    self.within(connection, len(things), drained)
-                    if alone:
-                        leave_noted(connection)
+                    self.within(connection, things, drained)
                 self.stands(drained)
                 return None
             except DBAPIError as error:
@@ -276,20 +283,22 @@ def heal_noted(
     registry: Registry,
     *,
     run_id: int | None = None,
-    within: Callable[[Connection, int, Drained], None] = _unheard,
+    within: Callable[[Connection, Sequence[Any], Drained], None] = _unheard,
+    above: int = 0,
 ) -> NotedResult:
     """Drain every note that outside programs left behind.
 
     Those of bundles that this process does not know belong to a newer one, and stay for it.
-    `within` as in `Healer`.
+    `within` as in `Healer`; only notes with an id `above` that are looked at. One that cannot be
+    drained is tried again later, and later each time.
     """
     result = NotedResult()
     failed = result.failures.append
     healer = Healer(registry, engine.begin, failed, within=within, stands=result.add)
-    after = 0
+    after = above
     while True:
         page = select(NOTES.c.id, NOTES.c.bundle, NOTES.c.owner, NOTES.c.db_user).where(
-            NOTES.c.id > after, ours(registry)
+            NOTES.c.id > after, due(registry)
         )
         with engine.connect() as connection:
             notes = connection.execute(page.order_by(NOTES.c.id).limit(NOTES_AT_ONCE)).all()
@@ -302,7 +311,7 @@ def heal_noted(
 def take_notes(
     healer: Healer, notes: Sequence[Row[int, str, int | None, str]], run_id: int | None
 ) -> None:
-    """Drain these notes; where only what builds on their figures cannot be corrected, that stays noted.
+    """Drain these notes; where what builds on a figure cannot be corrected, that stays noted.
 
     One user's in a transaction: lower owners are locked first, and a second user's would come after
     the first one's higher ones.
@@ -310,11 +319,44 @@ def take_notes(
 
     def take(connection: Connection, part: Sequence[Row[*tuple[Any, ...]]], alone: bool) -> Drained:
         ids = [note.id for note in part]
-        return drain_noted(connection, healer.registry, ids, run_id=run_id, alone=alone)
+        drained = drain_noted(connection, healer.registry, ids, run_id=run_id, alone=alone)
+        if alone:
+            carry(connection, part[0].db_user, UPPER_AGAIN)
+        return drained
+
+    def failed(note: Row[*tuple[Any, ...]], error: str) -> None:
+        with healer.begin() as connection:
+            put_off(connection, [note.id])
+        healer.failed(Failure(note.bundle, note.owner, error))
 
     for db_user in sorted({note.db_user for note in notes}):
         mine = [note for note in notes if note.db_user == db_user]
-        healer.each(mine, take, lambda note: (note.bundle, note.owner))
+        healer.each(mine, take, failed)
+
+
+UPPER_AGAIN = timedelta(seconds=30)
+"""When what builds on a drained figure, and could not be corrected, is tried again."""
+
+
+def carry(connection: Connection, db_user: str, until: timedelta) -> None:
+    """Leave noted what this transaction has noted, in the name of the program that wrote.
+
+    Nobody but its own run takes it up before `until`.
+    """
+    mine = NOTES.c.xid == func.pg_current_xact_id()
+    later = func.clock_timestamp() + until
+    connection.execute(update(NOTES).where(mine).values(db_user=db_user, retry_at=later))
+    leave_noted(connection)
+
+
+def put_off(connection: Connection, ids: Sequence[int]) -> None:
+    """These notes could not be drained: they are tried again after a second, two, four … ten minutes."""
+    wait = func.least(func.power(2, NOTES.c.attempts), 600) * text("interval '1 second'")
+    connection.execute(
+        update(NOTES)
+        .where(NOTES.c.id == func.any(list(ids)))
+        .values(attempts=NOTES.c.attempts + 1, retry_at=func.clock_timestamp() + wait)
+    )
 
 
 def noted(engine: Engine) -> dict[str, int]:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import Session
 
+from .. import periods
 from ..base import N_
 
 LONGEST_TEXT = 100
@@ -188,6 +189,24 @@ class Days:
             yield self.column >= date.fromisoformat(values[self.since])
         if self.until in values:
             yield self.column <= date.fromisoformat(values[self.until])
+
+
+@dataclass(frozen=True)
+class Moments(Days):
+    """As `Days`, of a column that holds moments: days where the business is."""
+
+    def read(self, given: Given) -> Iterator[tuple[str, str]]:
+        """Those of the two that are days on which anything can have happened."""
+        for name, day in super().read(given):
+            if "1900" <= day[:4] <= "2199":
+                yield name, day
+
+    def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:
+        """Not before the first day begins, and before the last one has ended."""
+        if self.since in values:
+            yield self.column >= periods.start_of(date.fromisoformat(values[self.since]))
+        if self.until in values:
+            yield self.column < periods.end_of(date.fromisoformat(values[self.until]))
 
 
 def _day(text: str) -> date | None:

@@ -4,8 +4,8 @@ from flask import url_for
 from sqlalchemy import Numeric, cast, func, select
 
 from ..base import N_, counted
-from ..lists import Choice, Column, List
-from ..runs.listing import FigureTitles, Moments
+from ..lists import Choice, Column, List, Moments
+from ..runs.listing import FigureTitles
 from .models import Reconciliation
 
 _KILOBYTES = func.ceil(cast(Reconciliation.size, Numeric) / 1024)

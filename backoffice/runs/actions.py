@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, insert, literal, select
+from sqlalchemy import Select, func, insert, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -90,16 +90,24 @@ def request(
 def _requested(session: Session, **values: Any) -> Run:
     """The row of a run, with the chunk that plans the others."""
     add = upsert(RUNS).values(requested_by=actor.get(), **values)
-    run_id = session.execute(add.on_conflict_do_nothing().returning(RUNS.c.id)).scalar_one_or_none()
-    if run_id is None:
-        live = select(Run.id).where(
-            Run.kind == values["kind"],
-            Run.scope_key == values["scope_key"],
-            Run.finished_at.is_(None),
-        )
-        raise AlreadyRunning(run=session.scalar(live))
+    add = add.on_conflict_do_nothing().returning(RUNS.c.id)  # type: ignore[assignment]
+    live = select(Run.id).where(
+        Run.kind == values["kind"],
+        Run.scope_key == values["scope_key"],
+        Run.finished_at.is_(None),
+    )
+    while (run_id := session.execute(add).scalar_one_or_none()) is None:
+        if (other := session.scalar(live)) is not None:
+            raise AlreadyRunning(run=other)
+        if values["schedule"] and session.scalar(_due_once(values)):
+            raise AlreadyRunning(run=session.scalar(_due_once(values)))
     session.execute(insert(CHUNKS).values(run_id=run_id, number=PLAN, stage=-1, payload={}))
     return session.get_one(Run, run_id)
+
+
+def _due_once(values: Mapping[str, Any]) -> Select[int]:
+    """The run that a schedule has asked for already at that due time."""
+    return select(Run.id).where(Run.schedule == values["schedule"], Run.due_at == values["due_at"])
 
 
 @dataclass(frozen=True)
@@ -129,13 +137,18 @@ def apply(session: Session, run_id: int, *, reason: str, limits: Limits) -> Run:
     kind = kind_of(run.kind)
     if not reason.strip():
         raise ReasonMissing()
-    applied = session.scalar(select(Run.id).where(Run.follows == run_id, Run.kind == kind.apply_as))
+    begun = or_(Run.finished_at.is_(None), Run.started_at.is_not(None))
+    applied = session.scalar(
+        select(Run.id).where(Run.follows == run_id, Run.kind == kind.apply_as, begun).limit(1)
+    )
     if run.is_live or not (run.dry_run and kind.apply_as and run.changed) or applied:
         raise NothingToApply(run=run_id)
     found = select(func.count(), func.coalesce(func.sum(func.abs(RunItem.amount)), 0))
     count, amount = session.execute(
         found.where(RunItem.run_id == run_id, RunItem.outcome == FOUND)
     ).one()
+    if not count:  # its items were removed after their time
+        raise NothingToApply(run=run_id)
     return request(
         session, kind.apply_as, {"run": run_id},
         reason=reason.strip(), follows=run_id, is_paced=run.is_paced,
@@ -145,7 +158,7 @@ def apply(session: Session, run_id: int, *, reason: str, limits: Limits) -> Run:
 
 def _locked(session: Session, run_id: int) -> Run:
     run = session.scalar(
-        select(Run).where(Run.id == run_id).with_for_update(),
+        select(Run).where(Run.id == run_id).with_for_update(key_share=True),
         execution_options={"populate_existing": True},
     )
     if run is None:
@@ -188,13 +201,20 @@ def cancel(session: Session, run_id: int) -> Run:
 def retry(session: Session, run_id: int) -> Run:
     """Ask for what a finished run left undone: chunks that failed or were never begun, items that failed.
 
+    Not of one that was cancelled before it began: that is asked for anew, and approved anew.
+
     Raises:
         UnknownRun, NothingToRetry, AlreadyRunning.
     """
     run = _locked(session, run_id)
     left = select(literal(1)).where(RunChunk.run_id == run_id, RunChunk.status != "done")
     failed = select(literal(1)).where(RunItem.run_id == run_id, RunItem.outcome == ITEM_FAILED)
-    if run.is_live or not (session.scalar(left.limit(1)) or session.scalar(failed.limit(1))):
+    never_began = run.status == CANCELLED and run.started_at is None
+    if (
+        run.is_live
+        or never_began
+        or not (session.scalar(left.limit(1)) or session.scalar(failed.limit(1)))
+    ):
         raise NothingToRetry(run=run_id)
     return request(
         session, run.kind, {**run.scope, "retry": run_id},

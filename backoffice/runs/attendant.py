@@ -119,10 +119,15 @@ class Attendant:
         stopped: list[int] = []
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+        status = 1
         try:
             self._main(lambda: bool(stopped))
+            status = 0
+        except BaseException:
+            log.exception("the attendant cannot go on")
+            time.sleep(1)  # its parent starts another one
         finally:
-            os._exit(0)
+            os._exit(status)
 
     def stop(self) -> None:
         """End it, and wait for that."""

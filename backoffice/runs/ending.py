@@ -29,34 +29,57 @@ COUNTERS = ("checked", "changed", "unchanged", "skipped", "failed")
 def end_if_done(engine: Engine, kind: Kind, asked: "Asked") -> bool:
     """End the run when every chunk is done or has failed, or it was cancelled and nobody works on it."""
     with engine.begin() as connection:
-        run = (
-            connection.execute(select(RUNS).where(RUNS.c.id == asked.id).with_for_update())
-            .mappings()
-            .one()
-        )
+        give_up_when_idle(connection)
+        mine = select(RUNS).where(RUNS.c.id == asked.id)
+        run = connection.execute(mine.with_for_update(key_share=True)).mappings().one()
         if run["finished_at"] is not None:
             return True
         chunks = _chunks(connection, asked.id)
-        is_cancelled = bool(run["cancelled_by"])
-        if chunks["working"] if is_cancelled else chunks["open"]:
+        is_cancelled = bool(run["cancelled_by"]) and chunks["open"] > 0
+        if _is_at_work(connection, asked.id, chunks) if is_cancelled else chunks["open"]:
             return False
-        status = _status(run, chunks) if not (is_cancelled and chunks["open"]) else CANCELLED
+        status = CANCELLED if is_cancelled else _status(run, chunks)
         values: dict[str, Any] = {name: int(chunks[name]) for name in COUNTERS}
+        values["error"] = chunks["error"] or ""
         if status in (DONE, DONE_WITH_FAILURES):
-            values["result"] = dict(kind.finish(connection, asked))
-        connection.execute(
-            update(RUNS)
-            .where(RUNS.c.id == asked.id)
-            .values(
-                **values, status=status, error=chunks["error"] or "",
-                updated_at=func.now(), finished_at=func.now(),
-            )
-        )  # fmt: skip
+            status = _finish(connection, kind, asked, status, values)
+        values |= {"status": status, "updated_at": func.now(), "finished_at": func.now()}
+        connection.execute(update(RUNS).where(RUNS.c.id == asked.id).values(values))
         connection.execute(
             delete(CHUNKS).where(CHUNKS.c.run_id == asked.id, CHUNKS.c.status == "done")
         )
-    log.info("run ended", kind=asked.kind, status=status, **values)
+    told = {name: values[name] for name in COUNTERS}
+    log.info("run ended", kind=asked.kind, status=status, **told)
     return True
+
+
+def give_up_when_idle(connection: Connection, seconds: float = 60.0) -> None:
+    """Let PostgreSQL end this transaction if its process is stopped in the middle of it."""
+    milliseconds = str(int(seconds * 1000))
+    connection.execute(
+        select(func.set_config("idle_in_transaction_session_timeout", milliseconds, True))
+    )
+
+
+def _is_at_work(connection: Connection, run_id: int, chunks: Any) -> bool:
+    """Whether somebody holds an open chunk: by its lease, or by its lock past its lease."""
+    mine = select(CHUNKS.c.number).where(CHUNKS.c.run_id == run_id, CHUNKS.c.status == OPEN)
+    free = connection.execute(mine.with_for_update(skip_locked=True)).all()
+    return bool(chunks["working"]) or len(free) < chunks["open"]
+
+
+def _finish(
+    connection: Connection, kind: Kind, asked: "Asked", status: str, values: dict[str, Any]
+) -> str:
+    """Say what came of the run; where the kind cannot say it, the run has failed, and says why."""
+    try:
+        with connection.begin_nested():
+            values["result"] = dict(kind.finish(connection, asked))
+    except Exception as error:
+        log.exception("run could not be ended", run=asked.id)
+        values["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:1000]
+        return FAILED
+    return status
 
 
 def _status(run: Any, chunks: Any) -> str:

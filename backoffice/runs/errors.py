@@ -67,6 +67,13 @@ class NothingToResume(Refusal):
     status = 409
 
 
+class StillWaiting(Refusal):
+    """Nobody performs what has not been approved."""
+
+    sentence = N_("Run %(run)s waits for somebody's approval.")
+    status = 409
+
+
 class NothingToRetry(Refusal):
     """A run that is live, or in which nothing failed or was left."""
 

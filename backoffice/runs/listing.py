@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 from flask import url_for
@@ -20,12 +19,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from .. import periods, subjects
+from .. import subjects
 from ..base import N_, counted
 from ..extensions import db
 from ..figures import registry
 from ..figures.actor import actor
-from ..lists import Choice, Column, Days, List, Reference
+from ..lists import Choice, Column, List, Moments, Reference
 from ..people.actors import name_of
 from ..people.models import User
 from .kinds import KINDS, Kind
@@ -54,18 +53,6 @@ class ByKind(Mapping[str, Any]):
     def __len__(self) -> int:
         """How many kinds there are."""
         return len(KINDS)
-
-
-@dataclass(frozen=True)
-class Moments(Days):
-    """As `Days`, of a column that holds moments: days where the business is."""
-
-    def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
-        """Not before the first day begins, and before the last one has ended."""
-        if self.since in values:
-            yield self.column >= periods.start_of(date.fromisoformat(values[self.since]))
-        if self.until in values:
-            yield self.column < periods.end_of(date.fromisoformat(values[self.until]))
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,12 @@ def _due(engine: Engine) -> list[Any]:
         select(
             RUNS.c.id,
             RUNS.c.deliveries,
+            RUNS.c.is_here,
             free.scalar_subquery().label("free"),
             working.scalar_subquery().label("working"),
         )
         .where(
+            RUNS.c.finished_at.is_(None),
             RUNS.c.status.in_((QUEUED, RUNNING)),
             or_(
                 (RUNS.c.deliveries == 0) & ~RUNS.c.is_here,
@@ -78,12 +80,18 @@ def _due(engine: Engine) -> list[Any]:
         .limit(50)
     )
     with engine.connect() as connection:
-        return [row for row in connection.execute(statement) if row.free or not row.working]
+        return [row for row in connection.execute(statement) if _is_due(row)]
+
+
+def _is_due(run: Any) -> bool:
+    """Whether somebody is needed; where a command performs it, only if that holds nothing any more."""
+    return not run.working or bool(run.free and not run.is_here)
 
 
 def _deliver(engine: Engine, connection: Redis, run: Any, workers: int) -> int:
     """Enqueue as many jobs as workers could use, less those that wait in the queue already."""
-    wanted = min(workers, MOST_WORKERS, max(run.free, 1)) - run.working
+    useful = max(run.free + run.working, 1)
+    wanted = min(workers, MOST_WORKERS, useful) - run.working
     waiting = sum(
         _waits(connection, run.id, number)
         for number in range(max(run.deliveries - MOST_WORKERS, 0) + 1, run.deliveries + 1)
@@ -98,9 +106,13 @@ def _deliver(engine: Engine, connection: Redis, run: Any, workers: int) -> int:
 
 
 def _counted(connection: Connection, run: Any, count: int) -> bool:
+    mine = select(RUNS.c.id).where(RUNS.c.id == run.id, RUNS.c.deliveries == run.deliveries)
+    mine = mine.with_for_update(
+        key_share=True, skip_locked=True
+    )  # nobody's lock keeps others waiting
     counted = (
         update(RUNS)
-        .where(RUNS.c.id == run.id, RUNS.c.deliveries == run.deliveries)
+        .where(RUNS.c.id == mine.scalar_subquery())
         .values(deliveries=run.deliveries + count, delivered_at=func.clock_timestamp())
         .returning(RUNS.c.id)
     )
@@ -109,5 +121,7 @@ def _counted(connection: Connection, run: Any, count: int) -> bool:
 
 def _waits(connection: Redis, run_id: int, number: int) -> bool:
     """Whether a delivery still waits for a worker."""
-    job = queue(connection).fetch_job(job_id(run_id, number))
-    return job is not None and job.get_status(refresh=False) == JobStatus.QUEUED
+    line, name = queue(connection), job_id(run_id, number)
+    job = line.fetch_job(name)
+    is_queued = job is not None and job.get_status(refresh=False) == JobStatus.QUEUED
+    return is_queued and line.get_job_position(name) is not None  # else its worker died at once

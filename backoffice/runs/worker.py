@@ -51,7 +51,7 @@ class _Horse:
 
 def perform(run_id: int) -> None:
     """Perform the run of that number. Raises NotAllowed for anything else."""
-    if _Horse.perform is None or not isinstance(run_id, int) or isinstance(run_id, bool):
+    if _Horse.perform is None or type(run_id) is not int:
         raise NotAllowed(f"The queue asks for {run_id!r}, which is not the number of a run.")
     _Horse.perform(run_id, lambda: _Horse.is_stopping)
 
@@ -139,7 +139,7 @@ def connect(url: str) -> Redis:
     )
 
 
-def connect_briefly(url: str, seconds: float = 2.0) -> Redis:
+def connect_briefly(url: str, seconds: float = 0.5) -> Redis:
     """A connection for whoever has other things to do when Redis does not answer."""
     return Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds)
 
@@ -180,6 +180,6 @@ def work(
         [queue(connection)], connection=connection, serializer=JSONSerializer, job_class=AllowedJob,
         log_job_description=False, worker_ttl=TTL_SECONDS,
     )  # fmt: skip
-    worker.attend = attend  # type: ignore[method-assign]
+    worker.attend = attend
     worker.work(burst=burst, logging_level=None)
     return worker._shutdown_requested_date is not None

@@ -51,6 +51,12 @@ LEASE_SECONDS = 30.0
 TRIES = 4
 """How often a chunk is begun before it counts as failed."""
 
+MOST_CLAIMS = 12
+"""How often a chunk is claimed at all: a worker that dies cannot say that it has failed."""
+
+LONGEST_LEASE = 4
+"""How often the lease is doubled."""
+
 PATIENCE_SECONDS = 1.0
 """How long a worker waits for others to finish a stage before it goes to look for other work."""
 
@@ -129,6 +135,8 @@ class Step:
 
     def add(self, chunks: Iterable[Chunk]) -> None:
         """Further chunks of the run, which begin once this transaction has committed."""
+        one_at_a_time = select(RUNS.c.id).where(RUNS.c.id == self.run_id)
+        self.connection.execute(one_at_a_time.with_for_update(key_share=True))
         last = select(func.max(CHUNKS.c.number)).where(CHUNKS.c.run_id == self.run_id)
         first = (self.connection.scalar(last) or 0) + 1
         rows: list[dict[str, Any]] = [
@@ -194,11 +202,9 @@ class Work:
             )
 
     def _hold(self, connection: Connection) -> None:
-        milliseconds = str(int(self._lease * 1000))
-        connection.execute(
-            select(func.set_config("idle_in_transaction_session_timeout", milliseconds, True))
-        )
-        mine = select(CHUNKS.c.number).where(*self.mine()).with_for_update()
+        ending.give_up_when_idle(connection, self._lease)
+        is_live = select(RUNS.c.id).where(RUNS.c.id == self.asked.id, RUNS.c.finished_at.is_(None))
+        mine = select(CHUNKS.c.number).where(*self.mine(), is_live.exists()).with_for_update()
         if connection.execute(mine).first() is None:
             raise Fenced()
 
@@ -275,7 +281,8 @@ def perform(
         while not stopping() and time.monotonic() < end:
             claim = _claim(engine, asked.id, lease)
             if claim is not None:
-                _do(engine, kind, asked, Work(engine, asked, claim, pace, lease))
+                longer = lease * 2 ** min(claim.attempts - 1, LONGEST_LEASE)
+                _do(engine, kind, asked, Work(engine, asked, claim, pace, longer))
                 progress()
                 patience = time.monotonic() + PATIENCE_SECONDS
             elif ending.end_if_done(engine, kind, asked) or time.monotonic() > patience:
@@ -312,13 +319,34 @@ def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
             fence=CHUNKS.c.fence + 1,
             attempts=CHUNKS.c.attempts + 1,
             worker=myself(),
-            lease_until=func.clock_timestamp() + _seconds(lease),
+            # Longer each time, in case the chunk simply takes as long.
+            lease_until=func.clock_timestamp()
+            + _seconds(lease) * func.power(2, func.least(CHUNKS.c.attempts, LONGEST_LEASE)),
         )
         .returning(*(CHUNKS.c[name] for name in Claim.__dataclass_fields__))
     )
     with engine.begin() as connection:
+        ending.give_up_when_idle(connection)
         row = connection.execute(take).mappings().first()
-    return None if row is None else Claim(**row)
+        if row is None:
+            return None
+        if row["attempts"] > MOST_CLAIMS:  # whoever began it died: it may be what kills them
+            _give_up(connection, run_id, row["number"])
+    if row["attempts"] > MOST_CLAIMS:
+        return _claim(engine, run_id, lease)
+    return Claim(**row)
+
+
+def _give_up(connection: Connection, run_id: int, number: int) -> None:
+    left = func.greatest(CHUNKS.c.size - CHUNKS.c.checked, 1)
+    connection.execute(
+        update(CHUNKS)
+        .where(CHUNKS.c.run_id == run_id, CHUNKS.c.number == number)
+        .values(
+            status="failed", lease_until=None, failed=CHUNKS.c.failed + left,
+            error=f"Given up: it was begun {MOST_CLAIMS} times and never finished.",
+        )
+    )  # fmt: skip
 
 
 def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
@@ -348,7 +376,7 @@ def _plan(kind: Kind, asked: Asked, work: Work) -> None:
         step.add(_planned(kind, asked, step.connection))
         step.connection.execute(
             update(RUNS)
-            .where(RUNS.c.id == asked.id)
+            .where(RUNS.c.id == asked.id, RUNS.c.finished_at.is_(None))
             .values(
                 status=RUNNING,
                 total=func.coalesce(RUNS.c.total, 0),
@@ -359,9 +387,16 @@ def _plan(kind: Kind, asked: Asked, work: Work) -> None:
 
 
 def _planned(kind: Kind, asked: Asked, connection: Connection) -> Iterable[Chunk]:
-    if "retry" not in asked.scope:
+    if "retry" not in asked.scope or not _was_planned(connection, int(asked.scope["retry"])):
         return kind.plan(connection, asked)
     return _left_of(kind, connection, int(asked.scope["retry"]))
+
+
+def _was_planned(connection: Connection, run_id: int) -> bool:
+    plan = select(CHUNKS.c.number).where(
+        CHUNKS.c.run_id == run_id, CHUNKS.c.stage == PLAN_STAGE, CHUNKS.c.status != "done"
+    )
+    return connection.execute(plan).first() is None
 
 
 def _left_of(kind: Kind, connection: Connection, earlier: int) -> Iterable[Chunk]:
@@ -378,7 +413,8 @@ def _left_of(kind: Kind, connection: Connection, earlier: int) -> Iterable[Chunk
 
 def _release(engine: Engine, work: Work, error: Exception) -> None:
     """Give the chunk back for another try; after the last one it has failed."""
-    gave_up = work.claim.attempts >= TRIES
+    is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    gave_up = not is_lost and work.claim.attempts >= TRIES
     lease = func.clock_timestamp() + _seconds(min(2.0**work.claim.attempts, 10))
     values = {
         "error": f"{type(error).__name__}: {error}".splitlines()[0][:1000],
@@ -386,6 +422,7 @@ def _release(engine: Engine, work: Work, error: Exception) -> None:
         "lease_until": case((literal(gave_up), None), else_=lease),
     }
     if gave_up:
-        values["failed"] = CHUNKS.c.failed + func.greatest(CHUNKS.c.size, 1)
+        left = CHUNKS.c.size - CHUNKS.c.checked
+        values["failed"] = CHUNKS.c.failed + func.greatest(left, 1)
     with engine.begin() as connection:
         connection.execute(update(CHUNKS).where(and_(*work.mine())).values(values))

@@ -110,7 +110,9 @@ def run_here(name: str, *, as_json: bool) -> None:
 
 def _has_found(run: Run) -> bool:
     """Whether a verification that corrects nothing found something."""
-    return run.kind == "figures.verify" and not run.scope.get("fix") and run.result.get("found", 0) > 0
+    return (
+        run.kind == "figures.verify" and not run.scope.get("fix") and run.result.get("found", 0) > 0
+    )
 
 
 def _told(run: Run) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backoffice.audit import sealing
@@ -148,6 +149,32 @@ def test_several_sealers_make_one_chain(
     assert sum(counts) == 120
     assert sealed_ids(session) == all_ids(session)
     assert verified().bad == []
+
+
+def test_the_lock_is_what_lets_the_second_sealer_wait(
+    engine: Engine, keys: Keyring, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under another lock it makes the same seal, and its number refuses it; so the test above bites."""
+    write(4)
+    failures: list[Exception] = []
+
+    def second() -> None:
+        try:
+            seal(engine, keys, size=2)
+        except IntegrityError as error:
+            failures.append(error)
+
+    with engine.connect() as first:
+        assert seal_batch(first, keys, size=2) == 0
+        monkeypatch.setattr(sealing, "ONE_AT_A_TIME", 7)
+        thread = threading.Thread(target=second)
+        thread.start()
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+        while not first.exec_driver_sql(waits).scalar():
+            assert thread.is_alive()
+        first.commit()
+        thread.join()
+    assert len(failures) == 1
 
 
 def test_sealing_beside_people_who_write_leaves_nobody_out_and_raises_no_alarm(

@@ -3,6 +3,7 @@
 import itertools
 import os
 
+import psycopg
 import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
@@ -146,8 +147,6 @@ def test_everything_works_without_javascript(app, session, browse):
 
 
 def tampered(admin_database_url):
-    import psycopg
-
     with psycopg.connect(admin_database_url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute("UPDATE orders SET grand_total = grand_total + 12345.67 WHERE id <= 3")

@@ -54,7 +54,7 @@ def dot_of(client: FlaskClient, page: str = "/orders") -> tuple[str, str, str]:
     )
     assert found, html
     words = " ".join(re.sub(r"<[^>]+>", " ", found[3]).split())
-    return found[1], words, found[2]
+    return found[1], words.removeprefix("Health: "), found[2]
 
 
 def test_every_figure_says_what_it_is_and_that_it_was_never_verified(

@@ -60,7 +60,7 @@ def test_the_health_check_finds_and_the_nightly_run_heals(
 ) -> None:
     found = run_command("schedule", "run", "balance-health", "--json")
     assert found.exit_code == 1, found.output
-    assert json.loads(found.stdout)["changed"] >= 1
+    assert json.loads(found.stdout)["result"]["found"] >= 1
     assert run_command("schedule", "run", "grand-total-integrity").exit_code == 1
     assert run_command("schedule", "run", "balance-verify-sync").exit_code == 0
     assert run_command("schedule", "run", "balance-health").exit_code == 0
