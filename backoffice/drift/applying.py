@@ -82,6 +82,7 @@ def _as_found(
             chosen.append(owner)
         elif now and owner not in skipped:
             _skip(healer, expected[owner])
+    healer.applied = healer.told_of(connection, owners, APPLIED) - set(chosen)
     return chosen
 
 

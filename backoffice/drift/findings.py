@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     any_,
     case,
+    cast,
     distinct,
     func,
     insert,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from .. import money
@@ -217,11 +219,21 @@ def items_of_corrections(
         registry.figures, CORRECTIONS.c.figure, CORRECTIONS.c.before, CORRECTIONS.c.after
     )
     names = ["run_id", "subject", "owner", "key", "outcome", "before", "after", "amount"]
+    before, after = CORRECTIONS.c.before, CORRECTIONS.c.after
     picked = select(
         literal(run_id), CORRECTIONS.c.figure, CORRECTIONS.c.owner, CORRECTIONS.c.key,
-        literal(APPLIED), CORRECTIONS.c.before, CORRECTIONS.c.after, amount,
+        literal(APPLIED), _apart(before, after), _apart(after, before), amount,
     ).where(CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger))))  # fmt: skip
     connection.execute(insert(ITEMS).from_select(names, picked, include_defaults=False))
+
+
+def _apart(mine: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What stands in the one and not so in the other, as in a finding; all of it where there is no other."""
+    pairs = func.jsonb_each(mine).table_valued("key", "value").render_derived()
+    differs = pairs.c.value.is_distinct_from(cast(other, JSONB)[pairs.c.key])
+    return (
+        select(func.jsonb_object_agg(pairs.c.key, pairs.c.value)).where(differs).scalar_subquery()
+    )
 
 
 def check(connection: Connection, figures: Iterable[str], **values: Any) -> None:

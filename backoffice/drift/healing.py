@@ -39,6 +39,8 @@ class RunHealer:
             careful=True,
         )
         self.step: Step | None = None
+        self.applied: set[int] = set()
+        """Owners that were corrected already, with what they build on."""
 
     def heal(self, owners: Sequence[int]) -> None:
         """Correct these owners."""
@@ -52,9 +54,10 @@ class RunHealer:
 
     def skipped(self, connection: Connection, owners: Sequence[int]) -> set[int]:
         """Of these owners, those that the run has left alone: a chunk may be begun twice."""
-        return self._told_of(connection, owners, SKIPPED)
+        return self.told_of(connection, owners, SKIPPED)
 
-    def _told_of(self, connection: Connection, owners: Sequence[int], outcome: str) -> set[int]:
+    def told_of(self, connection: Connection, owners: Sequence[int], outcome: str) -> set[int]:
+        """Of these owners, those of whom the run has an item with this outcome already."""
         names = [self.bundle.name, *(figure.name for figure in self.bundle.figures)]
         told = select(ITEMS.c.owner).where(
             ITEMS.c.run_id == self.work.asked.id,
@@ -81,7 +84,8 @@ class RunHealer:
         close_corrected(connection, drained.corrections)
         corrected = corrected_owners(connection, self.bundle, drained.corrections)
         self.step.tally.checked += owners
-        self.step.tally.unchanged += max(owners - corrected - self.step.tally.skipped, 0)
+        known = corrected + self.step.tally.skipped + len(self.applied)
+        self.step.tally.unchanged += max(owners - known, 0)
         self.step.tally.changed += len(drained.corrections)
 
     def owners_among(self, things: Sequence[Any]) -> int:
@@ -91,7 +95,7 @@ class RunHealer:
     def _failed(self, failure: Failure) -> None:
         with self.work.transaction() as step:
             asked = [] if failure.owner is None else [failure.owner]
-            if self._told_of(step.connection, asked, ITEM_FAILED):
+            if self.told_of(step.connection, asked, ITEM_FAILED):
                 return
             step.item(failure.bundle, ITEM_FAILED, owner=failure.owner, error=failure.error)
             step.tally.checked += 1

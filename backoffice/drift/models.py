@@ -46,6 +46,12 @@ class DriftFinding(Base):
             unique=True,
             postgresql_where=text("healed_at IS NULL"),
         ),
+        Index(
+            "ix_drift_findings_amount",
+            text("abs(amount) DESC NULLS LAST"),
+            text("id DESC"),
+            postgresql_where=text("healed_at IS NULL"),
+        ),
         Index("ix_drift_findings_owner", "figure", "owner"),
         Index("ix_drift_findings_first_seen_at_id", "first_seen_at", "id"),
     )

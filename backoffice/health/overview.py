@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from flask import Response, url_for
+from flask import Response, make_response, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
@@ -15,7 +15,7 @@ from ..formats import day_filter, quantity_filter
 from ..htmx import render
 from ..permissions import requires
 from . import queries
-from .dot import health_dot
+from .dot import forget, health_dot
 from .queries import Day
 from .views import bp
 
@@ -41,6 +41,14 @@ def index() -> Response:
         wording=wording,
         reaches=queries.DAYS,
     )
+
+
+@bp.get("/health/dot")
+@requires("figures.read")
+def dot() -> Response:
+    """The dot alone, looked at anew: a run that somebody watches has just ended."""
+    forget()
+    return make_response(render_template("shell/health_dot.html"))
 
 
 def _chart(days: Sequence[Day]) -> Chart:

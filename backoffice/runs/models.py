@@ -76,6 +76,7 @@ class Run(Base):
             postgresql_where=text("finished_at IS NULL"),
         ),
         Index("ix_runs_created_at_id", "created_at", "id"),
+        Index("ix_runs_follows", "follows", postgresql_where=text("follows IS NOT NULL")),
     )
 
     id: Mapped[Id]

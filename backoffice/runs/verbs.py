@@ -86,7 +86,7 @@ def verbs_of(
         approve = is_waiting and not is_own and may_approve(user, run)
         return Verbs(cancel=not run.cancelled_by, approve=approve, is_own=is_own)
     kind = KINDS[run.kind]
-    is_left = run.status in (DONE_WITH_FAILURES, FAILED, CANCELLED)
+    is_left = run.status in (DONE_WITH_FAILURES, FAILED) or _was_stopped(run)
     is_retried = any(follower.kind == run.kind for follower in followers)
     found = found_by(session, run.id) if _is_applicable(kind, run, followers) else None
     return Verbs(
@@ -97,6 +97,15 @@ def verbs_of(
     )
 
 
+def _was_stopped(run: Run) -> bool:
+    """Whether it was cancelled in the middle; what never began is asked for anew."""
+    return run.status == CANCELLED and run.started_at is not None
+
+
 def _is_applicable(kind: Kind, run: Run, followers: Sequence[Run]) -> bool:
-    is_applied = any(follower.kind == kind.apply_as for follower in followers)
+    """Whether what it has found can be applied; an application that never began does not count."""
+    is_applied = any(
+        follower.kind == kind.apply_as and (follower.is_live or follower.started_at is not None)
+        for follower in followers
+    )
     return bool(kind.apply_as and run.dry_run and run.changed) and not is_applied

@@ -78,6 +78,9 @@ def _extend_runs() -> None:
         postgresql_where=sa.text("finished_at IS NULL"),
     )  # fmt: skip
     op.create_index("ix_runs_created_at_id", "runs", ["created_at", "id"])
+    op.create_index(
+        "ix_runs_follows", "runs", ["follows"], postgresql_where=sa.text("follows IS NOT NULL")
+    )
 
 
 def _create_chunks() -> None:

@@ -48,6 +48,12 @@ def upgrade() -> None:
         "ix_drift_findings_open", "drift_findings", ["figure", "key"], unique=True,
         postgresql_where=sa.text("healed_at IS NULL"),
     )  # fmt: skip
+    op.create_index(
+        "ix_drift_findings_amount",
+        "drift_findings",
+        [sa.text("abs(amount) DESC NULLS LAST"), sa.text("id DESC")],
+        postgresql_where=sa.text("healed_at IS NULL"),
+    )
     op.create_index("ix_drift_findings_owner", "drift_findings", ["figure", "owner"])
     op.create_index("ix_drift_findings_first_seen_at_id", "drift_findings", ["first_seen_at", "id"])
     op.create_table(

@@ -79,7 +79,7 @@ def test_an_event_is_told_field_by_field_with_the_names_of_what_it_names(
     office: dict[str, Any], sign_in: SignIn
 ) -> None:
     told = shown(sign_in("finance"))
-    moved = "root (command line) Customer ALFKI Changed City before: Berlin → after: Potsdam"
+    moved = "root (command line) backoffice_app Customer ALFKI Changed City before: Berlin → after: Potsdam"
     assert any(row.endswith(moved) for row in told)
     changed = next(row for row in told if "Order SO-1 Changed" in row and "Promo" in row)
     assert "Ayu Lestari" in changed
@@ -237,6 +237,9 @@ def test_the_page_prints_and_follows_htmx(office: dict[str, Any], sign_in: SignI
     assert "chain-state" not in part.text
     assert "SO-1" in part.text
     assert "SO-1" in browser.get("/audit?columns=record,who,db_user,event").text
+    totals = browser.get("/audit?totals=1", headers={"HX-Request": "true"}).text
+    assert totals.lstrip().startswith("<tfoot")
+    assert "events" in totals
 
 
 def test_only_finance_and_administrators_see_the_trail(

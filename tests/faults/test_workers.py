@@ -15,7 +15,7 @@ from backoffice.embedded import Services
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunChunk, RunItem
-from tests.faults.workers import LEASE_SECONDS, book, children, corrupt, digest, until, worker
+from tests.faults.workers import book, children, corrupt, digest, until, worker
 
 OWNERS = int(os.environ.get("DRILL_OWNERS", "60000"))
 """The issue's trial is with 200,000: DRILL_OWNERS=200000 pytest tests/faults/test_workers.py."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from backoffice.base import table_of
 from backoffice.customers.models import Customer
@@ -38,10 +39,12 @@ def work(work: Work) -> None:
                         _count(step.connection, key)
                         step.item("customer", APPLIED, owner=key)
                         step.tally.changed += 1
-                except Exception as error:
+                except DBAPIError as error:
                     step.tally.checked += 1
                     step.tally.failed += 1
-                    step.item("customer", ITEM_FAILED, owner=key, error=str(error).splitlines()[0])
+                    step.item(
+                        "customer", ITEM_FAILED, owner=key, error=str(error.orig).splitlines()[0]
+                    )
 
 
 def _is_due(connection: Connection, key: int, stage: int) -> bool:
