@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     for name in (*READERS, SUPERVISED):
         os.environ.pop(name, None)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(StandardError()))
+    log_to_standard_error()
 
 
 class StandardError(io.TextIOBase):
@@ -74,6 +74,12 @@ class StandardError(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write it there."""
         return sys.stderr.write(text)
+
+
+def log_to_standard_error() -> None:
+    """Where the tests' own process logs, unless a test says otherwise."""
+    structlog.reset_defaults()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(StandardError()))
 
 
 class SeparateClient(FlaskClient):
@@ -153,6 +159,12 @@ def sweep(admin_database_url: str, services: Services) -> Iterator[Callable[[], 
             redis.flushdb()
 
         yield empty
+
+
+@pytest.fixture(autouse=True)
+def logs() -> None:
+    """Whatever an earlier test did to them."""
+    log_to_standard_error()
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,7 @@ class DriftFinding(Base):
     __tablename__ = "drift_findings"
     __table_args__ = (
         CheckConstraint("kind IN ('different', 'missing', 'surplus')", name="kind"),
-        CheckConstraint("amount <> 'NaN'", name="amount_nan"),
+        CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),
         Index(
             "ix_drift_findings_open",
             "figure",
@@ -83,7 +83,7 @@ class FigureCheck(Base):
     """
 
     __tablename__ = "figure_checks"
-    __table_args__ = (CheckConstraint("amount <> 'NaN'", name="amount_nan"),)
+    __table_args__ = (CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),)
 
     figure: Mapped[str] = mapped_column(Text, primary_key=True)
     verified_at: Mapped[Moment]

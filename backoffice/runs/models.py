@@ -160,8 +160,8 @@ class RunItem(Base):
         CheckConstraint(
             "outcome IN ('found', 'applied', 'unchanged', 'skipped', 'failed')", name="outcome"
         ),
-        CheckConstraint("amount <> 'NaN'", name="amount_nan"),
-        Index("ix_run_items_run_id_id", "run_id", "id"),
+        CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),
+        Index("ix_run_items_run_id_owner_id", "run_id", "owner", "id"),
     )
 
     id: Mapped[Id]

@@ -131,9 +131,9 @@ def _create_items() -> None:
             "outcome IN ('found', 'applied', 'unchanged', 'skipped', 'failed')",
             name=op.f("ck_run_items_outcome"),
         ),
-        sa.CheckConstraint("amount <> 'NaN'", name=op.f("ck_run_items_amount_nan")),
+        sa.CheckConstraint("amount <> 'NaN'", name=op.f("ck_run_items_amount_no_nan")),
     )
-    op.create_index("ix_run_items_run_id_id", "run_items", ["run_id", "id"])
+    op.create_index("ix_run_items_run_id_owner_id", "run_items", ["run_id", "owner", "id"])
 
 
 def _text(name: str) -> sa.Column:

@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "kind IN ('different', 'missing', 'surplus')", name=op.f("ck_drift_findings_kind")
         ),
-        sa.CheckConstraint("amount <> 'NaN'", name=op.f("ck_drift_findings_amount_nan")),
+        sa.CheckConstraint("amount <> 'NaN'", name=op.f("ck_drift_findings_amount_no_nan")),
     )
     op.create_index(
         "ix_drift_findings_open", "drift_findings", ["figure", "key"], unique=True,
@@ -67,7 +67,7 @@ def upgrade() -> None:
         sa.Column("milliseconds", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("run_id", sa.BigInteger()),
         sa.PrimaryKeyConstraint("figure", name="pk_figure_checks"),
-        sa.CheckConstraint("amount <> 'NaN'", name=op.f("ck_figure_checks_amount_nan")),
+        sa.CheckConstraint("amount <> 'NaN'", name=op.f("ck_figure_checks_amount_no_nan")),
         sa.ForeignKeyConstraint(
             ["run_id"], ["runs.id"], name="fk_figure_checks_run_id_runs", ondelete="SET NULL"
         ),

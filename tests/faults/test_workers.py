@@ -36,8 +36,9 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def ask(session: Any, kind: str = "figures.heal", **options: Any) -> int:
-    run = actions.request(session, kind, {}, is_paced=False, **options)
+def ask(session: Any) -> int:
+    """Ask for a heal of everything; paced, so that there is time to kill somebody."""
+    run = actions.request(session, "figures.heal", {})
     session.commit()
     return int(run.id)
 

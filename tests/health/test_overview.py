@@ -50,7 +50,7 @@ def dot_of(client: FlaskClient, page: str = "/orders") -> tuple[str, str, str]:
     """The dot's tone, words and way."""
     html = client.get(page).text
     found = re.search(
-        r'<a class="health-dot tone-(\w+)"\s+href="([^"]+)">(.*?)</a>', html, re.DOTALL
+        r'<a class="health-dot tone-(\w+)"\s+href="([^"]+)"[^>]*>(.*?)</a>', html, re.DOTALL
     )
     assert found, html
     words = " ".join(re.sub(r"<[^>]+>", " ", found[3]).split())
