@@ -72,9 +72,13 @@ class Person(Protocol):
 
 def allowed(user: Person, permission: str) -> bool:
     """Whether `user` may do what `permission` names. A visitor and a disabled user may do nothing."""
-    role = getattr(user, "role", "")
-    is_somebody = user.is_authenticated and user.is_active
-    return is_somebody and permission in PERMISSIONS.get(role, frozenset())
+    behind = getattr(user, "_get_current_object", None)
+    somebody: Person = (
+        user if behind is None else behind()
+    )  # asked for once, not for each attribute
+    if permission not in PERMISSIONS.get(getattr(somebody, "role", ""), frozenset()):
+        return False
+    return somebody.is_authenticated and somebody.is_active
 
 
 def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -83,6 +83,7 @@ _COLUMNS = (
         _only_number(RunItem.before),
         kind="money",
         write=lambda row: values_in_words(row.subject, row.before_json),
+        classes="cell-values",
         is_sortable=False,
     ),
     Column(
@@ -91,6 +92,7 @@ _COLUMNS = (
         _only_number(RunItem.after),
         kind="money",
         write=lambda row: values_in_words(row.subject, row.after_json),
+        classes="cell-values",
         is_sortable=False,
     ),
     Column("amount", N_("Difference"), RunItem.amount, kind="money", total=True),
