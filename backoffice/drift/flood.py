@@ -29,6 +29,7 @@ from ..figures.drain import NOTES, Drained, Pending, Touched, correction_of, dra
 from ..figures.healing import NOTES_AT_ONCE, carry, put_off
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
+from ..runs.models import CHUNK_FAILED
 from ..runs.working import CHUNKS, Asked, Work
 from .healing import RunHealer
 from .scope import Part, bundle_named, chunks, listed
@@ -38,7 +39,7 @@ OWNERS_AT_ONCE = 1_000
 
 def again(_items: Sequence[Any]) -> Iterator[Chunk]:
     """What is noted still, once more."""
-    yield from plan(None, None)
+    return plan(None, None)
 
 
 def plan(_connection: Connection | None, _asked: Asked | None) -> Iterator[Chunk]:
@@ -72,29 +73,32 @@ UNTIL_ITS_TURN = timedelta(minutes=10)
 
 def _cut(work: Work, bundle: Bundle) -> None:
     """Cut what is noted of this bundle now into chunks by owner."""
-    stage = work.claim.stage
     with work.transaction(is_last=True) as step:
         high = step.connection.scalar(select(func.max(NOTES.c.id)).where(_of(bundle)))
-        if high is None:
-            return
-        owned = select(NOTES.c.owner).where(_of(bundle), NOTES.c.id <= high).distinct()
-        owners = sorted(step.connection.scalars(owned.where(NOTES.c.owner.is_not(None))))
-        for chunk in listed(bundle, owners, stage, OWNERS_AT_ONCE):
-            step.add([Chunk({**chunk.payload, "high": high}, chunk.size, stage)])
-        led = select(NOTES.c.id).where(_of(bundle), NOTES.c.owner.is_(None), NOTES.c.id <= high)
-        ids = list(step.connection.scalars(led.where(NOTES.c.source.is_not(None))))
-        for i in range(0, len(ids), NOTES_AT_ONCE):
-            page = ids[i : i + NOTES_AT_ONCE]
-            step.add([Chunk({"bundle": bundle.name, "ids": page}, len(page), stage)])
-        every = select(NOTES.c.id, NOTES.c.db_user).where(_of(bundle), NOTES.c.id <= high)
-        every = every.where(NOTES.c.owner.is_(None), NOTES.c.source.is_(None))
-        emptied = step.connection.execute(every.order_by(NOTES.c.id)).all()
-        if emptied:
-            user = {"db_user": emptied[-1].db_user}
-            for chunk in chunks(step.connection, Part(bundle, None), stage, OWNERS_AT_ONCE):
-                step.add([Chunk({**chunk.payload, **user}, chunk.size, stage)])
-            gone = {"bundle": bundle.name, "forget": [note.id for note in emptied]}
-            step.add([Chunk(gone, 0, stage + 1)])
+        if high is not None:
+            step.add(_cut_up(step.connection, bundle, high, work.claim.stage))
+
+
+def _cut_up(connection: Connection, bundle: Bundle, high: int, stage: int) -> Iterator[Chunk]:
+    """The bundle's notes up to `high`: by owner, by row that leads to one, and of emptied tables."""
+    mine = _of(bundle), NOTES.c.id <= high
+    nobodys = (*mine, NOTES.c.owner.is_(None))
+    owned = select(NOTES.c.owner).where(*mine, NOTES.c.owner.is_not(None)).distinct()
+    owners = sorted(connection.scalars(owned))
+    for chunk in listed(bundle, owners, stage, OWNERS_AT_ONCE):
+        yield Chunk({**chunk.payload, "high": high}, chunk.size, stage)
+    ids = list(connection.scalars(select(NOTES.c.id).where(*nobodys, NOTES.c.source.is_not(None))))
+    for i in range(0, len(ids), NOTES_AT_ONCE):
+        page = ids[i : i + NOTES_AT_ONCE]
+        yield Chunk({"bundle": bundle.name, "ids": page}, len(page), stage)
+    every = select(NOTES.c.id, NOTES.c.db_user).where(*nobodys, NOTES.c.source.is_(None))
+    emptied = connection.execute(every.order_by(NOTES.c.id)).all()
+    if emptied:
+        user = {"db_user": emptied[-1].db_user}
+        for chunk in chunks(connection, Part(bundle, None), stage, OWNERS_AT_ONCE):
+            yield Chunk({**chunk.payload, **user}, chunk.size, stage)
+        gone = {"bundle": bundle.name, "forget": [note.id for note in emptied]}
+        yield Chunk(gone, 0, stage + 1)
 
 
 def _drain(work: Work, bundle: Bundle) -> None:
@@ -169,7 +173,7 @@ def _forget(work: Work) -> None:
     failed = select(CHUNKS.c.number).where(
         CHUNKS.c.run_id == work.asked.id,
         CHUNKS.c.payload["bundle"].astext == work.payload["bundle"],
-        or_(CHUNKS.c.status == "failed", CHUNKS.c.failed > 0),
+        or_(CHUNKS.c.status == CHUNK_FAILED, CHUNKS.c.failed > 0),
     )
     with work.transaction(is_last=True) as step:
         if step.connection.execute(failed.limit(1)).first() is None:

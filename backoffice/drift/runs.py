@@ -20,6 +20,7 @@ from ..figures import registry
 from ..figures.healing import WRITE_CHUNK
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk, Kind, register
+from ..runs.models import CHUNK_DONE
 from ..runs.working import CHUNKS, RUNS, Asked, Work
 from . import applying, flood, healing, verifying
 from .findings import CORRECTIONS, FINDINGS, check
@@ -128,8 +129,8 @@ def _looked_at(connection: Connection, asked: Asked, part: Part) -> tuple[int, b
     """How many owners of the bundle were looked at, and whether nothing of it failed."""
     mine = CHUNKS.c.run_id == asked.id, CHUNKS.c.payload["bundle"].astext == part.bundle.name
     is_check = CHUNKS.c.stage < FIXING
-    done = func.sum(CHUNKS.c.size).filter(is_check, CHUNKS.c.status == "done")
-    failed = func.count().filter(or_(CHUNKS.c.status != "done", CHUNKS.c.failed > 0))
+    done = func.sum(CHUNKS.c.size).filter(is_check, CHUNKS.c.status == CHUNK_DONE)
+    failed = func.count().filter(or_(CHUNKS.c.status != CHUNK_DONE, CHUNKS.c.failed > 0))
     row = connection.execute(select(func.coalesce(done, 0), failed).where(*mine)).one()
     return int(row[0]), row[1] == 0
 

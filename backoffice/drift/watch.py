@@ -40,9 +40,7 @@ def look(engine: Engine) -> bool:
         is_flood = flooding is None and _is_flood(connection)
     if flooding is not None:  # workers help where there are any; without Redis we do it alone
         perform(engine, flooding.id, seconds=SLICE_SECONDS)
-        drain(
-            engine, above=flooding.scope.get("high", 0)
-        )  # what came after the flood does not wait for it
+        drain(engine, above=flooding.scope.get("high", 0))  # what came later does not wait for it
         return True
     if is_flood:
         _ask_for_a_run(engine)

@@ -16,7 +16,7 @@ from ..drift.queries import IS_OPEN, LATEST
 from ..figures import Figure, registry
 from ..figures.models import Correction, FigureNote
 from ..money import round_amount
-from ..runs.models import QUEUED, Run, RunChunk
+from ..runs.models import QUEUED, Run, is_held
 
 DAYS = 30
 """How far back corrections are told of."""
@@ -189,7 +189,7 @@ def _business_day(moment: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def background(session: Session) -> Background:
     """How the work in the background stands."""
-    held = select(func.count()).where(RunChunk.lease_until > func.clock_timestamp())
+    held = select(func.count()).where(is_held())
     is_queued = Run.status == QUEUED
     row = session.execute(
         select(

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, func, insert, literal, or_, select
+from sqlalchemy import Select, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -28,18 +28,18 @@ from .kinds import kind_of
 from .models import (
     AWAITING_APPROVAL,
     CANCELLED,
-    FOUND,
+    CHUNK_DONE,
     ITEM_FAILED,
-    OPEN,
+    PLAN,
+    PLAN_STAGE,
     QUEUED,
     Run,
     RunChunk,
     RunItem,
 )
+from .queries import followers_of, found_by, is_applicable
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
-PLAN = 0
-"""The number of the chunk that plans the others."""
 
 
 def scope_key(scope: Mapping[str, Any], *, dry_run: bool) -> str:
@@ -99,9 +99,9 @@ def _requested(session: Session, **values: Any) -> Run:
     while (run_id := session.execute(add).scalar_one_or_none()) is None:
         if (other := session.scalar(live)) is not None:
             raise AlreadyRunning(run=other)
-        if values["schedule"] and session.scalar(_due_once(values)):
-            raise AlreadyRunning(run=session.scalar(_due_once(values)))
-    session.execute(insert(CHUNKS).values(run_id=run_id, number=PLAN, stage=-1, payload={}))
+        if values["schedule"] and (other := session.scalar(_due_once(values))) is not None:
+            raise AlreadyRunning(run=other)
+    session.execute(insert(CHUNKS).values(run_id=run_id, number=PLAN, stage=PLAN_STAGE, payload={}))
     return session.get_one(Run, run_id)
 
 
@@ -137,22 +137,13 @@ def apply(session: Session, run_id: int, *, reason: str, limits: Limits) -> Run:
     kind = kind_of(run.kind)
     if not reason.strip():
         raise ReasonMissing()
-    begun = or_(Run.finished_at.is_(None), Run.started_at.is_not(None))
-    applied = session.scalar(
-        select(Run.id).where(Run.follows == run_id, Run.kind == kind.apply_as, begun).limit(1)
-    )
-    if run.is_live or not (run.dry_run and kind.apply_as and run.changed) or applied:
-        raise NothingToApply(run=run_id)
-    found = select(func.count(), func.coalesce(func.sum(func.abs(RunItem.amount)), 0))
-    count, amount = session.execute(
-        found.where(RunItem.run_id == run_id, RunItem.outcome == FOUND)
-    ).one()
-    if not count:  # its items were removed after their time
+    found = found_by(session, run_id)  # nothing where its items were removed after their time
+    if not (found.count and is_applicable(kind, run, followers_of(session, run))):
         raise NothingToApply(run=run_id)
     return request(
         session, kind.apply_as, {"run": run_id},
         reason=reason.strip(), follows=run_id, is_paced=run.is_paced,
-        needs_approval=limits.are_exceeded_by(count, amount),
+        needs_approval=limits.are_exceeded_by(found.count, found.absolute),
     )  # fmt: skip
 
 
@@ -207,19 +198,12 @@ def retry(session: Session, run_id: int) -> Run:
         UnknownRun, NothingToRetry, AlreadyRunning.
     """
     run = _locked(session, run_id)
-    left = select(literal(1)).where(RunChunk.run_id == run_id, RunChunk.status != "done")
+    left = select(literal(1)).where(RunChunk.run_id == run_id, RunChunk.status != CHUNK_DONE)
     failed = select(literal(1)).where(RunItem.run_id == run_id, RunItem.outcome == ITEM_FAILED)
-    never_began = run.status == CANCELLED and run.started_at is None
-    if (
-        run.is_live
-        or never_began
-        or not (session.scalar(left.limit(1)) or session.scalar(failed.limit(1)))
-    ):
+    is_left = session.scalar(left.limit(1)) or session.scalar(failed.limit(1))
+    if run.is_live or run.never_began or not is_left:
         raise NothingToRetry(run=run_id)
     return request(
         session, run.kind, {**run.scope, "retry": run_id},
         dry_run=run.dry_run, reason=run.reason, follows=run_id, is_paced=run.is_paced,
     )  # fmt: skip
-
-
-__all__ = ["OPEN", "PLAN", "Limits", "apply", "approve", "cancel", "request", "retry", "scope_key"]

@@ -32,6 +32,7 @@ from .errors import UnknownKind
 from .kinds import KINDS
 from .models import (
     AWAITING_APPROVAL,
+    COUNTERS,
     DONE,
     DONE_WITH_FAILURES,
     FAILED,
@@ -232,7 +233,7 @@ def _status_of(run: Run) -> int:
 def _as_dict(run: Run) -> dict[str, Any]:
     """For JSON; moments as ISO 8601. Of a live run the counts are those until now."""
     progress = queries.progress_of(db.session(), run)
-    counts = ("total", "checked", "changed", "unchanged", "skipped", "failed", "workers")
+    counts = ("total", *COUNTERS, "workers")
     told = ("kind", "scope", "dry_run", "status", "requested_by", "reason", "follows")
     ended = ("approved_by", "cancelled_by", "schedule", "result", "error")
     moments = ("created_at", "started_at", "finished_at")

@@ -9,12 +9,16 @@ from ..base import table_of
 from .kinds import Kind
 from .models import (
     CANCELLED,
+    CHUNK_DONE,
+    CHUNK_FAILED,
+    COUNTERS,
     DONE,
     DONE_WITH_FAILURES,
     FAILED,
     OPEN,
     Run,
     RunChunk,
+    is_held,
 )
 
 if TYPE_CHECKING:
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("backoffice.runs")
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
-COUNTERS = ("checked", "changed", "unchanged", "skipped", "failed")
 
 
 def end_if_done(engine: Engine, kind: Kind, asked: "Asked") -> bool:
@@ -46,7 +49,7 @@ def end_if_done(engine: Engine, kind: Kind, asked: "Asked") -> bool:
         values |= {"status": status, "updated_at": func.now(), "finished_at": func.now()}
         connection.execute(update(RUNS).where(RUNS.c.id == asked.id).values(values))
         connection.execute(
-            delete(CHUNKS).where(CHUNKS.c.run_id == asked.id, CHUNKS.c.status == "done")
+            delete(CHUNKS).where(CHUNKS.c.run_id == asked.id, CHUNKS.c.status == CHUNK_DONE)
         )
     told = {name: values[name] for name in COUNTERS}
     log.info("run ended", kind=asked.kind, status=status, **told)
@@ -77,9 +80,14 @@ def _finish(
             values["result"] = dict(kind.finish(connection, asked))
     except Exception as error:
         log.exception("run could not be ended", run=asked.id)
-        values["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:1000]
+        values["error"] = in_a_line(error)
         return FAILED
     return status
+
+
+def in_a_line(error: BaseException) -> str:
+    """What went wrong, for the row of a run or a chunk."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:1000]
 
 
 def _status(run: Any, chunks: Any) -> str:
@@ -92,14 +100,13 @@ def _status(run: Any, chunks: Any) -> str:
 
 def _chunks(connection: Connection, run_id: int) -> Any:
     is_open = CHUNKS.c.status == OPEN
-    held = CHUNKS.c.lease_until > func.clock_timestamp()
     sums = (func.coalesce(func.sum(CHUNKS.c[name]), 0).label(name) for name in COUNTERS)
     statement = select(
         func.count().filter(is_open).label("open"),
-        func.count().filter(is_open, held).label("working"),
-        func.count().filter(CHUNKS.c.status == "failed").label("broken"),
-        func.count().filter(CHUNKS.c.status == "done").label("finished"),
-        func.max(CHUNKS.c.error).filter(CHUNKS.c.status == "failed").label("error"),
+        func.count().filter(is_open, is_held()).label("working"),
+        func.count().filter(CHUNKS.c.status == CHUNK_FAILED).label("broken"),
+        func.count().filter(CHUNKS.c.status == CHUNK_DONE).label("finished"),
+        func.max(CHUNKS.c.error).filter(CHUNKS.c.status == CHUNK_FAILED).label("error"),
         *sums,
     ).where(CHUNKS.c.run_id == run_id)
     return connection.execute(statement).mappings().one()

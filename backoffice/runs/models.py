@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     DateTime,
     ForeignKey,
     Index,
     Numeric,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -40,7 +42,14 @@ ITEM_FAILED = "failed"
 OUTCOMES = (FOUND, APPLIED, UNCHANGED, SKIPPED, ITEM_FAILED)
 """What came of an item. `found` is what a dry run would change; unchanged items are counted, not stored."""
 
-OPEN = "open"
+OPEN, CHUNK_DONE, CHUNK_FAILED = "open", "done", "failed"
+"""What a chunk may be."""
+
+PLAN, PLAN_STAGE = 0, -1
+"""Number and stage of the chunk that plans the others."""
+
+COUNTERS = ("checked", "changed", "unchanged", "skipped", "failed")
+"""What is counted of a run, of a chunk and of a transaction."""
 
 
 class Run(Base):
@@ -115,6 +124,11 @@ class Run(Base):
         """Whether it has not finished."""
         return self.finished_at is None
 
+    @property
+    def never_began(self) -> bool:
+        """Whether it was cancelled before anything was done: it is asked for, and approved, anew."""
+        return self.status == CANCELLED and self.started_at is None
+
 
 class RunChunk(Base):
     """A part of a live run that one worker does at a time.
@@ -143,6 +157,11 @@ class RunChunk(Base):
     skipped: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     failed: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     error: Mapped[str] = mapped_column(Text, server_default="", default="")
+
+
+def is_held() -> ColumnElement[bool]:
+    """Whether somebody's claim on a chunk stands now."""
+    return RunChunk.lease_until > func.clock_timestamp()
 
 
 class RunItem(Base):

@@ -1,14 +1,27 @@
 """Reading runs: how far one has come, how fast, and how long it will still take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from .ending import COUNTERS
 from .errors import UnknownRun
-from .models import DONE, DONE_WITH_FAILURES, FAILED, OPEN, Run, RunChunk
+from .kinds import Kind
+from .models import (
+    COUNTERS,
+    DONE,
+    DONE_WITH_FAILURES,
+    FAILED,
+    FOUND,
+    OPEN,
+    Run,
+    RunChunk,
+    RunItem,
+    is_held,
+)
 
 
 @dataclass(frozen=True)
@@ -60,10 +73,9 @@ def progress_of(session: Session, run: Run) -> Progress:
     if not run.is_live:
         counts = {name: getattr(run, name) for name in COUNTERS}
         return Progress(total=run.total, workers=0, elapsed=elapsed, **counts)
-    held = RunChunk.lease_until > func.clock_timestamp()
     sums = (func.coalesce(func.sum(getattr(RunChunk, name)), 0) for name in COUNTERS)
     row = session.execute(
-        select(func.count().filter(RunChunk.status == OPEN, held), *sums).where(
+        select(func.count().filter(RunChunk.status == OPEN, is_held()), *sums).where(
             RunChunk.run_id == run.id
         )
     ).one()
@@ -79,3 +91,36 @@ def is_unmended() -> ColumnElement[bool]:
         later.id > Run.id, (later.follows == Run.id) | (is_same & (later.status == DONE))
     )
     return Run.status.in_((FAILED, DONE_WITH_FAILURES)) & ~mended
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a dry run has found: how many items, what their differences come to, and without their signs."""
+
+    count: int
+    amount: Decimal
+    absolute: Decimal
+
+
+def found_by(session: Session, run_id: int) -> Found:
+    """What the dry run of that number has found."""
+    amount = func.coalesce(func.sum(RunItem.amount), 0)
+    absolute = func.coalesce(func.sum(func.abs(RunItem.amount)), 0)
+    rows = select(func.count(), amount, absolute)
+    return Found(
+        *session.execute(rows.where(RunItem.run_id == run_id, RunItem.outcome == FOUND)).one()
+    )
+
+
+def followers_of(session: Session, run: Run) -> Sequence[Run]:
+    """The runs that apply or retry this one, in the order in which they were asked for."""
+    return session.scalars(select(Run).where(Run.follows == run.id).order_by(Run.id)).all()
+
+
+def is_applicable(kind: Kind, run: Run, followers: Sequence[Run]) -> bool:
+    """Whether what it has found can be applied: once, but an application that never began does not count."""
+    is_applied = any(
+        follower.kind == kind.apply_as and (follower.is_live or follower.started_at is not None)
+        for follower in followers
+    )
+    return bool(kind.apply_as and run.dry_run and run.changed) and not (run.is_live or is_applied)

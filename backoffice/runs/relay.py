@@ -15,7 +15,7 @@ from rq.job import JobStatus
 from sqlalchemy import Connection, Engine, case, func, or_, select, text, update
 
 from ..base import table_of
-from .models import OPEN, QUEUED, RUNNING, Run, RunChunk
+from .models import OPEN, QUEUED, RUNNING, Run, RunChunk, is_held
 from .worker import deliver, job_id, queue
 
 log = structlog.get_logger("backoffice.relay")
@@ -52,7 +52,7 @@ def relay(engine: Engine, connection: Redis) -> int:
 
 def _due(engine: Engine) -> list[Any]:
     """Live runs with chunks that can be claimed, or that only wait to be ended; oldest first."""
-    held = CHUNKS.c.lease_until > func.clock_timestamp()
+    held = is_held()
     mine = CHUNKS.c.run_id == RUNS.c.id
     free = select(func.count()).where(
         mine, CHUNKS.c.status == OPEN, or_(CHUNKS.c.lease_until.is_(None), ~held)
@@ -107,9 +107,8 @@ def _deliver(engine: Engine, connection: Redis, run: Any, workers: int) -> int:
 
 def _counted(connection: Connection, run: Any, count: int) -> bool:
     mine = select(RUNS.c.id).where(RUNS.c.id == run.id, RUNS.c.deliveries == run.deliveries)
-    mine = mine.with_for_update(
-        key_share=True, skip_locked=True
-    )  # nobody's lock keeps others waiting
+    # Skipped where somebody holds it: nobody's lock keeps the other runs waiting.
+    mine = mine.with_for_update(key_share=True, skip_locked=True)
     counted = (
         update(RUNS)
         .where(RUNS.c.id == mine.scalar_subquery())

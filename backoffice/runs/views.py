@@ -23,7 +23,7 @@ from .kinds import KINDS
 from .listing import RUNS
 from .models import Run, RunItem
 from .notices import register_notices
-from .verbs import followers_of, may_act, may_approve, verbs_of
+from .verbs import may_act, may_approve, verbs_of
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 
@@ -147,7 +147,7 @@ def _page(run: Run, form: ApplyForm) -> Response:
 
 def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
     session, limits = db.session(), Limits.of(current_app.config)
-    followers = followers_of(session, run)
+    followers = queries.followers_of(session, run)
     actors = [run.requested_by, run.approved_by, run.cancelled_by]
     return {
         "run": run,

@@ -38,7 +38,18 @@ from ..figures.actor import acting_as
 from . import ending
 from .errors import Fenced
 from .kinds import KINDS, Chunk, Kind
-from .models import OPEN, QUEUED, RUNNING, Run, RunChunk, RunItem
+from .models import (
+    CHUNK_DONE,
+    CHUNK_FAILED,
+    ITEM_FAILED,
+    OPEN,
+    PLAN_STAGE,
+    QUEUED,
+    RUNNING,
+    Run,
+    RunChunk,
+    RunItem,
+)
 from .pacing import Pace
 
 log = structlog.get_logger("backoffice.runs")
@@ -59,10 +70,6 @@ LONGEST_LEASE = 4
 
 PATIENCE_SECONDS = 1.0
 """How long a worker waits for others to finish a stage before it goes to look for other work."""
-
-PLAN_STAGE = -1
-
-COUNTERS = ("checked", "changed", "unchanged", "skipped", "failed")
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,8 @@ class Claim:
     size: int
     fence: int
     attempts: int
+    lease: float
+    """Seconds for which it stands: longer each time, in case the chunk simply takes as long."""
 
 
 @dataclass
@@ -167,15 +176,12 @@ class Step:
 class Work:
     """One claimed chunk, as the kind's `work` sees it."""
 
-    def __init__(
-        self, engine: Engine, asked: Asked, claim: Claim, pace: Pace, lease: float
-    ) -> None:
+    def __init__(self, engine: Engine, asked: Asked, claim: Claim, pace: Pace) -> None:
         self.engine = engine
         self.asked = asked
         self.claim = claim
         self.payload = claim.payload
         self._pace = pace
-        self._lease = lease
         self.is_done = False
 
     @contextmanager
@@ -202,7 +208,7 @@ class Work:
             )
 
     def _hold(self, connection: Connection) -> None:
-        ending.give_up_when_idle(connection, self._lease)
+        ending.give_up_when_idle(connection, self.claim.lease)
         is_live = select(RUNS.c.id).where(RUNS.c.id == self.asked.id, RUNS.c.finished_at.is_(None))
         mine = select(CHUNKS.c.number).where(*self.mine(), is_live.exists()).with_for_update()
         if connection.execute(mine).first() is None:
@@ -224,7 +230,7 @@ class Work:
         values: dict[str, Any] = {
             name: CHUNKS.c[name] + count for name, count in asdict(step.tally).items() if count
         }
-        values["lease_until"] = func.clock_timestamp() + _seconds(self._lease)
+        values["lease_until"] = func.clock_timestamp() + _seconds(self.claim.lease)
         if is_last:  # what nobody has counted was found to be right
             counted = CHUNKS.c.checked + step.tally.checked
             rest = func.greatest(CHUNKS.c.size - counted, 0)
@@ -235,12 +241,18 @@ class Work:
             values["unchanged"] = case(
                 (has_size, func.least(known + rest, CHUNKS.c.size)), else_=known
             )
-            values["status"] = "done"
+            values["status"] = CHUNK_DONE
         step.connection.execute(update(CHUNKS).where(*self.mine()).values(values))
 
 
-def _seconds(seconds: float) -> Any:
-    return literal(seconds) * text("interval '1 second'")
+def _seconds(seconds: float | ColumnElement[float]) -> Any:
+    number = seconds if isinstance(seconds, ColumnElement) else literal(seconds)
+    return number * text("interval '1 second'")
+
+
+def _lease(seconds: float, attempts: ColumnElement[int]) -> ColumnElement[float]:
+    """Seconds for which a claim stands after so many attempts."""
+    return literal(seconds) * func.power(2, func.least(attempts, LONGEST_LEASE))
 
 
 def myself() -> str:
@@ -281,8 +293,7 @@ def perform(
         while not stopping() and time.monotonic() < end:
             claim = _claim(engine, asked.id, lease)
             if claim is not None:
-                longer = lease * 2 ** min(claim.attempts - 1, LONGEST_LEASE)
-                _do(engine, kind, asked, Work(engine, asked, claim, pace, longer))
+                _do(engine, kind, asked, Work(engine, asked, claim, pace))
                 progress()
                 patience = time.monotonic() + PATIENCE_SECONDS
             elif ending.end_if_done(engine, kind, asked) or time.monotonic() > patience:
@@ -319,11 +330,13 @@ def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
             fence=CHUNKS.c.fence + 1,
             attempts=CHUNKS.c.attempts + 1,
             worker=myself(),
-            # Longer each time, in case the chunk simply takes as long.
-            lease_until=func.clock_timestamp()
-            + _seconds(lease) * func.power(2, func.least(CHUNKS.c.attempts, LONGEST_LEASE)),
+            lease_until=func.clock_timestamp() + _seconds(_lease(lease, CHUNKS.c.attempts)),
         )
-        .returning(*(CHUNKS.c[name] for name in Claim.__dataclass_fields__))
+        .returning(
+            *(CHUNKS.c[name] for name in Claim.__dataclass_fields__ if name != "lease"),
+            # Of what the row has become: it counts this attempt.
+            _lease(lease, CHUNKS.c.attempts - 1).label("lease"),
+        )
     )
     with engine.begin() as connection:
         ending.give_up_when_idle(connection)
@@ -338,15 +351,19 @@ def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
 
 
 def _give_up(connection: Connection, run_id: int, number: int) -> None:
-    left = func.greatest(CHUNKS.c.size - CHUNKS.c.checked, 1)
     connection.execute(
         update(CHUNKS)
         .where(CHUNKS.c.run_id == run_id, CHUNKS.c.number == number)
         .values(
-            status="failed", lease_until=None, failed=CHUNKS.c.failed + left,
+            status=CHUNK_FAILED, lease_until=None, failed=_all_left_failed(),
             error=f"Given up: it was begun {MOST_CLAIMS} times and never finished.",
         )
     )  # fmt: skip
+
+
+def _all_left_failed() -> ColumnElement[int]:
+    """The items of a chunk that have failed, when nothing more of it will be done."""
+    return CHUNKS.c.failed + func.greatest(CHUNKS.c.size - CHUNKS.c.checked, 1)
 
 
 def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
@@ -362,12 +379,13 @@ def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
     except Fenced:
         log.warning("chunk taken over by another worker", chunk=work.claim.number)
     except Exception as error:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
+        is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        if is_lost:
             log.warning("connection lost within a chunk", chunk=work.claim.number, error=str(error))
             time.sleep(0.5)
         else:
             log.exception("chunk failed", chunk=work.claim.number, attempt=work.claim.attempts)
-        _release(engine, work, error)
+        _release(engine, work, error, counts=not is_lost)
 
 
 def _plan(kind: Kind, asked: Asked, work: Work) -> None:
@@ -394,7 +412,7 @@ def _planned(kind: Kind, asked: Asked, connection: Connection) -> Iterable[Chunk
 
 def _was_planned(connection: Connection, run_id: int) -> bool:
     plan = select(CHUNKS.c.number).where(
-        CHUNKS.c.run_id == run_id, CHUNKS.c.stage == PLAN_STAGE, CHUNKS.c.status != "done"
+        CHUNKS.c.run_id == run_id, CHUNKS.c.stage == PLAN_STAGE, CHUNKS.c.status != CHUNK_DONE
     )
     return connection.execute(plan).first() is None
 
@@ -402,27 +420,25 @@ def _was_planned(connection: Connection, run_id: int) -> bool:
 def _left_of(kind: Kind, connection: Connection, earlier: int) -> Iterable[Chunk]:
     """The chunks that an earlier run left undone, and those of the items that failed in it."""
     left = select(CHUNKS.c.payload, CHUNKS.c.size, CHUNKS.c.stage).where(
-        CHUNKS.c.run_id == earlier, CHUNKS.c.status != "done", CHUNKS.c.stage != PLAN_STAGE
+        CHUNKS.c.run_id == earlier, CHUNKS.c.status != CHUNK_DONE, CHUNKS.c.stage != PLAN_STAGE
     )
     yield from (Chunk(*row) for row in connection.execute(left.order_by(CHUNKS.c.number)))
-    failed = select(ITEMS).where(ITEMS.c.run_id == earlier, ITEMS.c.outcome == "failed")
+    failed = select(ITEMS).where(ITEMS.c.run_id == earlier, ITEMS.c.outcome == ITEM_FAILED)
     items: Sequence[Row[*tuple[Any, ...]]] = connection.execute(failed.order_by(ITEMS.c.id)).all()
     if items:
         yield from kind.again(items)
 
 
-def _release(engine: Engine, work: Work, error: Exception) -> None:
-    """Give the chunk back for another try; after the last one it has failed."""
-    is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    gave_up = not is_lost and work.claim.attempts >= TRIES
+def _release(engine: Engine, work: Work, error: Exception, *, counts: bool) -> None:
+    """Give the chunk back for another try; after the last one that `counts` it has failed."""
+    gave_up = counts and work.claim.attempts >= TRIES
     lease = func.clock_timestamp() + _seconds(min(2.0**work.claim.attempts, 10))
     values = {
-        "error": f"{type(error).__name__}: {error}".splitlines()[0][:1000],
-        "status": "failed" if gave_up else OPEN,
+        "error": ending.in_a_line(error),
+        "status": CHUNK_FAILED if gave_up else OPEN,
         "lease_until": case((literal(gave_up), None), else_=lease),
     }
     if gave_up:
-        left = CHUNKS.c.size - CHUNKS.c.checked
-        values["failed"] = CHUNKS.c.failed + func.greatest(left, 1)
+        values["failed"] = _all_left_failed()
     with engine.begin() as connection:
         connection.execute(update(CHUNKS).where(and_(*work.mine())).values(values))

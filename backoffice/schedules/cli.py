@@ -20,7 +20,7 @@ from ..drift.performing import performed
 from ..extensions import db
 from ..refusals import Refusal
 from ..runs import actions
-from ..runs.models import FAILED, Run
+from ..runs.models import COUNTERS, FAILED, Run
 from ..runs.wording import STATUSES
 from . import queries, wording
 from .listed import SCHEDULES, schedule_of
@@ -116,11 +116,10 @@ def _has_found(run: Run) -> bool:
 
 
 def _told(run: Run) -> dict[str, object]:
-    counts = ("checked", "changed", "unchanged", "skipped", "failed")
     return {
         "run": run.id,
         "status": run.status,
-        **{name: getattr(run, name) for name in counts},
+        **{name: getattr(run, name) for name in COUNTERS},
         "result": run.result,
     }
 

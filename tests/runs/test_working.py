@@ -268,7 +268,7 @@ def test_what_was_claimed_is_not_given_to_anybody_else(
     assert asked is not None
     session.execute(text("UPDATE run_chunks SET fence = fence + 1"))
     session.commit()
-    overtaken = Work(db.engine, asked, first, working.Pace(False), 30)
+    overtaken = Work(db.engine, asked, first, working.Pace(False))
     with pytest.raises(Fenced), overtaken.transaction():
         pass
     session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
