@@ -58,6 +58,7 @@ SCREENS = (
     "customers.views",
     "customers.editing",
     "customers.merge_screens",
+    "billing.views",
     "orders.views",
     "orders.editing",
     "orders.bulk_editing",

@@ -41,7 +41,7 @@ csrf = Forgery()
 limiter = Limiter(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
 login_manager = LoginManager()
 
-FIGURE_DOMAINS = ("orders", "targets")
+FIGURE_DOMAINS = ("billing", "orders", "targets")
 """The packages whose `figures.py` declares figures."""
 
 

@@ -1,13 +1,15 @@
 """Customers: the parties that orders, meters and wallets belong to; and those that were merged."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Computed, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from ..base import Base, Id, Moment
+from ..base import N_, Base, Id, Moment
+from ..money import Money, no_nan
 from ..people.models import User
 from .rules import NAME_KEY, PHONE_KEY
 
@@ -16,11 +18,14 @@ class Customer(Base):
     """A party that buys. `code` is the name by which files and people refer to it.
 
     `merged_into_id`: this row was a duplicate of that one; it stays so that its code still leads
-    there. `name_key` and `phone_key` are what two rows of the same party have in common.
+    there. `name_key` and `phone_key` are what two rows of the same party have in common. `balance`
+    is what the customer owes for their meters and `overpayment` what they have paid beyond it, in the
+    deployment's currency; both are figures, and one meter's overpayment pays no other one's balance.
     """
 
     __tablename__ = "customers"
     __table_args__ = (
+        no_nan("balance", "overpayment"),
         CheckConstraint("merged_into_id <> id", name="merged_into_another"),
         Index("ix_customers_name_id", "name", "id"),
         Index("ix_customers_name_key", "name_key"),
@@ -38,6 +43,12 @@ class Customer(Base):
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
     name_key: Mapped[str | None] = mapped_column(Text, Computed(NAME_KEY, persisted=True))
     phone_key: Mapped[str | None] = mapped_column(Text, Computed(PHONE_KEY, persisted=True))
+    balance: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Balance")}
+    )
+    overpayment: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Overpayment")}
+    )
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]

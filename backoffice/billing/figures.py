@@ -1,0 +1,95 @@
+"""What is owed: invoice amounts, the sums of a meter's documents, the balances of meters and customers.
+
+The sums are kept by adding what changes, so that a payment costs the same on a meter with a dozen
+documents and with ten thousand; the balances, which are no sums, build on them.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, case, func, literal, select
+
+from ..base import N_
+from ..customers.models import Customer
+from ..figures import figure, total
+from ..money import rounded
+from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
+from .rules import VOID
+
+
+def _sum(amount: Any, by: Any, status: Any) -> ColumnElement[Any]:
+    """The amounts that name this row and are not void."""
+    return func.coalesce(total(amount, by=by, where=status != VOID), 0)
+
+
+invoice_amount = figure(
+    Invoice.amount,
+    case(
+        (Invoice.units.is_(None), Invoice.amount),
+        else_=rounded(Invoice.units * Invoice.rate) + Invoice.fixed_charge,
+    ),
+    title=N_("Invoice amount"),
+    entered={Invoice.amount: Invoice.units.is_(None)},
+    formula=N_(
+        "Units × Rate, rounded half away from zero to the currency's smallest unit, + Fixed charge"
+    ),
+)
+
+invoice_paid = figure(
+    Invoice.paid,
+    _sum(Payment.amount, Payment.invoice_id, Payment.status),
+    title=N_("Paid on the invoice"),
+    formula=N_("The payments that name the invoice and are not void"),
+)
+
+meter_totals = figure(
+    {
+        Meter.invoiced: _sum(Invoice.amount, Invoice.meter_id, Invoice.status),
+        Meter.adjusted: _sum(
+            MeterAdjustment.amount, MeterAdjustment.meter_id, MeterAdjustment.status
+        ),
+        Meter.paid: _sum(Payment.amount, Payment.meter_id, Payment.status),
+    },
+    name="meters.documents",
+    title=N_("Documents of the meter"),
+    incremental=True,
+    formula=N_("The invoices, adjustments and payments of the meter that are not void"),
+)
+
+_owed = Meter.invoiced + Meter.adjusted - Meter.paid
+
+meter_balance = figure(
+    {
+        Meter.balance: func.greatest(_owed, literal(0), type_=Meter.balance.type),
+        Meter.overpayment: func.greatest(-_owed, literal(0), type_=Meter.balance.type),
+    },
+    name="meters.balance",
+    title=N_("Meter balance"),
+    formula=N_(
+        "Invoiced + Adjustments − Paid: what is above zero is the balance, what is below is the overpayment"
+    ),
+)
+
+
+@figure(
+    name="customers.balance",
+    title=N_("Customer balance"),
+    columns=(Customer.balance, Customer.overpayment),
+    through={Meter: MeterAssignment.meter_id},
+    formula=N_("The balances and the overpayments of the meters that are actively assigned"),
+)
+def customer_balance(assignments: Any = MeterAssignment, meters: Any = Meter) -> Select[Any]:
+    """The sums over active assignments; a customer without any owes nothing."""
+    return (
+        select(
+            assignments.c.customer_id.label("id"),
+            func.sum(meters.c.balance).label("balance"),
+            func.sum(meters.c.overpayment).label("overpayment"),
+        )
+        .join_from(assignments, meters, meters.c.id == assignments.c.meter_id)
+        .where(assignments.c.is_active)
+        .group_by(assignments.c.customer_id)
+    )
+
+
+RECALCULATED = (meter_totals, meter_balance, customer_balance)
+"""What a recalculation of a customer covers, each after what it builds on."""

@@ -1,0 +1,228 @@
+"""Meters, whose they are, and the documents that make up what is owed for them."""
+
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from ..base import N_, Base, Id, Moment
+from ..customers.models import Customer
+from ..money import Money, Quantity, UnitPrice, no_nan
+from .rules import METHODS, POSTED
+
+
+def _status() -> CheckConstraint:
+    """What a document's status may be; each table needs a constraint of its own."""
+    return CheckConstraint("status IN ('posted', 'void')", name="status")
+
+
+class Meter(Base):
+    """A meter, and what is owed for it, whoever it was assigned to when that came about.
+
+    `invoiced`, `adjusted` and `paid` are the sums of its documents that are not void; `balance` is
+    what is still owed and `overpayment` what was paid beyond that: one of the two is always 0. All
+    five are figures. Amounts are in the deployment's currency.
+    """
+
+    __tablename__ = "meters"
+    __table_args__ = (no_nan("invoiced", "adjusted", "paid", "balance", "overpayment"),)
+
+    id: Mapped[Id]
+    number: Mapped[str] = mapped_column(Text, unique=True)
+    description: Mapped[str] = mapped_column(Text, server_default="", default="")
+    invoiced: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Invoiced")}
+    )
+    adjusted: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Adjustments")}
+    )
+    paid: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Paid")}
+    )
+    balance: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Balance")}
+    )
+    overpayment: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Overpayment")}
+    )
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    assignments: Mapped[list["MeterAssignment"]] = relationship(
+        back_populates="meter", order_by="MeterAssignment.id"
+    )
+
+
+class MeterAssignment(Base):
+    """Whose a meter is, and when.
+
+    From the day `assigned_from` (empty: since ever) to `assigned_to` (empty: until further notice),
+    both inclusive. What is owed for the meter is the customer's where the assignment `is_active`; at most one of a
+    meter is. The days say whose a document of that day is, not what counts.
+    """
+
+    __tablename__ = "meter_assignments"
+    __table_args__ = (
+        CheckConstraint("assigned_from <= assigned_to", name="days"),
+        Index(
+            "ix_meter_assignments_active",
+            "meter_id",
+            unique=True,
+            postgresql_where=text("is_active"),
+        ),
+        Index("ix_meter_assignments_meter_id", "meter_id"),
+        Index("ix_meter_assignments_customer_id", "customer_id"),
+    )
+
+    id: Mapped[Id]
+    meter_id: Mapped[int] = mapped_column(ForeignKey(Meter.id))
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    assigned_from: Mapped[date | None]
+    assigned_to: Mapped[date | None]
+    is_active: Mapped[bool] = mapped_column(server_default="true", default=True)
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    meter: Mapped[Meter] = relationship(back_populates="assignments")
+    customer: Mapped[Customer] = relationship()
+
+
+class Invoice(Base):
+    """What a customer owes for a meter from the day `issued_on` on, to be paid by `due_on`.
+
+    With `units` its `amount` is a figure: units × rate, rounded, and the fixed charge. Without them,
+    as in a book that came from elsewhere, somebody entered it. `paid` is the figure of what was paid
+    on this very invoice; what was paid on its meter alone is not in it. Without a meter it counts
+    nowhere, and is reported.
+    """
+
+    __tablename__ = "invoices"
+    __table_args__ = (
+        no_nan("units", "rate", "fixed_charge", "amount", "paid"),
+        CheckConstraint("(units IS NULL) = (rate IS NULL)", name="units_and_rate"),
+        _status(),
+        Index("ix_invoices_meter_id_issued_on", "meter_id", "issued_on", "id"),
+        Index("ix_invoices_customer_id_issued_on", "customer_id", "issued_on", "id"),
+        Index("ix_invoices_issued_on_id", "issued_on", "id"),
+        Index(
+            "ix_invoices_open",
+            "meter_id", "due_on", "id",
+            postgresql_where=text("status <> 'void' AND paid < amount"),
+        ),
+        Index(
+            "ix_invoices_without_meter",
+            "issued_on",
+            postgresql_where=text("meter_id IS NULL AND status <> 'void'"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    number: Mapped[str] = mapped_column(Text, unique=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    meter_id: Mapped[int | None] = mapped_column(ForeignKey(Meter.id))
+    units: Mapped[Quantity | None] = mapped_column(info={"label": N_("Units")})
+    rate: Mapped[UnitPrice | None] = mapped_column(info={"label": N_("Rate")})
+    fixed_charge: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Fixed charge")}
+    )
+    amount: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Amount")}
+    )
+    paid: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Paid")}
+    )
+    issued_on: Mapped[date]
+    due_on: Mapped[date]
+    status: Mapped[str] = mapped_column(Text, server_default=POSTED, default=POSTED)
+    void_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    customer: Mapped[Customer] = relationship()
+    meter: Mapped[Meter | None] = relationship()
+
+
+class Payment(Base):
+    """What a customer paid on a day, on one meter and perhaps on one invoice of it.
+
+    A receipt that pays several invoices is several rows of one `reference`, numbered by `part`.
+    Without a meter it counts nowhere: it is unmatched, and listed until somebody says where it
+    belongs.
+    """
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        no_nan("amount"),
+        CheckConstraint(
+            f"method IN ({', '.join(repr(m) for m in METHODS)})",
+            name="method",
+        ),
+        _status(),
+        Index("ix_payments_reference_part", "reference", "part", unique=True),
+        Index("ix_payments_meter_id_paid_on", "meter_id", "paid_on", "id"),
+        Index("ix_payments_customer_id_paid_on", "customer_id", "paid_on", "id"),
+        Index("ix_payments_invoice_id", "invoice_id"),
+        Index("ix_payments_paid_on_id", "paid_on", "id"),
+        Index(
+            "ix_payments_unmatched",
+            "paid_on", "id",
+            postgresql_where=text("meter_id IS NULL AND status <> 'void'"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    reference: Mapped[str] = mapped_column(Text)
+    part: Mapped[int] = mapped_column(server_default="1", default=1)
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    meter_id: Mapped[int | None] = mapped_column(ForeignKey(Meter.id))
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey(Invoice.id))
+    method: Mapped[str] = mapped_column(Text, server_default="transfer", default="transfer")
+    paid_on: Mapped[date]
+    amount: Mapped[Money] = mapped_column(info={"label": N_("Amount")})
+    status: Mapped[str] = mapped_column(Text, server_default=POSTED, default=POSTED)
+    void_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    customer: Mapped[Customer] = relationship()
+    meter: Mapped[Meter | None] = relationship()
+    invoice: Mapped[Invoice | None] = relationship()
+
+
+class MeterAdjustment(Base):
+    """A correction that a person makes to what is owed for a meter, with a reason.
+
+    A positive amount is owed in addition, a negative one is forgiven. `customer_id` is whose the
+    meter was.
+    """
+
+    __tablename__ = "meter_adjustments"
+    __table_args__ = (
+        no_nan("amount"),
+        CheckConstraint("reason <> ''", name="reason"),
+        _status(),
+        Index("ix_meter_adjustments_meter_id_adjusted_on", "meter_id", "adjusted_on", "id"),
+        Index("ix_meter_adjustments_customer_id", "customer_id"),
+        Index("ix_meter_adjustments_adjusted_on_id", "adjusted_on", "id"),
+    )
+
+    id: Mapped[Id]
+    number: Mapped[str] = mapped_column(Text, unique=True)
+    meter_id: Mapped[int] = mapped_column(ForeignKey(Meter.id))
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    adjusted_on: Mapped[date]
+    amount: Mapped[Money] = mapped_column(info={"label": N_("Amount")})
+    reason: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text, server_default=POSTED, default=POSTED)
+    void_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    meter: Mapped[Meter] = relationship()
+    customer: Mapped[Customer] = relationship()
