@@ -7,9 +7,11 @@ the same amount are not right together.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import reduce
+from operator import add
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Numeric, Text, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Numeric, case, cast, func, null
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ..figures import Figure
@@ -50,16 +52,15 @@ def difference_in_sql(
     after: ColumnElement[Any],
 ) -> ColumnElement[Any]:
     """The same of a row of SQL, where `name` is the figure's and the others are jsonb by column."""
-    pairs = [(f.name, column) for f in figures for column in money_columns(f)]
-    money = func.unnest(
-        literal([figure for figure, _ in pairs], ARRAY(Text)),
-        literal([column for _, column in pairs], ARRAY(Text)),
-    ).table_valued("figure", "name", name="money").render_derived()  # fmt: skip
 
-    def amount(values: ColumnElement[Any]) -> ColumnElement[Any]:
-        text = cast(values, JSONB)[money.c.name].astext
+    def amount(values: ColumnElement[Any], column: str) -> ColumnElement[Any]:
+        text = cast(values, JSONB)[column].astext
         return func.coalesce(cast(text, Numeric), 0)
 
-    apart = amount(after) - amount(before)
-    summed = case((func.count() == 1, func.sum(apart)), else_=func.sum(func.abs(apart)))
-    return select(summed).where(money.c.figure == name).scalar_subquery()
+    def of(columns: list[str]) -> ColumnElement[Any]:
+        apart = [amount(after, column) - amount(before, column) for column in columns]
+        return apart[0] if len(apart) == 1 else reduce(add, map(func.abs, apart))
+
+    with_money = [(f.name, money_columns(f)) for f in figures]
+    cases = [(name == figure, of(columns)) for figure, columns in with_money if columns]
+    return case(*cases, else_=cast(null(), Numeric))

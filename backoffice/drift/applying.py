@@ -47,11 +47,7 @@ def work(work: Work) -> None:
         still = _as_found(connection, healer, bundle, part)
         pending = {bundle.name: Touched(owners=set(still))}
         above = registry.bundle_names if alone else ()
-        drained = drain(
-            connection, registry, pending, healer.correcting, deferred=above, careful=True
-        )
-        healer.skip_what_waits(connection, still)
-        return drained
+        return drain(connection, registry, pending, healer.correcting, deferred=above, careful=True)
 
     healer.healer.each(owners, apply, healer.healer.of(bundle))
 
@@ -82,7 +78,7 @@ def _as_found(
             chosen.append(owner)
         elif now and owner not in skipped:
             _skip(healer, expected[owner])
-    healer.applied = healer.told_of(connection, owners, APPLIED) - set(chosen)
+    healer.applied = healer.told_of(connection, bundle, owners, APPLIED) - set(chosen)
     return chosen
 
 

@@ -25,10 +25,16 @@ class RunHealer:
     """A healer whose transactions are a run's: what it corrects is counted and recorded with them."""
 
     def __init__(
-        self, work: Work, bundle: Bundle, cause: str, deferred: frozenset[str] = frozenset()
+        self,
+        work: Work,
+        bundle: Bundle,
+        cause: str,
+        deferred: frozenset[str] = frozenset(),
+        beneath: Sequence[Bundle] = (),
     ) -> None:
         self.work = work
         self.bundle = bundle
+        self.bundles = [*beneath, bundle]
         self.correcting = correction_of(cause, work.asked.reason, run_id=work.asked.id)
         self.healer = Healer(
             registry,
@@ -52,13 +58,19 @@ class RunHealer:
             self.step = step
             yield step.connection
 
+    def heal_with_beneath(self, owners: Sequence[int]) -> None:
+        """Correct these owners, and what they build on in the bundles beneath, each with the rest."""
+        self.healer.heal_tower(self.bundles, owners, self.correcting)
+
     def skipped(self, connection: Connection, owners: Sequence[int]) -> set[int]:
         """Of these owners, those that the run has left alone: a chunk may be begun twice."""
-        return self.told_of(connection, owners, SKIPPED)
+        return self.told_of(connection, self.bundle, owners, SKIPPED)
 
-    def told_of(self, connection: Connection, owners: Sequence[int], outcome: str) -> set[int]:
-        """Of these owners, those of whom the run has an item with this outcome already."""
-        names = [self.bundle.name, *(figure.name for figure in self.bundle.figures)]
+    def told_of(
+        self, connection: Connection, bundle: Bundle, owners: Sequence[int], outcome: str
+    ) -> set[int]:
+        """Of these owners of a bundle, those of whom the run has an item with this outcome already."""
+        names = [bundle.name, *(figure.name for figure in bundle.figures)]
         told = select(ITEMS.c.owner).where(
             ITEMS.c.run_id == self.work.asked.id,
             ITEMS.c.outcome == outcome,
@@ -67,18 +79,19 @@ class RunHealer:
         )
         return set(connection.scalars(told))
 
-    def skip_what_waits(self, connection: Connection, owners: Sequence[int]) -> None:
+    def skip_what_waits(self, connection: Connection, drained: Drained) -> None:
         """Say of owners that could not be corrected yet that something beneath them is still wrong."""
         assert self.step is not None
-        if not self.bundle.incremental or not owners:
-            return
-        wrong = set(suspected(connection, self.bundle, {"owners": sorted(owners)}))
-        for owner in sorted(wrong - self.skipped(connection, owners)):
-            self.step.item(self.bundle.name, SKIPPED, owner=owner, error=WAITS)
-            self.step.tally.skipped += 1
+        for bundle in self.bundles:
+            waiting = drained.waiting.get(bundle.name, set())
+            known = self.told_of(connection, bundle, sorted(waiting), SKIPPED) if waiting else set()
+            for owner in sorted(waiting - known):
+                self.step.item(bundle.name, SKIPPED, owner=owner, error=WAITS)
+                self.step.tally.skipped += 1
 
     def _within(self, connection: Connection, things: Sequence[Any], drained: Drained) -> None:
         assert self.step is not None
+        self.skip_what_waits(connection, drained)
         owners = self.owners_among(things)
         items_of_corrections(connection, registry, self.work.asked.id, drained.corrections)
         close_corrected(connection, drained.corrections)
@@ -95,7 +108,7 @@ class RunHealer:
     def _failed(self, failure: Failure) -> None:
         with self.work.transaction() as step:
             asked = [] if failure.owner is None else [failure.owner]
-            if self.told_of(step.connection, asked, ITEM_FAILED):
+            if self.told_of(step.connection, self.bundle, asked, ITEM_FAILED):
                 return
             step.item(failure.bundle, ITEM_FAILED, owner=failure.owner, error=failure.error)
             step.tally.checked += 1
@@ -115,10 +128,17 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
     healer = RunHealer(work, bundle, cause, above)
     owners = _chosen(work, bundle, every_owner)
     healer.heal(owners)
-    if bundle.incremental and owners:
-        with work.transaction() as step:
-            healer.step = step
-            healer.skip_what_waits(step.connection, owners)
+
+
+def heal_with_beneath(
+    work: Work, bundles: Sequence[Bundle], owners: Sequence[int], *, cause: str = "heal"
+) -> None:
+    """Recompute these owners of the last bundle and, in the same transactions, what they build on in the others.
+
+    Of an owner that cannot be corrected, an item that failed, nothing beneath is corrected either.
+    """
+    *beneath, bundle = bundles
+    RunHealer(work, bundle, cause, beneath=beneath).heal_with_beneath(owners)
 
 
 def _chosen(work: Work, bundle: Bundle, every_owner: bool) -> list[int]:

@@ -27,7 +27,7 @@ from .findings import CORRECTIONS, FINDINGS, check
 from .scope import Part, chunks, listed, parts
 
 FIXING = 1_000
-"""The first stage of the heals that follow a verification; the verification itself is stage 0."""
+"""The first stage of the heals that follow a verification; the stages before are the verification itself."""
 
 
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
@@ -38,8 +38,8 @@ def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     covered = parts(registry, asked.scope, beneath=False)
-    for part in covered:
-        yield from chunks(connection, part, 0)
+    for stage, part in enumerate(covered):  # what a bundle builds on is compared before it
+        yield from chunks(connection, part, stage)
     if asked.scope.get("fix"):
         for number, part in enumerate(covered):
             yield Chunk({"bundle": part.bundle.name, "fix": True}, 0, FIXING + 2 * number)

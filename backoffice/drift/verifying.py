@@ -8,14 +8,16 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, func, literal, select
 
 from ..figures import Finding, registry
+from ..figures.feeding import lower_bundles
 from ..figures.findings import findings
 from ..figures.registry import Bundle
-from ..figures.relations import BETWEEN, OWNERS
+from ..figures.relations import OWNERS
 from ..figures.statements import suspects
-from ..runs.models import FOUND
-from ..runs.working import Work
+from ..figures.verification import suspected_between
+from ..runs.models import CHUNK_FAILED, FOUND
+from ..runs.working import CHUNKS, Asked, Work
 from .findings import FINDINGS, as_item, close_unseen, noted_owners, record
-from .scope import bundle_named
+from .scope import bundle_named, parts
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,25 @@ class Seen:
     at: datetime
 
 
-def suspected(connection: Connection, bundle: Bundle, payload: Mapping[str, Any]) -> list[int]:
-    """The owners of the chunk of whom any figure of the bundle is wrong."""
+Compared = Mapping[Bundle, set[int]]
+"""Bundles that were compared over all their owners, and of whom something is wrong."""
+
+
+def suspected(
+    connection: Connection,
+    bundle: Bundle,
+    payload: Mapping[str, Any],
+    compared: Compared | None = None,
+) -> list[int]:
+    """The owners of the chunk of whom any figure of the bundle is wrong.
+
+    Over what was `compared` beneath it they are those of whom something may be.
+    """
     if "owners" in payload:
         statement = suspects(registry, bundle, OWNERS)
         return sorted(statement.run(connection, owners=payload["owners"]).scalars())
-    statement = suspects(registry, bundle, BETWEEN)
-    return sorted(statement.run(connection, low=payload["low"], high=payload["high"]).scalars())
+    low, high = payload["low"], payload["high"]
+    return sorted(suspected_between(connection, registry, bundle, low, high, compared or {}))
 
 
 def look(work: Work, bundle: Bundle) -> Seen:
@@ -41,10 +55,34 @@ def look(work: Work, bundle: Bundle) -> Seen:
     with work.snapshot() as connection:
         at = connection.scalar(select(func.now()))
         assert at is not None
-        owners = suspected(connection, bundle, work.payload)
+        compared = {} if work.asked.dry_run else _compared_beneath(connection, work.asked, bundle)
+        owners = suspected(connection, bundle, work.payload, compared)
         found = findings(connection, registry, bundle, owners) if owners else []
         noted = noted_owners(connection, bundle, owners) if owners else set()
     return Seen(found, noted, at)
+
+
+def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> Compared:
+    """What the bundle builds on, as far as this verification has compared all of it before."""
+    if "retry" in asked.scope:
+        return {}
+    lower = set(lower_bundles(registry, bundle))
+    covered = [
+        part.bundle for part in parts(registry, asked.scope, beneath=False) if part.owners is None
+    ]
+    failed = select(CHUNKS.c.payload["bundle"].astext).where(
+        CHUNKS.c.run_id == asked.id, CHUNKS.c.status == CHUNK_FAILED
+    )
+    broken = set(connection.scalars(failed))
+    compared: dict[Bundle, set[int]] = {}
+    for known in covered:
+        if known in lower and known.name not in broken:
+            names = [figure.name for figure in known.figures]
+            wrong = select(FINDINGS.c.owner).where(
+                FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None)
+            )
+            compared[known] = set(connection.scalars(wrong.distinct()))
+    return compared
 
 
 def dry_run(work: Work) -> None:

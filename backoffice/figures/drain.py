@@ -31,10 +31,12 @@ from .actor import actor
 from .applying import Changes, Delta, apply
 from .declaration import Source
 from .errors import WrongIsolation
+from .feeding import is_covered, lower_bundles
 from .models import FigureNote
+from .recomputing import CORRECTED, WAITING, recompute
 from .registry import Bundle, Registry
 from .relations import ONE_OWNER, OWNERS, Scope
-from .statements import CORRECTED, Statement, lock, lock_rows, named_by, recompute
+from .statements import Statement, lock, lock_rows, named_by
 
 NOTES = table_of(FigureNote)
 
@@ -81,21 +83,29 @@ class Touched:
 
 @dataclass
 class Drained:
-    """What a drain did: notes taken, rows written, corrections left (their ids)."""
+    """What a drain did: notes taken, rows written, corrections left (their ids).
+
+    `waiting` names owners, by bundle, that were left alone because something beneath is wrong.
+    """
 
     notes: int = 0
     changed: Changes = field(default_factory=list)
     corrections: list[int] = field(default_factory=list)
+    waiting: dict[str, set[int]] = field(default_factory=dict)
 
     def add(self, other: "Drained") -> None:
         """Take in what a further drain did."""
         self.notes += other.notes
         self.changed += other.changed
         self.corrections += other.corrections
+        for bundle, owners in other.waiting.items():
+            self.waiting.setdefault(bundle, set()).update(owners)
 
 
 Pending = dict[str, Touched]
 Correcting = dict[str, Any]
+Known = dict[str, set[int]]
+"""By bundle, the owners whose figures this transaction has compared with the facts, and holds locked."""
 
 
 def drain(
@@ -112,25 +122,52 @@ def drain(
 
     Bundle after bundle in the order in which they build on each other, until no note is left.
     With `correcting` (see `correction_of`) every figure row that changes leaves a correction and
-    no stored figure is trusted. `alone` stops after the pending bundle: what builds on it stays
-    noted, for somebody else to drain. Notes on bundles that are `deferred` are dropped: the caller
-    verifies those afterwards, and heals what is wrong by the facts. `careful`: see `recompute`.
+    no stored figure is trusted, but for those that this very drain has compared with the facts under
+    their owners' locks: what builds on them is not computed down to the facts again. `alone` stops
+    after the pending bundle: what builds on it stays noted, for somebody else to drain. Notes on
+    bundles that are `deferred` are dropped: the caller verifies those afterwards, and heals what is
+    wrong by the facts. `careful`: see `recompute`.
     """
     total = Drained()
     waiting: Pending = pending or {}
     fresh: set[tuple[str, int]] = set()
+    known: Known | None = None if correcting is None else {}
     while True:
         _collect(connection, registry, waiting, fresh, deferred)
         bundle = next((b for b in registry.bundles if b.name in waiting), None)
         if bundle is None:
             return total
         touched = waiting.pop(bundle.name)
-        owners, drained = _settle(connection, registry, bundle, touched, correcting, careful)
+        names = [bundle.name]
+        if known is not None and careful:
+            bundle, names = _with_expressions(registry, bundle, touched, waiting)
+        owners, drained = _settle(
+            connection, registry, bundle, touched, correcting, careful, known or {}
+        )
         total.add(drained)
-        fresh = {(bundle.name, owner) for owner in owners}
+        if known is not None and (careful or not bundle.incremental):
+            right = owners - drained.waiting.get(bundle.name, set())
+            for name in names:
+                known.setdefault(name, set()).update(right)
+        fresh = {(name, owner) for owner in owners for name in names}
         if alone:
             _drop_mine(connection, bundle, owners)
             return total
+
+
+def _with_expressions(
+    registry: Registry, bundle: Bundle, touched: Touched, waiting: Pending
+) -> tuple[Bundle, list[str]]:
+    """The bundle, with what the same rows build on it where that is pending for the same owners."""
+    joined = registry.with_expressions(bundle)
+    if joined is None or joined[0].name not in waiting:
+        return bundle, [bundle.name]
+    other, both = joined
+    also = waiting[other.name]
+    if touched.everything or also.everything or touched.owners != also.owners or touched.deltas:
+        return bundle, [bundle.name]
+    del waiting[other.name]
+    return both, [bundle.name, other.name]
 
 
 def _drop_mine(connection: Connection, bundle: Bundle, owners: set[int]) -> None:
@@ -219,6 +256,7 @@ def _settle(
     touched: Touched,
     correcting: Correcting | None,
     careful: bool,
+    known: Known,
 ) -> tuple[set[int], Drained]:
     """Lock the owners, then recompute in the next statement, or apply the noted changes."""
     owners = touched.owners
@@ -234,10 +272,19 @@ def _settle(
     if absolute:
         scope, values = _scope(absolute)
         correct = correcting is not None
-        statement = recompute(registry, bundle, scope, correct=correct, careful=careful)
+        trusted = frozenset(
+            lower
+            for lower in (lower_bundles(registry, bundle) if known else ())
+            if is_covered(connection, registry, bundle, lower, absolute, known)
+        )
+        statement = recompute(
+            registry, bundle, scope, correct=correct, careful=careful, trusted=trusted
+        )
         for number, key in statement.rows(connection, **values, **(correcting or {})):
             if number == CORRECTED:
                 done.corrections.append(key)
+            elif number == WAITING:
+                done.waiting.setdefault(bundle.name, set()).add(key)
             else:
                 done.changed.append((bundle.targets[number], key))
     if deltas:

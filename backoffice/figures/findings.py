@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from sqlalchemy import ARRAY, BigInteger, Connection, any_, func, literal, select
 
-from .declaration import Figure, Source
+from .declaration import Figure
 from .expressions import Total
+from .feeding import pair_of
 from .registry import Bundle, Registry
 from .relations import OWNERS, Frame, Relations, absent
 from .statements import Statement, changes, expanded
@@ -142,7 +143,7 @@ class _Search:
                 above[owner].add(owner)
         for source in figure.sources:
             if source.table is lower.table and source.owner is not lower.owner:
-                pairs = select(*_named(source, lower)).distinct()
+                pairs = select(*pair_of(source, lower)).distinct()
                 mine = literal(sorted(owners), ARRAY(BigInteger))
                 pairs = pairs.where(pairs.selected_columns[0] == any_(mine))
                 for owner, below in self.connection.execute(pairs):
@@ -166,15 +167,6 @@ class _Search:
     def _by_key(self, found: Sequence[Finding]) -> dict[int, Finding]:
         keys = ((self._keys[finding.row], finding) for finding in found)
         return {key: finding for key, finding in keys if key is not None}
-
-
-def _named(source: Source, lower: Figure) -> tuple[Any, Any]:
-    """The owner that a source's row belongs to, beside the owner of the lower figure in it."""
-    if source.through is None:
-        return source.table.c[source.owner.key], lower.owner
-    middle = source.through.table
-    leading = select(lower.owner).where(lower.primary_key == middle.c[source.through.key])
-    return middle.c[source.owner.key], leading.scalar_subquery()
 
 
 @cache

@@ -27,6 +27,7 @@ from .drain import (
     drain_noted,
     due,
 )
+from .feeding import lower_bundles, owners_beneath
 from .hooks import leave_noted
 from .models import FigureNote
 from .registry import Bundle, Registry
@@ -86,7 +87,7 @@ class Healer:
     One owner that cannot be corrected is told of (`failed`) and never stops the rest. `within` is
     called inside each transaction with the owners (or notes) that it dealt with, `stands`
     once it has committed. Bundles that are `deferred` are verified by the caller afterwards;
-    `careful` leaves alone what cannot be right yet (see `statements.recompute`).
+    `careful` leaves alone what cannot be right yet (see `recomputing.recompute`).
     """
 
     registry: Registry
@@ -114,6 +115,38 @@ class Healer:
         for i in range(0, len(owners), WRITE_CHUNK):
             part = owners[i : i + WRITE_CHUNK]
             self.each(part, correct, self.of(bundle))
+
+    def heal_tower(
+        self, bundles: Sequence[Bundle], owners: Sequence[int], correcting: Correcting
+    ) -> None:
+        """Correct these owners of the last bundle, and what they build on in the others, each with the rest.
+
+        In one transaction, from the lowest up, so that nothing is computed down to the facts twice
+        (see `drain`). `bundles` are in order; where one owner cannot be corrected, neither is what is
+        beneath it alone.
+        """
+        *lower, top = bundles
+        others = [
+            name for name in self.registry.bundle_names if name not in {b.name for b in bundles}
+        ]
+
+        def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
+            beneath = {top: set(part)}
+            for bundle in reversed(lower):
+                beneath[bundle] = {
+                    owner
+                    for upper, above in beneath.items()
+                    if bundle in set(lower_bundles(self.registry, upper))
+                    for owner in owners_beneath(connection, self.registry, upper, bundle, above)
+                }
+            pending = {bundle.name: Touched(owners=found) for bundle, found in beneath.items()}
+            return drain(
+                connection, self.registry, pending, correcting,
+                deferred=others if alone else self.deferred, careful=self.careful,
+            )  # fmt: skip
+
+        for i in range(0, len(owners), WRITE_CHUNK):
+            self.each(owners[i : i + WRITE_CHUNK], correct, self.of(top))
 
     def of(self, bundle: Bundle) -> Callable[[int, str], None]:
         """Tells of an owner of the bundle that could not be corrected."""

@@ -79,6 +79,7 @@ class Registry:
         self._declared: dict[str, Figure] = {}
         self._bundles: tuple[Bundle, ...] | None = None
         self._dependencies: dict[Figure, frozenset[Figure]] = {}
+        self._with_expressions: dict[Bundle, tuple[Bundle, Bundle] | None] = {}
 
     # Declaring
 
@@ -186,6 +187,26 @@ class Registry:
     def bundle_of(self, figure: Figure) -> Bundle:
         """The bundle in which `figure` is recomputed."""
         return next(b for b in self.bundles if figure in b.figures)
+
+    def with_expressions(self, bundle: Bundle) -> tuple[Bundle, Bundle] | None:
+        """Of sums that stand on their owner's row: the bundle of what else that row builds on them, and both as one.
+
+        Changes are added to the sums alone; but whoever computes them by the facts computes both in
+        one pass, and writes each row once.
+        """
+        if bundle not in self._with_expressions:
+            self._with_expressions[bundle] = self._joined(bundle)
+        return self._with_expressions[bundle]
+
+    def _joined(self, bundle: Bundle) -> tuple[Bundle, Bundle] | None:
+        if not bundle.incremental or bundle.targets != (bundle.owner_table,):
+            return None
+        for other in self.bundles:
+            builds = any(set(bundle.figures) & self.depends_on(f) for f in other.figures)
+            is_same = other.targets == bundle.targets and not any(f.select for f in other.figures)
+            if builds and is_same and not other.incremental:
+                return other, Bundle(bundle.name, bundle.figures + other.figures)
+        return None
 
     def bundles_of(self, figures: Iterable[Figure]) -> tuple[Bundle, ...]:
         """The bundles of `figures`, in order."""

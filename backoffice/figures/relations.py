@@ -5,7 +5,7 @@ figures whose columns are replaced by their expected values, so that expected va
 expected values down to facts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -219,7 +219,8 @@ class Frame:
     child's foreign key, row figures of that child whose drift the same pass shall report.
     `trusted` names figures of the table itself whose drift the same statement reports: what builds
     on them reads them as stored. Where they are right that is the expected value, and where one
-    is not, its owner is reported anyway; so the pass computes nothing twice.
+    is not, its owner is reported anyway; so the pass computes nothing twice. With `beneath` every
+    sum is told twice: over child rows as expected, and (`value_beneath`) as they are stored.
     """
 
     def __init__(
@@ -231,6 +232,7 @@ class Frame:
         reads: tuple[Expression, ...],
         checks: Mapping[Column[Any], Sequence[Figure]] | None = None,
         trusted: frozenset[Figure] = frozenset(),
+        beneath: bool = False,
     ) -> None:
         self.relations = relations
         self.table = table
@@ -239,6 +241,7 @@ class Frame:
         self.base = relations.stored(table)
         self._checks = checks or {}
         self._trusted = trusted
+        self._tells_beneath = beneath
         self._totals: dict[Column[Any], dict[Total, None]] = {}
         self._selects: dict[Figure, None] = {}
         for wanted in reads:
@@ -253,6 +256,10 @@ class Frame:
     def stored(self, col: Column[Any]) -> Expression:
         """The column as it is stored."""
         return self.base.c[col.key]
+
+    def as_stored(self, wanted: Expression) -> Expression:
+        """`wanted`, which reads no sums, over the columns as they are stored."""
+        return replace(wanted, lambda part: self.base.c[part.key])
 
     def value(self, wanted: Expression, inside: Column[Any] | None = None) -> Expression:
         """`wanted` over the joined relations, expanded figures at their expected values.
@@ -272,6 +279,16 @@ class Frame:
             return coalesce(self._joined[keeper].c[part.key], absent(part))
 
         return replace(wanted, leaf)
+
+    def value_beneath(self, definition: Expression) -> Expression:
+        """A definition that is a sum of totals, over child rows as they are stored."""
+
+        def leaf(part: Any) -> Any:
+            if isinstance(part, Total):
+                return self._joined[part.by].c[_beneath(part)]
+            return self.base.c[part.key]
+
+        return replace(definition, leaf)
 
     def apart(self, figure: Figure) -> Condition:
         """Whether the figure's stored columns differ from their expected values."""
@@ -337,17 +354,22 @@ class Frame:
         scope = self.relations.seen_from(self.scope, self.table, self.owner, self._primary_key)
         relations = self.relations.with_derived_rows(by.table, scope, by)
         child = Frame(relations, by.table, scope, by, tuple(reads), trusted=frozenset(checks))
-        columns = [child.value(by).label("by_"), *(_sum(child, t) for t in totals)]
+        columns = [child.value(by).label("by_"), *(_sum(child.value, t) for t in totals)]
+        if self._tells_beneath:
+            columns += (_sum(child.as_stored, t).label(_beneath(t)) for t in totals)
         if checks:
             apart = or_(*(child.apart(f) for f in checks))
             columns.append(func.bool_or(apart).label("apart_"))
         return child.select(*columns).group_by(child.value(by)).subquery()
 
 
-def _sum(child: Frame, part: Total) -> Expression:
-    added: Expression = func.sum(child.value(part.argument), type_=part.type)
+def _beneath(part: Total) -> str:
+    """The name of a total over rows as they are stored, beside itself over rows as expected."""
+    return f"{part.name}_stored"
+
+
+def _sum(told: Callable[[Expression], Expression], part: Total) -> Expression:
+    added: Expression = func.sum(told(part.argument), type_=part.type)
     if part.where is not None:
-        added = func.sum(child.value(part.argument), type_=part.type).filter(
-            child.value(part.where)
-        )
+        added = func.sum(told(part.argument), type_=part.type).filter(told(part.where))
     return added.label(part.name)

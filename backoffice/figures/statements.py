@@ -12,49 +12,31 @@ from typing import Any
 import psycopg
 from sqlalchemy import (
     ARRAY,
-    CTE,
     BigInteger,
     BindParameter,
     Column,
-    ColumnElement,
     Connection,
     CursorResult,
     Engine,
     Select,
     Table,
-    Text,
     and_,
     any_,
     bindparam,
-    case,
-    cast,
-    delete,
     func,
-    insert,
     literal,
-    null,
     or_,
     select,
     union,
-    union_all,
-    update,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import DBAPIError
 
-from ..base import table_of
 from .declaration import Figure, Source
 from .expressions import replace
-from .models import Correction
 from .registry import Bundle, Registry
 from .relations import OWNERS, Condition, Frame, Relations, Scope, absent
 
-CORRECTIONS = table_of(Correction)
-WHY = ("cause", "reason", "actor", "db_user", "run_id")
-"""What a correction records beside the figure's own; parameters of `recompute`."""
-CORRECTED = -1
-"""The number under which `recompute` answers corrections rather than rows of a target."""
 _IDS: Any = any_(bindparam("ids", type_=ARRAY(BigInteger)))
 
 
@@ -125,13 +107,21 @@ def _raised(
     )
 
 
-def expanded(registry: Registry, bundle: Bundle | None = None) -> frozenset[Figure]:
+NOBODY: frozenset[Bundle] = frozenset()
+
+
+def expanded(
+    registry: Registry, bundle: Bundle | None = None, trusted: frozenset[Bundle] = NOBODY
+) -> frozenset[Figure]:
     """Which figures stand at their expected values: all of them, or those of one bundle.
 
     The write hook recomputes bundle after bundle, so lower ones are right as stored; verify and
-    heal trust no stored figure.
+    heal trust no stored figure, but for those of bundles that the caller has compared with the
+    facts, or written by them, for every row that is read: `trusted`.
     """
-    return frozenset(registry.figures if bundle is None else bundle.figures)
+    if bundle is not None:
+        return frozenset(bundle.figures)
+    return frozenset(registry.figures) - {f for known in trusted for f in known.figures}
 
 
 @cache
@@ -168,9 +158,14 @@ def named_by(source: Source) -> Statement:
 
 
 @cache
-def suspects(registry: Registry, bundle: Bundle, scope: Scope) -> Statement:
-    """The owners in scope of whom any figure of the bundle is wrong, in as few passes as possible."""
-    relations = Relations(registry, expanded(registry))
+def suspects(
+    registry: Registry, bundle: Bundle, scope: Scope, trusted: frozenset[Bundle] = NOBODY
+) -> Statement:
+    """The owners in scope of whom any figure of the bundle is wrong, in as few passes as possible.
+
+    Over lower bundles that are `trusted`, see `expanded`.
+    """
+    relations = Relations(registry, expanded(registry, trusted=trusted))
     left = list(bundle.figures)
     selects: list[Select[Any]] = []
     for table in bundle.targets:
@@ -219,22 +214,25 @@ def changes(
     scope: Scope,
     *,
     all_rows: bool = False,
+    beneath: bool = False,
 ) -> Select[Any]:
     """The rows of which a figure is wrong (or all): pk, owner, k*, s* (stored), e* (expected).
 
     `s0, s1, …` follow the figures' columns in order; `missing` and `surplus` say so of derived
-    rows.
+    rows. With `beneath`, `b*` are what incremental ones come to over child rows as they are stored.
     """
     if figures[0].derived_rows:
         return _derived_changes(relations, figures[0], scope, all_rows)
     columns = [c for f in figures for c in f.columns]
-    frame = Frame(relations, table, scope, figures[0].owner, tuple(columns))
+    frame = Frame(relations, table, scope, figures[0].owner, tuple(columns), beneath=beneath)
+    defined = [f.definitions[c] for f in figures if f.incremental and beneath for c in f.columns]
     rows = frame.select(
         frame.stored(figures[0].primary_key).label("pk"),
         frame.stored(figures[0].owner).label("owner"),
         *(frame.stored(k).label(f"k{i}") for i, k in enumerate(figures[0].key)),
         *(frame.stored(c).label(f"s{i}") for i, c in enumerate(columns)),
         *(frame.value(c).label(f"e{i}") for i, c in enumerate(columns)),
+        *(frame.value_beneath(d).label(f"b{i}") for i, d in enumerate(defined)),
         literal(False).label("missing"),
         literal(False).label("surplus"),
     )
@@ -286,155 +284,3 @@ def _derived_changes(
         stored.c[c.key].is_distinct_from(v) for c, v in zip(figure.columns, values, strict=True)
     ]
     return statement if all_rows else statement.where(or_(missing, surplus, *apart))
-
-
-@cache
-def recompute(
-    registry: Registry,
-    bundle: Bundle,
-    scope: Scope = OWNERS,
-    *,
-    correct: bool,
-    careful: bool = False,
-) -> Statement:
-    """Write the expected values of the owners' figures where they differ, in one statement.
-
-    Run it in the statement after `lock`. With `correct` every figure row that changes leaves a
-    correction (parameters cause, reason, actor, db_user, run_id), and lower figures of other
-    bundles are taken at their expected values. Not so where changes are added: what a lower figure
-    is corrected by comes up as a change, which would then be counted twice. `careful` then leaves a
-    row alone as long as anything beneath it is wrong: the facts and the stored figures that changes
-    are added to must say the same of it. Answers (target number, primary key) per row written and
-    (CORRECTED, id) per correction.
-    """
-    is_agreed = correct and careful and bundle.incremental
-    trusts_none = is_agreed or (correct and not bundle.incremental)
-    relations = Relations(registry, expanded(registry, None if trusts_none else bundle))
-    answers: list[Select[Any]] = []
-    for number, table in enumerate(bundle.targets):
-        figures = bundle.figures_of(table)
-        found = changes(relations, table, figures, scope)
-        if is_agreed:
-            found = _agreed(registry, bundle, found, figures, scope)
-        rows = found.cte(f"changes_{number}")
-        written = _write(table, figures, rows, number)
-        answers += (select(literal(number).label("target"), w.c.pk) for w in written)
-        if correct:
-            records = _corrections(figures, rows, written, number)
-            answers += (select(literal(CORRECTED), r.c.id) for r in records)
-    return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
-
-
-def _agreed(
-    registry: Registry,
-    bundle: Bundle,
-    found: Select[Any],
-    figures: Sequence[Figure],
-    scope: Scope,
-) -> Select[Any]:
-    """Of the changes, those that what is stored beneath the figure asks for too."""
-    as_stored = Relations(registry, expanded(registry, bundle))
-    table = figures[0].table
-    rows = found.cte(f"by_facts_{table.name}")
-    beneath = changes(as_stored, table, figures, scope, all_rows=True).cte(f"beneath_{table.name}")
-    width = sum(len(f.columns) for f in figures)
-    names = [f"k{i}" for i in range(len(figures[0].key))] + [f"e{i}" for i in range(width)]
-    same = [rows.c[name].is_not_distinct_from(beneath.c[name]) for name in names]
-    same += [rows.c[name] == beneath.c[name] for name in ("missing", "surplus")]
-    return select(rows).where(select(literal(1)).select_from(beneath).where(*same).exists())
-
-
-def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:
-    primary_key = figures[0].primary_key
-    values = _values(figures, rows)
-    change = (
-        update(table)
-        .values(values)
-        .where(primary_key == rows.c.pk, ~rows.c.surplus)
-        .returning(primary_key.label("pk"))
-        .cte(f"updated_{number}")
-    )
-    if not figures[0].derived_rows:
-        return [change]
-    keys = [k.key for k in figures[0].key]
-    picked = select(
-        *(rows.c[f"k{i}"] for i in range(len(keys))), *(rows.c[f"e{i}"] for i in range(len(values)))
-    )
-    add = upsert(table).from_select(
-        [*keys, *values], picked.where(rows.c.missing), include_defaults=False
-    )
-    added = (
-        add.on_conflict_do_update(
-            index_elements=keys, set_={name: add.excluded[name] for name in values}
-        )
-        .returning(primary_key.label("pk"))
-        .cte(f"added_{number}")
-    )
-    removed = (
-        delete(table)
-        .where(primary_key == rows.c.pk, rows.c.surplus, *_unless_kept(figures[0]))
-        .returning(primary_key.label("pk"))
-        .cte(f"removed_{number}")
-    )
-    return [change, added, removed]
-
-
-def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any]]:
-    """The expected values by column; what may be entered is left as it is where nothing drifted.
-
-    Another program may be entering it while we wait for its row, and what we have read is then old.
-    """
-    values: dict[str, ColumnElement[Any]] = {}
-    for i, (figure, col) in enumerate((f, c) for f in figures for c in f.columns):
-        stored, expected = rows.c[f"s{i}"], rows.c[f"e{i}"]
-        untouched = stored.is_not_distinct_from(expected)
-        values[col.key] = (
-            case((untouched, col), else_=expected) if col in figure.entered else expected
-        )
-    return values
-
-
-def _unless_kept(figure: Figure) -> list[Condition]:
-    """Asked of the row as it is when it is locked: a fact may have been entered until then."""
-    return [] if figure.keep is None else [func.coalesce(figure.keep, False).is_(False)]
-
-
-def _corrections(
-    figures: Sequence[Figure], rows: CTE, written: Sequence[CTE], number: int
-) -> list[CTE]:
-    """One permanent record per figure row that changes, once it is written."""
-    stands = or_(rows.c.missing, rows.c.pk.in_(union_all(*(select(w.c.pk) for w in written))))
-    records: list[CTE] = []
-    position = 0
-    for figure in figures:
-        numbered = list(enumerate(figure.columns, start=position))
-        position += len(figure.columns)
-        before = _amounts({c.key: rows.c[f"s{i}"] for i, c in numbered})
-        after = _amounts({c.key: rows.c[f"e{i}"] for i, c in numbered})
-        apart = [rows.c[f"s{i}"].is_distinct_from(rows.c[f"e{i}"]) for i, _ in numbered]
-        picked = select(
-            literal(figure.name),
-            rows.c.owner,
-            func.jsonb_build_object(
-                *_pairs({k.key: rows.c[f"k{i}"] for i, k in enumerate(figure.key)})
-            ),
-            case((rows.c.missing, null()), else_=before),
-            case((rows.c.surplus, null()), else_=after),
-            *(bindparam(n, type_=CORRECTIONS.c[n].type) for n in WHY),
-        ).where(stands, or_(rows.c.missing, rows.c.surplus, *apart))
-        names = ["figure", "owner", "key", "before", "after", *WHY]
-        records.append(
-            insert(CORRECTIONS)
-            .from_select(names, picked)
-            .returning(CORRECTIONS.c.id)
-            .cte(f"corrected_{number}_{position}")
-        )
-    return records
-
-
-def _amounts(columns: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
-    return func.jsonb_build_object(*_pairs({k: cast(v, Text) for k, v in columns.items()}))
-
-
-def _pairs(columns: dict[str, ColumnElement[Any]]) -> list[Any]:
-    return [part for name, value in columns.items() for part in (cast(name, Text), value)]

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from backoffice import figures
 from backoffice.extensions import db
-from backoffice.figures import drain, statements
+from backoffice.figures import drain, recomputing
 from backoffice.orders.models import Order, OrderLine
 from tests.factories.orders import OrderFactory
 from tests.processes import barrier, sqlstate, together
@@ -85,7 +85,7 @@ class _LockedAndComputedInOneStatement:
     """The recompute with its owner locked by a subquery of the same statement."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.honest = statements.recompute(*args, **options).clause
+        self.honest = recomputing.recompute(*args, **options).clause
 
     def rows(self, connection: Any, **parameters: Any) -> list[Any]:
         """As `Statement.rows`."""

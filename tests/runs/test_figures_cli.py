@@ -10,7 +10,9 @@ from sqlalchemy import func, select
 
 from backoffice.drift import performing
 from backoffice.extensions import db
+from backoffice.figures import registry
 from backoffice.figures.models import Correction
+from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run
 from tests.factories.orders import OrderFactory
@@ -42,19 +44,13 @@ def test_list_names_every_figure_what_it_builds_on_and_what_waits(
     owner_connection.execute("UPDATE order_lines SET quantity = 4")
     done = run_command("figures", "list", "--json")
     listed = {line["figure"]: line for line in json.loads(done.stdout)["figures"]}
-    assert list(listed) == [
-        "order_lines.amount",
-        "orders.components",
-        "orders.grand_total",
-        "account_manager_targets.achieved",
-    ]
+    assert list(listed) == [figure.name for figure in registry.figures]
     assert listed["orders.grand_total"]["builds_on"] == ["orders.components"]
     assert listed["orders.components"]["columns"] == [
         "total_price", "additions", "promo", "reductions",
     ]  # fmt: skip
-    waiting = {name: line["noted"] for name, line in listed.items()}
-    assert waiting.pop("account_manager_targets.achieved") == 0, "the order is open"
-    assert set(waiting.values()) == {1}
+    waiting = {name for name, line in listed.items() if line["noted"] == 1}
+    assert waiting == {figure.name for figure in ORDER_FIGURES}, "the order is open, for one"
     assert "orders.grand_total" in run_command("figures", "list").stdout
     drained = json.loads(run_command("figures", "heal", "--noted", "--json").stdout)
     assert (drained["notes"], drained["corrections"]) == (1, 3)
@@ -67,12 +63,7 @@ def test_verify_exits_0_when_clean_and_1_with_what_drifted(
     assert clean.exit_code == 0
     assert json.loads(clean.stdout) == {
         "drifted": 0,
-        "figures": {
-            "order_lines.amount": 0,
-            "orders.components": 0,
-            "orders.grand_total": 0,
-            "account_manager_targets.achieved": 0,
-        },
+        "figures": {figure.name: 0 for figure in registry.figures},
         "findings": [],
     }
     surgery.execute("UPDATE orders SET grand_total = 1")
@@ -108,9 +99,9 @@ def test_heal_leaves_a_run_and_corrections_with_reason_and_actor(
     done = run_command("figures", "heal", "--reason", "recount", "--json")
     assert done.exit_code == 0
     result = json.loads(done.stdout)
-    one_order_and_its_manager = 2
+    one_order_its_manager_and_its_customer = 3
     checked = result["checked"], result["corrections"], result["failures"]
-    assert checked == (one_order_and_its_manager, 3, [])
+    assert checked == (one_order_its_manager_and_its_customer, 3, [])
     run = session.get_one(Run, result["run"])
     assert (run.status, run.kind, run.changed) == ("done", "figures.heal", 3)
     corrections = session.scalars(select(Correction).order_by(Correction.id)).all()
@@ -119,7 +110,10 @@ def test_heal_leaves_a_run_and_corrections_with_reason_and_actor(
     again = json.loads(run_command("figures", "heal", "--json").stdout)
     assert again["corrections"] == 0
     rebuilt = json.loads(run_command("figures", "rebuild", "--json").stdout)
-    assert (rebuilt["checked"], rebuilt["corrections"]) == (one_order_and_its_manager, 0)
+    assert (rebuilt["checked"], rebuilt["corrections"]) == (
+        one_order_its_manager_and_its_customer,
+        0,
+    )
 
 
 @pytest.mark.leaves_drift
@@ -164,9 +158,9 @@ def test_an_interrupted_heal_is_resumed_where_it_stood(
     done = json.loads(run_command("figures", "heal", "--resume", str(run.id), "--json").stdout)
     assert (done["run"], done["corrections"]) == (run.id, 5)
     session.refresh(run)
-    managers = 5
-    assert (run.status, run.checked, run.changed) == ("done", 5 + managers, 5)
-    assert run.unchanged == managers
+    managers = customers = 5
+    assert (run.status, run.checked, run.changed) == ("done", 5 + managers + customers, 5)
+    assert run.unchanged == managers + customers
     refused = run_command("figures", "heal", "--resume", str(run.id))
     assert refused.exit_code == 2
     assert "has finished" in refused.stderr

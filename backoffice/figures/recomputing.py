@@ -1,0 +1,206 @@
+"""The statement that writes the expected values of a bundle's owners where they differ, and says so.
+
+Absolute: from the facts, or from what is stored beneath. Compiled once, like those in `statements`.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from ..base import table_of
+from .declaration import Figure
+from .models import Correction
+from .registry import Bundle, Registry
+from .relations import OWNERS, Condition, Relations, Scope
+from .statements import NOBODY, Statement, changes, expanded
+
+CORRECTIONS = table_of(Correction)
+WHY = ("cause", "reason", "actor", "db_user", "run_id")
+"""What a correction records beside the figure's own; parameters of `recompute`."""
+CORRECTED, WAITING = -1, -2
+"""The numbers under which `recompute` answers corrections, and owners left alone, rather than rows of a target."""
+
+
+@cache
+def recompute(
+    registry: Registry,
+    bundle: Bundle,
+    scope: Scope = OWNERS,
+    *,
+    correct: bool,
+    careful: bool = False,
+    trusted: frozenset[Bundle] = NOBODY,
+) -> Statement:
+    """Write the expected values of the owners' figures where they differ, in one statement.
+
+    Run it in the statement after `lock`. With `correct` every figure row that changes leaves a
+    correction (parameters cause, reason, actor, db_user, run_id), and lower figures of other
+    bundles are taken at their expected values, unless they are `trusted`. Not so where changes are
+    added: what a lower figure is corrected by comes up as a change, which would then be counted
+    twice. `careful` then leaves a row alone as long as anything beneath it is wrong: the facts and
+    the stored figures that changes are added to must say the same of it. Answers (target number,
+    primary key) per row written, (CORRECTED, id) per correction, (WAITING, owner) per row left alone.
+    """
+    is_agreed = correct and careful and bundle.incremental
+    trusts_none = is_agreed or (correct and not bundle.incremental)
+    known = expanded(registry, None if trusts_none else bundle, trusted)
+    relations = Relations(registry, known)
+    answers: list[Select[Any]] = []
+    for number, table in enumerate(bundle.targets):
+        figures = bundle.figures_of(table)
+        if is_agreed:
+            every = _compared(registry, bundle, relations, figures, scope).cte(f"every_{number}")
+            found = select(every).where(every.c.is_agreed)
+            answers.append(select(literal(WAITING), every.c.owner).where(~every.c.is_agreed))
+        else:
+            found = changes(relations, table, figures, scope)
+        rows = found.cte(f"changes_{number}")
+        written = _write(table, figures, rows, number)
+        answers += (select(literal(number).label("target"), w.c.pk) for w in written)
+        if correct:
+            records = _corrections(figures, rows, written, number)
+            answers += (select(literal(CORRECTED), r.c.id) for r in records)
+    return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
+
+
+def _compared(
+    registry: Registry,
+    bundle: Bundle,
+    relations: Relations,
+    figures: Sequence[Figure],
+    scope: Scope,
+) -> Select[Any]:
+    """The changes by the facts, and `is_agreed`: whether what is stored beneath asks for the same."""
+    table = figures[0].table
+    if not figures[0].derived_rows:
+        rows = changes(relations, table, figures, scope, beneath=True).subquery()
+        width = sum(len(f.columns) for f in figures if f.incremental)  # these come first
+        same = (rows.c[f"e{i}"].is_not_distinct_from(rows.c[f"b{i}"]) for i in range(width))
+        return select(rows, and_(*same).label("is_agreed"))
+    rows = changes(relations, table, figures, scope).subquery()
+    as_stored = Relations(registry, expanded(registry, bundle))
+    beneath = changes(as_stored, table, figures, scope, all_rows=True).subquery()
+    width = sum(len(f.columns) for f in figures)
+    names = [f"k{i}" for i in range(len(figures[0].key))] + [f"e{i}" for i in range(width)]
+    alike = [rows.c[name].is_not_distinct_from(beneath.c[name]) for name in names]
+    alike += [rows.c[name] == beneath.c[name] for name in ("missing", "surplus")]
+    said = select(literal(1)).select_from(beneath).where(*alike).exists()
+    return select(rows, said.label("is_agreed"))
+
+
+def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:
+    primary_key = figures[0].primary_key
+    values = _values(figures, rows)
+    change = (
+        update(table)
+        .values(values)
+        .where(primary_key == rows.c.pk, ~rows.c.surplus)
+        .returning(primary_key.label("pk"))
+        .cte(f"updated_{number}")
+    )
+    if not figures[0].derived_rows:
+        return [change]
+    keys = [k.key for k in figures[0].key]
+    picked = select(
+        *(rows.c[f"k{i}"] for i in range(len(keys))), *(rows.c[f"e{i}"] for i in range(len(values)))
+    )
+    add = upsert(table).from_select(
+        [*keys, *values], picked.where(rows.c.missing), include_defaults=False
+    )
+    added = (
+        add.on_conflict_do_update(
+            index_elements=keys, set_={name: add.excluded[name] for name in values}
+        )
+        .returning(primary_key.label("pk"))
+        .cte(f"added_{number}")
+    )
+    removed = (
+        delete(table)
+        .where(primary_key == rows.c.pk, rows.c.surplus, *_unless_kept(figures[0]))
+        .returning(primary_key.label("pk"))
+        .cte(f"removed_{number}")
+    )
+    return [change, added, removed]
+
+
+def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any]]:
+    """The expected values by column; what may be entered is left as it is where nothing drifted.
+
+    Another program may be entering it while we wait for its row, and what we have read is then old.
+    """
+    values: dict[str, ColumnElement[Any]] = {}
+    for i, (figure, col) in enumerate((f, c) for f in figures for c in f.columns):
+        stored, expected = rows.c[f"s{i}"], rows.c[f"e{i}"]
+        untouched = stored.is_not_distinct_from(expected)
+        values[col.key] = (
+            case((untouched, col), else_=expected) if col in figure.entered else expected
+        )
+    return values
+
+
+def _unless_kept(figure: Figure) -> list[Condition]:
+    """Asked of the row as it is when it is locked: a fact may have been entered until then."""
+    return [] if figure.keep is None else [func.coalesce(figure.keep, False).is_(False)]
+
+
+def _corrections(
+    figures: Sequence[Figure], rows: CTE, written: Sequence[CTE], number: int
+) -> list[CTE]:
+    """One permanent record per figure row that changes, once it is written."""
+    stands = or_(rows.c.missing, rows.c.pk.in_(union_all(*(select(w.c.pk) for w in written))))
+    records: list[CTE] = []
+    position = 0
+    for figure in figures:
+        numbered = list(enumerate(figure.columns, start=position))
+        position += len(figure.columns)
+        before = _amounts({c.key: rows.c[f"s{i}"] for i, c in numbered})
+        after = _amounts({c.key: rows.c[f"e{i}"] for i, c in numbered})
+        apart = [rows.c[f"s{i}"].is_distinct_from(rows.c[f"e{i}"]) for i, _ in numbered]
+        picked = select(
+            literal(figure.name),
+            rows.c.owner,
+            func.jsonb_build_object(
+                *_pairs({k.key: rows.c[f"k{i}"] for i, k in enumerate(figure.key)})
+            ),
+            case((rows.c.missing, null()), else_=before),
+            case((rows.c.surplus, null()), else_=after),
+            *(bindparam(n, type_=CORRECTIONS.c[n].type) for n in WHY),
+        ).where(stands, or_(rows.c.missing, rows.c.surplus, *apart))
+        names = ["figure", "owner", "key", "before", "after", *WHY]
+        records.append(
+            insert(CORRECTIONS)
+            .from_select(names, picked)
+            .returning(CORRECTIONS.c.id)
+            .cte(f"corrected_{number}_{position}")
+        )
+    return records
+
+
+def _amounts(columns: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+    return func.jsonb_build_object(*_pairs({k: cast(v, Text) for k, v in columns.items()}))
+
+
+def _pairs(columns: dict[str, ColumnElement[Any]]) -> list[Any]:
+    return [part for name, value in columns.items() for part in (cast(name, Text), value)]
