@@ -18,16 +18,20 @@ from .figures.actor import acting_as
 
 COMMANDS = {
     "audit": "backoffice.audit.cli:group",
+    "backfill": "backoffice.billing.migrating.cli:backfill",
     "demo": "backoffice.demo.cli:demo",
     "dev": "backoffice.supervisor:dev",
     "figures": "backoffice.reconciliation.cli:group",
     "import": "backoffice.imports.cli:import_command",
+    "migrate": "backoffice.billing.migrating.cli:migrate",
     "orders": "backoffice.orders.cli:group",
+    "recalculate": "backoffice.billing.cli:group",
     "schedule": "backoffice.schedules.cli:group",
     "runs": "backoffice.runs.cli:group",
     "targets": "backoffice.targets.cli:group",
     "tokens": "backoffice.people.tokens_cli:group",
     "users": "backoffice.people.cli:users",
+    "validate": "backoffice.billing.migrating.cli:validate",
 }
 """Command or group → where it stands; imported when somebody asks for it."""
 

@@ -26,7 +26,10 @@ class FormError:
 
 def form_errors(form: BaseForm) -> list[FormError]:
     """Every error of `form`, in the order of the screen, those of rows and sub-forms too."""
-    whole = [FormError("", "", str(message)) for message in getattr(form, "form_errors", ())]
+    whole = [
+        said if isinstance(said, FormError) else FormError("", "", str(said))
+        for said in getattr(form, "form_errors", ())
+    ]
     return [*whole, *_errors_of(form, "")]
 
 

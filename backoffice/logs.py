@@ -105,6 +105,17 @@ def configure(level: str = "INFO") -> None:
     )
 
 
+def let_through(level: str) -> None:
+    """Write what is at least so important from now on: a command tells little unless it has to.
+
+    Loggers that have written something already stay as they are.
+    """
+    logging.root.setLevel(level)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level))
+    )
+
+
 def init_app(app: Flask) -> None:
     """Log every answered request: who, what, with which result, how long. Never its query or body."""
     app.before_request(_begin)

@@ -7,7 +7,7 @@ number format and language are the caller's business (`formats.py` for the web).
 import re
 import unicodedata
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from sqlalchemy import CheckConstraint, ColumnElement, Numeric, bindparam, func
 from sqlalchemy.orm import mapped_column
@@ -103,7 +103,7 @@ def no_nan(*columns: str) -> CheckConstraint:
 # Rounding
 
 
-def rounded(amount: ColumnElement[Decimal]) -> ColumnElement[Decimal]:
+def rounded(amount: ColumnElement[Any]) -> ColumnElement[Decimal]:
     """`amount` rounded to the currency's minor unit, half away from zero, by PostgreSQL."""
     return func.round(
         amount,

@@ -4,8 +4,8 @@ Drift, runs and reconciliations know a row by its figure, its owner and its key.
 imported by domains.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, String, case, cast, func, null
@@ -40,7 +40,20 @@ class Subject:
     named: Callable[[str], Select[Any]] | None = None
 
 
+@dataclass(frozen=True)
+class Word:
+    """What a run calls its items that are rows of no figure: its title, and of which table they are.
+
+    `labels` are what the values before and after are called.
+    """
+
+    title: str
+    table: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 _SUBJECTS: dict[str, Subject] = {}
+_WORDS: dict[str, Word] = {}
 
 
 def register(table: str, subject: Subject) -> None:
@@ -48,14 +61,29 @@ def register(table: str, subject: Subject) -> None:
     _SUBJECTS[table] = subject
 
 
+def name_items(name: str, word: Word) -> None:
+    """Say what the items of that name are; a kind of run calls them so beside the figures."""
+    _WORDS[name] = word
+
+
+def names() -> Iterator[str]:
+    """Whatever an item may be of: the figures, and the words of kinds of runs."""
+    yield from (figure.name for figure in registry.figures)
+    yield from _WORDS
+
+
 def title_of(figure: str) -> str:
     """What a figure is called, to be translated; its name where nothing declares it any more."""
+    if figure in _WORDS:
+        return _WORDS[figure].title
     found = _figure(figure)
     return figure if found is None else found.title
 
 
 def label_of(figure: str, column: str) -> str:
     """What a column of a figure's table is called, to be translated."""
+    if figure in _WORDS:
+        return _WORDS[figure].labels.get(column, column)
     found = _figure(figure)
     if found is None or column not in found.table.c:
         return column
@@ -68,14 +96,17 @@ def name_in_sql(
     figure: ColumnElement[str], owner: ColumnElement[int], key: ColumnElement[Any]
 ) -> ColumnElement[str]:
     """What the row is called, for a SELECT; NULL where it is gone or nobody says."""
-    names = [
-        (
-            figure.in_([f.name for f in registry.figures if f.table.name == table]),
-            subject.name(owner, key),
-        )
+    called = [
+        (figure.in_(_names_in(table)), subject.name(owner, key))
         for table, subject in _SUBJECTS.items()
     ]
-    return case(*names, else_=cast(null(), String))
+    return case(*called, else_=cast(null(), String))
+
+
+def _names_in(table: str) -> list[str]:
+    """What items may be of whose rows stand in `table`."""
+    of_figures = [figure.name for figure in registry.figures if figure.table.name == table]
+    return of_figures + [name for name, word in _WORDS.items() if word.table == table]
 
 
 def numbered_in_sql(
@@ -104,6 +135,8 @@ def owners_named(figure: str, text: str) -> Select[Any] | None:
 
 
 def _of(figure: str) -> Subject | None:
+    if figure in _WORDS:
+        return _SUBJECTS.get(_WORDS[figure].table)
     found = _figure(figure)
     return None if found is None else _SUBJECTS.get(found.table.name)
 

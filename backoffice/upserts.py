@@ -21,12 +21,11 @@ def upsert(
     session: Session,
     model: type[Base],
     rows: Select[Any],
-    key: str,
-    *,
+    *key: str,
     initial: frozenset[str] = frozenset(),
     on_change: Mapping[str, Any] | None = None,
 ) -> Upserted:
-    """Make the rows of `model` that `rows` names by its unique column `key` as `rows` says.
+    """Make the rows of `model` that `rows` names by its unique columns `key` as `rows` says.
 
     One statement; no commit. `rows` labels its columns as the table does and names each key once.
     Columns in `initial` are set on new rows only. A row that is already so is not written; one that
@@ -35,13 +34,15 @@ def upsert(
     table = model.__table__
     names = [str(column.key) for column in rows.selected_columns]
     statement = insert(model).from_select(names, rows)
-    given = {n: statement.excluded[n] for n in names if n != key and n not in initial}
+    given = {n: statement.excluded[n] for n in names if n not in key and n not in initial}
     changed = or_(*(table.c[name].is_distinct_from(value) for name, value in given.items()))
     # A row that this statement inserted has no deleting transaction; one that it updated has.
     is_new = literal_column("xmax = 0", Boolean).label("is_new")
     written = (
         statement.on_conflict_do_update(
-            index_elements=[table.c[key]], set_={**given, **(on_change or {})}, where=changed
+            index_elements=[table.c[name] for name in key],
+            set_={**given, **(on_change or {})},
+            where=changed,
         )
         .returning(is_new)
         .cte("written")

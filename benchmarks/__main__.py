@@ -15,7 +15,9 @@ from . import (
     importing,
     listing,
     pacing,
+    posting,
     previewing,
+    recalculating,
     saving,
     sealing,
     targeting,
@@ -35,6 +37,8 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "h": ("sealing and searching the audit trail", sealing.measure),
     "i": ("verifying and healing", healing.measure),
     "j": ("pages beside a run", pacing.measure),
+    "k": ("recalculating customers", recalculating.measure),
+    "l": ("posting a payment", posting.measure),
 }
 """Letter → what it measures, and the function that does."""
 

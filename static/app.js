@@ -348,7 +348,8 @@
   function press(key) {
     if (key === "?") return showShortcuts();
     const field = one(`[data-focus-key="${CSS.escape(key)}"]`);
-    const button = all(`[data-key="${CSS.escape(key)}"]`).find(isVisible);
+    const keyed = `[data-key="${CSS.escape(key)}"]`; // the page's own comes before the shell's
+    const button = [...all(`main ${keyed}`), ...all(keyed)].find(isVisible);
     field?.focus();
     field?.select();
     button?.click();

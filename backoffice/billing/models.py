@@ -163,6 +163,7 @@ class Payment(Base):
         ),
         _status(),
         Index("ix_payments_reference_part", "reference", "part", unique=True),
+        Index("ix_payments_further_parts", "reference", postgresql_where=text("part > 1")),
         Index("ix_payments_meter_id_paid_on", "meter_id", "paid_on", "id"),
         Index("ix_payments_customer_id_paid_on", "customer_id", "paid_on", "id"),
         Index("ix_payments_invoice_id", "invoice_id"),

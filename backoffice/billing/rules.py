@@ -1,5 +1,7 @@
 """What holds for billing wherever it is entered: words, limits and what a document may be."""
 
+import re
+
 from ..base import N_
 
 POSTED, VOID = "posted", "void"
@@ -18,3 +20,14 @@ METHODS = {
 NUMBER_LENGTH = 50
 """The longest number of a meter or an invoice, and reference of a payment."""
 REASON_LENGTH = 500
+
+_NUMBER = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ._-]*/)*[A-Za-z0-9][A-Za-z0-9 ._-]*", re.ASCII)
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` can be the number of a meter or an invoice, or a payment's reference.
+
+    It is part of an address, and has a digit in its last part, which no address below it has.
+    """
+    is_address = _NUMBER.fullmatch(text) and "/assignments/" not in text
+    return bool(is_address and re.search(r"[0-9][^/]*$", text, re.ASCII))

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, func, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    SQLColumnExpression,
+    any_,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -29,8 +39,9 @@ class Held:
 class Belonging:
     """A kind of row that belongs to customers: whose, its name and day on screen, and its amount.
 
-    `model` has an `id`, a `version` and an `updated_at`. `counted` says how many. `endpoint` is the
-    list that takes a customer's code as its argument `customer`.
+    `model` has an `id`, a `version` and an `updated_at`. `label`, `day` and `amount` are its columns,
+    or expressions of them. `counted` says how many. `endpoint` is the list that takes a customer's
+    code as its argument `customer`.
     """
 
     name: str
@@ -38,9 +49,9 @@ class Belonging:
     counted: tuple[str, str]
     model: Any
     customer: InstrumentedAttribute[int]
-    label: InstrumentedAttribute[str]
-    day: InstrumentedAttribute[Any]
-    amount: InstrumentedAttribute[Decimal]
+    label: SQLColumnExpression[Any]
+    day: SQLColumnExpression[Any]
+    amount: SQLColumnExpression[Any]
     endpoint: str
 
     def held_by(self, session: Session, customer_ids: Sequence[int]) -> Mapping[int, Held]:

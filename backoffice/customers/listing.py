@@ -37,7 +37,7 @@ _OWN = (
     Column("contact_name", LABELS["contact_name"], Customer.contact_name),
     Column("phone", LABELS["phone"], Customer.phone),
     Column("city", LABELS["city"], Customer.city),
-    Column("country", LABELS["country"], Customer.country),
+    Column("country", LABELS["country"], Customer.country, is_shown=False),
 )
 
 _LAST_CHANGE = Column(

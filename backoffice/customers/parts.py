@@ -10,10 +10,13 @@ from .models import Customer
 
 @dataclass(frozen=True)
 class Part:
-    """A template, and what it needs: a function of the customer, the user and the page asked for."""
+    """A template, and what it needs: a function of the customer, the user and the page asked for.
+
+    None: there is nothing to show to this user.
+    """
 
     template: str
-    context: Callable[[Customer, Any, int], dict[str, Any]]
+    context: Callable[[Customer, Any, int], dict[str, Any] | None]
 
 
 PARTS: list[Part] = []

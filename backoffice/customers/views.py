@@ -60,9 +60,9 @@ def record(code: str) -> AnyResponse:
     if customer is not found:
         return redirect(url_for("customers.record", code=customer.code, was=found.code))
     number = page_number(request.args.get("page"))
+    contexts = [(part, part.context(customer, current_user, number)) for part in PARTS]
     parts: list[dict[str, Any]] = [
-        {"template": part.template, **part.context(customer, current_user, number)}
-        for part in PARTS
+        {"template": part.template, **context} for part, context in contexts if context is not None
     ]
     may_merge = allowed(current_user, "customers.write")
     wanted = lists.asked(customers_for(current_user))

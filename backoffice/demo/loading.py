@@ -1,4 +1,4 @@
-"""The demo company: Northwind, imported like any other file, and four people who can sign in."""
+"""The demo company: Northwind, imported like any other file, with meters, and four people who can sign in."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from ..people.models import User
 from ..periods import Month
 from ..runs.actions import request
 from ..targets import actions as targets
+from . import billing
 
 DATA = Path(__file__).parent / "data"
 FILES = {
@@ -82,6 +83,8 @@ def load() -> list[SignIn]:
             report = import_files(db.session(), KINDS[kind], [DATA / name])
             if report.problems:
                 raise DemoError(f"{name}: {report.problems[0]}")
+        if problem := billing.load(db.session()):
+            raise DemoError(f"billing: {problem}")
         for year in YEARS_WITH_TARGETS:
             months = list(Month(year, 1).through(Month(year, 12)))
             targets.generate(db.session(), months, growth=GROWTH)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Text,
     and_,
     any_,
     case,
@@ -21,15 +22,16 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    null,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from .. import money
 from ..base import table_of
-from ..figures import Finding
+from ..figures import Figure, Finding
 from ..figures.models import Correction, FigureNote
 from ..figures.registry import Bundle, Registry
 from ..runs.models import APPLIED, RunItem
@@ -222,18 +224,33 @@ def items_of_corrections(
     before, after = CORRECTIONS.c.before, CORRECTIONS.c.after
     picked = select(
         literal(run_id), CORRECTIONS.c.figure, CORRECTIONS.c.owner, CORRECTIONS.c.key,
-        literal(APPLIED), _apart(before, after), _apart(after, before), amount,
+        literal(APPLIED), _apart(registry.figures, CORRECTIONS.c.figure, before, after),
+        _apart(registry.figures, CORRECTIONS.c.figure, after, before), amount,
     ).where(CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger))))  # fmt: skip
     connection.execute(insert(ITEMS).from_select(names, picked, include_defaults=False))
 
 
-def _apart(mine: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What stands in the one and not so in the other, as in a finding; all of it where there is no other."""
-    pairs = func.jsonb_each(mine).table_valued("key", "value").render_derived()
-    differs = pairs.c.value.is_distinct_from(cast(other, JSONB)[pairs.c.key])
-    return (
-        select(func.jsonb_object_agg(pairs.c.key, pairs.c.value)).where(differs).scalar_subquery()
-    )
+def _apart(
+    figures: Iterable[Figure],
+    name: ColumnElement[str],
+    mine: ColumnElement[Any],
+    other: ColumnElement[Any],
+) -> ColumnElement[Any]:
+    """What stands in the one and not so in the other, as in a finding; all of it where there is no other.
+
+    Of a figure with one column that is all there is, for a correction says what differed.
+    """
+
+    def same(column: str) -> ColumnElement[Any]:
+        is_same = cast(mine, JSONB)[column].is_not_distinct_from(cast(other, JSONB)[column])
+        return case((is_same, literal(column, Text)), else_=null())
+
+    def but_for(columns: Iterable[str]) -> ColumnElement[Any]:
+        equal = func.array_remove(array([same(column) for column in columns]), cast(null(), Text))
+        return cast(mine, JSONB).op("-", return_type=JSONB())(cast(equal, ARRAY(Text)))
+
+    several = [(f.name, [c.key for c in f.columns]) for f in figures if len(f.columns) > 1]
+    return case(*((name == figure, but_for(c)) for figure, c in several), else_=mine)
 
 
 def check(connection: Connection, figures: Iterable[str], **values: Any) -> None:

@@ -176,7 +176,7 @@ def _corrections(
         numbered = list(enumerate(figure.columns, start=position))
         position += len(figure.columns)
         before = _amounts({c.key: rows.c[f"s{i}"] for i, c in numbered})
-        after = _amounts({c.key: rows.c[f"e{i}"] for i, c in numbered})
+        after = _amounts({c.key: cast(rows.c[f"e{i}"], c.type) for i, c in numbered})
         apart = [rows.c[f"s{i}"].is_distinct_from(rows.c[f"e{i}"]) for i, _ in numbered]
         picked = select(
             literal(figure.name),

@@ -72,6 +72,19 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+_YES_OR_NO = {
+    **dict.fromkeys(("yes", "ya", "true", "1"), True),
+    **dict.fromkeys(("no", "tidak", "false", "0"), False),
+}
+
+
+def yes_or_no(cell: str) -> bool:
+    """Yes or no, as people and programs write it."""
+    if cell.casefold() not in _YES_OR_NO:
+        raise CellError(N_("Write yes or no."))
+    return _YES_OR_NO[cell.casefold()]
+
+
 _email_text = text(254)
 
 
@@ -123,6 +136,15 @@ def _year_month_day(cell: str, order: str) -> tuple[int, int, int] | None:
 def amount(cell: str, notation: Notation) -> Decimal:
     """An amount of 0 or more; a point before the decimals, unless the file says otherwise."""
     return money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
+
+
+@Written
+def positive_amount(cell: str, notation: Notation) -> Decimal:
+    """An amount above 0; a point before the decimals, unless the file says otherwise."""
+    value = money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
+    if not value:
+        raise CellError(N_("This must be more than 0."))
+    return value
 
 
 @Written

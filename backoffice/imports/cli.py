@@ -100,7 +100,8 @@ def import_command(
 
     Every bad line is listed, and then nothing is changed, unless bad rows are to be skipped. The
     same files again change nothing. For each order and kind that order-lines files name, they hold
-    all lines of that kind. Exit status: 0 done, 1 bad lines, 2 trouble.
+    all lines of that kind. An empty cell of meters, invoices and payments leaves what is there.
+    Exit status: 0 done, 1 bad lines, 2 trouble.
     """
     layout = _layout(KINDS[kind], **written)
     with _sign_of_life():

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
         "account manager", "manager email", "manager", "email manajer", "manajer akun", "manajer",
         "email account manager",
     ),
+    "assigned_from": ("from", "since", "valid from", "dari", "sejak", "mulai", "berlaku mulai"),
+    "assigned_to": ("to", "until", "valid to", "sampai", "hingga", "berlaku sampai"),
     "additions": ("addition", "penambahan", "tambahan"),
     "city": ("town", "kota"),
     "closing_date": ("closed", "closed on", "date closed", "tanggal tutup", "tanggal penutupan", "ditutup"),
@@ -30,9 +33,26 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "country": ("negara",),
     "customer_code": ("customer", "customer id", "customer number", "kode pelanggan", "pelanggan", "id pelanggan"),
     "description": ("item", "text", "uraian", "keterangan", "deskripsi", "nama barang"),
+    "due_on": ("due", "due date", "jatuh tempo", "tanggal jatuh tempo", "tgl jatuh tempo"),
     "effective_from": ("from", "valid from", "berlaku mulai", "berlaku sejak", "mulai"),
     "email": ("e mail", "email address", "mail", "surel", "alamat email"),
+    "fixed_charge": ("standing charge", "fixed", "base charge", "abonemen", "biaya tetap", "biaya beban"),
+    "invoice_number": (
+        "invoice", "invoice no", "bill", "bill number", "faktur", "no faktur", "nomor faktur", "tagihan",
+        "no tagihan", "nomor tagihan",
+    ),
+    "invoices.amount": ("total", "invoice amount", "jumlah", "nilai", "jumlah tagihan", "total tagihan"),
+    "invoices.number": (
+        "invoice", "invoice number", "invoice no", "bill", "bill number", "no", "nomor", "faktur", "no faktur",
+        "nomor faktur", "no tagihan", "nomor tagihan",
+    ),
+    "is_active": ("active", "aktif", "status", "status aktif"),
+    "issued_on": ("date", "issued", "issue date", "invoice date", "tanggal", "tanggal faktur", "tanggal tagihan"),
     "kind": ("type", "component", "jenis", "tipe", "komponen"),
+    "meter_number": (
+        "meter", "meter no", "meter id", "number", "no meter", "nomor meter", "id meter", "meteran", "no meteran",
+    ),
+    "method": ("payment method", "paid by", "metode", "cara bayar", "metode pembayaran"),
     "name": (
         "customer name", "company", "company name", "full name", "nama", "nama pelanggan", "nama lengkap",
         "perusahaan", "product name", "nama produk",
@@ -40,15 +60,26 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "number": ("order number", "order no", "order", "no", "nomor", "nomor pesanan", "no pesanan", "nomor order"),
     "order_date": ("date", "ordered", "ordered on", "tanggal", "tanggal pesanan", "tanggal order", "tgl pesanan"),
     "order_number": ("order", "order no", "number", "no", "nomor pesanan", "no pesanan", "nomor order"),
+    "paid_on": ("date", "paid", "payment date", "received on", "tanggal", "tanggal bayar", "tanggal pembayaran"),
+    "payments.amount": ("paid amount", "payment", "jumlah", "nilai", "jumlah bayar", "pembayaran"),
     "phone": ("telephone", "phone number", "mobile", "telepon", "no telepon", "hp"),
     "product_code": ("product", "sku", "kode produk", "produk", "kode barang"),
     "promo": ("promotion", "discount", "diskon", "promosi"),
     "quantity": ("qty", "amount ordered", "jumlah", "kuantitas", "banyaknya"),
+    "rate": ("price", "unit price", "price per unit", "tariff", "tarif", "harga", "harga satuan"),
     "reductions": ("reduction", "pengurangan", "potongan"),
+    "reference": (
+        "ref", "payment reference", "receipt", "receipt number", "payment number", "no", "referensi", "no referensi",
+        "kuitansi", "no kuitansi", "nomor pembayaran",
+    ),
     "total_price": ("package price", "package", "paket awal", "harga paket", "paket"),
     "unit_price": ("price", "price per unit", "harga", "harga satuan"),
+    "units": ("usage", "consumption", "quantity", "pemakaian", "jumlah pemakaian", "volume"),
 }  # fmt: skip
-"""Column of ours → what other programs and people call it, in English and Indonesian."""
+"""Column of ours → what other programs and people call it, in English and Indonesian.
+
+A column that means something of its own in a kind of file stands with that kind in front of it.
+"""
 
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
@@ -61,7 +92,7 @@ def meanings(header: Iterable[str], kind: Kind) -> dict[str, str]:
     names = dict.fromkeys(map(named, header))
     free = [column.name for column in kind.columns]
     found: dict[str, str] = {}
-    for ways in (_own_names, _synonyms):
+    for ways in (_own_names, partial(_synonyms, kind.name)):
         for name in names:
             plain = _plain(name)
             target = next(
@@ -77,8 +108,9 @@ def _own_names(column: str) -> Sequence[str]:
     return (_plain(column),)
 
 
-def _synonyms(column: str) -> Sequence[str]:
-    return [_plain(name) for name in SYNONYMS.get(column, ())]
+def _synonyms(kind: str, column: str) -> Sequence[str]:
+    names = SYNONYMS.get(f"{kind}.{column}") or SYNONYMS.get(column, ())
+    return [_plain(name) for name in names]
 
 
 def _plain(name: str) -> str:

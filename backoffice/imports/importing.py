@@ -139,5 +139,5 @@ def _too_large(report: Report) -> Problem:
         report.files[0],
         1,
         "",
-        N_("The amounts of an order in this file come to more than can be stored."),
+        N_("The amounts in this file come to more than can be stored."),
     )

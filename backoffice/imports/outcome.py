@@ -34,13 +34,16 @@ SORTS = {"DELETE": "removed", "UPDATE": "updated", "INSERT": "created"}
 UNTOLD = ("id", "created_at", "position")
 """Recorded columns that mean nothing to a reader, and differ when the same is done twice."""
 
-HIDDEN = (*UNTOLD, "itemised")
-"""Recorded columns that are not shown; that a component is itemised shows in its lines."""
+HIDDEN = (*UNTOLD, "itemised", "part", "status")
+"""Recorded columns that are not shown; that a component is itemised shows in its lines.
+
+Which part of its receipt a payment is, its place says; and no file makes a document void.
+"""
 
 _NOTHING: tuple[Any, ...] = (None, "", "0.00", [])
 """Values that every new row has where nobody entered any."""
 
-_NAMES = ("number", "code", "name")
+_NAMES = ("number", "reference", "code", "name")
 """Columns by which people know a row; the first that a table has."""
 
 

@@ -78,10 +78,19 @@ class Stage:
         repeats = select(seen.c.file, seen.c.line, seen.c.first).where(seen.c.place > 1)
         return repeats.order_by(seen.c.n)
 
+    def contradicting(self, name: str, within: str) -> Select[Any]:
+        """The lines whose `name` is another than in the first line of the same `within`; `first` is that."""
+        first = func.first_value(self.c[name]).over(
+            partition_by=self.c[within], order_by=(self.c[name].is_(None), self.c.n)
+        )
+        seen = self.at(self.c[name].label("value"), first.label("first"), self.c.n).subquery()
+        others = select(seen.c.file, seen.c.line, seen.c.first).where(seen.c.value != seen.c.first)
+        return others.order_by(seen.c.n)
+
     def unknown(self, name: str, known: ColumnElement[Any]) -> Select[Any]:
-        """The lines whose `name` is not among the values of the column `known`; `value` is it."""
+        """The lines with a `name` that is not among the values of the column `known`; `value` is it."""
         found = select(known).where(known == self.c[name]).exists()
-        return self.at(self.c[name].label("value")).where(~found)
+        return self.at(self.c[name].label("value")).where(self.c[name].is_not(None), ~found)
 
     def problems(self, lines: Select[Any], column: str, message: str) -> Iterator[Problem]:
         """A problem for each of `lines`, whose further columns fill `message` by label."""

@@ -1,13 +1,17 @@
 """The words for kinds of files, their columns, and what is wrong in them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ..base import N_
+from ..billing.rules import METHODS
+from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
 from ..orders.wording import LABELS as ORDER_LABELS
 from ..orders.wording import Wording
 from .kinds import KINDS
@@ -18,6 +22,9 @@ KIND_NAMES = {
     "products": N_("Products"),
     "orders": N_("Orders"),
     "order-lines": N_("Order lines"),
+    "meters": N_("Meters"),
+    "invoices": N_("Invoices"),
+    "payments": N_("Payments"),
 }
 """Kind of file → its name on screen."""
 
@@ -31,6 +38,11 @@ ABOUT = {
     "order-lines": N_(
         "All lines of a kind of each order that the file names; the orders come first."
     ),
+    "meters": N_("Created by their number, and whose they are. The customers come first."),
+    "invoices": N_("Created and updated by their number. Customers and meters come first."),
+    "payments": N_(
+        "Created and updated by their reference. A meter and an invoice may be named; they come first."
+    ),
 }
 """Kind of file → what its rows do."""
 
@@ -40,6 +52,9 @@ PLACES = {
     "products": "products.index",
     "orders": "orders.index",
     "order-lines": "orders.index",
+    "meters": "billing.meters",
+    "invoices": "billing.invoices",
+    "payments": "billing.payments",
 }
 """Kind of file → the screen on which one sees what was imported."""
 
@@ -47,30 +62,54 @@ RECORDS = {
     "customers": ("customers.record", "code"),
     "orders": ("orders.record", "number"),
     "products": ("products.record", "code"),
+    "meters": ("billing.meter", "number"),
+    "invoices": ("billing.invoice", "number"),
+    "payments": ("billing.payment", "reference"),
 }
 """Table → the screen of one of its rows, and what names the row in the address."""
 
 LABELS = {
     **ORDER_LABELS,
     "account_manager_email": N_("Account manager’s e-mail"),
+    "assigned_from": N_("Assigned from"),
+    "assigned_to": N_("Assigned until"),
     "city": N_("City"),
     "code": N_("Code"),
     "contact_name": N_("Contact"),
     "country": N_("Country"),
     "customer_code": N_("Customer code"),
+    "due_on": N_("Due on"),
     "effective_from": N_("Valid from"),
     "email": N_("E-mail"),
+    "fixed_charge": N_("Fixed charge"),
+    "invoice_id": N_("Invoice"),
+    "invoice_number": N_("Invoice number"),
     "is_active": N_("Active"),
+    "issued_on": N_("Issued on"),
+    "meter_id": N_("Meter"),
+    "meter_number": N_("Meter number"),
+    "method": N_("Method"),
     "name": N_("Name"),
     "order_id": N_("Order"),
     "order_number": N_("Order number"),
+    "paid_on": N_("Paid on"),
     "phone": N_("Phone"),
     "product_code": N_("Product code"),
     "product_id": N_("Product"),
+    "rate": N_("Rate"),
+    "reference": N_("Reference"),
     "role": N_("Role"),
     "unit": N_("Unit"),
+    "units": N_("Units"),
 }
 """Column → its name on screen."""
+
+OWN_LABELS = {
+    "meters": {"number": N_("Meter number")},
+    "invoices": {"number": N_("Invoice number"), "amount": N_("Amount")},
+    "payments": {"amount": N_("Amount")},
+}
+"""Kind of file, or table → its columns that are called otherwise there."""
 
 STATES = {
     "uploaded": (N_("Columns to be confirmed"), "info"),
@@ -87,9 +126,10 @@ def kind_name(kind: str) -> str:
     return str(_(KIND_NAMES.get(kind, kind)))
 
 
-def label(column: str) -> str:
-    """The column's name in the reader's language."""
-    return str(_(LABELS[column])) if column in LABELS else column
+def label(column: str, of: str = "") -> str:
+    """The column's name in the reader's language; `of` is the kind of file or the table that has it."""
+    name = OWN_LABELS.get(of, {}).get(column) or LABELS.get(column)
+    return str(_(name)) if name else column
 
 
 def sentence(message: str, params: Mapping[str, str]) -> str:
@@ -115,6 +155,22 @@ class Values:
 
     def __call__(self, column: str, value: Any) -> str:
         """One value; a dash where there is none."""
-        return (
-            str(value) if column.endswith("_id") and value else self._wording.value(column, value)
-        )
+        if value in (None, ""):
+            return self._wording.value(column, value)
+        if column.endswith("_id"):
+            return str(value)
+        return _WORDS[column](value) if column in _WORDS else self._wording.value(column, value)
+
+
+_WORDS: Mapping[str, Callable[[Any], str]] = {
+    **dict.fromkeys(
+        ("assigned_from", "assigned_to", "issued_on", "due_on", "paid_on"),
+        lambda value: day_filter(date.fromisoformat(value)),
+    ),
+    "is_active": lambda value: str(_("yes") if value else _("no")),
+    "method": lambda value: str(_(METHODS.get(value, value))),
+    "units": lambda value: quantity_filter(Decimal(str(value))),
+    "rate": lambda value: unit_price_filter(Decimal(str(value))),
+    "fixed_charge": lambda value: money_filter(Decimal(str(value))),
+}
+"""Column of billing → how its recorded values are written."""

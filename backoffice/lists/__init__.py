@@ -5,13 +5,13 @@ A domain names its columns and filters once (`List`); `show` is its screen. docs
 
 from .declaration import Buttons, Column, List
 from .exporting import export, limited
-from .filters import Choice, Days, Moments, Reference, Search, containing
+from .filters import AsOf, Choice, Days, Moments, Reference, Said, Search, containing
 from .queries import neighbours
 from .screens import asked, first, look, part, show
 from .state import state_of
 from .wording import in_words
 
 __all__ = [
-    "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Search",
+    "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search",
     "asked", "containing", "export", "first", "in_words", "limited", "look", "neighbours", "part", "show", "state_of",
 ]  # fmt: skip

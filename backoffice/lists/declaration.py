@@ -84,7 +84,8 @@ class List:
     endpoint of the screen, `export` that of its files. `counted` says how many rows there are.
     `also` are further values of a row, for links. `bulk` is the endpoint
     that rows are chosen for: it is asked with `matching`, or with `selected` and the
-    keys of the chosen rows as `id`, by the `buttons` under the list.
+    keys of the chosen rows as `id`, by the `buttons` under the list. `is_computed`: no index gives the
+    rows, so that a page is better found in one statement than in two.
     """
 
     name: str
@@ -102,6 +103,7 @@ class List:
     bulk: str = ""
     buttons: Buttons = field(default_factory=Buttons)
     new: tuple[str, str] | None = None
+    is_computed: bool = False
     nothing_yet: tuple[str, str] = (N_("Nothing here yet"), N_("What is entered appears here."))
     nothing_fits: tuple[str, str] = (
         N_("Nothing fits that"),

@@ -192,6 +192,66 @@ class Days:
 
 
 @dataclass(frozen=True)
+class AsOf:
+    """The day as of which a list is computed: its `rows` know it, so it narrows nothing.
+
+    `usual` answers the day that is meant where the address says nothing.
+    """
+
+    control: ClassVar[str] = "as_of"
+
+    name: str
+    label: str
+    usual: Callable[[], date]
+    is_quiet: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """One argument: the day."""
+        return (self.name,)
+
+    def day(self, given: Given) -> date:
+        """The day that the address asks for; one that no record has is not meant."""
+        day = _day(given.get(self.name, ""))
+        return day if day and 1900 <= day.year <= 2199 else self.usual()
+
+    def read(self, given: Given) -> Iterator[tuple[str, str]]:
+        """The day, where it is not the usual one."""
+        day = self.day(given)
+        if day != self.usual():
+            yield self.name, day.isoformat()
+
+    def conditions(self, _values: Given) -> Iterator[ColumnElement[bool]]:
+        """None."""
+        yield from ()
+
+
+@dataclass(frozen=True)
+class Said:
+    """A filter that the rows have gone through already; it only says so in files."""
+
+    control: ClassVar[str] = "hidden"
+
+    name: str
+    label: str
+    value: str
+    is_quiet: bool = True
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Its name."""
+        return (self.name,)
+
+    def read(self, _given: Given) -> Iterator[tuple[str, str]]:
+        """What it says, whatever the address gives."""
+        yield self.name, self.value
+
+    def conditions(self, _values: Given) -> Iterator[ColumnElement[bool]]:
+        """None."""
+        yield from ()
+
+
+@dataclass(frozen=True)
 class Moments(Days):
     """As `Days`, of a column that holds moments: days where the business is."""
 

@@ -4,7 +4,7 @@ A page is found in two steps: its keys by whatever index gives the order, then t
 keys. So a page far down the list reads an index that far, and joins only what it shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import gt, lt
@@ -41,6 +41,10 @@ def page_of(
     """Page `number` (from 1) of `size` rows, and whether there are more."""
     listing = state.listing
     order = order_of(state)
+    if listing.is_computed:
+        wanted = matching(user, state).with_only_columns(*values_of(listing)).order_by(*order)
+        found = session.execute(wanted.limit(size + 1).offset((number - 1) * size)).all()
+        return _rows(found[:size]), len(found) > size
     keys = (
         lean(matching(user, state), [listing.key.label("key")], order)
         .limit(size + 1)
@@ -53,7 +57,11 @@ def page_of(
         .where(listing.key.in_(select(keys.c.key)))
         .order_by(*order)
     ).all()
-    return [SimpleNamespace(**row._mapping) for row in rows[:size]], len(rows) > size
+    return _rows(rows[:size]), len(rows) > size
+
+
+def _rows(found: Sequence[Any]) -> list[Row]:
+    return [SimpleNamespace(**row._mapping) for row in found]
 
 
 def values_of(listing: List) -> list[ColumnElement[Any]]:

@@ -14,7 +14,7 @@ from ..navigation import may_open
 from ..paging import PAGE_SIZE
 from . import actions, queries
 from .declaration import List, Row
-from .filters import Choice, Days, Reference, Search
+from .filters import AsOf, Choice, Days, Reference, Search
 from .shown import Input, Shown
 from .state import State, state_of
 from .wording import in_words
@@ -149,6 +149,8 @@ def _inputs(listing: List, state: State) -> Iterator[Input]:
             if len(offered) > 1 or values[one.name]:
                 options = [(str(key), name) for key, name in offered]
                 yield _select(one, values[one.name], options)
+        elif isinstance(one, AsOf):
+            yield Input("day", one.name, one.label, values[one.name] or one.usual().isoformat())
         elif isinstance(one, Days):
             yield Input("day", one.since, one.label, values[one.since])
             yield Input("day", one.until, one.until_label, values[one.until])

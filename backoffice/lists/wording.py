@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ..formats import day_filter
-from .filters import Choice, Days, Filter, Reference
+from .filters import AsOf, Choice, Days, Filter, Reference
 from .state import State
 
 
@@ -24,6 +24,9 @@ def in_words(session: Session, user: Any, state: State) -> str:
 
 def _told(session: Session, user: Any, one: Filter, state: State) -> Iterator[tuple[str, str]]:
     values = {name: state.values[name] for name in one.arguments if name in state.values}
+    if isinstance(one, AsOf):
+        yield _(one.label), day_filter(one.day(values))
+        return
     if not values:
         if isinstance(one, Choice) and one.assumed:
             yield _(one.label), _(one.assumed[0])

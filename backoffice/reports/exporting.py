@@ -1,17 +1,15 @@
 """The report as a file: every line of one dimension, as a list is exported, with its control totals."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 
 from ..base import N_
 from ..customers.models import Customer
 from ..formats import day_filter
-from ..lists import Column, List
-from ..lists.filters import Given
+from ..lists import Column, List, Said
 from ..people.models import User
 from . import queries
 from .forms import Asked
@@ -23,31 +21,6 @@ TITLES = {
     "customer": N_("Revenue by customer"),
 }
 """Dimension → what its table is called."""
-
-
-@dataclass(frozen=True)
-class Said:
-    """A filter that the rows have gone through already; it only says so in the file."""
-
-    control: ClassVar[str] = "hidden"
-
-    name: str
-    label: str
-    value: str
-    is_quiet: bool = True
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """Its name."""
-        return (self.name,)
-
-    def read(self, _given: Given) -> Iterator[tuple[str, str]]:
-        """What it says, whatever the address gives."""
-        yield self.name, self.value
-
-    def conditions(self, _values: Given) -> Iterator[ColumnElement[bool]]:
-        """None."""
-        yield from ()
 
 
 def listing_of(user: Any, dimension: str, asked: Asked, names: Mapping[int, str]) -> List:

@@ -3,7 +3,7 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import DataRequired, Length
 
 REASON_LENGTH = 500
 
@@ -19,7 +19,7 @@ class ApplyForm(FlaskForm):
         _l("Reason"),
         filters=[_trimmed],
         validators=[
-            InputRequired(_l("Say why. The reason is kept with every correction.")),
+            DataRequired(_l("Say why. The reason is kept with every correction.")),
             Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
         ],
         render_kw={"rows": 2, "maxlength": REASON_LENGTH, "autocomplete": "off"},

@@ -40,6 +40,7 @@ class Kind:
     in the transaction in which the run ends, what came of it (JSON, amounts as strings). `permission`
     is what it takes to start, apply, cancel and retry one. `again` makes chunks of items that failed,
     for a retry. `apply_as` is the kind of run that applies what a dry run of this kind has found.
+    `report` is the endpoint that shows what came of one, where a kind has a screen for that.
     `is_quiet`: housekeeping, which lists leave out unless asked.
     """
 
@@ -51,6 +52,7 @@ class Kind:
     finish: Callable[[Connection, "Asked"], Mapping[str, Any]] = field(default=_no_result)
     again: Callable[[Sequence[Any]], Iterable[Chunk]] = field(default=_nothing_again)
     apply_as: str = ""
+    report: str = ""
     is_quiet: bool = False
 
 

@@ -149,9 +149,15 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
+def report_of(run: Run) -> str:
+    """The endpoint of the screen that shows what came of it; empty where there is none."""
+    kind = KINDS.get(run.kind)
+    return "" if kind is None else kind.report
+
+
 def result_in_words(run: Run) -> list[tuple[str, str]]:
-    """What came of it, beyond its counts: names with their values."""
-    return list(_told(run.result))
+    """What came of it, beyond its counts: names with their values; nothing where a screen shows it."""
+    return [] if report_of(run) else list(_told(run.result))
 
 
 def _told(result: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:

@@ -16,6 +16,9 @@ depends_on = None
 
 BALANCES = ("balance", "overpayment")
 
+OF_CUSTOMERS = ("meter_assignments", "invoices", "payments", "meter_adjustments")
+"""Whatever of these is booked on a customer that was merged ends at the survivor, as with orders."""
+
 
 def upgrade() -> None:
     """Create the tables of billing; a customer has a balance from now on."""
@@ -28,6 +31,12 @@ def upgrade() -> None:
     _create_invoices()
     _create_payments()
     _create_adjustments()
+    for table in OF_CUSTOMERS:
+        op.execute(
+            f"CREATE TRIGGER {table}_follow_merged_customer "
+            f"BEFORE INSERT OR UPDATE OF customer_id ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION follow_merged_customer()"
+        )
 
 
 def downgrade() -> None:
@@ -106,6 +115,7 @@ def _create_payments() -> None:
         ),
     )
     op.create_index("ix_payments_reference_part", "payments", ["reference", "part"], unique=True)
+    _index("payments", "reference", name="further_parts", where="part > 1")
     _index("payments", "meter_id", "paid_on", "id", name="meter_id_paid_on")
     _index("payments", "customer_id", "paid_on", "id", name="customer_id_paid_on")
     _index("payments", "invoice_id")

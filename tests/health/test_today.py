@@ -99,7 +99,7 @@ def test_a_checker_that_never_ran_is_itself_an_alert(
 ) -> None:
     assert "No figure has been verified yet." in told(finance)
     run_of("figures.verify", {"figures": {"account_manager_targets.achieved": None}})
-    assert "3 figures have never been verified." in told(finance)
+    assert "4 figures have never been verified." in told(finance)
 
 
 def test_a_checker_that_has_not_run_is_itself_an_alert(

@@ -69,6 +69,37 @@ def customers(session: Session) -> dict[str, tuple[str, str]]:
             ["No", "Jenis", "Uraian", "Qty", "Harga Satuan"],
             ["order_number", "kind", "description", "quantity", "unit_price"],
         ),
+        (
+            "meters",
+            ["No. Meter", "Pelanggan", "Status", "Sejak", "Sampai", "Keterangan"],
+            [
+                "meter_number",
+                "customer_code",
+                "is_active",
+                "assigned_from",
+                "assigned_to",
+                "description",
+            ],
+        ),
+        (
+            "invoices",
+            ["Invoice", "Customer", "Meter", "Date", "Due date", "Total", "Usage", "Tariff"],
+            [
+                "number",
+                "customer_code",
+                "meter_number",
+                "issued_on",
+                "due_on",
+                "amount",
+                "units",
+                "rate",
+            ],
+        ),
+        (
+            "payments",
+            ["Receipt number", "Customer", "Meter no", "Invoice", "Payment date", "Jumlah Bayar"],
+            ["reference", "customer_code", "meter_number", "invoice_number", "paid_on", "amount"],
+        ),
     ],
 )
 def test_names_are_recognised_in_english_and_indonesian(

@@ -1,6 +1,6 @@
 """How the state machine writes: the session that it works in, and the book that it keeps beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -35,8 +35,13 @@ REFUSED: dict[str, str] = {
 class Desk:
     """One session, what its transaction has written so far, and what everybody else sees.
 
-    `book` is what the open transaction sees, `committed` what stands.
+    `book` is what the open transaction sees, `committed` what stands. Another domain's desk has
+    figures, a kind of book and a way of reading what is stored of its own.
     """
+
+    figures: Mapping[type[Any], tuple[str, ...]] = FIGURES
+    books: Any = Book
+    stored: Callable[..., Any] = staticmethod(stored)
 
     def __init__(
         self, app: Flask, outside: psycopg.Connection[Any], sweep: Callable[[], None]
@@ -46,11 +51,11 @@ class Desk:
         self.context = app.app_context()
         self.context.push()
         self.session = db.session()
-        self.book, self.committed = Book(), Book()
-        self.savepoints: list[tuple[Any, Book]] = []
+        self.book, self.committed = self.books(), self.books()
+        self.savepoints: list[tuple[Any, Any]] = []
         self.noted = False
         self.next_id = 1_000_000
-        self.held: list[Order | OrderLine] = []
+        self.held: list[Any] = []
         """Instances that stay in memory, so that they could go stale."""
 
     def new_id(self) -> int:
@@ -72,7 +77,7 @@ class Desk:
             if (instance.__table__.name, state.identity[0]) not in rows:
                 self.session.expunge(instance)
                 continue
-            kept = {"id", *FIGURES.get(type(instance), ())}
+            kept = {"id", *self.figures.get(type(instance), ())}
             self.session.expire(instance, set(state.mapper.attrs.keys()) - kept)
 
     def write(self, way: Callable[..., None], model: type[Any], key: int, values: Values) -> None:
@@ -147,8 +152,8 @@ class Desk:
         self.book = self.committed.copy()
 
     def everything_is_right(self) -> None:
-        assert Book.read(self.outside).facts() == self.committed.facts()
+        assert self.books.read(self.outside).facts() == self.committed.facts()
         if not self.noted:
-            assert stored(self.outside) == self.committed.totals()
+            assert self.stored(self.outside) == self.committed.totals()
             assert list(figures.verify(db.session)) == []
             assert set(figures.noted(db.session).values()) == {0}

@@ -149,7 +149,7 @@ def text_with_a_leading_statement(session: Any, model: type[Any], key: int, valu
     """Several statements in one string, of which the first only reads."""
     table = model.__table__
     quoted = {
-        name: session.scalar(select(func.quote_literal(literal(value, table.c[name].type))))
+        name: session.scalar(select(func.quote_nullable(literal(value, table.c[name].type))))
         for name, value in values.items()
     }
     changes = ", ".join(f"{name} = {value}" for name, value in quoted.items())

@@ -18,6 +18,12 @@ from backoffice.extensions import csrf, db
 from backoffice.figures.actor import actor
 from backoffice.people.models import User
 from backoffice.permissions import PERMISSIONS, ROLES, allowed, requires
+from tests.factories.billing import (
+    InvoiceFactory,
+    MeterAdjustmentFactory,
+    MeterAssignmentFactory,
+    PaymentFactory,
+)
 from tests.factories.orders import OrderFactory
 from tests.factories.products import ProductFactory
 from tests.signing_in import cookie_for, someone
@@ -42,9 +48,16 @@ def addresses(app: Flask, **known: object) -> Iterator[tuple[Rule, str, str]]:
 
 @pytest.fixture
 def people(app, session):
-    """One user of each role, an order x of a customer x with line 1, and a product x: pages exist."""
-    OrderFactory(number="x", customer__code="x", lines=[("package", "Queso", "12", "14.00")])
+    """One user of each role; an order x of a customer x, a product x, and x of all billing: pages exist."""
+    order = OrderFactory(
+        number="x", customer__code="x", lines=[("package", "Queso", "12", "14.00")]
+    )
     ProductFactory(code="x", prices={"2026-01-01": "10"})
+    held = MeterAssignmentFactory(meter__number="x", customer=order.customer)
+    of_it = {"customer": order.customer, "meter": held.meter}
+    invoice = InvoiceFactory(number="x", **of_it)
+    PaymentFactory(reference="x", invoice=invoice, **of_it)
+    MeterAdjustmentFactory(number="x", **of_it)
     session.commit()
     return {role: someone(app, role) for role in ROLES}
 

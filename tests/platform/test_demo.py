@@ -2,14 +2,20 @@
 
 import json
 from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from backoffice import periods
+from backoffice.billing.models import Invoice, MeterAdjustment, MeterAssignment, Payment
+from backoffice.customers.models import Customer
 from backoffice.orders.models import Order
 from backoffice.people.actions import authenticate
 from backoffice.people.models import User
+from backoffice.periods import Month, today
 from backoffice.permissions import ROLES
 
 
@@ -34,3 +40,49 @@ def test_the_demo_company_loads_once_and_everybody_can_sign_in(
     again = run_command("demo", "load")
     assert again.exit_code == 2
     assert "empty book only" in again.stderr
+
+
+def test_its_billing_has_something_for_every_screen(
+    session: Any, run_command: Callable[..., Any]
+) -> None:
+    done = run_command("demo", "load", "--json")
+    assert done.exit_code == 0, done.output
+
+    def count(*conditions: Any) -> int:
+        return session.scalar(select(func.count()).where(*conditions)) or 0
+
+    owners = session.execute(
+        select(MeterAssignment.customer_id, func.count())
+        .where(MeterAssignment.is_active)
+        .group_by(MeterAssignment.customer_id)
+    ).all()
+    assert sorted({meters for _, meters in owners}) == [1, 2]
+    assert count(MeterAssignment.id > 0, ~MeterAssignment.is_active) == 2
+    assert count(Invoice.id > 0) > 700
+    assert count(Invoice.status == "void") == 1
+    assert count(Payment.meter_id.is_(None)) == 7
+    assert count(Payment.part == 2) > 10
+    assert count(MeterAdjustment.id > 0) == 2
+    assert count(Customer.overpayment > 0) >= 1
+    latest, overdue = session.execute(
+        select(func.max(Invoice.issued_on), func.min(Invoice.due_on)).where(
+            Invoice.paid < Invoice.amount, Invoice.status == "posted"
+        )
+    ).one()
+    assert latest == Month.current().first
+    assert overdue < today() - timedelta(days=90)
+    assert session.scalar(select(func.max(Payment.paid_on))) <= today()
+
+
+@pytest.mark.parametrize(
+    "day", [date(2026, 1, 1), date(2026, 1, 31), date(2028, 2, 29), date(2026, 12, 31)]
+)
+def test_its_billing_looks_natural_on_every_day_of_the_year(
+    day: date, session: Any, run_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periods, "today", lambda: day)
+    done = run_command("demo", "load", "--json")
+    assert done.exit_code == 0, done.output
+    assert session.scalar(select(func.max(Payment.paid_on))) <= day
+    assert session.scalar(select(func.max(Invoice.issued_on))) == Month.of(day).first
+    assert session.scalar(select(func.sum(Customer.balance))) > 0

@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
-from . import account_managers, customers, order_lines, orders, products
+from . import (
+    account_managers,
+    customers,
+    invoices,
+    meters,
+    order_lines,
+    orders,
+    payments,
+    products,
+)
 from .base import Changes, Kind
 
 KINDS: Mapping[str, Kind] = {
@@ -13,6 +22,9 @@ KINDS: Mapping[str, Kind] = {
         products.KIND,
         orders.KIND,
         order_lines.KIND,
+        meters.KIND,
+        invoices.KIND,
+        payments.KIND,
     )
 }
 """By name, in the order in which a company's files are imported."""

@@ -91,12 +91,8 @@ def _halves(stage: Stage) -> Iterator[Problem]:
 def _contradictions(stage: Stage) -> Iterator[Problem]:
     """Lines that say otherwise of a product than its first line does."""
     for name in _said(stage):
-        first = func.first_value(stage.c[name]).over(partition_by=stage.c.code, order_by=stage.c.n)
-        seen = stage.at(stage.c[name].label("value"), first.label("first"), stage.c.n).subquery()
         yield from stage.problems(
-            select(seen.c.file, seen.c.line, seen.c.first)
-            .where(seen.c.value != seen.c.first)
-            .order_by(seen.c.n),
+            stage.contradicting(name, within="code"),
             name,
             N_("An earlier line says “%(first)s” of this product."),
         )

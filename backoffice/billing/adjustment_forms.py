@@ -1,0 +1,101 @@
+"""What may be typed about an adjustment: what is to be owed more or less, from when, and why."""
+
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from wtforms import StringField, TextAreaField, ValidationError
+from wtforms.validators import DataRequired, InputRequired, Length
+
+from .. import periods
+from ..customers.models import Customer
+from ..formats import AmountField, DayField
+from ..idempotency import new_key
+from .adjustment_actions import AdjustmentEntry, AdjustmentOfNothing
+from .meter_forms import RecordForm, customer_named, tidy
+from .models import Meter, MeterAdjustment
+from .rules import NUMBER_LENGTH, REASON_LENGTH, is_number
+
+
+class AdjustmentForm(RecordForm):
+    """A new adjustment of a meter. `number` and `customer` may stay empty: both are known."""
+
+    adjusted_on = DayField(_l("Day"), validators=[InputRequired(_l("Enter a day."))])
+    amount = AmountField(
+        _l("Amount"), minimum=None, validators=[InputRequired(_l("Enter an amount."))]
+    )
+    reason = TextAreaField(
+        _l("Reason"),
+        filters=[tidy],
+        validators=[
+            DataRequired(_l("Say why, in a few words.")),
+            Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
+        ],
+    )
+    customer = StringField(_l("Customer"), filters=[tidy])
+    number = StringField(
+        _l("Number"),
+        filters=[tidy],
+        validators=[Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters."))],
+    )
+    found_customer: Customer | None = None
+
+    def __init__(self, meter: Meter, **options: Any) -> None:
+        """A form for an adjustment of `meter`."""
+        super().__init__(**options)
+        self.meter = meter
+
+    @classmethod
+    def for_new(cls, meter: Meter) -> "AdjustmentForm":
+        """A form of today."""
+        data = {"adjusted_on": periods.today(), "idempotency_key": new_key()}
+        return cls(meter, formdata=None, data=data)
+
+    def validate_amount(self, field: AmountField) -> None:
+        """An adjustment changes what is owed."""
+        if field.data == 0:
+            raise ValidationError(_(AdjustmentOfNothing.sentence))
+
+    def validate_customer(self, field: StringField) -> None:
+        """Empty, or the text names exactly one customer."""
+        if field.data:
+            self.found_customer = customer_named(field.data)
+
+    def validate_number(self, field: StringField) -> None:
+        """Empty, or something that can be part of an address."""
+        if field.data and not is_number(field.data):
+            raise ValidationError(
+                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
+            )
+
+    def entry(self) -> AdjustmentEntry:
+        """The adjustment as entered; call it on a valid form only."""
+        assert self.adjusted_on.data is not None
+        assert self.amount.data is not None
+        return AdjustmentEntry(
+            meter_id=self.meter.id,
+            adjusted_on=self.adjusted_on.data,
+            amount=self.amount.data,
+            reason=self.reason.data or "",
+            number=self.number.data or "",
+            customer_id=self.found_customer.id if self.found_customer else None,
+        )
+
+
+class VoidForm(RecordForm):
+    """Why an adjustment shall count no more."""
+
+    void_reason = StringField(
+        _l("Reason"),
+        filters=[tidy],
+        validators=[
+            DataRequired(_l("Say why, in a few words.")),
+            Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
+        ],
+    )
+
+    @classmethod
+    def for_adjustment(cls, adjustment: MeterAdjustment) -> "VoidForm":
+        """A form to void it as it is now."""
+        data = {"version": str(adjustment.version), "idempotency_key": new_key()}
+        return cls(formdata=None, data=data)

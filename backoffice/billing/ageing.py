@@ -1,0 +1,287 @@
+"""How overdue what is owed is: what of each meter's balance is how old, as of a day.
+
+What was paid on an invoice itself comes off that invoice. Whatever else was paid or forgiven on the
+meter goes to the oldest of what is open, the earliest due first. So what is owed consists of the
+youngest open parts, and these are found without knowing what paid for the older ones: going back from
+the youngest, until they come to the meter's balance. Positive adjustments are owed from their day on.
+
+A payment that names an invoice but counts on another meter, or on none, takes nothing off what this
+meter owes. Where the open parts come to less than the balance, that is why, and such payments are put
+back on the invoices that they name.
+
+Documents after the day don't count: the balance of the day is the meter's balance without them.
+"""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.orm import Session
+
+from ..base import N_
+from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
+from .rules import VOID
+
+
+class Bucket(NamedTuple):
+    """What is overdue by so many days, both included; None: no limit. `current` is not overdue yet."""
+
+    name: str
+    label: str
+    since: int | None
+    until: int | None
+
+
+BUCKETS = (
+    Bucket("current", N_("Not yet due"), None, 0),
+    Bucket("days_30", N_("1–30 days"), 1, 30),
+    Bucket("days_60", N_("31–60 days"), 31, 60),
+    Bucket("days_90", N_("61–90 days"), 61, 90),
+    Bucket("older", N_("Over 90 days"), 91, None),
+)
+"""How overdue something can be, from the youngest to the oldest; together they are everything."""
+
+
+def ageing_by_meter(day: date) -> Subquery:
+    """Per meter with a balance on `day`: its `id`, a column per bucket, and their `total`, its balance."""
+    parts = _owed_parts(day)
+    columns = [_sum_of(bucket, parts, day) for bucket in BUCKETS]
+    return (
+        select(parts.c.meter_id.label("id"), *columns, func.sum(parts.c.owed).label("total"))
+        .group_by(parts.c.meter_id)
+        .subquery("ageing_of_meters")
+    )
+
+
+def ageing_by_customer(day: date) -> Subquery:
+    """As `ageing_by_meter`, per customer to whom meters are actively assigned now; 0: meters of nobody."""
+    meters = ageing_by_meter(day)
+    owner = func.coalesce(MeterAssignment.customer_id, 0).label("id")
+    names = [*(bucket.name for bucket in BUCKETS), "total"]
+    is_owner = (MeterAssignment.meter_id == meters.c.id) & MeterAssignment.is_active
+    return (
+        select(owner, *(func.sum(meters.c[name]).label(name) for name in names))
+        .select_from(meters.outerjoin(MeterAssignment, is_owner))
+        .group_by(owner)
+        .subquery("ageing_of_customers")
+    )
+
+
+def owed_on(session: Session, day: date) -> tuple[Decimal, Decimal]:
+    """What all meters together owe on `day`, which its ageing comes to; and what is stored as owed."""
+    later = _later(day)
+    owed = func.greatest(_stored() - func.coalesce(later.c.amount, 0), 0)
+    row = session.execute(
+        select(func.coalesce(func.sum(owed), 0), func.coalesce(func.sum(Meter.balance), 0))
+        .select_from(Meter)
+        .outerjoin(later, later.c.meter_id == Meter.id)
+    ).one()
+    return row[0], row[1]
+
+
+def _stored() -> ColumnElement[Any]:
+    """What all documents of a meter come to; below zero where more was paid than is owed."""
+    return Meter.invoiced + Meter.adjusted - Meter.paid
+
+
+def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:
+    """What of the parts is so overdue on `day`."""
+    conditions: list[ColumnElement[bool]] = [true()]
+    if bucket.since is not None:
+        conditions.append(parts.c.due_on <= day - timedelta(days=bucket.since))
+    if bucket.until is not None:
+        conditions.append(parts.c.due_on >= day - timedelta(days=bucket.until))
+    return func.coalesce(func.sum(parts.c.owed).filter(*conditions), 0).label(bucket.name)
+
+
+def _owed_parts(day: date) -> Subquery:
+    """What is owed on `day`, by meter and due date: the youngest open parts that come to the balance.
+
+    Where all open parts together come to it, as they do on most meters, each is owed as a whole.
+    """
+    owing = _owing(day)
+    items, sums = _items(owing, day)
+    is_even = sums.c.open == sums.c.balance
+    whole = (
+        select(items.c.meter_id, items.c.due_on, items.c.open.label("owed"))
+        .join(sums, sums.c.meter_id == items.c.meter_id)
+        .where(is_even)
+    )
+    youngest_first = (items.c.due_on.desc(), items.c.kind.desc(), items.c.id.desc())
+    younger = func.sum(items.c.open).over(
+        partition_by=items.c.meter_id, order_by=youngest_first, rows=(None, -1)
+    )
+    owed = func.least(items.c.open, sums.c.balance - func.coalesce(younger, 0))
+    reached = (
+        select(items.c.meter_id, items.c.due_on, owed.label("owed"))
+        .join(sums, sums.c.meter_id == items.c.meter_id)
+        .where(~is_even)
+        .subquery("reached")
+    )
+    return union_all(whole, select(reached).where(reached.c.owed > 0)).subquery("owed_parts")
+
+
+def _owing(day: date) -> CTE:
+    """The meters with a balance on `day`, and that balance."""
+    later = _later(day)
+    balance = (_stored() - func.coalesce(later.c.amount, 0)).label("balance")
+    return (
+        select(Meter.id, balance)
+        .select_from(Meter.__table__.outerjoin(later, later.c.meter_id == Meter.id))
+        .where(balance > 0)
+        .cte("owing")
+    )
+
+
+def _later(day: date) -> Subquery:
+    """What the documents after `day` added to what each meter owes."""
+    kinds = (
+        (Invoice, Invoice.amount, Invoice.issued_on),
+        (MeterAdjustment, MeterAdjustment.amount, MeterAdjustment.adjusted_on),
+        (Payment, -Payment.amount, Payment.paid_on),
+    )
+    documents = union_all(
+        *(
+            select(model.meter_id, amount.label("amount")).where(
+                on > day, model.status != VOID, model.meter_id.is_not(None)
+            )
+            for model, amount, on in kinds
+        )
+    ).subquery("later_documents")
+    return (
+        select(documents.c.meter_id, func.sum(documents.c.amount).label("amount"))
+        .group_by(documents.c.meter_id)
+        .subquery("later")
+    )
+
+
+def _items(owing: CTE, day: date) -> tuple[FromClause, FromClause]:
+    """What is open on the owing meters, and what that comes to on each, beside its balance.
+
+    Of the former: `meter_id`, `kind` and `id`, `due_on`, `open`.
+    """
+    later = _named_later(day)
+    open_parts = union_all(
+        _open_invoices(owing, later, day), _paid_later(owing, later, day), _adjustments(owing, day)
+    ).cte("open_parts")
+    found = _sums_of(open_parts)
+    sums = (
+        select(
+            owing.c.id.label("meter_id"),
+            owing.c.balance,
+            func.coalesce(found.c.open, 0).label("open"),
+        )
+        .select_from(owing.outerjoin(found, found.c.meter_id == owing.c.id))
+        .cte("sums")
+    )
+    short = select(sums.c.meter_id).where(sums.c.open < sums.c.balance).cte("short")
+    elsewhere = _paid_elsewhere(short, day).cte("elsewhere")
+    items = union_all(select(open_parts), select(elsewhere)).subquery("items")
+    put_back = _sums_of(elsewhere)
+    completed = (
+        select(
+            sums.c.meter_id,
+            sums.c.balance,
+            (sums.c.open + func.coalesce(put_back.c.open, 0)).label("open"),
+        )
+        .select_from(sums.outerjoin(put_back, put_back.c.meter_id == sums.c.meter_id))
+        .subquery("completed")
+    )
+    return items, completed
+
+
+def _sums_of(items: FromClause) -> Subquery:
+    """What is open on each meter."""
+    return (
+        select(items.c.meter_id, func.sum(items.c.open).label("open"))
+        .group_by(items.c.meter_id)
+        .subquery(f"sums_of_{items.name}")
+    )
+
+
+def _open_invoices(owing: CTE, later: CTE, day: date) -> Select[Any]:
+    """What of the invoices that are not paid today was open on `day`."""
+    open_part = Invoice.amount - Invoice.paid + func.coalesce(later.c.amount, 0)
+    return (
+        _item(owing.c.id, 0, Invoice.id, Invoice.due_on, open_part)
+        .join(Invoice, Invoice.meter_id == owing.c.id)
+        .outerjoin(later, later.c.invoice_id == Invoice.id)
+        .where(Invoice.status != VOID, Invoice.paid < Invoice.amount, Invoice.issued_on <= day)
+    )
+
+
+def _paid_later(owing: CTE, later: CTE, day: date) -> Select[Any]:
+    """What of the invoices that are paid today was open on `day`."""
+    open_part = Invoice.amount - Invoice.paid + later.c.amount
+    return (
+        _item(owing.c.id, 0, Invoice.id, Invoice.due_on, open_part)
+        .join(Invoice, Invoice.meter_id == owing.c.id)
+        .join(later, later.c.invoice_id == Invoice.id)
+        .where(Invoice.status != VOID, Invoice.paid >= Invoice.amount, Invoice.issued_on <= day)
+        .where(open_part > 0)
+    )
+
+
+def _adjustments(owing: CTE, day: date) -> Select[Any]:
+    """What was owed in addition: like an invoice that is due on the day of the adjustment."""
+    own = MeterAdjustment
+    return (
+        _item(owing.c.id, 1, own.id, own.adjusted_on, own.amount)
+        .join(own, own.meter_id == owing.c.id)
+        .where(own.status != VOID, own.amount > 0, own.adjusted_on <= day)
+    )
+
+
+def _paid_elsewhere(short: CTE, day: date) -> Select[Any]:
+    """What payments that don't count on the meter took off its invoices."""
+    is_here = Payment.meter_id.is_not_distinct_from(Invoice.meter_id)
+    named = (
+        select(
+            func.coalesce(func.sum(Payment.amount).filter(is_here), 0).label("here"),
+            func.coalesce(func.sum(Payment.amount).filter(~is_here), 0).label("elsewhere"),
+        )
+        .where(Payment.invoice_id == Invoice.id, Payment.status != VOID, Payment.paid_on <= day)
+        .correlate(Invoice)
+        .lateral("named")
+    )
+    open_here = func.greatest(Invoice.amount - named.c.here, 0)
+    open_anywhere = func.greatest(Invoice.amount - named.c.here - named.c.elsewhere, 0)
+    return (
+        _item(short.c.meter_id, 2, Invoice.id, Invoice.due_on, open_here - open_anywhere)
+        .join(Invoice, Invoice.meter_id == short.c.meter_id)
+        .join(named, true())
+        .where(Invoice.status != VOID, Invoice.issued_on <= day, named.c.elsewhere > 0)
+    )
+
+
+def _named_later(day: date) -> CTE:
+    """What was paid after `day` on each invoice that was."""
+    return (
+        select(Payment.invoice_id, func.sum(Payment.amount).label("amount"))
+        .where(Payment.paid_on > day, Payment.status != VOID, Payment.invoice_id.is_not(None))
+        .group_by(Payment.invoice_id)
+        .cte("named_later")
+    )
+
+
+def _item(meter_id: Any, kind: int, key: Any, due_on: Any, open_part: Any) -> Select[Any]:
+    """One kind of what can be open on a meter; the caller joins it to the meters."""
+    return select(
+        meter_id.label("meter_id"),
+        literal(kind).label("kind"),
+        key.label("id"),
+        due_on.label("due_on"),
+        open_part.label("open"),
+    ).select_from(meter_id.table)

@@ -1,0 +1,180 @@
+"""The ageing on a screen and as a file: by customer or by meter, as of a day."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from typing import Any
+
+from flask import Response, request, url_for
+from flask_babel import gettext as _
+from sqlalchemy import Select, Subquery, select, true
+
+from .. import lists, periods
+from ..base import N_, counted
+from ..customers.models import Customer
+from ..extensions import db
+from ..formats import day_filter, money_filter
+from ..lists import AsOf, Choice, Column, List, Search, containing
+from ..permissions import requires
+from .ageing import BUCKETS, Bucket, ageing_by_customer, ageing_by_meter, owed_on
+from .models import Meter, MeterAssignment
+from .views import bp
+
+AS_OF = AsOf("as_of", N_("As of"), periods.today)
+BY = Choice("by", N_("By"), {"meter": (N_("Meter"), true())}, any_label=N_("Customer"))
+
+Row = Any
+
+
+@bp.get("/ageing")
+@requires("billing.read")
+def ageing() -> Response:
+    """What is owed, by how overdue it is."""
+    return lists.show(_listing(), "billing/ageing.html", said=_tie(AS_OF.day(request.args)))
+
+
+def _tie(day: date) -> str:
+    """How what is owed on the day and the stored balances belong together."""
+    owed, stored = owed_on(db.session(), day)
+    said = _(
+        "On %(day)s %(owed)s is owed on all meters.",
+        day=day_filter(day),
+        owed=money_filter(owed, symbol=True),
+    )
+    if owed == stored:
+        return f"{said} {_('That is exactly the sum of the stored balances of the meters.')}"
+    later = _(
+        "With the documents that are dated later it is %(stored)s, the sum of the stored balances of the meters.",
+        stored=money_filter(stored, symbol=True),
+    )
+    return f"{said} {later}"
+
+
+@bp.get("/ageing/export.<flavour>")
+@requires("billing.read")
+@lists.limited
+def export_ageing(flavour: str) -> Response:
+    """The same as a file."""
+    return lists.export(_listing(), flavour)
+
+
+def _listing() -> List:
+    """The list that the address asks for."""
+    day = AS_OF.day(request.args)
+    return _by_meter(day) if request.args.get("by") == "meter" else _by_customer(day)
+
+
+def _by_customer(day: date) -> List:
+    ages = ageing_by_customer(day)
+    return _list_of(
+        day,
+        ages,
+        select().select_from(ages).outerjoin(Customer, Customer.id == ages.c.id),
+        (
+            Column(
+                "customer", N_("Customer"), Customer.name,
+                link=_statement, empty=N_("Meters of nobody"), classes="cell-name",
+            ),
+            Column("code", N_("Customer code"), Customer.code),
+        ),
+        lambda row: {"customer": row.code} if row.code else None,
+        counted("%(num)s customer", "%(num)s customers"),
+    )  # fmt: skip
+
+
+def _by_meter(day: date) -> List:
+    ages = ageing_by_meter(day)
+    is_owner = (MeterAssignment.meter_id == ages.c.id) & MeterAssignment.is_active
+    return _list_of(
+        day,
+        ages,
+        select()
+        .select_from(ages)
+        .join(Meter, Meter.id == ages.c.id)
+        .outerjoin(MeterAssignment, is_owner)
+        .outerjoin(Customer, Customer.id == MeterAssignment.customer_id),
+        (
+            Column("meter", N_("Meter"), Meter.number, link=_meter_statement, classes="cell-key"),
+            Column("customer", N_("Customer"), Customer.name, empty=N_("Nobody"), classes="cell-name"),
+            Column("code", N_("Customer code"), Customer.code, is_shown=False),
+        ),
+        lambda row: {"meter": row.meter},
+        counted("%(num)s meter", "%(num)s meters"),
+    )  # fmt: skip
+
+
+def _list_of(
+    day: date,
+    ages: Subquery,
+    rows: Select[Any],
+    whose: tuple[Column, ...],
+    only: Callable[[Row], dict[str, Any] | None],
+    words: tuple[str, str],
+) -> List:
+    """What both have in common: the buckets, the filters. `only` narrows the list of invoices to a row."""
+    searched = [column.value for column in whose]
+    return List(
+        "ageing",
+        N_("Ageing"),
+        "billing.ageing",
+        export="billing.export_ageing",
+        rows=lambda _user: rows,
+        key=ages.c.id,
+        columns=(
+            *whose,
+            *(_column(bucket, ages, day, only) for bucket in BUCKETS),
+            Column(
+                "total", N_("Balance"), ages.c.total,
+                kind="money", total=True, classes="cell-total", link=_open_invoices(only, "total"),
+            ),
+        ),
+        filters=(
+            Search("q", N_("Search"), containing(*searched), placeholder=N_("Customer or meter")),
+            AS_OF,
+            BY,
+        ),
+        default_sort="-total",
+        counted=words,
+        is_computed=True,
+        nothing_yet=(N_("Nothing is owed"), N_("No meter has a balance on this day.")),
+        nothing_fits=(N_("Nobody fits that"), N_("Take something out of the filter, or choose another day.")),
+        classes="ageing-table",
+    )  # fmt: skip
+
+
+def _column(
+    bucket: Bucket, ages: Subquery, day: date, only: Callable[[Row], dict[str, Any] | None]
+) -> Column:
+    link = _open_invoices(only, bucket.name, **dict(_days(bucket, day)))
+    return Column(
+        bucket.name, bucket.label, ages.c[bucket.name], kind="money", total=True, link=link
+    )
+
+
+def _days(bucket: Bucket, day: date) -> Iterator[tuple[str, str]]:
+    """The due dates of what is in a bucket, as the list of invoices is asked for them."""
+    if bucket.until is not None:
+        yield "due_since", (day - timedelta(days=bucket.until)).isoformat()
+    if bucket.since is not None:
+        yield "due_until", (day - timedelta(days=bucket.since)).isoformat()
+
+
+def _open_invoices(
+    only: Callable[[Row], dict[str, Any] | None], name: str, **days: Any
+) -> Callable[[Row], str | None]:
+    """The way from an amount to the open invoices that are due in these days; none from zero."""
+
+    def link(row: Row) -> str | None:
+        whose = only(row)
+        if whose is None or not getattr(row, name):
+            return None
+        return url_for("billing.invoices", status="unpaid", **whose, **days)
+
+    return link
+
+
+def _statement(row: Row) -> str | None:
+    return url_for("billing.statement", code=row.code, period="all") if row.code else None
+
+
+def _meter_statement(row: Row) -> str:
+    return url_for("billing.meter_statement", number=row.meter, period="all")

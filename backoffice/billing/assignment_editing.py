@@ -1,0 +1,258 @@
+"""Whose a meter is: assigning it, reassigning it, ending that, and correcting the days."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from flask import Response, abort, flash, url_for
+from flask_babel import gettext as _
+
+from ..claims import Claim
+from ..customers import queries as customers
+from ..extensions import db
+from ..formats import day_filter
+from ..htmx import render
+from ..permissions import requires
+from ..refusals import Refusal, Stale
+from . import meter_actions, meter_refusals
+from .meter_actions import Days
+from .meter_conflicts import conflict_of
+from .meter_forms import AssignForm, DaysForm, EndForm, ReassignForm, RecordForm, facts_of
+from .meter_history import recorded_events
+from .meter_queries import assignment_of
+from .meter_screens import head_of, meter_or_404, record_page
+from .models import Meter, MeterAssignment
+from .views import bp
+
+PAGE = "billing/assignment.html"
+
+OFFERED = 20
+"""Customers in a form's list from the start; beyond that it follows what is typed."""
+
+
+def assignment_or_404(number: str, assignment_id: int) -> MeterAssignment:
+    """The assignment, if it is one of that meter."""
+    return assignment_of(db.session(), meter_or_404(number), assignment_id) or abort(404)
+
+
+@bp.get("/meters/<path:number>/assign")
+@requires("billing.write")
+def assign(number: str) -> Response:
+    """A form that says whose the meter is, or was."""
+    meter = meter_or_404(number)
+    is_free = head_of(meter)["active"] is None
+    return _page("assign", meter, AssignForm.for_new(is_active=is_free))
+
+
+@bp.post("/meters/<path:number>/assign")
+@requires("billing.write")
+def assign_post(number: str) -> Response:
+    """Assign the meter."""
+    claim = Claim(f"billing.assign {number}")
+    if claim.answer is not None:
+        return claim.answer
+    meter, form = meter_or_404(number), AssignForm()
+    if not form.validate():
+        return _page("assign", meter, form, status=422)
+    return _carried_out(
+        claim,
+        "assign",
+        form,
+        meter,
+        lambda: meter_actions.assign(
+            db.session(), meter.id, form.customer_id, form.days(), is_active=form.is_active.data
+        ),
+    )
+
+
+@bp.get("/meters/<path:number>/reassign")
+@requires("billing.write")
+def reassign(number: str) -> Response:
+    """A form that gives the meter to another customer from a day on."""
+    meter = meter_or_404(number)
+    active = head_of(meter)["active"]
+    if active is None:
+        return _page("assign", meter, AssignForm.for_new(is_active=True))
+    return _page("reassign", meter, ReassignForm.for_assignment(active), assignment=active)
+
+
+@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/reassign")
+@requires("billing.write")
+def reassign_post(number: str, assignment_id: int) -> Response:
+    """End the present assignment and begin the new one, in one step."""
+    claim = Claim(f"billing.reassign {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    present, form = assignment_or_404(number, assignment_id), ReassignForm()
+    if not form.validate():
+        return _page("reassign", present.meter, form, status=422, assignment=present)
+    version = form.expected_version()
+    return _carried_out(
+        claim,
+        "reassign",
+        form,
+        present.meter,
+        lambda: meter_actions.reassign(
+            db.session(), assignment_id, version, form.customer_id, form.day
+        ),
+        assignment=present,
+    )
+
+
+@bp.get("/meters/<path:number>/assignments/<int:assignment_id>/end")
+@requires("billing.write")
+def end_assignment(number: str, assignment_id: int) -> Response:
+    """A form that asks for the last day."""
+    present = assignment_or_404(number, assignment_id)
+    return _page("end", present.meter, EndForm.for_assignment(present), assignment=present)
+
+
+@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/end")
+@requires("billing.write")
+def end_assignment_post(number: str, assignment_id: int) -> Response:
+    """Let the assignment end with that day."""
+    claim = Claim(f"billing.end {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    present, form = assignment_or_404(number, assignment_id), EndForm()
+    if not form.validate():
+        return _page("end", present.meter, form, status=422, assignment=present)
+    version = form.expected_version()
+    return _carried_out(
+        claim,
+        "end",
+        form,
+        present.meter,
+        lambda: meter_actions.end(db.session(), assignment_id, version, form.day),
+        assignment=present,
+    )
+
+
+@bp.get("/meters/<path:number>/assignments/<int:assignment_id>/days")
+@requires("billing.write")
+def assignment_days(number: str, assignment_id: int) -> Response:
+    """The days in a form."""
+    present = assignment_or_404(number, assignment_id)
+    return _page("days", present.meter, DaysForm.for_assignment(present), assignment=present)
+
+
+@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/days")
+@requires("billing.write")
+def assignment_days_post(number: str, assignment_id: int) -> Response:
+    """Correct the days."""
+    claim = Claim(f"billing.days {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    present, form = assignment_or_404(number, assignment_id), DaysForm()
+    if not form.validate():
+        return _page("days", present.meter, form, status=422, assignment=present)
+    version = form.expected_version()
+    try:
+        return _carried_out(
+            claim,
+            "days",
+            form,
+            present.meter,
+            lambda: meter_actions.correct_days(db.session(), assignment_id, version, form.days()),
+            assignment=present,
+        )
+    except meter_refusals.AssignmentChanged:
+        return _days_conflict(number, assignment_id, form)
+
+
+@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/<verb>")
+@requires("billing.write")
+def change_assignment(number: str, assignment_id: int, verb: str) -> Response:
+    """Activate, deactivate or remove an assignment, as its button says."""
+    act: Callable[..., object] = _VERBS.get(verb) or abort(404)
+    claim = Claim(f"billing.{verb} {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    meter = assignment_or_404(number, assignment_id).meter
+    try:
+        act(db.session(), assignment_id, RecordForm().expected_version())
+    except Refusal as refusal:
+        db.session.rollback()
+        sentence = _(refusal.sentence, **refusal.values)
+        return record_page(meter_or_404(number), refusal.status, sentence)
+    flash(_said(meter), "success")
+    return claim.fulfilled(url_for("billing.meter", number=number))
+
+
+_VERBS: dict[str, Callable[..., object]] = {
+    "activate": meter_actions.activate,
+    "deactivate": meter_actions.deactivate,
+    "remove": meter_actions.remove,
+}
+
+
+def _carried_out(
+    claim: Claim,
+    kind: str,
+    form: RecordForm,
+    meter: Meter,
+    act: Callable[[], object],
+    assignment: MeterAssignment | None = None,
+) -> Response:
+    """What the form asks for; where that is refused, the form again with the reason, over how it is now."""
+    number, assignment_id = meter.number, assignment.id if assignment else None
+    try:
+        act()
+    except Refusal as refusal:
+        if refusal.status == 404 or (kind == "days" and isinstance(refusal, Stale)):
+            raise
+        db.session.rollback()
+        form.blame(refusal)
+        if assignment_id is not None:
+            assignment = assignment_or_404(number, assignment_id)
+            form.version.data = str(assignment.version)
+        meter = meter_or_404(number)
+        return _page(kind, meter, form, status=refusal.status, assignment=assignment)
+    flash(_said(meter), "success")
+    return claim.fulfilled(url_for("billing.meter", number=number))
+
+
+def _said(meter: Meter) -> str:
+    active = head_of(meter)["active"]
+    if active is None:
+        return _("Meter %(number)s is nobody's at present.", number=meter.number)
+    whose = customers.label(active.customer)
+    return _("Meter %(number)s is %(customer)s's at present.", number=meter.number, customer=whose)
+
+
+def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
+    """Somebody else was faster: the days again, mine beside theirs."""
+    db.session.rollback()
+    present = assignment_or_404(number, assignment_id)
+    own = (
+        event
+        for event in recorded_events(db.session(), present.meter_id)
+        if (event.table_name, event.row_id) == ("meter_assignments", str(assignment_id))
+    )
+    merged, conflict = conflict_of(
+        form.base_facts(),
+        facts_of(Days.of(present)),
+        facts_of(form.days()),
+        next(own, None),
+        lambda _name, value: day_filter(_day(value)) or "…",
+    )
+    days = Days(_day(merged["assigned_from"]), _day(merged["assigned_to"]))
+    shown = DaysForm.for_assignment(present, days)
+    return _page("days", present.meter, shown, status=409, assignment=present, conflict=conflict)
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _page(kind: str, meter: Meter, form: RecordForm, status: int = 200, **context: Any) -> Response:
+    """The form of that kind: assign, reassign, end or days."""
+    return render(
+        PAGE,
+        block="form",
+        status=status,
+        kind=kind,
+        form=form,
+        offered=customers.search(db.session(), "", limit=OFFERED),
+        **{"assignment": None, "conflict": None} | head_of(meter) | context,
+    )

@@ -1,0 +1,92 @@
+"""Entering and changing a meter."""
+
+from flask import Response, abort, flash, url_for
+from flask_babel import gettext as _
+
+from ..claims import Claim
+from ..extensions import db
+from ..htmx import render
+from ..permissions import requires
+from . import meter_actions, meter_refusals
+from .meter_actions import MeterEntry
+from .meter_conflicts import Conflict, conflict_of
+from .meter_forms import MeterForm
+from .meter_history import recorded_events
+from .meter_screens import meter_or_404
+from .models import Meter
+from .views import bp
+
+PAGE = "billing/meter_edit.html"
+
+
+@bp.get("/meters/new")
+@requires("billing.write")
+def new_meter() -> Response:
+    """An empty form."""
+    return _page(MeterForm.for_new())
+
+
+@bp.post("/meters/new")
+@requires("billing.write")
+def create_meter() -> Response:
+    """Save a new meter."""
+    return _save(None)
+
+
+@bp.get("/meters/<path:number>/edit")
+@requires("billing.write")
+def edit_meter(number: str) -> Response:
+    """The meter in a form."""
+    return _page(MeterForm.for_meter(meter_or_404(number)))
+
+
+@bp.post("/meters/<path:number>/edit")
+@requires("billing.write")
+def update_meter(number: str) -> Response:
+    """Save a changed meter."""
+    return _save(number)
+
+
+def _save(number: str | None) -> Response:
+    """Save the posted meter, or show all that is wrong with it, its input kept."""
+    claim = Claim(f"billing.meter {number or ''}")
+    if claim.answer is not None:
+        return claim.answer
+    form = MeterForm(None if number is None else meter_or_404(number))
+    if not form.validate():
+        return _refused(form)
+    try:
+        meter = _saved(form)
+    except meter_refusals.MeterChanged:
+        return _conflict(form)
+    except meter_refusals.MeterNumberTaken as taken:
+        form.blame(taken, "number")
+        return _refused(form)
+    flash(_("Meter %(number)s is saved.", number=meter.number), "success")
+    return claim.fulfilled(url_for("billing.meter", number=meter.number))
+
+
+def _saved(form: MeterForm) -> Meter:
+    if form.meter is None:
+        return meter_actions.create(db.session(), form.entry())
+    return meter_actions.update(db.session(), form.meter.id, form.entry(), form.expected_version())
+
+
+def _refused(form: MeterForm) -> Response:
+    db.session.rollback()
+    return _page(form, status=422)
+
+
+def _conflict(form: MeterForm) -> Response:
+    """Somebody else was faster: the form again, mine beside theirs."""
+    meter_id = form.meter.id if form.meter else 0
+    db.session.rollback()
+    meter = db.session.get(Meter, meter_id) or abort(404)
+    theirs = MeterEntry.of(meter).facts()
+    own = (e for e in recorded_events(db.session(), meter.id) if e.table_name == "meters")
+    merged, conflict = conflict_of(form.base_facts(), theirs, form.entry().facts(), next(own, None))
+    return _page(MeterForm.for_meter(meter, MeterEntry(**merged)), status=409, conflict=conflict)
+
+
+def _page(form: MeterForm, status: int = 200, conflict: Conflict | None = None) -> Response:
+    return render(PAGE, block="form", status=status, form=form, conflict=conflict)

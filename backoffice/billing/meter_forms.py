@@ -1,0 +1,243 @@
+"""What may be typed about a meter, and about whose it is. Figures are no fields, so posting one has no effect."""
+
+import json
+from datetime import date
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, HiddenField, StringField, ValidationError
+from wtforms.validators import DataRequired, InputRequired, Length
+
+from .. import periods
+from ..customers import queries as customers
+from ..customers.forms import whole_number
+from ..customers.models import Customer
+from ..extensions import db
+from ..formats import DayField
+from ..idempotency import new_key
+from ..refusals import Refusal
+from .meter_actions import Days, MeterEntry
+from .meter_refusals import MeterNumberTaken
+from .models import Meter, MeterAssignment
+from .queries import meter_of
+from .rules import NUMBER_LENGTH, is_number
+
+DESCRIPTION_LENGTH = 200
+
+
+def tidy(text: str | None) -> str:
+    """A typed text without needless spaces."""
+    return " ".join((text or "").split())
+
+
+def customer_named(text: str) -> Customer:
+    """The one customer that `text` names. Raises ValidationError."""
+    found = customers.named(db.session(), text)
+    if not found:
+        raise ValidationError(_("No customer is called that. Type a code or a part of the name."))
+    typed = text.casefold()
+    chosen = [c for c in found if typed in (c.code.casefold(), c.name.casefold())] or found
+    if len(chosen) > 1:
+        raise ValidationError(_("Several customers fit that. Choose one from the list."))
+    return chosen[0]
+
+
+class RecordForm(FlaskForm):
+    """What the forms of stored records share: the version that was opened, and a key for one effect."""
+
+    version = HiddenField()
+    base = HiddenField()
+    idempotency_key = HiddenField()
+
+    def __init__(self, **options: Any) -> None:
+        """A form without errors of its own."""
+        super().__init__(**options)
+        self.form_errors: list[str] = []
+
+    def expected_version(self) -> int:
+        """The version that was opened."""
+        return whole_number(self.version.data)
+
+    def base_facts(self) -> dict[str, str]:
+        """The facts that editing started from; those that the field does not hold are missing."""
+        try:
+            facts = json.loads(self.base.data or "")
+            return {str(name): str(value) for name, value in facts.items()}
+        except (ValueError, AttributeError, RecursionError):
+            return {}
+
+    def blame(self, refusal: Refusal, field: str = "") -> None:
+        """Show why it was refused, at the field that it is about or above the form."""
+        sentence = _(refusal.sentence, **refusal.values)
+        if field:
+            self[field].errors = [*self[field].errors, sentence]
+        else:
+            self.form_errors = [*self.form_errors, sentence]
+
+
+class MeterForm(RecordForm):
+    """A meter: its number, and what one knows it by."""
+
+    number = StringField(
+        _l("Number"),
+        filters=[tidy],
+        validators=[
+            DataRequired(_l("Enter a number.")),
+            Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters.")),
+        ],
+    )
+    description = StringField(
+        _l("Description"),
+        filters=[tidy],
+        validators=[Length(max=DESCRIPTION_LENGTH, message=_l("At most %(max)d characters."))],
+    )
+
+    def __init__(self, meter: Meter | None, **options: Any) -> None:
+        """A form for `meter`; None: a new one."""
+        super().__init__(**options)
+        self.meter = meter
+
+    @classmethod
+    def for_new(cls) -> "MeterForm":
+        """An empty form."""
+        return cls(None, formdata=None, data={"idempotency_key": new_key()})
+
+    @classmethod
+    def for_meter(cls, meter: Meter, entry: MeterEntry | None = None) -> "MeterForm":
+        """The stored meter for editing; with `entry` instead of what is stored."""
+        stored = MeterEntry.of(meter).facts()
+        data = {
+            **(entry.facts() if entry else stored),
+            "version": str(meter.version),
+            "base": json.dumps(stored),
+            "idempotency_key": new_key(),
+        }
+        return cls(meter, formdata=None, data=data)
+
+    def entry(self) -> MeterEntry:
+        """The meter as entered."""
+        return MeterEntry(self.number.data or "", self.description.data or "")
+
+    def validate_number(self, field: StringField) -> None:
+        """A number is part of an address, and no two meters have the same one."""
+        is_kept = self.meter is not None and field.data == self.meter.number
+        if not is_kept and not is_number(field.data):
+            raise ValidationError(
+                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
+            )
+        other = meter_of(db.session(), field.data)
+        if other is not None and (self.meter is None or other.id != self.meter.id):
+            taken = MeterNumberTaken(number=field.data)
+            raise ValidationError(_(taken.sentence, **taken.values))
+
+
+class _OfCustomer(RecordForm):
+    """A form in which a customer is typed."""
+
+    customer = StringField(
+        _l("Customer"), filters=[tidy], validators=[InputRequired(_l("Choose a customer."))]
+    )
+    found_customer: Customer | None = None
+
+    def validate_customer(self, field: StringField) -> None:
+        """The text names exactly one customer."""
+        self.found_customer = customer_named(field.data)
+
+    @property
+    def customer_id(self) -> int:
+        """The customer that was found; call it on a valid form only."""
+        assert self.found_customer is not None
+        return self.found_customer.id
+
+
+class DaysForm(RecordForm):
+    """The days of an assignment; an empty first one: since ever, an empty last one: until further notice."""
+
+    assigned_from = DayField(_l("From"))
+    assigned_to = DayField(_l("Until"))
+
+    @classmethod
+    def for_assignment(cls, assignment: MeterAssignment, days: Days | None = None) -> "DaysForm":
+        """The stored days for correcting; with `days` instead of what is stored."""
+        stored = Days.of(assignment)
+        shown = days or stored
+        data = {
+            "assigned_from": shown.first,
+            "assigned_to": shown.last,
+            "version": str(assignment.version),
+            "base": json.dumps(facts_of(stored)),
+            "idempotency_key": new_key(),
+        }
+        return cls(formdata=None, data=data)
+
+    def days(self) -> Days:
+        """The days as entered."""
+        return Days(self.assigned_from.data, self.assigned_to.data)
+
+    def validate_assigned_to(self, field: DayField) -> None:
+        """An assignment does not end before it begins."""
+        if Days(self.assigned_from.data, field.data).are_reversed:
+            raise ValidationError(_("The last day is before the first one."))
+
+
+def facts_of(days: Days) -> dict[str, str]:
+    """Each of the two days by the name of its field; an open one is an empty text."""
+    known = {"assigned_from": days.first, "assigned_to": days.last}
+    return {name: day.isoformat() if day else "" for name, day in known.items()}
+
+
+class AssignForm(_OfCustomer, DaysForm):
+    """Whose a meter is, or was, and when."""
+
+    is_active = BooleanField(_l("Active: what is owed for the meter is owed by this customer"))
+
+    @classmethod
+    def for_new(cls, *, is_active: bool) -> "AssignForm":
+        """An empty form; `is_active`: the meter is nobody's yet."""
+        return cls(formdata=None, data={"is_active": is_active, "idempotency_key": new_key()})
+
+
+class ReassignForm(_OfCustomer):
+    """Whose a meter is from a day on."""
+
+    since = DayField(_l("From"), validators=[InputRequired(_l("Enter a day."))])
+
+    @classmethod
+    def for_assignment(cls, assignment: MeterAssignment) -> "ReassignForm":
+        """A form to take the meter from who has it now."""
+        data = {
+            "since": periods.today(),
+            "version": str(assignment.version),
+            "idempotency_key": new_key(),
+        }
+        return cls(formdata=None, data=data)
+
+    @property
+    def day(self) -> date:
+        """The first day; call it on a valid form only."""
+        assert self.since.data is not None
+        return self.since.data
+
+
+class EndForm(RecordForm):
+    """The last day of an assignment."""
+
+    last = DayField(_l("Last day"), validators=[InputRequired(_l("Enter a day."))])
+
+    @classmethod
+    def for_assignment(cls, assignment: MeterAssignment) -> "EndForm":
+        """A form to end it, today if nothing else is typed."""
+        data = {
+            "last": assignment.assigned_to or periods.today(),
+            "version": str(assignment.version),
+            "idempotency_key": new_key(),
+        }
+        return cls(formdata=None, data=data)
+
+    @property
+    def day(self) -> date:
+        """The last day; call it on a valid form only."""
+        assert self.last.data is not None
+        return self.last.data

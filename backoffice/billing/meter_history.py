@@ -1,0 +1,177 @@
+"""What happened to a meter, in words: every save of it, of whose it is and of its adjustments; every correction."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..audit.models import AuditEvent
+from ..audit.queries import history as audit_history
+from ..audit.tables import Recorded, register
+from ..base import N_
+from ..figures.models import Correction
+from .figures import meter_balance, meter_totals
+from .meter_wording import LABELS, MeterWording
+from .models import Meter, MeterAdjustment, MeterAssignment
+
+SHOWN = 200
+"""Events of one meter that its history shows; the audit screen has them all."""
+
+register(
+    Recorded(
+        N_("Meter"), Meter, name=Meter.number,
+        endpoint="billing.meter", argument="number", labels=LABELS,
+    )
+)  # fmt: skip
+register(
+    Recorded(
+        N_("Assignment of a meter"), MeterAssignment,
+        part_of=MeterAssignment.meter_id, labels=LABELS,
+    )
+)  # fmt: skip
+register(
+    Recorded(
+        N_("Adjustment"), MeterAdjustment, name=MeterAdjustment.number,
+        endpoint="billing.adjustment", argument="number", labels=LABELS,
+    )
+)  # fmt: skip
+
+_UNTOLD = {"id", "meter_id", "created_at", "updated_at", "version"}
+"""Recorded columns that mean nothing to a reader."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that changed; `before` empty: it came, `after` empty: it went."""
+
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One save or correction. `kind`: created, changed or corrected."""
+
+    at: datetime
+    who: str
+    kind: str
+    changes: tuple[Change, ...]
+    note: str = ""
+
+
+def recorded_events(session: Session, meter_id: int) -> Sequence[AuditEvent]:
+    """The audit trail of a meter, of its assignments and of its adjustments, newest first."""
+    parts = [MeterAssignment.meter_id, MeterAdjustment.meter_id]
+    return audit_history(session, Meter.__tablename__, meter_id, parts=parts, limit=SHOWN)
+
+
+def events_of(session: Session, meter: Meter) -> list[Event]:
+    """The meter's history, newest first."""
+    recorded = recorded_events(session, meter.id)
+    corrections = session.scalars(
+        select(Correction)
+        .where(
+            Correction.owner == meter.id,
+            Correction.figure.in_([meter_totals.name, meter_balance.name]),
+        )
+        .order_by(Correction.id.desc())
+        .limit(SHOWN)
+    ).all()
+    wording = _wording_of(session, recorded, corrections)
+    names = _names(recorded, wording)
+    saved = [
+        _saved(list(group), wording, names)
+        for _transaction, group in groupby(recorded, key=lambda event: event.xid)
+    ]
+    found = [event for event in saved if event.changes]
+    found += [_corrected(correction, wording) for correction in corrections]
+    return sorted(found, key=lambda event: event.at, reverse=True)
+
+
+def _wording_of(
+    session: Session, recorded: Sequence[AuditEvent], corrections: Sequence[Correction]
+) -> MeterWording:
+    documents = [told for event in recorded for told in (event.before, event.after) if told]
+    return MeterWording(
+        session,
+        customers=[told.get("customer_id") for told in documents],
+        people=[*(event.actor for event in recorded), *(c.actor for c in corrections)],
+    )
+
+
+def _names(recorded: Sequence[AuditEvent], wording: MeterWording) -> dict[tuple[str, str], str]:
+    """What each assignment and adjustment is called; an update tells only what it changed."""
+    names: dict[tuple[str, str], str] = {}
+    for event in recorded:
+        told = {**(event.before or {}), **(event.after or {})}
+        row = (event.table_name, str(event.row_id))
+        if event.table_name == MeterAdjustment.__tablename__ and "number" in told:
+            names.setdefault(row, _("Adjustment %(number)s", number=told["number"]))
+        if event.table_name == MeterAssignment.__tablename__ and "customer_id" in told:
+            customer = wording.value("customer_id", told["customer_id"])
+            names.setdefault(row, _("Assignment to %(customer)s", customer=customer))
+    return names
+
+
+def _saved(
+    group: list[AuditEvent], wording: MeterWording, names: dict[tuple[str, str], str]
+) -> Event:
+    """Everything that one transaction did to the meter, as one event."""
+    newest = group[0]
+    is_new = any(e.table_name == Meter.__tablename__ and e.action == "INSERT" for e in group)
+    changes: list[Change] = []
+    for event in sorted(group, key=lambda event: event.id):
+        is_own = event.table_name == Meter.__tablename__
+        name = "" if is_own else names.get((event.table_name, str(event.row_id)), "")
+        changes += _columns(event, wording, name)
+    kind = "created" if is_new else "changed"
+    return Event(newest.at, wording.actor(newest.actor), kind, tuple(changes))
+
+
+def _columns(event: AuditEvent, wording: MeterWording, name: str) -> Iterator[Change]:
+    before, after = event.before or {}, event.after or {}
+    told = wording.in_order(column for column in {**before, **after} if column not in _UNTOLD)
+    if name and event.action != "UPDATE":
+        summary = _summary(after or before, told, wording)
+        yield Change(name, "" if after else summary, summary if after else "")
+        return
+    for column in told:
+        old = wording.value(column, before[column]) if column in before else ""
+        new = wording.value(column, after[column]) if column in after else ""
+        if event.action == "UPDATE" or new not in ("", "–"):
+            where = f"{name} · " if name else ""
+            yield Change(where + wording.label(column), old, new)
+
+
+def _summary(row: dict[str, object], told: list[str], wording: MeterWording) -> str:
+    """An assignment or an adjustment in a few words."""
+    if "assigned_from" in row or "assigned_to" in row:
+        days = " – ".join(
+            wording.value(name, row.get(name)) for name in ("assigned_from", "assigned_to")
+        )
+        return f"{days} · {_('Active') if row.get('is_active') else _('Inactive')}"
+    wanted = [name for name in ("adjusted_on", "amount", "reason") if name in told]
+    return " · ".join(wording.value(name, row.get(name)) for name in wanted)
+
+
+def _corrected(correction: Correction, wording: MeterWording) -> Event:
+    before, after = correction.before or {}, correction.after or {}
+    return Event(
+        correction.at,
+        wording.actor(correction.actor or correction.db_user),
+        "corrected",
+        tuple(
+            Change(
+                wording.label(column),
+                wording.value(column, before.get(column)),
+                wording.value(column, after.get(column)),
+            )
+            for column in {**before, **after}
+        ),
+        correction.reason,
+    )

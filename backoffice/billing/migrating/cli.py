@@ -1,0 +1,287 @@
+"""`backoffice migrate|backfill|validate …`: the six steps of the migration, together and alone.
+
+Exit status as `diff` has it: 0 done and nothing left, 1 a dry run found something, rows are left or
+invalid, or items failed, 2 trouble.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+from flask_babel import gettext as _
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from sqlalchemy.orm import Session
+
+from ... import money
+from ...commands import CLEAN, FOUND, Trouble
+from ...drift.cli import json_option
+from ...drift.performing import performed
+from ...extensions import db
+from ...refusals import Refusal
+from ...runs.errors import AlreadyRunning
+from ...runs.models import COUNTERS, DONE, DONE_WITH_FAILURES, Run
+from ...runs.queries import run_of
+from ...runs.wording import STATUSES
+from . import chain
+from .lines import lines_of, open_rows, ties_out, totals_of, word_of
+from .steps import STEP_NAMED, STEP_OF, STEPS, Step, after
+
+migrate = AppGroup("migrate", help="Bring a legacy book to billing by meter, in six steps.")
+backfill = AppGroup("backfill", help="Single steps of the migration: fill in what documents lack.")
+validate = AppGroup("validate", help="Look whether the documents and balances of meters are sound.")
+
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Only say what would be done; exit status 1 if anything."
+)
+
+
+@migrate.command("meter-financials")
+@dry_run_option
+@json_option
+def meter_financials(dry_run: bool, as_json: bool) -> None:
+    """All six steps in order, each a run of its own, with a report per step.
+
+    Whatever interrupted it, the same command goes on: with the step that is under way, else with
+    the first one that is not finished. Doing it again changes nothing.
+    """
+    if dry_run and not as_json:
+        click.echo(_("Dry run: nothing is changed."))
+    runs: list[Run] = []
+    with _refusals():
+        run: Run | None = _begun(dry_run)
+        assert run is not None
+        if not as_json:
+            _tell_skipped(STEP_OF[run.kind])
+        while run is not None:
+            runs.append(_performed(run.id, as_json))
+            run = _next_of(runs[-1])
+    if as_json:
+        click.echo(json.dumps(_all_as_dict(runs, dry_run)))
+    _say_where_it_stopped(runs[-1])
+    sys.exit(max(_status_of(run) for run in runs))
+
+
+@backfill.command("payment-meter-ids")
+@dry_run_option
+@json_option
+def payment_meter_ids(dry_run: bool, as_json: bool) -> None:
+    """Step 1: payments get the meter of their invoice, else the one that was assigned on their day.
+
+    Invoices without a meter get the one that was assigned on their day first. What is not sure is
+    left as it is and listed.
+    """
+    _do_alone("payment-meters", dry_run, as_json)
+
+
+@backfill.command("invoice-amounts")
+@dry_run_option
+@json_option
+def invoice_amounts(dry_run: bool, as_json: bool) -> None:
+    """Step 2: the amounts of invoices with units become units × rate, rounded, + fixed charge."""
+    _do_alone("invoice-amounts", dry_run, as_json)
+
+
+@validate.command("meter-financial-data")
+@click.option(
+    "--full", is_flag=True, help="Prove by independent SQL that everything ties out, too."
+)
+@json_option
+def meter_financial_data(full: bool, as_json: bool) -> None:
+    """Step 3: look for orphans, documents without a meter, duplicates and the like; --full: step 6 too.
+
+    Nothing is changed.
+    """
+    names = ["validation", "proof"] if full else ["validation"]
+    with _refusals():
+        runs = [_performed(_asked(STEP_NAMED[name], dry_run=False), as_json) for name in names]
+    if as_json:
+        click.echo(json.dumps(_all_as_dict(runs, False) if full else _as_dict(runs[0])))
+    sys.exit(max(_status_of(run) for run in runs))
+
+
+@migrate.command("customer-balances-to-meters")
+@dry_run_option
+@json_option
+def customer_balances_to_meters(dry_run: bool, as_json: bool) -> None:
+    """Step 4: the balances and overpayments of meters are calculated from their documents."""
+    _do_alone("meter-balances", dry_run, as_json)
+
+
+def _do_alone(name: str, dry_run: bool, as_json: bool) -> None:
+    if dry_run and not as_json:
+        click.echo(_("Dry run: nothing is changed."))
+    with _refusals():
+        run = _performed(_asked(STEP_NAMED[name], dry_run=dry_run), as_json)
+    if as_json:
+        click.echo(json.dumps(_as_dict(run)))
+    if dry_run and run.changed and not as_json:
+        again = f"backoffice runs apply {run.id} --reason …"
+        click.echo(_("Apply exactly these with: %(command)s", command=again))
+    sys.exit(_status_of(run))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except Refusal as refusal:
+        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+
+
+def _asked(step: Step, *, dry_run: bool) -> int:
+    with Session(db.engine) as session:
+        run = chain.ask(session, step, dry_run=dry_run, is_here=True, is_paced=False)
+        session.commit()
+        return run.id
+
+
+def _begun(dry_run: bool) -> Run:
+    """The step to begin with, or the one that is under way."""
+    with Session(db.engine, expire_on_commit=False) as session:
+        try:
+            run = chain.begin(session, dry_run=dry_run, is_here=True, is_paced=False)
+        except AlreadyRunning as live:
+            run = run_of(session, int(str(live.values["run"])))
+            click.echo(_("Run %(run)s is under way; going on with it.", run=run.id), err=True)
+        session.commit()
+        return run
+
+
+def _next_of(run: Run) -> Run | None:
+    with Session(db.engine, expire_on_commit=False) as session:
+        return chain.next_of(session, run)
+
+
+def _performed(run_id: int, as_json: bool) -> Run:
+    """The step, done in this process until it has ended, and its report."""
+    with _progress(run_id) as advance:
+        run = performed(db.engine, run_id, advance).run
+    if not as_json:
+        _print_report(run)
+    return run
+
+
+@contextmanager
+def _progress(run_id: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on a terminal's standard error; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    text = TextColumn("{task.description}")
+    with (
+        Session(db.engine) as session,
+        Progress(
+            text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+        ) as bar,
+    ):
+        task = bar.add_task(_(STEP_OF[run_of(session, run_id).kind].title), total=None)
+
+        def tell(checked: int) -> None:
+            session.rollback()
+            bar.update(task, total=run_of(session, run_id).total, completed=checked)
+
+        yield tell
+
+
+def _tell_skipped(first: Step) -> None:
+    for step in STEPS[: first.number - 1]:
+        title = _(step.title)
+        click.echo(_("Step %(number)s: %(title)s", number=step.number, title=title))
+        click.echo("  " + _("It is done, and there is nothing further to do."))
+
+
+def _print_report(run: Run) -> None:
+    step = STEP_OF[run.kind]
+    status = _(STATUSES[run.status].word)
+    click.echo(_("Step %(number)s: %(title)s", number=step.number, title=_(step.title)))
+    click.echo("  " + _("Run %(run)s: %(status)s", run=run.id, status=status))
+    if run.dry_run and step.in_advance and chain.KEY in run.scope:
+        click.echo(f"  {_(step.in_advance)}")
+    table = Table("", _("What"), _("Rows"), _("Amount"), _("Why"))
+    for line in lines_of(run):
+        if not line.rows:
+            continue
+        amount = "–" if line.amount is None else money.format_amount(line.amount)
+        why = _(line.case.why) if line.case and line.case.why else ""
+        section = _(word_of(run, line)[0])
+        table.add_row(section, _(line.title), str(line.rows), amount, why)
+    if table.row_count:
+        _print_table(table)
+    else:
+        click.echo("  " + _("Nothing to do, and nothing found."))
+    if totals := totals_of(run):
+        told = Table(_("What"), _("Amount"))
+        for _name, title, amount_ in totals:
+            told.add_row(_(title), money.format_amount(amount_))
+        _print_table(told)
+    if run.error:
+        click.echo(f"  {run.error}", err=True)
+
+
+def _print_table(table: Table) -> None:
+    """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
+    console = Console()
+    Console(width=None if console.is_terminal else 200).print(table)
+
+
+def _say_where_it_stopped(last: Run) -> None:
+    """Trouble where a step did not end well, so that the later ones were not begun."""
+    step = STEP_OF[last.kind]
+    if after(step) is None and last.status in (DONE, DONE_WITH_FAILURES):
+        return
+    raise Trouble(
+        _(
+            "Step %(number)s has not done all of its work (run %(run)s: %(status)s %(error)s), so the steps "
+            "after it were not begun. Mend the cause, then give the same command again.",
+            number=step.number, run=last.id, status=_(STATUSES[last.status].word), error=last.error,
+        )
+    )  # fmt: skip
+
+
+def _all_as_dict(runs: list[Run], dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "steps": [_as_dict(run) for run in runs],
+        "left": sum(open_rows(run) for run in runs),
+        "is_complete": after(STEP_OF[runs[-1].kind]) is None and _ended(runs[-1]),
+    }
+
+
+def _as_dict(run: Run) -> dict[str, Any]:
+    step = STEP_OF[run.kind]
+    return {
+        "step": step.number,
+        "name": step.name,
+        "run": run.id,
+        "kind": run.kind,
+        "status": run.status,
+        "dry_run": run.dry_run,
+        **{name: getattr(run, name) for name in COUNTERS},
+        "report": run.result,
+        "open": open_rows(run),
+        "note": step.in_advance if run.dry_run and chain.KEY in run.scope else "",
+        **({"ties_out": ties_out(run)} if totals_of(run) else {}),
+        "error": run.error,
+    }
+
+
+def _ended(run: Run) -> bool:
+    return run.status in (DONE, DONE_WITH_FAILURES)
+
+
+def _status_of(run: Run) -> int:
+    """0 where all is done and nothing is left, 1 where something is. Raises Trouble where it did not end."""
+    if not _ended(run):
+        raise Trouble(
+            _("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error or run.status)
+        )
+    found = run.dry_run and run.changed
+    is_clean = run.status == DONE and not found and not open_rows(run) and ties_out(run)
+    return CLEAN if is_clean else FOUND

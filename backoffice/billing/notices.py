@@ -1,0 +1,94 @@
+"""What billing has to say on Today: documents that count nowhere yet, and what nobody is asked to pay."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from flask import url_for
+from flask_babel import ngettext
+from sqlalchemy import Select, and_, exists, func, select, true
+from sqlalchemy.orm import Session
+
+from .. import attention
+from ..attention import Notice
+from ..formats import money_filter, quantity_filter
+from ..navigation import may_open
+from .models import Invoice, Meter, MeterAssignment, Payment
+from .rules import VOID
+
+MOST_COUNTED = 10_000
+"""Documents and meters that are counted; of more than that nobody needs the number."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many of one kind wait, up to `MOST_COUNTED`, and what they come to."""
+
+    count: int
+    amount: Decimal | None
+
+    def words(self) -> dict[str, str]:
+        """The same for a sentence; of very many only that there are so many."""
+        more = "+" if self.count == MOST_COUNTED else ""
+        amount = money_filter(self.amount or Decimal(0), symbol=True)
+        return {"count": quantity_filter(self.count) + more, "amount": amount + more}
+
+
+def register_notices() -> None:
+    """Let Today ask us."""
+    attention.register("billing", "attention", "billing.read", _waiting)
+
+
+def _waiting(session: Session, _user: Any) -> Iterator[Notice]:
+    payments, invoices, meters = _counted(session)
+    if payments.count and may_open("billing.unmatched"):
+        told = ngettext(
+            "%(count)s payment is not matched to a meter: %(amount)s.",
+            "%(count)s payments are not matched to a meter: %(amount)s.",
+            payments.count,
+            **payments.words(),
+        )
+        yield Notice(told, url_for("billing.unmatched"), "warning", payments.count)
+    if invoices.count and may_open("billing.invoices"):
+        told = ngettext(
+            "%(count)s invoice has no meter: %(amount)s.",
+            "%(count)s invoices have no meter: %(amount)s.",
+            invoices.count,
+            **invoices.words(),
+        )
+        here = url_for("billing.invoices", without="meter")
+        yield Notice(told, here, "warning", invoices.count)
+    if meters.count:
+        told = ngettext(
+            "%(count)s meter has a balance and is assigned to nobody: %(amount)s.",
+            "%(count)s meters have a balance and are assigned to nobody: %(amount)s.",
+            meters.count,
+            **meters.words(),
+        )
+        here = url_for("billing.meters", owed="owing", assigned="unassigned", sort="-balance")
+        yield Notice(told, here, "info", meters.count)
+
+
+def _counted(session: Session) -> list[Waiting]:
+    """Payments and invoices without a meter, and meters that are owed for but nobody's; in one statement."""
+    active = and_(MeterAssignment.meter_id == Meter.id, MeterAssignment.is_active)
+    kinds: tuple[Select[Any], ...] = (
+        select(Payment.amount).where(Payment.meter_id.is_(None), Payment.status != VOID),
+        select(Invoice.amount).where(Invoice.meter_id.is_(None), Invoice.status != VOID),
+        select(Meter.balance.label("amount")).where(Meter.balance > 0, ~exists().where(active)),
+    )
+    counted = []
+    for kind in kinds:
+        found = kind.limit(MOST_COUNTED).subquery()
+        counted.append(
+            select(func.count().label("count"), func.sum(found.c.amount).label("amount"))
+            .select_from(found)
+            .subquery()
+        )
+    payments, invoices, meters = counted
+    together = payments.join(invoices, true()).join(meters, true())
+    numbers = session.execute(
+        select(*(column for each in counted for column in each.c)).select_from(together)
+    ).one()
+    return [Waiting(*numbers[at : at + 2]) for at in range(0, len(numbers), 2)]

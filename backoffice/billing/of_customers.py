@@ -1,0 +1,128 @@
+"""Billing on the screens of customers, when they are deleted, and when they are merged."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import case, func, or_, select
+
+from .. import lists
+from ..base import N_, counted
+from ..customers.belongings import BELONGINGS, Belonging
+from ..customers.models import Customer
+from ..customers.parts import COLUMNS, PARTS, Part
+from ..extensions import db
+from ..lists import Column
+from ..permissions import allowed
+from .meter_listing import meters_of
+from .meter_wording import word_of
+from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
+from .rules import VOID
+
+
+def _of_meter(column: Any) -> Any:
+    """A column of the meter that an assignment is of."""
+    of_it = select(column).where(Meter.id == MeterAssignment.meter_id)
+    return of_it.correlate(MeterAssignment).scalar_subquery()
+
+
+def _counted(document: Any, amount: Any) -> Any:
+    """What a document comes to: nothing if it is void."""
+    return case((document.status == VOID, 0), else_=amount)
+
+
+ASSIGNMENTS = Belonging(
+    "meter_assignments",
+    N_("Meters"),
+    counted("%(num)s meter", "%(num)s meters"),
+    MeterAssignment,
+    customer=MeterAssignment.customer_id,
+    label=_of_meter(Meter.number),
+    day=func.coalesce(MeterAssignment.assigned_from, func.date(MeterAssignment.created_at)),
+    amount=case((MeterAssignment.is_active, _of_meter(Meter.balance - Meter.overpayment)), else_=0),
+    endpoint="billing.meters",
+)
+"""What an active assignment comes to is what is owed for its meter; the day is that since when."""
+
+INVOICES = Belonging(
+    "invoices",
+    N_("Invoices"),
+    counted("%(num)s invoice", "%(num)s invoices"),
+    Invoice,
+    customer=Invoice.customer_id,
+    label=Invoice.number,
+    day=Invoice.issued_on,
+    amount=_counted(Invoice, Invoice.amount),
+    endpoint="billing.invoices",
+)
+
+PAYMENTS = Belonging(
+    "payments",
+    N_("Payments"),
+    counted("%(num)s payment", "%(num)s payments"),
+    Payment,
+    customer=Payment.customer_id,
+    label=Payment.reference,
+    day=Payment.paid_on,
+    amount=_counted(Payment, Payment.amount),
+    endpoint="billing.payments",
+)
+
+ADJUSTMENTS = Belonging(
+    "meter_adjustments",
+    N_("Adjustments"),
+    counted("%(num)s adjustment", "%(num)s adjustments"),
+    MeterAdjustment,
+    customer=MeterAdjustment.customer_id,
+    label=MeterAdjustment.number,
+    day=MeterAdjustment.adjusted_on,
+    amount=_counted(MeterAdjustment, MeterAdjustment.amount),
+    endpoint="billing.adjustments",
+)
+
+
+_MODELS: tuple[Any, ...] = (MeterAssignment, Invoice, Payment, MeterAdjustment)
+
+
+def columns_of_customers(user: Any) -> Sequence[Column]:
+    """What each customer owes, and has paid beyond it; nothing of it for who may not read billing."""
+    if not allowed(user, "billing.read"):
+        return ()
+
+    def amount(name: str) -> Column:
+        column = getattr(Customer, name)
+        return Column(
+            name,
+            column.info["label"],
+            column,
+            kind="money",
+            total=True,
+            link=lambda row: (
+                url_for("billing.customer_calculation", code=row.code, name=name)
+                if getattr(row, name)
+                else None
+            ),
+            classes="cell-total",
+        )
+
+    return tuple(map(amount, ("balance", "overpayment")))
+
+
+def _has_billing(customer: Customer) -> bool:
+    """Whether there is anything of billing that is the customer's."""
+    theirs = (select(model.id).where(model.customer_id == customer.id) for model in _MODELS)
+    return bool(db.session.scalar(select(or_(*(ids.exists() for ids in theirs)))))
+
+
+def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
+    if not allowed(user, "billing.read") or not _has_billing(customer):
+        return None
+    own = {"endpoint": "customers.record", "code": customer.code}
+    return {"listing": lists.part(meters_of(customer), **own), "word": word_of(customer)}
+
+
+def register() -> None:
+    """Say all of it; called once, where the screens are."""
+    PARTS.append(Part("billing/of_customer.html", _part))
+    COLUMNS.append(columns_of_customers)
+    BELONGINGS.extend((ASSIGNMENTS, INVOICES, PAYMENTS, ADJUSTMENTS))

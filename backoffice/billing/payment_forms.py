@@ -1,0 +1,191 @@
+"""What may be typed about a payment, a void one's reason, and where a part of a receipt goes."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from flask import request
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, SelectField, StringField, TextAreaField, ValidationError
+from wtforms.validators import InputRequired, Length
+
+from .. import periods
+from ..customers import queries as customers
+from ..customers.models import Customer
+from ..extensions import db
+from ..form_markup import FormError
+from ..formats import AmountField, DayField
+from ..idempotency import new_key
+from .models import Invoice
+from .payment_actions import ReceiptEntry, parts_in
+from .payment_refusals import ReferenceTaken
+from .payment_sheets import Sheet, is_as_shown, sheet_of
+from .rules import METHODS, NUMBER_LENGTH, REASON_LENGTH, is_number
+
+
+def _trimmed(text: str | None) -> str:
+    return (text or "").strip()
+
+
+class PaymentForm(FlaskForm):
+    """A payment: whose, how much, when and how; the sheet under it says what of it goes where."""
+
+    customer = StringField(
+        _l("Customer"), filters=[_trimmed], validators=[InputRequired(_l("Choose a customer."))]
+    )
+    amount = AmountField(_l("Amount"), validators=[InputRequired(_l("Enter the amount."))])
+    paid_on = DayField(_l("Paid on"), validators=[InputRequired(_l("Enter the day."))])
+    method = SelectField(_l("Method"), validate_choice=False)
+    reference = StringField(
+        _l("Reference"),
+        filters=[_trimmed],
+        validators=[Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters."))],
+    )
+    idempotency_key = HiddenField()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.method.choices = [(name, _(label)) for name, label in METHODS.items()]
+        self.form_errors: list[FormError] = []
+        self.found_customer: Customer | None = None
+        self.why_no_customer = ""
+        self._typed: Mapping[str, str] = {}
+
+    @classmethod
+    def for_new(cls, customer: Customer | None, invoice: Invoice | None) -> "PaymentForm":
+        """An empty form; for an invoice, with what is open of it, to be paid first."""
+        data: dict[str, Any] = {
+            "customer": customers.label(customer) if customer else "",
+            "paid_on": periods.today(),
+            "method": next(iter(METHODS)),
+            "idempotency_key": new_key(),
+        }
+        typed: dict[str, str] = {}
+        if invoice is not None and invoice.paid < invoice.amount:
+            data["amount"] = invoice.amount - invoice.paid
+            typed["first"] = str(invoice.id)
+        form = cls(formdata=None, data=data)
+        form.found_customer, form._typed = customer, typed
+        return form
+
+    @classmethod
+    def posted(cls) -> "PaymentForm":
+        """What was sent, its customer looked up."""
+        form = cls()
+        form._typed = request.form
+        form._look_up()
+        return form
+
+    def sheet(self, *, for_saving: bool = False) -> Sheet | None:
+        """The customer's open invoices with what of the amount goes to each; None without a customer.
+
+        `for_saving`: as they stand, if they were shown for this very customer and amount.
+        """
+        customer = self.found_customer
+        if customer is None:
+            return None
+        amount = None if self.amount.process_errors else self.amount.data or Decimal(0)
+        follows = not (for_saving and is_as_shown(customer, amount, self._typed))
+        return sheet_of(db.session(), customer, amount, self._typed, follows=follows)
+
+    def named_in_full(self) -> list[dict[str, str]]:
+        """The customer's field with code and name, where less was typed."""
+        typed = self._typed.get("customer", "")
+        full = customers.label(self.found_customer) if self.found_customer else typed
+        return [] if typed == full else [{"id": "customer", "was": typed, "now": full}]
+
+    def entry(self, sheet: Sheet) -> ReceiptEntry:
+        """The payment as entered; call it on a valid form and a sheet without errors only."""
+        assert self.found_customer is not None
+        assert self.paid_on.data is not None
+        assert self.amount.data is not None
+        return ReceiptEntry(
+            customer_id=self.found_customer.id,
+            paid_on=self.paid_on.data,
+            amount=self.amount.data,
+            method=self.method.data,
+            parts=sheet.parts(db.session()),
+            reference=self.reference.data or "",
+        )
+
+    def _look_up(self) -> None:
+        """Find the customer that the text names, or say why there is none."""
+        text = self.customer.data or ""
+        found = customers.named(db.session(), text) if text else []
+        typed = text.casefold()
+        exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
+        chosen = exact or found
+        if len(chosen) == 1:
+            self.found_customer = chosen[0]
+        elif chosen:
+            self.why_no_customer = _("Several customers fit that. Choose one from the list.")
+        elif text:
+            self.why_no_customer = _(
+                "No customer is called that. Type a code or a part of the name."
+            )
+
+    def validate_customer(self, _field: StringField) -> None:
+        """The text names exactly one customer."""
+        if self.found_customer is None:
+            raise ValidationError(self.why_no_customer)
+
+    def validate_amount(self, field: AmountField) -> None:
+        """Nothing was paid with nothing."""
+        if field.data is not None and field.data <= 0:
+            raise ValidationError(_("Enter an amount above zero."))
+
+    def validate_paid_on(self, field: DayField) -> None:
+        """Nobody has paid tomorrow."""
+        if field.data and field.data > periods.today():
+            raise ValidationError(_("This day is still to come. Enter the day of the payment."))
+
+    def validate_method(self, field: SelectField) -> None:
+        """One of those offered."""
+        if field.data not in METHODS:
+            raise ValidationError(_("Choose how it was paid."))
+
+    def validate_reference(self, field: StringField) -> None:
+        """A reference is part of an address, and no two receipts have the same one."""
+        if not field.data:
+            return
+        if not is_number(field.data):
+            raise ValidationError(
+                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
+            )
+        if parts_in(db.session(), field.data):
+            taken = ReferenceTaken(reference=field.data)
+            raise ValidationError(_(taken.sentence, **taken.values))
+
+
+class PlaceForm(FlaskForm):
+    """Where a part of a receipt goes: what of it to which invoice, and the rest on a meter."""
+
+    version = HiddenField()
+    idempotency_key = HiddenField()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.form_errors: list[FormError] = []
+
+
+class VoidForm(FlaskForm):
+    """Why a payment is void."""
+
+    reason = TextAreaField(
+        _l("Reason"),
+        filters=[_trimmed],
+        validators=[
+            InputRequired(_l("Say why the payment is void. The reason is kept with it.")),
+            Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
+        ],
+    )
+    version = HiddenField()
+    idempotency_key = HiddenField()
+
+
+def blame(form: PaymentForm | PlaceForm, sheet: Sheet | None) -> None:
+    """Let the form's summary say what is wrong in the sheet under it, each with the way to its field."""
+    errors = sheet.errors if sheet else ()
+    form.form_errors = [FormError(field, "", sentence) for field, sentence in errors]

@@ -1,0 +1,41 @@
+"""What several parts of billing read: a meter by its number, a customer's meters, the open invoices."""
+
+from collections.abc import Collection
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from .models import Invoice, Meter, MeterAssignment
+from .rules import VOID
+
+
+def meter_of(session: Session, number: str) -> Meter | None:
+    """The meter with this number."""
+    return session.scalar(select(Meter).where(Meter.number == number))
+
+
+def active_meters_of(session: Session, customer_id: int) -> list[Meter]:
+    """The meters that are actively assigned to the customer: the ones whose balances are owed by it."""
+    return list(
+        session.scalars(
+            select(Meter)
+            .join(MeterAssignment, MeterAssignment.meter_id == Meter.id)
+            .where(MeterAssignment.customer_id == customer_id, MeterAssignment.is_active)
+            .order_by(Meter.number)
+        )
+    )
+
+
+def open_invoices(session: Session, meter_ids: Collection[int]) -> list[Invoice]:
+    """The invoices of these meters that are not void and not fully paid, the oldest due first."""
+    return list(
+        session.scalars(
+            select(Invoice)
+            .where(
+                Invoice.meter_id.in_(meter_ids),
+                Invoice.status != VOID,
+                Invoice.paid < Invoice.amount,
+            )
+            .order_by(Invoice.due_on, Invoice.issued_on, Invoice.id)
+        )
+    )

@@ -1,0 +1,101 @@
+"""Billing as the watch over figures knows it: what a wrong row is called, and what is recalculated with it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from .. import subjects
+from ..customers.models import Customer
+from ..drift import recalculation
+from ..permissions import allowed
+from ..subjects import Place, Subject
+from . import notices
+from .figures import customer_balance, invoice_amount, invoice_paid, meter_balance, meter_totals
+from .models import Invoice, Meter, MeterAssignment
+
+
+def _name_in(column: Any, key: Any) -> Any:
+    return lambda owner, _key: select(column).where(key == owner).scalar_subquery()
+
+
+def _owner_named(column: Any, key: Any) -> Any:
+    return lambda text: select(key).where(column == text)
+
+
+def _meter(place: Place) -> str:
+    return url_for("billing.meter", number=place.name)
+
+
+def _calculation_of_meter(place: Place, column: str) -> str:
+    return url_for("billing.calculation_of", number=place.name, name=column)
+
+
+def _invoice(place: Place) -> str:
+    return url_for("billing.invoice", number=place.name)
+
+
+def _calculation_of_invoice(place: Place, column: str) -> str:
+    return url_for("billing.invoice_calculation", number=place.name, name=column)
+
+
+def _customer(place: Place) -> str:
+    return url_for("customers.record", code=place.name)
+
+
+def _calculation_of_customer(place: Place, column: str) -> str:
+    return url_for("billing.customer_calculation", code=place.name, name=column)
+
+
+def _owners(
+    session: Session, invoices: Select[Any], meters: Sequence[int], customers: Sequence[int]
+) -> recalculation.Owners:
+    """Everything that is derived: of these invoices, of these meters, and of these customers."""
+    ids = list(session.scalars(invoices.with_only_columns(Invoice.id).order_by(Invoice.id)))
+    owners = {
+        invoice_amount: ids,
+        invoice_paid: ids,
+        meter_totals: meters,
+        meter_balance: meters,
+        customer_balance: customers,
+    }
+    return {figure.name: owned for figure, owned in owners.items() if owned}
+
+
+def _of_meter(session: Session, user: Any, meter_id: int) -> recalculation.Owners | None:
+    if not allowed(user, "billing.read") or session.get(Meter, meter_id) is None:
+        return None
+    active = select(MeterAssignment.customer_id).where(
+        MeterAssignment.meter_id == meter_id, MeterAssignment.is_active
+    )
+    invoices = select(Invoice).where(Invoice.meter_id == meter_id)
+    return _owners(session, invoices, [meter_id], list(session.scalars(active)))
+
+
+def _of_customer(session: Session, user: Any, customer_id: int) -> recalculation.Owners | None:
+    customer = session.get(Customer, customer_id) if allowed(user, "billing.read") else None
+    if customer is None:
+        return None
+    mine = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer_id)
+    meters = list(session.scalars(mine.distinct().order_by(MeterAssignment.meter_id)))
+    of_them = or_(Invoice.meter_id.in_(meters), Invoice.customer_id == customer_id)
+    is_concerned = meters or customer.balance or customer.overpayment
+    return _owners(
+        session, select(Invoice).where(of_them), meters, [customer_id] if is_concerned else []
+    )
+
+
+def register() -> None:
+    """Say all of it; called once, where the screens are."""
+    notices.register_notices()
+    for model, column, record, calculation in (
+        (Meter, Meter.number, _meter, _calculation_of_meter),
+        (Invoice, Invoice.number, _invoice, _calculation_of_invoice),
+        (Customer, Customer.code, _customer, _calculation_of_customer),
+    ):
+        named = (_name_in(column, model.id), _owner_named(column, model.id))
+        subjects.register(model.__tablename__, Subject(named[0], record, calculation, named[1]))
+    recalculation.register("meter", _of_meter)
+    recalculation.register("customer", _of_customer)

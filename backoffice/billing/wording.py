@@ -1,0 +1,65 @@
+"""What an invoice is called: void, paid, overdue, part paid or open, for Python and SQL alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement, Date, and_, bindparam, case, literal, not_
+
+from .. import periods
+from ..base import N_
+from .models import Invoice
+from .rules import VOID
+
+Holds = Callable[[Any, Any], Any]
+"""Of an invoice and today: whether the word holds. Given the mapped class it is a SQL condition."""
+
+
+@dataclass(frozen=True)
+class InvoiceWord:
+    """One word for an invoice: its name in addresses, what it is called on screen, and its tone."""
+
+    name: str
+    label: str
+    tone: str
+    holds: Holds
+
+
+INVOICE_WORDS = (
+    InvoiceWord("void", N_("Void"), "void", lambda invoice, _: invoice.status == VOID),
+    InvoiceWord("paid", N_("Paid"), "good", lambda invoice, _: invoice.paid >= invoice.amount),
+    InvoiceWord("overdue", N_("Overdue"), "bad", lambda invoice, today: invoice.due_on < today),
+    InvoiceWord("part_paid", N_("Part paid"), "warning", lambda invoice, _: invoice.paid > 0),
+    InvoiceWord("open", N_("Open"), "info", lambda _invoice, _: True),
+)
+"""In this order: the first word that holds is the invoice's. What is overdue may be part paid."""
+
+LABELS_OF_WORDS = {word.name: word.label for word in INVOICE_WORDS}
+TONES_OF_WORDS = {word.name: word.tone for word in INVOICE_WORDS}
+
+TODAY: ColumnElement[date] = bindparam("today", callable_=periods.today, type_=Date, unique=True)
+"""Today where the business is, asked anew whenever a statement that holds it is sent."""
+
+
+def word_of(invoice: Invoice, today: date | None = None) -> InvoiceWord:
+    """The word for a stored invoice, today or on another day."""
+    day = today or periods.today()
+    return next(word for word in INVOICE_WORDS if word.holds(invoice, day))
+
+
+def is_called(name: str, today: Any = TODAY) -> ColumnElement[bool]:
+    """The condition under which an invoice has the word of that name; an index can answer it."""
+    names = [word.name for word in INVOICE_WORDS]
+    *earlier, own = INVOICE_WORDS[: names.index(name) + 1]
+    return and_(*(not_(_condition(word, today)) for word in earlier), _condition(own, today))
+
+
+def word_column(today: Any = TODAY) -> ColumnElement[str]:
+    """The name of an invoice's word, in SQL."""
+    return case(*((_condition(word, today), word.name) for word in INVOICE_WORDS))
+
+
+def _condition(word: InvoiceWord, today: Any) -> ColumnElement[bool]:
+    condition = word.holds(Invoice, today)
+    return literal(True, Boolean) if condition is True else condition

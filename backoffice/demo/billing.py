@@ -1,0 +1,255 @@
+"""The demo company's billing by meter: forty of its customers, a year and a half up to today.
+
+Northwind has none, so this book is made up: the same for everybody who loads it on the same day, its
+days counted back from today, so that what is overdue looks as it does in an office. It comes in as
+files do; what people correct by hand is done by the actions behind the screens.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from io import BytesIO, StringIO
+from random import Random
+from typing import BinaryIO
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from .. import money, periods
+from ..billing import adjustment_actions, invoice_actions
+from ..billing.models import Invoice, Meter
+from ..customers.models import Customer
+from ..imports.importing import import_files
+from ..imports.kinds import KINDS
+from ..imports.report import Problem
+from ..periods import Month
+
+CUSTOMERS = 40
+MONTHS = 18
+SEASON = (128, 122, 112, 100, 90, 84, 82, 84, 90, 100, 112, 124)
+"""What is used in each month of a year, in percent of the average."""
+
+PLACES = ("Cold store", "Kitchen", "Shop floor", "Warehouse", "Office")
+RATES = ("0.1480", "0.1525")
+"""Per kWh, until a year ago and since."""
+
+FIXED_CHARGE = "12.50"
+DUE = timedelta(days=30)
+
+WITH_TWO_METERS = (2, 8, 14, 20, 26, 32)
+HANDED_OVER = 4
+"""This customer's meter is the next one's since half a year ago."""
+MOVED_OUT = 11
+"""This customer's meter is nobody's since five months ago, and the last invoice was never paid."""
+
+LATE = (3, 13, 24, 33)
+"""They pay two months at a time, a month too late."""
+IN_PART = (6, 16, 30)
+"""They pay three fifths, and the rest seven weeks later."""
+STOPPED = (7, 23)
+"""They have not paid for some months."""
+PAID_TWICE = 19
+WORDLESS = 4
+"""So many customers with two meters have paid an invoice without saying which."""
+STRAYS = ((26, 20, "200.00"), (45, 33, "75.00"))
+"""Who paid how many days ago how much of nothing in particular; the last one has no meter at all."""
+METHODS = ("transfer", "transfer", "mobile", "cash")
+
+
+@dataclass(frozen=True)
+class _File:
+    """Lines of a kind, as a file."""
+
+    name: str
+    lines: Sequence[Mapping[str, object]]
+
+    def open(self) -> BinaryIO:
+        """Its bytes from the beginning."""
+        text = StringIO()
+        writer = csv.DictWriter(text, list(self.lines[0]))
+        writer.writeheader()
+        writer.writerows(self.lines)
+        return BytesIO(text.getvalue().encode())
+
+
+@dataclass(frozen=True)
+class _Period:
+    """A meter, and from when to when it was whose."""
+
+    meter: str
+    customer: int
+    place: str
+    begins: date | None = None
+    ends: date | None = None
+
+
+def load(session: Session) -> Problem | None:
+    """Bring the book in; the first problem, of which there should be none. Never commits."""
+    today, chance = periods.today(), Random(1996)  # noqa: S311 (the same book for everybody)
+    codes = list(session.scalars(select(Customer.code).order_by(Customer.code)))
+    meters = list(_meters(Month.of(today)))
+    for kind, lines in (
+        ("meters", (_meter_line(period, codes) for period in meters)),
+        ("invoices", _invoices(meters, codes, today, chance)),
+        ("payments", _payments(session, codes, today, chance)),
+    ):
+        report = import_files(session, KINDS[kind], [_File(kind, list(lines))])
+        if report.problems:
+            return report.problems[0]
+    _correct(session, today)
+    return None
+
+
+def _meters(now: Month) -> Iterator[_Period]:
+    number = 1000
+    for customer in range(CUSTOMERS):
+        for _ in range(2 if customer in WITH_TWO_METERS else 1):
+            number += 1
+            meter, place = f"NM-{number}", PLACES[number % len(PLACES)]
+            if customer == HANDED_OVER:
+                handed_over = (now - 6).first
+                ends = handed_over - timedelta(days=1)
+                yield _Period(meter, customer, place, ends=ends)
+                yield _Period(meter, customer + 1, place, begins=handed_over)
+            elif customer == MOVED_OUT:
+                yield _Period(meter, customer, place, ends=(now - 6).last)
+            else:
+                yield _Period(meter, customer, place)
+
+
+def _meter_line(period: _Period, codes: Sequence[str]) -> Mapping[str, object]:
+    return {
+        "meter_number": period.meter,
+        "customer_code": codes[period.customer],
+        "is_active": "no" if period.ends else "yes",
+        "assigned_from": period.begins or "",
+        "assigned_to": period.ends or "",
+        "description": period.place,
+    }
+
+
+def _invoices(
+    meters: Sequence[_Period], codes: Sequence[str], today: date, chance: Random
+) -> Iterator[Mapping[str, object]]:
+    """An invoice on the first of each month for what was used in the month before; one of them twice."""
+    averages = {
+        meter: chance.randint(400, 2600) for meter in dict.fromkeys(m.meter for m in meters)
+    }
+    for ago in reversed(range(MONTHS)):
+        month = Month.of(today) - ago
+        used_in = month.previous
+        for period in meters:
+            if not (period.begins or date.min) <= used_in.first <= (period.ends or date.max):
+                continue
+            tenths = averages[period.meter] * SEASON[used_in.month - 1] * chance.randint(92, 108)
+            line = {
+                "number": f"INV-{month.year}{month.month:02}-{period.meter[3:]}",
+                "customer_code": codes[period.customer],
+                "meter_number": period.meter,
+                "issued_on": month.first,
+                "due_on": month.first + DUE,
+                "amount": "",
+                "units": Decimal(tenths // 1000).scaleb(-1),
+                "rate": RATES[ago < 12],
+                "fixed_charge": FIXED_CHARGE,
+            }
+            yield line
+            if (ago, period.customer) == (3, 9):
+                yield line | {"number": f"{line['number']}-2"}
+
+
+@dataclass(frozen=True)
+class _Paid:
+    """What was paid on a day, for which invoice."""
+
+    day: date
+    customer: int
+    invoice: Invoice
+    amount: Decimal
+    together: str = ""
+    """What it is one receipt with; empty: nothing."""
+
+
+def _payments(
+    session: Session, codes: Sequence[str], today: date, chance: Random
+) -> Iterator[Mapping[str, object]]:
+    """Whatever was paid until today, by day."""
+    places = {code: place for place, code in enumerate(codes)}
+    owners = dict(session.execute(select(Customer.id, Customer.code)).all())
+    invoices = list(session.scalars(select(Invoice).order_by(Invoice.issued_on, Invoice.number)))
+    paid = [
+        payment
+        for invoice in invoices
+        if not invoice.number.endswith("-2")
+        for payment in _paid(places[owners[invoice.customer_id]], invoice, today, chance)
+        if payment.day <= today
+    ]
+    wordless = _wordless(paid)
+    receipts: dict[str, str] = {}
+    for payment in sorted(paid, key=lambda one: (one.day, one.invoice.number)):
+        key = payment.together or f"{payment.invoice.number} {payment.day} {payment.amount}"
+        reference = receipts.setdefault(key, f"PAY-{len(receipts) + 1:05}")
+        is_wordless = payment in wordless
+        yield {
+            "reference": reference,
+            "customer_code": codes[payment.customer],
+            "meter_number": "" if is_wordless or not payment.invoice.meter else payment.invoice.meter.number,
+            "invoice_number": "" if is_wordless else payment.invoice.number,
+            "paid_on": payment.day,
+            "amount": payment.amount,
+            "method": METHODS[payment.customer % len(METHODS)],
+        }  # fmt: skip
+    for number, (customer, days, amount) in enumerate(STRAYS, len(receipts) + 1):
+        yield {
+            "reference": f"PAY-{number:05}",
+            "customer_code": codes[customer],
+            "paid_on": today - timedelta(days=days),
+            "amount": amount,
+            "method": METHODS[0],
+        }
+
+
+def _paid(customer: int, invoice: Invoice, today: date, chance: Random) -> Iterator[_Paid]:
+    """How this customer pays this invoice, whenever that is."""
+    soon = invoice.issued_on + timedelta(days=chance.randint(6, 27))
+    issued = Month.of(invoice.issued_on)
+    months = (today.year - issued.year) * 12 + today.month - issued.month
+    if customer in STOPPED and months < 5 + customer % 4:
+        return
+    if customer == MOVED_OUT and months < 6:
+        return
+    if customer in LATE:
+        first = issued if months % 2 else issued.previous
+        day = (first + 1).first + timedelta(days=DUE.days + 12 + customer % 9)
+        yield _Paid(day, customer, invoice, invoice.amount, f"{customer} {first}")
+    elif customer in IN_PART:
+        part = money.round_amount(invoice.amount * 3 / 5)
+        yield _Paid(soon, customer, invoice, part)
+        yield _Paid(soon + timedelta(days=49), customer, invoice, invoice.amount - part)
+    else:
+        yield _Paid(soon, customer, invoice, invoice.amount)
+        if customer == PAID_TWICE and months == 2:
+            yield _Paid(soon + timedelta(days=3), customer, invoice, invoice.amount)
+
+
+def _wordless(paid: Sequence[_Paid]) -> set[_Paid]:
+    """The newest payments of customers with two meters, and one of a customer with one meter."""
+    newest = {one.customer: one for one in paid}
+    return {newest[customer] for customer in (*WITH_TWO_METERS[:WORDLESS], 1) if customer in newest}
+
+
+def _correct(session: Session, today: date) -> None:
+    """What somebody did by hand: the second of two equal invoices is void, a fee, something forgiven."""
+    twice = session.scalars(select(Invoice).where(Invoice.number.like("INV-%-2"))).one()
+    invoice_actions.void(session, twice.id, twice.version, "Issued twice")
+    for number, days, amount, reason in (
+        ("NM-1009", 20, "25.00", "Fee for late payment"),
+        ("NM-1030", 75, "-18.50", "The reading was estimated too high"),
+    ):
+        meter = session.scalars(select(Meter).where(Meter.number == number)).one()
+        entry = adjustment_actions.AdjustmentEntry(
+            meter.id, today - timedelta(days=days), Decimal(amount), reason
+        )
+        adjustment_actions.post(session, entry)

@@ -1,0 +1,93 @@
+"""What files of meters, invoices and payments have in common."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, null, select
+
+from ...base import N_
+from ...billing.models import Meter
+from ...billing.rules import NUMBER_LENGTH, is_number
+from ...customers.models import Customer
+from ...customers.queries import MOST_STEPS
+from .. import cells
+from ..report import Problem
+from ..stage import Stage
+
+
+def number(cell: str) -> str:
+    """The number of a meter or an invoice, or a payment's reference: it is part of an address."""
+    if not is_number(cells.text(NUMBER_LENGTH)(cell)):
+        raise cells.CellError(
+            N_("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
+        )
+    return cell
+
+
+def said(stage: Stage, name: str) -> ColumnElement[Any]:
+    """What the lines say in an optional column; NULL where the files lack it."""
+    return stage.c[name] if stage.has(name) else cast(null(), Text)
+
+
+def booked_customers() -> Any:
+    """(code, id) of every customer; for one who was merged the id of whom that leads to in the end."""
+    followed = (
+        select(Customer.id, Customer.merged_into_id.label("leads_to"), literal(1).label("steps"))
+        .where(Customer.merged_into_id.is_not(None))
+        .cte("followed", recursive=True)
+    )
+    followed = followed.union_all(
+        select(followed.c.id, Customer.merged_into_id, followed.c.steps + 1)
+        .join(Customer, Customer.id == followed.c.leads_to)
+        .where(Customer.merged_into_id.is_not(None), followed.c.steps < MOST_STEPS)
+    )
+    survivors = (
+        select(followed.c.id, followed.c.leads_to)
+        .join(Customer, Customer.id == followed.c.leads_to)
+        .where(Customer.merged_into_id.is_(None))
+        .subquery("survivors")
+    )
+    return (
+        select(Customer.code, func.coalesce(survivors.c.leads_to, Customer.id).label("id"))
+        .outerjoin(survivors, survivors.c.id == Customer.id)
+        .subquery("booked_customers")
+    )
+
+
+def unknown_customers(stage: Stage) -> Iterator[Problem]:
+    """Lines whose customer is not there."""
+    yield from stage.problems(
+        stage.unknown("customer_code", Customer.code.expression),
+        "customer_code",
+        N_("There is no customer %(value)s. Import the customers first."),
+    )
+
+
+def unknown_meters(stage: Stage) -> Iterator[Problem]:
+    """Lines whose meter is not there; an empty cell names none."""
+    yield from stage.problems(
+        stage.unknown("meter_number", Meter.number.expression),
+        "meter_number",
+        N_("There is no meter %(value)s. Import the meters first."),
+    )
+
+
+def changes_of_void(stage: Stage, wanted: Any, is_other: ColumnElement[bool]) -> Iterator[Problem]:
+    """Lines of `wanted` that would change a void document; one that repeats it is no harm."""
+    yield from stage.problems(
+        at(wanted).where(wanted.c.is_void, is_other),
+        "",
+        N_("This document is void, and a file cannot change it. Leave this line out."),
+    )
+
+
+def at(lines: Any, *values: ColumnElement[Any]) -> Select[Any]:
+    """As `Stage.at`, of lines that know more."""
+    return select(lines.c.file, lines.c.line, *values).order_by(lines.c.n)
+
+
+def lock(stage: Stage, ids: Select[Any], model: Any) -> None:
+    """Lock these rows in id order, as everybody does, so that nobody changes them in between."""
+    known = select(model.id).where(model.id.in_(ids)).order_by(model.id)
+    locked = known.with_for_update(key_share=True).cte("locked")
+    stage.session.execute(select(func.count()).select_from(locked))

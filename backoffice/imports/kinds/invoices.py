@@ -1,0 +1,186 @@
+"""`import invoices`: created and updated by number.
+
+With `units` and `rate` the amount is a figure: the file may repeat it but not change it, and may
+leave it empty. An empty cell of an invoice that is there leaves what is there. A void invoice may
+be repeated, but not changed.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Numeric,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+)
+
+from ...base import N_
+from ...billing.models import Invoice, Meter
+from ...billing.rules import NUMBER_LENGTH, VOID
+from ...customers.rules import CODE_LENGTH
+from ...upserts import upsert
+from .. import cells
+from ..reading import ImportColumn
+from ..report import Problem
+from ..stage import Stage
+from .base import Changes, Kind
+from .billing import (
+    at,
+    booked_customers,
+    changes_of_void,
+    lock,
+    number,
+    said,
+    unknown_customers,
+    unknown_meters,
+)
+
+FACTS = ("customer_id", "meter_id", "units", "rate", "fixed_charge", "issued_on", "due_on")
+"""What a line says of an invoice, beside its number and its amount."""
+
+
+def _calculated(name: str, read: Any, decimals: int) -> ImportColumn:
+    return ImportColumn(name, read, Numeric(15, decimals), required=False, may_be_empty=True)
+
+
+COLUMNS = (
+    ImportColumn("number", number, Text()),
+    ImportColumn("customer_code", cells.text(CODE_LENGTH), Text()),
+    ImportColumn("meter_number", cells.text(NUMBER_LENGTH), Text(), may_be_empty=True),
+    ImportColumn("issued_on", cells.day, Date()),
+    ImportColumn("due_on", cells.day, Date()),
+    ImportColumn("amount", cells.positive_amount, Numeric(15, 2), may_be_empty=True),
+    _calculated("units", cells.quantity, 3),
+    _calculated("rate", cells.unit_price, 4),
+    _calculated("fixed_charge", cells.amount, 2),
+)
+
+
+def _check(stage: Stage) -> Iterator[Problem]:
+    yield from stage.problems(
+        stage.repeated("number"), "number", N_("This number stands in line %(first)s already.")
+    )
+    yield from unknown_customers(stage)
+    yield from unknown_meters(stage)
+    yield from stage.problems(
+        stage.at().where(stage.c.due_on < stage.c.issued_on),
+        "due_on",
+        N_("The invoice is due before it is issued."),
+    )
+    wanted = _wanted(stage).subquery()
+    for name, other in (("units", "rate"), ("rate", "units")):
+        yield from stage.problems(
+            at(wanted).where(wanted.c[name].is_(None), wanted.c[other].is_not(None)),
+            name,
+            N_("Units and a rate come together. Fill in both, or neither."),
+        )
+    yield from _without_units(stage, wanted)
+    is_other = or_(
+        *(wanted.c[name].is_distinct_from(wanted.c[f"stored_{name}"]) for name in FACTS),
+        wanted.c.said_amount != wanted.c.stored_amount,
+    )
+    yield from changes_of_void(stage, wanted, is_other)
+
+
+def _without_units(stage: Stage, wanted: Any) -> Iterator[Problem]:
+    """What is wrong where no units say what the amount is."""
+    is_entered = and_(wanted.c.units.is_(None), wanted.c.rate.is_(None))
+    yield from stage.problems(
+        at(wanted).where(is_entered, wanted.c.amount.is_(None)),
+        "amount",
+        N_("Fill in the amount, or units and a rate."),
+    )
+    yield from stage.problems(
+        at(wanted).where(is_entered, wanted.c.fixed_charge > 0),
+        "fixed_charge",
+        N_(
+            "A fixed charge is added to units × rate. Fill in both, or have it in the amount instead."
+        ),
+    )
+
+
+def _wanted(stage: Stage) -> Select[Any]:
+    """The lines, each with the invoice that it makes, and with what is stored of it now."""
+    customers = booked_customers()
+    stored = {name: getattr(Invoice, name).label(f"stored_{name}") for name in (*FACTS, "amount")}
+
+    def kept(name: str, *otherwise: Any) -> ColumnElement[Any]:
+        column = getattr(Invoice, name)
+        return func.coalesce(cast(said(stage, name), column.type), column, *otherwise)
+
+    return (
+        select(
+            stage.c.n,
+            stage.c.file,
+            stage.c.line,
+            stage.c.number,
+            customers.c.id.label("customer_id"),
+            func.coalesce(Meter.id, Invoice.meter_id).label("meter_id"),
+            kept("units").label("units"),
+            kept("rate").label("rate"),
+            kept("fixed_charge", 0).label("fixed_charge"),
+            stage.c.issued_on,
+            stage.c.due_on,
+            kept("amount").label("amount"),
+            stage.c.amount.label("said_amount"),
+            Invoice.id.label("stored_id"),
+            func.coalesce(Invoice.status == VOID, False).label("is_void"),
+            *stored.values(),
+        )
+        .select_from(stage.lines)
+        .join(customers, customers.c.code == stage.c.customer_code)
+        .outerjoin(Meter, Meter.number == stage.c.meter_number)
+        .outerjoin(Invoice, Invoice.number == stage.c.number)
+    )
+
+
+def _apply(stage: Stage) -> Changes:
+    """An amount that units decide is written by its figure; what the file said is compared afterwards."""
+    known = select(Invoice.id).join(stage.lines, stage.c.number == Invoice.number)
+    lock(stage, known, Invoice)
+    wanted = _wanted(stage).subquery()
+    decided = case(
+        (wanted.c.units.is_not(None), func.coalesce(wanted.c.stored_amount, 0)),
+        else_=wanted.c.amount,
+    )
+    rows = select(
+        wanted.c.number, *(wanted.c[name] for name in FACTS), decided.label("amount")
+    ).order_by(wanted.c.stored_id, wanted.c.n)
+    changed = {"version": Invoice.version + 1, "updated_at": func.now()}
+    return Changes(*upsert(stage.session, Invoice, rows, "number", on_change=changed))
+
+
+def _check_result(stage: Stage) -> Iterator[Problem]:
+    """Amounts as their figure has them now."""
+    come_to = stage.at(stage.c.amount.label("said"), Invoice.amount.label("amount")).join(
+        Invoice, Invoice.number == stage.c.number
+    )
+    yield from stage.problems(
+        come_to.where(stage.c.amount != Invoice.amount),
+        "amount",
+        N_(
+            "Here it is %(said)s, but units × rate + fixed charge come to %(amount)s. "
+            "Correct one of them, or leave the amount empty."
+        ),
+    )
+    yield from stage.problems(
+        come_to.where(Invoice.amount <= 0),
+        "units",
+        N_("The invoice comes to %(amount)s. It must be more than 0."),
+    )
+
+
+def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
+    amount = select(Invoice.amount).where(Invoice.number == stage.c.number).scalar_subquery()
+    return {N_("Amount"): func.sum(amount)}
+
+
+KIND = Kind("invoices", COLUMNS, _check, _apply, _check_result, totals=_totals)

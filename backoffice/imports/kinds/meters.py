@@ -1,0 +1,325 @@
+"""`import meters`: meters by number, and whose they are.
+
+A line is one assignment of a meter to a customer; a meter that changed hands has a line for each.
+It is an assignment that is stored if that one begins on the same day; else, in the order of those
+that are active and then the latest, one whose beginning the file or the book doesn't know, or the
+active one if the line is active too. Otherwise it is a new one. An empty cell of what is there leaves
+what is there; assignments that the files do not name stay. At most one assignment of a meter is
+active, so whoever gives it to another customer says in the same files that it is no longer the
+former's.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Date,
+    Integer,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from ...base import N_, table_of
+from ...billing.meter_refusals import DaysOverlap
+from ...billing.models import Meter, MeterAssignment
+from ...customers.models import Customer
+from ...customers.rules import CODE_LENGTH, TEXT_LENGTH
+from ...upserts import upsert
+from .. import cells
+from ..reading import ImportColumn
+from ..report import Problem
+from ..stage import Stage
+from .base import Changes, Kind
+from .billing import at, booked_customers, lock, number, said, unknown_customers
+
+
+def _day(name: str) -> ImportColumn:
+    return ImportColumn(name, cells.day, Date(), required=False, may_be_empty=True)
+
+
+COLUMNS = (
+    ImportColumn("meter_number", number, Text()),
+    ImportColumn("customer_code", cells.text(CODE_LENGTH), Text()),
+    ImportColumn("is_active", cells.yes_or_no, Boolean()),
+    _day("assigned_from"),
+    _day("assigned_to"),
+    ImportColumn("description", cells.text(TEXT_LENGTH), Text(), required=False, may_be_empty=True),
+)
+
+ASSIGNMENTS = table_of(MeterAssignment)
+
+WANTED = Table(
+    "import_wanted_assignments",
+    MetaData(),
+    Column("n", BigInteger),
+    Column("file", Integer),
+    Column("line", BigInteger),
+    Column("meter_number", Text),
+    Column("meter_id", BigInteger),
+    Column("customer_id", BigInteger),
+    Column("stored_id", BigInteger),
+    Column("assigned_from", Date),
+    Column("assigned_to", Date),
+    Column("is_active", Boolean),
+    Column("is_described_anew", Boolean),
+    prefixes=["TEMPORARY"],
+)
+"""The lines as assignments, as they shall be; `stored_id` is the one that is there already."""
+
+FACTS = ("assigned_from", "assigned_to", "is_active")
+
+
+def _check(stage: Stage) -> Iterator[Problem]:
+    is_dated = ("assigned_from",) if stage.has("assigned_from") else ()
+    yield from stage.problems(
+        stage.repeated("meter_number", "customer_code", *is_dated),
+        "meter_number",
+        N_("Line %(first)s says so of this meter and this customer already."),
+    )
+    yield from unknown_customers(stage)
+    if stage.has("description"):
+        yield from stage.problems(
+            stage.contradicting("description", within="meter_number"),
+            "description",
+            N_("An earlier line says “%(first)s” of this meter."),
+        )
+    lock(stage, select(Meter.id).join(stage.lines, stage.c.meter_number == Meter.number), Meter)
+    _lay_out(stage)
+    yield from stage.problems(
+        at(WANTED).where(WANTED.c.assigned_to < WANTED.c.assigned_from),
+        "assigned_to",
+        N_("The assignment ends before it begins."),
+    )
+    yield from _twice_active(stage)
+    yield from _overlaps(stage)
+    stage.session.execute(text(f"DROP TABLE pg_temp.{WANTED.name}"))
+
+
+def _twice_active(stage: Stage) -> Iterator[Problem]:
+    """Lines by which a meter would be two customers' at once."""
+    active = (
+        select(
+            *WANTED.c,
+            func.row_number().over(partition_by=WANTED.c.meter_number, order_by=WANTED.c.n).label("place"),
+            func.first_value(WANTED.c.line)
+            .over(partition_by=WANTED.c.meter_number, order_by=WANTED.c.n)
+            .label("first"),
+        )
+        .where(WANTED.c.is_active)
+        .subquery()
+    )  # fmt: skip
+    yield from stage.problems(
+        at(active, active.c.first).where(active.c.place > 1),
+        "is_active",
+        N_("A meter is one customer’s at a time, and in line %(first)s it is active already."),
+    )
+    named = select(WANTED.c.stored_id).where(WANTED.c.stored_id == MeterAssignment.id)
+    yield from stage.problems(
+        at(active, active.c.meter_number.label("value"), Customer.code.label("customer"))
+        .join(MeterAssignment, MeterAssignment.meter_id == active.c.meter_id)
+        .join(Customer, Customer.id == MeterAssignment.customer_id)
+        .where(MeterAssignment.is_active, ~named.exists()),
+        "meter_number",
+        N_(
+            "Meter %(value)s is actively %(customer)s’s. Deactivate that in the same file by a line "
+            "with “no”, or leave this line out."
+        ),
+    )
+
+
+def _overlaps(stage: Stage) -> Iterator[Problem]:
+    """Lines whose days another assignment of the meter has, too.
+
+    Days that nobody knows overlap with nothing: a file may say no more than whose a meter is.
+    """
+    facts = ("assigned_from", "assigned_to")
+    named = select(WANTED.c.stored_id).where(WANTED.c.stored_id == MeterAssignment.id).exists()
+    stored = (
+        select(literal(-1), Meter.number, Customer.code, *(ASSIGNMENTS.c[name] for name in facts))
+        .select_from(MeterAssignment)
+        .join(Meter, Meter.id == MeterAssignment.meter_id)
+        .join(Customer, Customer.id == MeterAssignment.customer_id)
+        .where(Meter.id.in_(select(WANTED.c.meter_id)), ~named)
+    )
+    other = (
+        select(
+            WANTED.c.n, WANTED.c.meter_number, Customer.code, *(WANTED.c[name] for name in facts)
+        )
+        .join(Customer, Customer.id == WANTED.c.customer_id)
+        .union_all(stored)
+        .subquery()
+    )
+    first, last = (
+        bound(WANTED.c[name], other.c[name])
+        for bound, name in zip((func.greatest, func.least), facts, strict=True)
+    )
+    days = func.concat_ws(" – ", *(func.coalesce(cast(other.c[n], Text), "…") for n in facts))
+    are_known = (func.num_nonnulls(*(side.c[n] for n in facts)) > 0 for side in (WANTED, other))
+    yield from stage.problems(
+        at(WANTED, other.c.meter_number.label("number"), other.c.code.label("customer"), days.label("days"))
+        .join(other, other.c.meter_number == WANTED.c.meter_number)
+        .where(other.c.n < WANTED.c.n, *are_known, first <= last),
+        "assigned_from" if stage.has("assigned_from") else "assigned_to",
+        DaysOverlap.sentence,
+    )  # fmt: skip
+
+
+def _lay_out(stage: Stage) -> None:
+    """Say for each line which assignment it is, and what that shall be."""
+    WANTED.create(stage.session.connection())
+    lines, stored = _said(stage).cte("said"), _stored(stage).cte("stored")
+    beginning = _matched(lines, stored, is_same_day=True).cte("beginning")
+    rest = [
+        select(*rows.c)
+        .where(~select(beginning.c[key]).where(beginning.c[key] == rows.c[key]).exists())
+        .cte(f"other_{rows.name}")
+        for rows, key in ((lines, "n"), (stored, "id"))
+    ]
+    others = _matched(*rest, is_same_day=False).cte("others")
+    found = select(beginning).union_all(select(others)).cte("found")
+    is_reactivated = and_(lines.c.is_active, ~MeterAssignment.is_active)
+    until = func.coalesce(lines.c.assigned_to, MeterAssignment.assigned_to)
+    rows = (
+        select(
+            *(lines.c[name] for name in ("n", "file", "line", "meter_number", "meter_id")),
+            lines.c.customer_id,
+            found.c.id,
+            func.coalesce(lines.c.assigned_from, MeterAssignment.assigned_from),
+            case((is_reactivated, lines.c.assigned_to), else_=until),
+            lines.c.is_active,
+            lines.c.is_described_anew,
+        )
+        .select_from(lines)
+        .outerjoin(found, found.c.n == lines.c.n)
+        .outerjoin(MeterAssignment, MeterAssignment.id == found.c.id)
+    )
+    stage.session.execute(insert(WANTED).from_select(list(WANTED.c.keys()), rows))
+    stage.session.execute(text(f"ANALYZE pg_temp.{WANTED.name}"))
+
+
+def _said(stage: Stage) -> Select[Any]:
+    customers = booked_customers()
+    days = (cast(said(stage, name), Date).label(name) for name in ("assigned_from", "assigned_to"))
+    is_described_anew = func.coalesce(said(stage, "description") != Meter.description, False)
+    return (
+        select(
+            *(stage.c[name] for name in ("n", "file", "line", "meter_number", "is_active")),
+            *days,
+            customers.c.id.label("customer_id"),
+            Meter.id.label("meter_id"),
+            is_described_anew.label("is_described_anew"),
+        )
+        .select_from(stage.lines)
+        .join(customers, customers.c.code == stage.c.customer_code)
+        .outerjoin(Meter, Meter.number == stage.c.meter_number)
+    )
+
+
+def _stored(stage: Stage) -> Select[Any]:
+    """The assignments of the meters that the files name."""
+    named = select(stage.c.meter_number).where(stage.c.meter_number == Meter.number).exists()
+    facts = (getattr(MeterAssignment, name) for name in ("id", "meter_id", "customer_id", *FACTS))
+    return select(*facts).join(Meter, Meter.id == MeterAssignment.meter_id).where(named)
+
+
+def _matched(lines: Any, stored: Any, *, is_same_day: bool) -> Select[Any]:
+    """(n, id) of lines and assignments that are one: the nth of each, the active and the latest first."""
+    owner = ("meter_id", "customer_id", *(("assigned_from",) if is_same_day else ()))
+
+    def placed(rows: Any, last: Any) -> Any:
+        latest = rows.c.assigned_from.desc().nulls_last()
+        place = func.row_number().over(
+            partition_by=[rows.c[name] for name in owner],
+            order_by=(rows.c.is_active.desc(), latest, last),
+        )
+        found = select(*rows.c, place.label("place"))
+        return (found.where(rows.c.assigned_from.is_not(None)) if is_same_day else found).subquery()
+
+    line, one = placed(lines, lines.c.n), placed(stored, stored.c.id)
+    same = [line.c[name] == one.c[name] for name in (*owner, "place")]
+    if not is_same_day:
+        is_open = or_(line.c.assigned_from.is_(None), one.c.assigned_from.is_(None))
+        same.append(or_(is_open, and_(line.c.is_active, one.c.is_active)))
+    return select(line.c.n, one.c.id).join(one, and_(*same))
+
+
+def _apply(stage: Stage) -> Changes:
+    """Deactivates first: a meter is one customer's at a time."""
+    session = stage.session
+    _lay_out(stage)
+    changes = Changes(*session.execute(_counts()).one())
+    _upsert_meters(stage)
+    for is_active in (False, True):
+        session.execute(_changed(is_active))
+    names = ("customer_id", *FACTS)
+    new = select(Meter.id, *(WANTED.c[name] for name in names)).join_from(
+        WANTED, Meter, Meter.number == WANTED.c.meter_number
+    )
+    new = new.where(WANTED.c.stored_id.is_(None)).order_by(WANTED.c.n)
+    session.execute(insert(ASSIGNMENTS).from_select(["meter_id", *names], new))
+    session.execute(text(f"DROP TABLE pg_temp.{WANTED.name}"))
+    return changes
+
+
+def _counts() -> Select[int, int]:
+    """How many lines bring an assignment that is not there, and how many change one or its meter."""
+    is_new = WANTED.c.stored_id.is_(None)
+    is_other = or_(_differs(), WANTED.c.is_described_anew)
+    return select(
+        func.count().filter(is_new), func.count().filter(and_(~is_new, is_other))
+    ).select_from(
+        WANTED.outerjoin(ASSIGNMENTS, ASSIGNMENTS.c.id == WANTED.c.stored_id),
+    )
+
+
+def _differs() -> ColumnElement[bool]:
+    return or_(*(ASSIGNMENTS.c[name].is_distinct_from(WANTED.c[name]) for name in FACTS))
+
+
+def _changed(is_active: bool) -> Any:
+    return (
+        update(ASSIGNMENTS)
+        .where(ASSIGNMENTS.c.id == WANTED.c.stored_id, _differs())
+        .where(WANTED.c.is_active == is_active)
+        .values(
+            {name: WANTED.c[name] for name in FACTS}
+            | {"version": ASSIGNMENTS.c.version + 1, "updated_at": func.now()}
+        )
+    )
+
+
+def _upsert_meters(stage: Stage) -> None:
+    """Make the meters that are not there, and describe them all as the first line does that says how."""
+    says = said(stage, "description")
+    meters = (
+        select(
+            stage.c.meter_number.label("number"),
+            func.coalesce(says, Meter.description, "").label("description"),
+        )
+        .select_from(stage.lines)
+        .outerjoin(Meter, Meter.number == stage.c.meter_number)
+        .order_by(stage.c.meter_number, says.is_(None), stage.c.n)
+        .ext(distinct_on(stage.c.meter_number))
+    )
+    changed = {"version": Meter.version + 1, "updated_at": func.now()}
+    upsert(stage.session, Meter, meters, "number", on_change=changed)
+
+
+KIND = Kind("meters", COLUMNS, _check, _apply, together="meter_number")

@@ -1,0 +1,161 @@
+"""(k) A large book of billing: verified, and recalculated with every stored figure wrong, beside plain SQL."""
+
+import multiprocessing
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from backoffice import figures
+from backoffice.billing.figures import RECALCULATED
+from backoffice.embedded import ADMIN
+from backoffice.extensions import db
+from backoffice.runs import actions
+from backoffice.runs.models import Run
+from backoffice.runs.working import perform
+
+from .billing_book import METERS_OF_A_CUSTOMER, MONTHS, load
+from .memory import growth
+from .report import Measured, Report
+from .timing import in_turn, ratio, summary, timed
+from .world import World
+
+CUSTOMERS = 100_000
+BAR = 2.0
+VERIFY_BAR = 1.3
+MEMORY_BAR_MB = 100.0
+ROUNDS = 3
+VERIFY_ROUNDS = 5
+HAND_WRITTEN = Path(__file__).with_suffix(".sql").read_text()
+COMPARISON = Path(__file__).with_name("billing_verifying.sql").read_text()
+FALSIFY = (
+    (
+        "UPDATE meters SET invoiced = invoiced + 1, paid = paid + 3, balance = balance + 5, "
+        "overpayment = overpayment + 7"
+    ),
+    "UPDATE customers SET balance = balance + 5, overpayment = overpayment + 7",
+)
+
+
+def measure(world: World, scale: float) -> Report:
+    """Verification first, of a right book; then both recalculations in turn, each on a book made wrong anew."""
+    customers = max(500, int(CUSTOMERS * scale))
+    world.empty()
+    print(f"    loading {customers:,} customers …", file=sys.stderr)
+    with world.connect(ADMIN) as surgery, world.connect() as plain:
+        load(surgery, customers)
+        surgery.execute("SET session_replication_role = replica")
+        world.settle()
+        with world.app.app_context():
+            engine = db.engine
+            verified = in_turn(
+                {
+                    "verify": lambda: timed(partial(_verified, engine)),
+                    "comparison": lambda: timed(partial(_compared, plain)),
+                },
+                VERIFY_ROUNDS,
+            )
+            seconds, grown = _recalculated(world, surgery, engine, customers)
+    meters = customers * METERS_OF_A_CUSTOMER
+    size = f"{customers:,} customers, {meters:,} meters, {2 * MONTHS * meters:,} documents"
+    numbers: dict[str, Any] = {n: summary(t) for n, t in (verified | seconds).items()}
+    numbers["customers"] = customers
+    rate = customers / min(seconds["ours"])
+    return Report(
+        [
+            Measured(
+                "k",
+                f"recalculate {size}, all wrong",
+                ratio(seconds["ours"], seconds["hand_written"]),
+                "×",
+                BAR,
+            ),
+            Measured(
+                "k",
+                "verify the same",
+                ratio(verified["verify"], verified["comparison"]),
+                "×",
+                VERIFY_BAR,
+            ),
+            Measured("k", "memory that a recalculation takes", grown, "MB", MEMORY_BAR_MB),
+            Measured("k", "customers recalculated a second", rate, "a second"),
+        ],
+        numbers,
+        {
+            "(k) the hand-written statements": HAND_WRITTEN,
+            "(k) the hand-written comparison": COMPARISON,
+        },
+    )
+
+
+def _recalculated(
+    world: World, surgery: Connection[Any], engine: Engine, customers: int
+) -> tuple[dict[str, list[float]], float]:
+    """Seconds of each side, and by how many megabytes a worker's process grew at most."""
+    seconds: dict[str, list[float]] = {"ours": [], "hand_written": []}
+    grown = 0.0
+    corrections = (
+        customers + 2 * customers * METERS_OF_A_CUSTOMER
+    )  # a meter's sums, and its balance
+    for number in range(ROUNDS):
+        sides = ["ours", "hand_written"] if number % 2 else ["hand_written", "ours"]
+        for side in sides:
+            for statement in FALSIFY:
+                surgery.execute(statement.encode())
+            surgery.execute("TRUNCATE corrections, run_items CASCADE")
+            world.settle()
+            if side == "ours":
+                taken, memory = _in_a_process(engine)
+                grown = max(grown, memory)
+            else:
+                taken = timed(lambda: surgery.execute(HAND_WRITTEN.encode()))
+            seconds[side].append(taken)
+            assert _count(surgery, "corrections") == corrections, side
+            assert not list(figures.verify(engine, RECALCULATED)), side
+    return seconds, grown
+
+
+def _in_a_process(engine: Engine) -> tuple[float, float]:
+    """A recalculation in a process of its own: seconds, and the megabytes by which it grew."""
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    worker = fork.Process(target=_work, args=(engine, there))
+    worker.start()
+    seconds, grown = here.recv()
+    worker.join()
+    return seconds, grown
+
+
+def _work(engine: Engine, answer: Any) -> None:
+    engine.dispose(close=False)
+    with growth() as grown:
+        seconds = timed(partial(_recalculate, engine))
+    answer.send((seconds, grown()))
+
+
+def _recalculate(engine: Engine) -> None:
+    with Session(engine) as session:
+        run = actions.request(session, "billing.recalculate", {}, is_paced=False, is_here=True)
+        run_id = run.id
+        session.commit()
+    perform(engine, run_id)
+    with Session(engine) as session:
+        assert session.get_one(Run, run_id).status == "done"
+
+
+def _verified(engine: Engine) -> None:
+    assert not list(figures.verify(engine, RECALCULATED))
+
+
+def _compared(connection: Connection[Any]) -> None:
+    assert not connection.execute(COMPARISON.encode()).fetchall()
+
+
+def _count(connection: Connection[Any], table: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,412 @@
+"""What can be done to an invoice: entering, changing, voiding and moving it, and what that does to balances."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from backoffice import periods
+from backoffice.billing import invoice_actions as actions
+from backoffice.billing.invoice_entries import Charges, InvoiceEntry
+from backoffice.billing.invoice_refusals import (
+    ChargeWithoutUnits,
+    DueBeforeIssued,
+    InvoiceChanged,
+    InvoiceGone,
+    InvoiceRefused,
+    LessThanPaid,
+    NegativeCharge,
+    NothingOwed,
+    NumberTaken,
+    PaymentsGoAlong,
+    RateMissing,
+    ReasonMissing,
+    SameMeter,
+    TooLarge,
+    UnitsMissing,
+    VoidStaysVoid,
+)
+from backoffice.billing.models import Invoice, Meter, Payment
+from backoffice.billing.wording import INVOICE_WORDS, is_called, word_column, word_of
+from backoffice.customers.models import Customer
+from backoffice.extensions import db
+from tests.factories.billing import (
+    InvoiceFactory,
+    MeterAssignmentFactory,
+    MeterFactory,
+    PaymentFactory,
+)
+from tests.factories.customers import CustomerFactory
+
+USAGE = Charges(units=Decimal("12.5"), rate=Decimal(100), fixed_charge=Decimal(250))
+
+
+@pytest.fixture
+def meter(session: Any) -> Meter:
+    """Meter M-1 of Wanjiru."""
+    customer = CustomerFactory(code="C-1", name="Wanjiru")
+    made = MeterAssignmentFactory(meter=MeterFactory(number="M-1"), customer=customer).meter
+    session.commit()
+    return made
+
+
+def owner(meter: Meter) -> Customer:
+    return meter.assignments[0].customer
+
+
+def entry(meter: Meter, **changes: Any) -> InvoiceEntry:
+    given = {
+        "number": "INV-1",
+        "customer_id": owner(meter).id,
+        "meter_id": meter.id,
+        "issued_on": date(2026, 3, 1),
+        "due_on": date(2026, 3, 31),
+        "charges": USAGE,
+    }
+    return InvoiceEntry(**given | changes)
+
+
+def invoice_on(meter: Meter, **changes: Any) -> Invoice:
+    return InvoiceFactory(meter=meter, customer=owner(meter), **changes)
+
+
+def paid(invoice: Invoice, amount: Any, **changes: Any) -> Payment:
+    return PaymentFactory(
+        invoice=invoice,
+        meter=invoice.meter,
+        customer=invoice.customer,
+        amount=Decimal(amount),
+        **changes,
+    )
+
+
+def balances(session: Any, *owners: Any) -> list[tuple[Decimal, Decimal]]:
+    """Balance and overpayment of each, as stored."""
+    session.commit()
+    for one in owners:
+        session.refresh(one)
+    return [(one.balance, one.overpayment) for one in owners]
+
+
+def problems(session: Any, made: InvoiceEntry) -> dict[str, type]:
+    with pytest.raises(InvoiceRefused) as refused:
+        actions.create(session, made)
+    return {name: type(problem) for name, problem in refused.value.problems.items()}
+
+
+# Entering
+
+
+def test_an_invoice_comes_to_units_times_rate_and_its_fixed_charge(
+    session: Any, meter: Meter
+) -> None:
+    invoice = actions.create(session, entry(meter))
+    session.commit()
+    assert invoice.amount == Decimal("1500.00")
+    assert balances(session, meter, owner(meter)) == [(1500, 0), (1500, 0)]
+
+
+def test_without_units_it_comes_to_what_was_entered(session: Any, meter: Meter) -> None:
+    invoice = actions.create(session, entry(meter, charges=Charges(amount=Decimal("99.95"))))
+    session.commit()
+    assert (invoice.units, invoice.amount) == (None, Decimal("99.95"))
+
+
+def test_with_units_an_entered_amount_is_ignored(session: Any, meter: Meter) -> None:
+    charges = Charges(Decimal(1), Decimal(10), amount=Decimal(999_999))
+    invoice = actions.create(session, entry(meter, charges=charges))
+    session.commit()
+    assert invoice.amount == 10
+
+
+@pytest.mark.parametrize(
+    ("charges", "expected"),
+    [
+        (Charges(), {"amount": NothingOwed}),
+        (Charges(amount=Decimal(-5)), {"amount": NothingOwed}),
+        (Charges(Decimal(0), Decimal(10)), {"units": NothingOwed}),
+        (Charges(Decimal(-1), Decimal(10), Decimal(20)), {"units": NegativeCharge}),
+        (Charges(Decimal(1), Decimal(10), Decimal(-2)), {"fixed_charge": NegativeCharge}),
+        (Charges(Decimal(1), None, Decimal(20)), {"rate": RateMissing}),
+        (Charges(None, Decimal(10), amount=Decimal(5)), {"units": UnitsMissing}),
+        (Charges(fixed_charge=Decimal(5), amount=Decimal(5)), {"fixed_charge": ChargeWithoutUnits}),
+        (Charges(Decimal(999_999_999), Decimal(999_999_999)), {"units": TooLarge}),
+    ],
+)
+def test_what_cannot_be_owed_is_refused_at_its_field(
+    session: Any, meter: Meter, charges: Charges, expected: dict[str, type]
+) -> None:
+    assert problems(session, entry(meter, charges=charges)) == expected
+
+
+def test_it_is_not_due_before_it_is_issued(session: Any, meter: Meter) -> None:
+    made = entry(meter, due_on=date(2026, 2, 28))
+    assert problems(session, made) == {"due_on": DueBeforeIssued}
+    actions.create(session, entry(meter, due_on=date(2026, 3, 1)))
+    session.commit()
+
+
+def test_a_number_is_given_only_once(session: Any, meter: Meter) -> None:
+    actions.create(session, entry(meter))
+    session.commit()
+    with pytest.raises(NumberTaken, match="INV-1"):
+        actions.create(session, entry(meter))
+
+
+def test_without_a_number_it_gets_the_next_one_of_its_year(session: Any, meter: Meter) -> None:
+    made = [actions.create(session, entry(meter, number="")) for _ in range(2)]
+    made.append(actions.create(session, entry(meter, number="", issued_on=date(2025, 12, 31))))
+    assert [i.number for i in made] == ["INV-2026-00001", "INV-2026-00002", "INV-2025-00001"]
+    session.commit()
+
+
+def test_people_who_enter_invoices_at_the_same_time_get_numbers_of_their_own(
+    app: Any, session: Any, meter: Meter
+) -> None:
+    made = entry(meter, number="")
+
+    def enter(_: int) -> str:
+        with app.app_context():
+            invoice = actions.create(db.session(), made)
+            db.session.commit()
+            return invoice.number
+
+    with ThreadPoolExecutor(4) as people:
+        numbers = list(people.map(enter, range(8)))
+    assert sorted(numbers) == [f"INV-2026-{n:05d}" for n in range(1, 9)]
+
+
+# Changing
+
+
+def test_changing_the_units_changes_the_amount_and_both_balances(
+    session: Any, meter: Meter
+) -> None:
+    invoice = invoice_on(meter)
+    session.commit()
+    charges = Charges(Decimal(20), Decimal(100), Decimal(250))
+    actions.update(session, invoice.id, entry(meter, charges=charges), invoice.version)
+    assert balances(session, meter, owner(meter)) == [(2250, 0), (2250, 0)]
+    assert invoice.version == 2
+
+
+def test_saving_what_is_stored_changes_nothing(session: Any, meter: Meter) -> None:
+    invoice = invoice_on(meter)
+    session.commit()
+    actions.update(session, invoice.id, InvoiceEntry.of(invoice), 1)
+    session.commit()
+    assert invoice.version == 1
+
+
+def test_an_amount_as_a_whole_takes_the_place_of_units(session: Any, meter: Meter) -> None:
+    invoice = invoice_on(meter)
+    session.commit()
+    actions.update(session, invoice.id, entry(meter, charges=Charges(amount=Decimal(70))), 1)
+    session.commit()
+    assert (invoice.units, invoice.rate, invoice.amount) == (None, None, 70)
+    actions.update(session, invoice.id, entry(meter), 2)
+    session.commit()
+    assert invoice.amount == 1500
+
+
+def test_who_opened_it_before_somebody_else_saved_is_told(session: Any, meter: Meter) -> None:
+    invoice = invoice_on(meter)
+    session.commit()
+    actions.update(session, invoice.id, entry(meter, number="INV-2"), 1)
+    session.commit()
+    for late in (
+        lambda: actions.update(session, invoice.id, entry(meter), 1),
+        lambda: actions.void(session, invoice.id, 1, "Twice"),
+        lambda: actions.move(session, invoice.id, 1, meter.id),
+    ):
+        with pytest.raises(InvoiceChanged, match="INV-2"):
+            late()
+    with pytest.raises(InvoiceGone):
+        actions.update(session, 999, entry(meter), 1)
+
+
+def test_while_payments_name_it_it_comes_to_no_less_and_stays_where_it_is(
+    session: Any, meter: Meter
+) -> None:
+    invoice = invoice_on(meter)
+    paid(invoice, 600)
+    other = MeterAssignmentFactory().meter
+    session.commit()
+    less = entry(meter, charges=Charges(Decimal(5), Decimal(100)))
+    elsewhere = entry(meter, meter_id=other.id, customer_id=owner(other).id)
+    found = {}
+    for changed in (less, elsewhere):
+        with pytest.raises(InvoiceRefused) as refused:
+            actions.update(session, invoice.id, changed, 1)
+        found |= {name: type(problem) for name, problem in refused.value.problems.items()}
+    assert found == {"units": LessThanPaid, "meter": PaymentsGoAlong, "customer": PaymentsGoAlong}
+    just_enough = entry(meter, charges=Charges(Decimal(6), Decimal(100)))
+    actions.update(session, invoice.id, just_enough, 1)
+    session.commit()
+    assert word_of(invoice).name == "paid"
+
+
+def test_one_that_was_overpaid_can_still_get_another_due_date(session: Any, meter: Meter) -> None:
+    invoice = invoice_on(meter)
+    paid(invoice, 2000)
+    session.commit()
+    later = entry(meter, number=invoice.number, due_on=date(2026, 4, 30))
+    actions.update(session, invoice.id, later, 1)
+    session.commit()
+    assert invoice.due_on == date(2026, 4, 30)
+
+
+def test_an_invoice_that_nobody_paid_changes_its_meter_and_both_balances_follow(
+    session: Any, meter: Meter
+) -> None:
+    invoice, other = invoice_on(meter), MeterAssignmentFactory().meter
+    session.commit()
+    there = entry(meter, meter_id=other.id, customer_id=owner(other).id)
+    actions.update(session, invoice.id, there, 1)
+    assert balances(session, meter, owner(meter), other, owner(other)) == [
+        (0, 0), (0, 0), (1500, 0), (1500, 0),
+    ]  # fmt: skip
+
+
+# Void
+
+
+def test_a_void_invoice_counts_nowhere_and_keeps_its_reason(session: Any, meter: Meter) -> None:
+    invoice = invoice_on(meter)
+    session.commit()
+    assert actions.void(session, invoice.id, 1, "  Read twice ") == []
+    assert balances(session, meter, owner(meter)) == [(0, 0), (0, 0)]
+    assert (invoice.status, invoice.void_reason, invoice.amount) == ("void", "Read twice", 1500)
+
+
+def test_what_was_paid_on_a_void_invoice_stays_on_the_meter(session: Any, meter: Meter) -> None:
+    invoice, other = invoice_on(meter), invoice_on(meter)
+    payment = paid(invoice, 600)
+    session.commit()
+    assert actions.void(session, invoice.id, 1, "Read twice") == [payment]
+    assert balances(session, meter, owner(meter)) == [(900, 0), (900, 0)]
+    assert (payment.invoice_id, payment.meter_id, payment.version) == (None, meter.id, 2)
+    assert (invoice.paid, other.paid) == (0, 0)
+
+
+def test_no_void_without_a_reason_and_none_twice(session: Any, meter: Meter) -> None:
+    invoice = invoice_on(meter)
+    session.commit()
+    with pytest.raises(ReasonMissing):
+        actions.void(session, invoice.id, 1, "  ")
+    actions.void(session, invoice.id, 1, "Twice")
+    session.commit()
+    for refused in (
+        lambda: actions.void(session, invoice.id, 2, "Again"),
+        lambda: actions.update(session, invoice.id, entry(meter), 2),
+        lambda: actions.move(session, invoice.id, 2, meter.id),
+    ):
+        with pytest.raises(VoidStaysVoid, match="Enter a new invoice"):
+            refused()
+
+
+# Another meter
+
+
+def test_an_invoice_moves_with_its_payments_and_both_sides_are_right_at_once(
+    session: Any, meter: Meter
+) -> None:
+    invoice, other = invoice_on(meter), MeterAssignmentFactory().meter
+    invoice_on(meter, units=Decimal(1), fixed_charge=0)
+    payment = paid(invoice, 600)
+    session.commit()
+    assert actions.move(session, invoice.id, 1, other.id) == [payment]
+    assert balances(session, meter, owner(meter), other, owner(other)) == [
+        (100, 0), (100, 0), (900, 0), (900, 0),
+    ]  # fmt: skip
+    assert (invoice.customer_id, payment.customer_id) == (owner(other).id, owner(other).id)
+    assert (payment.meter_id, payment.invoice_id) == (other.id, invoice.id)
+
+
+def test_payments_that_stay_behind_name_it_no_more(session: Any, meter: Meter) -> None:
+    invoice, other = invoice_on(meter), MeterAssignmentFactory().meter
+    payment = paid(invoice, 600)
+    session.commit()
+    actions.move(session, invoice.id, 1, other.id, with_payments=False)
+    assert balances(session, meter, other) == [(0, 600), (1500, 0)]
+    assert (payment.meter_id, payment.invoice_id, invoice.paid) == (meter.id, None, 0)
+
+
+def test_void_payments_stay_where_they_are(session: Any, meter: Meter) -> None:
+    invoice, other = invoice_on(meter), MeterAssignmentFactory().meter
+    payment = paid(invoice, 600, status="void", void_reason="Bounced")
+    session.commit()
+    assert actions.move(session, invoice.id, 1, other.id) == []
+    session.commit()
+    assert (payment.meter_id, payment.version) == (meter.id, 1)
+
+
+def test_it_becomes_the_invoice_of_whose_meter_it_was_on_its_day(
+    session: Any, meter: Meter
+) -> None:
+    invoice, other = invoice_on(meter), MeterFactory()
+    then = MeterAssignmentFactory(
+        meter=other, is_active=False, assigned_to=date(2026, 3, 15)
+    ).customer
+    now = MeterAssignmentFactory(meter=other, assigned_from=date(2026, 3, 16)).customer
+    session.commit()
+    actions.move(session, invoice.id, 1, other.id)
+    assert invoice.customer_id == then.id
+    assert balances(session, then, now) == [(0, 0), (1500, 0)]
+
+
+def test_a_meter_that_is_nobodys_leaves_the_customer(session: Any, meter: Meter) -> None:
+    invoice, other = invoice_on(meter), MeterFactory()
+    session.commit()
+    actions.move(session, invoice.id, 1, other.id)
+    session.commit()
+    assert (invoice.customer_id, invoice.meter_id) == (owner(meter).id, other.id)
+
+
+def test_it_does_not_move_to_where_it_is(session: Any, meter: Meter) -> None:
+    invoice = invoice_on(meter)
+    session.commit()
+    with pytest.raises(SameMeter):
+        actions.move(session, invoice.id, 1, meter.id)
+
+
+def test_one_without_a_meter_gets_one(session: Any, meter: Meter) -> None:
+    invoice = InvoiceFactory(customer=owner(meter))
+    session.commit()
+    actions.move(session, invoice.id, 1, meter.id)
+    assert balances(session, meter) == [(1500, 0)]
+
+
+# Words
+
+
+WORDED: list[tuple[str, Callable[[date], dict[str, Any]], int]] = [
+    ("void", lambda today: {"status": "void", "void_reason": "x", "due_on": today}, 0),
+    ("paid", lambda today: {"due_on": today - timedelta(days=9)}, 1500),
+    ("paid", lambda today: {"due_on": today}, 1600),
+    ("overdue", lambda today: {"due_on": today - timedelta(days=1)}, 0),
+    ("overdue", lambda today: {"due_on": today - timedelta(days=1)}, 100),
+    ("part_paid", lambda today: {"due_on": today}, 100),
+    ("open", lambda today: {"due_on": today}, 0),
+]
+
+
+def test_python_and_sql_have_one_word_for_every_invoice(session: Any, meter: Meter) -> None:
+    today = periods.today()
+    expected = {}
+    for word, facts, amount in WORDED:
+        given = {"issued_on": today - timedelta(days=30)} | facts(today)
+        invoice = invoice_on(meter, **given)
+        if amount:
+            paid(invoice, amount)
+        expected[invoice] = word
+    session.commit()
+    assert {invoice: word_of(invoice).name for invoice in expected} == expected
+    told = dict(session.query(Invoice.id, word_column()).all())
+    assert told == {invoice.id: word for invoice, word in expected.items()}
+    for word in INVOICE_WORDS:
+        found = session.query(Invoice).filter(is_called(word.name)).all()
+        assert set(found) == {i for i, name in expected.items() if name == word.name}

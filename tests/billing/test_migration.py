@@ -1,0 +1,300 @@
+"""All six steps as one: in order, whoever dies and wherever, again without effect, and what a dry run says."""
+
+import itertools
+import os
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, text, update
+
+from backoffice.billing.migrating import chain, placing
+from backoffice.billing.migrating.checks import CHECKS
+from backoffice.billing.migrating.lines import ties_out
+from backoffice.billing.migrating.steps import STEP_NAMED, STEPS
+from backoffice.customers.models import Customer
+from backoffice.extensions import db
+from backoffice.runs import actions, kinds, working
+from backoffice.runs.errors import AlreadyRunning
+from backoffice.runs.kinds import KINDS
+from backoffice.runs.models import Run, RunChunk, RunItem
+from backoffice.runs.working import Work
+from tests.billing.books_of_meters import (
+    a_customer,
+    a_payment,
+    an_invoice,
+    digest,
+    ended,
+    items_of,
+    meter_named,
+    meters_of,
+    migrated,
+    step,
+)
+from tests.drift.books import surgery
+from tests.processes import killed
+
+
+@pytest.fixture
+def legacy(session: Any, admin_database_url: str) -> None:
+    """A book as it comes: no meters on the documents, wrong amounts, balances that nobody computed."""
+    for code in ("A", "B", "C"):
+        customer = a_customer(code, f"M-{code}")
+        invoice = an_invoice(f"INV-{code}", customer)
+        a_payment(f"P-{code}1", customer, invoice=invoice)
+        a_payment(f"P-{code}2", customer, amount=Decimal("100.25"))
+    unsure = a_customer("D", "M-D1", "M-D2")
+    a_payment("P-D", unsure)
+    an_invoice("INV-D", unsure, meter=meter_named("M-D1"))
+    session.commit()
+    with surgery(admin_database_url) as connection:
+        connection.execute("UPDATE invoices SET amount = 0 WHERE number IN ('INV-A', 'INV-D')")
+        connection.execute("UPDATE meters SET balance = 7, invoiced = 7 WHERE number = 'M-D1'")
+        connection.execute("UPDATE customers SET balance = 3 WHERE code = 'B'")
+
+
+def balances(session: Any) -> dict[str, Decimal]:
+    session.rollback()
+    session.expire_all()
+    found = session.execute(select(Customer.code, Customer.balance - Customer.overpayment))
+    return dict(found.tuples().all())
+
+
+MIGRATED = {
+    "A": Decimal("899.75"),
+    "B": Decimal("899.75"),
+    "C": Decimal("899.75"),
+    "D": Decimal("1500.00"),
+}
+
+
+def test_six_steps_bring_a_legacy_book_to_balances_that_tie_out(session: Any, legacy: None) -> None:
+    runs = migrated()
+    assert [run.kind for run in runs] == [step.kind for step in STEPS]
+    assert {run.status for run in runs} == {"done"}
+    assert [run.follows for run in runs] == [None, *(run.id for run in runs[:-1])]
+    assert balances(session) == MIGRATED
+    assert ties_out(runs[-1])
+    assert runs[-1].result["left"] == {}
+    assert meters_of("P-D") == {"P-D": None}
+
+
+def test_the_whole_again_changes_nothing_and_begins_after_what_is_finished(
+    session: Any, legacy: None, owner_database_url: str
+) -> None:
+    migrated()
+    before = digest(owner_database_url, without=("figure_checks",))
+    again = migrated()
+    assert [run.kind for run in again] == [step.kind for step in STEPS[2:]]
+    assert sum(run.changed for run in again) == 0
+    assert digest(owner_database_url, without=("figure_checks",)) == before
+
+
+def test_it_begins_at_the_first_step_again_as_soon_as_that_has_something_to_do(
+    session: Any, legacy: None
+) -> None:
+    migrated()
+    customer = session.scalar(select(Customer).where(Customer.code == "A"))
+    a_payment("P-NEW", customer, amount=Decimal("0.75"))
+    session.commit()
+    runs = migrated()
+    assert runs[0].kind == STEPS[0].kind
+    assert balances(session) == {**MIGRATED, "A": Decimal("899.00")}
+
+
+def test_a_dry_run_of_the_whole_writes_only_runs_and_their_items(
+    session: Any, legacy: None, owner_database_url: str, admin_database_url: str
+) -> None:
+    before = digest(owner_database_url)
+    runs = migrated(dry_run=True)
+    assert digest(owner_database_url) == before
+    assert [(run.kind, run.dry_run) for run in runs] == [(step.kind, True) for step in STEPS]
+    placed = {name: told["rows"] for name, told in runs[0].result["done"].items()}
+    assert placed == {
+        "billing.invoice-by-assignment": 3,
+        "billing.payment-by-assignment": 3,
+        "billing.payment-by-invoice": 3,
+    }
+    migrated()
+
+
+def everything(session: Any, migration: str) -> Any:
+    """What all steps of a migration have recorded, but for numbers and moments."""
+    session.rollback()
+    session.expire_all()
+    mine = Run.scope[chain.KEY].astext == migration
+    runs = session.scalars(select(Run).where(mine).order_by(Run.id)).all()
+    counts = [(r.kind, r.status, r.total, r.checked, r.changed, r.skipped) for r in runs]
+    return counts, [r.result for r in runs], [sorted(items_of(r)) for r in runs]
+
+
+CHANGED = {
+    "payments": ("meter_id", "version"),
+    "invoices": ("meter_id", "amount", "paid", "version"),
+    "meters": ("invoiced", "adjusted", "paid", "balance", "overpayment"),
+    "customers": ("balance", "overpayment"),
+}
+"""Table → columns that a migration writes."""
+
+
+def test_killed_at_every_transaction_the_end_is_that_of_an_undisturbed_migration(
+    app: Flask, session: Any, legacy: None, monkeypatch: pytest.MonkeyPatch,
+    admin_database_url: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(placing, "CHUNK", 2)
+    for name in list(CHECKS)[4:]:  # each is a transaction of its own, like any other
+        monkeypatch.delitem(CHECKS, name)
+    with surgery(admin_database_url) as connection:
+        kept = {
+            table: connection.execute(f"SELECT {', '.join(columns)}, id FROM {table}").fetchall()
+            for table, columns in CHANGED.items()
+        }
+    undisturbed = migrated()
+    expected = everything(session, undisturbed[0].scope[chain.KEY])
+    with surgery(admin_database_url) as connection:
+        for table, rows in kept.items():
+            values = ", ".join(f"{column} = %s" for column in CHANGED[table])
+            for row in rows:
+                connection.execute(f"UPDATE {table} SET {values} WHERE id = %s", row)
+        connection.execute("DELETE FROM figure_notes")
+        connection.execute("UPDATE runs SET kind = 'forgotten'")
+    run = chain.begin(session(), is_paced=False)
+    session.commit()
+    migration = run.scope[chain.KEY]
+    deaths, nth = 0, 1
+    while (live := chain.under_way(session(), dry_run=False)) is not None:
+        run_id, before = live.id, how_far(session)
+        for after in (False, True):
+            code = killed(app, lambda a=(run_id, nth, after): die_at(*a))
+            deaths += code == 9
+            session.execute(update(RunChunk).values(lease_until=None, attempts=0))
+            session.commit()
+        nth = 1 if how_far(session) != before else nth + 1
+    assert deaths > 40
+    assert balances(session) == MIGRATED
+    assert everything(session, migration) == expected
+
+
+def how_far(session: Any) -> Any:
+    """What changes with every step forward, but not where the same is only done once more."""
+    session.rollback()
+    return session.execute(
+        select(
+            select(func.count()).select_from(RunItem).scalar_subquery(),
+            select(func.count()).select_from(Run).scalar_subquery(),
+            select(func.count()).where(RunChunk.status == "open").scalar_subquery(),
+        )
+    ).one()
+
+
+def die_at(run_id: int, nth: int, after: bool) -> None:
+    """Work on the run until its nth transaction has done something; die before or after it commits."""
+    record, finish = Work._record, working.ending._finish
+    done = itertools.count(1)
+
+    def dying(self: Work, step: Any, is_last: bool) -> None:
+        record(self, step, is_last)
+        if (step.tally.checked or is_last) and next(done) == nth:
+            if after:
+                step.connection.commit()
+            os._exit(9)
+
+    def dying_at_the_end(connection: Any, *asked: Any) -> str:
+        status = finish(connection, *asked)
+        if not after:
+            os._exit(9)
+        return status
+
+    Work._record = dying  # type: ignore[method-assign]
+    left = select(func.count()).where(RunChunk.run_id == run_id, RunChunk.status == "open")
+    if db.session.scalar(left) == 0:
+        working.ending._finish = dying_at_the_end
+    db.session.rollback()
+    working.perform(db.engine, run_id)
+
+
+def test_two_migrations_at_a_time_are_refused_and_a_preview_is_in_nobodys_way(
+    session: Any, legacy: None
+) -> None:
+    first = chain.begin(session(), is_paced=False)
+    session.commit()
+    with pytest.raises(AlreadyRunning) as refused:
+        chain.begin(session())
+    assert refused.value.values["run"] == first.id
+    session.rollback()
+    chain.begin(session(), dry_run=True)
+    session.rollback()
+    while (live := chain.under_way(session(), dry_run=False)) is not None:
+        ended(live.id)
+    assert balances(session) == MIGRATED
+
+
+def test_rows_that_fail_are_told_and_the_steps_after_them_are_done(
+    session: Any, legacy: None
+) -> None:
+    customer = session.scalar(select(Customer).where(Customer.code == "A"))
+    a_payment("P-0", customer, meter=meter_named("M-A"), amount=Decimal("9999999990000.00"))
+    a_payment("P-HUGE", customer, amount=Decimal("9999999990000.00"))
+    session.commit()
+    runs = migrated()
+    assert [run.status for run in runs[:2]] == ["finished with failures", "done"]
+    assert runs[0].failed == 1
+    assert runs[1].follows is None, "a run that another one follows counts as mended"
+    assert len(runs) == 6
+    retried = actions.retry(session(), runs[0].id)
+    session.commit()
+    ended(retried.id)
+    assert chain.next_of(session(), retried) is None, "it has gone on already"
+
+
+def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
+    session: Any, legacy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validate = KINDS["billing.validate"]
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no plan")
+
+    monkeypatch.setitem(
+        KINDS, validate.name, kinds.Kind(validate.name, "", "figures.heal", broken, broken)
+    )
+    first = chain.begin(session(), is_paced=False)
+    session.commit()
+    second = chain.next_of(session(), ended(first.id))
+    third = chain.next_of(session(), ended(second.id))  # type: ignore[union-attr]
+    while session.get_one(Run, third.id).is_live:  # type: ignore[union-attr]
+        working.perform(db.engine, third.id)  # type: ignore[union-attr]
+        session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
+        session.commit()
+        session.expire_all()
+    assert third.status == "failed"  # type: ignore[union-attr]
+    assert chain.next_of(session(), third) is None  # type: ignore[arg-type]
+    monkeypatch.setitem(KINDS, validate.name, validate)
+    run: Run | None = actions.retry(session(), third.id)  # type: ignore[union-attr]
+    session.commit()
+    done = []
+    while run is not None:
+        done.append(ended(run.id))
+        run = chain.next_of(session(), done[-1])
+    assert [run.kind for run in done] == [step.kind for step in STEPS[2:]]
+    assert balances(session) == MIGRATED
+
+
+def test_a_cancelled_step_is_the_last_one(session: Any, legacy: None) -> None:
+    run = chain.begin(session(), is_paced=False)
+    session.commit()
+    actions.cancel(session(), run.id)
+    session.commit()
+    assert chain.under_way(session(), dry_run=False) is None
+    assert session.scalar(select(func.count()).select_from(RunItem)) == 0
+    migrated()
+
+
+def test_a_step_alone_asks_for_no_other(session: Any, legacy: None) -> None:
+    step("payment-meters")
+    assert session.scalar(select(func.count()).select_from(Run)) == 1
+    assert chain.under_way(session(), dry_run=False) is None
+    for name in STEP_NAMED:
+        assert step(name).status == "done"
+    assert balances(session) == MIGRATED

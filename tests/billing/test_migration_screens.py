@@ -1,0 +1,195 @@
+"""The migration in the browser: who may what, what each step says, previews, findings as a list and a file."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from backoffice.billing.migrating.steps import STEPS
+from backoffice.runs.models import Run
+from tests.billing.books_of_meters import (
+    a_customer,
+    a_payment,
+    an_invoice,
+    ended,
+    meters_of,
+    migrated,
+    step,
+)
+from tests.drift.books import key_in, rows_of, surgery, text_of
+
+PAGE = "/billing/migration"
+
+
+@pytest.fixture
+def book(session: Any) -> None:
+    """One payment that surely belongs somewhere, and one that does not."""
+    ada = a_customer("A", "M-A")
+    an_invoice("INV-A", ada)
+    a_payment("P-A", ada)
+    a_payment("P-B", a_customer("B", "M-B1", "M-B2"))
+    session.commit()
+
+
+def page(browser: FlaskClient, address: str = PAGE) -> str:
+    answer = browser.get(address)
+    assert answer.status_code == 200, answer.text
+    return str(answer.text)
+
+
+def press(browser: FlaskClient, name: str, verb: str, key: str = "") -> Any:
+    typed = {"idempotency_key": key or key_in(page(browser))}
+    return browser.post(f"{PAGE}/{name}/{verb}", data=typed)
+
+
+def runs(session: Any) -> list[Run]:
+    session.rollback()
+    session.expire_all()
+    return list(session.scalars(select(Run).order_by(Run.id)))
+
+
+def test_six_steps_are_listed_and_none_is_done_yet(sign_in: Any, book: None) -> None:
+    told = text_of(page(sign_in("finance")))
+    assert told.count("Not done yet") == 6
+    for number, one in enumerate(STEPS, start=1):
+        assert f"{number}. {one.title}" in told
+
+
+def test_a_viewer_sees_it_and_has_no_buttons(sign_in: Any, book: None) -> None:
+    viewer = sign_in("viewer")
+    told = page(viewer)
+    assert "<form" not in told.partition("<main")[2].partition("</main>")[0]
+    assert viewer.post(f"{PAGE}/all/run").status_code == 403
+    assert sign_in("account_manager").get(PAGE).status_code == 403
+
+
+def test_a_preview_changes_nothing_and_says_what_would_be_done(
+    session: Any, sign_in: Any, book: None
+) -> None:
+    finance = sign_in("finance")
+    assert press(finance, "payment-meters", "preview").status_code == 303
+    [run] = runs(session)
+    assert (run.kind, run.dry_run, run.requested_by[:5]) == (STEPS[0].kind, True, "user:")
+    assert "Preview 1" in text_of(page(finance))
+    ended(run.id)
+    told = text_of(page(finance))
+    assert "Would be done 1 Payments, by the day they were paid" in told
+    assert "Would be left 1 Payments: several meters that day" in told
+    assert meters_of("P-A") == {"P-A": None}
+
+
+def test_a_step_is_done_once_however_often_the_form_is_sent(
+    session: Any, sign_in: Any, book: None
+) -> None:
+    finance = sign_in("finance")
+    key = key_in(page(finance))
+    answers = {press(finance, "payment-meters", "run", key).status_code for _ in range(2)}
+    [run] = runs(session)
+    assert answers == {303}
+    ended(run.id)
+    assert meters_of("P-A") == {"P-A": "M-A"}
+    told = text_of(page(finance))
+    assert "Done, rows are left" in told
+    assert "Unmatched payments" in told
+
+
+def test_what_is_under_way_is_not_begun_twice(session: Any, sign_in: Any, book: None) -> None:
+    finance = sign_in("finance")
+    first = press(finance, "all", "run", "one-key-of-some-length")
+    second = press(finance, "all", "run", "another-key-of-some-length")
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert len(runs(session)) == 1
+    assert "nothing further was started" in text_of(page(finance)) or "under way" in page(finance)
+
+
+def test_all_steps_are_done_by_the_workers_one_after_the_other(
+    session: Any, sign_in: Any, book: None
+) -> None:
+    finance = sign_in("finance")
+    press(finance, "all", "run")
+    while live := [run for run in runs(session) if run.is_live]:
+        told = page(finance)
+        assert 'hx-trigger="every 1s"' in told
+        assert "All steps are under way" in told
+        ended(live[0].id)
+    assert [run.kind for run in runs(session)] == [one.kind for one in STEPS]
+    told = page(finance)
+    assert 'hx-trigger="every 1s"' not in told
+    assert text_of(told).count("Difference ties out") == 2
+
+
+def test_progress_is_the_same_part_of_the_page(session: Any, sign_in: Any, book: None) -> None:
+    finance = sign_in("finance")
+    press(finance, "all", "preview")
+    asked = finance.get(f"{PAGE}/progress", headers={"HX-Request": "true"})
+    assert asked.status_code == 200
+    assert asked.text.lstrip().startswith('<div id="migration"')
+    assert finance.get(f"{PAGE}/progress").status_code == 303
+
+
+def test_what_a_step_has_left_is_a_list_with_the_reason_and_a_file(
+    session: Any, sign_in: Any, book: None
+) -> None:
+    run = step("payment-meters")
+    finance = sign_in("finance")
+    address = f"{PAGE}/runs/{run.id}/billing.payment-several-assignments"
+    told = text_of(page(finance, address))
+    assert "More than one meter may have been assigned" in told
+    assert "Match it under Unmatched payments" in told
+    [row] = rows_of(finance, address)
+    assert "P-B" in row[0]
+    file = finance.get(f"{address}/export.csv")
+    assert file.status_code == 200
+    assert "P-B" in file.get_data(as_text=True)
+    assert f'href="{address}"' in page(finance)
+
+
+def test_what_a_step_has_done_is_a_list_of_before_and_after(
+    session: Any, sign_in: Any, book: None
+) -> None:
+    run = step("payment-meters")
+    [row] = rows_of(sign_in("finance"), f"{PAGE}/runs/{run.id}/billing.payment-by-assignment")
+    assert "№ M-A" in " ".join(row)
+
+
+def test_a_finding_leads_to_its_record(session: Any, sign_in: Any, book: None) -> None:
+    run = step("validation")
+    told = page(sign_in("finance"), f"{PAGE}/runs/{run.id}/billing.check-payment-without-meter")
+    assert 'href="/billing/payments/P-B' in told
+
+
+def test_unknown_steps_runs_and_lines_are_not_found(sign_in: Any, book: None) -> None:
+    finance = sign_in("finance")
+    for address in (f"{PAGE}/x/run", f"{PAGE}/all/x"):
+        assert finance.post(address, data={"idempotency_key": "k" * 20}).status_code == 404
+    run = step("validation")
+    for address in (f"{PAGE}/runs/99/billing.check-adjustments", f"{PAGE}/runs/{run.id}/x"):
+        assert finance.get(address).status_code == 404
+
+
+@pytest.mark.leaves_drift
+def test_books_that_do_not_tie_out_are_said_so(
+    session: Any, sign_in: Any, book: None, admin_database_url: str
+) -> None:
+    migrated()
+    with surgery(admin_database_url) as connection:
+        connection.execute("UPDATE meters SET balance = balance + 1 WHERE number = 'M-A'")
+    step("proof")
+    told = text_of(page(sign_in("finance")))
+    assert "Differs" in told
+    assert "differs" in told
+
+
+def test_the_screen_asks_no_more_of_the_database_with_more_rows(
+    session: Any, sign_in: Any, book: None
+) -> None:
+    migrated()
+    small = len(page(sign_in("finance")))
+    customer = a_customer("Z")
+    for number in range(50):
+        a_payment(f"P-Z{number}", customer, amount=Decimal(1))
+    session.commit()
+    step("payment-meters")
+    assert len(page(sign_in("finance"))) < small * 1.2

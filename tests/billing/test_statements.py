@@ -1,0 +1,382 @@
+"""Statements: documents by day with what was owed after each, and that they come to what is stored."""
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert
+
+from backoffice import periods
+from backoffice.billing import statements
+from backoffice.billing.models import Invoice, Meter, Payment
+from backoffice.billing.statements import Period
+from backoffice.customers.models import Customer
+from tests.factories.billing import (
+    InvoiceFactory,
+    MeterAdjustmentFactory,
+    MeterAssignmentFactory,
+    MeterFactory,
+    PaymentFactory,
+)
+from tests.factories.customers import CustomerFactory
+from tests.orders.pages import text_of
+
+SignIn = Callable[..., FlaskClient]
+
+EVERYTHING = Period()
+
+
+@pytest.fixture
+def customer(session: Any) -> Customer:
+    """Wanjiru with two meters, M-1 and M-2, and one that was hers once."""
+    made = CustomerFactory(code="C-1", name="Wanjiru")
+    for number, is_active in (("M-1", True), ("M-2", True), ("M-3", False)):
+        MeterAssignmentFactory(
+            meter=MeterFactory(number=number), customer=made, is_active=is_active
+        )
+    session.commit()
+    return made
+
+
+def meter(session: Any, number: str) -> Meter:
+    return session.query(Meter).filter_by(number=number).one()
+
+
+def documents(session: Any, customer: Customer) -> None:
+    """An invoice of 1,500 and a receipt of 900 in two parts; a late fee and a goodwill on M-2; void ones."""
+    first, second = meter(session, "M-1"), meter(session, "M-2")
+    of = {"customer": customer}
+    invoice = InvoiceFactory(number="INV-1", meter=first, issued_on=date(2026, 1, 10), **of)
+    PaymentFactory(
+        reference="PAY-1",
+        part=1,
+        invoice=invoice,
+        meter=first,
+        amount=600,
+        paid_on=date(2026, 2, 1),
+        **of,
+    )
+    PaymentFactory(
+        reference="PAY-1", part=2, meter=second, amount=300, paid_on=date(2026, 2, 1), **of
+    )
+    MeterAdjustmentFactory(
+        number="ADJ-1", meter=second, adjusted_on=date(2026, 2, 1), amount=100, **of
+    )
+    MeterAdjustmentFactory(
+        number="ADJ-2",
+        meter=second,
+        adjusted_on=date(2026, 3, 1),
+        amount=-40,
+        reason="Goodwill",
+        **of,
+    )
+    InvoiceFactory(number="INV-9", meter=first, status="void", void_reason="Twice", **of)
+    PaymentFactory(reference="PAY-9", meter=first, status="void", void_reason="Bounced", **of)
+    InvoiceFactory(number="INV-8", meter=meter(session, "M-3"), **of)
+    session.commit()
+
+
+def told(session: Any, customer: Customer, period: Period = EVERYTHING, **how: Any) -> list[Any]:
+    lines = statements.lines_of(
+        session, statements.meters_of_customer(customer), period, **{"limit": 100} | how
+    )
+    return [(line.number, line.amount, line.balance) for line in lines]
+
+
+def test_a_statement_tells_the_documents_by_day_with_what_was_owed_after_each(
+    session: Any, customer: Customer
+) -> None:
+    documents(session, customer)
+    assert told(session, customer) == [
+        ("INV-1", 1500, 1500),
+        ("ADJ-1", 100, 1600),
+        ("PAY-1", -900, 700),
+        ("ADJ-2", -40, 660),
+    ]
+
+
+def test_a_receipt_is_one_document_that_says_what_it_pays(session: Any, customer: Customer) -> None:
+    documents(session, customer)
+    lines = statements.lines_of(
+        session, statements.meters_of_customer(customer), EVERYTHING, limit=9
+    )
+    receipt = next(line for line in lines if line.kind == "payment")
+    assert (receipt.number, receipt.meter, receipt.note) == ("PAY-1", "M-1, M-2", "INV-1")
+
+
+def test_the_opening_of_a_period_is_the_closing_of_the_days_before(
+    session: Any, customer: Customer
+) -> None:
+    documents(session, customer)
+    meters = statements.meters_of_customer(customer)
+    february = Period(date(2026, 2, 1), date(2026, 2, 28))
+    summary = statements.summary_of(session, meters, february)
+    assert (summary.opening, summary.invoiced, summary.adjusted, summary.paid) == (
+        1500,
+        0,
+        100,
+        900,
+    )
+    assert (summary.closing, summary.total, summary.count) == (700, 660, 2)
+    assert told(session, customer, february) == [("ADJ-1", 100, 1600), ("PAY-1", -900, 700)]
+    before = statements.summary_of(session, meters, Period(until=date(2026, 1, 31)))
+    after = statements.summary_of(session, meters, Period(since=date(2026, 3, 1)))
+    assert (before.closing, after.opening, after.closing) == (1500, 700, 660)
+
+
+def test_a_page_goes_on_where_the_one_before_it_ended(session: Any, customer: Customer) -> None:
+    documents(session, customer)
+    everything = told(session, customer)
+    assert told(session, customer, limit=2) == everything[:2]
+    assert told(session, customer, limit=2, offset=2) == everything[2:]
+
+
+def test_the_statement_of_one_meter_holds_that_meter_alone(
+    session: Any, customer: Customer
+) -> None:
+    documents(session, customer)
+    for number, owed in (("M-1", 900), ("M-2", -240), ("M-3", 1500)):
+        of = statements.meter_alone(meter(session, number))
+        assert statements.summary_of(session, of, EVERYTHING).closing == owed
+
+
+AMOUNTS = st.decimals(Decimal("0.01"), Decimal(5000), places=2)
+DOCUMENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["invoice", "payment", "fee", "goodwill", "void"]),
+        st.integers(0, 3),
+        st.integers(0, 40),
+        AMOUNTS,
+    ),
+    max_size=12,
+)
+
+
+@given(DOCUMENTS, st.integers(0, 40))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_happened_everything_closes_with_what_is_stored(
+    session: Any, made: list[tuple[str, int, int, Decimal]], cut: int
+) -> None:
+    customer = CustomerFactory()
+    meters = [
+        MeterAssignmentFactory(customer=customer, is_active=number < 2).meter for number in range(3)
+    ]
+    for kind, number, day, amount in made:
+        on = date(2026, 1, 1) + timedelta(days=day)
+        given = {"customer": customer, "meter": meters[number % 3]}
+        entered = {"units": None, "rate": None, "fixed_charge": 0, "amount": amount}
+        if kind in ("invoice", "void"):
+            status = {"status": "void"} if kind == "void" else {}
+            InvoiceFactory(issued_on=on, due_on=on, **entered, **given, **status)
+        elif kind == "payment":
+            PaymentFactory(paid_on=on, amount=amount, **given)
+        else:
+            signed = amount if kind == "fee" else -amount
+            MeterAdjustmentFactory(adjusted_on=on, amount=signed, **given)
+    session.commit()
+    session.refresh(customer)
+    of = statements.meters_of_customer(customer)
+    whole = statements.summary_of(session, of, EVERYTHING)
+    assert whole.closing == whole.total == customer.balance - customer.overpayment
+    day = date(2026, 1, 1) + timedelta(days=cut)
+    before = statements.summary_of(session, of, Period(until=day - timedelta(days=1)))
+    after = statements.summary_of(session, of, Period(since=day))
+    assert (before.closing, after.closing) == (after.opening, whole.closing)
+    lines = statements.lines_of(session, of, EVERYTHING, limit=100)
+    assert (lines[-1].balance if lines else 0) == whole.closing
+
+
+# On screen
+
+
+@pytest.fixture
+def finance(sign_in: SignIn, session: Any, customer: Customer) -> FlaskClient:
+    """A finance person, and Wanjiru's documents."""
+    documents(session, customer)
+    return sign_in("finance")
+
+
+def page_of(client: FlaskClient, address: str) -> str:
+    page = client.get(address)
+    assert page.status_code == 200, page.text
+    return text_of(page.text)
+
+
+def test_the_screen_shows_opening_documents_and_closing_and_ties_it_to_what_is_stored(
+    finance: FlaskClient,
+) -> None:
+    page = page_of(finance, "/billing/customers/C-1/statement?period=all")
+    assert "Statement of C-1 · Wanjiru" in page
+    assert "Opening 0.00" in page
+    assert "Closing 660.00" in page
+    assert "Payment PAY-1 for INV-1" in page
+    assert "Stored are a balance of Rp 900.00 and an overpayment of Rp 240.00." in page
+    assert "exactly the one less the other" in page
+    assert "INV-9" not in page
+    assert "PAY-9" not in page
+    assert "INV-8" not in page
+
+
+def test_a_period_says_what_comes_after_it(finance: FlaskClient) -> None:
+    page = page_of(finance, "/billing/customers/C-1/statement?since=2026-02-01&until=2026-02-28")
+    assert "Opening 1 Feb 2026 1,500.00" in page
+    assert "Closing 28 Feb 2026 700.00" in page
+    assert "Documents after this period come to -Rp 40.00" in page.replace("Rp -40.00", "-Rp 40.00")
+
+
+def test_days_the_wrong_way_round_are_turned_and_nonsense_is_left_out(finance: FlaskClient) -> None:
+    turned = page_of(finance, "/billing/customers/C-1/statement?since=2026-02-28&until=2026-02-01")
+    assert "wrong way round" in turned
+    assert "Closing 28 Feb 2026 700.00" in turned
+    year = periods.today().year
+    usual = page_of(finance, "/billing/customers/C-1/statement?since=gestern&period=x")
+    assert f"1 Jan {year} – 31 Dec {year}" in usual
+
+
+@pytest.mark.parametrize("period", ["this_month", "last_month", "this_year", "all", "days"])
+def test_every_period_can_be_chosen(finance: FlaskClient, period: str) -> None:
+    page_of(finance, f"/billing/customers/C-1/statement?period={period}")
+
+
+def test_a_period_without_documents_says_so(finance: FlaskClient) -> None:
+    page = page_of(finance, "/billing/meters/M-2/statement?since=2020-01-01&until=2020-12-31")
+    assert "No document in these days." in page
+
+
+def test_what_names_no_meter_stands_beneath_and_counts_nowhere(
+    finance: FlaskClient, session: Any, customer: Customer
+) -> None:
+    customer = session.merge(customer)
+    InvoiceFactory(number="OLD-1", customer=customer)
+    PaymentFactory(reference="OLD-2", customer=customer)
+    session.commit()
+    page = page_of(finance, "/billing/customers/C-1/statement?period=all")
+    above, _heading, beneath = page.partition("Not counted yet")
+    assert "OLD-1" in beneath
+    assert "OLD-2" in beneath
+    assert "OLD-1" not in above
+    assert "Closing 660.00" in above
+    assert "Not counted yet" not in page_of(finance, "/billing/meters/M-1/statement?period=all")
+
+
+def test_a_long_statement_is_paged_and_carries_its_balance_over(
+    finance: FlaskClient, session: Any, customer: Customer
+) -> None:
+    customer, own = session.merge(customer), meter(session, "M-2")
+    for day in range(1, 61):
+        PaymentFactory(
+            customer=customer, meter=own, amount=1, paid_on=date(2026, 4, 1) + timedelta(days=day)
+        )
+    session.commit()
+    first = page_of(finance, "/billing/meters/M-2/statement?period=all")
+    assert "To be carried over" in first
+    assert "Carried over" not in first.replace("To be carried", "")
+    second = page_of(finance, "/billing/meters/M-2/statement?period=all&page=2")
+    assert "Carried over" in second
+    assert "Closing -300.00" in second
+    assert "Closing -300.00" in page_of(finance, "/billing/meters/M-2/statement?period=all&page=99")
+    printed = page_of(finance, "/billing/meters/M-2/statement?period=all&print=1")
+    assert "Opening 0.00" in printed
+    assert "Closing -300.00" in printed
+
+
+def rows_of(answer: Any) -> list[list[str]]:
+    assert answer.status_code == 200
+    return list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))
+
+
+def test_the_file_holds_everything_and_ends_with_control_totals(finance: FlaskClient) -> None:
+    answer = finance.get("/billing/customers/C-1/statement.csv?period=all")
+    rows = rows_of(answer)
+    assert rows[0] == ["Day", "Document", "Number", "Meter", "Note", "Due", "Amount", "Balance"]
+    assert rows[1] == [
+        "2026-01-10",
+        "Invoice",
+        "INV-1",
+        "M-1",
+        "",
+        "2026-03-31",
+        "1500.00",
+        "1500.00",
+    ]
+    assert rows[3][1:] == ["Payment", "PAY-1", "M-1, M-2", "INV-1", "", "-900.00", "700.00"]
+    assert rows[5] == ["Total", "", "", "", "", "", "660.00", ""]
+    footer = {row[0]: row[1] for row in rows[6:]}
+    assert "Wanjiru" in footer["Filter"]
+    assert "Closing: 660.00" in footer["Filter"]
+    assert (footer["Rows"], footer["Total: Amount"]) == ("4", "660.00")
+    assert b"\r\n" in answer.data
+
+
+def test_a_reason_that_looks_like_a_formula_is_inert_in_the_file(
+    finance: FlaskClient, session: Any, customer: Customer
+) -> None:
+    MeterAdjustmentFactory(
+        meter=meter(session, "M-2"), customer=session.merge(customer), reason="=1+1", amount=5
+    )
+    session.commit()
+    rows = rows_of(finance.get("/billing/meters/M-2/statement.csv?period=all"))
+    assert "'=1+1" in [row[4] for row in rows if len(row) > 4]
+
+
+@pytest.mark.parametrize("flavour", ["csv-id", "xlsx"])
+def test_the_other_files_come_too(finance: FlaskClient, flavour: str) -> None:
+    for whose in ("customers/C-1", "meters/M-1"):
+        answer = finance.get(f"/billing/{whose}/statement.{flavour}?period=all")
+        assert answer.status_code == 200
+        assert len(answer.data) > 100
+
+
+def test_an_unknown_customer_or_meter_has_no_statement(finance: FlaskClient) -> None:
+    for address in ("customers/X/statement", "meters/X/statement", "meters/M-1/statement.pdf"):
+        assert finance.get(f"/billing/{address}").status_code == 404
+
+
+@pytest.mark.leaves_drift
+def test_a_tampered_balance_does_not_tie_and_the_screen_says_so(
+    finance: FlaskClient, session: Any, admin_database_url: str
+) -> None:
+    import psycopg
+
+    with psycopg.connect(admin_database_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE customers SET balance = balance + 1")
+    page = page_of(finance, "/billing/customers/C-1/statement?period=all")
+    assert "which is not what is stored" in page
+    assert "Recalculate the customer" in page
+
+
+def test_a_meter_with_twelve_thousand_documents_answers_at_once(
+    session: Any, customer: Customer, sign_in: SignIn
+) -> None:
+    own, day = meter(session, "M-1"), date(2020, 1, 1)
+    numbers = range(6000)
+    facts = {"customer_id": customer.id, "meter_id": own.id}
+    session.execute(
+        insert(Invoice),
+        [
+            {"number": f"N-{n}", "amount": 2, "issued_on": day, "due_on": day, **facts}
+            for n in numbers
+        ],
+    )
+    session.execute(
+        insert(Payment),
+        [{"reference": f"P-{n}", "amount": 1, "paid_on": day, **facts} for n in numbers],
+    )
+    session.commit()
+    client = sign_in("viewer")
+    client.get("/billing/customers/C-1/statement?period=all")
+    began = time.perf_counter()
+    page = page_of(client, "/billing/customers/C-1/statement?period=all&page=240")
+    assert time.perf_counter() - began < 2
+    assert "Closing 6,000.00" in page

@@ -1,0 +1,129 @@
+"""The migration in a real browser: preview, run, what is left, in every look and without JavaScript."""
+
+import itertools
+import os
+import re
+import threading
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import expect
+
+from backoffice.extensions import db
+from backoffice.runs.models import Run
+from backoffice.runs.working import perform
+from tests.billing.books_of_meters import (
+    a_customer,
+    a_payment,
+    an_invoice,
+    meters_of,
+    migrated,
+)
+
+LOOKS = [
+    ("en", "light", "wide"),
+    ("id", "dark", "narrow"),
+]
+"""Two looks that differ in everything; all eight when somebody wants pictures of them."""
+
+if os.environ.get("BACKOFFICE_SCREENSHOTS"):
+    LOOKS = list(itertools.product(("en", "id"), ("light", "dark"), ("wide", "narrow")))
+
+
+@pytest.fixture
+def book(session):
+    """One payment that surely belongs somewhere, and one that does not."""
+    ada = a_customer("A", "M-A")
+    an_invoice("INV-A", ada)
+    a_payment("P-A", ada)
+    a_payment("P-B", a_customer("B", "M-B1", "M-B2"))
+    session.commit()
+
+
+@contextmanager
+def a_worker(app):
+    """Somebody who does whatever is asked for, until the block ends."""
+    done = threading.Event()
+
+    def work():
+        with app.app_context():
+            while not done.wait(0.1):
+                live = db.session.query(Run.id).filter(Run.finished_at.is_(None)).all()
+                db.session.rollback()
+                for (run_id,) in live:
+                    perform(db.engine, run_id)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(60)
+
+
+def step(page, title):
+    return page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=title))
+
+
+def test_a_step_is_previewed_and_then_done_and_what_is_left_is_named(
+    app, session, book, browse, axe
+):
+    page = browse("finance")
+    page.goto("/billing/meters")
+    page.get_by_role("navigation", name="Billing").get_by_role("link", name="Migration").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Migration")
+    first = step(page, "Give payments their meters")
+    expect(first).to_contain_text("Not done yet")
+    with a_worker(app):
+        first.get_by_role("button", name="Preview").click()
+        expect(first).to_contain_text("Would be done", timeout=30_000)
+        assert meters_of("P-A") == {"P-A": None}
+        first.get_by_role("button", name="Run now").click()
+        expect(first).to_contain_text("Done, rows are left", timeout=30_000)
+    assert meters_of("P-A") == {"P-A": "M-A"}
+    axe(page)
+    first.get_by_role("link", name="Payments: several meters that day").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payments: several meters that day")
+    expect(page.get_by_text("What to do:")).to_be_visible()
+    axe(page)
+    page.get_by_role("link", name="P-B").first.click()
+    expect(page).to_have_url(re.compile("/billing/payments/P-B"))
+
+
+def test_all_steps_are_done_while_one_watches(app, session, book, browse):
+    page = browse("finance")
+    page.goto("/billing/migration")
+    page.get_by_role("button", name="Run all steps").click()
+    expect(page.get_by_text("All steps are under way")).to_be_visible()
+    with a_worker(app):
+        proof = step(page, "Prove that everything ties out")
+        expect(proof).to_contain_text("Done", timeout=60_000)
+        expect(page.get_by_role("button", name="Run all steps")).to_be_visible(timeout=30_000)
+    ties = page.get_by_role("region", name="How the books tie together")
+    expect(ties.get_by_text("ties out")).to_have_count(2)
+    checks = page.get_by_role("region", name="What the validation has looked at")
+    found = checks.get_by_role("row").filter(has_text="Payments without a meter")
+    expect(found).to_contain_text("Error")
+
+
+def test_everything_works_without_javascript(app, session, book, browse):
+    page = browse("finance", java_script_enabled=False)
+    page.goto("/billing/migration")
+    step(page, "Give payments their meters").get_by_role("button", name="Run now").click()
+    expect(page.get_by_role("link", name="Load again")).to_be_visible()
+    [(run_id,)] = db.session.query(Run.id).all()
+    db.session.rollback()
+    perform(db.engine, run_id)
+    page.get_by_role("link", name="Load again").click()
+    expect(step(page, "Give payments their meters")).to_contain_text("Done, rows are left")
+
+
+@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
+def test_the_screen_in_every_look(session, book, browse, axe, screenshot, language, theme, width):
+    migrated()
+    page = browse("finance", language=language, theme=theme, width=width)
+    page.goto("/billing/migration")
+    axe(page)
+    screenshot(page, f"billing-migration-{language}-{theme}-{width}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
