@@ -56,26 +56,22 @@ BUCKETS = (
 
 def ageing_by_meter(day: date) -> Subquery:
     """Per meter with a balance on `day`: its `id`, a column per bucket, and their `total`, its balance."""
-    parts = _owed_parts(day)
-    columns = [_sum_of(bucket, parts, day) for bucket in BUCKETS]
-    return (
-        select(parts.c.meter_id.label("id"), *columns, func.sum(parts.c.owed).label("total"))
-        .group_by(parts.c.meter_id)
-        .subquery("ageing_of_meters")
-    )
+    return _aged(_owing(day, Meter.id.expression), day)
 
 
 def ageing_by_customer(day: date) -> Subquery:
     """As `ageing_by_meter`, per customer to whom meters are actively assigned now; 0: meters of nobody."""
-    meters = ageing_by_meter(day)
-    owner = func.coalesce(MeterAssignment.customer_id, 0).label("id")
-    names = [*(bucket.name for bucket in BUCKETS), "total"]
-    is_owner = (MeterAssignment.meter_id == meters.c.id) & MeterAssignment.is_active
+    return _aged(_owing(day, func.coalesce(MeterAssignment.customer_id, 0)), day)
+
+
+def _aged(owing: CTE, day: date) -> Subquery:
+    """What is owed for the meters of `owing`, by whose they are and by bucket."""
+    parts = _owed_parts(owing, day)
+    columns = [_sum_of(bucket, parts, day) for bucket in BUCKETS]
     return (
-        select(owner, *(func.sum(meters.c[name]).label(name) for name in names))
-        .select_from(meters.outerjoin(MeterAssignment, is_owner))
-        .group_by(owner)
-        .subquery("ageing_of_customers")
+        select(parts.c.whose.label("id"), *columns, func.sum(parts.c.owed).label("total"))
+        .group_by(parts.c.whose)
+        .subquery("ageing")
     )
 
 
@@ -106,40 +102,28 @@ def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:
     return func.coalesce(func.sum(parts.c.owed).filter(*conditions), 0).label(bucket.name)
 
 
-def _owed_parts(day: date) -> Subquery:
-    """What is owed on `day`, by meter and due date: the youngest open parts that come to the balance.
-
-    Where all open parts together come to it, as they do on most meters, each is owed as a whole.
-    """
-    owing = _owing(day)
-    items, sums = _items(owing, day)
-    is_even = sums.c.open == sums.c.balance
-    whole = (
-        select(items.c.meter_id, items.c.due_on, items.c.open.label("owed"))
-        .join(sums, sums.c.meter_id == items.c.meter_id)
-        .where(is_even)
-    )
+def _owed_parts(owing: CTE, day: date) -> Subquery:
+    """What is owed on `day`, by whose it is and due date: the youngest open parts that come to the balance."""
+    items = _items(owing, day)
     youngest_first = (items.c.due_on.desc(), items.c.kind.desc(), items.c.id.desc())
     younger = func.sum(items.c.open).over(
         partition_by=items.c.meter_id, order_by=youngest_first, rows=(None, -1)
     )
-    owed = func.least(items.c.open, sums.c.balance - func.coalesce(younger, 0))
-    reached = (
-        select(items.c.meter_id, items.c.due_on, owed.label("owed"))
-        .join(sums, sums.c.meter_id == items.c.meter_id)
-        .where(~is_even)
-        .subquery("reached")
-    )
-    return union_all(whole, select(reached).where(reached.c.owed > 0)).subquery("owed_parts")
+    owed = func.least(items.c.open, items.c.balance - func.coalesce(younger, 0))
+    reached = select(items.c.whose, items.c.due_on, owed.label("owed")).subquery("reached")
+    return select(reached).where(reached.c.owed > 0).subquery("owed_parts")
 
 
-def _owing(day: date) -> CTE:
-    """The meters with a balance on `day`, and that balance."""
+def _owing(day: date, whose: ColumnElement[Any]) -> CTE:
+    """The meters with a balance on `day`: that balance, and `whose` it is."""
     later = _later(day)
     balance = (_stored() - func.coalesce(later.c.amount, 0)).label("balance")
+    is_owner = (MeterAssignment.meter_id == Meter.id) & MeterAssignment.is_active
     return (
-        select(Meter.id, balance)
-        .select_from(Meter.__table__.outerjoin(later, later.c.meter_id == Meter.id))
+        select(Meter.id.label("meter_id"), balance, whose.label("whose"))
+        .select_from(Meter)
+        .outerjoin(later, later.c.meter_id == Meter.id)
+        .outerjoin(MeterAssignment, is_owner)
         .where(balance > 0)
         .cte("owing")
     )
@@ -167,56 +151,32 @@ def _later(day: date) -> Subquery:
     )
 
 
-def _items(owing: CTE, day: date) -> tuple[FromClause, FromClause]:
-    """What is open on the owing meters, and what that comes to on each, beside its balance.
-
-    Of the former: `meter_id`, `kind` and `id`, `due_on`, `open`.
-    """
+def _items(owing: CTE, day: date) -> Subquery:
+    """What is open on the owing meters: the columns of `owing`, `kind` and `id`, `due_on`, `open`."""
     later = _named_later(day)
     open_parts = union_all(
         _open_invoices(owing, later, day), _paid_later(owing, later, day), _adjustments(owing, day)
     ).cte("open_parts")
-    found = _sums_of(open_parts)
     sums = (
-        select(
-            owing.c.id.label("meter_id"),
-            owing.c.balance,
-            func.coalesce(found.c.open, 0).label("open"),
-        )
-        .select_from(owing.outerjoin(found, found.c.meter_id == owing.c.id))
-        .cte("sums")
+        select(open_parts.c.meter_id, func.sum(open_parts.c.open).label("open"))
+        .group_by(open_parts.c.meter_id)
+        .subquery("sums")
     )
-    short = select(sums.c.meter_id).where(sums.c.open < sums.c.balance).cte("short")
-    elsewhere = _paid_elsewhere(short, day).cte("elsewhere")
-    items = union_all(select(open_parts), select(elsewhere)).subquery("items")
-    put_back = _sums_of(elsewhere)
-    completed = (
-        select(
-            sums.c.meter_id,
-            sums.c.balance,
-            (sums.c.open + func.coalesce(put_back.c.open, 0)).label("open"),
-        )
-        .select_from(sums.outerjoin(put_back, put_back.c.meter_id == sums.c.meter_id))
-        .subquery("completed")
+    short = (
+        select(owing)
+        .outerjoin(sums, sums.c.meter_id == owing.c.meter_id)
+        .where(owing.c.balance > func.coalesce(sums.c.open, 0))
+        .cte("short")
     )
-    return items, completed
-
-
-def _sums_of(items: FromClause) -> Subquery:
-    """What is open on each meter."""
-    return (
-        select(items.c.meter_id, func.sum(items.c.open).label("open"))
-        .group_by(items.c.meter_id)
-        .subquery(f"sums_of_{items.name}")
-    )
+    return union_all(select(open_parts), _paid_elsewhere(short, day)).subquery("items")
 
 
 def _open_invoices(owing: CTE, later: CTE, day: date) -> Select[Any]:
     """What of the invoices that are not paid today was open on `day`."""
     open_part = Invoice.amount - Invoice.paid + func.coalesce(later.c.amount, 0)
     return (
-        _item(owing.c.id, 0, Invoice.id, Invoice.due_on, open_part)
-        .join(Invoice, Invoice.meter_id == owing.c.id)
+        _item(owing, 0, Invoice.id, Invoice.due_on, open_part)
+        .join(Invoice, Invoice.meter_id == owing.c.meter_id)
         .outerjoin(later, later.c.invoice_id == Invoice.id)
         .where(Invoice.status != VOID, Invoice.paid < Invoice.amount, Invoice.issued_on <= day)
     )
@@ -226,8 +186,8 @@ def _paid_later(owing: CTE, later: CTE, day: date) -> Select[Any]:
     """What of the invoices that are paid today was open on `day`."""
     open_part = Invoice.amount - Invoice.paid + later.c.amount
     return (
-        _item(owing.c.id, 0, Invoice.id, Invoice.due_on, open_part)
-        .join(Invoice, Invoice.meter_id == owing.c.id)
+        _item(owing, 0, Invoice.id, Invoice.due_on, open_part)
+        .join(Invoice, Invoice.meter_id == owing.c.meter_id)
         .join(later, later.c.invoice_id == Invoice.id)
         .where(Invoice.status != VOID, Invoice.paid >= Invoice.amount, Invoice.issued_on <= day)
         .where(open_part > 0)
@@ -238,8 +198,8 @@ def _adjustments(owing: CTE, day: date) -> Select[Any]:
     """What was owed in addition: like an invoice that is due on the day of the adjustment."""
     own = MeterAdjustment
     return (
-        _item(owing.c.id, 1, own.id, own.adjusted_on, own.amount)
-        .join(own, own.meter_id == owing.c.id)
+        _item(owing, 1, own.id, own.adjusted_on, own.amount)
+        .join(own, own.meter_id == owing.c.meter_id)
         .where(own.status != VOID, own.amount > 0, own.adjusted_on <= day)
     )
 
@@ -259,7 +219,7 @@ def _paid_elsewhere(short: CTE, day: date) -> Select[Any]:
     open_here = func.greatest(Invoice.amount - named.c.here, 0)
     open_anywhere = func.greatest(Invoice.amount - named.c.here - named.c.elsewhere, 0)
     return (
-        _item(short.c.meter_id, 2, Invoice.id, Invoice.due_on, open_here - open_anywhere)
+        _item(short, 2, Invoice.id, Invoice.due_on, open_here - open_anywhere)
         .join(Invoice, Invoice.meter_id == short.c.meter_id)
         .join(named, true())
         .where(Invoice.status != VOID, Invoice.issued_on <= day, named.c.elsewhere > 0)
@@ -276,12 +236,14 @@ def _named_later(day: date) -> CTE:
     )
 
 
-def _item(meter_id: Any, kind: int, key: Any, due_on: Any, open_part: Any) -> Select[Any]:
-    """One kind of what can be open on a meter; the caller joins it to the meters."""
+def _item(owing: CTE, kind: int, key: Any, due_on: Any, open_part: Any) -> Select[Any]:
+    """One kind of what can be open on the meters of `owing`; the caller joins it to them."""
     return select(
-        meter_id.label("meter_id"),
+        owing.c.meter_id,
+        owing.c.balance,
+        owing.c.whose,
         literal(kind).label("kind"),
         key.label("id"),
         due_on.label("due_on"),
         open_part.label("open"),
-    ).select_from(meter_id.table)
+    ).select_from(owing)

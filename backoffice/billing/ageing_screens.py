@@ -41,7 +41,8 @@ def _tie(day: date) -> str:
         owed=money_filter(owed, symbol=True),
     )
     if owed == stored:
-        return f"{said} {_('That is exactly the sum of the stored balances of the meters.')}"
+        exactly = _("That is exactly the sum of the stored balances of the meters.")
+        return f"{said} {exactly}"
     later = _(
         "With the documents that are dated later it is %(stored)s, the sum of the stored balances of the meters.",
         stored=money_filter(stored, symbol=True),

@@ -1,6 +1,5 @@
 """How was this calculated? From a customer to their meters, and from a meter to its documents."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -35,12 +34,6 @@ FORMULAS = {
     "overpayment": N_("Paid − Invoiced − Adjustments, where that is above zero; else nothing"),
 }
 """What each column of a meter is, in words; a declaration says it of all its columns together."""
-
-SIGNS = {
-    "balance": {"invoiced": "", "adjusted": "+", "paid": "−"},
-    "overpayment": {"paid": "", "invoiced": "−", "adjusted": "−"},
-}
-"""The sums that a balance and an overpayment are made of, each with its sign."""
 
 OF_CUSTOMER = {
     "balance": N_("The balances of the meters that are actively assigned"),
@@ -97,7 +90,7 @@ def _of_meter(meter: Meter, name: str) -> Response:
     balance = figures.explain(db.session(), meter_balance, meter.id) or abort(404)
     sums = {each: _column_of(totals, each, FORMULAS[each]) for each in SUMS}
     explanation = balance if name in BALANCES else totals
-    explained = _balance_of(balance, sums, name) if name in BALANCES else sums[name]
+    explained = _column_of(balance, name, FORMULAS[name]) if name in BALANCES else sums[name]
     return render(
         "billing/meter_calculation.html",
         tab="calculation",
@@ -115,17 +108,6 @@ def _of_meter(meter: Meter, name: str) -> Response:
         all_of=partial(list_url, meter),
         **head_of(meter),
     )
-
-
-def _balance_of(
-    explanation: Explanation, sums: Mapping[str, ColumnExplained], name: str
-) -> ColumnExplained:
-    """A balance by its three sums, at the values that they should have."""
-    terms = tuple(
-        Term(sign, sums[each].label, sums[each].expected, each, meter_totals.name)
-        for each, sign in SIGNS[name].items()
-    )
-    return replace(_column_of(explanation, name, FORMULAS[name]), terms=terms)
 
 
 def _column_of(explanation: Explanation, name: str, formula: str = "") -> ColumnExplained:

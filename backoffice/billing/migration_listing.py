@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from .. import subjects
@@ -28,7 +29,7 @@ def told_by(session: Session, run_id: int, name: str) -> Told:
     """Whether they say what was before and after, and beside what; and how many reasons there are."""
     about = RunItem.details["about"].astext
     said = select(
-        func.coalesce(func.bool_or(RunItem.after.is_not(None)), False),
+        func.coalesce(func.bool_or(RunItem.after != literal({}, JSONB)), False),
         func.coalesce(func.bool_or(about.is_not(None)), False),
         func.count(RunItem.error.distinct()),
     ).where(RunItem.run_id == run_id, RunItem.subject == name)

@@ -22,7 +22,7 @@ from . import migration_subjects
 from . import migration_wording as wording
 from .migrating import chain
 from .migrating.cases import CASES, INFO, SEVERITIES
-from .migrating.lines import totals_of
+from .migrating.lines import lines_of, totals_of
 from .migrating.standing import checked, standings
 from .migrating.steps import STEP_NAMED, STEP_OF, Step
 from .migration_listing import found, told_by
@@ -80,11 +80,28 @@ def _ask(step: Step | None, *, dry_run: bool) -> Run:
     return chain.ask(db.session(), step, dry_run=dry_run)
 
 
+@bp.get("/migration/runs/<int:run_id>")
+@requires("billing.read")
+def migration_report(run_id: int) -> Response:
+    """What one run of a step has said."""
+    run = _run_or_404(run_id)
+    rows = select(RunItem.subject).where(RunItem.run_id == run.id).distinct()
+    return render(
+        "billing/migration_report.html",
+        run=run, step=STEP_OF[run.kind], look=STATUSES[run.status],
+        lines=[line for line in lines_of(run) if line.rows],
+        with_items={(run.id, name) for name in db.session.scalars(rows)},
+        totals=totals_of(run), wording=wording,
+    )  # fmt: skip
+
+
 @bp.get("/migration/runs/<int:run_id>/<name>")
 @requires("billing.read")
 def migration_items(run_id: int, name: str) -> Response:
     """The rows behind one line of a step's report, with why, and what is to be done."""
-    run = _run_or_404(run_id, name)
+    run = _run_or_404(run_id)
+    if name not in set(subjects.names()):
+        abort(404)
     case = CASES.get(name)
     is_grave = case is not None and (case.cure or case.severity == INFO)
     return lists.show(
@@ -99,14 +116,15 @@ def migration_items(run_id: int, name: str) -> Response:
 @lists.limited
 def export_migration_items(run_id: int, name: str, flavour: str) -> Response:
     """The same as a file."""
-    run = _run_or_404(run_id, name)
+    run = _run_or_404(run_id)
+    if name not in set(subjects.names()):
+        abort(404)
     return lists.export(found(run.id, name, told_by(db.session(), run.id, name)), flavour)
 
 
-def _run_or_404(run_id: int, name: str) -> Run:
+def _run_or_404(run_id: int) -> Run:
     run = db.session.get(Run, run_id)
-    is_step = run is not None and run.kind in STEP_OF
-    return run if run is not None and is_step and name in set(subjects.names()) else abort(404)
+    return run if run is not None and run.kind in STEP_OF else abort(404)
 
 
 def _about() -> dict[str, Any]:

@@ -111,6 +111,7 @@ class Invoice(Base):
             "ix_invoices_open",
             "meter_id", "due_on", "id",
             postgresql_where=text("status <> 'void' AND paid < amount"),
+            postgresql_include=["issued_on", "amount", "paid"],
         ),
         Index(
             "ix_invoices_without_meter",

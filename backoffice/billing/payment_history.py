@@ -112,7 +112,7 @@ def _saved(group: list[AuditEvent], wording: Wording, numbers: dict[str, int]) -
     in_order = sorted(group, key=lambda event: numbers[event.row_id or ""])
     is_new = any(e.action == "INSERT" and numbers[e.row_id or ""] == 1 for e in in_order)
     is_void = any((event.after or {}).get("status") == VOID for event in in_order)
-    kind = "void" if is_void else "created" if is_new else "changed"
+    kind = "created" if is_new else "void" if is_void else "changed"
     changes = [*_alike(in_order[0], wording)] if is_new or is_void else []
     for event in in_order:
         changes += _part(event, wording, numbers[event.row_id or ""], len(numbers))

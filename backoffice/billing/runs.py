@@ -2,6 +2,7 @@
 
 from ..base import N_
 from ..runs.kinds import Kind, register
+from ..runs.wording import name_scope
 from . import recalculation, recalculation_report
 from .migrating.chain import going_on
 
@@ -12,3 +13,5 @@ RECALCULATE = register(
         recalculation.again, apply_as="figures.apply", report="billing.recalculation",
     )
 )  # fmt: skip
+
+name_scope("customers", N_("some customers alone"))

@@ -201,11 +201,13 @@ def _tie(subject: Subject, summary: Summary) -> str:
         cure = _("Recalculate the customer to put that right.")
         return f"{wrong} {stored} {cure}"
     if summary.closing == summary.total:
-        return f"{stored} {_('The closing amount is exactly the one less the other.')}"
+        exactly = _("The closing amount is exactly the one less the other.")
+        return f"{stored} {exactly}"
     later = _(
         "Documents after this period come to %(rest)s, and all of them to %(total)s.", **values
     )
-    return f"{later} {stored} {_('The former is exactly the one less the other.')}"
+    exactly = _("The former is exactly the one less the other.")
+    return f"{later} {stored} {exactly}"
 
 
 # The period

@@ -63,4 +63,5 @@ def difference_in_sql(
 
     with_money = [(f.name, money_columns(f)) for f in figures]
     cases = [(name == figure, of(columns)) for figure, columns in with_money if columns]
-    return case(*cases, else_=cast(null(), Numeric))
+    nothing = cast(null(), Numeric)
+    return case(*cases, else_=nothing) if cases else nothing

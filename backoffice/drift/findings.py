@@ -126,7 +126,7 @@ def record(
         for item in (as_item(finding),)
     ]
     add = upsert(FINDINGS)
-    moved = ("kind", "stored", "expected", "amount", "roots", "is_root", "cause", "run_id")
+    moved = ("owner", "kind", "stored", "expected", "amount", "roots", "is_root", "cause", "run_id")
     add = add.on_conflict_do_update(
         index_elements=["figure", "key"],
         index_where=FINDINGS.c.healed_at.is_(None),
@@ -250,7 +250,8 @@ def _apart(
         return cast(mine, JSONB).op("-", return_type=JSONB())(cast(equal, ARRAY(Text)))
 
     several = [(f.name, [c.key for c in f.columns]) for f in figures if len(f.columns) > 1]
-    return case(*((name == figure, but_for(c)) for figure, c in several), else_=mine)
+    cases = [(name == figure, but_for(columns)) for figure, columns in several]
+    return case(*cases, else_=mine) if cases else mine
 
 
 def check(connection: Connection, figures: Iterable[str], **values: Any) -> None:

@@ -79,25 +79,31 @@ class RunHealer:
         )
         return set(connection.scalars(told))
 
-    def skip_what_waits(self, connection: Connection, drained: Drained) -> None:
-        """Say of owners that could not be corrected yet that something beneath them is still wrong."""
+    def skip_what_waits(self, connection: Connection, drained: Drained) -> int:
+        """Say of owners that could not be corrected yet that something beneath them is still wrong.
+
+        Answers how many of them are beneath the run's own bundle.
+        """
         assert self.step is not None
+        beneath = 0
         for bundle in self.bundles:
             waiting = drained.waiting.get(bundle.name, set())
             known = self.told_of(connection, bundle, sorted(waiting), SKIPPED) if waiting else set()
             for owner in sorted(waiting - known):
                 self.step.item(bundle.name, SKIPPED, owner=owner, error=WAITS)
                 self.step.tally.skipped += 1
+                beneath += bundle is not self.bundle
+        return beneath
 
     def _within(self, connection: Connection, things: Sequence[Any], drained: Drained) -> None:
         assert self.step is not None
-        self.skip_what_waits(connection, drained)
+        beneath = self.skip_what_waits(connection, drained)
         owners = self.owners_among(things)
         items_of_corrections(connection, registry, self.work.asked.id, drained.corrections)
         close_corrected(connection, drained.corrections)
         corrected = corrected_owners(connection, self.bundle, drained.corrections)
         self.step.tally.checked += owners
-        known = corrected + self.step.tally.skipped + len(self.applied)
+        known = corrected + self.step.tally.skipped - beneath + len(self.applied)
         self.step.tally.unchanged += max(owners - known, 0)
         self.step.tally.changed += len(drained.corrections)
 

@@ -13,7 +13,7 @@ from ..figures.findings import findings
 from ..figures.registry import Bundle
 from ..figures.relations import OWNERS
 from ..figures.statements import suspects
-from ..figures.verification import suspected_between
+from ..figures.verification import MANY, suspected_between
 from ..runs.models import CHUNK_FAILED, FOUND
 from ..runs.working import CHUNKS, Asked, Work
 from .findings import FINDINGS, as_item, close_unseen, noted_owners, record
@@ -30,7 +30,7 @@ class Seen:
 
 
 Compared = Mapping[Bundle, set[int]]
-"""Bundles that were compared over all their owners, and of whom something is wrong."""
+"""Bundles that were compared over all their owners, and of whom something is wrong (not all, where they are many)."""
 
 
 def suspected(
@@ -81,7 +81,7 @@ def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> C
             wrong = select(FINDINGS.c.owner).where(
                 FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None)
             )
-            compared[known] = set(connection.scalars(wrong.distinct()))
+            compared[known] = set(connection.scalars(wrong.distinct().limit(MANY + 1)))
     return compared
 
 

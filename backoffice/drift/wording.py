@@ -12,7 +12,8 @@ from sqlalchemy import Column, Integer, Numeric
 from .. import periods, subjects
 from ..base import N_
 from ..figures import Figure, UnknownFigure, registry
-from ..figures.explanation import label_of, leaves
+from ..figures.explanation import label_of
+from ..figures.formulas import leaves
 from ..formats import moment_filter, money_filter, quantity_filter
 from .amounts import MONEY_DECIMALS
 from .models import DIFFERENT, FOLLOWS, MISSING, NOTED, ROUNDING, ROW, SURPLUS, UNNOTICED

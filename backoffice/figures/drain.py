@@ -31,7 +31,7 @@ from .actor import actor
 from .applying import Changes, Delta, apply
 from .declaration import Source
 from .errors import WrongIsolation
-from .feeding import is_covered, lower_bundles
+from .feeding import is_covered, lower_bundles, trustworthy
 from .models import FigureNote
 from .recomputing import CORRECTED, WAITING, recompute
 from .registry import Bundle, Registry
@@ -104,8 +104,10 @@ class Drained:
 
 Pending = dict[str, Touched]
 Correcting = dict[str, Any]
+Fresh = set[tuple[str, int]]
+"""Bundle and owner, just recomputed: what is noted of them is the core's own write."""
 Known = dict[str, set[int]]
-"""By bundle, the owners whose figures this transaction has compared with the facts, and holds locked."""
+"""By bundle, the owners, locked, whose figures this transaction has compared with the facts."""
 
 
 def drain(
@@ -130,29 +132,41 @@ def drain(
     """
     total = Drained()
     waiting: Pending = pending or {}
-    fresh: set[tuple[str, int]] = set()
-    known: Known | None = None if correcting is None else {}
+    fresh: Fresh = set()
+    known: Known = {}
     while True:
         _collect(connection, registry, waiting, fresh, deferred)
         bundle = next((b for b in registry.bundles if b.name in waiting), None)
         if bundle is None:
             return total
-        touched = waiting.pop(bundle.name)
-        names = [bundle.name]
-        if known is not None and careful:
-            bundle, names = _with_expressions(registry, bundle, touched, waiting)
-        owners, drained = _settle(
-            connection, registry, bundle, touched, correcting, careful, known or {}
-        )
+        drained, fresh = _next(connection, registry, bundle, waiting, correcting, careful, known)
         total.add(drained)
-        if known is not None and (careful or not bundle.incremental):
-            right = owners - drained.waiting.get(bundle.name, set())
-            for name in names:
-                known.setdefault(name, set()).update(right)
-        fresh = {(name, owner) for owner in owners for name in names}
         if alone:
-            _drop_mine(connection, bundle, owners)
+            _drop_mine(connection, fresh)
             return total
+
+
+def _next(
+    connection: Connection,
+    registry: Registry,
+    bundle: Bundle,
+    waiting: Pending,
+    correcting: Correcting | None,
+    careful: bool,
+    known: Known,
+) -> tuple[Drained, Fresh]:
+    """Settle one bundle, and remember of whom it is known by the facts."""
+    touched, names = waiting.pop(bundle.name), [bundle.name]
+    if correcting is not None and careful:
+        bundle, names = _with_expressions(registry, bundle, touched, waiting)
+    by_facts = correcting is not None and (careful or not bundle.incremental)
+    trusted = known if by_facts else {}
+    owners, drained = _settle(connection, registry, bundle, touched, correcting, careful, trusted)
+    if by_facts:
+        right = owners - drained.waiting.get(bundle.name, set())
+        for name in names:
+            known.setdefault(name, set()).update(right)
+    return drained, {(name, owner) for owner in owners for name in names}
 
 
 def _with_expressions(
@@ -170,11 +184,13 @@ def _with_expressions(
     return both, [bundle.name, other.name]
 
 
-def _drop_mine(connection: Connection, bundle: Bundle, owners: set[int]) -> None:
+def _drop_mine(connection: Connection, fresh: Fresh) -> None:
     """Forget the notes that the core's own write has made on owners just recomputed."""
     mine = delete(NOTES).where(NOTES.c.xid == func.pg_current_xact_id())
-    settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
-    connection.execute(mine.where(NOTES.c.bundle == bundle.name, NOTES.c.owner == settled))
+    for name in {name for name, _ in fresh}:
+        owners = sorted(owner for known, owner in fresh if known == name)
+        settled = any_(literal(owners, ARRAY(BigInteger)))
+        connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))
 
 
 def drain_noted(
@@ -218,7 +234,7 @@ def _collect(
     connection: Connection,
     registry: Registry,
     pending: Pending,
-    fresh: set[tuple[str, int]],
+    fresh: Fresh,
     deferred: Collection[str],
 ) -> None:
     """Take this transaction's notes, but for those that the core's own last write has made.
@@ -272,11 +288,7 @@ def _settle(
     if absolute:
         scope, values = _scope(absolute)
         correct = correcting is not None
-        trusted = frozenset(
-            lower
-            for lower in (lower_bundles(registry, bundle) if known else ())
-            if is_covered(connection, registry, bundle, lower, absolute, known)
-        )
+        trusted = _trusted(connection, registry, bundle, absolute, known)
         statement = recompute(
             registry, bundle, scope, correct=correct, careful=careful, trusted=trusted
         )
@@ -291,6 +303,20 @@ def _settle(
         there = [d for d in deltas if d.owner in locked]
         done.changed += apply(connection, bundle.figures[0], there)
     return locked, done
+
+
+def _trusted(
+    connection: Connection, registry: Registry, bundle: Bundle, owners: set[int], known: Known
+) -> frozenset[Bundle]:
+    """What these owners may be computed from as it is stored; asked while they are locked."""
+    if not known:
+        return frozenset()
+    covered = [
+        lower
+        for lower in lower_bundles(registry, bundle)
+        if is_covered(connection, registry, bundle, lower, owners, known)
+    ]
+    return trustworthy(registry, bundle, covered)
 
 
 def _scope(owners: set[int]) -> tuple[Scope, dict[str, Any]]:

@@ -11,17 +11,18 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    case,
     cast,
     func,
     literal,
     select,
 )
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, Grouping, UnaryExpression
+from sqlalchemy.sql.elements import Case, Grouping
 
 from .declaration import Figure
 from .expressions import Expression, Total
 from .findings import Row
+from .formulas import leaves, total_in
 from .groups import summand
 from .models import Correction
 from .registry import Registry
@@ -30,13 +31,6 @@ from .statements import Statement, changes, expanded
 
 ROWS = 200
 """Source rows listed per term; the term says how many there are in all."""
-
-SIGNS = {
-    operators.add: "+",
-    operators.sub: "−",
-    operators.mul: "×",
-    operators.truediv: "÷",
-}
 
 
 @dataclass(frozen=True)
@@ -211,7 +205,7 @@ class _Reader:
         )
 
     def _terms(self, definition: Expression, inside: Column[Any]) -> Iterator[Term]:
-        signed = list(leaves(definition))
+        signed = list(leaves(self._branch(definition, inside)))
         reads = (*self.figure.columns, *(e for _, e in signed))
         frame = Frame(self.relations, self.figure.table, OWNERS, self.figure.owner, reads)
         values = (
@@ -232,10 +226,28 @@ class _Reader:
             rows, count = self._rows(part)
             entered = count == 0 and self._entered(inside)
             return Term(sign, label_of(inside), value, inside.key, None, entered, rows, count)
+        if leaf is inside:
+            return Term(sign, label_of(leaf), value, leaf.key, None, self._entered(inside))
         if isinstance(leaf, Column):
             keeper = self.registry.keeper(leaf)
             return Term(sign, label_of(leaf), value, leaf.key, keeper.name if keeper else None)
         return Term(sign, str(leaf), value, "")
+
+    def _branch(self, definition: Any, inside: Column[Any]) -> Expression:
+        """Of a CASE, what holds for this row; anything else as it is."""
+        bare = definition.element if isinstance(definition, Grouping) else definition
+        if not isinstance(bare, Case) or bare.value is not None or bare.else_ is None:
+            return definition  # type: ignore[no-any-return]
+        numbered = [(condition, literal(i)) for i, (condition, _) in enumerate(bare.whens)]
+        which = case(*numbered, else_=literal(len(numbered)))
+        reads = (*self.figure.columns, which)
+        frame = Frame(self.relations, self.figure.table, OWNERS, self.figure.owner, reads)
+        asked = frame.select(frame.value(which, inside))
+        mine = asked.where(frame.stored(self.figure.primary_key) == self.key)
+        chosen = Statement(mine).run(self.connection, owners=[self.owner]).scalar_one()
+        branches = [*(result for _, result in bare.whens), bare.else_]
+        held: Expression = branches[chosen]
+        return held
 
     def _entered(self, col: Column[Any]) -> bool:
         """Whether somebody entered the column in this row, rather than the figure keeping it."""
@@ -346,51 +358,6 @@ def _all_equal(left: Any, right: Any, key: Sequence[Column[Any]]) -> Any:
     for condition in rest:
         first = first & condition
     return first
-
-
-def leaves(definition: Any, sign: str = "") -> Iterator[tuple[str, Any]]:
-    """The signed leaves of a formula in reading order: columns, totals, and what is neither.
-
-    A minus before a bracket turns the signs within; a bracket that is multiplied or divided stays
-    one leaf.
-    """
-    if isinstance(definition, Grouping):
-        yield from leaves(definition.element, sign)
-    elif isinstance(definition, BinaryExpression) and definition.operator in SIGNS:
-        own = SIGNS[definition.operator]
-        if own in "×÷":
-            yield from _factors(definition.left, sign)
-            yield from _factors(definition.right, own)
-        else:
-            yield from leaves(definition.left, sign)
-            yield from leaves(definition.right, _turned(own, sign))
-    elif isinstance(definition, UnaryExpression) and definition.operator is operators.neg:
-        yield from leaves(definition.element, _turned("−", sign))
-    elif getattr(definition, "name", "") == "round":
-        yield from leaves(next(iter(definition.clauses)), sign)
-    elif isinstance(definition, Column):
-        yield sign, definition.table.c[definition.key]
-    else:
-        yield sign, definition
-
-
-def _factors(part: Any, sign: str) -> Iterator[tuple[str, Any]]:
-    inner = part.element if isinstance(part, Grouping) else part
-    operator = getattr(inner, "operator", None)
-    is_sum = operator in (operators.add, operators.sub, operators.neg)
-    divides_all = sign == "÷" and operator in SIGNS
-    return iter([(sign, part)]) if is_sum or divides_all else leaves(part, sign)
-
-
-def _turned(sign: str, outer: str) -> str:
-    return {"+": "−", "−": "+"}.get(sign, sign) if outer == "−" else sign
-
-
-def total_in(leaf: Any) -> Total | None:
-    """The total that a leaf is, or that it is with a fallback (`coalesce(total, …)`)."""
-    if getattr(leaf, "name", "") == "coalesce" and hasattr(leaf, "clauses"):
-        leaf = next(iter(leaf.clauses))
-    return leaf if isinstance(leaf, Total) else None
 
 
 def label_of(col: Column[Any]) -> str:

@@ -1,20 +1,49 @@
-"""Which rows feed which: the owners of a lower figure beneath the owners of one that builds on it."""
+"""Which rows feed which, and what is known of a lower figure once it was compared with the facts.
 
-from collections.abc import Iterable, Iterator, Mapping
+The owners of a lower bundle beneath the owners of one that builds on it, and above them; and whether
+what builds on a bundle may read it as it is stored.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Column, Connection, Select, any_, bindparam, select, union
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Connection,
+    Select,
+    any_,
+    bindparam,
+    not_,
+    select,
+    union,
+)
 
 from .declaration import Figure, Source
 from .registry import Bundle, Registry
 from .statements import Statement
 
 _OWNERS: Any = any_(bindparam("owners", type_=ARRAY(BigInteger)))
+_KNOWN: Any = any_(bindparam("known", type_=ARRAY(BigInteger)))
+_LOW, _HIGH = (bindparam(name, type_=BigInteger) for name in ("low", "high"))
+
+LAST = 2**63 - 1
+"""Above every owner."""
+
+Pair = tuple[Any, Any]
+"""Columns of a row of a source: the owner that reads it, and the owner of the lower figure in it."""
 
 
-def pair_of(source: Source, lower: Figure) -> tuple[Any, Any]:
-    """The owner that a source's row belongs to, beside the owner of the lower figure in it."""
+def pairs(figure: Figure, lower: Figure) -> Iterator[Pair]:
+    """Every way by which a figure reads a lower one, other than from its own owner's row."""
+    for source in figure.sources:
+        if source.table is lower.table and source.owner is not lower.owner:
+            yield _pair(source, lower)
+
+
+def _pair(source: Source, lower: Figure) -> Pair:
     if source.through is None:
         return source.table.c[source.owner.key], lower.owner
     middle = source.through.table
@@ -30,16 +59,58 @@ def _led_to(through: Column[Any], lower: Figure) -> Any:
 
 
 def has_same_owners(upper: Bundle, lower: Bundle) -> bool:
-    """Whether each owner of the one is beneath itself alone."""
+    """Whether each owner of the one reads its own row of the other."""
     return upper.owner_table is lower.owner_table
 
 
-def lower_bundles(registry: Registry, bundle: Bundle) -> Iterator[Bundle]:
+def lower_bundles(registry: Registry, bundle: Bundle) -> list[Bundle]:
     """The other bundles that one builds on directly."""
-    for other in registry.bundles:
-        feeds = any(g in other.figures for f in bundle.figures for g in registry.depends_on(f))
-        if feeds and other is not bundle:
-            yield other
+    beneath = {g for f in bundle.figures for g in registry.depends_on(f)} - set(bundle.figures)
+    return [other for other in registry.bundles if beneath.intersection(other.figures)]
+
+
+def trustworthy(
+    registry: Registry, bundle: Bundle, compared: Collection[Bundle]
+) -> frozenset[Bundle]:
+    """Of what a bundle builds on, and was compared with the facts, what it may read as it is stored.
+
+    Whoever builds on a wrong row has to be found by what is stored: not where the row may be missing, nor
+    where the lower figure itself says whom it feeds. And nothing may come by another way, through a
+    bundle that is not trusted: that is computed down to the facts, past what is stored here.
+    """
+    lower = lower_bundles(registry, bundle)
+    trusted = {known for known in lower if known in compared and _tells_whom(bundle, known)}
+    while True:
+        opened = _opened(registry, [known for known in lower if known not in trusted])
+        if not trusted & opened:
+            return frozenset(trusted)
+        trusted -= opened
+
+
+def _opened(registry: Registry, bundles: Iterable[Bundle]) -> set[Bundle]:
+    """These bundles and everything that they build on."""
+    found, waiting = set(bundles), list(bundles)
+    while waiting:
+        new = set(lower_bundles(registry, waiting.pop())) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _tells_whom(upper: Bundle, lower: Bundle) -> bool:
+    """Whether those who build on a wrong row are found by what is stored."""
+    may_be_missing = any(f.derived_rows for f in lower.figures)
+    if may_be_missing and not has_same_owners(upper, lower):
+        return False
+    return not _leading(upper) & {c for f in lower.figures for c in f.columns}
+
+
+def _leading(bundle: Bundle) -> set[Column[Any]]:
+    """The columns by which rows find their way to the owners of a bundle."""
+    sources = [s for f in bundle.figures for s in f.sources]
+    found = {s.table.c[s.owner.key] if s.through is None else s.owner for s in sources}
+    found |= {s.through for s in sources if s.through is not None}
+    return found | {t.by for f in bundle.figures for t in f.totals}
 
 
 def owners_beneath(
@@ -47,22 +118,29 @@ def owners_beneath(
 ) -> set[int]:
     """The owners of the lower bundle whose figures are read for these owners of the upper one."""
     found = set(owners) if has_same_owners(upper, lower) else set()
-    statement = _beneath(registry, upper, lower)
+    statement = _read_for(registry, upper, lower)
     if statement is not None:
-        given = sorted(set(owners))
-        found |= {key for (key,) in statement.rows(connection, owners=given) if key is not None}
-    return found
+        found |= {key for (key,) in statement.rows(connection, owners=sorted(set(owners)))}
+    return found - {None}
 
 
 def owners_above(
-    connection: Connection, registry: Registry, upper: Bundle, lower: Bundle, owners: Iterable[int]
+    connection: Connection,
+    registry: Registry,
+    upper: Bundle,
+    lower: Bundle,
+    owners: Iterable[int],
+    *,
+    low: int = 0,
+    high: int = LAST,
 ) -> set[int]:
-    """The owners of the upper bundle for whom figures of these owners of the lower one are read."""
+    """The owners of the upper bundle, from `low` to `high`, for whom these owners' lower figures are read."""
     found = set(owners) if has_same_owners(upper, lower) else set()
-    statement = _above(registry, upper, lower)
+    found = {owner for owner in found if low <= owner <= high}
+    statement = _reading(registry, upper, lower)
     if statement is not None:
-        given = sorted(set(owners))
-        found |= {key for (key,) in statement.rows(connection, owners=given) if key is not None}
+        given = {"owners": sorted(set(owners)), "low": low, "high": high}
+        found |= {key for (key,) in statement.rows(connection, **given)}
     return found
 
 
@@ -76,31 +154,47 @@ def is_covered(
 ) -> bool:
     """Whether everything of the lower bundle that is read for these owners is among the `known`."""
     mine = known.get(lower.name)
-    if not mine or not (has_same_owners(upper, lower) or _beneath(registry, upper, lower)):
+    elsewhere = _read_for_besides(registry, upper, lower)
+    if not mine or not (has_same_owners(upper, lower) or elsewhere):
         return False
     if has_same_owners(upper, lower) and not owners <= mine:
         return False
-    return owners_beneath(connection, registry, upper, lower, owners) <= mine
+    given = {"owners": sorted(owners), "known": sorted(mine)}
+    return elsewhere is None or not elsewhere.rows(connection, **given)
 
 
-def _pairs(registry: Registry, upper: Bundle, lower: Bundle) -> Iterator[tuple[Any, Any]]:
-    """Columns of upper and lower owner, for every way other than standing on the same row."""
-    for figure in upper.figures:
-        for below in registry.depends_on(figure).intersection(lower.figures):
-            for source in figure.sources:
-                if source.table is below.table and source.owner is not below.owner:
-                    yield pair_of(source, below)
-
-
-@cache
-def _beneath(registry: Registry, upper: Bundle, lower: Bundle) -> Statement | None:
-    return _of([select(low).where(up == _OWNERS) for up, low in _pairs(registry, upper, lower)])
+def _pairs(registry: Registry, upper: Bundle, lower: Bundle) -> list[Pair]:
+    return [
+        pair
+        for figure in upper.figures
+        for below in registry.depends_on(figure).intersection(lower.figures)
+        for pair in pairs(figure, below)
+    ]
 
 
 @cache
-def _above(registry: Registry, upper: Bundle, lower: Bundle) -> Statement | None:
-    pairs = ((up, low) for up, low in _pairs(registry, upper, lower))
-    return _of([select(up).where(low == _OWNERS) for up, low in pairs])
+def _read_for(registry: Registry, upper: Bundle, lower: Bundle) -> Statement | None:
+    selects = [select(low).where(up == _OWNERS) for up, low in _pairs(registry, upper, lower)]
+    return _of(selects)
+
+
+@cache
+def _read_for_besides(registry: Registry, upper: Bundle, lower: Bundle) -> Statement | None:
+    """One lower owner that is read for these and is not known, if there is one."""
+    selects = [
+        select(low).where(up == _OWNERS, not_(low == _KNOWN)).limit(1)
+        for up, low in _pairs(registry, upper, lower)
+    ]
+    return _of([select(found.subquery()) for found in selects])
+
+
+@cache
+def _reading(registry: Registry, upper: Bundle, lower: Bundle) -> Statement | None:
+    selects = [
+        select(up).where(low == _OWNERS, up.between(_LOW, _HIGH))
+        for up, low in _pairs(registry, upper, lower)
+    ]
+    return _of(selects)
 
 
 def _of(selects: list[Select[Any]]) -> Statement | None:

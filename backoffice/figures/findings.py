@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, any_, func, literal, selec
 
 from .declaration import Figure
 from .expressions import Total
-from .feeding import pair_of
+from .feeding import pairs
 from .registry import Bundle, Registry
 from .relations import OWNERS, Frame, Relations, absent
 from .statements import Statement, changes, expanded
@@ -141,13 +141,11 @@ class _Search:
         if lower.owner_table is figure.owner_table:
             for owner in owners:
                 above[owner].add(owner)
-        for source in figure.sources:
-            if source.table is lower.table and source.owner is not lower.owner:
-                pairs = select(*pair_of(source, lower)).distinct()
-                mine = literal(sorted(owners), ARRAY(BigInteger))
-                pairs = pairs.where(pairs.selected_columns[0] == any_(mine))
-                for owner, below in self.connection.execute(pairs):
-                    above[below].add(owner)
+        for upper, below in pairs(figure, lower):
+            mine = literal(sorted(owners), ARRAY(BigInteger))
+            read = select(upper, below).where(upper == any_(mine)).distinct()
+            for owner, key in self.connection.execute(read):
+                above[key].add(owner)
         return above
 
     def _added_to(

@@ -119,30 +119,28 @@ class Healer:
     def heal_tower(
         self, bundles: Sequence[Bundle], owners: Sequence[int], correcting: Correcting
     ) -> None:
-        """Correct these owners of the last bundle, and what they build on in the others, each with the rest.
+        """Correct these owners of the last bundle together with what they build on in the others.
 
         In one transaction, from the lowest up, so that nothing is computed down to the facts twice
-        (see `drain`). `bundles` are in order; where one owner cannot be corrected, neither is what is
-        beneath it alone.
+        (see `drain`). `bundles` are in order. Where an owner cannot be corrected, what is beneath it is not
+        either; it is tried again without whoever else reads the same rows.
         """
         *lower, top = bundles
-        others = [
-            name for name in self.registry.bundle_names if name not in {b.name for b in bundles}
-        ]
 
         def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
-            beneath = {top: set(part)}
+            found = {top: set(part)}
             for bundle in reversed(lower):
-                beneath[bundle] = {
+                found[bundle] = {
                     owner
-                    for upper, above in beneath.items()
-                    if bundle in set(lower_bundles(self.registry, upper))
+                    for upper, above in found.items()
+                    if bundle in lower_bundles(self.registry, upper)
                     for owner in owners_beneath(connection, self.registry, upper, bundle, above)
                 }
-            pending = {bundle.name: Touched(owners=found) for bundle, found in beneath.items()}
+            pending = {bundle.name: Touched(owners=owners) for bundle, owners in found.items()}
             return drain(
                 connection, self.registry, pending, correcting,
-                deferred=others if alone else self.deferred, careful=self.careful,
+                deferred=self.registry.bundle_names if alone else self.deferred,
+                careful=self.careful,
             )  # fmt: skip
 
         for i in range(0, len(owners), WRITE_CHUNK):

@@ -34,7 +34,7 @@ from .declaration import Figure
 from .models import Correction
 from .registry import Bundle, Registry
 from .relations import OWNERS, Condition, Relations, Scope
-from .statements import NOBODY, Statement, changes, expanded
+from .statements import NOTHING, Statement, changes, expanded, tells_beneath
 
 CORRECTIONS = table_of(Correction)
 WHY = ("cause", "reason", "actor", "db_user", "run_id")
@@ -51,7 +51,7 @@ def recompute(
     *,
     correct: bool,
     careful: bool = False,
-    trusted: frozenset[Bundle] = NOBODY,
+    trusted: frozenset[Bundle] = NOTHING,
 ) -> Statement:
     """Write the expected values of the owners' figures where they differ, in one statement.
 
@@ -72,8 +72,8 @@ def recompute(
         figures = bundle.figures_of(table)
         if is_agreed:
             every = _compared(registry, bundle, relations, figures, scope).cte(f"every_{number}")
-            found = select(every).where(every.c.is_agreed)
-            answers.append(select(literal(WAITING), every.c.owner).where(~every.c.is_agreed))
+            found = select(every).where(every.c.is_written)
+            answers.append(select(literal(WAITING), every.c.owner).where(every.c.waits))
         else:
             found = changes(relations, table, figures, scope)
         rows = found.cte(f"changes_{number}")
@@ -92,13 +92,14 @@ def _compared(
     figures: Sequence[Figure],
     scope: Scope,
 ) -> Select[Any]:
-    """The changes by the facts, and `is_agreed`: whether what is stored beneath asks for the same."""
+    """The changes by the facts; of each row, whether anything `is_written`, and whether it `waits`.
+
+    It waits where what is stored beneath does not ask for the same. What else the row holds is
+    written all the same.
+    """
     table = figures[0].table
-    if not figures[0].derived_rows:
-        rows = changes(relations, table, figures, scope, beneath=True).subquery()
-        width = sum(len(f.columns) for f in figures if f.incremental)  # these come first
-        same = (rows.c[f"e{i}"].is_not_distinct_from(rows.c[f"b{i}"]) for i in range(width))
-        return select(rows, and_(*same).label("is_agreed"))
+    if tells_beneath(registry, figures[0]):
+        return _compared_at_once(changes(relations, table, figures, scope, beneath=True), figures)
     rows = changes(relations, table, figures, scope).subquery()
     as_stored = Relations(registry, expanded(registry, bundle))
     beneath = changes(as_stored, table, figures, scope, all_rows=True).subquery()
@@ -107,7 +108,21 @@ def _compared(
     alike = [rows.c[name].is_not_distinct_from(beneath.c[name]) for name in names]
     alike += [rows.c[name] == beneath.c[name] for name in ("missing", "surplus")]
     said = select(literal(1)).select_from(beneath).where(*alike).exists()
-    return select(rows, said.label("is_agreed"))
+    return select(rows, said.label("is_written"), (~said).label("waits"))
+
+
+def _compared_at_once(changed: Select[Any], figures: Sequence[Figure]) -> Select[Any]:
+    """Of sums on their owner's row, with what else the row builds on them: the sums come first."""
+    rows = changed.subquery()
+    total = sum(len(f.columns) for f in figures)
+    sums = range(sum(len(f.columns) for f in figures if f.incremental))
+    agreed = and_(*(rows.c[f"e{i}"].is_not_distinct_from(rows.c[f"b{i}"]) for i in sums))
+    apart = [rows.c[f"s{i}"].is_distinct_from(rows.c[f"e{i}"]) for i in range(total)]
+    wrong = or_(*(apart[i] for i in sums))
+    kept = [case((agreed, rows.c[f"e{i}"]), else_=rows.c[f"s{i}"]).label(f"e{i}") for i in sums]
+    named = {column.key: column for column in rows.c} | {c.key: c for c in kept}
+    written = or_(and_(agreed, wrong), *(apart[i] for i in range(len(sums), total)))
+    return select(*named.values(), written.label("is_written"), and_(~agreed, wrong).label("waits"))
 
 
 def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:

@@ -204,9 +204,18 @@ class Registry:
         for other in self.bundles:
             builds = any(set(bundle.figures) & self.depends_on(f) for f in other.figures)
             is_same = other.targets == bundle.targets and not any(f.select for f in other.figures)
-            if builds and is_same and not other.incremental:
+            if (
+                builds
+                and is_same
+                and not other.incremental
+                and all(map(self.sums_plain_rows, bundle.figures))
+            ):
                 return other, Bundle(bundle.name, bundle.figures + other.figures)
         return None
+
+    def sums_plain_rows(self, figure: Figure) -> bool:
+        """Whether neither the child rows that it sums are derived, nor whose they are."""
+        return not any(self.deriving(t.by.table) or self.keeper(t.by) for t in figure.totals)
 
     def bundles_of(self, figures: Iterable[Figure]) -> tuple[Bundle, ...]:
         """The bundles of `figures`, in order."""

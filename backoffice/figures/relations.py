@@ -285,7 +285,7 @@ class Frame:
 
         def leaf(part: Any) -> Any:
             if isinstance(part, Total):
-                return self._joined[part.by].c[_beneath(part)]
+                return self._joined[part.by].c[_stored_name(part)]
             return self.base.c[part.key]
 
         return replace(definition, leaf)
@@ -356,14 +356,14 @@ class Frame:
         child = Frame(relations, by.table, scope, by, tuple(reads), trusted=frozenset(checks))
         columns = [child.value(by).label("by_"), *(_sum(child.value, t) for t in totals)]
         if self._tells_beneath:
-            columns += (_sum(child.as_stored, t).label(_beneath(t)) for t in totals)
+            columns += (_sum(child.as_stored, t).label(_stored_name(t)) for t in totals)
         if checks:
             apart = or_(*(child.apart(f) for f in checks))
             columns.append(func.bool_or(apart).label("apart_"))
         return child.select(*columns).group_by(child.value(by)).subquery()
 
 
-def _beneath(part: Total) -> str:
+def _stored_name(part: Total) -> str:
     """The name of a total over rows as they are stored, beside itself over rows as expected."""
     return f"{part.name}_stored"
 

@@ -107,11 +107,11 @@ def _raised(
     )
 
 
-NOBODY: frozenset[Bundle] = frozenset()
+NOTHING: frozenset[Bundle] = frozenset()
 
 
 def expanded(
-    registry: Registry, bundle: Bundle | None = None, trusted: frozenset[Bundle] = NOBODY
+    registry: Registry, bundle: Bundle | None = None, trusted: frozenset[Bundle] = NOTHING
 ) -> frozenset[Figure]:
     """Which figures stand at their expected values: all of them, or those of one bundle.
 
@@ -122,6 +122,14 @@ def expanded(
     if bundle is not None:
         return frozenset(bundle.figures)
     return frozenset(registry.figures) - {f for known in trusted for f in known.figures}
+
+
+def tells_beneath(registry: Registry, figure: Figure) -> bool:
+    """Whether one pass can tell what sums come to over child rows as they are stored, beside as expected.
+
+    Not where the child rows themselves are derived, nor where a figure says whose they are.
+    """
+    return figure.incremental and not figure.derived_rows and registry.sums_plain_rows(figure)
 
 
 @cache
@@ -159,7 +167,7 @@ def named_by(source: Source) -> Statement:
 
 @cache
 def suspects(
-    registry: Registry, bundle: Bundle, scope: Scope, trusted: frozenset[Bundle] = NOBODY
+    registry: Registry, bundle: Bundle, scope: Scope, trusted: frozenset[Bundle] = NOTHING
 ) -> Statement:
     """The owners in scope of whom any figure of the bundle is wrong, in as few passes as possible.
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 
 from .declaration import Figure
-from .feeding import has_same_owners, lower_bundles, owners_above
+from .feeding import owners_above, trustworthy
 from .findings import Finding, findings
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS
@@ -22,6 +22,9 @@ from .statements import suspects
 
 CHUNK = 200_000
 """Owners compared in one statement; a million orders take about five."""
+
+MANY = 10_000
+"""Where more owners of a lower bundle are wrong, what builds on it is compared with the facts: that is cheaper."""
 
 
 def verify(
@@ -103,23 +106,14 @@ def suspected_between(
 
     `compared` holds, by lower bundle that was compared over all its owners, those that are wrong.
     """
-    lower = [
-        known
-        for known in lower_bundles(registry, bundle)
-        if known in compared and _tells_whom_it_feeds(bundle, known)
-    ]
-    statement = suspects(registry, bundle, BETWEEN, frozenset(lower))
+    known = {lower for lower, wrong in compared.items() if len(wrong) <= MANY}
+    trusted = trustworthy(registry, bundle, known)
+    statement = suspects(registry, bundle, BETWEEN, trusted)
     found = set(statement.run(connection, low=low, high=high).scalars())
-    for known in lower:
-        if compared[known]:
-            above = owners_above(connection, registry, bundle, known, compared[known])
-            found |= {owner for owner in above if low <= owner <= high}
+    for lower in trusted:
+        if wrong := compared[lower]:
+            found |= owners_above(connection, registry, bundle, lower, wrong, low=low, high=high)
     return found
-
-
-def _tells_whom_it_feeds(upper: Bundle, lower: Bundle) -> bool:
-    """Whether those who build on a wrong row can be found: not by a derived row that is missing."""
-    return has_same_owners(upper, lower) or not any(f.derived_rows for f in lower.figures)
 
 
 def next_owners(

@@ -76,7 +76,7 @@ def _called() -> ColumnElement[str]:
 
 
 _COLUMNS = (
-    Column("subject", N_("What"), RunItem.subject, words=FigureTitles()),
+    Column("subject", N_("What"), RunItem.subject, words=FigureTitles(names=subjects.names)),
     Column(
         "before",
         N_("Before"),

@@ -181,14 +181,23 @@ RUNS = List(
 )
 
 
+def _of_figures() -> Iterator[str]:
+    return (figure.name for figure in registry.figures)
+
+
 class FigureTitles(Mapping[str, Any]):
     """The titles of all figures, by name: they are declared after this module is read.
 
-    With `condition` each stands with it, as a `Choice` takes them.
+    With `condition` each stands with it, as a `Choice` takes them; `names` are those that there are.
     """
 
-    def __init__(self, condition: Callable[[str], ColumnElement[bool]] | None = None) -> None:
+    def __init__(
+        self,
+        condition: Callable[[str], ColumnElement[bool]] | None = None,
+        names: Callable[[], Iterator[str]] = _of_figures,
+    ) -> None:
         self._condition = condition
+        self._names = names
 
     def __getitem__(self, name: str) -> Any:
         """The figure's title. Raises KeyError."""
@@ -199,8 +208,8 @@ class FigureTitles(Mapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         """The figures' names."""
-        return (figure.name for figure in registry.figures)
+        return self._names()
 
     def __len__(self) -> int:
         """How many figures there are."""
-        return len(registry.figures)
+        return len(list(self._names()))

@@ -112,6 +112,14 @@ def kind_title(name: str) -> str:
     return str(_(KINDS[name].title)) if name in KINDS else name
 
 
+_SCOPES: dict[str, str] = {}
+
+
+def name_scope(name: str, words: str) -> None:
+    """Say what it means that a scope has something of that name; kinds of runs say it of theirs."""
+    _SCOPES[name] = words
+
+
 def scope_in_words(scope: Mapping[str, Any]) -> str:
     """What a run was asked to look at, in one line."""
     parts = [*_figures(scope.get("figures"))]
@@ -124,6 +132,8 @@ def scope_in_words(scope: Mapping[str, Any]) -> str:
             parts += [_("corrects what it finds")] if value else []
         elif name == "chore":
             parts.append(str(value).replace("_", " "))
+        elif name in _SCOPES:
+            parts.append(_(_SCOPES[name]))
         elif name != "figures":
             parts.append(f"{name}: {_plain(value)}")
     return " · ".join(parts) or _("everything")

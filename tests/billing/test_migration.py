@@ -58,7 +58,7 @@ def balances(session: Any) -> dict[str, Decimal]:
     session.rollback()
     session.expire_all()
     found = session.execute(select(Customer.code, Customer.balance - Customer.overpayment))
-    return dict(found.tuples().all())
+    return dict(found.all())
 
 
 MIGRATED = {

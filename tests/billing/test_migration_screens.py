@@ -146,6 +146,18 @@ def test_what_a_step_has_left_is_a_list_with_the_reason_and_a_file(
     assert f'href="{address}"' in page(finance)
 
 
+def test_every_run_of_a_step_has_its_report_and_its_page_leads_there(
+    session: Any, sign_in: Any, book: None
+) -> None:
+    finance, done = sign_in("finance"), migrated()
+    for run in done:
+        if run.kind != "billing.recalculate":
+            assert f"{PAGE}/runs/{run.id}" in page(finance, f"/runs/{run.id}")
+            assert STEPS[done.index(run)].title in text_of(page(finance, f"{PAGE}/runs/{run.id}"))
+    assert "Difference ties out" in text_of(page(finance, f"{PAGE}/runs/{done[-1].id}"))
+    assert finance.get(f"{PAGE}/runs/99").status_code == 404
+
+
 def test_what_a_step_has_done_is_a_list_of_before_and_after(
     session: Any, sign_in: Any, book: None
 ) -> None:

@@ -32,6 +32,7 @@ from tests.billing.recalculations import (
     refused,
 )
 from tests.billing.recalculations import surgery as past_every_trigger
+from tests.factories.billing import InvoiceFactory
 from tests.factories.customers import CustomerFactory
 from tests.processes import killed, together
 
@@ -381,3 +382,25 @@ def test_nothing_builds_on_what_is_recalculated_that_is_not_recalculated_too() -
     """A figure that did would be left as it is: then it belongs into RECALCULATED."""
     above = {f.name for f in registry.figures if registry.depends_on(f) & set(RECALCULATED)}
     assert above <= {figure.name for figure in RECALCULATED}
+
+
+@pytest.mark.leaves_drift
+def test_meters_with_a_wrong_invoice_are_named_and_counted_for_themselves(
+    session: Any, surgery: psycopg.Connection[Any]
+) -> None:
+    customers = [a_customer(f"C-{n}", invoiced="10") for n in range(3)]
+    for _ in range(5):
+        meter = a_meter(customers[0])
+        InvoiceFactory(customer=customers[0], meter=meter)
+    session.commit()
+    surgery.execute("UPDATE invoices SET amount = 1 WHERE units IS NOT NULL")
+    surgery.execute(
+        "UPDATE meters SET invoiced = invoiced + 7, balance = balance + 7 "
+        "WHERE id IN (SELECT meter_id FROM invoices WHERE units IS NOT NULL)"
+    )
+    run = recalculated()
+    assert (run.total, run.checked, run.skipped, run.failed) == (3, 3, 5, 0)
+    assert (run.changed, run.unchanged) == (5, 3), "the balances of the meters; no customer's"
+    items = session.scalars(select(RunItem).where(RunItem.run_id == run.id)).all()
+    waiting = {item.error for item in items if item.outcome == "skipped"}
+    assert waiting == {"Something that it builds on is still wrong. Correct that first."}

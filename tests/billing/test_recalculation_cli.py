@@ -23,6 +23,7 @@ from backoffice.runs import actions
 from backoffice.runs.models import Run
 from tests.billing.recalculations import a_customer, ask, balances, recalculated, refused
 from tests.billing.recalculations import surgery as past_every_trigger
+from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 
 Command = Callable[..., Any]
@@ -332,3 +333,17 @@ def test_on_a_terminal_the_bar_moves_and_ends_as_it_is_printed(
     [line] = done.stderr.decode().splitlines()
     assert json.loads(line)["event"] == "Customer balances recalculated"
     assert db.session.scalar(select(func.count()).select_from(Run)) == 1
+
+
+@pytest.mark.leaves_drift
+def test_a_meter_that_waits_for_a_right_invoice_is_named_and_makes_exit_status_1(
+    session: Any, surgery: psycopg.Connection[Any], run_command: Command
+) -> None:
+    customer = a_customer("WAITS")
+    InvoiceFactory(customer=customer, meter=MeterAssignmentFactory(customer=customer).meter)
+    session.commit()
+    surgery.execute("UPDATE invoices SET amount = 1")
+    surgery.execute("UPDATE meters SET invoiced = 7")
+    done = run_command(*BALANCES)
+    assert done.exit_code == 1
+    assert "Something that it builds on is still wrong" in done.stderr

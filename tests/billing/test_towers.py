@@ -14,6 +14,8 @@ from backoffice import figures
 from backoffice.billing.figures import RECALCULATED, invoice_amount, meter_totals
 from backoffice.billing.models import Invoice, Meter, MeterAssignment
 from backoffice.customers.models import Customer
+from backoffice.drift.amounts import difference_in_sql
+from backoffice.drift.findings import CORRECTIONS, _apart, as_item
 from backoffice.extensions import db
 from backoffice.figures import drain, feeding, registry
 from backoffice.figures.drain import Touched, correction_of
@@ -245,6 +247,82 @@ def test_a_customer_whose_row_is_refused_fails_alone(
     assert wrong == {refused}
     assert recalculate([refused]) == []
     figures.heal(session)
+
+
+def tower(*customers: int) -> drain.Drained:
+    """A recalculation of these customers, of which nothing fails."""
+    done = drain.Drained()
+    healer = Healer(registry, db.engine.begin, _never, stands=done.add, careful=True)
+    healer.heal_tower(registry.bundles_of(RECALCULATED), customers, correction_of("heal"))
+    return done
+
+
+@pytest.mark.leaves_drift
+def test_a_wrong_invoice_keeps_only_the_sums_waiting_that_are_wrong(
+    session: Any, two_meters: tuple[Customer, Meter, Meter], surgery: psycopg.Connection[Any]
+) -> None:
+    customer, one, _ = two_meters
+    surgery.execute("UPDATE invoices SET amount = 1 WHERE meter_id = %s", [one.id])
+    surgery.execute("UPDATE meters SET balance = 9 WHERE id = %s", [one.id])
+    done = tower(customer.id)
+    session.refresh(one)
+    assert (one.invoiced, one.balance) == (1500, 1500)
+    assert done.waiting == {}, "the sums are right"
+
+
+@pytest.mark.leaves_drift
+def test_a_former_owner_whose_row_is_refused_does_not_take_the_present_one_along(
+    session: Any, surgery: psycopg.Connection[Any], owner_connection: psycopg.Connection[Any]
+) -> None:
+    former, present = CustomerFactory(), CustomerFactory()
+    meter = MeterAssignmentFactory(customer=former, is_active=False).meter
+    MeterAssignmentFactory(customer=present, meter=meter)
+    InvoiceFactory(customer=present, meter=meter)
+    ids = former.id, present.id
+    session.commit()
+    surgery.execute("UPDATE meters SET balance = 1")
+    surgery.execute("UPDATE customers SET balance = balance + 1")
+    owner_connection.execute(
+        f"ALTER TABLE customers ADD CONSTRAINT refused CHECK (id <> {ids[0]} OR balance > 0) NOT VALID"
+    )
+    try:
+        failures = recalculate(list(ids))
+    finally:
+        owner_connection.execute("ALTER TABLE customers DROP CONSTRAINT refused")
+    assert [f.owner for f in failures] == [ids[0]]
+    wrong = {(f.figure.name, f.owner) for f in figures.verify(session)}
+    assert wrong == {("customers.balance", ids[0])}
+
+
+def test_items_say_what_findings_say(
+    session: Any, book: list[Customer], surgery: psycopg.Connection[Any]
+) -> None:
+    ids = [customer.id for customer in book]
+    session.rollback()
+    surgery.execute("UPDATE meters SET invoiced = invoiced + 7, balance = balance + 3")
+    surgery.execute("UPDATE customers SET overpayment = overpayment + 2")
+    wanted = [as_item(found) for found in figures.verify(session, RECALCULATED)]
+    tower(*ids)
+    figures.heal(session)
+    before, after, name = CORRECTIONS.c.before, CORRECTIONS.c.after, CORRECTIONS.c.figure
+    told = session.execute(
+        select(
+            name,
+            CORRECTIONS.c.owner,
+            _apart(registry.figures, name, before, after),
+            _apart(registry.figures, name, after, before),
+            difference_in_sql(registry.figures, name, before, after),
+        )
+    )
+    found = {(row[0], row[1], *map(decimals, row[2:4]), row[4]) for row in told}
+    assert found == {
+        (i["subject"], i["owner"], decimals(i["before"]), decimals(i["after"]), i["amount"])
+        for i in wanted
+    }
+
+
+def decimals(values: dict[str, str]) -> tuple[tuple[str, Decimal], ...]:
+    return tuple(sorted((name, Decimal(value)) for name, value in values.items()))
 
 
 def test_whose_figures_are_read_for_whom(

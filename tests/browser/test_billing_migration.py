@@ -126,4 +126,6 @@ def test_the_screen_in_every_look(session, book, browse, axe, screenshot, langua
     page.goto("/billing/migration")
     axe(page)
     screenshot(page, f"billing-migration-{language}-{theme}-{width}")
+    page.goto("/billing/migration/runs/3")
+    axe(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]

@@ -172,6 +172,28 @@ def test_what_is_typed_before_a_slow_answer_comes_stays(
     expect(page.locator(fields[0])).to_have_value("12")
 
 
+def test_what_is_typed_just_before_another_field_is_filled_counts(
+    browse: Browse, customer: Customer, fields: list[str]
+) -> None:
+    """A filled field says that something was entered too; it may hold the same as ever."""
+    page = browse("finance")
+    page.goto(f"{NEW}?customer=ALFKI")
+    page.locator("#amount").fill("90")
+    expect(page.locator(fields[0])).to_have_value("90.00")
+    with page.expect_response("**/billing/payments/preview"):
+        page.locator(fields[2]).dispatch_event("input")
+    page.evaluate(
+        """([typed, same]) => {
+            document.querySelector(typed).value = "15";
+            for (const id of [typed, same])
+                document.querySelector(id).dispatchEvent(new Event("input", {bubbles: true}));
+        }""",
+        [fields[0], fields[2]],
+    )
+    expect(page.locator(fields[1])).to_have_value("75.00")
+    expect(page.locator(fields[0])).to_have_value("15")
+
+
 def test_another_customer_brings_another_sheet(browse: Browse, customer: Customer) -> None:
     page = browse("finance")
     page.goto(f"{NEW}?customer=ALFKI")

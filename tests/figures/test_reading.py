@@ -10,7 +10,8 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from backoffice import money
-from backoffice.figures.explanation import explain, leaves
+from backoffice.figures.explanation import explain
+from backoffice.figures.formulas import leaves
 from backoffice.figures.healing import heal
 from backoffice.figures.models import FigureNote
 from backoffice.figures.previews import preview

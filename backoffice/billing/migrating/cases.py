@@ -72,8 +72,7 @@ def as_item(case: Case, run_id: int, owner: Any, amount: Any, **values: Any) -> 
     return [
         literal(run_id), literal(case.name), owner, nothing, literal(SKIPPED), amount,
         literal(case.why), values.get("details", nothing),
-        values.get("before", literal(None, JSONB(none_as_null=True))),
-        values.get("after", literal(None, JSONB(none_as_null=True))),
+        values.get("before", nothing), values.get("after", nothing),
     ]  # fmt: skip
 
 

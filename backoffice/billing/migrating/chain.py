@@ -12,6 +12,7 @@ from sqlalchemy import Connection, exists, func, select
 from sqlalchemy.orm import Session
 
 from ... import periods
+from ...base import N_
 from ...drift.scope import LAST
 from ...figures import registry
 from ...figures.actor import acting_as
@@ -20,6 +21,7 @@ from ...figures.statements import suspects
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import CHUNK_FAILED, DONE, Run
+from ...runs.wording import name_scope
 from ...runs.working import CHUNKS, RUNS, Asked
 from ..figures import invoice_amount
 from .documents import is_left_to_do
@@ -29,6 +31,7 @@ Finish = Callable[[Connection, Asked], Mapping[str, Any]]
 
 KEY = "migration"
 """Where the scope of a run says of which migration it is a step."""
+name_scope(KEY, N_("a step of a migration"))
 
 
 def ask(

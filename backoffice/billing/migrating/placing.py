@@ -3,7 +3,7 @@
 Invoices first, for their payments follow them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,9 @@ from .documents import ALL, BY_NAME, INVOICES, PAYMENTS, Documents, any_of, sure
 
 CHUNK = 1_000
 """Documents that get their meter in one transaction."""
+
+NOTHING: Mapping[str, Any] = {"before": {}, "after": {}}
+"""Of a document that is left: it had no meter, and has none."""
 
 METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
 
@@ -176,7 +179,9 @@ class Placer:
         left = left.join_from(unsure, table, table.c.id == unsure.c[0]).order_by(table.c.id)
         for row in connection.execute(left).all():
             case = self.documents.cases[row.why]
-            self.step.item(case.name, SKIPPED, owner=row.id, amount=row.amount, error=case.why)
+            self.step.item(
+                case.name, SKIPPED, owner=row.id, amount=row.amount, error=case.why, **NOTHING
+            )
             self.step.tally.checked += 1
             self.step.tally.skipped += 1
 

@@ -6,35 +6,39 @@ from ...runs.kinds import Kind, register
 from . import amounts, balances, placing, proving, validating
 from .chain import going_on
 
+REPORT = "billing.migration_report"
+"""The endpoint that shows what a step's run has said."""
+
 PLACE = register(
     Kind(
         "billing.backfill-payment-meters", N_("Give payments their meters"), "figures.heal",
         placing.plan, placing.place, going_on(placing.finish), placing.again,
-        apply_as="billing.backfill-payment-meters",
+        apply_as="billing.backfill-payment-meters", report=REPORT,
     )
 )  # fmt: skip
 AMOUNTS = register(
     Kind(
         "billing.backfill-invoice-amounts", N_("Compute invoice amounts"), "figures.heal",
         amounts.plan, amounts.work, going_on(amounts.finish), HEAL.again, apply_as="figures.apply",
+        report=REPORT,
     )
 )  # fmt: skip
 VALIDATE = register(
     Kind(
         "billing.validate", N_("Validate payments and documents"), "figures.heal",
-        validating.plan, validating.work, going_on(validating.finish),
+        validating.plan, validating.work, going_on(validating.finish), report=REPORT,
     )
 )  # fmt: skip
 BALANCES = register(
     Kind(
         "billing.meter-balances", N_("Calculate meter balances"), "figures.heal",
         balances.plan, balances.work, going_on(balances.finish), balances.again,
-        apply_as="figures.apply",
+        apply_as="figures.apply", report=REPORT,
     )
 )  # fmt: skip
 PROVE = register(
     Kind(
         "billing.prove", N_("Prove that everything ties out"), "figures.heal",
-        proving.plan, proving.work, going_on(proving.finish),
+        proving.plan, proving.work, going_on(proving.finish), report=REPORT,
     )
 )  # fmt: skip
