@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from .. import money
 from ..base import table_of
 from ..figures import Figure, Finding
+from ..figures.drain import Drained
 from ..figures.models import Correction, FigureNote
 from ..figures.registry import Bundle, Registry
 from ..runs.models import APPLIED, RunItem
@@ -156,7 +157,8 @@ def close_unseen(
 
 def close_corrected(connection: Connection, corrections: Sequence[int]) -> None:
     """Close the findings that these corrections, of this transaction, have healed."""
-    if not corrections:
+    is_open = select(FINDINGS.c.id).where(FINDINGS.c.healed_at.is_(None)).limit(1)
+    if not corrections or connection.scalar(is_open) is None:
         return
     is_one = and_(
         CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger))),
@@ -201,20 +203,26 @@ def _close(
     )
 
 
-def corrected_owners(connection: Connection, bundle: Bundle, corrections: Sequence[int]) -> int:
-    """How many of the bundle's owners these corrections are of."""
-    if not corrections:
+def corrected_owners(connection: Connection, bundle: Bundle, drained: Drained) -> int:
+    """How many of the bundle's owners a drain has corrected."""
+    if not drained.corrections:
         return 0
-    mine = CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger)))
+    if bundle.targets == (bundle.owner_table,) and not bundle.figures[0].derived_rows:
+        return len({key for table, key in drained.changed if table is bundle.owner_table})
+    mine = CORRECTIONS.c.id == any_(literal(list(drained.corrections), ARRAY(BigInteger)))
     names = [figure.name for figure in bundle.figures]
     statement = select(func.count(distinct(CORRECTIONS.c.owner)))
     return connection.scalar(statement.where(mine, CORRECTIONS.c.figure.in_(names))) or 0
 
 
 def items_of_corrections(
-    connection: Connection, registry: Registry, run_id: int, corrections: Sequence[int]
+    connection: Connection,
+    registry: Registry,
+    run_id: int,
+    corrections: Sequence[int],
+    figures: Sequence[str],
 ) -> None:
-    """An item, applied, for each of these corrections."""
+    """An item, applied, for each of these corrections that is of one of these figures."""
     if not corrections:
         return
     amount = difference_in_sql(
@@ -226,7 +234,10 @@ def items_of_corrections(
         literal(run_id), CORRECTIONS.c.figure, CORRECTIONS.c.owner, CORRECTIONS.c.key,
         literal(APPLIED), _apart(registry.figures, CORRECTIONS.c.figure, before, after),
         _apart(registry.figures, CORRECTIONS.c.figure, after, before), amount,
-    ).where(CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger))))  # fmt: skip
+    ).where(
+        CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger))),
+        CORRECTIONS.c.figure.in_(figures),
+    )  # fmt: skip
     connection.execute(insert(ITEMS).from_select(names, picked, include_defaults=False))
 
 

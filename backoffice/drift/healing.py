@@ -35,6 +35,9 @@ class RunHealer:
         self.work = work
         self.bundle = bundle
         self.bundles = [*beneath, bundle]
+        covered = (bundle,) if beneath else registry.bundles
+        self.named = [figure.name for one in covered for figure in one.figures]
+        """Figures whose corrections become items: not those that are corrected along with an owner."""
         self.correcting = correction_of(cause, work.asked.reason, run_id=work.asked.id)
         self.healer = Healer(
             registry,
@@ -99,9 +102,11 @@ class RunHealer:
         assert self.step is not None
         beneath = self.skip_what_waits(connection, drained)
         owners = self.owners_among(things)
-        items_of_corrections(connection, registry, self.work.asked.id, drained.corrections)
+        items_of_corrections(
+            connection, registry, self.work.asked.id, drained.corrections, self.named
+        )
         close_corrected(connection, drained.corrections)
-        corrected = corrected_owners(connection, self.bundle, drained.corrections)
+        corrected = corrected_owners(connection, self.bundle, drained)
         self.step.tally.checked += owners
         known = corrected + self.step.tally.skipped - beneath + len(self.applied)
         self.step.tally.unchanged += max(owners - known, 0)
