@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from ..base import N_
 from ..refusals import Refusal, Stale
 from .meter_actions import locked, settle
-from .models import Meter, MeterAdjustment, MeterAssignment
+from .models import Meter, MeterAdjustment
 from .numbering import next_number
+from .queries import holder_on
 from .rules import VOID
 
 
@@ -130,22 +131,6 @@ def void(session: Session, adjustment_id: int, version: int, reason: str) -> Met
     adjustment.updated_at = func.now()
     settle(session)
     return adjustment
-
-
-def holder_on(session: Session, meter_id: int, day: date) -> int | None:
-    """Whose the meter was on that day; None: nobody's, as far as is known.
-
-    The assignment whose days cover it; where none says so, the active one.
-    """
-    since = func.coalesce(MeterAssignment.assigned_from, date.min)
-    until = func.coalesce(MeterAssignment.assigned_to, date.max)
-    covers = (since <= day) & (until >= day)
-    return session.scalar(
-        select(MeterAssignment.customer_id)
-        .where(MeterAssignment.meter_id == meter_id, covers | MeterAssignment.is_active)
-        .order_by(covers.desc(), MeterAssignment.is_active.desc(), MeterAssignment.id.desc())
-        .limit(1)
-    )
 
 
 def _booked_for(session: Session, meter: Meter, day: date) -> int:

@@ -99,7 +99,8 @@ def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:
         conditions.append(parts.c.due_on <= day - timedelta(days=bucket.since))
     if bucket.until is not None:
         conditions.append(parts.c.due_on >= day - timedelta(days=bucket.until))
-    return func.coalesce(func.sum(parts.c.owed).filter(*conditions), 0).label(bucket.name)
+    nothing = Decimal("0.00")  # with its cents, as a file says it
+    return func.coalesce(func.sum(parts.c.owed).filter(*conditions), nothing).label(bucket.name)
 
 
 def _owed_parts(owing: CTE, day: date) -> Subquery:

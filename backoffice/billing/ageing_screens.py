@@ -77,7 +77,7 @@ def _by_customer(day: date) -> List:
             ),
             Column("code", N_("Customer code"), Customer.code),
         ),
-        lambda row: {"customer": row.code} if row.code else None,
+        lambda row: {"meters_of": row.code} if row.code else None,
         counted("%(num)s customer", "%(num)s customers"),
     )  # fmt: skip
 

@@ -55,12 +55,14 @@ meter_totals = figure(
     formula=N_("The invoices, adjustments and payments of the meter that are not void"),
 )
 
-_owed = Meter.invoiced + Meter.adjusted - Meter.paid
+_charged = Meter.invoiced + Meter.adjusted
 
 meter_balance = figure(
     {
-        Meter.balance: func.greatest(_owed, literal(0), type_=Meter.balance.type),
-        Meter.overpayment: func.greatest(-_owed, literal(0), type_=Meter.balance.type),
+        Meter.balance: func.greatest(_charged - Meter.paid, literal(0), type_=Meter.balance.type),
+        Meter.overpayment: func.greatest(
+            Meter.paid - _charged, literal(0), type_=Meter.balance.type
+        ),
     },
     name="meters.balance",
     title=N_("Meter balance"),

@@ -1,11 +1,10 @@
 """What can be done to an invoice. Nothing here commits: every verb works in the caller's transaction."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -31,8 +30,11 @@ from .invoice_refusals import (
     UnitsMissing,
     VoidStaysVoid,
 )
-from .models import Invoice, MeterAssignment, Payment
+from .meter_actions import settle
+from .meter_refusals import TooMuchOwed
+from .models import Invoice, Payment
 from .numbering import next_number
+from .queries import holder_on
 from .rules import REASON_LENGTH, VOID
 
 _UNSAVED = -1
@@ -78,7 +80,7 @@ def create(session: Session, entry: InvoiceEntry) -> Invoice:
     """Add an invoice; without a number it gets the next one of its year.
 
     Raises:
-        InvoiceRefused: its amount or its days are not possible.
+        InvoiceRefused: its amount or its days are not possible, or what is then owed cannot be stored.
         NumberTaken: another invoice has the number.
     """
     _refuse_impossible(session, entry)
@@ -87,7 +89,7 @@ def create(session: Session, entry: InvoiceEntry) -> Invoice:
     if not entry.number:
         invoice.number = next_number(session, Invoice.number, f"INV-{entry.issued_on.year}-")
     session.add(invoice)
-    _flush(session, invoice.number)
+    _store(session, invoice.number, entry.charges)
     return invoice
 
 
@@ -108,7 +110,7 @@ def update(session: Session, invoice_id: int, entry: InvoiceEntry, version: int)
     invoice.number = entry.number or number
     if session.is_modified(invoice):
         _count(invoice)
-    _flush(session, invoice.number)
+    _store(session, invoice.number, entry.charges)
     return invoice
 
 
@@ -121,6 +123,7 @@ def void(session: Session, invoice_id: int, version: int, reason: str) -> list[P
     Raises:
         ReasonMissing: nobody said why.
         InvoiceGone, InvoiceChanged, VoidStaysVoid: as for `update`.
+        TooMuchOwed: what is then owed or overpaid cannot be stored.
     """
     invoice = _locked(session, invoice_id, version)
     if not reason.strip():
@@ -132,7 +135,7 @@ def void(session: Session, invoice_id: int, version: int, reason: str) -> list[P
     invoice.status = VOID
     invoice.void_reason = reason.strip()[:REASON_LENGTH]
     _count(invoice)
-    session.flush()
+    settle(session)
     return payments
 
 
@@ -143,41 +146,28 @@ def move(
 
     `with_payments`: they go along, so that the old meter is left as if neither had been there; else
     they stay where they are and name no invoice any more. Whose meter it was on the day of the
-    invoice, or else is now, becomes the customer of what moves.
+    invoice, or else is now, becomes the customer of the invoice; who paid stays who paid.
 
     Raises:
         SameMeter: it is there already.
         InvoiceGone, InvoiceChanged, VoidStaysVoid: as for `update`.
+        TooMuchOwed: what is then owed there cannot be stored.
     """
     invoice = _locked(session, invoice_id, version)
     if invoice.meter_id == meter_id:
         raise SameMeter(number=invoice.number)
-    customer_id = customer_on(session, meter_id, invoice.issued_on) or invoice.customer_id
+    customer_id = holder_on(session, meter_id, invoice.issued_on) or invoice.customer_id
     payments = _locked_payments(session, invoice.id)
     for payment in payments:
         if with_payments:
-            payment.meter_id, payment.customer_id = meter_id, customer_id
+            payment.meter_id = meter_id
         else:
             payment.invoice_id = None
         _count(payment)
     invoice.meter_id, invoice.customer_id = meter_id, customer_id
     _count(invoice)
-    session.flush()
+    settle(session)
     return payments
-
-
-def customer_on(session: Session, meter_id: int, day: date) -> int | None:
-    """Whose the meter was on that day; where nobody's, whose it is now. None: nobody's at all."""
-    given = MeterAssignment
-    covers = or_(given.assigned_from.is_(None), given.assigned_from <= day) & or_(
-        given.assigned_to.is_(None), given.assigned_to >= day
-    )
-    return session.scalar(
-        select(given.customer_id)
-        .where(given.meter_id == meter_id, covers | given.is_active)
-        .order_by(covers.desc(), given.is_active.desc(), given.id.desc())
-        .limit(1)
-    )
 
 
 def payments_naming(session: Session, invoice_id: int) -> Sequence[Payment]:
@@ -257,9 +247,13 @@ def _count(document: Invoice | Payment) -> None:
     document.updated_at = func.now()
 
 
-def _flush(session: Session, number: str) -> None:
+def _store(session: Session, number: str, charges: Charges) -> None:
+    """Write the invoice, and what is owed by it."""
     try:
-        session.flush()
+        settle(session)
+    except TooMuchOwed as too_much:
+        at = "amount" if charges.is_entered else "units"
+        raise InvoiceRefused({at: too_much}) from too_much
     except IntegrityError as error:
         diagnostics = getattr(error.orig, "diag", None)
         if getattr(diagnostics, "constraint_name", None) == "uq_invoices_number":

@@ -1,6 +1,5 @@
 """The list of invoices: its columns, its filters, and the way on from every row."""
 
-from dataclasses import replace
 from typing import Any
 
 from flask import url_for
@@ -11,7 +10,7 @@ from ..base import N_, counted
 from ..customers.models import Customer
 from ..formats import money_filter
 from ..lists import Choice, Column, Days, List, Search, containing
-from .models import Invoice, Meter
+from .models import Invoice, Meter, MeterAssignment
 from .rules import POSTED, VOID
 from .wording import INVOICE_WORDS, LABELS_OF_WORDS, TONES_OF_WORDS, is_called, word_column
 
@@ -26,6 +25,13 @@ def _of_customer(text: str) -> ColumnElement[bool]:
     is_code = exists().where(func.lower(aliased(Customer).code) == text.lower())
     named = or_(has_code, containing(Customer.name)(text) & ~is_code)
     return Invoice.customer_id.in_(select(Customer.id).where(named))
+
+
+def _on_meters_of(code: str) -> ColumnElement[bool]:
+    """On the meters that are actively the customer's now, whoever the invoices were issued to."""
+    own = select(MeterAssignment.meter_id).join(Customer)
+    of_code = func.lower(Customer.code) == code.lower()
+    return Invoice.meter_id.in_(own.where(of_code, MeterAssignment.is_active))
 
 
 def _of_meter(text: str) -> ColumnElement[bool]:
@@ -112,6 +118,7 @@ INVOICES = List(
         Days("due_since", "due_until", N_("Due from"), N_("Due to"), Invoice.due_on, is_quiet=True),
         Search("customer", N_("Customer"), _of_customer, is_quiet=True),
         Search("meter", N_("Meter"), _of_meter, is_quiet=True),
+        Search("meters_of", N_("On meters of"), _on_meters_of, is_quiet=True),
     ),
     default_sort="-issued_on",
     counted=counted("%(num)s invoice", "%(num)s invoices"),
@@ -123,8 +130,3 @@ INVOICES = List(
     ),
     classes="invoices-table",
 )  # fmt: skip
-
-
-def invoices_of_meter(meter: Meter) -> List:
-    """The list of one meter's invoices."""
-    return replace(INVOICES, rows=lambda user: _rows(user).where(Invoice.meter_id == meter.id))

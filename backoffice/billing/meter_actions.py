@@ -12,13 +12,15 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from .. import figures
+from .. import figures, periods
 from ..customers.queries import label
 from .meter_refusals import (
     AssignmentChanged,
     AssignmentGone,
     DaysOverlap,
     DaysReversed,
+    DayToCome,
+    EndsLater,
     MeterAssigned,
     MeterChanged,
     MeterGone,
@@ -132,6 +134,7 @@ def reassign(
 
     Raises:
         AssignmentGone, AssignmentChanged: somebody else was faster.
+        DayToCome: `since` is after today.
         NobodyToReassignFrom, SameCustomer, ReassignedTooEarly: there is nothing to reassign.
         DaysOverlap: somebody else has the meter on some of the days.
     """
@@ -141,6 +144,7 @@ def reassign(
         raise NobodyToReassignFrom(number=meter.number)
     if present.customer_id == customer_id:
         raise SameCustomer(number=meter.number, customer=label(present.customer))
+    _refuse_to_come(since)
     last = since - timedelta(days=1)
     ended = Days(present.assigned_from, min(last, present.assigned_to or last))
     if ended.are_reversed:
@@ -157,9 +161,11 @@ def end(session: Session, assignment_id: int, version: int, last: date) -> Meter
 
     Raises:
         AssignmentGone, AssignmentChanged: somebody else was faster.
+        DayToCome: `last` is after today.
         DaysReversed, DaysOverlap: the days cannot be.
     """
     assignment = _locked_assignment(session, assignment_id, version)
+    _refuse_to_come(last)
     days = Days(assignment.assigned_from, last)
     _refuse_impossible(assignment.meter, days, _others(session, assignment))
     _change(session, assignment, days, is_active=False)
@@ -169,9 +175,14 @@ def end(session: Session, assignment_id: int, version: int, last: date) -> Meter
 def deactivate(session: Session, assignment_id: int, version: int) -> MeterAssignment:
     """Take what is owed for the meter from the customer; the days stay.
 
-    Raises AssignmentGone, AssignmentChanged.
+    Raises:
+        AssignmentGone, AssignmentChanged: somebody else was faster.
+        EndsLater: its last day is after today.
     """
     assignment = _locked_assignment(session, assignment_id, version)
+    last = assignment.assigned_to
+    if last is not None and last > periods.today():
+        raise EndsLater(number=assignment.meter.number, day=last)
     _change(session, assignment, Days.of(assignment), is_active=False)
     return assignment
 
@@ -271,6 +282,11 @@ def _refuse_if_assigned(meter: Meter, assignments: Sequence[MeterAssignment]) ->
     for other in assignments:
         if other.is_active:
             raise MeterAssigned(number=meter.number, customer=label(other.customer))
+
+
+def _refuse_to_come(day: date) -> None:
+    if day > periods.today():
+        raise DayToCome(day=day)
 
 
 def _refuse_impossible(meter: Meter, days: Days, others: Sequence[MeterAssignment]) -> None:

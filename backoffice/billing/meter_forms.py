@@ -15,11 +15,11 @@ from ..customers import queries as customers
 from ..customers.forms import whole_number
 from ..customers.models import Customer
 from ..extensions import db
-from ..formats import DayField
+from ..formats import DayField, day_filter
 from ..idempotency import new_key
 from ..refusals import Refusal
 from .meter_actions import Days, MeterEntry
-from .meter_refusals import MeterNumberTaken
+from .meter_refusals import DayToCome, MeterNumberTaken
 from .models import Meter, MeterAssignment
 from .queries import meter_of
 from .rules import NUMBER_LENGTH, is_number
@@ -182,6 +182,12 @@ class DaysForm(RecordForm):
             raise ValidationError(_("The last day is before the first one."))
 
 
+def not_to_come(_form: RecordForm, field: DayField) -> None:
+    """What changes whose a meter is today is not dated after today."""
+    if field.data is not None and field.data > periods.today():
+        raise ValidationError(_(DayToCome.sentence, day=day_filter(field.data)))
+
+
 def facts_of(days: Days) -> dict[str, str]:
     """Each of the two days by the name of its field; an open one is an empty text."""
     known = {"assigned_from": days.first, "assigned_to": days.last}
@@ -202,7 +208,7 @@ class AssignForm(_OfCustomer, DaysForm):
 class ReassignForm(_OfCustomer):
     """Whose a meter is from a day on."""
 
-    since = DayField(_l("From"), validators=[InputRequired(_l("Enter a day."))])
+    since = DayField(_l("From"), validators=[InputRequired(_l("Enter a day.")), not_to_come])
 
     @classmethod
     def for_assignment(cls, assignment: MeterAssignment) -> "ReassignForm":
@@ -224,13 +230,13 @@ class ReassignForm(_OfCustomer):
 class EndForm(RecordForm):
     """The last day of an assignment."""
 
-    last = DayField(_l("Last day"), validators=[InputRequired(_l("Enter a day."))])
+    last = DayField(_l("Last day"), validators=[InputRequired(_l("Enter a day.")), not_to_come])
 
     @classmethod
     def for_assignment(cls, assignment: MeterAssignment) -> "EndForm":
         """A form to end it, today if nothing else is typed."""
         data = {
-            "last": assignment.assigned_to or periods.today(),
+            "last": min(assignment.assigned_to or periods.today(), periods.today()),
             "version": str(assignment.version),
             "idempotency_key": new_key(),
         }

@@ -83,6 +83,24 @@ class ReassignedTooEarly(Refusal):
     )
 
 
+class DayToCome(Refusal):
+    """Whose a meter is changes at once, and with it what is owed today."""
+
+    sentence = N_(
+        "%(day)s is still to come, and what is owed changes hands at once. "
+        "This can be done from that day on."
+    )
+
+
+class EndsLater(Refusal):
+    """An assignment that still runs is not deactivated."""
+
+    sentence = N_(
+        "The assignment of meter %(number)s runs until %(day)s. "
+        "It can be deactivated from that day on, or ended with an earlier day."
+    )
+
+
 class TooMuchOwed(Refusal):
     """Balances that the columns cannot hold."""
 

@@ -19,6 +19,7 @@ from .. import figures, money
 from .allocation import Part
 from .figures import invoice_paid
 from .matching import is_unmatched, sure_matches
+from .meter_actions import settle
 from .models import Invoice, Payment
 from .numbering import next_number
 from .payment_refusals import (
@@ -61,15 +62,16 @@ def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
     Raises:
         NothingPaid, PaysTooMuch, PartsDontAddUp: the amounts are not possible.
         OverAllocated: an invoice takes less, or nothing at all.
-        ReferenceTaken: another receipt has the reference.
+        ReferenceTaken: another receipt has the reference, and is not void.
+        TooMuchOwed: what is then paid cannot be stored.
     """
     _refuse_impossible(entry.amount, entry.parts)
     parts = _checked(entry.parts, _held(session, _invoices_of(entry.parts)))
     reference = entry.reference or next_number(
         session, Payment.reference, f"PAY-{entry.paid_on.year}-"
     )
-    if parts_in(session, reference):
-        raise ReferenceTaken(reference=reference)
+    if entry.reference:
+        _free(session, reference)
     payments = [
         Payment(
             reference=reference,
@@ -94,6 +96,7 @@ def void(session: Session, reference: str, version: int, reason: str) -> list[Pa
     Raises:
         VoidReasonMissing: nobody said why.
         PaymentGone, PaymentChanged, PaymentStaysVoid: somebody else was faster.
+        TooMuchOwed: what is then owed cannot be stored.
     """
     _held(session, [p.invoice_id for p in parts_in(session, reference)])
     parts = _locked(session, Payment.reference == reference)
@@ -105,7 +108,7 @@ def void(session: Session, reference: str, version: int, reason: str) -> list[Pa
         payment.status = VOID
         payment.void_reason = reason.strip()[:REASON_LENGTH]
         _count(payment)
-    session.flush()
+    settle(session)
     return parts
 
 
@@ -119,6 +122,7 @@ def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]
         NothingPaid, PartsDontAddUp, OverAllocated: as for `record`.
         NothingToMove: it is there already.
         PaymentGone, PaymentChanged, PaymentStaysVoid: somebody else was faster.
+        TooMuchOwed: what is then paid or owed cannot be stored.
     """
     before = session.get(Payment, payment_id, populate_existing=True)
     if before is None:
@@ -155,7 +159,7 @@ def take_off(session: Session, payment_id: int, version: int) -> Payment:
 def match_sure(session: Session, payment_ids: Collection[int]) -> list[int]:
     """Give each of these payments the meter where it surely belongs; answers the ids of those that have one.
 
-    The others, and those that somebody has matched or voided meanwhile, stay as they are.
+    The others, and those that somebody has matched or voided meanwhile, stay as they are. Raises TooMuchOwed.
     """
     chosen = any_(literal(sorted(payment_ids), ARRAY(BigInteger)))
     named = select(Payment.invoice_id).where(Payment.id == chosen, is_unmatched()).distinct()
@@ -170,6 +174,7 @@ def match_sure(session: Session, payment_ids: Collection[int]) -> list[int]:
         .execution_options(synchronize_session=False)
     ).all()
     session.expire_all()
+    settle(session)
     return sorted(matched)
 
 
@@ -177,6 +182,37 @@ def parts_in(session: Session, reference: str) -> list[Payment]:
     """The payments of a receipt by their numbers; none: there is no such receipt."""
     found = select(Payment).where(Payment.reference == reference).order_by(Payment.part)
     return list(session.scalars(found))
+
+
+def is_taken(session: Session, reference: str) -> bool:
+    """Whether a receipt has the reference that is not void: a void one gives it to the next that wants it."""
+    return any(payment.status != VOID for payment in parts_in(session, reference))
+
+
+def _free(session: Session, reference: str) -> None:
+    """Give a void receipt of that reference a name of its own, so that another can have it.
+
+    Of two who want it the second one waits here, and finds the first one's. Raises ReferenceTaken.
+    """
+    parts = (
+        _locked_rows(session, Payment.reference == reference)
+        if parts_in(session, reference)
+        else []
+    )
+    if is_taken(session, reference):
+        raise ReferenceTaken(reference=reference)
+    number = 1
+    while parts and parts_in(session, void_reference(reference, number)):
+        number += 1
+    for payment in parts:
+        payment.reference = void_reference(reference, number)
+        _count(payment)
+    session.flush()
+
+
+def void_reference(reference: str, number: int) -> str:
+    """What a void receipt is called after its reference went to another one. Nobody can type that."""
+    return f"{reference} (void {number})"
 
 
 def version_of(parts: Iterable[Payment]) -> int:
@@ -284,8 +320,9 @@ def _count(payment: Payment) -> None:
 
 
 def _flush(session: Session, reference: str) -> None:
+    """Write the parts and what is owed by them. Raises ReferenceTaken, TooMuchOwed."""
     try:
-        session.flush()
+        settle(session)
     except IntegrityError as error:
         diagnostics = getattr(error.orig, "diag", None)
         if getattr(diagnostics, "constraint_name", None) == "ix_payments_reference_part":

@@ -9,9 +9,11 @@ from ..customers import queries as customers
 from ..extensions import db
 from ..htmx import render, trigger
 from ..permissions import requires
+from ..refusals import Refusal
 from . import payment_actions as actions
 from .invoice_forms import in_words
 from .invoice_queries import invoice_of
+from .meter_refusals import TooMuchOwed
 from .payment_forms import PaymentForm, blame
 from .payment_refusals import OverAllocated, ReferenceTaken
 from .payment_sheets import Sheet, changed
@@ -58,9 +60,8 @@ def record_payment() -> Response:
         sheet.blame(int(str(refusal.values["invoice_id"])), in_words(refusal))
         blame(form, sheet)
         return _refused(form, sheet)
-    except ReferenceTaken as taken:
-        form.reference.errors = [in_words(taken)]
-        return _refused(form, sheet)
+    except (ReferenceTaken, TooMuchOwed) as refusal:
+        return _refused_by_the_book(refusal)
     flash(_("Payment %(reference)s is recorded.", reference=made[0].reference), "success")
     return claim.fulfilled(url_for("billing.payment", reference=made[0].reference, recorded=1))
 
@@ -85,6 +86,18 @@ def previewed(
     answer = make_response(render_block(page, block, sheet=sheet, **context))
     found = [*(more or ()), *(fields or ())]
     return trigger(answer, "fill", fields=found) if found else answer
+
+
+def _refused_by_the_book(refusal: Refusal) -> Response:
+    """The form again with what only writing it has shown; nothing can be read before that is undone."""
+    db.session.rollback()
+    form = PaymentForm.posted()
+    form.validate()
+    field = form.reference if isinstance(refusal, ReferenceTaken) else form.amount
+    field.errors = [in_words(refusal)]
+    sheet = form.sheet(for_saving=True)
+    blame(form, sheet)
+    return _refused(form, sheet)
 
 
 def _refused(form: PaymentForm, sheet: Sheet | None) -> Response:

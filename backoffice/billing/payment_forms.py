@@ -19,7 +19,7 @@ from ..form_markup import FormError
 from ..formats import AmountField, DayField
 from ..idempotency import new_key
 from .models import Invoice
-from .payment_actions import ReceiptEntry, parts_in
+from .payment_actions import ReceiptEntry, is_taken
 from .payment_refusals import ReferenceTaken
 from .payment_sheets import Sheet, is_as_shown, sheet_of
 from .rules import METHODS, NUMBER_LENGTH, REASON_LENGTH, is_number
@@ -147,14 +147,14 @@ class PaymentForm(FlaskForm):
             raise ValidationError(_("Choose how it was paid."))
 
     def validate_reference(self, field: StringField) -> None:
-        """A reference is part of an address, and no two receipts have the same one."""
+        """A reference is part of an address, and no two receipts have the same one; a void one gives it up."""
         if not field.data:
             return
         if not is_number(field.data):
             raise ValidationError(
                 _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
             )
-        if parts_in(db.session(), field.data):
+        if is_taken(db.session(), field.data):
             taken = ReferenceTaken(reference=field.data)
             raise ValidationError(_(taken.sentence, **taken.values))
 

@@ -113,7 +113,8 @@ def _saved(group: list[AuditEvent], wording: Wording, numbers: dict[str, int]) -
     is_new = any(e.action == "INSERT" and numbers[e.row_id or ""] == 1 for e in in_order)
     is_void = any((event.after or {}).get("status") == VOID for event in in_order)
     kind = "created" if is_new else "void" if is_void else "changed"
-    changes = [*_alike(in_order[0], wording)] if is_new or is_void else []
+    is_renamed = any("reference" in (event.before or {}) for event in in_order)
+    changes = [*_alike(in_order[0], wording)] if is_new or is_void or is_renamed else []
     for event in in_order:
         changes += _part(event, wording, numbers[event.row_id or ""], len(numbers))
     return Event(group[0].at, wording.actor(group[0].actor), kind, tuple(changes))

@@ -5,7 +5,6 @@ read there, and only what its parts come to is read of them all.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flask import url_for
@@ -64,12 +63,13 @@ def _is_unmatched() -> ColumnElement[bool]:
     return Payment.reference.in_(waiting)
 
 
-def _of_customer(text: str) -> ColumnElement[bool]:
-    """The customer of that code alone, so that a link shows exactly their payments; else by name."""
+def of_customer(text: str) -> ColumnElement[bool]:
+    """The customer of any part has that code alone, so that a link shows exactly their payments; else by name."""
     has_code = func.lower(Customer.code) == text.lower()
     is_code = exists().where(func.lower(aliased(Customer).code) == text.lower())
     named = or_(has_code, containing(Customer.name)(text) & ~is_code)
-    return Payment.customer_id.in_(select(Customer.id).where(named))
+    parts = select(_Part.reference).join(Customer, Customer.id == _Part.customer_id)
+    return Payment.reference.in_(parts.where(named))
 
 
 def _of_meter(text: str) -> ColumnElement[bool]:
@@ -149,7 +149,7 @@ PAYMENTS = List(
             },
         ),
         Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
-        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+        Search("customer", N_("Customer"), of_customer, is_quiet=True),
         Search("meter", N_("Meter"), _of_meter, is_quiet=True),
         Search("invoice", N_("Invoice"), _of_invoice, is_quiet=True),
     ),
@@ -163,9 +163,3 @@ PAYMENTS = List(
     ),
     classes="payments-table",
 )  # fmt: skip
-
-
-def payments_of_meter(meter: Meter) -> List:
-    """The list of the receipts of which a part is on the meter."""
-    parts = select(_Part.reference).where(_Part.meter_id == meter.id)
-    return replace(PAYMENTS, rows=lambda user: _rows(user).where(Payment.reference.in_(parts)))

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from .models import Invoice, Meter, MeterAssignment, Payment
@@ -28,27 +28,54 @@ def receipt_of(session: Session, reference: str) -> Sequence[Payment]:
 
 
 def payable_invoices(
-    session: Session, customer_id: int, also: Collection[int] = (), limit: int = MOST_OFFERED
+    session: Session,
+    customer_id: int,
+    chosen: Collection[int] = (),
+    *,
+    own: Collection[int] = (),
+    limit: int = MOST_OFFERED,
 ) -> list[Invoice]:
     """What the customer can pay: what is open on its meters now, and its own invoices wherever they are.
 
-    The oldest due first; `also` are there even where nothing of them is open any more.
+    `chosen` of them are there even where nothing of them is open any more, and `own`, on which what is
+    moved already is, whosever they are. Those come first, then the oldest due.
     """
-    is_open = Invoice.paid < Invoice.amount
-    theirs = or_(Invoice.customer_id == customer_id, Invoice.meter_id.in_(_meters(customer_id)))
+    is_open, theirs = Invoice.paid < Invoice.amount, _is_payable_by(customer_id)
+    named = [*chosen, *own]
+    wanted = theirs & or_(is_open, Invoice.id.in_(chosen)) if chosen else theirs & is_open
+    first = [Invoice.id.in_(named).desc()] if named else []
     return list(
         session.scalars(
             select(Invoice)
             .where(
                 Invoice.status == POSTED,
                 Invoice.meter_id.is_not(None),
-                or_(is_open & theirs, Invoice.id.in_(also)) if also else is_open & theirs,
+                or_(wanted, Invoice.id.in_(own)) if own else wanted,
             )
-            .order_by(Invoice.due_on, Invoice.issued_on, Invoice.id)
+            .order_by(*first, Invoice.due_on, Invoice.issued_on, Invoice.id)
             .limit(limit)
             .options(joinedload(Invoice.meter), joinedload(Invoice.customer))
         )
     )
+
+
+def of_another_customer(
+    session: Session, customer_id: int, invoice_ids: Collection[int]
+) -> list[str]:
+    """The numbers of those of these invoices that are not the customer's to pay."""
+    if not invoice_ids:
+        return []
+    others = select(Invoice.number).where(Invoice.id.in_(invoice_ids), ~_is_payable_by(customer_id))
+    return list(session.scalars(others.order_by(Invoice.number)))
+
+
+def was_ever_theirs(session: Session, customer_id: int, meter_id: int) -> bool:
+    """Whether the meter is or was assigned to the customer, or an invoice of theirs is on it."""
+    given = exists().where(
+        MeterAssignment.meter_id == meter_id, MeterAssignment.customer_id == customer_id
+    )
+    invoiced = exists().where(Invoice.meter_id == meter_id, Invoice.customer_id == customer_id)
+    return bool(session.scalar(select(or_(given, invoiced))))
 
 
 def meters_by_newest_invoice(session: Session, customer_id: int) -> list[Meter]:
@@ -66,6 +93,11 @@ def meters_by_newest_invoice(session: Session, customer_id: int) -> list[Meter]:
             .order_by(newest.desc().nulls_last(), Meter.number)
         )
     )
+
+
+def _is_payable_by(customer_id: int) -> ColumnElement[bool]:
+    on_theirs = Invoice.meter_id.in_(_meters(customer_id))
+    return or_(Invoice.customer_id == customer_id, on_theirs & Invoice.meter_id.is_not(None))
 
 
 def _meters(customer_id: int) -> Select[Any]:

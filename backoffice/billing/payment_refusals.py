@@ -58,6 +58,23 @@ class InvoiceUnknown(Refusal):
     sentence = N_("One of the invoices does not exist any more. Load the page again.")
 
 
+class InvoiceOfAnother(Refusal):
+    """A payment of one customer on an invoice that is another's to pay."""
+
+    sentence = N_(
+        "Invoice %(number)s is of another customer. Choose one that this customer can pay."
+    )
+
+
+class MeterOfAnother(Refusal):
+    """A payment of one customer on a meter that never was theirs."""
+
+    sentence = N_(
+        "Meter %(number)s is not this customer's and never was. "
+        "Choose one of theirs, or assign it to them first."
+    )
+
+
 class ReferenceTaken(Refusal):
     """Two receipts cannot have one reference."""
 

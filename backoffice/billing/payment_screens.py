@@ -17,11 +17,13 @@ from ..idempotency import new_key
 from ..money import format_amount
 from ..permissions import requires
 from ..preferences import number_format
+from ..refusals import Refusal
 from . import payment_actions as actions
 from . import payment_history as history
 from . import payment_queries as queries
 from .invoice_forms import in_words
 from .meter_history import Event
+from .meter_refusals import TooMuchOwed
 from .models import Payment
 from .payment_entry import previewed
 from .payment_forms import PlaceForm, VoidForm, blame
@@ -116,6 +118,10 @@ def void_payment_post(reference: str) -> Response:
     version, reason = whole_number(form.version.data), form.reason.data or ""
     try:
         actions.void(db.session(), reference, version, reason)
+    except TooMuchOwed as too_much:
+        db.session.rollback()
+        form.reason.errors = [in_words(too_much)]
+        return _void_page(receipt_or_404(reference), form, status=422)
     except PaymentChanged:
         db.session.rollback()
         parts = receipt_or_404(reference)
@@ -171,9 +177,8 @@ def move_payment_post(reference: str) -> Response:
     try:
         version, parts = whole_number(form.version.data), sheet.parts(db.session())
         actions.place(db.session(), chosen.id, version, parts)
-    except (OverAllocated, NothingToMove) as refusal:
-        sheet.blame(whole_number(str(refusal.values.get("invoice_id"))), in_words(refusal))
-        return _place_again(chosen, form, sheet, 422)
+    except (OverAllocated, NothingToMove, TooMuchOwed) as refusal:
+        return _place_refused(reference, form, refusal)
     except PaymentChanged:
         db.session.rollback()
         chosen = _part_or_404(reference)
@@ -227,7 +232,24 @@ def _sheet(chosen: Payment, typed: Any, *, follows: bool = True) -> Sheet:
     """The sheet of one part. What is matched already is not shared out by itself."""
     own = {chosen.invoice_id: chosen.amount} if chosen.invoice_id is not None else {}
     follows = follows and chosen.meter_id is None
-    return sheet_of(db.session(), chosen.customer, chosen.amount, typed, own=own, follows=follows)
+    return sheet_of(
+        db.session(),
+        chosen.customer,
+        chosen.amount,
+        typed,
+        own=own,
+        own_meter=chosen.meter.number if chosen.meter else "",
+        follows=follows,
+    )
+
+
+def _place_refused(reference: str, form: PlaceForm, refusal: Refusal) -> Response:
+    """The form again with what only writing it has shown; nothing can be read before that is undone."""
+    db.session.rollback()
+    chosen = _part_or_404(reference)
+    sheet = _sheet(chosen, request.form, follows=False)
+    sheet.blame(whole_number(str(refusal.values.get("invoice_id"))), in_words(refusal))
+    return _place_again(chosen, form, sheet, 422)
 
 
 def _place_again(chosen: Payment, form: PlaceForm, sheet: Sheet, status: int) -> Response:

@@ -16,10 +16,12 @@ from .. import money, periods
 from ..customers.models import Customer
 from ..formats import money_filter
 from ..preferences import number_format
+from ..refusals import Refusal
 from . import payment_queries as queries
 from . import queries as shared
 from .allocation import ZERO, Part, Target, meter_for_rest, oldest_first, parts_of, rest_of
 from .models import Invoice, Meter
+from .payment_refusals import InvoiceOfAnother, MeterOfAnother
 
 Typed = Mapping[str, str]
 """What a form was sent with."""
@@ -74,6 +76,7 @@ class Sheet:
     rest_error: str = ""
     has_more: bool = False
     has_lost: bool = False
+    foreign: str = ""
     first: str = ""
 
     @property
@@ -120,6 +123,8 @@ class Sheet:
             found.append((REST, self.rest_error))
         if self.is_short:
             found.append((self.lines[0].name, self.note))
+        if self.foreign:
+            found.append((REST, _said(InvoiceOfAnother(number=self.foreign))))
         if self.has_lost:
             said = _(
                 "An invoice that had a part of this payment is not open any more. "
@@ -158,25 +163,27 @@ def sheet_of(
     typed: Typed,
     *,
     own: Mapping[int, Decimal] | None = None,
+    own_meter: str = "",
     follows: bool = True,
 ) -> Sheet:
     """The sheet of a payment of `amount`, with what is `typed` into it.
 
-    `own` is what of an invoice is paid by the very payment. `follows`: what nobody touched is filled
-    anew for the amount; else every field counts as it stands.
+    `own` is what of an invoice is paid by the very payment, `own_meter` where it is. `follows`: what
+    nobody touched is filled anew for the amount; else every field counts as it stands.
     """
-    own, is_shown = own or {}, _is_of(customer, typed)
-    named = set(_named(typed)) if is_shown else set()
-    first = typed.get("first", "")
-    also = named | set(own) | ({int(first)} if _ID.fullmatch(first) else set())
-    found = queries.payable_invoices(session, customer.id, also, queries.MOST_OFFERED + 1)
-    shown = sorted(found[: queries.MOST_OFFERED], key=lambda invoice: str(invoice.id) != first)
-    lines = [_line(i, own.get(i.id, ZERO), typed if is_shown else {}) for i in shown]
+    own, counts = own or {}, typed if _is_of(customer, typed) else {}
+    named, first = set(_named(counts)), _whole(typed.get("first", ""))
+    found, has_more = _offered(session, customer, named | {first}, own)
+    first = first if first in {invoice.id for invoice in found} else 0
+    found.sort(key=lambda i: (i.id != first, i.due_on, i.issued_on, i.id))
+    lines = [_line(invoice, own.get(invoice.id, ZERO), counts) for invoice in found]
     _share(lines, amount or ZERO, follows)
     meters = queries.meters_by_newest_invoice(session, customer.id)
-    sheet = Sheet(customer, amount, lines, meters, has_more=len(found) > len(shown), first=first)
-    sheet.has_lost = not named <= {invoice.id for invoice in found}
-    _place_rest(session, sheet, typed if is_shown else {})
+    sheet = Sheet(customer, amount, lines, meters, has_more=has_more, first=str(first or ""))
+    lost = named - {invoice.id for invoice in found}
+    foreign = queries.of_another_customer(session, customer.id, lost)
+    sheet.foreign, sheet.has_lost = ", ".join(foreign), len(lost) > len(foreign)
+    _place_rest(session, sheet, counts, own_meter)
     return sheet
 
 
@@ -205,6 +212,20 @@ def changed(sheet: Sheet, typed: Typed) -> list[dict[str, str]] | None:
 def _is_of(customer: Customer, typed: Typed) -> bool:
     """Whether it is this customer's invoices that the page shows."""
     return typed.get("shown_for", "").partition(":")[0] == str(customer.id)
+
+
+def _offered(
+    session: Session, customer: Customer, chosen: set[int], own: Mapping[int, Decimal]
+) -> tuple[list[Invoice], bool]:
+    """The invoices that the sheet shows, and whether more are open than that."""
+    most = queries.MOST_OFFERED
+    found = queries.payable_invoices(session, customer.id, chosen, own=own, limit=most + 1)
+    return found[:most], len(found) > most
+
+
+def _whole(text: str) -> int:
+    """The id that a field holds; 0, which no invoice has, for anything else."""
+    return int(text) if _ID.fullmatch(text) else 0
 
 
 def _named(typed: Typed) -> Iterator[int]:
@@ -248,20 +269,32 @@ def _share(lines: list[Line], amount: Decimal, follows: bool) -> None:
             line.text = line.filled = money.format_amount(given, number_format()) if given else ""
 
 
-def _place_rest(session: Session, sheet: Sheet, typed: Typed) -> None:
+def _place_rest(session: Session, sheet: Sheet, typed: Typed, own_meter: str) -> None:
     """Read the meter of the rest, or propose one."""
-    if REST in typed:
-        sheet.rest_on = typed[REST].strip()
-        if sheet.rest_on and shared.meter_of(session, sheet.rest_on) is None:
-            said = _(
-                "There is no meter %(number)s. Choose one from the list.", number=sheet.rest_on
-            )
-            sheet.rest_error = str(said)
-        return
     numbers = {meter.id: meter.number for meter in sheet.meters}
     for line in sheet.lines:
         if line.invoice.meter is not None:
             numbers[line.invoice.meter.id] = line.invoice.meter.number
+    if REST in typed:
+        sheet.rest_on = typed[REST].strip()
+        if sheet.rest_on not in {"", own_meter, *numbers.values()}:
+            sheet.rest_error = _why_not_on(session, sheet.customer, sheet.rest_on)
+        return
     targets = [Target(ln.invoice.id, ln.invoice.meter_id or 0, ln.open) for ln in sheet.lines]
     proposed = meter_for_rest([meter.id for meter in sheet.meters], targets)
     sheet.rest_on = numbers.get(proposed or 0, "")
+
+
+def _why_not_on(session: Session, customer: Customer, number: str) -> str:
+    """Why the rest cannot stay on the meter of that number; empty where it can."""
+    meter = shared.meter_of(session, number)
+    if meter is None:
+        return str(_("There is no meter %(number)s. Choose one from the list.", number=number))
+    if queries.was_ever_theirs(session, customer.id, meter.id):
+        return ""
+    return _said(MeterOfAnother(number=number))
+
+
+def _said(refusal: Refusal) -> str:
+    """The sentence of a refusal."""
+    return str(_(refusal.sentence, **refusal.values))

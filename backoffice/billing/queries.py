@@ -1,8 +1,9 @@
-"""What several parts of billing read: a meter by its number, a customer's meters, the open invoices."""
+"""What several parts of billing read: a meter, whose it was on a day, a customer's meters, the open invoices."""
 
 from collections.abc import Collection
+from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from .models import Invoice, Meter, MeterAssignment
@@ -12,6 +13,22 @@ from .rules import VOID
 def meter_of(session: Session, number: str) -> Meter | None:
     """The meter with this number."""
     return session.scalar(select(Meter).where(Meter.number == number))
+
+
+def holder_on(session: Session, meter_id: int, day: date) -> int | None:
+    """Whose the meter was on that day; None: nobody's, as far as is known.
+
+    The assignment whose days cover it; where none says so, the active one.
+    """
+    since = func.coalesce(MeterAssignment.assigned_from, date.min)
+    until = func.coalesce(MeterAssignment.assigned_to, date.max)
+    covers = (since <= day) & (until >= day)
+    return session.scalar(
+        select(MeterAssignment.customer_id)
+        .where(MeterAssignment.meter_id == meter_id, covers | MeterAssignment.is_active)
+        .order_by(covers.desc(), MeterAssignment.is_active.desc(), MeterAssignment.id.desc())
+        .limit(1)
+    )
 
 
 def active_meters_of(session: Session, customer_id: int) -> list[Meter]:

@@ -21,13 +21,18 @@ NUMBER_LENGTH = 50
 """The longest number of a meter or an invoice, and reference of a payment."""
 REASON_LENGTH = 500
 
+_BELOW = ("/assignments/", "/calculation/", "/statement.")
+"""Addresses of pages below a record, which go on with a part that may have a digit."""
+
 _NUMBER = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ._-]*/)*[A-Za-z0-9][A-Za-z0-9 ._-]*", re.ASCII)
 
 
 def is_number(text: str) -> bool:
     """Whether `text` can be the number of a meter or an invoice, or a payment's reference.
 
-    It is part of an address, and has a digit in its last part, which no address below it has.
+    It is part of an address, and has a digit in its last part, which no address below it has but those
+    of `_BELOW`; beside it only a list's file is called like one that has a digit.
     """
-    is_address = _NUMBER.fullmatch(text) and "/assignments/" not in text
+    is_another = text.startswith("export.") or any(part in text for part in _BELOW)
+    is_address = _NUMBER.fullmatch(text) and not is_another
     return bool(is_address and re.search(r"[0-9][^/]*$", text, re.ASCII))

@@ -1,5 +1,6 @@
 """The statement of a customer or of one meter: on screen, for printing, and as a file."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +22,7 @@ from ..lists import Column, List, Said
 from ..paging import PAGE_SIZE, Page, page_number
 from ..periods import Month
 from ..permissions import requires
+from ..refusals import Refusal
 from . import queries, statements
 from .meter_documents import record_url
 from .models import Meter
@@ -43,13 +45,23 @@ MOST_PRINTED = 1_000
 UNCOUNTED_SHOWN = 20
 
 
+class NoSuchDay(Refusal):
+    """A period of which a day cannot be read."""
+
+    sentence = N_("This is not a day: %(days)s. Choose the days again.")
+
+
 @dataclass(frozen=True)
 class Asked:
-    """The period that somebody asks for, by its name, and what is wrong with what was typed."""
+    """The period that somebody asks for, by its name, and what is wrong with what was typed.
+
+    `unread` is what was typed for a day and is none.
+    """
 
     name: str
     period: Period
     problem: str = ""
+    unread: str = ""
 
     @property
     def as_query(self) -> Mapping[str, str]:
@@ -85,6 +97,13 @@ class Subject:
             return self.meter.number
         assert self.customer is not None
         return f"{self.customer.code} · {self.customer.name}"
+
+    @property
+    def file_name(self) -> str:
+        """What its files are called: by the meter's number or the customer's code, fit for a file."""
+        owner = self.meter or self.customer
+        key = owner.number if isinstance(owner, Meter) else owner.code if owner else ""
+        return "statement-" + re.sub(r"[^\w.-]+", "-", key).strip("-.")
 
     @property
     def owed(self) -> Decimal:
@@ -216,7 +235,7 @@ def _tie(subject: Subject, summary: Summary) -> str:
 def _asked() -> Asked:
     """The period that the address asks for; what makes no sense in it is left out, with a sentence."""
     name = request.args.get("period", "")
-    since, until = _day(request.args.get("since", "")), _day(request.args.get("until", ""))
+    since, until = (_day(text) for text in _typed_days())
     month, today = Month.current(), periods.today()
     named = {
         "this_month": Period(month.first, month.last),
@@ -226,11 +245,23 @@ def _asked() -> Asked:
     }
     if name in named:
         return Asked(name, named[name])
-    if name != "days" and not (since or until):
-        return Asked(USUAL, named[USUAL])
+    unread, problem = _unread(), ""
+    if unread:
+        problem = _(NoSuchDay.sentence, days=unread)
+    if not (since or until) and (name != "days" or unread):
+        return Asked(USUAL, named[USUAL], problem, unread)
     if since and until and since > until:
         return Asked("days", Period(until, since), _("The days were the wrong way round."))
-    return Asked("days", Period(since, until))
+    return Asked("days", Period(since, until), problem, unread)
+
+
+def _unread() -> str:
+    """What the address says for a day and is none."""
+    return ", ".join(text for text in _typed_days() if text and _day(text) is None)
+
+
+def _typed_days() -> list[str]:
+    return [request.args.get(name, "").strip()[:20] for name in ("since", "until")]
 
 
 def _day(text: str) -> date | None:
@@ -246,6 +277,8 @@ def _day(text: str) -> date | None:
 
 def _export(subject: Subject, flavour: str) -> Response:
     asked = _asked()
+    if asked.unread:
+        raise NoSuchDay(days=asked.unread)
     summary = statements.summary_of(db.session(), subject.meters, asked.period)
     return lists.export(_listing(subject, asked, summary), flavour)
 
@@ -254,7 +287,7 @@ def _listing(subject: Subject, asked: Asked, summary: Summary) -> List:
     """The whole period as a list, for files; the control totals are at its end."""
     rows = statements.running(subject.meters, asked.period)
     return List(
-        "statement",
+        subject.file_name,
         N_("Statement"),
         "billing.statement",
         rows=lambda _user: select().select_from(rows),

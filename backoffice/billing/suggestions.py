@@ -26,10 +26,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from ..base import N_
+from ..customers.forms import whole_number
 from .allocation import ZERO, Part, Target, meter_for_rest, oldest_first, parts_of
 from .matching import INVOICE, INVOICE_WITHOUT_METER, is_unmatched, sure_matches, unsure_matches
+from .meter_refusals import MeterGone
 from .models import Invoice, Meter, MeterAssignment, Payment
-from .payment_queries import meters_by_newest_invoice, payable_invoices
+from .payment_queries import (
+    meters_by_newest_invoice,
+    of_another_customer,
+    payable_invoices,
+    was_ever_theirs,
+)
+from .payment_refusals import InvoiceOfAnother, InvoiceUnknown, MeterOfAnother
 from .rules import POSTED
 
 MOST_SHOWN = 4
@@ -243,17 +251,21 @@ def _is_in_reference() -> ColumnElement[bool]:
 def parts_by(session: Session, payment: Payment, choice: str) -> tuple[Part, ...]:
     """The parts of a payment whose suggestion `choice` is accepted, by what is open now; none: there is no such.
 
-    What an invoice does not take stays on its meter.
+    What an invoice does not take stays on its meter. Raises MeterOfAnother, MeterGone,
+    InvoiceOfAnother, InvoiceUnknown for what was never suggested.
     """
-    kind, _colon, key = choice.partition(":")
-    if kind == "meter" and key.isascii() and key.isdigit():
-        return (Part(payment.amount, meter_id=int(key)),)
-    also = [int(key)] if kind == "invoice" and key.isascii() and key.isdigit() else []
-    invoices = payable_invoices(session, payment.customer_id, also)
-    if kind == "invoice":
-        invoices = [invoice for invoice in invoices if invoice.id in also]
-    elif kind != "oldest":
+    kind, _colon, text = choice.partition(":")
+    key = whole_number(text)
+    if kind == "meter":
+        _refuse_meter_of_another(session, payment, key)
+        return (Part(payment.amount, meter_id=key),)
+    if kind not in ("invoice", "oldest"):
         return ()
+    chosen = [key] if kind == "invoice" else []
+    invoices = payable_invoices(session, payment.customer_id, chosen)
+    if kind == "invoice":
+        _refuse_invoice_of_another(session, payment, key)
+        invoices = [invoice for invoice in invoices if invoice.id == key]
     targets = [Target(i.id, i.meter_id or 0, i.amount - i.paid) for i in invoices]
     if not targets:
         return ()
@@ -263,3 +275,17 @@ def parts_by(session: Session, payment: Payment, choice: str) -> tuple[Part, ...
         return ()
     rest_on = targets[0].meter_id if kind == "invoice" else meter_for_rest(meters, targets)
     return parts_of(payment.amount, allocated, rest_on)
+
+
+def _refuse_meter_of_another(session: Session, payment: Payment, meter_id: int) -> None:
+    if not was_ever_theirs(session, payment.customer_id, meter_id):
+        meter = session.get(Meter, meter_id)
+        raise MeterOfAnother(number=meter.number) if meter else MeterGone()
+
+
+def _refuse_invoice_of_another(session: Session, payment: Payment, invoice_id: int) -> None:
+    if session.get(Invoice, invoice_id) is None:
+        raise InvoiceUnknown()
+    foreign = of_another_customer(session, payment.customer_id, [invoice_id])
+    if foreign and invoice_id != payment.invoice_id:
+        raise InvoiceOfAnother(number=foreign[0])

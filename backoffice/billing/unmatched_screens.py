@@ -29,6 +29,7 @@ from .matching import (
     unsure_matches,
 )
 from .models import Invoice, Payment
+from .payment_listing import of_customer
 from .payment_refusals import PaymentChanged, PaymentGone
 from .rules import METHODS
 from .suggestions import REASONS, WHY_UNSURE, Known, parts_by, ranked, suggestions_for
@@ -65,7 +66,7 @@ UNMATCHED = List(
     buttons=Buttons(
         chosen=N_("Match the chosen that are sure"),
         matching=N_("Match all that are sure"),
-        counted=N_("Match all of the %(count)s that are sure"),
+        counted=N_("Match those of the %(count)s that are sure"),
         icon="merge",
         posts=True,
     ),
@@ -99,6 +100,7 @@ UNMATCHED = List(
             },
         ),
         Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
+        Search("customer", N_("Customer"), of_customer, is_quiet=True),
     ),
     default_sort="paid_on",
     counted=counted("%(num)s unmatched payment", "%(num)s unmatched payments"),

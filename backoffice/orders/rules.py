@@ -16,7 +16,8 @@ _NUMBER = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ._-]*/)*[A-Za-z0-9][A-Za-z0-9 ._
 def is_number(text: str) -> bool:
     """Whether `text` can be an order's number: part of an address, a digit in its last part.
 
-    `…/calculation/…` is the address of a page below another order.
+    `…/calculation/…` is the address of a page below another order, `export.…` that of the list's file.
     """
-    is_address = _NUMBER.fullmatch(text) and "/calculation/" not in text
+    is_another = text.startswith("export.") or "/calculation/" in text
+    is_address = _NUMBER.fullmatch(text) and not is_another
     return bool(is_address and re.search(r"[0-9][^/]*$", text, re.ASCII))

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from .. import figures, lists
+from .. import figures, lists, places
 from ..customers.belongings import BELONGINGS
 from ..customers.models import Customer
 from ..customers.parts import COLUMNS, PARTS, Part
@@ -35,19 +35,24 @@ def order_or_404(number: str) -> Order:
 @requires("orders.read")
 def index() -> AnyResponse:
     """The orders that the filter leaves in, with their totals. `go`: straight to the only one that fits."""
-    if "go" in request.args and (number := _only_one_that_fits()):
-        return redirect(url_for("orders.record", number=number), 303)
+    if "go" in request.args and (address := _only_one_that_fits()):
+        return redirect(address, 303)
     return lists.show(ORDERS)
 
 
 def _only_one_that_fits() -> str | None:
-    """The number of the order that is meant: it has just that number, or it is the only one found."""
+    """Where the order is that is meant: it has just that number, or it is the only one found.
+
+    Where no order fits, a record of another domain that has just that number.
+    """
     state = lists.asked(ORDERS)
     text = state.values.get("q", "")
     if queries.order_of(db.session(), current_user, text):
-        return text
+        return url_for("orders.record", number=text)
     found = lists.first(state, 2)
-    return found[0].number if len(found) == 1 else None
+    if not found:
+        return places.find(db.session(), current_user, text)
+    return url_for("orders.record", number=found[0].number) if len(found) == 1 else None
 
 
 @bp.get("/export.<flavour>")

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from backoffice.billing import adjustment_actions
+from backoffice.billing import adjustment_actions, queries
 from backoffice.billing.adjustment_actions import AdjustmentEntry
 from backoffice.billing.models import MeterAdjustment
 from backoffice.extensions import db
@@ -118,10 +118,10 @@ def test_it_is_booked_for_whose_the_meter_was_on_its_day(session: Any) -> None:
 def test_outside_all_days_the_active_customer_is_the_one(session: Any) -> None:
     held = meter_of(CustomerFactory(code="NOW"), "M-1", assigned_from=date(2026, 6, 1))
     session.commit()
-    assert adjustment_actions.holder_on(session, held.meter_id, DAY) == held.customer_id
+    assert queries.holder_on(session, held.meter_id, DAY) == held.customer_id
     held.is_active = False
     session.commit()
-    assert adjustment_actions.holder_on(session, held.meter_id, DAY) is None
+    assert queries.holder_on(session, held.meter_id, DAY) is None
 
 
 def test_what_somebody_else_voided_or_changed_first_is_refused(session: Any) -> None:

@@ -46,7 +46,9 @@ def test_a_balance_that_is_never_below_zero_is_explained_by_what_it_comes_from(
         ("+", "adjusted", Decimal(0), False),
         ("−", "paid", Decimal(2000), False),
     ]
-    assert [sign for sign, *_ in terms(explanation, "overpayment")] == ["−", "−", "+"]
+    assert [(sign, name) for sign, name, *_ in terms(explanation, "overpayment")] == [
+        ("", "paid"), ("−", "invoiced"), ("−", "adjusted"),
+    ]  # fmt: skip
     assert explanation is not None
     assert {c.column: c.expected for c in explanation.columns} == {
         "balance": Decimal(0),

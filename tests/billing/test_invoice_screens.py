@@ -256,6 +256,35 @@ def test_a_number_that_is_taken_is_refused(
     assert "already an invoice INV-1" in words(refused, 422)
 
 
+@pytest.mark.parametrize(
+    ("typed", "at"),
+    [
+        ({"units": "12.5"}, "units"),
+        ({"units": "", "rate": "", "fixed_charge": "", "amount": "0.01"}, "amount"),
+    ],
+)
+def test_an_invoice_with_which_too_much_is_owed_is_refused_at_its_field(
+    finance: FlaskClient, session: Any, customer: Customer, typed: dict[str, str], at: str
+) -> None:
+    most = {"units": None, "rate": None, "fixed_charge": 0, "amount": Decimal("9999999999999.99")}
+    invoice_of(session, customer, **most)
+    otieno = session.query(Customer).filter_by(code="C-2").one()
+    invoice_of(session, otieno, number="INV-2", meter=meter(session, "M-2"))
+    edit = filled(finance, "/billing/invoices/INV-2/edit", customer="C-1", meter="M-1", **typed)
+    saved = {"/billing/invoices/new": new(finance, **typed), "/billing/invoices/INV-2/edit": edit}
+    for path, form in saved.items():
+        refused = finance.post(path, data=form)
+        assert "This comes to more than can be stored. Check the amounts." in words(refused, 422)
+        assert f'href="#{at}"' in refused.text
+        again = fields_of(refused.text, "invoice-form")
+        assert {name: again[name] for name in typed} == typed
+    move = "/billing/invoices/INV-2/move"
+    form = {name: edit[name] for name in ("version", "meter")}
+    moved = finance.post(move, data=form | {"idempotency_key": "k" * 32, "with_payments": "y"})
+    assert "This comes to more than can be stored." in words(moved, 422)
+    assert 'value="M-1"' in moved.text
+
+
 def test_derived_columns_that_are_posted_have_no_effect(finance: FlaskClient, session: Any) -> None:
     typed = new(finance)
     for name, value in (("paid", "1500"), ("status", "void"), ("id", "77"), ("customer_id", "2")):

@@ -29,6 +29,7 @@ from backoffice.billing.invoice_refusals import (
     UnitsMissing,
     VoidStaysVoid,
 )
+from backoffice.billing.meter_refusals import TooMuchOwed
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.billing.wording import INVOICE_WORDS, is_called, word_column, word_of
 from backoffice.customers.models import Customer
@@ -271,6 +272,28 @@ def test_an_invoice_that_nobody_paid_changes_its_meter_and_both_balances_follow(
     ]  # fmt: skip
 
 
+def test_what_the_column_cannot_hold_is_refused_where_it_was_entered(
+    session: Any, meter: Meter
+) -> None:
+    most = {"units": None, "rate": None, "fixed_charge": 0, "amount": Decimal("9999999999999.99")}
+    large, small, other = invoice_on(meter, **most), invoice_on(meter), MeterFactory()
+    small.meter = other
+    session.commit()
+    small_id, meter_id = small.id, meter.id
+    for act in (
+        lambda: actions.create(session, entry(meter)),
+        lambda: actions.update(session, small_id, entry(meter), 1),
+    ):
+        with pytest.raises(InvoiceRefused) as refused:
+            act()
+        session.rollback()
+        assert {n: type(p) for n, p in refused.value.problems.items()} == {"units": TooMuchOwed}
+    with pytest.raises(TooMuchOwed):
+        actions.move(session, small_id, 1, meter_id)
+    session.rollback()
+    assert balances(session, meter, other) == [(large.amount, 0), (1500, 0)]
+
+
 # Void
 
 
@@ -322,7 +345,7 @@ def test_an_invoice_moves_with_its_payments_and_both_sides_are_right_at_once(
     assert balances(session, meter, owner(meter), other, owner(other)) == [
         (100, 0), (100, 0), (900, 0), (900, 0),
     ]  # fmt: skip
-    assert (invoice.customer_id, payment.customer_id) == (owner(other).id, owner(other).id)
+    assert (invoice.customer_id, payment.customer_id) == (owner(other).id, owner(meter).id)
     assert (payment.meter_id, payment.invoice_id) == (other.id, invoice.id)
 
 

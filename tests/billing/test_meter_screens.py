@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from backoffice import subjects
+from backoffice import periods, subjects
 from backoffice.billing.models import Meter, MeterAdjustment, MeterAssignment
 from backoffice.customers.models import Customer
 from backoffice.drift import recalculation
@@ -285,6 +285,25 @@ def test_who_was_overtaken_gets_the_form_again_over_how_it_is_now(
     session.delete(session.get_one(MeterAssignment, held.id))
     session.commit()
     assert finance.post(address, data={**again, "idempotency_key": "k"}).status_code == 404
+
+
+@pytest.mark.parametrize(("name", "field"), [("reassign", "since"), ("end", "last")])
+def test_a_day_to_come_is_refused_at_its_field_and_kept(
+    finance: FlaskClient, company: dict[str, Any], outside: Outside, name: str, field: str
+) -> None:
+    address = verb(company, "owing", name)
+    page = address if name == "end" else "/billing/meters/M-1/reassign"
+    tomorrow = (periods.today() + timedelta(days=1)).isoformat()
+    typed = form(finance, page, address, **{field: tomorrow})
+    if name == "reassign":
+        typed["customer"] = "budi"
+    before = owed_by(outside, "RINA")
+    answer = finance.post(address, data=typed)
+    assert answer.status_code == 422
+    assert "This can be done from that day on." in answer.text
+    assert f'href="#{field}"' in answer.text
+    assert f'value="{tomorrow}"' in answer.text
+    assert owed_by(outside, "RINA") == before
 
 
 def test_an_assignment_is_deactivated_activated_and_ended_by_its_buttons(

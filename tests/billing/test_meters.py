@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from backoffice import periods
 from backoffice.billing import adjustment_actions, meter_actions, meter_refusals, queries
 from backoffice.billing.meter_actions import Days, MeterEntry
 from backoffice.billing.models import Invoice, Meter, MeterAssignment, Payment
@@ -264,6 +265,29 @@ def test_what_cannot_be_reassigned_is_refused_with_what_to_do(session: Any) -> N
     }
     for kind, act in wanted.items():
         assert type(refused(session, act)) is kind
+
+
+def test_what_changes_hands_at_once_is_not_dated_ahead(session: Any, outside: Outside) -> None:
+    today = periods.today()
+    tomorrow = today + timedelta(days=1)
+    rina, budi = CustomerFactory(code="RINA"), CustomerFactory(code="BUDI")
+    held = meter_of(rina, "M-1", owed=900, assigned_from=MARCH, assigned_to=tomorrow)
+    key = (session, held.id, 1)
+    session.commit()
+    for kind, act in (
+        (meter_refusals.DayToCome, lambda: meter_actions.reassign(*key, budi.id, tomorrow)),
+        (meter_refusals.DayToCome, lambda: meter_actions.end(*key, tomorrow)),
+        (meter_refusals.EndsLater, lambda: meter_actions.deactivate(*key)),
+    ):
+        assert type(refused(session, act)) is kind
+    assert owed_by(outside, "RINA") == (900, 0)
+    ahead = Days(tomorrow + timedelta(days=1))
+    meter_actions.assign(session, held.meter_id, budi.id, ahead, is_active=False)
+    session.commit()
+    assert owed_by(outside, "RINA") == (900, 0)
+    meter_actions.end(*key, today)
+    session.commit()
+    assert owed_by(outside, "RINA") == (0, 0)
 
 
 def test_an_assignment_that_was_to_end_earlier_still_ends_then(

@@ -13,6 +13,7 @@ from tests.billing.books_of_meters import (
     a_customer,
     a_payment,
     an_invoice,
+    applied,
     ended,
     meters_of,
     migrated,
@@ -78,6 +79,22 @@ def test_a_preview_changes_nothing_and_says_what_would_be_done(
     assert "Would be done 1 Payments, by the day they were paid" in told
     assert "Would be left 1 Payments: several meters that day" in told
     assert meters_of("P-A") == {"P-A": None}
+
+
+def test_what_an_earlier_preview_found_stays_applied_when_there_is_a_later_preview(
+    sign_in: Any, book: None, admin_database_url: str
+) -> None:
+    """Step 5 was "Done", and "Not done yet" as soon as somebody looked again."""
+    with surgery(admin_database_url) as connection:
+        connection.execute("UPDATE customers SET balance = balance + 1 WHERE code = 'A'")
+    first = step("customer-balances", dry_run=True)
+    assert text_of(page(sign_in("finance"))).count("Not done yet") == 6
+    applied(first)
+    assert text_of(page(sign_in("finance"))).count("Not done yet") == 5
+    step("customer-balances", dry_run=True)
+    told = text_of(page(sign_in("finance")))
+    assert told.count("Not done yet") == 5
+    assert "applied by run" not in told, "the later one was not"
 
 
 def test_a_step_is_done_once_however_often_the_form_is_sent(

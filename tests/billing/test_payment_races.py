@@ -218,3 +218,24 @@ def test_an_invoice_that_moves_while_it_is_paid_has_its_payment_on_its_own_meter
     of_invoice = select(Payment.meter_id, Invoice.meter_id).join(Payment.invoice)
     assert set(session.execute(of_invoice).all()) == {(meter, meter)}
     assert list(figures.verify(session)) == []
+
+
+def test_of_two_cashiers_who_want_a_void_receipts_reference_one_gets_it(
+    app: Flask, session: Any
+) -> None:
+    customer, [invoice] = owed(session, 1)
+    references = [f"BANK-{n}" for n in range(ROUNDS)]
+    gone = {"status": "void", "void_reason": "wrong", "customer": session.get(Customer, customer)}
+    for reference in references:
+        PaymentFactory(reference=reference, **gone)
+    session.commit()
+
+    def again(reference: str) -> Verb:
+        return lambda: pay(customer, invoice, 1, reference=reference)
+
+    outcomes = both(app, *[(again(reference),) * 2 for reference in references])
+    assert all(sorted(pair) == ["", "ReferenceTaken"] for pair in zip(*outcomes, strict=True))
+    session.rollback()
+    rows = session.execute(select(Payment.reference, Payment.status)).all()
+    renamed = [(payment_actions.void_reference(name, 1), "void") for name in references]
+    assert sorted(map(tuple, rows)) == sorted([(n, "posted") for n in references] + renamed)

@@ -606,7 +606,7 @@ def three(session, customer):
 def test_all_that_are_sure_are_matched_and_the_others_are_said(finance, three, session):
     page = finance.get("/billing/unmatched").text
     form = {"matching": "1", "idempotency_key": "k1"}
-    assert "Match all of the 3 that are sure" in page
+    assert "Match those of the 3 that are sure" in page
     assert finance.post("/billing/unmatched/match-sure", data=form).status_code == 303
     said = text_of(finance.get("/billing/unmatched").text)
     assert "1 payment is matched. Of 2 it is not sure where they belong." in said

@@ -260,11 +260,26 @@ def test_a_void_receipt_counts_nowhere_with_any_of_its_parts(
         refused(session, refusals.PaymentStaysVoid, verb, receipt[2].id, 2)
 
 
-def test_a_void_receipt_keeps_its_reference(session, customer, receipt):
+def test_a_void_receipt_gives_its_reference_to_the_next_that_wants_it(session, customer, receipt):
+    again = entry(customer, rest(None, 5), reference="PAY-2026-00001")
+    for number, amount in ((1, 1500), (2, 5)):
+        version = actions.version_of(actions.parts_in(session, "PAY-2026-00001"))
+        actions.void(session, "PAY-2026-00001", version, "bounced")
+        session.commit()
+        [made] = actions.record(session, again)
+        session.commit()
+        renamed = actions.parts_in(session, f"PAY-2026-00001 (void {number})")
+        assert (renamed[0].status, renamed[0].amount) == ("void", amount)
+    assert actions.parts_in(session, "PAY-2026-00001") == [made]
+    refused(session, refusals.ReferenceTaken, actions.record, again)
+    assert len(actions.parts_in(session, "PAY-2026-00001 (void 1)")) == 3
+
+
+def test_a_number_that_is_counted_passes_over_void_ones(session, customer, receipt):
     actions.void(session, "PAY-2026-00001", 3, "bounced")
     session.commit()
-    again = entry(customer, rest(None, 5), reference="PAY-2026-00001")
-    refused(session, refusals.ReferenceTaken, actions.record, again)
+    [made] = actions.record(session, entry(customer, rest(None, 5)))
+    assert made.reference == "PAY-2026-00002"
 
 
 @pytest.mark.parametrize(

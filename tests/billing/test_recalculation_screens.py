@@ -113,6 +113,26 @@ def test_the_report_says_what_would_change_and_ties(
     heal()
 
 
+def test_the_panel_that_applies_says_the_same_sums_as_the_control_totals(
+    finance: FlaskClient, session: Any, surgery: psycopg.Connection[Any]
+) -> None:
+    """A payment moved past the triggers is wrong at the meter and at the customer: it was said twice."""
+    a_customer("C-4", name="Dewi", invoiced="1000", paid="400")
+    session.commit()
+    surgery.execute("UPDATE meters SET paid = paid - 250, balance = balance + 250")
+    surgery.execute("UPDATE customers SET balance = 850 WHERE code = 'C-4'")
+    run = recalculated(dry_run=True)
+    page = told(finance, f"{LIST}/{run.id}")
+    assert "Balance 850.00 -250.00 600.00" in page
+    panel = page.partition("Apply what it has found")[2]
+    assert "Difference of the balances -Rp 250.00 Difference of the overpayments Rp 0.00" in panel
+    assert "Sum of the differences" not in page
+    assert (
+        "looks at every item without its sign, at a meter as well as at its customer: Rp " in panel
+    )
+    heal()
+
+
 def test_applied_with_a_reason_and_both_runs_say_so(
     finance: FlaskClient, session: Any, book: dict[str, Customer]
 ) -> None:

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -243,6 +245,20 @@ def test_days_the_wrong_way_round_are_turned_and_nonsense_is_left_out(finance: F
     assert f"1 Jan {year} – 31 Dec {year}" in usual
 
 
+def test_a_day_that_is_none_is_said_to_be_none(finance: FlaskClient) -> None:
+    address, year = "/billing/customers/C-1/statement", periods.today().year
+    neither = page_of(finance, f"{address}?since=2026-13-01&until=zz")
+    assert "This is not a day: 2026-13-01, zz. Choose the days again." in neither
+    assert f"1 Jan {year} – 31 Dec {year}" in neither
+    one = page_of(finance, f"{address}?since=2026-02-01&until=2026-02-31")
+    assert "This is not a day: 2026-02-31." in one
+    assert "from 1 Feb 2026" in one
+    assert "not a day" not in page_of(finance, f"{address}?since=2026-02-01&until=")
+    refused = finance.get(f"{address}.csv?since=2026-13-01&until=zz")
+    assert refused.status_code == 422
+    assert "This is not a day: 2026-13-01, zz." in text_of(refused.text)
+
+
 @pytest.mark.parametrize("period", ["this_month", "last_month", "this_year", "all", "days"])
 def test_every_period_can_be_chosen(finance: FlaskClient, period: str) -> None:
     page_of(finance, f"/billing/customers/C-1/statement?period={period}")
@@ -335,6 +351,65 @@ def test_the_other_files_come_too(finance: FlaskClient, flavour: str) -> None:
         answer = finance.get(f"/billing/{whose}/statement.{flavour}?period=all")
         assert answer.status_code == 200
         assert len(answer.data) > 100
+
+
+def test_a_file_is_called_by_the_customer_or_the_meter(
+    finance: FlaskClient, session: Any, customer: Customer
+) -> None:
+    session.merge(customer).code = 'A/ "1"'
+    session.commit()
+    today = periods.today().isoformat()
+    for whose, flavour, called in (
+        ("customers/A%2F%20%221%22", "csv", f"statement-A-1-{today}.csv"),
+        ("meters/M-1", "csv-id", f"statement-M-1-{today}.csv"),
+        ("meters/M-1", "xlsx", f"statement-M-1-{today}.xlsx"),
+    ):
+        answer = finance.get(f"/billing/{whose}/statement.{flavour}?period=all")
+        assert answer.headers["Content-Disposition"] == f"attachment; filename={called}"
+
+
+def test_what_was_forgiven_is_credited_and_not_paid(
+    finance: FlaskClient, session: Any, customer: Customer
+) -> None:
+    forgiven = {"meter": meter(session, "M-2"), "customer": session.merge(customer), "amount": -5}
+    MeterAdjustmentFactory(**forgiven, reason="Leak", adjusted_on=date(2026, 5, 1))
+    session.commit()
+    address = "/billing/meters/M-2/statement?since=2026-05-01&until=2026-05-31"
+    head, _caption, table = page_of(finance, address).partition("Documents by day")
+    assert "Adjustments -5.00 Paid 0.00" in head
+    assert "Credited (Rp)" in table
+    assert "Paid" not in table
+    assert "Leak 5.00" in table
+
+
+def test_our_own_checks_and_what_counts_nowhere_are_not_on_paper(
+    finance: FlaskClient, session: Any, customer: Customer
+) -> None:
+    InvoiceFactory(number="OLD-1", customer=session.merge(customer))
+    session.commit()
+    page = finance.get("/billing/customers/C-1/statement?period=all&print=1").text
+    styles = (Path(__file__).parents[2] / "static" / "app.css").read_text()
+    on_paper = styles.partition("@media print")[2]
+    assert ".statement-tie, .statement-uncounted { display: none; }" in on_paper
+    for name in ("statement-tie", "statement-uncounted"):
+        assert re.search(rf'class="[^"]*{name}', page)
+
+
+def test_all_unmatched_payments_of_the_customer_are_a_link_away(
+    finance: FlaskClient, session: Any, customer: Customer
+) -> None:
+    for number in range(21):
+        PaymentFactory(reference=f"OLD-{number}", customer=session.merge(customer))
+    PaymentFactory(reference="THEIRS", customer=CustomerFactory(code="C-9"))
+    session.commit()
+    page = finance.get("/billing/customers/C-1/statement?period=all").text
+    link = re.search(r'href="([^"]*/unmatched[^"]*)">All 21 unmatched payments', page)
+    assert link
+    assert link[1] == "/billing/unmatched?customer=C-1"
+    listed = page_of(finance, link[1])
+    assert "21 unmatched payments" in listed
+    assert "OLD-20" in listed
+    assert "THEIRS" not in listed
 
 
 def test_an_unknown_customer_or_meter_has_no_statement(finance: FlaskClient) -> None:

@@ -224,6 +224,9 @@ def test_a_printed_statement_has_the_company_the_customer_and_the_period_and_no_
     rows = page.locator(".statement-table tbody tr")
     expect(rows).to_have_count(4)
     expect(page.locator(".statement-table tfoot")).to_contain_text("1,000.00")
+    for name in (".statement-tie", ".statement-uncounted"):
+        expect(page.locator(name)).to_have_count(1)
+        expect(page.locator(name)).to_be_hidden()
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
 
 

@@ -298,7 +298,7 @@ def test_all_that_are_sure_are_matched_at_once(
     session.commit()
     page = browse("finance")
     page.goto("/billing/unmatched")
-    page.get_by_role("button", name="Match all of the 4 that are sure").click()
+    page.get_by_role("button", name="Match those of the 4 that are sure").click()
     said = page.locator(".notice-success")
     expect(said).to_have_text("3 payments are matched. Of 1 it is not sure where it belongs.")
     assert [row[1] for row in stored(session)] == ["M-A", "M-A", "M-A", None]

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
+from backoffice.billing import recalculation_screens
 from backoffice.drift.performing import performed
 from backoffice.extensions import db
 from backoffice.runs import working
@@ -130,5 +131,24 @@ def test_every_screen_in_every_look(session, browse, axe, screenshot, book, lang
         )
         assert overhang == 0, f"{path} is wider than the window"
         screenshot(page, f"recalculation-{name}-{language}-{theme}-{width}")
+    session.rollback()
+    recalculated()
+
+
+def test_the_files_of_the_changes_are_within_reach_on_a_phone(
+    session, browse, book, monkeypatch, admin_database_url
+):
+    """The head of the significant changes said too much in Indonesian for its buttons beside it."""
+    monkeypatch.setattr(recalculation_screens, "MOST_SHOWN", 1)
+    with psycopg.connect(admin_database_url, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE customers SET balance = 4000 WHERE code = 'C-3'")
+    run = recalculated(dry_run=True)
+    page = browse("finance", language="id", width="narrow")
+    page.goto(f"/billing/recalculations/{run.id}")
+    expect(page.locator("#significant-heading")).to_contain_text("1 terbesar dari 2")
+    file = page.locator(f"a[href$='/recalculations/{run.id}/changes.csv']").bounding_box()
+    assert file["x"] + file["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     session.rollback()
     recalculated()

@@ -138,11 +138,10 @@ def test_fault_14_what_another_program_wrote_is_counted_healed_and_named(
     app_connection.execute("UPDATE order_lines SET quantity = 10 WHERE kind = 'package'")
     owner_connection.execute("UPDATE orders SET grand_total = 0")
     listed = json.loads(run_command("figures", "list", "--json").stdout)["figures"]
-    assert {f["figure"]: f["noted"] for f in listed} == {
+    assert {f["figure"]: f["noted"] for f in listed if f["noted"]} == {
         "order_lines.amount": 2,
         "orders.components": 2,
         "orders.grand_total": 2,
-        "account_manager_targets.achieved": 0,
     }
     healed = run_command("figures", "heal", "--noted", "--json")
     assert healed.exit_code == 0

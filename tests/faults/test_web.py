@@ -72,6 +72,7 @@ def test_an_order_cannot_be_called_like_a_page_of_another_one(
     """An order 1/calculation/2 was saved, and its page was not found."""
     assert not is_number("1/calculation/2")
     assert not is_number("1/calculation/lines/2")
+    assert not is_number("export.1")
     OrderFactory(number="calculation/2")
     session.commit()
     assert sign_in("finance").get("/orders/calculation/2").status_code == 200

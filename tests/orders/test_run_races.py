@@ -54,7 +54,7 @@ def test_runs_beside_live_edits_fix_nothing_that_is_right_and_find_nothing(
         seconds=SECONDS + 60,
     )
     outcomes = sum(writers, Counter[str]())
-    assert rounds > 5
+    assert rounds > 2
     assert outcomes["done"] > 50
     assert set(outcomes) == {"done"}
     for model in (Correction, DriftFinding):

@@ -4,7 +4,7 @@ So whoever dies, and wherever, either the step goes on or the next one is asked 
 migration share a moment in their scope, `migration`, by which they are known.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -153,9 +153,3 @@ def next_of(session: Session, run: Run) -> Run | None:
         Run.id > run.id, Run.kind == following.kind, Run.scope[KEY].astext == run.scope[KEY]
     )
     return session.scalar(later.order_by(Run.id).limit(1))
-
-
-def steps_of(session: Session, run: Run) -> Sequence[Run]:
-    """The runs of the same migration, in their order."""
-    mine = select(Run).where(Run.kind.in_(STEP_OF), Run.scope[KEY].astext == run.scope[KEY])
-    return session.scalars(mine.order_by(Run.id)).all()

@@ -4,7 +4,6 @@ It is the result of the step's run: `{"done": {name: {"rows": 3, "amount": "450.
 "failed": …}`, the names being those of the items. Amounts are texts, in the deployment's currency.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -40,11 +39,6 @@ def of_items(connection: Connection, run_id: int) -> Report:
         if outcome in _SECTION_OF:
             report[_SECTION_OF[outcome]][name] = line(rows, amount)
     return report
-
-
-def rows_in(report: Mapping[str, Any], section: str) -> int:
-    """How many rows a section of a report comes to."""
-    return sum(int(told["rows"]) for told in (report.get(section) or {}).values())
 
 
 def list_rows(step: Step, rows: Any) -> int:

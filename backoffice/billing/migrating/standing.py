@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
@@ -27,7 +27,10 @@ _PARTIAL = ("retry", "run", "customers")
 
 @dataclass(frozen=True)
 class Standing:
-    """How one step stands. `last` was the last time that it was done, `preview` what was asked since."""
+    """How one step stands. `last` was the last time that it was done, `preview` what was asked since.
+
+    `applied` has applied that preview; `is_applied`: what a preview found was, this one or an earlier one.
+    """
 
     step: Step
     live: Run | None
@@ -36,6 +39,7 @@ class Standing:
     is_broken: bool
     preview: Run | None
     applied: Run | None
+    is_applied: bool
     differing: int
     """Rows of the step's figures that are known to be wrong now."""
 
@@ -64,7 +68,7 @@ class Standing:
         """One word for it."""
         if self.live is not None:
             return RUNNING
-        if self.last is None and self.applied is None:
+        if self.last is None and not self.is_applied:
             return NEVER
         if self.is_broken:
             return BROKEN
@@ -101,7 +105,7 @@ def standings(session: Session) -> list[Standing]:
         for run in _latest(session, Run.finished_at.is_not(None), Run.dry_run.is_(True))
     }
     broken = set(session.scalars(select(Run.id).where(_is_one_of(last), is_unmended())))
-    wrong = _differing(session)
+    applied, wrong = _applied(session), _differing(session)
     told = []
     for step in STEPS:
         done, preview = last.get(step.kind), previews.get(step.kind)
@@ -117,6 +121,7 @@ def standings(session: Session) -> list[Standing]:
                 is_broken=done is not None and (done.id in broken or done.status in (FAILED, CANCELLED)),
                 preview=preview,
                 applied=_application_of(session, preview),
+                is_applied=step.kind in applied,
                 differing=sum(wrong.get(name, 0) for name in _figures(step)),
             )
         )  # fmt: skip
@@ -143,6 +148,21 @@ def _application_of(session: Session, preview: Run | None) -> Run | None:
         earlier.id == preview.id, Run.kind == kind_of(preview.kind).apply_as, Run.status == DONE
     )  # fmt: skip
     return session.scalar(found.order_by(Run.id.desc()).limit(1))
+
+
+def _applied(session: Session) -> set[str]:
+    """The kinds of which what a preview of the whole book has found was applied."""
+    earlier = aliased(Run)
+    of_its_kind = [
+        (earlier.kind == kind) & (Run.kind == kind_of(kind).apply_as)
+        for kind in STEP_OF
+        if kind_of(kind).apply_as
+    ]
+    is_whole = [~earlier.scope.has_key(name) for name in _PARTIAL]
+    found = select(earlier.kind).distinct().join(Run, Run.follows == earlier.id).where(
+        or_(*of_its_kind), earlier.dry_run, Run.status == DONE, *is_whole
+    )  # fmt: skip
+    return set(session.scalars(found))
 
 
 def _figures(step: Step) -> Sequence[str]:
