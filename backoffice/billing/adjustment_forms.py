@@ -8,11 +8,12 @@ from wtforms import StringField, TextAreaField, ValidationError
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from .. import periods
+from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..formats import AmountField, DayField
 from ..idempotency import new_key
 from .adjustment_actions import AdjustmentEntry, AdjustmentOfNothing
-from .meter_forms import RecordForm, customer_named, tidy
+from .meter_forms import RecordForm, tidy
 from .models import Meter, MeterAdjustment
 from .rules import NUMBER_LENGTH, REASON_LENGTH, is_number
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from ..base import N_
+from . import figures
 from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 from .rules import VOID
 
@@ -78,18 +79,13 @@ def _aged(owing: CTE, day: date) -> Subquery:
 def owed_on(session: Session, day: date) -> tuple[Decimal, Decimal]:
     """What all meters together owe on `day`, which its ageing comes to; and what is stored as owed."""
     later = _later(day)
-    owed = func.greatest(_stored() - func.coalesce(later.c.amount, 0), 0)
+    owed = func.greatest(figures.owed - func.coalesce(later.c.amount, 0), 0)
     row = session.execute(
         select(func.coalesce(func.sum(owed), 0), func.coalesce(func.sum(Meter.balance), 0))
         .select_from(Meter)
         .outerjoin(later, later.c.meter_id == Meter.id)
     ).one()
     return row[0], row[1]
-
-
-def _stored() -> ColumnElement[Any]:
-    """What all documents of a meter come to; below zero where more was paid than is owed."""
-    return Meter.invoiced + Meter.adjusted - Meter.paid
 
 
 def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:
@@ -118,7 +114,7 @@ def _owed_parts(owing: CTE, day: date) -> Subquery:
 def _owing(day: date, whose: ColumnElement[Any]) -> CTE:
     """The meters with a balance on `day`: that balance, and `whose` it is."""
     later = _later(day)
-    balance = (_stored() - func.coalesce(later.c.amount, 0)).label("balance")
+    balance = (figures.owed - func.coalesce(later.c.amount, 0)).label("balance")
     is_owner = (MeterAssignment.meter_id == Meter.id) & MeterAssignment.is_active
     return (
         select(Meter.id.label("meter_id"), balance, whose.label("whose"))

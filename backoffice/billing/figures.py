@@ -57,9 +57,12 @@ meter_totals = figure(
 
 _charged = Meter.invoiced + Meter.adjusted
 
+owed = _charged - Meter.paid
+"""What all documents of a meter come to; below zero where more was paid than is owed."""
+
 meter_balance = figure(
     {
-        Meter.balance: func.greatest(_charged - Meter.paid, literal(0), type_=Meter.balance.type),
+        Meter.balance: func.greatest(owed, literal(0), type_=Meter.balance.type),
         Meter.overpayment: func.greatest(
             Meter.paid - _charged, literal(0), type_=Meter.balance.type
         ),

@@ -14,7 +14,7 @@ from wtforms.validators import InputRequired, Length
 
 from .. import periods
 from ..customers import queries as customers
-from ..customers.forms import whole_number
+from ..customers.forms import customer_named, whole_number
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import AmountField, DayField, QuantityField, UnitPriceField, money_filter
@@ -156,7 +156,8 @@ class InvoiceForm(FlaskForm):
 
     def typed_customer(self) -> Customer | None:
         """The one customer that the text names."""
-        found = _named(self.customer.data or "")
+        typed = self.customer.data or ""
+        found = customers.meant_by(db.session(), typed) if typed else []
         return found[0] if len(found) == 1 else None
 
     def proposals(self, after: str) -> dict[str, str]:
@@ -193,14 +194,7 @@ class InvoiceForm(FlaskForm):
 
     def validate_customer(self, field: StringField) -> None:
         """The text names exactly one customer."""
-        found = _named(field.data)
-        if not found:
-            raise ValidationError(
-                _("No customer is called that. Type a code or a part of the name.")
-            )
-        if len(found) > 1:
-            raise ValidationError(_("Several customers fit that. Choose one from the list."))
-        self.found_customer = found[0]
+        self.found_customer = customer_named(field.data)
 
     def validate_meter(self, field: StringField) -> None:
         """The text names a meter that is or was the customer's; only an invoice without one may stay so."""
@@ -283,11 +277,3 @@ def proposed_meter(customer: Customer) -> Meter | None:
     """The meter that an invoice of this customer is for, where there can be no doubt."""
     active = queries.active_meters_of(db.session(), customer.id)
     return active[0] if len(active) == 1 else None
-
-
-def _named(text: str) -> list[Customer]:
-    """The customers that the text can mean: the one that it names exactly, else all that fit."""
-    found = customers.named(db.session(), text) if text else []
-    typed = text.casefold()
-    exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
-    return exact or found

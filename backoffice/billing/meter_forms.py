@@ -11,8 +11,7 @@ from wtforms import BooleanField, HiddenField, StringField, ValidationError
 from wtforms.validators import DataRequired, InputRequired, Length
 
 from .. import periods
-from ..customers import queries as customers
-from ..customers.forms import whole_number
+from ..customers.forms import customer_named, whole_number
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import DayField, day_filter
@@ -30,18 +29,6 @@ DESCRIPTION_LENGTH = 200
 def tidy(text: str | None) -> str:
     """A typed text without needless spaces."""
     return " ".join((text or "").split())
-
-
-def customer_named(text: str) -> Customer:
-    """The one customer that `text` names. Raises ValidationError."""
-    found = customers.named(db.session(), text)
-    if not found:
-        raise ValidationError(_("No customer is called that. Type a code or a part of the name."))
-    typed = text.casefold()
-    chosen = [c for c in found if typed in (c.code.casefold(), c.name.casefold())] or found
-    if len(chosen) > 1:
-        raise ValidationError(_("Several customers fit that. Choose one from the list."))
-    return chosen[0]
 
 
 class RecordForm(FlaskForm):

@@ -13,6 +13,7 @@ from wtforms.validators import InputRequired, Length
 
 from .. import periods
 from ..customers import queries as customers
+from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
 from ..form_markup import FormError
@@ -113,18 +114,12 @@ class PaymentForm(FlaskForm):
     def _look_up(self) -> None:
         """Find the customer that the text names, or say why there is none."""
         text = self.customer.data or ""
-        found = customers.named(db.session(), text) if text else []
-        typed = text.casefold()
-        exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
-        chosen = exact or found
-        if len(chosen) == 1:
-            self.found_customer = chosen[0]
-        elif chosen:
-            self.why_no_customer = _("Several customers fit that. Choose one from the list.")
-        elif text:
-            self.why_no_customer = _(
-                "No customer is called that. Type a code or a part of the name."
-            )
+        if not text:
+            return
+        try:
+            self.found_customer = customer_named(text)
+        except ValidationError as none:
+            self.why_no_customer = str(none)
 
     def validate_customer(self, _field: StringField) -> None:
         """The text names exactly one customer."""

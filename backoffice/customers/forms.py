@@ -34,6 +34,16 @@ def whole_number(text: str | None) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
 
 
+def customer_named(text: str) -> Customer:
+    """The one customer that a typed text names. Raises ValidationError, which says why there is none."""
+    found = queries.meant_by(db.session(), text)
+    if not found:
+        raise ValidationError(_("No customer is called that. Type a code or a part of the name."))
+    if len(found) > 1:
+        raise ValidationError(_("Several customers fit that. Choose one from the list."))
+    return found[0]
+
+
 class CustomerForm(FlaskForm):
     """A customer: code, name, and how to reach them."""
 
@@ -137,14 +147,4 @@ class PairForm(FlaskForm):
     def _find(self, field: StringField) -> None:
         if not field.data:
             raise ValidationError(_("Choose a customer."))
-        found = queries.named(db.session(), field.data)
-        typed = field.data.casefold()
-        exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
-        chosen = exact or found
-        if not chosen:
-            raise ValidationError(
-                _("No customer is called that. Type a code or a part of the name.")
-            )
-        if len(chosen) > 1:
-            raise ValidationError(_("Several customers fit that. Choose one from the list."))
-        self.found[field.short_name] = chosen[0]
+        self.found[field.short_name] = customer_named(field.data)

@@ -57,6 +57,14 @@ def named(session: Session, text: str, *, limit: int = 20) -> list[Customer]:
     return search(session, text, limit=limit)
 
 
+def meant_by(session: Session, text: str) -> list[Customer]:
+    """Whom a typed text can mean: the one that it names exactly by code or name, else all that fit."""
+    found = named(session, text)
+    typed = text.casefold()
+    exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
+    return exact or found
+
+
 def search(session: Session, text: str, *, limit: int = 20, offset: int = 0) -> list[Customer]:
     """At most `limit` customers that match `text`, the best first."""
     return list(session.scalars(matching(text).limit(limit).offset(offset)))

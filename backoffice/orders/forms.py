@@ -25,6 +25,7 @@ from wtforms.validators import AnyOf, InputRequired, Length
 
 from .. import periods
 from ..customers import queries as customers
+from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import AmountField, DayField, QuantityField, UnitPriceField
@@ -297,17 +298,7 @@ class OrderForm(FlaskForm):
 
     def validate_customer(self, field: StringField) -> None:
         """The text names exactly one customer."""
-        found = customers.named(db.session(), field.data)
-        if not found:
-            raise ValidationError(
-                _("No customer is called that. Type a code or a part of the name.")
-            )
-        typed = field.data.casefold()
-        exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
-        chosen = exact or found
-        if len(chosen) > 1:
-            raise ValidationError(_("Several customers fit that. Choose one from the list."))
-        self.found_customer = chosen[0]
+        self.found_customer = customer_named(field.data)
 
     def validate_account_manager(self, field: SelectField) -> None:
         """The choice is one of those offered."""
