@@ -33,7 +33,7 @@ from .declaration import Source
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
 from .models import FigureNote
-from .recomputing import CORRECTED, WAITING, recompute
+from .recomputing import CORRECTED, WAITING, recompute, settling
 from .registry import Bundle, Registry
 from .relations import ONE_OWNER, OWNERS, Scope
 from .statements import Statement, lock, lock_rows, named_by
@@ -161,7 +161,9 @@ def _next(
         bundle, names = _with_expressions(registry, bundle, touched, waiting)
     by_facts = correcting is not None and (careful or not bundle.incremental)
     trusted = known if by_facts else {}
-    owners, drained = _settle(connection, registry, bundle, touched, correcting, careful, trusted)
+    owners, drained = _settle(
+        connection, registry, bundle, names, touched, correcting, careful, trusted
+    )
     if by_facts:
         right = owners - drained.waiting.get(bundle.name, set())
         for name in names:
@@ -269,12 +271,16 @@ def _settle(
     connection: Connection,
     registry: Registry,
     bundle: Bundle,
+    names: Sequence[str],
     touched: Touched,
     correcting: Correcting | None,
     careful: bool,
     known: Known,
 ) -> tuple[set[int], Drained]:
-    """Lock the owners, then recompute in the next statement, or apply the noted changes."""
+    """Lock the owners, then recompute in the next statement, or apply the noted changes.
+
+    `names` are the bundles that are settled so: see `_with_expressions`.
+    """
     owners = touched.owners
     if touched.everything:
         owners = set(connection.execute(select(bundle.owner_key)).scalars())
@@ -292,7 +298,9 @@ def _settle(
         statement = recompute(
             registry, bundle, scope, correct=correct, careful=careful, trusted=trusted
         )
-        for number, key in statement.rows(connection, **values, **(correcting or {})):
+        with settling(connection, names if correct else ()):
+            answers = statement.rows(connection, **values, **(correcting or {}))
+        for number, key in answers:
             if number == CORRECTED:
                 done.corrections.append(key)
             elif number == WAITING:

@@ -11,6 +11,9 @@ from sqlalchemy.types import UserDefinedType
 
 from ..base import Base, Id, Moment
 
+SETTLING = "backoffice.settling"
+"""The setting that names, during one statement, the bundles whose own rows a correction writes: they need no note."""
+
 
 class Xid8(UserDefinedType[int]):
     """PostgreSQL's 64-bit transaction id."""

@@ -15,6 +15,7 @@ from .declaration import Figure, Source
 from .deltas import delta_sql
 from .groups import DIALECT
 from .objects import DatabaseObject, mismatches, sync_objects
+from .models import SETTLING
 from .registry import Bundle, Registry
 from .renewal import forget
 
@@ -85,7 +86,7 @@ def _object(table: Table, event: str, feeds: list[tuple[Bundle, Source]]) -> Dat
     plain = _name(table, event)
     name = _quote(plain)
     target = _quote(table.name)
-    body = "\n".join(f"  {statement};" for b, s in feeds for statement in _notes(b, s, event))
+    body = "\n".join(_noted(bundle, source, event) for bundle, source in feeds)
     mark = next(m for n in count() if (m := f"$note{n or ''}$") not in body)
     create = f"""
 CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
@@ -110,6 +111,25 @@ def _name(table: Table, event: str) -> str:
     if len(name.encode()) <= LONGEST_NAME:
         return name
     return f"backoffice_note_{sha256(table.name.encode()).hexdigest()[:16]}_{event}"
+
+
+def is_own(bundle: Bundle, source: Source) -> bool:
+    """Whether the source is the rows that the bundle's figures stand on, by their own owner.
+
+    A correction writes those of the owners that it has locked and just computed by the facts, so
+    it need not note them: it says so while that one statement runs.
+    """
+    mine = {(figure.table, figure.owner) for figure in bundle.figures}
+    return source.through is None and (source.table, source.owner) in mine
+
+
+def _noted(bundle: Bundle, source: Source, event: str) -> str:
+    """The statements that note one bundle's owners, unless a correction is just settling them."""
+    body = "\n".join(f"  {statement};" for statement in _notes(bundle, source, event))
+    if event == "truncate" or not is_own(bundle, source):
+        return body
+    settled = f"string_to_array(current_setting('{SETTLING}', true), ',')"
+    return f"  IF ({_literal(bundle.name)} = ANY ({settled})) IS NOT TRUE THEN\n{body}\n  END IF;"
 
 
 def _notes(bundle: Bundle, source: Source, event: str) -> Iterator[str]:

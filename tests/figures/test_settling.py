@@ -1,0 +1,100 @@
+"""What a correction writes to rows that it has just settled is not noted; whatever else is written, is."""
+
+import pytest
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from backoffice.base import table_of
+from backoffice.figures import Registry
+from backoffice.figures.drain import Touched, correction_of, drain
+from backoffice.figures.healing import heal
+from backoffice.figures.models import FigureNote
+from backoffice.figures.recomputing import recompute, settling
+
+from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world
+
+__all__ = ["world"]
+
+NOTES = table_of(FigureNote)
+SALE, SELLER = "trust_sales", "trust_sellers"
+WRONG = b"UPDATE trust_sales SET amount = amount + 1"
+
+
+def towers() -> Registry:
+    """Sales make their seller's total, and sellers their region's."""
+    registry = sales()
+    registry.figure(Seller.total, summed(Sale.amount, Sale.seller_id), title="Sold")
+    registry.figure(Region.total, summed(Seller.total, Seller.region_id), title="Region")
+    return registry
+
+
+def noted(connection: Connection) -> set[tuple[str, int]]:
+    """This transaction's notes."""
+    mine = select(NOTES.c.bundle, NOTES.c.owner).where(NOTES.c.xid == func.pg_current_xact_id())
+    return {(bundle, owner) for bundle, owner in connection.execute(mine)}
+
+
+def test_a_settled_bundle_is_not_noted_but_what_builds_on_it_is(world: Make) -> None:
+    registry = towers()
+    w = world(registry)
+    fill(w, {"price": 5}, {"price": 7, "seller_id": 2})
+    w.surgery.execute(WRONG)
+    bundle = registry.bundle_of(registry.get("trust_sales.amount"))
+    statement, why = recompute(registry, bundle, correct=True), correction_of("heal")
+    with w.engine.connect() as connection, connection.begin() as transaction:
+        with settling(connection, [SALE]):
+            statement.rows(connection, owners=[1], **why)
+        assert noted(connection) == {(SELLER, 1)}
+        statement.rows(connection, owners=[2], **why)
+        assert noted(connection) == {(SELLER, 1), (SELLER, 2), (SALE, 2)}, "it has ended"
+        transaction.rollback()
+    heal(w.engine, registry)
+
+
+def test_who_writes_in_the_transaction_of_a_correction_is_noted(world: Make) -> None:
+    registry = towers()
+    w = world(registry)
+    fill(w, {"price": 5}, {"price": 7, "seller_id": 2})
+    w.surgery.execute(WRONG)
+    with w.engine.begin() as connection:
+        owners = {SALE: Touched(owners={1})}
+        drain(connection, registry, owners, correction_of("heal"))
+        assert noted(connection) == set()
+        connection.execute(text("UPDATE trust_sales SET amount = 99 WHERE id = 1"))
+        assert noted(connection) == {(SALE, 1), (SELLER, 1)}
+    heal(w.engine, registry)
+    assert one(w, "SELECT total FROM trust_regions WHERE id = 1") == 24
+    assert not w.drift()
+
+
+def test_a_correction_that_fails_takes_its_silence_back_with_it(world: Make) -> None:
+    registry = towers()
+    w = world(registry)
+    fill(w, {"price": 5}, {"price": 7, "seller_id": 2})
+    w.surgery.execute(WRONG)
+    w.surgery.execute(
+        "ALTER TABLE trust_sales ADD CONSTRAINT no_ten CHECK (amount <> 10) NOT VALID"
+    )
+    with w.engine.begin() as connection:
+        owners = {SALE: Touched(owners={1})}
+        with pytest.raises(DBAPIError), connection.begin_nested():
+            drain(connection, registry, owners, correction_of("heal"))
+        connection.execute(text("UPDATE trust_sales SET amount = 99 WHERE id = 2"))
+        assert noted(connection) == {(SALE, 2), (SELLER, 2)}
+    w.surgery.execute("ALTER TABLE trust_sales DROP CONSTRAINT no_ten")
+    heal(w.engine, registry)
+
+
+def test_a_program_that_says_it_settles_silences_nothing_but_those_rows(world: Make) -> None:
+    """As with triggers that are asleep, verification finds what it wrote there."""
+    registry = towers()
+    w = world(registry)
+    fill(w, {"price": 5})
+    with w.open_outside() as stranger:
+        stranger.execute("SET backoffice.settling = 'trust_sales'")
+        stranger.execute("UPDATE trust_sales SET amount = 4, price = 3")
+        found = stranger.execute("SELECT bundle, owner FROM figure_notes").fetchall()
+    assert set(found) == {(SELLER, 1)}
+    assert [(f.figure.name, f.owner) for f in w.drift()][:1] == [("trust_sales.amount", 1)]
+    heal(w.engine, registry)
+    assert one(w, "SELECT total FROM trust_sellers WHERE id = 1") == 6
