@@ -13,6 +13,7 @@ import structlog
 from flask import current_app
 from sqlalchemy import (
     ARRAY,
+    ColumnElement,
     Connection,
     Numeric,
     Select,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import array
 
 from .. import money
 from ..base import table_of
@@ -56,12 +57,9 @@ def changed(run_id: Any) -> Select[Any]:
     `balance_before`, `balance_after` and so on; NULL where that amount is right.
     """
     values = (
-        _edge(values, name, ITEMS.c.id if is_first else ITEMS.c.id.desc(), f"{name}_{when}")
+        _edge(pick, name, side).label(f"{name}_{side.key}")
         for name in AMOUNTS
-        for values, is_first, when in (
-            (ITEMS.c.before, True, "before"),
-            (ITEMS.c.after, False, "after"),
-        )
+        for pick, side in ((func.min, ITEMS.c.before), (func.max, ITEMS.c.after))
     )
     return (
         select(ITEMS.c.owner.label("customer_id"), *values)
@@ -74,12 +72,12 @@ def changed(run_id: Any) -> Select[Any]:
     )
 
 
-def _edge(values: Any, name: str, order: Any, label: str) -> Any:
-    """The value of the first item by this order that changes the amount; an item may hold others beside it."""
-    before, after = (cast(side[name].astext, Numeric) for side in (ITEMS.c.before, ITEMS.c.after))
-    is_changed = before.is_distinct_from(after)
-    told = func.array_agg(aggregate_order_by(values[name].astext, order)).filter(is_changed)
-    return cast(type_coerce(told, ARRAY(Text))[1], Numeric(15, 2)).label(label)
+def _edge(pick: Any, name: str, side: Any) -> ColumnElement[Any]:
+    """The amount by the first (`pick` is min) or last (max) item that changes it; an item may hold others beside it."""
+    before, after = (cast(edge[name].astext, Numeric) for edge in (ITEMS.c.before, ITEMS.c.after))
+    told = array([cast(ITEMS.c.id, Numeric), cast(side[name].astext, Numeric)])
+    picked = pick(told).filter(before.is_distinct_from(after))
+    return cast(type_coerce(picked, ARRAY(Numeric))[2], Numeric(15, 2))
 
 
 def finish(connection: Connection, asked: Asked) -> Report:

@@ -95,7 +95,7 @@ def recompute(
         else:
             found = changes(relations, table, figures, scope)
         rows = found.cte(f"changes_{number}")
-        written = _write(table, figures, rows, number)
+        written = _write(table, figures, rows, number, scope)
         answers += (select(literal(number).label("target"), w.c.pk) for w in written)
         if correct:
             records = _corrections(figures, rows, written, number)
@@ -143,13 +143,15 @@ def _compared_at_once(changed: Select[Any], figures: Sequence[Figure]) -> Select
     return select(*named.values(), written.label("is_written"), and_(~agreed, wrong).label("waits"))
 
 
-def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:
+def _write(
+    table: Table, figures: Sequence[Figure], rows: CTE, number: int, scope: Scope
+) -> list[CTE]:
     primary_key = figures[0].primary_key
     values = _values(figures, rows)
     change = (
         update(table)
         .values(values)
-        .where(primary_key == rows.c.pk, ~rows.c.surplus)
+        .where(primary_key == rows.c.pk, ~rows.c.surplus, *_found_by(figures[0], scope))
         .returning(primary_key.label("pk"))
         .cte(f"updated_{number}")
     )
@@ -191,6 +193,15 @@ def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any
             case((untouched, col), else_=expected) if col in figure.entered else expected
         )
     return values
+
+
+def _found_by(figure: Figure, scope: Scope) -> list[Condition]:
+    """The scope once more where a row is its own owner: the planner, which cannot know how few
+
+    rows differ, then looks for them by their key rather than through the whole table.
+    """
+    condition = scope.condition(figure.primary_key) if figure.owner is figure.primary_key else None
+    return [] if condition is None else [condition]
 
 
 def _unless_kept(figure: Figure) -> list[Condition]:

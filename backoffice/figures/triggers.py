@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Table
 from .declaration import Figure, Source
 from .deltas import delta_sql
 from .groups import DIALECT
-from .objects import DatabaseObject, mismatches, sync_objects
 from .models import SETTLING
+from .objects import DatabaseObject, mismatches, sync_objects
 from .registry import Bundle, Registry
 from .renewal import forget
 
