@@ -147,11 +147,12 @@ def _write(
     table: Table, figures: Sequence[Figure], rows: CTE, number: int, scope: Scope
 ) -> list[CTE]:
     primary_key = figures[0].primary_key
+    is_theirs = figures[0].owner == rows.c.owner  # asked again of a row for which we had to wait
     values = _values(figures, rows)
     change = (
         update(table)
         .values(values)
-        .where(primary_key == rows.c.pk, ~rows.c.surplus, *_found_by(figures[0], scope))
+        .where(primary_key == rows.c.pk, is_theirs, ~rows.c.surplus, *_found_by(figures[0], scope))
         .returning(primary_key.label("pk"))
         .cte(f"updated_{number}")
     )
@@ -173,7 +174,7 @@ def _write(
     )
     removed = (
         delete(table)
-        .where(primary_key == rows.c.pk, rows.c.surplus, *_unless_kept(figures[0]))
+        .where(primary_key == rows.c.pk, is_theirs, rows.c.surplus, *_unless_kept(figures[0]))
         .returning(primary_key.label("pk"))
         .cte(f"removed_{number}")
     )

@@ -1,15 +1,18 @@
 """What a correction writes to rows that it has just settled is not noted; whatever else is written, is."""
 
+import threading
+
 import pytest
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from backoffice.base import table_of
 from backoffice.figures import Registry
-from backoffice.figures.drain import Touched, correction_of, drain
-from backoffice.figures.healing import heal
+from backoffice.figures.drain import Touched, correction_of, drain, drain_noted
+from backoffice.figures.healing import heal, heal_noted
 from backoffice.figures.models import FigureNote
 from backoffice.figures.recomputing import recompute, settling
+from backoffice.money import rounded
 
 from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world
 
@@ -17,6 +20,7 @@ __all__ = ["world"]
 
 NOTES = table_of(FigureNote)
 SALE, SELLER = "trust_sales", "trust_sellers"
+WAITING = b"SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 WRONG = b"UPDATE trust_sales SET amount = amount + 1"
 
 
@@ -98,3 +102,38 @@ def test_a_program_that_says_it_settles_silences_nothing_but_those_rows(world: M
     assert [(f.figure.name, f.owner) for f in w.drift()][:1] == [("trust_sales.amount", 1)]
     heal(w.engine, registry)
     assert one(w, "SELECT total FROM trust_sellers WHERE id = 1") == 6
+
+
+def test_a_row_that_changes_hands_while_a_correction_waits_for_it_is_its_new_owners(
+    world: Make,
+) -> None:
+    """And that one's note may be drained before the correction is at its end."""
+    registry = Registry("trust")
+    registry.figure(Sale.amount, rounded(Sale.price * 2), owner=Sale.seller_id, title="Amount")
+    w = world(registry)
+    fill(w, {"price": 5})
+    w.surgery.execute("UPDATE trust_sales SET amount = 1")
+    has_written, may_commit = threading.Event(), threading.Event()
+
+    def correct() -> None:
+        with w.engine.begin() as connection:
+            drain(connection, registry, {SELLER: Touched(owners={1})}, correction_of("heal"))
+            has_written.set()
+            assert may_commit.wait(20)
+
+    with w.open_outside() as stranger:
+        stranger.execute("UPDATE trust_sales SET seller_id = 2, price = 50, amount = 100")
+        correcting = threading.Thread(target=correct)
+        correcting.start()
+        while not w.surgery.execute(WAITING).fetchall():
+            assert correcting.is_alive()
+    assert has_written.wait(20)
+    with w.engine.begin() as connection:
+        of_the_new_owner = select(NOTES.c.id).where(NOTES.c.owner == 2)
+        drain_noted(connection, registry, connection.scalars(of_the_new_owner).all())
+    may_commit.set()
+    correcting.join()
+    heal_noted(w.engine, registry)
+    assert one(w, "SELECT amount FROM trust_sales") == 100
+    assert not w.drift()
+    assert one(w, "SELECT count(*) FROM corrections") == 0
