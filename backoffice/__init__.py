@@ -67,9 +67,11 @@ SCREENS = (
     "billing.invoice_screens",
     "billing.invoice_editing",
     "billing.statement_screens",
+    "billing.ageing_documents",
     "billing.ageing_screens",
     "billing.payment_screens",
     "billing.payment_entry",
+    "billing.payment_replacing",
     "billing.unmatched_screens",
     "billing.recalculation_screens",
     "billing.migration_screens",
@@ -88,8 +90,21 @@ SCREENS = (
     "reconciliation.views",
     "reports.views",
     "imports.views",
+    "search",
 )
 """The modules that hold views, each of a domain's one blueprint."""
+
+
+FOUND = (
+    "customers.finding",
+    "orders.finding",
+    "billing.finding",
+    "products.finding",
+    "targets.finding",
+    "people.finding",
+    "health.finding",
+)
+"""The modules that say what the search of the shell finds, in the order in which it shows it."""
 
 
 RUNS: tuple[str, ...] = (
@@ -105,12 +120,14 @@ RUNS: tuple[str, ...] = (
 
 
 def _register_domains(app: Flask) -> None:
-    """The screens and the runs of each domain."""
+    """The runs of each domain, what the search finds of it, and its screens."""
     from .schedules.listed import check as check_schedules
 
     for name in RUNS:
         import_module(f".{name}", __name__)
     check_schedules()
+    for name in FOUND:
+        import_module(f".{name}", __name__)
     modules = [import_module(f".{name}", __name__) for name in SCREENS]
     for blueprint in dict.fromkeys(module.bp for module in modules):
         app.register_blueprint(blueprint)

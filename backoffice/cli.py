@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from . import config, create_app, logs
 from .commands import Trouble, operator
+from .edge import WAITED_IN_VAIN, sqlstate_of
 from .embedded import EmbeddedError, Services
 from .figures.actor import acting_as
 
@@ -63,6 +64,11 @@ class Commands(FlaskGroup):
         except (config.ConfigurationError, EmbeddedError) as error:
             raise Trouble(str(error)) from error
         except OperationalError as error:
+            if sqlstate_of(error) in WAITED_IN_VAIN:
+                raise Trouble(
+                    "Others are changing the same records just now. Give the command again: "
+                    "what it has not done yet is done then."
+                ) from error
             raise Trouble(f"The database cannot be used now: {error.orig}".strip()) from error
         except DBAPIError as error:
             raise Trouble(f"The database refused: {error.orig}".strip()) from error

@@ -138,6 +138,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "PORT": ("8000", _whole(1, 65535)),
     "DEMO": ("", _one_of("", "0", "1")),
     "COMPANY_NAME": ("Backoffice", str),
+    "COMPANY_ADDRESS": ("", str),
     "CURRENCY": ("IDR", _one_of(*money.CURRENCIES)),
     "BUSINESS_TIMEZONE": ("Asia/Jakarta", _timezone),
     "LANGUAGE_DEFAULT": ("en", _one_of(*LANGUAGES)),

@@ -5,7 +5,8 @@ A view never commits. What it did is committed when its answer is no error; a co
 transaction that PostgreSQL itself keeps read-only: no GET changes anything, by accident or otherwise.
 
 Of requests that wait for each other in a circle PostgreSQL ends one, which has then done nothing:
-that one is carried out again, from the session on, before anybody hears of it.
+that one is carried out again, from the session on, before anybody hears of it. A command that is one
+transaction does the same.
 
 Whoever saves may have to wait for somebody's lock, and keeps a thread meanwhile. So requests that
 may change something get two thirds of the threads at most: however many wait, pages are answered.
@@ -13,7 +14,9 @@ may change something get two thirds of the threads at most: however many wait, p
 
 import random
 import time
+from collections.abc import Callable
 from threading import BoundedSemaphore
+from typing import TypeVar
 
 import structlog
 from flask import Flask, Response, current_app, g, has_request_context, request, session
@@ -29,6 +32,8 @@ log = structlog.get_logger()
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
+Done = TypeVar("Done")
+
 TRIES = 3
 """How often a request is carried out before it is answered that Backoffice is busy."""
 
@@ -37,6 +42,9 @@ LONGEST_PAUSE = 0.1
 
 _LOST_A_RACE = frozenset({"40001", "40P01"})
 """Serialization failure and deadlock: PostgreSQL has undone everything, and a repetition may succeed."""
+
+WAITED_IN_VAIN = _LOST_A_RACE | {"55P03"}
+"""What ends a command while others work on the same rows: a lost race, or a lock that did not come in time."""
 
 _OF_THE_SESSION = ("_login_user", "csrf_token")
 """What Flask-Login and Flask-WTF remember of a session for the rest of the request."""
@@ -66,19 +74,7 @@ class Backoffice(Flask):
 
     def _carried_out_at_last(self) -> Response:
         """Carry the request out; again, if it lost a race for locks."""
-        for attempt in range(1, TRIES):
-            try:
-                return self._carried_out()
-            except DBAPIError as error:
-                if sqlstate_of(error) not in _LOST_A_RACE or not self._start_over():
-                    raise
-                log.info(
-                    "request repeated",
-                    sqlstate=sqlstate_of(error),
-                    path=request.path,
-                    attempt=attempt,
-                )
-        return self._carried_out()
+        return at_last(self._carried_out, self._start_over, path=request.path)
 
     def _carried_out(self) -> Response:
         response = self.make_response(super().dispatch_request())
@@ -102,7 +98,6 @@ class Backoffice(Flask):
             return False
         for stream in uploads:
             stream.seek(0)
-        time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 (a pause, no secret)
         session.start_over()  # type: ignore[attr-defined]
         request_ctx.flashes = None
         for name in _OF_THE_SESSION:
@@ -111,6 +106,19 @@ class Backoffice(Flask):
 
         guard()
         return True
+
+
+def at_last(work: Callable[[], Done], start_over: Callable[[], bool], **what: str) -> Done:
+    """Do `work`; again, if it lost a race for locks and `start_over` has undone what it did."""
+    for attempt in range(1, TRIES):
+        try:
+            return work()
+        except DBAPIError as error:
+            if sqlstate_of(error) not in _LOST_A_RACE or not start_over():
+                raise
+            log.info("repeated", sqlstate=sqlstate_of(error), attempt=attempt, **what)
+            time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 (a pause, no secret)
+    return work()
 
 
 def sqlstate_of(error: DBAPIError) -> str:

@@ -15,6 +15,7 @@ from wtforms.widgets import TextInput
 
 from . import money
 from .preferences import number_format
+from .refusals import Refusal
 
 
 class AmountField(Field):
@@ -167,6 +168,18 @@ def day_filter(value: date | None) -> str:
 def moment_filter(value: datetime | None) -> str:
     """A moment where the business is, to the minute; nothing for None."""
     return "" if value is None else str(format_datetime(value, "d MMM y HH:mm"))
+
+
+def in_words(refusal: Refusal) -> str:
+    """The sentence of a refusal in the user's language, its amounts of money and days as they read them."""
+    values = {name: _in_words(value) for name, value in refusal.values.items()}
+    return str(gettext(refusal.sentence, **values))
+
+
+def _in_words(value: object) -> object:
+    if isinstance(value, Decimal):
+        return money_filter(value, symbol=True)
+    return day_filter(value) if isinstance(value, date) else value
 
 
 FILTERS: dict[str, Callable[..., str]] = {

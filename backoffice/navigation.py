@@ -50,7 +50,7 @@ ENTRIES = (
     Entry(N_("Settings"), "people.users", "settings", "people.user", also=("people.token",)),
 )
 
-SEARCH_ENDPOINT = "orders.index"
+SEARCH_ENDPOINT = "search.index"
 NEW_ENDPOINT = "orders.new"
 
 

@@ -1,28 +1,108 @@
-"""What a text in the search of the shell leads to beside an order: each domain says it of its own records.
+"""What the search of the shell finds: each domain registers its kinds of records, and its screens.
 
-Names no domain; imported by domains.
+Names no domain; imported by domains. A kind is asked only for people who may open its own screen, and
+finds among the rows that its domain shows them: nothing here says anew who may see what.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-Find = Callable[[Session, Any, str], str | None]
-"""Of a session, the user and a text: the address of the record that has exactly that number, if they may see it."""
-
-_FINDERS: list[Find] = []
+LONGEST_TEXT = 100
 
 
-def register(find: Find) -> None:
-    """Let the search ask `find`; who is registered first is asked first."""
-    if find not in _FINDERS:
-        _FINDERS.append(find)
+@dataclass(frozen=True)
+class Question:
+    """A text, who asks for it, and how many places of a kind are wanted at most."""
+
+    session: Session
+    user: Any
+    text: str
+    limit: int
+    _known: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, name: Hashable, ask: Callable[[], Any], *, otherwise: Any = None) -> Any:
+        """What `ask` answers, asked once for all kinds; where that failed, the others get `otherwise`."""
+        if name not in self._known:
+            self._known[name] = otherwise
+            self._known[name] = ask()
+        return self._known[name]
 
 
-def find(session: Session, user: Any, text: str) -> str | None:
-    """The address of the first record that has exactly that number; None: there is none for this user."""
-    wanted = text.strip()
-    if not wanted:
-        return None
-    return next((url for ask in _FINDERS if (url := ask(session, user, wanted))), None)
+@dataclass(frozen=True)
+class Place:
+    """One thing that was found: its name, its address, and what tells it apart from others.
+
+    `status` is a word with its `tone`. `names` are what it can be called exactly: its title, if they
+    are not given.
+    """
+
+    title: str
+    href: str
+    told: Sequence[str] = ()
+    _: KW_ONLY
+    status: str = ""
+    tone: str = "neutral"
+    names: Sequence[str] = ()
+
+    def is_called(self, text: str) -> bool:
+        """Whether `text` is one of its names, in any case."""
+        return text.casefold() in (name.casefold() for name in self.names or (self.title,))
+
+    def is_written(self, text: str) -> bool:
+        """Whether `text` is one of its names to the letter."""
+        return text in (self.names or (self.title,))
+
+
+Ask = Callable[[Question], Sequence[Place]]
+"""Finds the likeliest places first, at most as many as the question wants."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of record that can be found: what it is called, and the screen whose readers may find it.
+
+    `all_of`: where everything stands that holds a text; `count` says how many these are, None where
+    that would take long.
+    """
+
+    name: str
+    title: str
+    endpoint: str
+    ask: Ask
+    _: KW_ONLY
+    all_of: Callable[[str], str] | None = None
+    count: Callable[[Question], int | None] = lambda _question: None
+
+
+KINDS: dict[str, Kind] = {}
+"""Name → kind, in the order in which they are asked and shown."""
+
+SCREENS: dict[str, str] = {}
+"""Endpoint → what the screen is called; those that stand in the navigation besides."""
+
+
+def register(*kinds: Kind) -> None:
+    """Let the search ask them; who is registered first is asked first."""
+    KINDS.update({kind.name: kind for kind in kinds})
+
+
+def register_screens(*screens: tuple[str, str]) -> None:
+    """Let the search lead to screens: their names and endpoints."""
+    SCREENS.update({endpoint: label for label, endpoint in screens})
+
+
+def wanted(typed: str) -> str:
+    """What is looked for where somebody typed that; PostgreSQL's texts hold no NUL."""
+    return " ".join(typed[: LONGEST_TEXT * 4].replace("\0", "").split())[:LONGEST_TEXT]
+
+
+def meant(places: Sequence[Place], text: str, *, is_all: bool) -> Place | None:
+    """The one place that the text names: to the letter, else in any case; else the only one, if that `is_all`."""
+    for names in (Place.is_written, Place.is_called):
+        named = [place for place in places if names(place, text)]
+        if named:
+            return named[0] if len(named) == 1 else None
+    return places[0] if is_all and len(places) == 1 else None

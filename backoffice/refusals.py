@@ -31,3 +31,12 @@ class Stale(Refusal):
         "Somebody else has saved this in the meantime. Look at their version, then save again."
     )
     status = 409
+
+
+class AnotherRecord(Stale):
+    """The number, code or reference under which a record was opened has gone to another one since."""
+
+    sentence = N_(
+        "This number now belongs to another record than the one that you opened. Nothing was saved. "
+        "Look at which one is shown here before you send it again."
+    )

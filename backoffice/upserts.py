@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Select, func, literal_column, not_, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Select,
+    and_,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -24,12 +35,13 @@ def upsert(
     *key: str,
     initial: frozenset[str] = frozenset(),
     on_change: Mapping[str, Any] | None = None,
+    only: ColumnElement[bool] | None = None,
 ) -> Upserted:
     """Make the rows of `model` that `rows` names by its unique columns `key` as `rows` says.
 
     One statement; no commit. `rows` labels its columns as the table does and names each key once.
     Columns in `initial` are set on new rows only. A row that is already so is not written; one that
-    is gets `on_change` too.
+    is gets `on_change` too. With `only`, rows that are there are changed where it holds of them.
     """
     table = model.__table__
     names = [str(column.key) for column in rows.selected_columns]
@@ -42,7 +54,7 @@ def upsert(
         statement.on_conflict_do_update(
             index_elements=[table.c[name] for name in key],
             set_={**given, **(on_change or {})},
-            where=changed,
+            where=and_(changed, true() if only is None else only),
         )
         .returning(is_new)
         .cte("written")

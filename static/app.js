@@ -140,7 +140,8 @@
     if (!leaving && all("form[data-warn-unsaved]").some(isChanged)) event.preventDefault();
   });
   document.addEventListener("htmx:after:request", (event) => {
-    if (event.detail.ctx.hx?.redirect) leaving = true;
+    const { hx, request } = event.detail.ctx;
+    if (hx?.redirect && request.method !== "GET") leaving = true; // what is only looked up saves nothing
   });
   addEventListener("pageshow", () => {
     leaving = false;
@@ -322,6 +323,71 @@
   document.addEventListener("htmx:after:settle", countTicked);
   for (const button of all("[data-print]")) button.hidden = false;
 
+  // ---------- the search: what fits is listed as one types; arrows choose, Enter opens, Escape closes ----------
+
+  const search = one("[data-search]");
+  const found = one("#search-found");
+  const chosen = () => one('[aria-selected="true"]', found);
+  let closedAt = null; // what stood in the field when the list was closed: its answer may still come
+
+  function choose(option) {
+    chosen()?.setAttribute("aria-selected", "false");
+    option?.setAttribute("aria-selected", "true");
+    option?.scrollIntoView({ block: "nearest" });
+    if (option) search.setAttribute("aria-activedescendant", option.id);
+    else search.removeAttribute("aria-activedescendant");
+  }
+
+  function showFound(isWanted) {
+    const list = one('[role="listbox"]', found);
+    choose(null);
+    found.hidden = !isWanted || !search.value.trim() || found.childElementCount === 0;
+    const isOpen = !found.hidden && list !== null;
+    search.setAttribute("aria-expanded", String(isOpen));
+    if (isOpen) search.setAttribute("aria-controls", list.id);
+    else search.removeAttribute("aria-controls");
+  }
+
+  function walkFound(key) {
+    if (found.hidden) return showFound(true);
+    const places = [null, ...all('[role="option"]', found)];
+    const step = key === "ArrowDown" ? 1 : -1;
+    choose(places.at((places.indexOf(chosen()) + step) % places.length));
+  }
+
+  function pressInSearch(event) {
+    if (event.isComposing) return;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      walkFound(event.key);
+    } else if (event.key === "Enter" && chosen()) {
+      event.preventDefault();
+      chosen().click();
+    } else if (event.key === "Escape" && !found.hidden) {
+      event.preventDefault(); // what is typed stays; the browser empties the field at the next one
+      closedAt = search.value;
+      showFound(false);
+    }
+  }
+
+  if (search) {
+    search.role = "combobox";
+    search.setAttribute("aria-autocomplete", "list");
+    search.setAttribute("aria-expanded", "false");
+    search.addEventListener("keydown", pressInSearch);
+    search.addEventListener("input", () => {
+      closedAt = null;
+      if (!search.value.trim()) showFound(false);
+    });
+    search.form.addEventListener("focusout", ({ relatedTarget }) => {
+      if (!search.form.contains(relatedTarget)) showFound(false);
+    });
+    search.addEventListener("focus", () => showFound(true));
+    document.addEventListener("htmx:after:settle", () => {
+      if (document.activeElement === search && closedAt !== search.value) showFound(true);
+    });
+  }
+
   // ---------- keys ----------
 
   const singleKeys = one("[data-single-keys]");
@@ -360,6 +426,10 @@
     if (event.isComposing) return;
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s") {
       if (save()) event.preventDefault();
+    } else if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
+      const another = one("form[data-save] [data-another]");
+      another?.form.requestSubmit(another);
+      if (another) event.preventDefault();
     } else if (event.ctrlKey || event.metaKey || event.altKey) {
       return;
     } else if (event.key === "Escape") {
@@ -396,6 +466,10 @@
     const error = document.getElementById(`${target.id}-error`);
     if (error) error.hidden = true;
   });
+  for (const tabs of all(".tabs")) {
+    const here = one("[aria-current]", tabs);
+    if (here) tabs.scrollLeft = here.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+  }
   watchForms();
   one("main input[autofocus]")?.select(); // as Tab would, so that typing replaces what is there
   document.addEventListener("htmx:after:settle", watchForms);

@@ -22,6 +22,7 @@ from ..base import N_, Base
 from ..formats import day_filter, moment_filter, money_filter, quantity_filter, unit_price_filter
 from ..navigation import may_open
 from ..people.actors import names_of
+from .histories import Change
 from .tables import Recorded, recorded, title_of
 
 NOTHING = "–"
@@ -61,15 +62,6 @@ _BY_SCALE: dict[int | None, Callable[[Decimal], str]] = {
 
 Row = Any
 """A row of the list of events, or an `AuditEvent`."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One field; `before` empty: it came, `after` empty: it went."""
-
-    label: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .meter_actions import locked, settle
 from .models import Meter, MeterAdjustment
 from .numbering import next_number
 from .queries import holder_on
-from .rules import VOID
+from .rules import VOID, refuse_to_come
 
 
 class AdjustmentOfNothing(Refusal):
@@ -88,6 +88,7 @@ def post(session: Session, entry: AdjustmentEntry) -> MeterAdjustment:
 
     Raises:
         AdjustmentOfNothing, ReasonMissing, NobodysMeter: something is missing.
+        StillToCome: it is dated ahead, and would count today.
         MeterGone: the meter was removed.
         AdjustmentNumberTaken: another adjustment has the number.
         TooMuchOwed: what is then owed cannot be stored.
@@ -96,6 +97,7 @@ def post(session: Session, entry: AdjustmentEntry) -> MeterAdjustment:
         raise AdjustmentOfNothing()
     if not entry.reason.strip():
         raise ReasonMissing()
+    refuse_to_come(entry.adjusted_on)
     head = f"ADJ-{entry.adjusted_on.year}-"
     number = entry.number or next_number(session, MeterAdjustment.number, head)
     meter = locked(session, entry.meter_id)

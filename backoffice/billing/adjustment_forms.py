@@ -5,23 +5,23 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import StringField, TextAreaField, ValidationError
-from wtforms.validators import DataRequired, InputRequired, Length
+from wtforms.validators import DataRequired, InputRequired
 
 from .. import periods
 from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..formats import AmountField, DayField
+from ..forms import RecordForm, Stamp, at_most, must_be_number, tidy
 from ..idempotency import new_key
 from .adjustment_actions import AdjustmentEntry, AdjustmentOfNothing
-from .meter_forms import RecordForm, tidy
-from .models import Meter, MeterAdjustment
+from .forms import not_to_come
+from .models import Meter
 from .rules import NUMBER_LENGTH, REASON_LENGTH, is_number
 
 
 class AdjustmentForm(RecordForm):
     """A new adjustment of a meter. `number` and `customer` may stay empty: both are known."""
 
-    adjusted_on = DayField(_l("Day"), validators=[InputRequired(_l("Enter a day."))])
     amount = AmountField(
         _l("Amount"), minimum=None, validators=[InputRequired(_l("Enter an amount."))]
     )
@@ -30,14 +30,15 @@ class AdjustmentForm(RecordForm):
         filters=[tidy],
         validators=[
             DataRequired(_l("Say why, in a few words.")),
-            Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
+            at_most(REASON_LENGTH),
         ],
     )
+    adjusted_on = DayField(_l("Day"), validators=[InputRequired(_l("Enter a day.")), not_to_come])
     customer = StringField(_l("Customer"), filters=[tidy])
     number = StringField(
         _l("Number"),
         filters=[tidy],
-        validators=[Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters."))],
+        validators=[at_most(NUMBER_LENGTH)],
     )
     found_customer: Customer | None = None
 
@@ -49,7 +50,11 @@ class AdjustmentForm(RecordForm):
     @classmethod
     def for_new(cls, meter: Meter) -> "AdjustmentForm":
         """A form of today."""
-        data = {"adjusted_on": periods.today(), "idempotency_key": new_key()}
+        data = {
+            "adjusted_on": periods.today(),
+            "version": str(Stamp(meter.id, meter.version)),
+            "idempotency_key": new_key(),
+        }
         return cls(meter, formdata=None, data=data)
 
     def validate_amount(self, field: AmountField) -> None:
@@ -64,10 +69,8 @@ class AdjustmentForm(RecordForm):
 
     def validate_number(self, field: StringField) -> None:
         """Empty, or something that can be part of an address."""
-        if field.data and not is_number(field.data):
-            raise ValidationError(
-                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
-            )
+        if field.data:
+            must_be_number(field.data, is_number)
 
     def entry(self) -> AdjustmentEntry:
         """The adjustment as entered; call it on a valid form only."""
@@ -81,22 +84,3 @@ class AdjustmentForm(RecordForm):
             number=self.number.data or "",
             customer_id=self.found_customer.id if self.found_customer else None,
         )
-
-
-class VoidForm(RecordForm):
-    """Why an adjustment shall count no more."""
-
-    void_reason = StringField(
-        _l("Reason"),
-        filters=[tidy],
-        validators=[
-            DataRequired(_l("Say why, in a few words.")),
-            Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
-        ],
-    )
-
-    @classmethod
-    def for_adjustment(cls, adjustment: MeterAdjustment) -> "VoidForm":
-        """A form to void it as it is now."""
-        data = {"version": str(adjustment.version), "idempotency_key": new_key()}
-        return cls(formdata=None, data=data)

@@ -65,6 +65,7 @@ ADJUSTMENTS = List(
             N_("Meter"),
             Meter.number,
             link=lambda row: url_for("billing.meter", number=row.meter),
+            classes="cell-end",
         ),
         Column(
             "customer",
@@ -74,8 +75,21 @@ ADJUSTMENTS = List(
             classes="cell-name",
         ),
         Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
-        Column("reason", N_("Reason"), MeterAdjustment.reason, is_sortable=False),
-        Column("status", N_("Status"), MeterAdjustment.status, words=STATUSES, tones=STATUS_TONES),
+        Column(
+            "reason",
+            N_("Reason"),
+            MeterAdjustment.reason,
+            is_sortable=False,
+            classes="cell-wide",
+        ),
+        Column(
+            "status",
+            N_("Status"),
+            MeterAdjustment.status,
+            words=STATUSES,
+            tones=STATUS_TONES,
+            classes="cell-word",
+        ),
         Column(
             "void_reason",
             N_("Why it is void"),
@@ -90,7 +104,7 @@ ADJUSTMENTS = List(
             kind="money",
             total=True,
             write=_written,
-            classes="cell-total",
+            classes="cell-total cell-lead",
         ),
     ),
     filters=(
@@ -120,5 +134,5 @@ ADJUSTMENTS = List(
         N_("No adjustment fits that"),
         N_("Take something out of the filter, or search for a part of the number."),
     ),
-    classes="adjustments-table",
+    classes="adjustments-table compact",
 )

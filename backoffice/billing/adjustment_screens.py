@@ -9,15 +9,16 @@ from ..customers import queries as customers
 from ..extensions import db
 from ..htmx import render
 from ..permissions import requires
-from ..refusals import Refusal
+from ..refusals import AnotherRecord, Refusal
 from . import adjustment_actions
-from .adjustment_forms import AdjustmentForm, VoidForm
+from .adjustment_forms import AdjustmentForm
 from .adjustment_listing import ADJUSTMENTS, STATUS_TONES, STATUSES
 from .assignment_editing import OFFERED
+from .forms import VoidForm
 from .meter_queries import adjustment_of
 from .meter_refusals import TooMuchOwed
 from .meter_screens import head_of, meter_or_404
-from .models import MeterAdjustment
+from .models import Meter, MeterAdjustment
 from .rules import POSTED
 from .views import bp
 
@@ -47,7 +48,7 @@ def export_adjustments(flavour: str) -> Response:
 def adjustment(number: str) -> Response:
     """One adjustment."""
     found = adjustment_or_404(number)
-    return _record(found, VoidForm.for_adjustment(found))
+    return _record(found, VoidForm.for_record(found.id, found.version))
 
 
 @bp.post("/adjustments/<path:number>/void")
@@ -62,11 +63,11 @@ def void_adjustment(number: str) -> Response:
         return _record(found, form, 422)
     try:
         adjustment_actions.void(
-            db.session(), found.id, form.expected_version(), form.void_reason.data or ""
+            db.session(), found.id, form.expected_version(found.id), form.reason.data or ""
         )
     except Refusal as refusal:
         db.session.rollback()
-        form.blame(refusal)
+        form.blame({"": refusal})
         return _record(adjustment_or_404(number), form, refusal.status)
     flash(_("Adjustment %(number)s is void.", number=number), "success")
     return claim.fulfilled(url_for("billing.adjustment", number=number))
@@ -87,24 +88,33 @@ def adjust_post(number: str) -> Response:
     if claim.answer is not None:
         return claim.answer
     form = AdjustmentForm(meter_or_404(number))
+    meter_id = form.meter.id
     if not form.validate():
         return _page(form, 422)
     try:
+        form.expected_version(meter_id)
         posted = adjustment_actions.post(db.session(), form.entry())
-    except adjustment_actions.AdjustmentNumberTaken as taken:
-        return _refused(form, taken, "number")
-    except TooMuchOwed as too_much:
-        return _refused(form, too_much, "amount")
-    except adjustment_actions.NobodysMeter as nobodys:
-        return _refused(form, nobodys, "customer")
+    except tuple(_FIELDS) as refusal:
+        return _refused(form, meter_id, refusal)
     flash(_("Adjustment %(number)s is posted.", number=posted.number), "success")
     return claim.fulfilled(url_for("billing.meter", number=number))
 
 
-def _refused(form: AdjustmentForm, refusal: Refusal, field: str) -> Response:
+_FIELDS: dict[type[Refusal], str] = {
+    AnotherRecord: "",
+    TooMuchOwed: "amount",
+    adjustment_actions.AdjustmentNumberTaken: "number",
+    adjustment_actions.NobodysMeter: "customer",
+}
+"""What the form can be told, and at which field."""
+
+
+def _refused(form: AdjustmentForm, meter_id: int, refusal: Refusal) -> Response:
     db.session.rollback()
-    form.blame(refusal, field)
-    return _page(form, 422)
+    form.blame({_FIELDS[type(refusal)]: refusal})
+    form.meter = form.opened(db.session(), Meter, meter_id) or abort(404)
+    form.reopen(form.meter.id, form.meter.version)
+    return _page(form, refusal.status)
 
 
 def _page(form: AdjustmentForm, status: int = 200) -> Response:

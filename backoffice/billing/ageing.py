@@ -22,6 +22,8 @@ from sqlalchemy import (
     FromClause,
     Select,
     Subquery,
+    and_,
+    case,
     func,
     literal,
     select,
@@ -55,6 +57,10 @@ BUCKETS = (
 """How overdue something can be, from the youngest to the oldest; together they are everything."""
 
 
+_OPEN, _PAID_LATER, _ADJUSTED, _PAID_ELSEWHERE = range(4)
+"""Kinds of what can be owed; all but the adjustments are of an invoice."""
+
+
 def ageing_by_meter(day: date) -> Subquery:
     """Per meter with a balance on `day`: its `id`, a column per bucket, and their `total`, its balance."""
     return _aged(_owing(day, Meter.id.expression), day)
@@ -63,6 +69,37 @@ def ageing_by_meter(day: date) -> Subquery:
 def ageing_by_customer(day: date) -> Subquery:
     """As `ageing_by_meter`, per customer to whom meters are actively assigned now; 0: meters of nobody."""
     return _aged(_owing(day, func.coalesce(MeterAssignment.customer_id, 0)), day)
+
+
+def documents_owed(day: date, meters: Select[int] | None = None) -> Subquery:
+    """What of each document is owed on `day`, on all meters or on these: together it is their ageing.
+
+    Columns `position`, `meter_id`, `due_on`, `owed`, and the key of the document: `invoice_id`, or
+    `adjustment_id`.
+    """
+    parts = _owed_parts(_owing(day, Meter.id.expression, meters), day)
+    invoice_id = case((parts.c.kind != _ADJUSTED, parts.c.id))
+    adjustment_id = case((parts.c.kind == _ADJUSTED, parts.c.id))
+    whose = (parts.c.meter_id, parts.c.due_on, invoice_id, adjustment_id)
+    return (
+        select(
+            func.row_number().over(order_by=(parts.c.due_on, *whose)).label("position"),
+            parts.c.meter_id,
+            parts.c.due_on,
+            invoice_id.label("invoice_id"),
+            adjustment_id.label("adjustment_id"),
+            func.sum(parts.c.owed).label("owed"),
+        )
+        .group_by(*whose)
+        .subquery("documents_owed")
+    )
+
+
+def is_overdue_by(bucket: Bucket, due_on: Any, day: date) -> ColumnElement[bool]:
+    """Whether what is due on `due_on` is so overdue on `day`."""
+    since = true() if bucket.since is None else due_on <= day - timedelta(days=bucket.since)
+    until = true() if bucket.until is None else due_on >= day - timedelta(days=bucket.until)
+    return and_(since, until)
 
 
 def _aged(owing: CTE, day: date) -> Subquery:
@@ -78,81 +115,83 @@ def _aged(owing: CTE, day: date) -> Subquery:
 
 def owed_on(session: Session, day: date) -> tuple[Decimal, Decimal]:
     """What all meters together owe on `day`, which its ageing comes to; and what is stored as owed."""
-    later = _later(day)
-    owed = func.greatest(figures.owed - func.coalesce(later.c.amount, 0), 0)
+    meters, owed = _meters_on(day)
+    owed = func.greatest(owed, 0)
     row = session.execute(
-        select(func.coalesce(func.sum(owed), 0), func.coalesce(func.sum(Meter.balance), 0))
-        .select_from(Meter)
-        .outerjoin(later, later.c.meter_id == Meter.id)
+        select(
+            func.coalesce(func.sum(owed), 0), func.coalesce(func.sum(Meter.balance), 0)
+        ).select_from(meters)
     ).one()
     return row[0], row[1]
 
 
 def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:
     """What of the parts is so overdue on `day`."""
-    conditions: list[ColumnElement[bool]] = [true()]
-    if bucket.since is not None:
-        conditions.append(parts.c.due_on <= day - timedelta(days=bucket.since))
-    if bucket.until is not None:
-        conditions.append(parts.c.due_on >= day - timedelta(days=bucket.until))
+    owed = func.sum(parts.c.owed).filter(is_overdue_by(bucket, parts.c.due_on, day))
     nothing = Decimal("0.00")  # with its cents, as a file says it
-    return func.coalesce(func.sum(parts.c.owed).filter(*conditions), nothing).label(bucket.name)
+    return func.coalesce(owed, nothing).label(bucket.name)
 
 
 def _owed_parts(owing: CTE, day: date) -> Subquery:
-    """What is owed on `day`, by whose it is and due date: the youngest open parts that come to the balance."""
+    """What is owed on `day`, document by document: the youngest open parts that come to the balance."""
     items = _items(owing, day)
     youngest_first = (items.c.due_on.desc(), items.c.kind.desc(), items.c.id.desc())
     younger = func.sum(items.c.open).over(
         partition_by=items.c.meter_id, order_by=youngest_first, rows=(None, -1)
     )
     owed = func.least(items.c.open, items.c.balance - func.coalesce(younger, 0))
-    reached = select(items.c.whose, items.c.due_on, owed.label("owed")).subquery("reached")
+    own = (items.c.whose, items.c.meter_id, items.c.kind, items.c.id, items.c.due_on)
+    reached = select(*own, owed.label("owed")).subquery("reached")
     return select(reached).where(reached.c.owed > 0).subquery("owed_parts")
 
 
-def _owing(day: date, whose: ColumnElement[Any]) -> CTE:
-    """The meters with a balance on `day`: that balance, and `whose` it is."""
-    later = _later(day)
-    balance = (figures.owed - func.coalesce(later.c.amount, 0)).label("balance")
+def _owing(day: date, whose: ColumnElement[Any], meters: Select[int] | None = None) -> CTE:
+    """The meters with a balance on `day`, of all or of these: that balance, and `whose` it is."""
+    found, owed = _meters_on(day, meters)
     is_owner = (MeterAssignment.meter_id == Meter.id) & MeterAssignment.is_active
     return (
-        select(Meter.id.label("meter_id"), balance, whose.label("whose"))
-        .select_from(Meter)
-        .outerjoin(later, later.c.meter_id == Meter.id)
-        .outerjoin(MeterAssignment, is_owner)
-        .where(balance > 0)
+        select(Meter.id.label("meter_id"), owed.label("balance"), whose.label("whose"))
+        .select_from(found.outerjoin(MeterAssignment, is_owner))
+        .where(owed > 0, _is_of(meters, Meter.id))
         .cte("owing")
     )
 
 
-def _later(day: date) -> Subquery:
-    """What the documents after `day` added to what each meter owes."""
-    kinds = (
+def _meters_on(
+    day: date, meters: Select[int] | None = None
+) -> tuple[FromClause, ColumnElement[Any]]:
+    """The meters, and what the documents of each up to `day` come to: all of them, less those after it.
+
+    Each kind is added up by itself, as an index by meter that holds the amounts gives it: that takes
+    neither memory nor the rows themselves. Of other meters than `meters` it may leave out documents.
+    """
+    found: FromClause = Meter.__table__
+    owed: ColumnElement[Any] = figures.owed
+    for model, amount, on in (
         (Invoice, Invoice.amount, Invoice.issued_on),
         (MeterAdjustment, MeterAdjustment.amount, MeterAdjustment.adjusted_on),
         (Payment, -Payment.amount, Payment.paid_on),
-    )
-    documents = union_all(
-        *(
-            select(model.meter_id, amount.label("amount")).where(
-                on > day, model.status != VOID, model.meter_id.is_not(None)
-            )
-            for model, amount, on in kinds
+    ):
+        later = (
+            select(model.meter_id, func.sum(amount).label("amount"))
+            .where(on > day, model.status != VOID, model.meter_id.is_not(None))
+            .where(_is_of(meters, model.meter_id))
+            .group_by(model.meter_id)
+            .subquery(f"later_{model.__tablename__}")
         )
-    ).subquery("later_documents")
-    return (
-        select(documents.c.meter_id, func.sum(documents.c.amount).label("amount"))
-        .group_by(documents.c.meter_id)
-        .subquery("later")
-    )
+        found = found.outerjoin(later, later.c.meter_id == Meter.id)
+        owed = owed - func.coalesce(later.c.amount, 0)
+    return found, owed
+
+
+def _is_of(meters: Select[int] | None, meter_id: Any) -> ColumnElement[bool]:
+    return true() if meters is None else meter_id.in_(meters)
 
 
 def _items(owing: CTE, day: date) -> Subquery:
     """What is open on the owing meters: the columns of `owing`, `kind` and `id`, `due_on`, `open`."""
-    later = _named_later(day)
     open_parts = union_all(
-        _open_invoices(owing, later, day), _paid_later(owing, later, day), _adjustments(owing, day)
+        _open_invoices(owing, day), _paid_later(owing, day), _adjustments(owing, day)
     ).cte("open_parts")
     sums = (
         select(open_parts.c.meter_id, func.sum(open_parts.c.open).label("open"))
@@ -168,26 +207,38 @@ def _items(owing: CTE, day: date) -> Subquery:
     return union_all(select(open_parts), _paid_elsewhere(short, day)).subquery("items")
 
 
-def _open_invoices(owing: CTE, later: CTE, day: date) -> Select[Any]:
-    """What of the invoices that are not paid today was open on `day`."""
-    open_part = Invoice.amount - Invoice.paid + func.coalesce(later.c.amount, 0)
+def _open_invoices(owing: CTE, day: date) -> Select[Any]:
+    """What of the invoices is open today; an index of what is open holds it all."""
     return (
-        _item(owing, 0, Invoice.id, Invoice.due_on, open_part)
+        _item(owing, _OPEN, Invoice.id, Invoice.due_on, Invoice.amount - Invoice.paid)
         .join(Invoice, Invoice.meter_id == owing.c.meter_id)
-        .outerjoin(later, later.c.invoice_id == Invoice.id)
         .where(Invoice.status != VOID, Invoice.paid < Invoice.amount, Invoice.issued_on <= day)
     )
 
 
-def _paid_later(owing: CTE, later: CTE, day: date) -> Select[Any]:
-    """What of the invoices that are paid today was open on `day`."""
-    open_part = Invoice.amount - Invoice.paid + later.c.amount
+def _paid_later(owing: CTE, day: date) -> Select[Any]:
+    """What of the invoices was open on `day` beside that, because it was paid after it.
+
+    What an invoice was paid beyond its amount never was open. Both parts of an invoice are due on one
+    day, so they age as one.
+    """
+    overpaid = func.greatest(Invoice.paid - Invoice.amount, 0)
+    later = (
+        select(
+            Invoice.id, Invoice.meter_id, Invoice.due_on,
+            (func.sum(Payment.amount) - overpaid).label("open"),
+        )
+        .join(Payment, Payment.invoice_id == Invoice.id)
+        .where(Payment.paid_on > day, Payment.status != VOID, Payment.invoice_id.is_not(None))
+        .where(Invoice.issued_on <= day, Invoice.status != VOID)
+        .where(Invoice.meter_id.in_(select(owing.c.meter_id)))
+        .group_by(Invoice.id)
+        .subquery("paid_later")
+    )  # fmt: skip
     return (
-        _item(owing, 0, Invoice.id, Invoice.due_on, open_part)
-        .join(Invoice, Invoice.meter_id == owing.c.meter_id)
-        .join(later, later.c.invoice_id == Invoice.id)
-        .where(Invoice.status != VOID, Invoice.paid >= Invoice.amount, Invoice.issued_on <= day)
-        .where(open_part > 0)
+        _item(owing, _PAID_LATER, later.c.id, later.c.due_on, later.c.open)
+        .join(later, later.c.meter_id == owing.c.meter_id)
+        .where(later.c.open > 0)
     )
 
 
@@ -195,7 +246,7 @@ def _adjustments(owing: CTE, day: date) -> Select[Any]:
     """What was owed in addition: like an invoice that is due on the day of the adjustment."""
     own = MeterAdjustment
     return (
-        _item(owing, 1, own.id, own.adjusted_on, own.amount)
+        _item(owing, _ADJUSTED, own.id, own.adjusted_on, own.amount)
         .join(own, own.meter_id == owing.c.meter_id)
         .where(own.status != VOID, own.amount > 0, own.adjusted_on <= day)
     )
@@ -216,20 +267,10 @@ def _paid_elsewhere(short: CTE, day: date) -> Select[Any]:
     open_here = func.greatest(Invoice.amount - named.c.here, 0)
     open_anywhere = func.greatest(Invoice.amount - named.c.here - named.c.elsewhere, 0)
     return (
-        _item(short, 2, Invoice.id, Invoice.due_on, open_here - open_anywhere)
+        _item(short, _PAID_ELSEWHERE, Invoice.id, Invoice.due_on, open_here - open_anywhere)
         .join(Invoice, Invoice.meter_id == short.c.meter_id)
         .join(named, true())
         .where(Invoice.status != VOID, Invoice.issued_on <= day, named.c.elsewhere > 0)
-    )
-
-
-def _named_later(day: date) -> CTE:
-    """What was paid after `day` on each invoice that was."""
-    return (
-        select(Payment.invoice_id, func.sum(Payment.amount).label("amount"))
-        .where(Payment.paid_on > day, Payment.status != VOID, Payment.invoice_id.is_not(None))
-        .group_by(Payment.invoice_id)
-        .cte("named_later")
     )
 
 

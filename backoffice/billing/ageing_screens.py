@@ -1,7 +1,7 @@
 """The ageing on a screen and as a file: by customer or by meter, as of a day."""
 
-from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 from flask import Response, request, url_for
@@ -13,16 +13,19 @@ from ..base import N_, counted
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import day_filter, money_filter
-from ..lists import AsOf, Choice, Column, List, Search, containing
+from ..lists import Choice, Column, List, Search, containing
 from ..permissions import requires
 from .ageing import BUCKETS, Bucket, ageing_by_customer, ageing_by_meter, owed_on
+from .ageing_documents import AS_OF, way_to
 from .models import Meter, MeterAssignment
 from .views import bp
 
-AS_OF = AsOf("as_of", N_("As of"), periods.today)
 BY = Choice("by", N_("By"), {"meter": (N_("Meter"), true())}, any_label=N_("Customer"))
 
 Row = Any
+
+WhoseIs = Callable[[Row], dict[str, str]]
+"""The arguments of an address that name a row: a customer, a meter, or nobody."""
 
 
 @bp.get("/ageing")
@@ -73,11 +76,11 @@ def _by_customer(day: date) -> List:
         (
             Column(
                 "customer", N_("Customer"), Customer.name,
-                link=_statement, empty=N_("Meters of nobody"), classes="cell-name",
+                link=lambda row: _statement(row, day), empty=N_("Meters of nobody"), classes="cell-name",
             ),
             Column("code", N_("Customer code"), Customer.code),
         ),
-        lambda row: {"meters_of": row.code} if row.code else None,
+        lambda row: {"customer": row.code} if row.code else {"whose": "nobody"},
         counted("%(num)s customer", "%(num)s customers"),
     )  # fmt: skip
 
@@ -94,7 +97,10 @@ def _by_meter(day: date) -> List:
         .outerjoin(MeterAssignment, is_owner)
         .outerjoin(Customer, Customer.id == MeterAssignment.customer_id),
         (
-            Column("meter", N_("Meter"), Meter.number, link=_meter_statement, classes="cell-key"),
+            Column(
+                "meter", N_("Meter"), Meter.number,
+                link=lambda row: _meter_statement(row, day), classes="cell-key",
+            ),
             Column("customer", N_("Customer"), Customer.name, empty=N_("Nobody"), classes="cell-name"),
             Column("code", N_("Customer code"), Customer.code, is_shown=False),
         ),
@@ -108,10 +114,10 @@ def _list_of(
     ages: Subquery,
     rows: Select[Any],
     whose: tuple[Column, ...],
-    only: Callable[[Row], dict[str, Any] | None],
+    whose_is: WhoseIs,
     words: tuple[str, str],
 ) -> List:
-    """What both have in common: the buckets, the filters. `only` narrows the list of invoices to a row."""
+    """What both have in common: the buckets, the filters. `whose_is` names a row in addresses."""
     searched = [column.value for column in whose]
     return List(
         "ageing",
@@ -122,10 +128,10 @@ def _list_of(
         key=ages.c.id,
         columns=(
             *whose,
-            *(_column(bucket, ages, day, only) for bucket in BUCKETS),
+            *(_column(bucket, ages, day, whose_is) for bucket in BUCKETS),
             Column(
                 "total", N_("Balance"), ages.c.total,
-                kind="money", total=True, classes="cell-total", link=_open_invoices(only, "total"),
+                kind="money", total=True, classes="cell-total", link=_documents(day, whose_is, "total"),
             ),
         ),
         filters=(
@@ -142,40 +148,26 @@ def _list_of(
     )  # fmt: skip
 
 
-def _column(
-    bucket: Bucket, ages: Subquery, day: date, only: Callable[[Row], dict[str, Any] | None]
-) -> Column:
-    link = _open_invoices(only, bucket.name, **dict(_days(bucket, day)))
+def _column(bucket: Bucket, ages: Subquery, day: date, whose_is: WhoseIs) -> Column:
+    link = _documents(day, whose_is, bucket.name, overdue=bucket.name)
     return Column(
         bucket.name, bucket.label, ages.c[bucket.name], kind="money", total=True, link=link
     )
 
 
-def _days(bucket: Bucket, day: date) -> Iterator[tuple[str, str]]:
-    """The due dates of what is in a bucket, as the list of invoices is asked for them."""
-    if bucket.until is not None:
-        yield "due_since", (day - timedelta(days=bucket.until)).isoformat()
-    if bucket.since is not None:
-        yield "due_until", (day - timedelta(days=bucket.since)).isoformat()
+def _documents(day: date, whose_is: WhoseIs, name: str, **more: str) -> Callable[[Row], str | None]:
+    """The way from an amount to the documents that it consists of; none from zero."""
+    return lambda row: way_to(day, **whose_is(row), **more) if getattr(row, name) else None
 
 
-def _open_invoices(
-    only: Callable[[Row], dict[str, Any] | None], name: str, **days: Any
-) -> Callable[[Row], str | None]:
-    """The way from an amount to the open invoices that are due in these days; none from zero."""
-
-    def link(row: Row) -> str | None:
-        whose = only(row)
-        if whose is None or not getattr(row, name):
-            return None
-        return url_for("billing.invoices", status="unpaid", **whose, **days)
-
-    return link
+def _statement(row: Row, day: date) -> str | None:
+    return url_for("billing.statement", code=row.code, **_up_to(day)) if row.code else None
 
 
-def _statement(row: Row) -> str | None:
-    return url_for("billing.statement", code=row.code, period="all") if row.code else None
+def _meter_statement(row: Row, day: date) -> str:
+    return url_for("billing.meter_statement", number=row.meter, **_up_to(day))
 
 
-def _meter_statement(row: Row) -> str:
-    return url_for("billing.meter_statement", number=row.meter, period="all")
+def _up_to(day: date) -> dict[str, Any]:
+    """The period of a statement that ends on `day`; today's goes on with what is dated later."""
+    return {"period": "all"} if day == periods.today() else {"until": day.isoformat()}

@@ -8,19 +8,20 @@ from flask import Response, abort, flash, url_for
 from flask_babel import gettext as _
 
 from ..claims import Claim
+from ..conflicts import differences, with_theirs
 from ..customers import queries as customers
 from ..extensions import db
-from ..formats import day_filter
 from ..htmx import render
 from ..permissions import requires
 from ..refusals import Refusal, Stale
 from . import meter_actions, meter_refusals
 from .meter_actions import Days
-from .meter_conflicts import conflict_of
-from .meter_forms import AssignForm, DaysForm, EndForm, ReassignForm, RecordForm, facts_of
-from .meter_history import recorded_events
+from .meter_forms import AssignForm, DaysForm, EndForm, MeterRecordForm, ReassignForm, facts_of
+from .meter_history import conflict_over, recorded_events
 from .meter_queries import assignment_of
+from .meter_refusals import BeginsLater
 from .meter_screens import head_of, meter_or_404, record_page
+from .meter_wording import in_words
 from .models import Meter, MeterAssignment
 from .views import bp
 
@@ -41,7 +42,7 @@ def assign(number: str) -> Response:
     """A form that says whose the meter is, or was."""
     meter = meter_or_404(number)
     is_free = head_of(meter)["active"] is None
-    return _page("assign", meter, AssignForm.for_new(is_active=is_free))
+    return _page("assign", meter, AssignForm.for_new(meter, is_active=is_free))
 
 
 @bp.post("/meters/<path:number>/assign")
@@ -60,7 +61,12 @@ def assign_post(number: str) -> Response:
         form,
         meter,
         lambda: meter_actions.assign(
-            db.session(), meter.id, form.customer_id, form.days(), is_active=form.is_active.data
+            db.session(),
+            meter.id,
+            form.customer_id,
+            form.days(),
+            is_active=form.is_active.data,
+            version=form.expected_version(meter.id),
         ),
     )
 
@@ -72,7 +78,7 @@ def reassign(number: str) -> Response:
     meter = meter_or_404(number)
     active = head_of(meter)["active"]
     if active is None:
-        return _page("assign", meter, AssignForm.for_new(is_active=True))
+        return _page("assign", meter, AssignForm.for_new(meter, is_active=True))
     return _page("reassign", meter, ReassignForm.for_assignment(active), assignment=active)
 
 
@@ -86,7 +92,7 @@ def reassign_post(number: str, assignment_id: int) -> Response:
     present, form = assignment_or_404(number, assignment_id), ReassignForm()
     if not form.validate():
         return _page("reassign", present.meter, form, status=422, assignment=present)
-    version = form.expected_version()
+    version = form.expected_version(assignment_id)
     return _carried_out(
         claim,
         "reassign",
@@ -117,7 +123,7 @@ def end_assignment_post(number: str, assignment_id: int) -> Response:
     present, form = assignment_or_404(number, assignment_id), EndForm()
     if not form.validate():
         return _page("end", present.meter, form, status=422, assignment=present)
-    version = form.expected_version()
+    version = form.expected_version(assignment_id)
     return _carried_out(
         claim,
         "end",
@@ -146,7 +152,7 @@ def assignment_days_post(number: str, assignment_id: int) -> Response:
     present, form = assignment_or_404(number, assignment_id), DaysForm()
     if not form.validate():
         return _page("days", present.meter, form, status=422, assignment=present)
-    version = form.expected_version()
+    version = form.expected_version(assignment_id)
     try:
         return _carried_out(
             claim,
@@ -170,11 +176,10 @@ def change_assignment(number: str, assignment_id: int, verb: str) -> Response:
         return claim.answer
     meter = assignment_or_404(number, assignment_id).meter
     try:
-        act(db.session(), assignment_id, RecordForm().expected_version())
+        act(db.session(), assignment_id, MeterRecordForm().expected_version(assignment_id))
     except Refusal as refusal:
         db.session.rollback()
-        sentence = _(refusal.sentence, **refusal.values)
-        return record_page(meter_or_404(number), refusal.status, sentence)
+        return record_page(meter_or_404(number), refusal.status, in_words(refusal))
     flash(_said(meter), "success")
     return claim.fulfilled(url_for("billing.meter", number=number))
 
@@ -189,24 +194,28 @@ _VERBS: dict[str, Callable[..., object]] = {
 def _carried_out(
     claim: Claim,
     kind: str,
-    form: RecordForm,
+    form: MeterRecordForm,
     meter: Meter,
     act: Callable[[], object],
     assignment: MeterAssignment | None = None,
 ) -> Response:
     """What the form asks for; where that is refused, the form again with the reason, over how it is now."""
-    number, assignment_id = meter.number, assignment.id if assignment else None
+    number, meter_id = meter.number, meter.id
+    assignment_id = assignment.id if assignment else None
     try:
         act()
     except Refusal as refusal:
         if refusal.status == 404 or (kind == "days" and isinstance(refusal, Stale)):
             raise
         db.session.rollback()
-        form.blame(refusal)
+        form.blame({"assigned_from" if isinstance(refusal, BeginsLater) else "": refusal})
         if assignment_id is not None:
             assignment = assignment_or_404(number, assignment_id)
-            form.version.data = str(assignment.version)
-        meter = meter_or_404(number)
+            form.reopen(assignment.id, assignment.version)
+            meter = assignment.meter
+        else:
+            meter = form.opened(db.session(), Meter, meter_id) or abort(404)
+            form.reopen(meter.id, meter.version)
         return _page(kind, meter, form, status=refusal.status, assignment=assignment)
     flash(_said(meter), "success")
     return claim.fulfilled(url_for("billing.meter", number=number))
@@ -229,23 +238,28 @@ def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
         for event in recorded_events(db.session(), present.meter_id)
         if (event.table_name, event.row_id) == ("meter_assignments", str(assignment_id))
     )
-    merged, conflict = conflict_of(
-        form.base_facts(),
-        facts_of(Days.of(present)),
-        facts_of(form.days()),
-        next(own, None),
-        lambda _name, value: day_filter(_day(value)) or "…",
-    )
+    mine = facts_of(form.days())
+    found = differences(form.base_facts(), facts_of(Days.of(present)), mine, none="")
+    merged = with_theirs(mine, found)
     days = Days(_day(merged["assigned_from"]), _day(merged["assigned_to"]))
     shown = DaysForm.for_assignment(present, days)
-    return _page("days", present.meter, shown, status=409, assignment=present, conflict=conflict)
+    return _page(
+        "days",
+        present.meter,
+        shown,
+        status=409,
+        assignment=present,
+        conflict=conflict_over(found, next(own, None)),
+    )
 
 
 def _day(text: str) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _page(kind: str, meter: Meter, form: RecordForm, status: int = 200, **context: Any) -> Response:
+def _page(
+    kind: str, meter: Meter, form: MeterRecordForm, status: int = 200, **context: Any
+) -> Response:
     """The form of that kind: assign, reassign, end or days."""
     return render(
         PAGE,

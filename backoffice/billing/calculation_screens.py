@@ -120,7 +120,7 @@ def _corrections_of(explanation: Explanation, name: str) -> list[Any]:
 
 
 def _wording_of(explanation: Explanation) -> MeterWording:
-    return MeterWording(db.session(), people=[c.actor for c in explanation.corrections])
+    return MeterWording(db.session(), actors=[c.actor for c in explanation.corrections])
 
 
 def _meters_of(customer: Customer, name: str) -> tuple[SourceRow, ...]:

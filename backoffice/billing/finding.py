@@ -1,31 +1,87 @@
-"""What the search of the shell finds of billing: an invoice, a receipt or a meter by its very number."""
+"""What the search finds of billing: invoices, receipts and meters, by number or by the customer that is named."""
 
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from .. import places
-from ..permissions import allowed
-from .models import Invoice, Meter, Payment
+from ..base import N_
+from ..customers.finding import owners
+from ..formats import day_filter, money_filter
+from ..lists.finding import beginning, belonging, kind_of, status_in
+from ..places import Place
+from .invoice_listing import INVOICES
+from .meter_listing import METERS
+from .models import Invoice, Meter, MeterAssignment, Payment
+from .payment_listing import PAYMENTS
 
 
-def find(session: Session, user: Any, text: str) -> str | None:
-    """Where the invoice, else the receipt, else the meter of that number is shown, if `user` may read it."""
-    if not allowed(user, "billing.read"):
-        return None
-    for column, endpoint, name in (
-        (Invoice.number, "billing.invoice", "number"),
-        (Payment.reference, "billing.payment", "reference"),
-        (Meter.number, "billing.meter", "number"),
-    ):
-        if session.scalar(select(column).where(column == text).limit(1)) is not None:
-            values: dict[str, Any] = {name: text}
-            return url_for(endpoint, **values)
-    return None
+def _invoice(row: Any) -> Place:
+    return Place(
+        row.number,
+        url_for("billing.invoice", number=row.number),
+        (row.customer, day_filter(row.issued_on), money_filter(row.stated, symbol=True)),
+        **status_in(INVOICES, "word", row),
+    )
 
 
-def register() -> None:
-    """Let the search ask; called once, where the screens are."""
-    places.register(find)
+def _payment(row: Any) -> Place:
+    return Place(
+        row.reference,
+        url_for("billing.payment", reference=row.reference),
+        (row.customer, day_filter(row.paid_on), money_filter(row.stated, symbol=True)),
+        **status_in(PAYMENTS, "status", row),
+    )
+
+
+def _meter(row: Any) -> Place:
+    return Place(
+        row.number,
+        url_for("billing.meter", number=row.number),
+        list(filter(None, (row.customer, row.description))),
+        **status_in(METERS, "state", row),
+    )
+
+
+places.register(
+    kind_of(
+        "invoices",
+        N_("Invoices"),
+        "billing.invoices",
+        lambda _user: INVOICES,
+        ways=(beginning(Invoice.number), belonging(Invoice.customer_id, owners)),
+        reads=("number", "customer", "issued_on", "word"),
+        place=_invoice,
+    ),
+    kind_of(
+        "payments",
+        N_("Payments"),
+        "billing.payments",
+        lambda _user: PAYMENTS,
+        ways=(beginning(Payment.reference), belonging(Payment.customer_id, owners)),
+        reads=("reference", "customer", "paid_on", "status"),
+        place=_payment,
+    ),
+    kind_of(
+        "meters",
+        N_("Meters"),
+        "billing.meters",
+        lambda _user: METERS,
+        ways=(beginning(Meter.number), belonging(MeterAssignment.customer_id, owners)),
+        reads=("number", "customer", "description", "state"),
+        place=_meter,
+    ),
+)
+places.register_screens(
+    (N_("Meters"), "billing.meters"),
+    (N_("Invoices"), "billing.invoices"),
+    (N_("Payments"), "billing.payments"),
+    (N_("Unmatched payments"), "billing.unmatched"),
+    (N_("Ageing"), "billing.ageing"),
+    (N_("Adjustments"), "billing.adjustments"),
+    (N_("Recalculation"), "billing.recalculations"),
+    (N_("Migration"), "billing.migration"),
+    (N_("New meter"), "billing.new_meter"),
+    (N_("New invoice"), "billing.new_invoice"),
+    (N_("Record a payment"), "billing.new_payment"),
+)

@@ -35,7 +35,7 @@ from .meter_refusals import TooMuchOwed
 from .models import Invoice, Payment
 from .numbering import next_number
 from .queries import holder_on
-from .rules import REASON_LENGTH, VOID
+from .rules import REASON_LENGTH, VOID, is_less_than_paid
 
 _UNSAVED = -1
 
@@ -219,7 +219,7 @@ def _kept_by_payments(
     paid = sum((p.amount for p in payments_naming(session, invoice.id)), Decimal(0))
     if not paid:
         return
-    if amount < min(paid, invoice.amount):
+    if is_less_than_paid(amount, paid, invoice.amount):
         at = "amount" if entry.charges.is_entered else "units"
         yield at, LessThanPaid(paid=paid)
     for name in ("customer_id", "meter_id"):

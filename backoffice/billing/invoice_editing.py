@@ -1,27 +1,31 @@
 """Entering and changing an invoice with its live amount, making it void, and moving it to another meter."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 from flask import Response, abort, flash, make_response, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from jinja2_fragments.flask import render_block
+from wtforms import HiddenField
 
 from ..claims import Claim
+from ..conflicts import Conflict
 from ..customers import queries as customers
-from ..customers.forms import whole_number
 from ..extensions import db
+from ..forms import RecordForm
 from ..htmx import render, trigger
-from ..idempotency import new_key
 from ..permissions import requires
-from ..refusals import Refusal
+from ..refusals import AnotherRecord, Refusal, Stale
 from . import invoice_actions as actions
 from . import queries
-from .invoice_conflicts import Conflict, conflict_of
+from .forms import VoidForm
+from .invoice_conflicts import conflict_of
 from .invoice_entries import InvoiceEntry
-from .invoice_forms import InvoiceForm, MoveForm, VoidForm, in_words
+from .invoice_forms import InvoiceForm, MoveForm
 from .invoice_previews import preview_of
+from .invoice_proposals import new_form, proposals
 from .invoice_queries import offered_meters
 from .invoice_refusals import InvoiceChanged, InvoiceRefused, NumberTaken, VoidStaysVoid
 from .invoice_screens import head_of, invoice_or_404
@@ -38,10 +42,13 @@ OFFERED = 200
 @bp.get("/invoices/new")
 @requires("billing.write")
 def new_invoice() -> Response:
-    """An empty form, for the customer and the meter that the address names."""
+    """An empty form, for the customer, the meter and the days that the address names."""
     customer = customers.by_code(db.session(), request.args.get("customer", ""))
     meter = queries.meter_of(db.session(), request.args.get("meter", ""))
-    return _page(InvoiceForm.for_new(customer, meter), first="units" if customer else "customer")
+    days = (request.args.get(name, type=date.fromisoformat) for name in ("issued_on", "due_on"))
+    form = new_form(customer, meter, *days)
+    empty = (name for name in ("customer", "meter") if not form[name].data)
+    return _page(form, first=next(empty, "units"))
 
 
 @bp.post("/invoices/new")
@@ -81,12 +88,12 @@ def preview_invoice() -> Response:
 @bp.post("/invoices/proposals")
 @requires("billing.write")
 def propose_for_invoice() -> Response:
-    """What follows from a chosen customer or day: the meters to choose from, the one meter, the due date."""
+    """What follows from a chosen customer, meter or day: the meters to choose from, and what is filled in."""
     form = InvoiceForm(None)
     answer = make_response(render_block(PAGE, "meter_options", form=form))
     filled = [
         {"id": name, "was": request.form.get(name, ""), "now": now}
-        for name, now in form.proposals(request.args.get("after", "")).items()
+        for name, now in proposals(form, request.args.get("after", "")).items()
     ]
     return trigger(answer, "fill", fields=filled) if filled else answer
 
@@ -103,7 +110,7 @@ def _save(number: str | None) -> Response:
     entry = form.entry()
     try:
         invoice = _saved(form, entry)
-    except InvoiceChanged:
+    except (InvoiceChanged, AnotherRecord):
         return _conflict(form, entry)
     except InvoiceRefused as refused:
         form.blame(refused.problems)
@@ -112,13 +119,22 @@ def _save(number: str | None) -> Response:
         form.blame({"number": taken})
         return _refused(form)
     flash(_("Invoice %(number)s is saved.", number=invoice.number), "success")
-    return claim.fulfilled(url_for("billing.invoice", number=invoice.number))
+    return claim.fulfilled(_way_on(form, invoice))
+
+
+def _way_on(form: InvoiceForm, invoice: Invoice) -> str:
+    """Where a saved invoice leads: to itself, or to the next one of the same days."""
+    if form.invoice is None and "another" in request.form:
+        issued_on, due_on = invoice.issued_on, invoice.due_on
+        return url_for("billing.new_invoice", issued_on=issued_on, due_on=due_on)
+    return url_for("billing.invoice", number=invoice.number)
 
 
 def _saved(form: InvoiceForm, entry: InvoiceEntry) -> Invoice:
     if form.invoice is None:
         return actions.create(db.session(), entry)
-    return actions.update(db.session(), form.invoice.id, entry, form.expected_version())
+    invoice_id = form.invoice.id
+    return actions.update(db.session(), invoice_id, entry, form.expected_version(invoice_id))
 
 
 def _refused(form: InvoiceForm) -> Response:
@@ -131,11 +147,13 @@ def _conflict(form: InvoiceForm, mine: InvoiceEntry) -> Response:
     assert form.invoice is not None
     invoice_id, base = form.invoice.id, form.base_facts()
     db.session.rollback()
-    invoice = db.session.get(Invoice, invoice_id) or abort(404)
+    invoice = form.opened(db.session(), Invoice, invoice_id) or abort(404)
     if invoice.status == VOID:
         raise VoidStaysVoid(number=invoice.number)
     merged, conflict = conflict_of(db.session(), invoice, mine, base)
-    return _page(InvoiceForm.for_invoice(invoice, merged), status=409, conflict=conflict)
+    shown = InvoiceForm.for_invoice(invoice, merged)
+    shown.warning = form.warning_over(invoice_id)
+    return _page(shown, status=409, conflict=conflict)
 
 
 def _page(
@@ -175,7 +193,7 @@ def _address(invoice: Invoice | None) -> str:
 def void_invoice(number: str) -> Response:
     """Ask for the reason, and say what happens to the payments."""
     invoice = _changeable(number)
-    form = VoidForm(formdata=None, data=_opened(invoice))
+    form = VoidForm.for_record(invoice.id, invoice.version)
     return _verb_page("billing/invoice_void.html", invoice, form)
 
 
@@ -185,8 +203,8 @@ def void_invoice_post(number: str) -> Response:
     """Make the invoice void, for good."""
 
     def carry_out(invoice: Invoice, form: VoidForm) -> str:
-        version, reason = whole_number(form.version.data), form.reason.data or ""
-        freed = actions.void(db.session(), invoice.id, version, reason)
+        reason = form.reason.data or ""
+        freed = actions.void(db.session(), invoice.id, form.expected_version(invoice.id), reason)
         if not freed:
             return _("Invoice %(number)s is void.", number=number)
         return ngettext(
@@ -204,8 +222,7 @@ def void_invoice_post(number: str) -> Response:
 def move_invoice(number: str) -> Response:
     """Choose the meter that the invoice belongs to."""
     invoice = _changeable(number)
-    form = MoveForm(formdata=None, data=_opened(invoice) | {"with_payments": True})
-    return _verb_page("billing/invoice_move.html", invoice, form)
+    return _verb_page("billing/invoice_move.html", invoice, MoveForm.for_invoice(invoice))
 
 
 @bp.post("/invoices/<path:number>/move")
@@ -215,7 +232,7 @@ def move_invoice_post(number: str) -> Response:
 
     def carry_out(invoice: Invoice, form: MoveForm) -> str:
         assert form.found_meter is not None
-        version, meter = whole_number(form.version.data), form.found_meter
+        version, meter = form.expected_version(invoice.id), form.found_meter
         along = bool(form.with_payments.data)
         moved = actions.move(db.session(), invoice.id, version, meter.id, with_payments=along)
         if not moved or not along:
@@ -248,10 +265,6 @@ def _changeable(number: str) -> Invoice:
     return invoice
 
 
-def _opened(invoice: Invoice) -> dict[str, Any]:
-    return {"version": str(invoice.version), "idempotency_key": new_key()}
-
-
 def _verb(
     number: str,
     form_class: type[Any],
@@ -264,6 +277,7 @@ def _verb(
     if claim.answer is not None:
         return claim.answer
     invoice, form = invoice_or_404(number), form_class()
+    invoice_id = invoice.id
     if not form.validate():
         return _verb_page(template, invoice, form, 422)
     try:
@@ -272,16 +286,18 @@ def _verb(
         db.session.rollback()
         if isinstance(refusal, VoidStaysVoid):
             raise
-        form[next(iter(form)).name].errors = [in_words(refusal)]
-        invoice = invoice_or_404(number)
-        form.version.data = str(invoice.version)
-        form.version.raw_data = None
+        asked = next(field for field in form if not isinstance(field, HiddenField))
+        form.blame({"" if isinstance(refusal, Stale) else asked.name: refusal})
+        invoice = form.opened(db.session(), Invoice, invoice_id) or abort(404)
+        if invoice.status == VOID:
+            raise VoidStaysVoid(number=invoice.number) from refusal
+        form.reopen(invoice.id, invoice.version)
         return _verb_page(template, invoice, form, refusal.status)
     flash(said, "success")
     return claim.fulfilled(url_for("billing.invoice", number=number))
 
 
-def _verb_page(template: str, invoice: Invoice, form: Any, status: int = 200) -> Response:
+def _verb_page(template: str, invoice: Invoice, form: RecordForm, status: int = 200) -> Response:
     payments = actions.payments_naming(db.session(), invoice.id)
     return render(
         template,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
+from ..conflicts import Difference, differences
 from .models import Invoice
 
 Facts = Mapping[str, str]
@@ -68,32 +69,12 @@ class InvoiceEntry:
         }
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A fact in which the stored invoice and my entry differ; `taken`: theirs went into the merge."""
-
-    name: str
-    theirs: str
-    mine: str
-    taken: bool
-
-
 def merge(
-    base: Facts, mine: InvoiceEntry, theirs: InvoiceEntry
-) -> tuple[InvoiceEntry, list[Difference]]:
-    """My entry over their saved one, and where they had changed what I see differently.
-
-    What I did not touch since `base` (the facts that I started from) takes their value; what both of
-    us changed stays mine.
-    """
-    my_facts, their_facts = mine.facts(), theirs.facts()
-    differences = [
-        Difference(name, theirs_is, my_facts[name], taken=base.get(name) == my_facts[name])
-        for name, theirs_is in their_facts.items()
-        if theirs_is != my_facts[name] and base.get(name) != theirs_is
-    ]
-    taken = {difference.name for difference in differences if difference.taken}
-    return _taking(mine, theirs, taken), differences
+    base: Facts | None, mine: InvoiceEntry, theirs: InvoiceEntry
+) -> tuple[InvoiceEntry, list[Difference[str]]]:
+    """My entry over their saved one, and where they had changed what I see differently."""
+    found = differences(base, theirs.facts(), mine.facts(), none="")
+    return _taking(mine, theirs, {d.name for d in found if d.taken}), found
 
 
 def _taking(mine: InvoiceEntry, theirs: InvoiceEntry, taken: set[str]) -> InvoiceEntry:

@@ -1,74 +1,58 @@
 """What may be typed about an invoice. Its amount counts only where there are no units; what is paid is no field."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField, StringField, TextAreaField, ValidationError
-from wtforms.validators import InputRequired, Length
+from wtforms import BooleanField, HiddenField, StringField, ValidationError
+from wtforms.validators import InputRequired
 
-from .. import periods
 from ..customers import queries as customers
-from ..customers.forms import customer_named, whole_number
+from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
-from ..formats import AmountField, DayField, QuantityField, UnitPriceField, money_filter
+from ..formats import AmountField, DayField, QuantityField, UnitPriceField, in_words
+from ..forms import RecordForm, Stamp, at_most, must_be_number, trimmed
 from ..idempotency import new_key
-from ..refusals import Refusal
 from . import queries
-from .invoice_entries import Charges, Facts, InvoiceEntry
+from .invoice_entries import Charges, InvoiceEntry
 from .invoice_queries import meters_of, number_is_taken
 from .invoice_refusals import NumberTaken
 from .models import Invoice, Meter
-from .rules import NUMBER_LENGTH, REASON_LENGTH, is_number
+from .rules import NUMBER_LENGTH, is_number
 
 DAYS_TO_PAY = timedelta(days=30)
 """From the day of an invoice to the day that is proposed as its due date."""
 
 
-def _trimmed(text: str | None) -> str:
-    return (text or "").strip()
-
-
-def in_words(refusal: Refusal) -> str:
-    """The sentence of a refusal, with its amounts as the user reads them."""
-    values = {
-        name: money_filter(value, symbol=True) if isinstance(value, Decimal) else value
-        for name, value in refusal.values.items()
-    }
-    return str(_(refusal.sentence, **values))
-
-
-class InvoiceForm(FlaskForm):
+class InvoiceForm(RecordForm):
     """An invoice: whose, for which meter, when, and units × rate + fixed charge or one amount.
 
-    `proposed_due` is the due date that was last proposed: one that somebody typed stays.
+    The hidden `proposed_…` hold what was last filled in for a field: what somebody typed stays.
     """
 
-    number = StringField(
-        _l("Invoice number"),
-        filters=[_trimmed],
-        validators=[Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters."))],
-    )
-    customer = StringField(
-        _l("Customer"), filters=[_trimmed], validators=[InputRequired(_l("Choose a customer."))]
-    )
-    meter = StringField(_l("Meter"), filters=[_trimmed])
     issued_on = DayField(_l("Issued"), validators=[InputRequired(_l("Enter the day of issue."))])
     due_on = DayField(_l("Due"))
+    number = StringField(
+        _l("Invoice number"),
+        filters=[trimmed],
+        validators=[at_most(NUMBER_LENGTH)],
+    )
+    customer = StringField(
+        _l("Customer"), filters=[trimmed], validators=[InputRequired(_l("Choose a customer."))]
+    )
+    meter = StringField(_l("Meter"), filters=[trimmed])
     units = QuantityField(_l("Units"))
     rate = UnitPriceField(_l("Rate"))
     fixed_charge = AmountField(_l("Fixed charge"), empty_is_zero=True)
     amount = AmountField(_l("Amount"))
     proposed_due = HiddenField()
-    version = HiddenField()
-    base = HiddenField()
-    idempotency_key = HiddenField()
+    proposed_rate = HiddenField()
+    proposed_fixed_charge = HiddenField()
 
     def __init__(self, invoice: Invoice | None, **options: Any) -> None:
         """A form for `invoice`; None for a new one."""
@@ -76,22 +60,6 @@ class InvoiceForm(FlaskForm):
         self.invoice = invoice
         self.found_customer: Customer | None = None
         self.found_meter: Meter | None = None
-
-    @classmethod
-    def for_new(cls, customer: Customer | None, meter: Meter | None) -> "InvoiceForm":
-        """An empty form with what can be proposed; the customer's one active meter, if none is given."""
-        if customer is not None and meter is None:
-            meter = proposed_meter(customer)
-        data = {
-            "customer": customers.label(customer) if customer else "",
-            "meter": meter.number if meter else "",
-            "issued_on": periods.today(),
-            "due_on": periods.today() + DAYS_TO_PAY,
-            "proposed_due": (periods.today() + DAYS_TO_PAY).isoformat(),
-            "version": "0",
-            "idempotency_key": new_key(),
-        }
-        return cls(None, formdata=None, data=data)
 
     @classmethod
     def for_invoice(cls, invoice: Invoice, entry: InvoiceEntry | None = None) -> "InvoiceForm":
@@ -109,7 +77,7 @@ class InvoiceForm(FlaskForm):
             "rate": charges.rate,
             "fixed_charge": charges.fixed_charge or None,
             "amount": charges.amount if charges.is_entered else None,
-            "version": str(invoice.version),
+            "version": str(Stamp(invoice.id, invoice.version)),
             "base": json.dumps(InvoiceEntry.of(invoice).facts()),
             "idempotency_key": new_key(),
         }
@@ -142,42 +110,11 @@ class InvoiceForm(FlaskForm):
             charges=self.charges(),
         )
 
-    def expected_version(self) -> int:
-        """The version that was opened; one that no invoice has for anything that is no number."""
-        return whole_number(self.version.data)
-
-    def base_facts(self) -> Facts:
-        """The facts that editing started from; none where the field does not hold them."""
-        try:
-            facts = json.loads(self.base.data or "")
-            return {str(name): str(fact) for name, fact in facts.items()}
-        except (ValueError, AttributeError, TypeError, RecursionError):
-            return {}
-
     def typed_customer(self) -> Customer | None:
         """The one customer that the text names."""
         typed = self.customer.data or ""
         found = customers.meant_by(db.session(), typed) if typed else []
         return found[0] if len(found) == 1 else None
-
-    def proposals(self, after: str) -> dict[str, str]:
-        """What to fill in after the customer or the day of issue was changed, by field.
-
-        A meter that is the customer's stays, and so does a due date that somebody typed.
-        """
-        customer, issued_on = self.typed_customer(), self.issued_on.data
-        if after == "customer" and customer is not None:
-            if self.meter.data in {meter.number for meter in self.meters()}:
-                return {}
-            meter = proposed_meter(customer)
-            return {"meter": meter.number if meter else ""}
-        if after == "issued_on" and issued_on is not None:
-            typed = (self.due_on.raw_data or [""])[0]
-            if typed in ("", self.proposed_due.data):
-                return dict.fromkeys(
-                    ("due_on", "proposed_due"), (issued_on + DAYS_TO_PAY).isoformat()
-                )
-        return {}
 
     # What is refused
 
@@ -185,10 +122,7 @@ class InvoiceForm(FlaskForm):
         """An invoice's number is part of its address, and no two invoices have the same one."""
         if not field.data:
             return
-        if not is_number(field.data):
-            raise ValidationError(
-                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
-            )
+        must_be_number(field.data, is_number)
         if number_is_taken(db.session(), field.data, self.invoice.id if self.invoice else None):
             raise ValidationError(in_words(NumberTaken(number=field.data)))
 
@@ -226,54 +160,31 @@ class InvoiceForm(FlaskForm):
                 _("This is before the invoice is issued. Choose that day or a later one.")
             )
 
-    def blame(self, problems: Mapping[str, Refusal]) -> None:
-        """Show each problem at its field."""
-        for name, problem in problems.items():
-            field, sentence = self[name], in_words(problem)
-            if sentence not in field.errors:
-                field.errors = [*field.errors, sentence]
-
     def meters(self) -> Sequence[Meter]:
         """The meters to choose from: the typed customer's, those that are theirs now first."""
         customer = self.typed_customer()
         return meters_of(db.session(), customer.id) if customer else []
 
 
-class VoidForm(FlaskForm):
-    """Why an invoice becomes void."""
-
-    reason = TextAreaField(
-        _l("Reason"),
-        filters=[_trimmed],
-        validators=[
-            InputRequired(_l("Say why the invoice is void. The reason is kept with it.")),
-            Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
-        ],
-    )
-    version = HiddenField()
-    idempotency_key = HiddenField()
-
-
-class MoveForm(FlaskForm):
+class MoveForm(RecordForm):
     """Where an invoice goes, and whether its payments go along."""
 
     meter = StringField(
-        _l("Meter"), filters=[_trimmed], validators=[InputRequired(_l("Choose a meter."))]
+        _l("Meter"), filters=[trimmed], validators=[InputRequired(_l("Choose a meter."))]
     )
     with_payments = BooleanField(_l("Take the payments that name it along"))
-    version = HiddenField()
-    idempotency_key = HiddenField()
 
     found_meter: Meter | None = None
+
+    @classmethod
+    def for_invoice(cls, invoice: Invoice) -> "MoveForm":
+        """A form to move the invoice as it is now, by default with its payments."""
+        version = str(Stamp(invoice.id, invoice.version))
+        data = {"version": version, "idempotency_key": new_key()}
+        return cls(formdata=None, data=data | {"with_payments": True})
 
     def validate_meter(self, field: StringField) -> None:
         """There is a meter of that number."""
         self.found_meter = queries.meter_of(db.session(), field.data)
         if self.found_meter is None:
             raise ValidationError(_("There is no such meter. Type its number, or choose it."))
-
-
-def proposed_meter(customer: Customer) -> Meter | None:
-    """The meter that an invoice of this customer is for, where there can be no doubt."""
-    active = queries.active_meters_of(db.session(), customer.id)
-    return active[0] if len(active) == 1 else None

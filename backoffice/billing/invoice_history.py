@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
@@ -16,7 +17,6 @@ from ..base import N_
 from ..figures.models import Correction
 from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
 from .figures import invoice_amount, invoice_paid
-from .meter_history import Change, Event
 from .meter_wording import MeterWording
 from .models import Invoice, Meter
 from .rules import POSTED, VOID
@@ -107,7 +107,7 @@ def _wording_of(session: Session, recorded: Iterable[AuditEvent], actors: Iterab
         session,
         customers=[d.get("customer_id") for d in documents],
         meters=[d.get("meter_id") for d in documents],
-        people=[*(event.actor for event in recorded), *actors],
+        actors=[*(event.actor for event in recorded), *actors],
     )
 
 

@@ -10,7 +10,7 @@ from ..base import N_, counted
 from ..customers.models import Customer
 from ..formats import money_filter
 from ..lists import Choice, Column, Days, List, Search, containing
-from .models import Invoice, Meter, MeterAssignment
+from .models import Invoice, Meter
 from .rules import POSTED, VOID
 from .wording import INVOICE_WORDS, LABELS_OF_WORDS, TONES_OF_WORDS, is_called, word_column
 
@@ -25,13 +25,6 @@ def _of_customer(text: str) -> ColumnElement[bool]:
     is_code = exists().where(func.lower(aliased(Customer).code) == text.lower())
     named = or_(has_code, containing(Customer.name)(text) & ~is_code)
     return Invoice.customer_id.in_(select(Customer.id).where(named))
-
-
-def _on_meters_of(code: str) -> ColumnElement[bool]:
-    """On the meters that are actively the customer's now, whoever the invoices were issued to."""
-    own = select(MeterAssignment.meter_id).join(Customer)
-    of_code = func.lower(Customer.code) == code.lower()
-    return Invoice.meter_id.in_(own.where(of_code, MeterAssignment.is_active))
 
 
 def _of_meter(text: str) -> ColumnElement[bool]:
@@ -73,24 +66,26 @@ INVOICES = List(
         Column("number", N_("Number"), Invoice.number, link=_record, classes="cell-key"),
         Column("customer", N_("Customer"), Customer.name, classes="cell-name"),
         Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
-        Column("meter", N_("Meter"), Meter.number, empty=N_("No meter"), classes="cell-key"),
-        Column("issued_on", N_("Issued"), Invoice.issued_on, kind="day", classes="cell-date"),
-        Column("due_on", N_("Due"), Invoice.due_on, kind="day", classes="cell-date"),
+        Column("meter", N_("Meter"), Meter.number, empty=N_("No meter"), classes="cell-key cell-part"),
+        Column("issued_on", N_("Issued"), Invoice.issued_on, kind="day", classes="cell-date cell-part"),
+        Column("due_on", N_("Due"), Invoice.due_on, kind="day", classes="cell-date cell-told"),
         Column(
             "word", N_("Status"), word_column(),
-            words=LABELS_OF_WORDS, tones=TONES_OF_WORDS, is_sortable=False,
+            words=LABELS_OF_WORDS, tones=TONES_OF_WORDS, is_sortable=False, classes="cell-word",
         ),
         Column("units", N_("Units"), Invoice.units, kind="quantity", is_shown=False),
         Column("rate", N_("Rate"), Invoice.rate, kind="unit_price", is_shown=False),
         Column("fixed_charge", N_("Fixed charge"), Invoice.fixed_charge, kind="money", is_shown=False),
         Column(
             "amount", N_("Amount"), _counted(Invoice.amount),
-            kind="money", total=True, write=lambda row: money_filter(row.stated),
+            kind="money", total=True, write=lambda row: money_filter(row.stated), classes="cell-lead",
         ),
-        Column("paid", N_("Paid"), _counted(Invoice.paid), kind="money", total=True),
         Column(
-            "open", N_("Open"), _counted(Invoice.amount - Invoice.paid),
-            kind="money", total=True, classes="cell-total",
+            "paid", N_("Paid"), _counted(Invoice.paid), kind="money", total=True, classes="cell-part"
+        ),
+        Column(
+            "open", N_("Outstanding"), _counted(Invoice.amount - Invoice.paid),
+            kind="money", total=True, classes="cell-total cell-told",
         ),
         Column("void_reason", N_("Reason"), Invoice.void_reason, is_shown=False),
         Column("updated_at", N_("Last change"), Invoice.updated_at, kind="moment", is_shown=False),
@@ -115,10 +110,8 @@ INVOICES = List(
             "without", N_("Missing"),
             {"meter": (N_("Without a meter"), Invoice.meter_id.is_(None) & (Invoice.status == POSTED))},
         ),
-        Days("due_since", "due_until", N_("Due from"), N_("Due to"), Invoice.due_on, is_quiet=True),
         Search("customer", N_("Customer"), _of_customer, is_quiet=True),
         Search("meter", N_("Meter"), _of_meter, is_quiet=True),
-        Search("meters_of", N_("On meters of"), _on_meters_of, is_quiet=True),
     ),
     default_sort="-issued_on",
     counted=counted("%(num)s invoice", "%(num)s invoices"),
@@ -128,5 +121,5 @@ INVOICES = List(
         N_("No invoice fits that"),
         N_("Take something out of the filter, or search for a part of the number."),
     ),
-    classes="invoices-table",
+    classes="invoices-table compact",
 )  # fmt: skip

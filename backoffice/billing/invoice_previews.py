@@ -7,9 +7,11 @@ from decimal import Decimal
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from ..formats import in_words
 from ..refusals import Refusal
 from .invoice_actions import compute, problems_of
-from .invoice_forms import InvoiceForm, in_words
+from .invoice_forms import InvoiceForm
+from .invoice_proposals import is_typed
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,14 @@ def preview_of(session: Session, form: InvoiceForm) -> Preview:
     amount = compute(session, charges)
     problems = {} if unreadable else problems_of(charges, amount)
     notes = unreadable or [_told(form, name, problem) for name, problem in problems.items()]
-    is_blank = not any(form[name].data for name in ("units", "rate", "fixed_charge", "amount"))
+    is_begun = any(form[name].data is not None for name in ("units", "amount")) or (
+        is_typed(form.rate, form.proposed_rate)
+        or is_typed(form.fixed_charge, form.proposed_fixed_charge)
+    )
     return Preview(
         amount=None if unreadable else amount,
         usage=None if unreadable or charges.is_entered else amount - charges.fixed_charge,
-        note=notes[0] if notes and (unreadable or not is_blank) else "",
+        note=notes[0] if notes and (unreadable or is_begun) else "",
         problems=problems,
     )
 

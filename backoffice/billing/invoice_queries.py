@@ -1,11 +1,13 @@
 """Reads of invoices: one with what belongs to it, and what its form offers. The list: `invoice_listing.py`."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session, joinedload
 
 from .models import Invoice, Meter, MeterAssignment, Payment
+from .rules import VOID
 
 
 def invoice_of(session: Session, number: str) -> Invoice | None:
@@ -33,6 +35,20 @@ def meters_of(session: Session, customer_id: int) -> Sequence[Meter]:
         .group_by(Meter.id)
         .order_by(is_now.desc(), Meter.number)
     ).all()
+
+
+def last_rates_of(session: Session, meter_id: int) -> tuple[Decimal, Decimal] | None:
+    """Rate and fixed charge of the meter's latest invoice that has units and is not void."""
+    has_rates = (
+        (Invoice.meter_id == meter_id) & (Invoice.status != VOID) & Invoice.units.is_not(None)
+    )
+    found = session.execute(
+        select(Invoice.rate, Invoice.fixed_charge)
+        .where(has_rates)
+        .order_by(Invoice.issued_on.desc(), Invoice.id.desc())
+        .limit(1)
+    ).first()
+    return None if found is None else (found.rate, found.fixed_charge)
 
 
 def payments_of(session: Session, invoice: Invoice) -> Sequence[Payment]:

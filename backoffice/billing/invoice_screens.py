@@ -91,7 +91,7 @@ def invoice_calculation(number: str, name: str) -> Response:
         **head_of(found, "calculation"),
         explained=next(c for c in explanation.columns if c.column == name),
         corrections=corrections,
-        wording=history.Wording(db.session(), people=[c.actor for c in corrections]),
+        wording=history.Wording(db.session(), actors=[c.actor for c in corrections]),
         link_of_term=_link_of_term,
         link_of_row=partial(_link_of_row, _references(found)),
     )

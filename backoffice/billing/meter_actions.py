@@ -17,6 +17,7 @@ from ..customers.queries import label
 from .meter_refusals import (
     AssignmentChanged,
     AssignmentGone,
+    BeginsLater,
     DaysOverlap,
     DaysReversed,
     DayToCome,
@@ -31,6 +32,7 @@ from .meter_refusals import (
     TooMuchOwed,
 )
 from .models import Meter, MeterAssignment
+from .rules import counts_ahead
 
 _OUT_OF_RANGE = "22003"
 """PostgreSQL's code of a number that does not fit its column."""
@@ -107,19 +109,31 @@ def update(session: Session, meter_id: int, entry: MeterEntry, version: int) -> 
 
 
 def assign(
-    session: Session, meter_id: int, customer_id: int, days: Days, *, is_active: bool = True
+    session: Session,
+    meter_id: int,
+    customer_id: int,
+    days: Days,
+    *,
+    is_active: bool = True,
+    version: int | None = None,
 ) -> MeterAssignment:
     """Give a meter to a customer on these days; what is owed for it is theirs if it `is_active`.
 
+    `version` is that of the meter as somebody was shown it; None: nobody was.
+
     Raises:
-        MeterGone: it was removed.
+        MeterGone, MeterChanged: it was removed, or is not as it was shown.
         MeterAssigned: it is actively somebody's, and this is to be active too.
+        BeginsLater: it is to be active before its first day.
         DaysReversed, DaysOverlap: the days cannot be.
     """
     meter = locked(session, meter_id)
+    if version not in (None, meter.version):
+        raise MeterChanged(number=meter.number)
     assignments = assignments_of(session, meter_id)
     if is_active:
         _refuse_if_assigned(meter, assignments)
+    _refuse_ahead(days, is_active=is_active)
     _refuse_impossible(meter, days, assignments)
     return _added(session, meter, customer_id, days, is_active=is_active)
 
@@ -193,9 +207,11 @@ def activate(session: Session, assignment_id: int, version: int) -> MeterAssignm
     Raises:
         AssignmentGone, AssignmentChanged: somebody else was faster.
         MeterAssigned: the meter is somebody else's at present.
+        BeginsLater: its first day is after today.
     """
     assignment = _locked_assignment(session, assignment_id, version)
     _refuse_if_assigned(assignment.meter, _others(session, assignment))
+    _refuse_ahead(Days.of(assignment), is_active=True)
     _change(session, assignment, Days.of(assignment), is_active=True)
     return assignment
 
@@ -205,9 +221,11 @@ def correct_days(session: Session, assignment_id: int, version: int, days: Days)
 
     Raises:
         AssignmentGone, AssignmentChanged: somebody else was faster.
+        BeginsLater: it is active, and would be before its first day.
         DaysReversed, DaysOverlap: the days cannot be.
     """
     assignment = _locked_assignment(session, assignment_id, version)
+    _refuse_ahead(days, is_active=assignment.is_active)
     _refuse_impossible(assignment.meter, days, _others(session, assignment))
     _change(session, assignment, days, is_active=assignment.is_active)
     return assignment
@@ -287,6 +305,11 @@ def _refuse_if_assigned(meter: Meter, assignments: Sequence[MeterAssignment]) ->
 def _refuse_to_come(day: date) -> None:
     if day > periods.today():
         raise DayToCome(day=day)
+
+
+def _refuse_ahead(days: Days, *, is_active: bool) -> None:
+    if days.first is not None and counts_ahead(is_active, days.first, periods.today()):
+        raise BeginsLater(day=days.first)
 
 
 def _refuse_impossible(meter: Meter, days: Days, others: Sequence[MeterAssignment]) -> None:

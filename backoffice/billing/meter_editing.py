@@ -4,14 +4,15 @@ from flask import Response, abort, flash, url_for
 from flask_babel import gettext as _
 
 from ..claims import Claim
+from ..conflicts import Conflict, differences, with_theirs
 from ..extensions import db
 from ..htmx import render
 from ..permissions import requires
+from ..refusals import AnotherRecord
 from . import meter_actions, meter_refusals
 from .meter_actions import MeterEntry
-from .meter_conflicts import Conflict, conflict_of
 from .meter_forms import MeterForm
-from .meter_history import recorded_events
+from .meter_history import conflict_over, recorded_events
 from .meter_screens import meter_or_404
 from .models import Meter
 from .views import bp
@@ -57,10 +58,10 @@ def _save(number: str | None) -> Response:
         return _refused(form)
     try:
         meter = _saved(form)
-    except meter_refusals.MeterChanged:
+    except (meter_refusals.MeterChanged, AnotherRecord):
         return _conflict(form)
     except meter_refusals.MeterNumberTaken as taken:
-        form.blame(taken, "number")
+        form.blame({"number": taken})
         return _refused(form)
     flash(_("Meter %(number)s is saved.", number=meter.number), "success")
     return claim.fulfilled(url_for("billing.meter", number=meter.number))
@@ -69,7 +70,9 @@ def _save(number: str | None) -> Response:
 def _saved(form: MeterForm) -> Meter:
     if form.meter is None:
         return meter_actions.create(db.session(), form.entry())
-    return meter_actions.update(db.session(), form.meter.id, form.entry(), form.expected_version())
+    meter_id = form.meter.id
+    version = form.expected_version(meter_id)
+    return meter_actions.update(db.session(), meter_id, form.entry(), version)
 
 
 def _refused(form: MeterForm) -> Response:
@@ -81,11 +84,13 @@ def _conflict(form: MeterForm) -> Response:
     """Somebody else was faster: the form again, mine beside theirs."""
     meter_id = form.meter.id if form.meter else 0
     db.session.rollback()
-    meter = db.session.get(Meter, meter_id) or abort(404)
-    theirs = MeterEntry.of(meter).facts()
+    meter = form.opened(db.session(), Meter, meter_id) or abort(404)
+    mine = form.entry().facts()
+    found = differences(form.base_facts(), MeterEntry.of(meter).facts(), mine, none="")
     own = (e for e in recorded_events(db.session(), meter.id) if e.table_name == "meters")
-    merged, conflict = conflict_of(form.base_facts(), theirs, form.entry().facts(), next(own, None))
-    return _page(MeterForm.for_meter(meter, MeterEntry(**merged)), status=409, conflict=conflict)
+    shown = MeterForm.for_meter(meter, MeterEntry(**with_theirs(mine, found)))
+    shown.warning = form.warning_over(meter_id)
+    return _page(shown, status=409, conflict=conflict_over(found, next(own, None)))
 
 
 def _page(form: MeterForm, status: int = 200, conflict: Conflict | None = None) -> Response:

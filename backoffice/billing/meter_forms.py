@@ -6,19 +6,20 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField, StringField, ValidationError
-from wtforms.validators import DataRequired, InputRequired, Length
+from wtforms import BooleanField, StringField, ValidationError
+from wtforms.validators import DataRequired, InputRequired
 
 from .. import periods
-from ..customers.forms import customer_named, whole_number
+from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
-from ..formats import DayField, day_filter
+from ..formats import DayField
+from ..forms import RecordForm, Stamp, at_most, must_be_number, tidy
 from ..idempotency import new_key
 from ..refusals import Refusal
 from .meter_actions import Days, MeterEntry
 from .meter_refusals import DayToCome, MeterNumberTaken
+from .meter_wording import in_words
 from .models import Meter, MeterAssignment
 from .queries import meter_of
 from .rules import NUMBER_LENGTH, is_number
@@ -26,59 +27,29 @@ from .rules import NUMBER_LENGTH, is_number
 DESCRIPTION_LENGTH = 200
 
 
-def tidy(text: str | None) -> str:
-    """A typed text without needless spaces."""
-    return " ".join((text or "").split())
+class MeterRecordForm(RecordForm):
+    """A form about a meter; a refusal may name days."""
+
+    def in_words(self, refusal: Refusal) -> str:
+        """The sentence, its days as they are written on the screens of meters."""
+        return in_words(refusal)
 
 
-class RecordForm(FlaskForm):
-    """What the forms of stored records share: the version that was opened, and a key for one effect."""
-
-    version = HiddenField()
-    base = HiddenField()
-    idempotency_key = HiddenField()
-
-    def __init__(self, **options: Any) -> None:
-        """A form without errors of its own."""
-        super().__init__(**options)
-        self.form_errors: list[str] = []
-
-    def expected_version(self) -> int:
-        """The version that was opened."""
-        return whole_number(self.version.data)
-
-    def base_facts(self) -> dict[str, str]:
-        """The facts that editing started from; those that the field does not hold are missing."""
-        try:
-            facts = json.loads(self.base.data or "")
-            return {str(name): str(value) for name, value in facts.items()}
-        except (ValueError, AttributeError, RecursionError):
-            return {}
-
-    def blame(self, refusal: Refusal, field: str = "") -> None:
-        """Show why it was refused, at the field that it is about or above the form."""
-        sentence = _(refusal.sentence, **refusal.values)
-        if field:
-            self[field].errors = [*self[field].errors, sentence]
-        else:
-            self.form_errors = [*self.form_errors, sentence]
-
-
-class MeterForm(RecordForm):
+class MeterForm(MeterRecordForm):
     """A meter: its number, and what one knows it by."""
 
     number = StringField(
         _l("Number"),
         filters=[tidy],
         validators=[
-            DataRequired(_l("Enter a number.")),
-            Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters.")),
+            DataRequired(_l("Enter the number of the meter.")),
+            at_most(NUMBER_LENGTH),
         ],
     )
     description = StringField(
         _l("Description"),
         filters=[tidy],
-        validators=[Length(max=DESCRIPTION_LENGTH, message=_l("At most %(max)d characters."))],
+        validators=[at_most(DESCRIPTION_LENGTH)],
     )
 
     def __init__(self, meter: Meter | None, **options: Any) -> None:
@@ -97,7 +68,7 @@ class MeterForm(RecordForm):
         stored = MeterEntry.of(meter).facts()
         data = {
             **(entry.facts() if entry else stored),
-            "version": str(meter.version),
+            "version": str(Stamp(meter.id, meter.version)),
             "base": json.dumps(stored),
             "idempotency_key": new_key(),
         }
@@ -110,17 +81,14 @@ class MeterForm(RecordForm):
     def validate_number(self, field: StringField) -> None:
         """A number is part of an address, and no two meters have the same one."""
         is_kept = self.meter is not None and field.data == self.meter.number
-        if not is_kept and not is_number(field.data):
-            raise ValidationError(
-                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
-            )
+        if not is_kept:
+            must_be_number(field.data, is_number)
         other = meter_of(db.session(), field.data)
         if other is not None and (self.meter is None or other.id != self.meter.id):
-            taken = MeterNumberTaken(number=field.data)
-            raise ValidationError(_(taken.sentence, **taken.values))
+            raise ValidationError(in_words(MeterNumberTaken(number=field.data)))
 
 
-class _OfCustomer(RecordForm):
+class _OfCustomer(MeterRecordForm):
     """A form in which a customer is typed."""
 
     customer = StringField(
@@ -139,7 +107,7 @@ class _OfCustomer(RecordForm):
         return self.found_customer.id
 
 
-class DaysForm(RecordForm):
+class DaysForm(MeterRecordForm):
     """The days of an assignment; an empty first one: since ever, an empty last one: until further notice."""
 
     assigned_from = DayField(_l("From"))
@@ -153,7 +121,7 @@ class DaysForm(RecordForm):
         data = {
             "assigned_from": shown.first,
             "assigned_to": shown.last,
-            "version": str(assignment.version),
+            "version": str(Stamp(assignment.id, assignment.version)),
             "base": json.dumps(facts_of(stored)),
             "idempotency_key": new_key(),
         }
@@ -169,10 +137,10 @@ class DaysForm(RecordForm):
             raise ValidationError(_("The last day is before the first one."))
 
 
-def not_to_come(_form: RecordForm, field: DayField) -> None:
+def not_to_come(_form: MeterRecordForm, field: DayField) -> None:
     """What changes whose a meter is today is not dated after today."""
     if field.data is not None and field.data > periods.today():
-        raise ValidationError(_(DayToCome.sentence, day=day_filter(field.data)))
+        raise ValidationError(in_words(DayToCome(day=field.data)))
 
 
 def facts_of(days: Days) -> dict[str, str]:
@@ -187,9 +155,14 @@ class AssignForm(_OfCustomer, DaysForm):
     is_active = BooleanField(_l("Active: what is owed for the meter is owed by this customer"))
 
     @classmethod
-    def for_new(cls, *, is_active: bool) -> "AssignForm":
-        """An empty form; `is_active`: the meter is nobody's yet."""
-        return cls(formdata=None, data={"is_active": is_active, "idempotency_key": new_key()})
+    def for_new(cls, meter: Meter, *, is_active: bool) -> "AssignForm":
+        """An empty form for `meter`; `is_active`: it is nobody's yet."""
+        data = {
+            "is_active": is_active,
+            "version": str(Stamp(meter.id, meter.version)),
+            "idempotency_key": new_key(),
+        }
+        return cls(formdata=None, data=data)
 
 
 class ReassignForm(_OfCustomer):
@@ -202,7 +175,7 @@ class ReassignForm(_OfCustomer):
         """A form to take the meter from who has it now."""
         data = {
             "since": periods.today(),
-            "version": str(assignment.version),
+            "version": str(Stamp(assignment.id, assignment.version)),
             "idempotency_key": new_key(),
         }
         return cls(formdata=None, data=data)
@@ -214,7 +187,7 @@ class ReassignForm(_OfCustomer):
         return self.since.data
 
 
-class EndForm(RecordForm):
+class EndForm(MeterRecordForm):
     """The last day of an assignment."""
 
     last = DayField(_l("Last day"), validators=[InputRequired(_l("Enter a day.")), not_to_come])
@@ -224,7 +197,7 @@ class EndForm(RecordForm):
         """A form to end it, today if nothing else is typed."""
         data = {
             "last": min(assignment.assigned_to or periods.today(), periods.today()),
-            "version": str(assignment.version),
+            "version": str(Stamp(assignment.id, assignment.version)),
             "idempotency_key": new_key(),
         }
         return cls(formdata=None, data=data)

@@ -1,18 +1,19 @@
 """What happened to a meter, in words: every save of it, of whose it is and of its adjustments; every correction."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 
 from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from .. import conflicts
+from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
 from ..base import N_
+from ..extensions import db
 from ..figures.models import Correction
 from .figures import meter_balance, meter_totals
 from .meter_wording import LABELS, MeterWording
@@ -44,24 +45,15 @@ _UNTOLD = {"id", "meter_id", "created_at", "updated_at", "version"}
 """Recorded columns that mean nothing to a reader."""
 
 
-@dataclass(frozen=True)
-class Change:
-    """One thing that changed; `before` empty: it came, `after` empty: it went."""
-
-    label: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Event:
-    """One save or correction. `kind`: created, changed or corrected."""
-
-    at: datetime
-    who: str
-    kind: str
-    changes: tuple[Change, ...]
-    note: str = ""
+def conflict_over(
+    found: Sequence[conflicts.Difference[str]], newest: AuditEvent | None
+) -> conflicts.Conflict:
+    """What somebody else saved of a meter or of an assignment, which `newest` tells of, beside mine."""
+    words = MeterWording(db.session(), actors=[newest.actor] if newest else [])
+    who, at = (words.actor(newest.actor), newest.at) if newest else ("", None)
+    return conflicts.conflict_over(
+        found, words.label, lambda name, fact: words.value(name, fact or None), who, at
+    )
 
 
 def recorded_events(session: Session, meter_id: int) -> Sequence[AuditEvent]:
@@ -100,7 +92,7 @@ def _wording_of(
     return MeterWording(
         session,
         customers=[told.get("customer_id") for told in documents],
-        people=[*(event.actor for event in recorded), *(c.actor for c in corrections)],
+        actors=[*(event.actor for event in recorded), *(c.actor for c in corrections)],
     )
 
 

@@ -70,7 +70,8 @@ def _owed(name: str) -> Column:
             return None
         return url_for("billing.calculation_of", number=row.number, name=name)
 
-    return replace(_sum(name), link=calculation, classes="cell-total")
+    place = "cell-lead" if name == "balance" else "cell-told"
+    return replace(_sum(name), link=calculation, classes=f"cell-total {place}")
 
 
 METERS = List(
@@ -92,7 +93,15 @@ METERS = List(
             classes="cell-name",
         ),
         Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
-        Column("state", N_("Status"), _state(), words=STATES, tones=TONES, is_sortable=False),
+        Column(
+            "state",
+            N_("Status"),
+            _state(),
+            words=STATES,
+            tones=TONES,
+            is_sortable=False,
+            classes="cell-word",
+        ),
         *map(_sum, SUMS),
         *map(_owed, BALANCES),
         Column("updated_at", N_("Last change"), Meter.updated_at, kind="moment", is_shown=False),
@@ -110,7 +119,7 @@ METERS = List(
             {
                 "owing": (N_("Owing"), Meter.balance > 0),
                 "overpaid": (N_("Overpaid"), Meter.overpayment > 0),
-                "clear": (N_("Clear"), and_(Meter.balance == 0, Meter.overpayment == 0)),
+                "clear": (N_("Settled"), and_(Meter.balance == 0, Meter.overpayment == 0)),
             },
         ),
         Choice(
@@ -132,7 +141,7 @@ METERS = List(
         N_("No meter fits that"),
         N_("Take something out of the filter, or search for a part of the number."),
     ),
-    classes="meters-table",
+    classes="meters-table compact",
 )
 
 
@@ -151,10 +160,10 @@ def meters_of(customer: Customer) -> List:
         columns=(
             METERS.column("number"),
             METERS.column("description"),
-            Column("state", N_("Status"), state, words=words, tones=TONES),
+            Column("state", N_("Status"), state, words=words, tones=TONES, classes="cell-word"),
             *(replace(METERS.column(name), total=False) for name in (*SUMS, *BALANCES)),
         ),
         default_sort="state",
         counted=METERS.counted,
-        classes="meters-table",
+        classes="meters-table compact",
     )

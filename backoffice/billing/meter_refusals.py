@@ -92,6 +92,15 @@ class DayToCome(Refusal):
     )
 
 
+class BeginsLater(Refusal):
+    """An assignment that is still to come is not active yet."""
+
+    sentence = N_(
+        "%(day)s is still to come, and an active assignment counts at once. Leave it inactive and "
+        "activate it on that day, or let it begin today."
+    )
+
+
 class EndsLater(Refusal):
     """An assignment that still runs is not deactivated."""
 

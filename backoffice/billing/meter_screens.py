@@ -10,7 +10,7 @@ from .. import lists
 from ..extensions import db
 from ..htmx import render
 from ..permissions import requires
-from . import finding, meter_history, queries
+from . import meter_history, queries
 from .meter_actions import assignments_of
 from .meter_documents import list_url, newest_documents
 from .meter_listing import METERS
@@ -93,4 +93,3 @@ def record_page(meter: Meter, status: int = 200, refusal: str = "") -> Response:
 
 register_with_customers()
 register_with_watch()
-finding.register()

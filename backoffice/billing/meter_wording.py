@@ -15,8 +15,12 @@ from ..customers.models import Customer
 from ..customers.queries import label as customer_label
 from ..drift.wording import cause_of_correction
 from ..formats import day_filter, money_filter
-from ..people.models import User
+from ..formats import in_words as sentence_of
+from ..forms import whole_number
+from ..people.actors import Actors
+from ..refusals import Refusal
 from .adjustment_listing import STATUSES
+from .meter_actions import Days
 from .models import Meter
 
 LABELS = {
@@ -53,7 +57,7 @@ class MeterWord:
 
 _OWING = MeterWord(N_("Owing"), "warning")
 _OVERPAID = MeterWord(N_("Overpaid"), "info")
-_CLEAR = MeterWord(N_("Clear"), "good")
+_CLEAR = MeterWord(N_("Settled"), "good")
 
 
 def word_of(owner: Meter | Customer) -> MeterWord:
@@ -63,26 +67,31 @@ def word_of(owner: Meter | Customer) -> MeterWord:
     return _OVERPAID if owner.overpayment > 0 else _CLEAR
 
 
-class MeterWording:
+def in_words(refusal: Refusal) -> str:
+    """The sentence of a refusal, its days as they are written on the screens of meters."""
+    values = {
+        name: " – ".join(day_filter(day) or "…" for day in (value.first, value.last))
+        if isinstance(value, Days)
+        else value
+        for name, value in refusal.values.items()
+    }
+    return sentence_of(type(refusal)(**values))
+
+
+class MeterWording(Actors):
     """Says recorded values in words; the names that it needs are read at once."""
 
     def __init__(
-        self, session: Session, *, customers: Iterable[Any] = (), people: Iterable[Any] = ()
+        self, session: Session, *, customers: Iterable[Any] = (), actors: Iterable[str] = ()
     ) -> None:
-        self._customers = {c.id: customer_label(c) for c in _rows(session, Customer, customers)}
-        acting = [str(actor).removeprefix("user:") for actor in people]
-        self._people: dict[int, str] = {p.id: p.name for p in _rows(session, User, acting)}
+        super().__init__(session, actors)
+        wanted = {whole_number(str(key)) for key in customers}
+        found = session.scalars(select(Customer).where(Customer.id.in_(wanted))) if wanted else ()
+        self._customers = {customer.id: customer_label(customer) for customer in found}
 
     def label(self, column: str) -> str:
         """The name of `column` on screen."""
         return str(_(LABELS.get(column, column)))
-
-    def actor(self, actor: str) -> str:
-        """Who acted: a user's name, or the program or database user as it is recorded."""
-        kind, _colon, name = actor.partition(":")
-        if kind == "user":
-            return self._people.get(_number(name), f"#{name}")
-        return str(_("%(name)s (command line)", name=name)) if kind == "cli" else actor
 
     def cause(self, cause: str) -> str:
         """Why a figure was corrected."""
@@ -96,7 +105,7 @@ class MeterWording:
     def value(self, column: str, value: Any) -> str:
         """A recorded value of `column`; a dash where there is none."""
         if column == "customer_id" and value is not None:
-            return self._customers.get(_number(value), f"#{value}")
+            return self._customers.get(whole_number(str(value)), f"#{value}")
         if value is None:
             return _OPEN.get(column, "–")
         return _WORDS.get(column, str)(value) if value != "" else "–"
@@ -126,12 +135,3 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     **dict.fromkeys(_AMOUNTS, _money),
 }
 """Column → how its recorded values are written."""
-
-
-def _number(text: Any) -> int:
-    return int(text) if str(text).isascii() and str(text).isdigit() else -1
-
-
-def _rows(session: Session, model: Any, ids: Iterable[Any]) -> Iterable[Any]:
-    wanted = {_number(i) for i in ids}
-    return session.scalars(select(model).where(model.id.in_(wanted))) if wanted else ()

@@ -104,7 +104,11 @@ class Invoice(Base):
         no_nan("units", "rate", "fixed_charge", "amount", "paid"),
         CheckConstraint("(units IS NULL) = (rate IS NULL)", name="units_and_rate"),
         _status(),
-        Index("ix_invoices_meter_id_issued_on", "meter_id", "issued_on", "id"),
+        Index(
+            "ix_invoices_meter_id_issued_on",
+            "meter_id", "issued_on", "id",
+            postgresql_include=["amount", "status"],
+        ),
         Index("ix_invoices_customer_id_issued_on", "customer_id", "issued_on", "id"),
         Index("ix_invoices_issued_on_id", "issued_on", "id"),
         Index(
@@ -152,7 +156,7 @@ class Payment(Base):
 
     A receipt that pays several invoices is several rows of one `reference`, numbered by `part`.
     Without a meter it counts nowhere: it is unmatched, and listed until somebody says where it
-    belongs.
+    belongs. `replaces_id`, of a first part, is that of the void receipt in whose place it was recorded.
     """
 
     __tablename__ = "payments"
@@ -165,7 +169,11 @@ class Payment(Base):
         _status(),
         Index("ix_payments_reference_part", "reference", "part", unique=True),
         Index("ix_payments_further_parts", "reference", postgresql_where=text("part > 1")),
-        Index("ix_payments_meter_id_paid_on", "meter_id", "paid_on", "id"),
+        Index(
+            "ix_payments_meter_id_paid_on",
+            "meter_id", "paid_on", "id",
+            postgresql_include=["amount", "status"],
+        ),
         Index("ix_payments_customer_id_paid_on", "customer_id", "paid_on", "id"),
         Index("ix_payments_invoice_id", "invoice_id"),
         Index("ix_payments_paid_on_id", "paid_on", "id"),
@@ -173,6 +181,12 @@ class Payment(Base):
             "ix_payments_unmatched",
             "paid_on", "id",
             postgresql_where=text("meter_id IS NULL AND status <> 'void'"),
+        ),
+        Index(
+            "ix_payments_replaces_id",
+            "replaces_id",
+            unique=True,
+            postgresql_where=text("replaces_id IS NOT NULL"),
         ),
     )  # fmt: skip
 
@@ -187,6 +201,7 @@ class Payment(Base):
     amount: Mapped[Money] = mapped_column(info={"label": N_("Amount")})
     status: Mapped[str] = mapped_column(Text, server_default=POSTED, default=POSTED)
     void_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    replaces_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]

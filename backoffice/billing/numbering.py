@@ -10,6 +10,8 @@ DOUBLINGS = 31
 """Numbers go up to 2 to the power of this."""
 STEPS = 64
 """Numbers that one statement looks for, once it is known between which the next one lies."""
+SCANNED = 10_000
+"""Numbers that one statement looks for where somebody has typed every doubling: then one after the other."""
 
 
 def next_number(session: Session, column: InstrumentedAttribute[str], head: str) -> str:
@@ -20,10 +22,14 @@ def next_number(session: Session, column: InstrumentedAttribute[str], head: str)
     while holding what another one needs for its number.
     """
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext(head))))
-    taken, looked_for = 0, [2**power for power in range(DOUBLINGS)]
+    taken, scanned, looked_for = 0, 0, [2**power for power in range(DOUBLINGS)]
     while True:
         found = _taken(session, column, head, looked_for)
-        free = next(number for number in looked_for if number not in found)
+        free = next((number for number in looked_for if number not in found), None)
+        if free is None:
+            taken, scanned = scanned, scanned + SCANNED
+            looked_for = [*range(taken + 1, scanned + 1)]
+            continue
         taken = max((n for n in looked_for if n < free), default=taken)
         if free - taken == 1:
             return f"{head}{free:05d}"

@@ -38,14 +38,18 @@ from .payment_refusals import (
     ReferenceTaken,
     VoidReasonMissing,
 )
-from .rules import REASON_LENGTH, VOID
+from .rules import REASON_LENGTH, VOID, refuse_to_come, takes_less
+
+OWN_REFERENCE = "PAY-{year}-"
+"""How a reference that is given here begins; a number follows."""
 
 
 @dataclass(frozen=True)
 class ReceiptEntry:
     """A payment as entered. Without a reference it gets the next one of the year in which it was paid.
 
-    `parts` come to `amount`; a part without invoice and meter is unmatched.
+    `parts` come to `amount`; a part without invoice and meter is unmatched. `replaces_id` is the first
+    part of the void receipt in whose place it is recorded.
     """
 
     customer_id: int
@@ -54,6 +58,7 @@ class ReceiptEntry:
     method: str
     parts: tuple[Part, ...]
     reference: str = ""
+    replaces_id: int | None = None
 
 
 def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
@@ -61,15 +66,15 @@ def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
 
     Raises:
         NothingPaid, PaysTooMuch, PartsDontAddUp: the amounts are not possible.
+        StillToCome: it is dated ahead, and would count today.
         OverAllocated: an invoice takes less, or nothing at all.
         ReferenceTaken: another receipt has the reference, and is not void.
         TooMuchOwed: what is then paid cannot be stored.
     """
     _refuse_impossible(entry.amount, entry.parts)
-    parts = _checked(entry.parts, _held(session, _invoices_of(entry.parts)))
-    reference = entry.reference or next_number(
-        session, Payment.reference, f"PAY-{entry.paid_on.year}-"
-    )
+    refuse_to_come(entry.paid_on)
+    parts = _checked(session, entry.parts, _held(session, _invoices_of(entry.parts)))
+    reference = entry.reference or _next_reference(session, entry)
     if entry.reference:
         _free(session, reference)
     payments = [
@@ -82,6 +87,7 @@ def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
             amount=part.amount,
             invoice_id=part.invoice_id,
             meter_id=part.meter_id,
+            replaces_id=entry.replaces_id if number == 1 else None,
         )
         for number, part in enumerate(parts, 1)
     ]
@@ -90,17 +96,53 @@ def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
     return payments
 
 
-def void(session: Session, reference: str, version: int, reason: str) -> list[Payment]:
+def void(session: Session, receipt_id: int, version: int, reason: str) -> list[Payment]:
     """Make a receipt void, all its parts at once and for good, if it is still at `version`.
+
+    `receipt_id` is that of its first part: its reference may go to another receipt.
 
     Raises:
         VoidReasonMissing: nobody said why.
         PaymentGone, PaymentChanged, PaymentStaysVoid: somebody else was faster.
         TooMuchOwed: what is then owed cannot be stored.
     """
-    _held(session, [p.invoice_id for p in parts_in(session, reference)])
+    own = parts_in(session, _reference_of(session, receipt_id))
+    _held(session, [payment.invoice_id for payment in own])
+    parts = _made_void(session, receipt_id, version, reason)
+    settle(session)
+    return parts
+
+
+def replace_receipt(
+    session: Session, receipt_id: int, version: int, reason: str, entry: ReceiptEntry
+) -> list[Payment]:
+    """Make a receipt void and record another in its place, both or neither; answers the parts of the new one.
+
+    What the void one paid is open for the other. If that has its reference, the void one is called
+    otherwise from then on. Raises as `void` and `record`.
+    """
+    reference = _reference_of(session, receipt_id)
+    own = [payment.invoice_id for payment in parts_in(session, reference)]
+    _held(session, [*own, *_invoices_of(entry.parts)])
+    keeps = entry.reference == reference
+    named = _spare_name(session, reference) if keeps else reference
+    new = entry.reference or _next_reference(session, entry)  # before any meter is locked
+    parts = _made_void(session, receipt_id, version, reason)
+    for payment in parts:
+        payment.reference = named
+    return record(session, replace(entry, reference=new, replaces_id=receipt_id))
+
+
+def _next_reference(session: Session, entry: ReceiptEntry) -> str:
+    head = OWN_REFERENCE.format(year=entry.paid_on.year)
+    return next_number(session, Payment.reference, head)
+
+
+def _made_void(session: Session, receipt_id: int, version: int, reason: str) -> list[Payment]:
+    """The parts of the receipt, void from now on; nothing is settled yet."""
+    reference = _reference_of(session, receipt_id)
     parts = _locked(session, Payment.reference == reference)
-    if version_of(parts) != version:
+    if receipt_id not in {payment.id for payment in parts} or version_of(parts) != version:
         raise PaymentChanged(reference=reference)
     if not reason.strip():
         raise VoidReasonMissing()
@@ -108,7 +150,6 @@ def void(session: Session, reference: str, version: int, reason: str) -> list[Pa
         payment.status = VOID
         payment.void_reason = reason.strip()[:REASON_LENGTH]
         _count(payment)
-    settle(session)
     return parts
 
 
@@ -133,7 +174,7 @@ def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]
         raise PaymentChanged(reference=payment.reference)
     _refuse_impossible(payment.amount, parts)
     own = payment.amount if payment.invoice_id is not None else Decimal(0)
-    first, *others = _checked(parts, invoices, {payment.invoice_id: own})
+    first, *others = _checked(session, parts, invoices, {payment.invoice_id: own})
     if not others and (first.invoice_id, first.meter_id) == (payment.invoice_id, payment.meter_id):
         raise NothingToMove()
     last = session.scalar(
@@ -184,6 +225,11 @@ def parts_in(session: Session, reference: str) -> list[Payment]:
     return list(session.scalars(found))
 
 
+def _reference_of(session: Session, receipt_id: int) -> str:
+    """What the receipt of that first part is called now; empty: there is no such receipt."""
+    return session.scalar(select(Payment.reference).where(Payment.id == receipt_id)) or ""
+
+
 def is_taken(session: Session, reference: str) -> bool:
     """Whether a receipt has the reference that is not void: a void one gives it to the next that wants it."""
     return any(payment.status != VOID for payment in parts_in(session, reference))
@@ -201,13 +247,19 @@ def _free(session: Session, reference: str) -> None:
     )
     if is_taken(session, reference):
         raise ReferenceTaken(reference=reference)
-    number = 1
-    while parts and parts_in(session, void_reference(reference, number)):
-        number += 1
+    spare = _spare_name(session, reference) if parts else ""
     for payment in parts:
-        payment.reference = void_reference(reference, number)
+        payment.reference = spare
         _count(payment)
     session.flush()
+
+
+def _spare_name(session: Session, reference: str) -> str:
+    """What a void receipt of that reference can be called once another one has it."""
+    number = 1
+    while parts_in(session, void_reference(reference, number)):
+        number += 1
+    return void_reference(reference, number)
 
 
 def void_reference(reference: str, number: int) -> str:
@@ -249,6 +301,7 @@ def _held(session: Session, invoice_ids: Iterable[int | None]) -> dict[int, Invo
 
 
 def _checked(
+    session: Session,
     parts: Sequence[Part],
     invoices: dict[int, Invoice],
     own: dict[int | None, Decimal] | None = None,
@@ -258,8 +311,10 @@ def _checked(
     for part in parts:
         if part.invoice_id is not None:
             wanted[part.invoice_id] = wanted.get(part.invoice_id, Decimal(0)) + part.amount
+    paid = _paid_on(session, wanted)
     for invoice_id, amount in wanted.items():
-        _refuse_too_much(invoices.get(invoice_id), amount, (own or {}).get(invoice_id))
+        before = paid.get(invoice_id, Decimal(0))
+        _refuse_too_much(invoices.get(invoice_id), amount, before, (own or {}).get(invoice_id))
     return [
         part
         if part.invoice_id is None
@@ -268,7 +323,22 @@ def _checked(
     ]
 
 
-def _refuse_too_much(invoice: Invoice | None, amount: Decimal, own: Decimal | None) -> None:
+def _paid_on(session: Session, invoice_ids: Iterable[int]) -> dict[int, Decimal]:
+    """What has been paid on these invoices, which are held, by the payments themselves.
+
+    What another program paid a second ago is not in the stored figure yet.
+    """
+    ids = sorted(invoice_ids)
+    if not ids:
+        return {}
+    named = Payment.invoice_id == any_(literal(ids, ARRAY(BigInteger)))
+    sums = select(Payment.invoice_id, func.sum(Payment.amount)).where(named, Payment.status != VOID)
+    return {key: paid for key, paid in session.execute(sums.group_by(Payment.invoice_id)) if key}
+
+
+def _refuse_too_much(
+    invoice: Invoice | None, amount: Decimal, paid: Decimal, own: Decimal | None
+) -> None:
     if invoice is None:
         raise InvoiceUnknown()
     said: dict[str, object] = {"invoice_id": invoice.id, "number": invoice.number}
@@ -276,8 +346,8 @@ def _refuse_too_much(invoice: Invoice | None, amount: Decimal, own: Decimal | No
         raise InvoiceIsVoid(**said)
     if invoice.meter_id is None:
         raise InvoiceHasNoMeter(**said)
-    still_open = invoice.amount - invoice.paid
-    if amount <= max(still_open + (own or 0), own or 0):
+    still_open = invoice.amount - paid
+    if not takes_less(amount, still_open, own or 0):
         return
     if still_open <= 0 and not own:
         raise InvoicePaid(**said)

@@ -7,16 +7,17 @@ from jinja2_fragments.flask import render_block
 from ..claims import Claim
 from ..customers import queries as customers
 from ..extensions import db
+from ..formats import in_words
 from ..htmx import render, trigger
 from ..permissions import requires
 from ..refusals import Refusal
 from . import payment_actions as actions
-from .invoice_forms import in_words
 from .invoice_queries import invoice_of
 from .meter_refusals import TooMuchOwed
 from .payment_forms import PaymentForm, blame
 from .payment_refusals import OverAllocated, ReferenceTaken
 from .payment_sheets import Sheet, changed
+from .rules import METHODS
 from .views import bp
 
 PAGE = "billing/payment_new.html"
@@ -35,7 +36,7 @@ def new_payment() -> Response:
         customer = customers.by_code(db.session(), request.args.get("customer", ""))
         customer = customers.survivor_of(db.session(), customer) if customer else None
     form = PaymentForm.for_new(customer, invoice)
-    return _page(form, form.sheet(), first="amount" if customer else "customer")
+    return entry_page(form, form.sheet(), first="amount" if customer else "customer")
 
 
 @bp.post("/payments/new")
@@ -45,7 +46,7 @@ def record_payment() -> Response:
     if "do" in request.args:
         form = PaymentForm.posted()
         form.customer.errors = [form.why_no_customer] if form.why_no_customer else []
-        return _page(form, form.sheet())
+        return entry_page(form, form.sheet())
     claim = Claim("billing.record_payment")
     if claim.answer is not None:
         return claim.answer
@@ -102,12 +103,15 @@ def _refused_by_the_book(refusal: Refusal) -> Response:
 
 def _refused(form: PaymentForm, sheet: Sheet | None) -> Response:
     """The form again with what is wrong in it; what the sheet names must be read before."""
-    answer = _page(form, sheet, status=422)
+    answer = entry_page(form, sheet, status=422)
     db.session.rollback()
     return answer
 
 
-def _page(form: PaymentForm, sheet: Sheet | None, status: int = 200, first: str = "") -> Response:
+def entry_page(
+    form: PaymentForm, sheet: Sheet | None, status: int = 200, first: str = "", **context: object
+) -> Response:
+    """The form of a payment; `first` is the field where somebody begins."""
     offered = customers.search(db.session(), "", limit=OFFERED)
     return render(
         PAGE,
@@ -118,4 +122,6 @@ def _page(form: PaymentForm, sheet: Sheet | None, status: int = 200, first: str 
         offered=offered,
         is_long=len(offered) >= OFFERED,
         first=first,
+        METHODS=METHODS,
+        **context,
     )

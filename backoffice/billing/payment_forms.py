@@ -8,8 +8,8 @@ from flask import request
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, SelectField, StringField, TextAreaField, ValidationError
-from wtforms.validators import InputRequired, Length
+from wtforms import HiddenField, SelectField, StringField, ValidationError
+from wtforms.validators import InputRequired
 
 from .. import periods
 from ..customers import queries as customers
@@ -17,39 +17,37 @@ from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
 from ..form_markup import FormError
-from ..formats import AmountField, DayField
+from ..formats import AmountField, DayField, in_words
+from ..forms import RecordForm, at_most, must_be_number, trimmed
 from ..idempotency import new_key
+from .forms import not_to_come
 from .models import Invoice
 from .payment_actions import ReceiptEntry, is_taken
 from .payment_refusals import ReferenceTaken
 from .payment_sheets import Sheet, is_as_shown, sheet_of
-from .rules import METHODS, NUMBER_LENGTH, REASON_LENGTH, is_number
-
-
-def _trimmed(text: str | None) -> str:
-    return (text or "").strip()
+from .rules import METHODS, NUMBER_LENGTH, is_number
 
 
 class PaymentForm(FlaskForm):
     """A payment: whose, how much, when and how; the sheet under it says what of it goes where."""
 
     customer = StringField(
-        _l("Customer"), filters=[_trimmed], validators=[InputRequired(_l("Choose a customer."))]
+        _l("Customer"), filters=[trimmed], validators=[InputRequired(_l("Choose a customer."))]
     )
     amount = AmountField(_l("Amount"), validators=[InputRequired(_l("Enter the amount."))])
-    paid_on = DayField(_l("Paid on"), validators=[InputRequired(_l("Enter the day."))])
+    paid_on = DayField(_l("Paid on"), validators=[InputRequired(_l("Enter the day.")), not_to_come])
     method = SelectField(_l("Method"), validate_choice=False)
     reference = StringField(
         _l("Reference"),
-        filters=[_trimmed],
-        validators=[Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters."))],
+        filters=[trimmed],
+        validators=[at_most(NUMBER_LENGTH)],
     )
     idempotency_key = HiddenField()
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.method.choices = [(name, _(label)) for name, label in METHODS.items()]
-        self.form_errors: list[FormError] = []
+        self.form_errors: list[str | FormError] = []
         self.found_customer: Customer | None = None
         self.why_no_customer = ""
         self._typed: Mapping[str, str] = {}
@@ -89,7 +87,16 @@ class PaymentForm(FlaskForm):
             return None
         amount = None if self.amount.process_errors else self.amount.data or Decimal(0)
         follows = not (for_saving and is_as_shown(customer, amount, self._typed))
-        return sheet_of(db.session(), customer, amount, self._typed, follows=follows)
+        own = self.own_of(customer)
+        return sheet_of(db.session(), customer, amount, self._typed, own=own, follows=follows)
+
+    def own_of(self, _customer: Customer) -> Mapping[int, Decimal]:
+        """What of each invoice is open beside what the books say. A new payment has nothing yet."""
+        return {}
+
+    def may_take(self, reference: str) -> bool:
+        """Whether no other receipt has the reference; a void one gives it up."""
+        return not is_taken(db.session(), reference)
 
     def named_in_full(self) -> list[dict[str, str]]:
         """The customer's field with code and name, where less was typed."""
@@ -131,11 +138,6 @@ class PaymentForm(FlaskForm):
         if field.data is not None and field.data <= 0:
             raise ValidationError(_("Enter an amount above zero."))
 
-    def validate_paid_on(self, field: DayField) -> None:
-        """Nobody has paid tomorrow."""
-        if field.data and field.data > periods.today():
-            raise ValidationError(_("This day is still to come. Enter the day of the payment."))
-
     def validate_method(self, field: SelectField) -> None:
         """One of those offered."""
         if field.data not in METHODS:
@@ -145,39 +147,13 @@ class PaymentForm(FlaskForm):
         """A reference is part of an address, and no two receipts have the same one; a void one gives it up."""
         if not field.data:
             return
-        if not is_number(field.data):
-            raise ValidationError(
-                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
-            )
-        if is_taken(db.session(), field.data):
-            taken = ReferenceTaken(reference=field.data)
-            raise ValidationError(_(taken.sentence, **taken.values))
+        must_be_number(field.data, is_number)
+        if not self.may_take(field.data):
+            raise ValidationError(in_words(ReferenceTaken(reference=field.data)))
 
 
-class PlaceForm(FlaskForm):
+class PlaceForm(RecordForm):
     """Where a part of a receipt goes: what of it to which invoice, and the rest on a meter."""
-
-    version = HiddenField()
-    idempotency_key = HiddenField()
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.form_errors: list[FormError] = []
-
-
-class VoidForm(FlaskForm):
-    """Why a payment is void."""
-
-    reason = TextAreaField(
-        _l("Reason"),
-        filters=[_trimmed],
-        validators=[
-            InputRequired(_l("Say why the payment is void. The reason is kept with it.")),
-            Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
-        ],
-    )
-    version = HiddenField()
-    idempotency_key = HiddenField()
 
 
 def blame(form: PaymentForm | PlaceForm, sheet: Sheet | None) -> None:

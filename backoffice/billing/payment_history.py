@@ -10,12 +10,12 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded, register
 from ..base import N_
 from ..formats import day_filter, money_filter
 from .invoice_history import Wording as InvoiceWording
-from .meter_history import Change, Event
 from .models import Invoice, Payment
 from .rules import METHODS, POSTED, VOID
 
@@ -33,6 +33,7 @@ LABELS = {
     "meter_id": N_("Meter"),
     "status": N_("Status"),
     "void_reason": N_("Reason"),
+    "replaces_id": N_("In place of"),
 }
 """Column of a payment → its name on screen."""
 
@@ -103,7 +104,7 @@ def _wording_of(session: Session, recorded: Sequence[AuditEvent]) -> Wording:
         customers=[d.get("customer_id") for d in documents],
         meters=[d.get("meter_id") for d in documents],
         invoices=[d.get("invoice_id") for d in documents],
-        people=[event.actor for event in recorded],
+        actors=[event.actor for event in recorded],
     )
 
 

@@ -25,6 +25,7 @@ STATUSES = {POSTED: N_("Posted"), "unmatched": N_("Unmatched"), VOID: N_("Void")
 _TONES = {POSTED: "good", "unmatched": "warning", VOID: "void"}
 
 _Part = aliased(Payment)
+_Another = aliased(Customer)
 
 
 def _rows(_user: Any) -> Select[Any]:
@@ -55,6 +56,41 @@ def _names(name: Any, joined: Any) -> ColumnElement[Any]:
     )
     in_order = aggregate_order_by(literal(", "), names.c.name)
     return select(func.string_agg(names.c.name, in_order)).scalar_subquery()
+
+
+def _further_customers(value: Any) -> ColumnElement[Any]:
+    """Of whom a receipt is beside the customer of its first part: hardly ever of anybody."""
+    return (
+        select(value)
+        .select_from(_Part)
+        .join(_Another, _Another.id == _Part.customer_id)
+        .where(_Part.reference == Payment.reference, _Part.part > 1)
+        .where(_Part.customer_id != Payment.customer_id)
+        .correlate(Payment)
+        .scalar_subquery()
+    )
+
+
+def _of_all(own: Any, further: Any) -> ColumnElement[Any]:
+    """What is said of the first customer, and of every further one."""
+    told = func.string_agg(further.distinct(), aggregate_order_by(literal("; "), further))
+    return func.concat(own, literal("; ") + _further_customers(told))
+
+
+def _customers(row: Any) -> str:
+    """The first customer of a row, and how many more there are; files name them all."""
+    return f"{row.first_customer} +{row.more_customers}" if row.more_customers else row.customer
+
+
+def _found(text: str) -> ColumnElement[bool]:
+    """The reference holds the text, or the code or the name of the customer of any part."""
+    customers = select(_Another.id).where(containing(_Another.code, _Another.name)(text))
+    further = select(_Part.reference).where(_Part.part > 1, _Part.customer_id.in_(customers))
+    return or_(
+        containing(Payment.reference)(text),
+        Payment.customer_id.in_(customers),
+        Payment.reference.in_(further),
+    )
 
 
 def _is_unmatched() -> ColumnElement[bool]:
@@ -106,8 +142,14 @@ PAYMENTS = List(
     columns=(
         Column("reference", N_("Reference"), Payment.reference, link=_record, classes="cell-key"),
         Column("paid_on", N_("Paid on"), Payment.paid_on, kind="day", classes="cell-date"),
-        Column("customer", N_("Customer"), Customer.name, classes="cell-name"),
-        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        Column(
+            "customer", N_("Customer"), _of_all(Customer.name, _Another.name),
+            classes="cell-name", write=_customers, sorted_by=Customer.name,
+        ),
+        Column(
+            "customer_code", N_("Customer code"), _of_all(Customer.code, _Another.code),
+            is_shown=False, sorted_by=Customer.code,
+        ),
         Column("method", N_("Method"), Payment.method, words=METHODS),
         Column(
             "meters", N_("Meters"), _names(Meter.number, _Part.meter),
@@ -130,10 +172,14 @@ PAYMENTS = List(
         Column("void_reason", N_("Reason"), Payment.void_reason, is_shown=False),
         Column("created_at", N_("Recorded"), Payment.created_at, kind="moment", is_shown=False),
     ),
-    also={"stated": _total()},
+    also={
+        "stated": _total(),
+        "first_customer": Customer.name,
+        "more_customers": _further_customers(func.count(_Part.customer_id.distinct())),
+    },
     filters=(
         Search(
-            "q", N_("Search"), containing(Payment.reference, Customer.code, Customer.name),
+            "q", N_("Search"), _found,
             placeholder=N_("Reference or customer"),
         ),
         Choice(

@@ -27,6 +27,16 @@ def receipt_of(session: Session, reference: str) -> Sequence[Payment]:
     ).all()
 
 
+def replaced_by(session: Session, receipt: Payment) -> str | None:
+    """The reference of the receipt that was recorded in place of this one, which is void."""
+    return session.scalar(select(Payment.reference).where(Payment.replaces_id == receipt.id))
+
+
+def replaced_of(session: Session, receipt: Payment) -> str | None:
+    """The reference of the void receipt in whose place this one was recorded."""
+    return session.scalar(select(Payment.reference).where(Payment.id == receipt.replaces_id))
+
+
 def payable_invoices(
     session: Session,
     customer_id: int,

@@ -108,6 +108,15 @@ class PaymentStaysVoid(Refusal):
     status = 409
 
 
+class ReceiptOfSeveral(Refusal):
+    """A receipt whose parts are of several customers, which no one form holds."""
+
+    sentence = N_(
+        "Payment %(reference)s is of several customers. Make it void, then record one for each of them."
+    )
+    status = 409
+
+
 class VoidReasonMissing(Refusal):
     """A void payment says why."""
 

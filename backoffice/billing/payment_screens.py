@@ -9,24 +9,25 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
+from ..audit.histories import Event
 from ..claims import Claim
-from ..customers.forms import whole_number
 from ..extensions import db
+from ..formats import in_words
+from ..forms import Stamp, whole_number
 from ..htmx import render
 from ..idempotency import new_key
 from ..money import format_amount
 from ..permissions import requires
 from ..preferences import number_format
-from ..refusals import Refusal
+from ..refusals import AnotherRecord, Refusal
 from . import payment_actions as actions
 from . import payment_history as history
 from . import payment_queries as queries
-from .invoice_forms import in_words
-from .meter_history import Event
+from .forms import VoidForm
 from .meter_refusals import TooMuchOwed
 from .models import Payment
 from .payment_entry import previewed
-from .payment_forms import PlaceForm, VoidForm, blame
+from .payment_forms import PlaceForm, blame
 from .payment_listing import PAYMENTS
 from .payment_refusals import NothingToMove, OverAllocated, PaymentChanged, PaymentStaysVoid
 from .payment_sheets import REST, Sheet, sheet_of, shown_for
@@ -71,6 +72,8 @@ def payment(reference: str) -> Response:
         previous=previous,
         following=following,
         events=history.events_of(db.session(), parts),
+        replacement=queries.replaced_by(db.session(), parts[0]),
+        replaced=queries.replaced_of(db.session(), parts[0]),
         is_just_recorded="recorded" in request.args,
     )
 
@@ -82,6 +85,7 @@ def _head(parts: list[Payment]) -> dict[str, Any]:
     return {
         "receipt": parts[0],
         "parts": parts,
+        "customers": list({part.customer_id: part.customer for part in parts}.values()),
         "total": sum((part.amount for part in parts), Decimal(0)),
         "standing": VOID if is_void else "unmatched" if is_unmatched else POSTED,
         "METHODS": METHODS,
@@ -98,9 +102,7 @@ def void_payment(reference: str) -> Response:
     parts = receipt_or_404(reference)
     if parts[0].status == VOID:
         raise PaymentStaysVoid(reference=reference)
-    version = str(actions.version_of(parts))
-    data = {"version": version, "idempotency_key": new_key()}
-    return _void_page(parts, VoidForm(formdata=None, data=data))
+    return _void_page(parts, VoidForm.for_record(parts[0].id, actions.version_of(parts)))
 
 
 @bp.post("/payments/<path:reference>/void")
@@ -110,22 +112,21 @@ def void_payment_post(reference: str) -> Response:
     claim = Claim(f"billing.void_payment {reference}")
     if claim.answer is not None:
         return claim.answer
-    receipt_or_404(reference)
-    form = VoidForm()
+    receipt_id, form = receipt_or_404(reference)[0].id, VoidForm()
     if not form.validate():
         db.session.rollback()
         return _void_page(receipt_or_404(reference), form, status=422)
-    version, reason = whole_number(form.version.data), form.reason.data or ""
     try:
-        actions.void(db.session(), reference, version, reason)
+        version = form.expected_version(receipt_id)
+        actions.void(db.session(), receipt_id, version, form.reason.data or "")
     except TooMuchOwed as too_much:
         db.session.rollback()
-        form.reason.errors = [in_words(too_much)]
+        form.blame({"reason": too_much})
         return _void_page(receipt_or_404(reference), form, status=422)
-    except PaymentChanged:
+    except (PaymentChanged, AnotherRecord):
         db.session.rollback()
         parts = receipt_or_404(reference)
-        form.version.raw_data, form.version.data = None, str(actions.version_of(parts))
+        form.reopen(parts[0].id, actions.version_of(parts))
         return _void_page(parts, form, status=409)
     flash(_("Payment %(reference)s is void.", reference=reference), "success")
     return claim.fulfilled(url_for("billing.payment", reference=reference))
@@ -154,7 +155,8 @@ def _newest(parts: list[Payment]) -> Event | None:
 def move_payment(reference: str) -> Response:
     """Match or move a part of a receipt: its open invoices, with what of the part goes to each."""
     chosen = _part_or_404(reference)
-    data = {"version": str(chosen.version), "idempotency_key": new_key()}
+    version = str(Stamp(chosen.id, chosen.version))
+    data = {"version": version, "idempotency_key": new_key()}
     return _place_page(
         chosen, PlaceForm(formdata=None, data=data), _sheet(chosen, _as_it_is(chosen))
     )
@@ -172,17 +174,17 @@ def move_payment_post(reference: str) -> Response:
         return claim.answer
     chosen, form = _part_or_404(reference), PlaceForm()
     sheet = _sheet(chosen, request.form, follows=False)
-    if sheet.errors:
-        return _place_again(chosen, form, sheet, 422)
     try:
-        version, parts = whole_number(form.version.data), sheet.parts(db.session())
-        actions.place(db.session(), chosen.id, version, parts)
+        version = form.expected_version(chosen.id)
+        if sheet.errors:
+            return _place_again(chosen, form, sheet, 422)
+        actions.place(db.session(), chosen.id, version, sheet.parts(db.session()))
     except (OverAllocated, NothingToMove, TooMuchOwed) as refusal:
         return _place_refused(reference, form, refusal)
-    except PaymentChanged:
+    except (PaymentChanged, AnotherRecord):
         db.session.rollback()
         chosen = _part_or_404(reference)
-        form.version.raw_data, form.version.data = None, str(chosen.version)
+        form.reopen(chosen.id, chosen.version)
         return _place_again(chosen, form, _sheet(chosen, request.form, follows=False), 409)
     flash(_("Payment %(reference)s is where it belongs now.", reference=reference), "success")
     return claim.fulfilled(url_for("billing.payment", reference=reference))
@@ -204,7 +206,8 @@ def take_off_payment(reference: str) -> Response:
     if claim.answer is not None:
         return claim.answer
     chosen = _part_or_404(reference)
-    actions.take_off(db.session(), chosen.id, whole_number(request.form.get("version")))
+    version = Stamp.read(request.form.get("version")).version_of(chosen.id)
+    actions.take_off(db.session(), chosen.id, version)
     flash(_("It is off its meter, and stands among the unmatched payments."), "success")
     return claim.fulfilled(url_for("billing.payment", reference=reference))
 

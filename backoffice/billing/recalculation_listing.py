@@ -136,10 +136,10 @@ RECALCULATIONS = List(
 
 _LABELS = {
     "balance": (
-        N_("Balance before"), N_("Balance after"), N_("Difference of the balance"),
+        N_("Balance before"), N_("Balance after"), N_("Balance difference"),
     ),
     "overpayment": (
-        N_("Overpayment before"), N_("Overpayment after"), N_("Difference of the overpayment"),
+        N_("Overpayment before"), N_("Overpayment after"), N_("Overpayment difference"),
     ),
 }  # fmt: skip
 
@@ -153,14 +153,24 @@ def calculation_url(customer_id: int, code: str, name: str) -> str | None:
 def _amounts(name: str, values: Any, difference: Any) -> tuple[Column, ...]:
     before, after, apart = _LABELS[name]
     return (
-        Column(f"{name}_before", before, values[f"{name}_before"], kind="money", total=True),
-        Column(f"{name}_after", after, values[f"{name}_after"], kind="money", total=True),
+        *(
+            Column(
+                f"{name}_{when}",
+                label,
+                values[f"{name}_{when}"],
+                kind="money",
+                total=True,
+                classes="cell-told",
+            )
+            for when, label in (("before", before), ("after", after))
+        ),
         Column(
             f"{name}_difference",
             apart,
             difference,
             kind="money",
             total=True,
+            classes="cell-told",
             link=lambda row: (
                 calculation_url(row.key, row.code or "", name)
                 if getattr(row, f"{name}_difference") is not None
@@ -215,5 +225,5 @@ def changes_of(run_id: int, above: Decimal) -> List:
             N_("No customer changes"),
             N_("What every customer owes and has overpaid is what their meters say."),
         ),
-        classes="changes-table",
+        classes="changes-table compact",
     )

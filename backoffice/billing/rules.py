@@ -1,8 +1,11 @@
 """What holds for billing wherever it is entered: words, limits and what a document may be."""
 
-import re
+from datetime import date
+from typing import Any
 
+from .. import names, periods
 from ..base import N_
+from ..refusals import Refusal
 
 POSTED, VOID = "posted", "void"
 """A document counts from when it is posted; void instead of deleted, it stays and counts nowhere."""
@@ -21,18 +24,50 @@ NUMBER_LENGTH = 50
 """The longest number of a meter or an invoice, and reference of a payment."""
 REASON_LENGTH = 500
 
+
+def counts_ahead(is_active: Any, assigned_from: Any, today: Any) -> Any:
+    """Whether an assignment counts before its first day; of columns, the condition that says so.
+
+    What is owed for a meter is the customer's while the assignment is active, whatever its days say.
+    So one that is still to come would take today's balance along.
+    """
+    return is_active & (assigned_from > today)
+
+
+def takes_less(amount: Any, still_open: Any, own: Any) -> Any:
+    """Whether an invoice takes less than `amount` of those who have `own` on it; of columns, the condition.
+
+    What is on it may stay, even where it was overpaid.
+    """
+    return (amount > still_open + own) & (amount > own)
+
+
+def is_less_than_paid(amount: Any, paid: Any, before: Any) -> Any:
+    """Whether an invoice would come to less than was paid on it; of columns, the condition.
+
+    One that was overpaid `before` may come to more, and still to less than was paid.
+    """
+    return (amount < paid) & (amount < before)
+
+
+class StillToCome(Refusal):
+    """A payment or an adjustment of a day after today, which would count today already."""
+
+    sentence = N_(
+        "This day is still to come. What is entered counts at once: enter today or an earlier day."
+    )
+
+
+def refuse_to_come(day: date) -> None:
+    """Let no payment and no adjustment be dated ahead: it counts as soon as it is entered. Raises StillToCome."""
+    if day > periods.today():
+        raise StillToCome()
+
+
 _BELOW = ("/assignments/", "/calculation/", "/statement.")
 """Addresses of pages below a record, which go on with a part that may have a digit."""
 
-_NUMBER = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9 ._-]*/)*[A-Za-z0-9][A-Za-z0-9 ._-]*", re.ASCII)
-
 
 def is_number(text: str) -> bool:
-    """Whether `text` can be the number of a meter or an invoice, or a payment's reference.
-
-    It is part of an address, and has a digit in its last part, which no address below it has but those
-    of `_BELOW`; beside it only a list's file is called like one that has a digit.
-    """
-    is_another = text.startswith("export.") or any(part in text for part in _BELOW)
-    is_address = _NUMBER.fullmatch(text) and not is_another
-    return bool(is_address and re.search(r"[0-9][^/]*$", text, re.ASCII))
+    """Whether `text` can be the number of a meter or an invoice, or a payment's reference."""
+    return names.is_number(text, _BELOW)

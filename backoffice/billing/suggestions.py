@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from ..base import N_
-from ..customers.forms import whole_number
+from ..forms import whole_number
 from .allocation import ZERO, Part, Target, meter_for_rest, oldest_first, parts_of
 from .matching import INVOICE, INVOICE_WITHOUT_METER, is_unmatched, sure_matches, unsure_matches
 from .meter_refusals import MeterGone

@@ -12,10 +12,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from .. import lists
 from ..base import N_, counted
 from ..claims import Claim
-from ..customers.forms import whole_number
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import quantity_filter
+from ..forms import whole_number
 from ..lists import Buttons, Choice, Column, Days, List, Search, containing
 from ..lists.queries import matching
 from ..permissions import requires
@@ -123,6 +123,7 @@ def unmatched() -> AnyResponse:
         "billing/unmatched.html",
         known_of=_known_of,
         ranked=ranked,
+        goes_on="matched" in request.args,
         REASONS=REASONS,
         WHY_UNSURE=WHY_UNSURE,
     )
@@ -164,7 +165,7 @@ def match_payment() -> Response:
             ),
             "warning",
         )
-    return claim.fulfilled(_here())
+    return claim.fulfilled(_here(matched=1))
 
 
 def _accepted(payment: Payment, choice: str) -> bool:
@@ -218,7 +219,7 @@ def _chosen() -> list[int]:
     return [key for key in ids if key > 0]
 
 
-def _here() -> str:
+def _here(**more: Any) -> str:
     """The list as it was."""
     query: dict[str, Any] = lists.state_of(UNMATCHED, request.form).as_query
-    return url_for("billing.unmatched", **query)
+    return url_for("billing.unmatched", **{**query, **more})

@@ -28,10 +28,12 @@ class InvoiceWord:
 
 INVOICE_WORDS = (
     InvoiceWord("void", N_("Void"), "void", lambda invoice, _: invoice.status == VOID),
-    InvoiceWord("paid", N_("Paid"), "good", lambda invoice, _: invoice.paid >= invoice.amount),
+    InvoiceWord(
+        "paid", N_("Paid in full"), "good", lambda invoice, _: invoice.paid >= invoice.amount
+    ),
     InvoiceWord("overdue", N_("Overdue"), "bad", lambda invoice, today: invoice.due_on < today),
     InvoiceWord("part_paid", N_("Part paid"), "warning", lambda invoice, _: invoice.paid > 0),
-    InvoiceWord("open", N_("Open"), "info", lambda _invoice, _: True),
+    InvoiceWord("open", N_("Unpaid"), "info", lambda _invoice, _: True),
 )
 """In this order: the first word that holds is the invoice's. What is overdue may be part paid."""
 

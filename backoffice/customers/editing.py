@@ -1,47 +1,28 @@
 """Entering, changing and deleting a customer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
 
-from flask import Response, flash, request, url_for
+from flask import Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from ..claims import Claim
+from ..conflicts import Conflict, conflict_over, differences, with_theirs
 from ..extensions import db
+from ..forms import Stamp
 from ..htmx import render
 from ..idempotency import new_key
 from ..permissions import requires
+from ..refusals import AnotherRecord
 from . import actions, history
 from .actions import CustomerEntry
 from .belongings import Belonging
-from .forms import CustomerForm, whole_number
+from .forms import CustomerForm
 from .listing import LABELS
 from .models import Customer
-from .rules import FACTS
 from .views import bp, customer_or_404
 
 PAGE = "customers/edit.html"
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    """One fact in which their saved customer and my form differ; `taken`: the form now holds theirs."""
-
-    label: str
-    theirs: str
-    mine: str
-    taken: bool
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """What the form shows above the fields after somebody else was faster."""
-
-    who: str
-    at: datetime | None
-    disagreements: tuple[Disagreement, ...]
 
 
 @bp.get("/new")
@@ -89,7 +70,8 @@ def delete_post(code: str) -> Response:
         return claim.answer
     customer = customer_or_404(code)
     try:
-        actions.delete(db.session(), customer.id, whole_number(request.form.get("version")))
+        version = Stamp.read(request.form.get("version")).version_of(customer.id)
+        actions.delete(db.session(), customer.id, version)
     except actions.CustomerKept as kept:
         db.session.rollback()
         return _delete_page(customer_or_404(code), kept.held, status=409)
@@ -120,10 +102,10 @@ def _save(code: str | None) -> Response:
     entry = form.entry()
     try:
         customer = _saved(form, entry)
-    except actions.CustomerChanged:
+    except (actions.CustomerChanged, AnotherRecord):
         return _conflict(form, entry)
     except actions.CodeTaken as taken:
-        form.code.errors = [*form.code.errors, _(taken.sentence, **taken.values)]
+        form.blame({"code": taken})
         return _refused(form)
     flash(_("Customer %(code)s is saved.", code=customer.code), "success")
     return claim.fulfilled(url_for("customers.record", code=customer.code))
@@ -132,7 +114,8 @@ def _save(code: str | None) -> Response:
 def _saved(form: CustomerForm, entry: CustomerEntry) -> Customer:
     if form.customer is None:
         return actions.create(db.session(), entry)
-    return actions.update(db.session(), form.customer.id, entry, form.expected_version())
+    customer_id = form.customer.id
+    return actions.update(db.session(), customer_id, entry, form.expected_version(customer_id))
 
 
 def _refused(form: CustomerForm) -> Response:
@@ -145,18 +128,17 @@ def _conflict(form: CustomerForm, mine: CustomerEntry) -> Response:
     assert form.customer is not None
     customer_id, base = form.customer.id, form.base_facts()
     db.session.rollback()
-    customer = db.session.get_one(Customer, customer_id)
-    theirs, typed = CustomerEntry.of(customer).facts(), mine.facts()
-    untouched = {name for name in FACTS if typed[name] == base.get(name)}
-    merged = replace(mine, **{name: theirs[name] for name in untouched})
+    customer = form.opened(db.session(), Customer, customer_id) or abort(404)
+    found = differences(base, CustomerEntry.of(customer).facts(), mine.facts(), none="")
+    merged = CustomerEntry(**with_theirs(mine.facts(), found))
     newest = next(iter(history.events_of(db.session(), customer)), None)
-    told = tuple(
-        Disagreement(_(LABELS[name]), theirs[name], typed[name], name in untouched)
-        for name in FACTS
-        if theirs[name] != typed[name]
+    who, at = (newest.who, newest.at) if newest else ("", None)
+    conflict = conflict_over(
+        found, lambda name: _(LABELS[name]), lambda _name, fact: fact or "–", who, at
     )
-    conflict = Conflict(newest.who if newest else "", newest.at if newest else None, told)
-    return _page(CustomerForm.for_customer(customer, merged), status=409, conflict=conflict)
+    shown = CustomerForm.for_customer(customer, merged)
+    shown.warning = form.warning_over(customer_id)
+    return _page(shown, status=409, conflict=conflict)
 
 
 def _page(form: CustomerForm, status: int = 200, conflict: Conflict | None = None) -> Response:

@@ -6,10 +6,12 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, StringField, ValidationError
-from wtforms.validators import DataRequired, Length
+from wtforms import StringField, ValidationError
+from wtforms.validators import DataRequired
 
 from ..extensions import db
+from ..formats import in_words
+from ..forms import RecordForm, Stamp, at_most, tidy
 from ..idempotency import new_key
 from ..names import is_visible
 from . import queries
@@ -19,19 +21,8 @@ from .models import Customer
 from .rules import CODE_LENGTH, FACTS, TEXT_LENGTH, is_code
 
 
-def _tidy(text: str | None) -> str:
-    return " ".join((text or "").split())
-
-
 def _text(name: str, length: int = TEXT_LENGTH, *validators: Any) -> StringField:
-    at_most = Length(max=length, message=_l("At most %(max)d characters."))
-    return StringField(_l(LABELS[name]), filters=[_tidy], validators=[*validators, at_most])
-
-
-def whole_number(text: str | None) -> int:
-    """What a hidden field holds: a version or an id; -1, which no row has, for anything else."""
-    text = text or ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+    return StringField(_l(LABELS[name]), filters=[tidy], validators=[*validators, at_most(length)])
 
 
 def customer_named(text: str) -> Customer:
@@ -44,7 +35,7 @@ def customer_named(text: str) -> Customer:
     return found[0]
 
 
-class CustomerForm(FlaskForm):
+class CustomerForm(RecordForm):
     """A customer: code, name, and how to reach them."""
 
     code = _text("code", CODE_LENGTH, DataRequired(_l("Enter a code.")))
@@ -53,15 +44,11 @@ class CustomerForm(FlaskForm):
     phone = _text("phone")
     city = _text("city")
     country = _text("country")
-    version = HiddenField()
-    base = HiddenField()
-    idempotency_key = HiddenField()
 
     def __init__(self, customer: Customer | None, **options: Any) -> None:
         """A form for `customer`; None: a new one."""
         super().__init__(**options)
         self.customer = customer
-        self.form_errors: list[str] = []
 
     @classmethod
     def for_new(cls) -> "CustomerForm":
@@ -74,7 +61,7 @@ class CustomerForm(FlaskForm):
         stored = CustomerEntry.of(customer).facts()
         data = {
             **(entry.facts() if entry else stored),
-            "version": str(customer.version),
+            "version": str(Stamp(customer.id, customer.version)),
             "base": json.dumps(stored),
             "idempotency_key": new_key(),
         }
@@ -83,18 +70,6 @@ class CustomerForm(FlaskForm):
     def entry(self) -> CustomerEntry:
         """The customer as entered."""
         return CustomerEntry(**{name: self[name].data or "" for name in FACTS})
-
-    def expected_version(self) -> int:
-        """The version that was opened."""
-        return whole_number(self.version.data)
-
-    def base_facts(self) -> dict[str, str]:
-        """The facts that editing started from; those that the field does not hold are missing."""
-        try:
-            facts = json.loads(self.base.data or "")
-            return {str(name): str(value) for name, value in facts.items()}
-        except (ValueError, AttributeError, RecursionError):
-            return {}
 
     def validate_code(self, field: StringField) -> None:
         """A code is part of an address, and no two customers have the same one."""
@@ -105,8 +80,7 @@ class CustomerForm(FlaskForm):
             )
         other = queries.by_code(db.session(), field.data)
         if other is not None and (self.customer is None or other.id != self.customer.id):
-            taken = CodeTaken(code=field.data)
-            raise ValidationError(_(taken.sentence, **taken.values))
+            raise ValidationError(in_words(CodeTaken(code=field.data)))
 
     def validate_name(self, field: StringField) -> None:
         """A name is something to read."""
@@ -122,13 +96,12 @@ class PairForm(FlaskForm):
 
         csrf = False
 
-    survivor = StringField(_l("Keep"), filters=[_tidy])
-    duplicate = StringField(_l("Merge into it"), filters=[_tidy])
+    survivor = StringField(_l("Keep"), filters=[tidy])
+    duplicate = StringField(_l("Merge into it"), filters=[tidy])
 
     def __init__(self, **options: Any) -> None:
         """A form that has found nobody yet."""
         super().__init__(**options)
-        self.form_errors: list[str] = []
         self.found: dict[str, Customer] = {}
 
     @property

@@ -1,8 +1,6 @@
 """What happened to a customer, in words: who changed what and when, and every merge."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -10,11 +8,12 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
 from ..base import N_
-from ..people.models import User
+from ..people.actors import Actors
 from .listing import LABELS
 from .models import Customer, CustomerMerge
 from .rules import FACTS
@@ -40,33 +39,11 @@ register(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Change:
-    """One thing that changed; `before` empty: it came, `after` empty: it went."""
-
-    label: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Event:
-    """One save. `kind`: created, changed, merged or undone."""
-
-    at: datetime
-    who: str
-    kind: str
-    changes: tuple[Change, ...]
-
-
-class Names:
+class Names(Actors):
     """Names for the ids that the trail holds: who acted, and which customers were merged."""
 
     def __init__(self, session: Session, recorded: list[AuditEvent]) -> None:
-        acting = {event.actor.removeprefix("user:") for event in recorded}
-        ids = [int(key) for key in acting if key.isascii() and key.isdigit()]
-        people = session.execute(select(User.id, User.name).where(User.id.in_(ids)))
-        self._people = {str(key): name for key, name in people}
+        super().__init__(session, [event.actor for event in recorded])
         merged = {
             key
             for event in recorded
@@ -78,10 +55,6 @@ class Names:
             select(Customer.id, Customer.code, Customer.name).where(Customer.id.in_(merged))
         )
         self._customers = {key: f"{code} · {name}" for key, code, name in found}
-
-    def actor(self, actor: str) -> str:
-        """Who acted: a person's name, or what the trail calls a program."""
-        return self._people.get(actor.removeprefix("user:"), actor)
 
     def customer(self, key: Any) -> str:
         """Code and name of a customer."""

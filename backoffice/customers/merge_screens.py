@@ -8,13 +8,14 @@ from flask_login import current_user
 
 from ..claims import Claim
 from ..extensions import db
+from ..forms import whole_number
 from ..htmx import render
 from ..idempotency import new_key
 from ..paging import page_number
 from ..permissions import requires
 from ..refusals import Refusal
 from . import duplicates, merging, queries
-from .forms import PairForm, whole_number
+from .forms import PairForm
 from .listing import LABELS
 from .models import Customer, CustomerMerge
 from .rules import MERGED_FACTS

@@ -33,7 +33,7 @@ from .. import money
 from ..base import table_of
 from ..figures import Figure, Finding
 from ..figures.drain import Drained
-from ..figures.models import Correction, FigureNote
+from ..figures.models import Correction, FigureNote, noted_bundle
 from ..figures.registry import Bundle, Registry
 from ..runs.models import APPLIED, RunItem
 from .amounts import difference, difference_in_sql, money_columns
@@ -96,9 +96,8 @@ def _is_rounding(finding: Finding) -> bool:
 
 def noted_owners(connection: Connection, bundle: Bundle, owners: Sequence[int]) -> set[int]:
     """Of these owners, those of whom an outside program has left notes; all of them after TRUNCATE."""
-    name = func.split_part(NOTES.c.bundle, "#", 1)
     waiting = select(NOTES.c.owner).where(
-        name == bundle.name,
+        noted_bundle == bundle.name,
         NOTES.c.owner.is_(None) | (NOTES.c.owner == any_(literal(list(owners), ARRAY(BigInteger)))),
     )
     found = set(connection.scalars(waiting.distinct()))

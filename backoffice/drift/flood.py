@@ -27,6 +27,7 @@ from sqlalchemy import (
 from ..figures import Failure, registry
 from ..figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain, drain_noted
 from ..figures.healing import NOTES_AT_ONCE, carry, put_off
+from ..figures.models import noted_bundle
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
 from ..runs.models import CHUNK_FAILED
@@ -64,7 +65,7 @@ def work(work: Work) -> None:
 def _of(bundle: Bundle) -> ColumnElement[bool]:
     """The bundle's notes, but for those that could not be drained before and wait for another try."""
     is_due = or_(NOTES.c.attempts == 0, NOTES.c.retry_at <= func.clock_timestamp())
-    return and_(func.split_part(NOTES.c.bundle, "#", 1) == bundle.name, is_due)
+    return and_(noted_bundle == bundle.name, is_due)
 
 
 UNTIL_ITS_TURN = timedelta(minutes=10)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..figures import NotedResult, registry
 from ..figures.drain import NOTES, Drained, due
+from ..figures.models import noted_bundle
 from ..figures.registry import Bundle
 from ..runs import actions
 from ..runs.errors import AlreadyRunning
@@ -83,7 +84,7 @@ def _is_flood(connection: Connection) -> bool:
     some = select(NOTES.c.id).where(due(registry)).limit(FLOOD + 1).subquery()
     if (connection.scalar(select(func.count()).select_from(some)) or 0) > FLOOD:
         return True
-    every = select(func.split_part(NOTES.c.bundle, "#", 1)).where(
+    every = select(noted_bundle).where(
         NOTES.c.owner.is_(None), NOTES.c.source.is_(None), due(registry)
     )
     emptied = set(connection.scalars(every.distinct()))

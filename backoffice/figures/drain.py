@@ -32,7 +32,7 @@ from .applying import Changes, Delta, apply
 from .declaration import Source
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
-from .models import FigureNote
+from .models import FigureNote, noted_bundle
 from .recomputing import CORRECTED, WAITING, recompute, settling
 from .registry import Bundle, Registry
 from .relations import ONE_OWNER, OWNERS, Scope
@@ -253,7 +253,7 @@ def _collect(
 
 def ours(registry: Registry) -> ColumnElement[bool]:
     """The notes of bundles that this process knows, by whatever declaration: it recomputes absolutely."""
-    return func.split_part(NOTES.c.bundle, "#", 1).in_(registry.bundle_names)
+    return noted_bundle.in_(registry.bundle_names)
 
 
 def due(registry: Registry) -> ColumnElement[bool]:

@@ -29,7 +29,7 @@ from .drain import (
 )
 from .feeding import lower_bundles, owners_beneath
 from .hooks import leave_noted
-from .models import FigureNote
+from .models import noted_bundle
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS
 from .statements import suspects
@@ -392,7 +392,7 @@ def put_off(connection: Connection, ids: Sequence[int]) -> None:
 
 def noted(engine: Engine) -> dict[str, int]:
     """How many notes are undrained, by bundle."""
-    bundle = func.split_part(FigureNote.bundle, "#", 1).label("bundle")
+    bundle = noted_bundle.label("bundle")
     statement = select(bundle, func.count()).group_by(bundle)
     with engine.connect() as connection:
         return dict(connection.execute(statement).all())

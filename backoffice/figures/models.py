@@ -55,6 +55,10 @@ class FigureNote(Base):
     )
 
 
+noted_bundle = func.split_part(FigureNote.bundle, "#", 1)
+"""A note's bundle by its bare name: what follows says by which of its declarations the note was written."""
+
+
 class Correction(Base):
     """The permanent record of one heal of one figure row. Append-only.
 

@@ -197,9 +197,9 @@ def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any
 
 
 def _found_by(figure: Figure, scope: Scope) -> list[Condition]:
-    """The scope once more where a row is its own owner: the planner, which cannot know how few
+    """The scope once more, where a row is its own owner.
 
-    rows differ, then looks for them by their key rather than through the whole table.
+    The planner cannot know how few rows differ, and would else read the whole table for them.
     """
     condition = scope.condition(figure.primary_key) if figure.owner is figure.primary_key else None
     return [] if condition is None else [condition]

@@ -8,11 +8,11 @@ for the rows that are there.
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
-from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from .healing import HealResult, heal
-from .models import FigureNote, SchemaFingerprint
+from .models import FigureNote, SchemaFingerprint, noted_bundle
 from .registry import Bundle, Registry
 from .relations import BETWEEN
 from .statements import suspects
@@ -25,8 +25,8 @@ def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResu
     """
     group = _group(registry)
     with engine.begin() as connection:
-        base = func.split_part(FigureNote.bundle, "#", 1)
-        connection.execute(delete(FigureNote).where(base.not_in(registry.bundle_names)))
+        unknown = noted_bundle.not_in(registry.bundle_names)
+        connection.execute(delete(FigureNote).where(unknown))
         known = dict(
             connection.execute(
                 select(SchemaFingerprint.name, SchemaFingerprint.fingerprint).where(

@@ -14,7 +14,7 @@ from .. import periods
 from ..drift.models import DriftFinding, FigureCheck
 from ..drift.queries import IS_OPEN, LATEST
 from ..figures import Figure, registry
-from ..figures.models import Correction, FigureNote
+from ..figures.models import Correction, noted_bundle
 from ..money import round_amount
 from ..runs.models import QUEUED, Run, is_held
 
@@ -137,8 +137,7 @@ def _size(owners: Table) -> ColumnElement[Any]:
 
 
 def _noted(session: Session) -> Mapping[str, int]:
-    bundle = func.split_part(FigureNote.bundle, "#", 1)
-    rows = session.execute(select(bundle, func.count()).group_by(bundle))
+    rows = session.execute(select(noted_bundle, func.count()).group_by(noted_bundle))
     counts: dict[str, int] = dict(rows.all())
     return {
         figure.name: counts[name]

@@ -11,6 +11,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from .. import money
 from ..base import N_
+from ..names import NUMBER_SAYS
 from .layout import Notation
 
 
@@ -56,6 +57,17 @@ def text(longest: int) -> Callable[[str], str]:
             raise CellError(N_("This is not UTF-8. Save the file as CSV in UTF-8 and try again."))
         if _CONTROL.search(cell):
             raise CellError(N_("This holds a line break or another invisible character."))
+        return cell
+
+    return read
+
+
+def number(longest: int, is_number: Callable[[str], bool]) -> Callable[[str], str]:
+    """A reader of the number of a record, which is part of its address."""
+
+    def read(cell: str) -> str:
+        if not is_number(text(longest)(cell)):
+            raise CellError(NUMBER_SAYS)
         return cell
 
     return read

@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from rich.console import Console
 
 from ..commands import CLEAN, FOUND, Trouble
+from ..edge import at_last
 from ..extensions import db
 from ..money import NUMBER_FORMATS
 from .importing import import_files
@@ -105,7 +106,11 @@ def import_command(
     """
     layout = _layout(KINDS[kind], **written)
     with _sign_of_life():
-        report = _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows)
+        report = at_last(
+            lambda: _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows),
+            _start_over,
+            kind=kind,
+        )
         if failed is not None and report.problems:
             _write_failed(failed, KINDS[kind], files, layout, report)
     if as_json:
@@ -159,6 +164,12 @@ def _imported(
     else:
         db.session.rollback()
     return report
+
+
+def _start_over() -> bool:
+    """Undo everything, so that the files can be imported from the beginning."""
+    db.session.rollback()
+    return True
 
 
 def _write_failed(

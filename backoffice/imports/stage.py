@@ -15,6 +15,7 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    insert,
     select,
     text,
     type_coerce,
@@ -27,6 +28,7 @@ from .reading import ImportColumn, OneFile
 from .report import Problem
 
 NAME = "import_stage"
+WANTED = "import_wanted"
 WAITS = N_("Another line with %(value)s is wrong; they are imported together or not at all.")
 
 
@@ -34,8 +36,10 @@ class Stage:
     """The readable lines of files with the same columns, in a temporary table of the transaction.
 
     `lines` has those columns, `n` (the order in which the lines were read), and `file` and `line`
-    (where each stands).
+    (where each stands). `wanted` is what `lay_out` has made of them.
     """
+
+    wanted: Any = None
 
     def __init__(self, session: Session, files: Sequence[OneFile]) -> None:
         self.session = session
@@ -64,6 +68,20 @@ class Stage:
     def drop(self) -> None:
         """Remove the table, so that the same transaction may stage other files."""
         self.session.execute(text(f"DROP TABLE pg_temp.{NAME}"))
+        self.session.execute(text(f"DROP TABLE IF EXISTS pg_temp.{WANTED}"))
+
+    def lay_out(self, lines: Select[Any]) -> Any:
+        """Keep what each line, by its `n`, makes of what is stored now: `wanted`, for checks and writing alike.
+
+        Both then act on the same: what they are about is locked before, or compared while it is written.
+        """
+        columns = (Column(column.key, column.type) for column in lines.selected_columns)
+        self.wanted = Table(WANTED, MetaData(), *columns, prefixes=["TEMPORARY"])
+        self.session.execute(text(f"DROP TABLE IF EXISTS pg_temp.{WANTED}"))
+        self.wanted.create(self.session.connection())
+        self.session.execute(insert(self.wanted).from_select(list(self.wanted.c.keys()), lines))
+        self.session.execute(text(f"ANALYZE pg_temp.{WANTED}"))
+        return self.wanted
 
     def at(self, *values: ColumnElement[Any]) -> Select[Any]:
         """SELECT where each line stands, and `values` for the sentence, by label."""
@@ -127,6 +145,9 @@ class Stage:
             .execution_options(synchronize_session=False)
         )
         self.count -= len(gone.all())
+        if self.wanted is not None:
+            waiting = self.wanted.c.n.in_(select(self.c.n))
+            self.session.execute(delete(self.wanted).where(~waiting))
 
     def _places(self, problems: Iterable[Problem]) -> Any:
         """Where these problems stand, as a table."""

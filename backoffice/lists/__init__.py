@@ -7,11 +7,11 @@ from .declaration import Buttons, Column, List
 from .exporting import export, limited
 from .filters import AsOf, Choice, Days, Moments, Reference, Said, Search, containing
 from .queries import neighbours
-from .screens import asked, first, look, part, show
+from .screens import asked, look, part, show
 from .state import state_of
 from .wording import in_words
 
 __all__ = [
     "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search",
-    "asked", "containing", "export", "first", "in_words", "limited", "look", "neighbours", "part", "show", "state_of",
+    "asked", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show", "state_of",
 ]  # fmt: skip

@@ -29,7 +29,7 @@ class Column:
     what stored values are called, `empty` what is said of a missing one. `is_shown`: without anybody
     choosing columns. `is_sortable=False` for what has no useful order. `tones` makes stored values
     badges. `write` draws a row's cell on screen where its value alone does not say it; files hold
-    the value.
+    the value. `sorted_by` is what it is sorted by, where its value would take long.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Column:
     classes: str = ""
     is_shown: bool = True
     is_sortable: bool = True
+    sorted_by: Any = None
 
     @property
     def is_number(self) -> bool:
@@ -55,8 +56,14 @@ class Column:
     @property
     def is_nullable(self) -> bool:
         """Whether a row may lack a value; an index gives an order with NULLs only if it is asked for it."""
-        expression = getattr(self.value, "expression", self.value)
-        return bool(getattr(expression, "nullable", True))
+        return bool(getattr(self.order, "nullable", True))
+
+    @property
+    def order(self) -> ColumnElement[Any]:
+        """What it is sorted by."""
+        value = self.value if self.sorted_by is None else self.sorted_by
+        expression: ColumnElement[Any] = getattr(value, "expression", value)
+        return expression
 
 
 @dataclass(frozen=True)
@@ -138,13 +145,11 @@ class List:
         return {column.name: column for column in self.columns}[name]
 
     def expression(self, name: str) -> ColumnElement[Any]:
-        """What stands behind a column."""
-        value = self.column(name).value
-        expression: ColumnElement[Any] = getattr(value, "expression", value)
-        return expression
+        """What stands behind a column when the list is sorted by it."""
+        return self.column(name).order
 
 
 RESERVED = frozenset(
-    {"sort", "page", "columns", "totals", "print", "all", "go", "id", "selected", "matching"}
+    {"sort", "page", "columns", "totals", "print", "all", "id", "selected", "matching"}
 )
 """Arguments of an address that every list has."""

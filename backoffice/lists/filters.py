@@ -52,10 +52,14 @@ def containing(*columns: Any) -> Callable[[str], ColumnElement[bool]]:
     """
 
     def condition(text: str) -> ColumnElement[bool]:
-        escaped = re.sub(r"([/%_])", r"/\1", text)
-        return or_(*(column.ilike(f"%{escaped}%", escape="/") for column in columns))
+        return or_(*(column.ilike(f"%{escaped(text)}%", escape="/") for column in columns))
 
     return condition
+
+
+def escaped(text: str) -> str:
+    """The text inside a pattern of LIKE with `escape="/"`, where % and _ mean themselves."""
+    return re.sub(r"([/%_])", r"/\1", text)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..htmx import render, wants_partial
 from ..navigation import may_open
 from ..paging import PAGE_SIZE
 from . import actions, queries
-from .declaration import List, Row
+from .declaration import List
 from .filters import AsOf, Choice, Days, Reference, Search
 from .shown import Input, Shown
 from .state import State, state_of
@@ -82,11 +82,6 @@ def _can_select(listing: List) -> bool:
 def asked(listing: List) -> State:
     """What the address of this request asks of the list; records take it along."""
     return state_of(listing, request.args)
-
-
-def first(state: State, count: int) -> Sequence[Row]:
-    """The first `count` rows of what `state` asks for, for the present user."""
-    return queries.page_of(db.session(), current_user, state, 1, count)[0]
 
 
 def look(state: State, **how: Any) -> Shown:

@@ -1,41 +1,16 @@
 """Two editors, one order: what the other one saved, beside what is in my form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ..audit.models import AuditEvent
-from .entries import Difference, Fact, OrderEntry, merge
+from ..conflicts import Conflict, Difference, Disagreement
+from .entries import Fact, OrderEntry, merge
 from .history import line_text, recorded_events
 from .models import COMPONENT_OF_KIND, Order, OrderLine
 from .wording import Wording
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    """One field in which their saved order and my form differ, and who saved it when.
-
-    `taken`: I had not touched it, so the form now holds theirs.
-    """
-
-    label: str
-    theirs: str
-    mine: str
-    taken: bool
-    who: str
-    at: datetime | None
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """What the form shows above the fields after somebody else was faster."""
-
-    who: str
-    at: datetime | None
-    disagreements: tuple[Disagreement, ...]
 
 
 def conflict_of(
@@ -52,16 +27,14 @@ def conflict_of(
 
 
 def _words(
-    session: Session, recorded: Sequence[AuditEvent], differences: Sequence[Difference]
+    session: Session, recorded: Sequence[AuditEvent], differences: Sequence[Difference[Fact]]
 ) -> Wording:
     facts = {d.name: (*d.theirs, *d.mine) for d in differences}
     return Wording(
         session,
         customers=facts.get("customer_id", ()),
-        people=[
-            *facts.get("account_manager_id", ()),
-            *(event.actor.removeprefix("user:") for event in recorded),
-        ],
+        people=facts.get("account_manager_id", ()),
+        actors=[event.actor for event in recorded],
         products=[
             fact[4]
             for d in differences
@@ -71,7 +44,9 @@ def _words(
     )
 
 
-def _told(difference: Difference, recorded: Sequence[AuditEvent], words: Wording) -> Disagreement:
+def _told(
+    difference: Difference[Fact], recorded: Sequence[AuditEvent], words: Wording
+) -> Disagreement:
     event = next((e for e in recorded if _is_about(e, difference.name)), None)
     return Disagreement(
         label=_label(difference, words),
@@ -93,7 +68,7 @@ def _is_about(event: AuditEvent, name: str) -> bool:
     return name in changed or (name in COMPONENT_OF_KIND.values() and "itemised" in changed)
 
 
-def _label(difference: Difference, words: Wording) -> str:
+def _label(difference: Difference[Fact], words: Wording) -> str:
     if ":" not in difference.name:
         return words.label(difference.name)
     kind = (difference.theirs or difference.mine)[0]

@@ -12,18 +12,20 @@ from markupsafe import escape
 
 from .. import money, periods
 from ..claims import Claim
+from ..conflicts import Conflict
 from ..customers import queries as customers
 from ..extensions import db
 from ..formats import day_filter
+from ..forms import Stamp, whole_number
 from ..htmx import render, trigger, wants_partial
 from ..idempotency import new_key
 from ..permissions import requires
 from ..preferences import number_format
 from ..products import queries as products
 from ..products.models import Product
-from ..refusals import Refusal
+from ..refusals import AnotherRecord, Refusal
 from . import actions, choosing, queries, steps
-from .conflicts import Conflict, conflict_of
+from .conflicts import conflict_of
 from .entries import OrderEntry
 from .forms import OrderForm
 from .models import COMPONENT_OF_KIND, KINDS, Order
@@ -92,14 +94,10 @@ def delete_post(number: str) -> Response:
     if claim.answer is not None:
         return claim.answer
     order = order_or_404(number)
-    version = request.form.get("version", "")
-    actions.delete(db.session(), order.id, int(version) if _is_number(version) else -1)
+    version = Stamp.read(request.form.get("version")).version_of(order.id)
+    actions.delete(db.session(), order.id, version)
     flash(_("Order %(number)s is deleted.", number=number), "success")
     return claim.fulfilled(url_for("orders.index"))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def _save(number: str | None) -> Response:
@@ -114,7 +112,7 @@ def _save(number: str | None) -> Response:
     entry = form.entry()
     try:
         order = _saved(form, entry)
-    except actions.OrderChanged:
+    except (actions.OrderChanged, AnotherRecord):
         return _conflict(form, entry)
     except actions.OrderRefused as refused:
         form.blame(refused.problems)
@@ -129,7 +127,7 @@ def _save(number: str | None) -> Response:
 def _saved(form: OrderForm, entry: OrderEntry) -> Order:
     if form.order is None:
         return actions.create(db.session(), entry)
-    return actions.update(db.session(), form.order.id, entry, form.expected_version())
+    return actions.update(db.session(), form.order.id, entry, form.expected_version(form.order.id))
 
 
 def _refused(form: OrderForm) -> Response:
@@ -142,10 +140,12 @@ def _conflict(form: OrderForm, mine: OrderEntry) -> Response:
     base = form.base_facts()
     order_id = form.order.id if form.order else 0
     db.session.rollback()
-    order = queries.order_with_id(db.session(), current_user, order_id) or abort(404)
+    opened = form.opened(db.session(), Order, order_id) or abort(404)
+    order = queries.order_with_id(db.session(), current_user, opened.id) or abort(404)
     merged, conflict = conflict_of(db.session(), order, mine, base)
-    form = OrderForm.for_entry(order, current_user, merged)
-    return _page(form, status=409, conflict=conflict)
+    shown = OrderForm.for_entry(order, current_user, merged)
+    shown.warning = form.warning_over(order_id)
+    return _page(shown, status=409, conflict=conflict)
 
 
 def _page(
@@ -203,11 +203,11 @@ def _step(order: Order | None) -> Response:
     typed = request.form.copy()
     kind, do = request.args.get("kind", ""), request.args["do"]
     if do == "remove":
-        steps.remove_line(typed, _index(request.args.get("line", "")))
+        steps.remove_line(typed, whole_number(request.args.get("line", "")))
         if wants_partial():
             return trigger(make_response(""), "linesChanged")
     elif do == "product":
-        return _chosen(order, typed, _index(request.args.get("line", "")))
+        return _chosen(order, typed, whole_number(request.args.get("line", "")))
     elif do != "recalculate" and kind not in KINDS:
         abort(400)
     elif do == "add":
@@ -307,11 +307,7 @@ def _paste(order: Order | None, typed: steps.Typed, kind: str) -> None:
 def _pasted() -> tuple[str, int, str]:
     """The pasted block, and the row and column of the cell that it was pasted into."""
     column = request.form.get("column", "")
-    row = request.form.get("row", "")
-    if column not in steps.COLUMNS or not _is_number(row):
+    row = whole_number(request.form.get("row"))
+    if column not in steps.COLUMNS or row < 0:
         abort(400)
-    return request.form.get("block", ""), int(row), column
-
-
-def _index(text: str) -> int:
-    return int(text) if _is_number(text) else -1
+    return request.form.get("block", ""), row, column

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
+from ..conflicts import Difference, differences
 from .models import COMPONENT_OF_KIND, KINDS, Order, OrderLine
 
 HEADER = ("number", "customer_id", "account_manager_id", "order_date", "closing_date")
@@ -118,47 +119,12 @@ class OrderEntry:
             yield (f"line:{line.id}" if line.id else f"new:{position}"), line
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A fact in which the stored order and my entry differ; `taken` says that theirs went into the merge.
-
-    `theirs` or `mine` empty: that line does not exist there.
-    """
-
-    name: str
-    theirs: Fact
-    mine: Fact
-    taken: bool
-
-
 def merge(
     base: Mapping[str, Fact] | None, mine: OrderEntry, theirs: OrderEntry
-) -> tuple[OrderEntry, list[Difference]]:
-    """My entry over their saved one, and where the two differ.
-
-    What I did not touch since `base` (the facts that I started from) takes their value, so that
-    saving again loses nothing of theirs by accident; what both of us changed stays mine. Without a
-    `base` everything stays mine.
-    """
-    my_facts, their_facts = mine.facts(), theirs.facts()
-    differences = [
-        Difference(
-            name,
-            their_facts.get(name, ()),
-            my_facts.get(name, ()),
-            taken=base is not None and base.get(name, ()) == my_facts.get(name, ()),
-        )
-        for name in {**their_facts, **my_facts}
-        if their_facts.get(name) != my_facts.get(name)
-        and not _is_only_mine(name, base, their_facts)
-    ]
-    taken = {d.name for d in differences if d.taken}
-    return _taking(mine, theirs, taken), differences
-
-
-def _is_only_mine(name: str, base: Mapping[str, Fact] | None, theirs: Mapping[str, Fact]) -> bool:
-    """Whether they left this as it was, so that the difference is simply my edit."""
-    return base is not None and base.get(name, ()) == theirs.get(name, ())
+) -> tuple[OrderEntry, list[Difference[Fact]]]:
+    """My entry over their saved one, and where they had changed what I see differently."""
+    found = differences(base, theirs.facts(), mine.facts(), none=())
+    return _taking(mine, theirs, {d.name for d in found if d.taken}), found
 
 
 def _taking(mine: OrderEntry, theirs: OrderEntry, taken: set[str]) -> OrderEntry:

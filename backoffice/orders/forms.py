@@ -8,7 +8,6 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import (
     FieldList,
@@ -21,14 +20,15 @@ from wtforms import (
     StringField,
     ValidationError,
 )
-from wtforms.validators import AnyOf, InputRequired, Length
+from wtforms.validators import AnyOf, InputRequired
 
 from .. import periods
 from ..customers import queries as customers
 from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
-from ..formats import AmountField, DayField, QuantityField, UnitPriceField
+from ..formats import AmountField, DayField, QuantityField, UnitPriceField, in_words
+from ..forms import RecordForm, Stamp, at_most, must_be_number, trimmed
 from ..idempotency import new_key
 from ..people.models import User
 from ..permissions import allowed
@@ -40,10 +40,6 @@ from .actions import NumberTaken
 from .entries import Breakdown, Fact, LineEntry, OrderEntry
 from .models import COMPONENT_OF_KIND, KINDS, Order
 from .rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS, NUMBER_LENGTH, is_number
-
-
-def _trimmed(text: str | None) -> str:
-    return (text or "").strip()
 
 
 def _id(text: Any) -> int | None:
@@ -64,12 +60,12 @@ class LineForm(Form):
 
     line = HiddenField()
     filled = HiddenField()
-    product = StringField(_l("Product"), filters=[_trimmed])
+    product = StringField(_l("Product"), filters=[trimmed])
     kind = HiddenField(validators=[AnyOf(KINDS, message=_l("There is no such kind of line."))])
     description = StringField(
         _l("Description"),
-        filters=[_trimmed],
-        validators=[Length(max=DESCRIPTION_LENGTH, message=_l("At most %(max)d characters."))],
+        filters=[trimmed],
+        validators=[at_most(DESCRIPTION_LENGTH)],
     )
     quantity = QuantityField(_l("Quantity"))
     unit_price = UnitPriceField(_l("Unit price"))
@@ -146,7 +142,7 @@ class LineList(FieldList):
         self.entries.sort(key=lambda entry: (_place(entry.form.kind.data), entry.index))
 
 
-class OrderForm(FlaskForm):
+class OrderForm(RecordForm):
     """An order: header, and each component as one amount or as lines.
 
     The account manager is a field only for who sees everybody's orders; others are their own.
@@ -154,14 +150,14 @@ class OrderForm(FlaskForm):
 
     number = StringField(
         _l("Order number"),
-        filters=[_trimmed],
+        filters=[trimmed],
         validators=[
             InputRequired(_l("Enter an order number.")),
-            Length(max=NUMBER_LENGTH, message=_l("At most %(max)d characters.")),
+            at_most(NUMBER_LENGTH),
         ],
     )
     customer = StringField(
-        _l("Customer"), filters=[_trimmed], validators=[InputRequired(_l("Choose a customer."))]
+        _l("Customer"), filters=[trimmed], validators=[InputRequired(_l("Choose a customer."))]
     )
     account_manager = SelectField(_l("Account manager"), coerce=_id, validate_choice=False)
     order_date = DayField(_l("Order date"), validators=[InputRequired(_l("Enter the order date."))])
@@ -172,15 +168,11 @@ class OrderForm(FlaskForm):
     reductions = AmountField(_l("Reductions"), empty_is_zero=True)
     itemised = SelectMultipleField(choices=list(KINDS), validate_choice=False)
     lines = LineList(FormField(LineForm))
-    version = HiddenField()
-    base = HiddenField()
-    idempotency_key = HiddenField()
 
     def __init__(self, order: Order | None, user: Any, **options: Any) -> None:
         """A form for `order` (None: a new one) that `user` fills in."""
         super().__init__(**options)
         self.order = order
-        self.form_errors: list[str] = []
         self.found_customer: Customer | None = None
         self.own_manager_id: int | None = None
         if not allowed(user, "orders.read_all"):
@@ -218,7 +210,7 @@ class OrderForm(FlaskForm):
             **entry.breakdown.entered,
             "itemised": entry.breakdown.kinds,
             "lines": [_line_data(line, listed) for line in lines],
-            "version": str(order.version),
+            "version": str(Stamp(order.id, order.version)),
             "base": json.dumps(OrderEntry.of(order).facts()),
             "idempotency_key": new_key(),
         }
@@ -265,11 +257,6 @@ class OrderForm(FlaskForm):
             breakdown=self.breakdown(),
         )
 
-    def expected_version(self) -> int:
-        """The version that was opened; -1, which no order has, for anything that is not a number."""
-        version = _id(self.version.data)
-        return -1 if version is None else version
-
     def base_facts(self) -> dict[str, Fact] | None:
         """The facts that editing started from; None where the field does not hold them."""
         try:
@@ -287,14 +274,10 @@ class OrderForm(FlaskForm):
 
     def validate_number(self, field: StringField) -> None:
         """An order's number is part of its address, and no two orders have the same one."""
-        if not is_number(field.data):
-            raise ValidationError(
-                _("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
-            )
+        must_be_number(field.data, is_number)
         besides = self.order.id if self.order else None
         if queries.number_is_taken(db.session(), field.data, besides):
-            taken = NumberTaken(number=field.data)
-            raise ValidationError(_(taken.sentence, **taken.values))
+            raise ValidationError(in_words(NumberTaken(number=field.data)))
 
     def validate_customer(self, field: StringField) -> None:
         """The text names exactly one customer."""

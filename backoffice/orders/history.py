@@ -1,8 +1,6 @@
 """What happened to an order, in words: every save with who, when and what, and every correction."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -11,6 +9,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
@@ -36,26 +35,6 @@ register(Recorded(N_("Order line"), OrderLine, part_of=OrderLine.order_id, label
 
 _UNTOLD = {"id", "order_id", "position", "created_at", "itemised"}
 """Recorded columns that mean nothing to a reader; that a component is itemised shows in its amount."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One thing that changed; `before` empty: it came, `after` empty: it went."""
-
-    label: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Event:
-    """One save or correction. `kind`: created, changed, deleted or corrected."""
-
-    at: datetime
-    who: str
-    kind: str
-    changes: tuple[Change, ...]
-    note: str = ""
 
 
 def events_of(session: Session, order: Order) -> list[Event]:
@@ -92,13 +71,12 @@ def wording_of(
 ) -> Wording:
     """The words for what is recorded in these events."""
     documents = [d for event in recorded for d in (event.before, event.after) if d]
-    acting = [*(event.actor for event in recorded), *actors]
-    managers = [d.get("account_manager_id") for d in documents]
     return Wording(
         session,
         customers=[d.get("customer_id") for d in documents],
-        people=[*managers, *(a.removeprefix("user:") for a in acting)],
+        people=[d.get("account_manager_id") for d in documents],
         products=[d.get("product_id") for d in documents],
+        actors=[*(event.actor for event in recorded), *actors],
     )
 
 

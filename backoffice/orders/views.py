@@ -3,12 +3,12 @@
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, redirect, request, url_for
+from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from .. import figures, lists, places
+from .. import figures, lists
 from ..customers.belongings import BELONGINGS
 from ..customers.models import Customer
 from ..customers.parts import COLUMNS, PARTS, Part
@@ -34,25 +34,8 @@ def order_or_404(number: str) -> Order:
 @bp.get("")
 @requires("orders.read")
 def index() -> AnyResponse:
-    """The orders that the filter leaves in, with their totals. `go`: straight to the only one that fits."""
-    if "go" in request.args and (address := _only_one_that_fits()):
-        return redirect(address, 303)
+    """The orders that the filter leaves in, with their totals."""
     return lists.show(ORDERS)
-
-
-def _only_one_that_fits() -> str | None:
-    """Where the order is that is meant: it has just that number, or it is the only one found.
-
-    Where no order fits, a record of another domain that has just that number.
-    """
-    state = lists.asked(ORDERS)
-    text = state.values.get("q", "")
-    if queries.order_of(db.session(), current_user, text):
-        return url_for("orders.record", number=text)
-    found = lists.first(state, 2)
-    if not found:
-        return places.find(db.session(), current_user, text)
-    return url_for("orders.record", number=found[0].number) if len(found) == 1 else None
 
 
 @bp.get("/export.<flavour>")
@@ -147,7 +130,7 @@ def _explained(order: Order, column: str, line: OrderLine | None) -> Response:
         line=line,
         explained=next(c for c in explanation.columns if c.column == column),
         corrections=corrections,
-        wording=Wording(db.session(), people=[c.actor.removeprefix("user:") for c in corrections]),
+        wording=Wording(db.session(), actors=[c.actor for c in corrections]),
         link_of_term=partial(_link_of_term, order),
         link_of_row=partial(_link_of_row, order),
         COMPONENT_OF_KIND=COMPONENT_OF_KIND,

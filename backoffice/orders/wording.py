@@ -14,6 +14,8 @@ from ..customers.models import Customer
 from ..customers.queries import label as customer_label
 from ..drift.wording import cause_of_correction
 from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
+from ..forms import whole_number
+from ..people.actors import Actors
 from ..people.models import User
 from ..products.models import Product
 from ..products.rules import SOLD_AS
@@ -41,7 +43,7 @@ LABELS = {
 """Column of an order or a line → its name on screen."""
 
 
-class Wording:
+class Wording(Actors):
     """Says recorded values in words; the names that it needs are read at once."""
 
     def __init__(
@@ -51,15 +53,17 @@ class Wording:
         customers: Iterable[Any] = (),
         people: Iterable[Any] = (),
         products: Iterable[Any] = (),
+        actors: Iterable[str] = (),
     ) -> None:
+        super().__init__(session, actors)
         self._customers = {c.id: customer_label(c) for c in _rows(session, Customer, customers)}
         self._people: dict[int, str] = {p.id: p.name for p in _rows(session, User, people)}
         self._products: dict[int, str] = {p.id: p.code for p in _rows(session, Product, products)}
         self._words: dict[str, Callable[[Any], str]] = {
             **_WORDS,
-            "customer_id": lambda value: self._customers.get(_number(value), f"#{value}"),
+            "customer_id": lambda value: self._customers.get(whole_number(str(value)), f"#{value}"),
             "account_manager_id": self.person,
-            "product_id": lambda value: self._products.get(_number(value), f"#{value}"),
+            "product_id": lambda value: self._products.get(whole_number(str(value)), f"#{value}"),
         }
 
     def label(self, column: str) -> str:
@@ -68,14 +72,7 @@ class Wording:
 
     def person(self, user_id: Any) -> str:
         """The user's name; the id of one who has been deleted."""
-        return self._people.get(_number(user_id), f"#{user_id}")
-
-    def actor(self, actor: str) -> str:
-        """Who acted: a user's name, or the program or database user as it is recorded."""
-        kind, _colon, name = actor.partition(":")
-        if kind == "user":
-            return self.person(name)
-        return str(_("%(name)s (command line)", name=name)) if kind == "cli" else actor
+        return self._people.get(whole_number(str(user_id)), f"#{user_id}")
 
     def cause(self, cause: str) -> str:
         """Why a total was corrected."""
@@ -117,10 +114,6 @@ _WORDS: dict[str, Callable[[Any], str]] = {
 """Column → how its recorded values are written."""
 
 
-def _number(text: Any) -> int:
-    return int(text) if str(text).isascii() and str(text).isdigit() else -1
-
-
 def _rows(session: Session, model: Any, ids: Iterable[Any]) -> Iterable[Any]:
-    wanted = {_number(i) for i in ids}
+    wanted = {whole_number(str(key)) for key in ids}
     return session.scalars(select(model).where(model.id.in_(wanted))) if wanted else ()

@@ -42,6 +42,20 @@ def names_of(
     return {actor: _name(actor, named) for actor in asked}
 
 
+class Actors:
+    """Who acted, for something that says many names; those of `actors` are read at once."""
+
+    def __init__(
+        self, session: Session | scoped_session[Session], actors: Iterable[str] = ()
+    ) -> None:
+        self._session = session
+        self._names = names_of(session, actors)
+
+    def actor(self, actor: str) -> str:
+        """What one of them, or another, is called on a screen."""
+        return self._names.get(actor) or name_of(self._session, actor)
+
+
 def name_of(session: Session | scoped_session[Session], actor: str) -> str:
     """What one actor is called on a screen."""
     return names_of(session, [actor])[actor]

@@ -1,6 +1,6 @@
 """Verbs that change products and their prices. Nothing here commits."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -55,6 +55,15 @@ class ProductEntry:
     kind: str = "package"
     unit: str = ""
     is_active: bool = True
+
+    @classmethod
+    def of(cls, product: Product) -> "ProductEntry":
+        """The product as it is stored."""
+        return cls(**{name: getattr(product, name) for name in cls.__dataclass_fields__})
+
+    def facts(self) -> dict[str, str]:
+        """Each fact by its name, in a comparable form."""
+        return {**asdict(self), "is_active": "yes" if self.is_active else ""}
 
 
 def create(session: Session, entry: ProductEntry) -> Product:

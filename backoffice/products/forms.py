@@ -1,65 +1,60 @@
 """What may be typed about a product."""
 
-import re
+import json
+from dataclasses import asdict
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
-    HiddenField,
     SelectChoice,
     SelectField,
     StringField,
     ValidationError,
 )
-from wtforms.validators import InputRequired, Length
+from wtforms.validators import InputRequired
 
 from .. import periods
 from ..formats import DayField, UnitPriceField
+from ..forms import RecordForm, Stamp, at_most, tidy
 from ..idempotency import new_key
 from .actions import ProductEntry
 from .models import Product
 from .rules import CODE_LENGTH, NAME_LENGTH, SOLD_AS, UNIT_LENGTH, is_code
 
 
-def _trimmed(text: str | None) -> str:
-    return " ".join((text or "").split())
-
-
-def _at_most(characters: int) -> Length:
-    return Length(max=characters, message=_l("At most %(max)d characters."))
-
-
-class ProductForm(FlaskForm):
+class ProductForm(RecordForm):
     """A product; its prices are changed on the pricing screen."""
 
     code = StringField(
         _l("Code"),
-        filters=[_trimmed],
-        validators=[InputRequired(_l("Enter a code.")), _at_most(CODE_LENGTH)],
+        filters=[tidy],
+        validators=[InputRequired(_l("Enter a code.")), at_most(CODE_LENGTH)],
     )
     name = StringField(
         _l("Name"),
-        filters=[_trimmed],
-        validators=[InputRequired(_l("Enter a name.")), _at_most(NAME_LENGTH)],
+        filters=[tidy],
+        validators=[InputRequired(_l("Enter a name.")), at_most(NAME_LENGTH)],
     )
     kind = SelectField(
         _l("Sold as"),
         choices=[SelectChoice(kind, _l(name)) for kind, name in SOLD_AS.items()],
     )
-    unit = StringField(_l("Unit"), filters=[_trimmed], validators=[_at_most(UNIT_LENGTH)])
+    unit = StringField(_l("Unit"), filters=[tidy], validators=[at_most(UNIT_LENGTH)])
     is_active = BooleanField(_l("Can be chosen in orders"))
-    version = HiddenField()
-    idempotency_key = HiddenField()
 
     @classmethod
-    def for_product(cls, product: Product) -> "ProductForm":
-        """The stored product for editing."""
-        form = cls(formdata=None, obj=product)
-        form.idempotency_key.data = new_key()
-        return form
+    def for_product(cls, product: Product, entry: ProductEntry | None = None) -> "ProductForm":
+        """The stored product for editing; with `entry` instead of what is stored."""
+        stored = ProductEntry.of(product)
+        data = {
+            **asdict(entry or stored),
+            "version": str(Stamp(product.id, product.version)),
+            "base": json.dumps(stored.facts()),
+            "idempotency_key": new_key(),
+        }
+        return cls(formdata=None, data=data)
 
     def validate_code(self, field: StringField) -> None:
         """A product's code is part of its address."""
@@ -77,11 +72,6 @@ class ProductForm(FlaskForm):
             unit=self.unit.data or "",
             is_active=bool(self.is_active.data),
         )
-
-    def expected_version(self) -> int:
-        """The version that was opened; -1, which no product has, for anything that is not a number."""
-        text = self.version.data or ""
-        return int(text) if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) else -1
 
 
 class NewProductForm(ProductForm):

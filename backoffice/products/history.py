@@ -1,8 +1,8 @@
 """What happened to a product and its prices, in words; and what somebody else saved meanwhile."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
 from ..base import N_
+from ..conflicts import Conflict, conflict_over, differences
 from ..formats import day_filter, unit_price_filter
-from ..people.models import User
+from ..people.actors import name_of, names_of
 from .actions import ProductEntry
 from .models import Product, ProductPrice
 from .rules import SOLD_AS
@@ -43,37 +45,10 @@ register(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Change:
-    """One thing that changed; `before` empty: it came, `after` empty: it went."""
-
-    label: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Event:
-    """Everything that one save changed."""
-
-    at: datetime
-    who: str
-    changes: tuple[Change, ...]
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """What the form shows above the fields after somebody else was faster: field, theirs, mine."""
-
-    who: str
-    at: datetime | None
-    differences: tuple[tuple[str, str, str], ...]
-
-
 def events_of(session: Session, product: Product) -> list[Event]:
     """The changes of a product and of its prices, newest first."""
     recorded = _recorded(session, product)
-    people = _people(session, recorded)
+    names = names_of(session, [row.actor for row in recorded])
     days = {str(price.id): price.effective_from.isoformat() for price in product.prices}
     for row in recorded:
         if told := {**(row.before or {}), **(row.after or {})}.get("effective_from"):
@@ -82,35 +57,35 @@ def events_of(session: Session, product: Product) -> list[Event]:
     return [
         Event(
             save[0].at,
-            people.get(save[0].actor, save[0].actor),
+            names[save[0].actor],
+            _kind(save),
             tuple(change for row in reversed(save) for change in _told(row, days)),
         )
         for save in saves
     ]
 
 
-def conflict_of(session: Session, product: Product, mine: ProductEntry) -> Conflict:
-    """Where the stored product and my entry differ, and who saved it last."""
+def _kind(save: list[AuditEvent]) -> str:
+    own = (row for row in save if row.table_name == Product.__tablename__)
+    return "created" if any(row.action == "INSERT" for row in own) else "changed"
+
+
+def conflict_of(
+    session: Session, product: Product, mine: ProductEntry, base: Mapping[str, str] | None
+) -> tuple[ProductEntry, Conflict]:
+    """My entry merged over the product as it is stored now, and where the two differ."""
+    stored = ProductEntry.of(product)
+    found = differences(base, stored.facts(), mine.facts(), none="")
+    merged = replace(mine, **{d.name: getattr(stored, d.name) for d in found if d.taken})
     recorded = _recorded(session, product)
     newest = next((row for row in recorded if row.table_name == "products"), None)
-    differences = tuple(
-        (_(label), _value(name, getattr(product, name)), _value(name, getattr(mine, name)))
-        for name, label in LABELS.items()
-        if getattr(product, name) != getattr(mine, name)
-    )
-    who = _people(session, recorded).get(newest.actor, newest.actor) if newest else ""
-    return Conflict(who, newest.at if newest else None, differences)
+    who = name_of(session, newest.actor) if newest else ""
+    at = newest.at if newest else None
+    return merged, conflict_over(found, lambda name: _(LABELS[name]), _shown, who, at)
 
 
 def _recorded(session: Session, product: Product) -> Sequence[AuditEvent]:
     return audit_history(session, "products", product.id, parts=[ProductPrice.product_id])
-
-
-def _people(session: Session, recorded: Sequence[AuditEvent]) -> dict[str, str]:
-    """Actor → the name of the user."""
-    ids = {row.actor.removeprefix("user:") for row in recorded}
-    found = (session.get(User, int(text)) for text in ids if text.isascii() and text.isdigit())
-    return {f"user:{user.id}": user.name for user in found if user is not None}
 
 
 def _told(row: AuditEvent, days: dict[str, str]) -> Iterator[Change]:
@@ -139,3 +114,7 @@ def _value(name: str, value: Any) -> str:
     if name == "is_active":
         return str(_("yes") if value else _("no"))
     return str(value)
+
+
+def _shown(name: str, value: str) -> str:
+    return _value(name, value) or "–"

@@ -8,9 +8,11 @@ from flask_login import current_user
 
 from .. import lists, periods
 from ..claims import Claim
+from ..conflicts import Conflict
 from ..extensions import db
 from ..htmx import hx_redirect, render
 from ..permissions import requires
+from ..refusals import AnotherRecord
 from . import actions, history, queries
 from .forms import NewProductForm, ProductForm
 from .listing import PRODUCTS
@@ -118,8 +120,9 @@ def update(code: str) -> Response:
     if not form.validate():
         return _refused(form, product)
     try:
-        actions.update(db.session(), product.id, form.entry(), form.expected_version())
-    except actions.ProductChanged:
+        version = form.expected_version(product.id)
+        actions.update(db.session(), product.id, form.entry(), version)
+    except (actions.ProductChanged, AnotherRecord):
         return _conflict(form, product.id)
     except actions.CodeTaken as taken:
         return _code_taken(form, code, taken)
@@ -145,7 +148,7 @@ def _page(
     form: ProductForm,
     product: Product | None,
     status: int = 200,
-    conflict: history.Conflict | None = None,
+    conflict: Conflict | None = None,
 ) -> Response:
     context = {"form": form, "product": product, "conflict": conflict}
     return render("products/edit.html", block="form", status=status, **context)
@@ -157,16 +160,16 @@ def _refused(form: ProductForm, product: Product | None) -> Response:
 
 
 def _code_taken(form: ProductForm, code: str | None, taken: actions.CodeTaken) -> Response:
-    form.code.errors = [_(taken.sentence, **taken.values)]
+    form.blame({"code": taken})
     db.session.rollback()
     return _page(form, None if code is None else product_or_404(code), status=422)
 
 
 def _conflict(form: ProductForm, product_id: int) -> Response:
-    """Somebody else was faster: the form again as I filled it in, with theirs beside it."""
+    """Somebody else was faster: the form again, with mine and theirs side by side."""
     db.session.rollback()
-    product = db.session.get(Product, product_id) or abort(404)
-    mine = form.entry()
-    form.version.data = str(product.version)
-    form.version.raw_data = None
-    return _page(form, product, 409, history.conflict_of(db.session(), product, mine))
+    product = form.opened(db.session(), Product, product_id) or abort(404)
+    merged, conflict = history.conflict_of(db.session(), product, form.entry(), form.base_facts())
+    shown = ProductForm.for_product(product, merged)
+    shown.warning = form.warning_over(product_id)
+    return _page(shown, product, 409, conflict)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from .. import periods
 from ..customers import queries as customers
+from ..forms import whole_number
 from ..periods import Month
 from . import queries
 from .scope import BASES, LONGEST, Period, Scope
@@ -35,19 +36,19 @@ def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
     years = queries.years(session, user, basis)
     problems: dict[str, str] = {}
     period = _period(arguments, years, problems)
-    manager = arguments.get("manager", "")
+    manager = whole_number(arguments.get("manager"))
     text = arguments.get("customer", "").strip()[:100]
     customer_id, code = _customer(session, text, problems) if text else (None, "")
-    manager_id = int(manager) if _is_number(manager) else None
+    manager_id = None if manager < 0 else manager
     scope = Scope(period, basis, manager_id, customer_id, code)
     return Asked(scope, text, years, problems)
 
 
 def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]) -> Period:
-    year = arguments.get("year", "")
+    year = whole_number(arguments.get("year"))
     since, until = _day(arguments.get("since", "")), _day(arguments.get("until", ""))
-    if _is_number(year) and 1900 <= int(year) <= 2199:
-        return Period.of_year(int(year))
+    if 1900 <= year <= 2199:
+        return Period.of_year(year)
     usual = Period.of_year(_usual_year(years))
     if since is None and until is None:
         return usual
@@ -76,10 +77,6 @@ def _day(text: str) -> date | None:
     except ValueError:
         return None
     return day if 1900 <= day.year <= 2199 else None
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[int, str]:

@@ -3,13 +3,11 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import TextAreaField
-from wtforms.validators import DataRequired, Length
+from wtforms.validators import DataRequired
+
+from ..forms import at_most, trimmed
 
 REASON_LENGTH = 500
-
-
-def _trimmed(text: str | None) -> str:
-    return (text or "").strip()
 
 
 class ApplyForm(FlaskForm):
@@ -17,10 +15,10 @@ class ApplyForm(FlaskForm):
 
     reason = TextAreaField(
         _l("Reason"),
-        filters=[_trimmed],
+        filters=[trimmed],
         validators=[
             DataRequired(_l("Say why. The reason is kept with every correction.")),
-            Length(max=REASON_LENGTH, message=_l("At most %(max)d characters.")),
+            at_most(REASON_LENGTH),
         ],
         render_kw={"rows": 2, "maxlength": REASON_LENGTH, "autocomplete": "off"},
     )

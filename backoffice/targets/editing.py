@@ -12,6 +12,7 @@ from jinja2_fragments.flask import render_block
 from .. import money
 from ..extensions import db
 from ..htmx import hx_redirect, render
+from ..people.actors import name_of
 from ..people.models import User
 from ..periods import Month
 from ..permissions import requires
@@ -19,7 +20,7 @@ from . import actions, queries
 from .forms import MonthForm, YearForm
 from .models import AccountManagerTarget
 from .views import bp, manager_or_404, month_or_404, record_page, year_or_404
-from .wording import TargetWording, changes_of
+from .wording import changes_of
 
 PAGE = "targets/edit.html"
 
@@ -121,14 +122,11 @@ def _conflict(manager: User, changed: actions.TargetsChanged) -> list[dict[str, 
     told = []
     for month, row in changed.theirs.items():
         newest = next(iter(changes_of(db.session(), manager.id, month)), None)
-        wording = TargetWording(
-            db.session(), people=[newest.actor.removeprefix("user:")] if newest else []
-        )
         told.append(
             {
                 "month": month,
                 "theirs": row.target if row else None,
-                "who": wording.actor(newest.actor) if newest else "",
+                "who": name_of(db.session(), newest.actor) if newest else "",
                 "at": newest.at if newest else None,
             }
         )

@@ -12,6 +12,7 @@ from ..charts import Chart, Point, bar_chart
 from ..extensions import db
 from ..figures.explanation import ColumnExplained, SourceRow
 from ..formats import money_filter, month_filter, percent_filter
+from ..forms import whole_number
 from ..htmx import hx_redirect, render
 from ..paging import PAGE_SIZE, Page, page_number
 from ..people.models import User
@@ -68,9 +69,9 @@ def export(flavour: str) -> Response:
 def year(year: int) -> Response:
     """A year of everybody whom the user may see; `manager` leads on to one of them."""
     year_or_404(year)
-    chosen = request.args.get("manager", "")
-    if chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
-        return hx_redirect(url_for("targets.manager_year", year=year, manager_id=int(chosen)))
+    chosen = whole_number(request.args.get("manager"))
+    if chosen >= 0:
+        return hx_redirect(url_for("targets.manager_year", year=year, manager_id=chosen))
     people = queries.managers(db.session(), current_user)
     number = min(page_number(request.args.get("page")), max(1, -(-len(people) // PAGE_SIZE)))
     rows = queries.managers_of_year(
@@ -183,7 +184,7 @@ def record_page(
         corrections=corrections,
         changes=changes,
         is_right=_is_right(manager, month),
-        wording=TargetWording(db.session(), people=[a.removeprefix("user:") for a in actors]),
+        wording=TargetWording(db.session(), actors=actors),
         no_link=lambda _term: None,
         link_of_row=_link_of_row,
         orders_href=orders_of(manager.id, month, month),

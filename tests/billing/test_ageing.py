@@ -1,9 +1,7 @@
 """Ageing: what of each balance is how overdue; it always comes to the balances of the meters."""
 
 import csv
-import html
 import io
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +16,6 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from backoffice import periods
-from backoffice.billing import meter_actions
 from backoffice.billing.ageing import (
     BUCKETS,
     ageing_by_customer,
@@ -334,38 +331,15 @@ def test_the_screen_shows_each_customer_and_ties_it_to_the_balances(finance: Fla
     assert "Meters of nobody" in words
     assert "Rp 420.00 is owed on all meters. That is exactly the sum" in words
     assert 'href="/billing/customers/C-1/statement?period=all"' in page
-    since = (periods.today() - timedelta(days=30)).isoformat()
-    assert f"meters_of=C-1&amp;due_since={since}" in page
+    assert 'href="/billing/ageing/documents?customer=C-1&amp;overdue=days_30"' in page
+    assert 'href="/billing/ageing/documents?whose=nobody&amp;overdue=older"' in page
 
 
-def test_by_meter_each_leads_to_its_statement_and_its_open_invoices(finance: FlaskClient) -> None:
+def test_by_meter_each_leads_to_its_statement_and_its_documents(finance: FlaskClient) -> None:
     page = page_of(finance, "/billing/ageing?by=meter")
     assert "M-1 Wanjiru 250.00 100.00" in text_of(page)
     assert "/billing/meters/M-1/statement?period=all" in page
-    invoices = page_of(finance, "/billing/invoices?status=unpaid&meter=M-1")
-    assert text_of(invoices).count("Wanjiru") >= 2
-
-
-def test_after_a_reassignment_an_amount_leads_to_the_invoices_that_make_it_up(
-    finance: FlaskClient, session: Any, meter: Meter
-) -> None:
-    """The earlier customer's invoices are owed by the new one; what they owe elsewhere is not."""
-    held = session.merge(meter).assignments[0]
-    budi = CustomerFactory(code="C-9", name="Budi")
-    own = MeterAssignmentFactory(meter=MeterFactory(number="M-9"), customer=budi).meter
-    owes(own, 30, periods.today() - timedelta(days=5), number="INV-30")
-    session.commit()
-    meter_actions.reassign(session, held.id, held.version, budi.id, periods.today())
-    session.commit()
-    page = page_of(finance, "/billing/ageing")
-    assert "Budi C-9 250.00 130.00 0.00 0.00 0.00 380.00" in text_of(page)
-    assert "Wanjiru" not in text_of(page)
-    for amount in ("250.00", "130.00", "380.00"):
-        link = re.search(rf'href="([^"]*/invoices[^"]*)"[^>]*>\s*{amount}', page)
-        assert link, amount
-        address = html.unescape(link[1]).replace("/invoices", "/invoices/export.csv")
-        rows = list(csv.reader(io.StringIO(finance.get(address).data.decode("utf-8-sig"))))
-        assert dict(row for row in rows if len(row) == 2)["Total: Open"] == amount
+    assert "/billing/ageing/documents?meter=M-1" in page
 
 
 def test_as_of_another_day_it_shows_what_was_owed_then(finance: FlaskClient) -> None:

@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
+from backoffice.billing import numbering
+from backoffice.billing.models import Payment
 from backoffice.billing.rules import is_number
+from tests.factories.billing import PaymentFactory
+from tests.factories.customers import CustomerFactory
 
 NOUNS = ("meters", "invoices", "payments", "adjustments")
 
@@ -66,3 +71,16 @@ def test_what_is_the_address_of_something_else_is_no_number(text: str) -> None:
 )
 def test_numbers_as_people_write_them_are_numbers(text: str) -> None:
     assert is_number(text)
+
+
+def test_numbers_that_somebody_has_typed_do_not_stop_the_numbering(
+    app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every doubling is taken, and what comes one after the other up to past one look."""
+    monkeypatch.setattr(numbering, "SCANNED", 5)
+    customer = CustomerFactory()
+    typed = {*range(1, 8), *(2**power for power in range(numbering.DOUBLINGS))}
+    for number in sorted(typed):
+        PaymentFactory(customer=customer, reference=f"PAY-2026-{number:05d}")
+    session.commit()
+    assert numbering.next_number(session, Payment.reference, "PAY-2026-") == "PAY-2026-00009"

@@ -246,7 +246,8 @@ def test_a_reference_can_be_given_again_after_its_receipt_was_void(
     form = opened(finance, "customer=CUST-A", amount="10", reference="BANK-77")
     assert finance.post(NEW, data=form).status_code == 303
     session.rollback()
-    actions.void(session, "BANK-77", 1, "wrong amount")
+    [part] = actions.parts_in(session, "BANK-77")
+    actions.void(session, part.id, 1, "wrong amount")
     session.commit()
     form = opened(finance, "customer=CUST-A", amount="12", reference="BANK-77")
     assert finance.post(NEW, data=form).location == "/billing/payments/BANK-77?recorded=1"

@@ -249,12 +249,12 @@ def receipt(session, customer, meter, first, second):
 def test_a_void_receipt_counts_nowhere_with_any_of_its_parts(
     session, customer, meter, first, second, receipt
 ):
-    voided = actions.void(session, "PAY-2026-00001", 3, " bounced ")
+    voided = actions.void(session, receipt[0].id, 3, " bounced ")
     session.commit()
     assert {(p.status, p.void_reason, p.version) for p in voided} == {("void", "bounced", 2)}
     session.refresh(meter)
     assert (first.paid, second.paid, meter.paid, meter.balance) == (0, 0, 0, 3000)
-    said = refused(session, refusals.PaymentStaysVoid, actions.void, "PAY-2026-00001", 6, "x")
+    said = refused(session, refusals.PaymentStaysVoid, actions.void, receipt[0].id, 6, "x")
     assert "Record the payment again" in said
     for verb in (actions.take_off, lambda *a: actions.place(*a, [rest(meter, 50)])):
         refused(session, refusals.PaymentStaysVoid, verb, receipt[2].id, 2)
@@ -263,8 +263,8 @@ def test_a_void_receipt_counts_nowhere_with_any_of_its_parts(
 def test_a_void_receipt_gives_its_reference_to_the_next_that_wants_it(session, customer, receipt):
     again = entry(customer, rest(None, 5), reference="PAY-2026-00001")
     for number, amount in ((1, 1500), (2, 5)):
-        version = actions.version_of(actions.parts_in(session, "PAY-2026-00001"))
-        actions.void(session, "PAY-2026-00001", version, "bounced")
+        parts = actions.parts_in(session, "PAY-2026-00001")
+        actions.void(session, parts[0].id, actions.version_of(parts), "bounced")
         session.commit()
         [made] = actions.record(session, again)
         session.commit()
@@ -276,24 +276,25 @@ def test_a_void_receipt_gives_its_reference_to_the_next_that_wants_it(session, c
 
 
 def test_a_number_that_is_counted_passes_over_void_ones(session, customer, receipt):
-    actions.void(session, "PAY-2026-00001", 3, "bounced")
+    actions.void(session, receipt[0].id, 3, "bounced")
     session.commit()
     [made] = actions.record(session, entry(customer, rest(None, 5)))
     assert made.reference == "PAY-2026-00002"
 
 
 @pytest.mark.parametrize(
-    ("reference", "version", "reason", "refusal"),
+    ("part", "version", "reason", "refusal"),
     [
-        ("PAY-2026-00001", 3, "  ", refusals.VoidReasonMissing),
-        ("PAY-2026-00001", 2, "bounced", refusals.PaymentChanged),
-        ("PAY-2026-00002", 3, "bounced", refusals.PaymentGone),
+        (0, 3, "  ", refusals.VoidReasonMissing),
+        (0, 2, "bounced", refusals.PaymentChanged),
+        (None, 3, "bounced", refusals.PaymentGone),
     ],
 )
 def test_voiding_wants_a_reason_and_what_was_opened(
-    session, receipt, reference, version, reason, refusal
+    session, receipt, part, version, reason, refusal
 ):
-    refused(session, refusal, actions.void, reference, version, reason)
+    receipt_id = 404 if part is None else receipt[part].id
+    refused(session, refusal, actions.void, receipt_id, version, reason)
     assert {p.status for p in actions.parts_in(session, "PAY-2026-00001")} == {"posted"}
 
 

@@ -144,6 +144,19 @@ def active_and_over(session: Any) -> None:
     of(session, MeterAssignment, meter_id=meter.id).assigned_to = periods.today() - ONE_DAY
 
 
+def active_and_to_come(session: Any) -> None:
+    meter, tomorrow = MeterFactory(number="M-X"), periods.today() + ONE_DAY
+    session.add(
+        MeterAssignment(meter=meter, customer=customer(session, "A"), assigned_from=tomorrow)
+    )
+
+
+def inactive_and_to_come(session: Any) -> None:
+    active_and_to_come(session)
+    session.flush()
+    of(session, MeterAssignment, assigned_to=None, meter_id=meter_named("M-X").id).is_active = False
+
+
 def inactive_for_ever(session: Any) -> None:
     meter = MeterFactory(number="M-X")
     session.add(MeterAssignment(meter=meter, customer=customer(session, "A"), is_active=False))
@@ -169,6 +182,8 @@ TAMPERED: dict[Callable[[Any], None], set[str]] = {
     of_a_stranger: {"invoice-of-stranger", "payment-of-stranger"},
     adjusted_for_a_stranger: {"adjustment-of-stranger", "adjustments"},
     active_and_over: {"active-but-ended"},
+    active_and_to_come: {"active-ahead"},
+    inactive_and_to_come: set(),
     inactive_for_ever: {"inactive-without-end"},
     adjusted: {"adjustments"},
 }

@@ -1,4 +1,4 @@
-"""Products and prices in a real browser: choosing by keyboard, and a price change before it is saved."""
+"""Products and prices in a real browser: a price change before it is saved, and how the screens look."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -6,15 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Locator, Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
-from backoffice.orders import editing
-from backoffice.orders.models import Order, OrderLine
-from backoffice.pricing import views
-from tests.factories.customers import CustomerFactory
-from tests.factories.orders import OrderFactory
-from tests.factories.people import AccountManagerFactory
-from tests.factories.products import ProductFactory
+from backoffice.orders.models import Order
+from tests.browser.price_list import difference, lines_of, orders_of_tea
 
 Browse = Callable[..., Page]
 
@@ -29,178 +24,7 @@ LOOKS = [
 @pytest.fixture
 def orders(session: Any) -> dict[str, Order]:
     """Tea at 10, and open orders of it: two plain, one at a negotiated price, one that would be in the red."""
-    tea = ProductFactory(code="TEA", name="Green tea", prices={"2026-01-01": "10000"})
-    ProductFactory(code="CUPS", name="Cups and saucers", prices={"2026-01-01": "2500"})
-    ProductFactory(code="OLD", name="Old stock", is_active=False, prices={"2026-01-01": "1"})
-    customer = CustomerFactory(code="ALFKI", name="Alfreds Futterkiste")
-    manager = AccountManagerFactory(name="Nancy Davolio")
-    facts = {
-        "SO-1": ("10000", 0),
-        "SO-2": ("10000", 0),
-        "SO-3": ("9500", 0),
-        "SO-4": ("10000", 50_000),
-    }
-    made = {}
-    for number, (price, promo) in facts.items():
-        made[number] = OrderFactory(
-            number=number,
-            customer=customer,
-            account_manager=manager,
-            total_price=0,
-            additions=0,
-            promo=promo,
-            reductions=0,
-            lines=[("package", "Green tea", "5", price)],
-        )
-        made[number].lines[0].product_id = tea.id
-    session.commit()
-    return made
-
-
-def total(page: Page) -> Locator:
-    return page.locator("#grand_total .figure-big")
-
-
-def difference(page: Page) -> Locator:
-    return page.locator("#chosen-total .figure-big")
-
-
-def lines_of(session: Any, order: Order) -> list[OrderLine]:
-    session.rollback()
-    session.refresh(order)
-    return list(order.lines)
-
-
-# Choosing a product in the form
-
-
-def test_a_product_is_chosen_by_keyboard_and_fills_description_and_price(
-    browse: Browse, session: Any, orders: dict[str, Order]
-) -> None:
-    page = browse("finance")
-    page.goto("/orders/SO-1/edit")
-    page.get_by_role("button", name="Add a line").first.click()
-    expect(page.locator("#lines-1-product")).to_be_focused()
-    page.keyboard.type("cups")
-    page.keyboard.press("Tab")
-    expect(page.locator("#lines-1-description")).to_have_value("Cups and saucers")
-    expect(page.locator("#lines-1-unit_price")).to_have_value("2,500.00")
-    expect(page.locator("#lines-1-product")).to_have_value("CUPS")
-    page.keyboard.press("Tab")
-    expect(page.locator("#lines-1-quantity")).to_be_focused()
-    page.keyboard.type("4")
-    expect(page.locator("#lines-1-amount")).to_have_text("10,000.00")
-    expect(total(page)).to_have_text("Rp 60,000.00")
-    page.keyboard.press("Control+s")
-    page.wait_for_url("**/orders/SO-1")
-    expect(page.get_by_role("link", name="CUPS", exact=True)).to_be_visible()
-    line = lines_of(session, orders["SO-1"])[1]
-    assert (line.product.code, line.unit_price, line.quantity) == ("CUPS", 2500, 4)
-
-
-def test_what_is_typed_over_it_stays(browse: Browse, orders: dict[str, Order]) -> None:
-    page = browse("finance")
-    page.goto("/orders/SO-1/edit")
-    page.locator("#lines-0-unit_price").fill("9000")
-    expect(total(page)).to_have_text("Rp 45,000.00")
-    page.locator("#lines-0-product").fill("CUPS")
-    page.keyboard.press("Tab")
-    expect(page.locator("#lines-0-description")).to_have_value("Cups and saucers")
-    expect(page.locator("#lines-0-unit_price")).to_have_value("9,000")
-    expect(total(page)).to_have_text("Rp 45,000.00")
-
-
-def test_what_is_typed_before_the_answer_comes_stays(
-    browse: Browse, orders: dict[str, Order]
-) -> None:
-    page = browse("finance")
-    page.goto("/orders/SO-1/edit")
-    page.get_by_role("button", name="Add a line").first.click()
-    expect(page.locator("#lines-1-product")).to_be_focused()
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/orders/SO-1/edit?do=product*", hold)
-    with page.expect_request("**/orders/SO-1/edit?do=product*"):
-        page.keyboard.type("CUPS")
-        page.keyboard.press("Tab")
-    page.keyboard.type("Six cups")
-    held[0].continue_()
-    expect(page.locator("#lines-1-unit_price")).to_have_value("2,500.00")
-    expect(page.locator("#lines-1-description")).to_have_value("Six cups")
-
-
-def test_a_product_that_cannot_be_chosen_says_so_beside_its_line(
-    browse: Browse, session: Any, orders: dict[str, Order]
-) -> None:
-    page = browse("finance")
-    page.goto("/orders/SO-1/edit")
-    product, note = page.locator("#lines-0-product"), page.locator("#lines-0-note")
-    product.fill("coffee")
-    product.press("Tab")
-    expect(note).to_have_text("No product is called that. Type a code or a part of the name.")
-    product.fill("OLD")
-    product.press("Tab")
-    expect(note).to_contain_text("OLD is not sold any more")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("alert")).to_contain_text("OLD is not sold any more")
-    product.fill("TEA")
-    product.press("Tab")
-    page.locator("#order_date").fill("2025-12-31")
-    product.fill("CUPS")
-    product.press("Tab")
-    expect(note).to_have_text("CUPS has no price on 31 Dec 2025. Enter one.")
-    expect(page.locator("#lines-0-unit_price")).to_have_value("10,000.00")
-
-
-def test_a_long_price_list_follows_what_is_typed(
-    browse: Browse, orders: dict[str, Order], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(editing, "OFFERED", 1)
-    monkeypatch.setattr(views, "OFFERED", 1)
-    page = browse("finance")
-    page.goto("/orders/SO-1/edit")
-    page.locator("#lines-0-product").fill("gree")
-    expect(page.locator("#product-options-package option")).to_have_text("Green tea")
-    page.locator("#lines-0-product").fill("sauc")
-    expect(page.locator("#product-options-package option")).to_have_text("Cups and saucers")
-    page.goto("/pricing")
-    page.get_by_label("Product").fill("sauc")
-    expect(page.locator("#product-options option")).to_have_attribute("value", "CUPS")
-
-
-def test_a_block_of_a_spreadsheet_begins_at_the_description_or_at_the_product(
-    browse: Browse, session: Any, orders: dict[str, Order]
-) -> None:
-    page = browse("finance")
-    page.goto("/orders/SO-1/edit")
-    paste(page, "#lines-0-description", "Matcha\t2\t12,000\nSpoons\t1\t500\n")
-    expect(page.locator("#lines-1-description")).to_have_value("Spoons")
-    expect(total(page)).to_have_text("Rp 24,500.00")
-    paste(page, "#lines-1-product", "cups\t\t3\nTEA\tTea, cold\t1\t8,000\n")
-    expect(page.locator("#lines-2-unit_price")).to_have_value("8,000")
-    expect(page.locator("#lines-1-description")).to_have_value("Cups and saucers")
-    expect(total(page)).to_have_text("Rp 33,500.00")
-    page.keyboard.press("Control+s")
-    page.wait_for_url("**/orders/SO-1")
-    found = [(line.product.code, line.description) for line in lines_of(session, orders["SO-1"])]
-    assert found == [("TEA", "Matcha"), ("CUPS", "Cups and saucers"), ("TEA", "Tea, cold")]
-
-
-def paste(page: Page, selector: str, block: str) -> None:
-    """Paste `block` into the cell, as a spreadsheet's clipboard would."""
-    page.locator(selector).focus()
-    page.evaluate(
-        """([selector, block]) => {
-            const data = new DataTransfer();
-            data.setData('text/plain', block);
-            const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
-            document.querySelector(selector).dispatchEvent(event);
-        }""",
-        [selector, block],
-    )
+    return orders_of_tea(session)
 
 
 # The pricing screen
@@ -390,18 +214,6 @@ def test_without_javascript_a_price_is_shown_and_then_changed(
     expect(page.get_by_text("The new price is stored.")).to_be_visible()
     prices = {n: lines_of(session, order)[0].unit_price for n, order in orders.items()}
     assert prices == {"SO-1": 11000, "SO-2": 10000, "SO-3": 9500, "SO-4": 11000}
-
-
-def test_without_javascript_a_line_is_filled_by_its_button(
-    browse: Browse, orders: dict[str, Order]
-) -> None:
-    page = browse("finance", java_script_enabled=False)
-    page.goto("/orders/SO-1/edit")
-    page.get_by_role("button", name="Add a line").first.click()
-    page.locator("#lines-1-product").fill("CUPS")
-    page.get_by_role("button", name="Fill line 2 from its product").click()
-    expect(page.locator("#lines-1-description")).to_have_value("Cups and saucers")
-    expect(page.locator("#lines-1-unit_price")).to_have_value("2,500.00")
 
 
 # How it looks

@@ -1,40 +1,25 @@
-"""`/metrics`: what Prometheus is told is what there is, whatever is broken and however large the tables are."""
+"""`/metrics`: what Prometheus is told of the books, of background work and of the database is what there is."""
 
-import http.client
-import os
-import socket
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime, timedelta
-from fcntl import LOCK_EX, flock
-from pathlib import Path
-from tempfile import gettempdir
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from rq import Worker
-from sqlalchemy import bindparam, create_engine, event, select, text, update
-from structlog.testing import capture_logs
+from sqlalchemy import text, update
 
-from backoffice import figures, measures
+from backoffice import figures
 from backoffice.audit.models import AuditCheck
-from backoffice.config import ROOT
-from backoffice.counting import sharing
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.extensions import db
 from backoffice.figures.models import Correction
-from backoffice.measures import SOURCES, Measure
 from backoffice.metrics import machine
-from backoffice.metrics.board import Board, told
-from backoffice.metrics.machine import Machine
-from backoffice.people import tokens
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunChunk
 from backoffice.runs.worker import QUEUE, queue
 from backoffice.schedules.models import KnownSchedule, Scheduler
 from tests.factories.orders import OrderFactory
+
+from .readings import read_anew, token
 
 GRAND_TOTAL = "orders.grand_total"
 
@@ -48,51 +33,13 @@ def unread(app):
 @pytest.fixture
 def secret(session):
     """A token for Prometheus."""
-    issued = tokens.create(session, name="prometheus", scope="metrics", expires_at=None)
-    session.commit()
-    return issued.secret
+    return token(session)
 
 
 @pytest.fixture
 def scrape(app, secret):
     """Ask anew; answers what a reading with these labels is, or all readings of that name."""
-
-    def scrape():
-        if "metrics" in app.extensions:
-            app.extensions["metrics"].forget()
-        answer = app.test_client().get("/metrics", headers={"Authorization": f"Bearer {secret}"})
-        assert answer.status_code == 200, answer.text
-        return Readings(answer.text)
-
-    return scrape
-
-
-class Readings:
-    """The text of `/metrics`, as Prometheus reads it."""
-
-    def __init__(self, written):
-        self.families = list(text_string_to_metric_families(written))
-
-    def all(self, name, **labels):
-        samples = (s for family in self.families for s in family.samples)
-        return [s.value for s in samples if s.name == name and labels.items() <= s.labels.items()]
-
-    def one(self, name, **labels):
-        (value,) = self.all(name, **labels)
-        return value
-
-    def names(self):
-        """Every name that an expression may use."""
-        return {name for family in self.families for name in _names_of(family)}
-
-    def labels(self):
-        return {label for family in self.families for s in family.samples for label in s.labels}
-
-
-def _names_of(family):
-    if family.type == "histogram":
-        return {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
-    return {f"{family.name}_total"} if family.type == "counter" else {family.name}
+    return lambda: read_anew(app, secret)
 
 
 # The books
@@ -296,245 +243,3 @@ def test_redis_its_queue_and_its_workers_are_told_of(scrape, services):
         assert read.one("backoffice_workers") == 1
         redis.sadd(machine.WORKERS_KEY, "rq:worker:killed")
         assert scrape().one("backoffice_workers") == 0
-
-
-# What is broken is said, and the rest is told
-
-
-def test_a_redis_that_is_away_costs_no_time_and_no_metric_of_the_others(app):
-    began = time.monotonic()
-    with app.app_context():
-        read = Readings(told(Board(db.engine, Machine("redis://127.0.0.1:1/0"))).decode())
-    assert time.monotonic() - began < 2
-    assert read.one("backoffice_redis_up") == 0
-    assert read.all("backoffice_workers") == []
-    assert read.one("backoffice_database_up") == 1
-
-
-def test_a_database_that_is_away_is_a_gauge_and_no_error(services):
-    engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    read = Readings(told(Board(engine, Machine(services.redis.url))).decode())
-    assert read.one("backoffice_database_up") == 0
-    assert set(read.all("backoffice_metrics_source_up")) == {0}
-    assert read.one("backoffice_redis_up") == 1
-
-
-@pytest.fixture
-def another_source():
-    """Register a source for this test."""
-    before = dict(SOURCES)
-
-    def another_source(name, read, *told_by_it):
-        measures.register(name, read, *told_by_it)
-
-    yield another_source
-    SOURCES.clear()
-    SOURCES.update(before)
-
-
-def test_a_source_that_fails_or_takes_too_long_harms_no_other(scrape, another_source):
-    fine = Measure("backoffice_test_fine", "Fine.")
-
-    def fails(connection):
-        yield fine.is_now(1)
-        raise KeyError("a mistake")
-
-    another_source("slow", lambda connection: connection.execute(select(text("pg_sleep(30)"))))
-    another_source("wrong", lambda connection: connection.execute(text("SELECT nonsense")))
-    another_source("mistaken", fails, fine)
-    first = dict(SOURCES)
-    SOURCES.clear()
-    SOURCES.update({name: first[name] for name in ("wrong", "mistaken", *first)})
-    failing = {"wrong", "mistaken", "slow"}
-    with capture_logs() as lines:
-        read = scrape()
-    told_why = {line["source"] for line in lines if line["event"] == "metrics not read"}
-    assert told_why == failing
-    assert read.one("backoffice_metrics_read_seconds") < 4
-    for name in SOURCES:
-        assert read.one("backoffice_metrics_source_up", source=name) == (name not in failing)
-    assert read.all("backoffice_test_fine") == []
-
-
-def test_domains_register_what_they_can_tell(scrape, another_source):
-    valid = Measure("backoffice_test_valid", "Whether it is valid.", ("book",))
-    another_source("sheet", lambda _connection: [valid.is_now(1, 'main "1"\n')], valid)
-    assert scrape().one("backoffice_test_valid", book='main "1"\n') == 1
-    with pytest.raises(ValueError, match="backoffice_test_valid"):
-        another_source("another", lambda _connection: [], valid)
-
-
-def test_the_database_is_read_once_in_ten_seconds_whoever_asks(app, secret):
-    levels = []
-
-    def note(connection):
-        levels.append(connection.get_execution_options().get("isolation_level"))
-
-    with app.app_context():
-        event.listen(db.engine, "begin", note)
-    try:
-        for _ in range(5):
-            headers = {"Authorization": f"Bearer {secret}"}
-            app.test_client().get("/metrics", headers=headers)
-    finally:
-        with app.app_context():
-            event.remove(db.engine, "begin", note)
-    assert levels.count("REPEATABLE READ") == 1
-
-
-# What the server counts while it works
-
-
-def test_requests_are_counted_by_view_and_class_of_status(app, scrape):
-    before = scrape()
-    for _ in range(3):
-        app.test_client().get("/healthz")
-    app.test_client().get("/no-such-page")
-    after = scrape()
-
-    def grown(**labels):
-        name = "backoffice_request_duration_seconds_count"
-        return sum(after.all(name, **labels)) - sum(before.all(name, **labels))
-
-    assert grown(endpoint="health.alive", status="2xx") == 3
-    assert grown(endpoint="unknown", status="4xx") == 1
-
-
-def test_a_slow_query_within_a_request_is_counted_and_logged_without_its_values(app, scrape):
-    count = scrape().one("backoffice_slow_queries_total")
-    statement = text("SELECT pg_sleep(0.55), :typed").bindparams(bindparam("typed", "s3cret"))
-    with app.test_request_context("/"), capture_logs() as lines:
-        db.session.execute(statement)
-        db.session.rollback()
-    (line,) = [line for line in lines if line["event"] == "slow query"]
-    assert line["log_level"] == "warning"
-    assert line["milliseconds"] >= 550
-    assert "pg_sleep" in line["statement"]
-    assert "s3cret" not in str(line)
-    assert scrape().one("backoffice_slow_queries_total") == count + 1
-
-
-def test_a_query_that_was_cancelled_for_its_slowness_is_counted_too(app, scrape):
-    count = scrape().one("backoffice_slow_queries_total")
-    with app.test_request_context("/"), capture_logs() as lines:
-        db.session.execute(text("SET LOCAL statement_timeout = 600"))
-        with pytest.raises(Exception, match="statement timeout"):
-            db.session.execute(text("SELECT pg_sleep(30)"))
-        db.session.rollback()
-    assert [line["event"] for line in lines] == ["slow query"]
-    assert scrape().one("backoffice_slow_queries_total") == count + 1
-
-
-def test_recalculations_are_counted_where_they_change_anything(app, scrape, session):
-    order = OrderFactory(lines=[("package", "Tea", "2", "10.00")])
-    session.commit()
-    before = scrape()
-    with app.test_request_context("/"):
-        for promo in (1, 1, 2):
-            db.session.execute(update(type(order)).values(promo=promo))
-            db.session.commit()
-    after = scrape()
-    counted = "backoffice_recalculation_duration_seconds_count"
-    rows = "backoffice_recalculated_rows_total"
-    assert after.one(counted) == before.one(counted) + 2
-    assert after.one(rows) == before.one(rows) + 2
-    queries = "backoffice_query_duration_seconds_count"
-    assert after.one(queries) >= before.one(queries) + 9  # a drain's own statements are among them
-
-
-def test_background_work_is_not_counted_as_requests_are(app, scrape, session):
-    before = scrape().one("backoffice_slow_queries_total")
-    with capture_logs() as lines:
-        session.execute(text("SELECT pg_sleep(0.55)"))
-    assert [(line["event"], line["log_level"]) for line in lines] == [("slow query", "info")]
-    assert scrape().one("backoffice_slow_queries_total") == before
-
-
-@pytest.fixture
-def server(app, services, secret):
-    """A real server of two processes, on our database; answers a way to ask it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"PORT": str(port), "WEB_CONCURRENCY": "2"}
-    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
-    running = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
-
-    def ask(address, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        connection.request("GET", address, headers=headers)
-        answer = connection.getresponse()
-        written = answer.read().decode()
-        connection.close()
-        assert answer.status == 200, written
-        return written
-
-    try:
-        _wait_until_it_answers(port, running)
-        yield running, ask
-    finally:
-        running.terminate()
-        running.communicate(timeout=30)
-
-
-def _wait_until_it_answers(port, running):
-    end = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            assert running.poll() is None, running.stderr.read()
-            assert time.monotonic() < end, "gunicorn did not start"
-            time.sleep(0.1)
-
-
-def test_a_scrape_of_any_process_tells_what_all_have_counted(server, secret):
-    running, ask = server
-    for _ in range(40):
-        ask("/healthz")
-    bearer = {"Authorization": f"Bearer {secret}"}
-    counts = [
-        Readings(ask("/metrics", **bearer)).one(
-            "backoffice_request_duration_seconds_count", endpoint="health.alive", status="2xx"
-        )
-        for _ in range(10)
-    ]
-    assert set(counts) == {40}
-    folders = _folders_of(running.pid)
-    assert len(folders) == 1
-    assert folders[0].stat().st_mode & 0o777 == 0o700
-    running.terminate()
-    running.wait(30)
-    assert _folders_of(running.pid) == []
-
-
-def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_and_no_other(
-    tmp_path, monkeypatch
-):
-    """Held by a lock, for another container may share our memory and not our process numbers."""
-    monkeypatch.setattr(sharing, "SHARED_MEMORY", tmp_path)
-    monkeypatch.setenv(sharing.VARIABLE, "")
-    killed, held, fresh = (tmp_path / f"{sharing.NAME}{n}-x" for n in (1, 2, 3))
-    long_ago = time.time() - 3600
-    for folder in (killed, held, fresh):
-        folder.mkdir()
-        (folder / sharing.HELD).touch()
-        if folder != fresh:
-            os.utime(folder, (long_ago, long_ago))
-    with open(held / sharing.HELD) as lock:
-        flock(lock, LOCK_EX)
-        sharing.begin()
-        own = Path(os.environ[sharing.VARIABLE])
-        assert not killed.exists()
-        assert held.exists()
-        assert fresh.exists()
-        sharing.begin()  # the configuration is read again
-        assert Path(os.environ[sharing.VARIABLE]) == own
-    sharing.end()
-    assert not own.exists()
-
-
-def _folders_of(server):
-    places = {sharing.SHARED_MEMORY, Path(gettempdir())}
-    return [found for place in places for found in place.glob(f"{sharing.NAME}{server}-*")]

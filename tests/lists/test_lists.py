@@ -1,5 +1,6 @@
 """What every list does: its address, its columns, its totals, its pages, its statements."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -261,3 +262,18 @@ def test_lean_or_not_the_rows_are_the_same(sign_in: SignIn, session: Any) -> Non
         rows = matching(user, state_of(ORDERS, query))
         whole = session.scalars(rows.with_only_columns(Order.id).order_by(Order.id)).all()
         assert session.scalars(lean(rows, [Order.id], [Order.id])).all() == whole
+
+
+@pytest.mark.parametrize(
+    ("page", "new"),
+    [
+        ("/customers", "/customers/new"),
+        ("/products", "/products/new"),
+        ("/billing/meters", "/billing/meters/new"),
+        ("/billing/invoices", "/billing/invoices/new"),
+        ("/billing/payments", "/billing/payments/new"),
+    ],
+)
+def test_n_leads_to_the_lists_own_new(sign_in: SignIn, page: str, new: str) -> None:
+    told = sign_in("finance").get(page).text.partition("<main")[2]
+    assert re.findall(r'href="([^"]+)"\s+data-key="n"', told) == [new]

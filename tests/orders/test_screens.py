@@ -1,5 +1,6 @@
 """Finding orders, reading their history, and how their totals were calculated."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -117,10 +118,10 @@ def test_searching_for_an_exact_number_goes_to_that_order(
     sign_in: SignIn, shop: dict[str, Order]
 ) -> None:
     client = sign_in("finance")
-    found = client.get("/orders?q=A-1&go=1")
+    found = client.get("/search?q=a-1&go=1")
     assert (found.status_code, found.location) == (303, "/orders/A-1")
-    assert client.get("/orders?q=A-&go=1").status_code == 200
-    theirs = sign_in(shop["A-1"].account_manager).get("/orders?q=A-2&go=1")
+    assert client.get("/search?q=A-&go=1").status_code == 200
+    theirs = sign_in(shop["A-1"].account_manager).get("/search?q=A-2&go=1")
     assert theirs.status_code == 200
 
 
@@ -335,8 +336,8 @@ def test_records_follow_each_other_as_in_the_list(sign_in: SignIn, session: Any,
         walked.append(here)
         html = client.get(f"/orders/{here}", query_string={"sort": sort}).text
         following = html.split('rel="next"')[1:]
-        here = following[0].split("/orders/")[1].split("?")[0] if following else ""
+        here = re.split('[?"]', following[0].split("/orders/")[1])[0] if following else ""
     assert walked == numbers
     back = client.get(f"/orders/{numbers[1]}", query_string={"sort": sort}).text
     back = " ".join(back.split())
-    assert f'rel="prev" data-key="k" href="/orders/{numbers[0]}?sort=' in back
+    assert f'rel="prev" data-key="k" href="/orders/{numbers[0]}' in back

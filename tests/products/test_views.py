@@ -127,13 +127,15 @@ def test_two_editors_are_shown_where_they_differ(
     answer = finance.post("/products/TEA/edit", data=mine)
     assert answer.status_code == 409
     page = text_of(answer.text)
-    assert "Cora Colleague saved this product" in page
-    assert "Name Black tea White tea" in page
+    assert "Cora Colleague saved this at" in page
+    assert "Name Black tea White tea Mine" in page
+    assert "Unit tin box Theirs" in page
     again = _read(answer.text, "product-form").fields
-    assert again["name"] == "White tea"
+    assert (again["name"], again["unit"]) == ("White tea", "tin")
     assert finance.post("/products/TEA/edit", data=again).status_code == 303
     session.expire_all()
-    assert session.scalars(select(Product)).one().name == "White tea"
+    stored = session.scalars(select(Product)).one()
+    assert (stored.name, stored.unit, stored.version) == ("White tea", "tin", 3)
 
 
 def test_a_product_that_is_not_sold_any_more_is_offered_no_more(
@@ -152,12 +154,12 @@ def test_the_record_tells_prices_past_and_to_come_and_who_changed_what(
     page = text_of(finance.get("/products/TEA").text)
     assert "1 Jan 2199 To come 12.00" in page
     assert "1 Jan 2026 In force 10.00" in page
-    assert "Unit price from 1 Jan 2026: after: 10.00" in page
+    assert "Unit price from 1 Jan 2026 after: 10.00" in page
     future = session.scalars(select(ProductPrice).where(ProductPrice.unit_price == 12)).one()
     assert finance.post(f"/products/TEA/prices/{future.id}/remove").status_code == 303
     page = text_of(finance.get("/products/TEA").text)
     assert "To come" not in page
-    assert "Unit price from 1 Jan 2199: before: 12.00" in page
+    assert "Unit price from 1 Jan 2199 before: 12.00" in page
     present = session.scalars(select(ProductPrice)).one()
     refused = finance.post(f"/products/TEA/prices/{present.id}/remove")
     assert refused.status_code == 422

@@ -27,7 +27,7 @@ from ...base import N_, table_of
 from ...customers.models import Customer
 from ..matching import may_cover
 from ..models import Meter, MeterAdjustment, MeterAssignment
-from ..rules import POSTED, VOID
+from ..rules import POSTED, VOID, counts_ahead
 from .cases import ERROR, INFO, WARNING, Case, declare
 from .documents import INVOICES, PAYMENTS
 
@@ -292,12 +292,22 @@ def _active_but_ended() -> Select[Any]:
 
 
 @_check(
+    "active-ahead", N_("Active assignments that are still to come"), WARNING, ASSIGNMENTS,
+    N_("It counts already, though its first day is still to come."),
+    N_("Deactivate the assignment until then, or correct its first day."),
+)  # fmt: skip
+def _active_ahead() -> Select[Any]:
+    return _assignments(counts_ahead(ASSIGNMENTS.c.is_active, ASSIGNMENTS.c.assigned_from, TODAY))
+
+
+@_check(
     "inactive-without-end", N_("Inactive assignments without a last day"), WARNING, ASSIGNMENTS,
     N_("It counts no more, and nobody said until when it did: documents of any day may be its."),
     N_("Give the assignment its last day."),
 )  # fmt: skip
 def _inactive_without_end() -> Select[Any]:
-    return _assignments(~ASSIGNMENTS.c.is_active, ASSIGNMENTS.c.assigned_to.is_(None))
+    is_to_come = func.coalesce(ASSIGNMENTS.c.assigned_from > TODAY, False)
+    return _assignments(~ASSIGNMENTS.c.is_active, ASSIGNMENTS.c.assigned_to.is_(None), ~is_to_come)
 
 
 @_check(

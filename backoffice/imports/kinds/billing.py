@@ -3,25 +3,40 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, literal, null, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SelectBase,
+    Text,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    tuple_,
+)
 
 from ...base import N_
-from ...billing.models import Meter
-from ...billing.rules import NUMBER_LENGTH, is_number
+from ...billing.models import Invoice, Meter, Payment
+from ...billing.rules import NUMBER_LENGTH, VOID, is_number
 from ...customers.models import Customer
 from ...customers.queries import MOST_STEPS
+from ...upserts import upsert
 from .. import cells
 from ..report import Problem
 from ..stage import Stage
+from .base import Changes
 
+number = cells.number(NUMBER_LENGTH, is_number)
+"""The number of a meter or an invoice, or a payment's reference."""
 
-def number(cell: str) -> str:
-    """The number of a meter or an invoice, or a payment's reference: it is part of an address."""
-    if not is_number(cells.text(NUMBER_LENGTH)(cell)):
-        raise cells.CellError(
-            N_("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
-        )
-    return cell
+paid = (
+    select(func.coalesce(func.sum(Payment.amount), 0))
+    .where(Payment.invoice_id == Invoice.id, Payment.status != VOID)
+    .correlate(Invoice)
+    .scalar_subquery()
+)
+"""What has been paid on the invoice, by the payments themselves, as the forms ask."""
 
 
 def said(stage: Stage, name: str) -> ColumnElement[Any]:
@@ -81,12 +96,35 @@ def changes_of_void(stage: Stage, wanted: Any, is_other: ColumnElement[bool]) ->
     )
 
 
+def write(stage: Stage, model: Any, rows: Select[Any], *key: str) -> Changes:
+    """Make the documents as `rows` of what is wanted say, by `key`.
+
+    What somebody has made or changed since the lines were compared stays as it is; see `overtaken`.
+    """
+    wanted = stage.wanted
+    compared = select(wanted.c.stored_id, wanted.c.stored_version)
+    is_same = tuple_(model.id, model.version).in_(compared)
+    changed = {"version": model.version + 1, "updated_at": func.now()}
+    ordered = rows.order_by(wanted.c.stored_id, wanted.c.n)
+    written = upsert(stage.session, model, ordered, *key, on_change=changed, only=is_same)
+    return Changes(*written)
+
+
+def overtaken(stage: Stage, others: Select[Any]) -> Iterator[Problem]:
+    """The lines `others`, which are not in the book though they were written: somebody was faster."""
+    yield from stage.problems(
+        others,
+        "",
+        N_("Somebody else has saved this in the meantime. Import the file again."),
+    )
+
+
 def at(lines: Any, *values: ColumnElement[Any]) -> Select[Any]:
     """As `Stage.at`, of lines that know more."""
     return select(lines.c.file, lines.c.line, *values).order_by(lines.c.n)
 
 
-def lock(stage: Stage, ids: Select[Any], model: Any) -> None:
+def lock(stage: Stage, ids: SelectBase, model: Any) -> None:
     """Lock these rows in id order, as everybody does, so that nobody changes them in between."""
     known = select(model.id).where(model.id.in_(ids)).order_by(model.id)
     locked = known.with_for_update(key_share=True).cte("locked")

@@ -2,7 +2,8 @@
 
 With `units` and `rate` the amount is a figure: the file may repeat it but not change it, and may
 leave it empty. An empty cell of an invoice that is there leaves what is there. A void invoice may
-be repeated, but not changed.
+be repeated, but not changed. While payments name an invoice, it keeps its meter and its customer and
+comes to no less than they do, as on screen.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,10 +24,10 @@ from sqlalchemy import (
 )
 
 from ...base import N_
-from ...billing.models import Invoice, Meter
-from ...billing.rules import NUMBER_LENGTH, VOID
+from ...billing.invoice_refusals import LessThanPaid, PaymentsGoAlong
+from ...billing.models import Invoice, Meter, Payment
+from ...billing.rules import NUMBER_LENGTH, VOID, is_less_than_paid
 from ...customers.rules import CODE_LENGTH
-from ...upserts import upsert
 from .. import cells
 from ..reading import ImportColumn
 from ..report import Problem
@@ -38,9 +39,12 @@ from .billing import (
     changes_of_void,
     lock,
     number,
+    overtaken,
+    paid,
     said,
     unknown_customers,
     unknown_meters,
+    write,
 )
 
 FACTS = ("customer_id", "meter_id", "units", "rate", "fixed_charge", "issued_on", "due_on")
@@ -50,6 +54,9 @@ FACTS = ("customer_id", "meter_id", "units", "rate", "fixed_charge", "issued_on"
 def _calculated(name: str, read: Any, decimals: int) -> ImportColumn:
     return ImportColumn(name, read, Numeric(15, decimals), required=False, may_be_empty=True)
 
+
+STORED = ("id", "version", *FACTS, "amount")
+"""What is compared with the invoice as it was stored."""
 
 COLUMNS = (
     ImportColumn("number", number, Text()),
@@ -65,6 +72,10 @@ COLUMNS = (
 
 
 def _check(stage: Stage) -> Iterator[Problem]:
+    """Locks the invoices first: who voids or pays one of them meanwhile waits for the import."""
+    known = select(Invoice.id).join(stage.lines, stage.c.number == Invoice.number)
+    lock(stage, known, Invoice)
+    wanted = stage.lay_out(_wanted(stage))
     yield from stage.problems(
         stage.repeated("number"), "number", N_("This number stands in line %(first)s already.")
     )
@@ -75,7 +86,6 @@ def _check(stage: Stage) -> Iterator[Problem]:
         "due_on",
         N_("The invoice is due before it is issued."),
     )
-    wanted = _wanted(stage).subquery()
     for name, other in (("units", "rate"), ("rate", "units")):
         yield from stage.problems(
             at(wanted).where(wanted.c[name].is_(None), wanted.c[other].is_not(None)),
@@ -83,11 +93,38 @@ def _check(stage: Stage) -> Iterator[Problem]:
             N_("Units and a rate come together. Fill in both, or neither."),
         )
     yield from _without_units(stage, wanted)
-    is_other = or_(
+    yield from changes_of_void(stage, wanted, _is_other(wanted))
+    yield from _leaving_payments(stage, wanted)
+
+
+def _is_other(wanted: Any) -> ColumnElement[bool]:
+    """Whether a line says anything else than what was stored."""
+    return or_(
         *(wanted.c[name].is_distinct_from(wanted.c[f"stored_{name}"]) for name in FACTS),
         wanted.c.said_amount != wanted.c.stored_amount,
     )
-    yield from changes_of_void(stage, wanted, is_other)
+
+
+def _leaving_payments(stage: Stage, wanted: Any) -> Iterator[Problem]:
+    """Lines that would part an invoice from the payments that name it.
+
+    One without a meter may get one where none of them is on another: they follow it.
+    """
+    is_elsewhere = and_(
+        Payment.invoice_id == wanted.c.stored_id,
+        Payment.status != VOID,
+        Payment.meter_id != wanted.c.meter_id,
+    )
+    leaves_meter = case(
+        (wanted.c.stored_meter_id.is_(None), select(Payment.id).where(is_elsewhere).exists()),
+        else_=wanted.c.meter_id != wanted.c.stored_meter_id,
+    )
+    with_payments = at(wanted).where(wanted.c.paid > 0)
+    for column, leaves in (
+        ("customer_code", wanted.c.customer_id != wanted.c.stored_customer_id),
+        ("meter_number", leaves_meter),
+    ):
+        yield from stage.problems(with_payments.where(leaves), column, PaymentsGoAlong.sentence)
 
 
 def _without_units(stage: Stage, wanted: Any) -> Iterator[Problem]:
@@ -110,7 +147,6 @@ def _without_units(stage: Stage, wanted: Any) -> Iterator[Problem]:
 def _wanted(stage: Stage) -> Select[Any]:
     """The lines, each with the invoice that it makes, and with what is stored of it now."""
     customers = booked_customers()
-    stored = {name: getattr(Invoice, name).label(f"stored_{name}") for name in (*FACTS, "amount")}
 
     def kept(name: str, *otherwise: Any) -> ColumnElement[Any]:
         column = getattr(Invoice, name)
@@ -131,9 +167,9 @@ def _wanted(stage: Stage) -> Select[Any]:
             stage.c.due_on,
             kept("amount").label("amount"),
             stage.c.amount.label("said_amount"),
-            Invoice.id.label("stored_id"),
             func.coalesce(Invoice.status == VOID, False).label("is_void"),
-            *stored.values(),
+            paid.label("paid"),
+            *(getattr(Invoice, name).label(f"stored_{name}") for name in STORED),
         )
         .select_from(stage.lines)
         .join(customers, customers.c.code == stage.c.customer_code)
@@ -144,27 +180,42 @@ def _wanted(stage: Stage) -> Select[Any]:
 
 def _apply(stage: Stage) -> Changes:
     """An amount that units decide is written by its figure; what the file said is compared afterwards."""
-    known = select(Invoice.id).join(stage.lines, stage.c.number == Invoice.number)
-    lock(stage, known, Invoice)
-    wanted = _wanted(stage).subquery()
+    wanted = stage.wanted
     decided = case(
         (wanted.c.units.is_not(None), func.coalesce(wanted.c.stored_amount, 0)),
         else_=wanted.c.amount,
     )
-    rows = select(
-        wanted.c.number, *(wanted.c[name] for name in FACTS), decided.label("amount")
-    ).order_by(wanted.c.stored_id, wanted.c.n)
-    changed = {"version": Invoice.version + 1, "updated_at": func.now()}
-    return Changes(*upsert(stage.session, Invoice, rows, "number", on_change=changed))
+    rows = select(wanted.c.number, *(wanted.c[name] for name in FACTS), decided.label("amount"))
+    return write(stage, Invoice, rows.where(_is_other(wanted)), "number")
 
 
 def _check_result(stage: Stage) -> Iterator[Problem]:
-    """Amounts as their figure has them now."""
+    """Amounts as their figure has them now, and whether all lines are in the book."""
+    wanted = stage.wanted
+    written = at(wanted).join(Invoice, Invoice.number == wanted.c.number)
+    is_entered = Invoice.units.is_(None)
+    yield from overtaken(
+        stage,
+        written.where(
+            or_(
+                *(getattr(Invoice, name).is_distinct_from(wanted.c[name]) for name in FACTS),
+                and_(is_entered, Invoice.amount != wanted.c.amount),
+            )
+        ),
+    )
+    for column, is_there in (("amount", is_entered), ("units", ~is_entered)):
+        yield from stage.problems(
+            written.add_columns(wanted.c.paid).where(
+                is_there, is_less_than_paid(Invoice.amount, wanted.c.paid, wanted.c.stored_amount)
+            ),
+            column,
+            LessThanPaid.sentence,
+        )
     come_to = stage.at(stage.c.amount.label("said"), Invoice.amount.label("amount")).join(
         Invoice, Invoice.number == stage.c.number
     )
     yield from stage.problems(
-        come_to.where(stage.c.amount != Invoice.amount),
+        come_to.where(~is_entered, stage.c.amount != Invoice.amount),
         "amount",
         N_(
             "Here it is %(said)s, but units × rate + fixed charge come to %(amount)s. "

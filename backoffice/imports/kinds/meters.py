@@ -36,9 +36,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from ... import periods
 from ...base import N_, table_of
-from ...billing.meter_refusals import DaysOverlap
+from ...billing.meter_refusals import BeginsLater, DaysOverlap
 from ...billing.models import Meter, MeterAssignment
+from ...billing.rules import counts_ahead
 from ...customers.models import Customer
 from ...customers.rules import CODE_LENGTH, TEXT_LENGTH
 from ...upserts import upsert
@@ -106,6 +108,12 @@ def _check(stage: Stage) -> Iterator[Problem]:
         at(WANTED).where(WANTED.c.assigned_to < WANTED.c.assigned_from),
         "assigned_to",
         N_("The assignment ends before it begins."),
+    )
+    ahead = counts_ahead(WANTED.c.is_active, WANTED.c.assigned_from, periods.today())
+    yield from stage.problems(
+        at(WANTED, WANTED.c.assigned_from.label("day")).where(ahead),
+        "assigned_from" if stage.has("assigned_from") else "is_active",
+        BeginsLater.sentence,
     )
     yield from _twice_active(stage)
     yield from _overlaps(stage)

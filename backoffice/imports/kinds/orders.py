@@ -23,14 +23,7 @@ from ..report import Problem
 from ..stage import Stage
 from .base import Changes, Kind
 
-
-def number(cell: str) -> str:
-    """An order number: it is part of the order's address."""
-    if not is_number(cells.text(NUMBER_LENGTH)(cell)):
-        raise cells.CellError(
-            N_("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
-        )
-    return cell
+number = cells.number(NUMBER_LENGTH, is_number)
 
 
 def _component(name: str) -> ImportColumn:

@@ -3,15 +3,18 @@
 A reference that several lines have is one receipt: the first line is its part 1, and so on. Meter
 and invoice may be empty, and stay so: what a payment belongs on is found by the backfill. An empty
 cell of a payment that is there leaves what is there, so that the same file again takes no meter
-away. A void payment may be repeated, but not changed.
+away. A void payment may be repeated, but not changed; so may one that was replaced since by another
+of its reference, which a file cannot change either.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Date,
+    Integer,
     Numeric,
     Select,
     Text,
@@ -22,12 +25,15 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.orm import aliased
 
+from ... import periods
 from ...base import N_
 from ...billing.models import Invoice, Meter, Payment
-from ...billing.rules import METHODS, NUMBER_LENGTH, VOID
+from ...billing.payment_actions import void_reference
+from ...billing.payment_refusals import OverAllocated
+from ...billing.rules import METHODS, NUMBER_LENGTH, VOID, StillToCome, takes_less
 from ...customers.rules import CODE_LENGTH
-from ...upserts import upsert
 from .. import cells
 from ..reading import ImportColumn
 from ..report import Problem
@@ -39,13 +45,19 @@ from .billing import (
     changes_of_void,
     lock,
     number,
+    overtaken,
+    paid,
     said,
     unknown_customers,
     unknown_meters,
+    write,
 )
 
 FACTS = ("customer_id", "meter_id", "invoice_id", "method", "paid_on", "amount")
 """What a line says of a payment, beside its reference."""
+
+REPLACED = void_reference("", 1)
+"""What follows the reference of the first receipt that had it and is void."""
 
 COLUMNS = (
     ImportColumn("reference", number, Text()),
@@ -59,6 +71,9 @@ COLUMNS = (
 
 
 def _check(stage: Stage) -> Iterator[Problem]:
+    _lock(stage)
+    lines = _wanted(stage).subquery()
+    wanted = stage.lay_out(select(lines).where(~lines.c.is_of_replaced))
     yield from unknown_customers(stage)
     yield from unknown_meters(stage)
     yield from stage.problems(
@@ -67,9 +82,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
         N_("There is no invoice %(value)s. Import the invoices first."),
     )
     yield from _receipts(stage)
-    wanted = _wanted(stage).subquery()
-    is_other = or_(*(wanted.c[name].is_distinct_from(wanted.c[f"stored_{name}"]) for name in FACTS))
-    yield from changes_of_void(stage, wanted, is_other)
+    yield from _changes(stage, wanted)
     yield from stage.problems(
         at(wanted, wanted.c.invoice_number.label("value")).where(
             wanted.c.stored_id.is_(None), wanted.c.is_of_void
@@ -78,6 +91,46 @@ def _check(stage: Stage) -> Iterator[Problem]:
         N_("Invoice %(value)s is void. Name another one, or none."),
     )
     yield from _of_another_meter(stage, wanted)
+    yield from _too_much(stage, wanted)
+
+
+def _lock(stage: Stage) -> None:
+    """Lock the invoices that these receipts leave or enter, and then what is there of the receipts.
+
+    That is the order of everybody. Where a receipt moved while we waited for it, its invoices are locked
+    after it: a circle that may come of that is undone, and the import done again.
+    """
+    named = select(Invoice.id).join(stage.lines, stage.c.invoice_number == Invoice.number)
+    own = stage.c.reference == Payment.reference
+    left = select(Payment.invoice_id).join(stage.lines, own).where(Payment.invoice_id.is_not(None))
+    lock(stage, named.union(left), Invoice)
+    lock(stage, select(Payment.id).join(stage.lines, own), Payment)
+    lock(stage, left, Invoice)
+
+
+def _is_other(wanted: Any) -> ColumnElement[bool]:
+    """Whether a line says anything else than what was stored."""
+    return or_(*(wanted.c[name].is_distinct_from(wanted.c[f"stored_{name}"]) for name in FACTS))
+
+
+def _changes(stage: Stage, wanted: Any) -> Iterator[Problem]:
+    """What a line may repeat, but not say anew."""
+    is_other = _is_other(wanted)
+    yield from changes_of_void(stage, wanted, is_other)
+    changed = at(wanted).where(is_other)
+    yield from stage.problems(
+        changed.where(wanted.c.is_replacement, ~wanted.c.is_void),
+        "",
+        N_(
+            "This payment was recorded here in place of a void one, and a file cannot change it. "
+            "Leave this line out."
+        ),
+    )
+    yield from stage.problems(
+        changed.where(wanted.c.paid_on > periods.today()),
+        "paid_on",
+        StillToCome.sentence,
+    )
 
 
 def _receipts(stage: Stage) -> Iterator[Problem]:
@@ -108,10 +161,13 @@ def _receipts(stage: Stage) -> Iterator[Problem]:
         .group_by(Payment.reference)
         .subquery()
     )
+    is_replacement = (
+        select(Payment.id).where(Payment.reference == lines.c.reference + REPLACED).exists()
+    )
     yield from stage.problems(
         at(lines, stored.c.parts, lines.c.lines)
         .join(stored, stored.c.reference == lines.c.reference)
-        .where(lines.c.part == 1, stored.c.parts > lines.c.lines),
+        .where(lines.c.part == 1, stored.c.parts > lines.c.lines, ~is_replacement),
         "reference",
         N_(
             "This receipt has %(parts)s parts, but %(lines)s in the files. "
@@ -139,19 +195,67 @@ def _of_another_meter(stage: Stage, wanted: Any) -> Iterator[Problem]:
     )
 
 
+def _too_much(stage: Stage, wanted: Any) -> Iterator[Problem]:
+    """Lines that change a receipt so that more is on their invoice than it takes.
+
+    A receipt that is new comes in as it is: in a book from elsewhere an invoice may be overpaid.
+    """
+    sums = [
+        select(
+            wanted.c[f"{prefix}invoice_id"], func.sum(wanted.c[f"{prefix}amount"]).label("amount")
+        )
+        .where(~wanted.c.is_void)
+        .group_by(wanted.c[f"{prefix}invoice_id"])
+        .subquery()
+        for prefix in ("", "stored_")
+    ]
+    brought, had = sums
+    own = func.coalesce(had.c.amount, 0)
+    still_open = Invoice.amount - paid
+    more = or_(
+        wanted.c.invoice_id.is_distinct_from(wanted.c.stored_invoice_id),
+        wanted.c.amount > wanted.c.stored_amount,
+    )
+    yield from stage.problems(
+        at(wanted, Invoice.number.expression, func.greatest(still_open + own, 0).label("open"))
+        .join(Invoice, Invoice.id == wanted.c.invoice_id)
+        .join(brought, brought.c.invoice_id == Invoice.id)
+        .outerjoin(had, had.c.stored_invoice_id == Invoice.id)
+        .where(wanted.c.is_known, more, takes_less(brought.c.amount, still_open, own)),
+        "amount",
+        OverAllocated.sentence,
+    )
+
+
 def _wanted(stage: Stage) -> Select[Any]:
     """The lines, each with the payment that it makes, and with what is stored of it now.
 
     Voiding an invoice takes it from its payments; a file that still names it doesn't give it back.
+    `is_of_replaced`: the line says what a void receipt said, in whose place another has the reference.
     """
     lines = select(
         *stage.c,
-        func.row_number().over(partition_by=stage.c.reference, order_by=stage.c.n).label("part"),
+        func.row_number(type_=Integer)
+        .over(partition_by=stage.c.reference, order_by=stage.c.n)
+        .label("part"),
     ).subquery("parts")
     customers = booked_customers()
     invoice_id = func.coalesce(Invoice.id, Payment.invoice_id)
     is_of_void = func.coalesce(Invoice.status == VOID, False)
     named = lines.c.method if stage.has("method") else cast(said(stage, "method"), Text)
+    replaced = aliased(Payment)
+    invoice = case((~is_of_void, Invoice.id))
+    says = (customers.c.id, Meter.id, invoice, named, lines.c.paid_on, lines.c.amount)
+    repeated = (
+        func.coalesce(value, getattr(replaced, name)).is_not_distinct_from(getattr(replaced, name))
+        for name, value in zip(FACTS, says, strict=True)
+    )
+
+    def of_receipt(holds: ColumnElement[bool]) -> ColumnElement[bool]:
+        return func.coalesce(
+            func.bool_or(holds, type_=Boolean).over(partition_by=lines.c.reference), False
+        )
+
     return (
         select(
             lines.c.n,
@@ -167,9 +271,13 @@ def _wanted(stage: Stage) -> Select[Any]:
             func.coalesce(named, Payment.method, "transfer").label("method"),
             lines.c.paid_on,
             lines.c.amount,
-            Payment.id.label("stored_id"),
-            func.coalesce(Payment.status == VOID, False).label("is_void"),
-            *(getattr(Payment, name).label(f"stored_{name}") for name in FACTS),
+            of_receipt(Payment.id.is_not(None)).label("is_known"),
+            of_receipt(Payment.status == VOID).label("is_void"),
+            of_receipt(or_(Payment.replaces_id.is_not(None), replaced.id.is_not(None))).label(
+                "is_replacement"
+            ),
+            and_(replaced.id.is_not(None), *repeated).label("is_of_replaced"),
+            *(getattr(Payment, name).label(f"stored_{name}") for name in ("id", "version", *FACTS)),
         )
         .select_from(lines)
         .join(customers, customers.c.code == lines.c.customer_code)
@@ -178,22 +286,31 @@ def _wanted(stage: Stage) -> Select[Any]:
         .outerjoin(
             Payment, and_(Payment.reference == lines.c.reference, Payment.part == lines.c.part)
         )
+        .outerjoin(
+            replaced,
+            and_(replaced.reference == lines.c.reference + REPLACED, replaced.part == lines.c.part),
+        )
     )
 
 
 def _apply(stage: Stage) -> Changes:
-    known = select(Payment.id).join(stage.lines, stage.c.reference == Payment.reference)
-    lock(stage, known, Payment)
-    wanted = _wanted(stage).subquery()
-    names = ("reference", "part", *FACTS)
-    rows = select(*(wanted.c[name] for name in names)).order_by(wanted.c.stored_id, wanted.c.n)
-    changed = {"version": Payment.version + 1, "updated_at": func.now()}
-    written = upsert(stage.session, Payment, rows, "reference", "part", on_change=changed)
-    return Changes(*written)
+    wanted = stage.wanted
+    rows = select(*(wanted.c[name] for name in ("reference", "part", *FACTS)))
+    return write(stage, Payment, rows.where(_is_other(wanted)), "reference", "part")
+
+
+def _check_result(stage: Stage) -> Iterator[Problem]:
+    """Whether all lines are in the book."""
+    wanted = stage.wanted
+    own = and_(Payment.reference == wanted.c.reference, Payment.part == wanted.c.part)
+    is_other = or_(*(getattr(Payment, name).is_distinct_from(wanted.c[name]) for name in FACTS))
+    yield from overtaken(stage, at(wanted).join(Payment, own).where(is_other))
 
 
 def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     return {N_("Amount"): func.sum(stage.c.amount)}
 
 
-KIND = Kind("payments", COLUMNS, _check, _apply, together="reference", totals=_totals)
+KIND = Kind(
+    "payments", COLUMNS, _check, _apply, _check_result, together="reference", totals=_totals
+)

@@ -1,0 +1,40 @@
+"""What the forms of invoices, payments and adjustments share: their days, and why one becomes void."""
+
+from flask_babel import lazy_gettext as _l
+from wtforms import TextAreaField, ValidationError
+from wtforms.form import BaseForm
+from wtforms.validators import DataRequired
+
+from ..formats import DayField, in_words
+from ..forms import RecordForm, Stamp, at_most, trimmed
+from ..idempotency import new_key
+from .rules import REASON_LENGTH, StillToCome, refuse_to_come
+
+
+def not_to_come(_form: BaseForm, field: DayField) -> None:
+    """A validator: what counts at once is not dated ahead."""
+    if field.data is None:
+        return
+    try:
+        refuse_to_come(field.data)
+    except StillToCome as refusal:
+        raise ValidationError(in_words(refusal)) from refusal
+
+
+class VoidForm(RecordForm):
+    """Why a document becomes void."""
+
+    reason = TextAreaField(
+        _l("Reason"),
+        filters=[trimmed],
+        validators=[
+            DataRequired(_l("Say why it becomes void. The reason is kept with it.")),
+            at_most(REASON_LENGTH),
+        ],
+    )
+
+    @classmethod
+    def for_record(cls, record_id: int, version: int) -> "VoidForm":
+        """A form to make void the record of that id, which is at that version now."""
+        data = {"version": str(Stamp(record_id, version)), "idempotency_key": new_key()}
+        return cls(formdata=None, data=data)

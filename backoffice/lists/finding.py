@@ -1,0 +1,164 @@
+"""The rows of a list as what the search of the shell finds: by their number, by whose they are, by what they hold.
+
+Whatever is asked starts from the list's own `rows`: nobody finds what the list would not show them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+from sqlalchemy import Select, literal, select, union_all
+
+from ..places import Kind, Place, Question
+from .declaration import List, Row
+from .filters import escaped
+from .joins import lean
+from .queries import matching, order_of, totals_cost, totals_of
+from .state import State, state_of
+
+Way = Callable[[Question, List], Sequence[Any]]
+"""One way to find rows: their keys, the likeliest first."""
+
+AFFORDABLE = 1_000.0
+"""What a look through a whole list may cost, in the planner's unit (about 100 a millisecond)."""
+
+MOST_LETTERS = 3
+"""Letters of a number that are looked for in either case each; of more, all of them in one."""
+
+
+def kind_of(
+    name: str,
+    title: str,
+    endpoint: str,
+    listing_of: Callable[[Any], List],
+    *,
+    ways: Sequence[Way],
+    reads: Sequence[str],
+    place: Callable[[Row], Place],
+) -> Kind:
+    """What the search finds in the list whose screen is `endpoint`: `ways` first, then what its filter `q` leaves in.
+
+    The latter only where the list is short, for no index helps with it. `place` makes a place of a row,
+    of which only the columns that it `reads` are asked for, and what the list has `also`.
+    """
+
+    def ask(question: Question) -> list[Place]:
+        listing, keys = listing_of(question.user), dict[Any, None]()
+        for way in (*ways, _holding):
+            if len(keys) < question.limit:
+                keys |= dict.fromkeys(way(question, listing))
+        wanted = list(keys)[: question.limit]
+        found = {row.key: row for row in _rows(question, listing, wanted, reads)}
+        return [place(found[key]) for key in wanted if key in found]
+
+    def count(question: Question) -> int | None:
+        state = _state(question, listing_of(question.user))
+        if not _is_affordable(question, state):
+            return None
+        return totals_of(question.session, question.user, state).count
+
+    return Kind(
+        name, title, endpoint, ask, count=count, all_of=lambda text: url_for(endpoint, q=text)
+    )
+
+
+def beginning(column: Any) -> Way:
+    """By the beginning of a number, in any case: an index on the column gives it, however long the list."""
+
+    def way(question: Question, listing: List) -> Sequence[Any]:
+        rows = listing.rows(question.user)
+        value = column.expression.label("value")
+        parts = [
+            lean(
+                rows.where(column.like(f"{escaped(text)}%", escape="/")),
+                [literal(rank).label("rank"), value, listing.key.label("key")],
+                [column.expression],
+            ).limit(question.limit)
+            for rank, text in enumerate(in_either_case(question.text))
+        ]
+        return _ranked(question, parts)
+
+    return way
+
+
+def belonging(column: Any, owners: Callable[[Question], Sequence[int]]) -> Way:
+    """By whose they are: the first of each owner's rows in the list's own order."""
+
+    def way(question: Question, listing: List) -> Sequence[Any]:
+        found = owners(question)
+        if not found:
+            return ()
+        rows, order = listing.rows(question.user), order_of(state_of(listing, {}))
+        key = listing.key.label("key")
+        parts = union_all(
+            *(
+                lean(rows.where(column == owner), [key], order).limit(question.limit)
+                for owner in found
+            )
+        ).subquery("found")
+        return question.session.scalars(select(parts.c.key)).all()
+
+    return way
+
+
+def in_either_case(text: str) -> list[str]:
+    """The ways to write a number that may be stored in other letters: as typed first, none twice."""
+    letters = [position for position, sign in enumerate(text) if sign.lower() != sign.upper()]
+    if len(letters) > MOST_LETTERS:
+        return list(dict.fromkeys((text, text.upper(), text.lower(), text.capitalize())))
+    choices = [(sign, sign.upper(), sign.lower()) for sign in text]
+    return list(dict.fromkeys("".join(signs) for signs in product(*map(dict.fromkeys, choices))))
+
+
+def _ranked(question: Question, parts: Sequence[Select[Any]]) -> list[Any]:
+    """The keys that the parts find: of what is called just so first, then in the order of the parts."""
+    found = union_all(*parts).subquery("found")
+    rows = question.session.execute(select(found)).all()
+    wanted = question.text.casefold()
+    rows = sorted(rows, key=lambda row: (row.value.casefold() != wanted, row.rank, row.value))
+    return [row.key for row in rows]
+
+
+def _holding(question: Question, listing: List) -> Sequence[Any]:
+    """What the list's own filter leaves in, where that is quickly said."""
+    state = _state(question, listing)
+    if not _is_affordable(question, state):
+        return ()
+    found = lean(matching(question.user, state), [listing.key.label("key")], order_of(state))
+    return question.session.scalars(found.limit(question.limit)).all()
+
+
+def _state(question: Question, listing: List) -> State:
+    """The list narrowed to the text, without columns that are added up."""
+    return replace(state_of(listing, {"q": question.text}), columns=())
+
+
+def _is_affordable(question: Question, state: State) -> bool:
+    """Whether the list can be looked through as a whole, as the planner sees it."""
+
+    def ask() -> bool:
+        return totals_cost(question.session, question.user, state) <= AFFORDABLE
+
+    return bool(question.once(("affordable", state.listing.name), ask, otherwise=False))
+
+
+def _rows(
+    question: Question, listing: List, keys: Sequence[Any], reads: Sequence[str]
+) -> Sequence[Row]:
+    """The rows with these keys, as far as they are read."""
+    if not keys:
+        return ()
+    values = {name: listing.column(name).value for name in reads} | dict(listing.also)
+    columns = [listing.key.label("key"), *(v.label(name) for name, v in values.items())]
+    rows = listing.rows(question.user).with_only_columns(*columns)
+    return question.session.execute(rows.where(listing.key.in_(keys))).all()
+
+
+def status_in(listing: List, name: str, row: Row) -> dict[str, str]:
+    """What a place says of its row's state: the word and the tone of that column of the list."""
+    column, value = listing.column(name), getattr(row, name)
+    word = (column.words or {}).get(value, "")
+    return {"status": _(word) if word else "", "tone": (column.tones or {}).get(value, "neutral")}

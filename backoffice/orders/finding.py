@@ -1,0 +1,40 @@
+"""What the search finds of orders: by number, and those of the customer that is named."""
+
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+
+from .. import places
+from ..base import N_
+from ..customers.finding import owners
+from ..formats import day_filter, money_filter
+from ..lists.finding import beginning, belonging, kind_of
+from ..places import Place
+from .listing import ORDERS
+from .models import Order
+
+
+def _place(row: Any) -> Place:
+    status, tone = (_("Closed"), "good") if row.closing_date else (_("Open"), "neutral")
+    return Place(
+        row.number,
+        url_for("orders.record", number=row.number),
+        (row.customer, day_filter(row.order_date), money_filter(row.grand_total, symbol=True)),
+        status=status,
+        tone=tone,
+    )
+
+
+places.register(
+    kind_of(
+        "orders",
+        N_("Orders"),
+        "orders.index",
+        lambda _user: ORDERS,
+        ways=(beginning(Order.number), belonging(Order.customer_id, owners)),
+        reads=("number", "customer", "order_date", "grand_total", "closing_date"),
+        place=_place,
+    )
+)
+places.register_screens((N_("New order"), "orders.new"))

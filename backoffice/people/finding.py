@@ -1,0 +1,50 @@
+"""What the search finds of users, for those who manage them: by name or address."""
+
+from flask import url_for
+from flask_babel import gettext as _
+
+from .. import places
+from ..base import N_
+from ..paging import Page
+from ..permissions import ROLES
+from ..places import Kind, Place, Question
+from .queries import Listed, find_users
+
+
+def _page(question: Question) -> Page[Listed]:
+    def ask() -> Page[Listed]:
+        return find_users(question.session, search=question.text, size=question.limit)
+
+    page: Page[Listed] = question.once("users", ask)
+    return page
+
+
+def _ask(question: Question) -> list[Place]:
+    return [
+        Place(
+            person.name,
+            url_for("people.user", user_id=person.id),
+            (person.email, _(ROLES[person.role])),
+            status="" if person.is_active else _("Disabled"),
+            names=(person.email, person.name),
+        )
+        for person in (listed.user for listed in _page(question).items)
+    ]
+
+
+places.register(
+    Kind(
+        "users",
+        N_("Users"),
+        "people.users",
+        _ask,
+        all_of=lambda text: url_for("people.users", q=text),
+        count=lambda question: _page(question).total,
+    )
+)
+places.register_screens(
+    (N_("Users"), "people.users"),
+    (N_("New user"), "people.user_new"),
+    (N_("Tokens"), "people.tokens_index"),
+    (N_("Profile"), "people.profile"),
+)

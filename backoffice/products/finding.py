@@ -1,0 +1,45 @@
+"""What the search finds of products: by code or name."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+
+from .. import places
+from ..base import N_
+from ..formats import unit_price_filter
+from ..lists import List
+from ..lists.finding import kind_of
+from ..places import Place, Question
+from . import queries
+from .listing import PRODUCTS
+
+
+def _named(question: Question, _listing: List) -> Sequence[Any]:
+    found = queries.search(question.session, question.text, limit=question.limit)
+    return [product.id for product in found]
+
+
+def _place(row: Any) -> Place:
+    return Place(
+        row.name,
+        url_for("products.record", code=row.code),
+        list(filter(None, (row.code, unit_price_filter(row.unit_price), row.unit))),
+        status="" if row.is_active else _("Not sold any more"),
+        names=(row.code, row.name),
+    )
+
+
+places.register(
+    kind_of(
+        "products",
+        N_("Products"),
+        "products.index",
+        lambda _user: PRODUCTS,
+        ways=(_named,),
+        reads=("code", "name", "unit", "unit_price", "is_active"),
+        place=_place,
+    )
+)
+places.register_screens((N_("Price list"), "products.index"), (N_("New product"), "products.new"))

@@ -1,0 +1,125 @@
+"""The search of the shell: what fits as one types, everything that was found, and straight to what is meant.
+
+Each kind of record is asked in a time of its own, so that one which takes long keeps nobody from the others.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from flask import Blueprint, redirect, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+from werkzeug.wrappers import Response
+
+from . import navigation, places
+from .base import N_
+from .edge import begin, sqlstate_of
+from .extensions import db
+from .htmx import render, wants_partial
+from .navigation import may_open
+from .permissions import requires
+from .places import Kind, Place, Question
+
+bp = Blueprint("search", __name__)
+
+PAGE = "search/index.html"
+
+_CANCELLED = "57014"
+"""PostgreSQL's code of a statement that took longer than it may."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many places of a kind are asked for, and how many seconds a statement and all of them may take."""
+
+    limit: int
+    statement: float
+    all_kinds: float
+
+
+SUGGESTIONS = Pace(5, 0.3, 1.2)
+WHOLE_PAGE = Pace(10, 1.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What was found of a kind. `count`: how many its list holds, where that was quickly said."""
+
+    kind: Kind
+    places: tuple[Place, ...] = ()
+    count: int | None = None
+    is_late: bool = False
+
+
+@bp.get("/search")
+@requires("profile.own")
+def index() -> Response:
+    """Everything that fits a text, by kind. `go`: straight to what is meant, if that is one record."""
+    wanted = places.wanted(request.args.get("q", ""))
+    pace = SUGGESTIONS if wants_partial() else WHOLE_PAGE
+    groups = list(_groups(wanted, pace)) if wanted else []
+    found = [place for group in groups for place in group.places]
+    meant = places.meant(found, wanted, is_all=not any(group.is_late for group in groups))
+    if meant and "go" in request.args and not wants_partial():
+        return redirect(meant.href, 303)
+    shown = [group for group in groups if group.places or group.is_late]
+    elsewhere = [group.kind for group in groups if group.kind.all_of and group.count is None]
+    return render(
+        PAGE, block="found", wanted=wanted, groups=shown, meant=meant, elsewhere=elsewhere
+    )
+
+
+def _groups(wanted: str, pace: Pace) -> Iterator[Group]:
+    """What each kind finds whose screen the present user may open; then the time is nobody's any more."""
+    user = current_user._get_current_object()
+    question = Question(db.session(), user, wanted, pace.limit)
+    end = time.monotonic() + pace.all_kinds
+    for kind in places.KINDS.values():
+        if may_open(kind.endpoint):
+            yield _in_time(partial(_found, kind, question, pace), kind, pace, end)
+    db.session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+
+
+def _found(kind: Kind, question: Question, pace: Pace) -> Group:
+    found = tuple(kind.ask(question))
+    count = kind.count(question) if pace is WHOLE_PAGE else None
+    return Group(kind, found, count)
+
+
+def _in_time(ask: Callable[[], Group], kind: Kind, pace: Pace, end: float) -> Group:
+    """What `ask` answers; where that takes too long, nothing is known of the kind but that."""
+    left = min(pace.statement, end - time.monotonic())
+    if left <= 0:
+        return Group(kind, is_late=True)
+    milliseconds = str(max(1, int(left * 1000)))
+    db.session.execute(select(func.set_config("statement_timeout", milliseconds, True)))
+    try:
+        return ask()
+    except DBAPIError as error:
+        if sqlstate_of(error) != _CANCELLED:
+            raise
+        db.session.rollback()
+        begin()
+        return Group(kind, is_late=True)
+
+
+def _screens(question: Question) -> list[Place]:
+    """The screens whose name, in the user's language or in English, has all the words; that begin so first."""
+    words = question.text.casefold().split()
+    named = [(entry.label, entry.endpoint) for entry in navigation.ENTRIES]
+    named += [(label, endpoint) for endpoint, label in places.SCREENS.items()]
+    found = [
+        Place(_(label), url_for(endpoint), names=(_(label), label))
+        for label, endpoint in dict.fromkeys(named)
+        if all(word in f"{_(label)} {label}".casefold() for word in words) and may_open(endpoint)
+    ]
+    begins = question.text.casefold()
+    found.sort(key=lambda place: not any(n.casefold().startswith(begins) for n in place.names))
+    return found[: question.limit]
+
+
+places.register(Kind("screens", N_("Screens"), "people.profile", _screens))

@@ -1,0 +1,31 @@
+"""What the search finds of account managers: whom the person may see, by name or address."""
+
+from flask import url_for
+from flask_babel import gettext as _
+
+from .. import places
+from ..base import N_
+from ..places import Kind, Place, Question
+from . import queries
+
+
+def _ask(question: Question) -> list[Place]:
+    words = question.text.casefold().split()
+    found = [
+        person
+        for person in queries.managers(question.session, question.user)
+        if all(word in f"{person.name} {person.email}".casefold() for word in words)
+    ]
+    return [
+        Place(
+            person.name,
+            url_for("targets.index", manager=person.id),
+            (person.email,),
+            status="" if person.is_active else _("Disabled"),
+            names=(person.email, person.name),
+        )
+        for person in found[: question.limit]
+    ]
+
+
+places.register(Kind("managers", N_("Account managers"), "targets.index", _ask))

@@ -1,0 +1,47 @@
+"""Merges as their tests make them, and what came of each."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from backoffice.customers import merging
+from backoffice.customers.models import Customer, CustomerMerge
+from backoffice.extensions import db
+from backoffice.orders import views as _views  # noqa: F401 (registers what belongs to customers)
+from backoffice.orders.models import Order
+from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory
+
+
+def customer(code: str, orders: int = 0, **facts: Any) -> int:
+    """A customer with that many orders of 9,300,000 each; their id."""
+    made = CustomerFactory(code=code, **facts)
+    for n in range(orders):
+        OrderFactory(number=f"{code}-{n + 1}", customer=made)
+    return int(made.id)
+
+
+def order_for(key: int, number: str) -> None:
+    """One more order of the customer with that id."""
+    OrderFactory(number=number, customer=db.session.get_one(Customer, key))
+
+
+def merge(session: Any, survivor: int, duplicate: int, *taken: str) -> CustomerMerge:
+    """Preview, then merge as previewed."""
+    pair = [session.get_one(Customer, key) for key in (survivor, duplicate)]
+    digest = merging.preview(session, *pair).digest
+    record = merging.merge(session, survivor, duplicate, taken=taken, digest=digest)
+    session.commit()
+    return record
+
+
+def ways(done: merging.Undoing) -> dict[str, tuple[int, int]]:
+    """How many of each kind went back, and how many had moved on."""
+    return {way.belonging.name: (len(way.back), way.moved_on) for way in done.ways}
+
+
+def owners(session: Any) -> dict[str, str]:
+    """Whose each order is, by number and code."""
+    session.rollback()
+    rows = session.execute(select(Order.number, Customer.code).join(Order.customer))
+    return dict(rows.all())

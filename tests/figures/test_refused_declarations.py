@@ -1,0 +1,252 @@
+"""What the core could not keep is refused at start-up, with a sentence."""
+
+import uuid
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    ForeignKey,
+    Index,
+    Select,
+    Text,
+    UniqueConstraint,
+    case,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
+
+from backoffice.base import Id
+from backoffice.figures import Registry, total
+from backoffice.figures.errors import DeclarationError
+from backoffice.money import Money
+
+from .models import Box, Item, Month, Movement, Purse, Shelf, Transfer
+
+
+class Base(DeclarativeBase):
+    """Tables that are never made: their declarations are refused."""
+
+
+class Person(Base):
+    __tablename__ = "h_people"
+    id: Mapped[Id]
+    code: Mapped[str] = mapped_column(Text, unique=True)
+
+
+class Part(Base):
+    """What may be wrong with a table."""
+
+    __tablename__ = "h_parts"
+    id: Mapped[Id]
+    maybe_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
+    code: Mapped[str] = mapped_column(ForeignKey(Person.code))
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    month: Mapped[str | None]
+    amount: Mapped[Money]
+    double: Mapped[Money]
+    name: Mapped[str]
+
+
+class Unnumbered(Base):
+    __tablename__ = "h_unnumbered"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    amount: Mapped[Money]
+    double: Mapped[Money]
+
+
+class Doubled(Base):
+    __tablename__ = "h_doubled"
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True)
+    amount: Mapped[Money]
+    double: Mapped[Money]
+
+
+class PartMonth(Base):
+    """Derived rows without a unique index that holds for all of them."""
+
+    __tablename__ = "h_part_months"
+    __table_args__ = (
+        Index("uq_h", "person_id", "month", unique=True, postgresql_where=func.now() > 0),
+        UniqueConstraint("person_id", "maybe"),
+    )
+    id: Mapped[Id]
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    month: Mapped[str]
+    maybe: Mapped[str | None]
+    added: Mapped[Money]
+
+
+def a_select(
+    registry: Registry, *given: Any, then: Callable[..., Select[Any]], **options: Any
+) -> Any:
+    return registry.figure(*given, title="a", **options)(then)
+
+
+def of_parts(part: Any = Part) -> Select[Any]:
+    months = select(part.c.person_id, part.c.month, func.sum(part.c.amount).label("added"))
+    return months.group_by(part.c.person_id, part.c.month)
+
+
+def of_movements(name: str) -> Callable[..., Select[Any]]:
+    def sums(movement: Any = Movement) -> Select[Any]:
+        month = func.to_char(movement.c.on, "YYYY-MM").label("month")
+        return select(movement.c.box_id, month, func.sum(movement.c.amount).label(name))
+
+    return sums
+
+
+REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
+    "a total that reads its parent's row": (
+        lambda r: r.figure(Box.total, total(Item.quantity * Box.red, by=Item.box_id), title="a"),
+        "a total over t_items reads t_items alone",
+    ),
+    "a condition of a total on its parent's row": (
+        lambda r: r.figure(
+            Box.total, total(Item.quantity, by=Item.box_id, where=Box.red > 0), title="a"
+        ),
+        "a total over t_items reads t_items alone",
+    ),
+    "a child's column outside a total": (
+        lambda r: r.figure(Box.total, total(Item.price, by=Item.box_id) + Item.price, title="a"),
+        "t_items needs a SELECT",
+    ),
+    "a total by a key that refers elsewhere": (
+        lambda r: r.figure(Shelf.total, total(Item.price, by=Item.box_id), title="a"),
+        "does not refer to t_shelves",
+    ),
+    "an alias": (
+        lambda r: r.figure(Box.total, total(Item.price, by=aliased(Item).box_id), title="a"),
+        "is not a column of a table",
+    ),
+    "SQL in a string": (
+        lambda r: r.figure(Box.total, literal_column("red * 2"), title="a"),
+        "hides what it reads",
+    ),
+    "the passing of time": (
+        lambda r: r.figure(
+            Box.total, case((func.now() > date(2026, 1, 1), Box.red), else_=0), title="a"
+        ),
+        "now.. changes by itself",
+    ),
+    "a condition that is entered, on another row": (
+        lambda r: r.figure(Box.total, Box.red, title="a", entered={Box.total: Item.price > 0}),
+        "conditions over the figure's own row",
+    ),
+    "a figure that is named like its owner's table": (
+        lambda r: [
+            r.figure(Box.red, Box.weight + 1, title="a"),
+            r.figure(
+                Box.total, func.coalesce(total(Item.amount, by=Item.box_id), 0),
+                title="b", name="t_boxes", incremental=True,
+            ),
+        ],
+        "may not be named like",
+    ),
+    "rows without an owner": (
+        lambda r: r.figure(Part.double, Part.amount * 2, owner=Part.maybe_id, title="a"),
+        "neither kept nor verified",
+    ),
+    "an owner that is named by something else than its key": (
+        lambda r: r.figure(Part.double, Part.amount * 2, owner=Part.code, title="a"),
+        "not by its primary key",
+    ),
+    "a primary key that is no number": (
+        lambda r: r.figure(Unnumbered.double, Unnumbered.amount * 2, title="a"),
+        "a primary key of one column that is a whole number",
+    ),
+    "a primary key of two columns": (
+        lambda r: r.figure(Doubled.double, Doubled.amount * 2, owner=Doubled.person_id, title="a"),
+        "a primary key of one column that is a whole number",
+    ),
+    "an incremental total that is NULL without rows": (
+        lambda r: r.figure(
+            Purse.balance, total(Transfer.amount, by=Transfer.to_id), title="a", incremental=True
+        ),
+        "is a sum of totals",
+    ),
+    "an incremental difference that is NULL where either side is": (
+        lambda r: r.figure(
+            Purse.balance,
+            func.coalesce(
+                total(Transfer.amount, by=Transfer.to_id)
+                - total(Transfer.amount, by=Transfer.from_id),
+                0,
+            ),
+            title="a", incremental=True,
+        ),
+        "is a sum of totals",
+    ),
+    "an incremental total that would be rounded at every step": (
+        lambda r: r.figure(
+            Box.total, func.coalesce(total(Item.quantity, by=Item.box_id), 0),
+            title="a", incremental=True,
+        ),
+        "has more decimals than it",
+    ),
+    "a SELECT that reads past its arguments": (
+        lambda r: a_select(
+            r, Box.total,
+            then=lambda box=Box: select(box.c.id, func.sum(Item.price).label("total"))
+            .join(Item, Item.box_id == box.c.id).group_by(box.c.id),
+        ),
+        "reads t_items past its arguments",
+    ),
+    "a SELECT that forgets a column": (
+        lambda r: a_select(
+            r, Box.total, then=lambda item=Item: select(item.c.box_id, item.c.price.label("total"))
+        ),
+        "answers no column “id”",
+    ),
+    "a text that would have no value": (
+        lambda r: a_select(r, Part.name, then=lambda part=Part: select(part.c.id, part.c.name)),
+        "has no value where the SELECT answers no row",
+    ),
+    "derived rows whose key is not unique": (
+        lambda r: a_select(
+            r, then=of_parts, columns=(PartMonth.added,), owner=PartMonth.person_id,
+            key=(PartMonth.person_id, PartMonth.month),
+        ),
+        "needs a unique index on month, person_id",
+    ),
+    "derived rows whose key may be NULL": (
+        lambda r: a_select(
+            r, columns=(PartMonth.added,), owner=PartMonth.person_id,
+            key=(PartMonth.person_id, PartMonth.maybe),
+            then=lambda part=Part: select(
+                part.c.person_id, part.c.month.label("maybe"), part.c.amount.label("added")
+            ),
+        ),
+        "make its columns NOT NULL",
+    ),
+    "derived rows whose owner is not in the key": (
+        lambda r: a_select(
+            r, then=of_parts, columns=(PartMonth.added,), owner=PartMonth.person_id,
+            key=(PartMonth.month,),
+        ),
+        "make person_id part of the key",
+    ),
+    "two figures that derive the rows of one table": (
+        lambda r: [
+            a_select(
+                r, then=of_movements(column.key), columns=(column,), owner=Month.box_id,
+                key=(Month.box_id, Month.month),
+            )
+            for column in (Month.added, Month.moves)
+        ],
+        "derives the rows of t_months already",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("declare", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_could_not_be_kept_is_refused(
+    declare: Callable[[Registry], Any], sentence: str
+) -> None:
+    registry = Registry()
+    with pytest.raises(DeclarationError, match=sentence):
+        declare(registry) and registry.seal()

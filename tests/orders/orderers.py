@@ -1,0 +1,32 @@
+"""The form of a new order, with a customer and an account manager to choose, as its tests fill it in."""
+
+from typing import Any
+
+from flask.testing import FlaskClient
+
+from backoffice.orders.models import Order
+from tests.factories.customers import CustomerFactory
+from tests.factories.people import AccountManagerFactory
+from tests.orders.pages import filled
+
+
+def somebody_to_choose(session: Any) -> None:
+    """A customer ALFKI and an account manager Nancy."""
+    CustomerFactory(code="ALFKI", name="Alfreds Futterkiste")
+    AccountManagerFactory(name="Nancy Davolio")
+    session.commit()
+
+
+def new_order(client: FlaskClient, session: Any, **changes: Any) -> Any:
+    manager = (
+        session.query(Order.account_manager.property.mapper.class_)
+        .filter_by(name="Nancy Davolio")
+        .one()
+    )
+    given = {"customer": "ALFKI", "account_manager": str(manager.id), **changes}
+    return filled(client, "/orders/new", **given)
+
+
+def only_order(session: Any) -> Order:
+    session.rollback()
+    return session.query(Order).one()
