@@ -87,12 +87,11 @@ class Backoffice(Flask):
         return response
 
     def _start_over(self) -> bool:
-        """Undo everything, forget the session, and ask again who may; False where that cannot be.
+        """Forget the session, and ask again who may; False where that cannot be.
 
         What was read of a file comes again from its beginning; a view that has closed it cannot be
         called twice.
         """
-        db.session.rollback()
         uploads = [file.stream for _name, file in request.files.items(multi=True)]
         if any(stream.closed for stream in uploads):
             return False
@@ -108,16 +107,21 @@ class Backoffice(Flask):
         return True
 
 
-def at_last(work: Callable[[], Done], start_over: Callable[[], bool], **what: str) -> Done:
-    """Do `work`; again, if it lost a race for locks and `start_over` has undone what it did."""
+def at_last(
+    work: Callable[[], Done], start_over: Callable[[], bool] = lambda: True, **what: str
+) -> Done:
+    """Do `work`; again, if it lost a race for locks, what it did is undone and it can `start_over`."""
     for attempt in range(1, TRIES):
         try:
             return work()
         except DBAPIError as error:
-            if sqlstate_of(error) not in _LOST_A_RACE or not start_over():
+            if sqlstate_of(error) not in _LOST_A_RACE:
+                raise
+            db.session.rollback()  # whoever rests holds nothing
+            time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 (a pause, no secret)
+            if not start_over():
                 raise
             log.info("repeated", sqlstate=sqlstate_of(error), attempt=attempt, **what)
-            time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 (a pause, no secret)
     return work()
 
 

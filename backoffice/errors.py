@@ -32,6 +32,7 @@ from . import bearer
 from .base import N_
 from .edge import SAFE_METHODS, sqlstate_of
 from .extensions import db, limiter
+from .formats import in_words
 from .htmx import is_htmx, trigger
 from .refusals import Refusal
 from .safe_next import safe_next
@@ -203,7 +204,7 @@ def _csrf(error: CSRFError) -> Response:
 
 def _refused(error: Refusal) -> Response:
     db.session.rollback()
-    return answer(error.status, _(error.sentence, **error.values))
+    return answer(error.status, in_words(error))
 
 
 def _database(error: DBAPIError) -> Response:

@@ -14,6 +14,7 @@ from wtforms import DateField, Field
 from wtforms.widgets import TextInput
 
 from . import money
+from .periods import read_day
 from .preferences import number_format
 from .refusals import Refusal
 
@@ -118,11 +119,8 @@ class DayField(DateField):
         text = valuelist[0].strip() if valuelist else ""
         if not text:
             return
-        try:
-            day = date.fromisoformat(text) if len(text) == 10 else None
-        except ValueError:
-            day = None
-        if day is None or not 1900 <= day.year <= 2199:
+        day = read_day(text) if len(text) == 10 else None
+        if day is None:
             raise ValueError(
                 gettext("This is not a date. Write it as year-month-day, like 2026-03-31.")
             )

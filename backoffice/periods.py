@@ -42,6 +42,15 @@ def today() -> date:
     return business_date(datetime.now(UTC))
 
 
+def read_day(text: str) -> date | None:
+    """The day that an ISO date says, of a year that a record can have; None for anything else."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1900 <= day.year <= 2199 else None
+
+
 def start_of(day: date) -> datetime:
     """The first moment of `day` where the business is, in UTC: for comparing with stored moments.
 

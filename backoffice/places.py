@@ -4,7 +4,7 @@ Names no domain; imported by domains. A kind is asked only for people who may op
 finds among the rows that its domain shows them: nothing here says anew who may see what.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -56,8 +56,8 @@ class Place:
         return text in (self.names or (self.title,))
 
 
-Ask = Callable[[Question], Sequence[Place]]
-"""Finds the likeliest places first, at most as many as the question wants."""
+Ask = Callable[[Question], Iterable[Place]]
+"""Finds the likeliest places first, at most as many as the question wants; what came before it took long is shown."""
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,16 @@ Each kind of record is asked in a time of its own, so that one which takes long 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from flask import Blueprint, redirect, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import ORMExecuteState, Session
 from werkzeug.wrappers import Response
 
 from . import navigation, places
@@ -31,13 +32,20 @@ PAGE = "search/index.html"
 _CANCELLED = "57014"
 """PostgreSQL's code of a statement that took longer than it may."""
 
+SHORTEST = 0.02
+"""Seconds; with less left nothing is asked any more, and a kind may overrun its time by as much."""
+
+
+class _TooLateError(Exception):
+    """No time is left for the next statement."""
+
 
 @dataclass(frozen=True)
 class Pace:
-    """How many places of a kind are asked for, and how many seconds a statement and all of them may take."""
+    """How many places of a kind are asked for, and how many seconds a kind and all of them may take."""
 
     limit: int
-    statement: float
+    kind: float
     all_kinds: float
 
 
@@ -47,7 +55,10 @@ WHOLE_PAGE = Pace(10, 1.0, 4.0)
 
 @dataclass(frozen=True)
 class Group:
-    """What was found of a kind. `count`: how many its list holds, where that was quickly said."""
+    """What was found of a kind. `count`: how many its list holds, where that was quickly said.
+
+    `is_late`: there may be more, which took too long.
+    """
 
     kind: Kind
     places: tuple[Place, ...] = ()
@@ -80,31 +91,62 @@ def _groups(wanted: str, pace: Pace) -> Iterator[Group]:
     end = time.monotonic() + pace.all_kinds
     for kind in places.KINDS.values():
         if may_open(kind.endpoint):
-            yield _in_time(partial(_found, kind, question, pace), kind, pace, end)
-    db.session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+            yield _in_time(kind, question, pace, end)
+    _give_back_the_time()
 
 
-def _found(kind: Kind, question: Question, pace: Pace) -> Group:
-    found = tuple(kind.ask(question))
-    count = kind.count(question) if pace is WHOLE_PAGE else None
-    return Group(kind, found, count)
-
-
-def _in_time(ask: Callable[[], Group], kind: Kind, pace: Pace, end: float) -> Group:
-    """What `ask` answers; where that takes too long, nothing is known of the kind but that."""
-    left = min(pace.statement, end - time.monotonic())
-    if left <= 0:
-        return Group(kind, is_late=True)
-    milliseconds = str(max(1, int(left * 1000)))
-    db.session.execute(select(func.set_config("statement_timeout", milliseconds, True)))
+def _in_time(kind: Kind, question: Question, pace: Pace, end: float) -> Group:
+    """What the kind finds in its time; where that ends first, what it had found by then."""
+    found: list[Place] = []
     try:
-        return ask()
+        with _until(min(time.monotonic() + pace.kind, end), question.session):
+            found.extend(kind.ask(question))
+            count = kind.count(question) if pace is WHOLE_PAGE else None
+    except _TooLateError:
+        return Group(kind, tuple(found), is_late=True)
     except DBAPIError as error:
-        if sqlstate_of(error) != _CANCELLED:
-            raise
-        db.session.rollback()
-        begin()
-        return Group(kind, is_late=True)
+        _start_anew(error)
+        return Group(kind, tuple(found), is_late=True)
+    return Group(kind, tuple(found), count)
+
+
+@contextmanager
+def _until(end: float, session: Session) -> Iterator[None]:
+    """Each statement may take what the others have left of the time; set anew only where that is less by much."""
+    limit = float("inf")
+
+    def before(_statement: ORMExecuteState | None) -> None:
+        nonlocal limit
+        left = end - time.monotonic()
+        if left < SHORTEST:
+            raise _TooLateError
+        if limit - left > SHORTEST:
+            limit, milliseconds = left, str(int(left * 1000))
+            setting = func.set_config("statement_timeout", milliseconds, True)
+            session.connection().execute(select(setting))
+
+    event.listen(session, "do_orm_execute", before)
+    try:
+        before(None)
+        yield
+    finally:
+        event.remove(session, "do_orm_execute", before)
+
+
+def _give_back_the_time() -> None:
+    """From here on a statement may take as long as any."""
+    try:
+        db.session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+    except DBAPIError as error:
+        _start_anew(error)
+
+
+def _start_anew(error: DBAPIError) -> None:
+    """Go on after a statement that took too long, with no setting of the old transaction."""
+    if sqlstate_of(error) != _CANCELLED:
+        raise error
+    db.session.rollback()
+    begin()
 
 
 def _screens(question: Question) -> list[Place]:

@@ -12,7 +12,8 @@ from .. import lists
 from ..base import N_, counted
 from ..customers.models import Customer
 from ..formats import day_filter
-from ..lists import AsOf, Choice, Column, List, Search, containing
+from ..lists import AsOf, Choice, Column, List, Search, containing, text_in
+from ..lists.filters import Filter
 from ..periods import today
 from ..permissions import requires
 from . import statements
@@ -54,7 +55,7 @@ def export_ageing_documents(flavour: str) -> Response:
 def _of_customer(code: str) -> Select[int]:
     """The meters that are actively the customer's now, whoever their documents were booked on."""
     own = select(MeterAssignment.meter_id).join(Customer)
-    return own.where(func.lower(Customer.code) == code.lower(), MeterAssignment.is_active)
+    return own.where(Customer.code == code, MeterAssignment.is_active)
 
 
 def _of_number(number: str) -> Select[int]:
@@ -69,10 +70,10 @@ def _of_nobody() -> Select[int]:
 
 def _meters(given: Mapping[str, str]) -> Select[int] | None:
     """The meters that the address asks for, so that only their documents are read; None: all."""
-    if given.get("meter"):
-        return _of_number(given["meter"].strip())
-    if given.get("customer"):
-        return _of_customer(given["customer"].strip())
+    if number := text_in(given, "meter"):
+        return _of_number(number)
+    if code := text_in(given, "customer"):
+        return _of_customer(code)
     return _of_nobody() if given.get("whose") == "nobody" else None
 
 
@@ -99,29 +100,28 @@ def _listing(given: Mapping[str, str]) -> List:
         rows=lambda _user: rows,
         key=owed.c.position,
         columns=_columns(owed, number, day),
-        filters=(
-            Search(
-                "q", N_("Search"), containing(number, Meter.number, Customer.code, Customer.name),
-                placeholder=N_("Number, customer or meter"),
-            ),
-            AS_OF,
-            Choice(
-                "overdue", N_("Overdue"),
-                {b.name: (b.label, is_overdue_by(b, owed.c.due_on, day)) for b in BUCKETS},
-            ),
-            Search("customer", N_("Customer"), _is_in(_of_customer, owed), is_quiet=True),
-            Search("meter", N_("Meter"), _is_in(_of_number, owed), is_quiet=True),
-            Choice(
-                "whose", N_("Customer"),
-                {"nobody": (N_("Meters of nobody"), owed.c.meter_id.in_(_of_nobody()))},
-                is_quiet=True,
-            ),
-        ),
+        filters=_filters(owed, number, day),
         default_sort="due_on",
         counted=counted("%(num)s document", "%(num)s documents"),
         is_computed=True,
         nothing_yet=(N_("Nothing is owed"), N_("No meter has a balance on this day.")),
         nothing_fits=(N_("Nothing fits that"), N_("Take something out of the filter, or choose another day.")),
+    )  # fmt: skip
+
+
+def _filters(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Filter, ...]:
+    overdue = {b.name: (b.label, is_overdue_by(b, owed.c.due_on, day)) for b in BUCKETS}
+    nobody = {"nobody": (N_("Meters of nobody"), owed.c.meter_id.in_(_of_nobody()))}
+    return (
+        Search(
+            "q", N_("Search"), containing(number, Meter.number, Customer.code, Customer.name),
+            placeholder=N_("Number, customer or meter"),
+        ),
+        AS_OF,
+        Choice("overdue", N_("Overdue"), overdue),
+        Search("customer", N_("Customer"), _is_in(_of_customer, owed), is_quiet=True),
+        Search("meter", N_("Meter"), _is_in(_of_number, owed), is_quiet=True),
+        Choice("whose", N_("Customer"), nobody, is_quiet=True),
     )  # fmt: skip
 
 

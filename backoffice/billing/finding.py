@@ -8,7 +8,7 @@ from .. import places
 from ..base import N_
 from ..customers.finding import owners
 from ..formats import day_filter, money_filter
-from ..lists.finding import beginning, belonging, kind_of, status_in
+from ..lists.finding import beginning, belonging, called, kind_of, status_in
 from ..places import Place
 from .invoice_listing import INVOICES
 from .meter_listing import METERS
@@ -49,7 +49,11 @@ places.register(
         N_("Invoices"),
         "billing.invoices",
         lambda _user: INVOICES,
-        ways=(beginning(Invoice.number), belonging(Invoice.customer_id, owners)),
+        ways=(
+            called(Invoice.number),
+            beginning(Invoice.number),
+            belonging(Invoice.customer_id, owners),
+        ),
         reads=("number", "customer", "issued_on", "word"),
         place=_invoice,
     ),
@@ -58,7 +62,11 @@ places.register(
         N_("Payments"),
         "billing.payments",
         lambda _user: PAYMENTS,
-        ways=(beginning(Payment.reference), belonging(Payment.customer_id, owners)),
+        ways=(
+            called(Payment.reference),
+            beginning(Payment.reference),
+            belonging(Payment.customer_id, owners),
+        ),
         reads=("reference", "customer", "paid_on", "status"),
         place=_payment,
     ),
@@ -67,7 +75,11 @@ places.register(
         N_("Meters"),
         "billing.meters",
         lambda _user: METERS,
-        ways=(beginning(Meter.number), belonging(MeterAssignment.customer_id, owners)),
+        ways=(
+            called(Meter.number),
+            beginning(Meter.number),
+            belonging(MeterAssignment.customer_id, owners),
+        ),
         reads=("number", "customer", "description", "state"),
         place=_meter,
     ),

@@ -1,7 +1,6 @@
 """Entering and changing an invoice with its live amount, making it void, and moving it to another meter."""
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 from flask import Response, abort, flash, make_response, request, url_for
@@ -16,6 +15,7 @@ from ..customers import queries as customers
 from ..extensions import db
 from ..forms import RecordForm
 from ..htmx import render, trigger
+from ..periods import read_day
 from ..permissions import requires
 from ..refusals import AnotherRecord, Refusal, Stale
 from . import invoice_actions as actions
@@ -45,7 +45,7 @@ def new_invoice() -> Response:
     """An empty form, for the customer, the meter and the days that the address names."""
     customer = customers.by_code(db.session(), request.args.get("customer", ""))
     meter = queries.meter_of(db.session(), request.args.get("meter", ""))
-    days = (request.args.get(name, type=date.fromisoformat) for name in ("issued_on", "due_on"))
+    days = (read_day(request.args.get(name, "")) for name in ("issued_on", "due_on"))
     form = new_form(customer, meter, *days)
     empty = (name for name in ("customer", "meter") if not form[name].data)
     return _page(form, first=next(empty, "units"))

@@ -137,7 +137,7 @@ class DaysForm(MeterRecordForm):
             raise ValidationError(_("The last day is before the first one."))
 
 
-def not_to_come(_form: MeterRecordForm, field: DayField) -> None:
+def not_ahead(_form: MeterRecordForm, field: DayField) -> None:
     """What changes whose a meter is today is not dated after today."""
     if field.data is not None and field.data > periods.today():
         raise ValidationError(in_words(DayToCome(day=field.data)))
@@ -168,7 +168,7 @@ class AssignForm(_OfCustomer, DaysForm):
 class ReassignForm(_OfCustomer):
     """Whose a meter is from a day on."""
 
-    since = DayField(_l("From"), validators=[InputRequired(_l("Enter a day.")), not_to_come])
+    since = DayField(_l("From"), validators=[InputRequired(_l("Enter a day.")), not_ahead])
 
     @classmethod
     def for_assignment(cls, assignment: MeterAssignment) -> "ReassignForm":
@@ -190,7 +190,7 @@ class ReassignForm(_OfCustomer):
 class EndForm(MeterRecordForm):
     """The last day of an assignment."""
 
-    last = DayField(_l("Last day"), validators=[InputRequired(_l("Enter a day.")), not_to_come])
+    last = DayField(_l("Last day"), validators=[InputRequired(_l("Enter a day.")), not_ahead])
 
     @classmethod
     def for_assignment(cls, assignment: MeterAssignment) -> "EndForm":

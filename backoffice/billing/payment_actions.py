@@ -2,7 +2,7 @@
 
 A receipt is all payment rows of one reference; it is void as a whole, and no row of it is ever
 removed. Every verb locks in one order, so that no two of them wait for each other in a circle: the
-invoices that it leaves or enters, then the payments, then the number; the meters and the customers
+invoices that it leaves or enters, then the number, then the payments; the meters and the customers
 above them are the figures' to lock, after all that.
 """
 
@@ -124,9 +124,8 @@ def replace_receipt(
     reference = _reference_of(session, receipt_id)
     own = [payment.invoice_id for payment in parts_in(session, reference)]
     _held(session, [*own, *_invoices_of(entry.parts)])
-    keeps = entry.reference == reference
-    named = _spare_name(session, reference) if keeps else reference
-    new = entry.reference or _next_reference(session, entry)  # before any meter is locked
+    named = _spare_name(session, reference) if entry.reference == reference else reference
+    new = entry.reference or _next_reference(session, entry)
     parts = _made_void(session, receipt_id, version, reason)
     for payment in parts:
         payment.reference = named
@@ -240,11 +239,7 @@ def _free(session: Session, reference: str) -> None:
 
     Of two who want it the second one waits here, and finds the first one's. Raises ReferenceTaken.
     """
-    parts = (
-        _locked_rows(session, Payment.reference == reference)
-        if parts_in(session, reference)
-        else []
-    )
+    parts = _locked_rows(session, Payment.reference == reference)
     if is_taken(session, reference):
         raise ReferenceTaken(reference=reference)
     spare = _spare_name(session, reference) if parts else ""

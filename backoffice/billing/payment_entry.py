@@ -7,14 +7,12 @@ from jinja2_fragments.flask import render_block
 from ..claims import Claim
 from ..customers import queries as customers
 from ..extensions import db
-from ..formats import in_words
 from ..htmx import render, trigger
 from ..permissions import requires
-from ..refusals import Refusal
 from . import payment_actions as actions
 from .invoice_queries import invoice_of
 from .meter_refusals import TooMuchOwed
-from .payment_forms import PaymentForm, blame
+from .payment_forms import PaymentForm, show_sheet_errors
 from .payment_refusals import OverAllocated, ReferenceTaken
 from .payment_sheets import Sheet, changed
 from .rules import METHODS
@@ -52,17 +50,15 @@ def record_payment() -> Response:
         return claim.answer
     form = PaymentForm.posted()
     sheet = form.sheet(for_saving=True)
-    blame(form, sheet)
+    show_sheet_errors(form, sheet)
     if not form.validate() or sheet is None or sheet.errors:
         return _refused(form, sheet)
     try:
         made = actions.record(db.session(), form.entry(sheet))
-    except OverAllocated as refusal:
-        sheet.blame(int(str(refusal.values["invoice_id"])), in_words(refusal))
-        blame(form, sheet)
-        return _refused(form, sheet)
-    except (ReferenceTaken, TooMuchOwed) as refusal:
-        return _refused_by_the_book(refusal)
+    except (OverAllocated, ReferenceTaken, TooMuchOwed) as refusal:
+        db.session.rollback()
+        form = PaymentForm.posted()
+        return _refused(form, form.sheet_refused(refusal))
     flash(_("Payment %(reference)s is recorded.", reference=made[0].reference), "success")
     return claim.fulfilled(url_for("billing.payment", reference=made[0].reference, recorded=1))
 
@@ -87,18 +83,6 @@ def previewed(
     answer = make_response(render_block(page, block, sheet=sheet, **context))
     found = [*(more or ()), *(fields or ())]
     return trigger(answer, "fill", fields=found) if found else answer
-
-
-def _refused_by_the_book(refusal: Refusal) -> Response:
-    """The form again with what only writing it has shown; nothing can be read before that is undone."""
-    db.session.rollback()
-    form = PaymentForm.posted()
-    form.validate()
-    field = form.reference if isinstance(refusal, ReferenceTaken) else form.amount
-    field.errors = [in_words(refusal)]
-    sheet = form.sheet(for_saving=True)
-    blame(form, sheet)
-    return _refused(form, sheet)
 
 
 def _refused(form: PaymentForm, sheet: Sheet | None) -> Response:

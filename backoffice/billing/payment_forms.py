@@ -20,10 +20,11 @@ from ..form_markup import FormError
 from ..formats import AmountField, DayField, in_words
 from ..forms import RecordForm, at_most, must_be_number, trimmed
 from ..idempotency import new_key
+from ..refusals import Refusal
 from .forms import not_to_come
 from .models import Invoice
 from .payment_actions import ReceiptEntry, is_taken
-from .payment_refusals import ReferenceTaken
+from .payment_refusals import OverAllocated, ReferenceTaken
 from .payment_sheets import Sheet, is_as_shown, sheet_of
 from .rules import METHODS, NUMBER_LENGTH, is_number
 
@@ -104,6 +105,21 @@ class PaymentForm(FlaskForm):
         full = customers.label(self.found_customer) if self.found_customer else typed
         return [] if typed == full else [{"id": "customer", "was": typed, "now": full}]
 
+    def sheet_refused(self, refusal: Refusal) -> Sheet | None:
+        """The sheet with what only writing the payment has shown, said at its field.
+
+        What was sent is checked again: call it once all that is undone, for nothing can be read before.
+        """
+        self.validate()
+        sheet = self.sheet(for_saving=True)
+        if isinstance(refusal, OverAllocated) and sheet:
+            sheet.blame(int(str(refusal.values["invoice_id"])), in_words(refusal))
+        else:
+            field = self.reference if isinstance(refusal, ReferenceTaken) else self.amount
+            field.errors = [in_words(refusal)]
+        show_sheet_errors(self, sheet)
+        return sheet
+
     def entry(self, sheet: Sheet) -> ReceiptEntry:
         """The payment as entered; call it on a valid form and a sheet without errors only."""
         assert self.found_customer is not None
@@ -156,7 +172,7 @@ class PlaceForm(RecordForm):
     """Where a part of a receipt goes: what of it to which invoice, and the rest on a meter."""
 
 
-def blame(form: PaymentForm | PlaceForm, sheet: Sheet | None) -> None:
+def show_sheet_errors(form: PaymentForm | PlaceForm, sheet: Sheet | None) -> None:
     """Let the form's summary say what is wrong in the sheet under it, each with the way to its field."""
     errors = sheet.errors if sheet else ()
     form.form_errors = [FormError(field, "", sentence) for field, sentence in errors]

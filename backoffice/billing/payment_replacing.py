@@ -15,18 +15,17 @@ from ..claims import Claim
 from ..customers import queries as customers
 from ..customers.models import Customer
 from ..extensions import db
-from ..formats import in_words
 from ..money import format_amount
 from ..permissions import requires
 from ..preferences import number_format
-from ..refusals import Refusal, Stale
+from ..refusals import Stale
 from . import payment_actions as actions
 from . import payment_history as history
 from .forms import VoidForm
 from .meter_refusals import TooMuchOwed
 from .models import Payment
 from .payment_entry import PAGE, entry_page, previewed
-from .payment_forms import PaymentForm, blame
+from .payment_forms import PaymentForm, show_sheet_errors
 from .payment_refusals import (
     OverAllocated,
     PaymentStaysVoid,
@@ -138,15 +137,23 @@ def replace_payment_post(reference: str) -> Response:
         return claim.answer
     parts, form = _posted(reference)
     sheet = form.sheet(for_saving=True)
-    blame(form, sheet)
+    show_sheet_errors(form, sheet)
     void, why = parts[0], form.reason.data or ""
     try:
         version = form.expected_version(void.id)
         if not form.validate() or sheet is None or sheet.errors:
             return _refused(parts, form, sheet)
         made = actions.replace_receipt(db.session(), void.id, version, why, form.entry(sheet))
-    except (OverAllocated, Stale, ReferenceTaken, TooMuchOwed) as refusal:
-        return _refused_by_the_book(reference, refusal)
+    except Stale:
+        db.session.rollback()
+        parts, form = _posted(reference)
+        form.validate()
+        form.reopen(parts[0].id, actions.version_of(parts))
+        return _refused(parts, form, form.sheet(for_saving=True), status=409)
+    except (OverAllocated, ReferenceTaken, TooMuchOwed) as refusal:
+        db.session.rollback()
+        parts, form = _posted(reference)
+        return _refused(parts, form, form.sheet_refused(refusal))
     flash(
         _(
             "Payment %(new)s is recorded, and %(old)s is void.",
@@ -169,24 +176,6 @@ def preview_replacement(reference: str) -> Response:
 def _posted(reference: str) -> tuple[list[Payment], ReplacementForm]:
     parts = _receipt(reference)
     return parts, ReplacementForm.posted_for(parts)
-
-
-def _refused_by_the_book(reference: str, refusal: Refusal) -> Response:
-    """The form again with what only writing it has shown; nothing can be read before that is undone."""
-    db.session.rollback()
-    parts, form = _posted(reference)
-    form.validate()
-    sheet = form.sheet(for_saving=True)
-    if isinstance(refusal, Stale):
-        form.reopen(parts[0].id, actions.version_of(parts))
-        return _refused(parts, form, sheet, status=409)
-    if isinstance(refusal, OverAllocated) and sheet:
-        sheet.blame(int(str(refusal.values["invoice_id"])), in_words(refusal))
-    else:
-        field = form.reference if isinstance(refusal, ReferenceTaken) else form.amount
-        field.errors = [in_words(refusal)]
-    blame(form, sheet)
-    return _refused(parts, form, sheet)
 
 
 def _refused(

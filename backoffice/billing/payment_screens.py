@@ -27,7 +27,7 @@ from .forms import VoidForm
 from .meter_refusals import TooMuchOwed
 from .models import Payment
 from .payment_entry import previewed
-from .payment_forms import PlaceForm, blame
+from .payment_forms import PlaceForm, show_sheet_errors
 from .payment_listing import PAYMENTS
 from .payment_refusals import NothingToMove, OverAllocated, PaymentChanged, PaymentStaysVoid
 from .payment_sheets import REST, Sheet, sheet_of, shown_for
@@ -256,7 +256,7 @@ def _place_refused(reference: str, form: PlaceForm, refusal: Refusal) -> Respons
 
 
 def _place_again(chosen: Payment, form: PlaceForm, sheet: Sheet, status: int) -> Response:
-    blame(form, sheet)
+    show_sheet_errors(form, sheet)
     answer = _place_page(chosen, form, sheet, status)
     db.session.rollback()
     return answer

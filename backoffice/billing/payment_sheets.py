@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from .. import money, periods
 from ..customers.models import Customer
-from ..formats import money_filter
+from ..formats import in_words, money_filter
+from ..forms import whole_number
 from ..preferences import number_format
-from ..refusals import Refusal
 from . import payment_queries as queries
 from . import queries as shared
 from .allocation import ZERO, Part, Target, meter_for_rest, oldest_first, parts_of, rest_of
@@ -124,7 +124,7 @@ class Sheet:
         if self.is_short:
             found.append((self.lines[0].name, self.note))
         if self.foreign:
-            found.append((REST, _said(InvoiceOfAnother(number=self.foreign))))
+            found.append((REST, in_words(InvoiceOfAnother(number=self.foreign))))
         if self.has_lost:
             said = _(
                 "An invoice that had a part of this payment is not open any more. "
@@ -152,8 +152,8 @@ class Sheet:
 
 
 def shown_for(customer: Customer, amount: Decimal | None) -> str:
-    """What a sheet for this customer and amount is called."""
-    return f"{customer.id}:{'' if amount is None else amount}"
+    """What a sheet for this customer and amount is called: the same for an amount typed and one stored."""
+    return f"{customer.id}:{'' if amount is None else money.format_amount(amount, 'plain')}"
 
 
 def sheet_of(
@@ -172,7 +172,7 @@ def sheet_of(
     nobody touched is filled anew for the amount; else every field counts as it stands.
     """
     own, counts = own or {}, typed if _is_of(customer, typed) else {}
-    named, first = set(_named(counts)), _whole(typed.get("first", ""))
+    named, first = set(_named(counts)), whole_number(typed.get("first"))
     found, has_more = _offered(session, customer, named | {first}, own)
     first = first if first in {invoice.id for invoice in found} else 0
     found.sort(key=lambda i: (i.id != first, i.due_on, i.issued_on, i.id))
@@ -221,11 +221,6 @@ def _offered(
     most = queries.MOST_OFFERED
     found = queries.payable_invoices(session, customer.id, chosen, own=own, limit=most + 1)
     return found[:most], len(found) > most
-
-
-def _whole(text: str) -> int:
-    """The id that a field holds; 0, which no invoice has, for anything else."""
-    return int(text) if _ID.fullmatch(text) else 0
 
 
 def _named(typed: Typed) -> Iterator[int]:
@@ -292,9 +287,4 @@ def _why_not_on(session: Session, customer: Customer, number: str) -> str:
         return str(_("There is no meter %(number)s. Choose one from the list.", number=number))
     if queries.was_ever_theirs(session, customer.id, meter.id):
         return ""
-    return _said(MeterOfAnother(number=number))
-
-
-def _said(refusal: Refusal) -> str:
-    """The sentence of a refusal."""
-    return str(_(refusal.sentence, **refusal.values))
+    return in_words(MeterOfAnother(number=number))

@@ -20,7 +20,7 @@ from ..formats import day_filter, money_filter
 from ..htmx import render
 from ..lists import Column, List, Said
 from ..paging import PAGE_SIZE, Page, page_number
-from ..periods import Month
+from ..periods import Month, read_day
 from ..permissions import requires
 from ..refusals import Refusal
 from . import queries, statements
@@ -235,7 +235,7 @@ def _tie(subject: Subject, summary: Summary) -> str:
 def _asked() -> Asked:
     """The period that the address asks for; what makes no sense in it is left out, with a sentence."""
     name = request.args.get("period", "")
-    since, until = (_day(text) for text in _typed_days())
+    since, until = (read_day(text) for text in _typed_days())
     month, today = Month.current(), periods.today()
     named = {
         "this_month": Period(month.first, month.last),
@@ -257,19 +257,11 @@ def _asked() -> Asked:
 
 def _unread() -> str:
     """What the address says for a day and is none."""
-    return ", ".join(text for text in _typed_days() if text and _day(text) is None)
+    return ", ".join(text for text in _typed_days() if text and read_day(text) is None)
 
 
 def _typed_days() -> list[str]:
     return [request.args.get(name, "").strip()[:20] for name in ("since", "until")]
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 1900 <= day.year <= 2199 else None
 
 
 # Files

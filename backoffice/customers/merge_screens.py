@@ -8,6 +8,7 @@ from flask_login import current_user
 
 from ..claims import Claim
 from ..extensions import db
+from ..formats import in_words
 from ..forms import whole_number
 from ..htmx import render
 from ..idempotency import new_key
@@ -43,7 +44,7 @@ def merge() -> Response:
         try:
             preview = _preview_of(form.found["survivor"].id, form.found["duplicate"].id)
         except Refusal as refusal:
-            form.form_errors = [_(refusal.sentence, **refusal.values)]
+            form.form_errors = [in_words(refusal)]
     if form.is_filled and preview is None:
         status = 422
     return _page(form, preview, status=status)
@@ -126,7 +127,7 @@ def _previewed_anew(
     preview = _preview_of(survivor_id, duplicate_id)
     pair = {"survivor": preview.survivor, "duplicate": preview.duplicate}
     form = PairForm(formdata=None, data={n: queries.label(c) for n, c in pair.items()})
-    form.form_errors = [_(refusal.sentence, **refusal.values)]
+    form.form_errors = [in_words(refusal)]
     return _page(form, preview, taken=taken, status=409)
 
 

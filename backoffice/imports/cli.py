@@ -107,9 +107,7 @@ def import_command(
     layout = _layout(KINDS[kind], **written)
     with _sign_of_life():
         report = at_last(
-            lambda: _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows),
-            _start_over,
-            kind=kind,
+            lambda: _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows), kind=kind
         )
         if failed is not None and report.problems:
             _write_failed(failed, KINDS[kind], files, layout, report)
@@ -164,12 +162,6 @@ def _imported(
     else:
         db.session.rollback()
     return report
-
-
-def _start_over() -> bool:
-    """Undo everything, so that the files can be imported from the beginning."""
-    db.session.rollback()
-    return True
 
 
 def _write_failed(

@@ -62,6 +62,11 @@ def escaped(text: str) -> str:
     return re.sub(r"([/%_])", r"/\1", text)
 
 
+def text_in(given: Given, name: str) -> str:
+    """A text of the address without what stands around it; PostgreSQL's texts hold no NUL."""
+    return given.get(name, "").replace("\0", "").strip()[:LONGEST_TEXT]
+
+
 @dataclass(frozen=True)
 class Search:
     """A text that `condition` turns into what the rows must fulfil; see `containing`."""
@@ -81,9 +86,8 @@ class Search:
         return (self.name,)
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
-        """The text, without what stands around it; PostgreSQL's texts hold no NUL."""
-        text = given.get(self.name, "").replace("\0", "").strip()[:LONGEST_TEXT]
-        if text:
+        """The text, if there is one."""
+        if text := text_in(given, self.name):
             yield self.name, text
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:

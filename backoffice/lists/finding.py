@@ -3,14 +3,14 @@
 Whatever is asked starts from the list's own `rows`: nobody finds what the list would not show them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 from flask import url_for
 from flask_babel import gettext as _
-from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy import literal, select, union_all
 
 from ..places import Kind, Place, Question
 from .declaration import List, Row
@@ -42,17 +42,20 @@ def kind_of(
     """What the search finds in the list whose screen is `endpoint`: `ways` first, then what its filter `q` leaves in.
 
     The latter only where the list is short, for no index helps with it. `place` makes a place of a row,
-    of which only the columns that it `reads` are asked for, and what the list has `also`.
+    of which only the columns that it `reads` are asked for, and what the list has `also`. What one way finds
+    is told before the next is tried, which may take too long.
     """
 
-    def ask(question: Question) -> list[Place]:
-        listing, keys = listing_of(question.user), dict[Any, None]()
+    def ask(question: Question) -> Iterator[Place]:
+        listing, told = listing_of(question.user), set[Any]()
         for way in (*ways, _holding):
-            if len(keys) < question.limit:
-                keys |= dict.fromkeys(way(question, listing))
-        wanted = list(keys)[: question.limit]
-        found = {row.key: row for row in _rows(question, listing, wanted, reads)}
-        return [place(found[key]) for key in wanted if key in found]
+            if len(told) >= question.limit:
+                return
+            new = [key for key in dict.fromkeys(way(question, listing)) if key not in told]
+            new = new[: question.limit - len(told)]
+            told.update(new)
+            found = {row.key: row for row in _rows(question, listing, new, reads)}
+            yield from (place(found[key]) for key in new if key in found)
 
     def count(question: Question) -> int | None:
         state = _state(question, listing_of(question.user))
@@ -65,8 +68,20 @@ def kind_of(
     )
 
 
+def called(column: Any) -> Way:
+    """By the number itself, in any case: an index on the column gives it, in whatever collation."""
+
+    def way(question: Question, listing: List) -> Sequence[Any]:
+        rows = listing.rows(question.user).where(column.in_(in_either_case(question.text)))
+        order = [(column == question.text).desc(), listing.key]
+        found = lean(rows, [listing.key.label("key")], order).limit(question.limit)
+        return question.session.scalars(found).all()
+
+    return way
+
+
 def beginning(column: Any) -> Way:
-    """By the beginning of a number, in any case: an index on the column gives it, however long the list."""
+    """By the beginning of a number, in any case: in the collation C an index on the column gives it."""
 
     def way(question: Question, listing: List) -> Sequence[Any]:
         rows = listing.rows(question.user)
@@ -79,7 +94,9 @@ def beginning(column: Any) -> Way:
             ).limit(question.limit)
             for rank, text in enumerate(in_either_case(question.text))
         ]
-        return _ranked(question, parts)
+        found = union_all(*parts).subquery("found")
+        ranked = select(found.c.key).order_by(found.c.rank, found.c.value)
+        return question.session.scalars(ranked).all()
 
     return way
 
@@ -111,15 +128,6 @@ def in_either_case(text: str) -> list[str]:
         return list(dict.fromkeys((text, text.upper(), text.lower(), text.capitalize())))
     choices = [(sign, sign.upper(), sign.lower()) for sign in text]
     return list(dict.fromkeys("".join(signs) for signs in product(*map(dict.fromkeys, choices))))
-
-
-def _ranked(question: Question, parts: Sequence[Select[Any]]) -> list[Any]:
-    """The keys that the parts find: of what is called just so first, then in the order of the parts."""
-    found = union_all(*parts).subquery("found")
-    rows = question.session.execute(select(found)).all()
-    wanted = question.text.casefold()
-    rows = sorted(rows, key=lambda row: (row.value.casefold() != wanted, row.rank, row.value))
-    return [row.key for row in rows]
 
 
 def _holding(question: Question, listing: List) -> Sequence[Any]:

@@ -277,7 +277,7 @@ def _fill(form: OrderForm, typed: steps.Typed, index: int) -> str:
     try:
         product = choosing.checked(found, form.present_product(line))
     except Refusal as refusal:
-        return str(_(refusal.sentence, **refusal.values))
+        return form.in_words(refusal)
     assert product is not None
     day = form.order_date.data or periods.today()
     earlier = products.by_code(db.session(), line.filled.data or "")

@@ -9,7 +9,7 @@ from .. import places
 from ..base import N_
 from ..customers.finding import owners
 from ..formats import day_filter, money_filter
-from ..lists.finding import beginning, belonging, kind_of
+from ..lists.finding import beginning, belonging, called, kind_of
 from ..places import Place
 from .listing import ORDERS
 from .models import Order
@@ -32,7 +32,11 @@ places.register(
         N_("Orders"),
         "orders.index",
         lambda _user: ORDERS,
-        ways=(beginning(Order.number), belonging(Order.customer_id, owners)),
+        ways=(
+            called(Order.number),
+            beginning(Order.number),
+            belonging(Order.customer_id, owners),
+        ),
         reads=("number", "customer", "order_date", "grand_total", "closing_date"),
         place=_place,
     )

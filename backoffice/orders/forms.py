@@ -28,7 +28,7 @@ from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import AmountField, DayField, QuantityField, UnitPriceField, in_words
-from ..forms import RecordForm, Stamp, at_most, must_be_number, trimmed
+from ..forms import RecordForm, Stamp, at_most, must_be_number, trimmed, whole_number
 from ..idempotency import new_key
 from ..people.models import User
 from ..permissions import allowed
@@ -44,8 +44,8 @@ from .rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS, NUMBER_LENGTH, is_
 
 def _id(text: Any) -> int | None:
     """The id that a hidden field or a select holds; None for anything else."""
-    plain = str(text or "")
-    return int(plain) if re.fullmatch(r"[0-9]{1,18}", plain, re.ASCII) else None
+    number = whole_number(str(text or ""))
+    return None if number < 0 else number
 
 
 class LineForm(Form):
@@ -306,7 +306,7 @@ class OrderForm(RecordForm):
             try:
                 product = choosing.checked(found.get(line.product.data), self.present_product(line))
             except Refusal as refusal:
-                line.product.errors = [_(refusal.sentence, **refusal.values)]
+                line.product.errors = [in_words(refusal)]
                 field.errors = [e.errors for e in field.entries]
             else:
                 line.found_product = product
@@ -321,7 +321,7 @@ class OrderForm(RecordForm):
         """Show each problem at its field; `lines-0` is the first row into which something is typed."""
         typed = self.typed_lines()
         for name, problem in problems.items():
-            sentence = _(problem.sentence, **problem.values)
+            sentence = self.in_words(problem)
             place, _dash, position = name.partition("-")
             if place == "grand_total":
                 self.form_errors = [*self.form_errors, sentence]

@@ -79,7 +79,7 @@ def _unreadable(form: OrderForm) -> Iterator[tuple[str, str]]:
 def _told(form: OrderForm, problems: dict[str, Refusal]) -> Iterator[str]:
     """Each problem as a sentence that says which amount it is about."""
     for name, refusal in problems.items():
-        sentence = _(refusal.sentence, **refusal.values)
+        sentence = form.in_words(refusal)
         if name in COMPONENT_OF_KIND.values():
             label = form[name].label.text
             yield _("%(field)s: %(problem)s", field=label, problem=sentence)

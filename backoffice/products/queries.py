@@ -85,11 +85,6 @@ def with_ids(session: Session, ids: Iterable[int | None]) -> dict[int, Product]:
     return {product.id: product for product in found}
 
 
-def is_there_any(session: Session) -> bool:
-    """Whether there is a price list at all."""
-    return bool(session.scalar(select(select(Product.id).exists())))
-
-
 def count(session: Session, text: str = "") -> int:
     """How many products match `text`."""
     matched = matching(text).order_by(None).subquery()

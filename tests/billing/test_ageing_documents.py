@@ -156,3 +156,25 @@ def test_the_documents_can_be_searched_and_are_a_file(finance: FlaskClient) -> N
     assert "INV-2" not in found
     assert finance.get("/billing/ageing/documents/export.xlsx").status_code == 200
     assert "Nothing fits that" in page_of(finance, "/billing/ageing/documents?meter=M-404")
+
+
+def test_codes_that_differ_in_case_are_two_customers(finance: FlaskClient, session: Any) -> None:
+    small = CustomerFactory(code="c-1", name="Achieng")
+    meter = MeterAssignmentFactory(meter=MeterFactory(number="M-3"), customer=small).meter
+    own = {"customer": small, "meter": meter, "units": None, "rate": None, "fixed_charge": 0}
+    InvoiceFactory(number="INV-30", amount=30, issued_on=ago(50), due_on=ago(20), **own)
+    session.commit()
+    assert "INV-30" not in page_of(finance, "/billing/ageing/documents?customer=C-1")
+    page = page_of(finance, "/billing/ageing/documents?customer=c-1")
+    assert "INV-30" in page
+    assert "INV-2" not in page
+
+
+@pytest.mark.parametrize("blank", ["%20", "%00", "%20%00"])
+@pytest.mark.parametrize("name", ["customer", "meter"])
+def test_a_blank_name_in_the_address_filters_nothing(
+    finance: FlaskClient, name: str, blank: str
+) -> None:
+    page = page_of(finance, f"/billing/ageing/documents?{name}={blank}")
+    assert "INV-2" in page
+    assert "INV-70" in page

@@ -62,6 +62,18 @@ def test_the_customer_in_the_address_brings_the_one_active_meter_along(
     assert typed["due_on"] == (today + timedelta(days=30)).isoformat()
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "2200-01-01", "soon"])
+def test_a_day_in_the_address_that_no_invoice_can_have_is_left_out(
+    finance: FlaskClient, day: str
+) -> None:
+    typed = form_at(finance, f"/billing/invoices/new?issued_on={day}&due_on={day}")
+    today = periods.today()
+    assert typed["issued_on"] == today.isoformat()
+    assert typed["due_on"] == (today + timedelta(days=30)).isoformat()
+    known = form_at(finance, "/billing/invoices/new?issued_on=2199-12-31")
+    assert (known["issued_on"], known["due_on"]) == ("2199-12-31", "2200-01-30")
+
+
 def test_a_customer_with_two_meters_is_asked_which(finance: FlaskClient, session: Any) -> None:
     wanjiru = session.query(Customer).filter_by(code="C-1").one()
     MeterAssignmentFactory(meter=MeterFactory(number="M-3"), customer=wanjiru)

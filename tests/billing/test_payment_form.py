@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from backoffice import periods
+from backoffice import money, periods
 from backoffice.billing import payment_actions as actions
 from backoffice.billing.allocation import Part
 from backoffice.billing.models import MeterAssignment
@@ -193,6 +193,22 @@ def test_more_than_is_open_or_than_is_paid_is_refused_at_its_field(finance, invo
     said = text_of(answer.text).replace("\xa0", " ")
     assert "The invoices get Rp 40.00 more than is paid." in said
     assert stored(session) == []
+
+
+def test_without_cents_what_another_cashier_paid_meanwhile_is_not_put_elsewhere(
+    finance, invoices, session, customer, monkeypatch
+):
+    monkeypatch.setattr(money, "_currency", "VND")
+    form = opened(finance, f"{NEW}?invoice=INV-0002")
+    assert (form["amount"], form[f"to-{invoices[1]}"]) == ("100", "100")
+    parts = (Part(Decimal(60), invoice_id=invoices[1]),)
+    day = date(2026, 3, 1)
+    actions.record(session, actions.ReceiptEntry(customer.id, day, Decimal(60), "cash", parts))
+    session.commit()
+    answer = finance.post(NEW, data=form)
+    assert answer.status_code == 422
+    assert "Only ₫ 40 is open." in text_of(answer.text).replace("\xa0", " ")
+    assert len(stored(session)) == 1
 
 
 def test_what_another_cashier_paid_meanwhile_is_shown_and_not_put_elsewhere(

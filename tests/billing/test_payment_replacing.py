@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
+from backoffice import money
 from backoffice.audit.models import AuditEvent
 from backoffice.billing import payment_actions as actions
 from backoffice.billing.allocation import Part
@@ -98,6 +99,17 @@ def test_a_wrong_day_is_put_right_in_one_step(finance, session, receipt, invoice
     void = text_of(finance.get("/billing/payments/BANK-77 (void 1)").text)
     assert "Reason: Wrong day" in void
     assert "Recorded anew as BANK-77" in void
+
+
+def test_without_cents_the_same_invoice_is_paid_where_only_the_method_changes(
+    finance, session, receipt, invoices, monkeypatch
+):
+    monkeypatch.setattr(money, "_currency", "VND")
+    form = form_of(finance, method="transfer")
+    assert (form["amount"], form[f"to-{invoices[1]}"]) == ("130", "100")
+    assert finance.post(REPLACE, data=form).status_code == 303
+    _day, method, _status, parts = receipts(session)["BANK-77"]
+    assert (method, parts) == ("transfer", [(invoices[1], Decimal(100)), (None, Decimal(30))])
 
 
 def test_a_number_of_our_own_is_not_given_twice(finance, session, customer):

@@ -248,7 +248,7 @@ def test_a_statement_leads_to_its_documents(browse: Browse, invoice: Invoice) ->
     page.wait_for_url("**/billing/invoices/INV-1")
 
 
-def test_the_ageing_leads_to_the_invoices_behind_an_amount(
+def test_the_ageing_leads_to_the_documents_behind_an_amount(
     browse: Browse, invoice: Invoice
 ) -> None:
     page = browse("finance")
@@ -257,7 +257,7 @@ def test_the_ageing_leads_to_the_invoices_behind_an_amount(
     page.get_by_label("By", exact=True).select_option("meter")
     expect(page.get_by_role("link", name="M-1")).to_be_visible()
     page.locator("tbody").get_by_role("link", name="900.00").click()
-    page.wait_for_url("**/billing/invoices?**")
+    page.wait_for_url("**/billing/ageing/documents?**")
     expect(page.get_by_role("link", name="INV-1", exact=True)).to_be_visible()
     page.go_back()
     page.get_by_role("link", name="M-1").click()

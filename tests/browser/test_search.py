@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Error, Page, Route, expect
 from sqlalchemy import delete
 
+from backoffice import search
 from backoffice.people.models import WebSession
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
@@ -22,6 +23,13 @@ LOOKS = [
     for theme in ("light", "dark")
     for width in ("wide", "narrow")
 ]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time enough for every kind on the busiest machine."""
+    monkeypatch.setattr(search, "SUGGESTIONS", search.Pace(search.SUGGESTIONS.limit, 60.0, 300.0))
+    monkeypatch.setattr(search, "WHOLE_PAGE", search.Pace(search.WHOLE_PAGE.limit, 60.0, 300.0))
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """Importing meters and whose they are: created, handed over, refused by line; again changes nothing."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from backoffice import periods
 from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
@@ -69,6 +70,22 @@ def test_meters_come_with_whose_they_are_and_again_change_nothing(
     assert counts(import_("meters", file)) == (0, 0, 3)
     session.rollback()
     assert set(session.scalars(select(MeterAssignment.version))) == {1}
+
+
+def test_older_data_that_counts_before_its_first_day_goes_in_again(
+    write: Write, import_: Import, problems: Problems, session: Any
+) -> None:
+    tomorrow, later = (periods.today() + timedelta(days=days) for days in (1, 2))
+    MeterAssignmentFactory(
+        meter=MeterFactory(number="M-1"), customer=customer(session, "A"), assigned_from=tomorrow
+    )
+    session.commit()
+    same = write("m.csv", DATED, f"M-1,A,yes,{tomorrow},,")
+    assert counts(import_("meters", same)) == (0, 0, 1)
+    assert counts(import_("meters", write("m.csv", HEADER, "M-1,A,yes"))) == (0, 0, 1)
+    [(line, column, _sentence)] = problems("meters", write("m.csv", DATED, f"M-1,A,yes,{later},,"))
+    assert (line, column) == (2, "assigned_from")
+    assert assignments(session) == [("A", True, str(tomorrow), "")]
 
 
 @pytest.mark.parametrize(

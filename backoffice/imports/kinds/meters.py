@@ -109,15 +109,25 @@ def _check(stage: Stage) -> Iterator[Problem]:
         "assigned_to",
         N_("The assignment ends before it begins."),
     )
-    ahead = counts_ahead(WANTED.c.is_active, WANTED.c.assigned_from, periods.today())
-    yield from stage.problems(
-        at(WANTED, WANTED.c.assigned_from.label("day")).where(ahead),
-        "assigned_from" if stage.has("assigned_from") else "is_active",
-        BeginsLater.sentence,
-    )
+    yield from _ahead(stage)
     yield from _twice_active(stage)
     yield from _overlaps(stage)
     stage.session.execute(text(f"DROP TABLE pg_temp.{WANTED.name}"))
+
+
+def _ahead(stage: Stage) -> Iterator[Problem]:
+    """Lines by which an assignment would count before its first day; one that does already may stay so."""
+    ahead = counts_ahead(WANTED.c.is_active, WANTED.c.assigned_from, periods.today())
+    does_already = (
+        select(ASSIGNMENTS.c.id)
+        .where(ASSIGNMENTS.c.id == WANTED.c.stored_id, ASSIGNMENTS.c.is_active)
+        .where(ASSIGNMENTS.c.assigned_from == WANTED.c.assigned_from)
+    )
+    yield from stage.problems(
+        at(WANTED, WANTED.c.assigned_from.label("day")).where(ahead, ~does_already.exists()),
+        "assigned_from" if stage.has("assigned_from") else "is_active",
+        BeginsLater.sentence,
+    )
 
 
 def _twice_active(stage: Stage) -> Iterator[Problem]:

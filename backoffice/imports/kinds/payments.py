@@ -7,7 +7,7 @@ away. A void payment may be repeated, but not changed; so may one that was repla
 of its reference, which a file cannot change either.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     Numeric,
     Select,
+    Subquery,
     Text,
     and_,
     case,
@@ -233,29 +234,13 @@ def _wanted(stage: Stage) -> Select[Any]:
     Voiding an invoice takes it from its payments; a file that still names it doesn't give it back.
     `is_of_replaced`: the line says what a void receipt said, in whose place another has the reference.
     """
-    lines = select(
-        *stage.c,
-        func.row_number(type_=Integer)
-        .over(partition_by=stage.c.reference, order_by=stage.c.n)
-        .label("part"),
-    ).subquery("parts")
-    customers = booked_customers()
+    lines, customers, replaced = _numbered(stage), booked_customers(), aliased(Payment)
     invoice_id = func.coalesce(Invoice.id, Payment.invoice_id)
     is_of_void = func.coalesce(Invoice.status == VOID, False)
     named = lines.c.method if stage.has("method") else cast(said(stage, "method"), Text)
-    replaced = aliased(Payment)
     invoice = case((~is_of_void, Invoice.id))
     says = (customers.c.id, Meter.id, invoice, named, lines.c.paid_on, lines.c.amount)
-    repeated = (
-        func.coalesce(value, getattr(replaced, name)).is_not_distinct_from(getattr(replaced, name))
-        for name, value in zip(FACTS, says, strict=True)
-    )
-
-    def of_receipt(holds: ColumnElement[bool]) -> ColumnElement[bool]:
-        return func.coalesce(
-            func.bool_or(holds, type_=Boolean).over(partition_by=lines.c.reference), False
-        )
-
+    is_replacement = or_(Payment.replaces_id.is_not(None), replaced.id.is_not(None))
     return (
         select(
             lines.c.n,
@@ -271,12 +256,10 @@ def _wanted(stage: Stage) -> Select[Any]:
             func.coalesce(named, Payment.method, "transfer").label("method"),
             lines.c.paid_on,
             lines.c.amount,
-            of_receipt(Payment.id.is_not(None)).label("is_known"),
-            of_receipt(Payment.status == VOID).label("is_void"),
-            of_receipt(or_(Payment.replaces_id.is_not(None), replaced.id.is_not(None))).label(
-                "is_replacement"
-            ),
-            and_(replaced.id.is_not(None), *repeated).label("is_of_replaced"),
+            _of_any_part(lines, Payment.id.is_not(None)).label("is_known"),
+            _of_any_part(lines, Payment.status == VOID).label("is_void"),
+            _of_any_part(lines, is_replacement).label("is_replacement"),
+            and_(replaced.id.is_not(None), *_repeated(replaced, says)).label("is_of_replaced"),
             *(getattr(Payment, name).label(f"stored_{name}") for name in ("id", "version", *FACTS)),
         )
         .select_from(lines)
@@ -291,6 +274,25 @@ def _wanted(stage: Stage) -> Select[Any]:
             and_(replaced.reference == lines.c.reference + REPLACED, replaced.part == lines.c.part),
         )
     )
+
+
+def _numbered(stage: Stage) -> Subquery:
+    """The lines, each with which part of its receipt it is."""
+    part = func.row_number(type_=Integer).over(partition_by=stage.c.reference, order_by=stage.c.n)
+    return select(*stage.c, part.label("part")).subquery("parts")
+
+
+def _of_any_part(lines: Subquery, holds: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether that holds for any line of the same receipt."""
+    any_part = func.bool_or(holds, type_=Boolean).over(partition_by=lines.c.reference)
+    return func.coalesce(any_part, False)
+
+
+def _repeated(replaced: Any, says: Sequence[Any]) -> Iterator[ColumnElement[bool]]:
+    """Whether each fact that a line says is that of the replaced payment; what it leaves out is."""
+    for name, value in zip(FACTS, says, strict=True):
+        stored = getattr(replaced, name)
+        yield func.coalesce(value, stored).is_not_distinct_from(stored)
 
 
 def _apply(stage: Stage) -> Changes:
