@@ -95,7 +95,7 @@ def recompute(
         else:
             found = changes(relations, table, figures, scope)
         rows = found.cte(f"changes_{number}")
-        written = _write(table, figures, rows, number, scope)
+        written = _write(table, figures, rows, number)
         answers += (select(literal(number).label("target"), w.c.pk) for w in written)
         if correct:
             records = _corrections(figures, rows, written, number)
@@ -143,16 +143,14 @@ def _compared_at_once(changed: Select[Any], figures: Sequence[Figure]) -> Select
     return select(*named.values(), written.label("is_written"), and_(~agreed, wrong).label("waits"))
 
 
-def _write(
-    table: Table, figures: Sequence[Figure], rows: CTE, number: int, scope: Scope
-) -> list[CTE]:
+def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:
     primary_key = figures[0].primary_key
-    is_theirs = figures[0].owner == rows.c.owner  # asked again of a row for which we had to wait
+    is_theirs = _still_theirs(figures[0], rows)
     values = _values(figures, rows)
     change = (
         update(table)
         .values(values)
-        .where(primary_key == rows.c.pk, is_theirs, ~rows.c.surplus, *_found_by(figures[0], scope))
+        .where(primary_key == rows.c.pk, *is_theirs, ~rows.c.surplus)
         .returning(primary_key.label("pk"))
         .cte(f"updated_{number}")
     )
@@ -174,7 +172,7 @@ def _write(
     )
     removed = (
         delete(table)
-        .where(primary_key == rows.c.pk, is_theirs, rows.c.surplus, *_unless_kept(figures[0]))
+        .where(primary_key == rows.c.pk, *is_theirs, rows.c.surplus, *_unless_kept(figures[0]))
         .returning(primary_key.label("pk"))
         .cte(f"removed_{number}")
     )
@@ -196,13 +194,9 @@ def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any
     return values
 
 
-def _found_by(figure: Figure, scope: Scope) -> list[Condition]:
-    """The scope once more, where a row is its own owner.
-
-    The planner cannot know how few rows differ, and would else read the whole table for them.
-    """
-    condition = scope.condition(figure.primary_key) if figure.owner is figure.primary_key else None
-    return [] if condition is None else [condition]
+def _still_theirs(figure: Figure, rows: CTE) -> list[Condition]:
+    """Whose the row is, asked again once it is locked: we may have waited for who gave it to another owner."""
+    return [] if figure.owner is figure.primary_key else [figure.owner == rows.c.owner]
 
 
 def _unless_kept(figure: Figure) -> list[Condition]:
