@@ -72,7 +72,7 @@ def form_of(session: Session, arguments: Mapping[str, str]) -> Form:
     figure = names.get(values["figure"])
     if figure is None:
         return Form(values)
-    since, until = _day(values["since"]), _day(values["until"])
+    since, until = periods.read_day(values["since"]), periods.read_day(values["until"])
     if since and until and until < since:
         return Form(values, _("The last day is before the first."))
     owner = None
@@ -88,11 +88,3 @@ def form_of(session: Session, arguments: Mapping[str, str]) -> Form:
 
 def _trimmed(text: str) -> str:
     return text.replace("\0", "").strip()[:LONGEST_RECORD]
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 1900 <= day.year <= 2199 else None

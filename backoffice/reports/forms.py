@@ -46,7 +46,10 @@ def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
 
 def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]) -> Period:
     year = whole_number(arguments.get("year"))
-    since, until = _day(arguments.get("since", "")), _day(arguments.get("until", ""))
+    since, until = (
+        periods.read_day(arguments.get("since", "")),
+        periods.read_day(arguments.get("until", "")),
+    )
     if 1900 <= year <= 2199:
         return Period.of_year(year)
     usual = Period.of_year(_usual_year(years))
@@ -69,14 +72,6 @@ def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]
 def _usual_year(years: range) -> int:
     this = periods.today().year
     return this if not years or years[-1] >= this else years[-1]
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 1900 <= day.year <= 2199 else None
 
 
 def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[int, str]:
