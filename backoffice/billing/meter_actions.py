@@ -32,7 +32,7 @@ from .meter_refusals import (
     TooMuchOwed,
 )
 from .models import Meter, MeterAssignment
-from .rules import counts_ahead
+from .rules import counts_ahead, is_to_come
 
 _OUT_OF_RANGE = "22003"
 """PostgreSQL's code of a number that does not fit its column."""
@@ -158,7 +158,7 @@ def reassign(
         raise NobodyToReassignFrom(number=meter.number)
     if present.customer_id == customer_id:
         raise SameCustomer(number=meter.number, customer=label(present.customer))
-    _refuse_to_come(since)
+    refuse_day_to_come(since)
     last = since - timedelta(days=1)
     ended = Days(present.assigned_from, min(last, present.assigned_to or last))
     if ended.are_reversed:
@@ -179,7 +179,7 @@ def end(session: Session, assignment_id: int, version: int, last: date) -> Meter
         DaysReversed, DaysOverlap: the days cannot be.
     """
     assignment = _locked_assignment(session, assignment_id, version)
-    _refuse_to_come(last)
+    refuse_day_to_come(last)
     days = Days(assignment.assigned_from, last)
     _refuse_impossible(assignment.meter, days, _others(session, assignment))
     _change(session, assignment, days, is_active=False)
@@ -195,7 +195,7 @@ def deactivate(session: Session, assignment_id: int, version: int) -> MeterAssig
     """
     assignment = _locked_assignment(session, assignment_id, version)
     last = assignment.assigned_to
-    if last is not None and last > periods.today():
+    if last is not None and is_to_come(last):
         raise EndsLater(number=assignment.meter.number, day=last)
     _change(session, assignment, Days.of(assignment), is_active=False)
     return assignment
@@ -302,8 +302,9 @@ def _refuse_if_assigned(meter: Meter, assignments: Sequence[MeterAssignment]) ->
             raise MeterAssigned(number=meter.number, customer=label(other.customer))
 
 
-def _refuse_to_come(day: date) -> None:
-    if day > periods.today():
+def refuse_day_to_come(day: date) -> None:
+    """Let nobody change ahead of its day whose a meter is: it changes at once. Raises DayToCome."""
+    if is_to_come(day):
         raise DayToCome(day=day)
 
 

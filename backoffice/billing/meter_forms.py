@@ -17,7 +17,7 @@ from ..formats import DayField
 from ..forms import RecordForm, Stamp, at_most, must_be_number, tidy
 from ..idempotency import new_key
 from ..refusals import Refusal
-from .meter_actions import Days, MeterEntry
+from .meter_actions import Days, MeterEntry, refuse_day_to_come
 from .meter_refusals import DayToCome, MeterNumberTaken
 from .meter_wording import in_words
 from .models import Meter, MeterAssignment
@@ -139,8 +139,12 @@ class DaysForm(MeterRecordForm):
 
 def not_ahead(_form: MeterRecordForm, field: DayField) -> None:
     """What changes whose a meter is today is not dated after today."""
-    if field.data is not None and field.data > periods.today():
-        raise ValidationError(in_words(DayToCome(day=field.data)))
+    if field.data is None:
+        return
+    try:
+        refuse_day_to_come(field.data)
+    except DayToCome as refusal:
+        raise ValidationError(in_words(refusal)) from refusal
 
 
 def facts_of(days: Days) -> dict[str, str]:

@@ -58,9 +58,14 @@ class StillToCome(Refusal):
     )
 
 
+def is_to_come(day: date) -> bool:
+    """Whether `day` is after today, where the business is."""
+    return day > periods.today()
+
+
 def refuse_to_come(day: date) -> None:
     """Let no payment and no adjustment be dated ahead: it counts as soon as it is entered. Raises StillToCome."""
-    if day > periods.today():
+    if is_to_come(day):
         raise StillToCome()
 
 
