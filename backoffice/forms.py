@@ -16,7 +16,7 @@ from wtforms.validators import Length
 
 from .form_markup import FormError
 from .formats import in_words
-from .names import NUMBER_SAYS
+from .names import NUMBER_SAYS, is_id
 from .refusals import AnotherRecord, Refusal
 
 Record = TypeVar("Record")
@@ -40,7 +40,7 @@ def at_most(characters: int) -> Length:
 def whole_number(text: str | None) -> int:
     """What a hidden field or an address holds: a version or an id; -1, which no row has, for anything else."""
     text = text or ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+    return int(text) if is_id(text) else -1
 
 
 def must_be_number(text: str, is_number: Callable[[str], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What may be the name of somebody or something, or its number: one can see it, and it is an address."""
+"""What may be the name of somebody or something, its number or its id."""
 
 import re
 from collections.abc import Collection
@@ -12,6 +12,11 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0")
 def is_visible(name: str) -> bool:
     """Whether `name` has a letter or a digit that one can see, of any script."""
     return any(sign.isalnum() and sign not in _BLANK_LETTERS for sign in name)
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be the id of a row: digits alone, and no more than PostgreSQL's bigint always holds."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 NUMBER_SAYS = N_("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_, counted
 from ..lists import Choice, Column, List, Moments, Reference, Search, containing
+from ..names import is_id
 from ..people.models import ApiToken, User
 from .models import AuditEvent
 from .records import EVENTS, xid_of
@@ -48,8 +49,7 @@ class Transaction(Search):
         """That transaction; what is no number is nobody's."""
         if self.name in values:
             text = values[self.name]
-            is_number = text.isascii() and text.isdigit() and len(text) < 19
-            yield _ROW.xid == xid_of(int(text) if is_number else 0)
+            yield _ROW.xid == xid_of(int(text) if is_id(text) else 0)
 
 
 def _people(session: Session, _user: Any) -> Sequence[tuple[int, str]]:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_, Base
 from ..formats import day_filter, moment_filter, money_filter, quantity_filter, unit_price_filter
+from ..names import is_id
 from ..navigation import may_open
 from ..people.actors import names_of
 from .histories import Change
@@ -285,4 +286,4 @@ def _target_of(column: Column[Any]) -> str | None:
 
 
 def _numbers(keys: set[str]) -> list[int]:
-    return [int(key) for key in keys if key.isascii() and key.isdigit() and len(key) < 19]
+    return [int(key) for key in keys if is_id(key)]

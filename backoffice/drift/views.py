@@ -16,6 +16,7 @@ from ..extensions import db
 from ..htmx import render
 from ..idempotency import new_key
 from ..lists.queries import matching
+from ..names import is_id
 from ..people.actors import names_of
 from ..permissions import requires
 from ..runs import actions as runs
@@ -152,7 +153,7 @@ def _scope_of(typed: MultiDict[str, str]) -> dict[str, Any]:
     user, state = current_user._get_current_object(), lists.state_of(findings(), typed)
     rows = matching(user, state)
     if "matching" not in typed:
-        ids = [int(text) for text in typed.getlist("id")[:MOST_IDS] if _is_id(text)]
+        ids = [int(text) for text in typed.getlist("id")[:MOST_IDS] if is_id(text)]
         rows = findings().rows(user).where(queries.with_ids(ids))
     found = queries.owners_in(db.session(), rows)
     if sum(map(len, found.values())) <= MOST_OWNERS:
@@ -160,7 +161,3 @@ def _scope_of(typed: MultiDict[str, str]) -> dict[str, Any]:
     if set(state.values) <= {"figure"}:
         return dict.fromkeys(found)
     raise TooManyOwners(most=MOST_OWNERS)
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from .. import periods
 from ..base import N_
+from ..names import is_id
 
 LONGEST_TEXT = 100
 
@@ -156,7 +157,7 @@ class Reference:
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
         """The id, if it can be one."""
         text = given.get(self.name, "")
-        if text.isascii() and text.isdigit() and len(text) < 19:
+        if is_id(text):
             yield self.name, text
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import N_
+from ..names import is_id
 from .models import ApiToken, User
 
 _MANNERS = {
@@ -93,6 +94,4 @@ def _name(actor: str, named: Mapping[str, str]) -> str:
 def _key(kind: str, actor: str) -> int | None:
     """The number in `user:7`; None of everything else, also of what no key can be."""
     told, _colon, key = actor.partition(":")
-    if told != kind or not (key.isascii() and key.isdigit()) or len(key) > 18:
-        return None
-    return int(key)
+    return int(key) if told == kind and is_id(key) else None

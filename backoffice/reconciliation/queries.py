@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from .. import subjects
 from ..figures import Figure
+from ..names import is_id
 from .models import Reconciliation
 
 LONGEST = "15min"
@@ -32,7 +33,7 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 def owner_of(session: Session, figure: Figure, text: str) -> int | None:
     """The owner that somebody means by a number (`#12`) or by a name; None where there is none."""
     number = text.removeprefix("#")
-    if text.startswith("#") and number.isascii() and number.isdigit() and len(number) < 19:
+    if text.startswith("#") and is_id(number):
         key = figure.owner_key
         return session.scalar(select(key).where(key == int(number)))
     named = subjects.owners_named(figure.name, text)
