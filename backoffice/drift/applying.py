@@ -8,9 +8,10 @@ from sqlalchemy import ARRAY, BigInteger, Connection, any_, distinct, func, lite
 
 from ..base import N_
 from ..figures import Finding, registry
-from ..figures.drain import Drained, Touched, drain, lock_owners
+from ..figures.drain import Drained, Touched, drain
 from ..figures.findings import findings
 from ..figures.healing import WRITE_CHUNK
+from ..figures.locking import Leading, lock_owners
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
 from ..runs.models import APPLIED, FOUND, SKIPPED
@@ -43,7 +44,7 @@ def work(work: Work) -> None:
     healer = RunHealer(work, bundle, "heal")
 
     def apply(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
-        lock_owners(connection, bundle, set(part), {})
+        lock_owners(connection, bundle, set(part), Leading())
         still = _as_found(connection, healer, bundle, part)
         pending = {bundle.name: Touched(owners=set(still))}
         above = registry.bundle_names if alone else ()

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session, scoped_session
 
-from . import drain, explanation, healing, hooks, previews, renewal, triggers, verification
+from . import explanation, healing, hooks, locking, previews, renewal, triggers, verification
 from .actor import acting_as, actor
 from .declaration import Figure
 from .errors import FigureError, UnknownFigure
@@ -86,11 +86,11 @@ def settle(session: AnySession) -> None:
 
 
 def hold(session: AnySession, figure: Figure, owners: Iterable[int]) -> None:
-    """Lock the figure's owners until the transaction ends; see `drain.hold`.
+    """Lock the figure's owners until the transaction ends; see `locking.hold`.
 
     Before entering a fact beside derived rows, or reading what must not change until it is saved.
     """
-    drain.hold(session.connection(), registry.bundle_of(figure), owners)
+    locking.hold(session.connection(), registry.bundle_of(figure), owners)
 
 
 def preview(

@@ -5,7 +5,7 @@ Notes that an outside program left behind are drained by `drain_noted`, with cor
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Table,
     Text,
     and_,
     any_,
@@ -29,14 +30,14 @@ from sqlalchemy import (
 from ..base import table_of
 from .actor import actor
 from .applying import Changes, Delta, apply
-from .declaration import Source
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
+from .locking import Leading, lock_owners, scope_of
 from .models import FigureNote, noted_bundle
-from .recomputing import CORRECTED, WAITING, recompute, settling
+from .recomputing import CORRECTED, WAITING, recompute
 from .registry import Bundle, Registry
-from .relations import ONE_OWNER, OWNERS, Scope
-from .statements import Statement, lock, lock_rows, named_by
+from .settling import led_through, reached_from, settling
+from .statements import Statement
 
 NOTES = table_of(FigureNote)
 
@@ -61,6 +62,8 @@ class Touched:
     owners: set[int] = field(default_factory=set)
     deltas: list[Delta] = field(default_factory=list)
     rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    written: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """As `rows`, but written by a correction of this transaction, which tells of them itself."""
 
     def add(
         self,
@@ -131,59 +134,137 @@ def drain(
     wrong by the facts. `careful`: see `recompute`.
     """
     total = Drained()
-    waiting: Pending = pending or {}
-    fresh: Fresh = set()
-    known: Known = {}
+    drains = _Drains(connection, registry, pending or {}, correcting, alone, deferred, careful)
     while True:
-        _collect(connection, registry, waiting, fresh, deferred)
-        bundle = next((b for b in registry.bundles if b.name in waiting), None)
+        drains.collect()
+        bundle = next((b for b in registry.bundles if b.name in drains.waiting), None)
         if bundle is None:
             return total
-        drained, fresh = _next(connection, registry, bundle, waiting, correcting, careful, known)
-        total.add(drained)
+        total.add(drains.next(bundle))
         if alone:
-            _drop_mine(connection, fresh)
+            _drop_mine(connection, drains.fresh)
             return total
 
 
-def _next(
-    connection: Connection,
-    registry: Registry,
-    bundle: Bundle,
-    waiting: Pending,
-    correcting: Correcting | None,
-    careful: bool,
-    known: Known,
-) -> tuple[Drained, Fresh]:
-    """Settle one bundle, and remember of whom it is known by the facts."""
-    touched, names = waiting.pop(bundle.name), [bundle.name]
-    if correcting is not None and careful:
-        bundle, names = _with_expressions(registry, bundle, touched, waiting)
-    by_facts = correcting is not None and (careful or not bundle.incremental)
-    trusted = known if by_facts else {}
-    owners, drained = _settle(
-        connection, registry, bundle, names, touched, correcting, careful, trusted
-    )
-    if by_facts:
-        right = owners - drained.waiting.get(bundle.name, set())
-        for name in names:
-            known.setdefault(name, set()).update(right)
-    return drained, {(name, owner) for owner in owners for name in names}
+@dataclass
+class _Drains:
+    """One drain: whom it still has to recompute, and what it has learned on its way up."""
 
+    connection: Connection
+    registry: Registry
+    waiting: Pending
+    correcting: Correcting | None
+    alone: bool
+    deferred: Collection[str]
+    careful: bool
+    fresh: Fresh = field(default_factory=set)
+    known: Known = field(default_factory=dict)
 
-def _with_expressions(
-    registry: Registry, bundle: Bundle, touched: Touched, waiting: Pending
-) -> tuple[Bundle, list[str]]:
-    """The bundle, with what the same rows build on it where that is pending for the same owners."""
-    joined = registry.with_expressions(bundle)
-    if joined is None or joined[0].name not in waiting:
-        return bundle, [bundle.name]
-    other, both = joined
-    also = waiting[other.name]
-    if touched.everything or also.everything or touched.owners != also.owners or touched.deltas:
-        return bundle, [bundle.name]
-    del waiting[other.name]
-    return both, [bundle.name, other.name]
+    def collect(self) -> None:
+        """Take this transaction's notes, but for those that the core's own last write has made.
+
+        Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
+        """
+        notes = _take_mine.rows(self.connection, known=self.registry.noted_names)
+        for name, owner, *touched, isolation in notes:
+            if isolation != "read committed":
+                raise WrongIsolation(isolation)
+            bundle = _bundle_of(name)
+            if (bundle, owner) not in self.fresh and bundle not in self.deferred:
+                self.waiting.setdefault(bundle, Touched()).add(owner, *touched)
+
+    def next(self, bundle: Bundle) -> Drained:
+        """Settle one bundle, and remember of whom it is known by the facts."""
+        touched, names = self.waiting.pop(bundle.name), [bundle.name]
+        if self.correcting is not None and self.careful:
+            bundle, names = self._with_expressions(bundle, touched)
+        owners, drained = self._settle(bundle, names, touched)
+        if self._is_by_facts(bundle):
+            right = owners - drained.waiting.get(bundle.name, set())
+            for name in names:
+                self.known.setdefault(name, set()).update(right)
+        self.fresh = {(name, owner) for owner in owners for name in names}
+        return drained
+
+    def _is_by_facts(self, bundle: Bundle) -> bool:
+        return self.correcting is not None and (self.careful or not bundle.incremental)
+
+    def _with_expressions(self, bundle: Bundle, touched: Touched) -> tuple[Bundle, list[str]]:
+        """The bundle, with what the same rows build on it where that is pending for the same owners."""
+        joined = self.registry.with_expressions(bundle)
+        if joined is None or joined[0].name not in self.waiting:
+            return bundle, [bundle.name]
+        other, both = joined
+        also = self.waiting[other.name]
+        if touched.everything or also.everything or touched.owners != also.owners or touched.deltas:
+            return bundle, [bundle.name]
+        del self.waiting[other.name]
+        return both, [bundle.name, other.name]
+
+    def _settle(
+        self, bundle: Bundle, names: Sequence[str], touched: Touched
+    ) -> tuple[set[int], Drained]:
+        """Lock the owners, then recompute in the next statement, or apply the noted changes.
+
+        `names` are the bundles that are settled so: see `_with_expressions`.
+        """
+        owners = touched.owners
+        if touched.everything:
+            owners = set(self.connection.execute(select(bundle.owner_key)).scalars())
+        deltas = [d for d in touched.deltas if d.owner not in owners]
+        moved = {d.owner for d in deltas}
+        if self.correcting is not None:
+            owners, deltas, moved = owners | moved, [], set()
+        leading = Leading(touched.rows, touched.written)
+        locked = lock_owners(self.connection, bundle, owners | moved, leading)
+        absolute = locked - moved
+        done = self._recompute(bundle, names, absolute) if absolute else Drained()
+        if deltas:
+            there = [d for d in deltas if d.owner in locked]
+            done.changed += apply(self.connection, bundle.figures[0], there)
+        return locked, done
+
+    def _recompute(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
+        """Write what is expected of these owners; a correction notes little of it, see `triggers`."""
+        scope, values = scope_of(owners)
+        correct = self.correcting is not None
+        statement = recompute(
+            self.registry, bundle, scope,
+            correct=correct, careful=self.careful, trusted=self._trusted(bundle, owners),
+        )  # fmt: skip
+        leads = correct and not self.alone
+        led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
+        settled = [*names, *(reached_from(*way) for way in led)] if correct else ()
+        with settling(self.connection, settled):
+            answers = statement.rows(self.connection, **values, **(self.correcting or {}))
+        done = Drained()
+        for number, key in answers:
+            if number == CORRECTED:
+                done.corrections.append(key)
+            elif number == WAITING:
+                done.waiting.setdefault(bundle.name, set()).add(key)
+            else:
+                done.changed.append((bundle.targets[number], key))
+        self._lead_on(led, done.changed)
+        return done
+
+    def _lead_on(self, led: Sequence[tuple[Bundle, Table]], changed: Changes) -> None:
+        """Who is reached from these rows through another table comes later, without a note of it."""
+        for upper, source in led:
+            ids = {key for table, key in changed if table is source}
+            if ids and upper.name not in self.deferred:
+                self.waiting.setdefault(upper.name, Touched()).written[source.name] |= ids
+
+    def _trusted(self, bundle: Bundle, owners: set[int]) -> frozenset[Bundle]:
+        """What these owners may be computed from as it is stored; asked while they are locked."""
+        if not self.known or not self._is_by_facts(bundle):
+            return frozenset()
+        covered = [
+            lower
+            for lower in lower_bundles(self.registry, bundle)
+            if is_covered(self.connection, self.registry, bundle, lower, owners, self.known)
+        ]
+        return trustworthy(self.registry, bundle, covered)
 
 
 def _drop_mine(connection: Connection, fresh: Fresh) -> None:
@@ -232,25 +313,6 @@ def drain_noted(
     return total
 
 
-def _collect(
-    connection: Connection,
-    registry: Registry,
-    pending: Pending,
-    fresh: Fresh,
-    deferred: Collection[str],
-) -> None:
-    """Take this transaction's notes, but for those that the core's own last write has made.
-
-    Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
-    """
-    for name, owner, *touched, isolation in _take_mine.rows(connection, known=registry.noted_names):
-        if isolation != "read committed":
-            raise WrongIsolation(isolation)
-        bundle = _bundle_of(name)
-        if (bundle, owner) not in fresh and bundle not in deferred:
-            pending.setdefault(bundle, Touched()).add(owner, *touched)
-
-
 def ours(registry: Registry) -> ColumnElement[bool]:
     """The notes of bundles that this process knows, by whatever declaration: it recomputes absolutely."""
     return noted_bundle.in_(registry.bundle_names)
@@ -265,124 +327,6 @@ def due(registry: Registry) -> ColumnElement[bool]:
 def _bundle_of(name: str) -> str:
     """The bundle that a note names; see `Bundle.change_name`."""
     return name.partition("#")[0]
-
-
-def _settle(
-    connection: Connection,
-    registry: Registry,
-    bundle: Bundle,
-    names: Sequence[str],
-    touched: Touched,
-    correcting: Correcting | None,
-    careful: bool,
-    known: Known,
-) -> tuple[set[int], Drained]:
-    """Lock the owners, then recompute in the next statement, or apply the noted changes.
-
-    `names` are the bundles that are settled so: see `_with_expressions`.
-    """
-    owners = touched.owners
-    if touched.everything:
-        owners = set(connection.execute(select(bundle.owner_key)).scalars())
-    deltas = [d for d in touched.deltas if d.owner not in owners]
-    moved = {d.owner for d in deltas}
-    if correcting is not None:
-        owners, deltas, moved = owners | moved, [], set()
-    locked = lock_owners(connection, bundle, owners | moved, touched.rows)
-    absolute = locked - moved
-    done = Drained()
-    if absolute:
-        scope, values = _scope(absolute)
-        correct = correcting is not None
-        trusted = _trusted(connection, registry, bundle, absolute, known)
-        statement = recompute(
-            registry, bundle, scope, correct=correct, careful=careful, trusted=trusted
-        )
-        with settling(connection, names if correct else ()):
-            answers = statement.rows(connection, **values, **(correcting or {}))
-        for number, key in answers:
-            if number == CORRECTED:
-                done.corrections.append(key)
-            elif number == WAITING:
-                done.waiting.setdefault(bundle.name, set()).add(key)
-            else:
-                done.changed.append((bundle.targets[number], key))
-    if deltas:
-        there = [d for d in deltas if d.owner in locked]
-        done.changed += apply(connection, bundle.figures[0], there)
-    return locked, done
-
-
-def _trusted(
-    connection: Connection, registry: Registry, bundle: Bundle, owners: set[int], known: Known
-) -> frozenset[Bundle]:
-    """What these owners may be computed from as it is stored; asked while they are locked."""
-    if not known:
-        return frozenset()
-    covered = [
-        lower
-        for lower in lower_bundles(registry, bundle)
-        if is_covered(connection, registry, bundle, lower, owners, known)
-    ]
-    return trustworthy(registry, bundle, covered)
-
-
-def _scope(owners: set[int]) -> tuple[Scope, dict[str, Any]]:
-    """The scope of a statement about `owners`, and its parameters."""
-    if len(owners) == 1:
-        return ONE_OWNER, {"owner": next(iter(owners))}
-    return OWNERS, {"owners": sorted(owners)}
-
-
-def hold(connection: Connection, bundle: Bundle, owners: Iterable[int]) -> None:
-    """Lock the bundle's owners, as the drain does, before a fact is entered beside its figures.
-
-    Whoever enters a fact in a derived row holds that row and then, in the drain, waits for its
-    owner; whoever changes a source holds the owner and waits for the row. Owner first, by both.
-    """
-    scope, values = _scope(set(owners))
-    lock(bundle, scope).run(connection, **values)
-
-
-def lock_owners(
-    connection: Connection,
-    bundle: Bundle,
-    owners: set[int],
-    rows: Mapping[str, set[int]],
-) -> set[int]:
-    """Lock the owners in id order; answers those that exist.
-
-    Where a source reaches its owner through another table, that may have changed until the lock
-    was held: it is asked again, and whoever it names now is locked too, until nobody is new. The
-    source's own rows are locked first: who changes one of them while we lead it to an owner locks
-    no owner in common with us.
-    """
-    for far in _reached_through(bundle):
-        if ids := rows.get(far.table.name):
-            lock_rows(far.table).run(connection, ids=sorted(ids))
-    locked: set[int] = set()
-    asked: set[int] = set()
-    waiting = set(owners) | _named_through(connection, bundle, rows)
-    while waiting:
-        asked |= waiting
-        scope, values = _scope(waiting)
-        locked |= {key for (key,) in lock(bundle, scope).rows(connection, **values)}
-        waiting = _named_through(connection, bundle, rows) - asked
-    return locked
-
-
-def _reached_through(bundle: Bundle) -> list[Source]:
-    return [s for f in bundle.figures for s in f.sources if s.through is not None]
-
-
-def _named_through(
-    connection: Connection, bundle: Bundle, rows: Mapping[str, set[int]]
-) -> set[int]:
-    found: set[int] = set()
-    for far in _reached_through(bundle):
-        if ids := rows.get(far.table.name):
-            found |= set(named_by(far).run(connection, ids=sorted(ids)).scalars())
-    return found
 
 
 def correction_of(

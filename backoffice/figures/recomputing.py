@@ -3,15 +3,13 @@
 Absolute: from the facts, or from what is stored beneath. Compiled once, like those in `statements`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
-    Connection,
     Select,
     Table,
     Text,
@@ -33,7 +31,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..base import table_of
 from .declaration import Figure
-from .models import SETTLING, Correction
+from .models import Correction
 from .registry import Bundle, Registry
 from .relations import OWNERS, Condition, Relations, Scope
 from .statements import NOTHING, Statement, changes, expanded, tells_beneath
@@ -43,22 +41,6 @@ WHY = ("cause", "reason", "actor", "db_user", "run_id")
 """What a correction records beside the figure's own; parameters of `recompute`."""
 CORRECTED, WAITING = -1, -2
 """The numbers under which `recompute` answers corrections, and owners left alone, rather than rows of a target."""
-
-
-_say_settling = Statement(select(func.set_config(SETTLING, bindparam("names", type_=Text), True)))
-
-
-@contextmanager
-def settling(connection: Connection, names: Sequence[str]) -> Iterator[None]:
-    """While inside, what is written to these bundles' own rows is not noted: see `triggers.is_own`.
-
-    For one statement; if it fails, its savepoint takes the saying back with it.
-    """
-    if names:
-        _say_settling.run(connection, names=",".join(names))
-    yield
-    if names:
-        _say_settling.run(connection, names="")
 
 
 @cache

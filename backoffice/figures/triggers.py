@@ -18,6 +18,7 @@ from .models import SETTLING
 from .objects import DatabaseObject, mismatches, sync_objects
 from .registry import Bundle, Registry
 from .renewal import forget
+from .settling import settled_name
 
 _quote = DIALECT.identifier_preparer.quote
 
@@ -113,23 +114,14 @@ def _name(table: Table, event: str) -> str:
     return f"backoffice_note_{sha256(table.name.encode()).hexdigest()[:16]}_{event}"
 
 
-def is_own(bundle: Bundle, source: Source) -> bool:
-    """Whether the source is the rows that the bundle's figures stand on, by their own owner.
-
-    A correction writes those of the owners that it has locked and just computed by the facts, so
-    it need not note them: it says so while that one statement runs.
-    """
-    mine = {(figure.table, figure.owner) for figure in bundle.figures}
-    return source.through is None and (source.table, source.owner) in mine
-
-
 def _noted(bundle: Bundle, source: Source, event: str) -> str:
-    """The statements that note one bundle's owners, unless a correction is just settling them."""
+    """The statements that note one bundle's owners, unless a correction sees to them itself."""
     body = "\n".join(f"  {statement};" for statement in _notes(bundle, source, event))
-    if event == "truncate" or not is_own(bundle, source):
+    name = settled_name(bundle, source)
+    if event == "truncate" or name is None:
         return body
     settled = f"string_to_array(current_setting('{SETTLING}', true), ',')"
-    return f"  IF ({_literal(bundle.name)} = ANY ({settled})) IS NOT TRUE THEN\n{body}\n  END IF;"
+    return f"  IF ({_literal(name)} = ANY ({settled})) IS NOT TRUE THEN\n{body}\n  END IF;"
 
 
 def _notes(bundle: Bundle, source: Source, event: str) -> Iterator[str]:

@@ -11,7 +11,8 @@ from backoffice.figures import Registry
 from backoffice.figures.drain import Touched, correction_of, drain, drain_noted
 from backoffice.figures.healing import heal, heal_noted
 from backoffice.figures.models import FigureNote
-from backoffice.figures.recomputing import recompute, settling
+from backoffice.figures.recomputing import recompute
+from backoffice.figures.settling import settling
 from backoffice.money import rounded
 
 from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world

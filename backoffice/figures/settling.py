@@ -1,0 +1,60 @@
+"""What a correction writes needs no note, for it knows of those rows: it says so to the triggers while it writes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+from sqlalchemy import Connection, Table, Text, bindparam, func, select
+
+from .declaration import Source
+from .models import SETTLING
+from .registry import Bundle, Registry
+from .statements import Statement
+
+_say = Statement(select(func.set_config(SETTLING, bindparam("names", type_=Text), True)))
+
+
+@contextmanager
+def settling(connection: Connection, names: Sequence[str]) -> Iterator[None]:
+    """While inside, the notes of these names are not made: see `settled_name`.
+
+    For one statement; if it fails, its savepoint takes the saying back with it.
+    """
+    if names:
+        _say.run(connection, names=",".join(names))
+    yield
+    if names:
+        _say.run(connection, names="")
+
+
+def settled_name(bundle: Bundle, source: Source) -> str | None:
+    """The name by which a correction says that the bundle's owners need no note of what it writes to a source.
+
+    The rows of owners that it has locked, and computes by the facts in that very statement, need none.
+    Nor do the owners who are reached from the rows through another table: the correction leads to them by
+    the rows that it has written. None: whoever else is to be told is told by a note.
+    """
+    if source.through is not None:
+        return None if bundle.incremental else reached_from(bundle, source.table)
+    mine = {(figure.table, figure.owner) for figure in bundle.figures}
+    return bundle.name if (source.table, source.owner) in mine else None
+
+
+def reached_from(bundle: Bundle, table: Table) -> str:
+    """The name for the bundle's owners who are reached from a table's rows through another table."""
+    return f"{bundle.name}<{table.name}"
+
+
+@cache
+def led_through(
+    registry: Registry, bundle: Bundle, besides: frozenset[str]
+) -> Sequence[tuple[Bundle, Table]]:
+    """The bundles, but for these, whose owners are reached through another table from what a bundle writes."""
+    ways = {
+        (upper, source.table): None
+        for upper in registry.bundles
+        for figure in upper.figures
+        for source in figure.sources
+        if source.through is not None and not upper.incremental and upper.name not in besides
+    }
+    return [(upper, table) for upper, table in ways if table in bundle.targets]
