@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Row, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from .. import statistics
 from .declaration import Figure
 from .drain import (
     NOTES,
@@ -227,6 +228,7 @@ def heal(
     healer = Healer(registry, engine.begin, result.failures.append, stands=done.add)
     wanted = registry.figures if figures is None else figures
     if given is None:
+        statistics.refresh(engine)
         wanted = registry.with_beneath(wanted)
     for bundle in registry.bundles_of(wanted):
         for page in _pages(engine, registry, bundle, given, every_owner):

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
+from .. import statistics
 from .declaration import Figure
 from .feeding import owners_above, trustworthy
 from .findings import Finding, findings
@@ -43,6 +44,8 @@ def verify(
     """
     wanted = frozenset(registry.figures if figures is None else figures)
     compared: dict[Bundle, set[int]] = {}
+    if owners is None:
+        statistics.refresh(engine)
     for bundle in registry.bundles_of(wanted):
         suspected: set[int] = set()
         for connection, ids in _chunks(engine, registry, bundle, owners, chunk, progress, compared):

@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
+from .. import statistics
 from ..base import table_of
 from ..figures.actor import acting_as
 from . import ending
@@ -390,6 +391,7 @@ def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
 
 def _plan(kind: Kind, asked: Asked, work: Work) -> None:
     """Cut the run into chunks, all of them or none."""
+    statistics.refresh(work.engine)
     with work.transaction(is_last=True) as step:
         step.add(_planned(kind, asked, step.connection))
         step.connection.execute(

@@ -1,0 +1,82 @@
+"""Work over everything asks for the planner's statistics first: a book may have been imported a moment ago."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import insert, select, text
+
+from backoffice import figures, statistics
+from backoffice.customers.models import Customer
+from backoffice.extensions import db
+from backoffice.runs import actions
+from backoffice.runs.models import Run
+from backoffice.runs.working import perform
+
+
+def counted(session: Any, table: str) -> float:
+    """How many rows the planner thinks there are; below zero: it has never looked."""
+    session.rollback()
+    query = text("SELECT reltuples FROM pg_class WHERE oid = cast(:name AS regclass)")
+    rows = session.scalar(query, {"name": table})
+    assert rows is not None
+    return float(rows)
+
+
+@pytest.fixture(autouse=True)
+def no_autovacuum(owner_connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """It would be quicker than a test once in a while."""
+    owner_connection.execute("ALTER TABLE customers SET (autovacuum_enabled = off)")
+    yield
+    owner_connection.execute("ALTER TABLE customers RESET (autovacuum_enabled)")
+
+
+@pytest.fixture
+def book(session: Any) -> None:
+    """More customers than the planner may know nothing of."""
+    rows = [{"code": f"C-{n}", "name": f"Customer {n} " + "x" * 80} for n in range(900)]
+    session.execute(insert(Customer), rows)
+    session.commit()
+
+
+def test_what_is_new_to_the_planner_is_analyzed_once(session: Any, book: None) -> None:
+    assert counted(session, "customers") < 0
+    assert "customers" in statistics.stale(session.connection())
+    session.rollback()
+    statistics.refresh(db.engine)
+    assert counted(session, "customers") == 900
+    assert "customers" not in statistics.stale(session.connection())
+
+
+def test_a_small_table_is_left_alone(session: Any) -> None:
+    session.add(Customer(code="C-1", name="One"))
+    session.commit()
+    statistics.refresh(db.engine)
+    assert counted(session, "customers") < 0
+
+
+def test_a_verification_of_everything_asks_for_them(session: Any, book: None) -> None:
+    assert not list(figures.verify(db.engine))
+    assert counted(session, "customers") == 900
+
+
+def test_a_run_asks_for_them(session: Any, book: None) -> None:
+    run = actions.request(session, "figures.verify", {}, is_paced=False, is_here=True)
+    run_id = run.id
+    session.commit()
+    perform(db.engine, run_id)
+    assert session.scalar(select(Run.status).where(Run.id == run_id)) == "done"
+    assert counted(session, "customers") == 900
+
+
+def test_two_at_a_time_do_not_wait_for_each_other(
+    session: Any, book: None, admin_database_url: str
+) -> None:
+    with psycopg.connect(admin_database_url) as other:
+        other.execute("LOCK TABLE customers IN SHARE UPDATE EXCLUSIVE MODE")
+        statistics.refresh(db.engine)
+        assert counted(session, "customers") < 0
+        other.rollback()
+    statistics.refresh(db.engine)
+    assert counted(session, "customers") == 900
