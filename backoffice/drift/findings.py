@@ -6,6 +6,7 @@ Nothing is inserted anew on every check.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Text,
     and_,
     any_,
+    bindparam,
     case,
     cast,
     distinct,
@@ -35,6 +37,7 @@ from ..figures import Figure, Finding
 from ..figures.drain import Drained
 from ..figures.models import Correction, FigureNote, noted_bundle
 from ..figures.registry import Bundle, Registry
+from ..figures.statements import Statement
 from ..runs.models import APPLIED, RunItem
 from .amounts import difference, difference_in_sql, money_columns
 from .models import (
@@ -204,40 +207,52 @@ def _close(
 
 def corrected_owners(connection: Connection, bundle: Bundle, drained: Drained) -> int:
     """How many of the bundle's owners a drain has corrected."""
-    if not drained.corrections:
+    if not drained.corrected:
         return 0
     if bundle.targets == (bundle.owner_table,) and not bundle.figures[0].derived_rows:
         return len({key for table, key in drained.changed if table is bundle.owner_table})
-    mine = CORRECTIONS.c.id == any_(literal(list(drained.corrections), ARRAY(BigInteger)))
-    names = [figure.name for figure in bundle.figures]
-    statement = select(func.count(distinct(CORRECTIONS.c.owner)))
-    return connection.scalar(statement.where(mine, CORRECTIONS.c.figure.in_(names))) or 0
+    corrections = _of(drained, [figure.name for figure in bundle.figures])
+    mine = CORRECTIONS.c.id == any_(literal(corrections, ARRAY(BigInteger)))
+    return connection.scalar(select(func.count(distinct(CORRECTIONS.c.owner))).where(mine)) or 0
 
 
 def items_of_corrections(
     connection: Connection,
     registry: Registry,
     run_id: int,
-    corrections: Sequence[int],
+    drained: Drained,
     figures: Sequence[str],
 ) -> None:
-    """An item, applied, for each of these corrections that is of one of these figures."""
-    if not corrections:
-        return
-    amount = difference_in_sql(
-        registry.figures, CORRECTIONS.c.figure, CORRECTIONS.c.before, CORRECTIONS.c.after
-    )
-    names = ["run_id", "subject", "owner", "key", "outcome", "before", "after", "amount"]
-    before, after = CORRECTIONS.c.before, CORRECTIONS.c.after
-    picked = select(
-        literal(run_id), CORRECTIONS.c.figure, CORRECTIONS.c.owner, CORRECTIONS.c.key,
-        literal(APPLIED), _apart(registry.figures, CORRECTIONS.c.figure, before, after),
-        _apart(registry.figures, CORRECTIONS.c.figure, after, before), amount,
-    ).where(
-        CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger))),
-        CORRECTIONS.c.figure.in_(figures),
-    )  # fmt: skip
-    connection.execute(insert(ITEMS).from_select(names, picked, include_defaults=False))
+    """An item, applied, for each correction that a drain has left on one of these figures."""
+    names = tuple(sorted(drained.corrected.keys() & set(figures)))
+    if names:
+        ids = _of(drained, names)
+        _as_items(registry, names).run(connection, run_id=run_id, ids=ids)
+
+
+def _of(drained: Drained, figures: Iterable[str]) -> list[int]:
+    """The corrections that a drain has left on these figures."""
+    return [id_ for figure in figures for id_ in drained.corrected.get(figure, ())]
+
+
+@cache
+def _as_items(registry: Registry, names: tuple[str, ...]) -> Statement:
+    """Makes items of corrections (`ids`) of these figures alone, in a run (`run_id`)."""
+    figures = [registry.get(name) for name in names]
+    own = CORRECTIONS.c
+    columns = {
+        "run_id": bindparam("run_id", type_=BigInteger),
+        "subject": own.figure,
+        "owner": own.owner,
+        "key": own.key,
+        "outcome": literal(APPLIED, Text),
+        "before": _apart(figures, own.figure, own.before, own.after),
+        "after": _apart(figures, own.figure, own.after, own.before),
+        "amount": difference_in_sql(figures, own.figure, own.before, own.after),
+    }
+    mine = own.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+    picked = select(*columns.values()).where(mine).order_by(own.id)
+    return Statement(insert(ITEMS).from_select(list(columns), picked, include_defaults=False))
 
 
 def _apart(

@@ -102,15 +102,14 @@ class RunHealer:
         assert self.step is not None
         beneath = self.skip_what_waits(connection, drained)
         owners = self.owners_among(things)
-        items_of_corrections(
-            connection, registry, self.work.asked.id, drained.corrections, self.named
-        )
-        close_corrected(connection, drained.corrections)
+        items_of_corrections(connection, registry, self.work.asked.id, drained, self.named)
+        corrections = drained.corrections
+        close_corrected(connection, corrections)
         corrected = corrected_owners(connection, self.bundle, drained)
         self.step.tally.checked += owners
         known = corrected + self.step.tally.skipped - beneath + len(self.applied)
         self.step.tally.unchanged += max(owners - known, 0)
-        self.step.tally.changed += len(drained.corrections)
+        self.step.tally.changed += len(corrections)
 
     def owners_among(self, things: Sequence[Any]) -> int:
         """How many owners a transaction dealt with."""

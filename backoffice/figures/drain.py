@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain, repeat
 from typing import Any
 
 from sqlalchemy import (
@@ -86,21 +87,27 @@ class Touched:
 
 @dataclass
 class Drained:
-    """What a drain did: notes taken, rows written, corrections left (their ids).
+    """What a drain did: notes taken, rows written, corrections left (their ids, by figure).
 
     `waiting` names owners, by bundle, that were left alone because something beneath is wrong.
     """
 
     notes: int = 0
     changed: Changes = field(default_factory=list)
-    corrections: list[int] = field(default_factory=list)
+    corrected: dict[str, list[int]] = field(default_factory=dict)
     waiting: dict[str, set[int]] = field(default_factory=dict)
+
+    @property
+    def corrections(self) -> list[int]:
+        """The ids of all corrections."""
+        return list(chain.from_iterable(self.corrected.values()))
 
     def add(self, other: "Drained") -> None:
         """Take in what a further drain did."""
         self.notes += other.notes
         self.changed += other.changed
-        self.corrections += other.corrections
+        for figure, corrections in other.corrected.items():
+            self.corrected.setdefault(figure, []).extend(corrections)
         for bundle, owners in other.waiting.items():
             self.waiting.setdefault(bundle, set()).update(owners)
 
@@ -238,13 +245,15 @@ class _Drains:
         with settling(self.connection, settled):
             answers = statement.rows(self.connection, **values, **(self.correcting or {}))
         done = Drained()
-        for number, key in answers:
-            if number == CORRECTED:
-                done.corrections.append(key)
-            elif number == WAITING:
-                done.waiting.setdefault(bundle.name, set()).add(key)
+        for number, keys in answers:
+            if keys is None:
+                continue
+            if number == WAITING:
+                done.waiting.setdefault(bundle.name, set()).update(keys)
+            elif number <= CORRECTED:
+                done.corrected.setdefault(bundle.figures[CORRECTED - number].name, []).extend(keys)
             else:
-                done.changed.append((bundle.targets[number], key))
+                done.changed += zip(repeat(bundle.targets[number]), keys)
         self._lead_on(led, done.changed)
         return done
 

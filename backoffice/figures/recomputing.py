@@ -39,8 +39,9 @@ from .statements import NOTHING, Statement, changes, expanded, tells_beneath
 CORRECTIONS = table_of(Correction)
 WHY = ("cause", "reason", "actor", "db_user", "run_id")
 """What a correction records beside the figure's own; parameters of `recompute`."""
-CORRECTED, WAITING = -1, -2
-"""The numbers under which `recompute` answers corrections, and owners left alone, rather than rows of a target."""
+WAITING, CORRECTED = -1, -2
+"""The numbers under which `recompute` answers owners left alone, and corrections (of the bundle's second
+figure one less, and so on), rather than rows of a target."""
 
 
 @cache
@@ -60,8 +61,8 @@ def recompute(
     bundles are taken at their expected values, unless they are `trusted`. Not so where changes are
     added: what a lower figure is corrected by comes up as a change, which would then be counted
     twice. `careful` then leaves a row alone as long as anything beneath it is wrong: the facts and
-    the stored figures that changes are added to must say the same of it. Answers (target number,
-    primary key) per row written, (CORRECTED, id) per correction, (WAITING, owner) per row left alone.
+    the stored figures that changes are added to must say the same of it. Answers, each with a list or None: the
+    target's number and the primary keys of rows written, WAITING and owners, CORRECTED and ids.
     """
     is_agreed = correct and careful and bundle.incremental
     trusts_none = is_agreed or (correct and not bundle.incremental)
@@ -73,16 +74,24 @@ def recompute(
         if is_agreed:
             every = _compared(registry, bundle, relations, figures, scope).cte(f"every_{number}")
             found = select(every).where(every.c.is_written)
-            answers.append(select(literal(WAITING), every.c.owner).where(every.c.waits))
+            answers.append(_answer(WAITING, every.c.owner).where(every.c.waits))
         else:
             found = changes(relations, table, figures, scope)
         rows = found.cte(f"changes_{number}")
         written = _write(table, figures, rows, number)
-        answers += (select(literal(number).label("target"), w.c.pk) for w in written)
+        answers += (_answer(number, w.c.pk) for w in written)
         if correct:
             records = _corrections(figures, rows, written, number)
-            answers += (select(literal(CORRECTED), r.c.id) for r in records)
+            places = (CORRECTED - bundle.figures.index(figure) for figure in figures)
+            answers += (
+                _answer(*answer) for answer in zip(places, (r.c.id for r in records), strict=True)
+            )
     return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
+
+
+def _answer(number: int, keys: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    """Thousands of keys as one row: fetched one by one they cost the process more than PostgreSQL."""
+    return select(literal(number).label("number"), func.array_agg(keys).label("keys"))
 
 
 def _compared(
