@@ -114,8 +114,8 @@ class Drained:
 
 Pending = dict[str, Touched]
 Correcting = dict[str, Any]
-Fresh = set[tuple[str, int]]
-"""Bundle and owner, just recomputed: what is noted of them is the core's own write."""
+Fresh = dict[str, set[int]]
+"""By bundle, the owners just recomputed: what is noted of them is the core's own write."""
 Known = dict[str, set[int]]
 """By bundle, the owners, locked, whose figures this transaction has compared with the facts."""
 
@@ -164,7 +164,7 @@ class _Drains:
     alone: bool
     deferred: Collection[str]
     careful: bool
-    fresh: Fresh = field(default_factory=set)
+    fresh: Fresh = field(default_factory=dict)
     known: Known = field(default_factory=dict)
 
     def collect(self) -> None:
@@ -177,7 +177,7 @@ class _Drains:
             if isolation != "read committed":
                 raise WrongIsolation(isolation)
             bundle = _bundle_of(name)
-            if (bundle, owner) not in self.fresh and bundle not in self.deferred:
+            if owner not in self.fresh.get(bundle, ()) and bundle not in self.deferred:
                 self.waiting.setdefault(bundle, Touched()).add(owner, *touched)
 
     def next(self, bundle: Bundle) -> Drained:
@@ -190,7 +190,7 @@ class _Drains:
             right = owners - drained.waiting.get(bundle.name, set())
             for name in names:
                 self.known.setdefault(name, set()).update(right)
-        self.fresh = {(name, owner) for owner in owners for name in names}
+        self.fresh = dict.fromkeys(names, owners)
         return drained
 
     def _is_by_facts(self, bundle: Bundle) -> bool:
@@ -279,9 +279,8 @@ class _Drains:
 def _drop_mine(connection: Connection, fresh: Fresh) -> None:
     """Forget the notes that the core's own write has made on owners just recomputed."""
     mine = delete(NOTES).where(NOTES.c.xid == func.pg_current_xact_id())
-    for name in {name for name, _ in fresh}:
-        owners = sorted(owner for known, owner in fresh if known == name)
-        settled = any_(literal(owners, ARRAY(BigInteger)))
+    for name, owners in fresh.items():
+        settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
         connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))
 
 
