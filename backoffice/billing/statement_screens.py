@@ -1,7 +1,7 @@
 """The statement of a customer or of one meter: on screen, for printing, and as a file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Response, abort, request, url_for
 from flask_babel import gettext as _
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from .. import lists, periods
 from ..base import N_, counted
@@ -88,7 +88,7 @@ class Subject:
 
     customer: Customer | None
     meter: Meter | None
-    meters: Select[int]
+    meters: Sequence[int]
 
     @property
     def name(self) -> str:
@@ -152,13 +152,13 @@ def export_meter_statement(number: str, flavour: str) -> Response:
 
 def _of_customer(code: str) -> Subject:
     customer = customer_or_404(code)
-    return Subject(customer, None, statements.meters_of_customer(customer))
+    return Subject(customer, None, statements.meters_of_customer(db.session(), customer))
 
 
 def _of_meter(number: str) -> Subject:
     meter = queries.meter_of(db.session(), number) or abort(404)
     owner = next((each.customer for each in meter.assignments if each.is_active), None)
-    return Subject(owner, meter, statements.meter_alone(meter))
+    return Subject(owner, meter, [meter.id])
 
 
 def _page(subject: Subject) -> Response:

@@ -7,17 +7,21 @@ customer, the customer's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     ColumnElement,
     Select,
     Subquery,
+    TableValuedAlias,
     Text,
     and_,
+    any_,
     cast,
     func,
     literal,
@@ -26,7 +30,7 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by, array
 from sqlalchemy.orm import Session
 
 from ..base import N_
@@ -98,46 +102,40 @@ class Summary:
         return self.opening + self.invoiced + self.adjusted - self.paid
 
 
-def meters_of_customer(customer: Customer) -> Select[int]:
+def meters_of_customer(session: Session, customer: Customer) -> Sequence[int]:
     """The meters whose documents make up the customer's statement: those actively assigned."""
-    return select(MeterAssignment.meter_id).where(
+    active = select(MeterAssignment.meter_id).where(
         MeterAssignment.customer_id == customer.id, MeterAssignment.is_active
     )
+    return session.scalars(active).all()
 
 
-def meter_alone(meter: Meter) -> Select[int]:
-    """One meter."""
-    return select(Meter.id).where(Meter.id == meter.id)
-
-
-def running(meters: Select[int], period: Period) -> Subquery:
+def running(meters: Sequence[int], period: Period) -> Subquery:
     """The documents in the period with their `position` among all, and the `balance` after each."""
-    documents = _documents(meters)
-    order = (documents.c.day, documents.c.rank, documents.c.id)
-    counted = select(
-        documents,
-        func.row_number().over(order_by=order).label("position"),
-        func.sum(documents.c.amount).over(order_by=order, rows=(None, 0)).label("balance"),
-    ).subquery("counted")
-    return select(counted).where(period.holds(counted.c.day)).subquery("running")
+    documents = _positioned(meters)
+    return _told(documents).where(period.holds(documents.c.day)).subquery("running")
 
 
 def lines_of(
-    session: Session, meters: Select[int], period: Period, *, limit: int, offset: int = 0
+    session: Session, meters: Sequence[int], period: Period, *, limit: int, offset: int = 0
 ) -> Sequence[Line]:
     """The documents in the period in their order, from `offset` on."""
-    rows = running(meters, period)
-    names = ("kind", "number", "day", "due_on", "meter", "note", "amount", "balance")
-    found = session.execute(
-        select(*(rows.c[name] for name in names))
-        .order_by(rows.c.position)
+    documents = _positioned(meters)
+    page = (
+        select(documents)
+        .where(period.holds(documents.c.day))
+        .order_by(documents.c.position)
         .limit(limit)
         .offset(offset)
+        .subquery("page")
     )
+    rows = _told(page).order_by(page.c.position).subquery("told")
+    names = (field.name for field in fields(Line))
+    found = session.execute(select(*(rows.c[name] for name in names)).order_by(rows.c.position))
     return [Line(**row._mapping) for row in found]
 
 
-def summary_of(session: Session, meters: Select[int], period: Period) -> Summary:
+def summary_of(session: Session, meters: Sequence[int], period: Period) -> Summary:
     """What the statement of the period comes to."""
     documents = _documents(meters)
     amount, kind, day = documents.c.amount, documents.c.kind, documents.c.day
@@ -160,57 +158,80 @@ def summary_of(session: Session, meters: Select[int], period: Period) -> Summary
     return Summary(**row._mapping)
 
 
-def _documents(meters: Select[int]) -> Subquery:
-    """Every document of the meters that is not void."""
-    return union_all(_invoices(meters), _adjustments(meters), _payments(meters)).subquery(
-        "documents"
-    )
+def _positioned(meters: Sequence[int]) -> Subquery:
+    """Every document with its place among them, and the balance after it."""
+    documents = _documents(meters)
+    order = (documents.c.day, documents.c.rank, documents.c.id)
+    return select(
+        documents,
+        func.row_number().over(order_by=order).label("position"),
+        func.sum(documents.c.amount).over(order_by=order, rows=(None, 0)).label("balance"),
+    ).subquery("positioned")
 
 
-def _invoices(meters: Select[int]) -> Select[Any]:
-    return _of(
+def _documents(meters: Sequence[int]) -> Subquery:
+    """Every document of the meters that is not void, by what stands in its own row alone.
+
+    Nothing is joined to thousands of rows, of which the planner may expect one: it would go through
+    another table from end to end for each of them.
+    """
+    own = MeterAdjustment
+    invoices = _of(
         meters, Invoice, "invoice", 0,
         id=Invoice.id, number=Invoice.number, day=Invoice.issued_on, due_on=Invoice.due_on,
-        meter=Meter.number, note=literal(""), amount=Invoice.amount,
+        meter_ids=array([Invoice.meter_id]), invoice_ids=_NO_IDS, reason=literal(""),
+        amount=Invoice.amount,
     )  # fmt: skip
-
-
-def _adjustments(meters: Select[int]) -> Select[Any]:
-    own = MeterAdjustment
-    return _of(
+    adjustments = _of(
         meters, own, "adjustment", 1,
         id=own.id, number=own.number, day=own.adjusted_on, due_on=cast(null(), own.adjusted_on.type),
-        meter=Meter.number, note=own.reason, amount=own.amount,
+        meter_ids=array([own.meter_id]), invoice_ids=_NO_IDS, reason=own.reason, amount=own.amount,
     )  # fmt: skip
-
-
-def _payments(meters: Select[int]) -> Select[Any]:
-    """Each receipt once, whatever parts it has on these meters."""
-    named = func.string_agg(Invoice.number, aggregate_order_by(literal(", "), Payment.part))
-    numbers = func.string_agg(Meter.number.distinct(), literal(", "))
-    parts = _of(
+    paid = func.array_agg(aggregate_order_by(Payment.invoice_id, Payment.part))
+    receipts = _of(  # each once, whatever parts it has on these meters
         meters, Payment, "payment", 2,
         id=func.min(Payment.id), number=Payment.reference, day=Payment.paid_on,
-        due_on=cast(null(), Payment.paid_on.type), meter=numbers,
-        note=func.coalesce(named, ""), amount=-func.sum(Payment.amount),
-    )  # fmt: skip
-    return parts.outerjoin(Invoice, Invoice.id == Payment.invoice_id).group_by(
-        Payment.reference, Payment.paid_on
-    )
+        due_on=cast(null(), Payment.paid_on.type),
+        meter_ids=func.array_agg(Payment.meter_id.distinct()), invoice_ids=paid,
+        reason=literal(""), amount=-func.sum(Payment.amount),
+    ).group_by(Payment.reference, Payment.paid_on)  # fmt: skip
+    return union_all(invoices, adjustments, receipts).subquery("documents")
 
 
-def _of(meters: Select[int], model: Any, kind: str, rank: int, **columns: Any) -> Select[Any]:
+_NO_IDS = cast(null(), ARRAY(BigInteger))
+
+
+def _of(
+    meters: Sequence[int], model: Any, kind: str, rank: int, **columns: Any
+) -> Select[*tuple[Any, ...]]:
     """The documents of one kind on the meters. On one day, what is owed stands before what is paid."""
-    return (
-        select(
-            literal(kind, Text).label("kind"),
-            literal(rank).label("rank"),
-            *(value.label(name) for name, value in columns.items()),
-        )
-        .select_from(model)
-        .join(Meter, Meter.id == model.meter_id)
-        .where(model.meter_id.in_(meters), model.status != VOID)
+    mine = any_(literal(list(meters), ARRAY(BigInteger)))
+    return select(
+        literal(kind, Text).label("kind"),
+        literal(rank).label("rank"),
+        *(value.label(name) for name, value in columns.items()),
+    ).where(model.meter_id == mine, model.status != VOID)
+
+
+def _told(documents: Subquery) -> Select[*tuple[Any, ...]]:
+    """The documents with the numbers of their meters, and a note: see `Line`."""
+    on, paid = _each(documents.c.meter_ids, "of_meters"), _each(documents.c.invoice_ids, "paid")
+    meter = select(Meter.number).where(Meter.id == on.c.id).scalar_subquery()
+    invoice = select(Invoice.number).where(Invoice.id == paid.c.id).scalar_subquery()
+    meters = select(func.string_agg(meter.distinct(), literal(", "))).select_from(on)
+    in_order = aggregate_order_by(literal(", "), paid.c.place)
+    invoices = select(func.string_agg(invoice, in_order)).select_from(paid)
+    return select(
+        documents,
+        meters.scalar_subquery().label("meter"),
+        func.coalesce(invoices.scalar_subquery(), documents.c.reason).label("note"),
     )
+
+
+def _each(ids: Any, name: str) -> TableValuedAlias:
+    """The ids of an array, each with its place in it."""
+    unnested = func.unnest(ids).table_valued("id", with_ordinality="place", name=name)
+    return unnested.render_derived()
 
 
 @dataclass(frozen=True)
