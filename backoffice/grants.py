@@ -21,9 +21,6 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
 }
 """Table → privileges of the app's role; a table that is not named here gets `WORK`."""
 
-MAINTAIN = "MAINTAIN"
-"""What lets the role refresh the planner's statistics of a table (see `statistics`); known since PostgreSQL 17."""
-
 
 def sync(connection: Connection, role: str) -> None:
     """Give `role` exactly these privileges. Does nothing where the owner itself runs the app."""
@@ -37,10 +34,8 @@ def sync(connection: Connection, role: str) -> None:
         f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {quoted}",
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}",
     ]
-    may_maintain = (connection.dialect.server_version_info or (0,)) >= (17,)
     for name in tables:
-        given = PRIVILEGES.get(name, WORK)
-        privileges = ", ".join((*given, MAINTAIN) if may_maintain and given is WORK else given)
+        privileges = ", ".join(PRIVILEGES.get(name, WORK))
         statements.append(f'GRANT {privileges} ON TABLE public."{name}" TO {quoted}')
     for statement in statements:
         connection.execute(text(statement))

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session, joinedload
 from ..formats import day_filter
 from ..orders.models import Order
 from ..orders.queries import visible_to
-from ..people.models import User
 from ..permissions import allowed
 from .models import PriceChange, PriceChangeOrder
 
@@ -33,13 +32,6 @@ def orders_of(session: Session, user: Any, change: PriceChange) -> Sequence[Any]
         .order_by(PriceChangeOrder.outcome != "applied", PriceChangeOrder.number)
     ).all()
     return rows
-
-
-def actor_name(session: Session, change: PriceChange) -> str:
-    """Who applied it: a user's name, or the program as it is recorded."""
-    _kind, _colon, text = change.actor.partition(":")
-    user = session.get(User, int(text)) if text.isascii() and text.isdigit() else None
-    return user.name if user else change.actor
 
 
 def changes_of_product(session: Session, product_id: int) -> Sequence[Row[Any]]:

@@ -14,6 +14,7 @@ from ..extensions import db
 from ..htmx import render
 from ..orders import history
 from ..orders.queries import visible_to
+from ..people.actors import name_of
 from ..permissions import allowed, requires
 from ..products import parts
 from ..products import queries as products
@@ -114,7 +115,7 @@ def change(change_id: int) -> Response:
     return render(
         "pricing/change.html",
         change=found,
-        who=queries.actor_name(db.session(), found),
+        who=name_of(db.session, found.actor),
         applied=applied,
         left=[row for row in rows if row not in applied],
         before=sum((row.PriceChangeOrder.before for row in applied), zero),

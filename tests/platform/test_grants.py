@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from backoffice.grants import MAINTAIN, PRIVILEGES, WORK
+from backoffice.grants import PRIVILEGES, WORK
 
-ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", MAINTAIN)
+ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
 Connection = psycopg.Connection[Any]
 
@@ -22,8 +22,7 @@ def test_every_table_gives_the_app_exactly_what_the_list_says(owner_connection: 
             if owner_connection.execute(query, [f"public.{name}", privilege]).fetchone() == (True,):
                 privileges.add(privilege)
     # A privilege with brackets is one on a column, not on the table.
-    usual = (*WORK, MAINTAIN)
-    listed = {name: {p for p in PRIVILEGES.get(name, usual) if "(" not in p} for name in found}
+    listed = {name: {p for p in PRIVILEGES.get(name, WORK) if "(" not in p} for name in found}
     assert found == listed
     assert set(PRIVILEGES) <= set(found), "The list names a table that does not exist."
 

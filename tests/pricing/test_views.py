@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.datastructures import MultiDict
 
+from backoffice.figures import acting_as
 from backoffice.orders.models import Order
 from backoffice.people.models import User
 from backoffice.pricing import effects, views
@@ -257,6 +258,23 @@ def test_an_address_fills_the_form_and_what_makes_no_sense_is_left_out(
     assert outputs_of(page)["chosen-total"].startswith("+Rp\xa025.00")
     for query in ("product=NONE", "unit_price=x", "effective_from=9", "product=TEA&unit_price=1e5"):
         assert finance.get(f"/pricing?{query}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("actor", "who"),
+    [("token:{id}", "#{id} (token)"), ("cli:root", "root"), ("user:" + "9" * 30, "9" * 30)],
+)
+def test_a_price_change_names_who_made_it_and_nobody_who_has_the_same_number(
+    finance: FlaskClient, session: Any, shop: Shop, actor: str, who: str
+) -> None:
+    user = session.scalars(select(User).where(User.role == "finance")).one()
+    with acting_as(actor.format(id=user.id)):
+        change = PriceChange(product_id=shop.tea.id, effective_from=FROM, unit_price=9)
+        session.add(change)
+        session.commit()
+    page = text_of(finance.get(f"/pricing/changes/{change.id}").text)
+    assert who.format(id=user.id) in page
+    assert f"{user.name} ·" not in page
 
 
 def test_a_deleted_order_stays_in_the_record_of_its_price_change(
