@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from backoffice import edge
 from backoffice.billing import invoice_actions, payment_actions
 from backoffice.billing.allocation import Part
-from backoffice.billing.models import Invoice, Payment
+from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.extensions import db
 from backoffice.imports.kinds import KINDS, payments
 from backoffice.refusals import Refusal
@@ -242,6 +242,21 @@ def test_an_invoice_that_is_entered_meanwhile_under_a_number_of_the_file_stays_a
     file = write("i.csv", INVOICES, f"INV-2,A,M-1,{DAYS},100")
     assert problems("invoices", file) == [(2, "", FASTER)]
     assert invoice(session, "INV-2").amount == 60
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_meter_that_is_entered_meanwhile_under_a_number_of_the_file_is_no_new_one(
+    write: Write, import_: Import, meanwhile: Meanwhile, session: Any, late: bool
+) -> None:
+    """The one that is there now is assigned."""
+    meanwhile(
+        "meters", lambda: db.session.add(Meter(number="M-9")) or db.session.flush(), late=late
+    )
+    file = write("m.csv", "meter_number,customer_code,is_active", "M-9,A,yes")
+    assert import_("meters", file)["created"] == 1  # the assignment
+    session.rollback()
+    [meter] = session.scalars(select(Meter).where(Meter.number == "M-9"))
+    assert [each.customer.code for each in meter.assignments] == ["A"]
 
 
 def test_the_good_lines_come_in_without_one_that_somebody_has_entered_meanwhile(
