@@ -22,6 +22,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
         permissions,
         preferences,
         security,
+        sentences,
         sessions,
     )
     from .counting import watching
@@ -37,6 +38,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     assets.init_app(app)
     sessions.init_app(app)
     preferences.init_app(app)
+    sentences.init_app(app)
     permissions.init_app(app)  # before CSRF, so that an ended session says so first
     extensions.csrf.init_app(app)
     extensions.connect_limiter(app)

@@ -1,0 +1,40 @@
+"""What templates say, in the reader's language.
+
+A page says fifty sentences before it says anything of its own. Flask-Babel finds out for each of
+them whose request it is, in which domain and in which catalogue; here that is done by language.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from babel import Locale
+from babel.support import NullTranslations
+from flask import Flask
+from flask_babel import get_locale, get_translations
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+
+def init_app(app: Flask) -> None:
+    """Let `_` and `gettext` of templates be ours; plurals are as they were."""
+    said = _in_templates()
+    app.jinja_env.globals.update({"_": said, "gettext": said})
+
+
+def _in_templates() -> Callable[..., str]:
+    catalogues: dict[Locale | None, NullTranslations] = {}
+
+    @pass_context
+    def gettext(context: Context, sentence: str, /, **values: Any) -> str:
+        """The sentence in the reader's language with its values, which are escaped where the template escapes."""
+        locale = get_locale()
+        catalogue = catalogues.get(locale) if locale else get_translations()
+        if catalogue is None:
+            catalogue = catalogues[locale] = get_translations()
+        said: str = catalogue.ugettext(sentence)
+        if context.eval_ctx.autoescape:
+            said = Markup(said)  # noqa: S704 (a catalogue's sentence is ours)
+        return said % values if "%" in said else said
+
+    return gettext
