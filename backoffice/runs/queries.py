@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, aliased
 
+from .. import subjects
+from ..figures import registry
+from ..subjects import Place
 from .errors import UnknownRun
 from .kinds import Kind
 from .models import (
@@ -124,3 +128,21 @@ def is_applicable(kind: Kind, run: Run, followers: Sequence[Run]) -> bool:
         for follower in followers
     )
     return bool(kind.apply_as and run.dry_run and run.changed) and not (run.is_live or is_applied)
+
+
+def whose(session: Session, run: Run) -> dict[str, str]:
+    """Of a run that was asked to look at single records, what they are called → where they are shown."""
+    asked = dict(run.scope.get("figures") or {})
+    places = [
+        _place_of(session, figure.name, asked[figure.name][0])
+        for figure in reversed(registry.figures)  # whose it all comes to stands first
+        if len(asked.get(figure.name) or ()) == 1 and figure.owner is figure.primary_key
+    ]
+    found = ((place.name, subjects.record_url(figure, place)) for figure, place in places)
+    return {name: url for name, url in found if name and url}
+
+
+def _place_of(session: Session, figure: str, owner: int) -> tuple[str, Place]:
+    key = {"id": str(owner)}
+    called = subjects.name_in_sql(literal(figure), literal(owner), literal(key, JSONB))
+    return figure, Place(owner, key, session.scalar(select(called)) or "")

@@ -158,6 +158,7 @@ def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
         "verbs": verbs_of(session, current_user, run, followers, limits),
         "limits": limits,
         "names": names_of(session, actors),
+        "whose": queries.whose(session, run),
         "form": form,
         "idempotency_key": new_key(),
         "wording": wording,
