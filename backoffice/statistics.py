@@ -5,6 +5,11 @@ once for every owner. Whoever is about to compare all of a book that was importe
 moment ago asks for them first. Work over a few owners does well without.
 """
 
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
 import structlog
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
@@ -15,10 +20,16 @@ MANY_BYTES = 64 * 1024
 """Tables that are smaller cost little, whatever the planner thinks of them."""
 
 PATIENCE = "50ms"
-"""How long to wait for a table that somebody else analyzes already, or builds an index on."""
+"""How long to wait for a table that somebody else holds: that analyzes it already, or builds an index on it."""
+
+PATIENCE_WITH_NEW = "1500ms"
+"""The same where the planner knows nothing of the table: autovacuum gives way to whoever waits for a second."""
+
+SECONDS = 10
+"""After which no further table is analyzed, and how long one may take: whoever asks holds a chunk meanwhile."""
 
 _STALE = text("""
-    SELECT c.relname
+    SELECT c.relname, c.reltuples < 0 AS is_new
     FROM pg_class AS c
     WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
       AND pg_relation_size(c.oid) > :many
@@ -30,22 +41,40 @@ _STALE = text("""
 def refresh(engine: Engine) -> None:
     """Renew those of the tables that are new to the planner, or of which a tenth has changed since.
 
-    Each in a transaction of its own; one that cannot be, because somebody else is at it, is passed over:
-    what follows is right without, only slower. A function of the tables' owner analyzes, for the app may not.
+    Each in a transaction of its own; what cannot be had, because somebody else holds a table, is passed over:
+    the work that follows is right without, only slower. A function of the tables' owner analyzes, for the
+    app may not.
     """
-    with engine.connect() as connection:
-        names = stale(connection)
-    for name in names:
-        try:
-            with engine.begin() as connection:
-                connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
-                connection.execute(select(func.public.renew_statistics(name)))
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise
-            log.info("statistics not renewed", table=name, error=str(error.orig).strip())
+    end = time.monotonic() + SECONDS
+    for name, is_new in _tried(engine, stale, "all"):
+        if time.monotonic() < end:
+            _tried(engine, partial(_renew, name, PATIENCE_WITH_NEW if is_new else PATIENCE), name)
 
 
-def stale(connection: Connection) -> list[str]:
-    """The names of the tables whose statistics are missing or old."""
-    return list(connection.scalars(_STALE, {"many": MANY_BYTES}))
+def stale(connection: Connection) -> Sequence[tuple[str, bool]]:
+    """The tables whose statistics are missing or old, and whether there are none."""
+    _wait_no_longer_than(connection, PATIENCE)  # even a table's size can be kept from us
+    return [(row.relname, row.is_new) for row in connection.execute(_STALE, {"many": MANY_BYTES})]
+
+
+def _renew(name: str, patience: str, connection: Connection) -> Sequence[Any]:
+    _wait_no_longer_than(connection, patience)
+    return connection.execute(select(func.public.renew_statistics(name))).all()
+
+
+def _wait_no_longer_than(connection: Connection, patience: str) -> None:
+    limits = {"lock_timeout": patience, "statement_timeout": f"{SECONDS}s"}
+    connection.execute(select(*(func.set_config(*limit, True) for limit in limits.items())))
+
+
+def _tried(
+    engine: Engine, work: Callable[[Connection], Sequence[Any]], table: str
+) -> Sequence[Any]:
+    try:
+        with engine.begin() as connection:
+            return work(connection)
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        log.info("statistics not renewed", table=table, error=str(error.orig).strip())
+        return ()

@@ -20,7 +20,9 @@ def upgrade(app: Flask) -> list[str]:
 
     An interrupted upgrade leaves nothing behind, so the next one simply starts over.
     """
-    engine = create_engine(app.config["MIGRATION_DATABASE_URL"], poolclass=NullPool)
+    engine = create_engine(
+        app.config["MIGRATION_DATABASE_URL"], poolclass=NullPool, isolation_level="READ COMMITTED"
+    )
     with engine.begin() as connection:
         connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
         before = _versions(connection)

@@ -16,7 +16,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Table,
     Text,
     and_,
     any_,
@@ -31,13 +30,14 @@ from sqlalchemy import (
 from ..base import table_of
 from .actor import actor
 from .applying import Changes, Delta, apply
+from .declaration import Source
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
 from .locking import Leading, lock_owners, scope_of
 from .models import FigureNote, noted_bundle
 from .recomputing import CORRECTED, WAITING, recompute
 from .registry import Bundle, Registry
-from .settling import led_through, reached_from, settling
+from .settling import led_through, reached_by, settling
 from .statements import Statement
 
 NOTES = table_of(FigureNote)
@@ -241,7 +241,7 @@ class _Drains:
         )  # fmt: skip
         leads = correct and not self.alone
         led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
-        settled = [*names, *(reached_from(*way) for way in led)] if correct else ()
+        settled = [*names, *(reached_by(*way) for way in led)] if correct else ()
         with settling(self.connection, settled):
             answers = statement.rows(self.connection, **values, **(self.correcting or {}))
         done = Drained()
@@ -257,12 +257,12 @@ class _Drains:
         self._lead_on(led, done.changed)
         return done
 
-    def _lead_on(self, led: Sequence[tuple[Bundle, Table]], changed: Changes) -> None:
+    def _lead_on(self, led: Sequence[tuple[Bundle, Source]], changed: Changes) -> None:
         """Who is reached from these rows through another table comes later, without a note of it."""
         for upper, source in led:
-            ids = {key for table, key in changed if table is source}
+            ids = {key for table, key in changed if table is source.table}
             if ids and upper.name not in self.deferred:
-                self.waiting.setdefault(upper.name, Touched()).written[source.name] |= ids
+                self.waiting.setdefault(upper.name, Touched()).written[source.table.name] |= ids
 
     def _trusted(self, bundle: Bundle, owners: set[int]) -> frozenset[Bundle]:
         """What these owners may be computed from as it is stored; asked while they are locked."""

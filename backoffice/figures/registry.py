@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 
 from sqlalchemy import Column, Table
 
-from .declaration import Definition, Figure, from_expressions, from_select
+from .declaration import Definition, Figure, Source, from_expressions, from_select
 from .deltas import delta_sql
 from .errors import CycleError, DeclarationError, UnknownFigure
 from .expressions import Expression, column, columns_in, expression
@@ -62,6 +62,18 @@ class Bundle:
     def targets(self) -> tuple[Table, ...]:
         """The tables whose columns the bundle keeps."""
         return tuple(dict.fromkeys(f.table for f in self.figures))
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """What its figures are derived from; whatever reaches the owner by the same way is one source."""
+        merged: dict[tuple[object, ...], Source] = {}
+        for figure in self.figures:
+            for source in figure.sources:
+                way = (source.table, source.owner, source.through)
+                known = merged.get(way)
+                columns = source.columns | (known.columns if known else frozenset())
+                merged[way] = Source(source.table, source.owner, source.through, columns)
+        return tuple(merged.values())
 
     def figures_of(self, table: Table) -> tuple[Figure, ...]:
         """The bundle's figures whose columns stand in `table`."""

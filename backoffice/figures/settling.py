@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
-from sqlalchemy import Connection, Table, Text, bindparam, func, select
+from sqlalchemy import Connection, Text, bindparam, func, select
 
 from .declaration import Source
 from .models import SETTLING
@@ -35,26 +35,35 @@ def settled_name(bundle: Bundle, source: Source) -> str | None:
     the rows that it has written. None: whoever else is to be told is told by a note.
     """
     if source.through is not None:
-        return None if bundle.incremental else reached_from(bundle, source.table)
+        return None if bundle.incremental else reached_by(bundle, source)
     mine = {(figure.table, figure.owner) for figure in bundle.figures}
     return bundle.name if (source.table, source.owner) in mine else None
 
 
-def reached_from(bundle: Bundle, table: Table) -> str:
-    """The name for the bundle's owners who are reached from a table's rows through another table."""
-    return f"{bundle.name}<{table.name}"
+def reached_by(bundle: Bundle, source: Source) -> str:
+    """The name for the bundle's owners who are reached from a source through another table, that way."""
+    assert source.through is not None
+    return f"{bundle.name}<{source.table.name}<{source.through.table.name}.{source.through.key}"
 
 
 @cache
 def led_through(
     registry: Registry, bundle: Bundle, besides: frozenset[str]
-) -> Sequence[tuple[Bundle, Table]]:
-    """The bundles, but for these, whose owners are reached through another table from what a bundle writes."""
-    ways = {
-        (upper, source.table): None
+) -> Sequence[tuple[Bundle, Source]]:
+    """The bundles, but for these, whose owners are reached through another table from what a bundle writes.
+
+    That is, from columns that they read: nobody is recomputed for what is nothing to them.
+    """
+    written = {col for figure in bundle.figures for col in figure.columns}
+    derived = {figure.table for figure in bundle.figures if figure.derived_rows}
+    return [
+        (upper, source)
         for upper in registry.bundles
-        for figure in upper.figures
-        for source in figure.sources
-        if source.through is not None and not upper.incremental and upper.name not in besides
-    }
-    return [(upper, table) for upper, table in ways if table in bundle.targets]
+        if not upper.incremental and upper.name not in besides
+        for source in upper.sources
+        if source.through is not None
+        and (
+            source.table in derived
+            or any(source.table.c[name] in written for name in source.columns)
+        )
+    ]

@@ -46,7 +46,7 @@ def sync(connection: Connection, registry: Registry) -> list[str]:
     unwatched = {
         bundle.name
         for bundle in registry.bundles
-        for source in merged_sources(bundle)
+        for source in bundle.sources
         if changed.intersection(_name(source.table, event) for event in _TRANSITION)
     }
     forget(connection, registry, unwatched)
@@ -62,25 +62,13 @@ def note_objects(registry: Registry) -> list[DatabaseObject]:
     """Every function and trigger that the registry's declarations ask for."""
     feeds: dict[Table, dict[tuple[Bundle, Source], None]] = {}
     for bundle in registry.bundles:
-        for source in merged_sources(bundle):
+        for source in bundle.sources:
             feeds.setdefault(source.table, {})[bundle, source] = None
     return [
         _object(table, event, list(pairs))
         for table, pairs in sorted(feeds.items(), key=lambda item: item[0].name)
         for event in _TRANSITION
     ]
-
-
-def merged_sources(bundle: Bundle) -> list[Source]:
-    """The bundle's sources, those that reach the owner by the same way as one."""
-    merged: dict[tuple[object, ...], Source] = {}
-    for figure in bundle.figures:
-        for source in figure.sources:
-            way = (source.table, source.owner, source.through)
-            known = merged.get(way)
-            columns = source.columns | (known.columns if known else frozenset())
-            merged[way] = Source(source.table, source.owner, source.through, columns)
-    return list(merged.values())
 
 
 def _object(table: Table, event: str, feeds: list[tuple[Bundle, Source]]) -> DatabaseObject:
@@ -169,7 +157,7 @@ def _led_to(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
     Whoever changes such a row at this moment does not see ours, nor do we see theirs: the drain
     locks the row, so that the later of the two recomputes with both.
     """
-    for far in merged_sources(bundle) if event in ("insert", "update") else ():
+    for far in bundle.sources if event in ("insert", "update") else ():
         if far.through is not None and far.through.table is source.table:
             key = _quote(far.through.key)
             yield (

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select, text
 
 from backoffice import figures
 from backoffice.base import table_of
-from backoffice.billing.figures import customer_balance
+from backoffice.billing.figures import customer_balance, meter_totals
 from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
 from backoffice.extensions import db
@@ -101,6 +101,21 @@ def test_a_correction_that_stops_there_leaves_the_customer_noted(
         carry(connection, "somebody", timedelta(0))
     figures.heal_noted(session)
     assert session.scalar(select(Customer.balance)) == 60
+
+
+def test_whom_a_correction_is_nothing_to_is_left_alone(
+    session: Any, assignment: MeterAssignment, surgery: psycopg.Connection[Any]
+) -> None:
+    """Sums that are wrong and come to the same balance: a preview did not find the customer either."""
+    surgery.execute("UPDATE meters SET invoiced = invoiced + 10, adjusted = adjusted - 10")
+    surgery.execute("UPDATE customers SET balance = 1000060")
+    pending = {meter_totals.name: Touched(owners={assignment.meter_id})}
+    with db.engine.begin() as connection:
+        drain(connection, registry, pending, correction_of("heal"), careful=True)
+    assert session.scalar(select(Customer.balance)) == 1000060
+    [left] = figures.verify(session)
+    assert left.figure is customer_balance
+    figures.heal(session)
 
 
 @pytest.mark.leaves_drift
