@@ -29,11 +29,11 @@ SECONDS = 10
 """After which no further table is analyzed, and how long one may take: whoever asks holds a chunk meanwhile."""
 
 _STALE = text("""
-    SELECT c.relname, c.reltuples < 0 AS is_new
+    SELECT c.relname, c.reltuples <= 0 AS is_new
     FROM pg_class AS c
     WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
       AND pg_relation_size(c.oid) > :many
-      AND (c.reltuples < 0 OR pg_stat_get_mod_since_analyze(c.oid) > 1000 + c.reltuples / 10)
+      AND (c.reltuples <= 0 OR pg_stat_get_mod_since_analyze(c.oid) > 1000 + c.reltuples / 10)
     ORDER BY c.relname
 """)
 
