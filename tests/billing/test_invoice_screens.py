@@ -248,7 +248,7 @@ def test_the_list_is_narrowed_by(finance: FlaskClient, query: str, numbers: str)
 
 @pytest.mark.usefixtures("several")
 def test_the_totals_of_the_list_count_no_void_invoice(finance: FlaskClient) -> None:
-    page = words(finance.get("/billing/invoices"))
+    page = words(finance.get("/billing/invoices?totals=1"))
     assert "6 invoices · Rp 7,500.00 1,505.00 5,995.00" in page
     assert "Overdue" in page
     workbook = finance.get("/billing/invoices/export.xlsx")

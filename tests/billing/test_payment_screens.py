@@ -56,7 +56,7 @@ def test_the_list_has_a_row_per_receipt_and_void_ones_count_nothing(
         reference="PAY-3", customer=customer, amount=Decimal(900), status="void", void_reason="x"
     )
     session.commit()
-    page = text_of(finance.get("/billing/payments").text)
+    page = text_of(finance.get("/billing/payments?totals=1").text)
     assert "PAY-1 5 Mar 2026 Alfreds Futterkiste Cash M-A +1 INV-0001 Posted 120.00" in page
     assert re.search(r"PAY-2 .* Unmatched 7\.00", page)
     assert re.search(r"PAY-3 .* Void 900\.00", page)
