@@ -29,6 +29,7 @@ from backoffice.extensions import db
 from backoffice.health import dot
 from backoffice.supervisor import SUPERVISED
 from tests.signing_in import cookie_for, someone
+from tests.surgery import past_every_trigger
 
 EMPTY_EVERYTHING = """
 DO $$
@@ -240,6 +241,13 @@ def db_session(session: Any) -> Any:
 def owner_connection(owner_database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A psycopg connection of the owner's role, each statement a transaction of its own."""
     with psycopg.connect(owner_database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser who writes with every trigger off."""
+    with past_every_trigger(admin_database_url) as connection:
         yield connection
 
 

@@ -1,5 +1,8 @@
 """What the forms of invoices, payments and adjustments share: their days, and why one becomes void."""
 
+from collections.abc import Callable
+from datetime import date
+
 from flask_babel import lazy_gettext as _l
 from wtforms import TextAreaField, ValidationError
 from wtforms.form import BaseForm
@@ -8,17 +11,26 @@ from wtforms.validators import DataRequired
 from ..formats import DayField, in_words
 from ..forms import RecordForm, Stamp, at_most, trimmed
 from ..idempotency import new_key
-from .rules import REASON_LENGTH, StillToCome, refuse_to_come
+from ..refusals import Refusal
+from .rules import REASON_LENGTH, refuse_to_come
 
 
-def not_to_come(_form: BaseForm, field: DayField) -> None:
-    """A validator: what counts at once is not dated ahead."""
-    if field.data is None:
-        return
-    try:
-        refuse_to_come(field.data)
-    except StillToCome as refusal:
-        raise ValidationError(in_words(refusal)) from refusal
+def unless(refuse: Callable[[date], None]) -> Callable[[BaseForm, DayField], None]:
+    """A validator: what a verb would refuse a day with is said of the field."""
+
+    def validate(_form: BaseForm, field: DayField) -> None:
+        if field.data is None:
+            return
+        try:
+            refuse(field.data)
+        except Refusal as refusal:
+            raise ValidationError(in_words(refusal)) from refusal
+
+    return validate
+
+
+not_to_come = unless(refuse_to_come)
+"""A validator: what counts at once is not dated ahead."""
 
 
 class VoidForm(RecordForm):

@@ -17,8 +17,9 @@ from ..formats import DayField
 from ..forms import RecordForm, Stamp, at_most, must_be_number, tidy
 from ..idempotency import new_key
 from ..refusals import Refusal
+from .forms import unless
 from .meter_actions import Days, MeterEntry, refuse_day_to_come
-from .meter_refusals import DayToCome, MeterNumberTaken
+from .meter_refusals import MeterNumberTaken
 from .meter_wording import in_words
 from .models import Meter, MeterAssignment
 from .queries import meter_of
@@ -137,14 +138,8 @@ class DaysForm(MeterRecordForm):
             raise ValidationError(_("The last day is before the first one."))
 
 
-def not_ahead(_form: MeterRecordForm, field: DayField) -> None:
-    """What changes whose a meter is today is not dated after today."""
-    if field.data is None:
-        return
-    try:
-        refuse_day_to_come(field.data)
-    except DayToCome as refusal:
-        raise ValidationError(in_words(refusal)) from refusal
+not_ahead = unless(refuse_day_to_come)
+"""A validator: what changes whose a meter is today is not dated after today."""
 
 
 def facts_of(days: Days) -> dict[str, str]:

@@ -129,10 +129,9 @@ def lines_of(
         .offset(offset)
         .subquery("page")
     )
-    rows = _told(page).order_by(page.c.position).subquery("told")
-    names = (field.name for field in fields(Line))
-    found = session.execute(select(*(rows.c[name] for name in names)).order_by(rows.c.position))
-    return [Line(**row._mapping) for row in found]
+    found = session.execute(_told(page).order_by(page.c.position)).mappings()
+    names = [field.name for field in fields(Line)]
+    return [Line(**{name: row[name] for name in names}) for row in found]
 
 
 def summary_of(session: Session, meters: Sequence[int], period: Period) -> Summary:

@@ -133,16 +133,17 @@ def is_applicable(kind: Kind, run: Run, followers: Sequence[Run]) -> bool:
 def whose(session: Session, run: Run) -> dict[str, str]:
     """Of a run that was asked to look at single records, what they are called → where they are shown."""
     asked = dict(run.scope.get("figures") or {})
-    places = [
-        _place_of(session, figure.name, asked[figure.name][0])
-        for figure in reversed(registry.figures)  # whose it all comes to stands first
-        if len(asked.get(figure.name) or ()) == 1 and figure.owner is figure.primary_key
-    ]
-    found = ((place.name, subjects.record_url(figure, place)) for figure, place in places)
-    return {name: url for name, url in found if name and url}
+    found: dict[str, str] = {}
+    for figure in reversed(registry.figures):  # whose it all comes to stands first
+        owners: Sequence[int] = asked.get(figure.name) or ()
+        if len(owners) == 1 and figure.owner is figure.primary_key:
+            place = _place_of(session, figure.name, owners[0])
+            if url := subjects.record_url(figure.name, place):
+                found[place.name] = url
+    return found
 
 
-def _place_of(session: Session, figure: str, owner: int) -> tuple[str, Place]:
+def _place_of(session: Session, figure: str, owner: int) -> Place:
     key = {"id": str(owner)}
     called = subjects.name_in_sql(literal(figure), literal(owner), literal(key, JSONB))
-    return figure, Place(owner, key, session.scalar(select(called)) or "")
+    return Place(owner, key, session.scalar(select(called)) or "")

@@ -62,14 +62,6 @@ def a_meter(
 
 
 @contextmanager
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
-
-
-@contextmanager
 def refused(owner: psycopg.Connection[Any], table: str, row: int) -> Iterator[None]:
     """PostgreSQL refuses every update of one row."""
     owner.execute(

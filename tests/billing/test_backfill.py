@@ -26,8 +26,8 @@ from tests.billing.books_of_meters import (
     meters_of,
     step,
 )
-from tests.drift.books import surgery
 from tests.factories.billing import MeterFactory
+from tests.surgery import past_every_trigger
 
 ONE_DAY = timedelta(days=1)
 
@@ -263,7 +263,7 @@ def amounts(session: Any, admin_database_url: str) -> Customer:
     an_invoice("ENTERED", ada, meter=meter, units=None, rate=None, amount=Decimal(70))
     an_invoice("EMPTY", ada, meter=meter, units=None, rate=None, fixed_charge=0)
     session.commit()
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE invoices SET amount = 0 WHERE number = 'WRONG'")
     return ada
 

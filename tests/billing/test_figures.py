@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -77,14 +77,6 @@ TAMPERED = {
     "a customer's balance": ("customers", "balance", "ada", "customers.balance"),
     "a customer's overpayment": ("customers", "overpayment", "ada", "customers.balance"),
 }
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """The superuser, whose writes wake no trigger."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 @pytest.mark.parametrize("amount", ["123.45", "-0.01", "9999999999999.99"])

@@ -1,7 +1,6 @@
 """Whoever is reached from corrected rows through another table is corrected too, though nothing is noted of it."""
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,14 +27,6 @@ from tests.factories.customers import CustomerFactory
 NOTES = table_of(FigureNote)
 METERS, CUSTOMERS = "meters", customer_balance.name
 WAITING = b"SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from tests.billing.books_of_meters import (
     migrated,
     step,
 )
-from tests.drift.books import surgery
 from tests.processes import killed
+from tests.surgery import past_every_trigger
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def legacy(session: Any, admin_database_url: str) -> None:
     a_payment("P-D", unsure)
     an_invoice("INV-D", unsure, meter=meter_named("M-D1"))
     session.commit()
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE invoices SET amount = 0 WHERE number IN ('INV-A', 'INV-D')")
         connection.execute("UPDATE meters SET balance = 7, invoiced = 7 WHERE number = 'M-D1'")
         connection.execute("UPDATE customers SET balance = 3 WHERE code = 'B'")
@@ -145,14 +145,14 @@ def test_killed_at_every_transaction_the_end_is_that_of_an_undisturbed_migration
     monkeypatch.setattr(placing, "CHUNK", 2)
     for name in list(CHECKS)[4:]:  # each is a transaction of its own, like any other
         monkeypatch.delitem(CHECKS, name)
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         kept = {
             table: connection.execute(f"SELECT {', '.join(columns)}, id FROM {table}").fetchall()
             for table, columns in CHANGED.items()
         }
     undisturbed = migrated()
     expected = everything(session, undisturbed[0].scope[chain.KEY])
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         for table, rows in kept.items():
             values = ", ".join(f"{column} = %s" for column in CHANGED[table])
             for row in rows:

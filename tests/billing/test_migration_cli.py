@@ -23,7 +23,7 @@ from tests.billing.books_of_meters import (
     meter_named,
     meters_of,
 )
-from tests.drift.books import surgery
+from tests.surgery import past_every_trigger
 
 Command = Callable[..., Any]
 
@@ -156,7 +156,7 @@ def test_payments_that_have_their_meters_leave_nothing_to_do(
 def test_invoice_amounts_are_computed(
     session: Any, run_command: Command, book: None, admin_database_url: str
 ) -> None:
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE invoices SET amount = 0")
     dry = run_command("backfill", "invoice-amounts", "--dry-run", "--json")
     assert dry.exit_code == 1
@@ -183,7 +183,7 @@ def test_meter_balances_are_calculated_from_their_documents(
     session: Any, run_command: Command, book: None, admin_database_url: str
 ) -> None:
     run_command("backfill", "payment-meter-ids")
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE meters SET balance = 5, overpayment = 5, paid = 5")
     dry = run_command("migrate", "customer-balances-to-meters", "--dry-run", "--json")
     assert (dry.exit_code, told(dry)["changed"] > 0) == (1, True)

@@ -19,7 +19,8 @@ from tests.billing.books_of_meters import (
     migrated,
     step,
 )
-from tests.drift.books import key_in, rows_of, surgery, text_of
+from tests.drift.books import key_in, rows_of, text_of
+from tests.surgery import past_every_trigger
 
 PAGE = "/billing/migration"
 
@@ -85,7 +86,7 @@ def test_what_an_earlier_preview_found_stays_applied_when_there_is_a_later_previ
     sign_in: Any, book: None, admin_database_url: str
 ) -> None:
     """Step 5 was "Done", and "Not done yet" as soon as somebody looked again."""
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE customers SET balance = balance + 1 WHERE code = 'A'")
     first = step("customer-balances", dry_run=True)
     assert text_of(page(sign_in("finance"))).count("Not done yet") == 6
@@ -203,7 +204,7 @@ def test_books_that_do_not_tie_out_are_said_so(
     session: Any, sign_in: Any, book: None, admin_database_url: str
 ) -> None:
     migrated()
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE meters SET balance = balance + 1 WHERE number = 'M-A'")
     step("proof")
     told = text_of(page(sign_in("finance")))

@@ -1,7 +1,6 @@
 """Recalculating customers from their meters: what it covers, what it writes, what it reports."""
 
 import os
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -31,19 +30,11 @@ from tests.billing.recalculations import (
     recalculated,
     refused,
 )
-from tests.billing.recalculations import surgery as past_every_trigger
 from tests.factories.billing import InvoiceFactory
 from tests.factories.customers import CustomerFactory
 from tests.processes import killed, together
 
 NO_LIMIT = Limits(10**9, Decimal(10**15))
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with past_every_trigger(admin_database_url) as connection:
-        yield connection
 
 
 @pytest.fixture

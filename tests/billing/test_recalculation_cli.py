@@ -22,20 +22,12 @@ from backoffice.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from tests.billing.recalculations import a_customer, ask, balances, recalculated, refused
-from tests.billing.recalculations import surgery as past_every_trigger
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 
 Command = Callable[..., Any]
 
 BALANCES = ("recalculate", "customer-balances")
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with past_every_trigger(admin_database_url) as connection:
-        yield connection
 
 
 @pytest.fixture

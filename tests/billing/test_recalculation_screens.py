@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -26,18 +26,10 @@ from tests.billing.recalculations import (
     refused,
     text_of,
 )
-from tests.billing.recalculations import surgery as past_every_trigger
 
 SignIn = Callable[..., FlaskClient]
 
 LIST = "/billing/recalculations"
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with past_every_trigger(admin_database_url) as connection:
-        yield connection
 
 
 @pytest.fixture

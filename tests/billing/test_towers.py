@@ -1,6 +1,5 @@
 """What builds on what: verified and healed without reading the facts once for every figure above them."""
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from random import Random
@@ -44,14 +43,6 @@ TAMPERINGS = (
     "UPDATE meter_assignments SET customer_id = (SELECT min(id) FROM customers) WHERE id % {n} = 1",
 )
 """What somebody may do to facts and figures while every trigger is off."""
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 @pytest.fixture

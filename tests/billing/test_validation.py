@@ -25,8 +25,8 @@ from tests.billing.books_of_meters import (
     meter_named,
     step,
 )
-from tests.drift.books import surgery
 from tests.factories.billing import MeterAdjustmentFactory, MeterFactory
+from tests.surgery import past_every_trigger
 
 ONE_DAY = timedelta(days=1)
 
@@ -293,7 +293,7 @@ SURGERY = {
 def test_what_was_changed_past_every_trigger_is_found_by_the_proof(
     session: Any, sound: None, admin_database_url: str, statement: str
 ) -> None:
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         connection.execute(statement)
     run = step("proof")
     found = {name.removeprefix("billing.proof-") for name in run.result["left"]}
@@ -304,7 +304,7 @@ def test_what_was_changed_past_every_trigger_is_found_by_the_proof(
 def test_a_difference_is_named_with_what_is_stored_and_what_it_should_be(
     session: Any, sound: None, admin_database_url: str
 ) -> None:
-    with surgery(admin_database_url) as connection:
+    with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE meters SET balance = 900.5 WHERE number = 'M-A'")
     run = step("proof")
     item = session.scalar(select(RunItem).where(RunItem.run_id == run.id))

@@ -17,8 +17,8 @@ from backoffice.orders.models import Order
 from backoffice.runs import working
 from backoffice.runs.models import Run
 from tests.drift.books import an_order, run_of
-from tests.drift.books import surgery as past_every_trigger
 from tests.factories.people import AccountManagerFactory
+from tests.surgery import past_every_trigger
 
 Browse = Callable[..., Page]
 

@@ -1,11 +1,8 @@
 """A small book in which somebody wrote past every trigger, and the runs that look at it."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 from flask.testing import FlaskClient
 
 from backoffice.drift.performing import performed
@@ -14,14 +11,6 @@ from backoffice.orders.models import Order
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from tests.factories.orders import OrderFactory
-
-
-@contextmanager
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 def an_order(number: str, **facts: Any) -> Order:

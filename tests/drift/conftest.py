@@ -1,22 +1,12 @@
 """A book of three orders, two of which somebody wrote past every trigger."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
 from backoffice.orders.models import Order
 from tests.drift.books import an_order, run_of
-from tests.drift.books import surgery as past_every_trigger
 from tests.factories.people import AccountManagerFactory
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with past_every_trigger(admin_database_url) as connection:
-        yield connection
 
 
 @pytest.fixture

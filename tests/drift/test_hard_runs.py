@@ -1,6 +1,5 @@
 """Runs over figures where something stands in the way: retries, floods that cannot be drained, ends that fail."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -29,14 +28,6 @@ from tests.factories.people import AccountManagerFactory
 
 NO_LIMIT = Limits(10**9, Decimal(10**15))
 ORDERS = {"figures": {"orders.grand_total": None}}
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Runs over figures: what a verification records, what a dry run leaves, what is applied and what is not."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -22,14 +21,6 @@ from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 
 NO_LIMIT = Limits(10**9, Decimal(10**15))
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 @pytest.fixture

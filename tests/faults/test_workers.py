@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,6 @@ from tests.faults.workers import book, children, corrupt, digest, until, worker
 
 OWNERS = int(os.environ.get("DRILL_OWNERS", "60000"))
 """The issue's trial is with 200,000: DRILL_OWNERS=200000 pytest tests/faults/test_workers.py."""
-
-
-@pytest.fixture
-def surgery(application: Any, admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 @pytest.fixture

@@ -90,14 +90,6 @@ def outside(owner_database_url: str, world: None) -> Iterator[psycopg.Connection
 
 
 @pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
-
-
-@pytest.fixture
 def build(
     app: Any, owner_database_url: str, database_url: str, admin_database_url: str
 ) -> Iterator[Callable[[type[DeclarativeBase], Registry], World]]:

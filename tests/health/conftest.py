@@ -1,5 +1,5 @@
 """The book of tests/drift: three orders, two of which somebody wrote past every trigger."""
 
-from tests.drift.conftest import orders, surgery, wrong
+from tests.drift.conftest import orders, wrong
 
-__all__ = ["orders", "surgery", "wrong"]
+__all__ = ["orders", "wrong"]

@@ -1,24 +1,14 @@
 """A book of orders and managers' months, and a way to write past every trigger."""
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 
 from backoffice.extensions import limiter
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 @pytest.fixture

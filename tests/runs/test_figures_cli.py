@@ -1,7 +1,7 @@
 """`backoffice figures …`: what it prints, what it leaves behind, and its exit status."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -28,14 +28,6 @@ def order(session: Any) -> Order:
     )
     session.commit()
     return order  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 def test_list_names_every_figure_what_it_builds_on_and_what_waits(
