@@ -18,9 +18,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from backoffice import config, create_app, logs
-from backoffice.commands import Trouble
+from backoffice.commands import PATIENCE, Trouble
 from backoffice.drift import watch
-from backoffice.embedded import EmbeddedError, Services
+from backoffice.embedded import Services
 from backoffice.extensions import db
 from backoffice.figures.actor import acting_as
 from backoffice.runs import attendant, worker
@@ -40,13 +40,10 @@ WATCHING = "worker:watch"
 def main(is_scheduler: bool, burst: bool) -> None:
     """Execute background work until told to stop (SIGTERM, or Ctrl+C)."""
     with ExitStack() as stack:
-        try:
-            settings = config.load()
-            logs.configure(settings["LOG_LEVEL"])
-            _use_embedded(settings, stack)
-            app = create_app({"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000})
-        except (config.ConfigurationError, EmbeddedError) as error:
-            raise Trouble(str(error)) from error
+        settings = config.load()
+        logs.configure(settings["LOG_LEVEL"])
+        _use_embedded(settings, stack)
+        app = create_app(PATIENCE)
         if is_scheduler:
             _schedule(app)
         else:

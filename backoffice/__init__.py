@@ -11,6 +11,7 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     """The app, from the settings of the environment under `overrides`. Starts no service."""
     from . import (
         assets,
+        cli,
         config,
         edge,
         errors,
@@ -30,6 +31,8 @@ def create_app(overrides: Mapping[str, Any] | None = None) -> Flask:
     app = edge.Backoffice(__name__, template_folder=config.ROOT / "templates", static_folder=None)
     app.config.update(config.load(overrides))
     config.apply(app.config)
+    app.cli = cli.AppCommands()
+    app.extensions = extensions.Extensions(app)
     edge.init_app(app)
     logs.init_app(app)
     extensions.connect_database(app)

@@ -1,29 +1,30 @@
-"""The console command `backoffice`: what it offers, and what all of it has in common."""
+"""The commands: of the console command `backoffice`, and of `flask --app backoffice`, which are the same."""
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
-from flask import Flask, current_app
+from flask import Flask, current_app, has_app_context
 from flask.cli import AppGroup, FlaskGroup
-from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from . import config, create_app, logs
-from .commands import Trouble, operator
+from .commands import PATIENCE, Trouble, database_in_use, operator
 from .edge import WAITED_IN_VAIN, sqlstate_of
-from .embedded import EmbeddedError, Services
 from .figures.actor import acting_as
 
 COMMANDS = {
     "audit": "backoffice.audit.cli:group",
     "backfill": "backoffice.billing.migrating.cli:backfill",
+    "db": "backoffice.database_cli:group",
     "demo": "backoffice.demo.cli:demo",
     "dev": "backoffice.supervisor:dev",
     "figures": "backoffice.reconciliation.cli:group",
     "import": "backoffice.imports.cli:import_command",
+    "info": "backoffice.information:info",
     "migrate": "backoffice.billing.migrating.cli:migrate",
     "orders": "backoffice.orders.cli:group",
     "recalculate": "backoffice.billing.cli:group",
@@ -36,9 +37,38 @@ COMMANDS = {
 }
 """Command or group → where it stands; imported when somebody asks for it."""
 
+WITHOUT_DATABASE = {"dev", "info"}
+"""The commands that need no database, or start it themselves."""
 
-class Commands(FlaskGroup):
-    """Loads what is asked for and no more; every trouble becomes a sentence and exit status 2."""
+
+def command_named(name: str) -> click.Command | None:
+    """The command of that name, imported now."""
+    if name not in COMMANDS:
+        return None
+    module, _, attribute = COMMANDS[name].partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    return command
+
+
+@contextmanager
+def commanding() -> Iterator[None]:
+    """What is done inside is done in the operator's name; every trouble becomes a sentence and exit status 2."""
+    try:
+        with acting_as(operator()):
+            yield
+    except OperationalError as error:
+        if sqlstate_of(error) in WAITED_IN_VAIN:
+            raise Trouble(
+                "Others are changing the same records just now. Give the command again: "
+                "what it has not done yet is done then."
+            ) from error
+        raise Trouble(f"The database cannot be used now: {error.orig}".strip()) from error
+    except DBAPIError as error:
+        raise Trouble(f"The database refused: {error.orig}".strip()) from error
+
+
+class Console(FlaskGroup):
+    """`backoffice`: loads what is asked for and no more."""
 
     def __init__(self, **extra: Any) -> None:
         super().__init__(add_default_commands=False, add_version_option=False, **extra)
@@ -46,95 +76,52 @@ class Commands(FlaskGroup):
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Every command, without starting the app for it."""
-        return sorted({*self.commands, *COMMANDS})
+        return sorted(COMMANDS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name, imported now."""
-        if name in COMMANDS:
-            module, _, attribute = COMMANDS[name].partition(":")
-            command: click.Command = getattr(import_module(module), attribute)
-            return command
-        return self.commands.get(name)
+        return command_named(name)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command in its operator's name."""
-        try:
-            with acting_as(operator()):
-                return super().invoke(ctx)
-        except (config.ConfigurationError, EmbeddedError) as error:
-            raise Trouble(str(error)) from error
-        except OperationalError as error:
-            if sqlstate_of(error) in WAITED_IN_VAIN:
-                raise Trouble(
-                    "Others are changing the same records just now. Give the command again: "
-                    "what it has not done yet is done then."
-                ) from error
-            raise Trouble(f"The database cannot be used now: {error.orig}".strip()) from error
-        except DBAPIError as error:
-            raise Trouble(f"The database refused: {error.orig}".strip()) from error
+        with commanding():
+            return super().invoke(ctx)
+
+
+class AppCommands(AppGroup):
+    """`app.cli`: the same commands for `flask --app backoffice`, whose app is there already."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Every command."""
+        return sorted({*self.commands, *COMMANDS})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name, imported now; run, it finds what the console's finds."""
+        command = command_named(name)
+        if command is None:
+            return super().get_command(ctx, name)
+        prepared = copy(command)
+        prepared.invoke = lambda ctx: _invoke(command, ctx)  # type: ignore[method-assign]
+        return prepared
+
+
+def _invoke(command: click.Command, ctx: click.Context) -> object:
+    with commanding():
+        if has_app_context() and command.name not in WITHOUT_DATABASE:
+            current_app.config.update(PATIENCE)
+            ctx.with_resource(database_in_use(current_app.config))
+        return command.invoke(ctx)
 
 
 def app_for_command() -> Flask:
-    """The app, on embedded services that run at least until the command is done.
-
-    A command has time, but not for ever: it waits a minute for a lock.
-    """
+    """The app, on embedded services that run at least until the command is done."""
     settings = config.load()
     logs.configure("WARNING")
-    if settings["EMBEDDED_POSTGRES"]:
-        services = Services(settings["BACKOFFICE_HOME"])
-        root = click.get_current_context().find_root()
-        sentences = root.with_resource(services.in_use(services.postgres))
-        for sentence in sentences[len(services.places.notices) :]:  # the notices are for `dev`
-            click.echo(sentence, err=True)
-    return create_app({"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000})
+    click.get_current_context().find_root().with_resource(database_in_use(settings))
+    return create_app(PATIENCE)
 
 
-@click.group(cls=Commands, create_app=app_for_command)
+@click.group(cls=Console, create_app=app_for_command)
 @click.version_option(package_name="backoffice")
 def main() -> None:
     """Backoffice: stored totals that explain themselves, prove themselves and heal themselves."""
-
-
-@main.command("info", with_appcontext=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, with passwords.")
-def info(as_json: bool) -> None:
-    """Say which version this is and where its data lives."""
-    settings = config.load()
-    urls = ("database_url", "admin_database_url", "migration_database_url")
-    facts = {
-        "version": version("backoffice"),
-        **{name: config.plain_url(settings[name.upper()]) for name in urls},
-        "redis_url": settings["REDIS_URL"],
-        "home": str(settings["BACKOFFICE_HOME"]),
-        "address": f"http://{settings['HOST']}:{settings['PORT']}",
-    }
-    if as_json:
-        click.echo(json.dumps(facts))
-        return
-    for name, value in facts.items():
-        shown = value if name not in urls else make_url(value).render_as_string()
-        click.echo(f"{name:24}{shown}")
-
-
-database = AppGroup("db", help="The database itself.")
-main.add_command(database)
-
-
-@database.command("upgrade")
-def upgrade_database() -> None:
-    """Bring the database up to date: migrations, triggers, grants."""
-    from .upgrade import upgrade
-
-    for line in upgrade(current_app):
-        click.echo(line)
-    click.echo("The database is up to date.")
-
-
-@database.command("routine")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def database_routine(as_json: bool) -> None:
-    """Renew statistics; look at indexes, slow queries and the growth of tables."""
-    from .schedules.cli import run_here
-
-    run_here("database-routine", as_json=as_json)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from . import money, periods
 from .embedded import ADMIN, OWNER, Places, Postgres, Redis
+from .trouble import Trouble
 
 Settings = dict[str, Any]
 
@@ -18,8 +19,10 @@ LANGUAGES = ("en", "id")
 ROOT = Path(__file__).resolve().parent.parent
 """The source tree: templates, static files and migrations stand in it."""
 
+MIGRATIONS = ROOT / "migrations"
 
-class ConfigurationError(Exception):
+
+class ConfigurationError(Trouble):
     """The environment asks for something that cannot be; the message lists all of it."""
 
 

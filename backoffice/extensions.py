@@ -1,5 +1,6 @@
 """The Flask extensions, made once and bound to an app in `create_app`."""
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -12,9 +13,11 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from sqlalchemy import event
 from sqlalchemy.orm import Session, scoped_session
 
 from .base import Base
+from .config import MIGRATIONS
 from .counting.watching import TimedCursor
 from .figures import hooks as figure_hooks
 from .figures.registry import registry
@@ -56,6 +59,23 @@ def connect_database(app: Flask) -> None:
     _declare_figures()
     with app.app_context():
         figure_hooks.install(db.engine, registry)
+        event.listen(db.engine, "do_connect", _patience(app))
+
+
+class Extensions(dict[str, Any]):
+    """`app.extensions`, where Flask-Migrate comes when it is asked for: Alembic is large, and few need it."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app.extensions)
+        self.app = app
+
+    def __missing__(self, name: str) -> Any:
+        if name != "migrate":
+            raise KeyError(name)
+        from flask_migrate import Migrate
+
+        Migrate(self.app, db, directory=str(MIGRATIONS), render_as_batch=False)
+        return self[name]
 
 
 def connect_limiter(app: Flask) -> None:
@@ -78,19 +98,21 @@ def _declare_figures() -> None:
     assert registry.bundles  # the first look seals
 
 
+def _patience(app: Flask) -> Callable[..., None]:
+    """How long a connection waits is asked when it is made: a command of `flask` has more time than a page."""
+
+    def wait(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
+        timeouts = {
+            name: app.config[name.upper()] for name in ("lock_timeout", "statement_timeout")
+        }
+        parameters["options"] = " ".join(f"-c {name}={ms}" for name, ms in timeouts.items())
+
+    return wait
+
+
 def _engine_options(app: Flask) -> dict[str, Any]:
-    timeouts = {
-        "lock_timeout": app.config["LOCK_TIMEOUT"],
-        "statement_timeout": app.config["STATEMENT_TIMEOUT"],
-    }
-    options = " ".join(f"-c {name}={milliseconds}" for name, milliseconds in timeouts.items())
-    connect = {
-        "application_name": "backoffice",
-        "cursor_factory": TimedCursor,
-        "options": options,
-    }
     return {
-        "connect_args": connect,
+        "connect_args": {"application_name": "backoffice", "cursor_factory": TimedCursor},
         "isolation_level": "READ COMMITTED",
         "hide_parameters": True,  # an error's text goes to the log; what people typed does not
         "pool_pre_ping": True,

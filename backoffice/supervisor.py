@@ -22,7 +22,7 @@ import click
 from flask import Flask
 
 from . import config
-from .commands import Trouble
+from .commands import PATIENCE, Trouble
 from .config import ROOT
 from .embedded import Postgres, Redis, Services
 from .embedded.processes import dies_with_parent, fresh_enough, last_lines
@@ -141,7 +141,7 @@ def _prepare_database() -> list[Any]:
     from .extensions import db
     from .upgrade import upgrade
 
-    app: Flask = create_app({"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000})
+    app: Flask = create_app(PATIENCE)
     for line in upgrade(app):
         click.echo(line)
     with app.app_context():

@@ -1,18 +1,41 @@
-"""Bringing a database up to date: migrations, generated triggers, grants, in one transaction."""
+"""Migrating a database: migrations, generated triggers and grants, in one transaction.
 
+`migrations/env.py` calls `migrate`, so `backoffice db …`, `flask db …` and `flask_migrate.upgrade()` are one
+implementation. What is generated from the declarations fits the newest schema only: it is synced where a
+migration ends there, and dropped before one leads back from there.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
 from alembic import command
-from alembic.config import Config
+from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import Connection, Engine, NullPool, create_engine, func, make_url, select
 
 from . import audit, figures, grants
-from .config import ROOT
+from .base import Base
+from .commands import database_in_use
+from .config import MIGRATIONS
 from .figures import acting_as
+from .figures.objects import drop_generated
 
 ONE_AT_A_TIME = 0x0B0FF1CE
-"""Key of the advisory lock under which upgrades wait for each other."""
+"""Key of the advisory lock under which migrations wait for each other."""
+
+UNMODELLED = {"ix_audit_events_order_lines_order_id"}
+"""The orders' own index on the audit's table, which neither's model can declare."""
+
+UP_TO_DATE = "The database is up to date."
+
+NOT_NEWEST = (
+    "This is not the newest version, so the triggers that keep figures and the audit trail are not there. "
+    "Start only the Backoffice that belongs to it, after its own: backoffice db upgrade"
+)
 
 
 def upgrade(app: Flask) -> list[str]:
@@ -20,44 +43,121 @@ def upgrade(app: Flask) -> list[str]:
 
     An interrupted upgrade leaves nothing behind, so the next one simply starts over.
     """
-    engine = create_engine(
-        app.config["MIGRATION_DATABASE_URL"], poolclass=NullPool, isolation_level="READ COMMITTED"
-    )
+    said: list[str] = []
+    with app.app_context():
+        config = app.extensions["migrate"].migrate.get_config()
+        config.attributes["say"] = said.append
+        command.upgrade(config, "head")
+    return [line for line in said if line != UP_TO_DATE]
+
+
+def migrate(context: Any) -> None:
+    """Do what an Alembic command asks for, on a connection of the owner; `context` is `alembic.context`."""
+    if context.is_offline_mode():  # --sql: a script to read; `db upgrade` does more
+        context.configure(dialect_name="postgresql", literal_binds=True)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    say = context.config.attributes.get("say", click.echo)
+    with database_in_use(app.config):
+        engine = create_engine(
+            app.config["MIGRATION_DATABASE_URL"],
+            poolclass=NullPool,
+            isolation_level="READ COMMITTED",
+        )
+        for line in _migrate(context, engine, app):
+            say(line)
+
+
+def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
+    """Run the migrations, then bring in step with them what is generated; says what was changed."""
     with engine.begin() as connection:
+        _configure(context, connection)
+        asked = context.get_context().opts
+        if "destination_rev" not in asked:  # a question: `current`, `check`, `revision`
+            context.run_migrations()
+            return
         connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
-        before = _versions(connection)
-        command.upgrade(_alembic(connection), "head")
-        migrated = [f"Migrated to {version}." for version in sorted(_versions(connection) - before)]
-        triggers = figures.sync(connection) + audit.sync(connection)
-        grants.sync(connection, make_url(app.config["DATABASE_URL"]).username or "")
-    if triggers:
-        migrated.append(f"{len(triggers)} generated database objects were renewed.")
-    return migrated + _computed(engine)
+        moves: list[Any] = []
+        _configure(context, connection, fn=_noticed(asked["fn"], moves, connection))
+        context.run_migrations()
+        versions = _versions(connection)
+        is_newest = versions == set(context.script.get_heads())
+        renewed = _sync(connection, app) if is_newest else []
+    if moves:
+        where = ", ".join(sorted(versions)) or "an empty database"
+        yield f"Migrated to {where}." if moves[-1].is_upgrade else f"Went back to {where}."
+    if renewed:
+        yield f"{len(renewed)} generated database objects were renewed."
+    if is_newest:
+        yield from _computed(engine)
+        yield UP_TO_DATE
+    else:
+        yield NOT_NEWEST
 
 
-def _computed(engine: Engine) -> list[str]:
+def _configure(context: Any, connection: Connection, **options: Any) -> None:
+    context.configure(
+        connection=connection,
+        transactional_ddl=True,
+        target_metadata=Base.metadata,
+        include_name=is_modelled,
+        process_revision_directives=_number,
+        **options,
+    )
+
+
+def _noticed(plan: Any, moves: list[Any], connection: Connection) -> Any:
+    """The plan of a migration, which notices its steps; before the first one back, what is generated goes."""
+
+    def noticed(heads: Any, migration: MigrationContext) -> Iterable[Any]:
+        moves.extend(plan(heads, migration))
+        if any(not step.is_upgrade for step in moves):
+            drop_generated(connection)
+        return moves
+
+    return noticed
+
+
+def _sync(connection: Connection, app: Flask) -> list[str]:
+    """Bring triggers and grants in step with the declarations; names the triggers that it changed."""
+    renewed = figures.sync(connection) + audit.sync(connection)
+    grants.sync(connection, make_url(app.config["DATABASE_URL"]).username or "")
+    return renewed
+
+
+def _computed(engine: Engine) -> Iterator[str]:
     """Compute the figures that the database lacks, in transactions of their own; says of which."""
     with acting_as("upgrade"):
-        return [
-            f"{bundle.name}: {result.corrections} rows were computed, {len(result.failures)} failed."
-            for bundle, result in figures.renew(engine)
-            if result.corrections or result.failures
-        ]
+        for bundle, result in figures.renew(engine):
+            if result.corrections or result.failures:
+                yield (
+                    f"{bundle.name}: {result.corrections} rows were computed, "
+                    f"{len(result.failures)} failed."
+                )
+
+
+def is_modelled(name: str | None, _type: str, _parents: object) -> bool:
+    """Whether models describe what the database calls by this name (`db check`, `revision --autogenerate`)."""
+    return name not in UNMODELLED
+
+
+def _number(
+    migration: MigrationContext, _revision: object, directives: list[MigrationScript]
+) -> None:
+    """Name a new migration as its neighbours are: 0020_what_it_does."""
+    for script in directives:
+        newest = migration.opts["script"].get_current_head() or "0"
+        slug = re.sub(r"[^a-z0-9]+", "_", (script.message or "").lower()).strip("_")
+        script.rev_id = f"{int(newest.partition('_')[0]) + 1:04d}_{slug or 'changes'}"
 
 
 def missing_migrations(connection: Connection) -> list[str]:
     """The newest migrations that the database has not seen; empty when it is up to date."""
-    newest = set(ScriptDirectory.from_config(_alembic(connection)).get_heads())
+    newest = set(ScriptDirectory(str(MIGRATIONS)).get_heads())
     return sorted(newest - _versions(connection))
 
 
 def _versions(connection: Connection) -> set[str]:
     return set(MigrationContext.configure(connection).get_current_heads())
-
-
-def _alembic(connection: Connection) -> Config:
-    """Alembic's view of `migrations/`; it works on `connection` and leaves the commit to us."""
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "migrations"))
-    config.attributes["connection"] = connection
-    return config

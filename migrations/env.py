@@ -1,11 +1,7 @@
-"""How Alembic reaches the database: on the connection that `backoffice db upgrade` gives it."""
+"""How Alembic reaches the database, whoever calls it: `backoffice db …`, `flask db …`, `flask_migrate`."""
 
 from alembic import context
 
-connection = context.config.attributes.get("connection")
-if connection is None:
-    raise SystemExit("Run migrations with: backoffice db upgrade")
+from backoffice.upgrade import migrate
 
-context.configure(connection=connection, transactional_ddl=True)
-with context.begin_transaction():
-    context.run_migrations()
+migrate(context)

@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..trouble import Trouble
+
 LONGEST_SOCKET_PATH = 100
 """Bytes that a Unix socket's path may have, a little under the kernel's 107."""
 LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
@@ -25,7 +27,7 @@ ELSEWHERE = (Path("/var/lib/backoffice"), Path("/var/tmp/backoffice"))  # noqa: 
 """Where root's services live when their user cannot reach `BACKOFFICE_HOME`."""
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(Trouble):
     """An embedded service cannot be used; the message says what to do next."""
 
 

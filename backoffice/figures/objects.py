@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import Connection, column, delete, insert, select, table
+from sqlalchemy import Connection, column, delete, insert, inspect, select, table
 
 from .models import SchemaFingerprint
 
@@ -69,6 +69,16 @@ def sync_objects(
             _run(connection, item.create_sql)
             _record(connection, group, item)
     return changed
+
+
+def drop_generated(connection: Connection) -> None:
+    """Drop every generated object of every group: they fit no schema but the newest."""
+    if not inspect(connection).has_table(SchemaFingerprint.__tablename__):
+        return
+    installed = select(SchemaFingerprint.drop_sql).where(SchemaFingerprint.drop_sql != "")
+    for drop_sql in connection.scalars(installed).all():
+        _run(connection, drop_sql)
+    connection.execute(delete(SchemaFingerprint).where(SchemaFingerprint.drop_sql != ""))
 
 
 def _run(connection: Connection, script: str) -> None:
