@@ -1,4 +1,4 @@
-"""Who may do what: one table of roles, the marks on the views, and the guard that reads them.
+"""Who may call which view: the marks on the views, and the guard that reads them. The table is in `rights`.
 
 A view says who may call it with `@requires("orders.write")` or `@public`. The guard runs before
 every request and refuses a view that says neither, so that nothing is open by forgetting.
@@ -6,7 +6,7 @@ every request and refuses a view that says neither, so that nothing is open by f
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from flask import Flask, current_app, request
 from flask_login import current_user
@@ -14,72 +14,13 @@ from sqlalchemy import ColumnElement, true
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from . import bearer
-from .base import N_
 from .figures.actor import actor
 from .people.models import SCOPES
+from .rights import KNOWN, PERMISSIONS, ROLES, allowed
+
+__all__ = ["PERMISSIONS", "ROLES", "allowed", "guard", "init_app", "mine_or", "public", "requires"]
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-_READ = frozenset(
-    {
-        "profile.own", "today.read", "orders.read", "customers.read", "products.read", "targets.read", "reports.read",
-    }
-)  # fmt: skip
-_READ_ALL = _READ | {"orders.read_all", "billing.read", "figures.read", "runs.read"}
-_FINANCE = _READ_ALL | {
-    "orders.write",
-    "orders.reassign",
-    "customers.write",
-    "billing.write",
-    "products.write",
-    "targets.write",
-    "figures.heal",
-    "runs.approve",
-    "schedules.run",
-    "audit.read",
-    "imports.run",
-}
-
-PERMISSIONS: dict[str, frozenset[str]] = {
-    "viewer": _READ_ALL,
-    "account_manager": _READ | {"orders.write"},
-    "finance": _FINANCE,
-    "admin": _FINANCE | {"users.manage", "tokens.manage", "metrics.read"},
-}
-"""Role → what it may do. An account manager lacks `orders.read_all`: only their own rows exist for them."""
-
-ROLES: dict[str, str] = {
-    "viewer": N_("Viewer"),
-    "finance": N_("Finance"),
-    "account_manager": N_("Account manager"),
-    "admin": N_("Administrator"),
-}
-"""Role → its name on screen."""
-
-_KNOWN = frozenset().union(*PERMISSIONS.values())
-
-
-class Person(Protocol):
-    """What the table is asked about: a user, or an anonymous visitor."""
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Whether we know who it is."""
-
-    @property
-    def is_active(self) -> bool:
-        """Whether they are let in."""
-
-
-def allowed(user: Person, permission: str) -> bool:
-    """Whether `user` may do what `permission` names. A visitor and a disabled user may do nothing."""
-    behind = getattr(user, "_get_current_object", None)
-    somebody: Person = (
-        user if behind is None else behind()
-    )  # asked for once, not for each attribute
-    if permission not in PERMISSIONS.get(getattr(somebody, "role", ""), frozenset()):
-        return False
-    return somebody.is_authenticated and somebody.is_active
 
 
 def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -89,7 +30,7 @@ def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElem
 
 def requires(permission: str, *, scope: str = "") -> Callable[[View], View]:
     """Mark a view as open to the roles that have `permission`, and to tokens of `scope`."""
-    if permission not in _KNOWN:
+    if permission not in KNOWN:
         raise ValueError(f"No role has the permission {permission!r}; add it to PERMISSIONS first.")
     if scope and scope not in SCOPES:
         raise ValueError(f"No token has the scope {scope!r}; add it to SCOPES first.")

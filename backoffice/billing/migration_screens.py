@@ -54,14 +54,20 @@ def migration_progress() -> AnyResponse:
 @bp.post("/migration/<name>/<verb>")
 @requires("figures.heal")
 def migrate(name: str, verb: str) -> Response:
-    """Let the workers preview or do one step, or all of them."""
+    """Let the workers preview one step or all of them, or do one that only looks.
+
+    What a preview has found is applied from its own page, with a reason, under the limits.
+    """
+    step = STEP_NAMED.get(name)
     if verb not in (PREVIEW, RUN) or name not in (ALL, *STEP_NAMED):
+        abort(404)
+    if verb == RUN and (step is None or not step.only_looks):
         abort(404)
     claim = Claim(f"billing.migrate:{name}:{verb}")
     if claim.answer is not None:
         return claim.answer
     try:
-        _ask(STEP_NAMED.get(name), dry_run=verb == PREVIEW)
+        _ask(step, dry_run=verb == PREVIEW)
     except AlreadyRunning as same:
         flash(
             _(

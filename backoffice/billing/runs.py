@@ -1,7 +1,9 @@
 """The kind of run that recalculates customers from the documents of their meters."""
 
+from functools import partial
+
 from ..base import N_
-from ..runs.kinds import Kind, register
+from ..runs.kinds import Kind, as_dry_run, register
 from ..runs.wording import name_scope
 from . import recalculation, recalculation_report
 from .migrating.chain import going_on
@@ -11,6 +13,7 @@ RECALCULATE = register(
         "billing.recalculate", N_("Recalculate customer balances"), "figures.heal",
         recalculation.plan, recalculation.recalculate, going_on(recalculation_report.finish),
         recalculation.again, apply_as="figures.apply", report="billing.recalculation",
+        preview=partial(as_dry_run, "billing.recalculate"),
     )
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The kinds of runs over figures: verify, heal, rebuild, apply, drain."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -19,7 +20,7 @@ from ..base import N_
 from ..figures import registry
 from ..figures.healing import WRITE_CHUNK
 from ..figures.registry import Bundle
-from ..runs.kinds import Chunk, Kind, register
+from ..runs.kinds import Chunk, Kind, Scope, as_dry_run, register
 from ..runs.models import CHUNK_DONE
 from ..runs.working import CHUNKS, RUNS, Asked, Work
 from . import applying, flood, healing, verifying
@@ -149,22 +150,31 @@ def _fix_again(items: Sequence[Any]) -> Iterator[Chunk]:
         yield Chunk(chunk.payload, chunk.size, FIXING + 1 + 2 * chunk.stage)
 
 
+def _heals_unseen(scope: Scope) -> tuple[str, Scope] | None:
+    """A verification that corrects what it finds is shown by the heal that would correct it."""
+    if not scope.get("fix"):
+        return None
+    return as_dry_run("figures.heal", {key: scope[key] for key in scope if key != "fix"})
+
+
 VERIFY = register(
     Kind(
         "figures.verify", N_("Verify figures"), "figures.heal",
-        _plan_verify, _verify, _checked, _fix_again,
+        _plan_verify, _verify, _checked, _fix_again, preview=_heals_unseen,
     )
 )  # fmt: skip
 HEAL = register(
     Kind(
         "figures.heal", N_("Heal figures"), "figures.heal",
         _plan_heal, _heal, _checked, _again, apply_as="figures.apply",
+        preview=partial(as_dry_run, "figures.heal"),
     )
 )  # fmt: skip
 REBUILD = register(
     Kind(
         "figures.rebuild", N_("Rebuild figures"), "figures.heal",
         _plan_heal, _rebuild, _checked, _again, apply_as="figures.apply",
+        preview=partial(as_dry_run, "figures.rebuild"),
     )
 )  # fmt: skip
 APPLY = register(

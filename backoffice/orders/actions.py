@@ -180,13 +180,6 @@ def delete(session: Session, order_id: int, version: int) -> None:
     session.flush()
 
 
-def recompute(session: Session, order_id: int, *, reason: str) -> figures.HealResult:
-    """Compute every total of the order anew and store what differs, with a correction for each."""
-    return figures.heal(
-        session, figures=ORDER_FIGURES, owners=[order_id], cause="manual", reason=reason
-    )
-
-
 def _locked(session: Session, order_id: int, version: int) -> Order:
     """The order, locked against other writers but not against new lines, if it is still at `version`."""
     order = session.get(

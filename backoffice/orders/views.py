@@ -3,8 +3,7 @@
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, request, url_for
-from flask_babel import gettext as _
+from flask import Blueprint, Response, abort, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -14,9 +13,9 @@ from ..customers.models import Customer
 from ..customers.parts import COLUMNS, PARTS, Part
 from ..extensions import db
 from ..figures.explanation import SourceRow, Term
-from ..htmx import hx_redirect, render
+from ..htmx import render
 from ..permissions import requires
-from . import actions, history, queries, watched
+from . import history, queries, watched
 from .figures import ORDER_FIGURES, components, grand_total, line_amount
 from .listing import ORDERS, orders_of
 from .models import COMPONENT_OF_KIND, Order, OrderLine
@@ -99,20 +98,6 @@ def calculation_of_line(number: str, line_id: int) -> Response:
     order = order_or_404(number)
     line = next((line for line in order.lines if line.id == line_id), None) or abort(404)
     return _explained(order, "amount", line)
-
-
-@bp.post("/<path:number>/recompute")
-@requires("figures.heal")
-def recompute(number: str) -> Response:
-    """Compute every total of the order anew and store what differs."""
-    order = order_or_404(number)
-    reason = request.form.get("reason", "").strip()[:500]
-    result = actions.recompute(db.session(), order.id, reason=reason)
-    if result.corrections:
-        flash(_("The totals of order %(number)s are corrected.", number=number), "success")
-    else:
-        flash(_("Every total of order %(number)s was right already.", number=number), "info")
-    return hx_redirect(url_for("orders.calculation", number=number))
 
 
 def _explained(order: Order, column: str, line: OrderLine | None) -> Response:

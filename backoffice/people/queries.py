@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, scoped_session
 
+from ..figures.actor import actor
+from ..names import is_id
 from ..paging import PAGE_SIZE, Page
 from .models import User, WebSession
 
@@ -45,6 +47,19 @@ def find_users(
 def user_by_email(session: Session | scoped_session[Session], email: str) -> User | None:
     """The user with this address, however it is written."""
     return session.scalar(select(User).where(User.email == email.strip().lower()))
+
+
+def acting_user(session: Session | scoped_session[Session]) -> User | None:
+    """The person on whose behalf this process acts; None of a command, a program or nobody."""
+    return user_acting_as(session, actor.get())
+
+
+def user_acting_as(session: Session | scoped_session[Session], name: str) -> User | None:
+    """The person whom the trail calls `user:7`, as they are now; None of any other actor."""
+    told, _colon, key = name.partition(":")
+    if told != "user" or not is_id(key):
+        return None
+    return session.get(User, int(key), populate_existing=True)
 
 
 def live_sessions_of(session: Session | scoped_session[Session], user: User) -> int:

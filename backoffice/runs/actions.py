@@ -14,17 +14,21 @@ from sqlalchemy.orm import Session
 
 from ..base import table_of
 from ..figures.actor import actor
+from ..people.queries import acting_user
+from ..rights import Person, allowed
 from .errors import (
     AlreadyRunning,
     HasFinished,
+    MayNotApprove,
     NothingToApply,
     NothingToRetry,
     NotWaiting,
     OwnApproval,
+    PreviewFirst,
     ReasonMissing,
     UnknownRun,
 )
-from .kinds import kind_of
+from .kinds import KINDS, kind_of
 from .models import (
     AWAITING_APPROVAL,
     CANCELLED,
@@ -68,8 +72,11 @@ def request(
 
     Raises:
         UnknownKind: nobody has declared `kind`.
+        PreviewFirst: somebody who is signed in would change totals that no dry run has shown them.
         AlreadyRunning: a run of the same kind and scope is live; `values["run"]` is its number.
     """
+    if not dry_run and _is_signed_in() and kind_of(kind).preview(scope) is not None:
+        raise PreviewFirst()
     kind_of(kind)
     return _requested(
         session,
@@ -85,6 +92,22 @@ def request(
         schedule=schedule,
         due_at=due_at,
     )
+
+
+def request_or_preview(session: Session, kind: str, scope: Mapping[str, Any], **how: Any) -> Run:
+    """Ask for a run; where it would change totals unseen, a person gets the dry run that shows what it would.
+
+    A dry run is nobody's due time. Raises as `request`.
+    """
+    shown = kind_of(kind).preview(scope) if _is_signed_in() and not how.get("dry_run") else None
+    if shown is None:
+        return request(session, kind, scope, **how)
+    return request(session, *shown, **{**how, "dry_run": True, "schedule": None})
+
+
+def _is_signed_in() -> bool:
+    """Whether a person acts from a browser: commands and schedules are the deployment's own choice."""
+    return actor.get().startswith("user:")
 
 
 def _requested(session: Session, **values: Any) -> Run:
@@ -162,15 +185,25 @@ def approve(session: Session, run_id: int) -> Run:
 
     Raises:
         UnknownRun, NotWaiting, OwnApproval: whoever asked for it may not approve it.
+        MayNotApprove: a command, a program, or somebody whose role does not allow it now.
     """
     run = _locked(session, run_id)
     if run.status != AWAITING_APPROVAL:
         raise NotWaiting(run=run_id)
     if run.requested_by == actor.get():
         raise OwnApproval(run=run_id)
+    approver = acting_user(session)
+    if approver is None or not may_approve(approver, run.kind):
+        raise MayNotApprove(run=run_id)
     run.approved_by, run.approved_at, run.status = actor.get(), func.now(), QUEUED
     session.flush()
     return run
+
+
+def may_approve(user: Person, kind: str) -> bool:
+    """Whether `user` is one of those who may approve runs of this kind, but for their own."""
+    known = KINDS.get(kind)
+    return known is not None and allowed(user, known.permission) and allowed(user, "runs.approve")
 
 
 def cancel(session: Session, run_id: int) -> Run:
@@ -192,7 +225,8 @@ def cancel(session: Session, run_id: int) -> Run:
 def retry(session: Session, run_id: int) -> Run:
     """Ask for what a finished run left undone: chunks that failed or were never begun, items that failed.
 
-    Not of one that was cancelled before it began: that is asked for anew, and approved anew.
+    Not of one that was cancelled before it began: that is asked for anew, and approved anew. What would
+    change totals unseen is shown by a dry run first.
 
     Raises:
         UnknownRun, NothingToRetry, AlreadyRunning.
@@ -201,9 +235,9 @@ def retry(session: Session, run_id: int) -> Run:
     left = select(literal(1)).where(RunChunk.run_id == run_id, RunChunk.status != CHUNK_DONE)
     failed = select(literal(1)).where(RunItem.run_id == run_id, RunItem.outcome == ITEM_FAILED)
     is_left = session.scalar(left.limit(1)) or session.scalar(failed.limit(1))
-    if run.is_live or run.never_began or not is_left:
+    if run.is_live or run.never_began or not is_left or kind_of(run.kind).is_once:
         raise NothingToRetry(run=run_id)
-    return request(
+    return request_or_preview(
         session, run.kind, {**run.scope, "retry": run_id},
         dry_run=run.dry_run, reason=run.reason, follows=run_id, is_paced=run.is_paced,
     )  # fmt: skip

@@ -142,17 +142,6 @@ def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
 
 @group.command()
 @number
-@queue_option
-@json_option
-def approve(run_id: int, is_queued: bool, as_json: bool) -> None:
-    """Let a run begin that somebody else has asked for."""
-    with _refusals():
-        run = actions.approve(db.session(), run_id)
-    _go_on(run, is_queued, as_json)
-
-
-@group.command()
-@number
 @click.option("--reason", default="", help="Why; kept with every correction. Must be given.")
 @queue_option
 @json_option

@@ -31,6 +31,21 @@ class NotWaiting(Refusal):
     status = 409
 
 
+class PreviewFirst(Refusal):
+    """A person who is signed in changes stored totals only as a dry run has shown them."""
+
+    sentence = N_("Let a dry run show first what would change, then apply that.")
+
+
+class MayNotApprove(Refusal):
+    """Only a person who is signed in and whose role allows it approves; a command or a program is nobody."""
+
+    sentence = N_(
+        "Run %(run)s can be approved on its screen only, by somebody whose role allows it."
+    )
+    status = 403
+
+
 class OwnApproval(Refusal):
     """Whoever asked for a run may not approve it."""
 

@@ -32,6 +32,14 @@ def _no_result(_connection: Connection, _asked: "Asked") -> Mapping[str, Any]:
     return {}
 
 
+Scope = Mapping[str, Any]
+"""What a run is asked to look at; JSON."""
+
+
+def _nothing_unseen(_scope: Scope) -> tuple[str, Scope] | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of run.
@@ -41,7 +49,10 @@ class Kind:
     is what it takes to start, apply, cancel and retry one. `again` makes chunks of items that failed,
     for a retry. `apply_as` is the kind of run that applies what a dry run of this kind has found.
     `report` is the endpoint that shows what came of one, where a kind has a screen for that.
-    `is_quiet`: housekeeping, which lists leave out unless asked.
+    `preview` answers the dry run (kind and scope) that shows what one of such a scope would write to
+    stored totals or documents; None of one that writes none, or exactly what a dry run has shown.
+    `is_once`: it is asked for anew rather than retried. `is_quiet`: housekeeping, which lists leave out
+    unless asked.
     """
 
     name: str
@@ -53,7 +64,14 @@ class Kind:
     again: Callable[[Sequence[Any]], Iterable[Chunk]] = field(default=_nothing_again)
     apply_as: str = ""
     report: str = ""
+    preview: Callable[[Scope], tuple[str, Scope] | None] = field(default=_nothing_unseen)
+    is_once: bool = False
     is_quiet: bool = False
+
+
+def as_dry_run(name: str, scope: Scope) -> tuple[str, Scope]:
+    """The dry run of that kind over the whole scope, whatever of it was left undone the last time."""
+    return name, {key: value for key, value in scope.items() if key != "retry"}
 
 
 KINDS: dict[str, Kind] = {}

@@ -116,6 +116,12 @@ def found_by(session: Session, run_id: int) -> Found:
     )
 
 
+def told_by(run: Run) -> int:
+    """The run whose items say what this one changes: until it begins, the dry run that it applies."""
+    shown = run.scope.get("run")
+    return shown if run.started_at is None and isinstance(shown, int) else run.id
+
+
 def followers_of(session: Session, run: Run) -> Sequence[Run]:
     """The runs that apply or retry this one, in the order in which they were asked for."""
     return session.scalars(select(Run).where(Run.follows == run.id).order_by(Run.id)).all()

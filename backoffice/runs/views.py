@@ -16,14 +16,14 @@ from ..idempotency import new_key
 from ..people.actors import names_of
 from ..permissions import requires
 from . import actions, queries, wording
-from .actions import Limits
+from .actions import Limits, may_approve
 from .forms import ApplyForm
 from .items import items_of
 from .kinds import KINDS
 from .listing import RUNS
 from .models import Run, RunItem
 from .notices import register_notices
-from .verbs import may_act, may_approve, verbs_of
+from .verbs import may_act, verbs_of
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 
@@ -71,7 +71,7 @@ def progress(run_id: int) -> AnyResponse:
 def export_items(run_id: int, flavour: str) -> Response:
     """The items that the filter leaves in, as a file."""
     run = queries.run_of(db.session(), run_id)
-    return lists.export(items_of(run.id), flavour)
+    return lists.export(items_of(queries.told_by(run)), flavour)
 
 
 @bp.post("/<int:run_id>/cancel")
@@ -104,7 +104,7 @@ def retry(run_id: int) -> Response:
 def approve(run_id: int) -> Response:
     """Let a run begin that somebody else has asked for."""
     run = queries.run_of(db.session(), run_id)
-    if not may_approve(current_user, run):
+    if not may_approve(current_user, run.kind):
         abort(403)
     claim = Claim("runs.approve")
     if claim.answer is not None:
@@ -140,9 +140,10 @@ def _own_or_403(run_id: int) -> Run:
 
 
 def _page(run: Run, form: ApplyForm) -> Response:
-    has_items = select(RunItem.id).where(RunItem.run_id == run.id).exists()
+    told_by = queries.told_by(run)
+    has_items = select(RunItem.id).where(RunItem.run_id == told_by).exists()
     about = {**_about(run, form), "has_items": db.session.scalar(select(has_items))}
-    return lists.show(items_of(run.id), RECORD, **about)
+    return lists.show(items_of(told_by), RECORD, **about)
 
 
 def _about(run: Run, form: ApplyForm) -> dict[str, Any]:

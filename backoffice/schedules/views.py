@@ -49,7 +49,7 @@ def index() -> Response:
 @bp.post("/<name>/run")
 @requires("schedules.run")
 def run(name: str) -> Response:
-    """Ask for the schedule's run now, beside its due times."""
+    """Ask for the schedule's run now, beside its due times; what it would correct is shown first."""
     schedule = schedule_of(name) or abort(404)
     if not allowed(current_user, kind_of(schedule.kind).permission):
         abort(403)
@@ -58,7 +58,7 @@ def run(name: str) -> Response:
         return claim.answer
     now = datetime.now(UTC)
     try:
-        asked = actions.request(
+        asked = actions.request_or_preview(
             db.session(), schedule.kind, schedule.scope(now), schedule=schedule.name
         ).id
     except AlreadyRunning as refusal:

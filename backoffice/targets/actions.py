@@ -11,12 +11,10 @@ from sqlalchemy.orm import Session
 
 from .. import figures, money
 from ..base import N_
-from ..orders.figures import ORDER_FIGURES
-from ..orders.models import Order
 from ..people.models import User
 from ..periods import Month
 from ..refusals import Stale
-from .figures import TARGET_FIGURES, achieved
+from .figures import achieved
 from .models import AccountManagerTarget
 
 
@@ -57,23 +55,6 @@ def enter(session: Session, manager_id: int, entries: Mapping[Month, Entry]) -> 
     wanted = {month: target for month, target in changed.items() if target != stored[month]}
     _store(session, {(manager_id, month): target for month, target in wanted.items()})
     return len(wanted)
-
-
-def recompute(session: Session, manager_id: int, *, reason: str) -> figures.HealResult:
-    """Compute what the manager achieved in every month anew, from the lines of the orders up.
-
-    Stores what differs, with a correction each.
-    """
-    orders = session.scalars(select(Order.id).where(Order.account_manager_id == manager_id)).all()
-    result = figures.heal(
-        session, figures=ORDER_FIGURES, owners=orders, cause="manual", reason=reason
-    )
-    months = figures.heal(
-        session, figures=TARGET_FIGURES, owners=[manager_id], cause="manual", reason=reason
-    )
-    result.corrections += months.corrections
-    result.failures += months.failures
-    return result
 
 
 def stored_targets(

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, request, url_for
+from flask import Blueprint, Response, abort, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
@@ -18,7 +18,7 @@ from ..paging import PAGE_SIZE, Page, page_number
 from ..people.models import User
 from ..periods import Month
 from ..permissions import requires
-from . import actions, queries, watched
+from . import queries, watched
 from .figures import TARGET_FIGURES, achieved
 from .forms import MonthForm
 from .listing import TARGETS, orders_of
@@ -207,20 +207,6 @@ def _explained(explanation: figures.Explanation | None) -> list[ColumnExplained]
 
 def _link_of_row(row: SourceRow) -> str:
     return url_for("orders.calculation", number=row.values["number"])
-
-
-@bp.post("/<int:manager_id>/<month>/recompute")
-@requires("figures.heal")
-def recompute(manager_id: int, month: str) -> Response:
-    """Compute what the manager achieved in every month anew and store what differs."""
-    manager, chosen = manager_or_404(manager_id), month_or_404(month)
-    reason = request.form.get("reason", "").strip()[:500]
-    result = actions.recompute(db.session(), manager.id, reason=reason)
-    if result.corrections:
-        flash(_("What %(name)s achieved is corrected.", name=manager.name), "success")
-    else:
-        flash(_("What %(name)s achieved was right already.", name=manager.name), "info")
-    return hx_redirect(url_for("targets.record", manager_id=manager.id, month=str(chosen)))
 
 
 watched.register()

@@ -4,12 +4,18 @@ from typing import Any
 
 from flask import url_for
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from .. import subjects
+from ..drift import recalculation
+from ..orders.figures import ORDER_FIGURES
+from ..orders.models import Order
 from ..people.models import User
 from ..subjects import Place, Subject
 from . import notices
+from .figures import TARGET_FIGURES
 from .models import AccountManagerTarget
+from .queries import manager_of
 
 
 def _month(key: Any) -> str:
@@ -29,9 +35,19 @@ def _record(place: Place) -> str:
     return url_for("targets.record", manager_id=place.owner, month=_month(place.key))
 
 
+def _of_manager(session: Session, user: Any, manager_id: int) -> recalculation.Owners | None:
+    """What a manager achieved, from the lines of their orders up; None of one whom the user may not see."""
+    if manager_of(session, user, manager_id) is None:
+        return None
+    orders = select(Order.id).where(Order.account_manager_id == manager_id).order_by(Order.id)
+    own = {figure.name: list(session.scalars(orders)) for figure in ORDER_FIGURES}
+    return own | {figure.name: [manager_id] for figure in TARGET_FIGURES}
+
+
 def register() -> None:
     """Say it; called once, where the screens are."""
     notices.register_notices()
+    recalculation.register("manager", _of_manager)
     subjects.register(
         AccountManagerTarget.__tablename__,
         Subject(_name, _record, lambda place, _column: _record(place), _named),

@@ -24,7 +24,7 @@ from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run, RunChunk, RunItem
 from backoffice.runs.working import perform
 from tests.factories.orders import OrderFactory
-from tests.factories.people import AccountManagerFactory
+from tests.factories.people import AccountManagerFactory, UserFactory
 
 NO_LIMIT = Limits(10**9, Decimal(10**15))
 ORDERS = {"figures": {"orders.grand_total": None}}
@@ -113,7 +113,7 @@ def test_what_was_cancelled_before_it_began_is_asked_for_and_approved_anew(
         again = actions.apply(session, dry.id, reason="x", limits=Limits(1, Decimal(1)))
         assert again.status == "awaiting approval"
         session.commit()
-    with acting_as("user:2"):
+    with acting_as(f"user:{UserFactory(role='finance').id}"):
         actions.approve(session, again.id)
     assert done(session, again).changed == 5
 

@@ -18,7 +18,7 @@ from backoffice.runs.actions import Limits
 from backoffice.runs.errors import AlreadyRunning, NothingToApply, OwnApproval, ReasonMissing
 from backoffice.runs.models import Run, RunChunk, RunItem
 from tests.factories.orders import OrderFactory
-from tests.factories.people import AccountManagerFactory
+from tests.factories.people import AccountManagerFactory, UserFactory
 
 NO_LIMIT = Limits(10**9, Decimal(10**15))
 
@@ -197,18 +197,20 @@ def test_above_the_limit_a_second_person_approves(
 ) -> None:
     surgery.execute("UPDATE orders SET grand_total = 0")
     dry = run(session, "figures.heal", dry_run=True)
-    with acting_as("user:1"):
+    ana, budi = (f"user:{UserFactory(role='finance').id}" for _ in range(2))
+    session.commit()
+    with acting_as(ana):
         asked = actions.apply(session, dry.id, reason="x", limits=Limits(4, Decimal(10**9)))
         session.commit()
         assert asked.status == "awaiting approval"
         with pytest.raises(OwnApproval):
             actions.approve(session, asked.id)
         session.rollback()
-    with acting_as("user:2"):
+    with acting_as(budi):
         actions.approve(session, asked.id)
         session.commit()
     done = performed(db.engine, asked.id).run
-    assert (done.status, done.approved_by, done.changed) == ("done", "user:2", 5)
+    assert (done.status, done.approved_by, done.changed) == ("done", budi, 5)
 
 
 def test_one_run_of_a_kind_and_scope_lives_at_a_time(session: Any, book: list[Order]) -> None:

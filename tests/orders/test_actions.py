@@ -75,25 +75,6 @@ def test_totals_are_computed_without_saving(session: Any) -> None:
     assert session.query(Order).count() == 0
 
 
-def test_an_order_is_recomputed_and_saved_by_hand(session: Any, admin_database_url: str) -> None:
-    order = OrderFactory()
-    session.commit()
-    tamper(admin_database_url, "UPDATE orders SET grand_total = 1")
-    actions.recompute(session, order.id, reason="checked with finance")
-    session.expire_all()
-    assert order.grand_total == 9_300_000
-    correction = session.execute(text("SELECT figure, cause, reason FROM corrections")).one()
-    assert tuple(correction) == ("orders.grand_total", "manual", "checked with finance")
-
-
-def tamper(url: str, statement: str) -> None:
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        connection.execute("SET session_replication_role = replica")
-        connection.execute(statement)
-
-
 # Lines
 
 

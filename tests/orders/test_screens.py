@@ -10,8 +10,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
+from backoffice.drift.performing import performed
 from backoffice.extensions import db
 from backoffice.orders.models import Order
+from tests.drift.books import key_in
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory, UserFactory
@@ -263,7 +265,7 @@ def test_every_stored_total_of_the_record_leads_to_its_calculation(
     assert f'href="{base}/lines/{order.lines[0].id}"' in html
 
 
-def test_a_wrong_total_is_shown_beside_the_right_one_and_can_be_recomputed(
+def test_a_wrong_total_is_shown_beside_the_right_one_and_can_be_corrected(
     sign_in: SignIn, session: Any, shop: dict[str, Order], admin_database_url: str
 ) -> None:
     with psycopg.connect(admin_database_url) as connection:
@@ -277,15 +279,22 @@ def test_a_wrong_total_is_shown_beside_the_right_one_and_can_be_recomputed(
     assert "Stored wrongly" in told
     assert "Expected 9,300,000.00 Stored -5.00" in told
     assert "has been right since it was first stored" not in told
-    assert "Recompute and save" not in told
-    assert viewer.post("/orders/A-1/recompute").status_code == 403
+    assert "Preview the correction" not in told
+    address = f"/health/drift/recalculate/order/{shop['A-1'].id}"
+    assert viewer.post(address).status_code == 403
 
-    assert "Recompute and save" in text_of(finance.get("/orders/A-1/calculation").text)
-    done = finance.post("/orders/A-1/recompute", data={"reason": "restored backup"})
-    assert done.status_code == 303
+    page = finance.get("/orders/A-1/calculation").text
+    assert "Preview the correction" in text_of(page)
+    shown = finance.post(address, data={"idempotency_key": key_in(page)})
+    run_id = int(shown.location.rsplit("/", 1)[1])
+    performed(db.engine, run_id)
+    assert "Stored -5.00" in text_of(finance.get("/orders/A-1/calculation").text), "nothing yet"
+    typed = {"idempotency_key": "k", "reason": "restored backup"}
+    applied = finance.post(f"/runs/{run_id}/apply", data=typed)
+    performed(db.engine, int(applied.location.rsplit("/", 1)[1]))
     told = text_of(finance.get("/orders/A-1/calculation").text)
     assert "Stored as calculated" in told
-    assert "Recomputed by hand restored backup -5.00 9,300,000.00" in told
+    assert "restored backup -5.00 9,300,000.00" in told
     history = text_of(finance.get("/orders/A-1/history").text)
     assert "Corrected" in history
     assert "Grand total before: -5.00 → after: 9,300,000.00" in history

@@ -187,11 +187,11 @@ def test_a_save_after_the_session_ended_leaves_the_page_as_it_is(client):
     assert refused.headers["HX-Trigger"] == '{"sessionEnded": {}}'
     assert "HX-Redirect" not in refused.headers
     of_a_button = client.post(
-        "/orders/X-1/recompute", headers={"Referer": "http://localhost/orders/X-1"}
+        "/orders/X-1/delete", headers={"Referer": "http://localhost/orders/X-1"}
     )
     assert of_a_button.location == "/login?next=/orders/X-1"
     elsewhere = client.post(
-        "/orders/X-1/recompute", headers={"Referer": "https://evil.example/orders"}
+        "/orders/X-1/delete", headers={"Referer": "https://evil.example/orders"}
     )
     assert elsewhere.location == "/login"
 

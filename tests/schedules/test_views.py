@@ -101,9 +101,9 @@ def test_run_now_asks_for_the_run_once_however_often_the_form_is_sent(
     run = session.scalars(select(Run)).one()
     assert first.status_code == again.status_code == 303
     assert first.location == again.location == f"/runs/{run.id}"
-    assert (run.kind, run.scope, run.schedule) == (
-        "figures.verify", {"fix": True}, "balance-verify-sync",
-    )  # fmt: skip
+    assert (run.kind, run.scope, run.dry_run, run.schedule) == ("figures.heal", {}, True, None), (
+        "what it would correct is shown first"
+    )
     assert run.due_at is None
     assert run.requested_by.startswith("user:")
 

@@ -6,6 +6,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
+from backoffice.drift.performing import performed
+from backoffice.extensions import db
 from backoffice.periods import Month
 from backoffice.targets import queries
 from backoffice.targets.models import AccountManagerTarget
@@ -152,7 +154,7 @@ def test_a_month_without_anything_shows_zero(sign_in, shop, nancy):
 
 
 @pytest.mark.leaves_drift
-def test_a_wrong_figure_is_shown_and_recomputed_by_hand(
+def test_a_wrong_figure_is_shown_and_corrected_as_previewed(
     sign_in, shop, nancy, session, admin_database_url
 ):
     import psycopg
@@ -163,11 +165,18 @@ def test_a_wrong_figure_is_shown_and_recomputed_by_hand(
     browser = sign_in("finance")
     page = browser.get(f"/targets/{nancy.id}/1997-01")
     assert "Stored wrongly" in page.text
-    answer = browser.post(f"/targets/{nancy.id}/1997-01/recompute", data={"reason": "surgery"})
-    assert answer.status_code == 303
-    page = text_of(browser.get(answer.location).text)
+    address = f"/health/drift/recalculate/manager/{nancy.id}"
+    assert f'action="{address}"' in page.text
+    shown = browser.post(address, data={"idempotency_key": "k"})
+    run_id = int(shown.location.rsplit("/", 1)[1])
+    performed(db.engine, run_id)
+    typed = {"idempotency_key": "k", "reason": "surgery"}
+    applied = browser.post(f"/runs/{run_id}/apply", data=typed)
+    performed(db.engine, int(applied.location.rsplit("/", 1)[1]))
+    page = text_of(browser.get(f"/targets/{nancy.id}/1997-01").text)
     assert "Stored as calculated" in page
     assert "surgery 1.00 90.50" in page
+    session.rollback()
     assert queries.row_of(session, nancy.id, Month(1997, 1)).achieved == Decimal("90.50")
 
 

@@ -1,26 +1,34 @@
 """The kinds of runs of the migration, one per step; the fifth is the recalculation of customers."""
 
+from functools import partial
+
 from ...base import N_
 from ...drift.runs import HEAL
-from ...runs.kinds import Kind, register
+from ...runs.kinds import Kind, Scope, as_dry_run, register
 from . import amounts, balances, placing, proving, validating
 from .chain import going_on
 
 REPORT = "billing.migration_report"
 """The endpoint that shows what a step's run has said."""
 
+
+def _placed_unseen(scope: Scope) -> tuple[str, Scope] | None:
+    """Applying what a dry run has found is a run of the same kind, and shows nothing new."""
+    return None if "run" in scope else as_dry_run("billing.backfill-payment-meters", scope)
+
+
 PLACE = register(
     Kind(
         "billing.backfill-payment-meters", N_("Give payments their meters"), "figures.heal",
         placing.plan, placing.place, going_on(placing.finish), placing.again,
-        apply_as="billing.backfill-payment-meters", report=REPORT,
+        apply_as="billing.backfill-payment-meters", report=REPORT, preview=_placed_unseen,
     )
 )  # fmt: skip
 AMOUNTS = register(
     Kind(
         "billing.backfill-invoice-amounts", N_("Compute invoice amounts"), "figures.heal",
         amounts.plan, amounts.work, going_on(amounts.finish), HEAL.again, apply_as="figures.apply",
-        report=REPORT,
+        report=REPORT, preview=partial(as_dry_run, "billing.backfill-invoice-amounts"),
     )
 )  # fmt: skip
 VALIDATE = register(
@@ -34,6 +42,7 @@ BALANCES = register(
         "billing.meter-balances", N_("Calculate meter balances"), "figures.heal",
         balances.plan, balances.work, going_on(balances.finish), balances.again,
         apply_as="figures.apply", report=REPORT,
+        preview=partial(as_dry_run, "billing.meter-balances"),
     )
 )  # fmt: skip
 PROVE = register(
