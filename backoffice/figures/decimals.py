@@ -15,6 +15,7 @@ from sqlalchemy.sql.elements import (
     BindParameter,
     Case,
     ColumnClause,
+    ExpressionClauseList,
     FunctionFilter,
     Grouping,
     Label,
@@ -24,7 +25,7 @@ from sqlalchemy.sql.elements import (
 )
 from sqlalchemy.sql.functions import FunctionElement
 
-from .expressions import Expression, Total
+from .expressions import Expression, Total, operands
 
 _AS_THE_FINEST_ARGUMENT = {"coalesce", "sum", "min", "max", "abs", "greatest", "least"}
 
@@ -87,14 +88,16 @@ def _(part: UnaryExpression) -> int | None:  # type: ignore[type-arg]
     return decimals(part.element) if part.operator is operators.neg else None
 
 
-@decimals.register
-def _(part: BinaryExpression) -> int | None:  # type: ignore[type-arg]
-    left, right = decimals(part.left), decimals(part.right)
-    if left is None or right is None:
+@decimals.register(BinaryExpression)
+@decimals.register(ExpressionClauseList)
+def _(part: Any) -> int | None:
+    parts = operands(part)
+    if part.operator in (operators.add, operators.sub):
+        return _finest(parts)
+    known = [decimals(factor) for factor in parts]
+    if part.operator is not operators.mul or None in known:
         return None
-    if part.operator is operators.mul:
-        return left + right
-    return max(left, right) if part.operator in (operators.add, operators.sub) else None
+    return sum(k for k in known if k is not None)
 
 
 @decimals.register

@@ -14,11 +14,11 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as plain_column
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, Grouping, UnaryExpression
+from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
 from .declaration import Figure, Source
 from .errors import DeclarationError
-from .expressions import Total, replace
+from .expressions import Total, operands, replace
 from .groups import DIALECT, grouped_delta_sql, is_zero
 
 
@@ -33,12 +33,12 @@ def terms_of(figure: Figure, definition: Any, sign: int = 1) -> list[tuple[int, 
         return terms_of(figure, definition.element, sign)
     if isinstance(definition, UnaryExpression) and definition.operator is operators.neg:
         return terms_of(figure, definition.element, -sign)
-    if isinstance(definition, BinaryExpression):
-        left, right = definition.left, definition.right
-        if definition.operator is operators.add:
-            return terms_of(figure, left, sign) + terms_of(figure, right, sign)
-        if definition.operator is operators.sub:
-            return terms_of(figure, left, sign) + terms_of(figure, right, -sign)
+    parts = operands(definition)
+    if parts and definition.operator in (operators.add, operators.sub):
+        first, *others = parts
+        further = -sign if definition.operator is operators.sub else sign
+        added = (term for part in others for term in terms_of(figure, part, further))
+        return [*terms_of(figure, first, sign), *added]
     if getattr(definition, "name", "") == "coalesce":
         first, *rest = definition.clauses
         if isinstance(first, Total) and rest and all(is_zero(r) for r in rest):

@@ -12,7 +12,12 @@ from typing import Any, cast
 
 from sqlalchemy import Column, ColumnElement, Table
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.elements import ColumnClause
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    ColumnClause,
+    ExpressionClauseList,
+    Grouping,
+)
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from .errors import DeclarationError
@@ -74,14 +79,31 @@ def totals_in(element: Any) -> Iterator[Total]:
             yield part
 
 
+def operands(element: Any) -> list[Any]:
+    """What an operator stands between: two parts, or more where it is chained (a + b + c); none elsewhere."""
+    if isinstance(element, BinaryExpression):
+        return [element.left, element.right]
+    return list(element.clauses) if isinstance(element, ExpressionClauseList) else []
+
+
 def replace(element: Expression, leaf: Callable[[Any], Expression | None]) -> Expression:
-    """`element` with each leaf (column or `Total`) for which `leaf` answers replaced by the answer."""
+    """`element` with each leaf (column or `Total`) for which `leaf` answers replaced by the answer.
+
+    An answer that is itself composed stands in brackets: SQLAlchemy sets brackets while an expression is
+    built, and a column needed none. Without them x = a − b in y = c − x would read c − a − b.
+    """
 
     def substitute(part: Any, **_: Any) -> Expression | None:
         if isinstance(part, Total):
-            return leaf(part)
+            return _bracketed(leaf(part))
         if isinstance(part, Column) and part.table is not None:
-            return leaf(part.table.c[part.key])
+            return _bracketed(leaf(part.table.c[part.key]))
         return None
 
     return replacement_traverse(element, {}, cast(Any, substitute))
+
+
+def _bracketed(answer: Expression | None) -> Expression | None:
+    if answer is None or isinstance(answer, ColumnClause):
+        return answer
+    return Grouping(answer)

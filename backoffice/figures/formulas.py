@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Column
 from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import BinaryExpression, Grouping, UnaryExpression
+from sqlalchemy.sql.elements import Grouping, UnaryExpression
 
-from .expressions import Total
+from .expressions import Total, operands
 
 SIGNS = {
     operators.add: "+",
@@ -23,24 +23,32 @@ def leaves(definition: Any, sign: str = "") -> Iterator[tuple[str, Any]]:
     A minus before a bracket turns the signs within; a bracket that is multiplied or divided stays
     one leaf.
     """
-    if isinstance(definition, Grouping):
-        yield from leaves(definition.element, sign)
-    elif isinstance(definition, BinaryExpression) and definition.operator in SIGNS:
+    parts = operands(definition)
+    if parts and definition.operator in SIGNS:
         own = SIGNS[definition.operator]
-        if own in "×÷":
-            yield from _factors(definition.left, sign)
-            yield from _factors(definition.right, own)
-        else:
-            yield from leaves(definition.left, sign)
-            yield from leaves(definition.right, _turned(own, sign))
+        multiplies = own in "×÷"
+        read, further = (_factors, own) if multiplies else (leaves, _turned(own, sign))
+        for number, part in enumerate(parts):
+            yield from read(part, further if number else sign)
     elif isinstance(definition, UnaryExpression) and definition.operator is operators.neg:
         yield from leaves(definition.element, _turned("−", sign))
-    elif getattr(definition, "name", "") == "round" or _is_bounded(definition):
-        yield from leaves(next(iter(definition.clauses)), sign)
+    elif (inner := _bare(definition)) is not definition:
+        yield from leaves(inner, sign)
     elif isinstance(definition, Column):
         yield sign, definition.table.c[definition.key]
     else:
         yield sign, definition
+
+
+def _bare(definition: Any) -> Any:
+    """What stands in a bracket, in a rounding, or within a constant bound; anything else itself."""
+    while True:
+        if isinstance(definition, Grouping):
+            definition = definition.element
+        elif getattr(definition, "name", "") == "round" or _is_bounded(definition):
+            definition = next(iter(definition.clauses))
+        else:
+            return definition
 
 
 def _is_bounded(definition: Any) -> bool:
@@ -51,8 +59,7 @@ def _is_bounded(definition: Any) -> bool:
 
 
 def _factors(part: Any, sign: str) -> Iterator[tuple[str, Any]]:
-    inner = part.element if isinstance(part, Grouping) else part
-    operator = getattr(inner, "operator", None)
+    operator = getattr(_bare(part), "operator", None)
     is_sum = operator in (operators.add, operators.sub, operators.neg)
     divides_all = sign == "÷" and operator in SIGNS
     return iter([(sign, part)]) if is_sum or divides_all else leaves(part, sign)

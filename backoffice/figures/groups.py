@@ -21,9 +21,9 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as plain_column
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import (
-    BinaryExpression,
     BindParameter,
     Case,
     ClauseList,
@@ -37,9 +37,21 @@ from sqlalchemy.sql.visitors import iterate
 
 from .decimals import fits
 from .declaration import Figure, Source
+from .expressions import operands
+
+
+class PlainCompiler(PGCompiler):
+    """Compiles what is sent with its constants written into it."""
+
+    def visit_unary(self, unary: UnaryExpression[Any], **options: Any) -> str:  # type: ignore[override]
+        """The sign before what it turns; two in a row would begin a comment."""
+        text = str(super().visit_unary(unary, **options))  # type: ignore[no-untyped-call]
+        return f"-({text[1:]})" if text.startswith("--") else text
+
 
 DIALECT: Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 """For what is sent without parameters, where a “%” stands for itself."""
+DIALECT.statement_compiler = PlainCompiler
 DIALECT._backslash_escapes = False  # type: ignore[attr-defined]  # as in every PostgreSQL since 9.1
 
 _ARITHMETIC = (operators.add, operators.sub, operators.mul)
@@ -130,9 +142,9 @@ def _is_additive(part: Any, may_be_null: bool = False) -> bool:
         return _is_additive(part.func, may_be_null) and (may_be_null or part.func.name == "count")
     if isinstance(part, UnaryExpression):
         return part.operator is operators.neg and _is_additive(part.element)
-    if isinstance(part, BinaryExpression):
+    if parts := operands(part):
         is_sum = part.operator in (operators.add, operators.sub)
-        return is_sum and _is_additive(part.left) and _is_additive(part.right)
+        return is_sum and all(map(_is_additive, parts))
     name, clauses = getattr(part, "name", ""), list(getattr(part, "clauses", ()))
     if name == "coalesce":
         first, *rest = clauses
@@ -167,8 +179,8 @@ def _made_of(part: Any) -> list[Any]:
     """The parts of an expression that has a value where all of them have one; none of any other."""
     if isinstance(part, UnaryExpression) and part.operator is operators.neg:
         return [part.element]
-    if isinstance(part, BinaryExpression) and part.operator in _ARITHMETIC:
-        return [part.left, part.right]
+    if (parts := operands(part)) and part.operator in _ARITHMETIC:
+        return parts
     if isinstance(part, Case) and part.else_ is not None:
         return [*(result for _, result in part.whens), part.else_]
     return list(part.clauses) if getattr(part, "name", "") in ("round", "abs") else []

@@ -34,6 +34,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .declaration import Figure, Source
 from .expressions import replace
+from .groups import PlainCompiler
 from .registry import Bundle, Registry
 from .relations import OWNERS, Condition, Frame, Relations, Scope, absent
 
@@ -43,7 +44,7 @@ SHORT = 20
 _IDS: Any = any_(bindparam("ids", type_=ARRAY(BigInteger)))
 
 
-class _Constants(PGCompiler_psycopg):
+class _Constants(PlainCompiler, PGCompiler_psycopg):
     """Writes a declaration's constants into the SQL, so that only what varies is a parameter.
 
     A statement of thirty constants costs the driver more than PostgreSQL.

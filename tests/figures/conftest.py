@@ -14,7 +14,7 @@ from backoffice.figures import Registry, hooks, triggers
 from backoffice.figures.verification import verify
 
 from .models import Base, Box, Item, Shelf, registry
-from .worlds import World, a_world
+from .worlds import Building, World, a_world
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -90,13 +90,19 @@ def outside(owner_database_url: str, world: None) -> Iterator[psycopg.Connection
 
 
 @pytest.fixture
-def build(
+def building(
     app: Any, owner_database_url: str, database_url: str, admin_database_url: str
-) -> Iterator[Callable[[type[DeclarativeBase], Registry], World]]:
-    """Make a world of tables and a registry of a test's own."""
+) -> Building:
+    """Make worlds of tables and a registry of a test's own, one after the other."""
+    urls = {"owner": owner_database_url, "app": database_url, "admin": admin_database_url}
+    return lambda base, registry: a_world(base, registry, **urls)
+
+
+@pytest.fixture
+def build(building: Building) -> Iterator[Callable[[type[DeclarativeBase], Registry], World]]:
+    """Make a world that lasts as long as the test."""
     with ExitStack() as stack:
-        urls = {"owner": owner_database_url, "app": database_url, "admin": admin_database_url}
-        yield lambda base, registry: stack.enter_context(a_world(base, registry, **urls))
+        yield lambda base, registry: stack.enter_context(building(base, registry))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A world of a test's own: its tables, triggers, sessions, a stranger and a surgeon."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,10 @@ class World:
     def drift(self, **scope: Any) -> list[Finding]:
         """Everything that verification finds."""
         return list(verify(self.engine, self.registry, **scope))
+
+
+Building = Callable[[type[DeclarativeBase], Registry], AbstractContextManager[World]]
+"""Makes a world that lasts as long as a `with`."""
 
 
 @contextmanager
