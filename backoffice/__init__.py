@@ -114,6 +114,7 @@ FOUND = (
 
 RUNS: tuple[str, ...] = (
     "drift.runs",
+    "drift.facts.runs",
     "audit.runs",
     "reconciliation.runs",
     "schedules.runs",
@@ -136,3 +137,4 @@ def _register_domains(app: Flask) -> None:
     modules = [import_module(f".{name}", __name__) for name in SCREENS]
     for blueprint in dict.fromkeys(module.bp for module in modules):
         app.register_blueprint(blueprint)
+    import_module(".drift.facts.subjects", __name__).register()

@@ -17,7 +17,7 @@ from .edge import WAITED_IN_VAIN, sqlstate_of
 from .figures.actor import acting_as
 
 COMMANDS = {
-    "audit": "backoffice.audit.cli:group",
+    "audit": "backoffice.drift.facts.cli:group",
     "backfill": "backoffice.billing.migrating.cli:backfill",
     "db": "backoffice.database_cli:group",
     "demo": "backoffice.demo.cli:demo",

@@ -119,13 +119,13 @@ def numbered_in_sql(
 def record_url(figure: str, place: Place) -> str | None:
     """Where the row is shown; None of one that is gone or that no domain shows."""
     subject = _of(figure)
-    return subject.record(place) if subject and place.name else None
+    return (subject.record(place) or None) if subject and place.name else None
 
 
 def calculation_url(figure: str, place: Place, column: str) -> str | None:
     """Where it is shown how the figure was calculated; None as for `record_url`."""
     subject = _of(figure)
-    return subject.calculation(place, column) if subject and place.name else None
+    return (subject.calculation(place, column) or None) if subject and place.name else None
 
 
 def owners_named(figure: str, text: str) -> Select[Any] | None:

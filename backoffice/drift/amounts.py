@@ -9,18 +9,28 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Numeric, case, cast, func, null
+from sqlalchemy import Column, ColumnElement, Numeric, case, cast, func, null
 from sqlalchemy.dialects.postgresql import JSONB
-
-from ..figures import Figure
 
 MONEY_DECIMALS = 2
 """What tells a money column from a quantity, a price or a count."""
 
 
-def money_columns(figure: Figure) -> list[str]:
+class Measured(Protocol):
+    """A figure, or the facts of a table: something with a name and columns."""
+
+    @property
+    def name(self) -> str:
+        """What its rows are filed under."""
+
+    @property
+    def columns(self) -> tuple[Column[Any], ...]:
+        """Where it is stored."""
+
+
+def money_columns(figure: Measured) -> list[str]:
     """The names of the figure's columns that hold money."""
     return [
         c.key
@@ -30,7 +40,7 @@ def money_columns(figure: Figure) -> list[str]:
 
 
 def difference(
-    figure: Figure, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+    figure: Measured, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> Decimal | None:
     """The amount, in the deployment's currency; None of a figure without money."""
     columns = money_columns(figure)
@@ -46,7 +56,7 @@ def _amount(values: Mapping[str, Any] | None, column: str) -> Decimal:
 
 
 def difference_in_sql(
-    figures: Iterable[Figure],
+    figures: Iterable[Measured],
     name: ColumnElement[str],
     before: ColumnElement[Any],
     after: ColumnElement[Any],

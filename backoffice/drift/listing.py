@@ -16,7 +16,8 @@ from ..preferences import number_format
 from ..subjects import Place
 from . import queries
 from .models import FOLLOWS, DriftFinding
-from .wording import CAUSES, KINDS, figure_titles
+from .wording import CAUSES, KINDS
+from .wording import titles as all_titles
 
 ITSELF = "itself"
 
@@ -70,7 +71,7 @@ def _root() -> ColumnElement[Any]:
 @cache
 def findings() -> List:
     """The list, once every figure is declared and every domain has said what its rows are called."""
-    titles = figure_titles()
+    titles = all_titles()
     called = queries.name()
     return List(
         "drift",

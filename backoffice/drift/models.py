@@ -8,20 +8,27 @@ from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ..audit.facts import ADDED, CHANGED, REMOVED
 from ..base import Base, Id, Moment
 from ..runs.models import Run
 
 DIFFERENT, MISSING, SURPLUS = "different", "missing", "surplus"
+OF_FIGURES = (DIFFERENT, MISSING, SURPLUS)
+OF_FACTS = (CHANGED, ADDED, REMOVED)
+"""How a stored row differs: a figure from its sources, a fact from the audit trail."""
 
 FOLLOWS = "follows"
 ROUNDING = "rounding"
 NOTED = "noted"
 UNNOTICED = "unnoticed"
 ROW = "row"
+FORGED = "forged"
+
+ACCEPTED, RESTORED = "accepted", "restored"
 
 
 class DriftFinding(Base):
-    """One figure row that is (or was) wrong, from when it was first seen until it was healed.
+    """One row of a figure, or of facts, that is (or was) wrong, from when it was first seen until it was healed.
 
     Of one row there is at most one that is not healed; a further check of it moves `last_seen_at`
     on, and `stored` and `expected` with it. `stored` and `expected` map columns to amounts as
@@ -30,14 +37,19 @@ class DriftFinding(Base):
     follows from: `[{"figure": …, "key": {…}}]`. `cause` is the likely cause: `follows` (from another
     row, its root), `noted` (an outside program wrote, and the notes wait to be drained), `row` (a row
     is missing or surplus), `rounding` (a minor unit at most), `unnoticed` (the stored value was
-    changed past every trigger).
+    changed past every trigger), `forged` (a fact that differs from the audit trail).
     `healed_by` says how it became right: `run`, `bypass` (the drain of an outside program's notes)
-    or `save` (somebody's save recomputed it).
+    or `save` (somebody's save recomputed it); of a fact `accepted` or `restored`, by a person.
+    Of a row of facts `figure` is `facts:<table>`, `key` its id, `stored` what stands in the row and
+    `expected` what the trail says, and `owner` the record that it is shown with.
     """
 
     __tablename__ = "drift_findings"
     __table_args__ = (
-        CheckConstraint("kind IN ('different', 'missing', 'surplus')", name="kind"),
+        CheckConstraint(
+            "kind IN ('different', 'missing', 'surplus', 'changed', 'added', 'removed')",
+            name="kind",
+        ),
         CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),
         Index(
             "ix_drift_findings_open",

@@ -31,6 +31,7 @@ from ..figures import registry
 from ..figures.models import Correction
 from ..subjects import Place
 from .amounts import difference_in_sql
+from .facts.findings import all_facts
 from .models import DriftFinding, FigureCheck
 
 LATEST = timedelta(hours=26)
@@ -66,7 +67,7 @@ def expected() -> ColumnElement[Decimal]:
 
 def _sum_of(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
     figure = DriftFinding.figure.expression
-    added = difference_in_sql(registry.figures, figure, null(), values)
+    added = difference_in_sql([*registry.figures, *all_facts()], figure, null(), values)
     return case((values.is_not(None), added))
 
 

@@ -10,19 +10,37 @@ from flask_babel import gettext as _
 from sqlalchemy import Column, Integer, Numeric
 
 from .. import periods, subjects
+from ..audit.facts import ADDED, CHANGED, REMOVED
+from ..audit.tables import title_of
 from ..base import N_
 from ..figures import Figure, UnknownFigure, registry
 from ..figures.explanation import label_of
 from ..figures.formulas import leaves
 from ..formats import moment_filter, money_filter, quantity_filter
 from .amounts import MONEY_DECIMALS
-from .models import DIFFERENT, FOLLOWS, MISSING, NOTED, ROUNDING, ROW, SURPLUS, UNNOTICED
+from .facts.findings import all_facts, facts_named
+from .models import (
+    ACCEPTED,
+    DIFFERENT,
+    FOLLOWS,
+    FORGED,
+    MISSING,
+    NOTED,
+    RESTORED,
+    ROUNDING,
+    ROW,
+    SURPLUS,
+    UNNOTICED,
+)
 from .queries import Standing
 
 KINDS = {
     DIFFERENT: N_("Different"),
     MISSING: N_("Row missing"),
     SURPLUS: N_("Row too many"),
+    CHANGED: N_("Changed past the audit trail"),
+    ADDED: N_("Added past the audit trail"),
+    REMOVED: N_("Removed past the audit trail"),
 }
 """How a stored row differs from what it should be."""
 
@@ -32,6 +50,7 @@ CAUSES = {
     FOLLOWS: N_("Follows from another row"),
     ROW: N_("Row missing or too many"),
     ROUNDING: N_("Rounding"),
+    FORGED: N_("Past the audit trail"),
 }
 """The likely cause of a finding."""
 
@@ -49,6 +68,10 @@ CAUSES_TOLD = {
     ROUNDING: N_(
         "The difference is one smallest unit of the currency at most: a matter of rounding."
     ),
+    FORGED: N_(
+        "What was entered is not what the audit trail recorded: the row was written past the triggers, or "
+        "restored from elsewhere. Nothing that builds on it is corrected until somebody has decided."
+    ),
 }
 """The same as a sentence."""
 
@@ -56,6 +79,8 @@ HEALED_BY = {
     "run": N_("Corrected by a run"),
     "bypass": N_("Corrected when another program's change was worked off"),
     "save": N_("Right again since somebody saved"),
+    ACCEPTED: N_("Accepted as it is, by a person"),
+    RESTORED: N_("Restored from the audit trail, by a person"),
 }
 """How a finding became right."""
 
@@ -72,6 +97,11 @@ CORRECTED_BECAUSE = {
 def figure_titles() -> Mapping[str, str]:
     """Every declared figure's name → what it is called, to be translated."""
     return {figure.name: figure.title for figure in registry.figures}
+
+
+def titles() -> Mapping[str, str]:
+    """Whatever a finding may be of → what it is called, to be translated."""
+    return {**figure_titles(), **{facts.name: title_of(facts.table) for facts in all_facts()}}
 
 
 def formula_in_words(figure: Figure) -> str:
@@ -106,6 +136,9 @@ def value(figure: str, column: str, told: Any) -> str:
 
 
 def _type_of(figure: str, column: str) -> Any:
+    facts = facts_named(figure)
+    if facts is not None:
+        return facts.table.c[column].type if column in facts.table.c else None
     try:
         found = registry.get(figure)
     except UnknownFigure:

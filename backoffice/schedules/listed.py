@@ -115,6 +115,12 @@ SCHEDULES: tuple[Schedule, ...] = (
         "audit.verify", Daily(time(4, 30)), 12 * HOUR,
     ),
     Schedule(
+        "audit-facts",
+        N_("Verify facts against the audit trail"),
+        N_("Compares every recorded row with what the audit trail says of it; changes nothing."),
+        "audit.facts", Daily(time(1, 50)), 12 * HOUR,
+    ),
+    Schedule(
         "daily-summary",
         N_("Daily summary"),
         N_("Sums up the day before: drift, corrections, failed runs, what was verified."),

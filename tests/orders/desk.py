@@ -15,6 +15,7 @@ from backoffice.extensions import db
 from backoffice.orders import actions
 from backoffice.orders.entries import Breakdown, LineEntry, OrderEntry
 from backoffice.orders.models import Order, OrderLine
+from tests.drift.forging import forged_now
 
 from .books import SIGN, Book, LineFacts, stored
 from .ways import Values
@@ -157,3 +158,4 @@ class Desk:
             assert self.stored(self.outside) == self.committed.totals()
             assert list(figures.verify(db.session)) == []
             assert set(figures.noted(db.session).values()) == {0}
+        assert forged_now(db.engine) == []

@@ -1,0 +1,133 @@
+"""`backoffice audit verify-facts`: what was entered, beside what the audit trail says of it.
+
+Exit status as `diff` has it: 0 clean, 1 something differs, 2 trouble.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ...audit.cli import group, json_option
+from ...audit.facts import ADDED, REMOVED, facts_by_table
+from ...audit.tables import title_of
+from ...audit.telling import label_of
+from ...commands import CLEAN, FOUND, Trouble, operator
+from ...extensions import db
+from ...figures import acting_as
+from ...runs import actions
+from ...runs.errors import AlreadyRunning
+from ...runs.models import Run
+from .. import queries, wording
+from ..models import DriftFinding
+from ..performing import performed
+from .findings import PREFIX, name_of
+from .runs import VERIFY_FACTS
+
+__all__ = ["group"]
+
+SHOWN = 50
+"""Differences printed to a person; --json prints them all."""
+
+
+@group.command("verify-facts")
+@click.option("--table", "tables", multiple=True, help="Only this table; may be repeated.")
+@json_option
+def verify_facts(tables: tuple[str, ...], as_json: bool) -> None:
+    """Compare every recorded row with what the trail says of it. Exit status 1 when any differs."""
+    known = facts_by_table()
+    for table in tables:
+        if table not in known:
+            raise Trouble(
+                _("%(table)s is no table of the audit trail.", table=table)
+                + " "
+                + _("There are: %(tables)s.", tables=", ".join(sorted(known)))
+            )
+    with acting_as(operator()):
+        run = _performed(sorted(set(tables)))
+    found = _found(sorted(set(tables)) or list(known))
+    if as_json:
+        click.echo(json.dumps(_as_dict(run, found)))
+    else:
+        _print(run, found)
+    if run.status != "done":
+        raise Trouble(_("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error))
+    sys.exit(FOUND if found else CLEAN)
+
+
+def _performed(tables: Sequence[str]) -> Run:
+    """A run that verifies, worked on here until it has ended; one that does it already is joined."""
+    with Session(db.engine) as session:
+        try:
+            scope = {"tables": tables} if tables else {}
+            number = actions.request(
+                session, VERIFY_FACTS.name, scope, is_paced=False, is_here=True
+            ).id
+            session.commit()
+        except AlreadyRunning as same:
+            number = int(str(same.values["run"]))
+    return performed(db.engine, number).run
+
+
+def _found(tables: Sequence[str]) -> list[tuple[DriftFinding, str]]:
+    """The open findings of these tables' facts, and what their rows are called."""
+    mine = DriftFinding.figure.in_([name_of(table) for table in tables])
+    rows = select(DriftFinding, queries.name()).where(queries.IS_OPEN, mine)
+    return [(row[0], row[1]) for row in db.session.execute(rows.order_by(DriftFinding.id))]
+
+
+def _as_dict(run: Run, found: Sequence[tuple[DriftFinding, str]]) -> dict[str, Any]:
+    return {
+        "ok": not found,
+        "run": run.id,
+        "rows": (run.result or {}).get("rows", {}),
+        "found": len(found),
+        "findings": [
+            {
+                "finding": finding.id,
+                "table": finding.figure.removeprefix(PREFIX),
+                "id": finding.key["id"],
+                "name": called,
+                "kind": finding.kind,
+                "row": finding.stored,
+                "trail": finding.expected,
+                "first_seen_at": finding.first_seen_at.isoformat(),
+            }
+            for finding, called in found
+        ],
+    }
+
+
+def _print(run: Run, found: Sequence[tuple[DriftFinding, str]]) -> None:
+    rows = sum((run.result or {}).get("rows", {}).values())
+    click.echo(_("%(rows)s rows compared with the audit trail.", rows=f"{rows:,}"))
+    if not found:
+        click.echo(_("Every fact is what the trail says."))
+        return
+    for finding, called in found[:SHOWN]:
+        for line in lines_of(finding, called):
+            click.echo(f"  {line}")
+    if len(found) > SHOWN:
+        click.echo(_("… and %(count)s more.", count=f"{len(found) - SHOWN:,}"))
+    click.echo(_("%(count)s rows differ from the audit trail.", count=len(found)))
+
+
+def lines_of(finding: DriftFinding, called: str) -> list[str]:
+    """A finding in words, for a terminal: a line for each column that differs."""
+    table = finding.figure.removeprefix(PREFIX)
+    what = f"{_(title_of(table))} {called} ({table} {finding.key['id']})"
+    if finding.kind in (ADDED, REMOVED):
+        return [f"{what}: {_(wording.KINDS[finding.kind])}"]
+    stored, trail = finding.stored or {}, finding.expected or {}
+    return [
+        _(
+            "%(what)s: %(column)s is %(row)s, the trail says %(trail)s",
+            what=what, column=label_of(table, column), row=stored.get(column), trail=trail[column],
+        )
+        for column in trail
+    ]  # fmt: skip

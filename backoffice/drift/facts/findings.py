@@ -1,0 +1,158 @@
+"""Facts that differ from the trail, as findings beside those of figures: of one row of facts at most one is open.
+
+They stand in the same table, under the name `facts:<table>`, so that whatever counts, lists or tells what
+is wrong counts, lists and tells these too.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Column, Connection, Numeric, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from ...audit.facts import Facts, Forgery, facts_by_table
+from ...audit.tables import recorded
+from ..amounts import difference
+from ..findings import FINDINGS
+from ..models import FORGED
+
+PREFIX = "facts:"
+
+
+@dataclass(frozen=True)
+class FactsOf:
+    """The facts of one table, as findings speak of them beside figures."""
+
+    name: str
+    table: str
+    columns: tuple[Column[Any], ...]
+
+
+def name_of(table: str) -> str:
+    """What the findings of a table's facts are filed under."""
+    return f"{PREFIX}{table}"
+
+
+def facts_named(name: str) -> Facts | None:
+    """The facts that findings of that name are about; None of a figure's, or of a table that is no more."""
+    is_one = name.startswith(PREFIX)
+    return facts_by_table().get(name.removeprefix(PREFIX)) if is_one else None
+
+
+def all_facts() -> list[FactsOf]:
+    """The facts of every audited table."""
+    return [
+        FactsOf(name_of(table), table, facts.columns) for table, facts in facts_by_table().items()
+    ]
+
+
+def record(connection: Connection, forged: Sequence[Forgery], run_id: int | None) -> None:
+    """Insert what is new, and move on what was seen before."""
+    if not forged:
+        return
+    rows = [{**as_finding(one), "run_id": run_id} for one in forged]
+    add = upsert(FINDINGS)
+    moved = ("owner", "kind", "stored", "expected", "amount", "run_id")
+    add = add.on_conflict_do_update(
+        index_elements=["figure", "key"],
+        index_where=FINDINGS.c.healed_at.is_(None),
+        set_={
+            "last_seen_at": func.now(),
+            **{name: getattr(add.excluded, name) for name in moved},
+        },
+    )
+    connection.execute(add, sorted(rows, key=lambda row: (row["figure"], row["key"]["id"])))
+
+
+def as_finding(forgery: Forgery) -> dict[str, Any]:
+    """The columns of a finding, but for its run."""
+    name = name_of(forgery.table)
+    return {
+        "figure": name,
+        "owner": owner_of(forgery),
+        "key": {"id": forgery.id},
+        "kind": forgery.kind,
+        "stored": dict(forgery.row) or None,
+        "expected": dict(forgery.trail) or None,
+        "amount": _amount(forgery),
+        "roots": [root_of(forgery)],
+        "is_root": True,
+        "cause": FORGED,
+    }
+
+
+def root_of(forgery: Forgery) -> dict[str, Any]:
+    """The row as the root of whatever follows from it."""
+    return {"figure": name_of(forgery.table), "key": {"id": str(forgery.id)}}
+
+
+def owner_of(forgery: Forgery) -> int:
+    """The record that the row is shown with: itself, or the one that it is a part of."""
+    known = recorded(forgery.table)
+    owner = None if known is None or known.part_of is None else forgery.whole.get(known.part_of.key)
+    return owner if isinstance(owner, int) else forgery.id
+
+
+def _amount(forgery: Forgery) -> Decimal | None:
+    """By how much money the row is off the trail, as of a figure; None where no amount of it is."""
+    facts = facts_by_table()[forgery.table]
+    apart = tuple(c for c in facts.columns if c.key in forgery.columns)
+    if not any(isinstance(c.type, Numeric) and c.type.scale == 2 for c in apart):
+        return None
+    return difference(FactsOf("", forgery.table, apart), forgery.row, forgery.trail)
+
+
+def open_ids(
+    connection: Connection, table: str, low: int | None = None, high: int | None = None
+) -> set[int]:
+    """The rows of that table, of ids from `low` to `high`, of which a finding is open."""
+    row_id = FINDINGS.c.key["id"].as_integer()
+    found = select(row_id).where(
+        FINDINGS.c.figure == name_of(table), FINDINGS.c.healed_at.is_(None)
+    )
+    ids = set(connection.scalars(found))
+    return {i for i in ids if (low is None or i >= low) and (high is None or i <= high)}
+
+
+def close(
+    connection: Connection, table: str, ids: Collection[int], *, healed_by: str = "save"
+) -> None:
+    """These rows are as the trail has them: close what is open of them."""
+    if not ids:
+        return
+    mine = FINDINGS.c.key["id"].as_integer().in_(sorted(ids))
+    connection.execute(
+        update(FINDINGS)
+        .where(FINDINGS.c.figure == name_of(table), FINDINGS.c.healed_at.is_(None), mine)
+        .values(healed_at=func.now(), healed_by=healed_by)
+    )
+
+
+def settle(
+    connection: Connection,
+    facts: Facts,
+    ids: Iterable[int],
+    run_id: int | None = None,
+    *,
+    healed_by: str = "save",
+) -> list[Forgery]:
+    """Compare these rows anew: record what differs, and close what does not; answers what differs."""
+    asked = set(ids)
+    found = facts.forged(connection, asked)
+    record(connection, found, run_id)
+    right = asked - {forgery.id for forgery in found}
+    close(connection, facts.name, right & open_ids(connection, facts.name), healed_by=healed_by)
+    return found
+
+
+def counted(connection: Connection, tables: Iterable[str]) -> Mapping[str, int]:
+    """Table → how many open findings there are of its facts; of tables without any none."""
+    names = {name_of(table): table for table in tables}
+    rows = connection.execute(
+        select(FINDINGS.c.figure, func.count())
+        .where(FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None))
+        .group_by(FINDINGS.c.figure)
+    )
+    return {names[figure]: count for figure, count in rows}

@@ -1,0 +1,104 @@
+"""The kind of run that verifies facts against the trail: rows in chunks, then events whose rows are gone."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from ...audit.facts import EVENTS_AT_A_TIME, Facts, facts_by_table, last_event
+from ...base import N_
+from ...runs.kinds import Chunk, Kind, register
+from ...runs.models import CHUNK_DONE
+from ...runs.working import CHUNKS, RUNS, Asked, Work
+from ..findings import check
+from .findings import counted, name_of, open_ids, settle
+
+FIRST, LAST = -(2**63), 2**63 - 1
+"""The ends of the first and the last chunk, so that rows of any id are in one."""
+
+
+def chosen(scope: Mapping[str, Any]) -> list[Facts]:
+    """The facts that a scope covers: those of its `tables`, else all."""
+    known = facts_by_table()
+    return [known[table] for table in scope.get("tables") or known if table in known]
+
+
+def _plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
+    for facts in chosen(asked.scope):
+        yield from _chunks(connection, facts)
+    last = last_event(connection)
+    for low in range(0, last + 1, EVENTS_AT_A_TIME):
+        yield Chunk({"after": low, "until": low + EVENTS_AT_A_TIME})
+
+
+def _chunks(connection: Connection, facts: Facts) -> Iterator[Chunk]:
+    """The table's rows; the last chunk goes on to the highest id that there can be."""
+    low, page = FIRST, facts.next_ids(connection, FIRST)
+    while page is not None:
+        end, count = page
+        page = facts.next_ids(connection, end)
+        high = LAST if page is None else end
+        yield Chunk({"table": facts.name, "low": low, "high": high}, count)
+        low = end + 1
+    if low == FIRST:  # nobody is there; what was found of those who were is looked at
+        yield Chunk({"table": facts.name, "low": FIRST, "high": LAST})
+
+
+def _work(work: Work) -> None:
+    """Compare in one snapshot; record in another transaction what still differs then."""
+    suspected: dict[str, set[int]] = {}
+    with work.snapshot() as connection:
+        if "table" in work.payload:
+            facts = facts_by_table()[work.payload["table"]]
+            low, high = work.payload["low"], work.payload["high"]
+            ids = set(facts.ids_between(connection, low, high))
+            suspected[facts.name] = {forgery.id for forgery in facts.forged(connection, ids)}
+            suspected[facts.name] |= open_ids(connection, facts.name, low, high)
+        else:
+            low, high = work.payload["after"] + 1, work.payload["until"]
+            for facts in chosen(work.asked.scope):
+                gone = facts.gone(connection, low, high)
+                suspected[facts.name] = {forgery.id for forgery in facts.forged(connection, gone)}
+    with work.transaction(is_last=True) as step:
+        for table, ids in suspected.items():
+            settle(step.connection, facts_by_table()[table], ids, work.asked.id)
+
+
+def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
+    """Say of every table that was verified, and how many of its rows differ now."""
+    run = connection.execute(select(RUNS.c.started_at).where(RUNS.c.id == asked.id)).one()
+    took = func.extract("epoch", func.clock_timestamp() - run.started_at) * 1000
+    tables = [facts.name for facts in chosen(asked.scope)]
+    rows = _compared(connection, asked)
+    if _is_whole(connection, asked):
+        for table in tables:
+            check(
+                connection, [name_of(table)], verified_at=run.started_at, owners=rows.get(table, 0),
+                rows=rows.get(table, 0), milliseconds=took, run_id=asked.id,
+            )  # fmt: skip
+    found = counted(connection, tables)
+    return {"found": sum(found.values()), "rows": rows, "forged": dict(found)}
+
+
+def _compared(connection: Connection, asked: Asked) -> dict[str, int]:
+    table = CHUNKS.c.payload["table"].astext
+    rows = select(table, func.sum(CHUNKS.c.size)).where(
+        CHUNKS.c.run_id == asked.id, CHUNKS.c.status == CHUNK_DONE, table.is_not(None)
+    )
+    return {name: int(size) for name, size in connection.execute(rows.group_by(table))}
+
+
+def _is_whole(connection: Connection, asked: Asked) -> bool:
+    """Whether every chunk was done, and there were not only those that an earlier run had left."""
+    undone = select(CHUNKS.c.number).where(
+        CHUNKS.c.run_id == asked.id, CHUNKS.c.status != CHUNK_DONE
+    )
+    return "retry" not in asked.scope and connection.execute(undone.limit(1)).first() is None
+
+
+VERIFY_FACTS = register(
+    Kind(
+        "audit.facts", N_("Verify facts against the audit trail"), "figures.heal",
+        _plan, _work, _finish,
+    )
+)  # fmt: skip

@@ -1,0 +1,155 @@
+"""A book with a row in every audited table, and a forger who writes past every trigger."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    DateTime,
+    Engine,
+    Integer,
+    Numeric,
+    Text,
+    create_engine,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.pool import NullPool
+
+from backoffice.audit.facts import Forgery, facts_by_table, last_event
+from backoffice.customers.models import CustomerMerge
+from backoffice.extensions import db
+from backoffice.imports.models import Import
+from backoffice.people.models import ApiToken
+from backoffice.targets.models import AccountManagerTarget
+from tests.factories.billing import (
+    InvoiceFactory,
+    MeterAdjustmentFactory,
+    MeterAssignmentFactory,
+    PaymentFactory,
+)
+from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory, OrderLineFactory
+from tests.factories.people import AccountManagerFactory
+from tests.factories.products import ProductFactory
+
+
+def a_row_of_every_table() -> dict[str, int]:
+    """Table → the id of a row of it, every one entered through the triggers."""
+    manager = AccountManagerFactory()
+    place = MeterAssignmentFactory()
+    customer, meter = place.customer, place.meter
+    entered = InvoiceFactory(
+        customer=customer, meter=meter, units=None, rate=None, amount=Decimal(70), fixed_charge=0
+    )
+    order = OrderFactory(customer=customer, account_manager=manager)
+    session = db.session()
+    others = [
+        ApiToken(name="metrics", scope="metrics", token_hash="x" * 64),
+        CustomerMerge(
+            survivor_id=customer.id, duplicate_id=CustomerFactory().id, moved={"orders": [1]},
+            before={}, after={},
+        ),
+        Import(kind="customers", name="a.csv", files=[{"name": "a.csv"}], digest="d", user_id=manager.id),
+        AccountManagerTarget(account_manager_id=manager.id, month=date(2026, 3, 1), target=5),
+    ]  # fmt: skip
+    session.add_all(others)
+    product = ProductFactory(prices={"2026-01-01": "14.00"})
+    made = [
+        manager, customer, meter, place, entered, order, *others, product,
+        PaymentFactory(customer=customer, meter=meter, invoice=entered, amount=Decimal(40)),
+        MeterAdjustmentFactory(customer=customer, meter=meter),
+        OrderLineFactory(order=OrderFactory(customer=customer, account_manager=manager)),
+    ]  # fmt: skip
+    session.commit()
+    ids = {row.__tablename__: int(row.id) for row in made}
+    ids["product_prices"] = session.execute(text("SELECT max(id) FROM product_prices")).scalar_one()
+    session.rollback()
+    return ids
+
+
+OTHERWISE = {
+    Numeric: ("coalesce({0}, 0) + 1", "coalesce({0}, 0) - 10000", "'NaN'"),
+    Integer: ("coalesce({0}, 0) + 1000",),
+    Boolean: ("NOT {0}",),
+    Date: ("coalesce({0}, '2026-01-01') + 1", "'infinity'"),
+    DateTime: ("coalesce({0}, now()) + interval '1 microsecond'", "'-infinity'"),
+    ARRAY: ("{0} || ARRAY['forged']",),
+    JSONB: ("jsonb_build_object('forged', true)", "jsonb_build_array(1.50, NULL)"),
+    Text: ("coalesce({0}, '') || '~'", "' ' || coalesce({0}, '')"),
+}
+"""Type of a column → SQL for values that it does not hold."""
+
+
+def other_values(column: Column[Any]) -> list[str]:
+    """SQL for values that the column, of a row that is there, does not hold."""
+    if column.primary_key:
+        return []
+    texts = next(texts for kind, texts in OTHERWISE.items() if isinstance(column.type, kind))
+    return [text.format(column.key) for text in texts] + ["NULL"] * bool(column.nullable)
+
+
+def everything_forged(connection: Connection) -> list[Forgery]:
+    """What a verification of everything finds."""
+    found = []
+    for facts in facts_by_table().values():
+        ids = set(facts.ids_between(connection, 0, 2**62))
+        ids |= set(facts.gone(connection, 0, last_event(connection)))
+        found += facts.forged(connection, ids)
+    return found
+
+
+def forged_now(engine: Engine) -> list[Forgery]:
+    """The same in a snapshot of its own, as verification takes one."""
+    with engine.connect() as plain:
+        return everything_forged(plain.execution_options(isolation_level="REPEATABLE READ"))
+
+
+class Forger:
+    """A superuser in a transaction of their own, in which no trigger and no constraint stands in the way."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def do(self, sql: str, **values: Any) -> Any:
+        """Execute."""
+        return self.connection.execute(text(sql), values)
+
+    def forged(self, table: str, *ids: int) -> list[Forgery]:
+        """What verification makes of these rows."""
+        return facts_by_table()[table].forged(self.connection, ids)
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What is done inside is undone."""
+        point = self.connection.begin_nested()
+        yield
+        point.rollback()
+
+
+def engine_of(url: str) -> Engine:
+    return create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
+
+
+@contextmanager
+def a_forger(admin_database_url: str) -> Iterator[Forger]:
+    """One whose every deed is undone in the end."""
+    with engine_of(admin_database_url).connect() as connection:
+        forger = Forger(connection)
+        forger.do("SET LOCAL session_replication_role = replica")
+        rows = forger.do(
+            "SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint c"
+            " JOIN pg_class t ON t.oid = conrelid"
+            " WHERE contype = 'c' AND t.relnamespace = 'public'::regnamespace"
+        ).all()
+        for table, name in rows:
+            forger.do(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        yield forger
+        connection.rollback()
