@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from backoffice import config, create_app, logs
 from backoffice.commands import PATIENCE, Trouble
 from backoffice.drift import watch
-from backoffice.embedded import Services
+from backoffice.embedded import Places, Services
 from backoffice.extensions import db
 from backoffice.figures.actor import acting_as
 from backoffice.runs import attendant, worker
@@ -52,9 +52,11 @@ def main(is_scheduler: bool, burst: bool) -> None:
 
 def _use_embedded(settings: config.Settings, stack: ExitStack) -> None:
     """Whichever service nobody configured runs at least as long as we do."""
-    if "BACKOFFICE_SUPERVISED" in os.environ:
+    if config.SUPERVISED in os.environ:
         return
     if settings["EMBEDDED_POSTGRES"] or settings["EMBEDDED_REDIS"]:
+        if not Places.exist(settings["BACKOFFICE_HOME"]):
+            raise config.NoHome(settings["BACKOFFICE_HOME"])
         services = Services(settings["BACKOFFICE_HOME"])
         wanted = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
         stack.enter_context(services.in_use(*wanted))

@@ -2,11 +2,14 @@
 
 import os
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
 
 from . import money, periods
 from .embedded import ADMIN, OWNER, Places, Postgres, Redis
@@ -20,6 +23,23 @@ ROOT = Path(__file__).resolve().parent.parent
 """The source tree: templates, static files and migrations stand in it."""
 
 MIGRATIONS = ROOT / "migrations"
+
+
+SUPERVISED = "BACKOFFICE_SUPERVISED"
+"""Tells the processes of `backoffice dev` that the embedded services are its business, not theirs."""
+
+HOME_MAKERS = ("dev", "db upgrade")
+"""The commands that may make a home; to any other its absence is trouble, not a wish for an empty book."""
+
+
+class NoHome(Trouble):
+    """There is no home where one is looked for, and nobody has asked for a new one."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(
+            f"There is no Backoffice in {home}. Set BACKOFFICE_HOME to the folder where one is (or DATABASE_URL "
+            "to its database); `make run` and `backoffice db upgrade` make a new one there."
+        )
 
 
 class ConfigurationError(Trouble):
@@ -131,7 +151,7 @@ def _hosts(text: str) -> list[str] | None:
 
 READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "BACKOFFICE_ENV": ("development", _one_of("development", "production")),
-    "BACKOFFICE_HOME": ("var", lambda text: Path(text).expanduser().absolute()),
+    "BACKOFFICE_HOME": (str(ROOT / "var"), lambda text: Path(text).expanduser().absolute()),
     "DATABASE_URL": ("", _database_url),
     "MIGRATION_DATABASE_URL": ("", _database_url),
     "REDIS_URL": ("", _redis_url),
@@ -176,16 +196,37 @@ NO_SIGNING_KEY = (
 )
 
 
+def may_make_home() -> bool:
+    """Whether this process was asked for something that makes a home where there is none."""
+    if SUPERVISED in os.environ:
+        return True
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return False
+    if context.parent is None:  # `flask` asks for the app before it knows which command it was given
+        called = " ".join(sys.argv)
+    else:
+        called = f"{context.command_path} {context.invoked_subcommand or ''}"
+    return any(f" {maker} " in f"{called} " for maker in HOME_MAKERS)
+
+
 def _add_embedded(settings: Settings) -> None:
-    """Fill in the addresses of the services that nobody configured: they are our own."""
+    """Fill in the addresses of the services that nobody configured: they are our own.
+
+    Raises `NoHome` where their data should be and is not, unless this process may make it.
+    """
+    home: Path = settings["BACKOFFICE_HOME"]
     settings["EMBEDDED_POSTGRES"] = not settings["DATABASE_URL"]
     settings["EMBEDDED_REDIS"] = not settings["REDIS_URL"]
-    if settings["EMBEDDED_POSTGRES"] or settings["EMBEDDED_REDIS"]:
-        places = Places.of(settings["BACKOFFICE_HOME"])
+    is_there = Places.exist(home) or may_make_home()
     if settings["EMBEDDED_REDIS"]:
-        settings["REDIS_URL"] = Redis(places).url
+        settings["REDIS_URL"] = Redis(Places.of(home)).url if is_there else Redis.url_in(home)
     if settings["EMBEDDED_POSTGRES"]:
-        postgres = Postgres(places)
+        if not is_there:
+            raise NoHome(home)
+        postgres = Postgres(Places.of(home))
+        if not (postgres.has_data() or may_make_home()):
+            raise NoHome(home)
         settings["DATABASE_URL"] = _database_url(postgres.url())
         settings["MIGRATION_DATABASE_URL"] = _database_url(postgres.url(OWNER))
         settings["ADMIN_DATABASE_URL"] = _database_url(postgres.url(ADMIN))

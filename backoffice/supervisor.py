@@ -5,6 +5,7 @@ start, then keeps web, one worker and the scheduler running until Ctrl+C.
 """
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from fcntl import LOCK_EX, LOCK_NB, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,12 +24,12 @@ from flask import Flask
 
 from . import config
 from .commands import PATIENCE, Trouble
-from .config import ROOT
+from .config import ROOT, SUPERVISED
 from .embedded import Postgres, Redis, Services
-from .embedded.processes import dies_with_parent, fresh_enough, last_lines
+from .embedded.processes import dies_with_parent, fresh_enough, last_lines, wait_until
 
-SUPERVISED = "BACKOFFICE_SUPERVISED"
-"""Tells our processes that the embedded services are our business, not theirs."""
+STATE = "supervisor"
+"""The file that the supervisor of a home locks as long as it lives: who it is, and where it answers."""
 FIRST_ANSWER_SECONDS = 60
 STOP_SECONDS = 15
 
@@ -104,15 +105,15 @@ def dev(tied: bool) -> None:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with ExitStack() as stack:
-            stack.enter_context(_one_supervisor(home))
+            state = stack.enter_context(_one_supervisor(home))
             stack.enter_context(_ending_by_signal())
             _check_port(settings)
-            _run(settings, stack)
+            _run(settings, stack, state)
     except KeyboardInterrupt:
         click.echo("\nStopped.")
 
 
-def _run(settings: config.Settings, stack: ExitStack) -> None:
+def _run(settings: config.Settings, stack: ExitStack, state: IO[str]) -> None:
     began = time.monotonic()
     services = None
     parts = _parts(settings)
@@ -128,6 +129,7 @@ def _run(settings: config.Settings, stack: ExitStack) -> None:
     sign_ins = _prepare_database()
     web.release()
     _wait_for_first_answer(web, settings)
+    _say(state, _address(settings))
     for part in others:  # only now, so that the first screen has the machine for itself
         part.start()
     _welcome(settings, sign_ins, time.monotonic() - began)
@@ -202,10 +204,13 @@ def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 (compared, not bound)
 
 
-def _welcome(settings: config.Settings, sign_ins: Sequence[Any], seconds: float) -> None:
+def _address(settings: config.Settings) -> str:
     host = _reachable(settings["HOST"])
-    address = f"[{host}]" if ":" in host else host
-    click.echo(f"\nBackoffice is ready at http://{address}:{settings['PORT']}")
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings['PORT']}"
+
+
+def _welcome(settings: config.Settings, sign_ins: Sequence[Any], seconds: float) -> None:
+    click.echo(f"\nBackoffice is ready at {_address(settings)}")
     if sign_ins:
         click.echo("\nSign in to the demo company as")
         for person in sign_ins:
@@ -248,24 +253,55 @@ def _stop(parts: Sequence[Part]) -> None:
 
 
 @contextmanager
-def _one_supervisor(home: Path) -> Iterator[None]:
+def _one_supervisor(home: Path) -> Iterator[IO[str]]:
     """Only one supervisor a home; the second one says where the first one is."""
-    with open(home / "supervisor", "a+") as file:
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except OSError:
-            raise Trouble(_already(file, home)) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+    with open(home / STATE, "a+") as file:
+        # `info` holds the lock for a moment, to see whether somebody has it.
+        if not wait_until(lambda: _is_locked(file, LOCK_EX), 1):
+            raise Trouble(_already(file, home))
+        _say(file, "")
+        yield file
+
+
+def _is_locked(file: IO[str], how: int) -> bool:
+    try:
+        flock(file, how | LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _say(file: IO[str], address: str) -> None:
+    """Leave word of who we are, and where we answer once we do."""
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid(), "address": address}))
+    file.flush()
+
+
+def _said(file: IO[str]) -> dict[str, Any]:
+    file.seek(0)
+    try:
+        said = json.loads(file.read())
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def running_at(home: Path) -> str | None:
+    """The address of the copy that runs from `home` now; None while there is none, or it does not answer yet."""
+    try:
+        with open(home / STATE) as file:
+            if _is_locked(file, LOCK_SH):  # whoever lives holds it alone; this ends with the file
+                return None
+            return _said(file).get("address") or None
+    except FileNotFoundError:
+        return None
 
 
 def _already(file: IO[str], home: Path) -> str:
-    file.seek(0)
     return (
-        f"Backoffice already runs from {home} (process {file.read() or 'unknown'}). Stop it first, "
-        "or start a second copy with a BACKOFFICE_HOME and a PORT of its own."
+        f"Backoffice already runs from {home} (process {_said(file).get('pid', 'unknown')}). Stop it "
+        "first, or start a second copy with a BACKOFFICE_HOME and a PORT of its own."
     )
 
 

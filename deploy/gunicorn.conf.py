@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from backoffice import logs
-from backoffice.config import READERS
+from backoffice.config import READERS, SUPERVISED
 from backoffice.counting import sharing
 
 sharing.begin()  # before anything that counts is imported
@@ -34,7 +34,7 @@ forwarded_allow_ips = ""  # the app decides whom it believes, by TRUSTED_PROXIES
 
 def on_starting(_server: object) -> None:
     """Under `backoffice dev` the code is read while the database is prepared; then we serve."""
-    if "BACKOFFICE_SUPERVISED" in os.environ:
+    if SUPERVISED in os.environ:
         sys.stdin.read()
 
 

@@ -23,11 +23,10 @@ from redis import Redis
 
 from backoffice import create_app, translations
 from backoffice.cli import main
-from backoffice.config import READERS
+from backoffice.config import READERS, SUPERVISED
 from backoffice.embedded import ADMIN, APP, OWNER, Services
 from backoffice.extensions import db
 from backoffice.health import dot
-from backoffice.supervisor import SUPERVISED
 from tests.signing_in import cookie_for, someone
 from tests.surgery import past_every_trigger
 

@@ -23,6 +23,8 @@ LONGEST_SOCKET_PATH = 100
 LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
 UNPRIVILEGED = ("backoffice", "postgres", "nobody")
 """Users under which root's services run, the first that exists."""
+KNOWN = "embedded.json"
+"""The file by which a folder is a home: where its data and its sockets are."""
 ELSEWHERE = (Path("/var/lib/backoffice"), Path("/var/tmp/backoffice"))  # noqa: S108 (made by us with mkdtemp)
 """Where root's services live when their user cannot reach `BACKOFFICE_HOME`."""
 
@@ -97,6 +99,11 @@ class Places:
     sockets: Path
     account: Account
     notices: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def exist(home: Path) -> bool:
+        """Whether `home` is one; looks, and makes nothing."""
+        return (home / KNOWN).is_file()
 
     @classmethod
     def of(cls, home: Path) -> "Places":
@@ -189,7 +196,7 @@ def _private_folder(path: Path, account: Account) -> Path:
 
 def _remembered(home: Path) -> dict[str, str]:
     try:
-        known = json.loads((home / "embedded.json").read_text())
+        known = json.loads((home / KNOWN).read_text())
     except (FileNotFoundError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
@@ -201,7 +208,7 @@ def _remember(home: Path, places: dict[str, str]) -> None:
     unfinished = home / ".embedded.json"
     unfinished.write_text(json.dumps(places, indent=1) + "\n")
     unfinished.chmod(0o600)
-    unfinished.replace(home / "embedded.json")
+    unfinished.replace(home / KNOWN)
 
 
 def _data_folder(home: Path, account: Account, known: str | None, notices: list[str]) -> Path:
@@ -210,7 +217,7 @@ def _data_folder(home: Path, account: Account, known: str | None, notices: list[
     if known and data != home and not data.is_dir():
         raise EmbeddedError(
             f"The data of {home} lives in {data}, which is gone. Bring that folder back, or "
-            f"delete {home / 'embedded.json'} to start with an empty database."
+            f"delete {home / KNOWN} to start with an empty database."
         )
     if account.is_another and not account.may("-x", data):
         data = _folder_elsewhere(account)

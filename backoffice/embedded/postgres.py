@@ -49,6 +49,10 @@ class Postgres:
         """The cluster's data folder (resolved, as the kernel reports it)."""
         return (self.places.private("postgres") / "data").resolve()
 
+    def has_data(self) -> bool:
+        """Whether there is a cluster."""
+        return (self.data / "PG_VERSION").exists()
+
     def pid(self) -> int | None:
         """The running postmaster's process id."""
         try:
@@ -81,8 +85,7 @@ class Postgres:
         if self.is_running():
             return None
         sentence = self._clean_up()
-        fresh = not (self.data / "PG_VERSION").exists()
-        if fresh:
+        if not self.has_data():
             self._initialise()
         self._write_access_rules()
         log = self.places.log("postgres")

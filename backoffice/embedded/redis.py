@@ -36,6 +36,11 @@ class Redis:
         """Its address, as redis-py takes it."""
         return f"unix://{self.socket}?db=0"
 
+    @staticmethod
+    def url_in(home: Path) -> str:
+        """The address of a Redis in a home that is not there: nobody answers, and nothing is made."""
+        return f"unix://{home / 'sockets' / 'redis.sock'}?db=0"
+
     def is_running(self) -> bool:
         """Whether it answers."""
         return self.pid() is not None

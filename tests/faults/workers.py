@@ -11,8 +11,7 @@ from typing import Any
 
 import psycopg
 
-from backoffice.config import ROOT
-from backoffice.supervisor import SUPERVISED
+from backoffice.config import ROOT, SUPERVISED
 
 Outside = psycopg.Connection[Any]
 

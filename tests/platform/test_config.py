@@ -1,23 +1,27 @@
 """Settings: read from the environment, all complaints at once, and no start without a secret."""
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from backoffice import config
 from backoffice.config import READERS, ConfigurationError, load, plain_url
 
 NewHome = Callable[[], Path]
+CONSOLE = click.Context(click.Group("backoffice"), info_name="backoffice")
 ELSEWHERE = "postgresql://app:secret@db.example/books"
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch, new_home: NewHome) -> Callable[..., None]:
-    """Sets variables of the environment; only BACKOFFICE_HOME is there otherwise."""
+def environment(
+    monkeypatch: pytest.MonkeyPatch, new_home: NewHome
+) -> Iterator[Callable[..., None]]:
+    """Sets variables of the environment; only BACKOFFICE_HOME is there otherwise, as `dev` finds it."""
     for name in READERS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BACKOFFICE_HOME", str(new_home()))
@@ -26,7 +30,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, new_home: NewHome) -> Callable[
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
 
-    return set_variables
+    with click.Context(click.Command("dev"), info_name="dev", parent=CONSOLE):
+        yield set_variables
 
 
 def test_nothing_needs_to_be_configured(environment: Callable[..., None]) -> None:

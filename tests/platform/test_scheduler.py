@@ -14,10 +14,9 @@ import psycopg
 import pytest
 from flask import Flask
 
-from backoffice.config import ROOT
+from backoffice.config import ROOT, SUPERVISED
 from backoffice.embedded import APP, Services
 from backoffice.embedded.processes import wait_until
-from backoffice.supervisor import SUPERVISED
 
 NewHome = Callable[[], Path]
 pytestmark = pytest.mark.timeout(180)
