@@ -203,7 +203,7 @@ def may_make_home() -> bool:
     context = click.get_current_context(silent=True)
     if context is None:
         return False
-    if context.parent is None:  # `flask` asks for the app before it knows which command it was given
+    if context.parent is None:  # `flask` wants the app before it knows its command
         called = " ".join(sys.argv)
     else:
         called = f"{context.command_path} {context.invoked_subcommand or ''}"
