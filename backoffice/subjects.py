@@ -92,6 +92,14 @@ def label_of(figure: str, column: str) -> str:
     return found.title if is_all else label_of_column(held)
 
 
+def labels_of(figure: str) -> Mapping[str, str]:
+    """Column → what it is called, to be translated, of every value that an item of that name may hold."""
+    if figure in _WORDS:
+        return _WORDS[figure].labels
+    found = _figure(figure)
+    return {c.key: label_of(figure, c.key) for c in found.columns} if found else {}
+
+
 def name_in_sql(
     figure: ColumnElement[str], owner: ColumnElement[int], key: ColumnElement[Any]
 ) -> ColumnElement[str]:

@@ -12,23 +12,25 @@ from ..lists import Column, List
 from ..runs.items import items_of
 from ..runs.models import RunItem
 
-_ALWAYS = ("owner_name", "amount", "error", "at")
-_VALUES = ("before", "after", "stored", "expected")
+_ALWAYS = ("owner_name", "concerns", "error", "at")
+_AMOUNTS = ("amount_before", "amount_after", "amount")
 
 
 @dataclass(frozen=True)
 class Told:
-    """What the items of one name say beside their amount."""
+    """What the items of one name say: whether amounts change, or other values; beside what; how many reasons."""
 
+    amounts: bool
     values: bool
     about: bool
     whys: int
 
 
 def told_by(session: Session, run_id: int, name: str) -> Told:
-    """Whether they say what was before and after, and beside what; and how many reasons there are."""
+    """What they say."""
     about = RunItem.details["about"].astext
     said = select(
+        func.coalesce(func.bool_or(RunItem.amount.is_not(None)), False),
         func.coalesce(func.bool_or(RunItem.after != literal({}, JSONB)), False),
         func.coalesce(func.bool_or(about.is_not(None)), False),
         func.count(RunItem.error.distinct()),
@@ -39,7 +41,8 @@ def told_by(session: Session, run_id: int, name: str) -> Told:
 def found(run_id: int, name: str, told: Told) -> List:
     """The items of that name in a run, as the run's own list draws them; what all say alike is not repeated."""
     items = items_of(run_id)
-    kept = {*_ALWAYS, *(_VALUES if told.values else ()), "size"}
+    kept = {*_ALWAYS, "gross"} | set(_AMOUNTS if told.amounts else ())
+    kept |= {"by_column"} if told.values else set()
     columns = [_called(column, told) for column in items.columns if column.name in kept]
     about = RunItem.details["about"].astext
     columns.insert(1, Column("about", N_("Beside it"), about, is_shown=told.about))
@@ -60,6 +63,5 @@ def found(run_id: int, name: str, told: Told) -> List:
 
 def _called(column: Column, told: Told) -> Column:
     """What is left has an amount, and no difference; one reason stands above the list."""
-    if column.name == "error":
-        return replace(column, is_shown=told.whys > 1)
-    return replace(column, label=N_("Amount")) if column.name == "amount" else column
+    shown = {"error": told.whys > 1, "concerns": not told.amounts, "gross": told.amounts}
+    return replace(column, is_shown=shown.get(column.name, column.is_shown))

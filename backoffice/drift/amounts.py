@@ -1,11 +1,13 @@
-"""By how much money a figure row is wrong.
+"""By how much money a figure row is wrong: per column and net with its sign, and gross without.
 
-Of a figure with one money column that is expected minus stored, with its sign. Of one with several it
-is the sum of the differences without their signs: an order's package price and promo that are wrong by
-the same amount are not right together.
+Of every money column the difference is what should be stored minus what is. The **net** amount of a row adds
+them up with their signs: before + net = after. The **gross** amount adds them up without: an order's package
+price and promo that are wrong by the same amount are not right together, and no limit is evaded by what
+cancels out. Amounts are in the deployment's currency.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from functools import reduce
 from operator import add
@@ -16,6 +18,22 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 MONEY_DECIMALS = 2
 """What tells a money column from a quantity, a price or a count."""
+
+Values = Mapping[str, Any] | None
+"""By column what is stored, or should be; None where there is no row, which counts as nothing."""
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What a row's money columns come to before and after; `amount` is the net difference.
+
+    The fields are those of a run's item (`RunItem`).
+    """
+
+    amount_before: Decimal
+    amount_after: Decimal
+    amount: Decimal
+    gross: Decimal
 
 
 class Measured(Protocol):
@@ -39,39 +57,78 @@ def money_columns(figure: Measured) -> list[str]:
     ]
 
 
-def difference(
-    figure: Measured, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-) -> Decimal | None:
-    """The amount, in the deployment's currency; None of a figure without money."""
+def by_column(figure: Measured, before: Values, after: Values) -> dict[str, Decimal]:
+    """The signed difference of every money column that either side names: after minus before."""
+    named = {**(before or {}), **(after or {})}
+    return {
+        column: _amount(after, column) - _amount(before, column)
+        for column in money_columns(figure)
+        if column in named
+    }
+
+
+def amounts_of(figure: Measured, before: Values, after: Values) -> Amounts | None:
+    """Before, after, net and gross of a row; None of a figure without money."""
     columns = money_columns(figure)
     if not columns:
         return None
-    apart = [_amount(after, c) - _amount(before, c) for c in columns]
-    return apart[0] if len(apart) == 1 else sum(map(abs, apart), Decimal(0))
+    apart = by_column(figure, before, after).values()
+    return Amounts(
+        amount_before=sum((_amount(before, c) for c in columns), Decimal(0)),
+        amount_after=sum((_amount(after, c) for c in columns), Decimal(0)),
+        amount=sum(apart, Decimal(0)),
+        gross=sum(map(abs, apart), Decimal(0)),
+    )
 
 
-def _amount(values: Mapping[str, Any] | None, column: str) -> Decimal:
+def as_fields(amounts: Amounts | None) -> dict[str, Decimal]:
+    """The amounts as fields of a row; none of a figure without money."""
+    return {} if amounts is None else asdict(amounts)
+
+
+def _amount(values: Values, column: str) -> Decimal:
     value = (values or {}).get(column)
     return Decimal(0) if value is None else Decimal(value)
 
 
-def difference_in_sql(
+def sum_in_sql(
+    figures: Iterable[Measured], name: ColumnElement[str], values: ColumnElement[Any]
+) -> ColumnElement[Any]:
+    """What a row's money columns come to, where `name` is the figure's and `values` are jsonb by column.
+
+    NULL of a figure without money; 0 where there is no row.
+    """
+    return _of_figures(
+        figures, name, lambda columns: reduce(add, [_in_sql(values, c) for c in columns])
+    )
+
+
+def gross_in_sql(
     figures: Iterable[Measured],
     name: ColumnElement[str],
     before: ColumnElement[Any],
     after: ColumnElement[Any],
 ) -> ColumnElement[Any]:
-    """The same of a row of SQL, where `name` is the figure's and the others are jsonb by column."""
+    """The gross amount of a row of SQL; arguments as for `sum_in_sql`."""
+    return _of_figures(
+        figures,
+        name,
+        lambda columns: reduce(
+            add, [func.abs(_in_sql(after, c) - _in_sql(before, c)) for c in columns]
+        ),
+    )
 
-    def amount(values: ColumnElement[Any], column: str) -> ColumnElement[Any]:
-        text = cast(values, JSONB)[column].astext
-        return func.coalesce(cast(text, Numeric), 0)
 
-    def of(columns: list[str]) -> ColumnElement[Any]:
-        apart = [amount(after, column) - amount(before, column) for column in columns]
-        return apart[0] if len(apart) == 1 else reduce(add, map(func.abs, apart))
+def _in_sql(values: ColumnElement[Any], column: str) -> ColumnElement[Any]:
+    return func.coalesce(cast(cast(values, JSONB)[column].astext, Numeric), 0)
 
+
+def _of_figures(
+    figures: Iterable[Measured],
+    name: ColumnElement[str],
+    told: Callable[[list[str]], ColumnElement[Any]],
+) -> ColumnElement[Any]:
     with_money = [(f.name, money_columns(f)) for f in figures]
-    cases = [(name == figure, of(columns)) for figure, columns in with_money if columns]
+    cases = [(name == figure, told(columns)) for figure, columns in with_money if columns]
     nothing = cast(null(), Numeric)
     return case(*cases, else_=nothing) if cases else nothing

@@ -14,7 +14,7 @@ from ..figures.healing import WRITE_CHUNK
 from ..figures.locking import Leading, lock_owners
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
-from ..runs.models import APPLIED, FOUND, SKIPPED
+from ..runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
 from ..runs.working import Asked, Work
 from .findings import ITEMS, as_item
 from .healing import RunHealer
@@ -22,6 +22,9 @@ from .scope import bundle_named, listed
 
 MOVED = N_("It has changed since the dry run, so it was left alone. Make a new dry run.")
 """Why an item is skipped."""
+
+FIELDS = ("owner", "key", "before", "after")
+"""What an item that is skipped repeats of the one that was found."""
 
 Items = dict[int, list[dict[str, Any]]]
 """By owner, what the dry run found."""
@@ -84,7 +87,7 @@ def _as_found(
 
 
 def _items_of(connection: Connection, asked: Asked, bundle: Bundle, owners: Sequence[int]) -> Items:
-    columns = (ITEMS.c[name] for name in ("subject", "owner", "key", "before", "after", "amount"))
+    columns = (ITEMS.c[name] for name in ("subject", *FIELDS, *AMOUNTS))
     rows = connection.execute(
         select(*columns).where(
             *_found(asked),
@@ -115,8 +118,9 @@ def _frozen(values: Mapping[str, Any] | None) -> Any:
 def _skip(healer: RunHealer, items: Iterable[dict[str, Any]]) -> None:
     assert healer.step is not None
     for item in items:
-        fields = {name: item[name] for name in ("owner", "key", "before", "after", "amount")}
-        healer.step.item(item["subject"], SKIPPED, error=MOVED, **fields)
+        fields = {name: item[name] for name in FIELDS}
+        amounts = {name: item[name] for name in AMOUNTS}
+        healer.step.item(item["subject"], SKIPPED, error=MOVED, amounts=amounts, **fields)
     healer.step.tally.skipped += 1
 
 

@@ -39,7 +39,7 @@ from ..figures.models import Correction, FigureNote, noted_bundle
 from ..figures.registry import Bundle, Registry
 from ..figures.statements import Statement
 from ..runs.models import APPLIED, RunItem
-from .amounts import difference, difference_in_sql, money_columns
+from .amounts import amounts_of, as_fields, gross_in_sql, money_columns, sum_in_sql
 from .models import (
     FOLLOWS,
     MISSING,
@@ -67,7 +67,7 @@ def as_item(finding: Finding) -> dict[str, Any]:
         "key": key_of(finding),
         "before": before,
         "after": after,
-        "amount": difference(finding.figure, before, after),
+        "amounts": as_fields(amounts_of(finding.figure, before, after)),
         "details": {"kind": finding.kind, "roots": told["roots"]},
     }
 
@@ -115,7 +115,8 @@ def record(
         return
     rows = [
         {
-            **{name: item[name] for name in ("owner", "key", "amount")},
+            **{name: item[name] for name in ("owner", "key")},
+            **{name: item["amounts"].get(name) for name in ("amount", "gross")},
             "figure": item["subject"],
             "kind": finding.kind,
             "stored": item["before"],
@@ -129,7 +130,9 @@ def record(
         for item in (as_item(finding),)
     ]
     add = upsert(FINDINGS)
-    moved = ("owner", "kind", "stored", "expected", "amount", "roots", "is_root", "cause", "run_id")
+    moved = (
+        "owner", "kind", "stored", "expected", "amount", "gross", "roots", "is_root", "cause", "run_id",
+    )  # fmt: skip
     add = add.on_conflict_do_update(
         index_elements=["figure", "key"],
         index_where=FINDINGS.c.healed_at.is_(None),
@@ -240,18 +243,31 @@ def _as_items(registry: Registry, names: tuple[str, ...]) -> Statement:
     """Makes items of corrections (`ids`) of these figures alone, in a run (`run_id`)."""
     figures = [registry.get(name) for name in names]
     own = CORRECTIONS.c
+    apart = (
+        select(
+            own.id, own.figure, own.owner, own.key,
+            _apart(figures, own.figure, own.before, own.after).label("before"),
+            _apart(figures, own.figure, own.after, own.before).label("after"),
+        )
+        .where(own.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+        .subquery()
+    )  # fmt: skip
+    of = apart.c
+    before, after = (sum_in_sql(figures, of.figure, values) for values in (of.before, of.after))
     columns = {
         "run_id": bindparam("run_id", type_=BigInteger),
-        "subject": own.figure,
-        "owner": own.owner,
-        "key": own.key,
+        "subject": of.figure,
+        "owner": of.owner,
+        "key": of.key,
         "outcome": literal(APPLIED, Text),
-        "before": _apart(figures, own.figure, own.before, own.after),
-        "after": _apart(figures, own.figure, own.after, own.before),
-        "amount": difference_in_sql(figures, own.figure, own.before, own.after),
+        "before": of.before,
+        "after": of.after,
+        "amount_before": before,
+        "amount_after": after,
+        "amount": after - before,
+        "gross": gross_in_sql(figures, of.figure, of.before, of.after),
     }
-    mine = own.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
-    picked = select(*columns.values()).where(mine).order_by(own.id)
+    picked = select(*columns.values()).order_by(of.id)
     return Statement(insert(ITEMS).from_select(list(columns), picked, include_defaults=False))
 
 
@@ -284,7 +300,7 @@ def check(connection: Connection, figures: Iterable[str], **values: Any) -> None
     for name in figures:
         wrong = select(
             func.count().label("drifted"),
-            func.coalesce(func.sum(func.abs(FINDINGS.c.amount)), 0).label("amount"),
+            func.coalesce(func.sum(FINDINGS.c.gross), 0).label("amount"),
         ).where(FINDINGS.c.figure == name, FINDINGS.c.healed_at.is_(None))
         row = connection.execute(wrong).one()
         given = {**values, "figure": name, "drifted": row.drifted, "amount": row.amount}

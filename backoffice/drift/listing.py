@@ -37,7 +37,7 @@ class AtLeast(Search):
 
 
 def _at_least(text: str) -> ColumnElement[bool]:
-    return func.abs(DriftFinding.amount) >= money.parse_amount(text, number_format())
+    return DriftFinding.gross >= money.parse_amount(text, number_format())
 
 
 def _rows(_user: Any) -> Select[Any]:
@@ -114,12 +114,10 @@ def _columns(titles: Any, called: ColumnElement[str]) -> tuple[Column, ...]:
         Column("stored", N_("Stored"), queries.stored(), kind="money", empty=N_("no row")),
         Column("expected", N_("Expected"), queries.expected(), kind="money", empty=N_("no row")),
         Column(
-            "difference", N_("Difference"), row.amount, kind="money", total=True,
+            "difference", N_("Net"), row.amount, kind="money", total=True,
             classes="cell-total",
         ),
-        Column(
-            "size", N_("Amount"), func.abs(row.amount), kind="money", total=True, is_shown=False
-        ),
+        Column("size", N_("Gross"), row.gross, kind="money", total=True, is_shown=False),
         Column("root", N_("Root"), _root(), words={ITSELF: N_("this row"), **titles}),
         Column("cause", N_("Likely cause"), row.cause, words=CAUSES),
         Column("first_seen_at", N_("First seen"), row.first_seen_at, kind="moment"),

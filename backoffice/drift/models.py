@@ -32,12 +32,12 @@ class DriftFinding(Base):
 
     Of one row there is at most one that is not healed; a further check of it moves `last_seen_at`
     on, and `stored` and `expected` with it. `stored` and `expected` map columns to amounts as
-    strings, null of a row that is missing or surplus. `amount` is expected minus stored, added up
-    over the row's amounts, in the deployment's currency. `roots` are the lowest drifted rows that it
-    follows from: `[{"figure": …, "key": {…}}]`. `cause` is the likely cause: `follows` (from another
-    row, its root), `noted` (an outside program wrote, and the notes wait to be drained), `row` (a row
-    is missing or surplus), `rounding` (a minor unit at most), `unnoticed` (the stored value was
-    changed past every trigger), `forged` (a fact that differs from the audit trail).
+    strings, null of a row that is missing or surplus. `amount` is the net difference, expected minus stored,
+    added up over the row's amounts; `gross` is the same without signs; both in the deployment's currency.
+    `roots` are the lowest drifted rows that it follows from: `[{"figure": …, "key": {…}}]`. `cause` is
+    the likely cause: `follows` (from another row, its root), `noted` (an outside program wrote, and the notes wait
+    to be drained), `row` (a row is missing or surplus), `rounding` (a minor unit at most), `unnoticed` (the
+    stored value was changed past every trigger), `forged` (a fact that differs from the audit trail).
     `healed_by` says how it became right: `run`, `bypass` (the drain of an outside program's notes)
     or `save` (somebody's save recomputed it); of a fact `accepted` or `restored`, by a person.
     Of a row of facts `figure` is `facts:<table>`, `key` its id, `stored` what stands in the row and
@@ -51,6 +51,7 @@ class DriftFinding(Base):
             name="kind",
         ),
         CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),
+        CheckConstraint("gross >= abs(amount) AND gross <> 'NaN'", name="gross"),
         Index(
             "ix_drift_findings_open",
             "figure",
@@ -59,8 +60,8 @@ class DriftFinding(Base):
             postgresql_where=text("healed_at IS NULL"),
         ),
         Index(
-            "ix_drift_findings_amount",
-            text("abs(amount) DESC NULLS LAST"),
+            "ix_drift_findings_gross",
+            text("gross DESC NULLS LAST"),
             text("id DESC"),
             postgresql_where=text("healed_at IS NULL"),
         ),
@@ -76,6 +77,7 @@ class DriftFinding(Base):
     stored: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     expected: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     amount: Mapped[Decimal | None] = mapped_column(Numeric)
+    gross: Mapped[Decimal | None] = mapped_column(Numeric)
     roots: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     is_root: Mapped[bool] = mapped_column()
     cause: Mapped[str] = mapped_column(Text)
@@ -91,7 +93,7 @@ class FigureCheck(Base):
     """When a figure was last verified over all its owners, and what was found then.
 
     `owners` is how many were compared, `drifted` how many of its rows were wrong, `amount` by how
-    much in all (absolute differences, in the deployment's currency).
+    much in all (gross amounts, in the deployment's currency).
     """
 
     __tablename__ = "figure_checks"

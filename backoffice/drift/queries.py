@@ -19,7 +19,6 @@ from sqlalchemy import (
     case,
     func,
     literal,
-    null,
     or_,
     select,
     true,
@@ -30,7 +29,7 @@ from .. import subjects
 from ..figures import registry
 from ..figures.models import Correction
 from ..subjects import Place
-from .amounts import difference_in_sql
+from .amounts import sum_in_sql
 from .facts.findings import all_facts
 from .models import DriftFinding, FigureCheck
 
@@ -67,7 +66,7 @@ def expected() -> ColumnElement[Decimal]:
 
 def _sum_of(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
     figure = DriftFinding.figure.expression
-    added = difference_in_sql([*registry.figures, *all_facts()], figure, null(), values)
+    added = sum_in_sql([*registry.figures, *all_facts()], figure, values)
     return case((values.is_not(None), added))
 
 
@@ -75,7 +74,7 @@ def _sum_of(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
 class Standing:
     """How the books stand as far as verification knows.
 
-    `wrong` rows of figures are open findings, which `amount` adds up, absolutely, in the deployment's
+    `wrong` rows of figures are open findings, whose gross amounts `amount` adds up, in the deployment's
     currency; the oldest was first seen at `oldest`. `verified_at` is when the figure was verified
     that has waited longest. `verified` figures were verified some time, `unverified` ones have rows
     and never were.
@@ -106,7 +105,7 @@ class Standing:
 def standing(connection: Connection | Session, *, most: int | None = None) -> Standing:
     """How the books stand now; one statement. With `most`, no more than so many are counted."""
     opened = (
-        select(func.abs(DriftFinding.amount).label("amount"), DriftFinding.first_seen_at)
+        select(DriftFinding.gross.label("amount"), DriftFinding.first_seen_at)
         .where(IS_OPEN)
         .limit(most)
         .subquery()

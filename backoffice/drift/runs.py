@@ -22,6 +22,7 @@ from ..figures.healing import WRITE_CHUNK
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk, Kind, Scope, as_dry_run, register
 from ..runs.models import CHUNK_DONE
+from ..runs.wording import say
 from ..runs.working import CHUNKS, RUNS, Asked, Work
 from . import applying, flood, healing, verifying
 from .findings import CORRECTIONS, FINDINGS, check
@@ -29,6 +30,9 @@ from .scope import Part, chunks, listed, parts
 
 FIXING = 1_000
 """The first stage of the heals that follow a verification; the stages before are the verification itself."""
+
+
+say(healing.WAITS, applying.MOVED)
 
 
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:

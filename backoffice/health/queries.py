@@ -100,11 +100,11 @@ def figures(session: Session) -> Sequence[FigureHealth]:
     for check in session.scalars(select(FigureCheck)):
         if check.figure in found:
             found[check.figure].check = check
-    opened = (
+    opened: Any = (
         select(
             DriftFinding.figure,
             func.count(),
-            func.coalesce(func.sum(func.abs(DriftFinding.amount)), 0),
+            func.coalesce(func.sum(DriftFinding.gross), 0),
         )
         .where(IS_OPEN)
         .group_by(DriftFinding.figure)

@@ -59,7 +59,7 @@ def _drift(connection: Connection) -> Iterator[Reading]:
     rows = connection.execute(
         select(
             FINDINGS.c.figure, FINDINGS.c.kind, func.count(),
-            func.coalesce(func.sum(func.abs(FINDINGS.c.amount)), 0),
+            func.coalesce(func.sum(FINDINGS.c.gross), 0),
         )
         .where(FINDINGS.c.healed_at.is_(None))
         .group_by(FINDINGS.c.figure, FINDINGS.c.kind)

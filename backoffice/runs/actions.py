@@ -135,7 +135,7 @@ def _due_once(values: Mapping[str, Any]) -> Select[int]:
 
 @dataclass(frozen=True)
 class Limits:
-    """Above either of these a second person has to approve: items, and the sum of their amounts."""
+    """Above either of these a second person has to approve: items, and the sum of their gross amounts."""
 
     count: int
     amount: Decimal
@@ -146,7 +146,7 @@ class Limits:
         return cls(settings["APPROVAL_ABOVE_COUNT"], settings["APPROVAL_ABOVE_AMOUNT"])
 
     def are_exceeded_by(self, count: int, amount: Decimal) -> bool:
-        """Whether so many items, or amounts that come to so much without their signs, need approval."""
+        """Whether so many items, or a gross amount of so much, need approval."""
         return count > self.count or amount > self.amount
 
 
@@ -166,7 +166,7 @@ def apply(session: Session, run_id: int, *, reason: str, limits: Limits) -> Run:
     return request(
         session, kind.apply_as, {"run": run_id},
         reason=reason.strip(), follows=run_id, is_paced=run.is_paced,
-        needs_approval=limits.are_exceeded_by(found.count, found.absolute),
+        needs_approval=limits.are_exceeded_by(found.count, found.gross),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from flask_babel import gettext as _
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from .. import periods
 from ..commands import CLEAN, FOUND, Trouble
@@ -42,15 +42,25 @@ from .models import (
 )
 from .wording import (
     OUTCOMES,
+    columns_in_words,
     error_in_words,
     kind_title,
     result_in_words,
     scope_in_words,
-    values_in_words,
+    value_in_words,
 )
 from .wording import STATUSES as LOOKS
 
 LOOK_AGAIN_SECONDS = 0.2
+
+_AMOUNTS = {
+    "amount_before": "amount_before",
+    "amount_after": "amount_after",
+    "amount": "net",
+    "gross": "gross",
+    "concerns": "concerns",
+}
+"""Amount of an item → its name in JSON."""
 
 group = AppGroup("runs", help="Background work: list, show, cancel, retry, approve, apply.")
 
@@ -237,13 +247,17 @@ def _as_dict(run: Run) -> dict[str, Any]:
 
 def _item_as_dict(item: RunItem) -> dict[str, Any]:
     told = ("subject", "owner", "key", "outcome", "before", "after", "error", "details")
-    amount = None if item.amount is None else str(item.amount)
-    return {**{name: getattr(item, name) for name in told}, "amount": amount}
+    amounts = {as_named: getattr(item, name) for name, as_named in _AMOUNTS.items()}
+    return {
+        **{name: getattr(item, name) for name in told},
+        **{name: None if amount is None else str(amount) for name, amount in amounts.items()},
+    }
 
 
 def _items(run_id: int, count: int) -> list[RunItem]:
-    size = func.abs(RunItem.amount).desc().nulls_last()
-    mine = select(RunItem).where(RunItem.run_id == run_id).order_by(size, RunItem.id).limit(count)
+    size = RunItem.gross.desc().nulls_last()
+    mine = select(RunItem).where(RunItem.run_id == run_id)
+    mine = mine.order_by(size, RunItem.id.desc()).limit(count)
     return list(db.session.scalars(mine))
 
 
@@ -272,13 +286,18 @@ def _print_items(run_id: int, count: int) -> None:
     items = _items(run_id, count)
     if not items:
         return
-    table = Table(_("Record"), _("What"), _("Before"), _("After"), _("Outcome"), _("Why"))
+    amounts = (_("Before"), _("After"), _("Net"), _("Gross"))
+    table = Table(_("Record"), _("What"), *amounts, _("By column"), _("Outcome"), _("Why"))
     for item in items:
         key = ", ".join(f"{name}={value}" for name, value in item.key.items())
+        told = (item.amount_before, item.amount_after, item.amount, item.gross)
+        columns = columns_in_words(
+            item.subject, item.before, item.after, is_plain=item.amount is not None
+        )
         table.add_row(
             key or f"#{item.owner}", item.subject,
-            values_in_words(item.subject, item.before), values_in_words(item.subject, item.after),
-            _(OUTCOMES[item.outcome].word), error_in_words(item.error),
+            *("" if amount is None else value_in_words(str(amount)) for amount in told),
+            columns, _(OUTCOMES[item.outcome].word), error_in_words(item.error),
         )  # fmt: skip
     _print_table(table)
 

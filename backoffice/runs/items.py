@@ -1,18 +1,27 @@
-"""The list of one run's items: what they were and became, and what came of each."""
+"""The list of one run's items: what they were and became, and what came of each.
 
+The amounts of an item are added up before and after, so that before + net = after in every row and in the totals;
+which columns they stand in, and what is no amount, is told column by column.
+"""
+
+import json
 from typing import Any
 
+from flask_babel import gettext as _
 from sqlalchemy import (
     ColumnElement,
     Numeric,
     String,
+    Text,
     and_,
+    bindparam,
     case,
     cast,
     func,
     literal,
     select,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from .. import subjects
 from ..base import N_, counted
@@ -20,37 +29,54 @@ from ..lists import Choice, Column, List
 from ..subjects import Place
 from .listing import FigureTitles
 from .models import OUTCOMES, RunItem
+from .wording import NUMBER, SENTENCES, columns_in_words
 from .wording import OUTCOMES as LOOKS
-from .wording import error_in_words, values_in_words
+
+_NOTHING = cast(literal("{}", Text), JSONB)
 
 
-def _only_number(column: Any) -> ColumnElement[Any]:
-    """The number in an item's only amount; NULL where it has several, none, or no number."""
-    pairs = _pairs(column)
-    value = func.max(pairs.c.value)
-    is_number = and_(func.count() == 1, value.regexp_match(r"^-?[0-9]+(\.[0-9]+)?$"))
-    return select(case((is_number, cast(value, Numeric)))).select_from(pairs).scalar_subquery()
+def _labels() -> str:
+    """By what items may be of: what their values are called, in the user's language; as JSON."""
+    return json.dumps(
+        {
+            name: {column: str(_(label)) for column, label in subjects.labels_of(name).items()}
+            for name in subjects.names()
+        }
+    )
 
 
-def _named(column: Any) -> ColumnElement[Any]:
-    """Every amount of an item by name, for a file."""
-    pairs = _pairs(column)
-    named = pairs.c.key + literal(": ") + func.coalesce(pairs.c.value, "")
-    return select(func.string_agg(named, "; ")).select_from(pairs).scalar_subquery()
+def _by_column() -> ColumnElement[Any]:
+    """As `wording.columns_in_words`, with plain numbers: for a file."""
+    labels = cast(bindparam("labels", callable_=_labels, type_=Text, unique=True), JSONB)
+    both = func.coalesce(RunItem.before, _NOTHING).concat(func.coalesce(RunItem.after, _NOTHING))
+    names = func.jsonb_object_keys(both).table_valued("name", name="names")
+    name = names.c.name
+    label = func.coalesce(func.jsonb_extract_path_text(labels, RunItem.subject, name), name)
+    before, after = (side[name].astext for side in (RunItem.before, RunItem.after))
+    apart = _number(after) - _number(before)
+    sign = case((apart > 0, literal("+")), else_=literal(""))
+    difference = func.coalesce(literal(" (") + sign + cast(apart, String) + literal(")"), "")
+    told = func.concat(label, " ", _or_dash(before), " → ", _or_dash(after), difference)
+    is_plain = and_(
+        RunItem.amount.is_not(None),
+        RunItem.before.is_not(None),
+        RunItem.after.is_not(None),
+        func.count() == 1,
+    )
+    spoken = func.string_agg(told, literal(" · "))
+    return select(case((~is_plain, spoken))).select_from(names).scalar_subquery()
 
 
-def _values(column: Any) -> ColumnElement[Any]:
-    """What stands in a key, without its names."""
-    pairs = _pairs(column)
-    return select(func.string_agg(pairs.c.value, ", ")).select_from(pairs).scalar_subquery()
+def _number(text: ColumnElement[str]) -> ColumnElement[Any]:
+    """The number that a value is, 0 where there is none; NULL of what is no number."""
+    return case(
+        (func.coalesce(text, "") == "", literal(0, Numeric)),
+        (text.regexp_match(NUMBER), cast(text, Numeric)),
+    )
 
 
-def _in_full(name: str, label: str, column: Any) -> Column:
-    return Column(name, label, _named(column), is_shown=False, is_sortable=False)
-
-
-def _pairs(column: Any) -> Any:
-    return func.jsonb_each_text(column).table_valued("key", "value", name="pairs").render_derived()
+def _or_dash(text: ColumnElement[str]) -> ColumnElement[str]:
+    return func.coalesce(func.nullif(text, ""), "–")
 
 
 def _owner_link(row: Any) -> str | None:
@@ -70,32 +96,37 @@ def _record_column() -> Column:
     )
 
 
+def _values(column: Any) -> ColumnElement[Any]:
+    """What stands in a key, without its names."""
+    pairs = func.jsonb_each_text(column).table_valued("key", "value", name="pairs")
+    return select(func.string_agg(pairs.c.value, ", ")).select_from(pairs).scalar_subquery()
+
+
 def _called() -> ColumnElement[str]:
     item: tuple[Any, Any, Any] = (RunItem.subject, RunItem.owner, RunItem.key)
     return subjects.name_in_sql(*item)
 
 
+def _money(name: str, label: str, **how: Any) -> Column:
+    return Column(name, label, getattr(RunItem, name), kind="money", **how)
+
+
 _COLUMNS = (
     Column("subject", N_("What"), RunItem.subject, words=FigureTitles(names=subjects.names)),
+    _money("amount_before", N_("Before"), total=True),
+    _money("amount_after", N_("After"), total=True),
+    _money("amount", N_("Net"), total=True),
+    _money("gross", N_("Gross"), total=True),
     Column(
-        "before",
-        N_("Before"),
-        _only_number(RunItem.before),
-        kind="money",
-        write=lambda row: values_in_words(row.subject, row.before_json),
+        "by_column",
+        N_("By column"),
+        _by_column(),
+        write=lambda row: columns_in_words(
+            row.subject, row.before_json, row.after_json, is_plain=row.amount is not None
+        ),
         classes="cell-values",
         is_sortable=False,
     ),
-    Column(
-        "after",
-        N_("After"),
-        _only_number(RunItem.after),
-        kind="money",
-        write=lambda row: values_in_words(row.subject, row.after_json),
-        classes="cell-values",
-        is_sortable=False,
-    ),
-    Column("amount", N_("Difference"), RunItem.amount, kind="money", total=True),
     Column(
         "outcome",
         N_("Outcome"),
@@ -103,18 +134,10 @@ _COLUMNS = (
         words={outcome: LOOKS[outcome].word for outcome in OUTCOMES},
         tones={outcome: LOOKS[outcome].tone for outcome in OUTCOMES},
     ),
-    Column(
-        "error",
-        N_("Why"),
-        RunItem.error,
-        write=lambda row: error_in_words(row.error),
-        classes="cell-error",
-    ),
-    Column("size", N_("Size"), func.abs(RunItem.amount), kind="money", is_shown=False),
+    Column("error", N_("Why"), RunItem.error, words=SENTENCES, classes="cell-error"),
+    _money("concerns", N_("Amount"), total=True, is_shown=False),
     Column("owner", N_("Number"), RunItem.owner, kind="number", is_shown=False),
     Column("at", N_("When"), RunItem.at, kind="moment", is_shown=False),
-    _in_full("stored", N_("Before, by column"), RunItem.before),
-    _in_full("expected", N_("After, by column"), RunItem.after),
 )
 
 _OUTCOME = Choice(
@@ -141,7 +164,7 @@ def items_of(run_id: int) -> List:
         },
         columns=(_record_column(), *_COLUMNS),
         filters=(_OUTCOME,),
-        default_sort="-size",
+        default_sort="-gross",
         counted=counted("%(num)s item", "%(num)s items"),
         nothing_yet=(
             N_("No items"),

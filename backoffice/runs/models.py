@@ -51,6 +51,9 @@ PLAN, PLAN_STAGE = 0, -1
 COUNTERS = ("checked", "changed", "unchanged", "skipped", "failed")
 """What is counted of a run, of a chunk and of a transaction."""
 
+AMOUNTS = ("amount_before", "amount_after", "amount", "gross", "concerns")
+"""The amounts of an item; what they mean stands in `RunItem`."""
+
 
 class Run(Base):
     """One piece of background work: what was asked, by whom, how far it came, what came of it.
@@ -169,9 +172,11 @@ class RunItem(Base):
 
     `subject` says what kind of thing (a figure's name, "customer"), `owner` and `key` which one;
     `before` and `after` map columns to amounts as strings, `before` null where a row was missing,
-    `after` where it is surplus. `amount` is the signed difference, expected minus stored, added up over the item's
-    amounts, in the deployment's currency; empty where nothing can be added up. `details` is the
-    kind's own (a finding's roots).
+    `after` where it is surplus. `amount_before` and `amount_after` add the item's amounts up, in the
+    deployment's currency, and `amount` is the net difference: before + amount = after; empty where no amount
+    changes. `gross` adds the differences up without their signs: what a limit looks at. `concerns` is the
+    amount of a document that the item is about and does not change (a payment that gets its meter).
+    `details` is the kind's own (a finding's roots).
     """
 
     __tablename__ = "run_items"
@@ -180,6 +185,8 @@ class RunItem(Base):
             "outcome IN ('found', 'applied', 'unchanged', 'skipped', 'failed')", name="outcome"
         ),
         CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),
+        CheckConstraint("amount = amount_after - amount_before", name="ties_out"),
+        CheckConstraint("gross >= abs(amount) AND gross <> 'NaN'", name="gross"),
         Index("ix_run_items_run_id_owner_id", "run_id", "owner", "id"),
     )
 
@@ -191,7 +198,11 @@ class RunItem(Base):
     outcome: Mapped[str] = mapped_column(Text)
     before: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    amount_before: Mapped[Decimal | None] = mapped_column(Numeric)
+    amount_after: Mapped[Decimal | None] = mapped_column(Numeric)
     amount: Mapped[Decimal | None] = mapped_column(Numeric)
+    gross: Mapped[Decimal | None] = mapped_column(Numeric)
+    concerns: Mapped[Decimal | None] = mapped_column(Numeric)
     error: Mapped[str] = mapped_column(Text, server_default="", default="")
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
     at: Mapped[Moment]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -99,21 +100,21 @@ def is_unmended() -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class Found:
-    """What a dry run has found: how many items, what their differences come to, and without their signs."""
+    """What a dry run has found: how many items, and what their differences come to, net and gross."""
 
     count: int
-    amount: Decimal
-    absolute: Decimal
+    net: Decimal
+    gross: Decimal
 
 
 def found_by(session: Session, run_id: int) -> Found:
     """What the dry run of that number has found."""
-    amount = func.coalesce(func.sum(RunItem.amount), 0)
-    absolute = func.coalesce(func.sum(func.abs(RunItem.amount)), 0)
-    rows = select(func.count(), amount, absolute)
-    return Found(
-        *session.execute(rows.where(RunItem.run_id == run_id, RunItem.outcome == FOUND)).one()
-    )
+    net = func.coalesce(func.sum(RunItem.amount), 0)
+    gross = func.coalesce(func.sum(RunItem.gross), 0)
+    rows = select(func.count(), net, gross)
+    found = rows.where(RunItem.run_id == run_id, RunItem.outcome == FOUND)
+    row: Any = session.execute(found).one()
+    return Found(*row)
 
 
 def told_by(run: Run) -> int:

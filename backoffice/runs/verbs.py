@@ -75,5 +75,5 @@ def verbs_of(
         retry=is_left and not is_retried and not kind.is_once,
         is_own=is_own,
         found=found,
-        needs_approval=found is not None and limits.are_exceeded_by(found.count, found.absolute),
+        needs_approval=found is not None and limits.are_exceeded_by(found.count, found.gross),
     )

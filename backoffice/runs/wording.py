@@ -1,5 +1,6 @@
 """Runs in words: what was asked, how it stands, what came of it, and what an item was and became."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -27,6 +28,9 @@ from .models import (
     UNCHANGED,
     Run,
 )
+
+NUMBER = r"^-?[0-9]+(\.[0-9]+)?$"
+"""What is a number among an item's values, for Python and PostgreSQL alike."""
 
 
 class Look(NamedTuple):
@@ -200,19 +204,56 @@ def value_in_words(value: Any) -> str:
     return money_filter(number) if number.as_tuple().exponent == -2 else quantity_filter(number)
 
 
-def values_in_words(subject: str, values: Mapping[str, Any] | None) -> str:
-    """What stood in an item's columns, or stands; what says that there was no row, where there was none.
+def columns_in_words(
+    subject: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    *,
+    is_plain: bool,
+) -> str:
+    """Column by column what an item was and became, with the signed difference where that is a number.
 
-    One value stands by itself, several with their columns' names.
+    Nothing of one with a single amount (`is_plain`: it has amounts), which says it by itself.
     """
-    if values is None:
-        return str(_("no row"))
-    if len(values) == 1:
-        return value_in_words(next(iter(values.values())))
-    return " · ".join(
-        f"{_(subjects.label_of(subject, name))} {value_in_words(value)}"
-        for name, value in values.items()
-    )
+    both = sorted({**(before or {}), **(after or {})}, key=_as_jsonb)
+    if is_plain and len(both) == 1 and before is not None and after is not None:
+        return ""
+    return " · ".join(_column_in_words(subject, name, before, after) for name in both)
+
+
+def _as_jsonb(name: str) -> tuple[int, bytes]:
+    """The order in which PostgreSQL keeps the names of a jsonb object."""
+    encoded = name.encode()
+    return len(encoded), encoded
+
+
+def _column_in_words(
+    subject: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> str:
+    told = [(values or {}).get(name) for values in (before, after)]
+    label, (was, is_now) = _(subjects.label_of(subject, name)), map(value_in_words, told)
+    numbers = [_number(value) for value in told]
+    if None in numbers:
+        return f"{label} {was} → {is_now}"
+    apart = (numbers[1] or Decimal(0)) - (numbers[0] or Decimal(0))
+    sign = "+" if apart > 0 else ""
+    return f"{label} {was} → {is_now} ({sign}{value_in_words(str(apart))})"
+
+
+def _number(value: Any) -> Decimal | None:
+    """The number that a value is, 0 where there is none; None of what is no number."""
+    if value in (None, ""):
+        return Decimal(0)
+    return Decimal(str(value)) if re.search(NUMBER, str(value)) else None
+
+
+SENTENCES: dict[str, str] = {}
+"""The sentences of ours that say why an item was left or failed."""
+
+
+def say(*sentences: str) -> None:
+    """Let a list's screen and file say these in the user's language."""
+    SENTENCES.update({sentence: sentence for sentence in sentences if sentence})
 
 
 def error_in_words(error: str) -> str:

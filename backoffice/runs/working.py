@@ -40,6 +40,7 @@ from . import ending
 from .errors import Fenced
 from .kinds import KINDS, Chunk, Kind
 from .models import (
+    AMOUNTS,
     CHUNK_DONE,
     CHUNK_FAILED,
     ITEM_FAILED,
@@ -130,16 +131,16 @@ class Step:
         key: Mapping[str, Any] | None = None,
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
-        amount: Decimal | None = None,
         error: str = "",
         details: Mapping[str, Any] | None = None,
+        amounts: Mapping[str, Decimal | None] | None = None,
     ) -> None:
-        """Record an item; what the fields mean stands in `RunItem`. Counting it is the caller's."""
+        """Record an item; what the fields, and the `amounts`, mean stands in `RunItem`. Counting it is the caller's."""
         self.items.append(
             {
                 "subject": subject, "outcome": outcome, "owner": owner, "key": dict(key or {}),
-                "before": before, "after": after, "amount": amount, "error": error,
-                "details": dict(details or {}),
+                "before": before, "after": after, "error": error, "details": dict(details or {}),
+                **dict.fromkeys(AMOUNTS), **(amounts or {}),
             }
         )  # fmt: skip
 

@@ -9,9 +9,12 @@ from sqlalchemy import Connection
 from .. import periods
 from ..base import N_
 from ..runs.kinds import Chunk, Kind, register
+from ..runs.wording import say
 from ..runs.working import Asked, Work
 from . import routine
 from .summary import summary
+
+say(routine.UNUSED, routine.BLOATED, routine.SLOW)
 
 
 def _nothing(_connection: Connection, _asked: Asked) -> Iterator[Chunk]:

@@ -40,7 +40,7 @@ def _on(moment: Any, day: date) -> ColumnElement[bool]:
 
 
 def _drift(connection: Connection, day: date) -> dict[str, Any]:
-    size = func.coalesce(func.sum(func.abs(DriftFinding.amount)).filter(DriftFinding.is_root), 0)
+    size = func.coalesce(func.sum(DriftFinding.gross).filter(DriftFinding.is_root), 0)
     seen = select(func.count(), size).where(_on(DriftFinding.first_seen_at, day))
     rows, amount = connection.execute(seen).one()
     still = select(func.count()).where(DriftFinding.healed_at.is_(None))

@@ -58,7 +58,7 @@ def _one(work: Work, step: Step, row: Mapping[str, Any]) -> None:
         "key": {"code": row["code"]},
         "before": {"balance": stored},
         "after": {"balance": expected},
-        "amount": Decimal(expected) - Decimal(stored),
+        "amounts": amounts(Decimal(stored), Decimal(expected)),
     }
     if row["city"] == "Broken":
         step.tally.failed += 1
@@ -71,6 +71,16 @@ def _one(work: Work, step: Step, row: Mapping[str, Any]) -> None:
         step.connection.execute(write)
         step.tally.changed += 1
         step.item("customer", APPLIED, **told)
+
+
+def amounts(before: Decimal, after: Decimal) -> dict[str, Decimal]:
+    """The amounts of an item of one column."""
+    return {
+        "amount_before": before,
+        "amount_after": after,
+        "amount": after - before,
+        "gross": abs(after - before),
+    }
 
 
 BALANCES = Kind(

@@ -69,7 +69,7 @@ def test_show_says_what_came_of_it_by_its_exit_status_too(
     assert found.exit_code == 1, "a dry run that finds changes"
     run = told(found)
     assert (run["status"], run["checked"], run["changed"]) == ("done", 2, 2)
-    assert [item["amount"] for item in run["items"]] == ["7000000.00", "3000000.00"]
+    assert [item["net"] for item in run["items"]] == ["7000000.00", "3000000.00"]
     assert run["items"][0]["before"] == {"balance": "0.00"}
     failed = a_dry_run(session, "Broken")
     plain = run_command("runs", "show", str(failed))

@@ -153,17 +153,25 @@ def test_items_as_a_file_have_numbers_totals_and_inert_texts(
     session.execute(
         RunItem.__table__.update()
         .where(RunItem.run_id == run_id)
-        .values(error="=cmd|' /C calc'!A0", before={"balance": "-5.00"})
+        .values(
+            error="=cmd|' /C calc'!A0",
+            before={"balance": "-5.00"},
+            amount_before=-5,
+            amount=RunItem.amount_after + 5,
+            gross=RunItem.amount_after + 5,
+        )
     )
     session.commit()
     answer = sign_in("viewer").get(f"/runs/{run_id}/items.csv")
     lines = list(csv.reader(StringIO(answer.data.decode("utf-8-sig"), newline="")))
     head, *rows = lines
-    assert head == ["Record", "What", "Before", "After", "Difference", "Outcome", "Why"]
-    assert [row[2] for row in rows[:2]] == ["-5.00", "-5.00"]
-    assert {row[6] for row in rows[:2]} == {"'=cmd|' /C calc'!A0"}
+    assert head == [
+        "Record", "What", "Before", "After", "Net", "Gross", "By column", "Outcome", "Why",
+    ]  # fmt: skip
+    assert [row[2] for row in rows[:2]] == ["-5", "-5"]
+    assert {row[8] for row in rows[:2]} == {"'=cmd|' /C calc'!A0"}
     total = session.scalar(select(db.func.sum(RunItem.amount)).where(RunItem.run_id == run_id))
-    assert Decimal(rows[2][4]) == total == Decimal("10000000.00")
+    assert Decimal(rows[2][4]) == total == Decimal("10000010.00")
     name = answer.headers["Content-Disposition"]
     assert re.fullmatch(rf"attachment; filename=run-{run_id}-items-[\d-]+\.csv", name)
     assert sign_in("viewer").get(f"/runs/{run_id}/items.xlsx").status_code == 200

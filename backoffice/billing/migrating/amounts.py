@@ -53,7 +53,7 @@ def work(work: Work) -> None:
     if "list" not in work.payload:
         HEAL.work(work)
         return
-    empty = select(*as_item(NO_AMOUNT, work.asked.id, INVOICES.c.id, INVOICES.c.amount))
+    empty = select(*as_item(NO_AMOUNT, work.asked.id, INVOICES.c.id, concerns=INVOICES.c.amount))
     with work.transaction(is_last=True) as step:
         report.list_rows(step, empty.where(_IS_EMPTY).order_by(INVOICES.c.id))
 

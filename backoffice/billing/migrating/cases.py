@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, literal
+from sqlalchemy import ColumnElement, Numeric, and_, cast, exists, literal, null
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ... import subjects
 from ...base import N_
-from ...runs.models import SKIPPED
+from ...runs.models import AMOUNTS, SKIPPED
+from ...runs.wording import say
 from ...runs.working import ITEMS
 
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -55,24 +56,25 @@ LABELS: Mapping[str, str] = {
 def declare(case: Case) -> Case:
     """Let runs have items of this case."""
     CASES[case.name] = case
+    say(case.why)
     subjects.name_items(case.name, subjects.Word(case.title, case.table, LABELS))
     return case
 
 
-ITEM_COLUMNS = ("run_id", "subject", "owner", "key", "outcome", "amount", "error", "details",
-                "before", "after")  # fmt: skip
+ITEM_COLUMNS = ("run_id", "subject", "owner", "key", "outcome", "error", "details", "before", "after",
+                *AMOUNTS)  # fmt: skip
 
 
-def as_item(case: Case, run_id: int, owner: Any, amount: Any, **values: Any) -> list[Any]:
+def as_item(case: Case, run_id: int, owner: Any, **values: Any) -> list[Any]:
     """The columns of a SELECT that inserts an item per row into `run_items`: rows that are left as they are.
 
-    `values` may give `before`, `after` and `details`.
+    `values` may give `before`, `after`, `details`, and the item's amounts.
     """
     nothing = literal({}, JSONB)
     return [
-        literal(run_id), literal(case.name), owner, nothing, literal(SKIPPED), amount,
-        literal(case.why), values.get("details", nothing),
-        values.get("before", nothing), values.get("after", nothing),
+        literal(run_id), literal(case.name), owner, nothing, literal(SKIPPED), literal(case.why),
+        *(values.get(name, nothing) for name in ("details", "before", "after")),
+        *(values.get(name, cast(null(), Numeric)) for name in AMOUNTS),
     ]  # fmt: skip
 
 

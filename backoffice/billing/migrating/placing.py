@@ -5,6 +5,7 @@ Invoices first, for their payments follow them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, func, literal, select, update
@@ -162,7 +163,7 @@ class Placer:
         for row in rows:
             case = self.documents.cases[row.why]
             self.step.item(
-                case.name, outcome, owner=row.id, amount=row.amount, error=case.why,
+                case.name, outcome, owner=row.id, error=case.why, amounts=concerning(row.amount),
                 before={"meter": ""}, after={"meter": shown(row.number)},
             )  # fmt: skip
         self.step.tally.checked += len(rows)
@@ -180,15 +181,16 @@ class Placer:
         for row in connection.execute(left).all():
             case = self.documents.cases[row.why]
             self.step.item(
-                case.name, SKIPPED, owner=row.id, amount=row.amount, error=case.why, **NOTHING
-            )
+                case.name, SKIPPED, owner=row.id, error=case.why,
+                amounts=concerning(row.amount), **NOTHING,
+            )  # fmt: skip
             self.step.tally.checked += 1
             self.step.tally.skipped += 1
 
     def _as_found(self, connection: Connection, ids: Sequence[int]) -> list[int]:
         """Those that belong where the dry run has found; the others have moved since, and are left."""
         assert self.step is not None
-        found = select(ITEMS.c.owner, ITEMS.c.subject, ITEMS.c.after, ITEMS.c.amount).where(
+        found = select(ITEMS.c.owner, ITEMS.c.subject, ITEMS.c.after, ITEMS.c.concerns).where(
             ITEMS.c.run_id == self.work.asked.scope["run"], ITEMS.c.outcome == FOUND,
             ITEMS.c.subject.in_(self.documents.names), ITEMS.c.owner == any_of(ids),
         )  # fmt: skip
@@ -198,7 +200,13 @@ class Placer:
             if now.get(then.owner) == then.after:
                 chosen.append(then.owner)
                 continue
-            self.step.item(then.subject, SKIPPED, owner=then.owner, amount=then.amount, error=MOVED)
+            self.step.item(
+                then.subject,
+                SKIPPED,
+                owner=then.owner,
+                error=MOVED,
+                amounts=concerning(then.concerns),
+            )
             self.step.tally.checked += 1
             self.step.tally.skipped += 1
         return chosen
@@ -210,6 +218,11 @@ class Placer:
             )
             step.tally.checked += 1
             step.tally.failed += 1
+
+
+def concerning(amount: Decimal) -> dict[str, Decimal]:
+    """The amounts of an item about a document that gets its meter: its own amount does not change."""
+    return {"gross": abs(amount), "concerns": amount}
 
 
 def shown(number: str) -> str:

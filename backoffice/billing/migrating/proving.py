@@ -7,6 +7,8 @@ table ties everything together: all documents = what stands on meters = what cus
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
+from operator import add
 from typing import Any
 
 from sqlalchemy import (
@@ -55,11 +57,11 @@ class Proof:
         names = [column.name for column in right.c if column.name != "id"]
         should = {name: cast(func.coalesce(right.c[name], 0), _AMOUNT) for name in names}
         stored = {name: self.table.c[name] for name in names}
-        apart = [func.abs(should[name] - stored[name]) for name in names]
-        amount: Any = sum(apart[1:], start=apart[0])
+        before, after = (reduce(add, values.values()) for values in (stored, should))
         listed = as_item(
-            self.case, run_id, self.table.c.id, amount,
-            before=_told(stored), after=_told(should),
+            self.case, run_id, self.table.c.id, before=_told(stored), after=_told(should),
+            amount_before=before, amount_after=after, amount=after - before,
+            gross=reduce(add, [func.abs(should[name] - stored[name]) for name in names]),
         )  # fmt: skip
         return (
             select(*listed)

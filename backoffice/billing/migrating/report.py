@@ -17,6 +17,9 @@ SECTIONS = (DONE, RIGHT, LEFT, FAILED)
 
 _SECTION_OF = {APPLIED: DONE, FOUND: DONE, SKIPPED: LEFT, ITEM_FAILED: FAILED}
 
+_AMOUNT = func.coalesce(ITEMS.c.amount, ITEMS.c.concerns)
+"""What a line adds up: net differences, or the amounts of documents that do not change."""
+
 Lines = dict[str, dict[str, Any]]
 Report = dict[str, Any]
 
@@ -30,7 +33,7 @@ def of_items(connection: Connection, run_id: int) -> Report:
     """What the run's items say."""
     report: Report = {section: {} for section in SECTIONS}
     counted = (
-        select(ITEMS.c.subject, ITEMS.c.outcome, func.count(), func.sum(ITEMS.c.amount))
+        select(ITEMS.c.subject, ITEMS.c.outcome, func.count(), func.sum(_AMOUNT))
         .where(ITEMS.c.run_id == run_id)
         .group_by(ITEMS.c.subject, ITEMS.c.outcome)
         .order_by(ITEMS.c.subject)

@@ -34,7 +34,7 @@ def items(check: Check, run_id: int) -> Any:
     about = func.jsonb_strip_nulls(
         func.jsonb_build_object("about", found.c.about, type_=JSONB), type_=JSONB
     )
-    listed = as_item(check.case, run_id, found.c.owner, found.c.amount, details=about)
+    listed = as_item(check.case, run_id, found.c.owner, concerns=found.c.amount, details=about)
     return select(*listed).select_from(found).order_by(found.c.owner)
 
 

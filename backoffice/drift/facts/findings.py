@@ -6,15 +6,14 @@ is wrong counts, lists and tells these too.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Column, Connection, Numeric, func, select, update
+from sqlalchemy import Column, Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ...audit.facts import Facts, Forgery, facts_by_table
 from ...audit.tables import recorded
-from ..amounts import difference
+from ..amounts import Amounts, amounts_of
 from ..findings import FINDINGS
 from ..models import FORGED
 
@@ -54,7 +53,7 @@ def record(connection: Connection, forged: Sequence[Forgery], run_id: int | None
         return
     rows = [{**as_finding(one), "run_id": run_id} for one in forged]
     add = upsert(FINDINGS)
-    moved = ("owner", "kind", "stored", "expected", "amount", "run_id")
+    moved = ("owner", "kind", "stored", "expected", "amount", "gross", "run_id")
     add = add.on_conflict_do_update(
         index_elements=["figure", "key"],
         index_where=FINDINGS.c.healed_at.is_(None),
@@ -68,7 +67,7 @@ def record(connection: Connection, forged: Sequence[Forgery], run_id: int | None
 
 def as_finding(forgery: Forgery) -> dict[str, Any]:
     """The columns of a finding, but for its run."""
-    name = name_of(forgery.table)
+    name, amounts = name_of(forgery.table), _amounts(forgery)
     return {
         "figure": name,
         "owner": owner_of(forgery),
@@ -76,7 +75,8 @@ def as_finding(forgery: Forgery) -> dict[str, Any]:
         "kind": forgery.kind,
         "stored": dict(forgery.row) or None,
         "expected": dict(forgery.trail) or None,
-        "amount": _amount(forgery),
+        "amount": amounts and amounts.amount,
+        "gross": amounts and amounts.gross,
         "roots": [root_of(forgery)],
         "is_root": True,
         "cause": FORGED,
@@ -95,13 +95,11 @@ def owner_of(forgery: Forgery) -> int:
     return owner if isinstance(owner, int) else forgery.id
 
 
-def _amount(forgery: Forgery) -> Decimal | None:
+def _amounts(forgery: Forgery) -> Amounts | None:
     """By how much money the row is off the trail, as of a figure; None where no amount of it is."""
     facts = facts_by_table()[forgery.table]
     apart = tuple(c for c in facts.columns if c.key in forgery.columns)
-    if not any(isinstance(c.type, Numeric) and c.type.scale == 2 for c in apart):
-        return None
-    return difference(FactsOf("", forgery.table, apart), forgery.row, forgery.trail)
+    return amounts_of(FactsOf("", forgery.table, apart), forgery.row, forgery.trail)
 
 
 def open_ids(
