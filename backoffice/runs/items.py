@@ -122,7 +122,7 @@ _COLUMNS = (
         N_("By column"),
         _by_column(),
         write=lambda row: columns_in_words(
-            row.subject, row.before_json, row.after_json, is_plain=row.amount is not None
+            row.subject, row.before_json, row.after_json, is_plain=row.has_amounts
         ),
         classes="cell-values",
         is_sortable=False,
@@ -161,6 +161,7 @@ def items_of(run_id: int) -> List:
             "before_json": RunItem.before,
             "after_json": RunItem.after,
             "called": _called(),
+            "has_amounts": RunItem.amount.is_not(None),
         },
         columns=(_record_column(), *_COLUMNS),
         filters=(_OUTCOME,),

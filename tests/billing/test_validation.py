@@ -220,7 +220,7 @@ def test_a_finding_names_the_row_the_amount_and_what_to_compare_it_with(
     step("validation")
     item = session.scalar(select(RunItem))
     second = of(session, Payment, reference="P-X")
-    assert (item.owner, item.amount, item.details) == (second.id, Decimal(500), {"about": "P-A"})
+    assert (item.owner, item.concerns, item.details) == (second.id, Decimal(500), {"about": "P-A"})
     assert item.error == CHECKS["billing.check-payment-twice"].case.why
 
 
