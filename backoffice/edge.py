@@ -46,7 +46,7 @@ _LOST_A_RACE = frozenset({"40001", "40P01"})
 WAITED_IN_VAIN = _LOST_A_RACE | {"55P03"}
 """What ends a command while others work on the same rows: a lost race, or a lock that did not come in time."""
 
-_OF_THE_SESSION = ("_login_user", "csrf_token")
+OF_THE_SESSION = ("_login_user", "csrf_token")
 """What Flask-Login and Flask-WTF remember of a session for the rest of the request."""
 
 
@@ -99,7 +99,7 @@ class Backoffice(Flask):
             stream.seek(0)
         session.start_over()  # type: ignore[attr-defined]
         request_ctx.flashes = None
-        for name in _OF_THE_SESSION:
+        for name in OF_THE_SESSION:
             g.pop(name, None)
         from .permissions import guard  # it asks us in turn
 

@@ -19,9 +19,11 @@ from flask import (
     redirect,
     render_template,
     request,
+    session,
     url_for,
 )
 from flask_babel import gettext as _
+from flask_babel import refresh as refresh_language
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
@@ -90,6 +92,15 @@ EXPLANATIONS = {
     ),
 }
 
+UNREACHABLE = Explanation(
+    N_("Backoffice cannot be used at the moment"),
+    N_("The database does not answer. Nothing that was saved is lost; try again in a few seconds."),
+)
+READ_ONLY = Explanation(
+    N_("Backoffice is read-only for the moment"),
+    N_("Nothing was saved. Pages can be read meanwhile; save again in a few minutes."),
+)
+
 FORM_TOO_OLD = N_(
     "This form was open for too long, or was opened before you signed in. Load the page again."
 )
@@ -99,17 +110,25 @@ _OVERTAKEN_SQLSTATES = {
     "23505",  # somebody saved the same number or name first
 }
 
+_READ_ONLY_SQLSTATE = "25006"
+"""A standby, or a database that its administrator has made read-only."""
+
+_UNREACHABLE_SQLSTATES = {
+    "3D000",  # there is no such database (now)
+    "53300",  # too many connections
+    "57P01",  # the server is shutting down
+    "57P02",
+    "57P03",  # the server is starting
+    "57P04",  # the database was dropped
+}
+
 _BUSY_SQLSTATES = {
     "40001",  # serialization failure, after the retries
     "40P01",  # deadlock, after the retries
     "53100",  # disk full
     "53200",  # out of memory
-    "53300",  # too many connections
     "55P03",  # lock not available within lock_timeout
     "57014",  # cancelled by statement_timeout
-    "57P01",  # the server is shutting down
-    "57P02",
-    "57P03",  # the server is starting
 }
 
 
@@ -119,9 +138,18 @@ def wants_json() -> bool:
     return request.path.startswith("/api/") or best == "application/json"
 
 
-def answer(status: int, sentence: str = "", **values: object) -> Response:
-    """The answer of `status`, saying `sentence` (translated already) or that status's own one."""
-    explanation = EXPLANATIONS.get(status, EXPLANATIONS[500 if status >= 500 else 400])
+def answer(
+    status: int, sentence: str = "", explanation: Explanation | None = None, **values: object
+) -> Response:
+    """The answer of `status`, saying `sentence` (translated already) or that of an explanation.
+
+    What tells of trouble on our side asks neither the database nor the session, which may be the trouble.
+    """
+    if status >= 500:
+        session.give_up()  # type: ignore[attr-defined]
+        refresh_language()
+    usual = EXPLANATIONS.get(status, EXPLANATIONS[500 if status >= 500 else 400])
+    explanation = explanation or usual
     sentence = sentence or _(explanation.sentence, **values)
     if wants_json():
         response = make_response(jsonify(error=sentence), status)
@@ -136,6 +164,7 @@ def answer(status: int, sentence: str = "", **values: object) -> Response:
             heading=_(explanation.title),
             sentence=sentence,
             bare=status >= 500,
+            again=safe_next(request.full_path) if request.method == "GET" else None,
         )
         response = make_response(page, status)
     if status == 503:
@@ -149,7 +178,12 @@ def _http(error: HTTPException) -> Response:
         return make_response(error.get_response())
     if isinstance(error, SecurityError | BadHost):  # no address can be built for such a host
         return make_response(_(EXPLANATIONS[400].sentence), 400, PLAIN)
-    db.session.rollback()
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, DBAPIError):  # after the view, whose session could not be stored
+        return _database(cause, is_of_the_view=False)
+    if isinstance(cause, PoolTimeout):
+        return _pool_exhausted(cause)
+    _roll_back_quietly()
     if status == 401:
         return _unauthorized()
     if status == 429:
@@ -207,17 +241,30 @@ def _refused(error: Refusal) -> Response:
     return answer(error.status, in_words(error))
 
 
-def _database(error: DBAPIError) -> Response:
+def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
     sqlstate = sqlstate_of(error)
     _roll_back_quietly()
     if sqlstate in _OVERTAKEN_SQLSTATES:
         return answer(409)
     if isinstance(error, DataError):  # NUL in a text, and the like
         return answer(400)
-    if sqlstate in _BUSY_SQLSTATES or _connection_is_lost(error, sqlstate):
+    if (explanation := _of_an_outage(error, is_of_the_view)) is not None:
         log.warning("database not available", sqlstate=sqlstate, path=request.path)
-        return answer(503)
+        return answer(503, explanation=explanation)
     return _unexpected(error)
+
+
+def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> Explanation | None:
+    """What to say where the error is none of ours; None where it is."""
+    sqlstate = sqlstate_of(error)
+    if sqlstate == _READ_ONLY_SQLSTATE:
+        if is_of_the_view and request.method in SAFE_METHODS:
+            return None  # we asked for that: a GET that writes is a defect
+        db.engine.dispose()  # a connection stays read-only after its database no longer is
+        return READ_ONLY
+    if sqlstate in _UNREACHABLE_SQLSTATES or _connection_is_lost(error, sqlstate):
+        return UNREACHABLE
+    return EXPLANATIONS[503] if sqlstate in _BUSY_SQLSTATES else None
 
 
 def _connection_is_lost(error: DBAPIError, sqlstate: str) -> bool:

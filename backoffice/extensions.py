@@ -58,6 +58,7 @@ def connect_database(app: Flask) -> None:
     db.init_app(app)
     _declare_figures()
     with app.app_context():
+        event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
         figure_hooks.install(db.engine, registry)
         event.listen(db.engine, "do_connect", _patience(app))
 
@@ -76,6 +77,15 @@ class Extensions(dict[str, Any]):
 
         Migrate(self.app, db, directory=str(MIGRATIONS), render_as_batch=False)
         return self[name]
+
+
+def _leave_read_only_to_the_database(connection: Any, _record: object) -> None:
+    """After a read-only transaction SQLAlchemy asks for READ WRITE, which a standby refuses to begin.
+
+    And one whose administrator has made it read-only would let itself be written.
+    """
+    if connection is not None and not connection.closed and connection.read_only is False:
+        connection.read_only = None
 
 
 def connect_limiter(app: Flask) -> None:
@@ -111,8 +121,18 @@ def _patience(app: Flask) -> Callable[..., None]:
 
 
 def _engine_options(app: Flask) -> dict[str, Any]:
+    connect = {
+        "application_name": "backoffice",
+        "cursor_factory": TimedCursor,
+        # A database that is gone is noticed within seconds, behind a silent network too.
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
     return {
-        "connect_args": {"application_name": "backoffice", "cursor_factory": TimedCursor},
+        "connect_args": connect,
         "isolation_level": "READ COMMITTED",
         "hide_parameters": True,  # an error's text goes to the log; what people typed does not
         "pool_pre_ping": True,

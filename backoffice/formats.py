@@ -24,7 +24,7 @@ class AmountField(Field):
 
     `data` is a Decimal, or None where nothing was typed or what was typed is refused; the refusal
     is a sentence among `errors`, and the field shows what the user typed. `empty_is_zero` reads
-    an empty field as 0; without it, validators such as InputRequired decide. `minimum=None`
+    an empty field as 0; without it, validators such as `forms.Required` decide. `minimum=None`
     allows negative amounts.
     """
 

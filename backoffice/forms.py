@@ -5,14 +5,14 @@ Names no domain; imported by domains.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy.orm import Session
-from wtforms import HiddenField, ValidationError
-from wtforms.validators import Length
+from wtforms import Field, HiddenField, ValidationError
+from wtforms.validators import Length, StopValidation
 
 from .form_markup import FormError
 from .formats import in_words
@@ -35,6 +35,25 @@ def tidy(text: str | None) -> str:
 def at_most(characters: int) -> Length:
     """A validator: the text has no more characters than that."""
     return Length(max=characters, message=_l("At most %(max)d characters."))
+
+
+class Required:
+    """A validator: something must be typed; blanks are nothing, and 0 is something.
+
+    What was typed and refused keeps its own sentence. WTForms' InputRequired takes blanks for an
+    input, and its DataRequired takes 0 for none.
+    """
+
+    field_flags: ClassVar[dict[str, bool]] = {"required": True}
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+
+    def __call__(self, _form: object, field: Field) -> None:
+        """Raises StopValidation, with the sentence where there is none yet."""
+        is_blank = isinstance(field.data, str) and not field.data.strip()
+        if field.data is None or is_blank:
+            raise StopValidation("" if field.errors else str(self.message))
 
 
 def whole_number(text: str | None) -> int:

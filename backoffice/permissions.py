@@ -8,7 +8,7 @@ every request and refuses a view that says neither, so that nothing is open by f
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, request, session
 from flask_login import current_user
 from sqlalchemy import ColumnElement, true
 from werkzeug.exceptions import Forbidden, Unauthorized
@@ -49,6 +49,12 @@ def public(view: View) -> View:
     return view
 
 
+def stateless(view: View) -> View:
+    """Mark a view as open to everybody and the same for all: no session is read for it, so none is needed."""
+    view.is_stateless = True  # type: ignore[attr-defined]
+    return public(view)
+
+
 class UndeclaredView(RuntimeError):
     """A route whose view says neither `@requires` nor `@public`."""
 
@@ -56,6 +62,10 @@ class UndeclaredView(RuntimeError):
 def guard() -> None:
     """Refuse the request unless its view is open to whoever sends it, and say who is acting."""
     view = current_app.view_functions.get(request.endpoint or "")
+    if getattr(view, "is_stateless", False):
+        session.give_up()  # type: ignore[attr-defined]
+        actor.set("")
+        return
     scope = getattr(view, "token_scope", "")
     program = bearer.program_for(scope) if scope else None
     if program is not None:

@@ -1,13 +1,14 @@
 """Language, number format and theme: the user's own, else this browser's, else the deployment's.
 
-The number format is a setting apart from the language: switching the language never changes how a
+A page that tells of an outage is drawn without the database: there what was read of the user before
+counts, and of somebody unknown the language that their browser prefers. The number format is a setting apart from the language: switching the language never changes how a
 typed amount is read. The theme belongs to the browser, so it lives in a cookie only; the cookies
 are set by the server and hold nothing but a word of these lists.
 """
 
 from typing import Any
 
-from flask import Flask, current_app, has_request_context, request
+from flask import Flask, current_app, has_request_context, request, session
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -27,7 +28,10 @@ _YEAR = 365 * 24 * 3600
 
 def language() -> str:
     """The language to speak."""
-    return _choice("language", LANGUAGES) or str(current_app.config["LANGUAGE_DEFAULT"])
+    chosen = _choice("language", LANGUAGES)
+    if not chosen and _is_without_database():
+        chosen = request.accept_languages.best_match(tuple(LANGUAGES)) or ""
+    return chosen or str(current_app.config["LANGUAGE_DEFAULT"])
 
 
 def number_format() -> str:
@@ -52,9 +56,16 @@ def remember(response: Response, name: str, value: str) -> None:
 def _choice(name: str, choices: dict[str, str]) -> str:
     if not has_request_context():
         return ""
-    own = getattr(current_user, name, "")
+    if _is_without_database():
+        own = session.choices.get(name, "")  # type: ignore[attr-defined]
+    else:
+        own = getattr(current_user, name, "")
     chosen = own or request.cookies.get(name, "")
     return chosen if chosen in choices else ""
+
+
+def _is_without_database() -> bool:
+    return has_request_context() and getattr(session, "is_given_up", False)
 
 
 def _for_templates() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Where a person may be sent after signing in: a page of this app, never another site."""
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException
@@ -14,9 +14,9 @@ def safe_next(target: str | None) -> str | None:
     everything that a browser might read as another site is not: `//evil.example`, `/\evil.example`,
     control characters, other schemes and hosts.
     """
-    if not target or any(ord(character) <= 32 or character == "\\" for character in target):
+    parts = _parts_of(target or "")
+    if parts is None:
         return None
-    parts = urlsplit(target)
     if parts.netloc and parts.netloc != request.host:
         return None
     if parts.scheme not in ("", "http", "https") or (parts.scheme and not parts.netloc):
@@ -26,6 +26,16 @@ def safe_next(target: str | None) -> str | None:
     if not _is_a_page(parts.path):
         return None
     return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def _parts_of(target: str) -> SplitResult | None:
+    """The parts of an address; None of what a browser might read otherwise, or cannot be one (`//[::1`)."""
+    if not target or any(ord(character) <= 32 or character == "\\" for character in target):
+        return None
+    try:
+        return urlsplit(target)
+    except ValueError:
+        return None
 
 
 def _is_a_page(path: str) -> bool:

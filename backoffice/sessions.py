@@ -11,15 +11,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Flask, Request, Response
+import structlog
+from flask import Flask, Request, Response, g
 from flask import request as current_request
 from flask import session as current_session
 from flask.sessions import SessionInterface, SessionMixin
 from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from . import edge
 from .extensions import db, login_manager
 from .people.models import User, WebSession
+
+log = structlog.get_logger("backoffice.sessions")
 
 IDLE = timedelta(hours=8)
 """A session that nobody uses ends after this."""
@@ -51,7 +55,8 @@ def digest(token: str) -> str:
 class ServerSession(SessionMixin):
     """One browser's session: a mapping, read from the table when first looked into.
 
-    `user` is the signed-in, active user that the same statement brought along, or None.
+    `user` is the signed-in, active user that the same statement brought along, or None; `choices`
+    are their language and number format, which stay known when the database is gone.
     """
 
     def __init__(self, token: str | None) -> None:
@@ -65,6 +70,8 @@ class ServerSession(SessionMixin):
         self.is_renewed = False
         self.user_id: str | None = None
         self.cookie_is_dead = False
+        self.is_given_up = False
+        self.choices: dict[str, str] = {}
         self._data: dict[str, Any] | None = None
 
     @property
@@ -97,11 +104,21 @@ class ServerSession(SessionMixin):
         if row.user_id is None:
             return dict(row.data)
         self.user_id = str(row.user_id)
+        self.choices = {name: getattr(row.User, name) for name in ("language", "number_format")}
         return {**row.data, "_user_id": self.user_id}
 
     def start_over(self) -> None:
         """Forget what this request read of the session and did to it, because it is repeated."""
         vars(self).update(vars(ServerSession(self._cookie)))
+
+    def give_up(self) -> None:
+        """Answer without the database from here on: as to nobody, and nothing is stored.
+
+        The cookie stays as it is: whoever was signed in still is when the database is back.
+        """
+        self._data, self.user, self.is_given_up = {}, None, True
+        for name in edge.OF_THE_SESSION:
+            g.pop(name, None)
 
     def renew(self) -> None:
         """Continue under a new random id; the old cookie is dead once this request is saved.
@@ -146,7 +163,7 @@ class PostgresSessions(SessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Store what changed, after the request's own work has been committed or rolled back."""
-        if not isinstance(session, ServerSession) or not session.is_loaded:
+        if not isinstance(session, ServerSession) or not session.is_loaded or session.is_given_up:
             return
         if not session.modified and not _is_due_for_extension(session):
             if session.cookie_is_dead:
@@ -154,7 +171,14 @@ class PostgresSessions(SessionInterface):
             return
         if not response.is_streamed:
             db.session.rollback()  # gives its connection back; what was to be kept is committed
-        if _store(session):
+        try:
+            is_kept = _store(session)
+        except DBAPIError as error:
+            if not (session.is_stored and current_request.method in edge.SAFE_METHODS):
+                raise
+            log.warning("session not stored", sqlstate=edge.sqlstate_of(error))
+            return  # somebody who only reads goes on, on a standby too, with the session that is there
+        if is_kept:
             self._set_cookie(app, session, response)
         else:
             self._drop_cookie(app, response)

@@ -8,9 +8,10 @@ import pytest
 from flask import Flask, render_template_string
 from werkzeug.datastructures import MultiDict
 from wtforms import Form
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import Optional
 
 from backoffice.formats import AmountField, QuantityField, UnitPriceField
+from backoffice.forms import Required
 
 
 class Entry(Form):
@@ -19,7 +20,7 @@ class Entry(Form):
     amount = AmountField("Amount")
     zero = AmountField("Empty is zero", empty_is_zero=True)
     change = AmountField("May be negative", minimum=None, maximum=Decimal(1000))
-    needed = AmountField("Needed", validators=[InputRequired("Enter an amount.")])
+    needed = AmountField("Needed", validators=[Required("Enter an amount.")])
     optional = AmountField("Optional", validators=[Optional()])
     quantity = QuantityField("Quantity")
     price = UnitPriceField("Price")

@@ -5,13 +5,12 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import StringField, TextAreaField, ValidationError
-from wtforms.validators import DataRequired, InputRequired
 
 from .. import periods
 from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..formats import AmountField, DayField
-from ..forms import RecordForm, Stamp, at_most, must_be_number, tidy
+from ..forms import RecordForm, Required, Stamp, at_most, must_be_number, tidy
 from ..idempotency import new_key
 from .adjustment_actions import AdjustmentEntry, AdjustmentOfNothing
 from .forms import not_to_come
@@ -22,18 +21,16 @@ from .rules import NUMBER_LENGTH, REASON_LENGTH, is_number
 class AdjustmentForm(RecordForm):
     """A new adjustment of a meter. `number` and `customer` may stay empty: both are known."""
 
-    amount = AmountField(
-        _l("Amount"), minimum=None, validators=[InputRequired(_l("Enter an amount."))]
-    )
+    amount = AmountField(_l("Amount"), minimum=None, validators=[Required(_l("Enter an amount."))])
     reason = TextAreaField(
         _l("Reason"),
         filters=[tidy],
         validators=[
-            DataRequired(_l("Say why, in a few words.")),
+            Required(_l("Say why, in a few words.")),
             at_most(REASON_LENGTH),
         ],
     )
-    adjusted_on = DayField(_l("Day"), validators=[InputRequired(_l("Enter a day.")), not_to_come])
+    adjusted_on = DayField(_l("Day"), validators=[Required(_l("Enter a day.")), not_to_come])
     customer = StringField(_l("Customer"), filters=[tidy])
     number = StringField(
         _l("Number"),

@@ -6,10 +6,9 @@ from datetime import date
 from flask_babel import lazy_gettext as _l
 from wtforms import TextAreaField, ValidationError
 from wtforms.form import BaseForm
-from wtforms.validators import DataRequired
 
 from ..formats import DayField, in_words
-from ..forms import RecordForm, Stamp, at_most, trimmed
+from ..forms import RecordForm, Required, Stamp, at_most, trimmed
 from ..idempotency import new_key
 from ..refusals import Refusal
 from .rules import REASON_LENGTH, refuse_to_come
@@ -40,7 +39,7 @@ class VoidForm(RecordForm):
         _l("Reason"),
         filters=[trimmed],
         validators=[
-            DataRequired(_l("Say why it becomes void. The reason is kept with it.")),
+            Required(_l("Say why it becomes void. The reason is kept with it.")),
             at_most(REASON_LENGTH),
         ],
     )

@@ -9,14 +9,13 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, HiddenField, StringField, ValidationError
-from wtforms.validators import InputRequired
 
 from ..customers import queries as customers
 from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import AmountField, DayField, QuantityField, UnitPriceField, in_words
-from ..forms import RecordForm, Stamp, at_most, must_be_number, trimmed
+from ..forms import RecordForm, Required, Stamp, at_most, must_be_number, trimmed
 from ..idempotency import new_key
 from . import queries
 from .invoice_entries import Charges, InvoiceEntry
@@ -35,7 +34,7 @@ class InvoiceForm(RecordForm):
     The hidden `proposed_…` hold what was last filled in for a field: what somebody typed stays.
     """
 
-    issued_on = DayField(_l("Issued"), validators=[InputRequired(_l("Enter the day of issue."))])
+    issued_on = DayField(_l("Issued"), validators=[Required(_l("Enter the day of issue."))])
     due_on = DayField(_l("Due"))
     number = StringField(
         _l("Invoice number"),
@@ -43,7 +42,7 @@ class InvoiceForm(RecordForm):
         validators=[at_most(NUMBER_LENGTH)],
     )
     customer = StringField(
-        _l("Customer"), filters=[trimmed], validators=[InputRequired(_l("Choose a customer."))]
+        _l("Customer"), filters=[trimmed], validators=[Required(_l("Choose a customer."))]
     )
     meter = StringField(_l("Meter"), filters=[trimmed])
     units = QuantityField(_l("Units"))
@@ -170,7 +169,7 @@ class MoveForm(RecordForm):
     """Where an invoice goes, and whether its payments go along."""
 
     meter = StringField(
-        _l("Meter"), filters=[trimmed], validators=[InputRequired(_l("Choose a meter."))]
+        _l("Meter"), filters=[trimmed], validators=[Required(_l("Choose a meter."))]
     )
     with_payments = BooleanField(_l("Take the payments that name it along"))
 

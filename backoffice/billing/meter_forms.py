@@ -7,14 +7,13 @@ from typing import Any
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, StringField, ValidationError
-from wtforms.validators import DataRequired, InputRequired
 
 from .. import periods
 from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import DayField
-from ..forms import RecordForm, Stamp, at_most, must_be_number, tidy
+from ..forms import RecordForm, Required, Stamp, at_most, must_be_number, tidy
 from ..idempotency import new_key
 from ..refusals import Refusal
 from .forms import unless
@@ -43,7 +42,7 @@ class MeterForm(MeterRecordForm):
         _l("Number"),
         filters=[tidy],
         validators=[
-            DataRequired(_l("Enter the number of the meter.")),
+            Required(_l("Enter the number of the meter.")),
             at_most(NUMBER_LENGTH),
         ],
     )
@@ -93,7 +92,7 @@ class _OfCustomer(MeterRecordForm):
     """A form in which a customer is typed."""
 
     customer = StringField(
-        _l("Customer"), filters=[tidy], validators=[InputRequired(_l("Choose a customer."))]
+        _l("Customer"), filters=[tidy], validators=[Required(_l("Choose a customer."))]
     )
     found_customer: Customer | None = None
 
@@ -167,7 +166,7 @@ class AssignForm(_OfCustomer, DaysForm):
 class ReassignForm(_OfCustomer):
     """Whose a meter is from a day on."""
 
-    since = DayField(_l("From"), validators=[InputRequired(_l("Enter a day.")), not_ahead])
+    since = DayField(_l("From"), validators=[Required(_l("Enter a day.")), not_ahead])
 
     @classmethod
     def for_assignment(cls, assignment: MeterAssignment) -> "ReassignForm":
@@ -189,7 +188,7 @@ class ReassignForm(_OfCustomer):
 class EndForm(MeterRecordForm):
     """The last day of an assignment."""
 
-    last = DayField(_l("Last day"), validators=[InputRequired(_l("Enter a day.")), not_ahead])
+    last = DayField(_l("Last day"), validators=[Required(_l("Enter a day.")), not_ahead])
 
     @classmethod
     def for_assignment(cls, assignment: MeterAssignment) -> "EndForm":

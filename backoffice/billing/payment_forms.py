@@ -9,7 +9,6 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, SelectField, StringField, ValidationError
-from wtforms.validators import InputRequired
 
 from .. import periods
 from ..customers import queries as customers
@@ -18,7 +17,7 @@ from ..customers.models import Customer
 from ..extensions import db
 from ..form_markup import FormError
 from ..formats import AmountField, DayField, in_words
-from ..forms import RecordForm, at_most, must_be_number, trimmed
+from ..forms import RecordForm, Required, at_most, must_be_number, trimmed
 from ..idempotency import new_key
 from ..refusals import Refusal
 from .forms import not_to_come
@@ -33,10 +32,10 @@ class PaymentForm(FlaskForm):
     """A payment: whose, how much, when and how; the sheet under it says what of it goes where."""
 
     customer = StringField(
-        _l("Customer"), filters=[trimmed], validators=[InputRequired(_l("Choose a customer."))]
+        _l("Customer"), filters=[trimmed], validators=[Required(_l("Choose a customer."))]
     )
-    amount = AmountField(_l("Amount"), validators=[InputRequired(_l("Enter the amount."))])
-    paid_on = DayField(_l("Paid on"), validators=[InputRequired(_l("Enter the day.")), not_to_come])
+    amount = AmountField(_l("Amount"), validators=[Required(_l("Enter the amount."))])
+    paid_on = DayField(_l("Paid on"), validators=[Required(_l("Enter the day.")), not_to_come])
     method = SelectField(_l("Method"), validate_choice=False)
     reference = StringField(
         _l("Reference"),

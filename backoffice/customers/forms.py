@@ -7,11 +7,10 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import StringField, ValidationError
-from wtforms.validators import DataRequired
 
 from ..extensions import db
 from ..formats import in_words
-from ..forms import RecordForm, Stamp, at_most, tidy
+from ..forms import RecordForm, Required, Stamp, at_most, tidy
 from ..idempotency import new_key
 from ..names import is_visible
 from . import queries
@@ -38,8 +37,8 @@ def customer_named(text: str) -> Customer:
 class CustomerForm(RecordForm):
     """A customer: code, name, and how to reach them."""
 
-    code = _text("code", CODE_LENGTH, DataRequired(_l("Enter a code.")))
-    name = _text("name", TEXT_LENGTH, DataRequired(_l("Enter a name.")))
+    code = _text("code", CODE_LENGTH, Required(_l("Enter a code.")))
+    name = _text("name", TEXT_LENGTH, Required(_l("Enter a name.")))
     contact_name = _text("contact_name")
     phone = _text("phone")
     city = _text("city")

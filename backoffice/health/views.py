@@ -4,7 +4,7 @@ import structlog
 from flask import Blueprint, Response, jsonify, make_response
 
 from ..extensions import limiter
-from ..permissions import public
+from ..permissions import stateless
 from .checks import readiness
 
 bp = Blueprint("health", __name__)
@@ -13,7 +13,7 @@ log = structlog.get_logger("backoffice.health")
 
 @bp.get("/healthz")
 @limiter.exempt
-@public
+@stateless
 def alive() -> Response:
     """Whether this process answers; asks nothing of the database."""
     return jsonify(status="ok")
@@ -21,7 +21,7 @@ def alive() -> Response:
 
 @bp.get("/readyz")
 @limiter.exempt
-@public
+@stateless
 def ready() -> Response:
     """Whether the database is there, migrated, and carries the triggers of this version."""
     state = readiness()

@@ -1,21 +1,25 @@
 """What one types about a saved view."""
 
+from urllib.parse import parse_qsl, urlencode
+
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, StringField
-from wtforms.validators import InputRequired, Length, ValidationError
+from wtforms.validators import ValidationError
 
+from ..forms import Required, at_most, tidy
 from ..names import is_visible
 
 LONGEST_NAME = 60
 LONGEST_QUERY = 2000
 
-_REQUIRED = InputRequired(_l("This cannot be empty."))
+_REQUIRED = Required(_l("This cannot be empty."))
 
 
-def _one_line(text: str | None) -> str:
-    return " ".join((text or "").split())
+def _as_query(text: str | None) -> str:
+    """What stands behind the `?` of an address, whatever was sent: it becomes part of a header."""
+    return urlencode(parse_qsl(text or ""))
 
 
 class ViewForm(FlaskForm):
@@ -23,13 +27,13 @@ class ViewForm(FlaskForm):
 
     name = StringField(
         _l("Name"),
-        [_REQUIRED, Length(max=LONGEST_NAME, message=_l("At most %(max)d characters."))],
-        filters=[_one_line],
+        [_REQUIRED, at_most(LONGEST_NAME)],
+        filters=[tidy],
         render_kw={"autocomplete": "off", "maxlength": LONGEST_NAME},
     )
     is_default = BooleanField(_l("Begin with this view when the list is opened"))
-    listing = HiddenField(validators=[Length(max=60)])
-    query = HiddenField(validators=[Length(max=LONGEST_QUERY)])
+    listing = HiddenField(validators=[Required(_l("This cannot be empty.")), at_most(60)])
+    query = HiddenField(filters=[_as_query], validators=[at_most(LONGEST_QUERY)])
     next = HiddenField()
 
     def validate_name(self, field: StringField) -> None:

@@ -20,7 +20,7 @@ from wtforms import (
     StringField,
     ValidationError,
 )
-from wtforms.validators import AnyOf, InputRequired
+from wtforms.validators import AnyOf
 
 from .. import periods
 from ..customers import queries as customers
@@ -28,7 +28,7 @@ from ..customers.forms import customer_named
 from ..customers.models import Customer
 from ..extensions import db
 from ..formats import AmountField, DayField, QuantityField, UnitPriceField, in_words
-from ..forms import RecordForm, Stamp, at_most, must_be_number, trimmed, whole_number
+from ..forms import RecordForm, Required, Stamp, at_most, must_be_number, trimmed, whole_number
 from ..idempotency import new_key
 from ..people.models import User
 from ..permissions import allowed
@@ -152,15 +152,15 @@ class OrderForm(RecordForm):
         _l("Order number"),
         filters=[trimmed],
         validators=[
-            InputRequired(_l("Enter an order number.")),
+            Required(_l("Enter an order number.")),
             at_most(NUMBER_LENGTH),
         ],
     )
     customer = StringField(
-        _l("Customer"), filters=[trimmed], validators=[InputRequired(_l("Choose a customer."))]
+        _l("Customer"), filters=[trimmed], validators=[Required(_l("Choose a customer."))]
     )
     account_manager = SelectField(_l("Account manager"), coerce=_id, validate_choice=False)
-    order_date = DayField(_l("Order date"), validators=[InputRequired(_l("Enter the order date."))])
+    order_date = DayField(_l("Order date"), validators=[Required(_l("Enter the order date."))])
     closing_date = DayField(_l("Closing date"))
     total_price = AmountField(_l("Package price"), empty_is_zero=True)
     additions = AmountField(_l("Additions"), empty_is_zero=True)

@@ -4,18 +4,13 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import EmailField, PasswordField, SelectField, StringField
 from wtforms.fields import SelectChoice
-from wtforms.validators import InputRequired, Length
 
+from ..forms import Required, at_most
 from ..permissions import ROLES
 from .passwords import LONGEST, SHORTEST
 from .tokens import LIFETIME, LONGEST_NAME
 
-
-def _at_most(characters: int) -> Length:
-    return Length(max=characters, message=_l("At most %(max)d characters."))
-
-
-_REQUIRED = InputRequired(_l("This cannot be empty."))
+_REQUIRED = Required(_l("This cannot be empty."))
 _PASSWORD_HELP = {"autocomplete": "new-password", "minlength": SHORTEST, "maxlength": LONGEST}
 
 
@@ -23,11 +18,11 @@ class SignInForm(FlaskForm):
     """E-mail and password."""
 
     email = EmailField(
-        _l("E-mail"), [_REQUIRED, _at_most(254)], render_kw={"autocomplete": "username"}
+        _l("E-mail"), [_REQUIRED, at_most(254)], render_kw={"autocomplete": "username"}
     )
     password = PasswordField(
         _l("Password"),
-        [_REQUIRED, _at_most(LONGEST)],
+        [_REQUIRED, at_most(LONGEST)],
         render_kw={"autocomplete": "current-password"},
     )
 
@@ -35,8 +30,8 @@ class SignInForm(FlaskForm):
 class UserForm(FlaskForm):
     """Who a user is, and their role."""
 
-    name = StringField(_l("Name"), [_REQUIRED, _at_most(200)], render_kw={"autocomplete": "off"})
-    email = EmailField(_l("E-mail"), [_REQUIRED, _at_most(254)], render_kw={"autocomplete": "off"})
+    name = StringField(_l("Name"), [_REQUIRED, at_most(200)], render_kw={"autocomplete": "off"})
+    email = EmailField(_l("E-mail"), [_REQUIRED, at_most(254)], render_kw={"autocomplete": "off"})
     role = SelectField(
         _l("Role"), choices=[SelectChoice(role, _l(name)) for role, name in ROLES.items()]
     )
@@ -45,14 +40,14 @@ class UserForm(FlaskForm):
 class NewUserForm(UserForm):
     """A user to be, with the first password if they shall be able to sign in."""
 
-    password = PasswordField(_l("First password"), [_at_most(LONGEST)], render_kw=_PASSWORD_HELP)
+    password = PasswordField(_l("First password"), [at_most(LONGEST)], render_kw=_PASSWORD_HELP)
 
 
 class SetPasswordForm(FlaskForm):
     """A password that an administrator sets for somebody."""
 
     password = PasswordField(
-        _l("New password"), [_REQUIRED, _at_most(LONGEST)], render_kw=_PASSWORD_HELP
+        _l("New password"), [_REQUIRED, at_most(LONGEST)], render_kw=_PASSWORD_HELP
     )
 
 
@@ -61,11 +56,11 @@ class OwnPasswordForm(FlaskForm):
 
     present = PasswordField(
         _l("Present password"),
-        [_REQUIRED, _at_most(LONGEST)],
+        [_REQUIRED, at_most(LONGEST)],
         render_kw={"autocomplete": "current-password"},
     )
     password = PasswordField(
-        _l("New password"), [_REQUIRED, _at_most(LONGEST)], render_kw=_PASSWORD_HELP
+        _l("New password"), [_REQUIRED, at_most(LONGEST)], render_kw=_PASSWORD_HELP
     )
 
 
@@ -80,7 +75,7 @@ class NewTokenForm(FlaskForm):
     """A token for another program."""
 
     name = StringField(
-        _l("Program"), [_REQUIRED, _at_most(LONGEST_NAME)], render_kw={"autocomplete": "off"}
+        _l("Program"), [_REQUIRED, at_most(LONGEST_NAME)], render_kw={"autocomplete": "off"}
     )
     scope = SelectField(
         _l("What it opens"),

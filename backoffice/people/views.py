@@ -91,7 +91,10 @@ def login_post() -> AnyResponse:
         if user is not None:
             actions.forget_expired_sessions(db.session)
             _begin_session(user)
-            return redirect(safe_next(request.args.get("next")) or url_for("people.start"), 303)
+            response = redirect(safe_next(request.args.get("next")) or url_for("people.start"), 303)
+            if user.language:  # known then without the database, too
+                preferences.remember(response, "language", user.language)
+            return response
         form.form_errors = [_("E-mail or password is not right. Check both and try again.")]
     return render("people/login.html", status=422, form=form)
 

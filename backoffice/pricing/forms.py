@@ -9,11 +9,11 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, StringField, ValidationError
-from wtforms.validators import InputRequired
 
 from .. import money, periods
 from ..extensions import db
 from ..formats import DayField, UnitPriceField
+from ..forms import Required
 from ..idempotency import new_key
 from ..orders import choosing
 from ..products import queries as products
@@ -33,14 +33,14 @@ class PricingForm(FlaskForm):
     product = StringField(
         _l("Product"),
         filters=[lambda text: (text or "").strip()],
-        validators=[InputRequired(_l("Choose a product."))],
+        validators=[Required(_l("Choose a product."))],
     )
     effective_from = DayField(
         _l("In force from"),
-        validators=[InputRequired(_l("Enter the day from which the price is in force."))],
+        validators=[Required(_l("Enter the day from which the price is in force."))],
     )
     unit_price = UnitPriceField(
-        _l("New unit price"), validators=[InputRequired(_l("Enter the new price."))]
+        _l("New unit price"), validators=[Required(_l("Enter the new price."))]
     )
     previewed = HiddenField()
     shown = HiddenField()

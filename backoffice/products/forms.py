@@ -13,11 +13,10 @@ from wtforms import (
     StringField,
     ValidationError,
 )
-from wtforms.validators import InputRequired
 
 from .. import periods
 from ..formats import DayField, UnitPriceField
-from ..forms import RecordForm, Stamp, at_most, tidy
+from ..forms import RecordForm, Required, Stamp, at_most, tidy
 from ..idempotency import new_key
 from .actions import ProductEntry
 from .models import Product
@@ -30,12 +29,12 @@ class ProductForm(RecordForm):
     code = StringField(
         _l("Code"),
         filters=[tidy],
-        validators=[InputRequired(_l("Enter a code.")), at_most(CODE_LENGTH)],
+        validators=[Required(_l("Enter a code.")), at_most(CODE_LENGTH)],
     )
     name = StringField(
         _l("Name"),
         filters=[tidy],
-        validators=[InputRequired(_l("Enter a name.")), at_most(NAME_LENGTH)],
+        validators=[Required(_l("Enter a name.")), at_most(NAME_LENGTH)],
     )
     kind = SelectField(
         _l("Sold as"),

@@ -3,9 +3,8 @@
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import TextAreaField
-from wtforms.validators import DataRequired
 
-from ..forms import at_most, trimmed
+from ..forms import Required, at_most, trimmed
 
 REASON_LENGTH = 500
 
@@ -17,7 +16,7 @@ class ApplyForm(FlaskForm):
         _l("Reason"),
         filters=[trimmed],
         validators=[
-            DataRequired(_l("Say why. The reason is kept with every correction.")),
+            Required(_l("Say why. The reason is kept with every correction.")),
             at_most(REASON_LENGTH),
         ],
         render_kw={"rows": 2, "maxlength": REASON_LENGTH, "autocomplete": "off"},

@@ -1,30 +1,23 @@
 """FAULTS.md, line 34: Redis dies or freezes while people work; nothing is lost and nobody waits for it."""
 
-import http.client
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from backoffice.config import ROOT
 from backoffice.embedded import Services
 from backoffice.orders.models import Order
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from tests.factories.orders import OrderFactory
+from tests.faults.servers import send, web
 from tests.faults.workers import until, worker
 from tests.orders.pages import fields_of
 from tests.signing_in import cookie_for, someone
@@ -32,48 +25,6 @@ from tests.signing_in import cookie_for, someone
 PEOPLE = 100
 WITHIN_SECONDS = 2.0
 DONE_WITHIN_SECONDS = 60
-
-
-@contextmanager
-def web(log: Path) -> Iterator[int]:
-    """The app under gunicorn, as in production; its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy" / "gunicorn.conf.py")]
-    with open(log, "ab") as output:
-        server = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, "PORT": str(port), "HOST": "127.0.0.1"},
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        )  # fmt: skip
-    try:
-        until(lambda: answers(port), 60, "the web server answers", log)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def answers(port: int) -> bool:
-    try:
-        return send(port, "GET", "/healthz", "")[0] == 200
-    except OSError:
-        return False
-
-
-def send(port: int, method: str, path: str, cookie: str, body: Any = None) -> tuple[int, str, str]:
-    """Status, Location and text of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        headers = {"Cookie": cookie}
-        if body is not None:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        encoded = None if body is None else urlencode(list(body.items(multi=True)))
-        connection.request(method, path, encoded, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.headers.get("Location", ""), answer.read().decode()
-    finally:
-        connection.close()
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
@@ -89,7 +40,7 @@ def test_while_redis_is_away_people_save_and_what_is_asked_for_is_done_when_it_i
     session.commit()
     with web(log) as port, worker(log):
         forms = [
-            fields_of(send(port, "GET", f"/orders/{number}/edit", cookie)[2])
+            fields_of(send(port, "GET", f"/orders/{number}/edit", cookie).text)
             for number, cookie in zip(numbers, cookies, strict=True)
         ]
         redis = services.redis.pid() or 0
@@ -97,7 +48,7 @@ def test_while_redis_is_away_people_save_and_what_is_asked_for_is_done_when_it_i
         asked = [queued(session, number) for number in numbers[:20]]
         took = saved(port, numbers, cookies, forms)
         for cookie in cookies:
-            assert send(port, "GET", "/orders", cookie)[0] == 200, "somebody was signed out"
+            assert send(port, "GET", "/orders", cookie).status == 200, "somebody was signed out"
         if fault == "killed":
             services.redis.start(tied=True)
         else:
@@ -136,7 +87,7 @@ def saved(
         time.sleep(random.uniform(0, 8))
         form["promo"] = "7"
         began = time.monotonic()
-        status, _, _ = send(port, "POST", f"/orders/{number}/edit", cookie, form)
+        status = send(port, "POST", f"/orders/{number}/edit", cookie, form).status
         took.append((status, time.monotonic() - began))
 
     threads = [

@@ -4,60 +4,27 @@ FAULTS.md, lines 47 (CSRF on every verb, GET changes nothing) and 48 (the matrix
 """
 
 import contextvars
-from collections.abc import Iterator
 
 import pytest
-from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from werkzeug.routing import Rule
-from werkzeug.routing.converters import NumberConverter
 
 from backoffice import edge
 from backoffice.extensions import csrf, db
 from backoffice.figures.actor import actor
 from backoffice.people.models import User
 from backoffice.permissions import PERMISSIONS, ROLES, allowed, requires
-from tests.factories.billing import (
-    InvoiceFactory,
-    MeterAdjustmentFactory,
-    MeterAssignmentFactory,
-    PaymentFactory,
-)
+from tests.addresses import addresses, records_called_x
 from tests.factories.orders import OrderFactory
-from tests.factories.products import ProductFactory
 from tests.signing_in import cookie_for, someone
 
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 
-def addresses(app: Flask, **known: object) -> Iterator[tuple[Rule, str, str]]:
-    """Every rule with each of its methods and an address that it matches.
-
-    A number in an address is 1 and a word is x, except for the `known` arguments.
-    """
-    adapter = app.url_map.bind("localhost")
-    for rule in app.url_map.iter_rules():
-        values = {
-            name: known.get(name, 1 if isinstance(rule._converters[name], NumberConverter) else "x")
-            for name in rule.arguments
-        }
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            yield rule, method, adapter.build(rule.endpoint, values, method=method)
-
-
 @pytest.fixture
 def people(app, session):
     """One user of each role; an order x of a customer x, a product x, and x of all billing: pages exist."""
-    order = OrderFactory(
-        number="x", customer__code="x", lines=[("package", "Queso", "12", "14.00")]
-    )
-    ProductFactory(code="x", prices={"2026-01-01": "10"})
-    held = MeterAssignmentFactory(meter__number="x", customer=order.customer)
-    of_it = {"customer": order.customer, "meter": held.meter}
-    invoice = InvoiceFactory(number="x", **of_it)
-    PaymentFactory(reference="x", invoice=invoice, **of_it)
-    MeterAdjustmentFactory(number="x", **of_it)
+    records_called_x()
     session.commit()
     return {role: someone(app, role) for role in ROLES}
 
