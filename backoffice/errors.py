@@ -178,22 +178,25 @@ def _http(error: HTTPException) -> Response:
         return make_response(error.get_response())
     if isinstance(error, SecurityError | BadHost):  # no address can be built for such a host
         return make_response(_(EXPLANATIONS[400].sentence), 400, PLAIN)
-    cause = getattr(error, "original_exception", None)
-    if isinstance(cause, DBAPIError):  # after the view, whose session could not be stored
-        return _database(cause, is_of_the_view=False)
-    if isinstance(cause, PoolTimeout):
-        return _pool_exhausted(cause)
     _roll_back_quietly()
     if status == 401:
         return _unauthorized()
     if status == 429:
         return _too_many()
     if status >= 500 and status != 503:
-        return _unexpected(error)
+        return _after_the_view(error)
     response = answer(status)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
+
+
+def _after_the_view(error: HTTPException) -> Response:
+    """What went wrong while the answer was on its way: its session could not be stored, or worse."""
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, DBAPIError):
+        return _database(cause, is_of_the_view=False)
+    return _pool_exhausted(cause) if isinstance(cause, PoolTimeout) else _unexpected(error)
 
 
 def _unauthorized() -> Response:

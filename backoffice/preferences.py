@@ -1,7 +1,9 @@
 """Language, number format and theme: the user's own, else this browser's, else the deployment's.
 
 A page that tells of an outage is drawn without the database: there what was read of the user before
-counts, and of somebody unknown the language that their browser prefers. The number format is a setting apart from the language: switching the language never changes how a
+counts, and of somebody unknown the language that their browser prefers.
+
+The number format is a setting apart from the language: switching the language never changes how a
 typed amount is read. The theme belongs to the browser, so it lives in a cookie only; the cookies
 are set by the server and hold nothing but a word of these lists.
 """
@@ -56,12 +58,14 @@ def remember(response: Response, name: str, value: str) -> None:
 def _choice(name: str, choices: dict[str, str]) -> str:
     if not has_request_context():
         return ""
-    if _is_without_database():
-        own = session.choices.get(name, "")  # type: ignore[attr-defined]
-    else:
-        own = getattr(current_user, name, "")
-    chosen = own or request.cookies.get(name, "")
+    chosen = _own(name) or request.cookies.get(name, "")
     return chosen if chosen in choices else ""
+
+
+def _own(name: str) -> str:
+    if _is_without_database():
+        return str(session.choices.get(name, ""))  # type: ignore[attr-defined]
+    return getattr(current_user, name, "")
 
 
 def _is_without_database() -> bool:

@@ -43,6 +43,7 @@ class ViewForm(FlaskForm):
 
 
 class ChangedViewForm(ViewForm):
-    """A view that is there already: it may be given what the list has just shown."""
+    """A view that is there already: it keeps its list, and may be given what that has just shown."""
 
+    listing = None
     is_replaced = BooleanField(_l("Show what the list showed just now"))

@@ -153,7 +153,7 @@ def test_all_errors_are_told_at_once_and_the_input_is_kept(eka):
     [
         ({"email": "AYU@northwind.example"}, "Another user already has the address"),
         ({"email": "not an address"}, "is not an e-mail address"),
-        ({"name": " \t "}, "Write the person&#39;s name"),
+        ({"name": " \t "}, "Name: This cannot be empty."),
         ({"password": "short"}, "at least 10 characters"),
         ({"password": "fajar@northwind.example"}, "among the first that anybody would guess"),
     ],

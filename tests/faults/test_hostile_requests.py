@@ -1,0 +1,58 @@
+"""FAULTS.md, the web: whatever is sent to whatever route by whomever is answered, and leaves every figure right.
+
+`BACKOFFICE_FUZZ_REQUESTS=50000` for the long one, with `BACKOFFICE_FUZZ_SEED` for another; the suite's takes a
+minute at most.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from backoffice.people.models import User
+from backoffice.permissions import ROLES
+from tests.addresses import records_called_x
+from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory
+from tests.faults.fuzzing import Fuzzer, most_common
+
+SECONDS = 45.0
+REQUESTS = int(os.environ.get("BACKOFFICE_FUZZ_REQUESTS", "0"))
+SEED = int(os.environ.get("BACKOFFICE_FUZZ_SEED", "11"))
+
+
+def test_every_route_answers_whatever_it_is_sent_by_every_role(
+    app: Flask, session: Any, sign_in: Callable[..., FlaskClient], capsys: Any
+) -> None:
+    app.config["RATELIMIT_ENABLED"] = False
+    app.config["PROPAGATE_EXCEPTIONS"] = False  # as in production
+    begun = time.monotonic()
+    records_called_x()
+    for n in range(3):
+        CustomerFactory(code=f"C-{n}")
+        OrderFactory(number=f"SO-{n}", lines=[("package", "Queso", "12", "14.00")])
+    session.commit()
+    session.remove()
+    fuzzer = Fuzzer(app, sign_in, tuple(ROLES), random.Random(SEED))
+    fuzzer.crawl()
+    fuzzer.attack(REQUESTS or 100_000, lambda: not REQUESTS and time.monotonic() - begun > SECONDS)
+    with capsys.disabled():
+        if REQUESTS:
+            print(
+                f"\n{fuzzer.sent.total():,} requests in {time.monotonic() - begun:,.0f} s",
+                *most_common(fuzzer.sent),
+                *most_common(fuzzer.statuses),
+                f"{len(fuzzer.routes)} routes",
+                sep="\n",
+            )
+            print(*fuzzer.found[:400], sep="\n")
+    assert fuzzer.found == []
+    unseen = {f"{target.method} {target.rule}" for target in fuzzer.targets.values()} - set(
+        fuzzer.routes
+    )
+    assert not unseen or not REQUESTS
+    assert session.get(User, 1) is not None
