@@ -3,7 +3,7 @@
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from io import BytesIO
@@ -50,8 +50,10 @@ FILES = (
     b"", b"\0", b"\xff\xfe\0\0", bytes(range(256)) * 40, b"PK\x03\x04" + b"\0" * 200, b"%PDF-1.7\n\xe2\xe3",
     b"\x89PNG\r\n\x1a\n" + bytes(range(200)), b"code,name\n\0,\0\n", b"code;name\r\n\"unclosed;x\r\n",
     b"code,name\n" + b"a," * 5_000, b"code,code,code\n1,2,3\n", b"number,customer_code\n" + b"9" * 5_000 + b",x\n",
-    "code,name\nÆ,ß\n".encode("utf-16"), "code,name\nx,é\n".encode("latin-1"), b"\xef\xbb\xbf", b"\n\n\n", b",,,,\n,,,\n",
-    b"code,name\nC-1,One\n", b"number,customer_code,account_manager_email,order_date,closing_date\nN-1,x,a@b.c,infinity,20000-01-01\n",
+    "code,name\nÆ,ß\n".encode("utf-16"), "code,name\nx,é\n".encode("latin-1"), b"\xef\xbb\xbf",
+    b"\n\n\n", b",,,,\n,,,\n", b"code,name\nC-1,One\n",
+    (b"number,customer_code,account_manager_email,order_date,closing_date\n"
+    b"N-1,x,a@b.c,infinity,20000-01-01\n"),
     b"\x1f\x8b\x08\0" + b"\0" * 50, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, b"a" * 70_000,
 )  # fmt: skip
 FILE_NAMES = (
@@ -72,7 +74,8 @@ HEADERS: tuple[dict[str, str], ...] = (
     {}, {}, {}, {"HX-Request": "true"}, {"HX-Request": "true", "HX-Request-Type": "partial"},
     {"Accept": "application/json"}, {"Accept": "*/*;q=x"}, {"Accept-Language": "id"}, {"Accept-Language": "\x7f;q=9"},
     {"HX-Request": "true", "HX-Current-URL": "http://[::1"}, {"Referer": "//[::1"}, {"Range": "bytes=9-1"},
-    {"X-Request-ID": "a" * 5_000}, {"If-None-Match": "*"}, {"Authorization": "Bearer x"}, {"Authorization": "Basic %%%"},
+    {"X-Request-ID": "a" * 5_000}, {"If-None-Match": "*"}, {"Authorization": "Bearer x"},
+    {"Authorization": "Basic %%%"},
     {"Cookie": "theme=%00; language=xx"}, {"X-Forwarded-For": "a, b, c"}, {"Content-Type": "application/json"},
 )  # fmt: skip
 
@@ -319,7 +322,11 @@ class Fuzzer:
             ]
         return body
 
-
-def most_common(counted: Counter[Any]) -> Iterator[str]:
-    """Lines of a count, the largest first."""
-    return (f"{count:>7,}  {what}" for what, count in counted.most_common())
+    def report(self, seconds: float) -> str:
+        """How many requests, by role and by status, over how many routes; and those that were found."""
+        lines = [
+            f"\n{self.sent.total():,} requests to {len(self.routes)} routes in {seconds:,.0f} s"
+        ]
+        for counted in (self.sent, self.statuses):
+            lines += [f"{count:>9,}  {what}" for what, count in counted.most_common()]
+        return "\n".join([*lines, *self.found[:400]])

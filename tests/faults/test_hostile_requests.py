@@ -13,12 +13,11 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backoffice.people.models import User
 from backoffice.permissions import ROLES
 from tests.addresses import records_called_x
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
-from tests.faults.fuzzing import Fuzzer, most_common
+from tests.faults.fuzzing import Fuzzer
 
 SECONDS = 45.0
 REQUESTS = int(os.environ.get("BACKOFFICE_FUZZ_REQUESTS", "0"))
@@ -40,19 +39,8 @@ def test_every_route_answers_whatever_it_is_sent_by_every_role(
     fuzzer = Fuzzer(app, sign_in, tuple(ROLES), random.Random(SEED))
     fuzzer.crawl()
     fuzzer.attack(REQUESTS or 100_000, lambda: not REQUESTS and time.monotonic() - begun > SECONDS)
-    with capsys.disabled():
-        if REQUESTS:
-            print(
-                f"\n{fuzzer.sent.total():,} requests in {time.monotonic() - begun:,.0f} s",
-                *most_common(fuzzer.sent),
-                *most_common(fuzzer.statuses),
-                f"{len(fuzzer.routes)} routes",
-                sep="\n",
-            )
-            print(*fuzzer.found[:400], sep="\n")
+    if REQUESTS:
+        with capsys.disabled():
+            print(fuzzer.report(time.monotonic() - begun))  # noqa: T201 (the long one is run to be read)
     assert fuzzer.found == []
-    unseen = {f"{target.method} {target.rule}" for target in fuzzer.targets.values()} - set(
-        fuzzer.routes
-    )
-    assert not unseen or not REQUESTS
-    assert session.get(User, 1) is not None
+    assert not REQUESTS or len(fuzzer.routes) == len(fuzzer.targets)
