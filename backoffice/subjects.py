@@ -4,11 +4,28 @@ Drift, runs and reconciliations know a row by its figure, its owner and its key.
 imported by domains.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, case, cast, func, null
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
 from .figures import Figure, UnknownFigure, registry
 from .figures.explanation import label_of as label_of_column
@@ -122,6 +139,27 @@ def numbered_in_sql(
 ) -> ColumnElement[str]:
     """The same, with the owner's number where there is no name."""
     return func.coalesce(name_in_sql(figure, owner, key), func.concat("#", cast(owner, String)))
+
+
+def called(
+    connection: Connection, rows: Iterable[tuple[str, int | None, Mapping[str, Any]]]
+) -> list[str | None]:
+    """What each of these rows (figure, owner, key) is called, by one statement; None as for `name_in_sql`."""
+    asked = [
+        {"place": place, "figure": figure, "owner": owner, "key": key}
+        for place, (figure, owner, key) in enumerate(rows)
+    ]
+    if not asked:
+        return []
+    given = func.jsonb_to_recordset(literal(json.dumps(asked, default=str), Text).cast(JSONB))
+    row = given.table_valued(
+        Column("place", Integer),
+        Column("figure", Text),
+        Column("owner", BigInteger),
+        Column("key", JSONB),
+    ).render_derived(with_types=True)
+    name = name_in_sql(row.c.figure, row.c.owner, row.c.key)
+    return list(connection.scalars(select(name).order_by(row.c.place)))
 
 
 def record_url(figure: str, place: Place) -> str | None:

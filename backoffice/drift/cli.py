@@ -5,9 +5,8 @@ Exit status as `diff` has it: 0 clean or done, 1 drift found or some items faile
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -31,7 +30,9 @@ from ..figures import Figure, FigureError, Finding, acting_as
 from ..refusals import Refusal
 from ..runs.models import FOUND as FOUND_ITEM
 from ..runs.models import RunItem
+from ..subjects import called
 from . import performing, watch
+from .naming import named_failures, named_findings, row_of, scoped, with_names
 from .performing import Performed
 
 SHOWN = 50
@@ -44,8 +45,7 @@ owner_option = click.option(
     "--owner",
     "owners",
     multiple=True,
-    type=int,
-    help="Only this owner's id; may be repeated.",
+    help="Only this owner, by id or name (NW-10250); may be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 reason_option = click.option("--reason", default="", help="Why; kept with every correction.")
@@ -90,9 +90,9 @@ def list_figures(as_json: bool) -> None:
 @names
 @owner_option
 @json_option
-def verify(names: tuple[str, ...], owners: tuple[int, ...], as_json: bool) -> None:
+def verify(names: tuple[str, ...], owners: tuple[str, ...], as_json: bool) -> None:
     """Compare what is stored with what is expected. Exit status 1 when anything drifted."""
-    run_verify(chosen(names), owners, as_json)
+    run_verify(*scope(names, owners), as_json)
 
 
 @group.command()
@@ -105,7 +105,7 @@ def verify(names: tuple[str, ...], owners: tuple[int, ...], as_json: bool) -> No
 @click.option("--resume", type=int, metavar="RUN", help="Continue a run that was interrupted.")
 def heal(
     names: tuple[str, ...],
-    owners: tuple[int, ...],
+    owners: tuple[str, ...],
     reason: str,
     as_json: bool,
     dry_run: bool,
@@ -118,7 +118,7 @@ def heal(
     elif resume is not None:
         run_resumed(resume, as_json)
     else:
-        run_heal(chosen(names), owners, as_json, reason=reason, dry_run=dry_run)
+        run_heal(*scope(names, owners), as_json, reason=reason, dry_run=dry_run)
 
 
 @group.command()
@@ -129,29 +129,31 @@ def heal(
 @click.option("--dry-run", is_flag=True, help="Only say what would change; apply it later.")
 def rebuild(
     names: tuple[str, ...],
-    owners: tuple[int, ...],
+    owners: tuple[str, ...],
     reason: str,
     as_json: bool,
     dry_run: bool,
 ) -> None:
     """Recompute all in scope, writing only differences; nothing is ever emptied first."""
-    run_heal(chosen(names), owners, as_json, reason=reason, every_owner=True, dry_run=dry_run)
+    run_heal(*scope(names, owners), as_json, reason=reason, every_owner=True, dry_run=dry_run)
 
 
 @group.command()
 @click.argument("name", metavar="FIGURE")
-@click.argument("key", type=int, metavar="ROW")
+@click.argument("row", metavar="ROW")
 @json_option
-def explain(name: str, key: int, as_json: bool) -> None:
-    """How the figure of one row (its id) was calculated, down to the rows behind it."""
+def explain(name: str, row: str, as_json: bool) -> None:
+    """How the figure of one row (its id or name) was calculated, down to the rows behind it."""
     [figure] = chosen((name,)) or []
-    explanation = figures.explain(db.session, figure, key)
+    connection = db.session.connection()
+    explanation = figures.explain(db.session, figure, row_of(connection, figure, row))
     if explanation is None:
-        raise Trouble(_("%(figure)s has no row %(key)s.", figure=name, key=key))
+        raise Trouble(_("%(figure)s has no row %(key)s.", figure=name, key=row))
+    [told] = with_names(connection, [explanation.as_dict()])
     if as_json:
-        click.echo(json.dumps(explanation.as_dict()))
+        click.echo(json.dumps(told))
     else:
-        _print_explanation(explanation)
+        _print_explanation(explanation, told["name"])
     sys.exit(CLEAN if explanation.is_right else FOUND)
 
 
@@ -161,6 +163,13 @@ def chosen(names: Sequence[str]) -> list[Figure] | None:
         return [figures.registry.get(n) for n in names] or None
     except FigureError as error:
         raise Trouble(str(error)) from error
+
+
+def scope(names: Sequence[str], owners: Sequence[str]) -> tuple[list[Figure] | None, list[int]]:
+    """The named figures, and the ids of the owners that are meant by ids or names."""
+    scoped_to = scoped(db.session.connection(), chosen(names), owners)
+    db.session.rollback()
+    return scoped_to
 
 
 def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bool) -> None:
@@ -176,7 +185,7 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
                 {
                     "drifted": len(found),
                     "figures": counts,
-                    "findings": [f.as_dict() for f in found],
+                    "findings": named_findings(db.session.connection(), found),
                 }
             )
         )
@@ -228,20 +237,22 @@ def _print_dry_run(done: Performed, as_json: bool) -> None:
     mine = select(RunItem).where(RunItem.run_id == done.run.id, RunItem.outcome == FOUND_ITEM)
     items = db.session.scalars(mine.order_by(RunItem.id)).all()
     if as_json:
-        findings = [_found(item) for item in items]
+        findings = with_names(db.session.connection(), [_found(item) for item in items])
         click.echo(json.dumps({"run": done.run.id, "drifted": len(items), "findings": findings}))
         return
     if not items:
         click.echo(_("Every figure is right."))
         return
     table = Table(_("Figure"), _("Row"), _("Stored"), _("Expected"), _("Root"))
-    for item in items[:SHOWN]:
+    shown = items[:SHOWN]
+    rows = ((item.subject, item.owner, item.key) for item in shown)
+    for item, name in zip(shown, called(db.session.connection(), rows), strict=True):
         root = item.details["roots"][0]
         is_itself = root == {"figure": item.subject, "key": _texts(item.key)}
         where = _("itself") if is_itself else f"{root['figure']} {_pairs(root['key'])}"
         table.add_row(
             item.subject,
-            _pairs(item.key),
+            _row(name, item.key),
             _pairs(item.before or {}),
             _pairs(item.after or {}),
             where,
@@ -277,7 +288,7 @@ def _texts(values: dict[str, Any]) -> dict[str, str]:
 def _print_healed(done: Performed, as_json: bool) -> None:
     run = done.run
     if as_json:
-        failures = [dict(zip(("bundle", "owner", "error"), f, strict=True)) for f in done.failures]
+        failures = named_failures(db.session.connection(), done.failures)
         click.echo(
             json.dumps(
                 {
@@ -303,21 +314,23 @@ def _print_healed(done: Performed, as_json: bool) -> None:
 
 def print_failures(failures: Sequence[tuple[str, int | None, str]]) -> None:
     """What could not be corrected, on standard error."""
-    for bundle, owner, error in failures[:SHOWN]:
-        click.echo(f"  {bundle} {owner}: {error}", err=True)
+    for failed in named_failures(db.session.connection(), failures[:SHOWN]):
+        owner = failed["name"] or failed["owner"]
+        click.echo(f"  {failed['bundle']} {owner}: {failed['error']}", err=True)
 
 
 def run_heal_noted(as_json: bool) -> None:
     """Drain what outside programs left noted, print how much that was, and exit 0, or 1 when some failed."""
     with acting_as(operator()):
         drained = watch.drain(db.engine)
+    failures = [(f.bundle, f.owner, f.error) for f in drained.failures]
     if as_json:
         click.echo(
             json.dumps(
                 {
                     "notes": drained.notes,
                     "corrections": len(drained.corrections),
-                    "failures": [asdict(failure) for failure in drained.failures],
+                    "failures": named_failures(db.session.connection(), failures),
                 }
             )
         )
@@ -328,7 +341,7 @@ def run_heal_noted(as_json: bool) -> None:
                 notes=drained.notes, corrections=len(drained.corrections),
             )
         )  # fmt: skip
-        print_failures([(f.bundle, f.owner, f.error) for f in drained.failures])
+        print_failures(failures)
     sys.exit(FOUND if drained.failures else CLEAN)
 
 
@@ -362,11 +375,13 @@ def _print_findings(found: Sequence[Finding]) -> None:
         click.echo(_("Every figure is right."))
         return
     table = Table(_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), _("Root"))
-    for finding in found[:SHOWN]:
+    shown = found[:SHOWN]
+    rows = ((finding.figure.name, finding.owner, finding.key) for finding in shown)
+    for finding, name in zip(shown, called(db.session.connection(), rows), strict=True):
         root = finding.roots[0]
         table.add_row(
             finding.figure.name,
-            _pairs(finding.key),
+            _row(name, finding.key),
             finding.kind,
             _pairs(finding.stored),
             _pairs(finding.expected),
@@ -381,8 +396,8 @@ def _print_findings(found: Sequence[Finding]) -> None:
     )
 
 
-def _print_explanation(explanation: figures.Explanation) -> None:
-    click.echo(f"{_(explanation.title)}: {_pairs(dict(explanation.row.key))}")
+def _print_explanation(explanation: figures.Explanation, name: str | None) -> None:
+    click.echo(f"{_(explanation.title)}: {_row(name, dict(explanation.row.key))}")
     for column in explanation.columns:
         mark = "=" if column.is_right else "≠"
         click.echo(f"  {_(column.label)}: {column.stored} {mark} {column.expected}")
@@ -397,6 +412,11 @@ def _print_table(table: Table) -> None:
     """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
     console = Console()
     Console(width=None if console.is_terminal else 200).print(table)
+
+
+def _row(name: str | None, key: Mapping[str, Any]) -> str:
+    """A row as people call it, and its key."""
+    return f"{name} ({_pairs(key)})" if name else _pairs(key)
 
 
 def _pairs(values: Any) -> str:

@@ -8,7 +8,7 @@ import click
 
 from .. import figures, periods
 from ..commands import CLEAN, FOUND, operator
-from ..drift.cli import chosen, group
+from ..drift.cli import chosen, group, owner_option, scope
 from ..extensions import db
 from ..figures.report import Report, Totals
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
@@ -22,9 +22,7 @@ day = click.DateTime(["%Y-%m-%d"])
 
 @group.command()
 @click.argument("name", metavar="FIGURE")
-@click.option(
-    "--owner", "owners", multiple=True, type=int, help="Only this owner's id; may be repeated."
-)
+@owner_option
 @click.option("--since", type=day, help="Count corrections from this day on.")
 @click.option("--until", type=day, help="Count corrections up to and including this day.")
 @click.option("--output", type=click.File("wb"), default="-", help="A file; else stdout.")
@@ -32,7 +30,7 @@ day = click.DateTime(["%Y-%m-%d"])
 @click.option("--bom", is_flag=True, help="Begin with a byte order mark, for spreadsheets.")
 def reconcile(
     name: str,
-    owners: tuple[int, ...],
+    owners: tuple[str, ...],
     since: datetime | None,
     until: datetime | None,
     output: Any,
@@ -41,15 +39,16 @@ def reconcile(
 ) -> None:
     """Every row stored beside expected, then the control totals. Exit status 1 when anything differs."""
     [figure] = chosen((name,)) or []
+    _same, ids = scope((name,), owners)
     first = periods.start_of(since.date()) if since else None
     after = periods.end_of(until.date()) if until else None
-    records = ", ".join(f"#{owner}" for owner in owners) or "all"
+    records = ", ".join(f"#{owner}" if owner.isdigit() else owner for owner in owners) or "all"
     totals: dict[str, Totals] = {}
     if bom:
         output.write(BYTE_ORDER_MARK)
     with snapshot(db.engine) as connection:
         report = Report(
-            connection, figures.registry, figure, owners=owners or None, since=first, until=after
+            connection, figures.registry, figure, owners=ids or None, since=first, until=after
         )
         about = About(records, operator(), first, after)
         for block in csv_of(report, about, FLAVOURS[flavour], plain(figure), totals):

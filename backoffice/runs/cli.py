@@ -26,6 +26,7 @@ from ..commands import CLEAN, FOUND, Trouble
 from ..extensions import db
 from ..people.actors import names_of
 from ..refusals import Refusal
+from ..subjects import called
 from . import actions, queries, working
 from .actions import Limits
 from .errors import UnknownKind
@@ -120,7 +121,7 @@ def show(run_id: int, count: int, as_json: bool) -> None:
     with _refusals():
         run = queries.run_of(db.session(), run_id)
     if as_json:
-        items = [_item_as_dict(item) for item in _items(run_id, count)]
+        items = [_item_as_dict(*named) for named in _named_items(run_id, count)]
         click.echo(json.dumps({**_as_dict(run), "items": items}))
     else:
         _print_run(run)
@@ -245,12 +246,13 @@ def _as_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def _item_as_dict(item: RunItem) -> dict[str, Any]:
+def _item_as_dict(item: RunItem, name: str | None) -> dict[str, Any]:
     told = ("subject", "owner", "key", "outcome", "before", "after", "error", "details")
-    amounts = {as_named: getattr(item, name) for name, as_named in _AMOUNTS.items()}
+    amounts = {as_named: getattr(item, each) for each, as_named in _AMOUNTS.items()}
     return {
-        **{name: getattr(item, name) for name in told},
-        **{name: None if amount is None else str(amount) for name, amount in amounts.items()},
+        "name": name,
+        **{each: getattr(item, each) for each in told},
+        **{each: None if amount is None else str(amount) for each, amount in amounts.items()},
     }
 
 
@@ -259,6 +261,12 @@ def _items(run_id: int, count: int) -> list[RunItem]:
     mine = select(RunItem).where(RunItem.run_id == run_id)
     mine = mine.order_by(size, RunItem.id.desc()).limit(count)
     return list(db.session.scalars(mine))
+
+
+def _named_items(run_id: int, count: int) -> list[tuple[RunItem, str | None]]:
+    items = _items(run_id, count)
+    names = called(db.session.connection(), ((i.subject, i.owner, i.key) for i in items))
+    return list(zip(items, names, strict=True))
 
 
 def _print_outcome(run: Run, as_json: bool) -> None:
@@ -283,19 +291,19 @@ def _print_run(run: Run) -> None:
 
 
 def _print_items(run_id: int, count: int) -> None:
-    items = _items(run_id, count)
+    items = _named_items(run_id, count)
     if not items:
         return
     amounts = (_("Before"), _("After"), _("Net"), _("Gross"))
     table = Table(_("Record"), _("What"), *amounts, _("By column"), _("Outcome"), _("Why"))
-    for item in items:
-        key = ", ".join(f"{name}={value}" for name, value in item.key.items())
+    for item, name in items:
+        key = ", ".join(f"{column}={value}" for column, value in item.key.items())
         told = (item.amount_before, item.amount_after, item.amount, item.gross)
         columns = columns_in_words(
             item.subject, item.before, item.after, is_plain=item.amount is not None
         )
         table.add_row(
-            key or f"#{item.owner}", item.subject,
+            name or key or f"#{item.owner}", item.subject,
             *("" if amount is None else value_in_words(str(amount)) for amount in told),
             columns, _(OUTCOMES[item.outcome].word), error_in_words(item.error),
         )  # fmt: skip

@@ -1,0 +1,113 @@
+"""What a command calls the rows and owners of figures: as people do, beside the id, and either way round."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import Connection, Table, select
+
+from .. import figures, subjects
+from ..commands import Trouble
+from ..figures import Figure, Finding
+from ..names import is_id
+
+MOST_LISTED = 10
+"""Ids that a message lists where a name is that of several rows."""
+
+
+def named_findings(connection: Connection, found: Sequence[Finding]) -> list[dict[str, Any]]:
+    """The findings for JSON; each, and each of its roots, has the name of its row beside owner and key."""
+    return with_names(connection, [finding.as_dict() for finding in found])
+
+
+def with_names(connection: Connection, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same for findings that are dictionaries already, as a dry run keeps them."""
+    names = subjects.called(connection, ((f["figure"], f["owner"], f["key"]) for f in found))
+    return [{"name": name, **finding} for name, finding in zip(names, found, strict=True)]
+
+
+def named_failures(
+    connection: Connection, failures: Sequence[tuple[str, int | None, str]]
+) -> list[dict[str, Any]]:
+    """What could not be corrected (bundle, owner, error), for JSON, with the owner's name."""
+    bundles = {bundle.name: bundle for bundle in figures.registry.bundles}
+    itself = {
+        name: figure.name
+        for name, bundle in bundles.items()
+        for figure in bundle.figures
+        if figure.table is bundle.owner_table
+    }
+    none: dict[str, Any] = {}
+    rows = [(itself.get(bundle, ""), owner, none) for bundle, owner, _error in failures]
+    return [
+        {"name": name, "bundle": bundle, "owner": owner, "error": error}
+        for name, (bundle, owner, error) in zip(
+            subjects.called(connection, rows), failures, strict=True
+        )
+    ]
+
+
+def scoped(
+    connection: Connection, selected: list[Figure] | None, owners: Sequence[str]
+) -> tuple[list[Figure] | None, list[int]]:
+    """The figures and the ids of owners that a person means by ids (`12`, `#12`) or names (`NW-10250`).
+
+    A name is that of one kind of owner, so it narrows the figures to those of that kind. Raises `Trouble`
+    where it is nobody's, or where the owners are of several kinds.
+    """
+    ids = [int(text.removeprefix("#")) for text in owners if is_id(text.removeprefix("#"))]
+    texts = [text for text in owners if not is_id(text.removeprefix("#"))]
+    if not texts:
+        return selected, ids
+    chosen = selected or list(figures.registry.figures)
+    meant = {text: _owners_named(connection, chosen, text) for text in texts}
+    for text, tables in meant.items():
+        if not tables:
+            raise Trouble(_("No owner of these figures is called %(name)s.", name=text))
+    common = set.intersection(*(set(tables) for tables in meant.values()))
+    if len(common) != 1 or (ids and selected is None):
+        raise Trouble(_("These owners are of several kinds; name the figures that you mean, too."))
+    [table] = common
+    ids += [id_ for tables in meant.values() for id_ in tables[table]]
+    return [figure for figure in chosen if figure.owner_table is table], ids
+
+
+def _owners_named(
+    connection: Connection, chosen: Sequence[Figure], text: str
+) -> Mapping[Table, list[int]]:
+    """The ids of those whom `text` names, by their table."""
+    found: dict[Table, list[int]] = {}
+    for figure in chosen:
+        named = subjects.owners_named(figure.name, text)
+        if named is not None and figure.owner_table not in found:
+            ids = list(connection.scalars(named))
+            if ids:
+                found[figure.owner_table] = ids
+    return found
+
+
+def row_of(connection: Connection, figure: Figure, text: str) -> int:
+    """The primary key of the figure's row that is meant by its id or by its owner's name.
+
+    Raises `Trouble` where the name is nobody's, or its owner has several rows.
+    """
+    if is_id(text.removeprefix("#")):
+        return int(text.removeprefix("#"))
+    owners = _owners_named(connection, [figure], text).get(figure.owner_table, [])
+    mine = figure.table.c[figure.owner.key].in_(owners)
+    rows = list(
+        connection.scalars(select(figure.primary_key).where(mine).order_by(figure.primary_key))
+    )
+    if not rows:
+        raise Trouble(_("%(figure)s has no row %(key)s.", figure=figure.name, key=text))
+    if len(rows) > 1:
+        ids = ", ".join(str(row) for row in rows[:MOST_LISTED])
+        raise Trouble(
+            _(
+                "%(name)s has %(count)s rows; say which by its id: %(ids)s",
+                name=text,
+                count=len(rows),
+                ids=ids,
+            )
+        )
+    return int(rows[0])
