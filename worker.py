@@ -18,6 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from backoffice import config, create_app, logs
+from backoffice.book import MeaningDiffers, check_at_start
 from backoffice.commands import PATIENCE, Trouble
 from backoffice.drift import watch
 from backoffice.embedded import Places, Services
@@ -44,10 +45,20 @@ def main(is_scheduler: bool, burst: bool) -> None:
         logs.configure(settings["LOG_LEVEL"])
         _use_embedded(settings, stack)
         app = create_app(PATIENCE)
+        _compare_with_the_book(app)
         if is_scheduler:
             _schedule(app)
         else:
             _work(app, stack, burst)
+
+
+def _compare_with_the_book(app: Flask) -> None:
+    """Nothing is begun in a book that is kept in another currency or time zone."""
+    with app.app_context():
+        try:
+            check_at_start(db.engine)
+        except MeaningDiffers as differs:
+            raise Trouble(str(differs)) from differs
 
 
 def _use_embedded(settings: config.Settings, stack: ExitStack) -> None:

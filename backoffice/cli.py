@@ -12,6 +12,7 @@ from flask.cli import AppGroup, FlaskGroup
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from . import config, create_app, logs
+from .book import MeaningDiffers, difference_in
 from .commands import PATIENCE, Trouble, database_in_use, operator
 from .edge import WAITED_IN_VAIN, sqlstate_of
 from .figures.actor import acting_as
@@ -56,7 +57,11 @@ def commanding() -> Iterator[None]:
     try:
         with acting_as(operator()):
             yield
+    except MeaningDiffers as differs:
+        raise Trouble(str(differs)) from differs
     except OperationalError as error:
+        if (differs := difference_in(error)) is not None:
+            raise Trouble(str(differs)) from error
         if sqlstate_of(error) in WAITED_IN_VAIN:
             raise Trouble(
                 "Others are changing the same records just now. Give the command again: "

@@ -7,6 +7,7 @@ import click
 from flask.cli import with_appcontext
 from flask_migrate.cli import db as migrations
 
+from .book.cli import set_meaning
 from .commands import TROUBLE
 
 OFFERED = ("upgrade", "downgrade", "current", "history", "heads", "show", "check", "revision")
@@ -41,6 +42,9 @@ group = Database(
     callback=migrations.callback,
     help="The database itself: its schema, triggers, grants and statistics.",
 )
+
+
+group.add_command(set_meaning)
 
 
 @group.command("routine")

@@ -17,6 +17,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, scoped_session
 
 from .base import Base
+from .book import APPLICATION, refuse_other_books
 from .config import MIGRATIONS
 from .counting.watching import TimedCursor
 from .figures import hooks as figure_hooks
@@ -59,6 +60,7 @@ def connect_database(app: Flask) -> None:
     _declare_figures()
     with app.app_context():
         event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
+        refuse_other_books(db.engine)
         figure_hooks.install(db.engine, registry)
         event.listen(db.engine, "do_connect", _patience(app))
 
@@ -122,7 +124,7 @@ def _patience(app: Flask) -> Callable[..., None]:
 
 def _engine_options(app: Flask) -> dict[str, Any]:
     connect = {
-        "application_name": "backoffice",
+        "application_name": APPLICATION,
         "cursor_factory": TimedCursor,
         # A database that is gone is noticed within seconds, behind a silent network too.
         "connect_timeout": 5,

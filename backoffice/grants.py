@@ -9,6 +9,7 @@ WORK = ("SELECT", "INSERT", "UPDATE", "DELETE")
 PRIVILEGES: dict[str, tuple[str, ...]] = {
     "alembic_version": READ,
     "schema_fingerprints": READ,
+    "book": READ,  # what everything means: the owner writes it, by a command
     "audit_events": READ,  # only its trigger, which runs as the owner, writes
     "audit_seals": ("SELECT", "INSERT"),  # append-only
     "audit_checks": ("SELECT", "INSERT"),  # append-only

@@ -15,13 +15,16 @@ from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask, current_app
-from sqlalchemy import Connection, Engine, NullPool, create_engine, func, make_url, select
+from sqlalchemy import Connection, Engine, func, make_url, select
 
 from . import audit, figures, grants
 from .base import Base
+from .book.actions import record_first
+from .book.meaning import of_this_process
+from .book.owning import as_owner, owner_engine
 from .commands import database_in_use
 from .config import MIGRATIONS
-from .figures import acting_as
+from .figures import acting_as, actor
 from .figures.objects import drop_generated
 
 ONE_AT_A_TIME = 0x0B0FF1CE
@@ -61,18 +64,16 @@ def migrate(context: Any) -> None:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     say = context.config.attributes.get("say", click.echo)
     with database_in_use(app.config):
-        engine = create_engine(
-            app.config["MIGRATION_DATABASE_URL"],
-            poolclass=NullPool,
-            isolation_level="READ COMMITTED",
-        )
-        for line in _migrate(context, engine, app):
+        for line in _migrate(context, owner_engine(app), app):
             say(line)
 
 
 def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
-    """Run the migrations, then bring in step with them what is generated; says what was changed."""
-    with engine.begin() as connection:
+    """Run the migrations, then bring in step with them what is generated; says what was changed.
+
+    Raises MeaningDiffers, and changes nothing, where the book is kept in another currency or time zone.
+    """
+    with acting_as(actor.get() or "upgrade"), as_owner(engine) as connection:
         _configure(context, connection)
         asked = context.get_context().opts
         if "destination_rev" not in asked:  # a question: `current`, `check`, `revision`
@@ -85,11 +86,14 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         versions = _versions(connection)
         is_newest = versions == set(context.script.get_heads())
         renewed = _sync(connection, app) if is_newest else []
+        is_first = is_newest and record_first(connection)
     if moves:
         where = ", ".join(sorted(versions)) or "an empty database"
         yield f"Migrated to {where}." if moves[-1].is_upgrade else f"Went back to {where}."
     if renewed:
         yield f"{len(renewed)} generated database objects were renewed."
+    if is_first:
+        yield str(of_this_process())
     if is_newest:
         yield from _computed(engine)
         yield UP_TO_DATE

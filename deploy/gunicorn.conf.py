@@ -4,13 +4,14 @@ import os
 import sys
 from typing import Any
 
-from backoffice import logs
+from backoffice import book, logs
 from backoffice.config import READERS, SUPERVISED
 from backoffice.counting import sharing
 
 sharing.begin()  # before anything that counts is imported
 
 from backoffice.counting import instruments  # noqa: E402, F401 (read once, before the first request)
+from backoffice.extensions import db  # noqa: E402 (counts too)
 
 logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
 
@@ -32,10 +33,18 @@ accesslog = None  # the app logs its requests itself
 forwarded_allow_ips = ""  # the app decides whom it believes, by TRUSTED_PROXIES
 
 
-def on_starting(_server: object) -> None:
-    """Under `backoffice dev` the code is read while the database is prepared; then we serve."""
+def on_starting(server: Any) -> None:
+    """Under `backoffice dev` the code is read while the database is prepared; then we serve.
+
+    Not from a book that is kept in another currency or time zone.
+    """
     if SUPERVISED in os.environ:
         sys.stdin.read()
+    with server.app.wsgi().app_context():
+        try:
+            book.check_at_start(db.engine)
+        except book.MeaningDiffers as differs:
+            sys.exit(str(differs))
 
 
 def child_exit(_server: object, worker: Any) -> None:

@@ -21,7 +21,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
 
-from backoffice import create_app, translations
+from backoffice import create_app, money, periods, translations
+from backoffice.book import Meaning, of_this_process
 from backoffice.cli import main
 from backoffice.config import READERS, SUPERVISED
 from backoffice.embedded import ADMIN, APP, OWNER, Services
@@ -43,7 +44,7 @@ BEGIN
                        WHERE d.refobjid = c.oid AND s.last_value IS NOT NULL) AS counted
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public'
-          AND c.relname NOT IN ('alembic_version', 'schema_fingerprints')
+          AND c.relname NOT IN ('alembic_version', 'schema_fingerprints', 'book')
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', candidate.name) INTO dirty;
         IF dirty OR candidate.counted THEN
@@ -241,6 +242,28 @@ def owner_connection(owner_database_url: str) -> Iterator[psycopg.Connection[Any
     """A psycopg connection of the owner's role, each statement a transaction of its own."""
     with psycopg.connect(owner_database_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def means(app: Flask, owner_database_url: str) -> Iterator[Callable[..., None]]:
+    """`means(currency="VND", timezone="Europe/Berlin")`: this process and the book, for this test.
+
+    Child processes inherit the settings; connections of another meaning are closed.
+    """
+    before = of_this_process()
+
+    def mean(currency: str | None = None, timezone: str | None = None) -> None:
+        wanted = Meaning(currency or before.currency, timezone or before.timezone)
+        with psycopg.connect(owner_database_url) as connection:
+            change = "UPDATE book SET currency = %s, business_timezone = %s"
+            connection.execute(change, [wanted.currency, wanted.timezone])
+        money.set_currency(wanted.currency)
+        periods.set_timezone(wanted.timezone)
+        with app.app_context():
+            db.engine.dispose()
+
+    yield mean
+    mean()
 
 
 @pytest.fixture

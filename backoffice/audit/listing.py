@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from ..base import N_, counted
+from ..book import Book
 from ..lists import Choice, Column, List, Moments, Reference, Search, containing
 from ..names import is_id
 from ..people.models import ApiToken, User
@@ -152,6 +153,15 @@ register(
     Recorded(
         N_("User"), User, name=User.name,
         endpoint="people.user", argument="user_id", is_shown_by_id=True,
+    )
+)  # fmt: skip
+register(
+    Recorded(
+        N_("What the book means"), Book,
+        labels={
+            "currency": N_("Currency"), "business_timezone": N_("Business time zone"),
+            "reason": N_("Reason"), "set_at": N_("Set"),
+        },
     )
 )  # fmt: skip
 register(

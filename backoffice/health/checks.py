@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import audit, figures
+from ..book import difference_in
 from ..extensions import db
 
 Check = Callable[[Connection], str]
@@ -41,7 +42,9 @@ def readiness() -> Readiness:
             return Readiness(
                 {"database": ""} | {n: check(connection) for n, check in checks.items()}
             )
-    except SQLAlchemyError:
+    except SQLAlchemyError as error:
+        if (differs := difference_in(error)) is not None:
+            return Readiness({"database": "", "book": str(differs)})
         return Readiness({"database": "The database does not answer."})
 
 

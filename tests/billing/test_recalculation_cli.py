@@ -5,16 +5,14 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
-from flask import Flask
 from sqlalchemy import func, select, text
 from structlog.testing import capture_logs
 
-from backoffice import money
 from backoffice.billing import recalculation_text
 from backoffice.config import ROOT
 from backoffice.customers.models import Customer
@@ -31,11 +29,9 @@ BALANCES = ("recalculate", "customer-balances")
 
 
 @pytest.fixture
-def shillings(app: Flask) -> Iterator[None]:
+def shillings(means: Command) -> None:
     """A deployment in Kenya."""
-    money.set_currency("KES")
-    yield
-    money.set_currency("IDR")
+    means(currency="KES")
 
 
 THE_SEEDS = """\

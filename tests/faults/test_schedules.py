@@ -1,7 +1,7 @@
 """Two schedulers, clocks that change, missed hours: each due time at most once. FAULTS.md, lines 33, 40–42."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from typing import Any
@@ -25,13 +25,6 @@ SIMULATED = [s for s in SCHEDULES if not isinstance(s.rule, EveryMinutes)]
 """A week of those that are due every few minutes takes minutes; they are tried over some hours."""
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def business_here_again() -> Iterator[None]:
-    before = periods.timezone().key
-    yield
-    periods.set_timezone(before)
 
 
 def due(schedule: Schedule, start: datetime, end: datetime) -> list[datetime]:
@@ -95,17 +88,17 @@ def here(text: str) -> datetime:
     ],
 )
 def test_two_schedulers_over_a_week_of_clock_changes_start_every_due_time_once(
-    app: Flask, session: Any, zone: str, first_day: str
+    app: Flask, session: Any, means: Callable[..., None], zone: str, first_day: str
 ) -> None:
-    periods.set_timezone(zone)
+    means(timezone=zone)
     start = here(first_day)
     two_schedulers(app, SIMULATED, start, start + 7 * DAY + timedelta(hours=3))
 
 
 def test_what_is_due_every_few_minutes_goes_on_while_clocks_change(
-    app: Flask, session: Any
+    app: Flask, session: Any, means: Callable[..., None]
 ) -> None:
-    periods.set_timezone("Europe/Berlin")
+    means(timezone="Europe/Berlin")
     often = [schedule for schedule in SCHEDULES if schedule not in SIMULATED]
     start = here("2026-10-25T00:30")
     two_schedulers(app, often, start, start + timedelta(hours=5))

@@ -1,6 +1,6 @@
 """A kind of run that does nothing, schedules of it, and the business in another time zone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -39,11 +39,9 @@ def nightly(nothing: str) -> Callable[..., Schedule]:
 
 
 @pytest.fixture
-def business_in() -> Iterator[Callable[[str], None]]:
+def business_in(means: Callable[..., None]) -> Callable[[str], None]:
     """`business_in("Europe/Berlin")`: the business time zone, for this test."""
-    before = periods.timezone().key
-    yield periods.set_timezone
-    periods.set_timezone(before)
+    return lambda zone: means(timezone=zone)
 
 
 def at(text: str) -> datetime:

@@ -1,0 +1,139 @@
+"""Recording what the book means, and changing it on purpose. As the owner; the callers commit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Numeric,
+    column,
+    func,
+    insert,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy import table as table_named
+
+from ..base import N_, Base, table_of
+from ..figures import registry, renewal
+from ..money import MINOR_UNITS
+from ..refusals import Refusal
+from .meaning import APPLICATION, Meaning, MeaningDiffers, of_this_process
+from .models import Book
+
+BOOK = table_of(Book)
+
+_ACTIVITY = table_named(
+    "pg_stat_activity", column("pid"), column("datname"), column("application_name")
+)
+
+
+class InUse(Refusal):
+    """Processes are connected that understand the book as it is kept now."""
+
+    sentence: ClassVar[str] = N_(
+        "%(count)s connections of running processes are open. Stop web, workers and scheduler first: "
+        "they compute by what the book means now."
+    )
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of meaning. `fractions` counts entered amounts, by column, that the new currency cannot have."""
+
+    before: Meaning
+    after: Meaning
+    fractions: Mapping[str, int]
+
+
+def meaning_of(connection: Connection) -> Meaning | None:
+    """What the book says; None before the first upgrade."""
+    row = connection.execute(select(BOOK.c.currency, BOOK.c.business_timezone)).first()
+    return None if row is None else Meaning(*row)
+
+
+def record_first(connection: Connection) -> bool:
+    """Record this process's meaning in a book that has none yet; whether it had none.
+
+    Raises MeaningDiffers where the book has another.
+    """
+    ours, book = of_this_process(), meaning_of(connection)
+    if book is None:
+        values = {"currency": ours.currency, "business_timezone": ours.timezone}
+        connection.execute(insert(BOOK).values(id=1, reason="First upgrade.", **values))
+        return True
+    if book != ours:
+        raise MeaningDiffers(ours, book)
+    return False
+
+
+def planned(connection: Connection, currency: str | None, timezone: str | None) -> Change:
+    """What changing currency or time zone would mean; writes nothing.
+
+    Raises MeaningDiffers before the first upgrade.
+    """
+    before = meaning_of(connection)
+    if before is None:
+        raise MeaningDiffers(of_this_process(), None)
+    after = Meaning(currency or before.currency, timezone or before.timezone)
+    is_finer = MINOR_UNITS[before.currency] > MINOR_UNITS[after.currency]
+    return Change(before, after, _fractions(connection, after.currency) if is_finer else {})
+
+
+def set_meaning(
+    connection: Connection, currency: str | None, timezone: str | None, reason: str
+) -> Change:
+    """Change what the book means; every figure is then due to be computed anew. Raises InUse.
+
+    Whoever connects meanwhile waits for us, and compares with what we leave.
+    """
+    connection.execute(text("LOCK TABLE book IN ACCESS EXCLUSIVE MODE"))
+    change = planned(connection, currency, timezone)
+    if change.after == change.before:
+        return change
+    if count := _others(connection):
+        raise InUse(count=count)
+    connection.execute(
+        update(BOOK).values(
+            currency=change.after.currency, business_timezone=change.after.timezone,
+            reason=reason, set_at=func.now(),
+        )
+    )  # fmt: skip
+    renewal.forget(connection, registry, registry.bundle_names)
+    return change
+
+
+def _others(connection: Connection) -> int:
+    here = _ACTIVITY.c.datname == func.current_database()
+    other = _ACTIVITY.c.pid != func.pg_backend_pid()
+    ours = _ACTIVITY.c.application_name == APPLICATION
+    count = select(func.count()).select_from(_ACTIVITY).where(here, other, ours)
+    return connection.scalar(count) or 0
+
+
+def _fractions(connection: Connection, currency: str) -> dict[str, int]:
+    """By column, the entered amounts of money with decimals that `currency` does not have."""
+    unit = MINOR_UNITS[currency]
+    found: dict[str, int] = {}
+    for table in Base.metadata.sorted_tables:
+        for amount in table.columns:
+            if (is_entered := _is_entered_money(amount)) is None:
+                continue
+            some = select(func.count()).where(is_entered, amount != func.round(amount, unit))
+            if count := connection.scalar(some) or 0:
+                found[f"{table.name}.{amount.key}"] = count
+    return found
+
+
+def _is_entered_money(amount: Column[Any]) -> ColumnElement[bool] | None:
+    """When a column holds an amount that somebody entered; None of one that never does."""
+    kind = amount.type
+    if not isinstance(kind, Numeric) or (kind.precision, kind.scale) != (15, 2):
+        return None
+    keeper = registry.keeper(amount)
+    return true() if keeper is None else keeper.entered.get(amount)

@@ -1,0 +1,24 @@
+"""Transactions as the role that owns the tables, past every pool of the app's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+from sqlalchemy import Connection, Engine, NullPool, create_engine, func, select
+
+from ..figures import actor
+
+
+def owner_engine(app: Flask) -> Engine:
+    """An engine of the owner's role: each connection ends with its use."""
+    return create_engine(
+        app.config["MIGRATION_DATABASE_URL"], poolclass=NullPool, isolation_level="READ COMMITTED"
+    )
+
+
+@contextmanager
+def as_owner(engine: Engine) -> Iterator[Connection]:
+    """A transaction of the owner's in the name of who acts, which commits at the end of the block."""
+    with engine.begin() as connection:
+        connection.execute(select(func.set_config("backoffice.actor", actor.get(), True)))
+        yield connection
