@@ -60,8 +60,8 @@ def commanding() -> Iterator[None]:
     except MeaningDiffers as differs:
         raise Trouble(str(differs)) from differs
     except OperationalError as error:
-        if (differs := difference_in(error)) is not None:
-            raise Trouble(str(differs)) from error
+        if (difference := difference_in(error)) is not None:
+            raise Trouble(str(difference)) from error
         if sqlstate_of(error) in WAITED_IN_VAIN:
             raise Trouble(
                 "Others are changing the same records just now. Give the command again: "

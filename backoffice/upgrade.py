@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, func, make_url, select
 
 from . import audit, figures, grants
 from .base import Base
-from .book.actions import record_first
+from .book.actions import record_first, refuse_another
 from .book.meaning import of_this_process
 from .book.owning import as_owner, owner_engine
 from .commands import database_in_use
@@ -80,6 +80,7 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
             context.run_migrations()
             return
         connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
+        refuse_another(connection)
         moves: list[Any] = []
         _configure(context, connection, fn=_noticed(asked["fn"], moves, connection))
         context.run_migrations()

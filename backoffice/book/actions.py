@@ -57,19 +57,25 @@ def meaning_of(connection: Connection) -> Meaning | None:
     return None if row is None else Meaning(*row)
 
 
-def record_first(connection: Connection) -> bool:
-    """Record this process's meaning in a book that has none yet; whether it had none.
+def refuse_another(connection: Connection) -> None:
+    """Raises MeaningDiffers where the book is kept otherwise than this process understands it.
 
-    Raises MeaningDiffers where the book has another.
+    One that has not recorded its meaning yet is nobody else's.
     """
-    ours, book = of_this_process(), meaning_of(connection)
-    if book is None:
-        values = {"currency": ours.currency, "business_timezone": ours.timezone}
-        connection.execute(insert(BOOK).values(id=1, reason="First upgrade.", **values))
-        return True
-    if book != ours:
+    has_table = connection.scalar(select(func.to_regclass(BOOK.name))) is not None
+    ours, book = of_this_process(), meaning_of(connection) if has_table else None
+    if book is not None and book != ours:
         raise MeaningDiffers(ours, book)
-    return False
+
+
+def record_first(connection: Connection) -> bool:
+    """Record this process's meaning in a book that has none yet; whether it had none."""
+    if meaning_of(connection) is not None:
+        return False
+    ours = of_this_process()
+    values = {"currency": ours.currency, "business_timezone": ours.timezone}
+    connection.execute(insert(BOOK).values(id=1, reason="First upgrade.", **values))
+    return True
 
 
 def planned(connection: Connection, currency: str | None, timezone: str | None) -> Change:

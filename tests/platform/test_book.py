@@ -32,8 +32,11 @@ WAYS = {
     "both": {"CURRENCY": "VND", "BUSINESS_TIMEZONE": "Europe/Berlin"},
 }
 
-NEEDS_NO_BOOK = {("info",), ("dev",), ("db", "set-meaning")}
-"""Commands that say or start something; `dev` upgrades first, as `db upgrade` does."""
+NEEDS_NO_BOOK = {
+    ("info",), ("dev",), ("db", "set-meaning"),
+    *(("db", name) for name in ("check", "current", "heads", "history", "revision", "show")),
+}  # fmt: skip
+"""Commands that say something of the schema, or start something; `dev` upgrades first, as `db upgrade` does."""
 
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("figures", "explain"): ("orders.grand_total", "1"),
