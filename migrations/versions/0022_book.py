@@ -2,15 +2,15 @@
 
 `db upgrade` records them, from the settings, when the triggers of the audit trail are there.
 
-Revision ID: 0020_book
-Revises: 0019_past_days
+Revision ID: 0022_book
+Revises: 0021_net_and_gross
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020_book"
-down_revision = "0019_past_days"
+revision = "0022_book"
+down_revision = "0021_net_and_gross"
 branch_labels = None
 depends_on = None
 
