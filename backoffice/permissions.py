@@ -18,7 +18,17 @@ from .figures.actor import actor
 from .people.models import SCOPES
 from .rights import KNOWN, PERMISSIONS, ROLES, allowed
 
-__all__ = ["PERMISSIONS", "ROLES", "allowed", "guard", "init_app", "mine_or", "public", "requires"]
+__all__ = [
+    "PERMISSIONS",
+    "ROLES",
+    "allowed",
+    "guard",
+    "init_app",
+    "mine_or",
+    "open_scopes",
+    "public",
+    "requires",
+]
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -41,6 +51,12 @@ def requires(permission: str, *, scope: str = "") -> Callable[[View], View]:
         return view
 
     return mark
+
+
+def open_scopes() -> list[str]:
+    """The scopes that open a route of this app; a token of any other would open nothing."""
+    named = {getattr(view, "token_scope", "") for view in current_app.view_functions.values()}
+    return [scope for scope in SCOPES if scope in named]
 
 
 def public(view: View) -> View:

@@ -22,7 +22,7 @@ from typing import IO, Any
 import click
 from flask import Flask
 
-from . import config
+from . import config, logs
 from .commands import PATIENCE, Trouble
 from .config import ROOT, SUPERVISED
 from .embedded import Postgres, Redis, Services
@@ -143,6 +143,7 @@ def _prepare_database() -> list[Any]:
     from .extensions import db
     from .upgrade import upgrade
 
+    logs.configure("WARNING")
     app: Flask = create_app(PATIENCE)
     for line in upgrade(app):
         click.echo(line)

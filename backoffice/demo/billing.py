@@ -5,14 +5,11 @@ days counted back from today, so that what is overdue looks as it does in an off
 files do; what people correct by hand is done by the actions behind the screens.
 """
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from io import BytesIO, StringIO
 from random import Random
-from typing import BinaryIO
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,6 +22,7 @@ from ..imports.importing import import_files
 from ..imports.kinds import KINDS
 from ..imports.report import Problem
 from ..periods import Month
+from .fitting import LinesAsFile, fit
 
 CUSTOMERS = 40
 MONTHS = 18
@@ -33,7 +31,7 @@ SEASON = (128, 122, 112, 100, 90, 84, 82, 84, 90, 100, 112, 124)
 
 PLACES = ("Cold store", "Kitchen", "Shop floor", "Warehouse", "Office")
 RATES = ("0.1480", "0.1525")
-"""Per kWh, until a year ago and since."""
+"""Dollars per kWh, until a year ago and since; every amount here is fitted to the currency."""
 
 FIXED_CHARGE = "12.50"
 DUE = timedelta(days=30)
@@ -59,22 +57,6 @@ METHODS = ("transfer", "transfer", "mobile", "cash")
 
 
 @dataclass(frozen=True)
-class _File:
-    """Lines of a kind, as a file."""
-
-    name: str
-    lines: Sequence[Mapping[str, object]]
-
-    def open(self) -> BinaryIO:
-        """Its bytes from the beginning."""
-        text = StringIO()
-        writer = csv.DictWriter(text, list(self.lines[0]))
-        writer.writeheader()
-        writer.writerows(self.lines)
-        return BytesIO(text.getvalue().encode())
-
-
-@dataclass(frozen=True)
 class _Period:
     """A meter, and from when to when it was whose."""
 
@@ -95,7 +77,7 @@ def load(session: Session) -> Problem | None:
         ("invoices", _invoices(meters, codes, today, chance)),
         ("payments", _payments(session, codes, today, chance)),
     ):
-        report = import_files(session, KINDS[kind], [_File(kind, list(lines))])
+        report = import_files(session, KINDS[kind], [LinesAsFile(kind, list(lines))])
         if report.problems:
             return report.problems[0]
     _correct(session, today)
@@ -152,8 +134,8 @@ def _invoices(
                 "due_on": month.first + DUE,
                 "amount": "",
                 "units": Decimal(tenths // 1000).scaleb(-1),
-                "rate": RATES[ago < 12],
-                "fixed_charge": FIXED_CHARGE,
+                "rate": fit().rate(Decimal(RATES[ago < 12])),
+                "fixed_charge": fit().price(Decimal(FIXED_CHARGE)),
             }
             yield line
             if (ago, period.customer) == (3, 9):
@@ -198,7 +180,7 @@ def _payments(
             "meter_number": "" if is_wordless or not payment.invoice.meter else payment.invoice.meter.number,
             "invoice_number": "" if is_wordless else payment.invoice.number,
             "paid_on": payment.day,
-            "amount": payment.amount,
+            "amount": money.round_amount(payment.amount),  # a column has two decimals, a yen has none
             "method": METHODS[payment.customer % len(METHODS)],
         }  # fmt: skip
     for number, (customer, days, amount) in enumerate(STRAYS, len(receipts) + 1):
@@ -206,7 +188,7 @@ def _payments(
             "reference": f"PAY-{number:05}",
             "customer_code": codes[customer],
             "paid_on": today - timedelta(days=days),
-            "amount": amount,
+            "amount": fit().price(Decimal(amount)),
             "method": METHODS[0],
         }
 
@@ -250,6 +232,6 @@ def _correct(session: Session, today: date) -> None:
     ):
         meter = session.scalars(select(Meter).where(Meter.number == number)).one()
         entry = adjustment_actions.AdjustmentEntry(
-            meter.id, today - timedelta(days=days), Decimal(amount), reason
+            meter.id, today - timedelta(days=days), fit().price(Decimal(amount)), reason
         )
         adjustment_actions.post(session, entry)

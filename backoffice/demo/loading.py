@@ -10,6 +10,7 @@ from pathlib import Path
 from flask import current_app
 from sqlalchemy import select
 
+from .. import periods
 from ..customers.models import Customer
 from ..extensions import db
 from ..figures.actor import acting_as
@@ -21,8 +22,8 @@ from ..periods import Month
 from ..runs.actions import request
 from ..targets import actions as targets
 from . import billing
+from .fitting import fitted, years_with_targets
 
-DATA = Path(__file__).parent / "data"
 FILES = {
     "customers": "customers.csv",
     "account-managers": "account_managers.csv",
@@ -32,7 +33,6 @@ FILES = {
 }
 """Kind → file, in the order in which they build on each other."""
 
-YEARS_WITH_TARGETS = (1997, 1998)
 GROWTH = Decimal(10)
 """Northwind's account managers are to sell this much more, in percent, than in the year before."""
 
@@ -80,12 +80,12 @@ def load() -> list[SignIn]:
         )
     with acting_as("demo"):
         for kind, name in FILES.items():
-            report = import_files(db.session(), KINDS[kind], [DATA / name])
+            report = import_files(db.session(), KINDS[kind], [fitted(name)])
             if report.problems:
                 raise DemoError(f"{name}: {report.problems[0]}")
         if problem := billing.load(db.session()):
             raise DemoError(f"billing: {problem}")
-        for year in YEARS_WITH_TARGETS:
+        for year in years_with_targets(periods.today()):
             months = list(Month(year, 1).through(Month(year, 12)))
             targets.generate(db.session(), months, growth=GROWTH)
         request(db.session(), "figures.verify", {}, reason=FIRST_CHECK)

@@ -1,12 +1,14 @@
 """What people type about people."""
 
+from typing import Any
+
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import EmailField, PasswordField, SelectField, StringField
 from wtforms.fields import SelectChoice
 
 from ..forms import Required, at_most
-from ..permissions import ROLES
+from ..permissions import ROLES, open_scopes
 from .passwords import LONGEST, SHORTEST
 from .tokens import LIFETIME, LONGEST_NAME
 
@@ -95,3 +97,9 @@ class NewTokenForm(FlaskForm):
             SelectChoice("0", _l("never")),
         ],
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Offer only what a token opens in this app."""
+        super().__init__(*args, **kwargs)
+        offered = open_scopes()
+        self.scope.choices = [choice for choice in self.scope.choices if choice.value in offered]

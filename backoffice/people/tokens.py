@@ -48,7 +48,7 @@ class TokenNameTaken(Refusal):
 class UnknownScope(Refusal):
     """A scope that opens nothing."""
 
-    sentence = N_("No token opens %(scope)s. Choose health, wallets or metrics.")
+    sentence = N_("No token opens %(scope)s. Choose one of these: %(scopes)s.")
 
 
 class EndsInThePast(Refusal):
@@ -76,7 +76,7 @@ def create(session: Db, *, name: str, scope: str, expires_at: datetime | None) -
     if not is_visible(name):
         raise TokenNameMissing()
     if scope not in SCOPES:
-        raise UnknownScope(scope=scope)
+        raise UnknownScope(scope=scope, scopes=", ".join(SCOPES))
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise EndsInThePast()
     if live_token_called(session, name) is not None:

@@ -1,6 +1,7 @@
 """Tokens: what another program signs in with. FAULTS.md, line 52: expired, of another scope, replayed."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,10 +74,21 @@ def test_a_token_is_shown_once_and_only_its_digest_is_kept(run_command, session,
 
 
 def test_for_people_the_token_alone_is_on_standard_output(run_command, session):
-    done = run_command("tokens", "create", "--name", "p", "--scope", "health", "--never-expires")
+    done = run_command("tokens", "create", "--name", "p", "--scope", "metrics", "--never-expires")
     assert tokens.token_behind(session, done.stdout.strip()).name == "p"
     assert "only now" in done.stderr
     assert stored(session, "p").expires_at is None
+
+
+def test_only_scopes_that_open_a_route_are_offered(app, sign_in, run_command):
+    offered = {getattr(v, "token_scope", "") for v in app.view_functions.values()} - {""}
+    page = sign_in("admin").get("/settings/tokens/new").text
+    choices = set(re.findall(r'<option[^>]* value="([a-z]+)"', page))
+    assert choices == offered
+    for scope in tokens.SCOPES:
+        done = run_command("tokens", "create", "--name", f"for {scope}", "--scope", scope)
+        assert (done.exit_code == 0) is (scope in offered), scope
+    assert ", ".join(sorted(offered)) in run_command("tokens", "create", "--help").stdout
 
 
 def test_every_token_is_another_one_of_256_bits(issue):
@@ -96,10 +108,11 @@ def test_the_trail_records_who_made_a_token_but_not_what_opens_it(issue, session
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("create", "--name", "prometheus", "--scope", "health"), "Another token is called"),
-        (("create", "--name", " ", "--scope", "health"), "Write a name"),
+        (("create", "--name", "prometheus", "--scope", "metrics"), "Another token is called"),
+        (("create", "--name", " ", "--scope", "metrics"), "Write a name"),
         (("create", "--name", "x", "--scope", "everything"), "everything"),
-        (("create", "--name", "x", "--scope", "health", "--days", "0"), "--days"),
+        (("create", "--name", "x", "--scope", "wallets"), "Choose one of these: metrics."),
+        (("create", "--name", "x", "--scope", "metrics", "--days", "0"), "--days"),
         (("create", "--name", "x"), "--scope"),
         (("revoke", "nobody"), "tokens list"),
         (("revoke", "99999999999999999999999"), "tokens list"),

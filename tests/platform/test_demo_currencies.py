@@ -1,0 +1,150 @@
+"""The demo company in every currency: it loads, is right, and looks like a business of this week."""
+
+import csv
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from backoffice import create_app, figures, money, periods
+from backoffice.billing.models import Invoice, Payment
+from backoffice.demo import fitting, loading
+from backoffice.embedded import ADMIN, APP, OWNER, Services
+from backoffice.extensions import db
+from backoffice.orders.models import Order, OrderLine
+from backoffice.products.models import ProductPrice
+from backoffice.targets.models import AccountManagerTarget
+from backoffice.upgrade import upgrade
+from tests.processes import together
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def in_currency() -> Iterator[Any]:
+    """Makes a currency that of this process; afterwards it is the one before."""
+    before = money.currency()
+    yield money.set_currency
+    money.set_currency(before)
+
+
+def test_every_currency_has_a_fit() -> None:
+    assert set(fitting.FITS) == set(money.CURRENCIES)
+
+
+@pytest.mark.parametrize("code", sorted(money.CURRENCIES))
+def test_prices_are_as_the_currency_writes_them(code: str, in_currency: Any) -> None:
+    in_currency(code)
+    fit = fitting.FITS[code]
+    smallest = Decimal(1).scaleb(-money.minor_unit())
+    prices = [Decimal(str(line["unit_price"])) for line in fitting.fitted("products.csv").lines]
+    assert all(price > 0 and price % fit.step == 0 for price in prices)
+    assert fit.step % smallest == 0
+    assert max(prices) / min(prices) > 100, "cheap is still cheap, and dear is dear"
+    for line in fitting.fitted("order_lines.csv").lines:
+        amount = Decimal(str(line["unit_price"]))
+        assert amount % smallest == 0
+        assert amount > 0
+    assert fit.price(Decimal("0.0001")) == fit.step, "nothing is free by rounding"
+
+
+def test_in_dollars_they_are_northwinds_own(in_currency: Any) -> None:
+    in_currency("USD")
+    for name in ("products.csv", "order_lines.csv"):
+        with (fitting.DATA / name).open(encoding="utf-8", newline="") as file:
+            theirs = [Decimal(row["unit_price"]) for row in csv.DictReader(file)]
+        ours = [Decimal(str(line["unit_price"])) for line in fitting.fitted(name).lines]
+        assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "today", [date(2026, 11, 22), date(2027, 1, 1), date(2028, 2, 29), date(2026, 5, 6)]
+)
+def test_its_days_end_this_week_and_stay_the_days_of_the_week_that_they_were(
+    today: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(periods, "today", lambda: today)
+    lines = fitting.fitted("orders.csv").lines
+    ordered = [line["order_date"] for line in lines]
+    closed = [line["closing_date"] for line in lines if line["closing_date"]]
+    assert today - timedelta(days=7) < max(ordered) <= today  # type: ignore[type-var, operator]
+    assert max(closed) <= today  # type: ignore[type-var, operator]
+    assert max(ordered).weekday() == date(1998, 5, 6).weekday()  # type: ignore[type-var, union-attr]
+    assert [dict(line) for line in lines] == [
+        dict(line) for line in fitting.fitted("orders.csv").lines
+    ]
+    years = fitting.years_with_targets(today)
+    assert today.year in years
+    assert min(ordered).year < min(years)  # type: ignore[type-var, union-attr]
+
+
+@pytest.mark.parametrize("code", sorted(money.CURRENCIES))
+def test_it_loads_into_a_book_of_every_currency_and_is_right(
+    code: str, application: Flask, services: Services
+) -> None:
+    name = f"demo_{code.lower()}"
+    with psycopg.connect(services.postgres.url(ADMIN), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} OWNER backoffice_owner TEMPLATE template0")
+        try:
+            [seen] = together(application, lambda: _loaded(code, name, services), seconds=300)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert seen["drifted"] == 0
+    assert seen["orders"] == 830
+    assert seen["targets"] > 50
+    assert seen["in fractions"] == 0
+    worth = fitting.FITS[code].worth
+    for what, dollars in {"order": (500, 3000), "invoice": (100, 400), "price": (15, 60)}.items():
+        low, high = (worth * amount for amount in dollars)
+        assert low < seen[what] < high, f"{what}: {seen[what]} {code} looks odd"
+    newest = [seen["ordered"], seen["issued"], seen["paid"]]
+    assert all(seen["today"] - timedelta(days=32) < day <= seen["today"] for day in newest), newest
+
+
+def _loaded(code: str, name: str, services: Services) -> dict[str, Any]:
+    """What a book of that currency holds once the demo company is in it; in a process of its own."""
+    urls = {
+        setting: services.postgres.url(role).replace("/backoffice?", f"/{name}?")
+        for setting, role in (("DATABASE_URL", APP), ("MIGRATION_DATABASE_URL", OWNER))
+    }
+    app = create_app(
+        {**urls, "REDIS_URL": services.redis.url, "SECRET_KEY": "x" * 40, "CURRENCY": code}
+    )
+    with app.app_context():
+        upgrade(app)
+        assert loading.load()
+        ask = db.session.scalar
+        amounts = [
+            (Order, Order.grand_total), (OrderLine, OrderLine.amount), (Invoice, Invoice.amount),
+            (Payment, Payment.amount), (AccountManagerTarget, AccountManagerTarget.target),
+        ]  # fmt: skip
+        places = money.minor_unit()
+        seen = {
+            "orders": ask(select(func.count(Order.id))),
+            "targets": ask(select(func.count()).where(AccountManagerTarget.target > 0)),
+            "in fractions": sum(
+                ask(
+                    select(func.count())
+                    .select_from(model)
+                    .where(func.round(column, places) != column)
+                )
+                or 0
+                for model, column in amounts
+            ),
+            "order": ask(select(func.avg(Order.grand_total))),
+            "invoice": ask(select(func.avg(Invoice.amount))),
+            "price": ask(select(func.avg(ProductPrice.unit_price))),
+            "ordered": ask(select(func.max(Order.order_date))),
+            "issued": ask(select(func.max(Invoice.issued_on))),
+            "paid": ask(select(func.max(Payment.paid_on))),
+            "today": periods.today(),
+            "drifted": len(list(figures.verify(db.session))),
+        }
+        db.session.rollback()
+        db.engine.dispose()
+    return seen

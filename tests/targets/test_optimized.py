@@ -1,0 +1,159 @@
+"""Seed 1: what account managers ask is quick on a large book, and reads orders by index, never all of them."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import event, func, select
+
+from backoffice import figures
+from backoffice.extensions import db
+from backoffice.people.models import User
+from backoffice.targets.figures import achieved
+from backoffice.targets.models import AccountManagerTarget
+from tests.signing_in import cookie_for
+
+MANAGERS, ORDERS = 60, 60_000
+MILLISECONDS = 200
+"""Seed 1's bar for the list of targets with their people."""
+
+BOOK = """
+INSERT INTO customers (code, name) VALUES ('C', 'Customer');
+INSERT INTO users (email, name, role)
+  SELECT 'manager' || n || '@example.com', 'Manager ' || n, 'account_manager' FROM generate_series(1, {managers}) n;
+INSERT INTO orders (number, customer_id, account_manager_id, order_date, closing_date, total_price, grand_total)
+  SELECT 'SO-' || n, (SELECT min(id) FROM customers), u.id, '2025-01-01',
+         '2025-01-01'::date + (n * 37 % 700), n % 100000, n % 100000
+  FROM generate_series(1, {orders}) n
+  JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM users) u ON u.place = n % {managers};
+"""
+
+
+@pytest.fixture
+def manager(app: Any, surgery: psycopg.Connection[Any], session: Any) -> User:
+    """One of sixty account managers of a book of 60,000 orders, whose targets are stored."""
+    for statement in BOOK.format(managers=MANAGERS, orders=ORDERS).split(";"):
+        if statement.strip():
+            surgery.execute(statement)
+    figures.heal(db.engine, [achieved], cause="upgrade")
+    surgery.execute("VACUUM (ANALYZE) orders")
+    surgery.execute("ANALYZE account_manager_targets")
+    found: User = session.scalars(select(User).order_by(User.id)).first()
+    session.rollback()
+    return found
+
+
+def browser(app: Any, user: User) -> FlaskClient:
+    client: FlaskClient = app.test_client()
+    client.set_cookie(*cookie_for(app, user.id))
+    return client
+
+
+def test_account_manager_queries_are_optimized(app: Any, session: Any, manager: User) -> None:
+    assert (session.scalar(select(func.count(AccountManagerTarget.id))) or 0) > MANAGERS * 20
+    targets = select(AccountManagerTarget, User).join(
+        User, User.id == AccountManagerTarget.account_manager_id
+    )
+    took = []
+    for _ in range(5):
+        session.expunge_all()
+        begun = time.perf_counter()
+        rows = session.execute(targets.where(AccountManagerTarget.month >= date(2026, 1, 1))).all()
+        took.append((time.perf_counter() - begun) * 1000)
+    assert len(rows) >= MANAGERS * 11
+    assert min(took) < MILLISECONDS, took
+
+
+PAGES = (
+    "/targets",
+    "/targets/years/2026",
+    "/targets/years/2026/{id}",
+    "/targets/{id}/2026-03",
+    "/orders",
+    "/orders?manager={id}",
+    "/orders?closed_from=2026-03-01&closed_to=2026-03-31",
+    "/reports/month?year=2026",
+)
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_no_page_of_an_account_manager_reads_all_orders(
+    app: Any, manager: User, address: str, admin_database_url: str
+) -> None:
+    client = browser(app, manager)
+    client.get("/targets")  # whatever is read once
+    with statements() as said:
+        answer = client.get(address.format(id=manager.id))
+    assert answer.status_code == 200, answer.status
+    about_orders = [
+        (s, p)
+        for s, p in said
+        if "orders" in s and s.lstrip().upper().startswith(("SELECT", "WITH"))
+    ]
+    with psycopg.connect(admin_database_url) as connection:
+        for statement, parameters in about_orders:
+            [(plan,)] = connection.execute(
+                f"EXPLAIN (FORMAT JSON) {statement}".encode(), parameters
+            ).fetchall()
+            whole = [n for n in nodes(plan[0]["Plan"]) if n["Node Type"].endswith("Seq Scan")]
+            read = [n for n in whole if n.get("Relation Name") == "orders"]
+            assert not read, (
+                f"{address} reads every order:\n{statement}\n{json.dumps(plan, indent=1)}"
+            )
+
+
+def test_the_stored_column_is_summed_from_the_index_alone(
+    manager: User, owner_connection: psycopg.Connection[Any]
+) -> None:
+    of_a_quarter = (
+        "EXPLAIN (FORMAT JSON) SELECT sum(grand_total) FROM orders "
+        "WHERE account_manager_id = %s AND closing_date BETWEEN '2026-01-01' AND '2026-03-31'"
+    )
+    [(plan,)] = owner_connection.execute(of_a_quarter, [manager.id]).fetchall()
+    [scan] = [n for n in nodes(plan[0]["Plan"]) if "Scan" in n["Node Type"]]
+    assert scan["Node Type"] == "Index Only Scan"
+    assert scan["Index Name"] == "ix_orders_account_manager_id_closing_date_grand_total"
+
+
+def test_the_check_of_plans_would_notice_a_missing_index(
+    manager: User, owner_connection: psycopg.Connection[Any]
+) -> None:
+    with owner_connection.transaction(force_rollback=True):
+        for name in (
+            "account_manager_id_closing_date_grand_total",
+            "account_manager_id_order_date_id",
+        ):
+            owner_connection.execute(f"DROP INDEX ix_orders_{name}".encode())
+        [(plan,)] = owner_connection.execute(
+            "EXPLAIN (FORMAT JSON) SELECT sum(grand_total) FROM orders WHERE account_manager_id = %s",
+            [manager.id],
+        ).fetchall()
+    assert any(n["Node Type"].endswith("Seq Scan") for n in nodes(plan[0]["Plan"]))
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan's node and all beneath it."""
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+@contextmanager
+def statements() -> Iterator[list[tuple[str, Any]]]:
+    """Whatever the app says to the database meanwhile."""
+    said: list[tuple[str, Any]] = []
+
+    def note(_c: object, _k: object, statement: str, parameters: Any, *_: object) -> None:
+        said.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield said
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
