@@ -1,0 +1,146 @@
+"""What the README says can be done: its tour is taken as written, and every command of its table exists."""
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+import psycopg
+import pytest
+
+from backoffice.cli import COMMANDS, command_named
+from backoffice.config import READERS, ROOT
+
+Command = Callable[..., Any]
+README = (ROOT / "README.md").read_text()
+PROGRAM = ".venv/bin/backoffice "
+
+
+def section(title: str) -> str:
+    """The text under a heading, without those after it."""
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def steps(tour: str) -> Iterator[tuple[str, int]]:
+    """Whatever is to be typed in a terminal, in order, and the exit status that is said of it."""
+    for fence, span in re.findall(
+        r"```\n(.*?)```|`(\.venv/bin/backoffice [^`]*)`", tour, re.DOTALL
+    ):
+        for line in (fence or span).splitlines():
+            typed, _, comment = line.strip().partition("  #")
+            said = re.search(r"status (\d)", comment)
+            if typed.strip():
+                yield typed.strip(), int(said[1]) if said else 0
+
+
+@pytest.mark.timeout(300)
+def test_the_tour_goes_as_it_is_written(run_command: Command, sign_in: Callable[..., Any]) -> None:
+    assert run_command("demo", "load").exit_code == 0
+    taken = []
+    for typed, status in steps(section("A tour of five minutes")):
+        taken.append(typed)
+        if typed.startswith("psql "):
+            perform_in_psql(typed, run_command)
+            continue
+        assert typed.startswith(PROGRAM), typed
+        done = run_command(*shlex.split(typed.removeprefix(PROGRAM)))
+        assert done.exit_code == status, f"{typed}: {done.output}"
+        if status == 1:
+            assert "NW-10250" in done.output
+            assert "1.00" in done.output
+    assert len(taken) >= 8
+    assert sum(typed.startswith("psql") for typed in taken) == 2
+    assert run_command("figures", "verify").output == "Every figure is right.\n"
+    history = sign_in("finance").get("/orders/NW-10250/history").text
+    assert "tour" in history
+
+
+def perform_in_psql(typed: str, run_command: Command) -> None:
+    """What psql would do: the -c of one call share a session."""
+    asked = re.search(r'"\$\(\.venv/bin/backoffice ([^)]*)\)"', typed)
+    assert asked, typed
+    url = run_command(*shlex.split(asked[1])).stdout.strip()
+    words = shlex.split(typed.replace(asked[0], "URL"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        for option, statement in zip(words[2::2], words[3::2], strict=True):
+            assert option == "-c"
+            assert connection.execute(statement.encode()).rowcount in (-1, 1), statement
+
+
+def test_the_screens_of_the_tour_are_there(
+    run_command: Command, sign_in: Callable[..., Any]
+) -> None:
+    assert run_command("demo", "load").exit_code == 0
+    finance = sign_in("finance")
+    for address, words in {
+        "/orders/NW-10250": ("Edit", "How was this calculated?", "History"),
+        "/orders/NW-10250/edit": ("Save",),
+        "/orders": ("Export",),
+        "/pricing": ("Chang",),
+        "/billing/payments": ("Payments",),
+        "/targets": ("Targets",),
+    }.items():
+        page = finance.get(address, follow_redirects=True)
+        assert page.status_code == 200, address
+        for word in words:
+            assert word in page.text, f"{word} is not on {address}"
+
+
+def rows() -> Iterator[str]:
+    """The commands of the table, each with its options, as they are written there."""
+    for line in section("Commands").splitlines():
+        if line.startswith("| `"):
+            cell = re.split(r"(?<!\\)\|", line)[1]
+            yield from re.findall(r"`([^`]*)`", cell.replace("\\|", "|"))
+
+
+def written(row: str) -> Iterator[tuple[click.Command, str]]:
+    """Each command that one entry of the table names, with what is written after it."""
+    words = re.sub(r"\[[^]]*\]", "", row.removeprefix("backoffice ")).split(" ", 1)
+    command = command_named(words[0])
+    assert command is not None, f"{row}: no such command"
+    if not isinstance(command, click.Group):
+        yield command, row
+        return
+    rest = words[1]
+    while rest:
+        name, _, rest = rest.partition(" ")
+        for each in name.split("|"):
+            if each.isupper() or each.startswith(("[", "-")):
+                continue
+            if each not in command.commands:
+                assert not each.islower(), f"{row}: there is no {each}"
+                continue
+            yield command.commands[each], row
+
+
+def test_every_command_of_the_table_exists_with_its_options() -> None:
+    named = 0
+    for row in rows():
+        for command, text in written(row):
+            named += 1
+            options = {o for p in command.params for o in p.opts} | {"--help"}
+            for option in re.findall(r"--[a-z-]+", text):
+                assert option in options, f"{row}: {command.name} has no {option}"
+    assert named > 40
+
+
+def test_every_command_stands_in_the_table() -> None:
+    table = {(id(command)) for row in rows() for command, _ in written(row)}
+    for name in COMMANDS:
+        command = command_named(name)
+        leaves = command.commands.values() if isinstance(command, click.Group) else [command]
+        for leaf in leaves:
+            assert id(leaf) in table, f"{name} {leaf.name} is missing in the README"
+
+
+def test_every_variable_stands_in_the_table_with_its_default() -> None:
+    text = section("Configuration")
+    for name, (default, _) in READERS.items():
+        line = next(
+            (li for li in text.splitlines() if li.startswith("| `") and f"`{name}`" in li), ""
+        )
+        assert line, f"{name} is missing in the README"
+        if default and not default.startswith("/"):
+            assert f"`{default}`" in line, f"{name} is {default} by default"
