@@ -120,6 +120,10 @@ RUNS: tuple[str, ...] = (
     "schedules.runs",
     "billing.runs",
     "billing.migrating.runs",
+    "billing.approved_verbs",
+    "customers.approved_verbs",
+    "orders.bulk.approved_verbs",
+    "pricing.approved_verbs",
     "housekeeping",
 )
 """The modules that declare kinds of background runs; what they name is all that a worker executes."""

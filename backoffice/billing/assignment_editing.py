@@ -7,6 +7,8 @@ from typing import Any
 from flask import Response, abort, flash, url_for
 from flask_babel import gettext as _
 
+from ..approvals.screens import Done, carry_out
+from ..approvals.verbs import Verb
 from ..claims import Claim
 from ..conflicts import differences, with_theirs
 from ..customers import queries as customers
@@ -14,7 +16,7 @@ from ..extensions import db
 from ..htmx import render
 from ..permissions import requires
 from ..refusals import Refusal, Stale
-from . import meter_actions, meter_refusals
+from . import approved_verbs, meter_actions, meter_refusals
 from .meter_actions import Days
 from .meter_forms import AssignForm, DaysForm, EndForm, MeterRecordForm, ReassignForm, facts_of
 from .meter_history import conflict_over, recorded_events
@@ -55,20 +57,18 @@ def assign_post(number: str) -> Response:
     meter, form = meter_or_404(number), AssignForm()
     if not form.validate():
         return _page("assign", meter, form, status=422)
-    return _carried_out(
-        claim,
-        "assign",
-        form,
-        meter,
-        lambda: meter_actions.assign(
-            db.session(),
-            meter.id,
-            form.customer_id,
-            form.days(),
-            is_active=form.is_active.data,
-            version=form.expected_version(meter.id),
-        ),
-    )
+
+    def act(done: Done) -> Response:
+        asked = {
+            "meter": meter.id,
+            "customer": form.customer_id,
+            "days": approved_verbs.days_as_payload(form.days()),
+            "is_active": form.is_active.data,
+            "version": form.expected_version(meter.id),
+        }
+        return carry_out(approved_verbs.ASSIGN, asked, claim, done, back=_back(number))
+
+    return _carried_out(claim, "assign", form, meter, act)
 
 
 @bp.get("/meters/<path:number>/reassign")
@@ -92,17 +92,17 @@ def reassign_post(number: str, assignment_id: int) -> Response:
     present, form = assignment_or_404(number, assignment_id), ReassignForm()
     if not form.validate():
         return _page("reassign", present.meter, form, status=422, assignment=present)
-    version = form.expected_version(assignment_id)
-    return _carried_out(
-        claim,
-        "reassign",
-        form,
-        present.meter,
-        lambda: meter_actions.reassign(
-            db.session(), assignment_id, version, form.customer_id, form.day
-        ),
-        assignment=present,
-    )
+    asked = {
+        "assignment": assignment_id,
+        "version": form.expected_version(assignment_id),
+        "customer": form.customer_id,
+        "since": form.day.isoformat(),
+    }
+
+    def act(done: Done) -> Response:
+        return carry_out(approved_verbs.REASSIGN, asked, claim, done, back=_back(number))
+
+    return _carried_out(claim, "reassign", form, present.meter, act, assignment=present)
 
 
 @bp.get("/meters/<path:number>/assignments/<int:assignment_id>/end")
@@ -123,15 +123,16 @@ def end_assignment_post(number: str, assignment_id: int) -> Response:
     present, form = assignment_or_404(number, assignment_id), EndForm()
     if not form.validate():
         return _page("end", present.meter, form, status=422, assignment=present)
-    version = form.expected_version(assignment_id)
-    return _carried_out(
-        claim,
-        "end",
-        form,
-        present.meter,
-        lambda: meter_actions.end(db.session(), assignment_id, version, form.day),
-        assignment=present,
-    )
+    asked = {
+        "assignment": assignment_id,
+        "version": form.expected_version(assignment_id),
+        "last": form.day.isoformat(),
+    }
+
+    def act(done: Done) -> Response:
+        return carry_out(approved_verbs.END, asked, claim, done, back=_back(number))
+
+    return _carried_out(claim, "end", form, present.meter, act, assignment=present)
 
 
 @bp.get("/meters/<path:number>/assignments/<int:assignment_id>/days")
@@ -153,15 +154,13 @@ def assignment_days_post(number: str, assignment_id: int) -> Response:
     if not form.validate():
         return _page("days", present.meter, form, status=422, assignment=present)
     version = form.expected_version(assignment_id)
+
+    def act(done: Done) -> Response:
+        days = form.days()
+        return done(meter_actions.correct_days(db.session(), assignment_id, version, days))
+
     try:
-        return _carried_out(
-            claim,
-            "days",
-            form,
-            present.meter,
-            lambda: meter_actions.correct_days(db.session(), assignment_id, version, form.days()),
-            assignment=present,
-        )
+        return _carried_out(claim, "days", form, present.meter, act, assignment=present)
     except meter_refusals.AssignmentChanged:
         return _days_conflict(number, assignment_id, form)
 
@@ -170,25 +169,27 @@ def assignment_days_post(number: str, assignment_id: int) -> Response:
 @requires("billing.write")
 def change_assignment(number: str, assignment_id: int, verb: str) -> Response:
     """Activate, deactivate or remove an assignment, as its button says."""
-    act: Callable[..., object] = _VERBS.get(verb) or abort(404)
+    asked_for: Verb = approved_verbs.OF_ASSIGNMENT.get(verb) or abort(404)
     claim = Claim(f"billing.{verb} {number} {assignment_id}")
     if claim.answer is not None:
         return claim.answer
     meter = assignment_or_404(number, assignment_id).meter
+
+    def done(_result: object) -> Response:
+        flash(_said(meter), "success")
+        return claim.fulfilled(_back(number))
+
     try:
-        act(db.session(), assignment_id, MeterRecordForm().expected_version(assignment_id))
+        version = MeterRecordForm().expected_version(assignment_id)
+        asked = {"assignment": assignment_id, "version": version}
+        return carry_out(asked_for, asked, claim, done, back=_back(number))
     except Refusal as refusal:
         db.session.rollback()
         return record_page(meter_or_404(number), refusal.status, in_words(refusal))
-    flash(_said(meter), "success")
-    return claim.fulfilled(url_for("billing.meter", number=number))
 
 
-_VERBS: dict[str, Callable[..., object]] = {
-    "activate": meter_actions.activate,
-    "deactivate": meter_actions.deactivate,
-    "remove": meter_actions.remove,
-}
+def _back(number: str) -> str:
+    return url_for("billing.meter", number=number)
 
 
 def _carried_out(
@@ -196,14 +197,19 @@ def _carried_out(
     kind: str,
     form: MeterRecordForm,
     meter: Meter,
-    act: Callable[[], object],
+    act: Callable[[Done], Response],
     assignment: MeterAssignment | None = None,
 ) -> Response:
     """What the form asks for; where that is refused, the form again with the reason, over how it is now."""
     number, meter_id = meter.number, meter.id
     assignment_id = assignment.id if assignment else None
+
+    def done(_result: object) -> Response:
+        flash(_said(meter), "success")
+        return claim.fulfilled(_back(number))
+
     try:
-        act()
+        return act(done)
     except Refusal as refusal:
         if refusal.status == 404 or (kind == "days" and isinstance(refusal, Stale)):
             raise
@@ -217,8 +223,6 @@ def _carried_out(
             meter = form.opened(db.session(), Meter, meter_id) or abort(404)
             form.reopen(meter.id, meter.version)
         return _page(kind, meter, form, status=refusal.status, assignment=assignment)
-    flash(_said(meter), "success")
-    return claim.fulfilled(url_for("billing.meter", number=number))
 
 
 def _said(meter: Meter) -> str:

@@ -1,6 +1,7 @@
 """Entering and changing an invoice with its live amount, making it void, and moving it to another meter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, abort, flash, make_response, request, url_for
@@ -9,6 +10,7 @@ from flask_babel import ngettext
 from jinja2_fragments.flask import render_block
 from wtforms import HiddenField
 
+from ..approvals.screens import carry_out
 from ..claims import Claim
 from ..conflicts import Conflict
 from ..customers import queries as customers
@@ -18,8 +20,8 @@ from ..htmx import render, trigger
 from ..periods import read_day
 from ..permissions import requires
 from ..refusals import AnotherRecord, Refusal, Stale
+from . import approved_verbs, queries
 from . import invoice_actions as actions
-from . import queries
 from .forms import VoidForm
 from .invoice_conflicts import conflict_of
 from .invoice_entries import InvoiceEntry
@@ -202,19 +204,21 @@ def void_invoice(number: str) -> Response:
 def void_invoice_post(number: str) -> Response:
     """Make the invoice void, for good."""
 
-    def carry_out(invoice: Invoice, form: VoidForm) -> str:
+    def act(invoice: Invoice, form: VoidForm, done: Said) -> Response:
         reason = form.reason.data or ""
         freed = actions.void(db.session(), invoice.id, form.expected_version(invoice.id), reason)
         if not freed:
-            return _("Invoice %(number)s is void.", number=number)
-        return ngettext(
-            "Invoice %(number)s is void. %(num)s payment that named it stays on the meter.",
-            "Invoice %(number)s is void. %(num)s payments that named it stay on the meter.",
-            len(freed),
-            number=number,
+            return done(_("Invoice %(number)s is void.", number=number))
+        return done(
+            ngettext(
+                "Invoice %(number)s is void. %(num)s payment that named it stays on the meter.",
+                "Invoice %(number)s is void. %(num)s payments that named it stay on the meter.",
+                len(freed),
+                number=number,
+            )
         )
 
-    return _verb(number, VoidForm, "billing/invoice_void.html", "invoices.void", carry_out)
+    return _verb(number, VoidForm, "billing/invoice_void.html", "invoices.void", act)
 
 
 @bp.get("/invoices/<path:number>/move")
@@ -230,24 +234,37 @@ def move_invoice(number: str) -> Response:
 def move_invoice_post(number: str) -> Response:
     """Move the invoice, and by default the payments that name it."""
 
-    def carry_out(invoice: Invoice, form: MoveForm) -> str:
+    def act(invoice: Invoice, form: MoveForm, done: Said) -> Response:
         assert form.found_meter is not None
-        version, meter = form.expected_version(invoice.id), form.found_meter
-        along = bool(form.with_payments.data)
-        moved = actions.move(db.session(), invoice.id, version, meter.id, with_payments=along)
-        if not moved or not along:
-            return _(
-                "Invoice %(number)s is on meter %(meter)s now.", number=number, meter=meter.number
-            )
-        return ngettext(
+        along, meter = bool(form.with_payments.data), form.found_meter
+        asked = {
+            "invoice": invoice.id,
+            "version": form.expected_version(invoice.id),
+            "meter": meter.id,
+            "along": along,
+        }
+
+        def moved(payments: Sequence[Any]) -> Response:
+            return done(_moved(number, meter.number, len(payments) if along else 0))
+
+        back = url_for("billing.invoice", number=number)
+        return carry_out(approved_verbs.MOVE_INVOICE, asked, done.claim, moved, back=back)
+
+    return _verb(number, MoveForm, "billing/invoice_move.html", "invoices.move", act)
+
+
+def _moved(number: str, meter: str, payments: int) -> str:
+    if not payments:
+        return _("Invoice %(number)s is on meter %(meter)s now.", number=number, meter=meter)
+    return str(
+        ngettext(
             "Invoice %(number)s and %(num)s payment are on meter %(meter)s now.",
             "Invoice %(number)s and %(num)s payments are on meter %(meter)s now.",
-            len(moved),
+            payments,
             number=number,
-            meter=meter.number,
+            meter=meter,
         )
-
-    return _verb(number, MoveForm, "billing/invoice_move.html", "invoices.move", carry_out)
+    )
 
 
 @bp.get("/invoices/meters")
@@ -265,14 +282,27 @@ def _changeable(number: str) -> Invoice:
     return invoice
 
 
+@dataclass(frozen=True)
+class Said:
+    """Says what a verb has done, and leads back to the invoice."""
+
+    claim: Claim
+    back: str
+
+    def __call__(self, sentence: str) -> Response:
+        """The answer of a verb that is done."""
+        flash(sentence, "success")
+        return self.claim.fulfilled(self.back)
+
+
 def _verb(
     number: str,
     form_class: type[Any],
     template: str,
     action: str,
-    carry_out: Callable[[Invoice, Any], str],
+    act: Callable[[Invoice, Any, Said], Response],
 ) -> Response:
-    """Carry out the posted verb and say what it did, or show what is wrong with it."""
+    """Carry out the posted verb, which says what it did, or show what is wrong with it."""
     claim = Claim(f"{action} {number}")
     if claim.answer is not None:
         return claim.answer
@@ -281,7 +311,7 @@ def _verb(
     if not form.validate():
         return _verb_page(template, invoice, form, 422)
     try:
-        said = carry_out(invoice, form)
+        return act(invoice, form, Said(claim, url_for("billing.invoice", number=number)))
     except Refusal as refusal:
         db.session.rollback()
         if isinstance(refusal, VoidStaysVoid):
@@ -293,8 +323,6 @@ def _verb(
             raise VoidStaysVoid(number=invoice.number) from refusal
         form.reopen(invoice.id, invoice.version)
         return _verb_page(template, invoice, form, refusal.status)
-    flash(said, "success")
-    return claim.fulfilled(url_for("billing.invoice", number=number))
 
 
 def _verb_page(template: str, invoice: Invoice, form: RecordForm, status: int = 200) -> Response:

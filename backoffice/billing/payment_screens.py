@@ -9,6 +9,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
+from ..approvals.screens import carry_out
 from ..audit.histories import Event
 from ..claims import Claim
 from ..extensions import db
@@ -20,6 +21,7 @@ from ..money import format_amount
 from ..permissions import requires
 from ..preferences import number_format
 from ..refusals import AnotherRecord, Refusal
+from . import approved_verbs
 from . import payment_actions as actions
 from . import payment_history as history
 from . import payment_queries as queries
@@ -174,11 +176,19 @@ def move_payment_post(reference: str) -> Response:
         return claim.answer
     chosen, form = _part_or_404(reference), PlaceForm()
     sheet = _sheet(chosen, request.form, follows=False)
+    here = url_for("billing.payment", reference=reference)
+
+    def done(_parts: Any) -> Response:
+        flash(_("Payment %(reference)s is where it belongs now.", reference=reference), "success")
+        return claim.fulfilled(here)
+
     try:
         version = form.expected_version(chosen.id)
         if sheet.errors:
             return _place_again(chosen, form, sheet, 422)
-        actions.place(db.session(), chosen.id, version, sheet.parts(db.session()))
+        parts = approved_verbs.parts_as_payload(sheet.parts(db.session()))
+        asked = {"payment": chosen.id, "version": version, "parts": parts}
+        return carry_out(approved_verbs.PLACE, asked, claim, done, back=here)
     except (OverAllocated, NothingToMove, TooMuchOwed) as refusal:
         return _place_refused(reference, form, refusal)
     except (PaymentChanged, AnotherRecord):
@@ -186,8 +196,6 @@ def move_payment_post(reference: str) -> Response:
         chosen = _part_or_404(reference)
         form.reopen(chosen.id, chosen.version)
         return _place_again(chosen, form, _sheet(chosen, request.form, follows=False), 409)
-    flash(_("Payment %(reference)s is where it belongs now.", reference=reference), "success")
-    return claim.fulfilled(url_for("billing.payment", reference=reference))
 
 
 @bp.post("/payments/<path:reference>/move/preview")
@@ -207,9 +215,14 @@ def take_off_payment(reference: str) -> Response:
         return claim.answer
     chosen = _part_or_404(reference)
     version = Stamp.read(request.form.get("version")).version_of(chosen.id)
-    actions.take_off(db.session(), chosen.id, version)
-    flash(_("It is off its meter, and stands among the unmatched payments."), "success")
-    return claim.fulfilled(url_for("billing.payment", reference=reference))
+    here = url_for("billing.payment", reference=reference)
+
+    def done(_payment: Any) -> Response:
+        flash(_("It is off its meter, and stands among the unmatched payments."), "success")
+        return claim.fulfilled(here)
+
+    asked = {"payment": chosen.id, "version": version}
+    return carry_out(approved_verbs.TAKE_OFF, asked, claim, done, back=here)
 
 
 def _part_or_404(reference: str) -> Payment:

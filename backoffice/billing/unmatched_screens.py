@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
+from ..approvals.screens import carry_out
 from ..base import N_, counted
 from ..claims import Claim
 from ..customers.models import Customer
@@ -19,7 +20,7 @@ from ..forms import whole_number
 from ..lists import Buttons, Choice, Column, Days, List, Search, containing
 from ..lists.queries import matching
 from ..permissions import requires
-from . import payment_actions as actions
+from . import approved_verbs
 from .matching import (
     INVOICE_WITHOUT_METER,
     NO_ASSIGNMENT,
@@ -155,27 +156,32 @@ def match_payment() -> Response:
     reference, version = payment.reference, whole_number(request.form.get("version"))
     if payment.version != version:
         raise PaymentChanged(reference=reference)
-    if _accepted(payment, request.form.get("choice", "")):
+
+    def done(matched: Any) -> Response:
+        if not matched:
+            return _gone(claim, reference)
         flash(_("Payment %(reference)s is matched.", reference=reference), "success")
-    else:
-        flash(
-            _(
-                "That is not open any more. Look at what else fits %(reference)s.",
-                reference=reference,
-            ),
-            "warning",
-        )
-    return claim.fulfilled(_here(matched=1))
+        return claim.fulfilled(_here(matched=1))
 
-
-def _accepted(payment: Payment, choice: str) -> bool:
-    """Put the payment where the suggestion says; False where that has gone."""
+    choice = request.form.get("choice", "")
     if choice == "sure":
-        return bool(actions.match_sure(db.session(), [payment.id]))
+        only = {"payments": [payment.id]}
+        return carry_out(approved_verbs.MATCH_ONE, only, claim, done, back=_here())
     parts = parts_by(db.session(), payment, choice)
-    if parts:
-        actions.place(db.session(), payment.id, payment.version, parts)
-    return bool(parts)
+    if not parts:
+        return _gone(claim, reference)
+    placed = approved_verbs.parts_as_payload(parts)
+    asked = {"payment": payment.id, "version": version, "parts": placed}
+    return carry_out(approved_verbs.PLACE, asked, claim, done, back=_here())
+
+
+def _gone(claim: Claim, reference: str) -> Response:
+    """The list again, where what was suggested fits no more."""
+    flash(
+        _("That is not open any more. Look at what else fits %(reference)s.", reference=reference),
+        "warning",
+    )
+    return claim.fulfilled(_here(matched=1))
 
 
 @bp.post("/unmatched/match-sure")
@@ -189,14 +195,22 @@ def match_sure() -> Response:
     if not chosen:
         flash(_("Tick payments first, or choose all that match."), "warning")
         return claim.fulfilled(_here())
-    matched = actions.match_sure(db.session(), chosen)
+
+    def done(matched: list[int]) -> Response:
+        _tell(len(matched), len(chosen) - len(matched))
+        return claim.fulfilled(_here())
+
+    asked = {"payments": sorted(chosen)}
+    return carry_out(approved_verbs.MATCH_SURE, asked, claim, done, back=_here())
+
+
+def _tell(matched: int, left: int) -> None:
     said = ngettext(
         "%(count)s payment is matched.",
         "%(count)s payments are matched.",
-        len(matched),
-        count=quantity_filter(len(matched)),
+        matched,
+        count=quantity_filter(matched),
     )
-    left = len(chosen) - len(matched)
     if left:
         said += " " + ngettext(
             "Of %(count)s it is not sure where it belongs.",
@@ -205,7 +219,6 @@ def match_sure() -> Response:
             count=quantity_filter(left),
         )
     flash(said, "success" if matched else "info")
-    return claim.fulfilled(_here())
 
 
 def _chosen() -> list[int]:

@@ -4,8 +4,8 @@ from typing import Any
 
 from flask import Response, abort, flash, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
+from ..approvals.screens import carry_out
 from ..claims import Claim
 from ..extensions import db
 from ..formats import in_words
@@ -15,7 +15,7 @@ from ..idempotency import new_key
 from ..paging import page_number
 from ..permissions import requires
 from ..refusals import Refusal
-from . import duplicates, merging, queries
+from . import approved_verbs, duplicates, merging, queries
 from .forms import PairForm
 from .listing import LABELS
 from .models import Customer, CustomerMerge
@@ -59,28 +59,34 @@ def merge_post() -> Response:
         return claim.answer
     survivor_id, duplicate_id = (_id_of(name) for name in ("survivor_id", "duplicate_id"))
     taken = _taken()
+
+    def done(_merge: CustomerMerge) -> Response:
+        survivor, duplicate = (
+            db.session.get_one(Customer, key) for key in (survivor_id, duplicate_id)
+        )
+        flash(
+            _(
+                "%(duplicate)s is merged into %(survivor)s.",
+                duplicate=queries.label(duplicate),
+                survivor=queries.label(survivor),
+            ),
+            "success",
+        )
+        return claim.fulfilled(url_for("customers.record", code=survivor.code))
+
+    asked = {
+        "survivor": survivor_id,
+        "duplicate": duplicate_id,
+        "taken": taken,
+        "digest": request.form.get("digest", ""),
+    }
     try:
-        merging.merge(
-            db.session(),
-            survivor_id,
-            duplicate_id,
-            taken=taken,
-            digest=request.form.get("digest", ""),
-            by=current_user.id,
+        return carry_out(
+            approved_verbs.MERGE, asked, claim, done, back=url_for("customers.suggestions")
         )
     except merging.PreviewOutdated as outdated:
         db.session.rollback()
         return _previewed_anew(survivor_id, duplicate_id, taken, outdated)
-    survivor, duplicate = (db.session.get_one(Customer, key) for key in (survivor_id, duplicate_id))
-    flash(
-        _(
-            "%(duplicate)s is merged into %(survivor)s.",
-            duplicate=queries.label(duplicate),
-            survivor=queries.label(survivor),
-        ),
-        "success",
-    )
-    return claim.fulfilled(url_for("customers.record", code=survivor.code))
 
 
 @bp.get("/merges/<int:merge_id>/undo")
@@ -105,13 +111,17 @@ def undo_post(merge_id: int) -> Response:
     if claim.answer is not None:
         return claim.answer
     record = _merge_or_404(merge_id)
-    done = merging.undo(db.session(), record.id, by=current_user.id)
-    label = queries.label(record.duplicate)
-    flash(_("%(customer)s is a customer of its own again.", customer=label), "success")
-    stayed = sum(way.moved_on for way in done.ways)
-    if stayed or done.changed_since:
-        flash(_("Some of it had moved on or was changed since, and stays as it is."), "warning")
-    return claim.fulfilled(url_for("customers.record", code=record.duplicate.code))
+
+    def done(undoing: merging.Undoing) -> Response:
+        label = queries.label(record.duplicate)
+        flash(_("%(customer)s is a customer of its own again.", customer=label), "success")
+        stayed = sum(way.moved_on for way in undoing.ways)
+        if stayed or undoing.changed_since:
+            flash(_("Some of it had moved on or was changed since, and stays as it is."), "warning")
+        return claim.fulfilled(url_for("customers.record", code=record.duplicate.code))
+
+    back = url_for("customers.undo", merge_id=merge_id)
+    return carry_out(approved_verbs.UNDO, {"merge": record.id}, claim, done, back=back)
 
 
 def _preview_of(survivor_id: int, duplicate_id: int) -> merging.Preview:

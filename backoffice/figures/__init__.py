@@ -5,9 +5,10 @@ on the deployment's registry. The core imports no domain.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.orm import Session, scoped_session
 
 from . import explanation, healing, hooks, locking, previews, renewal, triggers, verification
@@ -46,10 +47,12 @@ __all__ = [
     "preview",
     "registry",
     "renew",
+    "session_over",
     "settle",
     "sync",
     "total",
     "verify",
+    "written",
 ]
 
 
@@ -83,6 +86,22 @@ def settle(session: AnySession) -> None:
     """
     plain = session() if isinstance(session, scoped_session) else session
     hooks.settle(plain, registry)
+
+
+@contextmanager
+def written(session: AnySession) -> Iterator[list[tuple[Table, int]]]:
+    """While inside: the figure rows (table and primary key) that this transaction's settling writes."""
+    with hooks.written(session.connection()) as rows:
+        yield rows
+
+
+@contextmanager
+def session_over(connection: Connection) -> Iterator[Session]:
+    """A session within this connection's transaction that keeps figures right; its end is a savepoint's."""
+    with Session(connection, join_transaction_mode="create_savepoint") as session:
+        hooks.install_session(session, registry)
+        yield session
+        session.commit()
 
 
 def hold(session: AnySession, figure: Figure, owners: Iterable[int]) -> None:

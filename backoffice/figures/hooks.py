@@ -147,6 +147,7 @@ def install(engine: Engine, registry: Registry) -> None:
     def _forget_when_returned(driver: Any, record: ConnectionPoolEntry) -> None:
         record.info.pop("figures.sessions", None)
         record.info.pop("figures.left", None)
+        record.info.pop("figures.written", None)
         if driver is not None:
             driver.has_written, driver.named_actor = False, ""
 
@@ -190,6 +191,17 @@ def settle(session: Session, registry: Registry) -> None:
         settle_connection(connection, registry)
 
 
+@contextmanager
+def written(connection: Connection) -> Iterator[Changes]:
+    """While inside: the figure rows that settling this connection writes, as they are written."""
+    rows: Changes = []
+    connection.info["figures.written"] = rows
+    try:
+        yield rows
+    finally:
+        connection.info.pop("figures.written", None)
+
+
 def settle_connection(connection: Connection, registry: Registry) -> None:
     """Drain this transaction's notes and let the session's instances forget stale figures."""
     info = connection.info  # a connection that is lost in the drain has none any more
@@ -200,6 +212,7 @@ def settle_connection(connection: Connection, registry: Registry) -> None:
     finally:
         info["figures.draining"] = False
     _driver(connection).has_written = False
+    connection.info.get("figures.written", []).extend(changes)
     for observe in observers:
         observe(time.perf_counter() - began_at, len(changes))
     for session in list(connection.info.get("figures.sessions", ())) if changes else ():

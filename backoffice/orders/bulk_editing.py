@@ -9,6 +9,7 @@ from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from .. import lists, money
+from ..approvals.screens import carry_out
 from ..claims import Claim
 from ..extensions import db
 from ..htmx import render
@@ -17,6 +18,7 @@ from ..permissions import requires
 from ..preferences import number_format
 from .bulk import actions
 from .bulk.actions import Change, Chosen, Mark
+from .bulk.approved_verbs import BULK_EDIT, as_payload
 from .bulk.forms import BulkForm
 from .listing import ORDERS
 from .views import bp
@@ -49,14 +51,18 @@ def bulk_apply() -> Response:
         db.session.rollback()
         return _page(form, typed, 422)
     chosen, change = _chosen(typed), form.change()
+    way: dict[str, Any] = chosen.state.as_query
+    back = url_for("orders.index", **way)
+
+    def done(outcome: actions.Outcome) -> Response:
+        _tell(outcome)
+        return claim.fulfilled(back)
+
     try:
-        outcome = actions.apply(db.session(), chosen, change, seen)
+        return carry_out(BULK_EDIT, as_payload(chosen, change, seen), claim, done, back=back)
     except actions.PreviewOutdated as outdated:
         db.session.rollback()
         return _page(form, typed, outdated.status, change, complaint=_(outdated.sentence))
-    _tell(outcome)
-    way: dict[str, Any] = chosen.state.as_query
-    return claim.fulfilled(url_for("orders.index", **way))
 
 
 def _chosen(typed: MultiDict[str, str]) -> Chosen:

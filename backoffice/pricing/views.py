@@ -9,6 +9,7 @@ from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from ..approvals.screens import carry_out
 from ..claims import Claim
 from ..extensions import db
 from ..htmx import render
@@ -20,8 +21,10 @@ from ..products import parts
 from ..products import queries as products
 from ..products.models import Product
 from . import actions, queries
+from .approved_verbs import PRICE_CHANGE, as_payload
 from .effects import MOST, Effect, Effects, NewPrice, count_affected, effects_of, first_open_day
 from .forms import PricingForm
+from .models import PriceChange
 
 bp = Blueprint("pricing", __name__, url_prefix="/pricing")
 
@@ -94,13 +97,17 @@ def apply() -> Response:
             _("What you applied had not been shown to you yet. Look at it now, then apply.")
         ]
         return _refused(form)
+
+    def done(change: PriceChange) -> Response:
+        flash(_("The new price is stored."), "success")
+        return claim.fulfilled(url_for("pricing.change", change_id=change.id))
+
+    asked, back = as_payload(new, form.chosen()), url_for("pricing.index")
     try:
-        change = actions.apply(db.session(), visible_to(current_user), new, form.chosen())
+        return carry_out(PRICE_CHANGE, asked, claim, done, back=back)
     except actions.NothingToApply as refusal:
         form.form_errors = [_(refusal.sentence)]
         return _refused(form)
-    flash(_("The new price is stored."), "success")
-    return claim.fulfilled(url_for("pricing.change", change_id=change.id))
 
 
 @bp.get("/changes/<int:change_id>")

@@ -65,10 +65,12 @@ def request(
     needs_approval: bool = False,
     schedule: str | None = None,
     due_at: datetime | None = None,
+    sameness: Mapping[str, Any] | None = None,
 ) -> Run:
     """Ask for a run in the name of whoever acts; it is carried to the workers once this commits.
 
-    With `is_here` the caller performs it itself (`working.perform`).
+    With `is_here` the caller performs it itself (`working.perform`). `sameness` is what makes two scopes
+    the same, where that is not all of them.
 
     Raises:
         UnknownKind: nobody has declared `kind`.
@@ -82,7 +84,7 @@ def request(
         session,
         kind=kind,
         scope=dict(scope),
-        scope_key=scope_key(scope, dry_run=dry_run),
+        scope_key=scope_key(scope if sameness is None else sameness, dry_run=dry_run),
         dry_run=dry_run,
         status=AWAITING_APPROVAL if needs_approval else QUEUED,
         reason=reason,

@@ -1,6 +1,6 @@
 """Reading runs: how far one has come, how fast, and how long it will still take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -144,13 +144,13 @@ def whose(session: Session, run: Run) -> dict[str, str]:
     for figure in reversed(registry.figures):  # whose it all comes to stands first
         owners: Sequence[int] = asked.get(figure.name) or ()
         if len(owners) == 1 and figure.owner is figure.primary_key:
-            place = _place_of(session, figure.name, owners[0])
+            place = place_of(session, figure.name, owners[0], {"id": str(owners[0])})
             if url := subjects.record_url(figure.name, place):
                 found[place.name] = url
     return found
 
 
-def _place_of(session: Session, figure: str, owner: int) -> Place:
-    key = {"id": str(owner)}
-    called = subjects.name_in_sql(literal(figure), literal(owner), literal(key, JSONB))
+def place_of(session: Session, figure: str, owner: int, key: Mapping[str, Any]) -> Place:
+    """What an item's row is called, and where it stands."""
+    called = subjects.name_in_sql(literal(figure), literal(owner), literal(dict(key), JSONB))
     return Place(owner, key, session.scalar(select(called)) or "")

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from backoffice import periods
 from backoffice.billing.models import MeterAssignment
+from tests.approvals.cards import confirm, pressed
 from tests.customers.desk import fields_of, form
 from tests.factories.billing import MeterAssignmentFactory
 from tests.orders.pages import text_of
@@ -47,9 +48,13 @@ def test_reassigning_makes_both_customers_right_at_once(
     typed = form(
         finance, "/billing/meters/M-1/reassign", address, customer="budi", since="2026-04-01"
     )
-    answer = finance.post(address, data=typed)
+    card = finance.post(address, data=typed)
+    for words in ("RINA", "BUDI", "1,100.00", "Gross total", "Reason"):
+        assert words in text_of(card.text)
+    assert owed_by(outside, "BUDI") == (0, 0), "shown, and nothing else"
+    answer = confirm(finance, card)
     assert (answer.status_code, answer.location) == (303, "/billing/meters/M-1")
-    assert finance.post(address, data=typed).status_code == 303, "sent twice it is done once"
+    assert confirm(finance, card).status_code == 303, "sent twice it is done once"
     assert assignments(outside, "M-1") == [
         ("RINA", date(2026, 1, 1), date(2026, 3, 31), False),
         ("BUDI", date(2026, 4, 1), None, True),
@@ -102,7 +107,7 @@ def test_who_was_overtaken_gets_the_form_again_over_how_it_is_now(
     assert "since 5 May 2025" in text
     again = fields_of(stale.text, address)
     assert (again["customer"], again["version"]) == ("BUDI", f"{held.id}:2")
-    assert finance.post(address, data=again).status_code == 303
+    assert pressed(finance, address, again).status_code == 303
     assert (owed_by(outside, "RINA"), owed_by(outside, "BUDI")) == ((0, 250), (1100, 0))
     session.delete(session.get_one(MeterAssignment, held.id))
     session.commit()

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
+from tests.approvals.cards import pressed
 from tests.customers.conftest import statements  # noqa: F401 (a fixture)
 from tests.customers.desk import fields_of, form
 from tests.factories.billing import InvoiceFactory, PaymentFactory
@@ -201,12 +202,10 @@ def test_the_history_tells_every_change_in_words(
     edit = "/billing/meters/M-1/edit"
     finance.post(edit, data=form(finance, edit, description="Cellar"))
     reassign = verb(company, "owing", "reassign")
-    finance.post(
-        reassign,
-        data=form(
-            finance, "/billing/meters/M-1/reassign", reassign, customer="BUDI", since="2026-04-01"
-        ),
+    typed = form(
+        finance, "/billing/meters/M-1/reassign", reassign, customer="BUDI", since="2026-04-01"
     )
+    pressed(finance, reassign, typed)
     adjust = "/billing/meters/M-1/adjust"
     finance.post(adjust, data=form(finance, adjust, amount="5", reason="Fee"))
     text = text_of(finance.get("/billing/meters/M-1/history").text)

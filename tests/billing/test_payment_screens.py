@@ -10,6 +10,7 @@ from sqlalchemy import select
 from backoffice.billing import payment_actions as actions
 from backoffice.billing.allocation import Part
 from backoffice.billing.models import MeterAssignment, Payment
+from tests.approvals.cards import confirm
 from tests.factories.billing import PaymentFactory
 from tests.orders.pages import text_of
 from tests.targets.pages import fields_of
@@ -189,9 +190,11 @@ def test_a_part_is_taken_off_its_meter_once(finance, receipt, session):
     shown = finance.get("/billing/payments/PAY-1").text
     form = unseen(shown.split("/billing/payments/PAY-1/take-off")[-1])
     assert form["part"] == "2"
-    answer = finance.post("/billing/payments/PAY-1/take-off", data=form)
-    assert answer.status_code == 303
-    assert finance.post("/billing/payments/PAY-1/take-off", data=form).status_code == 303
+    card = finance.post("/billing/payments/PAY-1/take-off", data=form)
+    assert "M-B" in text_of(card.text)
+    assert stored(session)[1][2:] != (None, None, 20), "shown, and nothing else"
+    assert confirm(finance, card).status_code == 303
+    assert confirm(finance, card).status_code == 303
     assert stored(session)[1][2:] == (None, None, 20)
     page = text_of(finance.get("/billing/payments/PAY-1").text)
     assert "What is on no meter counts in no balance." in page

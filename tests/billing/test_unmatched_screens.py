@@ -11,6 +11,7 @@ from backoffice.billing import payment_actions as actions
 from backoffice.billing.allocation import Part
 from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.extensions import db
+from tests.approvals.cards import pressed
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,
@@ -143,7 +144,7 @@ def test_all_that_are_sure_are_matched_and_the_others_are_said(finance, three, s
     page = finance.get("/billing/unmatched").text
     form = {"matching": "1", "idempotency_key": "k1"}
     assert "Match those of the 3 that are sure" in page
-    assert finance.post("/billing/unmatched/match-sure", data=form).status_code == 303
+    assert pressed(finance, "/billing/unmatched/match-sure", form).status_code == 303
     said = text_of(finance.get("/billing/unmatched").text)
     assert "1 payment is matched. Of 2 it is not sure where they belong." in said
     assert [row[3] for row in stored(session)] == ["M-S", None, None]

@@ -62,6 +62,10 @@ def test_a_meter_is_reassigned_and_both_customers_are_right_at_once(
     expect(page.locator("#customer-options option")).to_have_count(1)
     page.get_by_label("From").fill("2026-04-01")
     page.keyboard.press("Control+s")
+    expect(page.get_by_role("heading", name="What it will change")).to_be_visible()
+    assert owed(session)["BUDI"] == (0, 0)
+    page.get_by_label("Reason").fill("Moved in on 1 April")
+    page.keyboard.press("Control+s")
 
     page.wait_for_url("**/billing/meters/M-1")
     expect(page.get_by_text("Meter M-1 is BUDI · Budi Santoso's at present.")).to_be_visible()

@@ -266,6 +266,8 @@ def test_a_suggestion_is_accepted_by_one_click_and_taken_back(
     assert stored(session) == [("A-0002", "M-A", 100), (None, "M-A", 20)]
     page.goto("/billing/payments/TRF A-0002")
     page.get_by_role("button", name="Take off part 1").click()
+    page.get_by_label("Reason").fill("Another customer's")
+    page.get_by_role("button", name="Take the payment off its meter").click()
     expect(page.get_by_role("link", name="Match part 1")).to_be_visible()
     assert stored(session) == [(None, None, 100), (None, "M-A", 20)]
 
@@ -299,6 +301,8 @@ def test_all_that_are_sure_are_matched_at_once(
     page = browse("finance")
     page.goto("/billing/unmatched")
     page.get_by_role("button", name="Match those of the 4 that are sure").click()
+    page.get_by_label("Reason").fill("Bank file of March")
+    page.get_by_role("button", name="Match the payments that are sure").click()
     said = page.locator(".notice-success")
     expect(said).to_have_text("3 payments are matched. Of 1 it is not sure where it belongs.")
     assert [row[1] for row in stored(session)] == ["M-A", "M-A", "M-A", None]

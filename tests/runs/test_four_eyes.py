@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from backoffice.approvals.verbs import VERBS
 from backoffice.drift.performing import performed
 from backoffice.extensions import db
 from backoffice.figures.actor import acting_as
@@ -43,9 +44,12 @@ SHOWN_BEFORE = {"figures.apply": [{"run": 1}], "billing.backfill-payment-meters"
 
 WRITES_NEITHER = {
     "figures.verify", "billing.validate", "billing.prove", "reconciliation.nightly", "audit.seal",
-    "audit.verify", "audit.anchor", "summary.daily", "database.routine", "chore",
+    "audit.verify", "audit.facts", "audit.anchor", "summary.daily", "database.routine", "chore",
 }  # fmt: skip
 """Those that look, report, seal or tidy up."""
+
+ONE_PRESS = VERBS
+"""What one press does, carried out by a run above the limits: shown on the card (tests/approvals)."""
 
 FOLLOWS_WRITES = {"figures.drain"}
 """What the workers do by themselves after another program's writes; nobody asks for it."""
@@ -84,7 +88,9 @@ def wrong(session: Any) -> int:
 
 
 def test_every_kind_of_run_is_spoken_for(app: Flask) -> None:
-    spoken_for = set(WRITES_UNSEEN) | set(SHOWN_BEFORE) | WRITES_NEITHER | FOLLOWS_WRITES
+    spoken_for = (
+        set(WRITES_UNSEEN) | set(SHOWN_BEFORE) | WRITES_NEITHER | FOLLOWS_WRITES | set(ONE_PRESS)
+    )
     assert set(KINDS) == spoken_for, (
         "a new kind says here whether it writes, and in `preview` how that is shown"
     )

@@ -1,0 +1,119 @@
+"""Looking at what a verb would do, and doing it: at once, or above the limits when somebody else has approved it."""
+
+from typing import Any
+
+from sqlalchemy import delete, func, insert
+from sqlalchemy.orm import Session
+
+from ..base import table_of
+from ..people.models import User
+from ..runs.actions import Limits, request
+from ..runs.errors import ReasonMissing
+from ..runs.models import AMOUNTS, APPLIED, DONE, FOUND, Run, RunChunk, RunItem
+from .changes import Outlook
+from .refusals import OutlookChanged
+from .verbs import ASKED, Payload, Verb, outlook_of
+
+ITEMS, CHUNKS = table_of(RunItem), table_of(RunChunk)
+
+
+def look(session: Session, verb: Verb, user: User, payload: Payload) -> Outlook:
+    """What the verb would change; nothing of it stays. Raises what the verb refuses."""
+    savepoint = session.begin_nested()
+    try:
+        return outlook_of(session, verb, user, payload)
+    finally:
+        savepoint.rollback()
+
+
+def attempt(
+    session: Session, verb: Verb, user: User, payload: Payload, limits: Limits
+) -> tuple[Outlook, bool]:
+    """Do it, unless that needs a second person: then nothing of it stays. Answers what changes, and whether it did."""
+    savepoint = session.begin_nested()
+    try:
+        outlook = outlook_of(session, verb, user, payload)
+    except BaseException:
+        savepoint.rollback()
+        raise
+    waits = _exceeds(limits, outlook)
+    if waits:
+        savepoint.rollback()
+    else:
+        savepoint.commit()
+    return outlook, not waits
+
+
+def carry_out(
+    session: Session,
+    verb: Verb,
+    user: User,
+    payload: Payload,
+    *,
+    reason: str,
+    seen: str,
+    limits: Limits,
+) -> tuple[Run, Outlook]:
+    """Do what was shown (the outlook of digest `seen`), or let it wait for a second person.
+
+    Answers its run, and what it changes.
+
+    Raises:
+        OutlookChanged: it would change something else by now.
+        ReasonMissing: nobody said why.
+        AlreadyRunning: the same waits for approval already.
+        NoLongerAllowed, and what the verb refuses.
+    """
+    savepoint = session.begin_nested()
+    try:
+        outlook = outlook_of(session, verb, user, payload)
+        if outlook.digest != seen:
+            raise OutlookChanged()
+        if not reason.strip():
+            raise ReasonMissing()
+    except BaseException:
+        savepoint.rollback()
+        raise
+    waits = _exceeds(limits, outlook)
+    if waits:
+        savepoint.rollback()
+    else:
+        savepoint.commit()
+    asked = {"payload": dict(payload), "digest": outlook.digest}
+    run = request(
+        session, verb.name, {ASKED: asked},
+        reason=reason.strip(), is_paced=False, needs_approval=waits,
+        sameness={"digest": outlook.digest},
+    )  # fmt: skip
+    _list(session, run, outlook, FOUND if waits else APPLIED)
+    if not waits:
+        _end(session, run, outlook)
+    return run, outlook
+
+
+def _exceeds(limits: Limits, outlook: Outlook) -> bool:
+    return limits.are_exceeded_by(outlook.found.count, outlook.found.gross)
+
+
+def _list(session: Session, run: Run, outlook: Outlook, outcome: str) -> None:
+    """Keep what was shown with the run."""
+    fields = ("subject", "owner", "key", "before", "after")
+    rows: list[dict[str, Any]] = [
+        {
+            "run_id": run.id,
+            "outcome": outcome,
+            **{name: item[name] for name in fields},
+            **{name: item["amounts"].get(name) for name in AMOUNTS},
+        }
+        for item in outlook.items
+    ]
+    if rows:
+        session.execute(insert(ITEMS), rows)
+
+
+def _end(session: Session, run: Run, outlook: Outlook) -> None:
+    """It was done in the transaction that asked for it: no worker has anything left to do."""
+    session.execute(delete(CHUNKS).where(CHUNKS.c.run_id == run.id))
+    run.status, run.started_at, run.finished_at = DONE, func.now(), func.now()
+    run.total = run.checked = run.changed = outlook.found.count
+    session.flush()

@@ -1,0 +1,262 @@
+"""What a transaction has changed so far: every stored total and every document, before and after.
+
+Nothing is foretold: the verb itself is carried out, inside a savepoint, and what it has written is read. Before is
+what everybody else still sees, on a connection of its own; the rows are locked by whoever has written them.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    DateTime,
+    Numeric,
+    Table,
+    Text,
+    any_,
+    cast,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from .. import figures
+from ..audit.models import AuditEvent
+from ..audit.tables import recorded
+from ..base import Base
+from ..drift.amounts import MONEY_DECIMALS, amounts_of, as_fields
+from ..drift.facts.findings import name_of
+from ..figures import Figure, registry
+from ..names import is_id
+from ..runs.queries import Found
+
+Item = dict[str, Any]
+"""The fields of a run's item, but for its outcome; `amounts` are those of the item by name."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a verb changes, whoever wants to know it: stored totals first, the greatest difference before."""
+
+    items: tuple[Item, ...]
+    result: Any = None
+    """What the verb has answered."""
+
+    @cached_property
+    def found(self) -> Found:
+        """How many items, and what their differences come to, net and gross."""
+        net, gross = (
+            sum((item["amounts"].get(name) or Decimal(0) for item in self.items), Decimal(0))
+            for name in ("amount", "gross")
+        )
+        return Found(len(self.items), net, gross)
+
+    @cached_property
+    def digest(self) -> str:
+        """A text that is another one as soon as anything else would be changed.
+
+        Rows that come to be have no number yet; they are told by what they hold.
+        """
+        names = ("subject", "owner", "key", "before", "after")
+        told = sorted(
+            json.dumps([item[name] for name in names], sort_keys=True) for item in self.items
+        )
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def changed_by(session: Session, act: Callable[[], object]) -> Outlook:
+    """Carry `act` out and answer what it has changed; whether that stands is the caller's to say."""
+    mark = session.scalar(select(func.coalesce(func.max(AuditEvent.id), 0)).where(_is_mine())) or 0
+    with figures.written(session) as rows:
+        result = act()
+        figures.settle(session)
+    totals = list(_totals(session, rows))
+    totals.sort(key=lambda item: -(item["amounts"].get("gross") or Decimal(0)))
+    return Outlook((*totals, *_documents(session, mark)), result)
+
+
+def _is_mine() -> Any:
+    return AuditEvent.xid == func.pg_current_xact_id()
+
+
+def _totals(session: Session, rows: Iterable[tuple[Table, int]]) -> Iterator[Item]:
+    """The rows of figures that were written and are not as they were."""
+    ids: dict[Table, set[int]] = {}
+    for table, key in rows:
+        ids.setdefault(table, set()).add(key)
+    connection = session.connection()
+    with connection.engine.connect() as outside:
+        for figure in registry.figures:
+            if keys := ids.get(figure.table):
+                yield from _apart(
+                    figure, _stored(outside, figure, keys), _stored(connection, figure, keys)
+                )
+
+
+def _stored(connection: Connection, figure: Figure, keys: Iterable[int]) -> dict[int, Any]:
+    """By primary key, the figure's rows as this connection sees them."""
+    columns = [figure.primary_key.label("pk"), figure.owner.label("owner")]
+    columns += [column.label(f"k{n}") for n, column in enumerate(figure.key)]
+    columns += [column.label(f"v{n}") for n, column in enumerate(figure.columns)]
+    chosen = figure.primary_key == any_(literal(sorted(keys), ARRAY(BigInteger)))
+    return {row.pk: row for row in connection.execute(select(*columns).where(chosen))}
+
+
+def _apart(figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]) -> Iterator[Item]:
+    for pk in sorted({*before, *after}):
+        old, new = before.get(pk), after.get(pk)
+        told = [
+            (column.key, getattr(old, f"v{n}", None), getattr(new, f"v{n}", None))
+            for n, column in enumerate(figure.columns)
+        ]
+        told = [(name, a, b) for name, a, b in told if old is None or new is None or a != b]
+        if not told:
+            continue
+        row: Any = new if new is not None else old
+        is_new_row = old is None and figure.owner is figure.primary_key
+        was = None if old is None else {name: _text(a) for name, a, _b in told}
+        is_now = None if new is None else {name: _text(b) for name, _a, b in told}
+        yield {
+            "subject": figure.name,
+            "owner": None if is_new_row else row.owner,
+            "key": {} if is_new_row else {
+                column.key: _plain(getattr(row, f"k{n}")) for n, column in enumerate(figure.key)
+            },
+            "before": was,
+            "after": is_now,
+            "amounts": as_fields(amounts_of(figure, was, is_now)),
+        }  # fmt: skip
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """As corrections hold a key: numbers as numbers, all else as text."""
+    return value if isinstance(value, int) else str(value)
+
+
+def _documents(session: Session, mark: int) -> Iterator[Item]:
+    """What was entered, changed or removed since `mark`, as the audit trail has it."""
+    events = session.scalars(
+        select(AuditEvent).where(_is_mine(), AuditEvent.id > mark).order_by(AuditEvent.id)
+    ).all()
+    rows: dict[tuple[str, str | None], list[AuditEvent]] = {}
+    for event in events:
+        rows.setdefault((event.table_name, event.row_id), []).append(event)
+    names, amounts = _Names(session), _amounts(session, rows)
+    for (table, row_id), told in rows.items():
+        before, after = _ends(told)
+        if before == after:
+            continue
+        is_new, is_whole = told[0].action == "INSERT", before is None or after is None
+        yield {
+            "subject": name_of(table),
+            "owner": _shown_with(session, table, None if is_new else row_id, before, after),
+            "key": {},
+            "before": names.told(table, before, is_whole=is_whole),
+            "after": names.told(table, after, is_whole=is_whole),
+            "amounts": {"concerns": amounts.get((table, row_id))},
+        }
+
+
+def _shown_with(
+    session: Session,
+    table: str,
+    row_id: str | None,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> int | None:
+    """The id of the record that a row is shown with: its own, or whose part it is; None of a new record."""
+    known = recorded(table)
+    own = int(row_id) if row_id is not None and is_id(row_id) else None
+    if known is None or known.part_of is None:
+        return own
+    named: int | None = {**(before or {}), **(after or {})}.get(known.part_of.key)
+    if named is None and own is not None:
+        named = session.scalar(select(known.part_of).where(Base.metadata.tables[table].c.id == own))
+    return named
+
+
+def _ends(events: Sequence[AuditEvent]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What a row's recorded columns were before the first of its events and are after the last."""
+    first: dict[str, Any] = {}
+    last: dict[str, Any] = {}
+    for event in events:
+        first = {**(event.before or {}), **first}
+        last = {**last, **(event.after or {})}
+    is_there = events[0].action != "INSERT", events[-1].action != "DELETE"
+    if all(is_there):
+        same = {name for name in first if first[name] == last.get(name)}
+        first, last = ({k: v for k, v in side.items() if k not in same} for side in (first, last))
+    return first if is_there[0] else None, last if is_there[1] else None
+
+
+def _amounts(
+    session: Session, rows: Iterable[tuple[str, str | None]]
+) -> dict[tuple[str, str | None], Decimal]:
+    """What each of the documents comes to, of those that have an amount."""
+    wanted: dict[str, list[int]] = {}
+    for table, row_id in rows:
+        if row_id is not None and is_id(row_id):
+            wanted.setdefault(table, []).append(int(row_id))
+    found: dict[tuple[str, str | None], Decimal] = {}
+    for name, ids in wanted.items():
+        documents = Base.metadata.tables[name]
+        amount = documents.c.get("amount")
+        if (
+            amount is None
+            or not isinstance(amount.type, Numeric)
+            or amount.type.scale != MONEY_DECIMALS
+        ):
+            continue
+        chosen = documents.c.id == any_(literal(ids, ARRAY(BigInteger)))
+        told = session.execute(select(cast(documents.c.id, Text), amount).where(chosen))
+        found |= {(name, key): value for key, value in told if value is not None}
+    return found
+
+
+class _Names:
+    """What a document's columns hold, as people call it: a customer's code instead of a number."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known: dict[tuple[str, Any], str] = {}
+
+    def told(
+        self, table: str, values: Mapping[str, Any] | None, *, is_whole: bool
+    ) -> dict[str, Any] | None:
+        """The columns that say anything, with names for ids; None of no row. `is_whole`: it comes or goes."""
+        if values is None:
+            return None
+        columns = Base.metadata.tables[table].c
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            column = columns.get(name)
+            if column is None or column.primary_key or isinstance(column.type, DateTime):
+                continue
+            if isinstance(value, dict) or (is_whole and value in (None, "")):
+                continue
+            target = next((key.column.table.name for key in column.foreign_keys), None)
+            found[name] = value if target is None or value is None else self._name(target, value)
+            if isinstance(found[name], list):
+                found[name] = ", ".join(map(str, found[name]))
+        return {name: v if isinstance(v, bool) else _text(v) for name, v in found.items()}
+
+    def _name(self, table: str, key: Any) -> str:
+        known = recorded(table)
+        if (table, key) not in self._known:
+            of_it = None if known is None or known.name is None else self._session.scalar(
+                select(cast(known.name, Text)).where(Base.metadata.tables[table].c.id == key)
+            )  # fmt: skip
+            self._known[table, key] = of_it or "#"
+        return self._known[table, key]

@@ -1,0 +1,125 @@
+"""The card: what a verb will change, why, and whether somebody else has to approve it.
+
+A view hands its verb over; the answer is the card as long as it has to be looked at, and afterwards the way on. The
+card sends the form that was filled in once more, with the reason and a digest of what was shown.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Response, current_app, flash, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from .. import subjects
+from ..base import N_
+from ..claims import Claim
+from ..extensions import db
+from ..formats import in_words
+from ..htmx import render
+from ..idempotency import new_key
+from ..refusals import Refusal
+from ..runs.actions import Limits
+from ..runs.errors import AlreadyRunning, ReasonMissing
+from ..runs.forms import REASON_LENGTH
+from ..runs.models import AWAITING_APPROVAL
+from ..runs.queries import place_of
+from ..runs.wording import columns_in_words, name_scope
+from . import actions
+from .changes import Item, Outlook
+from .refusals import OutlookChanged
+from .verbs import ASKED, Payload, Verb
+
+name_scope(ASKED, N_("exactly the items that were shown"))
+
+SHOWN = 50
+"""Items on the card itself; of those that wait for approval the run's page lists all."""
+
+Done = Callable[[Any], Response]
+"""Answers what a verb has answered, once it is done."""
+
+REASON, SEEN = "card_reason", "card_seen"
+_OWN = {REASON, SEEN, "csrf_token", "idempotency_key"}
+
+
+def carry_out(verb: Verb, payload: Payload, claim: Claim, done: Done, *, back: str) -> Response:
+    """Do what the payload asks, or show first what it would change; `done` answers it once it is done.
+
+    `back` is the way out of the card. Raises what the verb refuses.
+    """
+    session, user = db.session(), current_user._get_current_object()
+    limits = Limits.of(current_app.config)
+    if SEEN in request.form:
+        return _confirmed(verb, payload, claim, done, back)
+    if verb.is_always_shown:
+        outlook = actions.look(session, verb, user, payload)
+        return _card(verb, outlook, back) if outlook.items else done(outlook.result)
+    outlook, is_done = actions.attempt(session, verb, user, payload, limits)
+    return done(outlook.result) if is_done else _card(verb, outlook, back)
+
+
+def _confirmed(verb: Verb, payload: Payload, claim: Claim, done: Done, back: str) -> Response:
+    session, user = db.session(), current_user._get_current_object()
+    reason = request.form.get(REASON, "").strip()[:REASON_LENGTH]
+    limits = Limits.of(current_app.config)
+    try:
+        run, outlook = actions.carry_out(
+            session, verb, user, payload,
+            reason=reason, seen=request.form[SEEN], limits=limits,
+        )  # fmt: skip
+    except AlreadyRunning as same:
+        flash(_("Run %(run)s waits with the same request already.", **same.values), "info")
+        return claim.fulfilled(url_for("runs.record", run_id=same.values["run"]))
+    except (OutlookChanged, ReasonMissing) as refusal:
+        return _card(verb, actions.look(session, verb, user, payload), back, refusal)
+    if run.status == AWAITING_APPROVAL:
+        flash(_("Nothing is changed yet: it waits for somebody else's approval."), "info")
+        return claim.fulfilled(url_for("runs.record", run_id=run.id))
+    return done(outlook.result)
+
+
+def _card(verb: Verb, outlook: Outlook, back: str, refusal: Refusal | None = None) -> Response:
+    """What it would change, with the form that was sent; nothing of the request stays."""
+    db.session.rollback()
+    limits = Limits.of(current_app.config)
+    found = outlook.found
+    answer = render(
+        "approvals/card.html",
+        block="form",
+        status=200 if refusal is None else refusal.status,
+        verb=verb,
+        found=found,
+        digest=outlook.digest,
+        limits=limits,
+        needs_approval=limits.are_exceeded_by(found.count, found.gross),
+        items=list(_told(outlook.items[:SHOWN])),
+        more=max(found.count - SHOWN, 0),
+        complaint="" if refusal is None else in_words(refusal),
+        reason=request.form.get(REASON, ""),
+        sent=[(n, v) for n, v in request.form.items(multi=True) if n not in _OWN],
+        address=request.full_path.rstrip("?"),
+        back=back,
+        key=new_key(),
+        REASON_LENGTH=REASON_LENGTH,
+    )
+    db.session.rollback()
+    return answer
+
+
+def _told(items: tuple[Item, ...]) -> Iterator[dict[str, Any]]:
+    """Each item as the card shows it."""
+    for item in items:
+        subject, owner = item["subject"], item["owner"]
+        place = None if owner is None else place_of(db.session(), subject, owner, item["key"])
+        yield {
+            **item["amounts"],
+            "title": _(subjects.title_of(subject)),
+            "name": _("new") if place is None else place.name or f"#{owner}",
+            "href": place and subjects.record_url(subject, place),
+            "by_column": columns_in_words(
+                subject,
+                item["before"],
+                item["after"],
+                is_plain=item["amounts"].get("amount") is not None,
+            ),
+        }

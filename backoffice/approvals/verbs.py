@@ -1,0 +1,113 @@
+"""The verbs that two people look at, each with the kind of run that carries it out once it is approved.
+
+A domain registers its verbs where its screens are. What waits holds the items that were shown; its only chunk does
+what was asked in the name of whoever asked, if that is still exactly what was shown, and nothing otherwise.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, update
+from sqlalchemy.orm import Session
+
+from .. import figures
+from ..base import table_of
+from ..people.models import User
+from ..people.queries import user_acting_as
+from ..refusals import Refusal
+from ..rights import allowed
+from ..runs import kinds
+from ..runs.kinds import Chunk, Kind
+from ..runs.models import APPLIED, FOUND, SKIPPED, RunItem
+from ..runs.working import Asked, Step, Work
+from .changes import Outlook, changed_by
+from .refusals import NoLongerAllowed, OutlookChanged
+
+ITEMS = table_of(RunItem)
+
+ASKED = "asked"
+"""Where the scope of a run holds what was asked, and the digest of what was shown."""
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Something that one press changes and that nobody has typed: moved balances, many documents at once.
+
+    `act` does what the payload (JSON) asks on behalf of a user, and raises a Refusal where that is impossible.
+    `title` says it in the infinitive. With `is_always_shown` nobody does it without having seen what it changes,
+    and a reason; else only above the limits.
+    """
+
+    name: str
+    title: str
+    permission: str
+    act: Callable[[Session, User, Payload], object]
+    is_always_shown: bool = False
+
+
+VERBS: dict[str, Verb] = {}
+"""Name → verb."""
+
+
+def register(verb: Verb) -> Verb:
+    """Let people ask for `verb`, and workers carry it out. Raises ValueError for a name that is taken."""
+    kinds.register(
+        Kind(
+            verb.name, verb.title, verb.permission, _plan, partial(_carry_out, verb), _result,
+            is_once=True,
+        )
+    )  # fmt: skip
+    VERBS[verb.name] = verb
+    return verb
+
+
+def outlook_of(session: Session, verb: Verb, user: User, payload: Payload) -> Outlook:
+    """Do it, and answer what has changed. Raises NoLongerAllowed, and what the verb refuses."""
+    if not allowed(user, verb.permission):
+        raise NoLongerAllowed()
+    return changed_by(session, lambda: verb.act(session, user, payload))
+
+
+def _plan(_connection: Connection, _asked: Asked) -> Iterable[Chunk]:
+    yield Chunk({})
+
+
+def _carry_out(verb: Verb, work: Work) -> None:
+    with work.transaction(is_last=True) as step:
+        try:
+            with step.savepoint():
+                _do(verb, work.asked, step)
+        except Refusal as refusal:
+            _end(step, SKIPPED, refusal.sentence % refusal.values)
+        else:
+            _end(step, APPLIED)
+
+
+def _do(verb: Verb, asked: Asked, step: Step) -> None:
+    """What was asked, if it changes exactly what was shown. Raises OutlookChanged, NoLongerAllowed."""
+    with figures.session_over(step.connection) as session:
+        user = user_acting_as(session, asked.requested_by)
+        if user is None:
+            raise NoLongerAllowed()
+        told = asked.scope[ASKED]
+        if outlook_of(session, verb, user, told["payload"]).digest != told["digest"]:
+            raise OutlookChanged()
+
+
+def _end(step: Step, outcome: str, error: str = "") -> None:
+    """Say of every item that was shown what came of it."""
+    mine = ITEMS.c.run_id == step.run_id, ITEMS.c.outcome == FOUND
+    ended = step.connection.execute(update(ITEMS).where(*mine).values(outcome=outcome, error=error))
+    step.tally.checked += ended.rowcount
+    if outcome == APPLIED:
+        step.tally.changed += ended.rowcount
+    else:
+        step.tally.skipped += ended.rowcount
+
+
+def _result(_connection: Connection, _asked: Asked) -> Payload:
+    return {}

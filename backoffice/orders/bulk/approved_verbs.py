@@ -1,0 +1,37 @@
+"""Changing many orders at once, as two people look at it above the limits."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
+
+from ...approvals.verbs import Payload, Verb, register
+from ...base import N_
+from ...lists.state import state_of
+from ...people.models import User
+from ..listing import ORDERS
+from .actions import Change, Chosen, Mark, Outcome, apply
+
+
+def as_payload(chosen: Chosen, change: Change, seen: Mark) -> dict[str, Any]:
+    """What was chosen, what shall change and what the preview showed, as JSON."""
+    return {
+        "query": chosen.state.as_query,
+        "ids": None if chosen.ids is None else list(chosen.ids),
+        "manager": change.manager_id,
+        "closing_date": change.closing_date.isoformat() if change.closing_date else None,
+        "clears": change.clears,
+        "mark": [seen.count, seen.digest, seen.since],
+    }
+
+
+def _act(session: Session, user: User, asked: Payload) -> Outcome:
+    ids = None if asked["ids"] is None else tuple(asked["ids"])
+    chosen = Chosen(user, state_of(ORDERS, MultiDict(asked["query"])), ids)
+    day = asked["closing_date"]
+    change = Change(asked["manager"], date.fromisoformat(day) if day else None, asked["clears"])
+    return apply(session, chosen, change, Mark(*asked["mark"]))
+
+
+BULK_EDIT = register(Verb("orders.bulk-edit", N_("Change the orders"), "orders.write", _act))

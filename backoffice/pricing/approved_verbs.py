@@ -1,0 +1,35 @@
+"""A price change, as two people look at it above the limits."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from ..approvals.verbs import Payload, Verb, register
+from ..base import N_
+from ..orders.queries import visible_to
+from ..people.models import User
+from . import actions
+from .effects import NewPrice
+from .models import PriceChange
+
+
+def as_payload(new: NewPrice, chosen: Mapping[int, int]) -> dict[str, Any]:
+    """The price, and the chosen orders with their versions as they were shown, as JSON."""
+    return {
+        "product": new.product_id,
+        "from": new.effective_from.isoformat(),
+        "price": str(new.unit_price),
+        "orders": sorted([key, version] for key, version in chosen.items()),
+    }
+
+
+def _act(session: Session, user: User, asked: Payload) -> PriceChange:
+    new = NewPrice(asked["product"], date.fromisoformat(asked["from"]), Decimal(asked["price"]))
+    chosen = dict(map(tuple, asked["orders"]))
+    return actions.apply(session, visible_to(user), new, chosen)
+
+
+PRICE_CHANGE = register(Verb("pricing.apply", N_("Change the price"), "products.write", _act))

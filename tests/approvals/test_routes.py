@@ -1,0 +1,62 @@
+"""Every route that changes anything is spoken for: a new one says here whether it can change much at one press."""
+
+from flask import Flask
+
+from tests.approvals.cases import CASES
+
+TWO_PEOPLE = {case.endpoint for case in CASES}
+"""Shown on the card; above the limits somebody else approves (test_verbs)."""
+
+DRY_RUNS = {
+    "drift.preview", "drift.recalculate", "billing.recalculate", "billing.migrate", "schedules.run",
+    "runs.retry", "drift.verify",
+}  # fmt: skip
+"""Begin a run that only looks, or a dry run where it would write (tests/runs/test_four_eyes)."""
+
+RUNS = {"runs.apply", "billing.apply_recalculation", "runs.approve", "runs.cancel"}
+"""What becomes of a dry run: applied with a reason under the limits, approved by somebody else, stopped."""
+
+ENTRIES = {
+    "orders.create", "orders.update", "orders.delete_post", "customers.create", "customers.update",
+    "customers.delete_post", "targets.update", "targets.update_year", "billing.record_payment",
+    "billing.replace_payment_post", "billing.create_invoice", "billing.update_invoice",
+    "billing.void_invoice_post", "billing.create_meter", "billing.update_meter", "billing.void_payment_post",
+    "billing.void_adjustment", "billing.adjust_post", "billing.assignment_days_post", "products.create",
+    "products.update", "products.remove_price", "imports.create", "imports.columns_post", "imports.apply",
+    "imports.discard",
+}  # fmt: skip
+"""One document, or a file of them, as somebody has typed it: the audit trail has each under their name."""
+
+PREVIEWS = {
+    "orders.preview", "targets.preview", "billing.preview_payment", "billing.preview_replacement",
+    "billing.preview_invoice", "billing.propose_for_invoice", "billing.preview_move", "pricing.preview",
+    "reconciliation.make",
+}  # fmt: skip
+"""Write nothing of the books: what is typed is computed, or a report is made."""
+
+OWN = {
+    "lists.create", "lists.update", "lists.delete", "people.login_post", "people.logout", "people.preferences_post",
+    "people.profile_post", "people.own_password",
+}  # fmt: skip
+"""Concern nobody but whoever is signed in."""
+
+ADMINISTRATION = {
+    "people.token_create", "people.token_revoke", "people.user_create", "people.user_edit",
+    "people.user_password", "people.user_disable", "people.user_enable", "people.user_end_sessions",
+}  # fmt: skip
+"""Users and tokens."""
+
+
+def test_every_route_that_changes_anything_is_spoken_for(app: Flask) -> None:
+    kinds = [TWO_PEOPLE, DRY_RUNS, RUNS, ENTRIES, PREVIEWS, OWN, ADMINISTRATION]
+    spoken_for = set().union(*kinds)
+    assert sum(map(len, kinds)) == len(spoken_for), "each is of one kind"
+    unsafe = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}
+    }
+    assert unsafe - spoken_for == set(), (
+        "does it change much at one press? Then it is a verb of two people"
+    )
+    assert spoken_for - unsafe == set()
