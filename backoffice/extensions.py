@@ -21,6 +21,7 @@ from .book import APPLICATION, refuse_other_books
 from .config import MIGRATIONS
 from .counting.watching import TimedCursor
 from .figures import hooks as figure_hooks
+from .figures import proof
 from .figures.registry import registry
 
 
@@ -61,6 +62,7 @@ def connect_database(app: Flask) -> None:
     with app.app_context():
         event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
         refuse_other_books(db.engine)
+        proof.set_secret(db.engine, app.config["SECRET_KEY"])
         figure_hooks.install(db.engine, registry)
         event.listen(db.engine, "do_connect", _patience(app))
 

@@ -9,6 +9,7 @@ WORK = ("SELECT", "INSERT", "UPDATE", "DELETE")
 PRIVILEGES: dict[str, tuple[str, ...]] = {
     "alembic_version": READ,
     "schema_fingerprints": READ,
+    "process_keys": (),  # what our processes prove themselves by: the owner's functions compare
     "book": READ,  # what everything means: the owner writes it, by a command
     "audit_events": READ,  # only its trigger, which runs as the owner, writes
     "audit_seals": ("SELECT", "INSERT"),  # append-only
@@ -35,9 +36,12 @@ def sync(connection: Connection, role: str) -> None:
         f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {quoted}",
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}",
     ]
-    for name in tables:
-        privileges = ", ".join(PRIVILEGES.get(name, WORK))
-        statements.append(f'GRANT {privileges} ON TABLE public."{name}" TO {quoted}')
+    given = {name: ", ".join(PRIVILEGES.get(name, WORK)) for name in tables}
+    statements += [
+        f'GRANT {privileges} ON TABLE public."{name}" TO {quoted}'
+        for name, privileges in given.items()
+        if privileges
+    ]
     for statement in statements:
         connection.execute(text(statement))
 

@@ -6,7 +6,7 @@ migration ends there, and dropped before one leads back from there.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -15,7 +15,8 @@ from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask, current_app
-from sqlalchemy import Connection, Engine, func, make_url, select
+from sqlalchemy import Connection, Engine, NullPool, create_engine, func, make_url, select
+from sqlalchemy.exc import ProgrammingError
 
 from . import audit, figures, grants
 from .base import Base
@@ -24,8 +25,9 @@ from .book.meaning import of_this_process
 from .book.owning import as_owner, owner_engine
 from .commands import database_in_use
 from .config import MIGRATIONS
-from .figures import acting_as, actor
-from .figures.objects import drop_generated
+from .figures import acting_as, actor, proof, renewal
+from .figures.objects import asleep, drop_generated
+from .trouble import Trouble
 
 ONE_AT_A_TIME = 0x0B0FF1CE
 """Key of the advisory lock under which migrations wait for each other."""
@@ -73,6 +75,7 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
 
     Raises MeaningDiffers, and changes nothing, where the book is kept in another currency or time zone.
     """
+    woken = _wake(app)
     with acting_as(actor.get() or "upgrade"), as_owner(engine) as connection:
         _configure(context, connection)
         asked = context.get_context().opts
@@ -86,11 +89,13 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         context.run_migrations()
         versions = _versions(connection)
         is_newest = versions == set(context.script.get_heads())
-        renewed = _sync(connection, app) if is_newest else []
+        renewed = _sync(connection, app, woken) if is_newest else []
         is_first = is_newest and record_first(connection)
     if moves:
         where = ", ".join(sorted(versions)) or "an empty database"
         yield f"Migrated to {where}." if moves[-1].is_upgrade else f"Went back to {where}."
+    if woken:
+        yield f"Triggers fire again for {', '.join(woken)}."
     if renewed:
         yield f"{len(renewed)} generated database objects were renewed."
     if is_first:
@@ -100,6 +105,28 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         yield UP_TO_DATE
     else:
         yield NOT_NEWEST
+
+
+def _wake(app: Flask) -> dict[str, str]:
+    """Take back settings by which triggers do not fire; says for whom they did not.
+
+    Raises Trouble where only a superuser may do that.
+    """
+    engine = create_engine(
+        app.config["ADMIN_DATABASE_URL"], poolclass=NullPool, isolation_level="AUTOCOMMIT"
+    )
+    woken: dict[str, str] = {}
+    with engine.connect() as connection:
+        for whom, remedy in asleep(connection).items():
+            try:
+                connection.exec_driver_sql(remedy or "SELECT 1")
+            except ProgrammingError as error:
+                raise Trouble(
+                    f"Triggers do not fire for {whom}, so nothing keeps figures right and nobody is audited. "
+                    f"Only a superuser may change that: {remedy}"
+                ) from error
+            woken[whom] = "triggers did not fire" if remedy else ""
+    return {whom: problem for whom, problem in woken.items() if problem}
 
 
 def _configure(context: Any, connection: Connection, **options: Any) -> None:
@@ -125,9 +152,15 @@ def _noticed(plan: Any, moves: list[Any], connection: Connection) -> Any:
     return noticed
 
 
-def _sync(connection: Connection, app: Flask) -> list[str]:
+def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[str]:
     """Bring triggers and grants in step with the declarations; names the triggers that it changed."""
-    renewed = figures.sync(connection) + audit.sync(connection)
+    found = figures.tampered(connection)
+    renewed = audit.sync(connection) + figures.sync(connection)
+    audit.record_repairs(connection, "figures", found)
+    if woken:  # nothing was noted of what was written meanwhile
+        audit.record_repairs(connection, "session_replication_role", woken)
+        renewal.forget(connection, figures.registry, figures.registry.bundle_names)
+    proof.register(connection)
     grants.sync(connection, make_url(app.config["DATABASE_URL"]).username or "")
     return renewed
 

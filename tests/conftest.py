@@ -44,7 +44,7 @@ BEGIN
                        WHERE d.refobjid = c.oid AND s.last_value IS NOT NULL) AS counted
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public'
-          AND c.relname NOT IN ('alembic_version', 'schema_fingerprints', 'book')
+          AND c.relname NOT IN ('alembic_version', 'schema_fingerprints', 'book', 'process_keys')
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', candidate.name) INTO dirty;
         IF dirty OR candidate.counted THEN

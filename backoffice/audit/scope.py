@@ -18,7 +18,7 @@ NOT_AUDITED: Mapping[str, str] = {
     "audit_checks": "when the trail was verified and anchored, append-only itself",
     "audit_events": "the trail itself, append-only",
     "audit_seals": "the chain that seals the trail, append-only itself",
-    "corrections": "the record of what heals wrote, append-only itself",
+    "corrections": "the record of what heals wrote, append-only itself; their digests are events",
     "drift_findings": "what verification found; nobody enters it",
     "figure_checks": "when figures were verified; nobody enters it",
     "figure_notes": "notes between triggers and the drain, removed within seconds",

@@ -6,41 +6,73 @@ needs the right to write the trail itself. The search path is pinned, so that no
 of the caller can stand in for ours.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, MetaData, column, make_url, table
+from sqlalchemy import Column, ColumnElement, Connection, MetaData, column, insert, make_url, table
 
-from ..base import Base
+from ..base import Base, table_of
 from ..figures.expressions import replace
-from ..figures.objects import DatabaseObject, mismatches, sync_objects
+from ..figures.guards import append_only
+from ..figures.objects import DatabaseObject, differences, installed, sync_objects, tampered
 from ..figures.registry import Registry, registry
+from ..figures.triggers import TRANSITION
+from . import corrections
+from .models import AuditEvent
 from .scope import AuditedTable, audited_tables
 
 GROUP = "audit"
+APPEND_ONLY = ("audit_events", "audit_seals", "audit_checks")
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 _quote = _DIALECT.identifier_preparer.quote
 
-_TRANSITION = {
-    "insert": "REFERENCING NEW TABLE AS new_rows",
-    "update": "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
-    "delete": "REFERENCING OLD TABLE AS old_rows",
-    "truncate": "",
-}
+AROUND = (("search_path", "pg_catalog, pg_temp"), ("TimeZone", "UTC"))
+"""The settings under which the trail is written, whatever the caller's are."""
 
 
 def sync(
     connection: Connection, metadata: MetaData = Base.metadata, figures: Registry = registry
 ) -> list[str]:
     """Bring the audit triggers in step with the tables and figures; names what it changed."""
-    return sync_objects(connection, GROUP, audit_objects(audited_tables(metadata, figures)))
+    found = tampered(connection, GROUP, declared(metadata, figures))
+    is_first = corrections.NAME not in installed(connection, GROUP)
+    changed = sync_objects(connection, GROUP, declared(metadata, figures))
+    if is_first:
+        corrections.adopt(connection)
+    record_repairs(connection, GROUP, found)
+    return changed
+
+
+def record_repairs(connection: Connection, group: str, found: Mapping[str, str]) -> None:
+    """Leave an event for each object that somebody had changed, and that is as declared again. As the owner."""
+    events = [
+        {
+            "table_name": "schema_fingerprints", "row_id": f"{group},{name}", "action": "UPDATE",
+            "before": {"found": problem}, "after": {"found": "as declared"},
+        }
+        for name, problem in found.items()
+    ]  # fmt: skip
+    if events:
+        connection.execute(insert(table_of(AuditEvent)), events)
 
 
 def out_of_date(
     connection: Connection, metadata: MetaData = Base.metadata, figures: Registry = registry
-) -> list[str]:
-    """Names of audit triggers that differ from the tables and figures."""
-    return mismatches(connection, GROUP, audit_objects(audited_tables(metadata, figures)))
+) -> dict[str, str]:
+    """Audit triggers that are not as declared, each with what is wrong."""
+    return differences(connection, GROUP, declared(metadata, figures))
+
+
+def declared(metadata: MetaData, figures: Registry) -> Sequence[DatabaseObject]:
+    """What writes the trail, what keeps it as it was written, and what puts corrections into it."""
+    return _declared(metadata, figures, len(metadata.tables))
+
+
+@cache
+def _declared(metadata: MetaData, figures: Registry, _tables: int) -> Sequence[DatabaseObject]:
+    kept = (append_only(name, "The audit trail is") for name in APPEND_ONLY)
+    return [*audit_objects(audited_tables(metadata, figures)), *kept, corrections.sealing_object()]
 
 
 def audit_objects(tables: Iterable[AuditedTable]) -> list[DatabaseObject]:
@@ -49,25 +81,17 @@ def audit_objects(tables: Iterable[AuditedTable]) -> list[DatabaseObject]:
     return [
         _object(audited, event, statements.get(event, _truncated)(audited))
         for audited in tables
-        for event in _TRANSITION
+        for event in TRANSITION
     ]
 
 
 def _object(audited: AuditedTable, event: str, statement: str) -> DatabaseObject:
     name = f"backoffice_audit_{audited.table.name}_{event}"
-    create = f"""
-CREATE OR REPLACE FUNCTION public.{name}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $audit$
-BEGIN
-{statement};
-RETURN NULL;
-END $audit$;
-REVOKE ALL ON FUNCTION public.{name}() FROM PUBLIC;
-CREATE OR REPLACE TRIGGER {name} AFTER {event.upper()} ON public.{_quote(audited.table.name)}
-{_TRANSITION[event]} FOR EACH STATEMENT EXECUTE FUNCTION public.{name}();
-"""
-    return DatabaseObject(name, create.strip(), f"DROP FUNCTION IF EXISTS public.{name}() CASCADE")
+    old, new = TRANSITION[event]
+    return DatabaseObject(
+        name, f"\nBEGIN\n{statement};\nRETURN NULL;\nEND", audited.table.name, (event,),
+        old_rows=old, new_rows=new, settings=AROUND,
+    )  # fmt: skip
 
 
 def _inserted(audited: AuditedTable) -> str:

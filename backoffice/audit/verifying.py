@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Text, cast, func, insert, select, tuple_
 
 from ..base import N_, table_of
+from . import corrections
 from .anchors import Anchor, Anchors
 from .keys import Key, Keyring
 from .models import AuditCheck
@@ -34,6 +35,9 @@ KINDS = {
     "other": N_("Seal %(seal)s is not the one that was anchored at %(at)s: the chain was made anew."),
     "cut": N_("The chain ends before seal %(seal)s, which was anchored at %(at)s: its tail was cut."),
     "anchor": N_("The anchor %(place)s cannot be believed: the line was changed, or its key is not ours."),
+    "correction changed": N_("Correction %(correction)s is not what was recorded: the row was changed."),
+    "correction removed": N_("Correction %(correction)s is gone: the row was deleted after it was recorded."),
+    "correction added": N_("Correction %(correction)s is in no event of the trail: the row was put in."),
 }  # fmt: skip
 """What can be wrong → how it is said."""
 
@@ -141,6 +145,7 @@ class _Verifying:
                 previous = seal
             self._check_events(group)
         self._check_rest()
+        self._check_corrections()
         for place in self._anchors.unbelievable:
             self._found.add(Bad("anchor", self._last + 1, values={"place": place}))
         self._found.bad.sort(key=lambda bad: bad.place)
@@ -227,6 +232,12 @@ class _Verifying:
             at = self._anchored[number][0].at
             if number > self._last:
                 self._found.add(Bad("cut", number, values={"at": at}))
+
+    def _check_corrections(self) -> None:
+        """Every correction is the one of which an event tells; the events themselves are sealed."""
+        for wrong in corrections.bad(self._connection):
+            place = self._last if wrong.event is None else 0
+            self._found.add(Bad(wrong.kind, place, wrong.event, {"correction": wrong.id}))
 
     def _name_added(self, count: int) -> None:
         """Name what stands among sealed events without being sealed itself."""

@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from flask import Flask
 from sqlalchemy import Connection, Engine, NullPool, create_engine, func, select
 
-from ..figures import actor
+from ..figures import actor, proof
 
 
 def owner_engine(app: Flask) -> Engine:
     """An engine of the owner's role: each connection ends with its use."""
-    return create_engine(
+    engine = create_engine(
         app.config["MIGRATION_DATABASE_URL"], poolclass=NullPool, isolation_level="READ COMMITTED"
     )
+    proof.set_secret(engine, app.config["SECRET_KEY"])
+    return engine
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from ..figures import Failure, registry
 from ..figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain, drain_noted
 from ..figures.healing import NOTES_AT_ONCE, carry, put_off
 from ..figures.models import noted_bundle
+from ..figures.proof import prove
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
 from ..runs.models import CHUNK_FAILED
@@ -179,6 +180,7 @@ def _forget(work: Work) -> None:
     with work.transaction(is_last=True) as step:
         if step.connection.execute(failed.limit(1)).first() is None:
             mine = NOTES.c.id == any_(literal(ids, ARRAY(BigInteger)))
+            prove(step.connection)
             step.connection.execute(delete(NOTES).where(mine))
         else:
             put_off(step.connection, ids)

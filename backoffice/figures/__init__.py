@@ -11,7 +11,17 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.orm import Session, scoped_session
 
-from . import explanation, healing, hooks, locking, previews, renewal, triggers, verification
+from . import (
+    explanation,
+    guards,
+    healing,
+    hooks,
+    locking,
+    previews,
+    renewal,
+    triggers,
+    verification,
+)
 from .actor import acting_as, actor
 from .declaration import Figure
 from .errors import FigureError, UnknownFigure
@@ -50,6 +60,7 @@ __all__ = [
     "session_over",
     "settle",
     "sync",
+    "tampered",
     "total",
     "verify",
     "written",
@@ -65,7 +76,7 @@ def _engine(bind: AnySession | Engine) -> Engine:
 
 def sync(connection: Connection) -> list[str]:
     """Bring the note triggers in step with the declarations (end of `db upgrade`)."""
-    return triggers.sync(connection, registry)
+    return guards.sync(connection) + triggers.sync(connection, registry)
 
 
 def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
@@ -73,9 +84,14 @@ def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
     return renewal.renew(engine, registry)
 
 
-def out_of_date(connection: Connection) -> list[str]:
-    """Note triggers that differ from the declarations; `/readyz` fails while there are any."""
-    return triggers.out_of_date(connection, registry)
+def tampered(connection: Connection) -> dict[str, str]:
+    """Triggers and guards that somebody has changed since they were installed, each with what is wrong."""
+    return guards.tampered(connection) | triggers.tampered(connection, registry)
+
+
+def out_of_date(connection: Connection) -> dict[str, str]:
+    """Triggers and guards that are not as declared, each with what is wrong; `/readyz` fails while there are any."""
+    return guards.out_of_date(connection) | triggers.out_of_date(connection, registry)
 
 
 def settle(session: AnySession) -> None:

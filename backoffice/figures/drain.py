@@ -35,6 +35,7 @@ from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
 from .locking import Leading, lock_owners, scope_of
 from .models import FigureNote, noted_bundle
+from .proof import prove
 from .recomputing import CORRECTED, WAITING, recompute
 from .registry import Bundle, Registry
 from .settling import led_through, reached_by, settling
@@ -297,6 +298,7 @@ def drain_noted(
     The corrections name the cause `bypass` and the database user who wrote. Notes that another
     worker is draining are passed over; with `alone` what builds on them stays noted.
     """
+    prove(connection)
     chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours(registry))
     chosen = chosen.with_for_update(skip_locked=True)
     taken = connection.execute(

@@ -31,6 +31,7 @@ from .drain import (
 from .feeding import lower_bundles, owners_beneath
 from .hooks import leave_noted
 from .models import noted_bundle
+from .proof import prove
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS
 from .statements import suspects
@@ -384,6 +385,7 @@ def carry(connection: Connection, db_user: str, until: timedelta) -> None:
 
 def put_off(connection: Connection, ids: Sequence[int]) -> None:
     """These notes could not be drained: they are tried again after a second, two, four … ten minutes."""
+    prove(connection)
     wait = func.least(func.power(2, NOTES.c.attempts), 600) * text("interval '1 second'")
     connection.execute(
         update(NOTES)

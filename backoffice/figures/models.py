@@ -15,6 +15,10 @@ SETTLING = "backoffice.settling"
 """The setting that names, during one statement, the bundles whose own rows a correction writes: they need no note."""
 
 
+PROOF = "backoffice.proof"
+"""The setting by which a transaction of one of our processes proves that it is one; see `proof`."""
+
+
 class Xid8(UserDefinedType[int]):
     """PostgreSQL's 64-bit transaction id."""
 
@@ -84,6 +88,16 @@ class Correction(Base):
     db_user: Mapped[str] = mapped_column(Text, server_default="")
     run_id: Mapped[int | None] = mapped_column(BigInteger)
     at: Mapped[Moment]
+
+
+class ProcessKey(Base):
+    """The digest of a key by which our processes prove themselves; only the owner reads it."""
+
+    __tablename__ = "process_keys"
+
+    id: Mapped[Id]
+    token_hash: Mapped[str] = mapped_column(Text, unique=True)
+    registered_at: Mapped[Moment]
 
 
 class SchemaFingerprint(Base):

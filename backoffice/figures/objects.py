@@ -1,37 +1,190 @@
-"""Database objects generated from declarations, kept in step by fingerprint.
+"""Database objects generated from declarations: triggers with their functions, installed and compared.
 
-Old migrations never change their meaning; what depends on declarations (trigger functions) is
-synced after them, at the end of `db upgrade`, and `/readyz` compares the fingerprints.
+Old migrations never change their meaning; what depends on declarations is synced after them, at the end of
+`db upgrade`. What PostgreSQL holds is compared with what is declared, column by column of its catalogue: so
+nobody's word is taken for it that a trigger is there, switched on, where it belongs, and does what it should.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
+from itertools import count
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, column, delete, insert, inspect, select, table
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 
+from .groups import DIALECT
 from .models import SchemaFingerprint
 
-_CATALOGUE = table("pg_trigger", column("tgname"), column("tgenabled"))
-_ENABLED = select(_CATALOGUE.c.tgname).where(_CATALOGUE.c.tgenabled.in_(("O", "A")))
+_quote = DIALECT.identifier_preparer.quote
+
+_ROW, _BEFORE = 1, 2
+_EVENTS = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
+"""Bits of `pg_trigger.tgtype`."""
+
+AROUND = (("search_path", "public, pg_temp"),)
+"""The settings under which a function runs, unless it says otherwise: nobody's table stands in for ours."""
+
+
+class State(NamedTuple):
+    """A trigger and its function as the catalogue describes them; of a function alone, `table` is empty."""
+
+    table: str
+    type: int
+    is_enabled: bool
+    when: str
+    columns: str
+    old_rows: str
+    new_rows: str
+    function: str
+    source: str
+    language: str
+    is_definer: bool
+    settings: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all of it."""
+        return sha256(repr(tuple(self)).encode()).hexdigest()
+
+
+PROBLEMS = {
+    "table": "stands on another table",
+    "is_enabled": "is switched off",
+    "when": "has another condition",
+    "columns": "has another condition",
+    "function": "calls another function",
+    "source": "calls a function that was replaced",
+}
+"""What differs → what that means; anything else is of another kind."""
 
 
 @dataclass(frozen=True)
 class DatabaseObject:
-    """One generated trigger with its function of the same name."""
+    """A trigger with the function of the same name that it calls; without a `table`, a function that says yes or no.
+
+    `when` is its condition as PostgreSQL itself writes it. `settings` are those of the function, by the names
+    that PostgreSQL calls them.
+    """
 
     name: str
-    create_sql: str
-    drop_sql: str
+    body: str
+    table: str = ""
+    events: tuple[str, ...] = ()
+    old_rows: str = ""
+    new_rows: str = ""
+    is_before: bool = False
+    is_for_each_row: bool = False
+    when: str = ""
+    settings: tuple[tuple[str, str], ...] = AROUND
+
+    @cached_property
+    def state(self) -> State:
+        """What the catalogue says where it is installed."""
+        bits = _ROW * self.is_for_each_row + _BEFORE * self.is_before
+        return State(
+            table=f"public.{self.table}" if self.table else "",
+            type=bits + sum(_EVENTS[event] for event in self.events),
+            is_enabled=True,
+            when=self.when,
+            columns="",
+            old_rows=self.old_rows,
+            new_rows=self.new_rows,
+            function=f"public.{self.name}",
+            source=sha256(self.body.encode()).hexdigest(),
+            language="plpgsql",
+            is_definer=True,
+            settings=tuple(sorted(f"{name}={value}" for name, value in self.settings)),
+        )
 
     @property
     def fingerprint(self) -> str:
-        """A digest of what is installed."""
-        return sha256(self.create_sql.encode()).hexdigest()
+        """A digest of what is to be installed."""
+        return self.state.fingerprint
+
+    @property
+    def create_sql(self) -> str:
+        """The statements that install it."""
+        function = f"public.{_quote(self.name)}"
+        mark = next(m for n in count() if (m := f"$body{n or ''}$") not in self.body)
+        around = "\n".join(f"SET {name} = {_setting(value)}" for name, value in self.settings)
+        create = f"""CREATE OR REPLACE FUNCTION {function}() RETURNS {"trigger" if self.table else "boolean"}
+LANGUAGE plpgsql SECURITY DEFINER
+{around} AS {mark}{self.body}{mark};
+"""
+        if not self.table:
+            return create
+        return f"""{create}REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;
+CREATE TRIGGER {_quote(self.name)} {"BEFORE" if self.is_before else "AFTER"} {self._events}
+ON public.{_quote(self.table)} {self._transition}
+FOR EACH {"ROW" if self.is_for_each_row else "STATEMENT"} {f"WHEN ({self.when})" if self.when else ""}
+EXECUTE FUNCTION {function}();
+"""
+
+    @property
+    def drop_sql(self) -> str:
+        """The statement that takes it away, wherever a trigger of its function stands."""
+        return f"DROP FUNCTION IF EXISTS public.{_quote(self.name)}() CASCADE"
+
+    @property
+    def _events(self) -> str:
+        return " OR ".join(event.upper() for event in self.events)
+
+    @property
+    def _transition(self) -> str:
+        old = f"OLD TABLE AS {self.old_rows}" if self.old_rows else ""
+        new = f"NEW TABLE AS {self.new_rows}" if self.new_rows else ""
+        return f"REFERENCING {old} {new}" if old or new else ""
+
+
+def _setting(value: str) -> str:
+    """A list is written as it is; PostgreSQL would take a bare word for a small one."""
+    return value if "," in value else f"'{value}'"
+
+
+_OBSERVED = text("""
+SELECT t.tgname::text AS name, n.nspname || '.' || c.relname AS "table", t.tgtype::int AS type,
+  t.tgenabled IN ('O', 'A') AS is_enabled,
+  CASE WHEN t.tgqual IS NULL THEN ''
+    ELSE substring(pg_get_triggerdef(t.oid) FROM ' WHEN \\((.*)\\) EXECUTE FUNCTION ') END AS "when",
+  t.tgattr::text || CASE WHEN t.tgnargs > 0 OR t.tgdeferrable THEN ' +' ELSE '' END AS columns,
+  coalesce(t.tgoldtable::text, '') AS old_rows, coalesce(t.tgnewtable::text, '') AS new_rows,
+  f.function, f.source, f.language, f.is_definer, f.settings
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN LATERAL (
+  SELECT fn.nspname || '.' || p.proname AS function, l.lanname::text AS language,
+    encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') AS source,
+    p.prosecdef AS is_definer, coalesce(p.proconfig, '{}') AS settings
+  FROM pg_proc p JOIN pg_namespace fn ON fn.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+  WHERE p.oid = t.tgfoid
+) f ON true
+WHERE NOT t.tgisinternal AND t.tgname = ANY (:names)
+UNION ALL
+SELECT p.proname::text, '', 0, true, '', '', '', '', fn.nspname || '.' || p.proname,
+  encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex'), l.lanname::text, p.prosecdef, coalesce(p.proconfig, '{}')
+FROM pg_proc p JOIN pg_namespace fn ON fn.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+WHERE p.proname = ANY (:functions) AND fn.nspname = 'public'
+""")
+
+
+def observed(
+    connection: Connection, objects: Sequence[DatabaseObject], names: Collection[str] = ()
+) -> dict[str, list[State]]:
+    """What the catalogue holds under the names of these objects, and under `names`."""
+    asked = {
+        "names": [*(o.name for o in objects if o.table), *names],
+        "functions": [o.name for o in objects if not o.table],
+    }
+    found: dict[str, list[State]] = {}
+    for name, *columns, settings in connection.execute(_OBSERVED, asked):
+        state = State(*columns, tuple(sorted(settings)))
+        found.setdefault(name, []).append(state)
+    return found
 
 
 def installed(connection: Connection, group: str) -> dict[str, tuple[str, str]]:
-    """Fingerprint and drop statement of each installed object of the group, by name."""
+    """Fingerprint and drop statement of each object of the group as it was installed last, by name."""
     rows = connection.execute(
         select(
             SchemaFingerprint.name,
@@ -42,20 +195,59 @@ def installed(connection: Connection, group: str) -> dict[str, tuple[str, str]]:
     return {name: (fingerprint, drop) for name, fingerprint, drop in rows}
 
 
+def differences(
+    connection: Connection, group: str, objects: Sequence[DatabaseObject]
+) -> dict[str, str]:
+    """Objects that are not as they are declared, each with what is wrong with it."""
+    recorded = installed(connection, group)
+    found = observed(connection, objects)
+    wrong: dict[str, str] = {}
+    for item in objects:
+        is_recorded = recorded.get(item.name, ("", ""))[0] == item.fingerprint
+        if problem := _problem(item, found.get(item.name, [])):
+            wrong[item.name] = problem
+        elif not is_recorded:
+            wrong[item.name] = "is of another version"
+    wrong |= dict.fromkeys(recorded.keys() - {o.name for o in objects}, "is no longer declared")
+    return dict(sorted(wrong.items()))
+
+
+def _problem(item: DatabaseObject, found: Sequence[State]) -> str:
+    """What is wrong with what is installed; nothing where it is as declared."""
+    if not found:
+        return "is missing"
+    if len(found) > 1:
+        return "stands on several tables"
+    [state] = found
+    apart = [name for name in State._fields if getattr(state, name) != getattr(item.state, name)]
+    return next((PROBLEMS[name] for name in PROBLEMS if name in apart), "differs") if apart else ""
+
+
+def tampered(
+    connection: Connection, group: str, objects: Sequence[DatabaseObject]
+) -> dict[str, str]:
+    """Objects that are not as they were installed: somebody has changed them since, past every upgrade."""
+    recorded = installed(connection, group)
+    found = observed(connection, objects, recorded.keys() - {o.name for o in objects})
+    wrong = differences(connection, group, objects)
+    changed: dict[str, str] = {}
+    for name, (fingerprint, _drop) in recorded.items():
+        states = found.get(name, [])
+        if [state.fingerprint for state in states] != [fingerprint]:
+            changed[name] = wrong.get(name, "differs") if states else "is missing"
+    return changed
+
+
 def mismatches(connection: Connection, group: str, objects: Sequence[DatabaseObject]) -> list[str]:
-    """Names of triggers that are missing, switched off, out of date or no longer wanted."""
-    present = installed(connection, group)
-    enabled = set(connection.execute(_ENABLED).scalars())
-    wanted = {o.name: o.fingerprint for o in objects}
-    wrong = {n for n, f in wanted.items() if present.get(n, ("", ""))[0] != f or n not in enabled}
-    return sorted(wrong | (present.keys() - wanted.keys()))
+    """Names of objects that are not as declared, or no longer wanted."""
+    return list(differences(connection, group, objects))
 
 
 def sync_objects(
     connection: Connection, group: str, objects: Sequence[DatabaseObject]
 ) -> list[str]:
     """Create, replace and drop until the database holds exactly `objects`; names what it changed."""
-    changed = mismatches(connection, group, objects)
+    changed = set(differences(connection, group, objects))
     for name, (_, drop_sql) in installed(connection, group).items():
         if name in changed:
             _run(connection, drop_sql)
@@ -64,21 +256,64 @@ def sync_objects(
                     SchemaFingerprint.group == group, SchemaFingerprint.name == name
                 )
             )
+    there = observed(connection, objects)
     for item in objects:
         if item.name in changed:
+            for statement in _displaced(item.name, there.get(item.name, [])):
+                _run(connection, statement)
             _run(connection, item.create_sql)
             _record(connection, group, item)
-    return changed
+    return sorted(changed)
+
+
+def _displaced(name: str, states: Sequence[State]) -> Iterator[str]:
+    """What takes away a trigger of that name that calls somebody else's function."""
+    for state in states:
+        if state.table:
+            table = ".".join(_quote(part) for part in state.table.split(".", 1))
+            yield f"DROP TRIGGER IF EXISTS {_quote(name)} ON {table}"
 
 
 def drop_generated(connection: Connection) -> None:
     """Drop every generated object of every group: they fit no schema but the newest."""
     if not inspect(connection).has_table(SchemaFingerprint.__tablename__):
         return
-    installed = select(SchemaFingerprint.drop_sql).where(SchemaFingerprint.drop_sql != "")
-    for drop_sql in connection.scalars(installed).all():
+    drops = select(SchemaFingerprint.drop_sql).where(SchemaFingerprint.drop_sql != "")
+    for drop_sql in connection.scalars(drops).all():
         _run(connection, drop_sql)
     connection.execute(delete(SchemaFingerprint).where(SchemaFingerprint.drop_sql != ""))
+
+
+_ASLEEP = text("""
+SELECT CASE WHEN s.setrole = 0 THEN 'the database ' || d.datname
+    WHEN s.setdatabase = 0 THEN 'the role ' || r.rolname
+    ELSE 'the role ' || r.rolname || ' in the database ' || d.datname END AS whom,
+  CASE WHEN s.setrole = 0 THEN format('ALTER DATABASE %I RESET session_replication_role', d.datname)
+    WHEN s.setdatabase = 0 THEN format('ALTER ROLE %I RESET session_replication_role', r.rolname)
+    ELSE format('ALTER ROLE %I IN DATABASE %I RESET session_replication_role', r.rolname, d.datname)
+  END AS remedy
+FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
+LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS setting
+WHERE setting LIKE 'session_replication_role=%' AND setting <> 'session_replication_role=origin'
+  AND (s.setdatabase = 0 OR d.datname = current_database())
+UNION ALL
+SELECT 'this connection', '' WHERE current_setting('session_replication_role') <> 'origin'
+UNION ALL
+SELECT DISTINCT 'the table ' || c.relname, format('ALTER TABLE public.%I ENABLE TRIGGER ALL', c.relname)
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE t.tgenabled NOT IN ('O', 'A') AND n.nspname = 'public' AND t.tgname NOT LIKE 'backoffice\\_%'
+ORDER BY 1
+""")
+
+
+def asleep(connection: Connection) -> dict[str, str]:
+    """For whom triggers do not fire that are not generated here or though they are there; each with its remedy.
+
+    By a setting of the database or of a role, which holds for every new session of it, or because they are
+    switched off; foreign keys are triggers too.
+    """
+    found: dict[str, str] = dict(connection.execute(_ASLEEP).all())
+    return found
 
 
 def _run(connection: Connection, script: str) -> None:
@@ -87,11 +322,5 @@ def _run(connection: Connection, script: str) -> None:
 
 
 def _record(connection: Connection, group: str, item: DatabaseObject) -> None:
-    connection.execute(
-        insert(SchemaFingerprint).values(
-            group=group,
-            name=item.name,
-            fingerprint=item.fingerprint,
-            drop_sql=item.drop_sql,
-        )
-    )
+    values: dict[str, Any] = {"fingerprint": item.fingerprint, "drop_sql": item.drop_sql}
+    connection.execute(insert(SchemaFingerprint).values(group=group, name=item.name, **values))

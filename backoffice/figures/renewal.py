@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from .healing import HealResult, heal
 from .models import FigureNote, SchemaFingerprint, noted_bundle
+from .proof import prove
 from .registry import Bundle, Registry
 from .relations import BETWEEN
 from .statements import suspects
@@ -25,6 +26,7 @@ def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResu
     """
     group = _group(registry)
     with engine.begin() as connection:
+        prove(connection)
         unknown = noted_bundle.not_in(registry.bundle_names)
         connection.execute(delete(FigureNote).where(unknown))
         known = dict(

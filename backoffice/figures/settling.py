@@ -7,24 +7,31 @@ from functools import cache
 from sqlalchemy import Connection, Text, bindparam, func, select
 
 from .declaration import Source
-from .models import SETTLING
+from .models import PROOF, SETTLING
+from .proof import token
 from .registry import Bundle, Registry
 from .statements import Statement
 
-_say = Statement(select(func.set_config(SETTLING, bindparam("names", type_=Text), True)))
+_say = Statement(
+    select(
+        func.set_config(SETTLING, bindparam("names", type_=Text), True),
+        func.set_config(PROOF, bindparam("token", type_=Text), True),
+    )
+)
 
 
 @contextmanager
 def settling(connection: Connection, names: Sequence[str]) -> Iterator[None]:
-    """While inside, the notes of these names are not made: see `settled_name`.
+    """While inside, the notes of these names are not made (see `settled_name`), and corrections may be written.
 
-    For one statement; if it fails, its savepoint takes the saying back with it.
+    Both because the transaction proves to be one of ours. For one statement; if it fails, its savepoint takes
+    the saying back with it.
     """
     if names:
-        _say.run(connection, names=",".join(names))
+        _say.run(connection, names=",".join(names), token=token(connection))
     yield
     if names:
-        _say.run(connection, names="")
+        _say.run(connection, names="", token="")
 
 
 def settled_name(bundle: Bundle, source: Source) -> str | None:

@@ -5,17 +5,19 @@ Generated from the declarations. Statement-level with transition tables, so a st
 An UPDATE notes only rows of which a column that a figure reads or keeps has changed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from hashlib import sha256
-from itertools import count
 
 from sqlalchemy import Connection, Table
 
+from . import objects
 from .declaration import Figure, Source
 from .deltas import delta_sql
 from .groups import DIALECT
+from .guards import IS_OURS
 from .models import SETTLING
-from .objects import DatabaseObject, mismatches, sync_objects
+from .objects import DatabaseObject, differences, sync_objects
 from .registry import Bundle, Registry
 from .renewal import forget
 from .settling import settled_name
@@ -28,12 +30,13 @@ CHANNEL = "backoffice_notes"
 LONGEST_NAME = 63
 """Bytes of an identifier in PostgreSQL."""
 
-_TRANSITION = {
-    "insert": "REFERENCING NEW TABLE AS new_rows",
-    "update": "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
-    "delete": "REFERENCING OLD TABLE AS old_rows",
-    "truncate": "",
+TRANSITION = {
+    "insert": ("", "new_rows"),
+    "update": ("old_rows", "new_rows"),
+    "delete": ("old_rows", ""),
+    "truncate": ("", ""),
 }
+"""Event → the names of the rows before and after it."""
 
 
 def sync(connection: Connection, registry: Registry) -> list[str]:
@@ -47,18 +50,24 @@ def sync(connection: Connection, registry: Registry) -> list[str]:
         bundle.name
         for bundle in registry.bundles
         for source in bundle.sources
-        if changed.intersection(_name(source.table, event) for event in _TRANSITION)
+        if changed.intersection(_name(source.table, event) for event in TRANSITION)
     }
     forget(connection, registry, unwatched)
     return sorted(changed)
 
 
-def out_of_date(connection: Connection, registry: Registry) -> list[str]:
-    """Names of note triggers that differ from the declarations."""
-    return mismatches(connection, registry.name, note_objects(registry))
+def out_of_date(connection: Connection, registry: Registry) -> dict[str, str]:
+    """Note triggers that are not as declared, each with what is wrong."""
+    return differences(connection, registry.name, note_objects(registry))
 
 
-def note_objects(registry: Registry) -> list[DatabaseObject]:
+def tampered(connection: Connection, registry: Registry) -> dict[str, str]:
+    """Note triggers that somebody has changed since they were installed, each with what is wrong."""
+    return objects.tampered(connection, registry.name, note_objects(registry))
+
+
+@cache
+def note_objects(registry: Registry) -> Sequence[DatabaseObject]:
     """Every function and trigger that the registry's declarations ask for."""
     feeds: dict[Table, dict[tuple[Bundle, Source], None]] = {}
     for bundle in registry.bundles:
@@ -67,31 +76,28 @@ def note_objects(registry: Registry) -> list[DatabaseObject]:
     return [
         _object(table, event, list(pairs))
         for table, pairs in sorted(feeds.items(), key=lambda item: item[0].name)
-        for event in _TRANSITION
+        for event in TRANSITION
     ]
 
 
 def _object(table: Table, event: str, feeds: list[tuple[Bundle, Source]]) -> DatabaseObject:
     plain = _name(table, event)
-    name = _quote(plain)
-    target = _quote(table.name)
-    body = "\n".join(_noted(bundle, source, event) for bundle, source in feeds)
-    mark = next(m for n in count() if (m := f"$note{n or ''}$") not in body)
-    create = f"""
-CREATE OR REPLACE FUNCTION {name}() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS {mark}
+    notes = "\n".join(_noted(bundle, source, event) for bundle, source in feeds)
+    body = f"""
+DECLARE
+  settled text[] := string_to_array(nullif(current_setting('{SETTLING}', true), ''), ',');
 BEGIN
-{body}
+  IF settled IS NOT NULL AND NOT public.{IS_OURS}() THEN
+    settled := NULL;
+  END IF;
+{notes}
   IF coalesce(current_setting('backoffice.actor', true), '') = '' THEN
     PERFORM pg_notify('{CHANNEL}', '');
   END IF;
   RETURN NULL;
-END {mark};
-REVOKE ALL ON FUNCTION {name}() FROM PUBLIC;
-CREATE OR REPLACE TRIGGER {name} AFTER {event.upper()} ON {target}
-{_TRANSITION[event]} FOR EACH STATEMENT EXECUTE FUNCTION {name}();
-"""
-    return DatabaseObject(plain, create.strip(), f"DROP FUNCTION IF EXISTS {name}() CASCADE")
+END"""
+    old, new = TRANSITION[event]
+    return DatabaseObject(plain, body, table.name, (event,), old_rows=old, new_rows=new)
 
 
 def _name(table: Table, event: str) -> str:
@@ -108,8 +114,7 @@ def _noted(bundle: Bundle, source: Source, event: str) -> str:
     name = settled_name(bundle, source)
     if event == "truncate" or name is None:
         return body
-    settled = f"string_to_array(current_setting('{SETTLING}', true), ',')"
-    return f"  IF ({_literal(name)} = ANY ({settled})) IS NOT TRUE THEN\n{body}\n  END IF;"
+    return f"  IF ({_literal(name)} = ANY (settled)) IS NOT TRUE THEN\n{body}\n  END IF;"
 
 
 def _notes(bundle: Bundle, source: Source, event: str) -> Iterator[str]:

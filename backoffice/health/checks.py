@@ -1,6 +1,6 @@
 """What must hold before this process is sent work: a small registry, to which domains may add."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -9,9 +9,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import audit, figures
 from ..book import difference_in
 from ..extensions import db
+from ..figures import objects, proof
 
 Check = Callable[[Connection], str]
 """Looks at the database; answers a sentence about what is wrong, or nothing."""
+
+NAMED = 3
+"""How many of what is wrong are named."""
 
 checks: dict[str, Check] = {}
 """Name → check, in the order in which they are made."""
@@ -55,12 +59,31 @@ def _migrations(connection: Connection) -> str:
     return f"Not migrated to {', '.join(missing)}; run: backoffice db upgrade" if missing else ""
 
 
-def _objects(names: list[str]) -> str:
-    if not names:
+def _objects(wrong: Mapping[str, str]) -> str:
+    if not wrong:
         return ""
-    return f"{len(names)} triggers differ from the declarations; run: backoffice db upgrade"
+    some = ", ".join(f"{name} {problem}" for name, problem in list(wrong.items())[:NAMED])
+    more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+    return f"{len(wrong)} triggers differ from the declarations: {some}{more}; run: backoffice db upgrade"
+
+
+def _asleep(connection: Connection) -> str:
+    found = objects.asleep(connection)
+    return (
+        f"Triggers do not fire for {', '.join(found)}; run: backoffice db upgrade" if found else ""
+    )
+
+
+def _key(connection: Connection) -> str:
+    if proof.is_known(connection):
+        return ""
+    return (
+        "The database does not know this process's SECRET_KEY; run with it: backoffice db upgrade"
+    )
 
 
 register("migrations", _migrations)
 register("figure_triggers", lambda connection: _objects(figures.out_of_date(connection)))
 register("audit_triggers", lambda connection: _objects(audit.out_of_date(connection)))
+register("triggers_asleep", _asleep)
+register("process_key", _key)

@@ -78,7 +78,7 @@ def in_rolled_back_transaction(url: str, work: Any) -> None:
 def test_syncing_again_changes_nothing(owner_database_url: str) -> None:
     def work(connection: Connection) -> None:
         assert audit.sync(connection) == []
-        assert audit.out_of_date(connection) == []
+        assert audit.out_of_date(connection) == {}
 
     in_rolled_back_transaction(owner_database_url, work)
 
@@ -91,9 +91,9 @@ def test_a_trigger_that_differs_from_the_code_is_named_and_replaced(
             "UPDATE schema_fingerprints SET fingerprint = 'old'"
             " WHERE name = 'backoffice_audit_orders_update'"
         )
-        assert audit.out_of_date(connection) == ["backoffice_audit_orders_update"]
+        assert list(audit.out_of_date(connection)) == ["backoffice_audit_orders_update"]
         assert audit.sync(connection) == ["backoffice_audit_orders_update"]
-        assert audit.out_of_date(connection) == []
+        assert audit.out_of_date(connection) == {}
 
     in_rolled_back_transaction(owner_database_url, work)
 

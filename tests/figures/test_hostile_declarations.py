@@ -91,7 +91,7 @@ def test_names_and_constants_mean_themselves_in_triggers_and_statements(
 
     world, crate, good = crates(build, "names", declare)
     with world.engine.connect() as connection:
-        assert triggers.out_of_date(connection, world.registry) == []
+        assert triggers.out_of_date(connection, world.registry) == {}
     with world.sessions() as session:
         box = crate()
         session.add(box)

@@ -116,9 +116,9 @@ def test_triggers_are_synced_by_fingerprint_and_a_change_is_seen(
             )
         )
         wrong = ["backoffice_note_t_items_update"]
-        assert triggers.out_of_date(connection, registry) == wrong
+        assert list(triggers.out_of_date(connection, registry)) == wrong
         assert triggers.sync(connection, registry) == wrong
-        assert triggers.out_of_date(connection, registry) == []
+        assert triggers.out_of_date(connection, registry) == {}
     engine.dispose()
 
 
@@ -132,7 +132,7 @@ def test_a_trigger_that_is_gone_or_switched_off_is_seen_and_put_back(
     engine = create_engine(sqlalchemy_url(owner_database_url))
     with engine.begin() as connection:
         connection.execute(text(how.format(name)))
-        assert triggers.out_of_date(connection, registry) == [name]
+        assert list(triggers.out_of_date(connection, registry)) == [name]
         assert triggers.sync(connection, registry) == [name]
-        assert triggers.out_of_date(connection, registry) == []
+        assert triggers.out_of_date(connection, registry) == {}
     engine.dispose()

@@ -11,6 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from backoffice.figures import Finding, Registry, hooks, triggers
 from backoffice.figures.models import FigureNote, SchemaFingerprint
+from backoffice.figures.proof import prove
 from backoffice.figures.verification import verify
 
 
@@ -69,6 +70,7 @@ def a_world(
 def _drop(engine: Engine, base: type[DeclarativeBase], registry: Registry) -> None:
     with engine.begin() as connection:
         base.metadata.drop_all(connection)
+        prove(connection)
         connection.execute(delete(FigureNote))
         ours = SchemaFingerprint.group == registry.name
         connection.execute(delete(SchemaFingerprint).where(ours))

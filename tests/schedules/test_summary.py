@@ -11,6 +11,7 @@ from backoffice.base import table_of
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.extensions import db
 from backoffice.figures.models import Correction
+from backoffice.figures.proof import prove
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, DONE_WITH_FAILURES, FAILED, Run
 from backoffice.runs.working import perform
@@ -53,6 +54,7 @@ def test_it_sums_up_the_business_day_before_the_due_time(session: Any) -> None:
     seen_wrong(within, "10.00", 3, is_root=False)
     seen_wrong(before, "99.00", 4)
     seen_wrong(after, "99.00", 5)
+    prove(session.connection())
     for cause, at in (("heal", within), ("bypass", start), ("bypass", within), ("heal", after)):
         values = {"figure": "x", "owner": 1, "key": {}, "cause": cause, "at": at}
         session.execute(insert(table_of(Correction)).values(values))

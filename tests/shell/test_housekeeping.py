@@ -11,6 +11,7 @@ from backoffice import housekeeping
 from backoffice.base import table_of
 from backoffice.extensions import db
 from backoffice.figures.models import Correction
+from backoffice.figures.proof import prove
 from backoffice.imports.models import Import, ImportContent, ImportProblem
 from backoffice.people.models import IdempotencyKey, WebSession
 from backoffice.reconciliation.models import Reconciliation, ReconciliationPart
@@ -118,6 +119,7 @@ def test_housekeeping_is_forgotten_after_two_weeks_unless_something_refers_to_it
     kept += [followed.id, finished("chore", young, follows=followed.id).id]
     corrected = finished("chore", old)
     correction = {"figure": "x", "owner": 1, "key": {}, "cause": "heal", "run_id": corrected.id}
+    prove(session.connection())
     session.execute(insert(table_of(Correction)).values(correction))
     kept.append(corrected.id)
     first = finished("chore", old)

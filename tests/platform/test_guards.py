@@ -1,0 +1,191 @@
+"""What is installed is compared with what is declared: whatever is tampered with is named, and put right."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, NullPool, create_engine
+
+from backoffice import audit, figures
+from backoffice.audit.triggers import declared
+from backoffice.base import Base
+from backoffice.extensions import db
+from backoffice.figures.guards import guard_objects
+from backoffice.figures.objects import DatabaseObject
+from backoffice.figures.registry import registry
+from backoffice.figures.triggers import note_objects
+from backoffice.upgrade import upgrade
+from tests.factories.orders import OrderFactory
+
+EMPTY = "BEGIN RETURN NULL; END"
+
+
+def _with(item: DatabaseObject, **changes: Any) -> str:
+    """SQL that puts another trigger in its place, which calls the same function."""
+    changed = DatabaseObject(
+        **{**{n: getattr(item, n) for n in item.__dataclass_fields__}, **changes}
+    )
+    trigger = changed.create_sql.partition("CREATE TRIGGER")[2]
+    return f"DROP TRIGGER {item.name} ON {item.table}; CREATE TRIGGER {trigger}"
+
+
+def _replaced(item: DatabaseObject, **changes: Any) -> str:
+    """SQL that puts another function in its place."""
+    changed = DatabaseObject(
+        **{**{n: getattr(item, n) for n in item.__dataclass_fields__}, **changes}
+    )
+    return changed.create_sql.partition("REVOKE")[0]
+
+
+WAYS: dict[str, Callable[[DatabaseObject], str]] = {
+    "an empty function": lambda o: _replaced(o, body=EMPTY),
+    "other settings": lambda o: _replaced(o, settings=(("search_path", "pg_temp, public"),)),
+    "the caller's rights": lambda o: f"ALTER FUNCTION {o.name}() SECURITY INVOKER",
+    "gone": lambda o: f"DROP FUNCTION {o.name}() CASCADE",
+}
+"""Ways to tamper with any of them."""
+
+WAYS_OF_TRIGGERS: dict[str, Callable[[DatabaseObject], str]] = {
+    "never": lambda o: _with(o, when="false"),
+    "on another table": lambda o: _with(o, table="idempotency_keys", when=""),
+    "switched off": lambda o: f"ALTER TABLE {o.table} DISABLE TRIGGER {o.name}",
+    "for replicas alone": lambda o: f"ALTER TABLE {o.table} ENABLE REPLICA TRIGGER {o.name}",
+    "dropped": lambda o: f"DROP TRIGGER {o.name} ON {o.table}",
+    "another function": lambda o: (
+        f"CREATE FUNCTION stand_in() RETURNS trigger LANGUAGE plpgsql AS $${EMPTY}$$;"
+        + _with(o).replace(f"public.{o.name}()", "stand_in()")
+    ),
+    "other events": lambda o: (
+        _with(o, events=("update",), old_rows="", new_rows="")
+        if o.events != ("update",)
+        else _with(o, events=("delete",), old_rows="", new_rows="", when=o.when)
+    ),
+}
+
+
+@pytest.fixture
+def as_owner(app: Flask, owner_database_url: str) -> Iterator[Connection]:
+    """The owner's, in a transaction that is rolled back."""
+    url = owner_database_url.replace("postgresql:", "postgresql+psycopg:", 1)
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+        connection.rollback()
+
+
+def run(connection: Connection, script: str) -> None:
+    connection.exec_driver_sql(script, execution_options={"no_parameters": True})
+
+
+def test_every_way_of_tampering_with_every_declared_trigger_is_named(as_owner: Connection) -> None:
+    assert figures.out_of_date(as_owner) | audit.out_of_date(as_owner) == {}
+    groups = {
+        figures.out_of_date: [*note_objects(registry), *guard_objects()],
+        audit.out_of_date: declared(Base.metadata, registry),
+    }
+    missed, tried = [], 0
+    for out_of_date, objects in groups.items():
+        for item in objects:
+            ways = WAYS | (WAYS_OF_TRIGGERS if item.table else {})
+            for way, tamper in ways.items():
+                with as_owner.begin_nested() as savepoint:
+                    run(as_owner, tamper(item))
+                    if list(found := out_of_date(as_owner)) != [item.name]:
+                        missed.append((item.name, way, found))
+                    savepoint.rollback()
+                tried += 1
+    assert missed == []
+    assert tried > 1000
+
+
+TAMPERED = {
+    "a note function": "CREATE OR REPLACE FUNCTION backoffice_note_orders_update() RETURNS trigger "
+    f"LANGUAGE plpgsql AS $${EMPTY}$$",
+    "an audit function": "CREATE OR REPLACE FUNCTION backoffice_audit_orders_update() RETURNS trigger "
+    f"LANGUAGE plpgsql AS $${EMPTY}$$",
+    "a guard": "ALTER TABLE corrections DISABLE TRIGGER backoffice_append_only_corrections",
+}
+
+
+@pytest.mark.parametrize("what", list(TAMPERED))
+def test_what_was_tampered_with_is_told_by_readiness_and_repaired_with_an_event(
+    what: str, app: Flask, client: FlaskClient, owner_connection: psycopg.Connection[Any]
+) -> None:
+    owner_connection.execute(TAMPERED[what].encode())
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert any("backoffice db upgrade" in said for said in answer.json["checks"].values())
+    assert "renewed" in upgrade(app)[0]
+    assert client.get("/readyz").status_code == 200
+    events = owner_connection.execute(
+        "SELECT row_id, before ->> 'found' FROM audit_events WHERE table_name = 'schema_fingerprints'"
+    ).fetchall()
+    assert len(events) == 1
+    assert events[0][0].split(",")[1] in TAMPERED[what]
+    assert upgrade(app) == []
+
+
+def test_what_was_written_while_nothing_was_noted_is_computed_by_the_repair(
+    app: Flask, session: Any, owner_connection: psycopg.Connection[Any]
+) -> None:
+    order = OrderFactory()
+    session.commit()
+    owner_connection.execute(TAMPERED["a note function"].encode())
+    owner_connection.execute("UPDATE orders SET total_price = total_price + 5")
+    said = upgrade(app)
+    assert any("rows were computed" in line for line in said), said
+    session.refresh(order)
+    assert list(figures.verify(db.engine)) == []
+
+
+@pytest.mark.parametrize("whom", ["DATABASE backoffice", "ROLE backoffice_app"])
+def test_triggers_that_a_setting_puts_to_sleep_are_told_and_woken(
+    whom: str, app: Flask, client: FlaskClient, admin_database_url: str, database_url: str,
+    owner_connection: psycopg.Connection[Any],
+) -> None:  # fmt: skip
+    with psycopg.connect(admin_database_url, autocommit=True) as admin:
+        admin.execute(f"ALTER {whom} SET session_replication_role = replica".encode())
+        try:
+            told = client.get("/readyz")
+            said = upgrade(app)
+        finally:
+            admin.execute(f"ALTER {whom} RESET session_replication_role".encode())
+    assert told.status_code == 503
+    assert told.json is not None
+    assert "Triggers do not fire for the" in told.json["checks"]["triggers_asleep"]
+    assert "Triggers fire again for the" in said[0]
+    with psycopg.connect(database_url) as fresh:
+        assert fresh.execute("SHOW session_replication_role").fetchone() == ("origin",)
+    assert client.get("/readyz").status_code == 200
+    events = owner_connection.execute(
+        "SELECT count(*) FROM audit_events WHERE table_name = 'schema_fingerprints'"
+    )
+    assert events.fetchone() == (1,)
+
+
+def test_a_foreign_key_that_is_switched_off_is_told_and_switched_on(
+    app: Flask, client: FlaskClient, admin_database_url: str
+) -> None:
+    with psycopg.connect(admin_database_url, autocommit=True) as admin:
+        admin.execute("ALTER TABLE orders DISABLE TRIGGER ALL")
+    answer = client.get("/readyz")
+    assert answer.json is not None
+    assert "the table orders" in answer.json["checks"]["triggers_asleep"]
+    upgrade(app)
+    assert client.get("/readyz").status_code == 200
+
+
+def test_readiness_is_quick(app: Flask) -> None:
+    client = app.test_client()
+    client.get("/readyz")
+    times = []
+    for _ in range(10):
+        began = time.perf_counter()
+        client.get("/readyz")
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.25
