@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_, counted
 from ..book import Book
+from ..figures.models import Correction
 from ..lists import Choice, Column, List, Moments, Reference, Search, containing
 from ..names import is_id
 from ..people.models import ApiToken, User
@@ -155,6 +156,7 @@ register(
         endpoint="people.user", argument="user_id", is_shown_by_id=True,
     )
 )  # fmt: skip
+register(Recorded(N_("Corrections"), Correction, labels={"digests": N_("Sealed")}))
 register(
     Recorded(
         N_("What the book means"), Book,

@@ -252,6 +252,8 @@ def _typed(column: Column[Any], value: Any) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(value, dict):  # digests by the number of what they are of
+        return ", ".join(f"#{number}" for number in value)
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
     return _("changed") if value == "changed" else str(value)
