@@ -18,7 +18,8 @@ to_char(c.at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS'))::text, 'UTF8')), 'hex'),
 """What an event keeps of a correction: it depends on no setting."""
 
 _EVENT = f"""INSERT INTO public.audit_events (table_name, row_id, action, after)
-SELECT 'corrections', concat_ws('–', min(c.id), nullif(max(c.id), min(c.id))), 'INSERT', jsonb_build_object('digests', jsonb_object_agg(c.id::text, {_DIGEST}))
+SELECT 'corrections', concat_ws('–', min(c.id), nullif(max(c.id), min(c.id))), 'INSERT',
+jsonb_build_object('digests', jsonb_object_agg(c.id::text, {_DIGEST}))
 FROM {{rows}} c {{which}} HAVING count(*) > 0"""
 
 _TOLD = """

@@ -178,7 +178,7 @@ def observed(
     }
     found: dict[str, list[State]] = {}
     for name, *columns, settings in connection.execute(_OBSERVED, asked):
-        state = State(*columns, tuple(sorted(settings)))
+        state = State._make((*columns, tuple(sorted(settings))))
         found.setdefault(name, []).append(state)
     return found
 
