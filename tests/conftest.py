@@ -25,9 +25,9 @@ from backoffice import create_app, money, periods, translations
 from backoffice.book import Meaning, of_this_process
 from backoffice.cli import main
 from backoffice.config import READERS, SUPERVISED
+from backoffice.drift import standing
 from backoffice.embedded import ADMIN, APP, OWNER, Services
 from backoffice.extensions import db
-from backoffice.health import dot
 from tests.signing_in import cookie_for, someone
 from tests.surgery import past_every_trigger
 
@@ -120,9 +120,9 @@ def application(services: Services) -> Flask:
     application.test_client_class = SeparateClient
     done = application.test_cli_runner().invoke(main, ["db", "upgrade"])
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
-    dot.SECONDS = float("inf")  # no page looks anew, so that what a page asks can be counted;
+    standing.SECONDS = float("inf")  # no page looks anew, so that what a page asks can be counted;
     with application.app_context():
-        dot.standing()  # a test of the dot itself makes it forget
+        standing.known()  # a test of the dot itself makes it forget
     return application
 
 

@@ -11,6 +11,7 @@ from .. import figures
 from ..base import N_
 from ..customers import queries as customers
 from ..customers.models import Customer
+from ..drift.marks import marks
 from ..extensions import db
 from ..figures import Explanation
 from ..figures.explanation import ColumnExplained, SourceRow, Term
@@ -20,7 +21,7 @@ from .figures import customer_balance, meter_balance, meter_totals
 from .meter_documents import day_of_row, list_url, record_of_row
 from .meter_listing import BALANCES, SUMS
 from .meter_queries import wrong_figures_of
-from .meter_screens import head_of, meter_or_404
+from .meter_screens import marked_head_of, meter_or_404
 from .meter_wording import MeterWording
 from .models import Meter, MeterAssignment
 from .queries import active_meters_of
@@ -65,14 +66,16 @@ def customer_calculation(code: str, name: str) -> Response:
     customer = customers.by_code(db.session(), code)
     if customer is None or customer.merged_into_id is not None or name not in BALANCES:
         abort(404)
-    explanation = figures.explain(db.session(), customer_balance, customer.id) or abort(404)
     meters = _meters_of(customer, name)
+    known = marks({customer_balance: [customer.id]})
+    explanation = figures.explain(db.session(), customer_balance, customer.id) or abort(404)
     column = _column_of(explanation, name)
     term = Term("", column.label, column.expected, name, None, False, meters, len(meters))
     return render(
         "billing/customer_calculation.html",
         customer=customer,
         name=name,
+        marks=known,
         BALANCES=BALANCES,
         explained=replace(column, formula=OF_CUSTOMER[name], terms=(term,)),
         corrections=_corrections_of(explanation, name),
@@ -86,6 +89,7 @@ def customer_calculation(code: str, name: str) -> Response:
 
 
 def _of_meter(meter: Meter, name: str) -> Response:
+    head = marked_head_of(meter)
     totals = figures.explain(db.session(), meter_totals, meter.id) or abort(404)
     balance = figures.explain(db.session(), meter_balance, meter.id) or abort(404)
     sums = {each: _column_of(totals, each, FORMULAS[each]) for each in SUMS}
@@ -106,7 +110,7 @@ def _of_meter(meter: Meter, name: str) -> Response:
         link_of_row=record_of_row,
         day_of=day_of_row,
         all_of=partial(list_url, meter),
-        **head_of(meter),
+        **head,
     )
 
 
@@ -126,7 +130,7 @@ def _wording_of(explanation: Explanation) -> MeterWording:
 def _meters_of(customer: Customer, name: str) -> tuple[SourceRow, ...]:
     """The meters that count for a customer, each with what it should have stored."""
     meters = active_meters_of(db.session(), customer.id)
-    wrong = wrong_figures_of(db.session(), [meter.id for meter in meters])
+    wrong = wrong_figures_of([meter.id for meter in meters])
     expected = {finding.owner: finding.expected for finding in wrong if name in finding.expected}
     return tuple(
         SourceRow(

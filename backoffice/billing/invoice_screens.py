@@ -8,6 +8,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import figures, lists
+from ..drift.marks import marks
 from ..extensions import db
 from ..figures.explanation import SourceRow, Term
 from ..htmx import render
@@ -54,14 +55,12 @@ def invoice(number: str) -> Response:
     previous, following = lists.neighbours(
         db.session(), current_user, state, found.id, Invoice.number.expression
     )
-    wrong = next(figures.verify(db.engine, list(CALCULATIONS.values()), [found.id]), None)
     return render(
         "billing/invoice_record.html",
         **head_of(found, "details"),
         way=state.as_query,
         previous=previous,
         following=following,
-        is_right=wrong is None,
         payments=queries.payments_of(db.session(), found),
         METHODS=METHODS,
         VOID=VOID,
@@ -84,11 +83,12 @@ def invoice_calculation(number: str, name: str) -> Response:
     if name not in CALCULATIONS:
         abort(404)
     found = invoice_or_404(number)
+    head = head_of(found, "calculation")
     explanation = figures.explain(db.session(), CALCULATIONS[name], found.id) or abort(404)
     corrections = explanation.corrections
     return render(
         "billing/invoice_calculation.html",
-        **head_of(found, "calculation"),
+        **head,
         explained=next(c for c in explanation.columns if c.column == name),
         corrections=corrections,
         wording=history.Wording(db.session(), actors=[c.actor for c in corrections]),
@@ -99,7 +99,8 @@ def invoice_calculation(number: str, name: str) -> Response:
 
 def head_of(found: Invoice, tab: str) -> dict[str, Any]:
     """What the head and the tabs of one invoice's screens need."""
-    return {"invoice": found, "word": word_of(found), "tab": tab}
+    known = marks({figure: [found.id] for figure in CALCULATIONS.values()})
+    return {"invoice": found, "word": word_of(found), "tab": tab, "marks": known}
 
 
 def _references(found: Invoice) -> dict[int, str]:

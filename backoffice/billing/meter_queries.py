@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .. import figures
-from ..figures import Finding
+from ..drift.looking import look
+from ..figures import Figure, Finding
 from .figures import meter_balance, meter_totals
 from .models import Meter, MeterAdjustment, MeterAssignment
 
@@ -25,8 +25,11 @@ def assignment_of(session: Session, meter: Meter, assignment_id: int) -> MeterAs
     )
 
 
-def wrong_figures_of(session: Session, meter_ids: Sequence[int]) -> list[Finding]:
-    """What is stored wrongly of these meters' own figures."""
-    if not meter_ids:
-        return []
-    return list(figures.verify(session, [meter_totals, meter_balance], meter_ids))
+def wrong_figures_of(meter_ids: Sequence[int]) -> list[Finding]:
+    """What is stored wrongly of these meters' own figures now."""
+    return look(figures_of(meter_ids))
+
+
+def figures_of(meter_ids: Sequence[int]) -> dict[Figure, Sequence[int]]:
+    """The meters' own figures, each with the meters as its owners."""
+    return {meter_totals: meter_ids, meter_balance: meter_ids}

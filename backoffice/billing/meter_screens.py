@@ -7,6 +7,7 @@ from flask import Response, abort
 from flask_login import current_user
 
 from .. import lists
+from ..drift.marks import marks
 from ..extensions import db
 from ..htmx import render
 from ..permissions import requires
@@ -14,7 +15,7 @@ from . import meter_history, queries
 from .meter_actions import assignments_of
 from .meter_documents import list_url, newest_documents
 from .meter_listing import METERS
-from .meter_queries import wrong_figures_of
+from .meter_queries import figures_of
 from .meter_wording import word_of
 from .models import Meter
 from .of_customers import register as register_with_customers
@@ -55,7 +56,9 @@ def meter_changes(number: str) -> Response:
     """Who changed what and when, and every correction."""
     meter = meter_or_404(number)
     events = meter_history.events_of(db.session(), meter)
-    return render("billing/meter_history.html", events=events, tab="history", **head_of(meter))
+    return render(
+        "billing/meter_history.html", events=events, tab="history", **marked_head_of(meter)
+    )
 
 
 def head_of(meter: Meter) -> dict[str, Any]:
@@ -68,6 +71,11 @@ def head_of(meter: Meter) -> dict[str, Any]:
         "active": active,
         "word": word_of(meter),
     }
+
+
+def marked_head_of(meter: Meter) -> dict[str, Any]:
+    """The same with the marks of what is wrong of the meter, where its amounts are shown."""
+    return {**head_of(meter), "marks": marks(figures_of([meter.id]))}
 
 
 def record_page(meter: Meter, status: int = 200, refusal: str = "") -> Response:
@@ -85,9 +93,8 @@ def record_page(meter: Meter, status: int = 200, refusal: str = "") -> Response:
         following=following,
         documents_of=newest_documents(db.session(), meter),
         all_of=partial(list_url, meter),
-        is_right=not wrong_figures_of(db.session(), [meter.id]),
         refusal=refusal,
-        **head_of(meter),
+        **marked_head_of(meter),
     )
 
 

@@ -11,10 +11,13 @@ from ..base import N_, counted
 from ..customers.belongings import BELONGINGS, Belonging
 from ..customers.models import Customer
 from ..customers.parts import COLUMNS, PARTS, Part
+from ..drift.marks import marks
 from ..extensions import db
 from ..lists import Column
 from ..permissions import allowed
+from .figures import customer_balance
 from .meter_listing import meters_of
+from .meter_queries import figures_of
 from .meter_wording import word_of
 from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 from .rules import VOID
@@ -30,6 +33,9 @@ def _counted(document: Any, amount: Any) -> Any:
     """What a document comes to: nothing if it is void."""
     return case((document.status == VOID, 0), else_=amount)
 
+
+MOST_LOOKED_AT = 100
+"""Meters of a customer that the customer's page compares with their documents each time."""
 
 ASSIGNMENTS = Belonging(
     "meter_assignments",
@@ -118,7 +124,13 @@ def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
     if not allowed(user, "billing.read") or not _has_billing(customer):
         return None
     own = {"endpoint": "customers.record", "code": customer.code}
-    return {"listing": lists.part(meters_of(customer), **own), "word": word_of(customer)}
+    mine = select(MeterAssignment.meter_id).where(
+        MeterAssignment.customer_id == customer.id, MeterAssignment.is_active
+    )
+    meters = db.session.scalars(mine.limit(MOST_LOOKED_AT)).all()
+    known = marks({customer_balance: [customer.id], **figures_of(meters)})
+    listing = lists.part(meters_of(customer), **own)
+    return {"listing": listing, "word": word_of(customer), "marks": known}
 
 
 def register() -> None:

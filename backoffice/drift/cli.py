@@ -26,14 +26,14 @@ from sqlalchemy import func, select
 from .. import figures
 from ..commands import CLEAN, FOUND, Trouble, operator
 from ..extensions import db
-from ..figures import Figure, FigureError, Finding, acting_as
+from ..figures import Figure, FigureError, acting_as
 from ..refusals import Refusal
+from ..runs.models import DONE, RunItem
 from ..runs.models import FOUND as FOUND_ITEM
-from ..runs.models import RunItem
 from ..subjects import called
 from . import performing, watch
-from .naming import named_failures, named_findings, row_of, scoped, with_names
-from .performing import Performed
+from .naming import named_failures, row_of, scoped, with_names
+from .performing import Performed, Verified
 
 SHOWN = 50
 """Findings printed to a person; --json prints them all."""
@@ -173,25 +173,31 @@ def scope(names: Sequence[str], owners: Sequence[str]) -> tuple[list[Figure] | N
 
 
 def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bool) -> None:
-    """Verify, print what was found, and exit 0 or 1."""
-    with _progress(selected, owners) as advance:
-        found = list(figures.verify(db.engine, selected, owners or None, progress=advance))
+    """Verify, record and print what was found, and exit 0 or 1.
+
+    Raises Trouble where the verification itself failed.
+    """
+    with acting_as(operator()), _progress(selected, owners) as advance:
+        done = performing.verify(db.engine, selected, owners or None, progress=advance)
     if as_json:
         counts: dict[str, int] = {f.name: 0 for f in selected or figures.registry.figures}
-        for finding in found:
-            counts[finding.figure.name] += 1
-        click.echo(
-            json.dumps(
-                {
-                    "drifted": len(found),
-                    "figures": counts,
-                    "findings": named_findings(db.session.connection(), found),
-                }
-            )
-        )
+        for finding in done.findings:
+            counts[finding["figure"]] += 1
+        told = {
+            "run": done.run.id if done.run else None,
+            "drifted": len(done.findings),
+            "figures": counts,
+            "findings": with_names(db.session.connection(), done.findings),
+        }
+        click.echo(json.dumps(told))
     else:
-        _print_findings(found)
-    sys.exit(FOUND if found else CLEAN)
+        _print_findings(done, is_all=not selected and not owners)
+    if done.unrecorded:
+        click.echo(_(done.unrecorded), err=True)
+    if done.run and done.run.status != DONE:
+        raise Trouble(_("Run %(run)s did not look at everything: %(error)s",
+                        run=done.run.id, error=done.run.error or done.run.status))  # fmt: skip
+    sys.exit(FOUND if done.findings else CLEAN)
 
 
 def run_heal(
@@ -370,22 +376,25 @@ def _progress(
         yield lambda checked: bar.update(task, completed=checked)
 
 
-def _print_findings(found: Sequence[Finding]) -> None:
+def _print_findings(done: Verified, *, is_all: bool) -> None:
+    found = done.findings
     if not found:
-        click.echo(_("Every figure is right."))
+        if done.run is None or done.run.status == DONE:
+            click.echo(_("Every figure is right.") if is_all else _("What was verified is right."))
         return
     table = Table(_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), _("Root"))
     shown = found[:SHOWN]
-    rows = ((finding.figure.name, finding.owner, finding.key) for finding in shown)
+    rows = ((finding["figure"], finding["owner"], finding["key"]) for finding in shown)
     for finding, name in zip(shown, called(db.session.connection(), rows), strict=True):
-        root = finding.roots[0]
+        root = finding["root"]
+        is_itself = root == {"figure": finding["figure"], "key": finding["key"]}
         table.add_row(
-            finding.figure.name,
-            _row(name, finding.key),
-            finding.kind,
-            _pairs(finding.stored),
-            _pairs(finding.expected),
-            _("itself") if root == finding.row else f"{root.figure} {_pairs(dict(root.key))}",
+            finding["figure"],
+            _row(name, finding["key"]),
+            finding["kind"],
+            _pairs(finding["stored"]),
+            _pairs(finding["expected"]),
+            _("itself") if is_itself else f"{root['figure']} {_pairs(root['key'])}",
         )
     _print_table(table)
     click.echo(
@@ -394,6 +403,8 @@ def _print_findings(found: Sequence[Finding]) -> None:
             count=len(found),
         )
     )
+    if done.run:
+        click.echo(_("Run %(run)s recorded them: Health → Drift lists them.", run=done.run.id))
 
 
 def _print_explanation(explanation: figures.Explanation, name: str | None) -> None:

@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from .. import money
 from ..base import table_of
-from ..figures import Figure, Finding
+from ..figures import Figure, Finding, registry
 from ..figures.drain import Drained
 from ..figures.models import Correction, FigureNote, noted_bundle
 from ..figures.registry import Bundle, Registry
@@ -130,14 +130,13 @@ def record(
         for item in (as_item(finding),)
     ]
     add = upsert(FINDINGS)
-    moved = (
-        "owner", "kind", "stored", "expected", "amount", "gross", "roots", "is_root", "cause", "run_id",
-    )  # fmt: skip
+    moved = ("owner", "kind", "stored", "expected", "amount", "gross", "roots", "is_root", "cause")
     add = add.on_conflict_do_update(
         index_elements=["figure", "key"],
         index_where=FINDINGS.c.healed_at.is_(None),
         set_={
             "last_seen_at": func.now(),
+            "run_id": func.coalesce(add.excluded.run_id, FINDINGS.c.run_id),
             **{name: getattr(add.excluded, name) for name in moved},
         },
     )
@@ -298,11 +297,13 @@ def _apart(
 def check(connection: Connection, figures: Iterable[str], **values: Any) -> None:
     """Say when these figures were verified over all their owners, and what is wrong of them now."""
     for name in figures:
+        stored = select(func.count()).select_from(registry.get(name).table).scalar_subquery()
+        missing = func.count().filter(FINDINGS.c.kind == MISSING)
         wrong = select(
             func.count().label("drifted"),
             func.coalesce(func.sum(FINDINGS.c.gross), 0).label("amount"),
+            (stored + missing).label("rows"),
         ).where(FINDINGS.c.figure == name, FINDINGS.c.healed_at.is_(None))
-        row = connection.execute(wrong).one()
-        given = {**values, "figure": name, "drifted": row.drifted, "amount": row.amount}
+        given = {**values, "figure": name, **connection.execute(wrong).one()._mapping}
         add = upsert(CHECKS).values(given)
         connection.execute(add.on_conflict_do_update(index_elements=["figure"], set_=given))

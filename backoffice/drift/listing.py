@@ -6,16 +6,19 @@ from functools import cache
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from .. import money, subjects
 from ..base import N_, counted
 from ..lists import Buttons, Choice, Column, List, Moments, Search, containing
 from ..lists.filters import Given
+from ..names import is_id
 from ..preferences import number_format
+from ..runs.models import Run
 from ..subjects import Place
 from . import queries
 from .models import FOLLOWS, DriftFinding
+from .standing import IS_OPEN
 from .wording import CAUSES, KINDS
 from .wording import titles as all_titles
 
@@ -34,6 +37,24 @@ class AtLeast(Search):
             except money.AmountError:
                 return
             yield name, text
+
+
+@dataclass(frozen=True)
+class OfRun(Search):
+    """Rows that a run found wrong: it saw them last, or somebody after it did who found them known."""
+
+    def read(self, given: Given) -> Iterator[tuple[str, str]]:
+        """The run's number, if it can be one."""
+        yield from ((name, text) for name, text in super().read(given) if is_id(text))
+
+
+def _of_run(text: str) -> ColumnElement[bool]:
+    asked, row = int(text), DriftFinding
+    ended = select(Run.finished_at).where(Run.id == asked).scalar_subquery()
+    return or_(
+        row.run_id == asked,
+        and_(or_(row.run_id > asked, row.run_id.is_(None)), row.first_seen_at <= ended),
+    )
 
 
 def _at_least(text: str) -> ColumnElement[bool]:
@@ -152,7 +173,8 @@ def _filters(titles: Any, called: ColumnElement[str]) -> tuple[Any, ...]:
                 "healed": (N_("Right again"), row.healed_at.is_not(None)),
                 "all": (N_("All"), row.id.is_not(None)),
             },
-            assumed=(N_("Open"), queries.IS_OPEN),
+            assumed=(N_("Open"), IS_OPEN),
         ),
         Moments("since", "until", N_("First seen from"), N_("to"), row.first_seen_at),
+        OfRun("run", N_("Found by run"), _of_run, is_quiet=True),
     )

@@ -92,8 +92,9 @@ class DriftFinding(Base):
 class FigureCheck(Base):
     """When a figure was last verified over all its owners, and what was found then.
 
-    `owners` is how many were compared, `drifted` how many of its rows were wrong, `amount` by how
-    much in all (gross amounts, in the deployment's currency).
+    `owners` is how many were compared, `rows` how many rows there were or should have been, `drifted`
+    how many of them were wrong, `amount` by how much in all (gross amounts, in the deployment's
+    currency).
     """
 
     __tablename__ = "figure_checks"

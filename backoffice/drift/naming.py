@@ -8,20 +8,15 @@ from sqlalchemy import Connection, Table, select
 
 from .. import figures, subjects
 from ..commands import Trouble
-from ..figures import Figure, Finding
+from ..figures import Figure
 from ..names import is_id
 
 MOST_LISTED = 10
 """Ids that a message lists where a name is that of several rows."""
 
 
-def named_findings(connection: Connection, found: Sequence[Finding]) -> list[dict[str, Any]]:
-    """The findings for JSON; each, and each of its roots, has the name of its row beside owner and key."""
-    return with_names(connection, [finding.as_dict() for finding in found])
-
-
 def with_names(connection: Connection, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same for findings that are dictionaries already, as a dry run keeps them."""
+    """Findings for JSON; each has the name of its row beside owner and key."""
     names = subjects.called(connection, ((f["figure"], f["owner"], f["key"]) for f in found))
     return [{"name": name, **finding} for name, finding in zip(names, found, strict=True)]
 

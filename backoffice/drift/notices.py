@@ -13,14 +13,15 @@ from .. import attention
 from ..attention import Notice, Weight
 from ..figures.models import FigureNote
 from ..formats import quantity_filter
-from . import queries, wording
-from .queries import Standing, State
+from . import standing, wording
+from .standing import Standing, State
 
 PATIENCE = timedelta(minutes=1)
 """How long a change by another program may wait for a worker before somebody is told."""
 
 _WEIGHTS: dict[State, Weight] = {
-    "right": "info", "wrong": "danger", "stale": "warning", "unverified": "warning",
+    "right": "info", "waiting": "warning", "stale": "warning", "failed": "danger",
+    "unverified": "warning", "unguarded": "danger", "wrong": "danger",
 }  # fmt: skip
 
 
@@ -31,25 +32,25 @@ def register_notices() -> None:
     attention.register("notes", "attention", "figures.read", _notes)
 
 
-def _standing(session: Session) -> Standing:
+def _standing() -> Standing:
     """How the books stand; asked once, however many of our lines tell of it."""
     if "books" not in g:
-        g.books = queries.standing(session)
+        g.books = standing.now()
     found: Standing = g.books
     return found
 
 
-def _books(session: Session, _user: Any) -> Iterator[Notice]:
-    standing = _standing(session)
-    weight = _WEIGHTS[standing.state]
-    yield Notice(wording.books_in_words(standing), url_for("health.index"), weight)
+def _books(_session: Session, _user: Any) -> Iterator[Notice]:
+    books = _standing()
+    weight = _WEIGHTS[books.state]
+    yield Notice(wording.books_in_words(books), url_for("health.index"), weight)
 
 
-def _drift(session: Session, _user: Any) -> Iterator[Notice]:
-    standing = _standing(session)
-    if standing.wrong:
-        told = wording.wrong_in_words(standing)
-        yield Notice(told, url_for("drift.index"), "danger", standing.wrong)
+def _drift(_session: Session, _user: Any) -> Iterator[Notice]:
+    books = _standing()
+    if books.wrong:
+        told = wording.wrong_in_words(books)
+        yield Notice(told, url_for("drift.index"), "danger", books.wrong)
 
 
 def _notes(session: Session, _user: Any) -> Iterator[Notice]:

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from .. import figures as core
+from ..base import N_
 from ..figures import Figure
 from ..runs import actions
-from ..runs.errors import NothingToResume, StillWaiting
+from ..runs.errors import AlreadyRunning, NothingToResume, StillWaiting
 from ..runs.models import AWAITING_APPROVAL, ITEM_FAILED, Run, RunItem
 from ..runs.queries import progress_of, run_of
 from ..runs.working import perform
+from .queries import as_told, found_in
 from .scope import scope_of
 
 LOOK_AGAIN_SECONDS = 0.2
@@ -57,6 +61,64 @@ def heal(
         run_id = run.id
         session.commit()
     return performed(engine, run_id, progress)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification found, each as `Finding.as_dict` has it; no run: it could not be recorded."""
+
+    run: Run | None
+    findings: Sequence[dict[str, Any]]
+    unrecorded: str = ""
+    """Why it could not be recorded, as a sentence to be translated."""
+
+
+READ_ONLY = N_("What was found could not be recorded: this database takes no writes.")
+NO_RIGHT = N_("What was found could not be recorded: the database user has no right to.")
+UNDER_WAY = N_("What was found was not recorded: another run verifies the same at the moment.")
+_REFUSED = {"25006": READ_ONLY, "42501": NO_RIGHT}
+"""SQL states in which nothing can be recorded, though everything can be compared."""
+
+
+def verify(
+    engine: Engine,
+    figures: Sequence[Figure] | None = None,
+    owners: Sequence[int] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Verified:
+    """Verify these figures of these owners (None: all) as a worker does: findings are recorded, or closed.
+
+    Where that cannot be recorded they are compared all the same.
+    """
+    try:
+        with Session(engine) as session:
+            run = actions.request(
+                session, "figures.verify", scope_of(figures, owners), is_paced=False, is_here=True
+            )
+            run_id = run.id
+            session.commit()
+    except AlreadyRunning:
+        return _compared(engine, figures, owners, UNDER_WAY, progress)
+    except DBAPIError as error:
+        reason = _REFUSED.get(getattr(error.orig, "sqlstate", None) or "")
+        if reason is None:
+            raise
+        return _compared(engine, figures, owners, reason, progress)
+    done = performed(engine, run_id, progress)
+    with Session(engine) as session:
+        return Verified(done.run, [as_told(f) for f in found_in(session, figures, owners)])
+
+
+def _compared(
+    engine: Engine,
+    figures: Sequence[Figure] | None,
+    owners: Sequence[int] | None,
+    reason: str,
+    progress: Progress | None,
+) -> Verified:
+    found = core.verify(engine, figures, owners, progress=progress)
+    return Verified(None, [finding.as_dict() for finding in found], reason)
 
 
 def resume(engine: Engine, run_id: int) -> Performed:

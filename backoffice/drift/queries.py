@@ -1,18 +1,14 @@
-"""Reading drift: what is open, how the books stand, and whom a selection of findings belongs to."""
+"""Reading drift: one finding, the corrections of its row, and whom a selection of findings belongs to."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    Connection,
-    Integer,
     Select,
     and_,
     any_,
@@ -21,30 +17,20 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    true,
 )
 from sqlalchemy.orm import Session
 
 from .. import subjects
-from ..figures import registry
+from ..figures import Figure, registry
 from ..figures.models import Correction
 from ..subjects import Place
 from .amounts import sum_in_sql
 from .facts.findings import all_facts
-from .models import DriftFinding, FigureCheck
-
-LATEST = timedelta(hours=26)
-"""A figure that was last verified longer ago is itself an alert: the nightly check has not run."""
-
-MOST_COUNTED = 1_000
-"""Open findings that are counted for the dot; it says how many only up to this."""
+from .models import DriftFinding
+from .standing import IS_OPEN
 
 MOST_ROOTS = 20
 """Roots of one finding that are looked for: a month may follow from thousands of orders."""
-
-State = Literal["right", "wrong", "stale", "unverified"]
-
-IS_OPEN: ColumnElement[bool] = DriftFinding.healed_at.is_(None)
 
 
 def name() -> ColumnElement[str]:
@@ -68,71 +54,6 @@ def _sum_of(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
     figure = DriftFinding.figure.expression
     added = sum_in_sql([*registry.figures, *all_facts()], figure, values)
     return case((values.is_not(None), added))
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How the books stand as far as verification knows.
-
-    `wrong` rows of figures are open findings, whose gross amounts `amount` adds up, in the deployment's
-    currency; the oldest was first seen at `oldest`. `verified_at` is when the figure was verified
-    that has waited longest. `verified` figures were verified some time, `unverified` ones have rows
-    and never were.
-    """
-
-    wrong: int
-    amount: Decimal
-    oldest: datetime | None
-    verified_at: datetime | None
-    verified: int
-    unverified: int
-
-    @property
-    def state(self) -> State:
-        """The worst that is known."""
-        if self.wrong:
-            return "wrong"
-        if self.unverified:
-            return "unverified"
-        return "stale" if self.is_stale else "right"
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether some figure was verified too long ago for a check that runs every night."""
-        return self.verified_at is not None and self.verified_at < datetime.now(UTC) - LATEST
-
-
-def standing(connection: Connection | Session, *, most: int | None = None) -> Standing:
-    """How the books stand now; one statement. With `most`, no more than so many are counted."""
-    opened = (
-        select(DriftFinding.gross.label("amount"), DriftFinding.first_seen_at)
-        .where(IS_OPEN)
-        .limit(most)
-        .subquery()
-    )
-    checks = select(
-        func.min(FigureCheck.verified_at).label("verified_at"), func.count().label("verified")
-    ).where(FigureCheck.figure.in_([figure.name for figure in registry.figures])).subquery()  # fmt: skip
-    found = select(
-        func.count().label("wrong"),
-        func.coalesce(func.sum(opened.c.amount), 0).label("amount"),
-        func.min(opened.c.first_seen_at).label("oldest"),
-    ).subquery()
-    both = found.join(checks, true())
-    row = connection.execute(
-        select(found, checks, _unverified().label("unverified")).select_from(both)
-    ).one()
-    return Standing(**row._mapping)
-
-
-def _unverified() -> ColumnElement[int]:
-    """How many figures have rows and were never verified."""
-    counted: ColumnElement[int] = literal(0, Integer)
-    for figure in registry.figures:
-        has_rows = select(figure.primary_key).exists()
-        is_checked = select(FigureCheck.figure).where(FigureCheck.figure == figure.name).exists()
-        counted = counted + case((has_rows & ~is_checked, 1), else_=0)
-    return counted
 
 
 def finding_of(session: Session, finding_id: int) -> tuple[DriftFinding, str] | None:
@@ -191,6 +112,32 @@ def owners_in(session: Session, rows: Select[Any]) -> dict[str, list[int]]:
     for figure, owner in session.execute(chosen.distinct().order_by(None)):
         found[figure].append(owner)
     return {figure: sorted(owners) for figure, owners in sorted(found.items())}
+
+
+def found_in(
+    session: Session, figures: Sequence[Figure] | None, owners: Sequence[int] | None
+) -> Sequence[DriftFinding]:
+    """The open findings of these figures (None: all) of these owners (None: all), lower figures first."""
+    wanted = [figure.name for figure in registry.figures if figures is None or figure in figures]
+    found = select(DriftFinding).where(IS_OPEN, DriftFinding.figure.in_(wanted))
+    if owners is not None:
+        found = found.where(DriftFinding.owner == any_(literal(list(owners), ARRAY(BigInteger))))
+    in_order = case({name: place for place, name in enumerate(wanted)}, value=DriftFinding.figure)
+    return session.scalars(found.order_by(in_order, DriftFinding.owner, DriftFinding.id)).all()
+
+
+def as_told(finding: DriftFinding) -> dict[str, Any]:
+    """A recorded finding as `Finding.as_dict` has a new one."""
+    return {
+        "figure": finding.figure,
+        "owner": finding.owner,
+        "key": {name: str(value) for name, value in finding.key.items()},
+        "kind": finding.kind,
+        "stored": finding.stored or {},
+        "expected": finding.expected or {},
+        "root": finding.roots[0],
+        "roots": finding.roots,
+    }
 
 
 def with_ids(ids: Sequence[int]) -> ColumnElement[bool]:

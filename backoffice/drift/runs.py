@@ -164,7 +164,7 @@ def _heals_unseen(scope: Scope) -> tuple[str, Scope] | None:
 VERIFY = register(
     Kind(
         "figures.verify", N_("Verify figures"), "figures.heal",
-        _plan_verify, _verify, _checked, _fix_again, preview=_heals_unseen,
+        _plan_verify, _verify, _checked, _fix_again, preview=_heals_unseen, findings="drift.index",
     )
 )  # fmt: skip
 HEAL = register(

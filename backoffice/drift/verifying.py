@@ -105,14 +105,14 @@ def verify(work: Work) -> None:
     bundle = bundle_named(registry, work.payload["bundle"])
     seen = look(work, bundle)
     with work.transaction(is_last=True) as step:
-        still = _still_wrong(step.connection, bundle, seen.found)
+        still = still_wrong(step.connection, bundle, seen.found)
         found = [finding for finding in seen.found if finding.owner in still]
         record(step.connection, found, seen.noted, work.asked.id)
         close_unseen(step.connection, bundle, _owned(work.payload), seen.at)
         step.tally.checked = len({finding.owner for finding in found})
 
 
-def _still_wrong(connection: Connection, bundle: Bundle, found: Sequence[Finding]) -> set[int]:
+def still_wrong(connection: Connection, bundle: Bundle, found: Sequence[Finding]) -> set[int]:
     """The owners of whom something is wrong still: a heal may have come between."""
     owners = sorted({finding.owner for finding in found})
     return set(suspected(connection, bundle, {"owners": owners})) if owners else set()

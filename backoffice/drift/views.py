@@ -22,7 +22,7 @@ from ..permissions import requires
 from ..runs import actions as runs
 from ..runs.errors import AlreadyRunning
 from ..safe_next import safe_next
-from . import queries, recalculation, wording
+from . import queries, recalculation, standing, wording
 from .listing import findings
 from .models import DriftFinding
 from .notices import register_notices
@@ -43,8 +43,8 @@ MOST_OWNERS = 100_000
 @requires("figures.read")
 def index() -> Response:
     """What is wrong, the greatest difference first."""
-    standing = wording.standing_in_words(queries.standing(db.session()))
-    return lists.show(findings(), "drift/index.html", standing=standing)
+    said = wording.standing_in_words(standing.now())
+    return lists.show(findings(), "drift/index.html", standing=said)
 
 
 @bp.get("/export.<flavour>")

@@ -32,7 +32,7 @@ from .models import (
     SURPLUS,
     UNNOTICED,
 )
-from .queries import Standing
+from .standing import Standing
 
 KINDS = {
     DIFFERENT: N_("Different"),
@@ -164,40 +164,76 @@ def age(moment: datetime) -> str:
 
 
 def standing_in_words(standing: Standing) -> str:
-    """How the books stand, in one or two sentences."""
-    return " ".join(filter(None, (_standing(standing), checked_in_words(standing))))
+    """How the books stand, in a few sentences."""
+    return _in_a_line(wrong_in_words(standing) if standing.wrong else _verdict(standing), standing)
 
 
 def books_in_words(standing: Standing) -> str:
     """The same without its numbers, for a page on which they stand below."""
-    if standing.wrong and not standing.unverified:
-        checked = checked_in_words(standing)
-        return " ".join([_("Not every stored figure is right."), checked])
-    return standing_in_words(standing) if not standing.wrong else unverified_in_words(standing)
+    verdict = _("Not every stored figure is right.") if standing.wrong else _verdict(standing)
+    return _in_a_line(verdict, standing)
 
 
-def _standing(standing: Standing) -> str:
-    if standing.wrong:
-        return wrong_in_words(standing)
+def _in_a_line(verdict: str, standing: Standing) -> str:
+    told = (
+        verdict,
+        unguarded_in_words(standing) if standing.unguarded else "",
+        failed_in_words(standing) if standing.failed else "",
+        waiting_in_words(standing) if standing.waiting else "",
+        checked_in_words(standing),
+    )
+    return " ".join(filter(None, told))
+
+
+def _verdict(standing: Standing) -> str:
+    """Whether every figure is right, of books of which nothing is known to be wrong."""
     if standing.unverified:
         return ""
     if not standing.verified:
         return _("There is no figure to check yet.")
-    if standing.is_stale:
-        return _("Every stored figure was right.")
-    return _("Every stored figure is right.")
+    if standing.state == "right":
+        return _("Every stored figure is right.")
+    return _("Every stored figure was right.")
 
 
 def wrong_in_words(standing: Standing) -> str:
-    """How many rows of figures are wrong, by how much, and since when."""
+    """How many stored totals are wrong, by how much, and since when."""
     assert standing.oldest is not None
     return ngettext(
-        "%(count)s row of a figure is wrong: %(amount)s, first seen %(age)s ago.",
-        "%(count)s rows of figures are wrong: %(amount)s in all, the oldest first seen %(age)s ago.",
+        "%(count)s stored total is wrong: %(amount)s, first seen %(age)s ago.",
+        "%(count)s stored totals are wrong: %(amount)s in all, the oldest first seen %(age)s ago.",
         standing.wrong,
         count=quantity_filter(standing.wrong),
         amount=money_filter(standing.amount, symbol=True),
         age=age(standing.oldest),
+    )
+
+
+def unguarded_in_words(standing: Standing) -> str:
+    """That the triggers of the database are not those that were declared."""
+    return ngettext(
+        "Changes may go unnoticed: %(num)d trigger is not as declared. Run: backoffice db upgrade",
+        "Changes may go unnoticed: %(num)d triggers are not as declared. Run: backoffice db upgrade",
+        standing.unguarded,
+    )
+
+
+def failed_in_words(standing: Standing) -> str:
+    """That a verification has failed since the last one that did not."""
+    return ngettext(
+        "The last check of %(num)d figure failed.",
+        "The last check of %(num)d figures failed.",
+        standing.failed,
+    )
+
+
+def waiting_in_words(standing: Standing) -> str:
+    """That other programs have changed something, and the figures do not follow it yet."""
+    return ngettext(
+        "%(count)s change by another program is not counted in yet.",
+        "%(count)s changes by other programs are not counted in yet.",
+        standing.waiting,
+        count=quantity_filter(standing.waiting),
     )
 
 

@@ -8,14 +8,13 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from ..charts import Chart, Point, bar_chart
-from ..drift import wording
-from ..drift.queries import standing
+from ..drift import standing, wording
 from ..extensions import db
 from ..formats import day_filter, quantity_filter
 from ..htmx import render
 from ..permissions import requires
 from . import queries
-from .dot import forget, health_dot
+from .dot import health_dot
 from .queries import Day
 from .views import bp
 
@@ -34,7 +33,7 @@ def index() -> Response:
         "health/index.html",
         figures=figures,
         total=sum((health.amount for health in figures), Decimal(0)),
-        standing=wording.standing_in_words(standing(session)),
+        standing=wording.standing_in_words(standing.now()),
         background=queries.background(session),
         days=[day for day in days if day.found or day.corrected],
         chart=_chart(days),
@@ -47,7 +46,7 @@ def index() -> Response:
 @requires("figures.read")
 def dot() -> Response:
     """The dot alone, looked at anew: a run that somebody watches has just ended."""
-    forget()
+    standing.forget()
     return make_response(render_template("shell/health_dot.html"))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from .. import periods
 from ..drift.models import DriftFinding, FigureCheck
-from ..drift.queries import IS_OPEN, LATEST
+from ..drift.standing import IS_OPEN, LATEST, failed_figures
 from ..figures import Figure, registry
 from ..figures.models import Correction, noted_bundle
 from ..money import round_amount
@@ -34,13 +34,15 @@ _CATALOGUE = table("pg_class", column("oid"), column("reltuples"))
 class FigureHealth:
     """One figure: what its last verification found, what is open now, and what was corrected lately.
 
-    `wrong` rows differ by `amount` in all (absolute, in the deployment's currency). `owners` is how
+    `failed`: a verification has failed since the last one that did not. `wrong` rows differ
+    by `amount` in all (absolute, in the deployment's currency). `owners` is how
     many it has now, about. `corrections` counts by cause. `noted` changes by other programs wait.
     """
 
     figure: Figure
     owners: int = 0
     check: FigureCheck | None = None
+    failed: bool = False
     wrong: int = 0
     amount: Decimal = Decimal(0)
     corrections: Counter[str] = field(default_factory=Counter)
@@ -100,6 +102,9 @@ def figures(session: Session) -> Sequence[FigureHealth]:
     for check in session.scalars(select(FigureCheck)):
         if check.figure in found:
             found[check.figure].check = check
+    for name in session.scalars(failed_figures()):
+        if name in found:
+            found[name].failed = True
     opened: Any = (
         select(
             DriftFinding.figure,

@@ -73,8 +73,13 @@ def _drift(connection: Connection) -> Iterator[Reading]:
         amount = sum(row[3] for row in rows if row[0] == name)
         yield AMOUNT.is_now(amount, name, money.currency())
         check = verified.get(name)
-        if check is not None and check.rows:
-            yield VALID.is_now(max(0.0, 1 - sum(wrong.values()) / check.rows), name)
+        if check is not None:
+            yield VALID.is_now(_right(sum(wrong.values()), check.rows), name)
+
+
+def _right(wrong: int, rows: int) -> float:
+    """The share of the rows that are right; a figure without rows is right unless it lacks some."""
+    return max(0.0, 1 - wrong / rows) if rows else float(not wrong)
 
 
 def _checks(connection: Connection) -> Iterator[Reading]:

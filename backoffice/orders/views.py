@@ -11,6 +11,7 @@ from .. import figures, lists
 from ..customers.belongings import BELONGINGS
 from ..customers.models import Customer
 from ..customers.parts import COLUMNS, PARTS, Part
+from ..drift.marks import Marks, marks
 from ..extensions import db
 from ..figures.explanation import SourceRow, Term
 from ..htmx import render
@@ -60,7 +61,7 @@ def record(number: str) -> Response:
         way=state.as_query,
         previous=previous,
         following=following,
-        is_right=next(figures.verify(db.engine, ORDER_FIGURES, [order.id]), None) is None,
+        marks=_marks(order),
         COMPONENT_OF_KIND=COMPONENT_OF_KIND,
         KIND_NAMES=KIND_NAMES,
     )
@@ -72,7 +73,9 @@ def changes(number: str) -> Response:
     """Who changed what and when, and every correction of a total."""
     order = order_or_404(number)
     events = history.events_of(db.session(), order)
-    return render("orders/history.html", order=order, tab="history", events=events)
+    return render(
+        "orders/history.html", order=order, tab="history", events=events, marks=_marks(order)
+    )
 
 
 @bp.get("/<path:number>/calculation")
@@ -100,8 +103,14 @@ def calculation_of_line(number: str, line_id: int) -> Response:
     return _explained(order, "amount", line)
 
 
+def _marks(order: Order) -> Marks:
+    """What is stored wrongly of the order now."""
+    return marks({figure: [order.id] for figure in ORDER_FIGURES})
+
+
 def _explained(order: Order, column: str, line: OrderLine | None) -> Response:
     """The calculation of one stored total, with a way on to what each of its terms came from."""
+    known = _marks(order)
     of_order = grand_total if column == "grand_total" else components
     figure = line_amount if line else of_order
     explanation = figures.explain(db.session(), figure, line.id if line else order.id) or abort(404)
@@ -114,6 +123,7 @@ def _explained(order: Order, column: str, line: OrderLine | None) -> Response:
         tab="calculation",
         line=line,
         explained=next(c for c in explanation.columns if c.column == column),
+        marks=known,
         corrections=corrections,
         wording=Wording(db.session(), actors=[c.actor for c in corrections]),
         link_of_term=partial(_link_of_term, order),

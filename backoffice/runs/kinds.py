@@ -49,6 +49,7 @@ class Kind:
     is what it takes to start, apply, cancel and retry one. `again` makes chunks of items that failed,
     for a retry. `apply_as` is the kind of run that applies what a dry run of this kind has found.
     `report` is the endpoint that shows what came of one, where a kind has a screen for that.
+    `findings` is the endpoint that lists what one has found, by the argument `run`.
     `preview` answers the dry run (kind and scope) that shows what one of such a scope would write to
     stored totals or documents; None of one that writes none, or exactly what a dry run has shown.
     `is_once`: it is asked for anew rather than retried. `is_quiet`: housekeeping, which lists leave out
@@ -66,6 +67,7 @@ class Kind:
     report: str = ""
     preview: Callable[[Scope], tuple[str, Scope] | None] = field(default=_nothing_unseen)
     is_once: bool = False
+    findings: str = ""
     is_quiet: bool = False
 
 

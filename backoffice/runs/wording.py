@@ -169,6 +169,12 @@ def report_of(run: Run) -> str:
     return "" if kind is None else kind.report
 
 
+def findings_of(run: Run) -> str:
+    """The endpoint that lists what it has found; empty where it found nothing, or nothing lists that."""
+    kind = KINDS.get(run.kind)
+    return kind.findings if kind is not None and run.result.get("found") else ""
+
+
 def result_in_words(run: Run) -> list[tuple[str, str]]:
     """What came of it, beyond its counts: names with their values; nothing where a screen shows it."""
     return [] if report_of(run) else list(_told(run.result))

@@ -9,6 +9,7 @@ from flask_login import current_user
 
 from .. import figures, lists, periods
 from ..charts import Chart, Point, bar_chart
+from ..drift.marks import marks
 from ..extensions import db
 from ..figures.explanation import ColumnExplained, SourceRow
 from ..formats import money_filter, month_filter, percent_filter
@@ -168,6 +169,7 @@ def record_page(
     **context: Any,
 ) -> Response:
     """The page of a month with its form in whatever state it is."""
+    known = marks({figure: [manager.id] for figure in TARGET_FIGURES})
     changes = changes_of(db.session(), manager.id, month)
     explanation = figures.explain(db.session(), achieved, row.id) if row else None
     corrections = explanation.corrections if explanation else ()
@@ -183,18 +185,15 @@ def record_page(
         explained=_explained(explanation),
         corrections=corrections,
         changes=changes,
-        is_right=_is_right(manager, month),
+        row=row,
+        marks=known,
+        is_right=not known.concern(achieved, manager.id, month.first),
         wording=TargetWording(db.session(), actors=actors),
         no_link=lambda _term: None,
         link_of_row=_link_of_row,
         orders_href=orders_of(manager.id, month, month),
         **context,
     )
-
-
-def _is_right(manager: User, month: Month) -> bool:
-    found = figures.verify(db.engine, TARGET_FIGURES, [manager.id])
-    return all(dict(finding.key)["month"] != month.first for finding in found)
 
 
 def _explained(explanation: figures.Explanation | None) -> list[ColumnExplained]:

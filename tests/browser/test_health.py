@@ -9,10 +9,10 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from backoffice.drift import standing
 from backoffice.drift.models import DriftFinding
 from backoffice.extensions import db
 from backoffice.figures.models import Correction
-from backoffice.health import dot
 from backoffice.orders.models import Order
 from backoffice.runs import working
 from backoffice.runs.models import Run
@@ -35,11 +35,11 @@ def wrong(session: Any, admin_database_url: str) -> Iterator[dict[str, Order]]:
         surgery.execute("UPDATE orders SET grand_total = 100 WHERE number = 'A-1'")
         surgery.execute("UPDATE orders SET grand_total = 5 WHERE number = 'A-2'")
     run_of("figures.verify")
-    dot.forget()
+    standing.forget()
     yield orders
     session.rollback()
     run_of("figures.heal")
-    dot.forget()
+    standing.forget()
 
 
 def work_on(page: Page) -> int:
@@ -57,7 +57,7 @@ def test_drift_is_mended_in_four_clicks(
     wrong: dict[str, Order],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dot, "SECONDS", 0.0)
+    monkeypatch.setattr(standing, "SECONDS", 0.0)
     page = browse("finance")
     page.goto("/orders")
     clicks: list[str] = []
@@ -116,7 +116,7 @@ def test_every_line_of_today_leads_on(browse: Browse, wrong: Any) -> None:
     page = browse("finance")
     page.goto("/")
     expect(page).to_have_url(re.compile("/today$"))
-    page.get_by_role("link", name="2 rows of figures are wrong").click()
+    page.get_by_role("link", name="2 stored totals are wrong").click()
     expect(page.locator("tbody tr")).to_have_count(2)
 
 

@@ -12,11 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, text, update
 
+from backoffice.drift import standing
 from backoffice.drift.models import FigureCheck
-from backoffice.drift.queries import MOST_COUNTED
 from backoffice.extensions import db
 from backoffice.figures import registry
-from backoffice.health import dot, queries
+from backoffice.health import queries
 from backoffice.orders.models import Order
 from backoffice.runs import actions
 from backoffice.runs.models import Run
@@ -28,11 +28,11 @@ SignIn = Callable[..., FlaskClient]
 @pytest.fixture(autouse=True)
 def healed_at_the_end(session: Any) -> Iterator[None]:
     """What a test tampered with is right again for the law that every test is under."""
-    dot.forget()
+    standing.forget()
     yield
     session.rollback()
     run_of("figures.heal")
-    dot.forget()
+    standing.forget()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_is_wrong_and_verified_stands_in_the_figures_row_with_its_links(
     page = finance.get("/health").text
     assert 'href="/health/drift?figure=orders.grand_total"' in page
     assert len(rows_of(finance, "/health/drift?figure=orders.grand_total")) == 1
-    assert "2 rows of figures are wrong: Rp 95.00" in text_of(page)
+    assert "2 stored totals are wrong: Rp 95.00" in text_of(page)
 
 
 def test_new_owners_make_the_coverage_smaller(
@@ -177,24 +177,24 @@ def test_the_dot_says_unverified_right_wrong_and_stale_and_leads_on(
 ) -> None:
     assert dot_of(finance) == ("info", "Not checked yet", "/health")
     run_of("figures.verify")
-    dot.forget()
+    standing.forget()
     assert dot_of(finance) == ("good", "Figures are right", "/health")
     surgery.execute("UPDATE orders SET grand_total = 1 WHERE number <> 'A-3'")
     run_of("figures.verify")
-    dot.forget()
+    standing.forget()
     assert dot_of(finance) == ("bad", "2 wrong", "/health/drift")
     run_of("figures.heal")
     late = datetime.now(UTC) - timedelta(hours=27)
     session.execute(update(FigureCheck).values(verified_at=late))
     session.commit()
-    dot.forget()
+    standing.forget()
     assert dot_of(finance) == ("warning", "Not checked lately", "/health")
 
 
 def test_the_dot_costs_a_page_no_statement_and_is_soon_right_again(
     app: Flask, finance: FlaskClient, wrong: dict[str, Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dot, "SECONDS", 3.0)
+    monkeypatch.setattr(standing, "SECONDS", 3.0)
     assert dot_of(finance)[1] == "2 wrong"
     sent: list[str] = []
 
@@ -222,7 +222,7 @@ def test_the_dot_counts_up_to_a_limit(
             SELECT 'orders.grand_total', n, jsonb_build_object('id', n), 'missing', '[]', true, 'row'
             FROM generate_series(1, :many) n
         """),
-        {"many": MOST_COUNTED + 5},
+        {"many": standing.MOST_COUNTED + 5},
     )
     session.commit()
     assert dot_of(finance)[1] == "1,000 or more wrong"

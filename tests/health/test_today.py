@@ -90,8 +90,8 @@ def test_drift_is_counted_added_up_and_dated_and_leads_to_its_rows(
 ) -> None:
     said = told(finance)
     assert "Not every stored figure is right. Checked " in said
-    assert "2 rows of figures are wrong: Rp 95.00 in all, the oldest first seen" in said
-    assert len(rows_of(finance, way_of(finance, "2 rows of figures"))) == 2
+    assert "2 stored totals are wrong: Rp 95.00 in all, the oldest first seen" in said
+    assert len(rows_of(finance, way_of(finance, "2 stored totals"))) == 2
 
 
 def test_a_checker_that_never_ran_is_itself_an_alert(
@@ -122,7 +122,9 @@ def test_changes_by_other_programs_that_nobody_works_off_are_told(
 ) -> None:
     verified()
     app_connection.execute("UPDATE orders SET promo = 5 WHERE number = 'A-1'")
-    assert "another program" not in told(finance)
+    assert "Every stored figure was right." in told(finance)
+    assert "1 change by another program is not counted in yet." in told(finance)
+    assert "has waited for a worker" not in told(finance)
     session.execute(text("UPDATE figure_notes SET noted_at = now() - interval '2 minutes'"))
     session.commit()
     assert "1 change by another program has waited" in told(finance)

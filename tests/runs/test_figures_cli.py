@@ -54,6 +54,7 @@ def test_verify_exits_0_when_clean_and_1_with_what_drifted(
     clean = run_command("figures", "verify", "--json")
     assert clean.exit_code == 0
     assert json.loads(clean.stdout) == {
+        "run": 1,
         "drifted": 0,
         "figures": {figure.name: 0 for figure in registry.figures},
         "findings": [],

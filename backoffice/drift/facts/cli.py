@@ -26,6 +26,7 @@ from ...runs.models import Run
 from .. import queries, wording
 from ..models import DriftFinding
 from ..performing import performed
+from ..standing import IS_OPEN
 from .findings import PREFIX, name_of
 from .runs import VERIFY_FACTS
 
@@ -77,7 +78,7 @@ def _performed(tables: Sequence[str]) -> Run:
 def _found(tables: Sequence[str]) -> list[tuple[DriftFinding, str]]:
     """The open findings of these tables' facts, and what their rows are called."""
     mine = DriftFinding.figure.in_([name_of(table) for table in tables])
-    rows = select(DriftFinding, queries.name()).where(queries.IS_OPEN, mine)
+    rows = select(DriftFinding, queries.name()).where(IS_OPEN, mine)
     return [(row[0], row[1]) for row in db.session.execute(rows.order_by(DriftFinding.id))]
 
 

@@ -1,0 +1,103 @@
+"""Marks of amounts that are known to be wrong, where they stand: beside a record's amounts, in lists, at totals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import Table, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import BigInteger
+
+from ..extensions import db
+from ..figures import Figure, registry
+from ..navigation import may_open
+from . import standing
+from .looking import Owners, look
+from .models import DriftFinding
+from .standing import IS_OPEN
+
+
+@dataclass(frozen=True)
+class Mark:
+    """That an amount is known to be wrong; `href` is its finding, if the user may open it."""
+
+    href: str | None
+
+
+Place = tuple[str, str, tuple[str, ...]]
+"""A figure, a column of it, and the key of a row as texts."""
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What of the rows on a page is known to be wrong."""
+
+    places: Mapping[Place, Mark] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.places)
+
+    def of(self, row: Any, column: str) -> Mark | None:
+        """The mark of the amount in that column of a stored row; None where nothing is known of it."""
+        table: Table = row.__table__
+        figure = registry.keeper(table.c[column]) if self.places else None
+        if figure is None:
+            return None
+        return self.places.get((figure.name, column, _key_of(figure, row)))
+
+    def concern(self, figure: Figure, *key: Any) -> bool:
+        """Whether anything of the figure's row with this key is known to be wrong, one that is missing too."""
+        row = tuple(map(str, key))
+        return any(place[0] == figure.name and place[2] == row for place in self.places)
+
+
+def _key_of(figure: Figure, row: Any) -> tuple[str, ...]:
+    return tuple(str(getattr(row, column.key)) for column in figure.key)
+
+
+def marks(owners: Owners) -> Marks:
+    """Look at what a page shows of these owners, and mark what is wrong of it."""
+    found = look(owners)
+    if not found:
+        return Marks()
+    seen = {
+        (finding.figure.name, column, tuple(str(value) for value in finding.key.values())): Mark(
+            None
+        )
+        for finding in found
+        for column in {**finding.stored, **finding.expected}
+    }
+    recorded = known({figure.name: ids for figure, ids in owners.items()})
+    return Marks({**seen, **recorded.places})
+
+
+def known(owners: Mapping[str, Sequence[int]]) -> Marks:
+    """The marks of what is known to be wrong of these owners, by figure; one statement."""
+    asked = {name: ids for name, ids in owners.items() if ids}
+    if not asked:
+        return Marks()
+    everyone = sorted({owner for ids in asked.values() for owner in ids})
+    found = db.session.scalars(
+        select(DriftFinding).where(
+            IS_OPEN,
+            DriftFinding.figure.in_(list(asked)),
+            DriftFinding.owner == any_(literal(everyone, ARRAY(BigInteger))),
+        )
+    )
+    places = {
+        (finding.figure, column, _key_in(finding)): Mark(_href(finding))
+        for finding in found
+        for column in {**(finding.stored or {}), **(finding.expected or {})}
+    }
+    if places:
+        standing.told_wrong()
+    return Marks(places)
+
+
+def _key_in(finding: DriftFinding) -> tuple[str, ...]:
+    return tuple(str(finding.key[column.key]) for column in registry.get(finding.figure).key)
+
+
+def _href(finding: DriftFinding) -> str | None:
+    return url_for("drift.record", finding_id=finding.id) if may_open("drift.record") else None

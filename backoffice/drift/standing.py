@@ -1,0 +1,235 @@
+"""Whether the stored figures are right, as far as anybody knows: the one answer for every page, file and command.
+
+Right is only what nothing speaks against: no finding is open, every figure was verified lately and
+without failure, no change by another program waits, and the triggers that note changes are as declared.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+import structlog
+from flask import current_app, g, has_request_context
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    case,
+    cast,
+    distinct,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from .. import figures
+from ..extensions import db
+from ..figures import registry
+from ..figures.models import FigureNote
+from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
+from .models import DriftFinding, FigureCheck
+
+LATEST = timedelta(hours=26)
+"""A figure that was last verified longer ago is itself an alert: the nightly check has not run."""
+
+MOST_COUNTED = 1_000
+"""Open findings, or waiting notes, that are counted for the dot; it says how many only up to this."""
+
+SECONDS = 3.0
+"""How old what a page knows of the standing may be, where the page does not ask anew."""
+
+GUARDED_SECONDS = 30.0
+"""How old what is known of the triggers may be: comparing them takes longer than all else together."""
+
+log = structlog.get_logger("backoffice.standing")
+
+_KNOWN = "backoffice.drift.standing"
+_GUARDED = "backoffice.drift.standing.guarded"
+
+State = Literal["right", "waiting", "stale", "failed", "unverified", "unguarded", "wrong"]
+"""From good to bad; the worst that is known is what is said."""
+
+IS_OPEN: ColumnElement[bool] = DriftFinding.healed_at.is_(None)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the books stand as far as verification knows.
+
+    `wrong` rows, of figures or of facts, are open findings, whose gross amounts `amount` adds up, in
+    the deployment's currency; the oldest was first seen at `oldest`. `verified_at` is when the figure was verified
+    that has waited longest. `verified` figures were verified some time, `unverified` ones have rows
+    and never were, the last verification of `failed` ones failed since. `waiting` changes by
+    other programs have not been followed yet; `unguarded` triggers are not as declared, so that
+    changes may go unnoticed.
+    """
+
+    wrong: int
+    amount: Decimal
+    oldest: datetime | None
+    verified_at: datetime | None
+    verified: int
+    unverified: int
+    failed: int = 0
+    waiting: int = 0
+    unguarded: int = 0
+
+    @property
+    def state(self) -> State:
+        """The worst that is known."""
+        known: tuple[tuple[Any, State], ...] = (
+            (self.wrong, "wrong"),
+            (self.unguarded, "unguarded"),
+            (self.unverified, "unverified"),
+            (self.failed, "failed"),
+            (self.is_stale, "stale"),
+            (self.waiting, "waiting"),
+        )
+        return next((state for is_so, state in known if is_so), "right")
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether some figure was verified too long ago for a check that runs every night."""
+        return self.verified_at is not None and self.verified_at < datetime.now(UTC) - LATEST
+
+
+def read(connection: Connection | Session, *, most: int | None = None) -> Standing:
+    """How the books stand now. With `most`, no more than so many findings and notes are counted."""
+    opened = (
+        select(DriftFinding.gross.label("amount"), DriftFinding.first_seen_at)
+        .where(IS_OPEN)
+        .limit(most)
+        .subquery()
+    )
+    checks = select(
+        func.min(FigureCheck.verified_at).label("verified_at"), func.count().label("verified")
+    ).where(FigureCheck.figure.in_([figure.name for figure in registry.figures])).subquery()  # fmt: skip
+    found = select(
+        func.count().label("wrong"),
+        func.coalesce(func.sum(opened.c.amount), 0).label("amount"),
+        func.min(opened.c.first_seen_at).label("oldest"),
+    ).subquery()
+    noted = select(FigureNote.id).where(is_of_another()).limit(most or MOST_COUNTED).subquery()
+    row = connection.execute(
+        select(
+            found,
+            checks,
+            _unverified().label("unverified"),
+            failed_figures().with_only_columns(func.count(distinct(FigureCheck.figure)))
+            .scalar_subquery().label("failed"),
+            select(func.count()).select_from(noted).scalar_subquery().label("waiting"),
+        ).select_from(found.join(checks, true()))
+    ).one()  # fmt: skip
+    return Standing(**row._mapping, unguarded=_unguarded(connection))
+
+
+def _unguarded(connection: Connection | Session) -> int:
+    """How many triggers are not as declared; what PostgreSQL's catalogue says of them is kept for a while."""
+    until, count = current_app.extensions.get(_GUARDED, (0.0, 0))
+    if time.monotonic() >= until:
+        own = connection.connection() if isinstance(connection, Session) else connection
+        count = len(figures.out_of_date(own))
+        current_app.extensions[_GUARDED] = time.monotonic() + GUARDED_SECONDS, count
+    found: int = count
+    return found
+
+
+def is_of_another() -> ColumnElement[bool]:
+    """Whether a note is not this transaction's own, which is followed before it commits."""
+    mine: ColumnElement[bool] = FigureNote.xid == func.pg_current_xact_id_if_assigned()
+    return func.coalesce(~mine, true())
+
+
+def _unverified() -> ColumnElement[int]:
+    """How many figures have rows and were never verified."""
+    counted: ColumnElement[int] = literal(0, Integer)
+    for figure in registry.figures:
+        has_rows = select(figure.primary_key).exists()
+        is_checked = select(FigureCheck.figure).where(FigureCheck.figure == figure.name).exists()
+        counted = counted + case((has_rows & ~is_checked, 1), else_=0)
+    return counted
+
+
+def failed_figures() -> Select[Any]:
+    """The figures of which a verification over all owners has failed since they were verified last.
+
+    What is older than a check may be is stale in any case, so no more runs are read than these.
+    """
+    covered = Run.scope["figures"]
+    began_at = func.coalesce(Run.started_at, Run.created_at)
+    whole = covered[FigureCheck.figure] == cast(literal("null"), JSONB)
+    return select(FigureCheck.figure).join(
+        Run,
+        (Run.kind == "figures.verify")
+        & Run.status.in_((FAILED, DONE_WITH_FAILURES))
+        & (Run.created_at > func.now() - LATEST)
+        & (began_at > FigureCheck.verified_at)
+        & ~Run.scope.has_key("retry")
+        & or_(~Run.scope.has_key("figures"), whole),
+    )
+
+
+def now() -> Standing:
+    """How the books stand, asked now; whatever else this page says of it says the same."""
+    found = read(db.session())
+    current_app.extensions[_KNOWN] = time.monotonic() + SECONDS, found
+    return found
+
+
+def seen(wrong: int) -> None:
+    """This page shows as many rows as wrong, which cannot be recorded: it says right of nothing else either."""
+    if has_request_context():
+        g.seen_wrong = wrong
+
+
+def known() -> Standing | None:
+    """How the books stand, at most some seconds ago; None where the database does not say.
+
+    On a connection of its own: a page that tells of an error is drawn while the request's own
+    transaction is broken.
+    """
+    found = _remembered()
+    if found is not None and has_request_context() and not found.wrong:
+        return replace(found, wrong=g.get("seen_wrong", 0))
+    return found
+
+
+def _remembered() -> Standing | None:
+    found: Standing | None
+    until, found = current_app.extensions.get(_KNOWN, (0.0, None))
+    if time.monotonic() < until:
+        return found
+    try:
+        with db.engine.connect() as connection:
+            found = read(connection, most=MOST_COUNTED)
+    except SQLAlchemyError as error:
+        log.warning("how the books stand cannot be read", error=type(error).__name__)
+        found = None
+    current_app.extensions[_KNOWN] = time.monotonic() + SECONDS, found
+    return found
+
+
+def forget() -> None:
+    """Ask anew for the next page: something has just been found, asked for or corrected."""
+    current_app.extensions.pop(_KNOWN, None)
+
+
+def forget_everything() -> None:
+    """The same, of the triggers too."""
+    forget()
+    current_app.extensions.pop(_GUARDED, None)
+
+
+def told_wrong() -> None:
+    """A page marks something as wrong: no page may say otherwise from memory."""
+    _until, found = current_app.extensions.get(_KNOWN, (0.0, None))
+    if found is not None and not found.wrong:
+        forget()

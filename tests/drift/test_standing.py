@@ -1,0 +1,322 @@
+"""No page, file or command says right of what is known to be wrong; they agree at every moment."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select, text, update
+
+import backoffice.billing.figures
+import backoffice.orders.figures
+import backoffice.targets.figures  # noqa: F401 (every figure is declared when tests are collected)
+from backoffice.drift import performing, standing
+from backoffice.drift.models import DriftFinding, FigureCheck
+from backoffice.extensions import db
+from backoffice.figures import registry
+from backoffice.runs.models import FAILED, Run
+from tests.drift.books import run_of, text_of
+from tests.drift.whole_book import Stored, everything_stored, write_everything
+
+SAYS_RIGHT = (
+    "Figures are right",
+    "Every stored figure is right",
+    "That is exactly the sum",
+    "Every figure is right",
+)
+"""What is said of everything, wherever it is said."""
+
+STORED = [pytest.param(stored, id=str(stored)) for stored in everything_stored()]
+
+
+@pytest.fixture(autouse=True)
+def asks_anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every page asks how the books stand; what a page remembers for seconds has a test of its own."""
+    monkeypatch.setattr(standing, "SECONDS", 0.0)
+    monkeypatch.setattr(standing, "GUARDED_SECONDS", 0.0)
+    yield
+    with app.app_context():
+        standing.forget_everything()
+
+
+@pytest.fixture
+def book(session: Any) -> None:
+    """Everything once, verified."""
+    write_everything()
+    run_of("figures.verify")
+    session.rollback()
+
+
+@pytest.fixture
+def finance(sign_in: Callable[..., FlaskClient]) -> FlaskClient:
+    return sign_in("admin")
+
+
+def page(client: FlaskClient, address: str) -> str:
+    """The whole text of a page, its dot included."""
+    answer = client.get(address, follow_redirects=True)
+    assert answer.status_code == 200, (address, answer.status_code)
+    if answer.mimetype != "text/html":
+        return answer.get_data(as_text=True)
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.text).replace("&#39;", "'").split())
+
+
+def screens(app: Flask) -> list[str]:
+    """Every screen whose address takes no argument."""
+    return sorted(
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and not rule.arguments
+        and not rule.rule.startswith(("/static", "/metrics", "/login"))
+    )  # fmt: skip
+
+
+RECORDS = (
+    "/customers/ACME", "/customers/ACME/history", "/billing/customers/ACME/statement",
+    "/billing/customers/ACME/calculation/balance",
+    "/orders/SO-1", "/orders/SO-1/history", "/orders/SO-1/calculation", "/billing/meters/M-1",
+    "/billing/meters/M-1/statement", "/billing/meters/M-1/calculation", "/billing/invoices/INV-1",
+    "/billing/payments/PAY-1",
+)  # fmt: skip
+
+
+def of_everything(app: Flask) -> list[str]:
+    """Every screen, and the record screens of the book."""
+    return [*screens(app), *RECORDS]
+
+
+def told_right(client: FlaskClient, addresses: list[str]) -> list[tuple[str, str]]:
+    """Where something says that everything is right."""
+    return [
+        (address, words)
+        for address in addresses
+        for said in (page(client, address),)
+        for words in SAYS_RIGHT
+        if words in said
+    ]
+
+
+@pytest.mark.parametrize("stored", STORED)
+def test_what_a_page_shows_as_wrong_is_wrong_everywhere_until_it_is_mended(
+    stored: Stored, book: None, finance: FlaskClient, surgery: psycopg.Connection[Any]
+) -> None:
+    assert "Figures are right" in page(finance, "/today")
+    stored.tamper(surgery)
+    own = stored.addresses()
+    for address in own:
+        said = page(finance, address)
+        assert "wrong-mark" in finance.get(address).text, address
+        assert "Figures are right" not in said, address
+        assert "Stored wrongly" in said or address != own[-1], address
+    assert told_right(finance, ["/today", "/health", "/health/drift", *own]) == []
+    assert "wrong" in page(finance, "/today")
+    stored.mend(surgery)
+    for address in own:
+        assert "wrong-mark" not in finance.get(address).text, address
+    assert "Every stored figure is right" in page(finance, "/today")
+
+
+def by_a_worker(_command: Callable[..., Any]) -> None:
+    assert run_of("figures.verify").result["found"]
+
+
+def by_a_command(command: Callable[..., Any]) -> None:
+    assert command("figures", "verify").exit_code == 1
+
+
+def by_a_command_of_one_figure(command: Callable[..., Any]) -> None:
+    assert command("figures", "verify", "customers.balance", "--json").exit_code == 1
+
+
+@pytest.mark.parametrize("found", [by_a_worker, by_a_command, by_a_command_of_one_figure])
+def test_whoever_finds_it_no_screen_says_right(
+    app: Flask, book: None, finance: FlaskClient, surgery: psycopg.Connection[Any],
+    run_command: Callable[..., Any], found: Callable[..., None],
+) -> None:  # fmt: skip
+    surgery.execute("UPDATE customers SET balance = 9999")
+    found(run_command)
+    assert told_right(finance, of_everything(app)) == []
+    assert "1 wrong" in page(finance, "/orders")
+    shown = finance.get("/customers/ACME").text
+    assert "wrong-mark" in shown.partition("9,999.00")[2][:400]
+    surgery.execute("UPDATE customers SET balance = 1100")
+    page(finance, "/customers/ACME")
+    assert db.session.scalar(select(func.count()).where(standing.IS_OPEN)) == 0
+
+
+def test_a_finding_of_a_command_is_recorded_and_closed_as_a_workers_is(
+    book: None, session: Any, surgery: psycopg.Connection[Any], run_command: Callable[..., Any]
+) -> None:
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
+    told = run_command("orders", "verify-grand-totals")
+    assert told.exit_code == 1
+    finding = session.scalars(select(DriftFinding).where(standing.IS_OPEN)).one()
+    assert f"Run {finding.run_id} recorded them" in told.stdout
+    run = session.get_one(Run, finding.run_id)
+    assert (run.kind, run.status) == ("figures.verify", "done")
+    assert run.requested_by.startswith("cli:")
+    surgery.execute("UPDATE orders SET grand_total = grand_total - 1")
+    assert run_command("orders", "verify-grand-totals").exit_code == 0
+    session.expire_all()
+    assert session.scalar(select(DriftFinding.healed_at)) is not None
+
+
+@pytest.mark.parametrize(
+    ("forbid", "allow", "sentence"),
+    [
+        (
+            "ALTER DATABASE backoffice SET default_transaction_read_only = on",
+            "ALTER DATABASE backoffice RESET default_transaction_read_only",
+            "takes no writes",
+        ),
+        (
+            "REVOKE INSERT ON runs FROM backoffice_app",
+            "GRANT INSERT ON runs TO backoffice_app",
+            "has no right to",
+        ),
+    ],
+)
+def test_a_command_that_cannot_record_says_so_and_finds_all_the_same(
+    book: None, surgery: psycopg.Connection[Any], run_command: Callable[..., Any],
+    forbid: str, allow: str, sentence: str,
+) -> None:  # fmt: skip
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
+    surgery.execute(forbid.encode())
+    db.engine.dispose()
+    try:
+        told = run_command("figures", "verify", "--json")
+    finally:
+        surgery.execute(allow.encode())
+        db.engine.dispose()
+    assert told.exit_code == 1, told.output
+    assert json.loads(told.stdout)["drifted"] > 0
+    assert json.loads(told.stdout)["run"] is None
+    assert sentence in told.stderr
+    surgery.execute("UPDATE orders SET grand_total = grand_total - 1")
+
+
+def test_a_page_that_cannot_record_what_it_saw_says_it(
+    book: None, finance: FlaskClient, surgery: psycopg.Connection[Any]
+) -> None:
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
+    surgery.execute("REVOKE INSERT, UPDATE ON drift_findings FROM backoffice_app")
+    try:
+        answer = finance.get("/orders/SO-1")
+        assert "A total of this order is stored wrongly" in answer.text
+        assert "Figures are right" not in answer.text
+    finally:
+        surgery.execute("GRANT INSERT, UPDATE ON drift_findings TO backoffice_app")
+    surgery.execute("UPDATE orders SET grand_total = grand_total - 1")
+
+
+def test_notes_that_wait_are_not_right_either(
+    app: Flask, book: None, finance: FlaskClient, session: Any,
+    app_connection: psycopg.Connection[Any], run_command: Callable[..., Any],
+) -> None:  # fmt: skip
+    app_connection.execute("UPDATE payments SET amount = amount + 1")
+    assert told_right(finance, of_everything(app)) == []
+    assert "Being updated" in page(finance, "/today") or "wrong" in page(finance, "/today")
+    assert run_command("figures", "heal", "--noted").exit_code == 0
+    assert "Figures are right" in page(finance, "/orders")
+
+
+def test_a_failed_or_stale_or_missing_check_is_not_right(
+    book: None, finance: FlaskClient, session: Any
+) -> None:
+    session.add(
+        Run(
+            kind="figures.verify",
+            scope={},
+            scope_key="x",
+            status=FAILED,
+            finished_at=datetime.now(UTC),
+        )
+    )
+    session.commit()
+    said = page(finance, "/today")
+    assert f"The last check of {len(registry.figures)} figures failed." in said
+    assert "The check failed" in said
+    assert told_right(finance, ["/today", "/health", "/health/drift"]) == []
+    run_of("figures.verify")
+    assert "Figures are right" in page(finance, "/today")
+    one = update(FigureCheck).where(FigureCheck.figure == "orders.grand_total")
+    session.execute(one.values(verified_at=datetime.now(UTC) - timedelta(hours=27)))
+    session.commit()
+    assert told_right(finance, ["/today", "/health", "/health/drift"]) == []
+
+
+def test_a_trigger_that_is_not_as_declared_is_not_right(
+    book: None, finance: FlaskClient, surgery: psycopg.Connection[Any]
+) -> None:
+    name = surgery.execute(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'orders'::regclass AND tgname LIKE '%note%' LIMIT 1"
+    ).fetchone()
+    assert name
+    surgery.execute(f"ALTER TABLE orders DISABLE TRIGGER {name[0]}".encode())
+    try:
+        said = page(finance, "/today")
+        assert "Changes may go unnoticed: 1 trigger is not as declared" in said
+        assert told_right(finance, ["/today", "/health", "/health/drift"]) == []
+    finally:
+        surgery.execute(f"ALTER TABLE orders ENABLE TRIGGER {name[0]}".encode())
+    assert "Figures are right" in page(finance, "/today")
+
+
+def test_a_verification_counts_the_rows_that_it_compared(book: None, session: Any) -> None:
+    rows = dict(session.execute(select(FigureCheck.figure, FigureCheck.rows)).all())
+    counted = {
+        f.name: session.scalar(select(func.count()).select_from(f.table)) for f in registry.figures
+    }
+    assert rows == counted
+    assert rows["order_lines.amount"] == 4
+
+
+def test_a_run_with_findings_leads_to_them(
+    book: None, finance: FlaskClient, surgery: psycopg.Connection[Any]
+) -> None:
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
+    run = run_of("figures.verify")
+    shown = finance.get(f"/runs/{run.id}").text
+    found = re.search(r'href="(/health/drift\?[^"]*)"', shown)
+    assert found, text_of(shown)
+    listed = page(finance, found[1].replace("&amp;", "&"))
+    assert "SO-1" in listed
+    assert "Nothing is wrong" not in listed
+    surgery.execute("UPDATE orders SET grand_total = grand_total - 1")
+
+
+def test_a_scoped_verification_says_nothing_of_the_rest(
+    book: None, surgery: psycopg.Connection[Any], run_command: Callable[..., Any]
+) -> None:
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
+    told = run_command("figures", "verify", "customers.balance")
+    assert told.exit_code == 0
+    assert told.stdout.strip() == "What was verified is right."
+    surgery.execute("UPDATE orders SET grand_total = grand_total - 1")
+
+
+def test_what_one_verification_does_another_of_the_same_does_not_record(
+    book: None, session: Any, surgery: psycopg.Connection[Any]
+) -> None:
+    from backoffice.runs import actions
+
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
+    live = actions.request(session, "figures.verify", {})
+    session.commit()
+    done = performing.verify(db.engine)
+    assert (done.run, done.unrecorded) == (None, performing.UNDER_WAY)
+    assert {finding["figure"] for finding in done.findings} == {"orders.grand_total"}
+    actions.cancel(session, live.id)
+    session.commit()
+    surgery.execute("UPDATE orders SET grand_total = grand_total - 1")
+    assert (
+        session.execute(
+            text("SELECT count(*) FROM drift_findings WHERE healed_at IS NULL")
+        ).scalar()
+        == 0
+    )

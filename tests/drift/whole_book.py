@@ -1,0 +1,92 @@
+"""A book with a row of every figure, each derived, and ways to make each of them wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from flask import current_app
+from sqlalchemy import literal, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from backoffice import subjects
+from backoffice.extensions import db
+from backoffice.figures import Figure, registry
+from backoffice.subjects import Place
+from tests.factories.billing import (
+    InvoiceFactory,
+    MeterAdjustmentFactory,
+    MeterAssignmentFactory,
+    PaymentFactory,
+)
+from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory
+from tests.factories.people import AccountManagerFactory
+
+ADDED = Decimal(7)
+"""What a tampering adds to a stored number."""
+
+
+def write_everything() -> None:
+    """A closed order with lines of every kind, a meter with every kind of document; all committed."""
+    customer = CustomerFactory(code="ACME", name="Acme")
+    OrderFactory(
+        number="SO-1", customer=customer, account_manager=AccountManagerFactory(name="Nancy"),
+        closing_date=date(2026, 3, 20),
+        lines=[("package", "Tofu", "3", "10"), ("addition", "Case", "1", "5"),
+               ("promo", "Spring", "1", "2"), ("reduction", "Broken", "1", "1")],
+    )  # fmt: skip
+    meter = MeterAssignmentFactory(customer=customer, meter__number="M-1").meter
+    invoice = InvoiceFactory(number="INV-1", customer=customer, meter=meter)
+    PaymentFactory(reference="PAY-1", customer=customer, meter=meter, invoice=invoice)
+    MeterAdjustmentFactory(number="ADJ-1", customer=customer, meter=meter)
+    db.session.commit()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One stored number: a column of a figure's only row."""
+
+    figure: Figure
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.figure.name}.{self.column}"
+
+    def tamper(self, surgery: psycopg.Connection[Any]) -> None:
+        """Add something to it, past every trigger."""
+        self._add(surgery, ADDED)
+
+    def mend(self, surgery: psycopg.Connection[Any]) -> None:
+        """Take it off again, as silently."""
+        self._add(surgery, -ADDED)
+
+    def _add(self, surgery: psycopg.Connection[Any], amount: Decimal) -> None:
+        table = self.figure.table.name
+        surgery.execute(f"UPDATE {table} SET {self.column} = {self.column} + {amount}".encode())
+
+    def addresses(self) -> list[str]:
+        """Where the row is shown, and where it is shown how the number was calculated."""
+        figure = self.figure
+        owner, *values = db.session.execute(
+            select(figure.table.c[figure.owner.key], *figure.key).limit(1)
+        ).one()
+        key = {column.key: str(value) for column, value in zip(figure.key, values, strict=True)}
+        called = subjects.name_in_sql(literal(figure.name), literal(owner), literal(key, JSONB))
+        place = Place(owner, key, db.session.scalar(select(called)) or "")
+        db.session.rollback()
+        with current_app.test_request_context("/"):
+            found = (
+                subjects.record_url(figure.name, place),
+                subjects.calculation_url(figure.name, place, self.column),
+            )
+        return [address for address in dict.fromkeys(found) if address]
+
+
+def everything_stored() -> Iterator[Stored]:
+    """Every column of every figure that the product declares."""
+    for figure in registry.figures:
+        for column in figure.columns:
+            yield Stored(figure, column.key)
