@@ -113,16 +113,39 @@ def _aged(owing: CTE, day: date) -> Subquery:
     )
 
 
-def owed_on(session: Session, day: date) -> tuple[Decimal, Decimal]:
-    """What all meters together owe on `day`, which its ageing comes to; and what is stored as owed."""
-    meters, owed = _meters_on(day)
-    owed = func.greatest(owed, 0)
+class Tie(NamedTuple):
+    """What the ageing of a day comes to, beside what is stored.
+
+    `aged` is the sum of its parts, `owed` that of the meters' balances on the day, `stored` that of their
+    stored balances. `apart` meters have a stored balance that is not what their documents' sums give.
+    """
+
+    aged: Decimal
+    owed: Decimal
+    stored: Decimal
+    apart: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the parts come to the balances, and every balance to its documents' sums."""
+        return self.aged == self.owed and not self.apart
+
+
+def tie_on(session: Session, day: date) -> Tie:
+    """How the ageing of all meters on `day` and the stored balances belong together."""
+    meters, on_the_day = _meters_on(day)
+    is_apart = Meter.balance.is_distinct_from(func.greatest(figures.owed, 0))
+    ages = ageing_by_meter(day)
+    aged = select(func.coalesce(func.sum(ages.c.total), 0)).scalar_subquery()
     row = session.execute(
         select(
-            func.coalesce(func.sum(owed), 0), func.coalesce(func.sum(Meter.balance), 0)
+            aged,
+            func.coalesce(func.sum(func.greatest(on_the_day, 0)), 0),
+            func.coalesce(func.sum(Meter.balance), 0),
+            func.count().filter(is_apart),
         ).select_from(meters)
     ).one()
-    return row[0], row[1]
+    return Tie(*row)
 
 
 def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:

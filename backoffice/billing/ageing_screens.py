@@ -11,12 +11,14 @@ from sqlalchemy import Select, Subquery, select, true
 from .. import lists, periods
 from ..base import N_, counted
 from ..customers.models import Customer
+from ..drift import standing
 from ..extensions import db
 from ..formats import day_filter, money_filter
 from ..lists import Choice, Column, List, Search, containing
 from ..permissions import requires
-from .ageing import BUCKETS, Bucket, ageing_by_customer, ageing_by_meter, owed_on
+from .ageing import BUCKETS, Bucket, ageing_by_customer, ageing_by_meter, tie_on
 from .ageing_documents import AS_OF, way_to
+from .figures import BILLING_FIGURES
 from .models import Meter, MeterAssignment
 from .views import bp
 
@@ -32,25 +34,33 @@ WhoseIs = Callable[[Row], dict[str, str]]
 @requires("billing.read")
 def ageing() -> Response:
     """What is owed, by how overdue it is."""
-    return lists.show(_listing(), "billing/ageing.html", said=_tie(AS_OF.day(request.args)))
+    return lists.show(_listing(), "billing/ageing.html", **_tie(AS_OF.day(request.args)))
 
 
-def _tie(day: date) -> str:
-    """How what is owed on the day and the stored balances belong together."""
-    owed, stored = owed_on(db.session(), day)
+def _tie(day: date) -> dict[str, str]:
+    """How what is owed on the day and the stored balances belong together; nothing is said that was not tested."""
+    session = db.session()
+    tie = tie_on(session, day)
     said = _(
         "On %(day)s %(owed)s is owed on all meters.",
         day=day_filter(day),
-        owed=money_filter(owed, symbol=True),
+        owed=money_filter(tie.aged, symbol=True),
     )
-    if owed == stored:
-        exactly = _("That is exactly the sum of the stored balances of the meters.")
-        return f"{said} {exactly}"
-    later = _(
-        "With the documents that are dated later it is %(stored)s, the sum of the stored balances of the meters.",
-        stored=money_filter(stored, symbol=True),
-    )
-    return f"{said} {later}"
+    stored = money_filter(tie.stored, symbol=True)
+    if not tie.holds or standing.is_doubted(session, BILLING_FIGURES):
+        apart = _(
+            "The stored balances of the meters come to %(stored)s, and not every stored total of billing is right.",
+            stored=stored,
+        )
+        return {"said": f"{said} {apart}", "said_href": url_for("drift.index")}
+    if tie.owed == tie.stored:
+        more = _("That is exactly the sum of the stored balances of the meters.")
+    else:
+        more = _(
+            "With the documents that are dated later it is %(stored)s, the sum of the stored balances of the meters.",
+            stored=stored,
+        )
+    return {"said": f"{said} {more}"}
 
 
 @bp.get("/ageing/export.<flavour>")

@@ -96,5 +96,8 @@ def customer_balance(assignments: Any = MeterAssignment, meters: Any = Meter) ->
     )
 
 
+BILLING_FIGURES = (invoice_amount, invoice_paid, meter_totals, meter_balance, customer_balance)
+"""Everything that is stored about what is owed and derived, each after what it builds on."""
+
 RECALCULATED = (meter_totals, meter_balance, customer_balance)
 """What a recalculation of a customer covers, each after what it builds on."""

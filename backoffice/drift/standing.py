@@ -5,6 +5,7 @@ without failure, no change by another program waits, and the triggers that note 
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,8 +33,8 @@ from sqlalchemy.orm import Session
 
 from .. import figures
 from ..extensions import db
-from ..figures import registry
-from ..figures.models import FigureNote
+from ..figures import Figure, registry
+from ..figures.models import FigureNote, noted_bundle
 from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
 from .models import DriftFinding, FigureCheck
 
@@ -175,6 +176,15 @@ def failed_figures() -> Select[Any]:
         & ~Run.scope.has_key("retry")
         & or_(~Run.scope.has_key("figures"), whole),
     )
+
+
+def is_doubted(session: Session, kept: Collection[Figure]) -> bool:
+    """Whether anything is known to be wrong of these figures, or to be counted into them still."""
+    names = [figure.name for figure in kept]
+    bundles = list({registry.bundle_of(figure).name for figure in kept})
+    wrong = select(DriftFinding.id).where(IS_OPEN, DriftFinding.figure.in_(names))
+    noted = select(FigureNote.id).where(is_of_another(), noted_bundle.in_(bundles))
+    return bool(session.scalar(select(wrong.exists() | noted.exists())))
 
 
 def now() -> Standing:

@@ -20,7 +20,7 @@ from backoffice.billing.ageing import (
     BUCKETS,
     ageing_by_customer,
     ageing_by_meter,
-    owed_on,
+    tie_on,
 )
 from backoffice.billing.models import Invoice, Meter
 from tests.factories.billing import (
@@ -271,10 +271,13 @@ def assert_it_ties(session: Any, day: date) -> None:
         total = session.scalar(select(func.coalesce(func.sum(ages.c.total), 0)))
         each = session.execute(select(*(func.sum(ages.c[name]) for name in NAMES))).one()
         parts = sum((amount or Decimal(0) for amount in each), Decimal(0))
-        assert total == parts == owed_on(session, day)[0]
+        tie = tie_on(session, day)
+        assert total == parts == tie.aged == tie.owed
+        assert tie.holds
     last = date(2199, 12, 31)
-    owed, on_meters = owed_on(session, last)
-    assert owed == on_meters
+    tie = tie_on(session, last)
+    assert tie.holds
+    assert tie.owed == tie.stored
     ages = ageing_by_meter(last)
     stored = dict(session.execute(select(Meter.id, Meter.balance).where(Meter.balance > 0)).all())
     assert dict(session.execute(select(ages.c.id, ages.c.total)).all()) == stored

@@ -320,3 +320,37 @@ def test_what_one_verification_does_another_of_the_same_does_not_record(
         ).scalar()
         == 0
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "UPDATE meters SET balance = 9999",
+        "UPDATE meters SET invoiced = 9999",
+        "UPDATE meters SET invoiced = invoiced + 5, balance = balance + 5",
+        "UPDATE invoices SET amount = amount + 5",
+        "UPDATE invoices SET paid = 0",
+        "UPDATE meters SET balance = 0",
+    ],
+)
+def test_the_ageing_asserts_no_tie_that_it_has_not_tested(
+    written: str, book: None, finance: FlaskClient, surgery: psycopg.Connection[Any]
+) -> None:
+    """Nobody has found it yet; the ageing sees itself that its parts and the balances differ."""
+    assert "That is exactly the sum of the stored balances" in page(finance, "/billing/ageing")
+    surgery.execute(written.encode())
+    if "meters" in written:  # what an invoice alone says changes no balance
+        said = page(finance, "/billing/ageing") + page(finance, "/billing/ageing?as_of=2026-03-10")
+        assert "exactly the sum" not in said
+        assert "dated later" not in said
+    run_of("figures.verify")
+    for day in ("", "?as_of=2026-03-10"):
+        said = page(finance, f"/billing/ageing{day}")
+        assert "not every stored total of billing is right" in said
+        assert "exactly the sum" not in said
+        assert "dated later" not in said
+    run_of("figures.heal")
+    assert "That is exactly the sum of the stored balances" in page(finance, "/billing/ageing")
+    assert "With the documents that are dated later it is" in page(
+        finance, "/billing/ageing?as_of=2026-03-10"
+    )
