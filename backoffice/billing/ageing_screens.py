@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Response, request, url_for
 from flask_babel import gettext as _
-from sqlalchemy import Select, Subquery, select, true
+from sqlalchemy import Select, Subquery, func, select, true
+from sqlalchemy.orm import aliased
 
 from .. import lists, periods
 from ..base import N_, counted
@@ -18,8 +19,8 @@ from ..lists import Choice, Column, List, Search, containing
 from ..permissions import requires
 from .ageing import BUCKETS, Bucket, ageing_by_customer, ageing_by_meter, tie_on
 from .ageing_documents import AS_OF, way_to
-from .figures import BILLING_FIGURES
-from .models import Meter, MeterAssignment
+from .figures import BILLING_FIGURES, customer_balance
+from .models import Invoice, Meter, MeterAssignment
 from .views import bp
 
 BY = Choice("by", N_("By"), {"meter": (N_("Meter"), true())}, any_label=N_("Customer"))
@@ -79,9 +80,15 @@ def _listing() -> List:
 
 def _by_customer(day: date) -> List:
     ages = ageing_by_customer(day)
+    meter, theirs = aliased(Meter), aliased(MeterAssignment)
+    is_theirs = (theirs.meter_id == meter.id) & theirs.is_active
     return _list_of(
         day,
         ages,
+        select(meter.id)
+        .outerjoin(theirs, is_theirs)
+        .where(func.coalesce(theirs.customer_id, 0) == ages.c.id)
+        .correlate(ages),
         select().select_from(ages).outerjoin(Customer, Customer.id == ages.c.id),
         (
             Column(
@@ -98,9 +105,11 @@ def _by_customer(day: date) -> List:
 def _by_meter(day: date) -> List:
     ages = ageing_by_meter(day)
     is_owner = (MeterAssignment.meter_id == ages.c.id) & MeterAssignment.is_active
+    meter = aliased(Meter)
     return _list_of(
         day,
         ages,
+        select(meter.id).where(meter.id == ages.c.id).correlate(ages),
         select()
         .select_from(ages)
         .join(Meter, Meter.id == ages.c.id)
@@ -122,12 +131,20 @@ def _by_meter(day: date) -> List:
 def _list_of(
     day: date,
     ages: Subquery,
+    meters: Select[Any],
     rows: Select[Any],
     whose: tuple[Column, ...],
     whose_is: WhoseIs,
     words: tuple[str, str],
 ) -> List:
-    """What both have in common: the buckets, the filters. `whose_is` names a row in addresses."""
+    """What both have in common: the buckets, the filters. `whose_is` names a row in addresses, `meters` are its."""
+    invoice = aliased(Invoice)
+    invoices = select(invoice.id).where(invoice.meter_id.in_(meters)).correlate(ages)
+    stands_on = {
+        figure.name: invoices if figure.owner_table.name == Invoice.__tablename__ else meters
+        for figure in BILLING_FIGURES
+        if figure is not customer_balance
+    }
     searched = [column.value for column in whose]
     return List(
         "ageing",
@@ -142,6 +159,7 @@ def _list_of(
             Column(
                 "total", N_("Balance"), ages.c.total,
                 kind="money", total=True, classes="cell-total", link=_documents(day, whose_is, "total"),
+                stands_on=stands_on,
             ),
         ),
         filters=(

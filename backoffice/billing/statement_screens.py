@@ -15,17 +15,22 @@ from .. import lists, periods
 from ..base import N_, counted
 from ..customers.models import Customer
 from ..customers.views import customer_or_404
+from ..drift.marks import FINDINGS, Marks, marks
 from ..extensions import db
 from ..formats import day_filter, money_filter
 from ..htmx import render
 from ..lists import Column, List, Said
+from ..lists.marking import Mark
 from ..paging import PAGE_SIZE, Page, page_number
 from ..periods import Month, read_day
 from ..permissions import requires
 from ..refusals import Refusal
 from . import queries, statements
+from .figures import customer_balance, invoice_amount
 from .meter_documents import record_url
-from .models import Meter
+from .meter_queries import figures_of
+from .models import Invoice, Meter
+from .of_customers import MOST_LOOKED_AT
 from .statements import Line, Period, Summary
 from .views import bp
 
@@ -171,6 +176,7 @@ def _page(subject: Subject) -> Response:
     lines = statements.lines_of(
         session, subject.meters, asked.period, limit=size, offset=(number - 1) * size
     )
+    known = _marks(subject)
     carried = lines[0].balance - lines[0].amount if lines else summary.opening
     return render(
         "billing/statement.html",
@@ -181,7 +187,8 @@ def _page(subject: Subject) -> Response:
         page=Page(lines, number, size, summary.count),
         carried=carried,
         is_printed=is_printed,
-        tie=_tie(subject, summary),
+        tie=_tie(subject, summary, is_doubted=bool(known)),
+        marks=known,
         uncounted=_uncounted(subject),
         today=periods.today(),
         UNCOUNTED_SHOWN=UNCOUNTED_SHOWN,
@@ -202,8 +209,23 @@ def _url_of(line: Line) -> str | None:
     return record_url(statements.TABLES[line.kind], line.number)
 
 
-def _tie(subject: Subject, summary: Summary) -> str:
-    """How the closing amount and the stored balance belong together."""
+def _marks(subject: Subject) -> Marks:
+    """What of the stored amounts behind the statement is wrong; a great many meters are not compared anew."""
+    meters = figures_of(subject.meters[:MOST_LOOKED_AT])
+    if subject.meter is None and subject.customer is not None:
+        meters[customer_balance] = [subject.customer.id]
+    invoices = select(Invoice.id).where(Invoice.meter_id.in_(subject.meters))
+    wrong = FINDINGS.of_owners(invoice_amount.name, invoices).finding
+    found = db.session.scalar(select(wrong))
+    seen = marks(meters)
+    if found is None:
+        return seen
+    of_invoice = (invoice_amount.name, "amount", (str(found),))
+    return Marks({**seen.places, of_invoice: Mark(FINDINGS.address(found))})
+
+
+def _tie(subject: Subject, summary: Summary, *, is_doubted: bool) -> str:
+    """How the closing amount and the stored balance belong together; nothing is said that was not tested."""
     owner = subject.meter or subject.customer
     assert owner is not None
     values = {
@@ -219,6 +241,8 @@ def _tie(subject: Subject, summary: Summary) -> str:
         wrong = _("All documents come to %(total)s, which is not what is stored.", **values)
         cure = _("Recalculate the customer to put that right.")
         return f"{wrong} {stored} {cure}"
+    if is_doubted:
+        return f"{stored} {_('Not every stored total behind this statement is right.')}"
     if summary.closing == summary.total:
         exactly = _("The closing amount is exactly the one less the other.")
         return f"{stored} {exactly}"

@@ -1,29 +1,33 @@
-"""Marks of amounts that are known to be wrong, where they stand: beside a record's amounts, in lists, at totals."""
+"""Marks of amounts that are known to be wrong, where they stand: beside a record's amounts, and for lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import Table, any_, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Table,
+    Text,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.orm import Session
 
 from ..extensions import db
 from ..figures import Figure, registry
+from ..lists.marking import KEEPER, Mark, Watched
 from ..navigation import may_open
 from . import standing
 from .looking import Owners, look
 from .models import DriftFinding
 from .standing import IS_OPEN
-
-
-@dataclass(frozen=True)
-class Mark:
-    """That an amount is known to be wrong; `href` is its finding, if the user may open it."""
-
-    href: str | None
-
 
 Place = tuple[str, str, tuple[str, ...]]
 """A figure, a column of it, and the key of a row as texts."""
@@ -86,7 +90,7 @@ def known(owners: Mapping[str, Sequence[int]]) -> Marks:
         )
     )
     places = {
-        (finding.figure, column, _key_in(finding)): Mark(_href(finding))
+        (finding.figure, column, _key_in(finding)): Mark(FINDINGS.address(finding.id))
         for finding in found
         for column in {**(finding.stored or {}), **(finding.expected or {})}
     }
@@ -99,5 +103,51 @@ def _key_in(finding: DriftFinding) -> tuple[str, ...]:
     return tuple(str(finding.key[column.key]) for column in registry.get(finding.figure).key)
 
 
-def _href(finding: DriftFinding) -> str | None:
-    return url_for("drift.record", finding_id=finding.id) if may_open("drift.record") else None
+class RecordedFindings:
+    """What verification has found, as lists ask for it."""
+
+    def is_any_open(self, session: Session | Connection, figures: Collection[str]) -> bool:
+        """Whether anything at all is known to be wrong of these figures."""
+        opened = select(DriftFinding.id).where(IS_OPEN, DriftFinding.figure.in_(figures))
+        if not session.scalar(select(opened.exists())):
+            return False
+        standing.told_wrong()
+        return True
+
+    def of_row(self, figure: Figure, column: str) -> Watched:
+        """A stored column, in the rows of its figure's table."""
+        owner = figure.table.c[figure.owner.key]
+        key = func.jsonb_build_object(
+            *(part for k in figure.key for part in (literal(k.key, Text), k))
+        )
+        is_it = or_(DriftFinding.stored.has_key(column), DriftFinding.expected.has_key(column))
+        named = (IS_OPEN, DriftFinding.figure == figure.name, is_it)
+        found = select(DriftFinding.id).where(
+            *named, DriftFinding.owner == owner, DriftFinding.key == key
+        )
+        return Watched(
+            figure.name,
+            found.limit(1).scalar_subquery(),
+            owner.in_(select(DriftFinding.owner).where(*named)),
+        )
+
+    def of_owners(self, figure: str, owners: Any) -> Watched:
+        """A figure of the owners that belong to a row."""
+        found = select(func.min(DriftFinding.id)).where(
+            IS_OPEN, DriftFinding.figure == figure, DriftFinding.owner.in_(owners)
+        )
+        return Watched(figure, found.scalar_subquery(), true())
+
+    def address(self, finding: int) -> str | None:
+        """Where a finding is shown, to whoever may see it."""
+        return url_for("drift.record", finding_id=finding) if may_open("drift.record") else None
+
+    def address_of(self, figures: Collection[str]) -> str | None:
+        """Where the findings of these figures are listed, to whoever may see them."""
+        if not may_open("drift.index"):
+            return None
+        return url_for("drift.index", figure=next(iter(figures)) if len(figures) == 1 else None)
+
+
+FINDINGS = RecordedFindings()
+KEEPER[:] = [FINDINGS]

@@ -29,7 +29,9 @@ class Column:
     what stored values are called, `empty` what is said of a missing one. `is_shown`: without anybody
     choosing columns. `is_sortable=False` for what has no useful order. `tones` makes stored values
     badges. `write` draws a row's cell on screen where its value alone does not say it; files hold
-    the value. `sorted_by` is what it is sorted by, where its value would take long.
+    the value. `sorted_by` is what it is sorted by, where its value would take long. `stands_on` names
+    figures that the value is computed from, each with a SELECT of the row's owners of them; those whose
+    columns stand in the value itself are known without.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Column:
     is_shown: bool = True
     is_sortable: bool = True
     sorted_by: Any = None
+    stands_on: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_number(self) -> bool:

@@ -1,6 +1,6 @@
 """The cells of a page as its template draws them, written once in Python: a page has hundreds."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -12,6 +12,7 @@ from .. import money
 from ..formats import day_filter, moment_filter, month_filter
 from ..preferences import number_format
 from .declaration import Column
+from .marking import Mark
 
 Written = Callable[[Any], str]
 
@@ -30,7 +31,7 @@ class Head:
 class Cell:
     """One value as text, and the way on from it. `is_row`: it leads to the row's own record.
 
-    `tone`: it is a badge of that tone.
+    `tone`: it is a badge of that tone. `mark`: it is known to be wrong.
     """
 
     head: Head
@@ -40,6 +41,7 @@ class Cell:
     is_missing: bool
     is_zero: bool
     tone: str = ""
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Foot:
 
     head: Head
     text: str
+    mark: Mark | None = None
 
 
 def heads_of(columns: Sequence[Column]) -> list[Head]:
@@ -96,6 +99,7 @@ def cells_of(
     row: Any,
     link: Callable[[Column, Any], str | None],
     row_column: Column | None,
+    marks: Mapping[tuple[Any, str], Mark],
 ) -> Iterator[Cell]:
     """The cells of one row."""
     for head in heads:
@@ -109,4 +113,5 @@ def cells_of(
             value is None,
             column.kind == "money" and not value,
             column.tones.get(value, "") if column.tones else "",
+            marks.get((row.key, column.name)),
         )

@@ -18,6 +18,7 @@ from ..formats import quantity_filter
 from . import csv_files, queries, workbooks
 from .csv_files import BYTE_ORDER_MARK, FLAVOURS, Flavour
 from .declaration import Column, List
+from .marking import Marked, marked
 from .queries import Totals
 from .state import State, state_of
 from .wording import in_words
@@ -50,7 +51,8 @@ def export(listing: List, flavour: str) -> Response:
     connection = _snapshot()
     try:
         totals = queries.totals_of(connection, current_user, state)
-        footer = list(_footer(connection, state, columns, totals))
+        marks = marked(connection, current_user, state, columns, has_totals=True)
+        footer = list(_footer(connection, state, columns, totals, marks))
         if flavour == "xlsx":
             return _workbook(connection, state, columns, totals, footer)
         return _csv(connection, state, columns, footer, flavour)
@@ -144,7 +146,11 @@ def _plain(column: Column, value: Any) -> Any:
 
 
 def _footer(
-    connection: Connection, state: State, columns: Sequence[Column], totals: Totals
+    connection: Connection,
+    state: State,
+    columns: Sequence[Column],
+    totals: Totals,
+    marks: Marked,
 ) -> Iterator[Line]:
     """The control totals under their columns; then what this is, line by line."""
     yield list(_control_line(columns, totals))
@@ -157,6 +163,9 @@ def _footer(
     for column in columns:
         if column.total:
             yield [_("Total: %(name)s", name=_(column.label)), totals.sums[column.name]]
+    if marks.totals:
+        names = [_(column.label) for column in columns if column.name in marks.totals]
+        yield [_("Holds amounts that are known to be wrong"), ", ".join(names)]
 
 
 def _control_line(columns: Sequence[Column], totals: Totals) -> Iterator[str | Decimal]:

@@ -15,6 +15,7 @@ from ..paging import PAGE_SIZE
 from . import actions, queries
 from .declaration import List
 from .filters import AsOf, Choice, Days, Reference, Search
+from .marking import marked
 from .shown import Input, Shown
 from .state import State, state_of
 from .wording import in_words
@@ -65,11 +66,13 @@ def _drawn(template: str, block: str, **context: Any) -> Response:
 
 
 def _totals_alone(listing: List, state: State) -> Shown:
+    session, columns = db.session(), [listing.column(name) for name in state.columns]
     return Shown(
         listing,
         state,
-        [listing.column(name) for name in state.columns],
-        totals=queries.totals_of(db.session(), current_user, state),
+        columns,
+        totals=queries.totals_of(session, current_user, state),
+        marked=marked(session, current_user, state, columns, has_totals=True),
         can_select=_can_select(listing),
         address={"endpoint": listing.path, **(request.view_args or {})},
     )
@@ -101,6 +104,7 @@ def look(state: State, **how: Any) -> Shown:
         state.listing,
         state,
         columns,
+        marked=marked(session, current_user, state, columns, rows, has_totals=totals is not None),
         rows=rows,
         number=number,
         size=size,

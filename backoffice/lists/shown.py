@@ -14,6 +14,7 @@ from ..idempotency import new_key
 from ..paging import PAGE_SIZE
 from .declaration import Column, List, Row
 from .drawing import Cell, Foot, Head, cells_of, heads_of, writers_of
+from .marking import Marked
 from .models import SavedView
 from .queries import Totals
 from .state import State, state_of
@@ -66,6 +67,7 @@ class Shown:
     size: int = PAGE_SIZE
     has_more: bool = False
     totals: Totals | None = None
+    marked: Marked = field(default_factory=Marked)
     inputs: Sequence[Input] = ()
     saved: Sequence[SavedView] = ()
     can_select: bool = False
@@ -194,8 +196,9 @@ class Shown:
     def body(self) -> Iterator[tuple[Row, list[Cell]]]:
         """The rows with their cells."""
         writers, row_column = writers_of(self.columns), self.row_column
+        marks = self.marked.cells
         for row in self.rows:
-            yield row, list(cells_of(self.heads, writers, row, self.link, row_column))
+            yield row, list(cells_of(self.heads, writers, row, self.link, row_column, marks))
 
     @property
     def feet(self) -> list[Foot]:
@@ -203,7 +206,11 @@ class Shown:
         sums = self.totals.sums if self.totals else {}
         writers = writers_of(self.columns)
         return [
-            Foot(head, writers[head.column.name](sums[head.column.name]))
+            Foot(
+                head,
+                writers[head.column.name](sums[head.column.name]),
+                self.marked.totals.get(head.column.name),
+            )
             if head.column.total
             else Foot(head, "")
             for head in self.heads[self.lead :]

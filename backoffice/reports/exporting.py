@@ -10,9 +10,11 @@ from ..base import N_
 from ..customers.models import Customer
 from ..formats import day_filter
 from ..lists import Column, List, Said
+from ..orders.figures import grand_total
 from ..people.models import User
 from . import queries
 from .forms import Asked
+from .marking import behind
 from .scope import BASES
 
 TITLES = {
@@ -52,13 +54,16 @@ def listing_of(user: Any, dimension: str, asked: Asked, names: Mapping[int, str]
         columns=(
             *whom[dimension],
             Column("orders", N_("Orders"), lines.c.orders, kind="number", total=True),
-            Column("revenue", N_("Revenue"), lines.c.revenue, kind="money", total=True),
+            Column(
+                "revenue", N_("Revenue"), lines.c.revenue, kind="money", total=True,
+                stands_on={grand_total.name: behind(user, asked.scope, dimension, lines.c.key)},
+            ),
             Column("share", N_("Share"), lines.c.share, kind="percent"),
             Column("before", N_("A year earlier"), lines.c.before, kind="money", total=True),
         ),
         filters=tuple(_said(asked, names)),
         default_sort="month" if dimension == "month" else "-revenue",
-    )
+    )  # fmt: skip
 
 
 def _said(asked: Asked, names: Mapping[int, str]) -> Iterator[Said]:

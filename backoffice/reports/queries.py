@@ -36,7 +36,9 @@ TOP = 10
 
 DIMENSIONS = ("month", "manager", "customer")
 
-_DATES = {"closing": Order.closing_date, "order": Order.order_date}
+DATES = {"closing": Order.closing_date, "order": Order.order_date}
+"""By which date an order counts."""
+
 _NOTHING = Decimal(0)
 
 
@@ -158,7 +160,7 @@ def count(session: Session, user: Any, scope: Scope, dimension: str) -> int:
 
 def years(session: Session, user: Any, basis: str) -> range:
     """The years in which there are orders that `user` may see; an empty range for none."""
-    dates = _DATES[basis]
+    dates = DATES[basis]
     first, last = session.execute(
         select(func.min(dates), func.max(dates)).where(visible_to(user))
     ).one()
@@ -170,7 +172,7 @@ def years(session: Session, user: Any, basis: str) -> range:
 
 def _facts(user: Any, scope: Scope) -> Any:
     """The orders of the period, and those of a year before moved forward to stand beside them."""
-    counted = _DATES[scope.basis]
+    counted = DATES[scope.basis]
     nothing = literal(_NOTHING, Numeric(15, 2))
     now, before = scope.period, scope.period.year_before
     moved = counted + cast("1 year", Interval)
@@ -182,7 +184,7 @@ def _facts(user: Any, scope: Scope) -> Any:
             revenue.label("revenue"),
             literal(orders, Integer).label("orders"),
             previous.label("before"),
-        ).where(counted.between(period.since, period.until), *_conditions(user, scope))
+        ).where(counted.between(period.since, period.until), *conditions(user, scope))
         for day, period, revenue, orders, previous in (
             (counted, now, Order.grand_total, 1, nothing),
             (moved, before, nothing, 0, Order.grand_total),
@@ -191,7 +193,8 @@ def _facts(user: Any, scope: Scope) -> Any:
     return union_all(*selects).subquery("facts")
 
 
-def _conditions(user: Any, scope: Scope) -> Iterator[Any]:
+def conditions(user: Any, scope: Scope) -> Iterator[Any]:
+    """Which orders a report adds up, whatever the period."""
     yield visible_to(user)
     if scope.manager_id is not None:
         yield Order.account_manager_id == scope.manager_id

@@ -23,6 +23,7 @@ from ..permissions import requires
 from . import forms, queries
 from .exporting import TITLES, listing_of
 from .forms import Asked
+from .marking import doubted
 from .queries import Line, Table
 from .scope import BASES, RULES, Scope
 
@@ -85,6 +86,7 @@ def _page(template: str, asked: Asked, **context: Any) -> Response:
         template,
         block="report",
         asked=asked,
+        doubted=doubted(db.session(), current_user, asked.scope),
         scope=asked.scope,
         told=_told(asked, people),
         managers=people,

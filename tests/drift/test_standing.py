@@ -12,16 +12,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text, update
 
-import backoffice.billing.figures
-import backoffice.orders.figures
-import backoffice.targets.figures  # noqa: F401 (every figure is declared when tests are collected)
 from backoffice.drift import performing, standing
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.extensions import db
 from backoffice.figures import registry
 from backoffice.runs.models import FAILED, Run
 from tests.drift.books import run_of, text_of
-from tests.drift.whole_book import Stored, everything_stored, write_everything
+from tests.drift.whole_book import FIGURES, Stored, everything_stored, write_everything
 
 SAYS_RIGHT = (
     "Figures are right",
@@ -99,6 +96,10 @@ def told_right(client: FlaskClient, addresses: list[str]) -> list[tuple[str, str
         for words in SAYS_RIGHT
         if words in said
     ]
+
+
+def test_the_book_has_every_figure_that_there_is(app: Flask) -> None:
+    assert set(FIGURES) == set(registry.figures)
 
 
 @pytest.mark.parametrize("stored", STORED)

@@ -1,0 +1,174 @@
+"""Marks of values that are known to be wrong: in a page's cells, in its totals, at the end of its files.
+
+Lists know no findings: whoever keeps them says in SQL which stored column of which row has one.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Join,
+    Table,
+    and_,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.visitors import iterate
+
+from ..figures import Figure, registry
+from .declaration import Column, List, Row
+from .state import State
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A stored value that a column shows, or is computed from: by which figure it is kept.
+
+    `finding` is the number of what is known to be wrong of it in a row, else NULL. `may_be_wrong` holds for
+    every row that has one, and an index answers it.
+    """
+
+    figure: str
+    finding: ColumnElement[int]
+    may_be_wrong: ColumnElement[bool]
+
+
+class Findings(Protocol):
+    """What is known to be wrong of stored rows, as lists ask for it."""
+
+    def is_any_open(self, session: Session | Connection, figures: Collection[str]) -> bool:
+        """Whether anything at all is known to be wrong of these figures."""
+
+    def of_row(self, figure: Figure, column: str) -> Watched:
+        """A stored column, in the rows of its figure's table."""
+
+    def of_owners(self, figure: str, owners: Any) -> Watched:
+        """A figure of the `owners` (a SELECT of ids) that belong to a row."""
+
+    def address(self, finding: int) -> str | None:
+        """Where a finding is shown, to whoever may see it."""
+
+    def address_of(self, figures: Collection[str]) -> str | None:
+        """Where the findings of these figures are listed, to whoever may see them."""
+
+
+KEEPER: list[Findings] = []
+"""Whoever keeps findings; without one nothing is marked."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """That a value is known to be wrong, and where that is told, if the user may go there."""
+
+    href: str | None
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The marks of a page: of its cells by key and column, of its totals by column."""
+
+    cells: Mapping[tuple[Any, str], Mark] = field(default_factory=dict)
+    totals: Mapping[str, Mark] = field(default_factory=dict)
+
+
+def marked(
+    session: Session | Connection,
+    user: Any,
+    state: State,
+    columns: Sequence[Column],
+    rows: Sequence[Row] = (),
+    *,
+    has_totals: bool,
+) -> Marked:
+    """What is known to be wrong of these columns of these rows, and of the totals of all that match.
+
+    One statement where nothing is known to be wrong, else three at most, however many rows there are.
+    """
+    if not KEEPER:
+        return Marked()
+    rows_of = state.listing.rows(user).with_only_columns(state.listing.key)
+    read = set(_tables_of(rows_of.get_final_froms()))
+    shown = {c.name: found for c in columns if (found := _watched(c, read))}
+    names = {one.figure for found in shown.values() for one in found}
+    if not names or not KEEPER[0].is_any_open(session, names):
+        return Marked()
+    summed = {c.name: shown[c.name] for c in columns if c.total and c.name in shown}
+    return Marked(
+        _of_cells(session, user, state.listing, shown, rows) if rows else {},
+        _of_totals(session, user, state, summed) if has_totals and summed else {},
+    )
+
+
+def _watched(column: Column, read: Collection[Table]) -> list[Watched]:
+    """What a column's value is made of, in so far as figures keep it in the tables that are read."""
+    if not column.is_number:
+        return []
+    findings = KEEPER[0]
+    named = [findings.of_owners(figure, owners) for figure, owners in column.stands_on.items()]
+    kept: dict[tuple[Figure, str], None] = {}
+    parts: Iterable[Any] = iterate(getattr(column.value, "expression", column.value))
+    for part in parts:
+        table = getattr(part, "table", None)
+        if isinstance(table, Table) and table in read and part.key in table.c:
+            keeper = registry.keeper(table.c[part.key])
+            if keeper is not None:
+                kept[keeper, part.key] = None
+    return [*named, *(findings.of_row(figure, name) for figure, name in kept)]
+
+
+def _tables_of(froms: Sequence[FromClause]) -> Iterator[Table]:
+    for source in froms:
+        if isinstance(source, Join):
+            yield from _tables_of((source.left, source.right))
+        elif isinstance(source, Table):
+            yield source
+
+
+Watching = Mapping[str, Sequence[Watched]]
+
+
+def _of_cells(
+    session: Session | Connection, user: Any, listing: List, shown: Watching, rows: Sequence[Row]
+) -> dict[tuple[Any, str], Mark]:
+    found = {
+        name: func.coalesce(*(one.finding for one in watched))
+        if len(watched) > 1
+        else watched[0].finding
+        for name, watched in shown.items()
+    }
+    wanted = (
+        listing.rows(user)
+        .with_only_columns(listing.key.label("key"), *(f.label(name) for name, f in found.items()))
+        .where(listing.key.in_([row.key for row in rows]))
+    )
+    return {
+        (row.key, name): Mark(KEEPER[0].address(getattr(row, name)))
+        for row in session.execute(wanted)
+        for name in shown
+        if getattr(row, name) is not None
+    }
+
+
+def _of_totals(
+    session: Session | Connection, user: Any, state: State, summed: Watching
+) -> dict[str, Mark]:
+    matching = state.listing.rows(user).where(*state.conditions)
+
+    def is_in(watched: Sequence[Watched]) -> ColumnElement[bool]:
+        wrong = or_(*(and_(one.may_be_wrong, one.finding.is_not(None)) for one in watched))
+        return matching.with_only_columns(state.listing.key).where(wrong).exists()
+
+    row = session.execute(
+        select(*(is_in(watched).label(name) for name, watched in summed.items()))
+    ).one()
+    return {
+        name: Mark(KEEPER[0].address_of({one.figure for one in watched}))
+        for name, watched in summed.items()
+        if getattr(row, name)
+    }

@@ -1,0 +1,81 @@
+"""Which lines of a revenue report add up grand totals that are known to be wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Date, DateTime, Select, cast, func, select
+from sqlalchemy.orm import Session
+
+from ..drift.marks import FINDINGS
+from ..lists.marking import Mark
+from ..orders.figures import grand_total
+from ..orders.models import Order
+from ..periods import Month
+from . import queries
+from .scope import Period, Scope
+
+MOST = 10_000
+"""Orders that are known to be wrong, of whom is told whose line they are in."""
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """The keys of the lines, by dimension, whose revenue (`now`) or whose last year (`before`) is doubtful."""
+
+    now: Mapping[str, frozenset[Any]]
+    before: Mapping[str, frozenset[Any]]
+    mark: Mark
+
+    def of(self, dimension: str, key: Any, *, is_before: bool = False) -> Mark | None:
+        """The mark of a line's amount; of a total, whose key is None, that of any line."""
+        keys = (self.before if is_before else self.now).get(dimension, frozenset())
+        return self.mark if (keys if key is None else key in keys) else None
+
+
+def doubted(session: Session, user: Any, scope: Scope) -> Doubted:
+    """What of the report is known to be wrong."""
+    if not FINDINGS.is_any_open(session, [grand_total.name]):
+        return Doubted({}, {}, Mark(None))
+    now, before = (
+        session.execute(_wrong(user, scope, period).limit(MOST)).all()
+        for period in (scope.period, scope.period.year_before)
+    )
+    mark = Mark(FINDINGS.address_of([grand_total.name]))
+    return Doubted(_by_dimension(now, 0), _by_dimension(before, 12), mark)
+
+
+def behind(user: Any, scope: Scope, dimension: str, key: Any) -> Select[Any]:
+    """The ids of the orders that the line with this `key` adds up."""
+    found = _orders(user, scope, scope.period)
+    return found.with_only_columns(Order.id).where(_dimensions(scope)[dimension] == key)
+
+
+def _wrong(user: Any, scope: Scope, period: Period) -> Select[Any]:
+    known = FINDINGS.of_row(grand_total, Order.grand_total.key)
+    return _orders(user, scope, period).where(known.may_be_wrong)
+
+
+def _orders(user: Any, scope: Scope, period: Period) -> Select[Any]:
+    day = queries.DATES[scope.basis]
+    return select(*(value.label(name) for name, value in _dimensions(scope).items())).where(
+        day.between(period.since, period.until), *queries.conditions(user, scope)
+    )
+
+
+def _dimensions(scope: Scope) -> Mapping[str, Any]:
+    day = queries.DATES[scope.basis]
+    return {
+        "month": cast(func.date_trunc("month", cast(day, DateTime)), Date),
+        "manager": Order.account_manager_id,
+        "customer": Order.customer_id,
+    }
+
+
+def _by_dimension(rows: Any, later: int) -> Mapping[str, frozenset[Any]]:
+    """The keys of these orders' lines; a month `later` by so many months."""
+    return {
+        "month": frozenset((Month.of(row.month) + later).first for row in rows),
+        "manager": frozenset(row.manager for row in rows),
+        "customer": frozenset(row.customer for row in rows),
+    }

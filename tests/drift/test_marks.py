@@ -1,0 +1,177 @@
+"""An amount that is known to be wrong is marked where it stands: records, cells, totals, reports, files."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event
+
+from backoffice.extensions import db
+from tests.drift.books import run_of
+from tests.drift.whole_book import Stored, everything_stored, write_everything
+from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
+from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory
+
+KNOWN_WRONG = "Holds amounts that are known to be wrong"
+
+SHOWN_IN = {
+    "orders.grand_total.grand_total": ("/orders", "/reports", "/reports/customer", "/customers/ACME"),
+    "account_manager_targets.achieved.achieved": ("/targets",),
+    "account_manager_targets.achieved.orders_closed": ("/targets",),
+    "meters.balance.balance": (
+        "/billing/meters", "/billing/ageing", "/billing/ageing?by=meter", "/customers/ACME",
+        "/billing/customers/ACME/statement", "/billing/meters/M-1/statement",
+    ),
+    "meters.documents.paid": ("/billing/ageing", "/billing/meters/M-1/statement"),
+    "invoices.amount.amount": ("/billing/invoices", "/billing/ageing", "/billing/meters/M-1/statement"),
+    "invoices.paid.paid": ("/billing/invoices", "/billing/ageing?by=meter"),
+    "customers.balance.balance": ("/customers", "/billing/customers/ACME/statement"),
+    "customers.balance.overpayment": ("/customers", "/customers/ACME"),
+}  # fmt: skip
+"""A stored number → where it stands, or is added up."""
+
+FILES = {
+    "/orders": "/orders/export.csv", "/targets": "/targets/export.csv", "/customers": "/customers/export.csv",
+    "/billing/meters": "/billing/meters/export.csv", "/billing/invoices": "/billing/invoices/export.csv",
+    "/billing/ageing": "/billing/ageing/export.csv", "/reports/customer": "/reports/customer/export.csv",
+}  # fmt: skip
+
+
+@pytest.fixture
+def book(session: Any) -> None:
+    """Everything once, and beside it an order, a meter, an invoice and a customer that stay right."""
+    write_everything()
+    other = CustomerFactory(code="RIGHT", name="Right")
+    OrderFactory(number="SO-RIGHT", customer=other, closing_date=date(2026, 4, 2))
+    meter = MeterAssignmentFactory(customer=other, meter__number="M-RIGHT").meter
+    InvoiceFactory(number="INV-RIGHT", customer=other, meter=meter)
+    session.commit()
+    run_of("figures.verify")
+
+
+def rows_marked(html: str) -> dict[str, bool]:
+    """The rows of the page's tables by their text, and whether each has a mark."""
+    found = re.findall(r"<tr[ >].*?</tr>", html, re.DOTALL)
+    return {" ".join(re.sub(r"<[^>]+>", " ", row).split()): "wrong-mark" in row for row in found}
+
+
+def one_row(stored: Stored, surgery: psycopg.Connection[Any]) -> None:
+    """Make the number wrong in the one row that everything of ACME has."""
+    surgery.execute(
+        f"UPDATE {stored.figure.table.name} SET {stored.column} = {stored.column} + 7 "
+        f"WHERE id = (SELECT min(id) FROM {stored.figure.table.name})".encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "stored", [pytest.param(s, id=str(s)) for s in everything_stored() if str(s) in SHOWN_IN]
+)
+def test_it_is_marked_wherever_it_stands_and_nowhere_else(
+    stored: Stored,
+    book: None,
+    sign_in: Callable[..., FlaskClient],
+    surgery: psycopg.Connection[Any],
+) -> None:
+    client = sign_in("admin")
+    for address in SHOWN_IN[str(stored)]:
+        assert "wrong-mark" not in client.get(address).text, address
+    one_row(stored, surgery)
+    run_of("figures.verify")
+    for address in SHOWN_IN[str(stored)]:
+        html = client.get(address).text
+        assert "wrong-mark" in html, address
+        assert re.search(r'class="wrong-mark"\s+href="/health/drift', html), address
+        rows = rows_marked(html)
+        assert not any(is_marked for row, is_marked in rows.items() if "RIGHT" in row), rows
+        if address in FILES:
+            total = [is_marked for row, is_marked in rows.items() if re.match(r"\d+ |Total", row)]
+            assert total
+            assert all(total), rows
+            assert KNOWN_WRONG in client.get(FILES[address]).text, address
+    run_of("figures.heal")
+    for address in SHOWN_IN[str(stored)]:
+        assert "wrong-mark" not in client.get(address).text, address
+        if address in FILES:
+            assert KNOWN_WRONG not in client.get(FILES[address]).text, address
+
+
+def test_whoever_may_not_see_findings_sees_the_mark_all_the_same(
+    book: None, session: Any, sign_in: Callable[..., FlaskClient], surgery: psycopg.Connection[Any]
+) -> None:
+    from backoffice.people.models import User
+
+    manager = session.query(User).filter_by(name="Nancy").one()
+    surgery.execute("UPDATE orders SET grand_total = 1 WHERE number = 'SO-1'")
+    run_of("figures.verify")
+    for address in ("/orders", "/orders/SO-1"):
+        html = sign_in(manager).get(address).text
+        assert '<span class="wrong-mark">' in html, address
+        assert "/health/drift" not in html
+    run_of("figures.heal")
+
+
+def test_a_filter_that_leaves_it_out_has_a_right_total(
+    book: None, sign_in: Callable[..., FlaskClient], surgery: psycopg.Connection[Any]
+) -> None:
+    surgery.execute("UPDATE orders SET grand_total = 1 WHERE number = 'SO-1'")
+    run_of("figures.verify")
+    client = sign_in("finance")
+    assert "wrong-mark" in client.get("/orders?q=SO-1").text
+    assert "wrong-mark" not in client.get("/orders?q=SO-RIGHT").text
+    assert KNOWN_WRONG not in client.get("/orders/export.csv?q=SO-RIGHT").text
+    run_of("figures.heal")
+
+
+def statements_of(client: FlaskClient, address: str) -> list[str]:
+    """What a page asks PostgreSQL."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        sent.append(statement)
+
+    client.get(address)
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        client.get(address)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    return sent
+
+
+@pytest.mark.parametrize(
+    "address", ["/orders", "/customers", "/billing/meters", "/billing/invoices"]
+)
+def test_a_hundred_rows_get_their_marks_in_three_statements_at_most(
+    app: Flask, book: None, session: Any, sign_in: Callable[..., FlaskClient],
+    surgery: psycopg.Connection[Any], address: str,
+) -> None:  # fmt: skip
+    client = sign_in("finance")
+    for number in range(100):
+        customer = CustomerFactory(code=f"C{number:03}")
+        OrderFactory(number=f"SO-C{number:03}", customer=customer)
+        meter = MeterAssignmentFactory(customer=customer, meter__number=f"M-C{number:03}").meter
+        InvoiceFactory(number=f"INV-C{number:03}", customer=customer, meter=meter)
+    session.commit()
+    run_of("figures.verify")
+
+    def about_findings() -> list[str]:
+        return [s for s in statements_of(client, address) if "drift_findings" in s]
+
+    assert len(about_findings()) == 1, "nothing is wrong: that is asked once"
+    for table, column in (
+        ("orders", "grand_total"),
+        ("customers", "balance"),
+        ("meters", "balance"),
+        ("invoices", "paid"),
+    ):
+        surgery.execute(f"UPDATE {table} SET {column} = {column} + 1".encode())
+    run_of("figures.verify")
+    assert len(about_findings()) <= 3
+    assert client.get(address).text.count("wrong-mark") >= 50
+    run_of("figures.heal")
