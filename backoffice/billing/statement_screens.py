@@ -242,7 +242,8 @@ def _tie(subject: Subject, summary: Summary, *, is_doubted: bool) -> str:
         cure = _("Recalculate the customer to put that right.")
         return f"{wrong} {stored} {cure}"
     if is_doubted:
-        return f"{stored} {_('Not every stored total behind this statement is right.')}"
+        doubt = _("Not every stored total behind this statement is right.")
+        return f"{stored} {doubt}"
     if summary.closing == summary.total:
         exactly = _("The closing amount is exactly the one less the other.")
         return f"{stored} {exactly}"

@@ -1,7 +1,8 @@
 """Marks of amounts that are known to be wrong, where they stand: beside a record's amounts, and for lists."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from flask import url_for
@@ -20,11 +21,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from ..audit import tables
+from ..audit.facts import facts_by_table
 from ..extensions import db
 from ..figures import Figure, registry
 from ..lists.marking import KEEPER, Mark, Watched
 from ..navigation import may_open
 from . import standing
+from .facts.findings import PREFIX, name_of
 from .looking import Owners, look
 from .models import DriftFinding
 from .standing import IS_OPEN
@@ -44,10 +48,12 @@ class Marks:
 
     def of(self, row: Any, column: str) -> Mark | None:
         """The mark of the amount in that column of a stored row; None where nothing is known of it."""
-        table: Table = row.__table__
-        figure = registry.keeper(table.c[column]) if self.places else None
-        if figure is None:
+        if not self.places:
             return None
+        table: Table = row.__table__
+        figure = registry.keeper(table.c[column])
+        if figure is None:
+            return self.places.get((name_of(table.name), column, (str(row.id),)))
         return self.places.get((figure.name, column, _key_of(figure, row)))
 
     def concern(self, figure: Figure, *key: Any) -> bool:
@@ -63,8 +69,6 @@ def _key_of(figure: Figure, row: Any) -> tuple[str, ...]:
 def marks(owners: Owners) -> Marks:
     """Look at what a page shows of these owners, and mark what is wrong of it."""
     found = look(owners)
-    if not found:
-        return Marks()
     seen = {
         (finding.figure.name, column, tuple(str(value) for value in finding.key.values())): Mark(
             None
@@ -72,8 +76,22 @@ def marks(owners: Owners) -> Marks:
         for finding in found
         for column in {**finding.stored, **finding.expected}
     }
-    recorded = known({figure.name: ids for figure, ids in owners.items()})
+    facts = {name: ids for figure, ids in owners.items() for name in _facts_of(figure.owner_table)}
+    recorded = known({**facts, **{figure.name: ids for figure, ids in owners.items()}})
     return Marks({**seen, **recorded.places})
+
+
+@cache
+def _facts_of(table: Table) -> tuple[str, ...]:
+    """The names of the facts that are shown with a row of the table: its own, and those of its parts."""
+    found = []
+    for name, facts in facts_by_table().items():
+        known = tables.recorded(name)
+        part_of = None if known is None or known.part_of is None else known.part_of.key
+        keys = facts.table.c[part_of].foreign_keys if part_of else ()
+        if facts.table is table or any(key.column.table is table for key in keys):
+            found.append(name_of(name))
+    return tuple(found)
 
 
 def known(owners: Mapping[str, Sequence[int]]) -> Marks:
@@ -100,6 +118,9 @@ def known(owners: Mapping[str, Sequence[int]]) -> Marks:
 
 
 def _key_in(finding: DriftFinding) -> tuple[str, ...]:
+    """The key of a finding's row, in the figure's order; that of a fact is its id."""
+    if finding.figure.startswith(PREFIX):
+        return (str(finding.key["id"]),)
     return tuple(str(finding.key[column.key]) for column in registry.get(finding.figure).key)
 
 
@@ -114,22 +135,18 @@ class RecordedFindings:
         standing.told_wrong()
         return True
 
-    def of_row(self, figure: Figure, column: str) -> Watched:
-        """A stored column, in the rows of its figure's table."""
-        owner = figure.table.c[figure.owner.key]
-        key = func.jsonb_build_object(
-            *(part for k in figure.key for part in (literal(k.key, Text), k))
-        )
-        is_it = or_(DriftFinding.stored.has_key(column), DriftFinding.expected.has_key(column))
-        named = (IS_OPEN, DriftFinding.figure == figure.name, is_it)
-        found = select(DriftFinding.id).where(
-            *named, DriftFinding.owner == owner, DriftFinding.key == key
-        )
-        return Watched(
-            figure.name,
-            found.limit(1).scalar_subquery(),
-            owner.in_(select(DriftFinding.owner).where(*named)),
-        )
+    def of_row(self, table: Table, column: str) -> Watched | None:
+        """A stored column in the rows of its table, be it a figure's or a fact; None of any other."""
+        figure = registry.keeper(table.c[column])
+        if figure is not None:
+            owner = table.c[figure.owner.key]
+            return _watched(figure.name, column, owner, figure.key, DriftFinding.owner)
+        facts = facts_by_table().get(table.name)
+        if facts is None or column not in {known.key for known in facts.columns}:
+            return None
+        [key] = table.primary_key
+        recorded = DriftFinding.key["id"].astext.cast(BigInteger)
+        return _watched(name_of(table.name), column, key, (key,), recorded)
 
     def of_owners(self, figure: str, owners: Any) -> Watched:
         """A figure of the owners that belong to a row."""
@@ -147,6 +164,21 @@ class RecordedFindings:
         if not may_open("drift.index"):
             return None
         return url_for("drift.index", figure=next(iter(figures)) if len(figures) == 1 else None)
+
+
+def _watched(
+    name: str, column: str, owner: Any, key_columns: Iterable[Any], recorded: Any
+) -> Watched:
+    """The findings of one column of the rows that are filed under `name`; `recorded` is their owner in a finding."""
+    key = func.jsonb_build_object(
+        *(part for k in key_columns for part in (literal(k.key, Text), k))
+    )
+    is_it = or_(DriftFinding.stored.has_key(column), DriftFinding.expected.has_key(column))
+    named = (IS_OPEN, DriftFinding.figure == name, is_it)
+    found = select(DriftFinding.id).where(*named, recorded == owner, DriftFinding.key == key)
+    return Watched(
+        name, found.limit(1).scalar_subquery(), owner.in_(select(recorded).where(*named))
+    )
 
 
 FINDINGS = RecordedFindings()

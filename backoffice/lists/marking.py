@@ -21,7 +21,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.visitors import iterate
 
-from ..figures import Figure, registry
 from .declaration import Column, List, Row
 from .state import State
 
@@ -45,8 +44,8 @@ class Findings(Protocol):
     def is_any_open(self, session: Session | Connection, figures: Collection[str]) -> bool:
         """Whether anything at all is known to be wrong of these figures."""
 
-    def of_row(self, figure: Figure, column: str) -> Watched:
-        """A stored column, in the rows of its figure's table."""
+    def of_row(self, table: Table, column: str) -> Watched | None:
+        """A stored column in the rows of its table; None where nobody compares it with anything."""
 
     def of_owners(self, figure: str, owners: Any) -> Watched:
         """A figure of the `owners` (a SELECT of ids) that belong to a row."""
@@ -106,20 +105,19 @@ def marked(
 
 
 def _watched(column: Column, read: Collection[Table]) -> list[Watched]:
-    """What a column's value is made of, in so far as figures keep it in the tables that are read."""
+    """What a column's value is made of, in so far as that is compared with anything in the tables that are read."""
     if not column.is_number:
         return []
     findings = KEEPER[0]
     named = [findings.of_owners(figure, owners) for figure, owners in column.stands_on.items()]
-    kept: dict[tuple[Figure, str], None] = {}
+    stored: dict[tuple[Table, str], None] = {}
     parts: Iterable[Any] = iterate(getattr(column.value, "expression", column.value))
     for part in parts:
         table = getattr(part, "table", None)
         if isinstance(table, Table) and table in read and part.key in table.c:
-            keeper = registry.keeper(table.c[part.key])
-            if keeper is not None:
-                kept[keeper, part.key] = None
-    return [*named, *(findings.of_row(figure, name) for figure, name in kept)]
+            stored[table, part.key] = None
+    found = (findings.of_row(table, name) for table, name in stored)
+    return [*named, *(one for one in found if one is not None)]
 
 
 def _tables_of(froms: Sequence[FromClause]) -> Iterator[Table]:

@@ -52,7 +52,8 @@ def behind(user: Any, scope: Scope, dimension: str, key: Any) -> Select[Any]:
 
 
 def _wrong(user: Any, scope: Scope, period: Period) -> Select[Any]:
-    known = FINDINGS.of_row(grand_total, Order.grand_total.key)
+    known = FINDINGS.of_row(grand_total.table, Order.grand_total.key)
+    assert known is not None
     return _orders(user, scope, period).where(known.may_be_wrong)
 
 

@@ -175,3 +175,19 @@ def test_a_hundred_rows_get_their_marks_in_three_statements_at_most(
     assert len(about_findings()) <= 3
     assert client.get(address).text.count("wrong-mark") >= 50
     run_of("figures.heal")
+
+
+def test_a_forged_fact_is_marked_and_no_page_says_right(
+    book: None, sign_in: Callable[..., FlaskClient], surgery: psycopg.Connection[Any],
+    run_command: Callable[..., Any],
+) -> None:  # fmt: skip
+    """What somebody entered and somebody else changed past the triggers: found by the command that compares facts."""
+    client = sign_in("admin")
+    surgery.execute("UPDATE payments SET amount = amount + 1 WHERE reference = 'PAY-1'")
+    assert run_command("audit", "verify-facts").exit_code == 1
+    html = client.get("/billing/payments").text
+    assert "wrong-mark" in html
+    assert "Figures are right" not in html
+    surgery.execute("UPDATE payments SET amount = amount - 1 WHERE reference = 'PAY-1'")
+    assert run_command("audit", "verify-facts").exit_code == 0
+    assert "wrong-mark" not in client.get("/billing/payments").text
