@@ -60,6 +60,7 @@ SCREENS = (
     "runs.views",
     "schedules.views",
     "drift.views",
+    "drift.facts.screens",
     "customers.views",
     "customers.editing",
     "customers.merge_screens",

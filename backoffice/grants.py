@@ -15,6 +15,7 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "audit_seals": ("SELECT", "INSERT"),  # append-only
     "audit_checks": ("SELECT", "INSERT"),  # append-only
     "corrections": ("SELECT", "INSERT"),  # append-only
+    "fact_decisions": ("SELECT", "INSERT"),  # append-only
     "price_changes": ("SELECT", "INSERT"),  # append-only
     "price_change_orders": ("SELECT", "INSERT"),  # append-only
     # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED asks for UPDATE of a

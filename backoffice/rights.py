@@ -18,6 +18,7 @@ _FINANCE = _READ_ALL | {
     "products.write",
     "targets.write",
     "figures.heal",
+    "facts.decide",
     "runs.approve",
     "schedules.run",
     "audit.read",

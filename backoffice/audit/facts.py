@@ -11,7 +11,7 @@ no entered amount. Of secrets the trail knows no value.
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from json import loads
 from typing import Any, Final, Literal
@@ -72,7 +72,8 @@ class Forgery:
     """One row that is not what the trail says: `changed`, `added` or `removed` past it.
 
     `row` holds the row's values and `trail` the trail's, of the columns that differ; of a row that was
-    added or removed all of the side that there is. `whole` is all that is known of the row.
+    added or removed all of the side that there is. `whole` is all that is known of the row, `document`
+    what the trail says of it, as JSON.
     """
 
     table: str
@@ -81,6 +82,7 @@ class Forgery:
     row: Values
     trail: Values
     whole: Values
+    document: str = field(default="{}", repr=False)
 
     @property
     def columns(self) -> frozenset[str]:
@@ -121,14 +123,16 @@ class Facts:
         self, connection: Connection, after: int, size: int = ROWS_AT_A_TIME
     ) -> tuple[int, int] | None:
         """The last id, and the number, of the next rows by id; None where there are no more."""
-        ids = select(self.key.label("id")).where(self.key > after).order_by(self.key)
+        ids = select(self.key.label("id")).where(self.key > _big(after)).order_by(self.key)
         page = ids.limit(size).subquery()
         high, count = connection.execute(select(func.max(page.c.id), func.count())).one()
         return None if count == 0 else (high, count)
 
     def ids_between(self, connection: Connection, low: int, high: int) -> list[int]:
         """The ids of the rows that are there."""
-        return list(connection.scalars(select(self.key).where(self.key.between(low, high))))
+        return list(
+            connection.scalars(select(self.key).where(self.key.between(_big(low), _big(high))))
+        )
 
     def _forgery(self, found: Mapping[Any, Any]) -> Forgery:
         row = _read(found["row"])
@@ -141,7 +145,7 @@ class Facts:
         whole = {**trail, **row}
         if kind == CHANGED:
             row, trail = ({name: side[name] for name in found["apart"]} for side in (row, trail))
-        return Forgery(self.name, found["id"], kind, row, trail, whole)
+        return Forgery(self.name, found["id"], kind, row, trail, whole, found["trail"] or "{}")
 
     @cached_property
     def _comparison(self) -> Statement:
@@ -330,6 +334,11 @@ def _json(text: str) -> ColumnElement[Any]:
 
 def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.coalesce(func.to_jsonb(column, type_=JSONB), _json("null"))
+
+
+def _big(number: int) -> ColumnElement[int]:
+    """A number beyond the key's own type, perhaps: no row has it, but it may be compared."""
+    return literal(number, BigInteger)
 
 
 def _has(document: ColumnElement[Any], name: str) -> ColumnElement[bool]:

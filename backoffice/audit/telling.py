@@ -87,6 +87,27 @@ def told(session: Session, rows: Sequence[Row]) -> list[Told]:
     return [_told(row, names) for row in rows]
 
 
+@dataclass(frozen=True)
+class _Sides:
+    """A row as two sources have it, in the shape of an event."""
+
+    table_name: str
+    row_id: str
+    action: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    actor: str = ""
+
+
+def differences(
+    session: Session, table: str, row_id: int, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[Change, ...]:
+    """Two sides of a row in words; of a row that only one side has, what it holds."""
+    action = "UPDATE" if before and after else "INSERT"
+    sides = _Sides(table, str(row_id), action, before, after)
+    return tuple(_changes(sides, _Names(session, [sides])))
+
+
 class _Names:
     """Names for the ids that some events hold, and the records that they belong to."""
 

@@ -26,7 +26,7 @@ from ..figures.models import Correction
 from ..subjects import Place
 from .amounts import sum_in_sql
 from .facts.findings import all_facts
-from .models import DriftFinding
+from .models import OF_FIGURES, DriftFinding
 from .standing import IS_OPEN
 
 MOST_ROOTS = 20
@@ -106,9 +106,11 @@ def open_at(
 
 
 def owners_in(session: Session, rows: Select[Any]) -> dict[str, list[int]]:
-    """Figure → owners of these findings, each once, in order."""
+    """Figure → owners of these findings, each once, in order; those of facts are nobody's to heal."""
     found: dict[str, list[int]] = defaultdict(list)
-    chosen = rows.with_only_columns(DriftFinding.figure, DriftFinding.owner).where(IS_OPEN)
+    is_figure = DriftFinding.kind.in_(OF_FIGURES)
+    chosen = rows.with_only_columns(DriftFinding.figure, DriftFinding.owner)
+    chosen = chosen.where(IS_OPEN, is_figure)
     for figure, owner in session.execute(chosen.distinct().order_by(None)):
         found[figure].append(owner)
     return {figure: sorted(owners) for figure, owners in sorted(found.items())}

@@ -23,6 +23,7 @@ from ..runs import actions as runs
 from ..runs.errors import AlreadyRunning
 from ..safe_next import safe_next
 from . import queries, recalculation, standing, wording
+from .facts.findings import decision_on, differences_of
 from .listing import findings
 from .models import DriftFinding
 from .notices import register_notices
@@ -65,6 +66,10 @@ def record(finding_id: int) -> Response:
         db.session(), current_user, state, finding.id, DriftFinding.id.expression
     )
     corrections = queries.corrections_of(db.session(), finding)
+    changes = differences_of(db.session(), finding)
+    decision = None if changes is None else decision_on(db.session(), finding.id)
+    whom = [c.actor or c.db_user for c in corrections]
+    whom += [decision.decided_by] if decision else []
     return render(
         "drift/record.html",
         finding=finding,
@@ -74,7 +79,9 @@ def record(finding_id: int) -> Response:
         calculation_url=lambda column: subjects.calculation_url(finding.figure, place, column),
         roots=queries.open_at(db.session(), [] if finding.is_root else finding.roots),
         corrections=corrections,
-        actors=names_of(db.session, [c.actor or c.db_user for c in corrections]),
+        actors=names_of(db.session, whom),
+        changes=changes,
+        decision=decision,
         previous=previous,
         following=following,
         way=state.as_query,
@@ -93,7 +100,8 @@ def preview() -> Response:
         return claim.answer
     scope = _scope_of(request.form)
     if not scope:
-        flash(_("Tick rows that are wrong first, or choose all that match."), "warning")
+        said = _("Tick rows that are wrong first, or choose all that match.")
+        flash(f"{said} {_('About facts you decide one by one, each on its own page.')}", "warning")
         return claim.fulfilled(url_for("drift.index"))
     return claim.fulfilled(_previewed(scope))
 

@@ -19,6 +19,7 @@ from ..figures.formulas import leaves
 from ..formats import moment_filter, money_filter, quantity_filter
 from .amounts import MONEY_DECIMALS
 from .facts.findings import all_facts, facts_named
+from .facts.models import FactDecision
 from .models import (
     ACCEPTED,
     DIFFERENT,
@@ -144,6 +145,15 @@ def _type_of(figure: str, column: str) -> Any:
     except UnknownFigure:
         return None
     return found.table.c[column].type if column in found.table.c else None
+
+
+def decision_in_words(decision: FactDecision, who: str) -> str:
+    """Who decided what about a fact, when and why."""
+    sentence = {
+        ACCEPTED: N_("Accepted as it is by %(who)s, %(when)s: %(reason)s"),
+        RESTORED: N_("Restored from the audit trail by %(who)s, %(when)s: %(reason)s"),
+    }[decision.decision]
+    return str(_(sentence, who=who, when=when(decision.decided_at), reason=decision.reason))
 
 
 def key_in_words(figure: str, key: Mapping[str, Any]) -> str:

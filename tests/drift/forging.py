@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 from sqlalchemy import (
     ARRAY,
     Boolean,
@@ -25,6 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from backoffice.audit.facts import Forgery, facts_by_table, last_event
 from backoffice.customers.models import CustomerMerge
+from backoffice.drift.facts.models import FactDecision
 from backoffice.extensions import db
 from backoffice.imports.models import Import
 from backoffice.people.models import ApiToken
@@ -58,6 +60,10 @@ def a_row_of_every_table() -> dict[str, int]:
             before={}, after={},
         ),
         Import(kind="customers", name="a.csv", files=[{"name": "a.csv"}], digest="d", user_id=manager.id),
+        FactDecision(
+            finding_id=1, table_name="meters", row_id=1, kind="changed", decision="accepted",
+            stored={"number": "A"}, trail={"number": "B"}, reason="So it is.", decided_by="user:1",
+        ),
         AccountManagerTarget(account_manager_id=manager.id, month=date(2026, 3, 1), target=5),
     ]  # fmt: skip
     session.add_all(others)
@@ -70,6 +76,7 @@ def a_row_of_every_table() -> dict[str, int]:
     ]  # fmt: skip
     session.commit()
     ids = {row.__tablename__: int(row.id) for row in made}
+    ids["book"] = 1
     ids["product_prices"] = session.execute(text("SELECT max(id) FROM product_prices")).scalar_one()
     session.rollback()
     return ids
@@ -96,10 +103,18 @@ def other_values(column: Column[Any]) -> list[str]:
     return [text.format(column.key) for text in texts] + ["NULL"] * bool(column.nullable)
 
 
+def tell_of_the_book(owner_connection: psycopg.Connection[Any]) -> None:
+    """The event of the one row that the tests' sweep leaves, while it empties the trail."""
+    names = [column.key for column in facts_by_table()["book"].columns]
+    owner_connection.execute("SELECT audit_accept('book', 1, %s, NULL)", (names,))
+
+
 def everything_forged(connection: Connection) -> list[Forgery]:
-    """What a verification of everything finds."""
+    """What a verification of everything finds, but for the book itself: see above."""
     found = []
     for facts in facts_by_table().values():
+        if facts.name == "book":
+            continue
         ids = set(facts.ids_between(connection, 0, 2**62))
         ids |= set(facts.gone(connection, 0, last_event(connection)))
         found += facts.forged(connection, ids)

@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 from backoffice.audit.facts import ADDED, CHANGED, REMOVED, facts_by_table, last_event
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.extensions import db
+from backoffice.figures import registry
 from backoffice.targets.models import AccountManagerTarget
 from tests.drift.books import run_of
 from tests.drift.forging import (
@@ -25,6 +26,7 @@ from tests.drift.forging import (
     everything_forged,
     forged_now,
     other_values,
+    tell_of_the_book,
 )
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory
 from tests.factories.customers import CustomerFactory
@@ -32,6 +34,12 @@ from tests.factories.orders import OrderFactory, OrderLineFactory
 from tests.factories.people import AccountManagerFactory
 
 Command = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def told(session: Any, owner_connection: Any) -> None:
+    """Nothing differs when a test begins."""
+    tell_of_the_book(owner_connection)
 
 
 @pytest.fixture
@@ -58,7 +66,7 @@ def test_every_column_of_every_audited_table_is_compared_and_named_with_both_val
     tried = 0
     for table, row_id in rows.items():
         for column in facts_by_table()[table].columns:
-            before = told(forger, table, column.key, row_id)
+            before = value_of(forger, table, column.key, row_id)
             for value in other_values(column):
                 with forger.undone():
                     if column in facts_by_table()[table].audited.entered:
@@ -69,7 +77,7 @@ def test_every_column_of_every_audited_table_is_compared_and_named_with_both_val
                     forger.do(
                         f"UPDATE {table} SET {column.key} = {value} WHERE id = :id", id=row_id
                     )
-                    after = told(forger, table, column.key, row_id)
+                    after = value_of(forger, table, column.key, row_id)
                     if after == before:
                         continue
                     [found] = forger.forged(table, row_id)
@@ -79,7 +87,7 @@ def test_every_column_of_every_audited_table_is_compared_and_named_with_both_val
     assert tried > 150
 
 
-def told(forger: Forger, table: str, column: str, row_id: int) -> Any:
+def value_of(forger: Forger, table: str, column: str, row_id: int) -> Any:
     """A value as findings hold it: numbers with decimals as texts."""
     value = forger.do(
         f"SELECT coalesce(to_jsonb({column}), 'null')::text FROM {table} WHERE id = :id", id=row_id
@@ -227,7 +235,7 @@ def test_the_connections_own_time_zone_does_not_matter(session: Any, rows: dict[
 
 @pytest.mark.timeout(120)
 def test_under_concurrent_writers_there_is_no_false_alarm(
-    session: Any, rows: dict[str, int], database_url: str, admin_database_url: str
+    session: Any, rows: dict[str, int], database_url: str
 ) -> None:
     """Numbers are drawn in another order than transactions begin and commit; rows come, change and go."""
     over = Event()
@@ -246,10 +254,21 @@ def test_under_concurrent_writers_there_is_no_false_alarm(
     changed = session.scalar(text("SELECT count(*) FROM audit_events WHERE action = 'UPDATE'"))
     assert changed > 100
     run_of("figures.drain")
+
+
+def test_events_of_a_row_are_folded_in_the_order_of_their_ids(
+    session: Any, rows: dict[str, int], database_url: str, admin_database_url: str
+) -> None:
+    """Whoever drew a transaction's number first may write last: the order of the seals is another."""
+    with psycopg.connect(database_url) as early, psycopg.connect(database_url) as late:
+        early.execute("SELECT pg_current_xact_id()")
+        late.execute("UPDATE customers SET city = 'late' WHERE id = 1")
+        late.commit()
+        early.execute("UPDATE customers SET city = 'early' WHERE id = 1")
+        early.commit()
+    assert forged_now(db.engine) == []
     session.rollback()
-    with a_forger(
-        admin_database_url
-    ) as forger:  # the mutant: by transaction, changes are folded wrongly
+    with a_forger(admin_database_url) as forger:  # the mutant: by transaction
         forger.do(
             "CREATE TEMP TABLE told ON COMMIT DROP AS"
             " SELECT row_number() OVER (ORDER BY xid, id) AS place, * FROM audit_events"
@@ -258,7 +277,8 @@ def test_under_concurrent_writers_there_is_no_false_alarm(
         forger.do("DELETE FROM audit_events")
         names = "xid, at, actor, db_user, table_name, row_id, action, before, after"
         forger.do(f"INSERT INTO audit_events (id, {names}) SELECT place, {names} FROM told")
-        assert everything_forged(forger.connection)
+        [found] = everything_forged(forger.connection)
+        assert (found.row, found.trail) == ({"city": "early"}, {"city": "late"})
 
 
 def write_until(over: Event, url: str, seed: int) -> None:
@@ -287,6 +307,25 @@ WRITES = (
     "UPDATE order_lines SET quantity = %(n)s WHERE id = (SELECT max(id) FROM order_lines)",
     "DELETE FROM order_lines WHERE id = (SELECT max(id) FROM order_lines) AND kind = 'promo'",
 )
+
+
+def test_every_way_from_a_fact_to_an_owner_has_its_index(
+    owner_connection: psycopg.Connection[Any],
+) -> None:
+    """By it the rows are found that an owner has lost past the trail."""
+    led = {
+        f"ix_audit_events_{source.table.name}_to_{source.owner.key}"
+        for bundle in registry.bundles
+        for source in bundle.sources
+        if source.through is None and not source.owner.primary_key
+        if source.table.name in facts_by_table()
+        and facts_by_table()[source.table.name].audited.kept is None
+    }
+    rows = owner_connection.execute(
+        "SELECT indexname FROM pg_indexes WHERE tablename = 'audit_events'"
+    )
+    assert led <= {name for (name,) in rows}
+    assert len(led) >= 7
 
 
 # The run, the findings and the command

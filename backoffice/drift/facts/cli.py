@@ -1,4 +1,4 @@
-"""`backoffice audit verify-facts`: what was entered, beside what the audit trail says of it.
+"""`backoffice audit verify-facts|accept-fact|restore-fact`: what was entered, beside what the audit trail says.
 
 Exit status as `diff` has it: 0 clean, 1 something differs, 2 trouble.
 """
@@ -20,13 +20,15 @@ from ...audit.telling import label_of
 from ...commands import CLEAN, FOUND, Trouble, operator
 from ...extensions import db
 from ...figures import acting_as
+from ...refusals import Refusal
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
 from .. import queries, wording
-from ..models import DriftFinding
+from ..models import ACCEPTED, RESTORED, DriftFinding
 from ..performing import performed
 from ..standing import IS_OPEN
+from .deciding import decide
 from .findings import PREFIX, name_of
 from .runs import VERIFY_FACTS
 
@@ -59,6 +61,59 @@ def verify_facts(tables: tuple[str, ...], as_json: bool) -> None:
     if run.status != "done":
         raise Trouble(_("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error))
     sys.exit(FOUND if found else CLEAN)
+
+
+finding_argument = click.argument("finding", type=int)
+reason_option = click.option("--reason", default="", help="Why; kept with the decision.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only say whether it would be done.")
+
+
+@group.command("accept-fact")
+@finding_argument
+@reason_option
+@dry_run_option
+@json_option
+def accept_fact(finding: int, reason: str, dry_run: bool, as_json: bool) -> None:
+    """Let the trail say what the row of a finding holds, in your name."""
+    _decide(finding, ACCEPTED, reason, dry_run, as_json)
+
+
+@group.command("restore-fact")
+@finding_argument
+@reason_option
+@dry_run_option
+@json_option
+def restore_fact(finding: int, reason: str, dry_run: bool, as_json: bool) -> None:
+    """Write the row of a finding as the trail has it, in your name."""
+    _decide(finding, RESTORED, reason, dry_run, as_json)
+
+
+def _decide(finding: int, decision: str, reason: str, dry_run: bool, as_json: bool) -> None:
+    with acting_as(operator()):
+        try:
+            decided = decide(db.session(), finding, decision, reason or "–" * dry_run)
+        except Refusal as refusal:
+            db.session.rollback()
+            raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+        told = {
+            "finding": finding, "table": decided.table_name, "id": decided.row_id,
+            "kind": decided.kind, "decision": decision, "row": decided.stored,
+            "trail": decided.trail, "dry_run": dry_run,
+        }  # fmt: skip
+        if dry_run:
+            db.session.rollback()
+        else:
+            db.session.commit()
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    where = f"{told['table']} {told['id']}"
+    if dry_run:
+        click.echo(_("Dry run: %(row)s can be decided so; nothing was changed.", row=where))
+    elif decision == ACCEPTED:
+        click.echo(_("%(row)s is accepted as it is. What builds on it may be healed.", row=where))
+    else:
+        click.echo(_("%(row)s is restored from the audit trail.", row=where))
 
 
 def _performed(tables: Sequence[str]) -> Run:
@@ -115,13 +170,19 @@ def _print(run: Run, found: Sequence[tuple[DriftFinding, str]]) -> None:
             click.echo(f"  {line}")
     if len(found) > SHOWN:
         click.echo(_("… and %(count)s more.", count=f"{len(found) - SHOWN:,}"))
-    click.echo(_("%(count)s rows differ from the audit trail.", count=len(found)))
+    click.echo(
+        _(
+            "%(count)s rows differ from the audit trail. Decide about each by its number: "
+            "backoffice audit accept-fact, or restore-fact.",
+            count=len(found),
+        )
+    )
 
 
 def lines_of(finding: DriftFinding, called: str) -> list[str]:
     """A finding in words, for a terminal: a line for each column that differs."""
     table = finding.figure.removeprefix(PREFIX)
-    what = f"{_(title_of(table))} {called} ({table} {finding.key['id']})"
+    what = f"{finding.id}. {_(title_of(table))} {called} ({table} {finding.key['id']})"
     if finding.kind in (ADDED, REMOVED):
         return [f"{what}: {_(wording.KINDS[finding.kind])}"]
     stored, trail = finding.stored or {}, finding.expected or {}

@@ -1,0 +1,29 @@
+"""What is typed about a fact that differs from the audit trail: why it is accepted, or restored."""
+
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, TextAreaField
+
+from ...forms import Required, at_most, trimmed
+from ...idempotency import new_key
+from .refusals import WithoutReason
+
+REASON_LENGTH = 500
+
+
+class DecisionForm(FlaskForm):
+    """Why; `seen` says what the person looked at."""
+
+    seen = HiddenField()
+    idempotency_key = HiddenField()
+    reason = TextAreaField(
+        _l("Reason"),
+        filters=[trimmed],
+        validators=[Required(_l(WithoutReason.sentence)), at_most(REASON_LENGTH)],
+        render_kw={"rows": 3, "maxlength": REASON_LENGTH, "autocomplete": "off"},
+    )
+
+    @classmethod
+    def over(cls, seen: str) -> "DecisionForm":
+        """An empty form over what is shown now."""
+        return cls(formdata=None, data={"seen": seen, "idempotency_key": new_key()})

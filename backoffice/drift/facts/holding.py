@@ -1,0 +1,135 @@
+"""Which owners a heal must leave alone: those of whom a fact beneath differs from the audit trail.
+
+Asked of the few that a heal would write. Their own facts are compared with the trail, those of what
+they build on, and so on down. A row that was moved from one owner to another past the trail is beneath
+both: the one that it stands with now, and the one with whom the trail has it.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Connection,
+    Text,
+    any_,
+    bindparam,
+    case,
+    cast,
+    literal,
+    select,
+)
+
+from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table
+from ...audit.records import EVENTS
+from ...figures.declaration import Source
+from ...figures.feeding import lower_bundles, owners_above, owners_beneath
+from ...figures.registry import Bundle, Registry, registry
+from ...figures.statements import Statement
+
+Held = Mapping[int, Sequence[Forgery]]
+"""Owner → the facts beneath that differ from the trail."""
+
+
+def held(
+    connection: Connection, bundle: Bundle, owners: Collection[int], figures: Registry = registry
+) -> Held:
+    """Of these owners of a bundle, those of whom a fact that their figures are derived from differs."""
+    found: dict[int, dict[tuple[str, int], Forgery]] = defaultdict(dict)
+    if not owners:
+        return {}
+    for source in bundle.sources:
+        facts = facts_by_table().get(source.table.name)
+        if facts is not None:
+            for owner, forgery in _direct(connection, facts, source, owners):
+                found[owner][forgery.table, forgery.id] = forgery
+    for lower in lower_bundles(figures, bundle):
+        beneath = owners_beneath(connection, figures, bundle, lower, owners)
+        for below, forgeries in held(connection, lower, beneath, figures).items():
+            above = owners_above(connection, figures, bundle, lower, [below])
+            for owner in above.intersection(owners):
+                found[owner].update({(f.table, f.id): f for f in forgeries})
+    return {owner: list(forgeries.values()) for owner, forgeries in found.items()}
+
+
+def _direct(
+    connection: Connection, facts: Facts, source: Source, owners: Collection[int]
+) -> Iterator[tuple[int, Forgery]]:
+    """The rows of one source that differ in what the figures read of them, each with the owner it is beneath."""
+    led = _led(connection, facts, source, owners)
+    read = {c.key for c in facts.columns} & source.columns
+    if source.through is None:
+        read |= {source.owner.key}
+    for forgery in facts.forged(connection, led):
+        if forgery.kind == CHANGED and not forgery.columns & read:
+            continue
+        mine = led[forgery.id] & set(owners)
+        if source.through is None:
+            mine &= _sides(forgery, source)
+        for owner in mine:
+            yield owner, forgery
+
+
+def _sides(forgery: Forgery, source: Source) -> set[int]:
+    """The owner that the row names, and the one whom it names by the trail."""
+    name = source.owner.key
+    return {side[name] for side in (forgery.whole, forgery.trail) if side.get(name) is not None}
+
+
+def owners_of(
+    connection: Connection, forgery: Forgery, figures: Registry = registry
+) -> Mapping[str, set[int]]:
+    """Bundle → the owners whose figures read the row, as it stands or as the trail has it."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for bundle in figures.bundles:
+        for source in bundle.sources:
+            if source.table.name != forgery.table:
+                continue
+            if source.through is None:
+                found[bundle.name] |= _sides(forgery, source)
+            else:
+                led = select(source.owner).where(source.through == forgery.id)
+                found[bundle.name] |= set(connection.scalars(led))
+    return {name: owners - {None} for name, owners in found.items()}
+
+
+def _led(
+    connection: Connection, facts: Facts, source: Source, owners: Collection[int]
+) -> Mapping[int, set[int]]:
+    """The source's rows that lead to these owners, or did once by the trail, each with the owners."""
+    if source.owner is facts.key:
+        return {owner: {owner} for owner in owners}
+    led: dict[int, set[int]] = defaultdict(set)
+    given = sorted(set(owners))
+    for row, owner in _standing(source).rows(connection, owners=given):
+        led[row].add(owner)
+    if source.through is None:
+        once = _once(facts, source.owner)
+        for row, owner in once.rows(connection, owners=[str(owner) for owner in given]):
+            led[row].add(int(owner))
+    return led
+
+
+@cache
+def _standing(source: Source) -> Statement:
+    """Rows as they stand, and whose they are; of a source that is reached through another table by that."""
+    key: Column[Any] = next(iter(source.table.primary_key))
+    row = key if source.through is None else source.through
+    mine = source.owner == any_(bindparam("owners", type_=ARRAY(BigInteger)))
+    return Statement(select(row, source.owner).where(mine, row.is_not(None)).distinct())
+
+
+@cache
+def _once(facts: Facts, owner: Column[Any]) -> Statement:
+    """Rows of which an event says that they came to one of these owners; an index finds it."""
+    name = EVENTS.c.after[owner.key].astext
+    number = case(
+        (EVENTS.c.row_id.op("~")(literal("^[0-9]{1,18}$", Text)), cast(EVENTS.c.row_id, BigInteger))
+    )
+    mine = name == any_(bindparam("owners", type_=ARRAY(Text)))
+    found = select(number, name).where(EVENTS.c.table_name == facts.name, mine, number.is_not(None))
+    return Statement(found.distinct())
