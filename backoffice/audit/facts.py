@@ -46,6 +46,7 @@ from ..base import Base
 from ..figures.expressions import replace
 from ..figures.registry import Registry, registry
 from ..figures.statements import Statement
+from ..grants import PRIVILEGES, WORK
 from .records import EVENTS
 from .scope import AuditedTable, audited_tables
 
@@ -297,11 +298,13 @@ class Facts:
 def facts_by_table(
     metadata: MetaData = Base.metadata, figures: Registry = registry
 ) -> Mapping[str, Facts]:
-    """The facts of every audited table, by its name."""
+    """The facts of every audited table that the app may read, by its name."""
     known = _KNOWN.get((metadata, figures))
     if known is None:
         known = {
-            audited.table.name: Facts(audited) for audited in audited_tables(metadata, figures)
+            audited.table.name: Facts(audited)
+            for audited in audited_tables(metadata, figures)
+            if "SELECT" in PRIVILEGES.get(audited.table.name, WORK)
         }
         _KNOWN[metadata, figures] = known
     return known
