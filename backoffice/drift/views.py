@@ -23,7 +23,8 @@ from ..runs import actions as runs
 from ..runs.errors import AlreadyRunning
 from ..safe_next import safe_next
 from . import queries, recalculation, standing, wording
-from .facts.findings import decision_on, differences_of
+from .facts.findings import decision_on
+from .facts.wording import differences_of
 from .listing import findings
 from .models import DriftFinding
 from .notices import register_notices

@@ -13,9 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from ...audit.facts import Facts, Forgery, facts_by_table
-from ...audit.histories import Change
 from ...audit.tables import recorded
-from ...audit.telling import differences
 from ..amounts import Amounts, amounts_of
 from ..findings import FINDINGS
 from ..models import FORGED
@@ -104,15 +102,6 @@ def _amounts(forgery: Forgery) -> Amounts | None:
     facts = facts_by_table()[forgery.table]
     apart = tuple(c for c in facts.columns if c.key in forgery.columns)
     return amounts_of(FactsOf("", forgery.table, apart), forgery.row, forgery.trail)
-
-
-def differences_of(session: Session, finding: Any) -> tuple[Change, ...] | None:
-    """What differs, in words: `before` by the trail, `after` in the row; None of a figure's finding."""
-    facts = facts_named(finding.figure)
-    if facts is None:
-        return None
-    trail, row = finding.expected or {}, finding.stored or {}
-    return differences(session, facts.name, finding.key["id"], trail, row)
 
 
 def decision_on(session: Session, finding_id: int) -> FactDecision | None:

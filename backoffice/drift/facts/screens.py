@@ -13,9 +13,10 @@ from .. import queries, wording
 from ..models import ACCEPTED, RESTORED
 from ..views import bp
 from .deciding import decide, stamp
-from .findings import differences_of, facts_named
+from .findings import facts_named
 from .forms import DecisionForm
 from .refusals import CannotRestore
+from .wording import differences_of
 
 __all__ = ["bp"]
 
