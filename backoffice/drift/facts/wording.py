@@ -1,0 +1,17 @@
+"""A fact that differs from the audit trail, in words."""
+
+from sqlalchemy.orm import Session
+
+from ...audit.histories import Change
+from ...audit.telling import differences
+from ..models import DriftFinding
+from .findings import facts_named
+
+
+def differences_of(session: Session, finding: DriftFinding) -> tuple[Change, ...] | None:
+    """What differs, in words: `before` by the trail, `after` in the row; None of a figure's finding."""
+    facts = facts_named(finding.figure)
+    if facts is None:
+        return None
+    trail, row = finding.expected or {}, finding.stored or {}
+    return differences(session, facts.name, finding.key["id"], trail, row)
