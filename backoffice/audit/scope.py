@@ -43,6 +43,7 @@ NOT_AUDITED: Mapping[str, str] = {
 """Table → why nothing that happens to it is in the trail."""
 
 BOOKKEEPING: Mapping[str, str] = {
+    "balance_changed_at": "says when a figure was last written; nobody enters it",
     "last_used_at": "says when a token last opened something; nobody enters it",
     "updated_at": "says when the row was last written; so does the event",
     "version": "counts saves, so that two editors notice each other",

@@ -1,9 +1,9 @@
 """Meters, whose they are, and the documents that make up what is owed for them."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
@@ -46,6 +46,8 @@ class Meter(Base):
     overpayment: Mapped[Money] = mapped_column(
         server_default="0", default=Decimal(0), info={"label": N_("Overpayment")}
     )
+    balance_changed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When either of them was last written another value; PostgreSQL stamps it, whoever writes."""
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]

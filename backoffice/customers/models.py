@@ -49,6 +49,8 @@ class Customer(Base):
     overpayment: Mapped[Money] = mapped_column(
         server_default="0", default=Decimal(0), info={"label": N_("Overpayment")}
     )
+    balance_changed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When either of them was last written another value; PostgreSQL stamps it, whoever writes."""
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]

@@ -38,8 +38,8 @@ def outside(owner_connection: Outside) -> Outside:
 
 
 def everything(outside: Outside) -> dict[str, list[Any]]:
-    """What is stored of billing, without what counts saves."""
-    counting = "- 'version' - 'updated_at'"
+    """What is stored of billing, without what counts saves and says when."""
+    counting = "- 'version' - 'updated_at' - 'balance_changed_at'"
     return {
         table: outside.execute(
             f"SELECT (to_jsonb(t) {counting})::text FROM {table} t ORDER BY id".encode()
