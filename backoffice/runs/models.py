@@ -186,7 +186,10 @@ class RunItem(Base):
         ),
         CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),
         CheckConstraint("amount = amount_after - amount_before", name="ties_out"),
-        CheckConstraint("amount_before <> 'NaN' AND amount_after <> 'NaN'", name="amounts_no_nan"),
+        CheckConstraint(
+            "amount_before <> 'NaN' AND amount_after <> 'NaN' AND concerns <> 'NaN'",
+            name="amounts_no_nan",
+        ),
         CheckConstraint("gross >= abs(amount) AND gross <> 'NaN'", name="gross"),
         Index("ix_run_items_run_id_owner_id", "run_id", "owner", "id"),
     )

@@ -41,7 +41,9 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("balance_changed_at", sa.DateTime(timezone=True)))
         op.execute(TRIGGER.format(table=table))
     op.create_check_constraint(
-        op.f(NO_NAN), "run_items", "amount_before <> 'NaN' AND amount_after <> 'NaN'"
+        op.f(NO_NAN),
+        "run_items",
+        "amount_before <> 'NaN' AND amount_after <> 'NaN' AND concerns <> 'NaN'",
     )
 
 
