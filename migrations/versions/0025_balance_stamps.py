@@ -3,15 +3,15 @@
 A trigger of the row itself, because figures are written by saves, by drains, by heals and by other programs.
 And no amount of a run's items is NaN.
 
-Revision ID: 0024_balance_stamps
-Revises: 0023_proof
+Revision ID: 0025_balance_stamps
+Revises: 0024_fact_decisions
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024_balance_stamps"
-down_revision = "0023_proof"
+revision = "0025_balance_stamps"
+down_revision = "0024_fact_decisions"
 branch_labels = None
 depends_on = None
 
