@@ -17,6 +17,7 @@ from ..base import N_
 from ..figures.models import Correction
 from .figures import ORDER_FIGURES
 from .models import COMPONENT_OF_KIND, Order, OrderLine
+from .past_totals import totals_by_save
 from .wording import LABELS, Wording
 
 NOTES: list[Callable[[Session, int], Mapping[int, str]]] = []
@@ -52,8 +53,9 @@ def events_of(session: Session, order: Order) -> list[Event]:
     wording = wording_of(session, recorded, [c.actor for c in corrections])
     lines = _line_names(recorded, order)
     notes = {xid: note for notes_of in NOTES for xid, note in notes_of(session, order.id).items()}
+    totals = totals_by_save(session, order, recorded)
     saved = [
-        _saved(list(group), wording, lines, notes.get(transaction, ""))
+        _saved(list(group), wording, lines, notes.get(transaction, ""), totals[transaction])
         for transaction, group in groupby(recorded, key=lambda event: event.xid)
     ]
     found = [event for event in saved if event.changes]
@@ -91,8 +93,14 @@ def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
     return {row_id: name or f"#{row_id}" for row_id, name in names.items()}
 
 
-def _saved(group: list[AuditEvent], wording: Wording, lines: dict[str, str], note: str) -> Event:
-    """Everything that one transaction did to the order, as one event."""
+def _saved(
+    group: list[AuditEvent],
+    wording: Wording,
+    lines: dict[str, str],
+    note: str,
+    totals: tuple[Decimal | None, Decimal],
+) -> Event:
+    """Everything that one transaction did to the order, as one event; its last line is the grand total."""
     newest = group[0]
     own = [event for event in group if event.table_name == Order.__tablename__]
     kinds = {"INSERT": "created", "DELETE": "deleted"}
@@ -103,6 +111,11 @@ def _saved(group: list[AuditEvent], wording: Wording, lines: dict[str, str], not
             changes += _columns(event, wording, "")
         else:
             changes += _line(event, wording, lines)
+    before, after = totals
+    if changes and before != after and kind != "deleted":
+        name, told = "grand_total", wording.value
+        old = "" if before is None else told(name, before)
+        changes.append(Change(wording.label(name), old, told(name, after)))
     return Event(newest.at, wording.actor(newest.actor), kind, tuple(changes), note)
 
 

@@ -1,0 +1,77 @@
+"""An order's history says the grand total before and after every save, whatever was saved."""
+
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from backoffice.orders.history import events_of, recorded_events
+from backoffice.orders.models import Order, OrderLine
+from backoffice.orders.past_totals import totals_by_save
+from tests.factories.orders import OrderFactory
+
+AMOUNTS = st.integers(0, 10**7).map(lambda cents: Decimal(cents) / 100)
+EDITS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["promo", "additions", "reductions"]), AMOUNTS),
+        st.tuples(st.just("line"), AMOUNTS),
+        st.tuples(st.just("price"), AMOUNTS),
+        st.tuples(st.just("unline"), AMOUNTS),
+    ),
+    max_size=6,
+)
+
+
+def edit(session: Any, order: Order, what: str, amount: Decimal) -> None:
+    """One save."""
+    line = next(iter(order.lines), None)
+    if what == "line":
+        order.itemised = ["package"]
+        order.lines.append(
+            OrderLine(
+                position=len(order.lines),
+                kind="package",
+                quantity=Decimal("1.5"),
+                unit_price=amount,
+            )
+        )
+    elif what == "price" and line is not None:
+        line.unit_price = amount
+    elif what == "unline" and line is not None:
+        session.execute(delete(OrderLine).where(OrderLine.id == line.id))
+    elif what in ("promo", "additions", "reductions"):
+        setattr(order, what, amount)
+    order.version += 1
+    session.commit()
+    session.expire_all()
+
+
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(edits=EDITS)
+def test_every_total_that_was_stored_is_told_between_the_saves(session: Any, edits: Any) -> None:
+    order = OrderFactory()
+    session.commit()
+    stored = [order.grand_total]
+    for what, amount in edits:
+        before = len(recorded_events(session, order.id))
+        edit(session, order, what, amount)
+        if len(recorded_events(session, order.id)) > before:  # else nothing was changed
+            stored.append(order.grand_total)
+    told = totals_by_save(session, order, recorded_events(session, order.id))
+    pairs = list(reversed(told.values()))
+    assert pairs == list(zip([None, *stored], stored, strict=False))
+    session.rollback()
+
+
+def test_the_history_shows_it(session: Any) -> None:
+    order = OrderFactory(total_price=100, additions=0, promo=0, reductions=0)
+    session.commit()
+    edit(session, order, "promo", Decimal(30))
+    newest, created = events_of(session, order)
+    assert newest.changes[-1].label == "Grand total"
+    assert (newest.changes[-1].before, newest.changes[-1].after) == ("100.00", "70.00")
+    assert (created.changes[-1].before, created.changes[-1].after) == ("", "100.00")
