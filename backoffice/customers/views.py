@@ -89,7 +89,8 @@ def record(code: str) -> AnyResponse:
 def changes(code: str) -> Response:
     """Who changed what and when, and every merge."""
     customer = customer_or_404(code)
-    events = history.events_of(db.session(), customer)
+    has_figures = allowed(current_user, "figures.read")
+    events = history.events_of(db.session(), customer, has_figures=has_figures)
     return render("customers/history.html", customer=customer, tab="history", events=events)
 
 

@@ -355,3 +355,27 @@ def test_the_ageing_asserts_no_tie_that_it_has_not_tested(
     assert "With the documents that are dated later it is" in page(
         finance, "/billing/ageing?as_of=2026-03-10"
     )
+
+
+def test_every_record_shows_its_corrections_in_its_history(
+    book: None, finance: FlaskClient, sign_in: Callable[..., FlaskClient],
+    surgery: psycopg.Connection[Any],
+) -> None:  # fmt: skip
+    for table, column in (
+        ("customers", "balance"),
+        ("meters", "balance"),
+        ("invoices", "paid"),
+        ("orders", "grand_total"),
+    ):
+        surgery.execute(f"UPDATE {table} SET {column} = 9999".encode())
+    run_of("figures.heal", reason="counted anew")
+    for record in (
+        "/customers/ACME",
+        "/billing/meters/M-1",
+        "/billing/invoices/INV-1",
+        "/orders/SO-1",
+    ):
+        told = page(finance, f"{record}/history")
+        assert "9,999.00" in told, record
+        assert "counted anew" in told, record
+    assert "9,999.00" not in page(sign_in("account_manager"), "/customers/ACME/history")
