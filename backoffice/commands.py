@@ -1,11 +1,14 @@
 """What commands share: exit statuses, trouble as a sentence, in whose name they act, and their database."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from getpass import getuser
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from flask_babel import gettext as _
 
 from .embedded import Services
 from .trouble import Trouble
@@ -16,7 +19,44 @@ CLEAN, FOUND, TROUBLE = 0, 1, Trouble.exit_code
 PATIENCE: dict[str, Any] = {"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000}
 """Settings of a process that nobody waits for at a screen: it has time, but waits a minute for a lock."""
 
-__all__ = ["CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Trouble", "database_in_use", "operator"]
+__all__ = [
+    "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Trouble", "database_in_use", "never_together", "operator",
+]  # fmt: skip
+
+Command = Callable[..., None]
+
+
+def never_together(first: str, *others: str) -> Callable[[Command], Command]:
+    """Refuse the parameter `first` of a command beside any of `others`, with a sentence: nothing is left unheeded.
+
+    Names are those of the function's arguments. The pairs stand in the function's `refused`.
+    """
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def checked(*arguments: Any, **given: Any) -> None:
+            for other in others:
+                _refuse(first, other)
+            command(*arguments, **given)
+
+        before: tuple[tuple[str, str], ...] = getattr(command, "refused", ())
+        checked.refused = (*before, *((first, other) for other in others))  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _refuse(*names: str) -> None:
+    context = click.get_current_context()
+    sources = (context.get_parameter_source(name) for name in names)
+    if not all(source is ParameterSource.COMMANDLINE for source in sources):
+        return
+    known = {parameter.name: parameter for parameter in context.command.params}
+    one, other = (known[name].make_metavar(context) if isinstance(known[name], click.Argument)
+                  else known[name].opts[0] for name in names)  # fmt: skip
+    raise Trouble(
+        _("%(one)s and %(other)s do not go together. Leave one of them out.", one=one, other=other)
+    )
 
 
 def operator() -> str:

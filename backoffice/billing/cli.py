@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from .. import logs
 from ..commands import CLEAN, FOUND, Trouble
-from ..drift.cli import SHOWN, json_option
+from ..drift.cli import json_option
+from ..drift.dry_runs import SHOWN
 from ..drift.performing import performed
 from ..extensions import db
 from ..refusals import Refusal

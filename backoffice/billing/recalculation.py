@@ -21,13 +21,14 @@ from sqlalchemy import (
 )
 
 from ..base import table_of
-from ..drift import healing, verifying
+from ..drift import healing
 from ..drift.scope import LAST, SCAN, bundle_named, listed
 from ..figures import registry
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
 from ..runs.working import Asked, Work
 from .figures import RECALCULATED
+from .migrating import would_be
 from .models import Meter, MeterAssignment
 
 CHUNK = SCAN
@@ -75,7 +76,10 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
     Their meters are corrected with them; a dry run looks at each of those by itself.
     """
-    for bundle in bundles() if asked.dry_run else bundles()[-1:]:
+    each = asked.dry_run and not would_be.is_previewed(
+        asked
+    )  # a migration's step 4 tells of meters
+    for bundle in bundles() if each else bundles()[-1:]:
         low, pages = 0, _pages(connection, bundle, asked.scope)
         for number, (end, count) in enumerate(pages, start=1):
             high = LAST if number == len(pages) else end
@@ -102,7 +106,7 @@ def recalculate(work: Work) -> None:
     owners = _owners_of(work)
     if work.asked.dry_run:
         work.payload = {"bundle": work.payload["bundle"], "owners": owners}
-        verifying.dry_run(work)
+        would_be.dry_run(work)
     else:
         bundle = bundle_named(registry, work.payload["bundle"])
         upto = bundles().index(bundle) + 1

@@ -46,12 +46,15 @@ def work(work: Work) -> None:
     owners: list[int] = work.payload["owners"]
     healer = RunHealer(work, bundle, "heal")
 
-    def apply(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
+    def apply(connection: Connection, part: Sequence[int], _alone: bool) -> Drained:
         lock_owners(connection, bundle, set(part), Leading())
         still = _as_found(connection, healer, bundle, part)
         pending = {bundle.name: Touched(owners=set(still))}
-        above = registry.bundle_names if alone else ()
-        return drain(connection, registry, pending, healer.correcting, deferred=above, careful=True)
+        # What builds on these was listed itself, or is right: nothing else is written.
+        return drain(
+            connection, registry, pending, healer.correcting,
+            deferred=registry.bundle_names, careful=True,
+        )  # fmt: skip
 
     healer.healer.each(owners, apply, healer.healer.of(bundle))
 
@@ -121,7 +124,9 @@ def _skip(healer: RunHealer, items: Iterable[dict[str, Any]]) -> None:
         fields = {name: item[name] for name in FIELDS}
         amounts = {name: item[name] for name in AMOUNTS}
         healer.step.item(item["subject"], SKIPPED, error=MOVED, amounts=amounts, **fields)
-    healer.step.tally.skipped += 1
+        healer.step.tally.skipped += 1
+        healer.step.more += 1
+    healer.step.more -= 1
 
 
 def result(connection: Connection, asked: Asked) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Exit status as `diff` has it: 0 clean or done, 1 drift found or some items faile
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,19 +24,16 @@ from rich.table import Table
 from sqlalchemy import func, select
 
 from .. import figures
-from ..commands import CLEAN, FOUND, Trouble, operator
+from ..commands import CLEAN, FOUND, Trouble, never_together, operator
 from ..extensions import db
 from ..figures import Figure, FigureError, acting_as
 from ..refusals import Refusal
-from ..runs.models import DONE, RunItem
-from ..runs.models import FOUND as FOUND_ITEM
+from ..runs.models import COUNTERS, DONE
 from ..subjects import called
 from . import performing, watch
+from .dry_runs import SHOWN, pairs, print_dry_run, print_table, row_in_words
 from .naming import named_failures, row_of, scoped, with_names
-from .performing import Performed, Verified
-
-SHOWN = 50
-"""Findings printed to a person; --json prints them all."""
+from .performing import Performed, Scope, Verified
 
 group = AppGroup("figures", help="Stored totals: list, verify, heal, rebuild, explain, reconcile.")
 
@@ -83,7 +80,7 @@ def list_figures(as_json: bool) -> None:
             builds_on,
             str(line["noted"]),
         )
-    _print_table(table)
+    print_table(table)
 
 
 @group.command()
@@ -103,6 +100,8 @@ def verify(names: tuple[str, ...], owners: tuple[str, ...], as_json: bool) -> No
 @click.option("--dry-run", is_flag=True, help="Only say what would be healed; apply it later.")
 @click.option("--noted", is_flag=True, help="Drain what outside programs left noted.")
 @click.option("--resume", type=int, metavar="RUN", help="Continue a run that was interrupted.")
+@never_together("noted", "names", "owners", "reason", "resume")
+@never_together("resume", "names", "owners", "reason", "dry_run")
 def heal(
     names: tuple[str, ...],
     owners: tuple[str, ...],
@@ -113,7 +112,9 @@ def heal(
     resume: int | None,
 ) -> None:
     """Write the expected values over drifted ones; every change leaves a correction."""
-    if noted:
+    if noted and dry_run:
+        run_heal(None, (), as_json, dry_run=True, scope=watch.noted_scope(db.engine))
+    elif noted:
         run_heal_noted(as_json)
     elif resume is not None:
         run_resumed(resume, as_json)
@@ -208,21 +209,23 @@ def run_heal(
     reason: str = "",
     every_owner: bool = False,
     dry_run: bool = False,
+    scope: Scope | None = None,
 ) -> None:
     """Heal or rebuild as a run, print the result, and exit 0, or 1 when items failed.
 
-    A dry run leaves what it found in the run's items, and exits 1 when that is anything.
+    A dry run leaves what it found in the run's items, and exits 1 when that is anything. `scope` instead of
+    figures and owners: see `scope`.
     """
     with acting_as(operator()), _progress(selected, owners) as advance:
         try:
             done = performing.heal(
                 db.engine, selected, owners or None,
-                every_owner=every_owner, dry_run=dry_run, reason=reason, progress=advance,
+                every_owner=every_owner, dry_run=dry_run, reason=reason, progress=advance, scope=scope,
             )  # fmt: skip
         except Refusal as refusal:
             raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
     if dry_run:
-        _print_dry_run(done, as_json)
+        print_dry_run(done.run, as_json=as_json)
     else:
         _print_healed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
@@ -239,58 +242,6 @@ def run_resumed(run_id: int, as_json: bool) -> None:
     sys.exit(CLEAN if done.is_clean else FOUND)
 
 
-def _print_dry_run(done: Performed, as_json: bool) -> None:
-    mine = select(RunItem).where(RunItem.run_id == done.run.id, RunItem.outcome == FOUND_ITEM)
-    items = db.session.scalars(mine.order_by(RunItem.id)).all()
-    if as_json:
-        findings = with_names(db.session.connection(), [_found(item) for item in items])
-        click.echo(json.dumps({"run": done.run.id, "drifted": len(items), "findings": findings}))
-        return
-    if not items:
-        click.echo(_("Every figure is right."))
-        return
-    table = Table(_("Figure"), _("Row"), _("Stored"), _("Expected"), _("Root"))
-    shown = items[:SHOWN]
-    rows = ((item.subject, item.owner, item.key) for item in shown)
-    for item, name in zip(shown, called(db.session.connection(), rows), strict=True):
-        root = item.details["roots"][0]
-        is_itself = root == {"figure": item.subject, "key": _texts(item.key)}
-        where = _("itself") if is_itself else f"{root['figure']} {_pairs(root['key'])}"
-        table.add_row(
-            item.subject,
-            _row(name, item.key),
-            _pairs(item.before or {}),
-            _pairs(item.after or {}),
-            where,
-        )
-    _print_table(table)
-    click.echo(
-        _(
-            "Dry run %(run)s: %(count)s figure rows would be written. "
-            "Apply exactly these with: backoffice runs apply %(run)s --reason …",
-            run=done.run.id, count=len(items),
-        )
-    )  # fmt: skip
-
-
-def _found(item: RunItem) -> dict[str, Any]:
-    roots = item.details["roots"]
-    return {
-        "figure": item.subject,
-        "owner": item.owner,
-        "key": _texts(item.key),
-        "kind": item.details["kind"],
-        "stored": item.before or {},
-        "expected": item.after or {},
-        "root": roots[0],
-        "roots": roots,
-    }
-
-
-def _texts(values: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in values.items()}
-
-
 def _print_healed(done: Performed, as_json: bool) -> None:
     run = done.run
     if as_json:
@@ -300,8 +251,8 @@ def _print_healed(done: Performed, as_json: bool) -> None:
                 {
                     "run": run.id,
                     "status": run.status,
-                    "checked": run.checked,
                     "corrections": run.changed,
+                    **{name: getattr(run, name) for name in COUNTERS},
                     "failures": failures,
                 }
             )
@@ -309,8 +260,9 @@ def _print_healed(done: Performed, as_json: bool) -> None:
         return
     click.echo(
         _(
-            "Run %(run)s: %(checked)s owners checked, %(corrections)s corrections, %(failed)s failed.",
-            run=run.id, checked=run.checked, corrections=run.changed, failed=run.failed,
+            "Run %(run)s: %(checked)s looked at: %(changed)s changed, %(unchanged)s right, "
+            "%(skipped)s left alone, %(failed)s failed.",
+            run=run.id, **{name: getattr(run, name) for name in COUNTERS},
         )
     )  # fmt: skip
     if run.error:
@@ -390,13 +342,13 @@ def _print_findings(done: Verified, *, is_all: bool) -> None:
         is_itself = root == {"figure": finding["figure"], "key": finding["key"]}
         table.add_row(
             finding["figure"],
-            _row(name, finding["key"]),
+            row_in_words(name, finding["key"]),
             finding["kind"],
-            _pairs(finding["stored"]),
-            _pairs(finding["expected"]),
-            _("itself") if is_itself else f"{root['figure']} {_pairs(root['key'])}",
+            pairs(finding["stored"]),
+            pairs(finding["expected"]),
+            _("itself") if is_itself else f"{root['figure']} {pairs(root['key'])}",
         )
-    _print_table(table)
+    print_table(table)
     click.echo(
         _(
             "%(count)s figure rows drifted. `backoffice figures heal` corrects them; --json lists them all.",
@@ -408,7 +360,7 @@ def _print_findings(done: Verified, *, is_all: bool) -> None:
 
 
 def _print_explanation(explanation: figures.Explanation, name: str | None) -> None:
-    click.echo(f"{_(explanation.title)}: {_row(name, dict(explanation.row.key))}")
+    click.echo(f"{_(explanation.title)}: {row_in_words(name, dict(explanation.row.key))}")
     for column in explanation.columns:
         mark = "=" if column.is_right else "≠"
         click.echo(f"  {_(column.label)}: {column.stored} {mark} {column.expected}")
@@ -417,18 +369,3 @@ def _print_explanation(explanation: figures.Explanation, name: str | None) -> No
             click.echo(f"    {term.sign or ' '} {_(term.label)} {term.value}  {origin}".rstrip())
             for row in term.rows:
                 click.echo(f"        {row.table} {row.id}: {row.amount}")
-
-
-def _print_table(table: Table) -> None:
-    """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
-    console = Console()
-    Console(width=None if console.is_terminal else 200).print(table)
-
-
-def _row(name: str | None, key: Mapping[str, Any]) -> str:
-    """A row as people call it, and its key."""
-    return f"{name} ({_pairs(key)})" if name else _pairs(key)
-
-
-def _pairs(values: Any) -> str:
-    return ", ".join(f"{k}={v}" for k, v in dict(values).items()) or "–"

@@ -106,7 +106,9 @@ class RunHealer:
         corrections = drained.corrections
         close_corrected(connection, corrections)
         corrected = corrected_owners(connection, self.bundle, drained)
-        self.step.tally.checked += owners
+        further = len(corrections) - corrected  # rows of the same owners, and of owners above
+        self.step.more += further
+        self.step.tally.checked += owners + further
         known = corrected + self.step.tally.skipped - beneath + len(self.applied)
         self.step.tally.unchanged += max(owners - known, 0)
         self.step.tally.changed += len(corrections)

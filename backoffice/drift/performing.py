@@ -1,7 +1,7 @@
 """Runs over figures, performed by a command in its own process: no worker and no Redis are needed."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from .scope import scope_of
 LOOK_AGAIN_SECONDS = 0.2
 
 Progress = Callable[[int], None]
+Scope = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,18 @@ def heal(
     dry_run: bool = False,
     reason: str = "",
     progress: Progress | None = None,
+    scope: Scope | None = None,
 ) -> Performed:
     """Heal (or with `every_owner` rebuild) these figures of these owners; None: all. Not paced.
+
+    `scope` says it instead of them, as a run does.
 
     Raises AlreadyRunning.
     """
     kind = "figures.rebuild" if every_owner else "figures.heal"
     with Session(engine) as session:
         run = actions.request(
-            session, kind, scope_of(figures, owners),
+            session, kind, scope_of(figures, owners) if scope is None else scope,
             dry_run=dry_run, reason=reason, is_paced=False, is_here=True,
         )  # fmt: skip
         run_id = run.id

@@ -24,7 +24,7 @@ from ..runs.kinds import Chunk, Kind, Scope, as_dry_run, register
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import say
 from ..runs.working import CHUNKS, RUNS, Asked, Work
-from . import applying, flood, healing, verifying
+from . import above, applying, flood, healing, verifying
 from .findings import CORRECTIONS, FINDINGS, check
 from .scope import Part, chunks, listed, parts
 
@@ -36,9 +36,11 @@ say(healing.WAITS, applying.MOVED)
 
 
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    covered = parts(registry, asked.scope, beneath=not asked.dry_run)
+    covered = parts(registry, asked.scope, beneath=True)
     for stage, part in enumerate(covered):
         yield from chunks(connection, part, 0 if asked.dry_run else stage)
+    if asked.dry_run:
+        yield from above.plan(covered)
 
 
 def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:

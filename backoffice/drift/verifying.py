@@ -1,6 +1,6 @@
 """One chunk of a verification: compared in one snapshot, recorded in another transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from ..figures.statements import suspects
 from ..figures.verification import MANY, suspected_between
 from ..runs.models import CHUNK_FAILED, FOUND
 from ..runs.working import CHUNKS, Asked, Work
+from . import above
 from .findings import FINDINGS, as_item, close_unseen, noted_owners, record
 from .scope import bundle_named, parts
 
@@ -85,22 +86,27 @@ def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> C
     return compared
 
 
-def dry_run(work: Work) -> None:
-    """Say what a heal would write, in the run's items and nowhere else."""
+def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
+    """Say what a heal would write, in the run's items and nowhere else; `look` says what is wrong."""
+    if "above" in work.payload:
+        above.lead(work)
+        return
     bundle = bundle_named(registry, work.payload["bundle"])
     seen = look(work, bundle)
     with work.transaction(is_last=True) as step:
         for finding in seen.found:
             fields = as_item(finding)
             step.item(fields.pop("subject"), FOUND, **fields)
-        step.tally.changed = len(seen.found)
-        step.tally.checked = len({finding.owner for finding in seen.found})
+        rows, owners = len(seen.found), len({finding.owner for finding in seen.found})
+        step.tally.changed = step.tally.checked = rows
+        step.more = rows - owners
 
 
 def verify(work: Work) -> None:
     """Record what is wrong in the chunk as findings, and close those that are right again.
 
-    It counts no item as changed, for it changes none; how many rows were wrong is the run's result.
+    Whoever is wrong is left alone, or handed on to the heal that follows; how many rows were wrong is the run's
+    result.
     """
     bundle = bundle_named(registry, work.payload["bundle"])
     seen = look(work, bundle)
@@ -109,7 +115,11 @@ def verify(work: Work) -> None:
         found = [finding for finding in seen.found if finding.owner in still]
         record(step.connection, found, seen.noted, work.asked.id)
         close_unseen(step.connection, bundle, _owned(work.payload), seen.at)
-        step.tally.checked = len({finding.owner for finding in found})
+        wrong = len({finding.owner for finding in found})
+        if work.asked.scope.get("fix"):
+            step.more = -wrong
+        else:
+            step.tally.checked = step.tally.skipped = wrong
 
 
 def still_wrong(connection: Connection, bundle: Bundle, found: Sequence[Finding]) -> set[int]:

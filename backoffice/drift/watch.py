@@ -21,6 +21,7 @@ from ..runs.errors import AlreadyRunning
 from ..runs.models import Run
 from ..runs.working import perform
 from .findings import close_corrected
+from .scope import bundle_named
 
 log = structlog.get_logger("backoffice.watch")
 
@@ -63,6 +64,29 @@ def drain(engine: Engine, above: int = 0) -> NotedResult:
     if done.notes:
         log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
     return done
+
+
+MOST_NAMED = 10_000
+"""Noted owners of a bundle that a scope names; of more it covers every one."""
+
+
+def noted_scope(engine: Engine) -> dict[str, Any]:
+    """The scope of whatever outside programs left noted: whose figures a drain would recompute.
+
+    Every owner of a bundle where a note does not say whose (an emptied table; a row that leads to its owner through
+    another table). Nothing noted: figures of nobody.
+    """
+    waiting = select(noted_bundle, NOTES.c.owner).where(due(registry)).distinct()
+    noted: dict[str, set[int | None]] = {figure.name: set() for figure in registry.figures}
+    with engine.connect() as connection:
+        for name, owner in connection.execute(waiting):
+            for figure in bundle_named(registry, name).figures:
+                noted[figure.name].add(owner)
+    told = {
+        name: None if None in owners or len(owners) > MOST_NAMED else sorted(filter(None, owners))
+        for name, owners in noted.items()
+    }
+    return {"figures": told}
 
 
 def _within(connection: Connection, _notes: Sequence[Any], drained: Drained) -> None:

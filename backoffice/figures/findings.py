@@ -7,7 +7,17 @@ from functools import cache
 from itertools import compress
 from typing import Any, Literal
 
-from sqlalchemy import ARRAY, BigInteger, Connection, any_, func, literal, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    FromClause,
+    Table,
+    any_,
+    func,
+    literal,
+    select,
+)
 
 from .declaration import Figure
 from .expressions import Total
@@ -76,6 +86,26 @@ def findings(
     """What is wrong with the bundle's figures of these owners, each with its roots."""
     search = _Search(connection, registry)
     return [f for figure in bundle.figures for f in search.of(figure, owners)]
+
+
+def findings_over(
+    connection: Connection,
+    registry: Registry,
+    bundle: Bundle,
+    owners: Sequence[int],
+    overlay: Mapping[Table, FromClause],
+) -> list[Finding]:
+    """What would be wrong with the bundle's figures of these owners if what is laid over tables stood there.
+
+    Each is its own root. What is laid over a table holds every row that is read for these owners.
+    """
+    relations = Relations(registry, expanded(registry), overlay)
+    found: list[Finding] = []
+    for figure in bundle.figures:
+        rows = changes(relations, figure.table, (figure,), OWNERS).order_by("owner", "pk")
+        drifted: Any = connection.execute(rows, {"owners": list(owners)}).mappings()
+        found += [_finding(figure, row, ()) for row in drifted]
+    return found
 
 
 class _Search:

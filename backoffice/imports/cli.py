@@ -135,6 +135,8 @@ def _layout(
             raise Trouble(
                 f"--map {pair}: write FILE_COLUMN=OUR_COLUMN; our columns are {', '.join(ours)}."
             )
+        if named(name) in columns:
+            raise Trouble(_("The column %(name)s is named twice by --map and --ignore.", name=name))
         columns[named(name)] = named(target)
     return Layout(
         encoding, SIGNS.get(delimiter or "", ""), Notation(date_format, number_format), columns

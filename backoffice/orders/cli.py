@@ -7,7 +7,7 @@ import click
 from flask.cli import AppGroup
 
 from ..drift.cli import json_option, reason_option, run_heal, run_verify
-from .figures import ORDER_FIGURES, grand_total
+from .figures import grand_total
 
 group = AppGroup("orders", help="Orders: verify and update their grand totals.")
 
@@ -23,12 +23,9 @@ def verify_grand_totals(as_json: bool) -> None:
 @click.option(
     "--force", is_flag=True, help="Recompute every order, not only those that are found to differ."
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would change; exit status 1 if any.")
+@click.option("--dry-run", is_flag=True, help="Only say what would change; apply it later.")
 @reason_option
 @json_option
 def update_grand_totals(force: bool, dry_run: bool, reason: str, as_json: bool) -> None:
     """Correct wrong grand totals and what they build on; only differences are written, each recorded."""
-    if dry_run:
-        run_verify(list(ORDER_FIGURES), (), as_json)
-    else:
-        run_heal([grand_total], (), as_json, reason=reason, every_owner=force)
+    run_heal([grand_total], (), as_json, reason=reason, every_owner=force, dry_run=dry_run)

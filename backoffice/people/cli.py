@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from ..commands import Trouble, operator
+from ..commands import Trouble, never_together, operator
 from ..extensions import db
 from ..figures.actor import acting_as
 from ..permissions import ROLES
@@ -32,6 +32,8 @@ ROLE = click.Choice(list(ROLES))
 @click.option("--password", help="Seen by others on this machine; --password-stdin is not.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--no-password", is_flag=True, help="Nobody can sign in as this user yet.")
+@never_together("password", "password_stdin", "no_password")
+@never_together("password_stdin", "no_password")
 def create(
     email: str, name: str, role: str, password: str | None, password_stdin: bool, no_password: bool
 ) -> None:
@@ -70,6 +72,7 @@ def set_role(email: str, role: str) -> None:
 @click.argument("email")
 @click.option("--password", help="Seen by others on this machine; --password-stdin is not.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@never_together("password", "password_stdin")
 def set_password(email: str, password: str | None, password_stdin: bool) -> None:
     """Set a user's password and end their sessions."""
     user = _user(email)

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from rich.console import Console
 from rich.table import Table
 
-from ..commands import Trouble
+from ..commands import Trouble, never_together
 from ..extensions import db
 from ..permissions import open_scopes
 from . import tokens
@@ -33,6 +33,7 @@ LONGEST_DAYS = 3650
 )
 @click.option("--never-expires", is_flag=True, help="It is good until it is revoked.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@never_together("never_expires", "days")
 def create(name: str, scope: str, days: int, never_expires: bool, as_json: bool) -> None:
     """Make a token and show it, this once."""
     expires_at = None if never_expires else datetime.now(UTC) + timedelta(days=days)

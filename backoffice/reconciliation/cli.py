@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import click
+from flask_babel import gettext as _
 
 from .. import figures, periods
-from ..commands import CLEAN, FOUND, operator
+from ..commands import CLEAN, FOUND, Trouble, operator
 from ..drift.cli import chosen, group, owner_option, scope
 from ..extensions import db
 from ..figures.report import Report, Totals
@@ -38,6 +39,8 @@ def reconcile(
     bom: bool,
 ) -> None:
     """Every row stored beside expected, then the control totals. Exit status 1 when anything differs."""
+    if since and until and since > until:
+        raise Trouble(_("The first day comes after the last one."))
     [figure] = chosen((name,)) or []
     _same, ids = scope((name,), owners)
     first = periods.start_of(since.date()) if since else None

@@ -36,6 +36,7 @@ from .models import (
     COUNTERS,
     DONE,
     DONE_WITH_FAILURES,
+    ENDED,
     FAILED,
     STATUSES,
     Run,
@@ -83,6 +84,8 @@ def list_runs(
     status: str | None, kind: str | None, live: bool, is_whole: bool, limit: int, as_json: bool
 ) -> None:
     """The newest runs first."""
+    if live and status in ENDED:
+        raise Trouble(_("A run of that status has ended, so it is not live: leave out --live."))
     runs = db.session.scalars(_chosen(status, kind, live, is_whole).limit(limit)).all()
     if as_json:
         click.echo(json.dumps({"runs": [_as_dict(run) for run in runs]}))
@@ -278,8 +281,8 @@ def _print_outcome(run: Run, as_json: bool) -> None:
 
 def _print_run(run: Run) -> None:
     counts = _(
-        "%(checked)s looked at, %(changed)s changed, %(failed)s failed",
-        checked=run.checked, changed=run.changed, failed=run.failed,
+        "%(checked)s looked at: %(changed)s changed, %(unchanged)s right, %(skipped)s left alone, %(failed)s failed",
+        **{name: getattr(run, name) for name in COUNTERS},
     )  # fmt: skip
     dry = f" ({_('Dry run')})" if run.dry_run else ""
     click.echo(f"{_('Run')} {run.id}: {kind_title(run.kind)}, {scope_in_words(run.scope)}{dry}")

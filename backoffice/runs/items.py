@@ -9,10 +9,12 @@ from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Numeric,
     String,
     Text,
+    all_,
     and_,
     bindparam,
     case,
@@ -45,6 +47,11 @@ def _labels() -> str:
     )
 
 
+def _several() -> list[str]:
+    """What items may be of that hold several values."""
+    return [name for name in subjects.names() if len(subjects.labels_of(name)) > 1]
+
+
 def _by_column() -> ColumnElement[Any]:
     """As `wording.columns_in_words`, with plain numbers: for a file."""
     labels = cast(bindparam("labels", callable_=_labels, type_=Text, unique=True), JSONB)
@@ -57,7 +64,9 @@ def _by_column() -> ColumnElement[Any]:
     sign = case((apart > 0, literal("+")), else_=literal(""))
     difference = func.coalesce(literal(" (") + sign + cast(apart, String) + literal(")"), "")
     told = func.concat(label, " ", _or_dash(before), " → ", _or_dash(after), difference)
+    several = bindparam("several", callable_=_several, type_=ARRAY(Text), unique=True)
     is_plain = and_(
+        RunItem.subject != all_(several),
         RunItem.amount.is_not(None),
         RunItem.before.is_not(None),
         RunItem.after.is_not(None),

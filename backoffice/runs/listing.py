@@ -145,6 +145,8 @@ RUNS = List(
         ),
         _count("checked", N_("Checked")),
         _count("changed", N_("Changed")),
+        _count("unchanged", N_("Was right"), is_shown=False),
+        _count("skipped", N_("Left alone"), is_shown=False),
         _count("failed", N_("Failed")),
         Column("seconds", N_("Seconds"), _seconds(), kind="number"),
         Column("finished_at", N_("Ended"), Run.finished_at, kind="moment", is_shown=False),

@@ -45,6 +45,9 @@ OUTCOMES = (FOUND, APPLIED, UNCHANGED, SKIPPED, ITEM_FAILED)
 OPEN, CHUNK_DONE, CHUNK_FAILED = "open", "done", "failed"
 """What a chunk may be."""
 
+ENDED = (DONE, DONE_WITH_FAILURES, FAILED, CANCELLED)
+"""The statuses of a run that has ended."""
+
 PLAN, PLAN_STAGE = 0, -1
 """Number and stage of the chunk that plans the others."""
 
@@ -64,8 +67,9 @@ class Run(Base):
     `scope_key` is what makes two scopes the same. `follows` is the dry run that this one applies, or
     the run that it retries. `total` is how many items it will look at, empty until it is planned;
     `checked` counts items looked at, `changed` those written (in a dry run: that would be),
-    `unchanged`, `skipped` and `failed` the rest; they are final once it has finished (until then
-    its chunks tell). `error` says why the run itself failed.
+    `unchanged`, `skipped` and `failed` the rest: an item is a row that is listed, or a record that was found
+    right, so that the four come to `checked`. They are final once it has finished (until then its chunks tell).
+    `error` says why the run itself failed.
     """
 
     __tablename__ = "runs"

@@ -219,8 +219,9 @@ def columns_in_words(
 ) -> str:
     """Column by column what an item was and became, with the signed difference where that is a number.
 
-    Nothing of one with a single amount (`is_plain`: it has amounts), which says it by itself.
+    Nothing where there is but one column, an amount (`is_plain`: it has amounts), which says it by itself.
     """
+    is_plain = is_plain and len(subjects.labels_of(subject)) < 2
     both = sorted({**(before or {}), **(after or {})}, key=_as_jsonb)
     if is_plain and len(both) == 1 and before is not None and after is not None:
         return ""

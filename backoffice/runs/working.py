@@ -43,6 +43,7 @@ from .models import (
     AMOUNTS,
     CHUNK_DONE,
     CHUNK_FAILED,
+    COUNTERS,
     ITEM_FAILED,
     OPEN,
     PLAN_STAGE,
@@ -104,7 +105,11 @@ class Claim:
 
 @dataclass
 class Tally:
-    """How many items a transaction has looked at, and what came of them."""
+    """How many items a transaction has looked at, and what came of them.
+
+    An item is a row that is listed, or else a record that was found right: looked at = changed + right + left alone
+    + failed.
+    """
 
     checked: int = 0
     changed: int = 0
@@ -121,6 +126,8 @@ class Step:
     run_id: int
     tally: Tally = field(default_factory=Tally)
     items: list[dict[str, Any]] = field(default_factory=list)
+    more: int = 0
+    """Items beyond the size of the chunk: a record of which several rows are listed; below zero: handed on."""
 
     def item(
         self,
@@ -191,7 +198,7 @@ class Work:
         """A short transaction under the fence; afterwards a rest, so that people at screens don't feel us.
 
         With `is_last` the chunk is done when it commits, so that its effect and its end are one;
-        items of it that nobody has counted are unchanged.
+        items of it that nobody has counted are right.
         Raises Fenced, and writes nothing, when somebody else has taken the chunk over.
         """
         with self._pace.around(), self.engine.begin() as connection:
@@ -233,18 +240,24 @@ class Work:
             name: CHUNKS.c[name] + count for name, count in asdict(step.tally).items() if count
         }
         values["lease_until"] = func.clock_timestamp() + _seconds(self.claim.lease)
-        if is_last:  # what nobody has counted was found to be right
-            counted = CHUNKS.c.checked + step.tally.checked
-            rest = func.greatest(CHUNKS.c.size - counted, 0)
-            known = CHUNKS.c.unchanged + step.tally.unchanged
-            # A chunk that was begun twice may have looked at an item twice.
-            has_size = CHUNKS.c.size > 0
-            values["checked"] = case((has_size, CHUNKS.c.size), else_=counted)
-            values["unchanged"] = case(
-                (has_size, func.least(known + rest, CHUNKS.c.size)), else_=known
+        if step.more:
+            values["size"] = CHUNKS.c.size + step.more
+            total = func.greatest(RUNS.c.total + step.more, 0)
+            step.connection.execute(
+                update(RUNS).where(RUNS.c.id == self.asked.id).values(total=total)
             )
-            values["status"] = CHUNK_DONE
+        if is_last:
+            values |= self._at_the_end(step)
         step.connection.execute(update(CHUNKS).where(*self.mine()).values(values))
+
+    def _at_the_end(self, step: Step) -> dict[str, Any]:
+        """What was neither changed nor left nor failed was found right, however often the chunk was begun."""
+        tally = asdict(step.tally)
+        counts = {name: CHUNKS.c[name] + tally[name] for name in COUNTERS}
+        listed = counts["changed"] + counts["skipped"] + counts["failed"]
+        size = CHUNKS.c.size + step.more
+        looked_at = func.greatest(case((CHUNKS.c.size > 0, size), else_=counts["checked"]), listed)
+        return {"status": CHUNK_DONE, "checked": looked_at, "unchanged": looked_at - listed}
 
 
 def _seconds(seconds: float | ColumnElement[float]) -> Any:
@@ -357,15 +370,16 @@ def _give_up(connection: Connection, run_id: int, number: int) -> None:
         update(CHUNKS)
         .where(CHUNKS.c.run_id == run_id, CHUNKS.c.number == number)
         .values(
-            status=CHUNK_FAILED, lease_until=None, failed=_all_left_failed(),
+            status=CHUNK_FAILED, lease_until=None, **_all_left_failed(),
             error=f"Given up: it was begun {MOST_CLAIMS} times and never finished.",
         )
     )  # fmt: skip
 
 
-def _all_left_failed() -> ColumnElement[int]:
-    """The items of a chunk that have failed, when nothing more of it will be done."""
-    return CHUNKS.c.failed + func.greatest(CHUNKS.c.size - CHUNKS.c.checked, 1)
+def _all_left_failed() -> dict[str, ColumnElement[int]]:
+    """What is counted of a chunk when nothing more of it will be done: the rest has failed."""
+    rest = func.greatest(CHUNKS.c.size - CHUNKS.c.checked, 1)
+    return {"failed": CHUNKS.c.failed + rest, "checked": CHUNKS.c.checked + rest}
 
 
 def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
@@ -442,6 +456,6 @@ def _release(engine: Engine, work: Work, error: Exception, *, counts: bool) -> N
         "lease_until": case((literal(gave_up), None), else_=lease),
     }
     if gave_up:
-        values["failed"] = _all_left_failed()
+        values |= _all_left_failed()
     with engine.begin() as connection:
         connection.execute(update(CHUNKS).where(and_(*work.mine())).values(values))

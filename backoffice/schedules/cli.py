@@ -127,7 +127,8 @@ def _told(run: Run) -> dict[str, object]:
 def _line(run: Run) -> str:
     return str(
         _(
-            "Run %(run)s: %(status)s. %(checked)s looked at, %(changed)s changed, %(failed)s failed.",
-            run=run.id, status=_status(run), checked=run.checked, changed=run.changed, failed=run.failed,
+            "Run %(run)s: %(status)s. %(checked)s looked at: %(changed)s changed, %(unchanged)s right, "
+            "%(skipped)s left alone, %(failed)s failed.",
+            run=run.id, status=_status(run), **{name: getattr(run, name) for name in COUNTERS},
         )
     )  # fmt: skip

@@ -105,13 +105,16 @@ def propose(
     growth: Decimal = Decimal(0),
     otherwise: Decimal | None = None,
     update: bool = False,
+    achieved: Mapping[tuple[int, Month], Decimal] | None = None,
 ) -> Proposals:
     """What the targets of every active account manager shall be in these months. Writes nothing.
 
     The proposal is what the manager achieved in the same month of the year before, with `growth`
     percent on top, rounded to the currency's smallest unit; `otherwise` where that was nothing.
-    Without `update` only months without a target get one; with it every proposal counts.
+    Without `update` only months without a target get one; with it every proposal counts. `achieved` is
+    what months will say once they are corrected, where that is not what is stored.
     """
+    will_be = achieved or {}
     people = session.scalars(select(User).where(*_IS_ACTIVE).order_by(User.id)).all()
     proposed: list[Proposal] = []
     right = kept = without_basis = 0
@@ -119,7 +122,8 @@ def propose(
         years = [month for each in months for month in (each - 12, each)]
         rows = stored_targets(session, manager.id, years)
         for month in months:
-            basis = rows[month - 12].achieved if month - 12 in rows else Decimal(0)
+            stored = rows[month - 12].achieved if month - 12 in rows else Decimal(0)
+            basis = will_be.get((manager.id, month - 12), stored)
             before = rows[month].target if month in rows else None
             target = raised(basis, growth) if basis > 0 else otherwise
             if target is None:

@@ -6,6 +6,7 @@ Exit status as `diff` has it: 0 clean or done, 1 a dry run found something or so
 import json
 import sys
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,18 +14,18 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from .. import figures, money, periods
+from .. import money, periods
 from ..commands import CLEAN, FOUND, Trouble
-from ..drift import performing
+from ..drift import dry_runs, performing
 from ..drift.cli import json_option, print_failures
 from ..drift.performing import Performed
 from ..extensions import db
-from ..figures import Finding
 from ..periods import Month
 from ..refusals import Refusal
+from ..runs.models import Run
 from . import actions
 from .actions import Proposal, Proposals
-from .figures import TARGET_FIGURES
+from .figures import TARGET_FIGURES, achieved
 from .queries import EARLIEST, LATEST
 
 SHOWN = 50
@@ -85,19 +86,38 @@ def generate(
         "update": update,
     }
     if dry_run:
-        proposals = actions.propose(db.session(), months, **how)
+        run = _healed(dry_run=True).run
+        proposals = actions.propose(db.session(), months, **how, achieved=_achieved(run.id))
         db.session.rollback()
-        drifted = list(figures.verify(db.engine, TARGET_FIGURES))
-        _print_dry_run(months, proposals, drifted, as_json)
-        sys.exit(FOUND if proposals.proposed or drifted else CLEAN)
-    try:
-        done = performing.heal(db.engine, TARGET_FIGURES, reason="targets generate")
-    except Refusal as refusal:
-        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+        _print_dry_run(months, proposals, run, as_json)
+        sys.exit(FOUND if proposals.proposed or run.changed else CLEAN)
+    done = _healed(dry_run=False)
     proposals = actions.generate(db.session(), months, **how)
     db.session.commit()
     _print_done(months, proposals, done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
+
+
+def _healed(*, dry_run: bool) -> Performed:
+    """What is stored as achieved corrected, or a dry run of that."""
+    try:
+        return performing.heal(
+            db.engine, TARGET_FIGURES, reason="targets generate", dry_run=dry_run
+        )
+    except Refusal as refusal:
+        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+
+
+def _achieved(run_id: int) -> dict[tuple[int, Month], Decimal]:
+    """What months will say that they have achieved, of those that the dry run would correct."""
+    return {
+        (
+            int(item.key["account_manager_id"]),
+            Month.of(date.fromisoformat(item.key["month"])),
+        ): Decimal((item.after or {}).get("achieved", 0))
+        for item in dry_runs.items_found(db.session(), run_id)
+        if item.subject == achieved.name and "achieved" in (item.after or {"achieved": 0})
+    }
 
 
 def _months(text: str | None, year: int | None) -> list[Month]:
@@ -151,22 +171,21 @@ def _proposal(proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def _print_dry_run(
-    months: list[Month], proposals: Proposals, drifted: list[Finding], as_json: bool
-) -> None:
+def _print_dry_run(months: list[Month], proposals: Proposals, run: Run, as_json: bool) -> None:
     told = _as_dict(months, proposals)
     if as_json:
-        findings = [finding.as_dict() for finding in drifted]
-        click.echo(json.dumps({**told, "drifted": len(drifted), "findings": findings}))
+        click.echo(json.dumps({**told, **dry_runs.as_dict(run)}))
         return
     _print_proposals(proposals)
     click.echo(
         _(
             "Dry run: %(created)s targets would be set, %(updated)s replaced; "
-            "%(drifted)s achieved amounts differ from the orders.",
-            created=told["created"], updated=told["updated"], drifted=len(drifted),
+            "%(drifted)s stored figures would be corrected first.",
+            created=told["created"], updated=told["updated"], drifted=run.changed,
         )
     )  # fmt: skip
+    if found := dry_runs.items_found(db.session(), run.id):
+        dry_runs.print_items(found)
 
 
 def _print_done(months: list[Month], proposals: Proposals, done: Performed, as_json: bool) -> None:

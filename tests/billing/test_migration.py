@@ -32,6 +32,7 @@ from tests.billing.books_of_meters import (
     migrated,
     step,
 )
+from tests.drift.every_figure import changes, stored, told
 from tests.processes import killed
 from tests.surgery import past_every_trigger
 
@@ -117,6 +118,44 @@ def test_a_dry_run_of_the_whole_writes_only_runs_and_their_items(
         "billing.payment-by-invoice": 3,
     }
     migrated()
+
+
+BILLED = {"invoices.amount", "meters.documents", "meters.balance", "customers.balance"}
+"""The figures that the steps write, or change by what they place."""
+
+
+@pytest.mark.parametrize("is_tampered", [False, True])
+def test_a_dry_run_of_the_whole_shows_every_amount_as_it_will_be(
+    session: Any, legacy: None, surgery: Any, is_tampered: bool
+) -> None:
+    """What each figure will say at the end, what is left without a meter, and the table that ties all together."""
+    if is_tampered:
+        surgery.execute("UPDATE meters SET balance = balance + 9 WHERE id % 2 = 1")
+        surgery.execute("UPDATE customers SET overpayment = overpayment + 4 WHERE id = 1")
+        surgery.execute("UPDATE invoices SET amount = amount + 3 WHERE units IS NOT NULL")
+    before = stored(session)
+    dry = migrated(dry_run=True)
+    listed = told(
+        item
+        for run in dry
+        for item in session.scalars(
+            select(RunItem).where(RunItem.run_id == run.id, RunItem.outcome == "found")
+        )
+        if item.subject in BILLED
+    )
+    done = migrated()
+    moved = {
+        row: told for row, told in changes(before, stored(session)).items() if row[0] in BILLED
+    }
+    assert moved == listed
+    assert any(row[0] == "customers.balance" for row in listed)
+    assert dry[3].result["meters"] == done[3].result["meters"]
+    assert (
+        dry[4].result["totals"]["balance"]["after"] == done[4].result["totals"]["balance"]["after"]
+    )
+    assert dry[2].result["left"] == done[2].result["left"]
+    assert dry[5].result["totals"] == done[5].result["totals"]
+    assert dry[5].result["left"] == done[5].result["left"] == {}
 
 
 def everything(session: Any, migration: str) -> Any:

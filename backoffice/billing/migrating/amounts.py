@@ -13,6 +13,7 @@ from ...runs.working import Asked, Work
 from ..figures import invoice_amount
 from ..rules import POSTED
 from . import report
+from .balances import without_above
 from .cases import INFO, Case, as_item, declare
 from .documents import INVOICES
 
@@ -40,7 +41,7 @@ _IS_EMPTY = _HAS_NO_UNITS & (INVOICES.c.amount == 0) & (INVOICES.c.status == POS
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     """The invoices as any heal of a figure has them; then those of which nothing can be computed."""
     last = 0
-    for chunk in HEAL.plan(connection, asked):
+    for chunk in without_above(HEAL.plan(connection, asked), asked):
         last = max(last, chunk.stage)
         yield chunk
     if "retry" not in asked.scope:

@@ -25,12 +25,10 @@ from ...runs.wording import name_scope
 from ...runs.working import CHUNKS, RUNS, Asked
 from ..figures import invoice_amount
 from .documents import is_left_to_do
-from .steps import STEP_OF, STEPS, Step, after
+from .steps import KEY, STEP_OF, STEPS, Step, after
 
 Finish = Callable[[Connection, Asked], Mapping[str, Any]]
 
-KEY = "migration"
-"""Where the scope of a run says of which migration it is a step."""
 name_scope(KEY, N_("a step of a migration"))
 
 

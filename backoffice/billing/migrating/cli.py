@@ -30,7 +30,7 @@ from ...runs.queries import run_of
 from ...runs.wording import STATUSES
 from . import chain
 from .lines import lines_of, open_rows, ties_out, totals_of, word_of
-from .steps import STEP_NAMED, STEP_OF, STEPS, Step, after
+from .steps import KEY, STEP_NAMED, STEP_OF, STEPS, Step, after
 
 migrate = AppGroup("migrate", help="Bring a legacy book to billing by meter, in six steps.")
 backfill = AppGroup("backfill", help="Single steps of the migration: fill in what documents lack.")
@@ -202,7 +202,7 @@ def _print_report(run: Run) -> None:
     status = _(STATUSES[run.status].word)
     click.echo(_("Step %(number)s: %(title)s", number=step.number, title=_(step.title)))
     click.echo("  " + _("Run %(run)s: %(status)s", run=run.id, status=status))
-    if run.dry_run and step.in_advance and chain.KEY in run.scope:
+    if run.dry_run and step.in_advance and KEY in run.scope:
         click.echo(f"  {_(step.in_advance)}")
     table = Table("", _("What"), _("Rows"), _("Amount"), _("Why"))
     for line in lines_of(run):
@@ -266,7 +266,7 @@ def _as_dict(run: Run) -> dict[str, Any]:
         **{name: getattr(run, name) for name in COUNTERS},
         "report": run.result,
         "open": open_rows(run),
-        "note": step.in_advance if run.dry_run and chain.KEY in run.scope else "",
+        "note": step.in_advance if run.dry_run and KEY in run.scope else "",
         **({"ties_out": ties_out(run)} if totals_of(run) else {}),
         "error": run.error,
     }

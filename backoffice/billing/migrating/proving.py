@@ -33,7 +33,7 @@ from ...runs.kinds import Chunk
 from ...runs.working import Asked, Work
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from ..rules import VOID
-from . import report
+from . import report, would_be
 from .cases import ERROR, Case, as_item, declare
 from .documents import INVOICES, PAYMENTS
 
@@ -172,14 +172,14 @@ def work(work: Work) -> None:
     """List what is stored otherwise than it adds up, in one statement and so in one snapshot."""
     proof = PROOFS[work.payload["proof"]]
     with work.transaction(is_last=True) as step:
-        report.list_rows(step, proof.differences(work.asked.id))
+        report.list_rows(step, would_be.over(proof.differences(work.asked.id), work.asked))
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
     """What differs, and the table that ties documents, meters and customers together."""
     told = report.of_items(connection, asked.id)
     told["passed"] = len(PROOFS.keys() - told[report.LEFT].keys())
-    told["totals"] = {name: str(amount) for name, amount in totals(connection).items()}
+    told["totals"] = {name: str(amount) for name, amount in totals(connection, asked).items()}
     return told
 
 
@@ -198,8 +198,11 @@ TOTALS = {
 """The lines of the table that ties the books together, in order."""
 
 
-def totals(connection: Connection) -> dict[str, Decimal]:
-    """All documents, all meters and all customers, in one statement and so in one snapshot."""
+def totals(connection: Connection, asked: Asked) -> dict[str, Decimal]:
+    """All documents, all meters and all customers, in one statement and so in one snapshot.
+
+    In the preview of a whole migration as they will be when its other steps are done.
+    """
     sums = {
         "invoices": _total(INVOICES, INVOICES.c.amount, INVOICES.c.status != VOID),
         "adjustments": _total(ADJUSTMENTS, ADJUSTMENTS.c.amount, ADJUSTMENTS.c.status != VOID),
@@ -211,7 +214,7 @@ def totals(connection: Connection) -> dict[str, Decimal]:
         "customers": _total(CUSTOMERS, CUSTOMERS.c.balance - CUSTOMERS.c.overpayment),
     }
     named = (value.label(name) for name, value in sums.items())
-    found = connection.execute(select(*named)).mappings().one()
+    found = connection.execute(would_be.over(select(*named), asked)).mappings().one()
     documents = found["invoices"] + found["adjustments"] - found["payments"]
     lost = found["lost_invoices"] - found["lost_payments"]
     derived = {

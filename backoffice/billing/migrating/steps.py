@@ -44,7 +44,7 @@ STEPS = (
         3, "validation", "billing.validate",
         N_("Validate payments and documents"),
         N_("Orphans, documents without a meter, payments past their invoice, duplicates, days outside an assignment."),
-        in_advance=N_("Of the book as it is now: what step 1 will place is still listed as without a meter."),
+        in_advance=N_("As it will be when the other steps have written what they list here."),
         only_looks=True,
     ),
     Step(
@@ -53,8 +53,8 @@ STEPS = (
         N_("Invoices and adjustments less payments: what is above zero is the balance, what is below the overpayment."),
         scope_of([meter_totals, meter_balance]),
         N_(
-            "With the invoice amounts that step 2 will write. The payments that step 1 will place are not in it: "
-            "step 1 itself adds them to their meters."
+            "As they will be when all steps are done: with the documents that step 1 will place and the invoice "
+            "amounts that step 2 will write, which themselves change them."
         ),
     ),
     Step(
@@ -62,19 +62,22 @@ STEPS = (
         N_("Recalculate customer balances"),
         N_("The sums over the meters that are actively assigned to the customer."),
         in_advance=N_(
-            "With the invoice amounts that step 2 will write. The payments that step 1 will place are not in it: "
-            "step 1 itself adds them to their meters and customers."
+            "As they will be when all steps are done: with the documents that step 1 will place and the invoice "
+            "amounts that step 2 will write, which themselves change them."
         ),
     ),
     Step(
         6, "proof", "billing.prove",
         N_("Prove that everything ties out"),
         N_("Adds the documents up once more by independent SQL, and compares meters, customers and the whole."),
-        in_advance=N_("Of the book as it is now, before any other step has written anything."),
+        in_advance=N_("As it will be when the other steps have written what they list here."),
         only_looks=True,
     ),
 )  # fmt: skip
 """The steps in their order."""
+
+KEY = "migration"
+"""Where the scope of a run says of which migration it is a step."""
 
 STEP_OF = {step.kind: step for step in STEPS}
 """Kind of run → step."""

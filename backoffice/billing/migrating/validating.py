@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ...runs.kinds import Chunk
 from ...runs.working import Asked, Work
-from . import report
+from . import report, would_be
 from .cases import ERROR, INFO, WARNING, as_item
 from .checks import CHECKS, Check
 
@@ -25,17 +25,17 @@ def work(work: Work) -> None:
     """List what does not stand the check, in one statement."""
     check = CHECKS[work.payload["check"]]
     with work.transaction(is_last=True) as step:
-        report.list_rows(step, items(check, work.asked.id))
+        report.list_rows(step, items(check, work.asked))
 
 
-def items(check: Check, run_id: int) -> Any:
-    """The findings of a check as the items of a run."""
+def items(check: Check, asked: Asked) -> Any:
+    """The findings of a check as the items of a run; in a preview over what the other steps will have done."""
     found = check.rows().subquery("found")
     about = func.jsonb_strip_nulls(
         func.jsonb_build_object("about", found.c.about, type_=JSONB), type_=JSONB
     )
-    listed = as_item(check.case, run_id, found.c.owner, concerns=found.c.amount, details=about)
-    return select(*listed).select_from(found).order_by(found.c.owner)
+    listed = as_item(check.case, asked.id, found.c.owner, concerns=found.c.amount, details=about)
+    return would_be.over(select(*listed).select_from(found).order_by(found.c.owner), asked)
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:

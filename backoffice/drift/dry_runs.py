@@ -1,0 +1,123 @@
+"""What a dry run has found, for a terminal and for JSON: every row with what it will be, net and gross."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+from flask_babel import gettext as _
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..extensions import db
+from ..formats import money_filter
+from ..runs.models import FOUND, Run, RunItem
+from ..runs.queries import found_by
+from ..subjects import called
+from .naming import with_names
+
+SHOWN = 50
+"""Rows printed to a person; --json prints them all."""
+
+
+def items_found(session: Session, run_id: int) -> Sequence[RunItem]:
+    """What the dry run would change."""
+    mine = select(RunItem).where(RunItem.run_id == run_id, RunItem.outcome == FOUND)
+    return session.scalars(mine.order_by(RunItem.id)).all()
+
+
+def as_dict(run: Run) -> dict[str, Any]:
+    """A dry run for JSON: its number, how many rows, what they come to, and each of them."""
+    found = found_by(db.session(), run.id)
+    items = [_as_dict(item) for item in items_found(db.session(), run.id)]
+    return {
+        "run": run.id,
+        "drifted": found.count,
+        "net": str(found.net),
+        "gross": str(found.gross),
+        "findings": with_names(db.session.connection(), items),
+    }
+
+
+def print_dry_run(run: Run, *, as_json: bool) -> None:
+    """All of it as one JSON object, or the first rows as a table and how to apply them."""
+    if as_json:
+        click.echo(json.dumps(as_dict(run)))
+        return
+    items = items_found(db.session(), run.id)
+    if not items:
+        click.echo(_("Every figure is right."))
+        return
+    print_items(items)
+    found = found_by(db.session(), run.id)
+    click.echo(
+        _(
+            "Dry run %(run)s: %(count)s figure rows would be written, net %(net)s, gross %(gross)s. "
+            "Apply exactly these with: backoffice runs apply %(run)s --reason …",
+            run=run.id, count=found.count, net=money_filter(found.net), gross=money_filter(found.gross),
+        )
+    )  # fmt: skip
+
+
+def print_items(items: Sequence[RunItem]) -> None:
+    """The first of them as a table."""
+    amounts = (_("Net"), _("Gross"))
+    table = Table(_("Figure"), _("Row"), _("Stored"), _("Expected"), *amounts, _("Root"))
+    shown = items[:SHOWN]
+    rows = ((item.subject, item.owner, item.key) for item in shown)
+    for item, name in zip(shown, called(db.session.connection(), rows), strict=True):
+        root = item.details["roots"][0]
+        is_itself = root == {"figure": item.subject, "key": _texts(item.key)}
+        table.add_row(
+            item.subject,
+            row_in_words(name, item.key),
+            pairs(item.before or {}),
+            pairs(item.after or {}),
+            _written(item.amount),
+            _written(item.gross),
+            _("itself") if is_itself else f"{root['figure']} {pairs(root['key'])}",
+        )
+    print_table(table)
+
+
+def _written(amount: Decimal | None) -> str:
+    return "" if amount is None else money_filter(amount)
+
+
+def _as_dict(item: RunItem) -> dict[str, Any]:
+    roots = item.details["roots"]
+    return {
+        "figure": item.subject,
+        "owner": item.owner,
+        "key": _texts(item.key),
+        "kind": item.details["kind"],
+        "stored": item.before or {},
+        "expected": item.after or {},
+        "net": None if item.amount is None else str(item.amount),
+        "gross": None if item.gross is None else str(item.gross),
+        "root": roots[0],
+        "roots": roots,
+    }
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}
+
+
+def print_table(table: Table) -> None:
+    """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
+    console = Console()
+    Console(width=None if console.is_terminal else 200).print(table)
+
+
+def row_in_words(name: str | None, key: Mapping[str, Any]) -> str:
+    """A row as people call it, and its key."""
+    return f"{name} ({pairs(key)})" if name else pairs(key)
+
+
+def pairs(values: Any) -> str:
+    """Names with their values, in one line."""
+    return ", ".join(f"{k}={v}" for k, v in dict(values).items()) or "–"
