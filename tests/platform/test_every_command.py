@@ -52,6 +52,8 @@ REASON = ("why", ("--reason", "counted again"))
 QUEUE = ("who works", ("--queue",))
 
 COMMANDS: dict[str, Spoken] = {
+    "audit accept-fact": Spoken("book", arguments=("{forged}",), decides={"reason": REASON}),
+    "audit restore-fact": Spoken("book", arguments=("{forged}",), decides={"reason": REASON}),
     "audit anchor": Spoken("records", decides={"restored": ("why", ("--restored", "restored"))}),
     "audit seal": Spoken("records"),
     "audit verify-chain": Spoken(
@@ -297,12 +299,16 @@ def book(
     actions.cancel(db.session(), cancelled.id)
     db.session.commit()
     perform(db.engine, cancelled.id)
+    told = json.loads(
+        run_command("audit", "verify-facts", "--table", "order_lines", "--json").stdout
+    )
     live = actions.request(db.session(), "figures.verify", scope_of(grand_total, [3]))
     db.session.commit()
     app_connection.execute(b"UPDATE order_lines SET quantity = quantity + 2 WHERE id = 4")
     app_connection.execute(b"UPDATE payments SET amount = amount + 2 WHERE id = 2")
     return {
         "folder": str(tmp_path), "dry": str(dry.id), "live": str(live.id), "cancelled": str(cancelled.id),
+        "forged": str(told["findings"][0]["finding"]),
     }  # fmt: skip
 
 
@@ -373,6 +379,8 @@ def test_every_pair_of_options_is_heeded_or_refused(
     say(f"{len(commands)} commands, {done} options and pairs of options, {turned_away} refused")
 
 
+WANT_A_REASON = {"runs apply", "audit accept-fact", "audit restore-fact"}
+
 HEEDED = [
     name for name in COMMANDS
     if name not in NOT_HERE and len(COMMANDS[name].decides) + 2 > 1
@@ -385,7 +393,7 @@ HEEDED = [
 def test_what_is_not_refused_is_done(name: str, book: dict[str, str], app: Flask) -> None:
     """Each option alone and each pair, without a dry run: done, or found something, and JSON is one object."""
     command, count = tree()[name], 0
-    ends = {"runs apply", "runs cancel", "runs retry"}
+    ends = {"runs apply", "runs cancel", "runs retry", "audit accept-fact", "audit restore-fact"}
     for chosen in pairs(name, command):
         if "dry_run" in chosen or frozenset(chosen) in refused(command):
             continue
@@ -395,8 +403,8 @@ def test_what_is_not_refused_is_done(name: str, book: dict[str, str], app: Flask
         if name in ends and count > 1:  # the first one has had it; what is left is a sentence
             assert answer.exit_code in (1, 2), (line, answer.output)
             continue
-        if name == "runs apply" and "reason" not in chosen:
-            assert answer.exit_code == 2, "without a reason nothing is applied"
+        if name in WANT_A_REASON and "reason" not in chosen:
+            assert answer.exit_code == 2, "without a reason nothing is done"
             count = 0
             continue
         if "resume" in chosen and count > 1 and answer.exit_code == 2:
