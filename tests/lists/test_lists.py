@@ -65,7 +65,7 @@ def test_the_number_of_statements_does_not_follow_the_number_of_rows(
             if "page=2" not in path or more:
                 counts.append(len(asked))
     assert len(set(counts)) == 1
-    assert counts[0] <= 6
+    assert counts[0] <= 7  # the seventh asks whether anything of what is shown is known to be wrong
 
 
 def test_totals_that_take_long_follow_by_themselves_or_by_their_link(
