@@ -18,6 +18,7 @@ from . import (
     posting,
     previewing,
     recalculating,
+    revenue,
     saving,
     sealing,
     targeting,
@@ -39,6 +40,7 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "j": ("pages beside a run", pacing.measure),
     "k": ("recalculating customers", recalculating.measure),
     "l": ("posting a payment", posting.measure),
+    "m": ("the revenue report", revenue.measure),
 }
 """Letter → what it measures, and the function that does."""
 

@@ -73,7 +73,7 @@ class World:
             connection.execute("SET session_replication_role = replica")
             tables = connection.execute(
                 "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' "
-                "AND tablename NOT IN ('alembic_version', 'schema_fingerprints')"
+                "AND tablename NOT IN ('alembic_version', 'schema_fingerprints', 'book', 'process_keys')"
             ).fetchall()
             names = ", ".join(name for (name,) in tables)
             connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE".encode())

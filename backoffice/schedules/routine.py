@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -26,6 +27,7 @@ from ..base import N_, table_of
 from ..runs.kinds import Chunk
 from ..runs.models import APPLIED, DONE, ITEM_FAILED, SKIPPED, UNCHANGED, Run, RunItem
 from ..runs.working import Asked, Step, Work
+from .slow_log import slow_statements
 
 RUNS, ITEMS = table_of(Run), table_of(RunItem)
 
@@ -224,17 +226,22 @@ def _sized(connection: Connection) -> Sequence[Sized]:
 
 
 def _queries(step: Step) -> None:
-    """What takes most of PostgreSQL's time, where it counts that (pg_stat_statements)."""
-    if not _counts_queries(step.connection):
-        return
-    for row in _heaviest(step.connection):
+    """What takes most time: by PostgreSQL's count (pg_stat_statements), else what our own logs tell."""
+    rows: Sequence[Any]
+    if _counts_queries(step.connection):
+        rows = _heaviest(step.connection)
+    elif current_app.config["EMBEDDED_POSTGRES"]:
+        rows = slow_statements(current_app.config["BACKOFFICE_HOME"], MOST_QUERIES)
+    else:
+        return  # servers keep their logs elsewhere, each its own
+    for row in rows:
         is_slow = row.mean > SLOW_MILLISECONDS
         step.tally.checked += 1
         step.tally.skipped += is_slow
         step.tally.unchanged += not is_slow
         step.item(
             QUERY, SKIPPED if is_slow else UNCHANGED,
-            key={"query": row.query},
+            key={"query": row.query[:LONGEST_QUERY]},
             before={}, after={},
             error=SLOW if is_slow else "",
             details={"calls": row.calls, "mean_ms": str(row.mean), "total_ms": str(row.total)},

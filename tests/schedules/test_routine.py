@@ -11,7 +11,7 @@ from backoffice.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, Run, RunItem
 from backoffice.runs.working import perform
-from backoffice.schedules.routine import BLOATED, INDEX, TABLE, UNUSED, WORTH_A_LOOK, Sized
+from backoffice.schedules.routine import BLOATED, INDEX, QUERY, TABLE, UNUSED, WORTH_A_LOOK, Sized
 
 
 def routine() -> tuple[Run, dict[str, RunItem]]:
@@ -107,6 +107,33 @@ def test_without_the_extension_queries_are_not_counted_and_that_is_said(session:
     run, items = routine()
     assert run.result["queries_are_counted"] is False
     assert {item.subject for item in items.values()} <= {TABLE, INDEX}
+
+
+def test_slow_statements_of_our_own_logs_stand_there_without_the_extension(
+    app: Any, session: Any
+) -> None:
+    logs = app.config["BACKOFFICE_HOME"] / "logs"
+    logs.mkdir(exist_ok=True)
+    told = {"event": "slow query", "level": "warning"}
+    lines = [
+        json.dumps({**told, "statement": "SELECT 1 FROM slow", "milliseconds": 900}),
+        json.dumps({**told, "statement": "SELECT 1 FROM slow", "milliseconds": 601}),
+        json.dumps({**told, "statement": "SELECT 2 FROM slower", "milliseconds": 4000}),
+        json.dumps({"event": "request", "path": "/slow query"}),
+        "slow query, but no JSON",
+        json.dumps({**told, "statement": None, "milliseconds": "x"}),
+    ]
+    log = logs / "web.log"
+    log.write_text("\n".join(lines) + "\n")
+    try:
+        run, items = routine()
+    finally:
+        log.unlink()
+    queries = [item for item in items.values() if item.subject == QUERY]
+    assert [item.key["query"] for item in queries] == ["SELECT 2 FROM slower", "SELECT 1 FROM slow"]
+    assert queries[1].details == {"calls": 2, "mean_ms": "750.5", "total_ms": "1501"}
+    assert run.result["slow_queries"] == 2
+    assert run.result["queries_are_counted"] is False
 
 
 def test_the_command_does_it_here_and_now(app: Any, run_command: Any) -> None:

@@ -1,0 +1,60 @@
+"""Slow statements as Backoffice itself has logged them: what there is where PostgreSQL counts none.
+
+The embedded PostgreSQL's wheel carries no `pg_stat_statements`. But every statement over half a second is logged by
+whoever sent it, and on one machine the logs lie in the home; so they are counted from there, as far back as they go.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+EVENT = "slow query"
+LOGS = ("web", "worker", "scheduler")
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A statement (without its values), how often it was slow, and milliseconds: on average and in all."""
+
+    query: str
+    calls: int
+    mean: Decimal
+    total: Decimal
+
+
+def slow_statements(home: Path, most: int) -> Sequence[Slow]:
+    """Those that took longest in all; lines that are none of ours are passed over."""
+    took: dict[str, list[int]] = defaultdict(list)
+    for name in LOGS:
+        for log in (home / "logs" / f"{name}.log.1", home / "logs" / f"{name}.log"):
+            for statement, milliseconds in _lines(log):
+                took[statement].append(milliseconds)
+    found = [
+        Slow(query, len(times), round(Decimal(sum(times)) / len(times), 1), Decimal(sum(times)))
+        for query, times in took.items()
+    ]
+    return sorted(found, key=lambda slow: (-slow.total, slow.query))[:most]
+
+
+def _lines(log: Path) -> Iterator[tuple[str, int]]:
+    try:
+        with log.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if EVENT in line:
+                    yield from _read(line)
+    except OSError:
+        return
+
+
+def _read(line: str) -> Iterator[tuple[str, int]]:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return
+    if isinstance(told, dict) and told.get("event") == EVENT:
+        statement, milliseconds = told.get("statement"), told.get("milliseconds")
+        if isinstance(statement, str) and isinstance(milliseconds, int):
+            yield statement, milliseconds
