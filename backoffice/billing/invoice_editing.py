@@ -1,6 +1,6 @@
 """Entering and changing an invoice with its live amount, making it void, and moving it to another meter."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from .invoice_forms import InvoiceForm, MoveForm
 from .invoice_previews import preview_of
 from .invoice_proposals import new_form, proposals
 from .invoice_queries import offered_meters
+from .invoice_questions import unanswered
 from .invoice_refusals import InvoiceChanged, InvoiceRefused, NumberTaken, VoidStaysVoid
 from .invoice_screens import head_of, invoice_or_404
 from .models import Invoice
@@ -110,15 +111,14 @@ def _save(number: str | None) -> Response:
         form.blame(preview_of(db.session(), form).problems)
         return _refused(form)
     entry = form.entry()
+    if questions := unanswered(db.session(), form, entry):
+        return _asked(form, questions)
     try:
         invoice = _saved(form, entry)
     except (InvoiceChanged, AnotherRecord):
         return _conflict(form, entry)
-    except InvoiceRefused as refused:
-        form.blame(refused.problems)
-        return _refused(form)
-    except NumberTaken as taken:
-        form.blame({"number": taken})
+    except (InvoiceRefused, NumberTaken) as refused:
+        form.blame(getattr(refused, "problems", {"number": refused}))
         return _refused(form)
     flash(_("Invoice %(number)s is saved.", number=invoice.number), "success")
     return claim.fulfilled(_way_on(form, invoice))
@@ -144,6 +144,13 @@ def _refused(form: InvoiceForm) -> Response:
     return _page(form, status=422)
 
 
+def _asked(form: InvoiceForm, questions: Mapping[str, Any]) -> Response:
+    """The form again with what has to be answered first; nothing is saved."""
+    db.session.rollback()
+    form.form_errors = [_("Nothing is saved yet: answer the question first.")]
+    return _page(form, status=422, **questions)
+
+
 def _conflict(form: InvoiceForm, mine: InvoiceEntry) -> Response:
     """Somebody else was faster: the form again, with mine and theirs side by side."""
     assert form.invoice is not None
@@ -159,7 +166,11 @@ def _conflict(form: InvoiceForm, mine: InvoiceEntry) -> Response:
 
 
 def _page(
-    form: InvoiceForm, status: int = 200, conflict: Conflict | None = None, first: str = ""
+    form: InvoiceForm,
+    status: int = 200,
+    conflict: Conflict | None = None,
+    first: str = "",
+    **questions: Any,
 ) -> Response:
     """The form with its amount, the keyboard in the field `first`; for htmx only the form itself."""
     return render(
@@ -174,6 +185,7 @@ def _page(
         first=first,
         named_by=_count_of_payments(form.invoice),
         address=_address(form.invoice),
+        **{"two_amounts": None, "same": None} | questions,
     )
 
 

@@ -31,7 +31,8 @@ DAYS_TO_PAY = timedelta(days=30)
 class InvoiceForm(RecordForm):
     """An invoice: whose, for which meter, when, and units × rate + fixed charge or one amount.
 
-    The hidden `proposed_…` hold what was last filled in for a field: what somebody typed stays.
+    The hidden `proposed_…` hold what was last filled in for a field: what somebody typed stays. `holds` and `anyway`
+    answer what the form has asked (`invoice_questions`).
     """
 
     issued_on = DayField(_l("Issued"), validators=[Required(_l("Enter the day of issue."))])
@@ -49,6 +50,8 @@ class InvoiceForm(RecordForm):
     rate = UnitPriceField(_l("Rate"))
     fixed_charge = AmountField(_l("Fixed charge"), empty_is_zero=True)
     amount = AmountField(_l("Amount"))
+    holds = StringField(_l("Which amount holds?"))
+    anyway = StringField(_l("Record anyway"))
     proposed_due = HiddenField()
     proposed_rate = HiddenField()
     proposed_fixed_charge = HiddenField()
@@ -85,7 +88,13 @@ class InvoiceForm(RecordForm):
     # What was typed
 
     def charges(self) -> Charges:
-        """What the amount is made of; what is empty or unreadable counts as 0, but empty units mean none."""
+        """What the amount is made of: units and rate, or where it is said to hold the amount alone."""
+        if (self.holds.data or "").startswith("typed ") and self.amount.data is not None:
+            return Charges(amount=self.amount.data)
+        return self.usage()
+
+    def usage(self) -> Charges:
+        """Units, rate and fixed charge as typed; what is empty or unreadable counts as 0, but empty units mean none."""
         units = self.units.data
         if units is None and self.units.process_errors:
             units = Decimal(0)

@@ -145,6 +145,7 @@ def _conflict(form: OrderForm, mine: OrderEntry) -> Response:
     merged, conflict = conflict_of(db.session(), order, mine, base)
     shown = OrderForm.for_entry(order, current_user, merged)
     shown.warning = form.warning_over(order_id)
+    shown.keep_from(form)
     return _page(shown, status=409, conflict=conflict)
 
 

@@ -40,6 +40,7 @@ from .actions import NumberTaken
 from .entries import Breakdown, Fact, LineEntry, OrderEntry
 from .models import COMPONENT_OF_KIND, KINDS, Order
 from .rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS, NUMBER_LENGTH, is_number
+from .steps import KEPT, kept_amount, kept_lines
 
 
 def _id(text: Any) -> int | None:
@@ -166,6 +167,10 @@ class OrderForm(RecordForm):
     additions = AmountField(_l("Additions"), empty_is_zero=True)
     promo = AmountField(_l("Promo"), empty_is_zero=True)
     reductions = AmountField(_l("Reductions"), empty_is_zero=True)
+    kept_package = HiddenField()
+    kept_addition = HiddenField()
+    kept_promo = HiddenField()
+    kept_reduction = HiddenField()
     itemised = SelectMultipleField(choices=list(KINDS), validate_choice=False)
     lines = LineList(FormField(LineForm))
 
@@ -231,6 +236,16 @@ class OrderForm(RecordForm):
     def lines_of(self, kind: str) -> list[FormField]:
         """The rows of one kind, the blank ones too."""
         return [entry for entry in self.lines if entry.form.kind.data == kind]
+
+    def kept_of(self, kind: str) -> tuple[int, str]:
+        """How many lines one amount is to replace when the order is saved, and what they came to."""
+        text = self[KEPT[kind]].data or ""
+        return (0, "") if kind in self.kinds else (len(kept_lines(text)), kept_amount(text))
+
+    def keep_from(self, other: "OrderForm") -> None:
+        """Keep the lines that another form over the same order keeps."""
+        for name in KEPT.values():
+            self[name].data = other[name].data
 
     def position_of(self, entry: FormField) -> int:
         """Which line of the page a row is, from 1."""

@@ -5,6 +5,7 @@ wrong, comes back as it was.
 """
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from io import StringIO
@@ -15,12 +16,20 @@ from ..base import N_
 from ..refusals import Refusal
 from .choosing import Filling
 from .models import COMPONENT_OF_KIND
-from .rules import MOST_LINES
+from .rules import MOST_LINES, MOST_ROWS
 
 Typed = MultiDict[str, str]
 
 COLUMNS = ("product", "description", "quantity", "unit_price")
 """The columns of a line in which something can be typed or pasted, from left to right."""
+
+KEPT = {kind: f"kept_{kind}" for kind in COMPONENT_OF_KIND}
+"""Kind → the field in which the form keeps the lines that one amount is to replace."""
+
+MOST_TYPED = 1_000
+"""Characters of a kept cell."""
+
+_OF_A_LINE = (*COLUMNS, "line", "filled")
 
 FILLED = ("description", "unit_price")
 """The columns that choosing a product fills."""
@@ -48,12 +57,19 @@ def remove_line(typed: Typed, index: int) -> None:
 
 
 def itemise(typed: Typed, kind: str, description: str) -> None:
-    """Enter a component as lines; what was its one amount becomes the first of them."""
-    component = COMPONENT_OF_KIND[kind]
+    """Enter a component as lines: those that its one amount has replaced, else that amount as the first of them."""
+    component, kept = COMPONENT_OF_KIND[kind], kept_lines(typed.get(KEPT[kind], ""))
     typed.add("itemised", kind)
-    index = add_line(typed, kind)
+    typed.poplist(KEPT[kind])
     amount = typed.get(component, "").strip()
     typed.poplist(component)
+    for line in kept:
+        index = add_line(typed, kind)
+        for name in _OF_A_LINE:
+            typed[f"lines-{index}-{name}"] = line[name]
+    if kept:
+        return
+    index = add_line(typed, kind)
     if amount.strip("0.,"):
         typed[f"lines-{index}-description"] = description
         typed[f"lines-{index}-quantity"] = "1"
@@ -61,11 +77,33 @@ def itemise(typed: Typed, kind: str, description: str) -> None:
 
 
 def enter_one_amount(typed: Typed, kind: str, amount: str) -> None:
-    """Enter a component as one amount, which replaces its lines."""
+    """Enter a component as one amount, which replaces its lines when the order is saved; until then they are kept."""
     typed.setlist("itemised", [k for k in typed.getlist("itemised") if k != kind])
+    lines = []
     for index in indices_of(typed, kind):
+        line = {name: typed.get(f"lines-{index}-{name}", "") for name in _OF_A_LINE}
+        if any(line[column].strip() for column in COLUMNS):
+            lines.append(line)
         remove_line(typed, index)
     typed[COMPONENT_OF_KIND[kind]] = amount
+    typed[KEPT[kind]] = json.dumps({"amount": amount, "lines": lines}) if lines else ""
+
+
+def kept_lines(text: str) -> list[dict[str, str]]:
+    """The lines that a form keeps beside one amount, as they were typed; none where it holds nothing readable."""
+    try:
+        lines = json.loads(text)["lines"][:MOST_ROWS]
+        return [{name: str(line[name])[:MOST_TYPED] for name in _OF_A_LINE} for line in lines]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
+
+
+def kept_amount(text: str) -> str:
+    """What the kept lines came to, as it was shown."""
+    try:
+        return str(json.loads(text)["amount"])[:MOST_TYPED]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
 
 
 def fill(typed: Typed, index: int, now: Filling, before: Filling | None) -> None:

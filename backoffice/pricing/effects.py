@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.orm import Session
 
-from .. import figures
+from .. import figures, money
 from ..customers.models import Customer
 from ..orders.actions import Totals
 from ..orders.figures import ORDER_FIGURES
@@ -30,6 +30,12 @@ CHUNK = 200
 
 MOST = 2_000
 """Orders that one price change looks at; where there are more, it is made in steps by date."""
+
+DISCOUNTS = ("promo", "reductions")
+"""What may have been entered as a percentage of the package price."""
+
+STEP = Decimal("0.5")
+"""A round percentage is a multiple of it."""
 
 Visible = ColumnElement[bool]
 """Which orders whoever asks may see; others do not exist for them."""
@@ -53,6 +59,18 @@ class NewPrice:
 
 
 @dataclass(frozen=True)
+class Discount:
+    """A promo or a reduction that is a round percentage of the package price, and stays what it is.
+
+    It is entered as an amount: that it was meant as a percentage is what the amounts look like.
+    """
+
+    component: str
+    percent: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True)
 class Effect:
     """One order that a new price reaches: `quantity` and `prices` are those of the lines that it changes.
 
@@ -72,6 +90,7 @@ class Effect:
     then: Decimal
     remark: str
     problem: Refusal | None
+    discounts: tuple[Discount, ...] = ()
 
     @property
     def difference(self) -> Decimal:
@@ -239,7 +258,21 @@ def _previewed(
             then=totals.grand_total,
             remark=_remark(order.order_date, prices, before, until),
             problem=next(iter(totals.problems().values()), None),
+            discounts=tuple(_left_behind(order, totals)),
         )
+
+
+def _left_behind(order: Any, totals: Totals) -> Iterator[Discount]:
+    """What looks like a percentage of the package price, which is another one then, and stays."""
+    package = order.total_price
+    if package <= 0 or totals.components["total_price"] == package:
+        return
+    for component in DISCOUNTS:
+        amount = getattr(order, component)
+        percent = (amount * 100 / package).quantize(STEP)
+        is_round = percent % STEP == 0 and money.round_amount(package * percent / 100) == amount
+        if 0 < percent <= 100 and is_round and totals.components[component] == amount:
+            yield Discount(component, percent, amount)
 
 
 def _preview(

@@ -454,3 +454,28 @@ def test_every_order_screen_is_sound_in_every_look(
         assert page.evaluate(
             "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         ), name
+
+
+def test_lines_that_one_amount_replaces_are_kept_until_the_save(
+    session: Any, browse: Browse, axe: Callable[..., None]
+) -> None:
+    lines = [("package", f"Line {n}", "1", "10") for n in range(1, 26)]
+    OrderFactory(number="K-1", lines=lines, total_price=0, additions=0, promo=0, reductions=0)
+    session.commit()
+    page = browse("finance", width="narrow", theme="dark")
+    page.goto("/orders/K-1/edit")
+    package = page.locator("#component-package")
+    expect(package.locator("tbody tr")).to_have_count(25)
+    package.get_by_role("button", name="Enter one amount").click()
+    expect(package.get_by_text("When you save, 25 lines go: Rp 250.00.")).to_be_visible()
+    expect(package.locator("#total_price")).to_have_value("250.00")
+    axe(page)
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+    package.get_by_role("button", name="Bring the lines back").click()
+    expect(package.locator("tbody tr")).to_have_count(25)
+    expect(package.get_by_role("textbox", name="Description, line 25")).to_have_value("Line 25")
+    page.get_by_role("button", name="Save").last.click()
+    page.wait_for_url("**/orders/K-1")
+    expect(page.get_by_text("Line 25")).to_be_visible()

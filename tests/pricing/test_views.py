@@ -1,6 +1,8 @@
 """The pricing screen over HTTP: who may, once only, what was shown, what is told afterwards."""
 
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
@@ -297,3 +299,25 @@ def test_every_sum_is_that_of_what_stands_above_it(
     page = text_of(finance.post("/pricing/preview", data=TYPED).text)
     extra = sum(2 * number for number in range(10, 16))
     assert f"+{extra + 32.5:.2f}" in page
+
+
+@pytest.mark.parametrize(
+    ("promo", "said"),
+    [
+        ("15", "Promo is 10% of the old price and stays Rp 15.00"),
+        ("18.75", "Promo is 12.5% of the old price and stays Rp 18.75"),
+        ("17", ""),
+        ("0", ""),
+    ],
+)
+def test_percentage_discounts_that_a_price_change_leaves_behind_are_said(
+    finance: FlaskClient, shop: Shop, session: Any, promo: str, said: str
+) -> None:
+    """SO-1 has tea for 50.00 and cups for 100.00; at 12 a box its package price is 160.00."""
+    shop.plain.promo = Decimal(promo)
+    shop.tight.closing_date = date(2026, 3, 20)
+    session.commit()
+    told = text_of(finance.post("/pricing/preview", data=TYPED).text)
+    sentence = "1 order has a promo or reductions that are a percentage of its package price."
+    assert (sentence in told) == bool(said)
+    assert said in told, told[told.find('Promo is'):][:120]

@@ -1,0 +1,126 @@
+"""What the invoice form asks: which of two amounts holds, and whether an invoice is a second one."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from backoffice.billing.models import Invoice
+
+from .invoice_desk import filled, invoice_of, new, only, wanjiru, words
+
+NEW = "/billing/invoices/new"
+
+
+@pytest.fixture
+def customer(session: Any) -> Any:
+    return wanjiru(session)
+
+
+@pytest.fixture
+def finance(sign_in: Any) -> FlaskClient:
+    client: FlaskClient = sign_in("finance")
+    return client
+
+
+def answers(page: str, name: str) -> list[str]:
+    """The values that a question offers."""
+    tags = re.findall(rf'<input[^>]*name="{name}"[^>]*>', page)
+    return [found[1] for tag in tags if (found := re.search(r'value="([^"]*)"', tag))]
+
+
+def test_an_amount_that_differs_is_shown_beside_the_computed_one_and_nothing_is_saved(
+    finance: FlaskClient, customer: Any, session: Any
+) -> None:
+    asked = finance.post(NEW, data=new(finance, amount="2000"))
+    told = words(asked, 422)
+    for sentence in (
+        "Which amount holds?",
+        "Rp 1,500.00, computed from units, rate and fixed charge",
+        "Rp 2,000.00, as typed",
+    ):
+        assert sentence in told, told
+    assert session.query(Invoice).count() == 0
+
+
+@pytest.mark.parametrize(
+    ("which", "stored"),
+    [
+        (0, (Decimal("12.5"), Decimal(100), Decimal(250), Decimal(1500))),
+        (1, (None, None, Decimal(0), Decimal(2000))),
+    ],
+)
+def test_whoever_enters_it_says_which_holds(
+    finance: FlaskClient, customer: Any, session: Any, which: int, stored: Any
+) -> None:
+    typed = new(finance, amount="2000")
+    typed["holds"] = answers(finance.post(NEW, data=typed).text, "holds")[which]
+    assert finance.post(NEW, data=typed).status_code == 303
+    made = only(session)
+    assert (made.units, made.rate, made.fixed_charge, made.amount) == stored
+
+
+def test_an_answer_is_about_the_amounts_that_were_shown(
+    finance: FlaskClient, customer: Any, session: Any
+) -> None:
+    holds = answers(finance.post(NEW, data=new(finance, amount="2000")).text, "holds")[1]
+    again = new(finance, amount="3000") | {"holds": holds}
+    assert "Rp 3,000.00, as typed" in words(finance.post(NEW, data=again), 422).replace(
+        "\\xa0", " "
+    )
+    assert session.query(Invoice).count() == 0
+
+
+@pytest.mark.parametrize("amount", ["", "1500", "1,500.00"])
+def test_an_amount_that_agrees_or_is_not_typed_asks_nothing(
+    finance: FlaskClient, customer: Any, session: Any, amount: str
+) -> None:
+    assert finance.post(NEW, data=new(finance, amount=amount)).status_code == 303
+    assert only(session).amount == 1500
+
+
+def test_while_one_types_the_live_total_says_that_there_are_two(
+    finance: FlaskClient, customer: Any
+) -> None:
+    told = words(finance.post("/billing/invoices/preview", data=new(finance, amount="2000")))
+    assert "Another amount is typed as well. Saving asks which of the two holds." in told
+
+
+def test_a_second_invoice_of_the_same_meter_month_and_amount_asks(
+    finance: FlaskClient, customer: Any, session: Any
+) -> None:
+    invoice_of(session, customer, number="INV-1")
+    typed = new(finance, issued_on="2026-03-20", due_on="2026-04-20")
+    asked = finance.post(NEW, data=typed)
+    told = words(asked, 422)
+    assert "There is already invoice INV-1" in told
+    assert "Record anyway" in told
+    assert session.query(Invoice).count() == 1
+    again = new(finance, issued_on="2026-03-20", due_on="2026-04-20")
+    again["anyway"] = answers(asked.text, "anyway")[0]
+    assert finance.post(NEW, data=again).status_code == 303
+    session.rollback()
+    assert session.query(Invoice).count() == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"issued_on": "2026-04-01", "due_on": ""}, {"units": "13"}, {"issued_on": "2025-03-01", "due_on": ""}],
+)  # fmt: skip
+def test_another_month_or_amount_asks_nothing(
+    finance: FlaskClient, customer: Any, session: Any, changes: dict[str, str]
+) -> None:
+    invoice_of(session, customer, number="INV-1")
+    typed = new(finance, **{"issued_on": "2026-03-20", "due_on": "", **changes})
+    assert finance.post(NEW, data=typed).status_code == 303
+
+
+def test_a_void_one_is_none_and_saving_what_is_stored_asks_nothing(
+    finance: FlaskClient, customer: Any, session: Any
+) -> None:
+    invoice_of(session, customer, number="INV-1", status="void", void_reason="Read twice")
+    invoice_of(session, customer, number="INV-2")
+    typed = filled(finance, "/billing/invoices/INV-2/edit", due_on="2026-04-05")
+    assert finance.post("/billing/invoices/INV-2/edit", data=typed).status_code == 303
