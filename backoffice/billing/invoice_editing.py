@@ -15,6 +15,7 @@ from ..claims import Claim
 from ..conflicts import Conflict
 from ..customers import queries as customers
 from ..extensions import db
+from ..form_markup import FormError
 from ..forms import RecordForm
 from ..htmx import render, trigger
 from ..periods import read_day
@@ -147,7 +148,9 @@ def _refused(form: InvoiceForm) -> Response:
 def _asked(form: InvoiceForm, questions: Mapping[str, Any]) -> Response:
     """The form again with what has to be answered first; nothing is saved."""
     db.session.rollback()
-    form.form_errors = [_("Nothing is saved yet: answer the question first.")]
+    about = _("Which amount holds?") if "same" not in questions else _("Record anyway")
+    said = _("Nothing is saved yet: answer the question first.")
+    form.form_errors = [FormError("question", about, said)]
     return _page(form, status=422, **questions)
 
 

@@ -35,7 +35,8 @@ def preview_of(session: Session, form: InvoiceForm) -> Preview:
     amount = compute(session, charges)
     problems = {} if unreadable else problems_of(charges, amount)
     notes = unreadable or [_told(form, name, problem) for name, problem in problems.items()]
-    if not notes and not charges.is_entered and form.amount.data not in (None, amount):
+    is_another = not charges.is_entered and form.amount.data not in (None, amount)
+    if is_another and not notes and not form.holds.data:
         notes = [_("Another amount is typed as well. Saving asks which of the two holds.")]
     is_begun = any(form[name].data is not None for name in ("units", "amount")) or (
         is_typed(form.rate, form.proposed_rate)

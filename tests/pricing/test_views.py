@@ -304,7 +304,7 @@ def test_every_sum_is_that_of_what_stands_above_it(
 @pytest.mark.parametrize(
     ("promo", "said"),
     [
-        ("15", "Promo is 10% of the old price and stays Rp 15.00"),
+        ("15", "Promo is 10.0% of the old price and stays Rp 15.00"),
         ("18.75", "Promo is 12.5% of the old price and stays Rp 18.75"),
         ("17", ""),
         ("0", ""),
@@ -320,4 +320,4 @@ def test_percentage_discounts_that_a_price_change_leaves_behind_are_said(
     told = text_of(finance.post("/pricing/preview", data=TYPED).text)
     sentence = "1 order has a promo or reductions that are a percentage of its package price."
     assert (sentence in told) == bool(said)
-    assert said in told, told[told.find('Promo is'):][:120]
+    assert said in told, told[told.find("Promo is") :][:120]
