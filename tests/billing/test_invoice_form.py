@@ -121,7 +121,7 @@ def test_an_empty_due_date_is_thirty_days_later(finance: FlaskClient, session: A
     assert only(session).due_on == date(2026, 3, 31)
 
 
-def test_without_units_the_amount_is_entered_and_with_units_a_posted_one_is_ignored(
+def test_without_units_the_amount_is_entered_and_beside_units_another_one_is_asked_about(
     finance: FlaskClient, session: Any
 ) -> None:
     whole = new(finance, units="", rate="", fixed_charge="", amount="99.95")
@@ -130,7 +130,10 @@ def test_without_units_the_amount_is_entered_and_with_units_a_posted_one_is_igno
     assert (invoice.units, invoice.amount) == (None, Decimal("99.95"))
     path = f"/billing/invoices/{invoice.number}/edit"
     usage = filled(finance, path, units="2", rate="10", amount="999999")
-    finance.post(path, data=usage)
+    assert finance.post(path, data=usage).status_code == 422
+    assert only(session).amount == Decimal("99.95")
+    usage["amount"] = ""
+    assert finance.post(path, data=usage).status_code == 303
     assert only(session).amount == 20
 
 
