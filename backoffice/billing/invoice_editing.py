@@ -148,9 +148,13 @@ def _refused(form: InvoiceForm) -> Response:
 def _asked(form: InvoiceForm, questions: Mapping[str, Any]) -> Response:
     """The form again with what has to be answered first; nothing is saved."""
     db.session.rollback()
-    about = _("Which amount holds?") if "same" not in questions else _("Record anyway")
+    at, about = (
+        ("record-anyway", _("Record anyway"))
+        if "same" in questions
+        else ("which-amount", _("Which amount holds?"))
+    )
     said = _("Nothing is saved yet: answer the question first.")
-    form.form_errors = [FormError("question", about, said)]
+    form.form_errors = [FormError(at, about, said)]
     return _page(form, status=422, **questions)
 
 
