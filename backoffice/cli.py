@@ -16,6 +16,7 @@ from .book import MeaningDiffers, difference_in
 from .commands import PATIENCE, Trouble, database_in_use, operator
 from .edge import WAITED_IN_VAIN, sqlstate_of
 from .figures.actor import acting_as
+from .figures.errors import AnotherDefinition
 
 COMMANDS = {
     "audit": "backoffice.drift.facts.cli:group",
@@ -57,7 +58,7 @@ def commanding() -> Iterator[None]:
     try:
         with acting_as(operator()):
             yield
-    except MeaningDiffers as differs:
+    except (AnotherDefinition, MeaningDiffers) as differs:
         raise Trouble(str(differs)) from differs
     except OperationalError as error:
         if (difference := difference_in(error)) is not None:

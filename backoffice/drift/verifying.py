@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, func, literal, select
 
 from ..figures import Finding, registry
+from ..figures.definitions import require
 from ..figures.feeding import lower_bundles
 from ..figures.findings import findings
 from ..figures.registry import Bundle
@@ -54,6 +55,7 @@ def suspected(
 def look(work: Work, bundle: Bundle) -> Seen:
     """What is wrong in the chunk."""
     with work.snapshot() as connection:
+        require(connection, registry, [bundle])
         at = connection.scalar(select(func.now()))
         assert at is not None
         compared = {} if work.asked.dry_run else _compared_beneath(connection, work.asked, bundle)

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from ..base import table_of
+from . import definitions
 from .actor import actor
 from .applying import Changes, Delta, apply
 from .declaration import Source
@@ -48,7 +49,11 @@ _KNOWN: Any = any_(bindparam("known", type_=ARRAY(Text)))
 
 _take_mine = Statement(
     delete(NOTES)
-    .where(NOTES.c.xid == func.pg_current_xact_id(), NOTES.c.bundle == _KNOWN)
+    .where(
+        NOTES.c.xid == func.pg_current_xact_id(),
+        NOTES.c.bundle == _KNOWN,
+        NOTES.c.definition == any_(bindparam("ours", type_=ARRAY(Text))),
+    )
     .returning(
         NOTES.c.bundle, NOTES.c.owner, NOTES.c.source, NOTES.c.source_id, NOTES.c.key,
         NOTES.c.delta, func.current_setting("transaction_isolation"),
@@ -167,13 +172,24 @@ class _Drains:
     careful: bool
     fresh: Fresh = field(default_factory=dict)
     known: Known = field(default_factory=dict)
+    apart: frozenset[str] = frozenset()
+    """Bundles that the database keeps by another definition; asked where corrections are made."""
+
+    def __post_init__(self) -> None:
+        """Raises AnotherDefinition where what is to be corrected is not ours to correct."""
+        self.ours = list(definitions.digests(self.registry).values())
+        if self.correcting is not None:
+            definitions.hold(self.connection)
+            self.apart = definitions.differing(self.connection, self.registry)
+            if not_ours := self.apart.intersection(self.waiting):
+                raise definitions.another(self.registry, not_ours)
 
     def collect(self) -> None:
         """Take this transaction's notes, but for those that the core's own last write has made.
 
         Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
         """
-        notes = _take_mine.rows(self.connection, known=self.registry.noted_names)
+        notes = _take_mine.rows(self.connection, known=self.registry.noted_names, ours=self.ours)
         for name, owner, *touched, isolation in notes:
             if isolation != "read committed":
                 raise WrongIsolation(isolation)
@@ -242,6 +258,7 @@ class _Drains:
         )  # fmt: skip
         leads = correct and not self.alone
         led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
+        led = [way for way in led if way[0].name not in self.apart]
         settled = [*names, *(reached_by(*way) for way in led)] if correct else ()
         with settling(self.connection, settled):
             answers = statement.rows(self.connection, **values, **(self.correcting or {}))
@@ -298,6 +315,7 @@ def drain_noted(
     The corrections name the cause `bypass` and the database user who wrote. Notes that another
     worker is draining are passed over; with `alone` what builds on them stays noted.
     """
+    definitions.hold(connection)
     prove(connection)
     chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours(registry))
     chosen = chosen.with_for_update(skip_locked=True)
@@ -324,8 +342,11 @@ def drain_noted(
 
 
 def ours(registry: Registry) -> ColumnElement[bool]:
-    """The notes of bundles that this process knows, by whatever declaration: it recomputes absolutely."""
-    return noted_bundle.in_(registry.bundle_names)
+    """The notes of bundles that the database keeps by this process's definitions, however they were written.
+
+    It recomputes absolutely.
+    """
+    return and_(noted_bundle.in_(registry.bundle_names), definitions.is_kept_by_ours(registry))
 
 
 def due(registry: Registry) -> ColumnElement[bool]:

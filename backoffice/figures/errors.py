@@ -1,5 +1,7 @@
 """What can go wrong with figures; each message says what to do next."""
 
+from collections.abc import Iterable
+
 
 class FigureError(Exception):
     """Base of the core's errors."""
@@ -27,4 +29,16 @@ class WrongIsolation(FigureError):
         super().__init__(
             f"Figures cannot be kept in a {isolation.upper()} transaction, which does not see what "
             f"others have saved since it began. Write in READ COMMITTED."
+        )
+
+
+class AnotherDefinition(FigureError):
+    """The database keeps these figures by another definition than this process knows."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = sorted(names)
+        super().__init__(
+            f"The database keeps {', '.join(self.names)} by another definition than this version of Backoffice "
+            "does, so they are neither verified nor healed here. Use the version that upgraded the database, or "
+            "bring it to this one with: backoffice db upgrade"
         )

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .. import statistics
 from .declaration import Figure
+from .definitions import require
 from .drain import (
     NOTES,
     Correcting,
@@ -228,6 +229,8 @@ def heal(
     correcting = correction_of(cause, reason, run_id=run_id)
     healer = Healer(registry, engine.begin, result.failures.append, stands=done.add)
     wanted = registry.figures if figures is None else figures
+    with engine.connect() as connection:
+        require(connection, registry, registry.bundles_of(wanted))
     if given is None:
         statistics.refresh(engine)
         wanted = registry.with_beneath(wanted)

@@ -6,17 +6,15 @@ for the rows that are there.
 """
 
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
 
 from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
+from .definitions import digest
 from .healing import HealResult, heal
 from .models import FigureNote, SchemaFingerprint, noted_bundle
 from .proof import prove
 from .registry import Bundle, Registry
-from .relations import BETWEEN
-from .statements import suspects
 
 
 def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResult]]:
@@ -37,7 +35,7 @@ def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResu
             ).all()
         )
     for bundle in registry.bundles:
-        fingerprint = _fingerprint(engine, registry, bundle)
+        fingerprint = digest(registry, bundle)
         if known.get(bundle.name) == fingerprint:
             continue
         result = heal(engine, registry, bundle.figures, cause="upgrade")
@@ -65,8 +63,3 @@ def _remember(engine: Engine, group: str, bundle: Bundle, fingerprint: str) -> N
 
 def _group(registry: Registry) -> str:
     return f"{registry.name} computed"
-
-
-def _fingerprint(engine: Engine, registry: Registry, bundle: Bundle) -> str:
-    """A digest of the statement that asks whether the bundle's figures are right."""
-    return sha256(suspects(registry, bundle, BETWEEN).text(engine).encode()).hexdigest()

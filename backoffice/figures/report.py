@@ -35,6 +35,7 @@ from sqlalchemy import (
 
 from ..base import table_of
 from .declaration import Figure
+from .definitions import require
 from .models import Correction
 from .registry import Registry
 from .relations import BETWEEN, OWNERS, Relations, Scope
@@ -98,6 +99,7 @@ class Report:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> None:
+        require(connection, registry, [registry.bundle_of(figure)])
         self.connection = connection
         self.figure = figure
         self._registry = registry

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     CursorResult,
-    Engine,
+    Dialect,
     Select,
     Table,
     and_,
@@ -63,9 +63,9 @@ class Statement:
         self.clause = clause
         self._compiled: Any = None
 
-    def text(self, engine: Engine) -> str:
+    def text(self, dialect: Dialect) -> str:
         """The SQL."""
-        return _Constants(engine.dialect, self.clause).string
+        return _Constants(dialect, self.clause).string
 
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[*tuple[Any, ...]]:
         """Execute with `parameters`; amounts come back as Decimal."""

@@ -11,8 +11,9 @@ from hashlib import sha256
 
 from sqlalchemy import Connection, Table
 
-from . import objects
+from . import definitions, objects
 from .declaration import Figure, Source
+from .definitions import digest
 from .deltas import delta_sql
 from .groups import DIALECT
 from .guards import IS_OURS
@@ -45,6 +46,9 @@ def sync(connection: Connection, registry: Registry) -> list[str]:
     What was written while a trigger was not there was not noted, so its bundles are forgotten:
     `renewal.renew` computes it for the rows that are there.
     """
+    definitions.sync(
+        connection, registry
+    )  # first: whoever heals is waited for without a table's lock
     changed = set(sync_objects(connection, registry.name, note_objects(registry)))
     unwatched = {
         bundle.name
@@ -74,15 +78,19 @@ def note_objects(registry: Registry) -> Sequence[DatabaseObject]:
         for source in bundle.sources:
             feeds.setdefault(source.table, {})[bundle, source] = None
     return [
-        _object(table, event, list(pairs))
+        _object(registry, table, event, list(pairs))
         for table, pairs in sorted(feeds.items(), key=lambda item: item[0].name)
         for event in TRANSITION
     ]
 
 
-def _object(table: Table, event: str, feeds: list[tuple[Bundle, Source]]) -> DatabaseObject:
+def _object(
+    registry: Registry, table: Table, event: str, feeds: list[tuple[Bundle, Source]]
+) -> DatabaseObject:
     plain = _name(table, event)
-    notes = "\n".join(_noted(bundle, source, event) for bundle, source in feeds)
+    notes = "\n".join(
+        _noted(digest(registry, bundle), bundle, source, event) for bundle, source in feeds
+    )
     body = f"""
 DECLARE
   settled text[] := string_to_array(nullif(current_setting('{SETTLING}', true), ''), ',');
@@ -108,55 +116,55 @@ def _name(table: Table, event: str) -> str:
     return f"backoffice_note_{sha256(table.name.encode()).hexdigest()[:16]}_{event}"
 
 
-def _noted(bundle: Bundle, source: Source, event: str) -> str:
+def _noted(definition: str, bundle: Bundle, source: Source, event: str) -> str:
     """The statements that note one bundle's owners, unless a correction sees to them itself."""
-    body = "\n".join(f"  {statement};" for statement in _notes(bundle, source, event))
+    body = "\n".join(f"  {statement};" for statement in _notes(definition, bundle, source, event))
     name = settled_name(bundle, source)
     if event == "truncate" or name is None:
         return body
     return f"  IF ({_literal(name)} = ANY (settled)) IS NOT TRUE THEN\n{body}\n  END IF;"
 
 
-def _notes(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+def _notes(definition: str, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
     """The INSERTs by which one event on one source notes the owners of one bundle."""
     if event == "truncate":
-        yield f"INSERT INTO figure_notes (bundle) VALUES ({_literal(bundle.name)})"
+        yield f"INSERT INTO figure_notes (definition, bundle) VALUES ({_named(definition, bundle.name)})"
     elif bundle.incremental and source.table is not bundle.figures[0].table:
-        yield _delta_note(bundle, bundle.figures[0], source, event)
+        yield _delta_note(definition, bundle, bundle.figures[0], source, event)
     elif source.through is not None:
-        yield from _through_notes(bundle, source, event)
+        yield from _through_notes(definition, bundle, source, event)
     else:
         owner = _quote(source.owner.key)
         yield (
-            f"INSERT INTO figure_notes (bundle, owner) SELECT DISTINCT {_literal(bundle.name)}, "
+            f"INSERT INTO figure_notes (definition, bundle, owner) SELECT DISTINCT {_named(definition, bundle.name)}, "
             f"{owner} FROM {_touched(source, event)} AS touched WHERE {owner} IS NOT NULL"
         )
-        yield from _led_to(bundle, source, event)
+        yield from _led_to(definition, bundle, source, event)
 
 
-def _delta_note(bundle: Bundle, figure: Figure, source: Source, event: str) -> str:
+def _delta_note(definition: str, bundle: Bundle, figure: Figure, source: Source, event: str) -> str:
     delta = delta_sql(figure, source, new=event != "delete", old=event != "insert")
     return (
-        f"INSERT INTO figure_notes (bundle, owner, key, delta) "
-        f"SELECT {_literal(bundle.change_name)}, noted.* FROM ({delta}) AS noted"
+        f"INSERT INTO figure_notes (definition, bundle, owner, key, delta) "
+        f"SELECT {_named(definition, bundle.change_name)}, noted.* FROM ({delta}) AS noted"
     )
 
 
-def _through_notes(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+def _through_notes(definition: str, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
     """Note the source row itself too: whose it is may change before the drain holds the lock."""
     assert source.through is not None
     middle = _quote(source.through.table.name)
     key = _quote(next(iter(source.table.primary_key)).key)
     touched = f"{_touched(source, event)} AS touched"
     yield (
-        f"INSERT INTO figure_notes (bundle, owner, source, source_id) "
-        f"SELECT DISTINCT {_literal(bundle.name)}, m.{_quote(source.owner.key)}, "
+        f"INSERT INTO figure_notes (definition, bundle, owner, source, source_id) "
+        f"SELECT DISTINCT {_named(definition, bundle.name)}, m.{_quote(source.owner.key)}, "
         f"{_literal(source.table.name)}, touched.{key} FROM {touched} "
         f"LEFT JOIN {middle} AS m ON m.{_quote(source.through.key)} = touched.{key}"
     )
 
 
-def _led_to(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+def _led_to(definition: str, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
     """Note the rows to which a new or changed intermediate row leads.
 
     Whoever changes such a row at this moment does not see ours, nor do we see theirs: the drain
@@ -166,8 +174,8 @@ def _led_to(bundle: Bundle, source: Source, event: str) -> Iterator[str]:
         if far.through is not None and far.through.table is source.table:
             key = _quote(far.through.key)
             yield (
-                f"INSERT INTO figure_notes (bundle, source, source_id) "
-                f"SELECT DISTINCT {_literal(bundle.name)}, {_literal(far.table.name)}, {key} "
+                f"INSERT INTO figure_notes (definition, bundle, source, source_id) "
+                f"SELECT DISTINCT {_named(definition, bundle.name)}, {_literal(far.table.name)}, {key} "
                 f"FROM {_touched(source, event)} AS touched WHERE {key} IS NOT NULL"
             )
 
@@ -183,6 +191,11 @@ def _touched(source: Source, event: str) -> str:
     columns = ", ".join(_quote(n) for n in sorted(names))
     new, old = f"SELECT {columns} FROM new_rows", f"SELECT {columns} FROM old_rows"
     return f"(({new} EXCEPT ALL {old}) UNION ALL ({old} EXCEPT ALL {new}))"
+
+
+def _named(definition: str, name: str) -> str:
+    """By which definition, and of which bundle, a note is."""
+    return f"{_literal(definition)}, {_literal(name)}"
 
 
 def _literal(text: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from .. import statistics
 from .declaration import Figure
+from .definitions import require
 from .feeding import owners_above, trustworthy
 from .findings import Finding, findings
 from .registry import Bundle, Registry
@@ -44,6 +45,8 @@ def verify(
     """
     wanted = frozenset(registry.figures if figures is None else figures)
     compared: dict[Bundle, set[int]] = {}
+    with engine.connect() as connection:
+        require(connection, registry, registry.bundles_of(wanted))
     if owners is None:
         statistics.refresh(engine)
     for bundle in registry.bundles_of(wanted):

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .. import audit, figures
 from ..book import difference_in
 from ..extensions import db
-from ..figures import objects, proof
+from ..figures import definitions, objects, proof
 
 Check = Callable[[Connection], str]
 """Looks at the database; answers a sentence about what is wrong, or nothing."""
@@ -67,6 +67,11 @@ def _objects(wrong: Mapping[str, str]) -> str:
     return f"{len(wrong)} triggers differ from the declarations: {some}{more}; run: backoffice db upgrade"
 
 
+def _definitions(connection: Connection) -> str:
+    apart = definitions.differing(connection, figures.registry)
+    return str(definitions.another(figures.registry, apart)) if apart else ""
+
+
 def _asleep(connection: Connection) -> str:
     found = objects.asleep(connection)
     return (
@@ -85,5 +90,6 @@ def _key(connection: Connection) -> str:
 register("migrations", _migrations)
 register("figure_triggers", lambda connection: _objects(figures.out_of_date(connection)))
 register("audit_triggers", lambda connection: _objects(audit.out_of_date(connection)))
+register("figure_definitions", _definitions)
 register("triggers_asleep", _asleep)
 register("process_key", _key)

@@ -1,0 +1,101 @@
+"""By which definitions a database keeps its figures: whoever has others neither verifies nor heals those.
+
+While versions follow each other, processes of both are at work. `db upgrade` says, with the triggers, by which
+definitions figures are kept from then on; every note says by which it was written. So a save of an older process
+leaves the notes that it would settle otherwise to a newer one, and settles its others as ever; the same holds the
+other way round before the upgrade.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from hashlib import sha256
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+
+from .errors import AnotherDefinition
+from .groups import DIALECT
+from .models import SchemaFingerprint, noted_bundle
+from .registry import Bundle, Registry
+from .relations import BETWEEN
+from .statements import suspects
+
+CHANGING = 0x0F16DEF
+"""Key of the advisory lock that an upgrade holds while it changes definitions, and whoever heals holds shared."""
+
+
+_TOTAL = re.compile(r"\btotal_\d+\b")
+"""What a sum is called: numbered over all declarations, of which others may be new."""
+
+
+@cache
+def digest(registry: Registry, bundle: Bundle) -> str:
+    """A digest of the statement that asks whether the bundle's figures are right, down to the facts."""
+    sql = suspects(registry, bundle, BETWEEN).text(DIALECT)
+    places: dict[str, int] = {}
+    placed = _TOTAL.sub(lambda m: f"total_{places.setdefault(m[0], len(places))}", sql)
+    return sha256(placed.encode()).hexdigest()
+
+
+@cache
+def digests(registry: Registry) -> dict[str, str]:
+    """This process's definition of each bundle, by its name."""
+    return {bundle.name: digest(registry, bundle) for bundle in registry.bundles}
+
+
+def sync(connection: Connection, registry: Registry) -> None:
+    """From now on the database keeps its figures by this process's definitions. As the owner."""
+    ours, known = digests(registry), _defined(connection, registry)
+    if known == ours:
+        return
+    connection.execute(select(func.pg_advisory_xact_lock(CHANGING)))
+    group = _group(registry)
+    connection.execute(delete(SchemaFingerprint).where(SchemaFingerprint.group == group))
+    rows = [
+        {"group": group, "name": name, "fingerprint": definition, "drop_sql": ""}
+        for name, definition in ours.items()
+    ]
+    connection.execute(insert(SchemaFingerprint), rows)
+
+
+def hold(connection: Connection) -> None:
+    """Let nobody change definitions until this transaction ends."""
+    connection.execute(select(func.pg_advisory_xact_lock_shared(CHANGING)))
+
+
+def differing(connection: Connection, registry: Registry) -> frozenset[str]:
+    """The bundles that the database keeps by another definition than this process's, or by none."""
+    known = _defined(connection, registry)
+    return frozenset(name for name, ours in digests(registry).items() if known.get(name) != ours)
+
+
+def require(connection: Connection, registry: Registry, bundles: Iterable[Bundle]) -> None:
+    """Raises AnotherDefinition where the database keeps any of these by another definition."""
+    if apart := differing(connection, registry).intersection(bundle.name for bundle in bundles):
+        raise another(registry, apart)
+
+
+def another(registry: Registry, names: Iterable[str]) -> AnotherDefinition:
+    """The refusal that names the figures of these bundles."""
+    apart = frozenset(names)
+    return AnotherDefinition(f.name for b in registry.bundles if b.name in apart for f in b.figures)
+
+
+def is_kept_by_ours(registry: Registry) -> ColumnElement[bool]:
+    """Whether a note is of a bundle that the database keeps by this process's definition."""
+    ours = select(SchemaFingerprint.name).where(
+        SchemaFingerprint.group == _group(registry),
+        SchemaFingerprint.fingerprint.in_(list(digests(registry).values())),
+    )
+    return noted_bundle.in_(ours)
+
+
+def _defined(connection: Connection, registry: Registry) -> dict[str, str]:
+    rows = select(SchemaFingerprint.name, SchemaFingerprint.fingerprint).where(
+        SchemaFingerprint.group == _group(registry)
+    )
+    return dict(connection.execute(rows).all())
+
+
+def _group(registry: Registry) -> str:
+    return f"{registry.name} defined"
