@@ -24,7 +24,7 @@ from ..runs.kinds import Chunk, Kind, Scope, as_dry_run, register
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import say
 from ..runs.working import CHUNKS, RUNS, Asked, Work
-from . import above, applying, flood, healing, verifying
+from . import above, applying, flood, guards, healing, verifying
 from .findings import CORRECTIONS, FINDINGS, check
 from .scope import Part, chunks, listed, parts
 
@@ -32,7 +32,7 @@ FIXING = 1_000
 """The first stage of the heals that follow a verification; the stages before are the verification itself."""
 
 
-say(healing.WAITS, applying.MOVED)
+say(healing.WAITS, applying.MOVED, guards.BROKEN, guards.ASLEEP)
 
 
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
@@ -45,6 +45,8 @@ def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     covered = parts(registry, asked.scope, beneath=False)
+    if not asked.scope.get("figures"):
+        yield Chunk({"guards": True})
     for stage, part in enumerate(covered):  # what a bundle builds on is compared before it
         yield from chunks(connection, part, stage)
     if asked.scope.get("fix"):
@@ -68,7 +70,9 @@ def _rebuild(work: Work) -> None:
 
 def _verify(work: Work) -> None:
     """Verify, or heal what was found: first its owners are listed, then they are corrected."""
-    if work.claim.stage < FIXING:
+    if "guards" in work.payload:
+        guards.verify(work)
+    elif work.claim.stage < FIXING:
         verifying.verify(work)
     elif "fix" in work.payload:
         _list_found(work)

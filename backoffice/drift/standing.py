@@ -31,11 +31,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from .. import figures
 from ..extensions import db
 from ..figures import Figure, registry
 from ..figures.models import FigureNote, noted_bundle
 from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
+from .guards import broken
 from .models import DriftFinding, FigureCheck
 
 LATEST = timedelta(hours=26)
@@ -137,7 +137,7 @@ def _unguarded(connection: Connection | Session) -> int:
     until, count = current_app.extensions.get(_GUARDED, (0.0, 0))
     if time.monotonic() >= until:
         own = connection.connection() if isinstance(connection, Session) else connection
-        count = len(figures.out_of_date(own))
+        count = len(broken(own))
         current_app.extensions[_GUARDED] = time.monotonic() + GUARDED_SECONDS, count
     found: int = count
     return found

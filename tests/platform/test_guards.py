@@ -8,16 +8,20 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine, select
 
 from backoffice import audit, figures
 from backoffice.audit.triggers import declared
 from backoffice.base import Base
+from backoffice.drift import standing
 from backoffice.extensions import db
 from backoffice.figures.guards import guard_objects
 from backoffice.figures.objects import DatabaseObject
 from backoffice.figures.registry import registry
 from backoffice.figures.triggers import note_objects
+from backoffice.runs import actions
+from backoffice.runs.models import DONE_WITH_FAILURES, RunItem
+from backoffice.runs.working import perform
 from backoffice.upgrade import upgrade
 from tests.factories.orders import OrderFactory
 
@@ -189,3 +193,28 @@ def test_readiness_is_quick(app: Flask) -> None:
         client.get("/readyz")
         times.append(time.perf_counter() - began)
     assert min(times) < 0.25
+
+
+@pytest.mark.parametrize("what", list(TAMPERED))
+def test_the_nightly_verification_fails_what_was_tampered_with_and_the_dot_turns(
+    what: str, app: Flask, session: Any, owner_connection: psycopg.Connection[Any]
+) -> None:
+    OrderFactory()
+    session.commit()
+    owner_connection.execute(TAMPERED[what].encode())
+    run = actions.request(session, "figures.verify", {}, is_paced=False)
+    session.commit()
+    perform(db.engine, run.id)
+    session.refresh(run)
+    assert run.status == DONE_WITH_FAILURES
+    [item] = session.scalars(select(RunItem).where(RunItem.run_id == run.id)).all()
+    assert item.subject in TAMPERED[what]
+    assert "backoffice db upgrade" in item.error
+    session.rollback()
+    app.extensions.pop("backoffice.drift.standing.guarded", None)
+    assert standing.now().unguarded == 1
+    assert standing.now().state == "unguarded"
+    session.rollback()
+    upgrade(app)
+    app.extensions.pop("backoffice.drift.standing.guarded", None)
+    assert standing.now().unguarded == 0
