@@ -1,14 +1,14 @@
 """A note says by which definition it was written: versions that follow each other leave each other theirs.
 
-Revision ID: 0024_definitions
-Revises: 0023_proof
+Revision ID: 0025_definitions
+Revises: 0024_fact_decisions
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024_definitions"
-down_revision = "0023_proof"
+revision = "0025_definitions"
+down_revision = "0024_fact_decisions"
 branch_labels = None
 depends_on = None
 
