@@ -1,14 +1,14 @@
 """A note says by which definition it was written: versions that follow each other leave each other theirs.
 
-Revision ID: 0025_definitions
-Revises: 0024_fact_decisions
+Revision ID: 0026_definitions
+Revises: 0025_balance_stamps
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0025_definitions"
-down_revision = "0024_fact_decisions"
+revision = "0026_definitions"
+down_revision = "0025_balance_stamps"
 branch_labels = None
 depends_on = None
 
