@@ -6,8 +6,10 @@ Imports neither Flask nor a domain, so that models and figures stay free of the 
 from datetime import datetime
 from typing import Annotated, cast
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Table, func
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Table, event, func
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from .out_of_calendar import calendar_check
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -22,6 +24,14 @@ class Base(DeclarativeBase):
     """Base of every mapped class; its metadata is what the migrations compare with."""
 
     metadata = MetaData(naming_convention=NAMING)
+
+
+@event.listens_for(Table, "after_parent_attach")
+def _refuse_what_is_no_date(table: Table, metadata: MetaData) -> None:
+    """Every date and moment of every table is one that a record can have, without being told so."""
+    check = calendar_check(table) if metadata is Base.metadata else None
+    if check is not None:
+        table.append_constraint(check)
 
 
 Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]

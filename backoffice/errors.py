@@ -105,6 +105,11 @@ FORM_TOO_OLD = N_(
     "This form was open for too long, or was opened before you signed in. Load the page again."
 )
 
+IMPOSSIBLE_DATE = N_(
+    "A record that this would change holds a date that cannot be. "
+    "Correct that date first (Health names the record), then save again."
+)
+
 _OVERTAKEN_SQLSTATES = {
     "23503",  # what this refers to was deleted meanwhile
     "23505",  # somebody saved the same number or name first
@@ -249,12 +254,18 @@ def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
     _roll_back_quietly()
     if sqlstate in _OVERTAKEN_SQLSTATES:
         return answer(409)
+    if sqlstate == "23514" and _constraint_of(error).endswith("_in_calendar"):
+        return answer(409, _(IMPOSSIBLE_DATE))
     if isinstance(error, DataError):  # NUL in a text, and the like
         return answer(400)
     if (explanation := _of_an_outage(error, is_of_the_view)) is not None:
         log.warning("database not available", sqlstate=sqlstate, path=request.path)
         return answer(503, explanation=explanation)
     return _unexpected(error)
+
+
+def _constraint_of(error: DBAPIError) -> str:
+    return getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""
 
 
 def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> Explanation | None:

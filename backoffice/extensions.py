@@ -16,6 +16,7 @@ from redis.retry import Retry
 from sqlalchemy import event
 from sqlalchemy.orm import Session, scoped_session
 
+from . import out_of_calendar
 from .base import Base
 from .book import APPLICATION, refuse_other_books
 from .config import MIGRATIONS
@@ -63,6 +64,7 @@ def connect_database(app: Flask) -> None:
         event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
         refuse_other_books(db.engine)
         proof.set_secret(db.engine, app.config["SECRET_KEY"])
+        out_of_calendar.read_all(db.engine)
         figure_hooks.install(db.engine, registry)
         event.listen(db.engine, "do_connect", _patience(app))
 

@@ -14,6 +14,7 @@ from wtforms import DateField, Field
 from wtforms.widgets import TextInput
 
 from . import money
+from .out_of_calendar import is_out_of_calendar, stored_day
 from .periods import read_day
 from .preferences import number_format
 from .refusals import Refusal
@@ -126,6 +127,12 @@ class DayField(DateField):
             )
         self.data = day
 
+    def __call__(self, **attributes: Any) -> Any:
+        """The browser's calendar; a plain text where what is stored stands in none, which it would drop."""
+        if is_out_of_calendar(self.data):
+            return TextInput()(self, **attributes)
+        return super().__call__(**attributes)
+
 
 def money_filter(value: Decimal | int | None, symbol: bool = False) -> str:
     """An amount as the user reads it, with the currency's symbol if asked; nothing for None."""
@@ -155,17 +162,29 @@ MONTH = "LLLL y"
 
 def month_filter(value: date | None, pattern: str = MONTH) -> str:
     """The month of a day as the user's language names it, by default with its year; nothing for None."""
-    return "" if value is None else str(format_date(value, pattern))
+    return _as_written(value) or ("" if value is None else str(format_date(value, pattern)))
 
 
 def day_filter(value: date | None) -> str:
     """A calendar day as the user's language writes it; nothing for None."""
-    return "" if value is None else str(format_date(value, "d MMM y"))
+    return _as_written(value) or ("" if value is None else str(format_date(value, "d MMM y")))
+
+
+def recorded_day(value: object) -> str:
+    """A day that the audit trail or a file holds as text, as day_filter writes it."""
+    return day_filter(stored_day(str(value)))
 
 
 def moment_filter(value: datetime | None) -> str:
     """A moment where the business is, to the minute; nothing for None."""
-    return "" if value is None else str(format_datetime(value, "d MMM y HH:mm"))
+    if value is None:
+        return ""
+    return _as_written(value) or str(format_datetime(value, "d MMM y HH:mm"))
+
+
+def _as_written(value: date | None) -> str:
+    """A stored date or moment that no record can have, as it is stored; nothing for any other."""
+    return str(value) if is_out_of_calendar(value) else ""
 
 
 def in_words(refusal: Refusal) -> str:

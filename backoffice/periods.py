@@ -11,6 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import total_ordering
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+"""The days that a record can have."""
+
 _zone = ZoneInfo("Asia/Jakarta")
 
 
@@ -48,7 +51,7 @@ def read_day(text: str) -> date | None:
         day = date.fromisoformat(text)
     except ValueError:
         return None
-    return day if 1900 <= day.year <= 2199 else None
+    return day if FIRST_DAY <= day <= LAST_DAY else None
 
 
 def start_of(day: date) -> datetime:

@@ -18,7 +18,7 @@ from flask import Flask, current_app
 from sqlalchemy import Connection, Engine, NullPool, create_engine, func, make_url, select
 from sqlalchemy.exc import ProgrammingError
 
-from . import audit, figures, grants
+from . import audit, figures, grants, out_of_calendar
 from .base import Base
 from .book.actions import record_first, refuse_another
 from .book.meaning import of_this_process
@@ -34,6 +34,11 @@ ONE_AT_A_TIME = 0x0B0FF1CE
 
 UNMODELLED = re.compile("ix_audit_events_(order_lines_order_id|[a-z_]+_to_[a-z_]+)")
 """The domains' own indexes on the audit's table, which neither's models can declare."""
+
+IMPOSSIBLE_DATES = (
+    "Dates or moments that cannot be (infinity, before 1900, after 2199) stand in: {tables}. New ones are "
+    "refused; `backoffice audit verify-facts` names the rows. Correct them, then run: backoffice db upgrade"
+)
 
 UP_TO_DATE = "The database is up to date."
 
@@ -91,6 +96,7 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         is_newest = versions == set(context.script.get_heads())
         renewed = _sync(connection, app, woken) if is_newest else []
         is_first = is_newest and record_first(connection)
+        offended = out_of_calendar.sync(connection, Base.metadata) if is_newest else []
     if moves:
         where = ", ".join(sorted(versions)) or "an empty database"
         yield f"Migrated to {where}." if moves[-1].is_upgrade else f"Went back to {where}."
@@ -100,6 +106,8 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         yield f"{len(renewed)} generated database objects were renewed."
     if is_first:
         yield str(of_this_process())
+    if offended:
+        yield IMPOSSIBLE_DATES.format(tables=", ".join(offended))
     if is_newest:
         yield from _computed(engine)
         yield UP_TO_DATE

@@ -22,6 +22,7 @@ from ..base import N_, Base
 from ..formats import day_filter, moment_filter, money_filter, quantity_filter, unit_price_filter
 from ..names import is_id
 from ..navigation import may_open
+from ..out_of_calendar import is_out_of_calendar
 from ..people.actors import names_of
 from .histories import Change
 from .tables import Recorded, recorded, title_of
@@ -78,7 +79,7 @@ class Told:
 
 def moment(at: datetime) -> str:
     """When it happened where the business is, to the second."""
-    return str(format_datetime(at, "d MMM y HH:mm:ss"))
+    return str(at) if is_out_of_calendar(at) else str(format_datetime(at, "d MMM y HH:mm:ss"))
 
 
 def told(session: Session, rows: Sequence[Row]) -> list[Told]:

@@ -14,6 +14,7 @@ from ..conflicts import differences, with_theirs
 from ..customers import queries as customers
 from ..extensions import db
 from ..htmx import render
+from ..out_of_calendar import stored_day
 from ..permissions import requires
 from ..refusals import Refusal, Stale
 from . import approved_verbs, meter_actions, meter_refusals
@@ -258,7 +259,7 @@ def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
 
 
 def _day(text: str) -> date | None:
-    return date.fromisoformat(text) if text else None
+    return stored_day(text) if text else None
 
 
 def _page(

@@ -1,7 +1,6 @@
 """What happened to an invoice, in words: every save with who, when and what, and every correction."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
 from ..base import N_
 from ..figures.models import Correction
-from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
+from ..formats import money_filter, quantity_filter, recorded_day, unit_price_filter
 from .figures import invoice_amount, invoice_paid
 from .meter_wording import MeterWording
 from .models import Invoice, Meter
@@ -71,13 +70,9 @@ class Wording(MeterWording):
         return write(value) if write else super().value(column, value)
 
 
-def _day(value: Any) -> str:
-    return day_filter(date.fromisoformat(str(value)))
-
-
 _WRITTEN: dict[str, Callable[[Any], str]] = {
-    "issued_on": _day,
-    "due_on": _day,
+    "issued_on": recorded_day,
+    "due_on": recorded_day,
     "units": lambda value: quantity_filter(Decimal(str(value))),
     "rate": lambda value: unit_price_filter(Decimal(str(value))),
     "fixed_charge": lambda value: money_filter(Decimal(str(value))),

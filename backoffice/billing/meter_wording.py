@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +13,7 @@ from ..base import N_
 from ..customers.models import Customer
 from ..customers.queries import label as customer_label
 from ..drift.wording import cause_of_correction
-from ..formats import day_filter, money_filter
+from ..formats import day_filter, money_filter, recorded_day
 from ..formats import in_words as sentence_of
 from ..forms import whole_number
 from ..people.actors import Actors
@@ -115,10 +114,6 @@ def _money(value: Any) -> str:
     return money_filter(Decimal(str(value)))
 
 
-def _day(value: Any) -> str:
-    return day_filter(date.fromisoformat(str(value)))
-
-
 def _status(value: Any) -> str:
     return str(_(STATUSES.get(value, value)))
 
@@ -127,9 +122,9 @@ _OPEN = {"assigned_from": "…", "assigned_to": "…"}
 """What stands for days that are open."""
 
 _WORDS: dict[str, Callable[[Any], str]] = {
-    "assigned_from": _day,
-    "assigned_to": _day,
-    "adjusted_on": _day,
+    "assigned_from": recorded_day,
+    "assigned_to": recorded_day,
+    "adjusted_on": recorded_day,
     "is_active": lambda value: str(_("yes") if value else _("no")),
     "status": _status,
     **dict.fromkeys(_AMOUNTS, _money),

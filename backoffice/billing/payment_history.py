@@ -1,7 +1,6 @@
 """What happened to a receipt, in words: recorded, matched, moved, void; by whom and when."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -14,7 +13,7 @@ from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded, register
 from ..base import N_
-from ..formats import day_filter, money_filter
+from ..formats import money_filter, recorded_day
 from .invoice_history import Wording as InvoiceWording
 from .models import Invoice, Payment
 from .rules import METHODS, POSTED, VOID
@@ -73,7 +72,7 @@ class Wording(InvoiceWording):
 
 _WRITTEN: dict[str, Callable[[Any], str]] = {
     "method": lambda value: str(_(METHODS.get(value, value))),
-    "paid_on": lambda value: day_filter(date.fromisoformat(str(value))),
+    "paid_on": recorded_day,
     "amount": lambda value: money_filter(Decimal(str(value))),
 }
 """Column → how its recorded values are written."""

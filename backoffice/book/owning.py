@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from flask import Flask
 from sqlalchemy import Connection, Engine, NullPool, create_engine, func, select
 
+from .. import out_of_calendar
 from ..figures import actor, proof
 
 
@@ -15,6 +16,7 @@ def owner_engine(app: Flask) -> Engine:
         app.config["MIGRATION_DATABASE_URL"], poolclass=NullPool, isolation_level="READ COMMITTED"
     )
     proof.set_secret(engine, app.config["SECRET_KEY"])
+    out_of_calendar.read_all(engine)
     return engine
 
 

@@ -23,6 +23,8 @@ NOTED = "noted"
 UNNOTICED = "unnoticed"
 ROW = "row"
 FORGED = "forged"
+IMPOSSIBLE = "impossible"
+"""A date that no record can have; the cause is called as the kind."""
 
 ACCEPTED, RESTORED = "accepted", "restored"
 
@@ -41,13 +43,14 @@ class DriftFinding(Base):
     `healed_by` says how it became right: `run`, `bypass` (the drain of an outside program's notes)
     or `save` (somebody's save recomputed it); of a fact `accepted` or `restored`, by a person.
     Of a row of facts `figure` is `facts:<table>`, `key` its id, `stored` what stands in the row and
-    `expected` what the trail says, and `owner` the record that it is shown with.
+    `expected` what the trail says, and `owner` the record that it is shown with. Of a date that cannot be
+    `figure` is `dates:<table>`.
     """
 
     __tablename__ = "drift_findings"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('different', 'missing', 'surplus', 'changed', 'added', 'removed')",
+            "kind IN ('different', 'missing', 'surplus', 'changed', 'added', 'removed', 'impossible')",
             name="kind",
         ),
         CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),

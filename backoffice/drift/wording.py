@@ -20,11 +20,13 @@ from ..formats import moment_filter, money_filter, quantity_filter
 from .amounts import MONEY_DECIMALS
 from .facts.findings import all_facts, facts_named
 from .facts.models import FactDecision
+from .impossible import all_dates
 from .models import (
     ACCEPTED,
     DIFFERENT,
     FOLLOWS,
     FORGED,
+    IMPOSSIBLE,
     MISSING,
     NOTED,
     RESTORED,
@@ -42,6 +44,7 @@ KINDS = {
     CHANGED: N_("Changed past the audit trail"),
     ADDED: N_("Added past the audit trail"),
     REMOVED: N_("Removed past the audit trail"),
+    IMPOSSIBLE: N_("A date that cannot be"),
 }
 """How a stored row differs from what it should be."""
 
@@ -52,6 +55,7 @@ CAUSES = {
     ROW: N_("Row missing or too many"),
     ROUNDING: N_("Rounding"),
     FORGED: N_("Past the audit trail"),
+    IMPOSSIBLE: N_("Impossible date"),
 }
 """The likely cause of a finding."""
 
@@ -72,6 +76,10 @@ CAUSES_TOLD = {
     FORGED: N_(
         "What was entered is not what the audit trail recorded: the row was written past the triggers, or "
         "restored from elsewhere. Nothing that builds on it is corrected until somebody has decided."
+    ),
+    IMPOSSIBLE: N_(
+        "The record holds a date or a moment outside the years 1900 to 2199, written before Backoffice refused "
+        "such, or past it. Open the record and correct the date."
     ),
 }
 """The same as a sentence."""
@@ -102,7 +110,9 @@ def figure_titles() -> Mapping[str, str]:
 
 def titles() -> Mapping[str, str]:
     """Whatever a finding may be of → what it is called, to be translated."""
-    return {**figure_titles(), **{facts.name: title_of(facts.table) for facts in all_facts()}}
+    of_facts = {facts.name: title_of(facts.table) for facts in all_facts()}
+    of_dates = {name: title_of(table) for name, table in all_dates().items()}
+    return {**figure_titles(), **of_facts, **of_dates}
 
 
 def formula_in_words(figure: Figure) -> str:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from ..out_of_calendar import stored_day, stored_moment
 from .declaration import Figure
 from .registry import Registry
 from .relations import OWNERS, Relations
@@ -148,8 +149,8 @@ _READ: dict[type, Callable[[str], Any]] = {
     int: int,
     Decimal: Decimal,
     bool: "true".__eq__,
-    date: date.fromisoformat,
-    datetime: datetime.fromisoformat,
+    date: stored_day,
+    datetime: stored_moment,
     dict: json.loads,
 }
 

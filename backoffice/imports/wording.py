@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..billing.rules import METHODS
-from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
+from ..formats import money_filter, quantity_filter, recorded_day, unit_price_filter
 from ..orders.wording import LABELS as ORDER_LABELS
 from ..orders.wording import Wording
 from .kinds import KINDS
@@ -165,7 +164,7 @@ class Values:
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     **dict.fromkeys(
         ("assigned_from", "assigned_to", "issued_on", "due_on", "paid_on"),
-        lambda value: day_filter(date.fromisoformat(value)),
+        recorded_day,
     ),
     "is_active": lambda value: str(_("yes") if value else _("no")),
     "method": lambda value: str(_(METHODS.get(value, value))),

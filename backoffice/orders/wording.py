@@ -1,7 +1,6 @@
 """Recorded values of orders as people read them: names for ids, amounts in the user's format."""
 
 from collections.abc import Callable, Iterable
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..base import N_
 from ..customers.models import Customer
 from ..customers.queries import label as customer_label
 from ..drift.wording import cause_of_correction
-from ..formats import day_filter, money_filter, quantity_filter, unit_price_filter
+from ..formats import money_filter, quantity_filter, recorded_day, unit_price_filter
 from ..forms import whole_number
 from ..people.actors import Actors
 from ..people.models import User
@@ -98,13 +97,9 @@ def _money(value: Any) -> str:
     return money_filter(Decimal(str(value)))
 
 
-def _day(value: Any) -> str:
-    return day_filter(date.fromisoformat(str(value)))
-
-
 _WORDS: dict[str, Callable[[Any], str]] = {
-    "order_date": _day,
-    "closing_date": _day,
+    "order_date": recorded_day,
+    "closing_date": recorded_day,
     "itemised": lambda kinds: ", ".join(map(_kind, kinds)),
     "kind": _kind,
     "quantity": lambda value: quantity_filter(Decimal(str(value))),

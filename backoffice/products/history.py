@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -16,7 +15,7 @@ from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
 from ..base import N_
 from ..conflicts import Conflict, conflict_over, differences
-from ..formats import day_filter, unit_price_filter
+from ..formats import recorded_day, unit_price_filter
 from ..people.actors import name_of, names_of
 from .actions import ProductEntry
 from .models import Product, ProductPrice
@@ -91,7 +90,7 @@ def _recorded(session: Session, product: Product) -> Sequence[AuditEvent]:
 def _told(row: AuditEvent, days: dict[str, str]) -> Iterator[Change]:
     before, after = row.before or {}, row.after or {}
     if row.table_name == ProductPrice.__tablename__:
-        day = day_filter(date.fromisoformat(days[str(row.row_id)]))
+        day = recorded_day(days[str(row.row_id)])
         label = _("Unit price from %(day)s", day=day)
         yield Change(label, _price(before), _price(after))
         return

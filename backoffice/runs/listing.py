@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    and_,
     bindparam,
     case,
     cast,
@@ -94,7 +95,9 @@ def _count(name: str, label: str, **how: Any) -> Column:
 
 
 def _seconds() -> ColumnElement[Any]:
-    took = func.coalesce(Run.finished_at, func.now()) - Run.started_at
+    ended = func.coalesce(Run.finished_at, func.now())
+    are_finite = and_(func.isfinite(ended), func.isfinite(Run.started_at))
+    took = case((are_finite, ended - Run.started_at))
     return func.round(func.extract("epoch", took), 1)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
+from backoffice.extensions import limiter
 from backoffice.permissions import ROLES
 from tests.addresses import records_called_x
 from tests.factories.customers import CustomerFactory
@@ -25,9 +26,9 @@ SEED = int(os.environ.get("BACKOFFICE_FUZZ_SEED", "11"))
 
 
 def test_every_route_answers_whatever_it_is_sent_by_every_role(
-    app: Flask, session: Any, sign_in: Callable[..., FlaskClient], capsys: Any
+    app: Flask, session: Any, sign_in: Callable[..., FlaskClient], capsys: Any, monkeypatch: Any
 ) -> None:
-    app.config["RATELIMIT_ENABLED"] = False
+    monkeypatch.setattr(limiter, "enabled", False)
     app.config["PROPAGATE_EXCEPTIONS"] = False  # as in production
     begun = time.monotonic()
     records_called_x()

@@ -17,6 +17,7 @@ from ...audit.cli import group, json_option
 from ...audit.facts import ADDED, REMOVED, facts_by_table
 from ...audit.tables import title_of
 from ...audit.telling import label_of
+from ...base import N_
 from ...commands import CLEAN, FOUND, Trouble, operator
 from ...extensions import db
 from ...figures import acting_as
@@ -25,11 +26,12 @@ from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
 from .. import queries, wording
-from ..models import ACCEPTED, RESTORED, DriftFinding
+from ..impossible import name_of as dates_of
+from ..models import ACCEPTED, IMPOSSIBLE, RESTORED, DriftFinding
 from ..performing import performed
 from ..standing import IS_OPEN
 from .deciding import decide
-from .findings import PREFIX, name_of
+from .findings import name_of
 from .runs import VERIFY_FACTS
 
 __all__ = ["group"]
@@ -132,7 +134,8 @@ def _performed(tables: Sequence[str]) -> Run:
 
 def _found(tables: Sequence[str]) -> list[tuple[DriftFinding, str]]:
     """The open findings of these tables' facts, and what their rows are called."""
-    mine = DriftFinding.figure.in_([name_of(table) for table in tables])
+    names = [name for table in tables for name in (name_of(table), dates_of(table))]
+    mine = DriftFinding.figure.in_(names)
     rows = select(DriftFinding, queries.name()).where(IS_OPEN, mine)
     return [(row[0], row[1]) for row in db.session.execute(rows.order_by(DriftFinding.id))]
 
@@ -146,7 +149,7 @@ def _as_dict(run: Run, found: Sequence[tuple[DriftFinding, str]]) -> dict[str, A
         "findings": [
             {
                 "finding": finding.id,
-                "table": finding.figure.removeprefix(PREFIX),
+                "table": finding.figure.partition(":")[2],
                 "id": finding.key["id"],
                 "name": called,
                 "kind": finding.kind,
@@ -181,11 +184,15 @@ def _print(run: Run, found: Sequence[tuple[DriftFinding, str]]) -> None:
 
 def lines_of(finding: DriftFinding, called: str) -> list[str]:
     """A finding in words, for a terminal: a line for each column that differs."""
-    table = finding.figure.removeprefix(PREFIX)
+    table = finding.figure.partition(":")[2]
     what = f"{finding.id}. {_(title_of(table))} {called} ({table} {finding.key['id']})"
     if finding.kind in (ADDED, REMOVED):
         return [f"{what}: {_(wording.KINDS[finding.kind])}"]
     stored, trail = finding.stored or {}, finding.expected or {}
+    if finding.kind == IMPOSSIBLE:
+        sentence = N_("%(what)s: %(column)s is %(row)s, which is no date of a record")
+        told = {"what": what}
+        return [_(sentence, column=label_of(table, c), row=v, **told) for c, v in stored.items()]
     return [
         _(
             "%(what)s: %(column)s is %(row)s, the trail says %(trail)s",

@@ -12,6 +12,7 @@ from ...audit.telling import SHARED_LABELS
 from ...base import Base
 from ...navigation import may_open
 from ...subjects import Place, Subject, Word
+from ..impossible import all_dates
 from .findings import name_of
 
 
@@ -22,6 +23,11 @@ def register() -> None:
         labels = {**SHARED_LABELS, **(known.labels if known else {})}
         subjects.name_items(name_of(table), Word(title_of(table), name_of(table), labels))
         subjects.register(name_of(table), _subject(table))
+    for name, table in all_dates().items():
+        known = recorded(table)
+        labels = {**SHARED_LABELS, **(known.labels if known else {})}
+        subjects.name_items(name, Word(title_of(table), name, labels))
+        subjects.register(name, _subject(table))
 
 
 def _subject(table: str) -> Subject:

@@ -1,0 +1,161 @@
+"""One bad value closes no screen: dates that cannot be, in every column × every page that reads its table.
+
+They are refused by CHECKs; here these were taken away, or the book is older than they are.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import date
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Column, Date, DateTime, event
+
+from backoffice.extensions import db, limiter
+from backoffice.upgrade import upgrade
+from tests.addresses import addresses, records_called_x
+from tests.factories.orders import OrderFactory
+from tests.faults.bad_dates import BAD, ROWS, Surgeon, dated, holding, without_checks
+from tests.signing_in import someone
+
+SignIn = Callable[..., FlaskClient]
+
+QUERIES = {
+    "/orders": ("?sort=closing_date", "?sort=-order_date", "?since=2026-01-01&until=2026-12-31"),
+    "/search": ("?q=x", "?q=infinity"),
+    "/reports/month": ("", "?year=2026"),
+    "/billing/ageing": ("?as_of=2026-03-01",),
+    "/audit": ("?since=2026-01-01",),
+    "/billing/customers/x/statement": ("?period=all",),
+}
+"""Further addresses of some pages."""
+
+NOT_OF_THE_SESSION = ("web_sessions", "users")
+"""What every request reads; a few pages are enough."""
+
+
+@pytest.fixture
+def old_book(
+    app: Flask,
+    session: Any,
+    surgery: Surgeon,
+    owner_connection: Surgeon,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Surgeon]:
+    """A book with a row in every table and no CHECK on dates; writes past every trigger."""
+    monkeypatch.setattr(limiter, "enabled", False)
+    someone(app, "admin")
+    records_called_x()
+    OrderFactory(number="SO-1", closing_date=date(2026, 3, 9))
+    session.commit()
+    session.remove()
+    for statement in ROWS:
+        surgery.execute(statement.encode())
+    without_checks(owner_connection)
+    for table, columns in dated():  # the trail knows of bad days, too
+        for column in columns:
+            if isinstance(column.type, Date) and table.name != "account_manager_targets":
+                where = f"{column.name} IS NOT NULL"
+                for written in ("infinity", "2026-03-01"):
+                    statement = f"UPDATE {table.name} SET {column.name} = '{written}' WHERE {where}"
+                    owner_connection.execute(statement.encode())
+    yield surgery
+    assert upgrade(app) == []
+
+
+class Pages:
+    """The pages of the book, and which tables each of them reads."""
+
+    def __init__(self, app: Flask, browser: FlaskClient) -> None:
+        self.browser = browser
+        self.reads: dict[str, set[str]] = {}
+        known = {
+            "flavour": "csv",
+            "ending": "csv",
+            "month": "2026-03",
+            "year": 2026,
+            "dimension": "month",
+        }
+        paths = [a for _, method, a in addresses(app, **known) if method == "GET"]
+        paths += [path + query for path, queries in QUERIES.items() for query in queries]
+        self.now: set[str] = set()
+        with app.app_context():
+            engine = db.engine
+        event.listen(engine, "before_cursor_execute", self._note)
+        try:
+            self.healthy = {path: self._status(path) for path in dict.fromkeys(paths)}
+        finally:
+            event.remove(engine, "before_cursor_execute", self._note)
+        assert sum(status == 200 for status in self.healthy.values()) > 80
+
+    def _note(self, _c: Any, _k: Any, statement: str, *_: Any) -> None:
+        self.now |= set(re.findall(r"(?:FROM|JOIN) (\w+)", statement))
+
+    def _status(self, path: str) -> int:
+        self.now = set()
+        answer = self.browser.get(path)
+        answer.get_data()  # a file is written as it is read
+        self.reads[path] = self.now
+        return answer.status_code
+
+    def changed(self, paths: Iterator[str]) -> dict[str, int]:
+        """Those that answer otherwise than while all is well, or not to the end."""
+        found = {}
+        for path in paths:
+            answer = self.browser.get(path)
+            answer.get_data()
+            if answer.status_code != self.healthy[path] and (
+                self.healthy[path] == 200 or answer.status_code >= 400
+            ):
+                found[path] = answer.status_code
+        return found
+
+    def of(self, table: str) -> Iterator[str]:
+        """The pages that read the table."""
+        return (path for path, tables in self.reads.items() if table in tables)
+
+
+@pytest.mark.leaves_drift
+def test_no_bad_date_of_any_column_closes_a_page_that_reads_it(
+    app: Flask, old_book: Surgeon, sign_in: SignIn
+) -> None:
+    pages = Pages(app, sign_in("admin"))
+    wrong, tried = [], 0
+    for number, columns in enumerate(by_fact()):
+        table, bad = columns[0].table.name, BAD[number % len(BAD)]
+        if table == "web_sessions":
+            bad = "infinity"  # or nobody is signed in
+        reading = list(pages.of(table))
+        reading = reading[:4] if table in NOT_OF_THE_SESSION else reading
+        with holding(old_book, columns, bad):
+            tried += len(reading)
+            changed = pages.changed(iter(reading))
+        names = ", ".join(column.name for column in columns)
+        wrong += [(f"{table}.{names}", bad, path, status) for path, status in changed.items()]
+    assert wrong == []
+    assert tried > 300
+
+
+def by_fact() -> Iterator[list[Column[Any]]]:
+    """Each day by itself, for there is arithmetic with days; the moments of a table together."""
+    for _table, columns in dated():
+        yield from ([column] for column in columns if isinstance(column.type, Date))
+        if moments := [column for column in columns if isinstance(column.type, DateTime)]:
+            yield moments
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("bad", ["infinity", "0044-03-01 BC", "20000-01-01"])
+def test_no_page_is_closed_where_every_date_of_the_book_is_bad(
+    app: Flask, old_book: Surgeon, sign_in: SignIn, bad: str
+) -> None:
+    pages = Pages(app, sign_in("admin"))
+    with ExitStack() as stack:
+        for table, columns in dated():
+            if table.name not in NOT_OF_THE_SESSION:
+                stack.enter_context(holding(old_book, columns, bad))
+        changed = pages.changed(iter(pages.healthy))
+        assert list(changed.items()) == []
