@@ -64,6 +64,13 @@ def without_checks(owner: Surgeon) -> None:
         )
 
 
+def write(surgeon: Surgeon, columns: list[Column[Any]], value: str) -> None:
+    """Let these columns of one table hold the value wherever they hold any."""
+    names = [column.name for column in columns]
+    settings = ", ".join(f"{n} = CASE WHEN {n} IS NULL THEN {n} ELSE '{value}' END" for n in names)
+    surgeon.execute(f"UPDATE {columns[0].table.name} SET {settings}".encode())
+
+
 @contextmanager
 def holding(surgeon: Surgeon, columns: list[Column[Any]], bad: str) -> Iterator[None]:
     """Every row holds the bad value in these columns of one table; inside only."""
@@ -75,8 +82,7 @@ def holding(surgeon: Surgeon, columns: list[Column[Any]], bad: str) -> Iterator[
             _list(keys), _list(names), sql.Identifier(table.name)
         )
     ).fetchall()
-    settings = ", ".join(f"{n} = CASE WHEN {n} IS NULL THEN {n} ELSE '{bad}' END" for n in names)
-    surgeon.execute(f"UPDATE {table.name} SET {settings}".encode())
+    write(surgeon, columns, bad)
     try:
         yield
     finally:
