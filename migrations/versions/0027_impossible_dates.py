@@ -3,14 +3,14 @@
 They are declared for every column that holds days or moments, and added where a table lacks its own; a book
 that holds a bad date already is upgraded all the same (`backoffice/out_of_calendar.py`).
 
-Revision ID: 0026_impossible_dates
-Revises: 0025_balance_stamps
+Revision ID: 0027_impossible_dates
+Revises: 0026_definitions
 """
 
 from alembic import op
 
-revision = "0026_impossible_dates"
-down_revision = "0025_balance_stamps"
+revision = "0027_impossible_dates"
+down_revision = "0026_definitions"
 branch_labels = None
 depends_on = None
 
