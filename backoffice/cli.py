@@ -112,6 +112,7 @@ class AppCommands(AppGroup):
 
 
 def _invoke(command: click.Command, ctx: click.Context) -> object:
+    logs.configure("WARNING")  # standard output is the command's
     with commanding():
         if has_app_context() and command.name not in WITHOUT_DATABASE:
             current_app.config.update(PATIENCE)
