@@ -34,6 +34,9 @@ PREVIEWS = {
 }  # fmt: skip
 """Write nothing of the books: what is typed is computed, or a report is made."""
 
+DECISIONS = {"drift.accept_post", "drift.restore_post"}
+"""What becomes of one row that was written past the triggers: shown beside the trail, with a reason (tests/drift)."""
+
 OWN = {
     "lists.create", "lists.update", "lists.delete", "people.login_post", "people.logout", "people.preferences_post",
     "people.profile_post", "people.own_password",
@@ -48,7 +51,7 @@ ADMINISTRATION = {
 
 
 def test_every_route_that_changes_anything_is_spoken_for(app: Flask) -> None:
-    kinds = [TWO_PEOPLE, DRY_RUNS, RUNS, ENTRIES, PREVIEWS, OWN, ADMINISTRATION]
+    kinds = [TWO_PEOPLE, DRY_RUNS, RUNS, ENTRIES, PREVIEWS, DECISIONS, OWN, ADMINISTRATION]
     spoken_for = set().union(*kinds)
     assert sum(map(len, kinds)) == len(spoken_for), "each is of one kind"
     unsafe = {
