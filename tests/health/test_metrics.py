@@ -12,6 +12,7 @@ from backoffice.audit.models import AuditCheck
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.extensions import db
 from backoffice.figures.models import Correction
+from backoffice.figures.proof import prove
 from backoffice.metrics import machine
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunChunk
@@ -54,7 +55,7 @@ def test_open_findings_are_counted_by_figure_and_kind_with_their_amount(scrape, 
         session.add(
             DriftFinding(
                 figure=GRAND_TOTAL, owner=number, key={"id": number}, kind=kind, amount=amount,
-                roots=[], is_root=True, cause="unnoticed", healed_at=healed,
+                gross=amount.removeprefix("-"), roots=[], is_root=True, cause="unnoticed", healed_at=healed,
             )
         )  # fmt: skip
     session.add(FigureCheck(figure=GRAND_TOTAL, owners=5, rows=1000, drifted=3, milliseconds=1500))
@@ -109,6 +110,7 @@ def test_what_outside_programs_leave_noted_is_told_until_it_is_drained(
 
 
 def test_corrections_of_days_past_are_not_those_of_the_last_day(scrape, session, owner_connection):
+    prove(session.connection())
     for hours in (1, 23, 25):
         at = datetime.now(UTC) - timedelta(hours=hours)
         session.add(Correction(figure=GRAND_TOTAL, owner=1, key={}, cause="heal", at=at))

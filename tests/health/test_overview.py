@@ -203,7 +203,7 @@ def test_the_dot_costs_a_page_no_statement_and_is_soon_right_again(
 
     event.listen(db.engine, "before_cursor_execute", note)
     try:
-        dot_of(finance)
+        dot_of(finance, "/products/new")
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
     assert [statement for statement in sent if "drift_findings" in statement] == []

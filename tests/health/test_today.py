@@ -17,11 +17,12 @@ from backoffice.attention import Notice
 from backoffice.drift.models import FigureCheck
 from backoffice.extensions import db
 from backoffice.figures.actor import acting_as
+from backoffice.figures.proof import prove
 from backoffice.imports.models import Import
 from backoffice.orders.models import Order
 from backoffice.periods import Month
 from backoffice.runs import actions
-from backoffice.runs.models import DONE, FAILED, Run
+from backoffice.runs.models import AWAITING_APPROVAL, DONE, FAILED, Run
 from backoffice.targets import actions as targets
 from backoffice.targets.actions import Entry
 from tests.drift.books import rows_of, run_of, text_of
@@ -125,6 +126,7 @@ def test_changes_by_other_programs_that_nobody_works_off_are_told(
     assert "Every stored figure was right." in told(finance)
     assert "1 change by another program is not counted in yet." in told(finance)
     assert "has waited for a worker" not in told(finance)
+    prove(session.connection())
     session.execute(text("UPDATE figure_notes SET noted_at = now() - interval '2 minutes'"))
     session.commit()
     assert "1 change by another program has waited" in told(finance)
@@ -160,9 +162,7 @@ def test_what_waits_for_approval_is_told_to_whoever_may_and_to_whoever_asked(
 ) -> None:
     asker = UserFactory(role="finance")
     session.commit()
-    with acting_as(f"user:{asker.id}"):
-        waiting = actions.request(session, "figures.heal", {}, needs_approval=True)
-    session.commit()
+    waiting = a_run(session, f"user:{asker.id}", status=AWAITING_APPROVAL)
     assert "1 run waits for your approval." in told(sign_in("finance"))
     assert "1 run of yours waits for somebody else's approval." in told(sign_in(asker))
     assert "approval" not in told(sign_in("viewer"))
@@ -182,8 +182,8 @@ def test_my_dry_run_that_found_something_is_unfinished_until_it_is_applied_or_as
     assert line in told(mine)
     assert way_of(mine, line) == f"/runs/{run.id}"
     assert "My unfinished work" not in told(others)
+    run_of("figures.heal", {"figures": {"orders.grand_total": None}})
     with acting_as(f"user:{me.id}"):
-        run_of("figures.heal", {"figures": {"orders.grand_total": None}})
         run_of("figures.heal", {"figures": {"orders.grand_total": None}}, dry_run=True)
     assert "My unfinished work" not in told(mine)
 

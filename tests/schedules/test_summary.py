@@ -37,7 +37,7 @@ def seen_wrong(at: datetime, amount: str, key: int, **values: Any) -> None:
     db.session.add(
         DriftFinding(
             figure="orders.grand_total", owner=1, key={"id": key}, kind="different",
-            stored={}, expected={}, amount=Decimal(amount), roots=[], cause="unnoticed",
+            stored={}, expected={}, amount=Decimal(amount), gross=abs(Decimal(amount)), roots=[], cause="unnoticed",
             first_seen_at=at, last_seen_at=at, **({"is_root": True} | values),
         )
     )  # fmt: skip
