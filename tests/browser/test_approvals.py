@@ -106,5 +106,5 @@ def test_the_card_and_what_waits_in_every_look(
     other = browse("finance", language=language, theme=theme, width=width)
     other.goto(page.url)
     screenshot(other, f"approvals-approver-{language}-{theme}-{width}")
-    other.wait_for_timeout(500)  # the buttons' colours are on their way while the page loads
+
     axe(other)
