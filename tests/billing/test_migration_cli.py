@@ -80,7 +80,7 @@ def test_a_dry_run_writes_only_runs_and_says_what_it_knows(
     assert digest(owner_database_url) == before
     assert done.stdout.startswith("Dry run: nothing is changed.")
     assert "Would be done" in done.stdout
-    assert "step 1 itself adds them to their meters" in done.stdout
+    assert "As they will be when all steps are done" in done.stdout
 
 
 def test_again_it_begins_after_what_is_finished(run_command: Command, book: None) -> None:
