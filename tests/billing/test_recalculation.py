@@ -76,7 +76,9 @@ def test_everything_of_every_customer_is_right_afterwards(
     run = recalculated()
     assert (run.status, run.failed, run.checked) == ("done", 0, run.total)
     assert run.result["customers"]["processed"] == 4
-    assert (run.total, run.unchanged, run.skipped) == (run.changed, 0, 0), "rows, those of meters too"
+    assert (run.total, run.unchanged, run.skipped) == (run.changed, 0, 0), (
+        "rows, those of meters too"
+    )
     assert balances(session) == RIGHT
     assert set(session.scalars(select(Correction.cause))) == {"heal"}
     assert set(session.scalars(select(Correction.run_id))) == {run.id}
