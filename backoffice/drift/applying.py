@@ -51,10 +51,8 @@ def work(work: Work) -> None:
         still = _as_found(connection, healer, bundle, part)
         pending = {bundle.name: Touched(owners=set(still))}
         # What builds on these was listed itself, or is right: nothing else is written.
-        return drain(
-            connection, registry, pending, healer.correcting,
-            deferred=registry.bundle_names, careful=True,
-        )  # fmt: skip
+        every = registry.bundle_names
+        return drain(connection, registry, pending, healer.correcting, deferred=every)
 
     healer.healer.each(owners, apply, healer.healer.of(bundle))
 

@@ -44,6 +44,7 @@ from .models import (
     FOLLOWS,
     MISSING,
     NOTED,
+    OWNERLESS,
     ROUNDING,
     ROW,
     SURPLUS,
@@ -79,6 +80,8 @@ def key_of(finding: Finding) -> dict[str, Any]:
 
 def likely_cause(finding: Finding, noted: set[int]) -> str:
     """The class of the likely cause; `noted` are the owners of whom an outside program's notes wait."""
+    if finding.is_orphan:
+        return OWNERLESS
     if finding.roots[0] != finding.row:
         return FOLLOWS
     if finding.owner in noted:

@@ -25,9 +25,10 @@ from sqlalchemy import (
 )
 
 from ..figures import Failure, registry
-from ..figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain, drain_noted
+from ..figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain
 from ..figures.healing import NOTES_AT_ONCE, carry, put_off
 from ..figures.models import noted_bundle
+from ..figures.outside import drain_noted
 from ..figures.proof import prove
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk

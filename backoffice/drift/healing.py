@@ -6,19 +6,15 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, any_, literal, select
 
-from ..base import N_
-from ..figures import Failure, registry
+from ..figures import Failure, Finding, registry
 from ..figures.drain import Drained, correction_of
 from ..figures.healing import Healer
 from ..figures.registry import Bundle
 from ..runs.models import ITEM_FAILED, SKIPPED
 from ..runs.working import Step, Work
-from .findings import ITEMS, close_corrected, corrected_owners, items_of_corrections
+from .findings import ITEMS, close_corrected, corrected_owners, items_of_corrections, key_of
 from .scope import bundle_named, later, parts
-from .verifying import suspected
-
-WAITS = N_("Something that it builds on is still wrong. Correct that first.")
-"""Why an owner is left alone whose figure is kept by adding changes."""
+from .verifying import leave_orphans, orphaned, suspected
 
 
 class RunHealer:
@@ -45,7 +41,6 @@ class RunHealer:
             self._failed,
             within=self._within,
             deferred=deferred,
-            careful=True,
         )
         self.step: Step | None = None
         self.applied: set[int] = set()
@@ -82,25 +77,8 @@ class RunHealer:
         )
         return set(connection.scalars(told))
 
-    def skip_what_waits(self, connection: Connection, drained: Drained) -> int:
-        """Say of owners that could not be corrected yet that something beneath them is still wrong.
-
-        Answers how many of them are beneath the run's own bundle.
-        """
-        assert self.step is not None
-        beneath = 0
-        for bundle in self.bundles:
-            waiting = drained.waiting.get(bundle.name, set())
-            known = self.told_of(connection, bundle, sorted(waiting), SKIPPED) if waiting else set()
-            for owner in sorted(waiting - known):
-                self.step.item(bundle.name, SKIPPED, owner=owner, error=WAITS)
-                self.step.tally.skipped += 1
-                beneath += bundle is not self.bundle
-        return beneath
-
     def _within(self, connection: Connection, things: Sequence[Any], drained: Drained) -> None:
         assert self.step is not None
-        beneath = self.skip_what_waits(connection, drained)
         owners = self.owners_among(things)
         items_of_corrections(connection, registry, self.work.asked.id, drained, self.named)
         corrections = drained.corrections
@@ -109,7 +87,7 @@ class RunHealer:
         further = len(corrections) - corrected  # rows of the same owners, and of owners above
         self.step.more += further
         self.step.tally.checked += owners + further
-        known = corrected + self.step.tally.skipped - beneath + len(self.applied)
+        known = corrected + self.step.tally.skipped + len(self.applied)
         self.step.tally.unchanged += max(owners - known, 0)
         self.step.tally.changed += len(corrections)
 
@@ -138,8 +116,11 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
     fixing = work.asked.kind == "figures.verify"
     above = frozenset() if fixing else deferred(work, bundle)
     healer = RunHealer(work, bundle, cause, above)
-    owners = _chosen(work, bundle, every_owner)
+    owners, gone = _chosen(work, bundle, every_owner)
     healer.heal(owners)
+    if gone:
+        with work.transaction() as step:
+            leave_orphans(step, _untold(work, step, gone))
 
 
 def heal_with_beneath(
@@ -153,14 +134,25 @@ def heal_with_beneath(
     RunHealer(work, bundle, cause, beneath=beneath).heal_with_beneath(owners)
 
 
-def _chosen(work: Work, bundle: Bundle, every_owner: bool) -> list[int]:
+def _untold(work: Work, step: Step, gone: Sequence[Finding]) -> list[Finding]:
+    """A chunk may be begun twice; an item of each is enough."""
+    told = select(ITEMS.c.subject, ITEMS.c.key).where(
+        ITEMS.c.run_id == work.asked.id, ITEMS.c.outcome == SKIPPED
+    )
+    known = [tuple(row) for row in step.connection.execute(told)]
+    return [f for f in gone if (f.figure.name, key_of(f)) not in known]
+
+
+def _chosen(work: Work, bundle: Bundle, every_owner: bool) -> tuple[list[int], Sequence[Finding]]:
+    """The chunk's owners to recompute, and the rows whose owner is missing."""
     payload: Any = work.payload
-    if every_owner and "owners" in payload:
-        return sorted(payload["owners"])
     with work.snapshot() as connection:
+        gone = orphaned(connection, bundle, payload)
         if not every_owner:
-            return suspected(connection, bundle, payload)
+            return suspected(connection, bundle, payload), gone
+        if "owners" in payload:
+            return sorted(payload["owners"]), gone
         key = bundle.owner_key
         everyone = bundle.owner_table.select().with_only_columns(key)
         between = key.between(payload["low"], payload["high"])
-        return sorted(connection.scalars(everyone.where(between)))
+        return sorted(connection.scalars(everyone.where(between))), gone

@@ -22,6 +22,7 @@ ROUNDING = "rounding"
 NOTED = "noted"
 UNNOTICED = "unnoticed"
 ROW = "row"
+OWNERLESS = "ownerless"
 FORGED = "forged"
 IMPOSSIBLE = "impossible"
 """A date that no record can have; the cause is called as the kind."""
@@ -38,7 +39,8 @@ class DriftFinding(Base):
     added up over the row's amounts; `gross` is the same without signs; both in the deployment's currency.
     `roots` are the lowest drifted rows that it follows from: `[{"figure": …, "key": {…}}]`. `cause` is
     the likely cause: `follows` (from another row, its root), `noted` (an outside program wrote, and the notes wait
-    to be drained), `row` (a row is missing or surplus), `rounding` (a minor unit at most), `unnoticed` (the
+    to be drained), `row` (a row is missing or surplus), `ownerless` (so is the
+    record that it belongs to), `rounding` (a minor unit at most), `unnoticed` (the
     stored value was changed past every trigger), `forged` (a fact that differs from the audit trail).
     `healed_by` says how it became right: `run`, `bypass` (the drain of an outside program's notes)
     or `save` (somebody's save recomputed it); of a fact `accepted` or `restored`, by a person.

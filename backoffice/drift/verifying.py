@@ -7,19 +7,27 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, func, literal, select
 
+from ..base import N_
 from ..figures import Finding, registry
 from ..figures.definitions import require
 from ..figures.feeding import lower_bundles
 from ..figures.findings import findings
+from ..figures.orphans import orphans
 from ..figures.registry import Bundle
 from ..figures.relations import OWNERS
 from ..figures.statements import suspects
 from ..figures.verification import MANY, suspected_between
-from ..runs.models import CHUNK_FAILED, FOUND
-from ..runs.working import CHUNKS, Asked, Work
+from ..runs.models import CHUNK_FAILED, FOUND, SKIPPED
+from ..runs.working import CHUNKS, Asked, Step, Work
 from . import above
 from .findings import FINDINGS, as_item, close_unseen, noted_owners, record
 from .scope import bundle_named, parts
+
+ORPHANED = N_(
+    "The record that it belongs to is missing, so nothing is corrected here. Restore that record from a backup, or "
+    "delete what is left of it."
+)
+"""Why a row without its owner is left alone."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Seen:
     found: Sequence[Finding]
     noted: set[int]
     at: datetime
+    orphans: Sequence[Finding] = ()
 
 
 Compared = Mapping[Bundle, set[int]]
@@ -61,8 +70,18 @@ def look(work: Work, bundle: Bundle) -> Seen:
         compared = {} if work.asked.dry_run else _compared_beneath(connection, work.asked, bundle)
         owners = suspected(connection, bundle, work.payload, compared)
         found = findings(connection, registry, bundle, owners) if owners else []
+        gone = orphaned(connection, bundle, work.payload)
         noted = noted_owners(connection, bundle, owners) if owners else set()
-    return Seen(found, noted, at)
+    return Seen(found, noted, at, gone)
+
+
+def orphaned(
+    connection: Connection, bundle: Bundle, payload: Mapping[str, Any]
+) -> Sequence[Finding]:
+    """The rows of the chunk whose owner is missing; its ids are cut so that together they are all."""
+    if "owners" in payload:
+        return orphans(connection, registry, bundle, payload["owners"])
+    return orphans(connection, registry, bundle, low=payload["low"], high=payload["high"])
 
 
 def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> Compared:
@@ -102,6 +121,18 @@ def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
         rows, owners = len(seen.found), len({finding.owner for finding in seen.found})
         step.tally.changed = step.tally.checked = rows
         step.more = rows - owners
+        leave_orphans(step, seen.orphans)
+
+
+def leave_orphans(step: Step, gone: Sequence[Finding]) -> None:
+    """Say of rows whose owner is missing that they are left to a person; no owner who is there counts them."""
+    for finding in gone:
+        fields = as_item(finding)
+        del fields["amounts"]  # nothing changes by them
+        step.item(fields.pop("subject"), SKIPPED, error=ORPHANED, **fields)
+    step.more += len(gone)
+    step.tally.checked += len(gone)
+    step.tally.skipped += len(gone)
 
 
 def verify(work: Work) -> None:
@@ -113,13 +144,15 @@ def verify(work: Work) -> None:
     bundle = bundle_named(registry, work.payload["bundle"])
     seen = look(work, bundle)
     with work.transaction(is_last=True) as step:
-        still = still_wrong(step.connection, bundle, seen.found)
-        found = [finding for finding in seen.found if finding.owner in still]
+        everything = [*seen.found, *seen.orphans]
+        still = still_wrong(step.connection, bundle, everything)
+        found = [finding for finding in everything if finding.owner in still]
         record(step.connection, found, seen.noted, work.asked.id)
         close_unseen(step.connection, bundle, _owned(work.payload), seen.at)
         wrong = len({finding.owner for finding in found})
+        step.more = len({f.owner for f in found if f.is_orphan})  # they are no owners of the chunk
         if work.asked.scope.get("fix"):
-            step.more = -wrong
+            step.more -= wrong
         else:
             step.tally.checked = step.tally.skipped = wrong
 
@@ -127,7 +160,10 @@ def verify(work: Work) -> None:
 def still_wrong(connection: Connection, bundle: Bundle, found: Sequence[Finding]) -> set[int]:
     """The owners of whom something is wrong still: a heal may have come between."""
     owners = sorted({finding.owner for finding in found})
-    return set(suspected(connection, bundle, {"owners": owners})) if owners else set()
+    wrong = set(suspected(connection, bundle, {"owners": owners})) if owners else set()
+    if any(finding.is_orphan for finding in found):
+        wrong |= {finding.owner for finding in orphaned(connection, bundle, {"owners": owners})}
+    return wrong
 
 
 def _owned(payload: Mapping[str, Any]) -> ColumnElement[bool]:

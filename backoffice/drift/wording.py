@@ -29,6 +29,7 @@ from .models import (
     IMPOSSIBLE,
     MISSING,
     NOTED,
+    OWNERLESS,
     RESTORED,
     ROUNDING,
     ROW,
@@ -53,6 +54,7 @@ CAUSES = {
     NOTED: N_("Another program"),
     FOLLOWS: N_("Follows from another row"),
     ROW: N_("Row missing or too many"),
+    OWNERLESS: N_("Its record is missing"),
     ROUNDING: N_("Rounding"),
     FORGED: N_("Past the audit trail"),
     IMPOSSIBLE: N_("Impossible date"),
@@ -70,6 +72,10 @@ CAUSES_TOLD = {
     ),
     FOLLOWS: N_("What it is calculated from is wrong itself; corrected there, it follows."),
     ROW: N_("A row that should be there is missing, or one is there that nothing accounts for."),
+    OWNERLESS: N_(
+        "The record that it belongs to is missing, so nothing is corrected here. Restore that record from a backup, or "
+        "delete what is left of it."
+    ),
     ROUNDING: N_(
         "The difference is one smallest unit of the currency at most: a matter of rounding."
     ),

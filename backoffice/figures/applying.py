@@ -1,5 +1,6 @@
 """Adding the noted changes to an incremental figure, under its owners' locks."""
 
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
@@ -27,7 +28,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from .declaration import Figure
 from .groups import counted
-from .statements import Statement
+from .registry import Registry
+from .relations import OWNERS, Relations
+from .statements import Statement, changes, expanded
 
 
 class Delta(NamedTuple):
@@ -58,6 +61,36 @@ def apply(connection: Connection, figure: Figure, deltas: list[Delta]) -> Change
     if emptied:
         _remove(figure).run(connection, ids=emptied)
     return [(figure.table, key) for key, _ in written]
+
+
+def unaccounted(
+    connection: Connection,
+    registry: Registry,
+    figure: Figure,
+    deltas: Sequence[Delta],
+    owners: Collection[int],
+) -> set[int]:
+    """The owners, locked, whose expected values are not what is stored and these changes together."""
+    noted: dict[tuple[Any, ...], list[Decimal]] = {}
+    for delta in deltas:
+        known = noted.get((delta.owner, *delta.key), [Decimal(0)] * len(delta.columns))
+        sums = [a + b for a, b in zip(known, delta.columns, strict=True)]
+        noted[delta.owner, *delta.key] = sums
+    found = set()
+    for row in _compared(registry, figure).run(connection, owners=sorted(owners)).mappings():
+        key = (str(row[f"k{i}"]) for i in range(len(figure.key) if figure.derived_rows else 0))
+        changed = noted.get((row["owner"], *key), [Decimal(0)] * len(figure.columns))
+        for i, change in enumerate(changed):
+            if (row[f"s{i}"] or 0) + change != (row[f"e{i}"] or 0):
+                found.add(row["owner"])
+    return found
+
+
+@cache
+def _compared(registry: Registry, figure: Figure) -> Statement:
+    """The rows of which the figure is wrong by the facts."""
+    relations = Relations(registry, expanded(registry))
+    return Statement(changes(relations, figure.table, (figure,), OWNERS))
 
 
 def _given(figure: Figure, **names: Any) -> Any:

@@ -1,11 +1,11 @@
 """Draining: the owners that the triggers noted are locked, then recomputed in the next statement.
 
 The app's session drains its own transaction's notes before commit and before it reads a figure.
-Notes that an outside program left behind are drained by `drain_noted`, with corrections.
+Notes that an outside program left behind are drained by `outside.drain_noted`, with corrections.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain, repeat
@@ -30,14 +30,13 @@ from sqlalchemy import (
 from ..base import table_of
 from . import definitions
 from .actor import actor
-from .applying import Changes, Delta, apply
+from .applying import Changes, Delta, apply, unaccounted
 from .declaration import Source
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
 from .locking import Leading, lock_owners, scope_of
 from .models import FigureNote, noted_bundle
-from .proof import prove
-from .recomputing import CORRECTED, WAITING, recompute
+from .recomputing import CORRECTED, recompute
 from .registry import Bundle, Registry
 from .settling import led_through, reached_by, settling
 from .statements import Statement
@@ -55,8 +54,9 @@ _take_mine = Statement(
         NOTES.c.definition == any_(bindparam("ours", type_=ARRAY(Text))),
     )
     .returning(
-        NOTES.c.bundle, NOTES.c.owner, NOTES.c.source, NOTES.c.source_id, NOTES.c.key,
-        NOTES.c.delta, func.current_setting("transaction_isolation"),
+        NOTES.c.id, NOTES.c.bundle, NOTES.c.was_wrong, NOTES.c.owner, NOTES.c.source,
+        NOTES.c.source_id, NOTES.c.key, NOTES.c.delta,
+        func.current_setting("transaction_isolation"),
     )
 )  # fmt: skip
 
@@ -93,15 +93,11 @@ class Touched:
 
 @dataclass
 class Drained:
-    """What a drain did: notes taken, rows written, corrections left (their ids, by figure).
-
-    `waiting` names owners, by bundle, that were left alone because something beneath is wrong.
-    """
+    """What a drain did: notes taken, rows written, corrections left (their ids, by figure)."""
 
     notes: int = 0
     changed: Changes = field(default_factory=list)
     corrected: dict[str, list[int]] = field(default_factory=dict)
-    waiting: dict[str, set[int]] = field(default_factory=dict)
 
     @property
     def corrections(self) -> list[int]:
@@ -114,12 +110,12 @@ class Drained:
         self.changed += other.changed
         for figure, corrections in other.corrected.items():
             self.corrected.setdefault(figure, []).extend(corrections)
-        for bundle, owners in other.waiting.items():
-            self.waiting.setdefault(bundle, set()).update(owners)
 
 
 Pending = dict[str, Touched]
 Correcting = dict[str, Any]
+Unnoted = defaultdict[str, set[int]]
+"""By bundle, the owners of whom something was wrong before the writes that are drained."""
 Fresh = dict[str, set[int]]
 """By bundle, the owners just recomputed: what is noted of them is the core's own write."""
 Known = dict[str, set[int]]
@@ -134,20 +130,23 @@ def drain(
     *,
     alone: bool = False,
     deferred: Collection[str] = (),
-    careful: bool = False,
+    unnoted: Unnoted | None = None,
 ) -> Drained:
     """Recompute whatever this transaction has touched, and what is `pending` beside it.
 
     Bundle after bundle in the order in which they build on each other, until no note is left.
     With `correcting` (see `correction_of`) every figure row that changes leaves a correction and
     no stored figure is trusted, but for those that this very drain has compared with the facts under
-    their owners' locks: what builds on them is not computed down to the facts again. `alone` stops
+    their owners' locks: what builds on them is not computed down to the facts again. So nothing has to
+    wait until what is beneath it is right, and no change is added to what may be wrong. `alone` stops
     after the pending bundle: what builds on it stays noted, for somebody else to drain. Notes on
     bundles that are `deferred` are dropped: the caller verifies those afterwards, and heals what is
-    wrong by the facts. `careful`: see `recompute`.
+    wrong by the facts. With `unnoted`, what was wrong before anybody noted it is corrected in nobody's name.
     """
     total = Drained()
-    drains = _Drains(connection, registry, pending or {}, correcting, alone, deferred, careful)
+    drains = _Drains(connection, registry, pending or {}, correcting, alone, deferred, unnoted)
+    for name, touched in drains.waiting.items():
+        drains.seen[name] |= touched.owners | {delta.owner for delta in touched.deltas}
     while True:
         drains.collect()
         bundle = next((b for b in registry.bundles if b.name in drains.waiting), None)
@@ -169,7 +168,11 @@ class _Drains:
     correcting: Correcting | None
     alone: bool
     deferred: Collection[str]
-    careful: bool
+    unnoted: Unnoted | None = None
+    seen: dict[str, set[int | None]] = field(default_factory=lambda: defaultdict(set))
+    """By bundle, the owners whom a note has named: they have been changing since."""
+    is_tampered: bool = False
+    """Whether somebody whom this transaction touches was wrong before it: then only facts are trusted."""
     fresh: Fresh = field(default_factory=dict)
     known: Known = field(default_factory=dict)
     apart: frozenset[str] = frozenset()
@@ -190,28 +193,40 @@ class _Drains:
         Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
         """
         notes = _take_mine.rows(self.connection, known=self.registry.noted_names, ours=self.ours)
-        for name, owner, *touched, isolation in notes:
+        for _id, name, was_wrong, owner, *touched, isolation in sorted(notes):
             if isolation != "read committed":
                 raise WrongIsolation(isolation)
-            bundle = _bundle_of(name)
+            bundle = bundle_of_note(name)
+            if was_wrong:
+                self._was_wrong(bundle, owner)
+                continue
+            self.seen[bundle].add(owner)
             if owner not in self.fresh.get(bundle, ()) and bundle not in self.deferred:
                 self.waiting.setdefault(bundle, Touched()).add(owner, *touched)
+
+    def _was_wrong(self, bundle: str, owner: int) -> None:
+        """Somebody has written past the triggers, unless a note named the owner before."""
+        if owner not in self.seen[bundle]:
+            self.is_tampered = True
+            if self.unnoted is not None:
+                self.unnoted[bundle].add(owner)
 
     def next(self, bundle: Bundle) -> Drained:
         """Settle one bundle, and remember of whom it is known by the facts."""
         touched, names = self.waiting.pop(bundle.name), [bundle.name]
-        if self.correcting is not None and self.careful:
+        if self.is_by_facts:
             bundle, names = self._with_expressions(bundle, touched)
         owners, drained = self._settle(bundle, names, touched)
-        if self._is_by_facts(bundle):
-            right = owners - drained.waiting.get(bundle.name, set())
+        if self.is_by_facts:
             for name in names:
-                self.known.setdefault(name, set()).update(right)
+                self.known.setdefault(name, set()).update(owners)
         self.fresh = dict.fromkeys(names, owners)
         return drained
 
-    def _is_by_facts(self, bundle: Bundle) -> bool:
-        return self.correcting is not None and (self.careful or not bundle.incremental)
+    @property
+    def is_by_facts(self) -> bool:
+        """Whether everything is computed down to the facts, rather than from what is stored beneath."""
+        return self.is_tampered or self.correcting is not None
 
     def _with_expressions(self, bundle: Bundle, touched: Touched) -> tuple[Bundle, list[str]]:
         """The bundle, with what the same rows build on it where that is pending for the same owners."""
@@ -237,38 +252,56 @@ class _Drains:
             owners = set(self.connection.execute(select(bundle.owner_key)).scalars())
         deltas = [d for d in touched.deltas if d.owner not in owners]
         moved = {d.owner for d in deltas}
-        if self.correcting is not None:
+        if self.is_by_facts:
             owners, deltas, moved = owners | moved, [], set()
         leading = Leading(touched.rows, touched.written)
         locked = lock_owners(self.connection, bundle, owners | moved, leading)
         absolute = locked - moved
-        done = self._recompute(bundle, names, absolute) if absolute else Drained()
+        if self.unnoted is not None and bundle.incremental and not touched.everything:
+            told = locked - touched.owners
+            self.unnoted[bundle.name] |= unaccounted(
+                self.connection, self.registry, bundle.figures[0], touched.deltas, told
+            )
+        done = Drained()
+        for part, why in self._named(names, absolute):
+            done.add(self._recompute(bundle, names, part, why))
         if deltas:
             there = [d for d in deltas if d.owner in locked]
             done.changed += apply(self.connection, bundle.figures[0], there)
         return locked, done
 
-    def _recompute(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
+    def _named(
+        self, names: Sequence[str], owners: set[int]
+    ) -> Iterator[tuple[set[int], Correcting | None]]:
+        """The owners with what their corrections say: no innocent is named for what nobody noted."""
+        unnoted = {o for name in names if self.unnoted for o in self.unnoted[name]} & owners
+        if owners - unnoted:
+            yield owners - unnoted, self.correcting
+        if unnoted and self.correcting is not None:
+            yield unnoted, correction_of("heal", run_id=self.correcting["run_id"])
+
+    def _recompute(
+        self, bundle: Bundle, names: Sequence[str], owners: set[int], why: Correcting | None
+    ) -> Drained:
         """Write what is expected of these owners; a correction notes little of it, see `triggers`."""
         scope, values = scope_of(owners)
         correct = self.correcting is not None
         statement = recompute(
             self.registry, bundle, scope,
-            correct=correct, careful=self.careful, trusted=self._trusted(bundle, owners),
+            correct=correct, by_facts=self.is_by_facts or bundle.incremental,
+            trusted=self._trusted(bundle, owners),
         )  # fmt: skip
-        leads = correct and not self.alone
+        leads = correct and not self.alone and self.unnoted is None
         led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
         led = [way for way in led if way[0].name not in self.apart]
         settled = [*names, *(reached_by(*way) for way in led)] if correct else ()
         with settling(self.connection, settled):
-            answers = statement.rows(self.connection, **values, **(self.correcting or {}))
+            answers = statement.rows(self.connection, **values, **(why or {}))
         done = Drained()
         for number, keys in answers:
             if keys is None:
                 continue
-            if number == WAITING:
-                done.waiting.setdefault(bundle.name, set()).update(keys)
-            elif number <= CORRECTED:
+            if number <= CORRECTED:
                 done.corrected.setdefault(bundle.figures[CORRECTED - number].name, []).extend(keys)
             else:
                 done.changed += zip(repeat(bundle.targets[number]), keys)
@@ -284,7 +317,7 @@ class _Drains:
 
     def _trusted(self, bundle: Bundle, owners: set[int]) -> frozenset[Bundle]:
         """What these owners may be computed from as it is stored; asked while they are locked."""
-        if not self.known or not self._is_by_facts(bundle):
+        if not self.known:
             return frozenset()
         covered = [
             lower
@@ -302,45 +335,6 @@ def _drop_mine(connection: Connection, fresh: Fresh) -> None:
         connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))
 
 
-def drain_noted(
-    connection: Connection,
-    registry: Registry,
-    ids: Sequence[int],
-    *,
-    run_id: int | None = None,
-    alone: bool = False,
-) -> Drained:
-    """Drain notes that outside programs left behind.
-
-    The corrections name the cause `bypass` and the database user who wrote. Notes that another
-    worker is draining are passed over; with `alone` what builds on them stays noted.
-    """
-    definitions.hold(connection)
-    prove(connection)
-    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours(registry))
-    chosen = chosen.with_for_update(skip_locked=True)
-    taken = connection.execute(
-        delete(NOTES)
-        .where(NOTES.c.id.in_(chosen.scalar_subquery()))
-        .returning(
-            NOTES.c.bundle,
-            NOTES.c.owner,
-            NOTES.c.source,
-            NOTES.c.source_id,
-            NOTES.c.db_user,
-        )
-    ).all()
-    by_user: dict[str, Pending] = {}
-    for name, owner, source, source_id, db_user in taken:
-        pending = by_user.setdefault(db_user, {})
-        pending.setdefault(_bundle_of(name), Touched()).add(owner, source, source_id)
-    total = Drained(notes=len(taken))
-    for db_user, pending in sorted(by_user.items()):
-        correcting = correction_of("bypass", db_user=db_user, run_id=run_id)
-        total.add(drain(connection, registry, pending, correcting, alone=alone))
-    return total
-
-
 def ours(registry: Registry) -> ColumnElement[bool]:
     """The notes of bundles that the database keeps by this process's definitions, however they were written.
 
@@ -355,7 +349,7 @@ def due(registry: Registry) -> ColumnElement[bool]:
     return and_(ours(registry), is_due)
 
 
-def _bundle_of(name: str) -> str:
+def bundle_of_note(name: str) -> str:
     """The bundle that a note names; see `Bundle.change_name`."""
     return name.partition("#")[0]
 

@@ -56,6 +56,8 @@ class Finding:
     stored: Mapping[str, Any]
     expected: Mapping[str, Any]
     roots: tuple[Row, ...]
+    is_orphan: bool = False
+    """Whether the owner's own row is missing: a person decides, nothing is corrected."""
 
     @property
     def key(self) -> dict[str, Any]:

@@ -48,6 +48,11 @@ class PlainCompiler(PGCompiler):
         text = str(super().visit_unary(unary, **options))  # type: ignore[no-untyped-call]
         return f"-({text[1:]})" if text.startswith("--") else text
 
+    def render_literal_value(self, value: Any, type_: Any) -> str:
+        """A whole number without a type, as the minor unit to which money is rounded."""
+        is_plain = type_._isnull and isinstance(value, int)
+        return str(value) if is_plain else str(super().render_literal_value(value, type_))  # type: ignore[no-untyped-call]
+
 
 DIALECT: Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
 """For what is sent without parameters, where a “%” stands for itself."""

@@ -26,12 +26,12 @@ from .drain import (
     Touched,
     correction_of,
     drain,
-    drain_noted,
     due,
 )
 from .feeding import lower_bundles, owners_beneath
 from .hooks import leave_noted
 from .models import noted_bundle
+from .outside import drain_noted
 from .proof import prove
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS
@@ -89,8 +89,7 @@ class Healer:
 
     One owner that cannot be corrected is told of (`failed`) and never stops the rest. `within` is
     called inside each transaction with the owners (or notes) that it dealt with, `stands`
-    once it has committed. Bundles that are `deferred` are verified by the caller afterwards;
-    `careful` leaves alone what cannot be right yet (see `recomputing.recompute`).
+    once it has committed. Bundles that are `deferred` are verified by the caller afterwards.
     """
 
     registry: Registry
@@ -99,7 +98,6 @@ class Healer:
     within: Callable[[Connection, Sequence[Any], Drained], None] = _unheard
     stands: Callable[[Drained], None] = _unheard
     deferred: Collection[str] = ()
-    careful: bool = False
 
     def heal(self, bundle: Bundle, owners: Sequence[int], correcting: Correcting) -> None:
         """Correct these owners of `bundle`; where what builds on one cannot be, the owner is corrected alone.
@@ -112,7 +110,6 @@ class Healer:
             return drain(
                 connection, self.registry, pending, correcting,
                 deferred=self.registry.bundle_names if alone else self.deferred,
-                careful=self.careful,
             )  # fmt: skip
 
         for i in range(0, len(owners), WRITE_CHUNK):
@@ -143,7 +140,6 @@ class Healer:
             return drain(
                 connection, self.registry, pending, correcting,
                 deferred=self.registry.bundle_names if alone else self.deferred,
-                careful=self.careful,
             )  # fmt: skip
 
         for i in range(0, len(owners), WRITE_CHUNK):
@@ -366,7 +362,7 @@ def take_notes(
             put_off(connection, [note.id])
         healer.failed(Failure(note.bundle, note.owner, error))
 
-    for db_user in sorted({note.db_user for note in notes}):
+    for db_user in dict.fromkeys(note.db_user for note in notes):
         mine = [note for note in notes if note.db_user == db_user]
         healer.each(mine, take, failed)
 

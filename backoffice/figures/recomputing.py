@@ -13,7 +13,6 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
-    and_,
     bindparam,
     case,
     cast,
@@ -34,14 +33,14 @@ from .declaration import Figure
 from .models import Correction
 from .registry import Bundle, Registry
 from .relations import OWNERS, Condition, Relations, Scope
-from .statements import NOTHING, Statement, changes, expanded, tells_beneath
+from .statements import NOTHING, Statement, changes, expanded
 
 CORRECTIONS = table_of(Correction)
 WHY = ("cause", "reason", "actor", "db_user", "run_id")
 """What a correction records beside the figure's own; parameters of `recompute`."""
-WAITING, CORRECTED = -1, -2
-"""The numbers under which `recompute` answers owners left alone, and corrections (of the bundle's second
-figure one less, and so on), rather than rows of a target."""
+CORRECTED = -1
+"""The number under which `recompute` answers corrections (of the bundle's second figure one less, and so on),
+rather than rows of a target."""
 
 
 @cache
@@ -51,33 +50,23 @@ def recompute(
     scope: Scope = OWNERS,
     *,
     correct: bool,
-    careful: bool = False,
+    by_facts: bool,
     trusted: frozenset[Bundle] = NOTHING,
 ) -> Statement:
     """Write the expected values of the owners' figures where they differ, in one statement.
 
     Run it in the statement after `lock`. With `correct` every figure row that changes leaves a
-    correction (parameters cause, reason, actor, db_user, run_id), and lower figures of other
-    bundles are taken at their expected values, unless they are `trusted`. Not so where changes are
-    added: what a lower figure is corrected by comes up as a change, which would then be counted
-    twice. `careful` then leaves a row alone as long as anything beneath it is wrong: the facts and
-    the stored figures that changes are added to must say the same of it. Answers, each with a list or None: the
-    target's number and the primary keys of rows written, WAITING and owners, CORRECTED and ids.
+    correction (parameters cause, reason, actor, db_user, run_id). `by_facts` computes down to the facts,
+    whatever is stored beneath, but for bundles that are `trusted`; without it the lower figures of other
+    bundles are read as they are stored. Answers, each with a list or None: the target's number and the
+    primary keys of rows written, CORRECTED and ids.
     """
-    is_agreed = correct and careful and bundle.incremental
-    trusts_none = is_agreed or (correct and not bundle.incremental)
-    known = expanded(registry, None if trusts_none else bundle, trusted)
+    known = expanded(registry, None if by_facts else bundle, trusted)
     relations = Relations(registry, known)
     answers: list[Select[Any]] = []
     for number, table in enumerate(bundle.targets):
         figures = bundle.figures_of(table)
-        if is_agreed:
-            every = _compared(registry, bundle, relations, figures, scope).cte(f"every_{number}")
-            found = select(every).where(every.c.is_written)
-            answers.append(_answer(WAITING, every.c.owner).where(every.c.waits))
-        else:
-            found = changes(relations, table, figures, scope)
-        rows = found.cte(f"changes_{number}")
+        rows = changes(relations, table, figures, scope).cte(f"changes_{number}")
         written = _write(table, figures, rows, number)
         answers += (_answer(number, w.c.pk) for w in written)
         if correct:
@@ -92,46 +81,6 @@ def recompute(
 def _answer(number: int, keys: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
     """Thousands of keys as one row: fetched one by one they cost the process more than PostgreSQL."""
     return select(literal(number).label("number"), func.array_agg(keys).label("keys"))
-
-
-def _compared(
-    registry: Registry,
-    bundle: Bundle,
-    relations: Relations,
-    figures: Sequence[Figure],
-    scope: Scope,
-) -> Select[Any]:
-    """The changes by the facts; of each row, whether anything `is_written`, and whether it `waits`.
-
-    It waits where what is stored beneath does not ask for the same. What else the row holds is
-    written all the same.
-    """
-    table = figures[0].table
-    if tells_beneath(registry, figures[0]):
-        return _compared_at_once(changes(relations, table, figures, scope, beneath=True), figures)
-    rows = changes(relations, table, figures, scope).subquery()
-    as_stored = Relations(registry, expanded(registry, bundle))
-    beneath = changes(as_stored, table, figures, scope, all_rows=True).subquery()
-    width = sum(len(f.columns) for f in figures)
-    names = [f"k{i}" for i in range(len(figures[0].key))] + [f"e{i}" for i in range(width)]
-    alike = [rows.c[name].is_not_distinct_from(beneath.c[name]) for name in names]
-    alike += [rows.c[name] == beneath.c[name] for name in ("missing", "surplus")]
-    said = select(literal(1)).select_from(beneath).where(*alike).exists()
-    return select(rows, said.label("is_written"), (~said).label("waits"))
-
-
-def _compared_at_once(changed: Select[Any], figures: Sequence[Figure]) -> Select[Any]:
-    """Of sums on their owner's row, with what else the row builds on them: the sums come first."""
-    rows = changed.subquery()
-    total = sum(len(f.columns) for f in figures)
-    sums = range(sum(len(f.columns) for f in figures if f.incremental))
-    agreed = and_(*(rows.c[f"e{i}"].is_not_distinct_from(rows.c[f"b{i}"]) for i in sums))
-    apart = [rows.c[f"s{i}"].is_distinct_from(rows.c[f"e{i}"]) for i in range(total)]
-    wrong = or_(*(apart[i] for i in sums))
-    kept = [case((agreed, rows.c[f"e{i}"]), else_=rows.c[f"s{i}"]).label(f"e{i}") for i in sums]
-    named = {column.key: column for column in rows.c} | {c.key: c for c in kept}
-    written = or_(and_(agreed, wrong), *(apart[i] for i in range(len(sums), total)))
-    return select(*named.values(), written.label("is_written"), and_(~agreed, wrong).label("waits"))
 
 
 def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:

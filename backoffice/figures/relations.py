@@ -5,6 +5,7 @@ figures whose columns are replaced by their expected values, so that expected va
 expected values down to facts.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,6 +103,8 @@ class Relations:
     registry: Registry
     expand: frozenset[Figure] = frozenset()
     overlay: Mapping[Table, FromClause] = field(default_factory=dict)
+    overlay_is_scoped: bool = True
+    """Whether what is laid over a table holds rows of the scope alone, as unsaved rows do."""
 
     def stored(self, table: Table) -> FromClause:
         """The table itself, or what is laid over it."""
@@ -131,7 +134,8 @@ class Relations:
         if derived is None:
             return self
         rows = self._derived(derived, scope, owner)
-        return Relations(self.registry, self.expand - {derived}, {**self.overlay, table: rows})
+        overlay = {**self.overlay, table: rows}
+        return dataclasses.replace(self, expand=self.expand - {derived}, overlay=overlay)
 
     def source_as_stored(self, table: Table, scope: Scope, owner: Column[Any]) -> Subquery:
         """All columns of `table` within `scope`, as they are stored."""
@@ -142,8 +146,9 @@ class Relations:
     def condition(
         self, scope: Scope, relation: FromClause, table: Table, owner: Column[Any]
     ) -> Condition | None:
-        """What keeps `relation` to the scope; rows that are laid over a table are all in scope."""
-        return None if table in self.overlay else scope.condition(relation.c[owner.key])
+        """What keeps `relation` to the scope; unsaved rows that are laid over a table are all in scope."""
+        is_in = self.overlay_is_scoped and table in self.overlay
+        return None if is_in else scope.condition(relation.c[owner.key])
 
     def seen_from(
         self, scope: Scope, table: Table, named: Column[Any], wanted: Column[Any]
@@ -155,7 +160,7 @@ class Relations:
         condition = self.condition(scope, rows, table, named)
         ids = select(rows.c[wanted.key])
         if condition is None:
-            return Within(ids) if table in self.overlay else EVERYTHING
+            return Within(ids) if self.overlay_is_scoped and table in self.overlay else EVERYTHING
         return Within(ids.where(condition))
 
     def expected_rows(self, figure: Figure, scope: Scope) -> Select[Any]:
@@ -219,8 +224,7 @@ class Frame:
     child's foreign key, row figures of that child whose drift the same pass shall report.
     `trusted` names figures of the table itself whose drift the same statement reports: what builds
     on them reads them as stored. Where they are right that is the expected value, and where one
-    is not, its owner is reported anyway; so the pass computes nothing twice. With `beneath` every
-    sum is told twice: over child rows as expected, and (`value_beneath`) as they are stored.
+    is not, its owner is reported anyway; so the pass computes nothing twice.
     """
 
     def __init__(
@@ -232,7 +236,6 @@ class Frame:
         reads: tuple[Expression, ...],
         checks: Mapping[Column[Any], Sequence[Figure]] | None = None,
         trusted: frozenset[Figure] = frozenset(),
-        beneath: bool = False,
     ) -> None:
         self.relations = relations
         self.table = table
@@ -241,7 +244,6 @@ class Frame:
         self.base = relations.stored(table)
         self._checks = checks or {}
         self._trusted = trusted
-        self._tells_beneath = beneath
         self._totals: dict[Column[Any], dict[Total, None]] = {}
         self._selects: dict[Figure, None] = {}
         for wanted in reads:
@@ -256,10 +258,6 @@ class Frame:
     def stored(self, col: Column[Any]) -> Expression:
         """The column as it is stored."""
         return self.base.c[col.key]
-
-    def as_stored(self, wanted: Expression) -> Expression:
-        """`wanted`, which reads no sums, over the columns as they are stored."""
-        return replace(wanted, lambda part: self.base.c[part.key])
 
     def value(self, wanted: Expression, inside: Column[Any] | None = None) -> Expression:
         """`wanted` over the joined relations, expanded figures at their expected values.
@@ -279,16 +277,6 @@ class Frame:
             return coalesce(self._joined[keeper].c[part.key], absent(part))
 
         return replace(wanted, leaf)
-
-    def value_beneath(self, definition: Expression) -> Expression:
-        """A definition that is a sum of totals, over child rows as they are stored."""
-
-        def leaf(part: Any) -> Any:
-            if isinstance(part, Total):
-                return self._joined[part.by].c[_stored_name(part)]
-            return self.base.c[part.key]
-
-        return replace(definition, leaf)
 
     def apart(self, figure: Figure) -> Condition:
         """Whether the figure's stored columns differ from their expected values."""
@@ -355,17 +343,10 @@ class Frame:
         relations = self.relations.with_derived_rows(by.table, scope, by)
         child = Frame(relations, by.table, scope, by, tuple(reads), trusted=frozenset(checks))
         columns = [child.value(by).label("by_"), *(_sum(child.value, t) for t in totals)]
-        if self._tells_beneath:
-            columns += (_sum(child.as_stored, t).label(_stored_name(t)) for t in totals)
         if checks:
             apart = or_(*(child.apart(f) for f in checks))
             columns.append(func.bool_or(apart).label("apart_"))
         return child.select(*columns).group_by(child.value(by)).subquery()
-
-
-def _stored_name(part: Total) -> str:
-    """The name of a total over rows as they are stored, beside itself over rows as expected."""
-    return f"{part.name}_stored"
 
 
 def _sum(told: Callable[[Expression], Expression], part: Total) -> Expression:

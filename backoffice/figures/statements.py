@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     Column,
+    CompoundSelect,
     Connection,
     CursorResult,
     Dialect,
@@ -136,14 +137,6 @@ def expanded(
     return frozenset(registry.figures) - {f for known in trusted for f in known.figures}
 
 
-def tells_beneath(registry: Registry, figure: Figure) -> bool:
-    """Whether one pass can tell what sums come to over child rows as they are stored, beside as expected.
-
-    Not where the child rows themselves are derived, nor where a figure says whose they are.
-    """
-    return figure.incremental and not figure.derived_rows and registry.sums_plain_rows(figure)
-
-
 @cache
 def lock(bundle: Bundle, scope: Scope = OWNERS) -> Statement:
     """Lock the owners' rows in id order; answers those that exist.
@@ -186,6 +179,13 @@ def suspects(
     Over lower bundles that are `trusted`, see `expanded`.
     """
     relations = Relations(registry, expanded(registry, trusted=trusted))
+    return Statement(wrong_owners(relations, bundle, scope))
+
+
+def wrong_owners(
+    relations: Relations, bundle: Bundle, scope: Scope
+) -> Select[Any] | CompoundSelect[Any]:
+    """SELECT owner: those in scope of whom any figure of the bundle is not what these relations make of it."""
     left = list(bundle.figures)
     selects: list[Select[Any]] = []
     for table in bundle.targets:
@@ -201,7 +201,7 @@ def suspects(
     for figure in left:
         found = changes(relations, figure.table, (figure,), scope).subquery()
         selects.append(select(found.c.owner).distinct())
-    return Statement(selects[0] if len(selects) == 1 else union(*selects))
+    return selects[0] if len(selects) == 1 else union(*selects)
 
 
 def _pass(
@@ -234,25 +234,22 @@ def changes(
     scope: Scope,
     *,
     all_rows: bool = False,
-    beneath: bool = False,
 ) -> Select[Any]:
     """The rows of which a figure is wrong (or all): pk, owner, k*, s* (stored), e* (expected).
 
     `s0, s1, …` follow the figures' columns in order; `missing` and `surplus` say so of derived
-    rows. With `beneath`, `b*` are what incremental ones come to over child rows as they are stored.
+    rows.
     """
     if figures[0].derived_rows:
         return _derived_changes(relations, figures[0], scope, all_rows)
     columns = [c for f in figures for c in f.columns]
-    frame = Frame(relations, table, scope, figures[0].owner, tuple(columns), beneath=beneath)
-    defined = [f.definitions[c] for f in figures if f.incremental and beneath for c in f.columns]
+    frame = Frame(relations, table, scope, figures[0].owner, tuple(columns))
     rows = frame.select(
         frame.stored(figures[0].primary_key).label("pk"),
         frame.stored(figures[0].owner).label("owner"),
         *(frame.stored(k).label(f"k{i}") for i, k in enumerate(figures[0].key)),
         *(frame.stored(c).label(f"s{i}") for i, c in enumerate(columns)),
         *(frame.value(c).label(f"e{i}") for i, c in enumerate(columns)),
-        *(frame.value_beneath(d).label(f"b{i}") for i, d in enumerate(defined)),
         literal(False).label("missing"),
         literal(False).label("surplus"),
     )

@@ -12,6 +12,7 @@ from hashlib import sha256
 from sqlalchemy import Connection, Table
 
 from . import definitions, objects
+from .before import OWNERS, asked_columns, holds_figures_beneath, is_asked, wrong_before
 from .declaration import Figure, Source
 from .definitions import digest
 from .deltas import delta_sql
@@ -88,12 +89,11 @@ def _object(
     registry: Registry, table: Table, event: str, feeds: list[tuple[Bundle, Source]]
 ) -> DatabaseObject:
     plain = _name(table, event)
-    notes = "\n".join(
-        _noted(digest(registry, bundle), bundle, source, event) for bundle, source in feeds
-    )
+    notes = "\n".join(_noted(registry, bundle, source, event) for bundle, source in feeds)
     body = f"""
 DECLARE
   settled text[] := string_to_array(nullif(current_setting('{SETTLING}', true), ''), ',');
+  {OWNERS} bigint[];
 BEGIN
   IF settled IS NOT NULL AND NOT public.{IS_OURS}() THEN
     settled := NULL;
@@ -116,20 +116,52 @@ def _name(table: Table, event: str) -> str:
     return f"backoffice_note_{sha256(table.name.encode()).hexdigest()[:16]}_{event}"
 
 
-def _noted(definition: str, bundle: Bundle, source: Source, event: str) -> str:
+def _noted(registry: Registry, bundle: Bundle, source: Source, event: str) -> str:
     """The statements that note one bundle's owners, unless a correction sees to them itself."""
-    body = "\n".join(f"  {statement};" for statement in _notes(definition, bundle, source, event))
+    statements = [
+        *_asked(registry, bundle, source, event),
+        *_notes(registry, bundle, source, event),
+    ]
+    body = "\n".join(f"  {statement};" for statement in statements)
     name = settled_name(bundle, source)
     if event == "truncate" or name is None:
         return body
     return f"  IF ({_literal(name)} = ANY (settled)) IS NOT TRUE THEN\n{body}\n  END IF;"
 
 
-def _notes(definition: str, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
-    """The INSERTs by which one event on one source notes the owners of one bundle."""
+def _asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+    """Note those of whom something was wrong before, ahead of the note that they are touched."""
+    is_owner = source.through is None and source.owner is next(iter(source.table.primary_key))
+    if event == "truncate" or not is_asked(registry, bundle) or (is_owner and event != "update"):
+        return  # an owner who comes has no figures yet, and one who goes has none any more
+    key = _quote(next(iter(source.table.primary_key)).key)
+    rows = f"{_touched(source, event, asked_columns(registry, bundle, source))} AS touched"
+    owner = _quote(source.owner.key)
+    if source.through is not None:
+        middle, leads = _quote(source.through.table.name), _quote(source.through.key)
+        rows, owner = f"{rows} JOIN {middle} AS m ON m.{leads} = touched.{key}", f"m.{owner}"
+    wrong = wrong_before(registry, bundle, source, event)
+    named = _named(digest(registry, bundle), bundle.name)
+    yield f"{OWNERS} := ARRAY(SELECT DISTINCT {owner} FROM {rows} WHERE {owner} IS NOT NULL)"
+    yield (
+        f"IF {OWNERS} <> '{{}}' THEN\n"
+        f"  INSERT INTO figure_notes (definition, bundle, owner, was_wrong) "
+        f"SELECT {named}, wrong.owner, true FROM ({wrong}) AS wrong;\n"
+        f"  END IF"
+    )
+
+
+def _notes(registry: Registry, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+    """The INSERTs by which one event on one source notes the owners of one bundle.
+
+    What is taken away with a row that a lower figure kept may be wrong: its owner is computed anew.
+    """
+    definition = digest(registry, bundle)
+    is_far = bundle.incremental and source.table is not bundle.figures[0].table
+    is_gone = event == "delete" and holds_figures_beneath(registry, bundle, source)
     if event == "truncate":
         yield f"INSERT INTO figure_notes (definition, bundle) VALUES ({_named(definition, bundle.name)})"
-    elif bundle.incremental and source.table is not bundle.figures[0].table:
+    elif is_far and not is_gone:
         yield _delta_note(definition, bundle, bundle.figures[0], source, event)
     elif source.through is not None:
         yield from _through_notes(definition, bundle, source, event)
@@ -180,14 +212,18 @@ def _led_to(definition: str, bundle: Bundle, source: Source, event: str) -> Iter
             )
 
 
-def _touched(source: Source, event: str) -> str:
-    """The rows that an event touched, as a subquery over its transition tables."""
+def _touched(source: Source, event: str, asked: frozenset[str] | None = None) -> str:
+    """The rows of which an event touched what is asked for (by default: whatever the source is read for).
+
+    As a subquery over its transition tables.
+    """
     if event == "insert":
         return "new_rows"
     if event == "delete":
         return "old_rows"
     names = {source.owner.key} if source.through is None else set()
-    names |= source.columns | {c.key for c in source.table.primary_key}
+    names |= source.columns if asked is None else asked
+    names |= {c.key for c in source.table.primary_key}
     columns = ", ".join(_quote(n) for n in sorted(names))
     new, old = f"SELECT {columns} FROM new_rows", f"SELECT {columns} FROM old_rows"
     return f"(({new} EXCEPT ALL {old}) UNION ALL ({old} EXCEPT ALL {new}))"

@@ -18,6 +18,7 @@ from .declaration import Figure
 from .definitions import require
 from .feeding import owners_above, trustworthy
 from .findings import Finding, findings
+from .orphans import orphans
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS
 from .statements import suspects
@@ -38,33 +39,38 @@ def verify(
     chunk: int = CHUNK,
     progress: Any = None,
 ) -> Iterator[Finding]:
-    """Every drifted figure row in scope, in dependency order; reads only.
+    """Every drifted figure row in scope, in dependency order, and those whose owner is missing; reads only.
 
     `figures` (default all) and `owners` (ids of the figures' owners; default all) give the scope;
     `progress(owners)` is called after each chunk with how many owners it held.
     """
     wanted = frozenset(registry.figures if figures is None else figures)
     compared: dict[Bundle, set[int]] = {}
+    given = None if owners is None else sorted(set(owners))
     with engine.connect() as connection:
         require(connection, registry, registry.bundles_of(wanted))
     if owners is None:
         statistics.refresh(engine)
     for bundle in registry.bundles_of(wanted):
         suspected: set[int] = set()
-        for connection, ids in _chunks(engine, registry, bundle, owners, chunk, progress, compared):
+        for connection, ids in _chunks(engine, registry, bundle, given, chunk, progress, compared):
             suspected.update(ids)
             for finding in findings(connection, registry, bundle, ids):
                 if finding.figure in wanted:
                     yield finding
         if owners is None:
             compared[bundle] = suspected
+        with engine.connect() as connection:
+            for finding in orphans(connection, registry, bundle, given):
+                if finding.figure in wanted:
+                    yield finding
 
 
 def _chunks(
     engine: Engine,
     registry: Registry,
     bundle: Bundle,
-    owners: Iterable[int] | None,
+    owners: list[int] | None,
     chunk: int,
     progress: Any,
     compared: Mapping[Bundle, set[int]],
@@ -74,7 +80,7 @@ def _chunks(
     `compared` names the owners, by bundle, that lower passes over all owners have suspected.
     """
     after = None
-    given = None if owners is None else sorted(set(owners))
+    given = owners
     while True:
         with engine.connect() as plain:
             connection = plain.execution_options(

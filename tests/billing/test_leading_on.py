@@ -51,7 +51,7 @@ def wrong(assignment: MeterAssignment, surgery: psycopg.Connection[Any]) -> Mete
 def correct(connection: Connection, meter: int, **how: Any) -> None:
     """Correct one meter's balance, and whatever is led on to."""
     pending = {METERS: Touched(owners={meter})}
-    drain(connection, registry, pending, correction_of("heal"), careful=True, **how)
+    drain(connection, registry, pending, correction_of("heal"), **how)
 
 
 def notes_ever(surgery: psycopg.Connection[Any]) -> Any:
@@ -102,7 +102,7 @@ def test_whom_a_correction_is_nothing_to_is_left_alone(
     surgery.execute("UPDATE customers SET balance = 1000060")
     pending = {meter_totals.name: Touched(owners={assignment.meter_id})}
     with db.engine.begin() as connection:
-        drain(connection, registry, pending, correction_of("heal"), careful=True)
+        drain(connection, registry, pending, correction_of("heal"))
     assert session.scalar(select(Customer.balance)) == 1000060
     [left] = figures.verify(session)
     assert left.figure is customer_balance

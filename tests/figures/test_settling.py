@@ -8,9 +8,10 @@ from sqlalchemy.exc import DBAPIError
 
 from backoffice.base import table_of
 from backoffice.figures import Registry
-from backoffice.figures.drain import Touched, correction_of, drain, drain_noted
+from backoffice.figures.drain import Touched, correction_of, drain
 from backoffice.figures.healing import heal, heal_noted
 from backoffice.figures.models import FigureNote
+from backoffice.figures.outside import drain_noted
 from backoffice.figures.proof import prove
 from backoffice.figures.recomputing import recompute
 from backoffice.figures.settling import settling
@@ -46,7 +47,7 @@ def test_a_settled_bundle_is_not_noted_but_what_builds_on_it_is(world: Make) -> 
     fill(w, {"price": 5}, {"price": 7, "seller_id": 2})
     w.surgery.execute(WRONG)
     bundle = registry.bundle_of(registry.get("trust_sales.amount"))
-    statement, why = recompute(registry, bundle, correct=True), correction_of("heal")
+    statement, why = recompute(registry, bundle, correct=True, by_facts=True), correction_of("heal")
     with w.engine.connect() as connection, connection.begin() as transaction:
         with settling(connection, [SALE]):
             statement.rows(connection, owners=[1], **why)

@@ -1,0 +1,74 @@
+"""Draining what outside programs left noted: with corrections that name who wrote, and nobody for what was wrong before."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, func, select
+
+from . import definitions
+from .drain import (
+    NOTES,
+    Drained,
+    Pending,
+    Touched,
+    Unnoted,
+    bundle_of_note,
+    correction_of,
+    drain,
+    ours,
+)
+from .proof import prove
+from .registry import Registry
+
+
+def drain_noted(
+    connection: Connection,
+    registry: Registry,
+    ids: Sequence[int],
+    *,
+    run_id: int | None = None,
+    alone: bool = False,
+) -> Drained:
+    """Drain notes that outside programs left behind.
+
+    The corrections name the cause `bypass` and the database user who wrote; of what was wrong before and
+    nobody noted, the cause `heal` and nobody. Notes that another worker is draining are passed over; with
+    `alone` what builds on them stays noted.
+    """
+    definitions.hold(connection)
+    prove(connection)
+    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours(registry))
+    chosen = chosen.with_for_update(skip_locked=True)
+    taken = connection.execute(
+        delete(NOTES)
+        .where(NOTES.c.id.in_(chosen.scalar_subquery()))
+        .returning(
+            NOTES.c.id,
+            NOTES.c.bundle,
+            NOTES.c.was_wrong,
+            NOTES.c.db_user,
+            NOTES.c.owner,
+            NOTES.c.source,
+            NOTES.c.source_id,
+            NOTES.c.key,
+            NOTES.c.delta,
+        )
+    ).all()
+    by_user: dict[str, Pending] = {}
+    seen: set[tuple[str, int | None]] = set()
+    unnoted: Unnoted = defaultdict(set)
+    for _id, name, was_wrong, db_user, owner, *touched in sorted(map(tuple, taken)):
+        bundle = bundle_of_note(name)
+        if was_wrong:
+            unnoted[bundle] |= {owner} if (bundle, owner) not in seen else set()
+            continue
+        seen.add((bundle, owner))
+        pending = by_user.setdefault(db_user, {})
+        if name not in registry.noted_names:  # a change by another declaration
+            del touched[2:]
+        pending.setdefault(bundle, Touched()).add(owner, *touched)
+    total = Drained(notes=len(taken))
+    for db_user, pending in by_user.items():  # in the order in which they wrote
+        correcting = correction_of("bypass", db_user=db_user, run_id=run_id)
+        total.add(drain(connection, registry, pending, correcting, alone=alone, unnoted=unnoted))
+    return total

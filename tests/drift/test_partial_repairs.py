@@ -1,0 +1,314 @@
+"""Whatever is wrong, nothing that anybody does elsewhere makes wrong what is right.
+
+Every column that a figure keeps is tampered with past the triggers; then everybody does what is innocent:
+saves, voids, moves and deletes through the app, the same by another program, a correction of one figure of one
+owner. What was right stays right, what a correction has written is what the facts say, what is wrong stays found.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Column, func, select, text
+
+from backoffice import figures
+from backoffice.base import Base
+from backoffice.billing.figures import RECALCULATED, invoice_amount, invoice_paid
+from backoffice.drift import watch
+from backoffice.drift.performing import performed
+from backoffice.extensions import db
+from backoffice.figures import Figure, registry
+from backoffice.figures.models import Correction, FigureNote
+from backoffice.figures.relations import EVERYTHING, Relations
+from backoffice.figures.statements import Statement, changes, expanded
+from backoffice.orders.figures import ORDER_FIGURES
+from backoffice.runs import actions
+from backoffice.targets.figures import TARGET_FIGURES
+from tests.drift.books import run_of
+from tests.factories.billing import (
+    InvoiceFactory,
+    MeterAdjustmentFactory,
+    MeterAssignmentFactory,
+    MeterFactory,
+    PaymentFactory,
+)
+from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory
+from tests.factories.people import AccountManagerFactory
+
+DECLARED = (*ORDER_FIGURES, *TARGET_FIGURES, invoice_amount, invoice_paid, *RECALCULATED)
+COLUMNS = [(figure, column) for figure in DECLARED for column in figure.columns]
+NO_LIMIT = actions.Limits(10**9, Decimal(10**15))
+
+ORDERS = {
+    "a line is changed": "UPDATE order_lines SET quantity = quantity + 1 WHERE order_id = 1 AND position = 0",
+    "a line is added": "INSERT INTO order_lines (order_id, kind, quantity, unit_price, position)"
+    " VALUES (1, 'package', 2, 5, 7)",
+    "a line is taken away": "DELETE FROM order_lines WHERE order_id = 1 AND position = 1",
+    "a component is entered": "UPDATE orders SET promo = promo + 1 WHERE id = 1",
+    "an order is closed in another month": "UPDATE orders SET closing_date = closing_date + 31 WHERE id = 1",
+    "an order is opened again": "UPDATE orders SET closing_date = NULL WHERE id = 2",
+    "an order changes hands": "UPDATE orders SET account_manager_id = 2 WHERE id = 1",
+    "a line moves to another order": "UPDATE order_lines SET order_id = 2 WHERE order_id = 1 AND position = 0",
+    "an order's lines and the order are deleted": "DELETE FROM order_lines WHERE order_id = 1;"
+    "DELETE FROM orders WHERE id = 1",
+    "an order is deleted with its lines": "DELETE FROM orders WHERE id = 1",
+}
+BILLING = {
+    "an invoice is changed": "UPDATE invoices SET units = units + 1 WHERE id = 1",
+    "another invoice of the meter is changed": "UPDATE invoices SET units = units + 1 WHERE id = 2",
+    "an invoice is void": "UPDATE invoices SET status = 'void', void_reason = 'Twice' WHERE id = 1",
+    "an invoice is changed and void": "UPDATE invoices SET units = units + 1 WHERE id = 1;"
+    "UPDATE invoices SET status = 'void', void_reason = 'Twice' WHERE id = 1",
+    "an invoice moves to another meter": "UPDATE invoices SET meter_id = 2 WHERE id = 1",
+    "an invoice is itemised no more": "UPDATE invoices SET units = NULL, rate = NULL, amount = 77 WHERE id = 1",
+    "a payment is recorded": "INSERT INTO payments (reference, customer_id, meter_id, invoice_id, paid_on, amount)"
+    " VALUES ('NEW', 1, 1, 1, '2026-03-20', 10)",
+    "a payment is void": "UPDATE payments SET status = 'void', void_reason = 'Twice' WHERE id = 1",
+    "an adjustment is void": "UPDATE meter_adjustments SET status = 'void', void_reason = 'Twice' WHERE id = 1",
+    "a meter is assigned": "INSERT INTO meter_assignments (meter_id, customer_id) VALUES (3, 1)",
+    "an assignment ends": "UPDATE meter_assignments SET is_active = false, assigned_to = '2026-03-31' WHERE id = 1",
+    "a meter changes hands": "UPDATE meter_assignments SET customer_id = 2 WHERE id = 1",
+}
+"""What a save, or another program, does in either tower; each by itself, with the ids of the book."""
+
+
+def _innocent(figure: Figure) -> dict[str, str]:
+    return ORDERS if figure in (*ORDER_FIGURES, *TARGET_FIGURES) else BILLING
+
+
+@pytest.fixture
+def book(session: Any, surgery: psycopg.Connection[Any]) -> Iterator[None]:
+    """Two managers' orders; two customers with meters of which each has documents of every kind."""
+    managers = [AccountManagerFactory(), AccountManagerFactory()]
+    customers = [CustomerFactory(), CustomerFactory()]
+    for number in range(3):
+        OrderFactory(
+            account_manager=managers[0], closing_date=date(2026, 3, 5 + number),
+            lines=[("package", "Tofu", "3", "10"), ("package", "Queso", "1", "7"), ("addition", "Rice", "2", "4")],
+        )  # fmt: skip
+    for number in range(3):
+        customer, meter = customers[number % 2], MeterFactory()
+        if number < 2:
+            MeterAssignmentFactory(meter=meter, customer=customer)
+        invoices = [InvoiceFactory(meter=meter, customer=customer) for _ in range(2)]
+        PaymentFactory(meter=meter, customer=customer, invoice_id=invoices[0].id)
+        MeterAdjustmentFactory(meter=meter, customer=customer)
+    session.commit()
+    _renumber(session)
+    yield
+    session.rollback()
+
+
+def _renumber(session: Any) -> None:
+    """The book's ids are those that its statements name: the tables were empty."""
+    for table in ("users", "customers", "orders", "invoices", "meters", "meter_assignments"):
+        assert session.scalar(text(f"SELECT min(id) FROM {table}")) == 1, table
+
+
+def _all_wrong() -> set[tuple[str, str, str]]:
+    """Figure, key and column of everything that differs from the facts now."""
+    return {
+        (found.figure.name, str(sorted(found.key.items())), column)
+        for found in figures.verify(db.engine)
+        for column in (found.stored or found.expected)
+    }
+
+
+def _numbers(amounts: dict[str, str] | None) -> dict[str, Decimal] | None:
+    return None if amounts is None else {name: Decimal(text) for name, text in amounts.items()}
+
+
+def _expected(figure: Figure) -> dict[str, dict[str, Decimal]]:
+    """By key, what every row of the figure is by the facts."""
+    relations = Relations(registry, expanded(registry))
+    with db.engine.connect() as connection:
+        found = changes(relations, figure.table, (figure,), EVERYTHING, all_rows=True)
+        rows = Statement(found).run(connection).mappings().all()
+    return {
+        str(sorted((k.key, str(row[f"k{i}"])) for i, k in enumerate(figure.key))): {
+            c.key: Decimal(row[f"e{i}"]) for i, c in enumerate(figure.columns)
+        }
+        for row in rows
+        if not row["surplus"]
+    }
+
+
+def _tamper(surgery: psycopg.Connection[Any], column: Column[Any]) -> None:
+    table, name = column.table.name, column.key
+    surgery.execute(
+        f"UPDATE {table} SET {name} = {name} + 7".encode()
+    )  # every row, so that any may be first
+
+
+def _assert_nothing_right_became_wrong(
+    before: set[tuple[str, str, str]], since: int, doing: str
+) -> None:
+    after = _all_wrong()
+    assert after <= before, f"{doing} made wrong: {after - before}"
+    written = db.session.scalars(select(Correction).where(Correction.id > since)).all()
+    by_figure = {c.figure: _expected(registry.get(c.figure)) for c in written}
+    for correction in written:
+        key = str(sorted((name, str(value)) for name, value in correction.key.items()))
+        expected = by_figure[correction.figure].get(key)
+        assert _numbers(correction.after) == expected, (doing, correction.figure)
+    db.session.rollback()
+
+
+def _last_correction() -> int:
+    last = db.session.scalar(select(func.coalesce(func.max(Correction.id), 0))) or 0
+    db.session.rollback()
+    return last
+
+
+SNAPSHOT = ("orders", "order_lines", "account_manager_targets", "customers", "meters", "meter_assignments",
+            "invoices", "payments", "meter_adjustments")  # fmt: skip
+
+
+@pytest.fixture
+def again(book: None, surgery: psycopg.Connection[Any]) -> Iterator[Callable[[], None]]:
+    """Puts the book back as it was."""
+    for table in SNAPSHOT:
+        surgery.execute(f"CREATE TEMP TABLE kept_{table} AS TABLE {table}".encode())
+
+    def put_back() -> None:
+        db.session.rollback()
+        for table in SNAPSHOT:
+            given = [c.name for c in Base.metadata.tables[table].c if c.computed is None]
+            names = ", ".join(f'"{name}"' for name in given)
+            surgery.execute(f"DELETE FROM {table}".encode())
+            surgery.execute(
+                f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM kept_{table}".encode()
+            )
+        surgery.execute("DELETE FROM figure_notes")
+
+    yield put_back
+    put_back()
+
+
+def test_every_declared_figure_is_here() -> None:
+    assert set(DECLARED) == set(registry.figures)
+
+
+@pytest.mark.parametrize(
+    ("figure", "column"), COLUMNS, ids=lambda part: str(getattr(part, "name", part))
+)
+def test_innocent_saves_carry_nothing_that_is_wrong_into_what_is_right(
+    figure: Figure, column: Column[Any], again: Callable[[], None], surgery: psycopg.Connection[Any]
+) -> None:
+    for doing, statements in _innocent(figure).items():
+        again()
+        _tamper(surgery, column)
+        before, since = _all_wrong(), _last_correction()
+        for statement in statements.split(";"):
+            db.session.execute(text(statement))
+        db.session.commit()
+        _assert_nothing_right_became_wrong(before, since, doing)
+        assert not db.session.scalar(select(func.count()).select_from(FigureNote))
+
+
+@pytest.mark.parametrize(
+    ("figure", "column"), COLUMNS, ids=lambda part: str(getattr(part, "name", part))
+)
+def test_innocent_writes_of_another_program_are_followed_by_the_facts(
+    figure: Figure,
+    column: Column[Any],
+    again: Callable[[], None],
+    surgery: psycopg.Connection[Any],
+    owner_connection: psycopg.Connection[Any],
+) -> None:
+    for doing, statements in _innocent(figure).items():
+        again()
+        _tamper(surgery, column)
+        before, since = _all_wrong(), _last_correction()
+        for statement in statements.split(";"):
+            owner_connection.execute(statement.encode())
+        assert watch.drain(db.engine).failures == []
+        _assert_nothing_right_became_wrong(before, since, doing)
+
+
+@pytest.mark.parametrize(
+    ("figure", "column"), COLUMNS, ids=lambda part: str(getattr(part, "name", part))
+)
+def test_a_correction_of_one_figure_of_one_owner_makes_nothing_else_wrong(
+    figure: Figure, column: Column[Any], again: Callable[[], None], surgery: psycopg.Connection[Any]
+) -> None:
+    for chosen in (f for f in DECLARED if _innocent(f) is _innocent(figure)):
+        again()
+        _tamper(surgery, column)
+        before, since = _all_wrong(), _last_correction()
+        scope = {"figures": {chosen.name: [1]}}
+        dry = run_of("figures.heal", scope, dry_run=True)
+        if dry.changed:
+            applied = actions.apply(db.session(), dry.id, reason="Counted again", limits=NO_LIMIT)
+            db.session.commit()
+            done = performed(db.engine, applied.id).run
+            assert done.status == "done", chosen.name
+        _assert_nothing_right_became_wrong(before, since, chosen.name)
+
+
+A_PAYMENT = BILLING["a payment is recorded"].encode()
+NAMED_FOR = {
+    "meters SET invoiced = invoiced + 7": {
+        "meters.documents",
+        "meters.balance",
+        "customers.balance",
+    },
+    "meters SET balance = balance + 7": {"meters.balance", "customers.balance"},
+    "customers SET balance = balance + 7": {"customers.balance"},
+    "invoices SET paid = paid + 7": {"invoices.paid"},
+}
+"""What somebody did past the triggers, and at most the corrections that a later writer is not named for."""
+
+
+@pytest.mark.parametrize("tampered", NAMED_FOR)
+def test_no_innocent_is_named_for_what_was_wrong_before_they_wrote(
+    tampered: str,
+    again: Callable[[], None],
+    surgery: psycopg.Connection[Any],
+    owner_connection: psycopg.Connection[Any],
+) -> None:
+    again()
+    surgery.execute(f"UPDATE {tampered}".encode())
+    since = _last_correction()
+    owner_connection.execute(A_PAYMENT)
+    assert watch.drain(db.engine).failures == []
+    written = db.session.scalars(select(Correction).where(Correction.id > since)).all()
+    said = {(c.figure, c.cause, bool(c.db_user)) for c in written}
+    db.session.rollback()
+    table, _set, column, *_ = tampered.split()
+    itself = next(
+        f.name for f in DECLARED if f.table.name == table and column in {c.key for c in f.columns}
+    )
+    assert (itself, "heal", False) in said
+    for name, cause, is_named in said:
+        assert (cause, is_named) == ("bypass", True) or name in NAMED_FOR[tampered], said
+    assert {name for name, *_ in said} == {
+        "meters.documents",
+        "meters.balance",
+        "customers.balance",
+        "invoices.paid",
+    }
+
+
+def test_who_writes_is_named_for_what_follows_and_whoever_comes_later_for_theirs(
+    again: Callable[[], None],
+    surgery: psycopg.Connection[Any],
+    owner_connection: psycopg.Connection[Any],
+    app_connection: psycopg.Connection[Any],
+) -> None:
+    again()
+    since = _last_correction()
+    owner_connection.execute("UPDATE meters SET balance = balance + 100 WHERE id = 2")
+    app_connection.execute("UPDATE invoices SET units = units + 1 WHERE id = 1")
+    app_connection.commit()
+    assert watch.drain(db.engine).failures == []
+    written = db.session.scalars(select(Correction).where(Correction.id > since)).all()
+    said = {(c.figure, c.owner, c.cause, c.db_user) for c in written}
+    db.session.rollback()
+    assert ("meters.balance", 2, "bypass", "backoffice_owner") in said
+    assert ("meters.balance", 1, "bypass", "backoffice_app") in said
+    assert {cause for *_, cause, _ in said} == {"bypass"}
