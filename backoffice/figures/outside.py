@@ -1,4 +1,4 @@
-"""Draining what outside programs left noted: with corrections that name who wrote, and nobody for what was wrong before."""
+"""Draining what outside programs left noted, with corrections that name who wrote."""
 
 from collections import defaultdict
 from collections.abc import Sequence
