@@ -126,7 +126,7 @@ def _filters(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Filter, 
 
 
 def _columns(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Column, ...]:
-    days = literal(day) - owed.c.due_on
+    days = case((func.isfinite(owed.c.due_on), literal(day) - owed.c.due_on))
     return (
         Column("number", N_("Number"), number, link=_record, classes="cell-key"),
         Column("kind", N_("Document"), _kind(owed), words=KINDS),

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Row, delete, func, select
 
 from . import definitions
 from .drain import (
@@ -37,23 +38,7 @@ def drain_noted(
     """
     definitions.hold(connection)
     prove(connection)
-    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours(registry))
-    chosen = chosen.with_for_update(skip_locked=True)
-    taken = connection.execute(
-        delete(NOTES)
-        .where(NOTES.c.id.in_(chosen.scalar_subquery()))
-        .returning(
-            NOTES.c.id,
-            NOTES.c.bundle,
-            NOTES.c.was_wrong,
-            NOTES.c.db_user,
-            NOTES.c.owner,
-            NOTES.c.source,
-            NOTES.c.source_id,
-            NOTES.c.key,
-            NOTES.c.delta,
-        )
-    ).all()
+    taken = _taken(connection, registry, ids)
     by_user: dict[str, Pending] = {}
     seen: set[tuple[str, int | None]] = set()
     unnoted: Unnoted = defaultdict(set)
@@ -72,3 +57,12 @@ def drain_noted(
         correcting = correction_of("bypass", db_user=db_user, run_id=run_id)
         total.add(drain(connection, registry, pending, correcting, alone=alone, unnoted=unnoted))
     return total
+
+
+def _taken(connection: Connection, registry: Registry, ids: Sequence[int]) -> Sequence[Row[Any]]:
+    """The notes of these ids that nobody else is draining, removed."""
+    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), ours(registry))
+    chosen = chosen.with_for_update(skip_locked=True)
+    names = ["id", "bundle", "was_wrong", "db_user", "owner", "source", "source_id", "key", "delta"]
+    removed = delete(NOTES).where(NOTES.c.id.in_(chosen.scalar_subquery()))
+    return connection.execute(removed.returning(*(NOTES.c[name] for name in names))).all()

@@ -105,10 +105,9 @@ class Claim:
 
 @dataclass
 class Tally:
-    """How many items a transaction has looked at, and what came of them.
+    """How many items (rows that are listed, records that were found right) were looked at, and what came of them.
 
-    An item is a row that is listed, or else a record that was found right: looked at = changed + right + left alone
-    + failed.
+    Looked at = changed + right + left alone + failed.
     """
 
     checked: int = 0
@@ -243,9 +242,8 @@ class Work:
         if step.more:
             values["size"] = CHUNKS.c.size + step.more
             total = func.greatest(RUNS.c.total + step.more, 0)
-            step.connection.execute(
-                update(RUNS).where(RUNS.c.id == self.asked.id).values(total=total)
-            )
+            of_run = update(RUNS).where(RUNS.c.id == self.asked.id)
+            step.connection.execute(of_run.values(total=total))
         if is_last:
             values |= self._at_the_end(step)
         step.connection.execute(update(CHUNKS).where(*self.mine()).values(values))
