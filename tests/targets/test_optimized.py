@@ -115,6 +115,9 @@ def test_the_stored_column_is_summed_from_the_index_alone(
         "EXPLAIN (FORMAT JSON) SELECT sum(grand_total) FROM orders "
         "WHERE account_manager_id = %s AND closing_date BETWEEN '2026-01-01' AND '2026-03-31'"
     )
+    owner_connection.execute(
+        "VACUUM (ANALYZE) orders"
+    )  # an index alone answers for what is visible to all
     [(plan,)] = owner_connection.execute(of_a_quarter, [manager.id]).fetchall()
     [scan] = [n for n in nodes(plan[0]["Plan"]) if "Scan" in n["Node Type"]]
     assert scan["Node Type"] == "Index Only Scan"
