@@ -68,16 +68,17 @@ def asked_columns(registry: Registry, bundle: Bundle, source: Source) -> frozens
 
 
 def wrong_before(registry: Registry, bundle: Bundle, source: Source, event: str) -> str:
-    """SELECT owner: those of the touched owners whose figures were wrong before this event on this source.
+    """SELECT owner, was_wrong: the touched owners whose figures were wrong before this event on this source.
 
-    A row that leads to others may lead to one that is wrong: its owners are always among them.
+    A row that leads to others may lead to one that is wrong: of its owners that stays open.
     """
     if event != "delete" and _leads_to_figures(registry, bundle, source):
-        return f"SELECT unnest({OWNERS}) AS owner"
+        return f"SELECT unnest({OWNERS}) AS owner, NULL::boolean AS was_wrong"
     overlay = {source.table: _before(source.table, event)}
     relations = Relations(registry, frozenset(bundle.figures), overlay, overlay_is_scoped=False)
     wrong = wrong_owners(relations, bundle, Touched())
-    return numbered(str(wrong.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})))
+    found = str(wrong.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
+    return f"SELECT owner, true AS was_wrong FROM ({numbered(found)}) AS found"
 
 
 def holds_figures_beneath(registry: Registry, bundle: Bundle, source: Source) -> bool:

@@ -197,18 +197,18 @@ class _Drains:
             if isolation != "read committed":
                 raise WrongIsolation(isolation)
             bundle = bundle_of_note(name)
-            if was_wrong:
-                self._was_wrong(bundle, owner)
+            if was_wrong is not False:
+                self._was_wrong(bundle, owner, is_sure=was_wrong)
                 continue
             self.seen[bundle].add(owner)
             if owner not in self.fresh.get(bundle, ()) and bundle not in self.deferred:
                 self.waiting.setdefault(bundle, Touched()).add(owner, *touched)
 
-    def _was_wrong(self, bundle: str, owner: int) -> None:
-        """Somebody has written past the triggers, unless a note named the owner before."""
+    def _was_wrong(self, bundle: str, owner: int, *, is_sure: bool) -> None:
+        """Somebody has, or may have, written past the triggers, unless a note named the owner before."""
         if owner not in self.seen[bundle]:
             self.is_tampered = True
-            if self.unnoted is not None:
+            if is_sure and self.unnoted is not None:
                 self.unnoted[bundle].add(owner)
 
     def next(self, bundle: Bundle) -> Drained:

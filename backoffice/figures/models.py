@@ -37,7 +37,8 @@ class FigureNote(Base):
     which of the owner's derived rows it is a change of, by the values of the figure's key as text.
     A drain that failed counts in `attempts`, and is tried again from `retry_at` on.
     `definition` is the one of the bundle by which it was written; see `definitions`.
-    `was_wrong` says of the owner that something was wrong before the statement that wrote (see `before`).
+    `was_wrong` says of the owner that something was wrong before the statement that wrote; empty, that it
+    may have been (see `before`).
     `source` and `source_id` name the row that reached the owner through another table, so that
     the drain can ask again under lock whose it is.
     """
@@ -54,7 +55,7 @@ class FigureNote(Base):
     delta: Mapped[list[Decimal] | None] = mapped_column(ARRAY(Numeric))
     key: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     definition: Mapped[str] = mapped_column(Text, server_default="", default="")
-    was_wrong: Mapped[bool] = mapped_column(server_default="false", default=False)
+    was_wrong: Mapped[bool | None] = mapped_column(server_default="false", default=False)
     db_user: Mapped[str] = mapped_column(Text, server_default=func.session_user())
     attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     retry_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -44,8 +44,8 @@ def drain_noted(
     unnoted: Unnoted = defaultdict(set)
     for _id, name, was_wrong, db_user, owner, *touched in sorted(map(tuple, taken)):
         bundle = bundle_of_note(name)
-        if was_wrong:
-            unnoted[bundle] |= {owner} if (bundle, owner) not in seen else set()
+        if was_wrong is not False:
+            unnoted[bundle] |= {owner} if was_wrong and (bundle, owner) not in seen else set()
             continue
         seen.add((bundle, owner))
         pending = by_user.setdefault(db_user, {})

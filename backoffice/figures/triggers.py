@@ -146,7 +146,7 @@ def _asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> It
     yield (
         f"IF {OWNERS} <> '{{}}' THEN\n"
         f"  INSERT INTO figure_notes (definition, bundle, owner, was_wrong) "
-        f"SELECT {named}, wrong.owner, true FROM ({wrong}) AS wrong;\n"
+        f"SELECT {named}, wrong.owner, wrong.was_wrong FROM ({wrong}) AS wrong;\n"
         f"  END IF"
     )
 

@@ -17,11 +17,11 @@ def upgrade() -> None:
     """A constant default: no row is rewritten."""
     op.add_column(
         "figure_notes",
-        sa.Column("was_wrong", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("was_wrong", sa.Boolean(), server_default=sa.false()),
     )
 
 
 def downgrade() -> None:
     """Notes that only say so would be taken for others."""
-    op.execute("DELETE FROM figure_notes WHERE was_wrong")
+    op.execute("DELETE FROM figure_notes WHERE was_wrong IS NOT FALSE")
     op.drop_column("figure_notes", "was_wrong")
