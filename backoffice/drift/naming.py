@@ -25,15 +25,17 @@ def named_failures(
     connection: Connection, failures: Sequence[tuple[str, int | None, str]]
 ) -> list[dict[str, Any]]:
     """What could not be corrected (bundle, owner, error), for JSON, with the owner's name."""
-    bundles = {bundle.name: bundle for bundle in figures.registry.bundles}
-    itself = {
-        name: figure.name
-        for name, bundle in bundles.items()
-        for figure in bundle.figures
-        if figure.table is bundle.owner_table
+    told = {
+        bundle.name: next(
+            (f for f in bundle.figures if f.table is bundle.owner_table), bundle.figures[0]
+        )
+        for bundle in figures.registry.bundles
     }
     none: dict[str, Any] = {}
-    rows = [(itself.get(bundle, ""), owner, none) for bundle, owner, _error in failures]
+    rows = [
+        (told[bundle].name if bundle in told else "", owner, none)
+        for bundle, owner, _error in failures
+    ]
     return [
         {"name": name, "bundle": bundle, "owner": owner, "error": error}
         for name, (bundle, owner, error) in zip(

@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal_column,
     select,
     table,
+    true,
     union_all,
 )
 from sqlalchemy import column as plain_column
@@ -76,9 +77,9 @@ def wrong_before(registry: Registry, bundle: Bundle, source: Source, event: str)
         return f"SELECT unnest({OWNERS}) AS owner, NULL::boolean AS was_wrong"
     overlay = {source.table: _before(source.table, event)}
     relations = Relations(registry, frozenset(bundle.figures), overlay, overlay_is_scoped=False)
-    wrong = wrong_owners(relations, bundle, Touched())
-    found = str(wrong.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
-    return f"SELECT owner, true AS was_wrong FROM ({numbered(found)}) AS found"
+    found = wrong_owners(relations, bundle, Touched()).subquery("found")
+    wrong = select(found.c.owner, true().label("was_wrong"))
+    return numbered(str(wrong.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})))
 
 
 def holds_figures_beneath(registry: Registry, bundle: Bundle, source: Source) -> bool:

@@ -23,8 +23,8 @@ def _month(key: Any) -> str:
 
 
 def _name(owner: Any, key: Any) -> Any:
-    month = func.left(key["month"].astext, 7)
-    return select(func.concat(User.name, " · ", month)).where(User.id == owner).scalar_subquery()
+    month = func.left(key["month"].astext, 7)  # none where all of the manager's months are meant
+    return select(func.concat_ws(" · ", User.name, month)).where(User.id == owner).scalar_subquery()
 
 
 def _named(text: str) -> Any:

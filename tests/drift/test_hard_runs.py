@@ -15,6 +15,7 @@ from backoffice.drift.performing import performed, resume
 from backoffice.extensions import db
 from backoffice.figures import acting_as, registry
 from backoffice.figures.models import Correction, FigureNote
+from backoffice.figures.proof import prove
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import Order
 from backoffice.runs import actions
@@ -200,6 +201,7 @@ def test_a_flood_that_cannot_be_drained_is_tried_later_and_not_for_ever(
     assert all(1 <= note.attempts <= rounds for note in put_off), "each try puts them off"
     waits = {note.retry_at - note.noted_at for note in put_off}
     assert min(waits) >= timedelta(seconds=1)
+    prove(session.connection())
     session.execute(update(FigureNote).values(retry_at=func.now() + timedelta(minutes=1)))
     session.commit()
     assert not watch.look(db.engine), "it waits"

@@ -81,7 +81,7 @@ def test_apply_writes_exactly_what_the_dry_run_lists_whatever_the_scope(
     chosen = [*chance.sample(whole, 3), *chance.sample(single, 12)]
     count = 0
     for scope in chosen:
-        tamper(surgery, chance, 3)
+        tamper(surgery, chance, 5)
         kind = chance.choice(("figures.heal", "figures.rebuild"))
         count += assert_applied_as_listed(session, scope, kind)
     assert count > 10

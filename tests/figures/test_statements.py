@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
-from backoffice.figures import Registry, total
+from backoffice.figures import Registry, definitions, total
 from backoffice.figures.relations import ONE_OWNER, OWNERS
 from backoffice.figures.statements import Statement, lock
 from backoffice.figures.verification import verify
@@ -80,8 +80,13 @@ def depots(owner_database_url: str) -> Iterator[Engine]:
         connection.exec_driver_sql(
             "INSERT INTO t_consignments (from_id, to_id, quantity, price, amount) VALUES (1, 2, 3, 5, 15)"
         )
+        definitions.sync(connection, registry)
     yield engine
     Base.metadata.drop_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "DELETE FROM schema_fingerprints WHERE \"group\" LIKE 'test_statements%%'"
+        )
     engine.dispose()
 
 

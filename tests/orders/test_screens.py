@@ -143,7 +143,7 @@ def test_the_list_asks_the_database_a_fixed_number_of_questions(
     session.commit()
     asked.clear()
     client.get("/orders")
-    assert len(asked) == few <= 6
+    assert len(asked) == few <= 7, asked  # the last: whether anything listed is known to be wrong
 
 
 # Customers

@@ -41,6 +41,8 @@ NEEDS_NO_BOOK = {
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("figures", "explain"): ("orders.grand_total", "1"),
     ("figures", "reconcile"): ("orders.grand_total",),
+    ("audit", "accept-fact"): ("1", "--reason", "r"),
+    ("audit", "restore-fact"): ("1", "--reason", "r"),
     ("import",): ("customers", str(ROOT / "tests" / "data" / "northwind" / "customers.csv")),
     ("runs", "apply"): ("1", "--reason", "r"),
     ("runs", "approve"): ("1",),
@@ -48,7 +50,7 @@ WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("runs", "retry"): ("1",),
     ("runs", "show"): ("1",),
     ("schedule", "run"): ("balance-verify-sync",),
-    ("tokens", "create"): ("--name", "n", "--scope", "health"),
+    ("tokens", "create"): ("--name", "n", "--scope", "metrics"),
     ("tokens", "revoke"): ("n",),
     ("users", "create"): ("a@example.com", "--name", "A", "--password", "long enough to pass"),
     ("users", "disable"): ("a@example.com",),

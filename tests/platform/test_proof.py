@@ -21,7 +21,7 @@ Connection = psycopg.Connection[Any]
 
 FORGED = "INSERT INTO corrections (figure, owner, key, cause) VALUES ('orders.grand_total', 1, '{}', 'heal')"
 TAKEN = "DELETE FROM figure_notes"
-PUT_OFF = "UPDATE figure_notes SET retry_at = 'infinity', attempts = 9"
+PUT_OFF = "UPDATE figure_notes SET retry_at = '2199-12-31', attempts = 9"
 RENAMED = "UPDATE figure_notes SET db_user = 'somebody else'"
 FORBIDDEN = {"forge": FORGED, "take": TAKEN, "put off": PUT_OFF, "in another's name": RENAMED}
 GUARDS = {
