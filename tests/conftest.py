@@ -34,29 +34,36 @@ from tests.surgery import past_every_trigger
 EMPTY_EVERYTHING = """
 DO $$
 DECLARE
-    candidate record; dirty boolean; names text := '';
+    candidate record; dirty boolean;
 BEGIN
     FOR candidate IN
-        SELECT c.oid::regclass::text AS name,
-               EXISTS (SELECT 1 FROM pg_depend d
-                       JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S'
-                       JOIN pg_sequences s ON s.schemaname = n.nspname AND s.sequencename = q.relname
-                       WHERE d.refobjid = c.oid AND s.last_value IS NOT NULL) AS counted
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public'
-          AND c.relname NOT IN ('alembic_version', 'schema_fingerprints', 'book', 'process_keys')
+        SELECT oid, oid::regclass::text AS name FROM pg_class
+        WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+          AND relname NOT IN ('alembic_version', 'schema_fingerprints', 'book', 'process_keys')
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', candidate.name) INTO dirty;
-        IF dirty OR candidate.counted THEN
-            names := names || ', ' || candidate.name;
+        IF pg_relation_size(candidate.oid) > 1000000 THEN
+            EXECUTE format('TRUNCATE %s CASCADE', candidate.name);
+        ELSIF dirty THEN
+            EXECUTE format('DELETE FROM %s', candidate.name);
         END IF;
     END LOOP;
-    IF names <> '' THEN
-        EXECUTE 'TRUNCATE ' || substr(names, 3) || ' RESTART IDENTITY CASCADE';
-    END IF;
+    FOR candidate IN
+        SELECT oid FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace
+    LOOP
+        IF pg_sequence_last_value(candidate.oid) IS NOT NULL THEN
+            PERFORM setval(candidate.oid, 1, false);
+        END IF;
+    END LOOP;
 END $$
 """
-"""Empties the tables that a test touched (most touch few); the migrations' own tables stay."""
+"""Empties the tables and counters that a test touched; the migrations' own tables stay.
+
+Deleting a handful of rows takes a tenth of what truncating a table and its indexes does.
+"""
+
+NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
+"""Moves on with every transaction that writes anything."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -144,9 +151,31 @@ def admin_database_url(application: Flask, services: Services) -> str:
     return services.postgres.url(ADMIN)
 
 
-@pytest.fixture(scope="session")
-def sweep(admin_database_url: str, services: Services) -> Iterator[Callable[[], None]]:
+class Sweeper:
     """Empties every table, every counter and Redis."""
+
+    def __init__(self, connection: psycopg.Connection[Any], redis: Redis) -> None:
+        self.connection, self.redis = connection, redis
+        self.sweep()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether anybody has written anything into the database since it was emptied."""
+        return self._next_transaction() != self.clean_at
+
+    def sweep(self) -> None:
+        """Empty what is not."""
+        self.redis.flushdb()
+        self.connection.execute(EMPTY_EVERYTHING)
+        self.clean_at = self._next_transaction()
+
+    def _next_transaction(self) -> tuple[Any, ...] | None:
+        return self.connection.execute(NEXT_TRANSACTION).fetchone()
+
+
+@pytest.fixture(scope="session")
+def sweeper(admin_database_url: str, services: Services) -> Iterator[Sweeper]:
+    """Empties what a test has written."""
     with (
         psycopg.connect(admin_database_url, autocommit=True) as connection,
         Redis.from_url(services.redis.url) as redis,
@@ -154,12 +183,13 @@ def sweep(admin_database_url: str, services: Services) -> Iterator[Callable[[], 
         # No trigger notes or refuses the emptying; a transaction left open fails it quickly.
         connection.execute("SET session_replication_role = replica")
         connection.execute("SET lock_timeout = '10s'")
+        yield Sweeper(connection, redis)
 
-        def empty() -> None:
-            connection.execute(EMPTY_EVERYTHING)
-            redis.flushdb()
 
-        yield empty
+@pytest.fixture(scope="session")
+def sweep(sweeper: Sweeper) -> Callable[[], None]:
+    """Empties everything, for a test that begins anew again and again."""
+    return sweeper.sweep
 
 
 @pytest.fixture(autouse=True)
@@ -170,18 +200,21 @@ def logs() -> None:
 
 @pytest.fixture(autouse=True)
 def no_drift_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After every test that used the database: every figure is right; then everything is emptied."""
+    """After every test that wrote into the database: every figure is right; then everything is emptied."""
     if "application" not in request.fixturenames:
         yield
         return
     application = request.getfixturevalue("application")
-    sweep = request.getfixturevalue("sweep")
+    sweeper = request.getfixturevalue("sweeper")
     yield
     try:
-        if request.node.get_closest_marker("leaves_drift") is None:
+        is_exempt = request.node.get_closest_marker("leaves_drift") is not None
+        if not is_exempt and sweeper.is_written:
             _assert_no_drift(application)
     finally:
-        sweep()
+        if sweeper.is_written:
+            sweeper.sweep()
+        sweeper.redis.flushdb()
 
 
 def _assert_no_drift(application: Flask) -> None:
