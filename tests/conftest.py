@@ -6,6 +6,7 @@ at a time, beside a running copy. Tests commit for real; afterwards the tables a
 
 import contextvars
 import io
+import logging
 import os
 import shutil
 import sys
@@ -22,6 +23,8 @@ from flask.testing import FlaskClient
 from redis import Redis
 
 from backoffice import create_app, money, periods, translations
+from backoffice import logs as logs_of_backoffice
+from backoffice.audit import anchors
 from backoffice.book import Meaning, of_this_process
 from backoffice.cli import main
 from backoffice.config import READERS, SUPERVISED
@@ -31,6 +34,9 @@ from backoffice.extensions import db
 from tests.signing_in import cookie_for, someone
 from tests.surgery import past_every_trigger
 
+KEPT = "'alembic_version', 'schema_fingerprints', 'book', 'process_keys'"
+"""The migrations' own tables."""
+
 EMPTY_EVERYTHING = """
 DO $$
 DECLARE
@@ -39,7 +45,7 @@ BEGIN
     FOR candidate IN
         SELECT oid, oid::regclass::text AS name FROM pg_class
         WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
-          AND relname NOT IN ('alembic_version', 'schema_fingerprints', 'book', 'process_keys')
+          AND relname NOT IN (KEPT)
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', candidate.name) INTO dirty;
         IF pg_relation_size(candidate.oid) > 1000000 THEN
@@ -49,15 +55,17 @@ BEGIN
         END IF;
     END LOOP;
     FOR candidate IN
-        SELECT oid FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace
+        SELECT s.oid FROM pg_class AS s JOIN pg_depend AS d ON d.objid = s.oid
+        JOIN pg_class AS c ON c.oid = d.refobjid
+        WHERE s.relkind = 'S' AND c.relnamespace = 'public'::regnamespace AND c.relname NOT IN (KEPT)
     LOOP
         IF pg_sequence_last_value(candidate.oid) IS NOT NULL THEN
             PERFORM setval(candidate.oid, 1, false);
         END IF;
     END LOOP;
 END $$
-"""
-"""Empties the tables and counters that a test touched; the migrations' own tables stay.
+""".replace("KEPT", KEPT)
+"""Empties the tables and counters that a test touched, but for those that are kept.
 
 Deleting a handful of rows takes a tenth of what truncating a table and its indexes does.
 """
@@ -86,6 +94,10 @@ class StandardError(io.TextIOBase):
 
 def log_to_standard_error() -> None:
     """Where the tests' own process logs, unless a test says otherwise."""
+    ours = [h for h in logging.root.handlers if isinstance(h, logs_of_backoffice.StandardError)]
+    for handler in ours:
+        logging.root.removeHandler(handler)
+    logging.root.setLevel("WARNING")
     structlog.reset_defaults()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(StandardError()))
 
@@ -152,10 +164,10 @@ def admin_database_url(application: Flask, services: Services) -> str:
 
 
 class Sweeper:
-    """Empties every table, every counter and Redis."""
+    """Empties every table, every counter, Redis, and the anchors that an audit trail has left."""
 
-    def __init__(self, connection: psycopg.Connection[Any], redis: Redis) -> None:
-        self.connection, self.redis = connection, redis
+    def __init__(self, connection: psycopg.Connection[Any], redis: Redis, home: Path) -> None:
+        self.connection, self.redis, self.home = connection, redis, home
         self.sweep()
 
     @property
@@ -166,6 +178,7 @@ class Sweeper:
     def sweep(self) -> None:
         """Empty what is not."""
         self.redis.flushdb()
+        shutil.rmtree(anchors.folder_of({"BACKOFFICE_HOME": self.home}), ignore_errors=True)
         self.connection.execute(EMPTY_EVERYTHING)
         self.clean_at = self._next_transaction()
 
@@ -174,7 +187,7 @@ class Sweeper:
 
 
 @pytest.fixture(scope="session")
-def sweeper(admin_database_url: str, services: Services) -> Iterator[Sweeper]:
+def sweeper(admin_database_url: str, services: Services, home: Path) -> Iterator[Sweeper]:
     """Empties what a test has written."""
     with (
         psycopg.connect(admin_database_url, autocommit=True) as connection,
@@ -183,7 +196,7 @@ def sweeper(admin_database_url: str, services: Services) -> Iterator[Sweeper]:
         # No trigger notes or refuses the emptying; a transaction left open fails it quickly.
         connection.execute("SET session_replication_role = replica")
         connection.execute("SET lock_timeout = '10s'")
-        yield Sweeper(connection, redis)
+        yield Sweeper(connection, redis, home)
 
 
 @pytest.fixture(scope="session")

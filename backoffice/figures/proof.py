@@ -45,7 +45,11 @@ def prove(connection: Connection) -> None:
 def register(connection: Connection) -> None:
     """Let this process's key be known from now on, beside those that are known. As the owner."""
     digest = sha256(token(connection).encode()).hexdigest()
-    connection.execute(insert(KEYS).values(token_hash=digest).on_conflict_do_nothing())
+    connection.execute(
+        insert(KEYS)
+        .values(token_hash=digest)
+        .on_conflict_do_nothing(index_elements=[KEYS.c.token_hash])
+    )
 
 
 def is_known(connection: Connection) -> bool:

@@ -162,11 +162,13 @@ def test_an_unknown_key_is_told_by_readiness_and_registered_by_an_upgrade_beside
             assert answer.json is not None
             assert "SECRET_KEY" in answer.json["checks"]["process_key"]
             upgrade(app)
-            assert client.get("/readyz").status_code == 200
+            after = client.get("/readyz")
+            assert after.status_code == 200, str(after.json)
         finally:
             proof.set_secret(db.engine, before)
             app.config["SECRET_KEY"] = before
-    assert client.get("/readyz").status_code == 200, "the former one is known still"
+    after = client.get("/readyz")
+    assert after.status_code == 200, after.json  # the former one is known still
     assert count(owner_connection, "process_keys") == 2
     told = owner_connection.execute(
         "SELECT after FROM audit_events WHERE table_name = 'process_keys'"
