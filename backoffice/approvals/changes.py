@@ -78,7 +78,7 @@ def changed_by(session: Session, act: Callable[[], object]) -> Outlook:
     with figures.written(session) as rows:
         result = act()
         figures.settle(session)
-    totals = list(_totals(session, rows))
+    totals = totals_written(session.connection(), rows)
     totals.sort(key=lambda item: -(item["amounts"].get("gross") or Decimal(0)))
     return Outlook((*totals, *_documents(session, mark)), result)
 
@@ -87,18 +87,18 @@ def _is_mine() -> Any:
     return AuditEvent.xid == func.pg_current_xact_id()
 
 
-def _totals(session: Session, rows: Iterable[tuple[Table, int]]) -> Iterator[Item]:
-    """The rows of figures that were written and are not as they were."""
+def totals_written(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
+    """Of these rows that this transaction has written, each figure that is not as everybody else sees it."""
     ids: dict[Table, set[int]] = {}
     for table, key in rows:
         ids.setdefault(table, set()).add(key)
-    connection = session.connection()
+    found: list[Item] = []
     with connection.engine.connect() as outside:
         for figure in registry.figures:
             if keys := ids.get(figure.table):
-                yield from _apart(
-                    figure, _stored(outside, figure, keys), _stored(connection, figure, keys)
-                )
+                before, after = (_stored(seen, figure, keys) for seen in (outside, connection))
+                found += _apart(figure, before, after)
+    return found
 
 
 def _stored(connection: Connection, figure: Figure, keys: Iterable[int]) -> dict[int, Any]:

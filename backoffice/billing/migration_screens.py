@@ -1,8 +1,8 @@
-"""The migration in the browser: six steps with what became of each, previewed and done by the workers."""
+"""The migration in the browser: six steps with what became of each, previewed one by one or all as one."""
 
 from typing import Any
 
-from flask import Response, abort, flash, url_for
+from flask import Response, abort, current_app, flash, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from sqlalchemy import select
@@ -15,6 +15,7 @@ from ..extensions import db
 from ..htmx import render, wants_partial
 from ..idempotency import new_key
 from ..permissions import allowed, requires
+from ..runs.actions import Limits
 from ..runs.errors import AlreadyRunning
 from ..runs.models import Run, RunItem
 from ..runs.wording import STATUSES
@@ -23,7 +24,7 @@ from . import migration_wording as wording
 from .migrating import chain
 from .migrating.cases import CASES, INFO, SEVERITIES
 from .migrating.lines import lines_of, totals_of
-from .migrating.standing import checked, standings
+from .migrating.standing import checked, standings, whole_previewed
 from .migrating.steps import STEP_NAMED, STEP_OF, Step
 from .migration_listing import found, told_by
 from .views import bp
@@ -139,12 +140,15 @@ def _about() -> dict[str, Any]:
     proved, looked = steps[-1].last, steps[2]
     listed = [run.id for step in steps for run in (step.last, step.preview) if run is not None]
     rows = select(RunItem.run_id, RunItem.subject).where(RunItem.run_id.in_(listed)).distinct()
+    is_whole_live = any(
+        chain.under_way(session, dry_run=dry_run) is not None for dry_run in (True, False)
+    )
     return {
         "steps": steps,
-        "is_live": any(step.live for step in steps),
-        "is_whole_live": any(
-            chain.under_way(session, dry_run=dry_run) is not None for dry_run in (True, False)
-        ),
+        "whole": whole_previewed(session),
+        "limits": Limits.of(current_app.config),
+        "is_live": is_whole_live or any(step.live for step in steps),
+        "is_whole_live": is_whole_live,
         "with_items": {tuple(row) for row in session.execute(rows)},
         "totals": [] if proved is None else totals_of(proved),
         "proved": proved,

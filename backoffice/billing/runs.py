@@ -7,13 +7,14 @@ from ..runs.kinds import Kind, as_dry_run, register
 from ..runs.wording import name_scope
 from . import recalculation, recalculation_report
 from .migrating.chain import going_on
+from .migrating.steps import is_step
 
 RECALCULATE = register(
     Kind(
         "billing.recalculate", N_("Recalculate customer balances"), "figures.heal",
         recalculation.plan, recalculation.recalculate, going_on(recalculation_report.finish),
         recalculation.again, apply_as="figures.apply", report="billing.recalculation",
-        preview=partial(as_dry_run, "billing.recalculate"),
+        preview=partial(as_dry_run, "billing.recalculate"), is_part=is_step,
     )
 )  # fmt: skip
 

@@ -1,7 +1,9 @@
 """Applying a dry run: exactly what it found, each looked at again under lock; what moved is left alone."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, any_, distinct, func, literal, select
@@ -15,6 +17,7 @@ from ..figures.locking import Leading, lock_owners
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
 from ..runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
+from ..runs.wording import NUMBER
 from ..runs.working import Asked, Work
 from .findings import ITEMS, as_item
 from .healing import RunHealer
@@ -77,8 +80,8 @@ def _as_found(
         present[finding.owner].append(finding)
     chosen: list[int] = []
     for owner in owners:
-        now = {_told(as_item(finding)) for finding in present[owner]}
-        then = {_told(item) for item in expected[owner]}
+        now = {sameness(as_item(finding)) for finding in present[owner]}
+        then = {sameness(item) for item in expected[owner]}
         if now and now <= then:
             chosen.append(owner)
         elif now and owner not in skipped:
@@ -102,18 +105,24 @@ def _items_of(connection: Connection, asked: Asked, bundle: Bundle, owners: Sequ
     return items
 
 
-def _told(item: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What makes two findings of a row the same."""
+def sameness(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two items of a row the same."""
     return (
         item["subject"],
-        _frozen(item["key"]),
+        item["owner"],
+        _frozen(item.get("key") or {}),
         _frozen(item["before"]),
         _frozen(item["after"]),
     )
 
 
 def _frozen(values: Mapping[str, Any] | None) -> Any:
-    return None if values is None else frozenset(values.items())
+    return None if values is None else frozenset((k, _as_amount(v)) for k, v in values.items())
+
+
+def _as_amount(value: Any) -> Any:
+    """An amount however it is written: 0 and 0.00 are the same."""
+    return Decimal(value) if isinstance(value, str) and re.match(NUMBER, value) else value
 
 
 def _skip(healer: RunHealer, items: Iterable[dict[str, Any]]) -> None:

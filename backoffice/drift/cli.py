@@ -28,10 +28,11 @@ from ..commands import CLEAN, FOUND, Trouble, never_together, operator
 from ..extensions import db
 from ..figures import Figure, FigureError, acting_as
 from ..refusals import Refusal
+from ..runs.item_tables import print_table
 from ..runs.models import COUNTERS, DONE, DONE_WITH_FAILURES
 from ..subjects import called
 from . import performing, watch
-from .dry_runs import SHOWN, pairs, print_dry_run, print_table, row_in_words
+from .dry_runs import SHOWN, pairs, print_dry_run, row_in_words
 from .naming import named_failures, row_of, scoped, with_names
 from .performing import Performed, Scope, Verified
 

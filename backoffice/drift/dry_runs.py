@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 from flask_babel import gettext as _
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..extensions import db
 from ..formats import money_filter
+from ..runs.item_tables import print_table
 from ..runs.models import FOUND, Run, RunItem
 from ..runs.queries import found_by
 from ..subjects import called
@@ -105,12 +105,6 @@ def _as_dict(item: RunItem) -> dict[str, Any]:
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in values.items()}
-
-
-def print_table(table: Table) -> None:
-    """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
-    console = Console()
-    Console(width=None if console.is_terminal else 200).print(table)
 
 
 def row_in_words(name: str | None, key: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ Notes that an outside program left behind are drained by `outside.drain_noted`, 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain, repeat
@@ -131,6 +131,8 @@ def drain(
     alone: bool = False,
     deferred: Collection[str] = (),
     unnoted: Unnoted | None = None,
+    by_facts: bool = False,
+    only: Mapping[str, Collection[int]] | None = None,
 ) -> Drained:
     """Recompute whatever this transaction has touched, and what is `pending` beside it.
 
@@ -142,9 +144,14 @@ def drain(
     after the pending bundle: what builds on it stays noted, for somebody else to drain. Notes on
     bundles that are `deferred` are dropped: the caller verifies those afterwards, and heals what is
     wrong by the facts. With `unnoted`, what was wrong before anybody noted it is corrected in nobody's name.
+    `by_facts` trusts no stored figure without correcting any, so that what is written does not depend on what else
+    is. Of the bundles in `only` the notes on other owners are dropped: the caller knows that nothing of theirs changes.
     """
     total = Drained()
-    drains = _Drains(connection, registry, pending or {}, correcting, alone, deferred, unnoted)
+    drains = _Drains(
+        connection, registry, pending or {}, correcting, alone, deferred, unnoted, only or {},
+        is_tampered=by_facts,
+    )  # fmt: skip
     for name, touched in drains.waiting.items():
         drains.seen[name] |= touched.owners | {delta.owner for delta in touched.deltas}
     while True:
@@ -169,6 +176,7 @@ class _Drains:
     alone: bool
     deferred: Collection[str]
     unnoted: Unnoted | None = None
+    only: Mapping[str, Collection[int]] = field(default_factory=dict)
     seen: dict[str, set[int | None]] = field(default_factory=lambda: defaultdict(set))
     """By bundle, the owners whom a note has named: they have been changing since."""
     is_tampered: bool = False
@@ -201,8 +209,11 @@ class _Drains:
                 self._was_wrong(bundle, owner, is_sure=was_wrong)
                 continue
             self.seen[bundle].add(owner)
-            if owner not in self.fresh.get(bundle, ()) and bundle not in self.deferred:
+            if owner not in self.fresh.get(bundle, ()) and self._is_wanted(bundle, owner):
                 self.waiting.setdefault(bundle, Touched()).add(owner, *touched)
+
+    def _is_wanted(self, bundle: str, owner: int | None) -> bool:
+        return bundle not in self.deferred and owner in self.only.get(bundle, (owner,))
 
     def _was_wrong(self, bundle: str, owner: int, *, is_sure: bool) -> None:
         """Somebody has, or may have, written past the triggers, unless a note named the owner before."""

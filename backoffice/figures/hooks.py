@@ -202,13 +202,23 @@ def written(connection: Connection) -> Iterator[Changes]:
         connection.info.pop("figures.written", None)
 
 
-def settle_connection(connection: Connection, registry: Registry) -> None:
-    """Drain this transaction's notes and let the session's instances forget stale figures."""
+@contextmanager
+def held(connection: Connection) -> Iterator[None]:
+    """While inside nothing is drained before a read: whoever writes settles the connection when all is written."""
+    connection.info["figures.left"] = True
+    try:
+        yield
+    finally:
+        connection.info.pop("figures.left", None)
+
+
+def settle_connection(connection: Connection, registry: Registry, **how: Any) -> None:
+    """Drain this transaction's notes (`how`: see `drain`) and let the session's instances forget stale figures."""
     info = connection.info  # a connection that is lost in the drain has none any more
     info["figures.draining"] = True
     began_at = time.perf_counter()
     try:
-        changes = drain(connection, registry).changed
+        changes = drain(connection, registry, **how).changed
     finally:
         info["figures.draining"] = False
     _driver(connection).has_written = False

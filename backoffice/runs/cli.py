@@ -26,10 +26,10 @@ from ..commands import CLEAN, FOUND, Trouble
 from ..extensions import db
 from ..people.actors import names_of
 from ..refusals import Refusal
-from ..subjects import called
 from . import actions, queries, working
 from .actions import Limits
 from .errors import UnknownKind
+from .item_tables import items_as_dicts, print_items, print_table
 from .kinds import KINDS
 from .models import (
     AWAITING_APPROVAL,
@@ -40,29 +40,15 @@ from .models import (
     FAILED,
     STATUSES,
     Run,
-    RunItem,
 )
+from .wording import STATUSES as LOOKS
 from .wording import (
-    OUTCOMES,
-    columns_in_words,
-    error_in_words,
     kind_title,
     result_in_words,
     scope_in_words,
-    value_in_words,
 )
-from .wording import STATUSES as LOOKS
 
 LOOK_AGAIN_SECONDS = 0.2
-
-_AMOUNTS = {
-    "amount_before": "amount_before",
-    "amount_after": "amount_after",
-    "amount": "net",
-    "gross": "gross",
-    "concerns": "concerns",
-}
-"""Amount of an item → its name in JSON."""
 
 group = AppGroup("runs", help="Background work: list, show, cancel, retry, approve, apply.")
 
@@ -98,7 +84,7 @@ def list_runs(
             str(run.id), kind_title(run.kind), scope_in_words(run.scope), names[run.requested_by],
             f"{asked_at:%Y-%m-%d %H:%M}", _(LOOKS[run.status].word), str(run.changed),
         )  # fmt: skip
-    _print_table(table)
+    print_table(table)
 
 
 def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) -> Select[Run]:
@@ -124,11 +110,10 @@ def show(run_id: int, count: int, as_json: bool) -> None:
     with _refusals():
         run = queries.run_of(db.session(), run_id)
     if as_json:
-        items = [_item_as_dict(*named) for named in _named_items(run_id, count)]
-        click.echo(json.dumps({**_as_dict(run), "items": items}))
+        click.echo(json.dumps({**_as_dict(run), "items": items_as_dicts(run_id, count)}))
     else:
         _print_run(run)
-        _print_items(run_id, count)
+        print_items(run_id, count)
     sys.exit(_status_of(run))
 
 
@@ -249,29 +234,6 @@ def _as_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def _item_as_dict(item: RunItem, name: str | None) -> dict[str, Any]:
-    told = ("subject", "owner", "key", "outcome", "before", "after", "error", "details")
-    amounts = {as_named: getattr(item, each) for each, as_named in _AMOUNTS.items()}
-    return {
-        "name": name,
-        **{each: getattr(item, each) for each in told},
-        **{each: None if amount is None else str(amount) for each, amount in amounts.items()},
-    }
-
-
-def _items(run_id: int, count: int) -> list[RunItem]:
-    size = RunItem.gross.desc().nulls_last()
-    mine = select(RunItem).where(RunItem.run_id == run_id)
-    mine = mine.order_by(size, RunItem.id.desc()).limit(count)
-    return list(db.session.scalars(mine))
-
-
-def _named_items(run_id: int, count: int) -> list[tuple[RunItem, str | None]]:
-    items = _items(run_id, count)
-    names = called(db.session.connection(), ((i.subject, i.owner, i.key) for i in items))
-    return list(zip(items, names, strict=True))
-
-
 def _print_outcome(run: Run, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_dict(run)))
@@ -291,29 +253,3 @@ def _print_run(run: Run) -> None:
         click.echo(f"  {name}: {value}")
     if run.error:
         click.echo(f"  {run.error}", err=True)
-
-
-def _print_items(run_id: int, count: int) -> None:
-    items = _named_items(run_id, count)
-    if not items:
-        return
-    amounts = (_("Before"), _("After"), _("Net"), _("Gross"))
-    table = Table(_("Record"), _("What"), *amounts, _("By column"), _("Outcome"), _("Why"))
-    for item, name in items:
-        key = ", ".join(f"{column}={value}" for column, value in item.key.items())
-        told = (item.amount_before, item.amount_after, item.amount, item.gross)
-        columns = columns_in_words(
-            item.subject, item.before, item.after, is_plain=item.amount is not None
-        )
-        table.add_row(
-            name or key or f"#{item.owner}", item.subject,
-            *("" if amount is None else value_in_words(str(amount)) for amount in told),
-            columns, _(OUTCOMES[item.outcome].word), error_in_words(item.error),
-        )  # fmt: skip
-    _print_table(table)
-
-
-def _print_table(table: Table) -> None:
-    """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
-    console = Console()
-    Console(width=None if console.is_terminal else 200).print(table)

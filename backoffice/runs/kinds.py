@@ -40,6 +40,10 @@ def _nothing_unseen(_scope: Scope) -> tuple[str, Scope] | None:
     return None
 
 
+def _no_part(_scope: Scope) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of run.
@@ -52,6 +56,7 @@ class Kind:
     `findings` is the endpoint that lists what one has found, by the argument `run`.
     `preview` answers the dry run (kind and scope) that shows what one of such a scope would write to
     stored totals or documents; None of one that writes none, or exactly what a dry run has shown.
+    `is_part` answers whether a dry run of such a scope is a part of a larger one, with which alone it is applied.
     `is_once`: it is asked for anew rather than retried. `is_quiet`: housekeeping, which lists leave out
     unless asked.
     """
@@ -66,6 +71,7 @@ class Kind:
     apply_as: str = ""
     report: str = ""
     preview: Callable[[Scope], tuple[str, Scope] | None] = field(default=_nothing_unseen)
+    is_part: Callable[[Scope], bool] = field(default=_no_part)
     is_once: bool = False
     findings: str = ""
     is_quiet: bool = False

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from flask import url_for
@@ -13,7 +14,7 @@ from .. import attention, periods
 from ..attention import Notice
 from ..formats import quantity_filter
 from ..permissions import allowed
-from .kinds import KINDS
+from .kinds import KINDS, kind_of
 from .models import AWAITING_APPROVAL, DONE, DONE_WITH_FAILURES, QUEUED, Run
 from .queries import is_unmended
 from .wording import kind_title
@@ -94,7 +95,8 @@ def _not_applied(session: Session, user: Any) -> Iterator[Notice]:
         )
         .order_by(Run.id.desc())
     )
-    for run in session.scalars(mine.limit(MOST_TOLD)):
+    whole = (run for run in session.scalars(mine) if not kind_of(run.kind).is_part(run.scope))
+    for run in islice(whole, MOST_TOLD):
         sentence = ngettext(
             "Dry run %(run)s (%(kind)s) found %(count)s row that is wrong, and is not applied.",
             "Dry run %(run)s (%(kind)s) found %(count)s rows that are wrong, and is not applied.",

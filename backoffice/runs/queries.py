@@ -134,7 +134,8 @@ def is_applicable(kind: Kind, run: Run, followers: Sequence[Run]) -> bool:
         follower.kind == kind.apply_as and (follower.is_live or follower.started_at is not None)
         for follower in followers
     )
-    return bool(kind.apply_as and run.dry_run and run.changed) and not (run.is_live or is_applied)
+    is_whole = kind.apply_as and run.dry_run and run.changed and not kind.is_part(run.scope)
+    return bool(is_whole) and not (run.is_live or is_applied)
 
 
 def whose(session: Session, run: Run) -> dict[str, str]:

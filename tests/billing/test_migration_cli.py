@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from backoffice.billing.migrating import chain
-from backoffice.billing.migrating.steps import STEPS
+from backoffice.billing.migrating.steps import STEP_OF, STEPS
 from backoffice.customers.models import Customer
 from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run
@@ -81,6 +81,65 @@ def test_a_dry_run_writes_only_runs_and_says_what_it_knows(
     assert done.stdout.startswith("Dry run: nothing is changed.")
     assert "Would be done" in done.stdout
     assert "As they will be when all steps are done" in done.stdout
+
+
+TOTALS = {"meters.documents", "meters.balance", "customers.balance"}
+
+
+def test_a_dry_run_lists_every_row_that_changes_with_before_difference_and_after(
+    session: Any, run_command: Command, unsure: None
+) -> None:
+    """The first step's said which documents it would place, and not which balances then move."""
+    for words in (("migrate", "meter-financials"), ("backfill", "payment-meter-ids")):
+        done = run_command(*words, "--dry-run", "--json")
+        assert done.exit_code == 1
+        outlook = told(done)["outlook"]
+        rows = {row["subject"]: row for row in outlook["items"]}
+        assert rows.keys() - TOTALS == {
+            "billing.invoice-by-assignment", "billing.payment-by-assignment",
+        }  # fmt: skip
+        assert outlook["rows"] == len(outlook["items"]) == 5
+        balance = rows["customers.balance"]
+        assert (balance["name"], balance["before"], balance["after"]) == (
+            "A", {"balance": "0.00"}, {"balance": "1000.00"},
+        )  # fmt: skip
+        assert (balance["amount_before"], balance["net"], balance["amount_after"]) == (
+            "0.00", "1000.00", "1000.00",
+        )  # fmt: skip
+        amounts = [Decimal(row["net"] or 0) for row in outlook["items"]]
+        assert Decimal(outlook["net"]) == sum(amounts)
+        again = run_command(*words, "--dry-run")
+        number = session.scalar(select(func.max(Run.id)))
+        session.rollback()
+        assert f"backoffice runs apply {number} --reason" in again.stdout
+        for name in ("M-A", "INV-A", "P-A"):
+            assert name in again.stdout
+
+
+def test_what_the_dry_run_of_all_steps_lists_is_applied_by_one_number(
+    session: Any, run_command: Command, book: None
+) -> None:
+    number = told(run_command("migrate", "meter-financials", "--dry-run", "--json"))["outlook"][
+        "run"
+    ]
+    for step in range(1, number):
+        refused = run_command("runs", "apply", str(step), "--reason", "a part of it")
+        assert refused.exit_code == 2
+    done = run_command("runs", "apply", str(number), "--reason", "Looked at")
+    assert done.exit_code == 0, done.output
+    assert meters_of("P-A", "INV-A") == {"P-A": "M-A", "INV-A": "M-A"}
+
+
+def test_a_dry_run_that_was_interrupted_before_its_list_goes_on_with_it(
+    session: Any, run_command: Command, book: None
+) -> None:
+    run = chain.begin(session(), dry_run=True, is_here=True, is_paced=False)
+    session.commit()
+    while run.kind in STEP_OF:
+        run = chain.next_of(session(), ended(run.id))
+        session.rollback()
+    done = run_command("migrate", "meter-financials", "--dry-run", "--json")
+    assert (done.exit_code, told(done)["outlook"]["run"]) == (1, run.id)
 
 
 def test_again_it_begins_after_what_is_finished(run_command: Command, book: None) -> None:

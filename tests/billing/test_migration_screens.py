@@ -144,10 +144,53 @@ def test_all_steps_are_previewed_by_the_workers_one_after_the_other(
         assert 'hx-trigger="every 1s"' in told
         assert "All steps are under way" in told
         ended(live[0].id)
-    assert [run.kind for run in runs(session)] == [one.kind for one in STEPS]
+    assert [run.kind for run in runs(session)] == [
+        *(one.kind for one in STEPS),
+        "billing.migration",
+    ]
     told = page(finance)
     assert 'hx-trigger="every 1s"' not in told
     assert meters_of("P-A") == {"P-A": None}
+
+
+def test_all_steps_are_looked_at_and_applied_as_one(
+    app: Any, session: Any, sign_in: Any, book: None
+) -> None:
+    """One list with one sum, one reason and one limit; its steps are not applied behind its back."""
+    app.config["APPROVAL_ABOVE_COUNT"] = 4
+    finance = sign_in("finance")
+    *steps, whole = migrated(dry_run=True)
+    told = page(finance)
+    assert f'href="/runs/{whole.id}"' in told
+    panel = text_of(told)
+    assert "Preview of all steps Items 5" in panel
+    assert "Net total Rp 4,000.00" in panel
+    assert "a second person will have to approve it" in panel
+    for one in steps:
+        assert "Apply these changes" not in page(finance, f"/runs/{one.id}")
+    asking = page(finance, f"/runs/{whole.id}")
+    assert "Apply these changes" in asking
+    for name in ("INV-A", "P-A", "M-A"):
+        assert name in asking
+    apply = f"/runs/{whole.id}/apply"
+    assert finance.post(apply, data={"idempotency_key": key_in(asking)}).status_code == 422
+    typed = {"idempotency_key": "k" * 20, "reason": "the legacy book"}
+    assert finance.post(apply, data=typed).status_code == 303
+    asked = runs(session)[-1]
+    assert (asked.status, asked.reason) == ("awaiting approval", "the legacy book")
+    own = finance.post(f"/runs/{asked.id}/approve", data={"idempotency_key": "o" * 20})
+    assert own.status_code == 403
+    assert meters_of("P-A") == {"P-A": None}
+    budi = sign_in("finance", name="Budi Second")
+    waits = text_of(page(budi, f"/runs/{asked.id}"))
+    assert "Net total Rp 4,000.00" in waits
+    budi.post(f"/runs/{asked.id}/approve", data={"idempotency_key": "p" * 20})
+    done = ended(asked.id)
+    assert (done.status, done.changed, done.skipped) == ("done", 5, 0)
+    assert meters_of("P-A") == {"P-A": "M-A"}
+    told = text_of(page(finance))
+    assert f"applied by run {asked.id}" in told
+    assert told.count("Not done yet") == 2, "the two steps that only look"
 
 
 def test_progress_is_the_same_part_of_the_page(session: Any, sign_in: Any, book: None) -> None:

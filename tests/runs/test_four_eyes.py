@@ -39,11 +39,15 @@ WRITES_UNSEEN = {
 }
 """Kinds of runs that write stored totals or documents, with scopes of those that do."""
 
-SHOWN_BEFORE = {"figures.apply": [{"run": 1}], "billing.backfill-payment-meters": [{"run": 1}]}
+SHOWN_BEFORE = {
+    "figures.apply": [{"run": 1}],
+    "billing.backfill-payment-meters": [{"run": 1}],
+    "billing.apply-migration": [{"run": 1}],
+}
 """Those that write exactly what a dry run has shown."""
 
 WRITES_NEITHER = {
-    "figures.verify", "billing.validate", "billing.prove", "reconciliation.nightly", "audit.seal",
+    "figures.verify", "billing.validate", "billing.prove", "billing.migration", "reconciliation.nightly", "audit.seal",
     "audit.verify", "audit.facts", "audit.anchor", "summary.daily", "database.routine", "chore",
 }  # fmt: skip
 """Those that look, report, seal or tidy up."""

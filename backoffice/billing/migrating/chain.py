@@ -25,7 +25,7 @@ from ...runs.wording import name_scope
 from ...runs.working import CHUNKS, RUNS, Asked
 from ..figures import invoice_amount
 from .documents import is_left_to_do
-from .steps import KEY, STEP_OF, STEPS, Step, after
+from .steps import KEY, STEP_OF, STEPS, WHOLE, Step, after
 
 Finish = Callable[[Connection, Asked], Mapping[str, Any]]
 
@@ -67,7 +67,7 @@ def begin(
 def under_way(session: Session, *, dry_run: bool) -> Run | None:
     """The step at which a whole migration is now."""
     live = select(Run).where(
-        Run.kind.in_(STEP_OF),
+        Run.kind.in_([*STEP_OF, WHOLE]),
         Run.finished_at.is_(None),
         Run.dry_run == dry_run,
         Run.scope.has_key(KEY),
@@ -103,13 +103,20 @@ def going_on(finish: Finish) -> Finish:
 
     def finish_and_go_on(connection: Connection, asked: Asked) -> Mapping[str, Any]:
         result = finish(connection, asked)
-        step = STEP_OF[asked.kind]
-        following = after(step) if KEY in asked.scope and "run" not in asked.scope else None
+        following = _following(asked) if KEY in asked.scope and "run" not in asked.scope else None
         if following is not None and _may_go_on(connection, asked):
-            _request(connection, asked, following)
+            _request(connection, asked, *following)
         return result
 
     return finish_and_go_on
+
+
+def _following(run: Asked | Run) -> tuple[str, Mapping[str, Any]] | None:
+    """Kind and scope of what comes after a step; after the last preview the list of all that was found."""
+    step = after(STEP_OF[run.kind])
+    if step is not None:
+        return step.kind, step.scope
+    return (WHOLE, {}) if run.dry_run else None
 
 
 def _may_go_on(connection: Connection, asked: Asked) -> bool:
@@ -121,7 +128,7 @@ def _may_go_on(connection: Connection, asked: Asked) -> bool:
     return not connection.scalar(select(given_up | went_on))
 
 
-def _request(connection: Connection, asked: Asked, step: Step) -> None:
+def _request(connection: Connection, asked: Asked, kind: str, scope: Mapping[str, Any]) -> None:
     """Ask for the next step as this one was asked for; it follows this one, unless this has failures.
 
     A run that another one follows counts as mended.
@@ -135,7 +142,7 @@ def _request(connection: Connection, asked: Asked, step: Step) -> None:
         Session(connection, join_transaction_mode="create_savepoint") as session,
     ):
         actions.request(
-            session, step.kind, {**step.scope, KEY: asked.scope[KEY]},
+            session, kind, {**scope, KEY: asked.scope[KEY]},
             dry_run=asked.dry_run, is_here=bool(connection.scalar(mine)), is_paced=asked.is_paced,
             follows=None if connection.scalar(failures) else asked.id,
         )  # fmt: skip
@@ -143,11 +150,11 @@ def _request(connection: Connection, asked: Asked, step: Step) -> None:
 
 
 def next_of(session: Session, run: Run) -> Run | None:
-    """The step that was asked for when this one ended."""
-    following = after(STEP_OF[run.kind])
-    if following is None or KEY not in run.scope:
+    """What was asked for when this step ended: the next one, or the list of all that was found."""
+    following = _following(run) if run.kind in STEP_OF and KEY in run.scope else None
+    if following is None:
         return None
     later = select(Run).where(
-        Run.id > run.id, Run.kind == following.kind, Run.scope[KEY].astext == run.scope[KEY]
+        Run.id > run.id, Run.kind == following[0], Run.scope[KEY].astext == run.scope[KEY]
     )
     return session.scalar(later.order_by(Run.id).limit(1))

@@ -25,8 +25,10 @@ from ...drift.performing import performed
 from ...extensions import db
 from ...refusals import Refusal
 from ...runs.errors import AlreadyRunning
+from ...runs.item_tables import SHOWN, items_as_dicts, print_items, print_table
 from ...runs.models import COUNTERS, DONE, DONE_WITH_FAILURES, Run
-from ...runs.queries import run_of
+from ...runs.models import FOUND as RUN_FOUND
+from ...runs.queries import found_by, run_of
 from ...runs.wording import STATUSES
 from . import chain
 from .lines import lines_of, open_rows, ties_out, totals_of, word_of
@@ -55,16 +57,19 @@ def meter_financials(dry_run: bool, as_json: bool) -> None:
     runs: list[Run] = []
     with _refusals():
         run: Run | None = _begun(dry_run)
-        assert run is not None
-        if not as_json:
+        if run is not None and run.kind in STEP_OF and not as_json:
             _tell_skipped(STEP_OF[run.kind])
-        while run is not None:
+        while run is not None and run.kind in STEP_OF:
             runs.append(_performed(run.id, as_json))
             run = _next_of(runs[-1])
+        whole = None if run is None else performed(db.engine, run.id).run
     if as_json:
-        click.echo(json.dumps(_all_as_dict(runs, dry_run)))
-    _say_where_it_stopped(runs[-1])
-    sys.exit(max(_status_of(run) for run in runs))
+        click.echo(json.dumps(_all_as_dict(runs, dry_run, whole)))
+    elif whole is not None:
+        _print_outlook(whole)
+    if whole is None:
+        _say_where_it_stopped(runs[-1])
+    sys.exit(max(_status_of(run) for run in [*runs, *([whole] if whole else [])]))
 
 
 @backfill.command("payment-meter-ids")
@@ -119,11 +124,36 @@ def _do_alone(name: str, dry_run: bool, as_json: bool) -> None:
     with _refusals():
         run = _performed(_asked(STEP_NAMED[name], dry_run=dry_run), as_json)
     if as_json:
-        click.echo(json.dumps(_as_dict(run)))
-    if dry_run and run.changed and not as_json:
-        again = f"backoffice runs apply {run.id} --reason …"
-        click.echo(_("Apply exactly these with: %(command)s", command=again))
+        told = {"outlook": _outlook(run)} if dry_run else {}
+        click.echo(json.dumps(_as_dict(run) | told))
+    elif dry_run:
+        _print_outlook(run)
     sys.exit(_status_of(run))
+
+
+def _outlook(run: Run) -> dict[str, Any]:
+    """What a dry run would change, for JSON: every document and every total, before and after."""
+    found = found_by(db.session(), run.id)
+    items = items_as_dicts(run.id, None, RUN_FOUND)
+    sums = {"net": str(found.net), "gross": str(found.gross)}
+    return {"run": run.id, "rows": found.count, **sums, "items": items}
+
+
+def _print_outlook(run: Run) -> None:
+    """The same as a table, what they come to, and how exactly this is applied."""
+    found = found_by(db.session(), run.id)
+    if not found.count:
+        return
+    print_items(run.id, SHOWN, RUN_FOUND)
+    amounts = {name: money.format_amount(getattr(found, name)) for name in ("net", "gross")}
+    again = f"backoffice runs apply {run.id} --reason …"
+    told = _(
+        "All in all %(count)s rows would change, net %(net)s, gross %(gross)s.",
+        count=found.count,
+        **amounts,
+    )
+    click.echo(told)
+    click.echo(_("Apply exactly these with: %(command)s", command=again))
 
 
 @contextmanager
@@ -213,22 +243,16 @@ def _print_report(run: Run) -> None:
         section = _(word_of(run, line)[0])
         table.add_row(section, _(line.title), str(line.rows), amount, why)
     if table.row_count:
-        _print_table(table)
+        print_table(table)
     else:
         click.echo("  " + _("Nothing to do, and nothing found."))
     if totals := totals_of(run):
         told = Table(_("What"), _("Amount"))
         for _name, title, amount_ in totals:
             told.add_row(_(title), money.format_amount(amount_))
-        _print_table(told)
+        print_table(told)
     if run.error:
         click.echo(f"  {run.error}", err=True)
-
-
-def _print_table(table: Table) -> None:
-    """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
-    console = Console()
-    Console(width=None if console.is_terminal else 200).print(table)
 
 
 def _say_where_it_stopped(last: Run) -> None:
@@ -245,13 +269,16 @@ def _say_where_it_stopped(last: Run) -> None:
     )  # fmt: skip
 
 
-def _all_as_dict(runs: list[Run], dry_run: bool) -> dict[str, Any]:
-    return {
+def _all_as_dict(runs: list[Run], dry_run: bool, whole: Run | None = None) -> dict[str, Any]:
+    """All steps; of a dry run with all that they would change."""
+    is_last = whole is not None or after(STEP_OF[runs[-1].kind]) is None
+    told = {
         "dry_run": dry_run,
         "steps": [_as_dict(run) for run in runs],
         "left": sum(open_rows(run) for run in runs),
-        "is_complete": after(STEP_OF[runs[-1].kind]) is None and _ended(runs[-1]),
+        "is_complete": is_last and all(map(_ended, runs[-1:])),
     }
+    return told if whole is None else told | {"outlook": _outlook(whole)}
 
 
 def _as_dict(run: Run) -> dict[str, Any]:
@@ -283,5 +310,7 @@ def _status_of(run: Run) -> int:
             _("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error or run.status)
         )
     found = run.dry_run and run.changed
-    is_clean = run.status == DONE and not found and not open_rows(run) and ties_out(run)
+    is_clean = run.status == DONE and not found
+    if run.kind in STEP_OF:
+        is_clean = is_clean and not open_rows(run) and ties_out(run)
     return CLEAN if is_clean else FOUND

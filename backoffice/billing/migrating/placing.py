@@ -3,22 +3,23 @@
 Invoices first, for their payments follow them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, literal, select, update
+from sqlalchemy import Connection, Row, Select, Table, func, literal, select, true, update
 
 from ...base import table_of
-from ...drift.applying import MOVED
 from ...figures import registry
 from ...figures.drain import Drained
 from ...figures.healing import Failure, Healer
+from ...figures.hooks import held, settle_connection
 from ...runs.kinds import Chunk
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED
-from ...runs.working import ITEMS, Asked, Step, Work
+from ...runs.working import Asked, Step, Work
 from .. import matching
+from ..figures import customer_balance
 from ..models import Invoice, Meter, MeterAssignment
 from ..rules import POSTED
 from . import report
@@ -34,13 +35,10 @@ NOTHING: Mapping[str, Any] = {"before": {}, "after": {}}
 METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
 
 
-def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """The documents without a meter, invoices before payments; of an application what its dry run found."""
+def plan(connection: Connection) -> Iterator[Chunk]:
+    """The documents without a meter, invoices before payments."""
     for stage, documents in enumerate(ALL):
-        if "run" in asked.scope:
-            yield from _found(connection, documents, asked.scope["run"], stage)
-        else:
-            yield from _ranges(connection, documents, stage)
+        yield from _ranges(connection, documents, stage)
 
 
 def _ranges(connection: Connection, documents: Documents, stage: int) -> Iterator[Chunk]:
@@ -53,26 +51,26 @@ def _ranges(connection: Connection, documents: Documents, stage: int) -> Iterato
         yield Chunk({"documents": documents.name, "low": low, "high": high}, count, stage)
 
 
-def _found(
-    connection: Connection, documents: Documents, run_id: int, stage: int
-) -> Iterator[Chunk]:
-    mine = select(ITEMS.c.owner).where(
-        ITEMS.c.run_id == run_id, ITEMS.c.outcome == FOUND, ITEMS.c.subject.in_(documents.names)
-    )
-    yield from _listed(documents, sorted(connection.scalars(mine)), stage)
-
-
 def again(items: Sequence[Any]) -> Iterator[Chunk]:
     """The documents that could not be placed, once more."""
     for stage, documents in enumerate(ALL):
         ids = sorted({item.owner for item in items if item.subject in documents.names})
-        yield from _listed(documents, ids, stage)
+        yield from listed(documents, ids, stage)
 
 
-def _listed(documents: Documents, ids: Sequence[int], stage: int) -> Iterator[Chunk]:
+def listed(documents: Documents, ids: Sequence[int], stage: int) -> Iterator[Chunk]:
+    """These documents in chunks."""
     for i in range(0, len(ids), CHUNK):
         page = list(ids[i : i + CHUNK])
         yield Chunk({"documents": documents.name, "ids": page}, len(page), stage)
+
+
+def leave(work: Work, name: str, ids: Sequence[int]) -> None:
+    """Say of these documents why they are left without a meter."""
+    with work.transaction(is_last=True) as step:
+        placer = Placer(work, BY_NAME[name])
+        placer.step = step
+        placer.leave(step.connection, ids)
 
 
 def place(work: Work) -> None:
@@ -110,11 +108,11 @@ class Placer:
     def say(self, step: Step, ids: Sequence[int]) -> None:
         """What would be done with these, once the invoices have their meters."""
         self.step = step
-        sure = [*step.connection.execute(self._sure(ids))]
+        sure = [*step.connection.execute(_sure(self.documents, ids))]
         if self.documents.table is PAYMENTS:
-            sure += step.connection.execute(_with_their_invoice(ids))
+            sure += step.connection.execute(with_their_invoice(ids))
         self._record(sure, FOUND)
-        self._leave(step.connection, sorted(set(ids) - {row.id for row in sure}))
+        self.leave(step.connection, sorted(set(ids) - {row.id for row in sure}))
 
     def place(self, ids: Sequence[int]) -> None:
         """Give them their meters, in one transaction where nothing is in the way."""
@@ -128,48 +126,21 @@ class Placer:
             yield step.connection
 
     def _place(self, connection: Connection, ids: Sequence[int], _alone: bool) -> Drained:
-        lock(connection, self.documents.table, ids)
-        if "run" in self.work.asked.scope:
-            ids = self._as_found(connection, ids)
-        placed = connection.execute(self._update(ids)).all()
+        with held(connection):
+            placed = give_meters(connection, self.documents, ids)
+            settle(connection, {row.meter_id for row in placed})
         self._record(placed, APPLIED)
-        self._leave(connection, sorted(set(ids) - {row.id for row in placed}))
+        self.leave(connection, sorted(set(ids) - {row.id for row in placed}))
         return Drained()
-
-    def _sure(self, ids: Sequence[int]) -> Select[Any]:
-        """(id, meter_id, number, amount, why) of those whose place is sure."""
-        table, sure = self.documents.table, self._rule(ids)
-        return (
-            select(table.c.id, METERS.c.id.label("meter_id"), METERS.c.number, table.c.amount, sure.c.why)
-            .join_from(sure, table, table.c.id == sure.c[0])
-            .join(METERS, METERS.c.id == sure.c.meter_id)
-        )  # fmt: skip
-
-    def _rule(self, ids: Sequence[int]) -> Any:
-        return self.documents.among(self.documents.sure(), ids).subquery("sure")
-
-    def _update(self, ids: Sequence[int]) -> Any:
-        table, sure = self.documents.table, self._rule(ids)
-        number = select(METERS.c.number).where(METERS.c.id == sure.c.meter_id).scalar_subquery()
-        return (
-            update(table)
-            .where(table.c.id == sure.c[0], table.c.meter_id.is_(None))
-            .values(meter_id=sure.c.meter_id, version=table.c.version + 1, updated_at=func.now())
-            .returning(table.c.id, number.label("number"), table.c.amount, sure.c.why)
-        )
 
     def _record(self, rows: Sequence[Row[*tuple[Any, ...]]], outcome: str) -> None:
         assert self.step is not None
         for row in rows:
-            case = self.documents.cases[row.why]
-            self.step.item(
-                case.name, outcome, owner=row.id, error=case.why, amounts=concerning(row.amount),
-                before={"meter": ""}, after={"meter": shown(row.number)},
-            )  # fmt: skip
+            self.step.item(outcome=outcome, **as_item(self.documents, row))
         self.step.tally.checked += len(rows)
         self.step.tally.changed += len(rows)
 
-    def _leave(self, connection: Connection, ids: Sequence[int]) -> None:
+    def leave(self, connection: Connection, ids: Sequence[int]) -> None:
         """Say of these why they are left without a meter."""
         assert self.step is not None
         if not ids:
@@ -186,30 +157,6 @@ class Placer:
             )  # fmt: skip
             self.step.tally.checked += 1
             self.step.tally.skipped += 1
-
-    def _as_found(self, connection: Connection, ids: Sequence[int]) -> list[int]:
-        """Those that belong where the dry run has found; the others have moved since, and are left."""
-        assert self.step is not None
-        found = select(ITEMS.c.owner, ITEMS.c.subject, ITEMS.c.after, ITEMS.c.concerns).where(
-            ITEMS.c.run_id == self.work.asked.scope["run"], ITEMS.c.outcome == FOUND,
-            ITEMS.c.subject.in_(self.documents.names), ITEMS.c.owner == any_of(ids),
-        )  # fmt: skip
-        now = {row.id: {"meter": shown(row.number)} for row in connection.execute(self._sure(ids))}
-        chosen = []
-        for then in connection.execute(found).all():
-            if now.get(then.owner) == then.after:
-                chosen.append(then.owner)
-                continue
-            self.step.item(
-                then.subject,
-                SKIPPED,
-                owner=then.owner,
-                error=MOVED,
-                amounts=concerning(then.concerns),
-            )
-            self.step.tally.checked += 1
-            self.step.tally.skipped += 1
-        return chosen
 
     def _failed(self, failure: Failure) -> None:
         with self.work.transaction() as step:
@@ -248,17 +195,80 @@ def lock(connection: Connection, table: Table, ids: Sequence[int]) -> None:
     )
 
 
-def _with_their_invoice(ids: Sequence[int]) -> Select[Any]:
-    """The payments whose invoice waits for its own meter, and surely gets one: they will follow it."""
-    named = select(PAYMENTS.c.invoice_id).where(PAYMENTS.c.id == any_of(ids))
-    theirs = sure_invoices().where(Invoice.id.in_(named)).subquery("theirs")
+def give_meters(
+    connection: Connection, documents: Documents, ids: Sequence[int]
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Give these documents the meter where they surely belong; answers those that got one, as `as_item` wants them."""
+    table = documents.table
+    lock(connection, table, ids)
+    sure = _rule(documents, ids)
+    number = select(METERS.c.number).where(METERS.c.id == sure.c.meter_id).scalar_subquery()
+    given = (
+        update(table)
+        .where(table.c.id == sure.c[0], table.c.meter_id.is_(None))
+        .values(meter_id=sure.c.meter_id, version=table.c.version + 1, updated_at=func.now())
+        .returning(table.c.id, number.label("number"), table.c.amount, table.c.meter_id, sure.c.why)
+    )
+    return connection.execute(given).all()
+
+
+def settle(connection: Connection, meters: Iterable[int]) -> None:
+    """Let the totals of these meters follow, and their customers', by the facts: whatever else is placed besides.
+
+    Nothing changes for whoever had one of the meters once; who has it now stands while the meter is locked.
+    """
+    mine = any_of(sorted(meters))
+    connection.execute(
+        select(METERS.c.id).where(METERS.c.id == mine).order_by(METERS.c.id).with_for_update(key_share=True)
+    )  # fmt: skip
+    theirs = select(ASSIGNMENTS.c.customer_id)
+    theirs = theirs.where(ASSIGNMENTS.c.meter_id == mine, ASSIGNMENTS.c.is_active)
+    customers = set(connection.scalars(theirs))
+    settle_connection(
+        connection, registry, by_facts=True,
+        only={registry.bundle_of(registry.get(customer_balance.name)).name: customers},
+    )  # fmt: skip
+
+
+def as_item(documents: Documents, row: Any) -> dict[str, Any]:
+    """A document that gets its meter as the fields of a run's item, but for its outcome."""
+    case = documents.cases[row.why]
+    return {
+        "subject": case.name, "owner": row.id, "error": case.why, "amounts": concerning(row.amount),
+        "before": {"meter": ""}, "after": {"meter": shown(row.number)},
+    }  # fmt: skip
+
+
+def _sure(documents: Documents, ids: Sequence[int]) -> Select[Any]:
+    """(id, meter_id, number, amount, why) of those whose place is sure."""
+    table, sure = documents.table, _rule(documents, ids)
+    return (
+        select(table.c.id, METERS.c.id.label("meter_id"), METERS.c.number, table.c.amount, sure.c.why)
+        .join_from(sure, table, table.c.id == sure.c[0])
+        .join(METERS, METERS.c.id == sure.c.meter_id)
+    )  # fmt: skip
+
+
+def _rule(documents: Documents, ids: Sequence[int]) -> Any:
+    return documents.among(documents.sure(), ids).subquery("sure")
+
+
+def with_their_invoice(ids: Sequence[int] | None = None) -> Select[Any]:
+    """Of these payments, or of all, those whose invoice waits for its own meter, and surely gets one.
+
+    They will follow it.
+    """
+    named = select(PAYMENTS.c.invoice_id)
+    mine = true() if ids is None else PAYMENTS.c.id == any_of(ids)
+    theirs = sure_invoices().where(Invoice.id.in_(named.where(mine))).subquery("theirs")
     return (
         select(
-            PAYMENTS.c.id, METERS.c.number, PAYMENTS.c.amount, literal(matching.INVOICE).label("why")
+            PAYMENTS.c.id, METERS.c.id.label("meter_id"), METERS.c.number, PAYMENTS.c.amount,
+            literal(matching.INVOICE).label("why"),
         )
         .join_from(theirs, PAYMENTS, PAYMENTS.c.invoice_id == theirs.c.invoice_id)
         .join(METERS, METERS.c.id == theirs.c.meter_id)
-        .where(PAYMENTS.c.id == any_of(ids), PAYMENTS.c.meter_id.is_(None), PAYMENTS.c.status == POSTED)
+        .where(mine, PAYMENTS.c.meter_id.is_(None), PAYMENTS.c.status == POSTED)
     )  # fmt: skip
 
 

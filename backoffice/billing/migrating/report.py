@@ -45,10 +45,15 @@ def of_items(connection: Connection, run_id: int) -> Report:
 
 
 def list_rows(step: Step, rows: Any) -> int:
-    """Insert an item for each row of a SELECT (see `cases.as_item`); answers how many they are."""
-    add = insert(ITEMS).from_select(ITEM_COLUMNS, rows, include_defaults=False)
-    added = add.returning(ITEMS.c.id).cte("added")
-    count = step.connection.scalar(select(func.count()).select_from(added)) or 0
+    """List the rows of a SELECT (see `cases.as_item`) as left; answers how many they are."""
+    count = add_items(step, rows)
     step.tally.checked += count
     step.tally.skipped += count
     return count
+
+
+def add_items(step: Step, rows: Any) -> int:
+    """Insert an item for each row of a SELECT of `ITEM_COLUMNS`; answers how many they are."""
+    add = insert(ITEMS).from_select(ITEM_COLUMNS, rows, include_defaults=False)
+    added = add.returning(ITEMS.c.id).cte("added")
+    return step.connection.scalar(select(func.count()).select_from(added)) or 0

@@ -3,10 +3,12 @@
 from functools import partial
 
 from ...base import N_
+from ...drift import applying
 from ...drift.runs import HEAL
 from ...runs.kinds import Kind, Scope, as_dry_run, register
-from . import amounts, balances, placing, proving, validating
+from . import amounts, balances, groups, placing, proving, steps, together, validating, whole
 from .chain import going_on
+from .steps import is_step
 
 REPORT = "billing.migration_report"
 """The endpoint that shows what a step's run has said."""
@@ -20,15 +22,16 @@ def _placed_unseen(scope: Scope) -> tuple[str, Scope] | None:
 PLACE = register(
     Kind(
         "billing.backfill-payment-meters", N_("Give payments their meters"), "figures.heal",
-        placing.plan, placing.place, going_on(placing.finish), placing.again,
+        together.plan, together.work, going_on(placing.finish), groups.again,
         apply_as="billing.backfill-payment-meters", report=REPORT, preview=_placed_unseen,
+        is_part=is_step,
     )
 )  # fmt: skip
 AMOUNTS = register(
     Kind(
         "billing.backfill-invoice-amounts", N_("Compute invoice amounts"), "figures.heal",
         amounts.plan, amounts.work, going_on(amounts.finish), HEAL.again, apply_as="figures.apply",
-        report=REPORT, preview=partial(as_dry_run, "billing.backfill-invoice-amounts"),
+        report=REPORT, preview=partial(as_dry_run, "billing.backfill-invoice-amounts"), is_part=is_step,
     )
 )  # fmt: skip
 VALIDATE = register(
@@ -42,12 +45,24 @@ BALANCES = register(
         "billing.meter-balances", N_("Calculate meter balances"), "figures.heal",
         balances.plan, balances.work, going_on(balances.finish), balances.again,
         apply_as="figures.apply", report=REPORT,
-        preview=partial(as_dry_run, "billing.meter-balances"),
+        preview=partial(as_dry_run, "billing.meter-balances"), is_part=is_step,
     )
 )  # fmt: skip
 PROVE = register(
     Kind(
         "billing.prove", N_("Prove that everything ties out"), "figures.heal",
         proving.plan, proving.work, going_on(proving.finish), report=REPORT,
+    )
+)  # fmt: skip
+WHOLE = register(
+    Kind(
+        steps.WHOLE, N_("Migration, all steps"), "figures.heal",
+        whole.plan, whole.gather, whole.finish, apply_as=steps.APPLY_WHOLE,
+    )
+)  # fmt: skip
+APPLY_WHOLE = register(
+    Kind(
+        steps.APPLY_WHOLE, N_("Apply a migration"), "figures.heal",
+        together.plan, together.work, applying.result, groups.again,
     )
 )  # fmt: skip

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session, aliased
 from ...drift.models import DriftFinding
 from ...runs.kinds import kind_of
 from ...runs.models import CANCELLED, DONE, FAILED, Run
-from ...runs.queries import Progress, is_unmended, progress_of
+from ...runs.queries import Found, Progress, followers_of, found_by, is_unmended, progress_of
 from ..figures import customer_balance
 from .checks import CHECKS, Check
 from .lines import Line, lines_of, open_rows, ties_out
-from .steps import STEP_OF, STEPS, Step
+from .steps import APPLY_WHOLE, KEY, STEP_OF, STEPS, WHOLE, Step
 
 NEVER, RUNNING, BROKEN, DIFFERS, LEFT_OVER, FINISHED = (
     "never", "running", "broken", "differs", "left", "finished",
@@ -140,14 +140,39 @@ def _is_one_of(runs: dict[str, Run]) -> ColumnElement[bool]:
 
 
 def _application_of(session: Session, preview: Run | None) -> Run | None:
-    """The run that has applied what the preview found."""
+    """The run that has applied what the preview found, alone or with all other steps'."""
     if preview is None:
         return None
     earlier = aliased(Run)
+    alone = (earlier.id == preview.id) & (Run.kind == kind_of(preview.kind).apply_as)
+    same = earlier.scope[KEY].astext == preview.scope.get(KEY)
+    with_all = same & (earlier.kind == WHOLE) & (Run.kind == APPLY_WHOLE)
     found = select(Run).join(earlier, earlier.id == Run.follows).where(
-        earlier.id == preview.id, Run.kind == kind_of(preview.kind).apply_as, Run.status == DONE
+        alone | with_all, Run.status == DONE
     )  # fmt: skip
     return session.scalar(found.order_by(Run.id.desc()).limit(1))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The last preview of all steps: what it would change, and the run that applies it, if any does."""
+
+    run: Run
+    found: Found
+    applied: Run | None
+
+
+def whole_previewed(session: Session) -> Whole | None:
+    """The last preview of all steps that came to its end; None once its rows were removed after their time."""
+    ended = select(Run).where(Run.kind == WHOLE, Run.status == DONE).order_by(Run.id.desc())
+    run = session.scalar(ended.limit(1))
+    if run is None:
+        return None
+    found = found_by(session, run.id)
+    applying = [other for other in followers_of(session, run) if not other.never_began]
+    if run.changed and not found.count and not applying:
+        return None
+    return Whole(run, found, applying[-1] if applying else None)
 
 
 def _applied(session: Session) -> set[str]:
@@ -158,6 +183,9 @@ def _applied(session: Session) -> set[str]:
         for kind in STEP_OF
         if kind_of(kind).apply_as
     ]
+    all_of_them = select(Run.id).where(Run.kind == APPLY_WHOLE, Run.status == DONE)
+    if session.scalar(all_of_them.limit(1)) is not None:
+        return {kind for kind in STEP_OF if kind_of(kind).apply_as}
     is_whole = [~earlier.scope.has_key(name) for name in _PARTIAL]
     found = select(earlier.kind).distinct().join(Run, Run.follows == earlier.id).where(
         or_(*of_its_kind), earlier.dry_run, Run.status == DONE, *is_whole

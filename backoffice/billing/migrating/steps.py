@@ -79,6 +79,9 @@ STEPS = (
 KEY = "migration"
 """Where the scope of a run says of which migration it is a step."""
 
+WHOLE, APPLY_WHOLE = "billing.migration", "billing.apply-migration"
+"""The kinds of runs that list all that the steps of a preview would change, and that apply exactly this."""
+
 STEP_OF = {step.kind: step for step in STEPS}
 """Kind of run → step."""
 
@@ -89,3 +92,8 @@ STEP_NAMED = {step.name: step for step in STEPS}
 def after(step: Step) -> Step | None:
     """The step that follows; None after the last one."""
     return next((other for other in STEPS if other.number == step.number + 1), None)
+
+
+def is_step(scope: Mapping[str, Any]) -> bool:
+    """Whether a run of such a scope is a step of a whole migration: its preview is applied with the others'."""
+    return KEY in scope
