@@ -1,7 +1,8 @@
 """The catalogues, and the one command that keeps them: `python -m backoffice.translations`.
 
 It extracts every marked string, updates `en` and `id`, compiles both, and lists what still waits for
-an Indonesian sentence. English is the msgid itself. With `compile` it only compiles.
+an Indonesian sentence. English is the msgid itself, so its catalogue holds the plurals alone. With `compile`
+it only compiles.
 """
 
 import tempfile
@@ -71,6 +72,8 @@ def update() -> None:
     for language in LANGUAGES:
         known, catalogue = read(language), _empty(language)
         for message, files in marked.items():
+            if not is_held(language, message):
+                continue
             earlier = known.get(message)
             said = earlier.string if earlier and not earlier.fuzzy else None
             catalogue.add(
@@ -93,6 +96,11 @@ def compile() -> None:
             write_mo(file, read(language))
         Path(file.name).chmod(0o644)
         Path(file.name).replace(target)
+
+
+def is_held(language: str, message: str | tuple[str, ...]) -> bool:
+    """Whether the language's catalogue says the message: English says but its plurals otherwise."""
+    return language != "en" or not isinstance(message, str)
 
 
 def missing(language: str) -> Iterator[Message]:
