@@ -113,6 +113,10 @@ FOUND = (
 """The modules that say what the search of the shell finds, in the order in which it shows it."""
 
 
+TRIGGERS = ("customers.triggers", "billing.triggers", "orders.triggers")
+"""The modules that declare what PostgreSQL keeps of a domain's facts, whoever writes."""
+
+
 RUNS: tuple[str, ...] = (
     "drift.runs",
     "drift.facts.runs",
@@ -134,7 +138,7 @@ def _register_domains(app: Flask) -> None:
     """The runs of each domain, what the search finds of it, and its screens."""
     from .schedules.listed import check as check_schedules
 
-    for name in RUNS:
+    for name in (*TRIGGERS, *RUNS):
         import_module(f".{name}", __name__)
     check_schedules()
     for name in FOUND:

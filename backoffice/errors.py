@@ -32,6 +32,7 @@ from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed, Securi
 
 from . import bearer
 from .base import N_
+from .book import MeaningDiffers, difference_in
 from .edge import SAFE_METHODS, sqlstate_of
 from .extensions import db, limiter
 from .formats import in_words
@@ -95,6 +96,20 @@ EXPLANATIONS = {
 UNREACHABLE = Explanation(
     N_("Backoffice cannot be used at the moment"),
     N_("The database does not answer. Nothing that was saved is lost; try again in a few seconds."),
+)
+ANOTHER_BOOK = Explanation(
+    N_("Backoffice cannot be used at the moment"),
+    N_(
+        "This server was started with %(wrong)s, and the book is kept with %(right)s. Nothing was read or written. "
+        "Whoever runs the server starts it with the latter."
+    ),
+)
+NO_BOOK = Explanation(
+    N_("Backoffice cannot be used at the moment"),
+    N_(
+        "The database does not say yet in which currency and time zone its book is kept. Whoever runs the server "
+        "gives the command: backoffice db upgrade"
+    ),
 )
 READ_ONLY = Explanation(
     N_("Backoffice is read-only for the moment"),
@@ -258,10 +273,21 @@ def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
         return answer(409, _(IMPOSSIBLE_DATE))
     if isinstance(error, DataError):  # NUL in a text, and the like
         return answer(400)
+    if (differs := difference_in(error)) is not None:
+        return _another_book(differs)
     if (explanation := _of_an_outage(error, is_of_the_view)) is not None:
         log.warning("database not available", sqlstate=sqlstate, path=request.path)
         return answer(503, explanation=explanation)
     return _unexpected(error)
+
+
+def _another_book(differs: MeaningDiffers) -> Response:
+    """The book is kept in another currency or time zone than this server computes by."""
+    if differs.book is None:
+        return answer(503, explanation=NO_BOOK)
+    wrong = " ".join(f"{name}={here}" for name, here, _there in differs.settings)
+    right = " ".join(f"{name}={there}" for name, _here, there in differs.settings)
+    return answer(503, explanation=ANOTHER_BOOK, wrong=wrong, right=right)
 
 
 def _constraint_of(error: DBAPIError) -> str:

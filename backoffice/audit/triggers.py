@@ -19,11 +19,12 @@ from ..figures.objects import DatabaseObject, differences, installed, sync_objec
 from ..figures.registry import Registry, registry
 from ..figures.triggers import TRANSITION
 from . import corrections
+from .accepting import ACCEPT
 from .models import AuditEvent
 from .scope import AuditedTable, audited_tables
 
 GROUP = "audit"
-APPEND_ONLY = ("audit_events", "audit_seals", "audit_checks")
+APPEND_ONLY = ("audit_events", "audit_seals", "audit_checks", "fact_decisions")
 _DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 _quote = _DIALECT.identifier_preparer.quote
 
@@ -72,7 +73,8 @@ def declared(metadata: MetaData, figures: Registry) -> Sequence[DatabaseObject]:
 @cache
 def _declared(metadata: MetaData, figures: Registry, _tables: int) -> Sequence[DatabaseObject]:
     kept = (append_only(name, "The audit trail is") for name in APPEND_ONLY)
-    return [*audit_objects(audited_tables(metadata, figures)), *kept, corrections.sealing_object()]
+    of_tables = audit_objects(audited_tables(metadata, figures))
+    return [*of_tables, *kept, corrections.sealing_object(), ACCEPT]
 
 
 def audit_objects(tables: Iterable[AuditedTable]) -> list[DatabaseObject]:

@@ -41,6 +41,16 @@ class MeaningDiffers(psycopg.OperationalError):
         self.ours, self.book = ours, book
         super().__init__(_sentence(ours, book))
 
+    @property
+    def settings(self) -> list[tuple[str, str, str]]:
+        """The settings that differ: their name, what they are here and in the book, which may say nothing."""
+        book = self.book or Meaning("", "")
+        named = (
+            ("CURRENCY", self.ours.currency, book.currency),
+            ("BUSINESS_TIMEZONE", self.ours.timezone, book.timezone),
+        )
+        return [each for each in named if each[1] != each[2]]
+
 
 def of_this_process() -> Meaning:
     """What this process computes by."""

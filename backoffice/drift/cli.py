@@ -29,12 +29,13 @@ from ..extensions import db
 from ..figures import Figure, FigureError, acting_as
 from ..refusals import Refusal
 from ..runs.item_tables import print_table
-from ..runs.models import COUNTERS, DONE, DONE_WITH_FAILURES
-from ..subjects import called
+from ..runs.models import DONE_WITH_FAILURES
 from . import performing, watch
-from .dry_runs import SHOWN, pairs, print_dry_run, row_in_words
+from .dry_runs import print_dry_run
 from .naming import named_failures, row_of, scoped, with_names
-from .performing import Performed, Scope, Verified
+from .performing import Scope, Verified
+from .printing import print_explanation, print_failures, print_findings, print_healed
+from .verifying import ANOTHER
 
 group = AppGroup("figures", help="Stored totals: list, verify, heal, rebuild, explain, reconcile.")
 
@@ -155,7 +156,7 @@ def explain(name: str, row: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told))
     else:
-        _print_explanation(explanation, told["name"])
+        print_explanation(explanation, told["name"])
     sys.exit(CLEAN if explanation.is_right else FOUND)
 
 
@@ -182,28 +183,44 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
     with acting_as(operator()), _progress(selected, owners) as advance:
         done = performing.verify(db.engine, selected, owners or None, progress=advance)
     if as_json:
-        counts: dict[str, int] = {f.name: 0 for f in selected or figures.registry.figures}
+        asked = [f.name for f in selected or figures.registry.figures]
+        counts = {name: 0 for name in asked if name not in done.not_ours}
         for finding in done.findings:
-            counts[finding["figure"]] += 1
+            counts[finding["figure"]] = counts.get(finding["figure"], 0) + 1
         told = {
             "run": done.run.id if done.run else None,
             "drifted": len(done.findings),
             "figures": counts,
+            "not_verified": list(done.not_ours),
             "findings": with_names(db.session.connection(), done.findings),
         }
         click.echo(json.dumps(told))
     else:
-        _print_findings(done, is_all=not selected and not owners)
+        print_findings(done, is_all=not selected and not owners)
     if done.unrecorded:
         click.echo(_(done.unrecorded), err=True)
-    if done.run is None or done.run.status == DONE:
+    if done.not_ours:
+        names = ", ".join(done.not_ours)
+        click.echo(_("Not verified: %(figures)s. %(why)s", figures=names, why=_(ANOTHER)), err=True)
+    if done.is_whole:
         sys.exit(FOUND if done.findings else CLEAN)
-    sentence = _("Run %(run)s did not look at everything: %(error)s",
-                 run=done.run.id, error=done.run.error or done.run.status)  # fmt: skip
-    if done.run.status != DONE_WITH_FAILURES:
+    _say_incomplete(done)
+    sys.exit(FOUND)
+
+
+def _say_incomplete(done: Verified) -> None:
+    """Raises Trouble where nothing could be looked at."""
+    run = done.run
+    if run is None or (done.not_ours and run.status == DONE_WITH_FAILURES and not run.error):
+        return
+    sentence = _(
+        "Run %(run)s did not look at everything: %(error)s",
+        run=run.id,
+        error=run.error or run.status,
+    )
+    if run.status != DONE_WITH_FAILURES:
         raise Trouble(sentence)
     click.echo(sentence, err=True)
-    sys.exit(FOUND)
 
 
 def run_heal(
@@ -232,7 +249,7 @@ def run_heal(
     if dry_run:
         print_dry_run(done.run, as_json=as_json)
     else:
-        _print_healed(done, as_json)
+        print_healed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
 
 
@@ -243,43 +260,8 @@ def run_resumed(run_id: int, as_json: bool) -> None:
             done = performing.resume(db.engine, run_id)
     except Refusal as refusal:
         raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
-    _print_healed(done, as_json)
+    print_healed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
-
-
-def _print_healed(done: Performed, as_json: bool) -> None:
-    run = done.run
-    if as_json:
-        failures = named_failures(db.session.connection(), done.failures)
-        click.echo(
-            json.dumps(
-                {
-                    "run": run.id,
-                    "status": run.status,
-                    "corrections": run.changed,
-                    **{name: getattr(run, name) for name in COUNTERS},
-                    "failures": failures,
-                }
-            )
-        )
-        return
-    click.echo(
-        _(
-            "Run %(run)s: %(checked)s looked at: %(changed)s changed, %(unchanged)s right, "
-            "%(skipped)s left alone, %(failed)s failed.",
-            run=run.id, **{name: getattr(run, name) for name in COUNTERS},
-        )
-    )  # fmt: skip
-    if run.error:
-        click.echo(f"  {run.error}", err=True)
-    print_failures(done.failures)
-
-
-def print_failures(failures: Sequence[tuple[str, int | None, str]]) -> None:
-    """What could not be corrected, on standard error."""
-    for failed in named_failures(db.session.connection(), failures[:SHOWN]):
-        owner = failed["name"] or failed["owner"]
-        click.echo(f"  {failed['bundle']} {owner}: {failed['error']}", err=True)
 
 
 def run_heal_noted(as_json: bool) -> None:
@@ -331,46 +313,3 @@ def _progress(
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(_("Owners"), total=total)
         yield lambda checked: bar.update(task, completed=checked)
-
-
-def _print_findings(done: Verified, *, is_all: bool) -> None:
-    found = done.findings
-    if not found:
-        if done.run is None or done.run.status == DONE:
-            click.echo(_("Every figure is right.") if is_all else _("What was verified is right."))
-        return
-    table = Table(_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), _("Root"))
-    shown = found[:SHOWN]
-    rows = ((finding["figure"], finding["owner"], finding["key"]) for finding in shown)
-    for finding, name in zip(shown, called(db.session.connection(), rows), strict=True):
-        root = finding["root"]
-        is_itself = root == {"figure": finding["figure"], "key": finding["key"]}
-        table.add_row(
-            finding["figure"],
-            row_in_words(name, finding["key"]),
-            finding["kind"],
-            pairs(finding["stored"]),
-            pairs(finding["expected"]),
-            _("itself") if is_itself else f"{root['figure']} {pairs(root['key'])}",
-        )
-    print_table(table)
-    click.echo(
-        _(
-            "%(count)s figure rows drifted. `backoffice figures heal` corrects them; --json lists them all.",
-            count=len(found),
-        )
-    )
-    if done.run:
-        click.echo(_("Run %(run)s recorded them: Health → Drift lists them.", run=done.run.id))
-
-
-def _print_explanation(explanation: figures.Explanation, name: str | None) -> None:
-    click.echo(f"{_(explanation.title)}: {row_in_words(name, dict(explanation.row.key))}")
-    for column in explanation.columns:
-        mark = "=" if column.is_right else "≠"
-        click.echo(f"  {_(column.label)}: {column.stored} {mark} {column.expected}")
-        for term in column.terms:
-            origin = _("entered") if term.entered else term.figure or ""
-            click.echo(f"    {term.sign or ' '} {_(term.label)} {term.value}  {origin}".rstrip())
-            for row in term.rows:
-                click.echo(f"        {row.table} {row.id}: {row.amount}")

@@ -12,13 +12,15 @@ from sqlalchemy.orm import Session
 from .. import figures as core
 from ..base import N_
 from ..figures import Figure
+from ..figures.errors import AnotherDefinition
 from ..runs import actions
 from ..runs.errors import AlreadyRunning, NothingToResume, StillWaiting
-from ..runs.models import AWAITING_APPROVAL, ITEM_FAILED, Run, RunItem
+from ..runs.models import AWAITING_APPROVAL, DONE, ITEM_FAILED, Run, RunItem
 from ..runs.queries import progress_of, run_of
 from ..runs.working import perform
 from .queries import as_told, found_in
 from .scope import scope_of
+from .verifying import ANOTHER
 
 LOOK_AGAIN_SECONDS = 0.2
 
@@ -75,6 +77,13 @@ class Verified:
     findings: Sequence[dict[str, Any]]
     unrecorded: str = ""
     """Why it could not be recorded, as a sentence to be translated."""
+    not_ours: Sequence[str] = ()
+    """The figures that were not looked at: the database keeps them by another definition."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was looked at."""
+        return not self.not_ours and (self.run is None or self.run.status == DONE)
 
 
 READ_ONLY = N_("What was found could not be recorded: this database takes no writes.")
@@ -110,8 +119,11 @@ def verify(
             raise
         return _compared(engine, figures, owners, reason, progress)
     done = performed(engine, run_id, progress)
+    refused = {name for name, _owner, error in done.failures if error == ANOTHER}
+    not_ours = [f.name for b in core.registry.bundles if b.name in refused for f in b.figures]
     with Session(engine) as session:
-        return Verified(done.run, [as_told(f) for f in found_in(session, figures, owners)])
+        found = [as_told(f) for f in found_in(session, figures, owners)]
+    return Verified(done.run, found, not_ours=sorted(not_ours))
 
 
 def _compared(
@@ -121,8 +133,12 @@ def _compared(
     reason: str,
     progress: Progress | None,
 ) -> Verified:
-    found = core.verify(engine, figures, owners, progress=progress)
-    return Verified(None, [finding.as_dict() for finding in found], reason)
+    found: list[dict[str, Any]] = []
+    try:
+        found.extend(f.as_dict() for f in core.verify(engine, figures, owners, progress=progress))
+    except AnotherDefinition as other:
+        return Verified(None, found, reason, other.names)
+    return Verified(None, found, reason)
 
 
 def resume(engine: Engine, run_id: int) -> Performed:

@@ -32,7 +32,7 @@ FIXING = 1_000
 """The first stage of the heals that follow a verification; the stages before are the verification itself."""
 
 
-say(applying.MOVED, verifying.ORPHANED, guards.BROKEN, guards.ASLEEP)
+say(applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP)
 
 
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, func,
 from ..base import N_
 from ..figures import Finding, registry
 from ..figures.definitions import require
+from ..figures.errors import AnotherDefinition
 from ..figures.feeding import lower_bundles
 from ..figures.findings import findings
 from ..figures.orphans import orphans
@@ -17,7 +18,7 @@ from ..figures.registry import Bundle
 from ..figures.relations import OWNERS
 from ..figures.statements import suspects
 from ..figures.verification import MANY, suspected_between
-from ..runs.models import CHUNK_FAILED, FOUND, SKIPPED
+from ..runs.models import CHUNK_FAILED, FOUND, ITEM_FAILED, SKIPPED
 from ..runs.working import CHUNKS, Asked, Step, Work
 from . import above
 from .findings import FINDINGS, as_item, close_unseen, noted_owners, record
@@ -28,6 +29,13 @@ ORPHANED = N_(
     "delete what is left of it."
 )
 """Why a row without its owner is left alone."""
+
+
+ANOTHER = N_(
+    "The database keeps it by another definition than this version of Backoffice does, so it was not looked at. Use "
+    "the version that upgraded the database, or bring it to this one with: backoffice db upgrade"
+)
+"""Why a figure was not verified."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,11 @@ def verify(work: Work) -> None:
     result.
     """
     bundle = bundle_named(registry, work.payload["bundle"])
-    seen = look(work, bundle)
+    try:
+        seen = look(work, bundle)
+    except AnotherDefinition:
+        _not_ours(work, bundle)
+        return
     with work.transaction(is_last=True) as step:
         everything = [*seen.found, *seen.orphans]
         still = still_wrong(step.connection, bundle, everything)
@@ -155,6 +167,14 @@ def verify(work: Work) -> None:
             step.more -= wrong
         else:
             step.tally.checked = step.tally.skipped = wrong
+
+
+def _not_ours(work: Work, bundle: Bundle) -> None:
+    """Say that the bundle was not looked at: this process has another definition of it than the database."""
+    with work.transaction(is_last=True) as step:
+        step.item(bundle.name, ITEM_FAILED, error=ANOTHER)
+        step.tally.failed = step.tally.checked = 1
+        step.more = 1 - work.claim.size  # none of its owners was
 
 
 def still_wrong(connection: Connection, bundle: Bundle, found: Sequence[Finding]) -> set[int]:

@@ -1,4 +1,6 @@
-"""What guards the core's own tables: corrections stay as they were written, and only our processes write them.
+"""What guards the core's own tables, and the triggers by which domains keep their facts in order.
+
+Corrections stay as they were written, and only our processes write them.
 
 Notes are taken by whoever made them, in the same transaction; those of other transactions only by our processes.
 A save takes its own alone, and pays nothing: the condition of the trigger is not met.
@@ -49,11 +51,33 @@ def append_only(table: str, what: str) -> DatabaseObject:
     )  # fmt: skip
 
 
+RENEW_STATISTICS = DatabaseObject(
+    "renew_statistics",
+    "\nBEGIN\n    EXECUTE format('ANALYZE public.%I', wanted);\nEND ",
+    settings=(("search_path", "pg_catalog, pg_temp"),), takes="wanted text", answers="void",
+)  # fmt: skip
+"""Only a table's owner renews its statistics; this lets the app's role ask for that, and for no more."""
+
+_declared: dict[str, DatabaseObject] = {}
+
+
+def declare(*objects: DatabaseObject) -> None:
+    """Let the database hold a domain's own triggers. Raises ValueError for a name that is taken."""
+    for item in objects:
+        if _declared.setdefault(item.name, item) != item:
+            raise ValueError(f"Two triggers are called {item.name}.")
+
+
 def guard_objects() -> Sequence[DatabaseObject]:
-    """Every guard of notes and corrections."""
+    """Every guard of notes and corrections, and what domains have declared."""
+    return (*_own(), *_declared.values())
+
+
+def _own() -> Sequence[DatabaseObject]:
     ours = f"public.{IS_OURS}()"
     return (
         DatabaseObject(IS_OURS, _IS_OURS),
+        RENEW_STATISTICS,
         append_only("corrections", "Corrections are"),
         DatabaseObject(
             "backoffice_guard_corrections",

@@ -62,10 +62,11 @@ PROBLEMS = {
 
 @dataclass(frozen=True)
 class DatabaseObject:
-    """A trigger with the function of the same name that it calls; without a `table`, a function that says yes or no.
+    """A trigger with the function of the same name that it calls; without a `table`, a function alone.
 
-    `when` is its condition as PostgreSQL itself writes it. `settings` are those of the function, by the names
-    that PostgreSQL calls them.
+    `when` is its condition as PostgreSQL itself writes it; `of` are the columns of which an update fires it, in their
+    order in the table. `settings` are those of the function, by the names that PostgreSQL calls them; `takes` and
+    `answers` its arguments and its type, in its words too.
     """
 
     name: str
@@ -77,7 +78,10 @@ class DatabaseObject:
     is_before: bool = False
     is_for_each_row: bool = False
     when: str = ""
+    of: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = AROUND
+    takes: str = ""
+    answers: str = "boolean"
 
     @cached_property
     def state(self) -> State:
@@ -88,7 +92,7 @@ class DatabaseObject:
             type=bits + sum(_EVENTS[event] for event in self.events),
             is_enabled=True,
             when=self.when,
-            columns="",
+            columns=",".join(self.of) if self.table else signed(self.takes, self.answers),
             old_rows=self.old_rows,
             new_rows=self.new_rows,
             function=f"public.{self.name}",
@@ -106,36 +110,47 @@ class DatabaseObject:
     @property
     def create_sql(self) -> str:
         """The statements that install it."""
-        function = f"public.{_quote(self.name)}"
+        function, answers = self.function, "trigger" if self.table else self.answers
         mark = next(m for n in count() if (m := f"$body{n or ''}$") not in self.body)
         around = "\n".join(f"SET {name} = {_setting(value)}" for name, value in self.settings)
-        create = f"""CREATE OR REPLACE FUNCTION {function}() RETURNS {"trigger" if self.table else "boolean"}
+        create = f"""CREATE OR REPLACE FUNCTION {function} RETURNS {answers}
 LANGUAGE plpgsql SECURITY DEFINER
 {around} AS {mark}{self.body}{mark};
 """
         if not self.table:
             return create
-        return f"""{create}REVOKE ALL ON FUNCTION {function}() FROM PUBLIC;
+        return f"""{create}REVOKE ALL ON FUNCTION {function} FROM PUBLIC;
 CREATE TRIGGER {_quote(self.name)} {"BEFORE" if self.is_before else "AFTER"} {self._events}
 ON public.{_quote(self.table)} {self._transition}
 FOR EACH {"ROW" if self.is_for_each_row else "STATEMENT"} {f"WHEN ({self.when})" if self.when else ""}
-EXECUTE FUNCTION {function}();
+EXECUTE FUNCTION {function};
 """
 
     @property
     def drop_sql(self) -> str:
         """The statement that takes it away, wherever a trigger of its function stands."""
-        return f"DROP FUNCTION IF EXISTS public.{_quote(self.name)}() CASCADE"
+        return f"DROP FUNCTION IF EXISTS {self.function} CASCADE"
+
+    @property
+    def function(self) -> str:
+        """The function as SQL names it, with what it takes."""
+        return f"public.{_quote(self.name)}({self.takes})"
 
     @property
     def _events(self) -> str:
-        return " OR ".join(event.upper() for event in self.events)
+        of = f" OF {', '.join(map(_quote, self.of))}" if self.of else ""
+        return " OR ".join(f"{e.upper()}{of if e == 'update' else ''}" for e in self.events)
 
     @property
     def _transition(self) -> str:
         old = f"OLD TABLE AS {self.old_rows}" if self.old_rows else ""
         new = f"NEW TABLE AS {self.new_rows}" if self.new_rows else ""
         return f"REFERENCING {old} {new}" if old or new else ""
+
+
+def signed(takes: str, answers: str) -> str:
+    """What tells functions apart that take or answer other things; nothing of one that says yes or no."""
+    return "" if (takes, answers) == ("", "boolean") else f"({takes}) {answers}"
 
 
 def _setting(value: str) -> str:
@@ -148,7 +163,9 @@ SELECT t.tgname::text AS name, n.nspname || '.' || c.relname AS "table", t.tgtyp
   t.tgenabled IN ('O', 'A') AS is_enabled,
   CASE WHEN t.tgqual IS NULL THEN ''
     ELSE substring(pg_get_triggerdef(t.oid) FROM ' WHEN \\((.*)\\) EXECUTE FUNCTION ') END AS "when",
-  t.tgattr::text || CASE WHEN t.tgnargs > 0 OR t.tgdeferrable THEN ' +' ELSE '' END AS columns,
+  (SELECT coalesce(string_agg(a.attname, ',' ORDER BY a.attnum), '') FROM pg_attribute a
+    WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr))
+    || CASE WHEN t.tgnargs > 0 OR t.tgdeferrable THEN ' +' ELSE '' END AS columns,
   coalesce(t.tgoldtable::text, '') AS old_rows, coalesce(t.tgnewtable::text, '') AS new_rows,
   f.function, f.source, f.language, f.is_definer, f.settings
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -161,7 +178,10 @@ JOIN LATERAL (
 ) f ON true
 WHERE NOT t.tgisinternal AND t.tgname = ANY (:names)
 UNION ALL
-SELECT p.proname::text, '', 0, true, '', '', '', '', fn.nspname || '.' || p.proname,
+SELECT p.proname::text, '', 0, true, '',
+  CASE WHEN p.pronargs = 0 AND p.prorettype = 'boolean'::regtype THEN ''
+    ELSE format('(%s) %s', pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)) END,
+  '', '', fn.nspname || '.' || p.proname,
   encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex'), l.lanname::text, p.prosecdef, coalesce(p.proconfig, '{}')
 FROM pg_proc p JOIN pg_namespace fn ON fn.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
 WHERE p.proname = ANY (:functions) AND fn.nspname = 'public'
@@ -267,8 +287,11 @@ def sync_objects(
 
 
 def _displaced(name: str, states: Sequence[State]) -> Iterator[str]:
-    """What takes away a trigger of that name that calls somebody else's function."""
+    """What takes away a trigger of that name that calls somebody else's function, and functions of that name."""
     for state in states:
+        if not state.table:
+            takes = state.columns.rpartition(") ")[0].removeprefix("(")
+            yield f"DROP FUNCTION IF EXISTS public.{_quote(name)}({takes}) CASCADE"
         if state.table:
             table = ".".join(_quote(part) for part in state.table.split(".", 1))
             yield f"DROP TRIGGER IF EXISTS {_quote(name)} ON {table}"

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from .. import statistics
 from .declaration import Figure
-from .definitions import require
+from .definitions import another, differing
 from .feeding import owners_above, trustworthy
 from .findings import Finding, findings
 from .orphans import orphans
@@ -43,15 +43,17 @@ def verify(
 
     `figures` (default all) and `owners` (ids of the figures' owners; default all) give the scope;
     `progress(owners)` is called after each chunk with how many owners it held.
+    Raises AnotherDefinition when all others were looked at, where the database keeps some by another definition.
     """
     wanted = frozenset(registry.figures if figures is None else figures)
     compared: dict[Bundle, set[int]] = {}
     given = None if owners is None else sorted(set(owners))
     with engine.connect() as connection:
-        require(connection, registry, registry.bundles_of(wanted))
+        apart = differing(connection, registry)
+    bundles = registry.bundles_of(wanted)
     if owners is None:
         statistics.refresh(engine)
-    for bundle in registry.bundles_of(wanted):
+    for bundle in (bundle for bundle in bundles if bundle.name not in apart):
         suspected: set[int] = set()
         for connection, ids in _chunks(engine, registry, bundle, given, chunk, progress, compared):
             suspected.update(ids)
@@ -64,6 +66,8 @@ def verify(
             for finding in orphans(connection, registry, bundle, given):
                 if finding.figure in wanted:
                     yield finding
+    if not_ours := apart.intersection(bundle.name for bundle in bundles):
+        raise another(registry, not_ours)
 
 
 def _chunks(

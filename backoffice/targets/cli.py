@@ -17,8 +17,9 @@ from flask_babel import gettext as _
 from .. import money, periods
 from ..commands import CLEAN, FOUND, Trouble
 from ..drift import dry_runs, performing
-from ..drift.cli import json_option, print_failures
+from ..drift.cli import json_option
 from ..drift.performing import Performed
+from ..drift.printing import print_failures
 from ..extensions import db
 from ..periods import Month
 from ..refusals import Refusal

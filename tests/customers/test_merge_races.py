@@ -81,11 +81,13 @@ def test_without_its_trigger_the_order_would_stay_with_the_duplicate(
     app: Flask, session: Any, database_url: str, outside: Outside
 ) -> None:
     """The mutant that shows that the test above bites."""
-    outside.execute("ALTER TABLE orders DISABLE TRIGGER orders_follow_merged_customer")
+    outside.execute("ALTER TABLE orders DISABLE TRIGGER backoffice_orders_follow_merged_customer")
     try:
         found = enter_an_order_during_the_merge(app, session, database_url)
     finally:
-        outside.execute("ALTER TABLE orders ENABLE TRIGGER orders_follow_merged_customer")
+        outside.execute(
+            "ALTER TABLE orders ENABLE TRIGGER backoffice_orders_follow_merged_customer"
+        )
     assert found == {"A-1": "A", "B-1": "A", "NEW": "B"}
 
 

@@ -149,3 +149,22 @@ def test_who_has_another_definition_neither_verifies_nor_heals_and_names_the_fig
         assert definitions.differing(connection, newer) == frozenset()
     assert list(verify(w.engine, newer)) == []
     upgraded(w, owner_database_url, older)
+
+
+def test_what_both_keep_alike_is_verified_before_the_rest_is_refused(
+    world: Make, process: Any, owner_database_url: str
+) -> None:
+    """One figure of another definition refused the whole call, and nothing else was looked at."""
+    older, newer = version(2), version(3)
+    w = world(older)
+    fill(w, {"price": 5, "bucket_id": 1})
+    upgraded(w, owner_database_url, newer)
+    engine = process(older).kw["bind"]
+    w.surgery.execute("UPDATE trust_buckets SET total = 99 WHERE id = 1")
+    found = []
+    with pytest.raises(AnotherDefinition, match=CHANGED) as refused:
+        found.extend(finding.figure.name for finding in verify(engine, older))
+    assert found == [SAME]
+    assert refused.value.names == [CHANGED]
+    upgraded(w, owner_database_url, older)
+    heal(w.engine, older)

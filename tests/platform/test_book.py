@@ -186,6 +186,50 @@ def test_readiness_names_the_difference(app: Flask, understood_as: Callable[...,
     assert app.test_client().get("/readyz").status_code == 200
 
 
+SENTENCES = {
+    "en": "This server was started with CURRENCY=VND, and the book is kept with CURRENCY=IDR.",
+    "id": "Server ini dijalankan dengan CURRENCY=VND, sedangkan pembukuan memakai CURRENCY=IDR.",
+}
+
+
+@pytest.mark.parametrize("language", list(SENTENCES))
+@pytest.mark.parametrize("how", ["page", "save", "fragment", "program"])
+def test_a_session_on_a_server_that_understands_the_book_otherwise_sees_why(
+    language: str, how: str, app: Flask, understood_as: Callable[..., None], sign_in: Any
+) -> None:
+    """Each connection compares: a worker of the server may have started before the book was changed."""
+    browser = sign_in("finance")
+    understood_as("VND")
+    headers = {"Accept-Language": language}
+    if how == "save":
+        answer = browser.post("/orders/new", data={"number": "A-1"}, headers=headers)
+    elif how == "program":
+        answer = browser.get("/orders", headers=headers | {"Accept": "application/json"})
+    else:
+        asked = {"HX-Request": "true"} if how == "fragment" else {}
+        answer = browser.get("/orders", headers=headers | asked)
+    money.set_currency("IDR")
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert SENTENCES[language] in answer.text
+    assert "CURRENCY=IDR" in answer.text
+    assert browser.get("/orders").status_code == 200, "the session stands"
+
+
+def test_a_session_on_a_book_that_says_nothing_of_itself_sees_why(
+    app: Flask, sign_in: Any, owner_connection: Connection
+) -> None:
+    browser = sign_in("finance")
+    owner_connection.execute("DELETE FROM book")
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+    answer = browser.get("/orders")
+    upgrade(app)
+    assert answer.status_code == 503
+    assert "does not say yet in which currency and time zone its book is kept" in answer.text
+
+
 def test_the_apps_role_may_not_say_what_the_book_means(app_connection: Connection) -> None:
     for statement in (b"UPDATE book SET currency = 'VND'", b"DELETE FROM book", b"TRUNCATE book"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

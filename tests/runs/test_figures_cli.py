@@ -57,6 +57,7 @@ def test_verify_exits_0_when_clean_and_1_with_what_drifted(
         "run": 1,
         "drifted": 0,
         "figures": {figure.name: 0 for figure in registry.figures},
+        "not_verified": [],
         "findings": [],
     }
     surgery.execute("UPDATE orders SET grand_total = 1")

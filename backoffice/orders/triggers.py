@@ -1,0 +1,45 @@
+"""What PostgreSQL keeps of orders, whoever writes."""
+
+from ..customers.triggers import AROUND, follows_merged
+from ..figures.guards import declare
+from ..figures.objects import DatabaseObject
+from .models import KINDS
+
+_ITEMISE = f"""
+BEGIN
+  PERFORM FROM (
+      SELECT order_id, array_agg(DISTINCT kind) AS kinds
+      FROM new_rows GROUP BY order_id ORDER BY order_id
+    ) lines, LATERAL (
+      SELECT FROM public.orders o
+      WHERE o.id = lines.order_id AND NOT lines.kinds <@ o.itemised FOR NO KEY UPDATE
+    ) locked;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  UPDATE public.orders o
+    SET itemised = ARRAY(
+      SELECT k FROM unnest(ARRAY[{",".join(f"'{kind}'" for kind in KINDS)}]) WITH ORDINALITY AS known(k, place)
+      WHERE k = ANY (o.itemised || lines.kinds) ORDER BY place
+    )
+    FROM (SELECT order_id, array_agg(DISTINCT kind) AS kinds FROM new_rows GROUP BY order_id) lines
+    WHERE o.id = lines.order_id AND NOT lines.kinds <@ o.itemised;
+  RETURN NULL;
+END """
+
+
+def itemises(event: str) -> DatabaseObject:
+    """An itemised kind, or one with lines, is a figure, and only the form un-itemises.
+
+    Who may write lines need not be allowed to write orders. The orders are locked in id order, so that two imports at
+    once do not wait for each other in a circle; orders that already name the kind are neither locked nor written.
+    Each order is looked up by its key (LATERAL): the planner would otherwise read every order whenever a line is
+    written. Its name comes after those of the triggers that note and audit.
+    """
+    return DatabaseObject(
+        f"backoffice_order_lines_itemise_{event}", _ITEMISE, "order_lines", (event,),
+        new_rows="new_rows", settings=AROUND,
+    )  # fmt: skip
+
+
+declare(follows_merged("orders"), *map(itemises, ("insert", "update")))

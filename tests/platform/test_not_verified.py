@@ -1,0 +1,103 @@
+"""A figure that the database keeps by another definition keeps no other figure from being verified."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import select
+
+from backoffice import figures
+from backoffice.drift.models import DriftFinding, FigureCheck
+from backoffice.extensions import db
+from backoffice.figures import registry
+from backoffice.figures.errors import AnotherDefinition
+from backoffice.runs.models import Run, RunItem
+from backoffice.upgrade import upgrade
+from tests.factories.orders import OrderFactory
+
+Connection = psycopg.Connection[Any]
+CHANGED = "orders.components"
+
+
+@pytest.fixture
+def another_version(app: Any, owner_connection: Connection) -> Any:
+    """The database was upgraded by a version that defines a figure otherwise."""
+    bundle = registry.bundle_of(registry.get(CHANGED))
+    owner_connection.execute(
+        "UPDATE schema_fingerprints SET fingerprint = repeat(%s, 64) "
+        'WHERE name = %s AND "group" LIKE %s',
+        ("0", bundle.name, "% defined"),
+    )
+    yield sorted(figure.name for figure in bundle.figures)
+    upgrade(app)
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("database", ["takes writes", "read-only"])
+def test_the_command_verifies_the_others_names_it_and_exits_1(
+    database: str, session: Any, surgery: Connection, another_version: list[str],
+    run_command: Callable[..., Any], admin_database_url: str,
+) -> None:  # fmt: skip
+    OrderFactory()
+    session.commit()
+    surgery.execute("UPDATE customers SET balance = balance + 5")
+    if database == "read-only":
+        with psycopg.connect(admin_database_url, autocommit=True) as admin:
+            admin.execute("ALTER ROLE backoffice_app SET default_transaction_read_only = on")
+    try:
+        db.engine.dispose()
+        done = run_command("figures", "verify", "--json")
+        said = run_command("figures", "verify")
+    finally:
+        with psycopg.connect(admin_database_url, autocommit=True) as admin:
+            admin.execute("ALTER ROLE backoffice_app RESET default_transaction_read_only")
+        db.engine.dispose()
+    assert (done.exit_code, said.exit_code) == (1, 1), done.output
+    told = json.loads(done.stdout)
+    assert told["not_verified"] == another_version
+    assert [finding["figure"] for finding in told["findings"]] == ["customers.balance"]
+    assert not told["figures"].keys() & set(another_version), "of them nothing is claimed"
+    assert f"Not verified: {', '.join(another_version)}." in said.stderr
+    assert "Every figure is right" not in said.stdout
+
+
+def test_a_run_fails_it_at_once_and_claims_nothing_of_it(
+    session: Any, another_version: list[str], run_command: Callable[..., Any]
+) -> None:
+    OrderFactory()
+    session.commit()
+    done = run_command("figures", "verify")
+    assert done.exit_code == 1
+    assert "Every figure is right" not in done.stdout
+    run = session.scalars(select(Run).order_by(Run.id.desc()).limit(1)).one()
+    [item] = session.scalars(select(RunItem).where(RunItem.run_id == run.id)).all()
+    assert item.outcome == "failed"
+    assert "another definition" in item.error
+    assert (run.failed, run.checked) == (1, run.unchanged + 1)
+    verified = set(session.scalars(select(FigureCheck.figure)))
+    assert verified == {figure.name for figure in registry.figures} - set(another_version)
+    assert session.scalars(select(DriftFinding.id)).all() == []
+
+
+def test_the_library_looks_at_the_others_and_then_refuses(
+    session: Any, another_version: list[str]
+) -> None:
+    with pytest.raises(AnotherDefinition) as refused:
+        assert list(figures.verify(db.engine)) == []
+    assert refused.value.names == another_version
+    others = [f for f in registry.figures if f.name not in another_version]
+    assert list(figures.verify(db.engine, others)) == []
+
+
+@pytest.mark.leaves_drift
+def test_a_page_claims_nothing_of_it_either(
+    session: Any, surgery: Connection, another_version: list[str], sign_in: Any
+) -> None:
+    order = OrderFactory(number="A-1")
+    session.commit()
+    surgery.execute("UPDATE orders SET total_price = 1, grand_total = 1 WHERE id = %s", (order.id,))
+    assert sign_in("finance").get("/orders/A-1").status_code == 200
+    session.rollback()
+    assert not set(session.scalars(select(DriftFinding.figure))) & set(another_version)
