@@ -141,6 +141,15 @@ def money_filter(value: Decimal | int | None, symbol: bool = False) -> str:
     return money.format_amount(_exact(value), number_format(), symbol=symbol)
 
 
+def signed_filter(
+    value: Decimal | int | None, write: Callable[..., str] = money_filter, **how: bool
+) -> str:
+    """A difference as the user reads it, with its sign: +250.00, -250.00, 0.00; nothing for None."""
+    if value is None:
+        return ""
+    return ("+" if value > 0 else "") + write(value, **how)
+
+
 def quantity_filter(value: Decimal | int | None) -> str:
     """A quantity, or a count, as the user reads it; nothing for None."""
     return "" if value is None else money.format_quantity(_exact(value), number_format())
@@ -205,6 +214,8 @@ FILTERS: dict[str, Callable[..., str]] = {
     "month": month_filter,
     "money": money_filter,
     "percent": percent_filter,
+    "signed": signed_filter,
+    "signed_price": lambda value: signed_filter(value, unit_price_filter),
     "quantity": quantity_filter,
     "number": quantity_filter,
     "unit_price": unit_price_filter,
@@ -213,9 +224,10 @@ FILTERS: dict[str, Callable[..., str]] = {
 
 
 def init_app(app: Flask) -> None:
-    """Give templates the filters, and the currency's symbol for labels beside inputs."""
+    """Give templates the filters, the currency's symbol for labels beside inputs, and what two values differ by."""
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals["currency_symbol"] = money.currency_symbol
+    app.jinja_env.globals["difference_of"] = money.difference
 
 
 def _exact(value: Decimal | int) -> Decimal:

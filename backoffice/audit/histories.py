@@ -9,11 +9,15 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that changed; `before` empty: it came, `after` empty: it went."""
+    """One thing that changed; `before` empty: it came, `after` empty: it went.
+
+    `difference` is what it grew by, with its sign; empty of what is no number, or of what came or went.
+    """
 
     label: str
     before: str
     after: str
+    difference: str = ""
 
 
 @dataclass(frozen=True)

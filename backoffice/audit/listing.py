@@ -1,5 +1,6 @@
 """The list of everything that happened, newest first."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,9 @@ from flask import url_for
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Numeric,
     Text,
+    bindparam,
     case,
     cast,
     func,
@@ -19,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from ..base import N_, counted
+from .. import money
+from ..base import N_, Base, counted
 from ..book import Book
 from ..figures.models import Correction
 from ..lists import Choice, Column, List, Moments, Reference, Search, containing
@@ -77,15 +81,29 @@ def _document(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((is_one, document), else_=cast(literal("{}", Text), JSONB))
 
 
+def _amounts() -> str:
+    """By table, the columns that hold amounts, quantities and prices; as JSON."""
+    return json.dumps(
+        {
+            table.name: [c.key for c in table.c if isinstance(c.type, Numeric)]
+            for table in Base.metadata.tables.values()
+        }
+    )
+
+
 def _fields() -> ColumnElement[str]:
     """Every field with its values as they are recorded, for a file."""
     before, after = map(_document, (EVENTS.c.before, EVENTS.c.after))
     keys = func.jsonb_object_keys(before.op("||")(after)).table_valued("name", name="fields")
     names = keys.render_derived()
     name = names.c.name
-    old, new = (func.coalesce(side.op("->>")(name), "") for side in (before, after))
+    was, is_now = (side.op("->>")(name) for side in (before, after))
+    old, new = (func.coalesce(side, "") for side in (was, is_now))
+    amounts = cast(bindparam("amounts", callable_=_amounts, type_=Text, unique=True), JSONB)
+    is_amount = amounts[_ROW.table_name].has_key(name) & was.is_not(None) & is_now.is_not(None)
+    apart = func.coalesce(case((is_amount, money.signed_in_sql(was, is_now))), "")
     written = case(
-        (_ROW.action == "UPDATE", func.concat(name, ": ", old, " → ", new)),
+        (_ROW.action == "UPDATE", func.concat(name, ": ", old, " → ", new, apart)),
         else_=func.concat(name, ": ", old, new),
     )
     told = select(func.string_agg(written, "; ")).select_from(names)

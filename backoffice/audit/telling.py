@@ -18,8 +18,16 @@ from sqlalchemy import Column, Date, DateTime, Numeric, cast, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.orm import Session
 
+from .. import money
 from ..base import N_, Base
-from ..formats import day_filter, moment_filter, money_filter, quantity_filter, unit_price_filter
+from ..formats import (
+    day_filter,
+    moment_filter,
+    money_filter,
+    quantity_filter,
+    signed_filter,
+    unit_price_filter,
+)
 from ..names import is_id
 from ..navigation import may_open
 from ..out_of_calendar import is_out_of_calendar
@@ -220,7 +228,8 @@ def _changes(row: Row, names: _Names) -> Iterator[Change]:
     for name in _in_order(row.table_name, {**before, **after}):
         old, new = (_written(row.table_name, name, side, names) for side in (before, after))
         if name != "id" and not {old, new} <= empty:
-            yield Change(names.label(row.table_name, name), old, new)
+            apart = difference_of(row.table_name, name, before.get(name), after.get(name))
+            yield Change(names.label(row.table_name, name), old, new, apart)
 
 
 def label_of(table: str, column: str) -> str:
@@ -228,6 +237,15 @@ def label_of(table: str, column: str) -> str:
     known = recorded(table)
     label = (known.labels.get(column) if known else None) or SHARED_LABELS.get(column)
     return _(label) if label else column.removesuffix("_id").replace("_", " ").capitalize()
+
+
+def difference_of(table: str, column: str, before: Any, after: Any) -> str:
+    """By how much an amount, quantity or price grew, with its sign; nothing where one of them is not there."""
+    known = _column(table, column)
+    if known is None or not isinstance(known.type, Numeric) or before is None or after is None:
+        return ""
+    apart = money.difference(before, after)
+    return signed_filter(apart, _BY_SCALE.get(known.type.scale, str))
 
 
 def _in_order(table: str, columns: Mapping[str, Any]) -> list[str]:

@@ -12,8 +12,9 @@ from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
+from ..audit.telling import difference_of
 from ..base import N_
-from ..figures.models import Correction
+from ..drift.histories import corrected, corrections_of, who_made
 from ..formats import money_filter, quantity_filter, recorded_day, unit_price_filter
 from .figures import invoice_amount, invoice_paid
 from .meter_wording import MeterWording
@@ -83,10 +84,11 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
 def events_of(session: Session, invoice: Invoice) -> list[Event]:
     """The invoice's history, newest first."""
     recorded = recorded_events(session, invoice)
-    corrections = _corrections(session, invoice)
-    wording = _wording_of(session, recorded, [c.actor for c in corrections])
+    figures = (invoice_amount, invoice_paid)
+    corrections = corrections_of(session, figures, invoice.id, limit=SHOWN)
+    wording = _wording_of(session, recorded, map(who_made, corrections))
     found = [_saved(event, wording) for event in recorded]
-    found += [_corrected(correction, wording) for correction in corrections]
+    found += [corrected(correction, wording) for correction in corrections]
     found.sort(key=lambda event: event.at, reverse=True)
     return [event for event in found if event.changes]
 
@@ -104,16 +106,6 @@ def _wording_of(session: Session, recorded: Iterable[AuditEvent], actors: Iterab
         meters=[d.get("meter_id") for d in documents],
         actors=[*(event.actor for event in recorded), *actors],
     )
-
-
-def _corrections(session: Session, invoice: Invoice) -> Sequence[Correction]:
-    names = [invoice_amount.name, invoice_paid.name]
-    return session.scalars(
-        select(Correction)
-        .where(Correction.owner == invoice.id, Correction.figure.in_(names))
-        .order_by(Correction.id.desc())
-        .limit(SHOWN)
-    ).all()
 
 
 def _saved(event: AuditEvent, wording: Wording) -> Event:
@@ -139,22 +131,9 @@ def _columns(
             wording.label(column),
             "" if is_new else wording.value(column, old),
             wording.value(column, new),
+            difference_of(Invoice.__tablename__, column, old, new),
         )
 
 
 def _is_zero(column: str, value: Any) -> bool:
     return column in ("fixed_charge", "amount", "paid") and not Decimal(str(value))
-
-
-def _corrected(correction: Correction, wording: Wording) -> Event:
-    before, after = correction.before or {}, correction.after or {}
-    changes = tuple(
-        Change(
-            wording.label(column),
-            wording.value(column, before.get(column)),
-            wording.value(column, after.get(column)),
-        )
-        for column in {**before, **after}
-    )
-    who = wording.actor(correction.actor or correction.db_user)
-    return Event(correction.at, who, "corrected", changes, correction.reason)

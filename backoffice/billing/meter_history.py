@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from flask_babel import gettext as _
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from .. import conflicts
@@ -12,7 +11,9 @@ from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
+from ..audit.telling import difference_of
 from ..base import N_
+from ..drift.histories import corrected, corrections_of, who_made
 from ..extensions import db
 from ..figures.models import Correction
 from .figures import meter_balance, meter_totals
@@ -65,15 +66,7 @@ def recorded_events(session: Session, meter_id: int) -> Sequence[AuditEvent]:
 def events_of(session: Session, meter: Meter) -> list[Event]:
     """The meter's history, newest first."""
     recorded = recorded_events(session, meter.id)
-    corrections = session.scalars(
-        select(Correction)
-        .where(
-            Correction.owner == meter.id,
-            Correction.figure.in_([meter_totals.name, meter_balance.name]),
-        )
-        .order_by(Correction.id.desc())
-        .limit(SHOWN)
-    ).all()
+    corrections = corrections_of(session, (meter_totals, meter_balance), meter.id, limit=SHOWN)
     wording = _wording_of(session, recorded, corrections)
     names = _names(recorded, wording)
     saved = [
@@ -81,7 +74,7 @@ def events_of(session: Session, meter: Meter) -> list[Event]:
         for _transaction, group in groupby(recorded, key=lambda event: event.xid)
     ]
     found = [event for event in saved if event.changes]
-    found += [_corrected(correction, wording) for correction in corrections]
+    found += [corrected(correction, wording) for correction in corrections]
     return sorted(found, key=lambda event: event.at, reverse=True)
 
 
@@ -92,7 +85,7 @@ def _wording_of(
     return MeterWording(
         session,
         customers=[told.get("customer_id") for told in documents],
-        actors=[*(event.actor for event in recorded), *(c.actor for c in corrections)],
+        actors=[*(event.actor for event in recorded), *map(who_made, corrections)],
     )
 
 
@@ -137,7 +130,9 @@ def _columns(event: AuditEvent, wording: MeterWording, name: str) -> Iterator[Ch
         new = wording.value(column, after[column]) if column in after else ""
         if event.action == "UPDATE" or new not in ("", "–"):
             where = f"{name} · " if name else ""
-            yield Change(where + wording.label(column), old, new)
+            sides = before.get(column), after.get(column)
+            apart = difference_of(event.table_name, column, *sides)
+            yield Change(where + wording.label(column), old, new, apart)
 
 
 def _summary(row: dict[str, object], told: list[str], wording: MeterWording) -> str:
@@ -149,21 +144,3 @@ def _summary(row: dict[str, object], told: list[str], wording: MeterWording) -> 
         return f"{days} · {_('Active') if row.get('is_active') else _('Inactive')}"
     wanted = [name for name in ("adjusted_on", "amount", "reason") if name in told]
     return " · ".join(wording.value(name, row.get(name)) for name in wanted)
-
-
-def _corrected(correction: Correction, wording: MeterWording) -> Event:
-    before, after = correction.before or {}, correction.after or {}
-    return Event(
-        correction.at,
-        wording.actor(correction.actor or correction.db_user),
-        "corrected",
-        tuple(
-            Change(
-                wording.label(column),
-                wording.value(column, before.get(column)),
-                wording.value(column, after.get(column)),
-            )
-            for column in {**before, **after}
-        ),
-        correction.reason,
-    )

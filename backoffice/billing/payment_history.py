@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded, register
+from ..audit.telling import difference_of
 from ..base import N_
 from ..formats import money_filter, recorded_day
 from .invoice_history import Wording as InvoiceWording
@@ -144,4 +145,5 @@ def _part(event: AuditEvent, wording: Wording, number: int, count: int) -> Itera
             where + wording.label(column),
             "" if is_new else wording.value(column, old),
             wording.value(column, new),
+            difference_of(Payment.__tablename__, column, old, new),
         )

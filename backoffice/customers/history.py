@@ -1,6 +1,6 @@
 """What happened to a customer, in words: who changed what and when, and every merge."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -8,15 +8,13 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .. import subjects
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
 from ..base import N_
-from ..drift import wording as drift
+from ..drift.histories import corrected, corrections_of, who_made
 from ..figures import registry
-from ..figures.models import Correction
 from ..people.actors import Actors
 from .listing import LABELS
 from .models import Customer, CustomerMerge
@@ -47,7 +45,7 @@ class Names(Actors):
     """Names for the ids that the trail holds: who acted, and which customers were merged."""
 
     def __init__(
-        self, session: Session, recorded: list[AuditEvent], actors: Sequence[str] = ()
+        self, session: Session, recorded: list[AuditEvent], actors: Iterable[str] = ()
     ) -> None:
         super().__init__(session, [*(event.actor for event in recorded), *actors])
         merged = {
@@ -83,36 +81,16 @@ def recorded_events(session: Session, customer: Customer) -> list[AuditEvent]:
 def events_of(session: Session, customer: Customer, *, has_figures: bool = True) -> list[Event]:
     """The customer's history, newest first; `has_figures`: with the corrections of what is stored of them."""
     recorded = recorded_events(session, customer)
-    corrections = _corrections_of(session, customer) if has_figures else []
-    names = Names(session, recorded, [c.actor or c.db_user for c in corrections])
+    own = [f for f in registry.figures if f.owner_table is Customer.__table__ and has_figures]
+    corrections = corrections_of(session, own, customer.id, limit=SHOWN)
+    names = Names(session, recorded, map(who_made, corrections))
     events = [
         _event(list(group), customer, names)
         for _transaction, group in groupby(recorded, key=lambda event: event.xid)
     ]
     told = [event for event in events if event.changes]
-    told += [_corrected(correction, names) for correction in corrections]
+    told += [corrected(correction, names) for correction in corrections]
     return sorted(told, key=lambda event: event.at, reverse=True)
-
-
-def _corrections_of(session: Session, customer: Customer) -> Sequence[Correction]:
-    """Every correction of a figure that the customer owns, whichever domain keeps it."""
-    own = [f.name for f in registry.figures if f.owner_table is Customer.__table__]
-    found = select(Correction).where(Correction.owner == customer.id, Correction.figure.in_(own))
-    return session.scalars(found.order_by(Correction.id.desc()).limit(SHOWN)).all()
-
-
-def _corrected(correction: Correction, names: Names) -> Event:
-    before, after = correction.before or {}, correction.after or {}
-    changes = (
-        Change(
-            _(subjects.label_of(correction.figure, column)),
-            drift.value(correction.figure, column, before.get(column)),
-            drift.value(correction.figure, column, after.get(column)),
-        )
-        for column in {**before, **after}
-    )
-    who = names.actor(correction.actor or correction.db_user)
-    return Event(correction.at, who, "corrected", tuple(changes), correction.reason)
 
 
 def _event(group: list[AuditEvent], customer: Customer, names: Names) -> Event:

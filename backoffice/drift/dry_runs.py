@@ -17,6 +17,7 @@ from ..runs.item_tables import print_table
 from ..runs.models import FOUND, Run, RunItem
 from ..runs.queries import found_by
 from ..subjects import called
+from .findings import told_of
 from .naming import with_names
 
 SHOWN = 50
@@ -32,7 +33,7 @@ def items_found(session: Session, run_id: int) -> Sequence[RunItem]:
 def as_dict(run: Run) -> dict[str, Any]:
     """A dry run for JSON: its number, how many rows, what they come to, and each of them."""
     found = found_by(db.session(), run.id)
-    items = [_as_dict(item) for item in items_found(db.session(), run.id)]
+    items = [told_of(item) for item in items_found(db.session(), run.id)]
     return {
         "run": run.id,
         "drifted": found.count,
@@ -64,47 +65,31 @@ def print_dry_run(run: Run, *, as_json: bool) -> None:
 
 def print_items(items: Sequence[RunItem]) -> None:
     """The first of them as a table."""
-    amounts = (_("Net"), _("Gross"))
-    table = Table(_("Figure"), _("Row"), _("Stored"), _("Expected"), *amounts, _("Root"))
-    shown = items[:SHOWN]
-    rows = ((item.subject, item.owner, item.key) for item in shown)
-    for item, name in zip(shown, called(db.session.connection(), rows), strict=True):
-        root = item.details["roots"][0]
-        is_itself = root == {"figure": item.subject, "key": _texts(item.key)}
+    print_rows([told_of(item) for item in items[:SHOWN]])
+
+
+def print_rows(findings: Sequence[Mapping[str, Any]]) -> None:
+    """The first of these, each as `as_told` has it, as a table; differences by column, net and gross."""
+    amounts = (_("Difference"), _("Net"), _("Gross"))
+    table = Table(_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), *amounts, _("Root"))
+    shown = findings[:SHOWN]
+    rows = ((finding["figure"], finding["owner"], finding["key"]) for finding in shown)
+    for finding, name in zip(shown, called(db.session.connection(), rows), strict=True):
+        root = finding["root"]
+        is_itself = root == {"figure": finding["figure"], "key": finding["key"]}
         table.add_row(
-            item.subject,
-            row_in_words(name, item.key),
-            pairs(item.before or {}),
-            pairs(item.after or {}),
-            _written(item.amount),
-            _written(item.gross),
+            finding["figure"],
+            row_in_words(name, finding["key"]),
+            finding["kind"],
+            *(pairs(finding[side]) for side in ("stored", "expected", "difference")),
+            *(_written(finding[amount]) for amount in ("net", "gross")),
             _("itself") if is_itself else f"{root['figure']} {pairs(root['key'])}",
         )
     print_table(table)
 
 
-def _written(amount: Decimal | None) -> str:
-    return "" if amount is None else money_filter(amount)
-
-
-def _as_dict(item: RunItem) -> dict[str, Any]:
-    roots = item.details["roots"]
-    return {
-        "figure": item.subject,
-        "owner": item.owner,
-        "key": _texts(item.key),
-        "kind": item.details["kind"],
-        "stored": item.before or {},
-        "expected": item.after or {},
-        "net": None if item.amount is None else str(item.amount),
-        "gross": None if item.gross is None else str(item.gross),
-        "root": roots[0],
-        "roots": roots,
-    }
-
-
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in values.items()}
+def _written(amount: str | None) -> str:
+    return "" if amount is None else money_filter(Decimal(amount))
 
 
 def row_in_words(name: str | None, key: Mapping[str, Any]) -> str:

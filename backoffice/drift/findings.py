@@ -3,7 +3,7 @@
 Nothing is inserted anew on every check.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -71,6 +71,57 @@ def as_item(finding: Finding) -> dict[str, Any]:
         "amounts": as_fields(amounts_of(finding.figure, before, after)),
         "details": {"kind": finding.kind, "roots": told["roots"]},
     }
+
+
+def as_told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding for JSON, the same from a verification, from a dry run and where nothing could be recorded.
+
+    `row` has the columns of a `DriftFinding`. Amounts are texts; net and gross are null of a figure without money.
+    """
+    stored, expected = (row[side] or {} for side in ("stored", "expected"))
+    amounts = {"net": row["amount"], "gross": row["gross"]}
+    return {
+        "figure": row["figure"],
+        "owner": row["owner"],
+        "key": {name: str(value) for name, value in row["key"].items()},
+        "kind": row["kind"],
+        "stored": stored,
+        "expected": expected,
+        "difference": money.differences(stored, expected),
+        **{name: None if amount is None else str(amount) for name, amount in amounts.items()},
+        "root": row["roots"][0],
+        "roots": row["roots"],
+    }
+
+
+def told_now(finding: Finding) -> dict[str, Any]:
+    """The same of a finding that is not recorded."""
+    item = as_item(finding)
+    return as_told(
+        {
+            "amount": None,
+            "gross": None,
+            **item["amounts"],
+            **{name: item[name] for name in ("owner", "key")},
+            "figure": item["subject"],
+            "stored": item["before"],
+            "expected": item["after"],
+            **item["details"],
+        }
+    )
+
+
+def told_of(item: RunItem) -> dict[str, Any]:
+    """The same of an item that a dry run has found."""
+    return as_told(
+        {
+            **{name: getattr(item, name) for name in ("owner", "key", "amount", "gross")},
+            "figure": item.subject,
+            "stored": item.before,
+            "expected": item.after,
+            **{name: item.details[name] for name in ("kind", "roots")},
+        }
+    )
 
 
 def key_of(finding: Finding) -> dict[str, Any]:

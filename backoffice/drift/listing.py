@@ -14,7 +14,9 @@ from ..lists import Buttons, Choice, Column, List, Moments, Search, containing
 from ..lists.filters import Given
 from ..names import is_id
 from ..preferences import number_format
+from ..runs.items import by_column
 from ..runs.models import Run
+from ..runs.wording import columns_in_words
 from ..subjects import Place
 from . import queries
 from .models import FOLLOWS, DriftFinding
@@ -113,6 +115,9 @@ def findings() -> List:
             "owner_id": DriftFinding.owner,
             "key_of_row": DriftFinding.key,
             "first_column": _first_column(),
+            "stored_json": DriftFinding.stored,
+            "expected_json": DriftFinding.expected,
+            "has_amounts": DriftFinding.amount.is_not(None),
         },
         columns=_columns(titles, called),
         filters=_filters(titles, called),
@@ -139,6 +144,17 @@ def _columns(titles: Any, called: ColumnElement[str]) -> tuple[Column, ...]:
             classes="cell-total",
         ),
         Column("size", N_("Gross"), row.gross, kind="money", total=True, is_shown=False),
+        Column(
+            "by_column", N_("By column"),
+            by_column(
+                row.figure.expression, row.stored.expression, row.expected.expression,
+                row.amount.is_not(None),
+            ),
+            write=lambda row: columns_in_words(
+                row.figure, row.stored_json, row.expected_json, is_plain=row.has_amounts
+            ),
+            classes="cell-values", is_sortable=False,
+        ),
         Column("root", N_("Root"), _root(), words={ITSELF: N_("this row"), **titles}),
         Column("cause", N_("Likely cause"), row.cause, words=CAUSES),
         Column("first_seen_at", N_("First seen"), row.first_seen_at, kind="moment"),

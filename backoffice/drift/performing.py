@@ -18,7 +18,8 @@ from ..runs.errors import AlreadyRunning, NothingToResume, StillWaiting
 from ..runs.models import AWAITING_APPROVAL, DONE, ITEM_FAILED, Run, RunItem
 from ..runs.queries import progress_of, run_of
 from ..runs.working import perform
-from .queries import as_told, found_in
+from .findings import as_told, told_now
+from .queries import found_in
 from .scope import scope_of
 from .verifying import ANOTHER
 
@@ -71,7 +72,7 @@ def heal(
 
 @dataclass(frozen=True)
 class Verified:
-    """What a verification found, each as `Finding.as_dict` has it; no run: it could not be recorded."""
+    """What a verification found, each as `as_told` has it; no run: it could not be recorded."""
 
     run: Run | None
     findings: Sequence[dict[str, Any]]
@@ -122,7 +123,7 @@ def verify(
     refused = {name for name, _owner, error in done.failures if error == ANOTHER}
     not_ours = [f.name for b in core.registry.bundles if b.name in refused for f in b.figures]
     with Session(engine) as session:
-        found = [as_told(f) for f in found_in(session, figures, owners)]
+        found = [as_told(vars(finding)) for finding in found_in(session, figures, owners)]
     return Verified(done.run, found, not_ours=sorted(not_ours))
 
 
@@ -135,7 +136,7 @@ def _compared(
 ) -> Verified:
     found: list[dict[str, Any]] = []
     try:
-        found.extend(f.as_dict() for f in core.verify(engine, figures, owners, progress=progress))
+        found.extend(told_now(f) for f in core.verify(engine, figures, owners, progress=progress))
     except AnotherDefinition as other:
         return Verified(None, found, reason, other.names)
     return Verified(None, found, reason)

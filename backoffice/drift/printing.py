@@ -5,16 +5,14 @@ from collections.abc import Sequence
 
 import click
 from flask_babel import gettext as _
-from rich.table import Table
 
 from .. import figures
 from ..extensions import db
-from ..runs.item_tables import print_table
 from ..runs.models import COUNTERS
-from ..subjects import called
-from .dry_runs import SHOWN, pairs, row_in_words
+from .dry_runs import SHOWN, print_rows, row_in_words
 from .naming import named_failures
 from .performing import Performed, Verified
+from .wording import difference
 
 
 def print_healed(done: Performed, as_json: bool) -> None:
@@ -60,21 +58,7 @@ def print_findings(done: Verified, *, is_all: bool) -> None:
         if done.is_whole:
             click.echo(_("Every figure is right.") if is_all else _("What was verified is right."))
         return
-    table = Table(_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), _("Root"))
-    shown = found[:SHOWN]
-    rows = ((finding["figure"], finding["owner"], finding["key"]) for finding in shown)
-    for finding, name in zip(shown, called(db.session.connection(), rows), strict=True):
-        root = finding["root"]
-        is_itself = root == {"figure": finding["figure"], "key": finding["key"]}
-        table.add_row(
-            finding["figure"],
-            row_in_words(name, finding["key"]),
-            finding["kind"],
-            pairs(finding["stored"]),
-            pairs(finding["expected"]),
-            _("itself") if is_itself else f"{root['figure']} {pairs(root['key'])}",
-        )
-    print_table(table)
+    print_rows(found)
     click.echo(
         _(
             "%(count)s figure rows drifted. `backoffice figures heal` corrects them; --json lists them all.",
@@ -90,7 +74,9 @@ def print_explanation(explanation: figures.Explanation, name: str | None) -> Non
     click.echo(f"{_(explanation.title)}: {row_in_words(name, dict(explanation.row.key))}")
     for column in explanation.columns:
         mark = "=" if column.is_right else "≠"
-        click.echo(f"  {_(column.label)}: {column.stored} {mark} {column.expected}")
+        told = f"  {_(column.label)}: {column.stored} {mark} {column.expected}"
+        apart = difference(explanation.figure, column.column, column.stored, column.expected)
+        click.echo(told if column.is_right else f"{told} ({apart})")
         for term in column.terms:
             origin = _("entered") if term.entered else term.figure or ""
             click.echo(f"    {term.sign or ' '} {_(term.label)} {term.value}  {origin}".rstrip())

@@ -128,20 +128,6 @@ def found_in(
     return session.scalars(found.order_by(in_order, DriftFinding.owner, DriftFinding.id)).all()
 
 
-def as_told(finding: DriftFinding) -> dict[str, Any]:
-    """A recorded finding as `Finding.as_dict` has a new one."""
-    return {
-        "figure": finding.figure,
-        "owner": finding.owner,
-        "key": {name: str(value) for name, value in finding.key.items()},
-        "kind": finding.kind,
-        "stored": finding.stored or {},
-        "expected": finding.expected or {},
-        "root": finding.roots[0],
-        "roots": finding.roots,
-    }
-
-
 def with_ids(ids: Sequence[int]) -> ColumnElement[bool]:
     """The findings of these numbers; one parameter, however many they are."""
     return DriftFinding.id == any_(literal(list(ids), ARRAY(BigInteger)))

@@ -9,14 +9,14 @@ from flask_babel import format_datetime, format_timedelta, ngettext
 from flask_babel import gettext as _
 from sqlalchemy import Column, Integer, Numeric
 
-from .. import periods, subjects
+from .. import money, periods, subjects
 from ..audit.facts import ADDED, CHANGED, REMOVED
 from ..audit.tables import title_of
 from ..base import N_
 from ..figures import Figure, UnknownFigure, registry
 from ..figures.explanation import label_of
 from ..figures.formulas import leaves
-from ..formats import moment_filter, money_filter, quantity_filter
+from ..formats import moment_filter, money_filter, quantity_filter, signed_filter
 from .amounts import MONEY_DECIMALS
 from .facts.findings import all_facts, facts_named
 from .facts.models import FactDecision
@@ -148,8 +148,18 @@ def value(figure: str, column: str, told: Any) -> str:
         number = Decimal(str(told))
     except InvalidOperation:
         return str(told)
-    is_money = isinstance(kind, Numeric) and kind.scale == MONEY_DECIMALS
-    return money_filter(number) if is_money else quantity_filter(number)
+    return money_filter(number) if _is_money(kind) else quantity_filter(number)
+
+
+def difference(figure: str, column: str, before: Any, after: Any) -> str:
+    """The signed difference of two recorded values of a figure's column; nothing where they are no numbers."""
+    kind = _type_of(figure, column)
+    apart = money.difference(before, after) if isinstance(kind, Numeric | Integer) else None
+    return signed_filter(apart, money_filter if _is_money(kind) else quantity_filter)
+
+
+def _is_money(kind: Any) -> bool:
+    return isinstance(kind, Numeric) and kind.scale == MONEY_DECIMALS
 
 
 def _type_of(figure: str, column: str) -> Any:

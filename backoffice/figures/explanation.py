@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -19,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import Case, Grouping
 
+from .. import money
 from .declaration import Figure
 from .expressions import Expression, Total
 from .findings import Row
@@ -85,6 +87,11 @@ class ColumnExplained:
     formula: str | None = None
 
     @property
+    def difference(self) -> Decimal | None:
+        """Expected minus stored; None of what is no number."""
+        return money.difference(self.stored, self.expected)
+
+    @property
     def is_right(self) -> bool:
         """Whether the stored value is the expected one, exactly."""
         return bool(self.stored == self.expected)
@@ -119,6 +126,7 @@ class Explanation:
                     "column": c.column,
                     "stored": _text(c.stored),
                     "expected": _text(c.expected),
+                    "difference": _text(c.difference),
                     "entered": c.entered,
                     "terms": [t.as_dict() for t in c.terms],
                 }

@@ -15,6 +15,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
+from ..audit.telling import difference_of
 from ..claims import Claim
 from ..extensions import db
 from ..htmx import hx_redirect, render
@@ -156,6 +157,7 @@ def record(import_id: int) -> AnyResponse:
         before=queries.imported_before(db.session(), upload),
         are_stored=queries.are_stored(db.session(), upload),
         value=Values(db.session()),
+        difference_in=difference_of,
         PLACES=PLACES,
         RECORDS=RECORDS,
         **_words(),

@@ -6,16 +6,17 @@ from itertools import groupby
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
+from ..audit.telling import difference_of
 from ..base import N_
+from ..drift.histories import corrected, corrections_of, who_made
 from ..figures.models import Correction
-from .figures import ORDER_FIGURES
+from .figures import ORDER_FIGURES, line_amount
 from .models import COMPONENT_OF_KIND, Order, OrderLine
 from .past_totals import totals_by_save
 from .wording import LABELS, Wording
@@ -41,16 +42,8 @@ _UNTOLD = {"id", "order_id", "position", "created_at", "itemised"}
 def events_of(session: Session, order: Order) -> list[Event]:
     """The order's history, newest first."""
     recorded = recorded_events(session, order.id)
-    corrections = session.scalars(
-        select(Correction)
-        .where(
-            Correction.owner == order.id,
-            Correction.figure.in_([figure.name for figure in ORDER_FIGURES]),
-        )
-        .order_by(Correction.id.desc())
-        .limit(SHOWN)
-    ).all()
-    wording = wording_of(session, recorded, [c.actor for c in corrections])
+    corrections = corrections_of(session, ORDER_FIGURES, order.id, limit=SHOWN)
+    wording = wording_of(session, recorded, map(who_made, corrections))
     lines = _line_names(recorded, order)
     notes = {xid: note for notes_of in NOTES for xid, note in notes_of(session, order.id).items()}
     totals = totals_by_save(session, order, recorded)
@@ -59,7 +52,7 @@ def events_of(session: Session, order: Order) -> list[Event]:
         for transaction, group in groupby(recorded, key=lambda event: event.xid)
     ]
     found = [event for event in saved if event.changes]
-    found += [_corrected(correction, wording, lines) for correction in corrections]
+    found += [corrected(one, wording, _line_of(one, lines)) for one in corrections]
     return sorted(found, key=lambda event: event.at, reverse=True)
 
 
@@ -115,7 +108,8 @@ def _saved(
     if changes and before != after and kind != "deleted":
         name, told = "grand_total", wording.value
         old = "" if before is None else told(name, before)
-        changes.append(Change(wording.label(name), old, told(name, after)))
+        apart = difference_of(Order.__tablename__, name, before, after)
+        changes.append(Change(wording.label(name), old, told(name, after), apart))
     return Event(newest.at, wording.actor(newest.actor), kind, tuple(changes), note)
 
 
@@ -130,7 +124,8 @@ def _columns(event: AuditEvent, wording: Wording, where: str) -> Iterator[Change
             event.action == "UPDATE"
         ):  # only an amount that lines make up is recorded on one side only
             old, new = old or _("from its lines"), new or _("from its lines")
-        yield Change(where + wording.label(column), old, new)
+        apart = difference_of(event.table_name, column, before.get(column), after.get(column))
+        yield Change(where + wording.label(column), old, new, apart)
 
 
 def _says_nothing(column: str, value: Any) -> bool:
@@ -160,22 +155,9 @@ def line_text(line: dict[str, Any] | None, wording: Wording) -> str:
     return " · ".join(filter(None, (product, line.get("description"), amounts)))
 
 
-def _corrected(correction: Correction, wording: Wording, lines: dict[str, str]) -> Event:
-    before, after = correction.before or {}, correction.after or {}
+def _line_of(correction: Correction, lines: dict[str, str]) -> str:
+    """Which line a correction is of; nothing where it is of the order itself."""
+    if correction.figure != line_amount.name:
+        return ""
     line_id = str(correction.key.get("id", ""))
-    is_line = correction.figure == ORDER_FIGURES[0].name
-    where = _("Line “%(name)s”", name=lines.get(line_id, f"#{line_id}")) + " · " if is_line else ""
-    return Event(
-        correction.at,
-        wording.actor(correction.actor),
-        "corrected",
-        tuple(
-            Change(
-                where + wording.label(column),
-                wording.value(column, before.get(column)),
-                wording.value(column, after.get(column)),
-            )
-            for column in {**before, **after}
-        ),
-        correction.reason,
-    )
+    return _("Line “%(name)s”", name=lines.get(line_id, f"#{line_id}")) + " · "

@@ -1,6 +1,7 @@
 """The record of price changes: what became of each order that somebody chose to change."""
 
 from datetime import date
+from decimal import Decimal
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -35,6 +36,12 @@ class PriceChange(Base):
     created_at: Mapped[Moment]
 
     product: Mapped[Product] = relationship()
+
+    @property
+    def difference(self) -> Decimal | None:
+        """By how much the price changed; None where there was none."""
+        before = self.previous_price
+        return None if before is None else self.unit_price - before
 
 
 class PriceChangeOrder(Base):

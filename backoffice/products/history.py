@@ -13,6 +13,7 @@ from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
+from ..audit.telling import difference_of
 from ..base import N_
 from ..conflicts import Conflict, conflict_over, differences
 from ..formats import recorded_day, unit_price_filter
@@ -92,7 +93,9 @@ def _told(row: AuditEvent, days: dict[str, str]) -> Iterator[Change]:
     if row.table_name == ProductPrice.__tablename__:
         day = recorded_day(days[str(row.row_id)])
         label = _("Unit price from %(day)s", day=day)
-        yield Change(label, _price(before), _price(after))
+        sides = before.get("unit_price"), after.get("unit_price")
+        apart = difference_of(row.table_name, "unit_price", *sides)
+        yield Change(label, _price(before), _price(after), apart)
         return
     for name, label in LABELS.items():
         if name in before or name in after:

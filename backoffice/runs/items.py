@@ -11,7 +11,6 @@ from flask_babel import gettext as _
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
-    Numeric,
     String,
     Text,
     all_,
@@ -25,14 +24,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from .. import subjects
+from .. import money, subjects
 from ..base import N_, counted
 from ..lists import Choice, Column, List
 from ..subjects import Place
 from .listing import FigureTitles
 from .models import OUTCOMES, RunItem
-from .wording import NUMBER, SENTENCES, columns_in_words
 from .wording import OUTCOMES as LOOKS
+from .wording import SENTENCES, columns_in_words
 
 _NOTHING = cast(literal("{}", Text), JSONB)
 
@@ -52,36 +51,31 @@ def _several() -> list[str]:
     return [name for name in subjects.names() if len(subjects.labels_of(name)) > 1]
 
 
-def _by_column() -> ColumnElement[Any]:
-    """As `wording.columns_in_words`, with plain numbers: for a file."""
+def by_column(
+    subject: ColumnElement[str],
+    was: ColumnElement[Any],
+    became: ColumnElement[Any],
+    has_amounts: ColumnElement[bool],
+) -> ColumnElement[Any]:
+    """As `wording.columns_in_words`, with plain numbers: for a file. `was` and `became` are jsonb."""
     labels = cast(bindparam("labels", callable_=_labels, type_=Text, unique=True), JSONB)
-    both = func.coalesce(RunItem.before, _NOTHING).concat(func.coalesce(RunItem.after, _NOTHING))
+    both = func.coalesce(was, _NOTHING).concat(func.coalesce(became, _NOTHING))
     names = func.jsonb_object_keys(both).table_valued("name", name="names")
     name = names.c.name
-    label = func.coalesce(func.jsonb_extract_path_text(labels, RunItem.subject, name), name)
-    before, after = (side[name].astext for side in (RunItem.before, RunItem.after))
-    apart = _number(after) - _number(before)
-    sign = case((apart > 0, literal("+")), else_=literal(""))
-    difference = func.coalesce(literal(" (") + sign + cast(apart, String) + literal(")"), "")
+    label = func.coalesce(func.jsonb_extract_path_text(labels, subject, name), name)
+    before, after = (side[name].astext for side in (was, became))
+    difference = func.coalesce(money.signed_in_sql(before, after), "")
     told = func.concat(label, " ", _or_dash(before), " → ", _or_dash(after), difference)
     several = bindparam("several", callable_=_several, type_=ARRAY(Text), unique=True)
     is_plain = and_(
-        RunItem.subject != all_(several),
-        RunItem.amount.is_not(None),
-        RunItem.before.is_not(None),
-        RunItem.after.is_not(None),
+        subject != all_(several),
+        has_amounts,
+        was.is_not(None),
+        became.is_not(None),
         func.count() == 1,
     )
     spoken = func.string_agg(told, literal(" · "))
     return select(case((~is_plain, spoken))).select_from(names).scalar_subquery()
-
-
-def _number(text: ColumnElement[str]) -> ColumnElement[Any]:
-    """The number that a value is, 0 where there is none; NULL of what is no number."""
-    return case(
-        (func.coalesce(text, "") == "", literal(0, Numeric)),
-        (text.regexp_match(NUMBER), cast(text, Numeric)),
-    )
 
 
 def _or_dash(text: ColumnElement[str]) -> ColumnElement[str]:
@@ -129,7 +123,12 @@ _COLUMNS = (
     Column(
         "by_column",
         N_("By column"),
-        _by_column(),
+        by_column(
+            RunItem.subject.expression,
+            RunItem.before.expression,
+            RunItem.after.expression,
+            RunItem.amount.is_not(None),
+        ),
         write=lambda row: columns_in_words(
             row.subject, row.before_json, row.after_json, is_plain=row.has_amounts
         ),

@@ -1,6 +1,5 @@
 """Runs in words: what was asked, how it stands, what came of it, and what an item was and became."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from .. import subjects
+from .. import money, subjects
 from ..base import N_
 from ..formats import money_filter, quantity_filter
 from .kinds import KINDS
@@ -28,9 +27,6 @@ from .models import (
     UNCHANGED,
     Run,
 )
-
-NUMBER = r"^-?[0-9]+(\.[0-9]+)?$"
-"""What is a number among an item's values, for Python and PostgreSQL alike."""
 
 
 class Look(NamedTuple):
@@ -239,19 +235,11 @@ def _column_in_words(
 ) -> str:
     told = [(values or {}).get(name) for values in (before, after)]
     label, (was, is_now) = _(subjects.label_of(subject, name)), map(value_in_words, told)
-    numbers = [_number(value) for value in told]
-    if None in numbers:
+    apart = money.difference(*told)
+    if apart is None:
         return f"{label} {was} → {is_now}"
-    apart = (numbers[1] or Decimal(0)) - (numbers[0] or Decimal(0))
     sign = "+" if apart > 0 else ""
     return f"{label} {was} → {is_now} ({sign}{value_in_words(str(apart))})"
-
-
-def _number(value: Any) -> Decimal | None:
-    """The number that a value is, 0 where there is none; None of what is no number."""
-    if value in (None, ""):
-        return Decimal(0)
-    return Decimal(str(value)) if re.search(NUMBER, str(value)) else None
 
 
 SENTENCES: dict[str, str] = {}

@@ -21,6 +21,7 @@ from ..drift.cli import json_option
 from ..drift.performing import Performed
 from ..drift.printing import print_failures
 from ..extensions import db
+from ..formats import signed_filter
 from ..periods import Month
 from ..refusals import Refusal
 from ..runs.models import Run
@@ -169,6 +170,7 @@ def _proposal(proposal: Proposal) -> dict[str, Any]:
         "month": str(proposal.month),
         "before": None if proposal.before is None else str(proposal.before),
         "target": str(proposal.target),
+        "difference": str(proposal.target - (proposal.before or 0)),
     }
 
 
@@ -217,6 +219,7 @@ def _print_proposals(proposals: Proposals) -> None:
     for proposal in proposals.proposed[:SHOWN]:
         before = "–" if proposal.before is None else money.format_amount(proposal.before)
         target = money.format_amount(proposal.target)
-        click.echo(f"  {proposal.month} {proposal.manager.name}: {before} → {target}")
+        apart = signed_filter(proposal.target - (proposal.before or 0))
+        click.echo(f"  {proposal.month} {proposal.manager.name}: {before} → {target} ({apart})")
     if len(proposals.proposed) > SHOWN:
         click.echo(_("… and %(count)d more", count=len(proposals.proposed) - SHOWN))

@@ -10,6 +10,7 @@ from sqlalchemy import cast, select
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
+from .. import money
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded, register
 from ..base import N_
@@ -49,6 +50,12 @@ class Change:
     actor: str
     before: Decimal | None
     after: Decimal | None
+
+    @property
+    def difference(self) -> Decimal | None:
+        """By how much; None where there was, or is, no target."""
+        is_one = self.before is None or self.after is None
+        return None if is_one else money.difference(self.before, self.after)
 
 
 def changes_of(session: Session, manager_id: int, month: Month) -> Sequence[Change]:

@@ -1,0 +1,44 @@
+"""Corrections as events of a record's history: what each column was and became, and by how much."""
+
+from collections.abc import Iterable, Sequence
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from .. import subjects
+from ..audit.histories import Change, Event
+from ..figures import Figure
+from ..figures.models import Correction
+from ..people.actors import Actors
+from . import wording
+
+
+def corrections_of(
+    session: Session, figures: Iterable[Figure], owner: int, *, limit: int
+) -> Sequence[Correction]:
+    """The corrections of these figures of one owner, newest first."""
+    names = [figure.name for figure in figures]
+    found = select(Correction).where(Correction.owner == owner, Correction.figure.in_(names))
+    return session.scalars(found.order_by(Correction.id.desc()).limit(limit)).all()
+
+
+def who_made(correction: Correction) -> str:
+    """The actor of a correction; of one that an outside program led to, its database user."""
+    return correction.actor or correction.db_user
+
+
+def corrected(correction: Correction, actors: Actors, where: str = "") -> Event:
+    """A correction as an event; `where` stands before the name of each column."""
+    figure, before, after = correction.figure, correction.before or {}, correction.after or {}
+    changes = (
+        Change(
+            where + _(subjects.label_of(figure, column)),
+            wording.value(figure, column, before.get(column)),
+            wording.value(figure, column, after.get(column)),
+            wording.difference(figure, column, before.get(column), after.get(column)),
+        )
+        for column in {**before, **after}
+    )
+    who = actors.actor(who_made(correction))
+    return Event(correction.at, who, "corrected", tuple(changes), correction.reason)
