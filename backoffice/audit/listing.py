@@ -9,7 +9,6 @@ from flask import url_for
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Numeric,
     Text,
     bindparam,
     case,
@@ -32,7 +31,7 @@ from ..people.models import ApiToken, User
 from .models import AuditEvent
 from .records import EVENTS, xid_of
 from .tables import ByTable, Recorded, register, title_of
-from .telling import ACTIONS
+from .telling import ACTIONS, is_measured
 
 _ROW = AuditEvent
 
@@ -82,10 +81,10 @@ def _document(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _amounts() -> str:
-    """By table, the columns that hold amounts, quantities and prices; as JSON."""
+    """By table, the columns that hold amounts, quantities, prices and counts; as JSON."""
     return json.dumps(
         {
-            table.name: [c.key for c in table.c if isinstance(c.type, Numeric)]
+            table.name: [column.key for column in table.c if is_measured(column)]
             for table in Base.metadata.tables.values()
         }
     )
@@ -97,7 +96,7 @@ def _fields() -> ColumnElement[str]:
     keys = func.jsonb_object_keys(before.op("||")(after)).table_valued("name", name="fields")
     names = keys.render_derived()
     name = names.c.name
-    was, is_now = (side.op("->>")(name) for side in (before, after))
+    was, is_now = (side.op("->>", return_type=Text())(name) for side in (before, after))
     old, new = (func.coalesce(side, "") for side in (was, is_now))
     amounts = cast(bindparam("amounts", callable_=_amounts, type_=Text, unique=True), JSONB)
     is_amount = amounts[_ROW.table_name].has_key(name) & was.is_not(None) & is_now.is_not(None)

@@ -14,7 +14,7 @@ from typing import Any
 from flask import url_for
 from flask_babel import format_datetime
 from flask_babel import gettext as _
-from sqlalchemy import Column, Date, DateTime, Numeric, cast, select
+from sqlalchemy import Column, Date, DateTime, Integer, Numeric, cast, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.orm import Session
 
@@ -228,7 +228,12 @@ def _changes(row: Row, names: _Names) -> Iterator[Change]:
     for name in _in_order(row.table_name, {**before, **after}):
         old, new = (_written(row.table_name, name, side, names) for side in (before, after))
         if name != "id" and not {old, new} <= empty:
-            apart = difference_of(row.table_name, name, before.get(name), after.get(name))
+            sides = (before.get(name), after.get(name))
+            if isinstance(row, _Sides) and not (before and after):
+                sides = tuple(
+                    0 if side is None else side for side in sides
+                )  # a row that is missing
+            apart = difference_of(row.table_name, name, *sides)
             yield Change(names.label(row.table_name, name), old, new, apart)
 
 
@@ -240,12 +245,18 @@ def label_of(table: str, column: str) -> str:
 
 
 def difference_of(table: str, column: str, before: Any, after: Any) -> str:
-    """By how much an amount, quantity or price grew, with its sign; nothing where one of them is not there."""
+    """By how much an amount, quantity, price or count grew, with its sign; nothing where one is not there."""
     known = _column(table, column)
-    if known is None or not isinstance(known.type, Numeric) or before is None or after is None:
+    if known is None or not is_measured(known) or before is None or after is None:
         return ""
-    apart = money.difference(before, after)
-    return signed_filter(apart, _BY_SCALE.get(known.type.scale, str))
+    scale = known.type.scale if isinstance(known.type, Numeric) else None
+    return signed_filter(money.difference(before, after), _BY_SCALE.get(scale, str))
+
+
+def is_measured(column: Column[Any]) -> bool:
+    """Whether it holds an amount, a quantity, a price or a count, and no row's number."""
+    is_number = isinstance(column.type, Numeric | Integer)
+    return is_number and not column.primary_key and not column.foreign_keys
 
 
 def _in_order(table: str, columns: Mapping[str, Any]) -> list[str]:

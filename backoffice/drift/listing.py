@@ -137,8 +137,8 @@ def _columns(titles: Any, called: ColumnElement[str]) -> tuple[Column, ...]:
         Column("owner", N_("Whose"), called, link=_record, classes="cell-key"),
         Column("figure", N_("Figure"), row.figure, words=titles, link=_calculation),
         Column("kind", N_("Kind"), row.kind, words=KINDS, is_shown=False),
-        Column("stored", N_("Stored"), queries.stored(), kind="money", empty=N_("no row")),
-        Column("expected", N_("Expected"), queries.expected(), kind="money", empty=N_("no row")),
+        Column("stored", N_("Stored"), queries.stored(), kind="money", empty=N_("no amount")),
+        Column("expected", N_("Expected"), queries.expected(), kind="money", empty=N_("no amount")),
         Column(
             "difference", N_("Net"), row.amount, kind="money", total=True,
             classes="cell-total",

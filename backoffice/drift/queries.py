@@ -41,19 +41,19 @@ def name() -> ColumnElement[str]:
 
 
 def stored() -> ColumnElement[Decimal]:
-    """What is stored, added up over the row's amounts; NULL of a row that is missing."""
+    """What is stored, added up over the row's amounts; NULL of a row that is missing, or has no amount."""
     return _sum_of(DriftFinding.stored.expression)
 
 
 def expected() -> ColumnElement[Decimal]:
-    """What should be stored, added up likewise; NULL of a row that is too many."""
+    """What should be stored, added up likewise; NULL of a row that is too many, or has no amount."""
     return _sum_of(DriftFinding.expected.expression)
 
 
 def _sum_of(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
     figure = DriftFinding.figure.expression
     added = sum_in_sql([*registry.figures, *all_facts()], figure, values)
-    return case((values.is_not(None), added))
+    return case((values.is_not(None) & DriftFinding.amount.is_not(None), added))
 
 
 def finding_of(session: Session, finding_id: int) -> tuple[DriftFinding, str] | None:

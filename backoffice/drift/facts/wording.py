@@ -9,9 +9,9 @@ from .findings import facts_named
 
 
 def differences_of(session: Session, finding: DriftFinding) -> tuple[Change, ...] | None:
-    """What differs, in words: `before` by the trail, `after` in the row; None of a figure's finding."""
+    """What differs, in words: `before` in the row, `after` by the trail; None of a figure's finding."""
     facts = facts_named(finding.figure)
     if facts is None:
         return None
-    trail, row = finding.expected or {}, finding.stored or {}
-    return differences(session, facts.name, finding.key["id"], trail, row)
+    row, trail = finding.stored or {}, finding.expected or {}
+    return differences(session, facts.name, finding.key["id"], row, trail)

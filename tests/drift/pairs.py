@@ -1,0 +1,385 @@
+"""What stands beside what it was, or should be: read from any page, file and JSON, and added up.
+
+Nothing here knows a screen. A pair is found by what its columns, labels or keys are called; it must come with a
+signed difference, and before + difference = after to the last unit.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from html.parser import HTMLParser
+from io import StringIO
+from typing import Any
+
+SIDES = {
+    "Before": ("After", "After, if it is applied"),
+    "Stored": ("Expected",),
+    "In the row": ("In the audit trail",),
+    "Grand total now": ("Grand total then",),
+    "Grand total before": ("Grand total after",),
+    "Balance before": ("Balance after",),
+    "Overpayment before": ("Overpayment after",),
+}
+"""What one side of a pair is called → what the other may be."""
+
+DIFFERENCES = ("Difference", "Net")
+OF_ITS_OWN = {
+    "Balance before": ("Difference of the balances", "Balance difference"),
+    "Overpayment before": ("Difference of the overpayments", "Overpayment difference"),
+}
+"""What the difference is called where a row has several pairs."""
+
+SPEAKS = re.compile(r"\b(before|after|stored|expected|then|becomes)\b", re.IGNORECASE)
+"""A name that may be one side of a pair: it is known here, or among the `OTHERS`."""
+
+OTHERS = {
+    "Before and after", "Price then", "Stored compressed", "Stored and expected", "From earlier", "Expected on",
+    "Stored", "Opening balance before", "Kept for", "A year earlier",
+}  # fmt: skip
+"""Names that sound like a side of a pair and are none."""
+
+NOTHING = {"no row", "no amount"}
+"""What stands where a row is missing, and counts as 0."""
+
+_AMOUNT = r"[-−]?\d[\d,]*\.\d+"
+ARROW = re.compile(
+    rf"(?<![\w.,-])({_AMOUNT}|–|no row) → ({_AMOUNT}|–)(?![\w,]|\.\d)(?: \(([-+−]?\d[\d,.]*)\))?"
+)
+"""An amount that became another, in a text, and by how much."""
+
+
+def number(text: str) -> Decimal | None:
+    """The number that a cell shows to an English reader, or a file holds; None of anything else."""
+    plain = text.replace("\xa0", "").replace("Rp", "").replace("−", "-").replace(",", "").strip()
+    return Decimal(plain) if re.fullmatch(r"[-+]?\d+(\.\d+)?", plain) else None
+
+
+@dataclass
+class Found:
+    """How many pairs were read, and what of them is not as it must be."""
+
+    pairs: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def pair(self, before: str, after: str, difference: str | None, where: str) -> None:
+        """One pair, as texts. What is no number on either side needs no difference."""
+        old, new = number(before), number(after)
+        if old is None and new is None:
+            return
+        if before in ("–", "") or after in ("–", ""):
+            if not difference or number(difference) is None:
+                return  # there was nothing, or is nothing now, and nothing is said of it
+        elif (old is None or new is None) and not {before, after} & NOTHING:
+            return
+        self.pairs += 1
+        apart = None if difference is None else number(difference)
+        if apart is None or (old or 0) + apart != (new or 0):
+            self.wrong.append(f"{where}: {before} + {difference} ≠ {after}")
+
+    def add(self, other: "Found") -> None:
+        """What was found elsewhere."""
+        self.pairs += other.pairs
+        self.wrong += other.wrong
+
+    def text(self, text: str, where: str) -> None:
+        """Whatever became something else in a text."""
+        for before, after, difference in ARROW.findall(text):
+            if number(before) is not None and number(after) is not None:
+                self.pair(before, after, difference or None, where)
+            elif difference:
+                self.pair(before, after, difference, where)
+
+    def row(self, labels: Sequence[str], cells: Sequence[str], where: str) -> None:
+        """The pairs of a row of cells that are called so."""
+        for i, label in enumerate(labels):
+            for j, other in enumerate(labels):
+                if other in SIDES.get(label, ()) and j != i:
+                    names = OF_ITS_OWN.get(label, DIFFERENCES)
+                    place = next((n for n, name in enumerate(labels) if name in names), None)
+                    told = None if place is None else cells[place]
+                    self._cells(cells[i], cells[j], told, f"{where} {cells[0]!r} {label}")
+
+    def _cells(self, before: str, after: str, difference: str | None, where: str) -> None:
+        """A cell holds one value, or a line for each column with its name before it."""
+        lines = [text.split("\n") for text in (before, after, difference or "")]
+        if max(map(len, lines)) == 1:
+            self.pair(before, after, difference, where)
+            return
+        count = max(map(len, lines))
+        whole = [told * count if told[0] in NOTHING else told for told in lines]
+        for told in zip(*whole, strict=True):
+            old, new, apart = (t if t in NOTHING else t.split(" ")[-1] for t in told)
+            self.pair(old, new, apart, where)
+
+
+def _check_names(names: Sequence[str], found: Found, where: str) -> None:
+    known = {*SIDES, *(other for others in SIDES.values() for other in others), *OTHERS}
+    for name in names:
+        if SPEAKS.search(name) and name not in known and not name.startswith("Difference"):
+            found.wrong.append(
+                f"{where}: what is called {name!r} may be one side of a pair; say so in pairs.py"
+            )
+
+
+@dataclass
+class Table:
+    """A table of a page: what its columns are called, its rows, its totals."""
+
+    heads: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    foot: list[list[str]] = field(default_factory=list)
+    has_row_heads: bool = False
+
+
+class Page(HTMLParser):
+    """The main part of a page: its tables, its lists of facts, and the text that a reader sees."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.tables: list[Table] = []
+        self.facts: list[list[tuple[str, str]]] = []
+        self.links: list[str] = []
+        self.text: list[str] = []
+        self._open: list[tuple[str, bool]] = []
+        self._cell: list[str] | None = None
+        self._part, self._label, self._span = "", "", 1
+        self._in_main = "<main" not in markup
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        self._in_main |= tag == "main"
+        self.links += [href for name in ("href", "hx-get") if (href := told.get(name))]
+        if tag in ("br", "input", "img", "meta", "link", "hr", "col", "wbr"):
+            if tag == "br" and self._cell is not None:
+                self._cell.append("\n")
+            return
+        is_hidden = (
+            bool(self._open and self._open[-1][1])
+            or "visually-hidden" in (told.get("class") or "").split()
+        )
+        self._open.append((tag, is_hidden or tag in ("script", "style", "svg", "template")))
+        if tag == "table":
+            self.tables.append(Table())
+        elif tag in ("thead", "tbody", "tfoot"):
+            self._part = tag
+        elif tag == "tr" and self.tables:
+            table = self.tables[-1]
+            if self._part != "thead":
+                (table.foot if self._part == "tfoot" else table.rows).append([])
+        elif tag in ("th", "td", "dt", "dd"):
+            self._cell, self._span = [], int(told.get("colspan") or 1)
+            if tag == "th" and self._part == "thead":
+                self._open[-1] = (tag, False)
+        elif tag == "dl":
+            self.facts.append([])
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop()[0] != tag:
+            pass
+        self._in_main &= tag != "main"
+        if self._cell is None or tag not in ("th", "td", "dt", "dd"):
+            return
+        cell, self._cell = self._cell, None
+        text = "\n".join(" ".join(line.split()) for line in "".join(cell).split("\n")).strip()
+        if tag == "dt":
+            self._label = text
+        elif tag == "dd":
+            if self.facts:
+                self.facts[-1].append((self._label, text))
+        elif self.tables:
+            table = self.tables[-1]
+            if self._part == "thead":
+                table.heads += [text] * self._span
+            elif table.rows or table.foot:
+                rows = table.foot if self._part == "tfoot" else table.rows
+                rows[-1] += [text, *[""] * (self._span - 1)]
+
+    def handle_data(self, data: str) -> None:
+        if not self._in_main or (self._open and self._open[-1][1]):
+            return
+        if self._cell is not None:
+            self._cell.append(data.replace("\n", " "))
+        self.text.append(data)
+
+
+def of_page(markup: str, where: str) -> Found:
+    """Every pair on a page."""
+    found, page = Found(), Page(markup)
+    found.text(" ".join(" ".join(page.text).split()).replace("( ", "(").replace(" )", ")"), where)
+    for facts in page.facts:
+        _of_labels(facts, found, where)
+    for table in page.tables:
+        _check_names(table.heads, found, where)
+        if "Before" in table.heads or any(head in SIDES for head in table.heads):
+            for row in table.rows:
+                if len(row) == len(table.heads):
+                    found.row(table.heads, row, f"screen {where}")
+            _totals(table, found, where)
+        else:
+            _of_labels(
+                [(r[0], r[-1]) for r in (*table.rows, *table.foot) if len(r) == 2], found, where
+            )
+    return found
+
+
+def _of_labels(facts: Sequence[tuple[str, str]], found: Found, where: str) -> None:
+    """Values that stand below each other, each with its name."""
+    by_name = {label.lstrip("=+− "): value for label, value in facts}
+    for one, others in SIDES.items():
+        for other in others:
+            if one in by_name and other in by_name:
+                before, after = by_name[one], by_name[other]
+                apart = next((by_name[name] for name in DIFFERENCES if name in by_name), None)
+                if apart is None and number(before) == number(after):
+                    apart = "0"
+                found.pair(before, after, apart, f"{where} {one}")
+
+
+def _totals(table: Table, found: Found, where: str) -> None:
+    """The totals under a table that shows all its rows are the sums of them."""
+    sides = {*SIDES, *(o for others in SIDES.values() for o in others), *DIFFERENCES, "Gross"}
+    for foot in table.foot:
+        if len(foot) != len(table.heads):
+            continue
+        found.row(table.heads, foot, f"totals {where}")
+        if len(table.rows) >= 50:
+            continue
+        for n, head in enumerate(table.heads):
+            total = number(foot[n])
+            if head in sides and total is not None:
+                told = sum(
+                    (number(row[n]) or Decimal(0) for row in table.rows if len(row) > n), Decimal(0)
+                )
+                if told != total:
+                    found.wrong.append(
+                        f"{where}: the rows of {head} come to {told}, the total says {total}"
+                    )
+
+
+def of_csv(data: bytes, where: str) -> Found:
+    """Every pair in a file, and that its totals are the sums of its rows."""
+    found = Found()
+    text = data.decode("utf-8-sig")
+    is_indonesian = ";" in text.partition("\n")[0]
+    lines = list(csv.reader(StringIO(text, newline=""), delimiter=";" if is_indonesian else ","))
+    if is_indonesian:
+        lines = [[re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in line] for line in lines]
+    if not lines:
+        return found
+    head, body = [name[:1].upper() + name[1:] for name in lines[0]], lines[1:]
+    end = next(
+        (n for n, line in enumerate(body) if not line or line[0] in ("Total", "TOTAL", "Filter")),
+        len(body),
+    )
+    _check_names(head, found, where)
+    for line in body[:end]:
+        found.row(head, line, f"file {where}")
+        for cell in line:
+            found.text(cell, where)
+    by_column = head.index("Column") if "Column" in head else None
+    for line in body[end:]:
+        if line and line[0] in ("Total", "TOTAL") and len(line) == len(head):
+            _total_line(head, body[:end], line, by_column, found, where)
+    return found
+
+
+def _total_line(
+    head: list[str],
+    rows: list[list[str]],
+    line: list[str],
+    by: int | None,
+    found: Found,
+    where: str,
+) -> None:
+    mine = [row for row in rows if by is None or row[by] == line[by]]
+    found.row(head, line, f"total of {where}")
+    sides = {*SIDES, *(o for others in SIDES.values() for o in others), *DIFFERENCES, "Gross"}
+    for n, name in enumerate(head):
+        total = number(line[n])
+        if (name in sides or name.startswith("Difference")) and total is not None:
+            told = sum((number(row[n]) or Decimal(0) for row in mine), Decimal(0))
+            if told != total:
+                found.wrong.append(
+                    f"{where}: the rows of {name} come to {told}, the total says {total}"
+                )
+
+
+KEYS = {
+    "before": ("after", "target"),
+    "stored": ("expected",),
+    "amount_before": ("amount_after",),
+}
+"""A key of JSON → what the other side of it may be called."""
+
+KEYS_OF_OTHERS = {"after", "expected", "target", "amount_after"}
+
+
+def of_json(told: Any, where: str) -> Found:
+    """Every pair of a document, however deep; and what a list of findings comes to."""
+    found = Found()
+    for each in _dicts(told):
+        for key in KEYS.keys() & each.keys():
+            other = next((name for name in KEYS[key] if name in each), None)
+            if other is None:
+                found.wrong.append(f"{where}: {key} stands alone in {sorted(each)}")
+            else:
+                _of_keys(each, key, other, found, where)
+        found.wrong += [
+            f"{where}: what is called {name!r} may be one side of a pair; say so in pairs.py"
+            for name in each.keys() - KEYS.keys() - KEYS_OF_OTHERS
+            if SPEAKS.search(name.replace("_", " "))
+        ]
+        _of_findings(each, found, where)
+    return found
+
+
+def _of_findings(each: dict[str, Any], found: Found, where: str) -> None:
+    """What findings come to, and how many there are."""
+    findings = each.get("findings")
+    if not isinstance(findings, list):
+        return
+    if each.get("drifted") != len(findings):
+        found.wrong.append(f"{where}: {each.get('drifted')} drifted, {len(findings)} listed")
+    for amount in {"net", "gross"} & each.keys():
+        told = sum((Decimal(one[amount] or 0) for one in findings), Decimal(0))
+        if told != Decimal(each[amount]):
+            found.wrong.append(f"{where}: {amount} is {each[amount]}, of the findings {told}")
+    for one in findings:
+        of_money = [Decimal(d) for name, d in one["difference"].items() if name != "orders_closed"]
+        if one["net"] is not None and Decimal(one["net"]) != sum(of_money):
+            found.wrong.append(f"{where}: net {one['net']} of {one['difference']}")
+
+
+def _of_keys(each: dict[str, Any], key: str, other: str, found: Found, where: str) -> None:
+    before, after = each[key], each[other]
+    if key == "amount_before":
+        if before is not None:
+            found.pair(before, after, each.get("net"), where)
+        return
+    apart = each.get("difference")
+    if isinstance(before, dict) or isinstance(after, dict):
+        for name in {**(before or {}), **(after or {})}:
+            old, new = ((side or {}).get(name) for side in (before, after))
+            is_there = isinstance(apart, dict)
+            told = apart.get(name) if is_there else None
+            found.pair(_side(old), _side(new), told, f"{where} {name}")
+    elif isinstance(before, str | None) and isinstance(after, str | None):
+        found.pair(_side(before), _side(after), apart, where)
+
+
+def _side(value: Any) -> str:
+    return "no row" if value is None else str(value)
+
+
+def _dicts(told: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(told, dict):
+        yield told
+        for value in told.values():
+            yield from _dicts(value)
+    elif isinstance(told, list):
+        for value in told:
+            yield from _dicts(value)

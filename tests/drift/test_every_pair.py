@@ -1,0 +1,365 @@
+"""Wherever a value stands beside what it was or should be: the difference is signed, by column, and ties out.
+
+A seeded tower of tampering, edits, heals and recalculations; then every page that can be reached, every file of every
+list and every command that answers JSON is read by `pairs`, which knows no screen.
+"""
+
+import json
+import random
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+
+from backoffice.billing.models import Invoice, Payment
+from backoffice.drift.scope import scope_of
+from backoffice.extensions import db, limiter
+from backoffice.figures import registry
+from backoffice.orders.models import Order
+from backoffice.runs.models import Run
+from tests.approvals.cards import confirm
+from tests.approvals.cases import CASES, Case
+from tests.approvals.test_verbs import press
+from tests.billing.books_of_meters import a_customer, a_payment, an_invoice, migrated
+from tests.billing.recalculations import recalculated
+from tests.customers.desk import form
+from tests.drift import pairs
+from tests.drift.books import run_of
+from tests.drift.every_figure import fill, tamper
+from tests.imports.desk import LINES, ORDERS, Desk
+from tests.platform.test_every_command import options, tree
+from tests.pricing.shops import open_shop
+from tests.pricing.test_views import shown
+
+Outside = psycopg.Connection[Any]
+Command = Callable[..., Any]
+
+MOST = 12
+"""Addresses of one endpoint that are looked at."""
+
+
+class Office:
+    """Somebody who tampers, edits, imports, heals and recalculates, in any order."""
+
+    def __init__(
+        self, session: Any, surgery: Outside, outside: Outside, client: FlaskClient, command: Command,
+        chance: random.Random,
+    ) -> None:  # fmt: skip
+        self.session, self.surgery, self.outside = session, surgery, outside
+        self.client, self.command, self.chance = client, command, chance
+
+    def deeds(self) -> list[Callable[[], object]]:
+        """All that can be done, by their names in order."""
+        return [getattr(self, name) for name in sorted(dir(self)) if name.startswith("do_")]
+
+    def _some(self, model: Any) -> Any:
+        self.session.rollback()
+        return self.chance.choice(self.session.scalars(select(model).order_by(model.id)).all())
+
+    def _cents(self) -> Decimal:
+        return Decimal(self.chance.randint(101, 99_999)).scaleb(-2)
+
+    def do_tamper(self) -> None:
+        """Past every trigger: figures, and facts beneath them."""
+        tamper(self.surgery, self.chance, 4)
+
+    def do_edit_an_order(self) -> None:
+        """Additions and a quantity, through the app."""
+        order = self._some(Order)
+        if "addition" not in order.itemised:
+            order.additions = self._cents()
+        for line in order.lines:
+            line.quantity += Decimal("1.125")
+        self.session.commit()
+
+    def do_edit_an_invoice(self) -> None:
+        """Units and rate, through the app."""
+        invoice = self._some(Invoice)
+        if invoice.units is not None:
+            invoice.units += Decimal("2.5")
+            invoice.rate += Decimal("0.1234")
+        else:
+            invoice.amount += self._cents()
+        self.session.commit()
+
+    def do_edit_a_payment(self) -> None:
+        """Its amount, through the app."""
+        payment = self._some(Payment)
+        payment.amount += self._cents()
+        self.session.commit()
+
+    def do_write_outside(self) -> None:
+        """Another program writes, and what it noted is worked off."""
+        self.outside.execute(b"UPDATE order_lines SET quantity = quantity + 0.25 WHERE id <= 3")
+        self.command("figures", "heal", "--noted")
+
+    def do_verify(self) -> None:
+        run_of("figures.verify")
+        run_of("audit.facts")
+
+    def do_heal(self) -> None:
+        run_of("figures.heal")
+
+    def do_rebuild_one(self) -> None:
+        run_of("figures.rebuild", scope_of([registry.get("meters.balance")], [1, 2]))
+
+    def do_dry_run(self) -> None:
+        run_of("figures.heal", dry_run=True)
+
+    def do_recalculate(self) -> None:
+        recalculated(dry_run=self.chance.random() < 0.5)
+
+    def do_migrate(self) -> None:
+        migrated(dry_run=self.chance.random() < 0.5)
+
+    def do_reconcile(self) -> None:
+        run_of("reconciliation.nightly")
+
+    def do_set_targets(self) -> None:
+        growth = str(self.chance.randint(1, 90))
+        self.command(
+            "targets", "generate", "--update", "--otherwise", str(self._cents()), "--growth", growth
+        )  # fmt: skip
+
+    def do_import(self) -> None:
+        """Orders and lines that are there already, otherwise than before."""
+        order = self._some(Order)
+        person = order.account_manager.email
+        lines = "\n".join(
+            f"{order.number},{kind},{kind},{self.chance.randint(1, 9)}.5,{self._cents()}"
+            for kind in ("package", "promo")
+        )
+        desk = Desk(self.client)
+        for kind, text in (
+            ("orders", f"{ORDERS}\n{order.number},{order.customer.code},{person},2026-01-05,\n"),
+            ("order-lines", f"{LINES}\n{lines}\n"),
+        ):
+            number = desk.checked(kind, text)
+            page, apply = f"/imports/{number}", f"/imports/{number}/apply"
+            if apply in self.client.get(page).text:  # else what it would come to is refused
+                self.client.post(apply, data=form(self.client, page, apply))
+
+    def do_change_a_price(self) -> None:
+        """In the price list, for the orders that it reaches."""
+        price = f"{self.chance.randint(5, 40)}.25"
+        answer = self.client.post("/pricing/apply", data=shown(self.client, unit_price=price))
+        if answer.status_code == 200:
+            confirm(self.client, answer)
+
+
+@pytest.fixture
+def office(
+    app: Flask, session: Any, surgery: Outside, app_connection: Outside, sign_in: Any, run_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[int], Office]:  # fmt: skip
+    """An office in which everything has happened once, and then anything."""
+    monkeypatch.setattr(limiter, "enabled", False)
+
+    def opened(seed: int) -> Office:
+        chance = random.Random(seed)
+        fill(session)
+        open_shop(session)
+        lost = a_customer("LOST", "M-LOST")
+        a_payment("P-LOST", lost)
+        an_invoice("I-LOST", lost)
+        session.commit()
+        client = sign_in("finance")
+        for figure in registry.figures:
+            name, key, [column, *_] = figure.table.name, figure.primary_key.name, figure.columns
+            surgery.execute(
+                f"UPDATE {name} SET {column.name} = {column.name} + 7 WHERE {key} = 1".encode()
+            )
+        run_of("figures.heal")
+        made = Office(session, surgery, app_connection, client, run_command, chance)
+        deeds = made.deeds()
+        chance.shuffle(deeds)
+        for deed in [*deeds, *chance.choices(deeds, k=12)]:
+            deed()
+            session.rollback()
+        made.do_tamper()
+        surgery.execute(b"UPDATE meters SET balance = balance + 9 WHERE id <= 3")
+        surgery.execute(b"UPDATE payments SET amount = amount + 7 WHERE id = 1")
+        recalculated(dry_run=True)
+        migrated(dry_run=True)
+        made.do_dry_run()
+        made.do_verify()
+        return made
+
+    return opened
+
+
+PAIRS = {
+    "audit.event", "audit.export", "audit.index",
+    "billing.calculation", "billing.calculation_of", "billing.customer_calculation", "billing.export_migration_items",
+    "billing.export_recalculation", "billing.invoice_calculation", "billing.invoice_changes", "billing.meter_changes",
+    "billing.migration_items", "billing.payment", "billing.recalculation", "billing.recalculation_changes",
+    "customers.changes",
+    "drift.accept", "drift.export", "drift.index", "drift.record", "drift.restore",
+    "imports.record",
+    "orders.calculation", "orders.calculation_of", "orders.calculation_of_line", "orders.changes",
+    "pricing.change", "pricing.index", "products.record",
+    "reconciliation.download", "reconciliation.index", "reconciliation.kept_report", "reconciliation.report",
+    "runs.export_items", "runs.record",
+    "targets.record",
+}  # fmt: skip
+"""Where something stands beside what it was or should be. A page or file that is in neither set fails the test."""
+
+NO_PAIRS = {
+    "billing.adjust", "billing.adjustment", "billing.adjustments", "billing.ageing", "billing.ageing_documents",
+    "billing.assign", "billing.assignment_days", "billing.edit_invoice", "billing.edit_meter",
+    "billing.end_assignment", "billing.export_adjustments", "billing.export_ageing",
+    "billing.export_ageing_documents", "billing.export_invoices", "billing.export_meter_statement",
+    "billing.export_meters", "billing.export_payments", "billing.export_recalculations",
+    "billing.export_statement", "billing.export_unmatched", "billing.invoice", "billing.invoice_meters",
+    "billing.invoices", "billing.meter", "billing.meter_statement", "billing.meters", "billing.migration",
+    "billing.migration_progress", "billing.migration_report", "billing.move_invoice", "billing.move_payment",
+    "billing.new_invoice", "billing.new_meter", "billing.new_payment", "billing.payments", "billing.reassign",
+    "billing.recalculation_progress", "billing.recalculations", "billing.replace_payment", "billing.statement",
+    "billing.unmatched", "billing.void_invoice", "billing.void_payment",
+    "customers.delete", "customers.edit", "customers.export", "customers.index", "customers.merge",
+    "customers.new", "customers.options", "customers.record", "customers.suggestions", "customers.undo",
+    "health.alive", "health.dot", "health.index", "health.ready", "health.today",
+    "imports.columns", "imports.export", "imports.failed", "imports.index", "imports.new",
+    "lists.view",
+    "metrics.scrape",
+    "orders.bulk_edit", "orders.delete", "orders.edit", "orders.export", "orders.index", "orders.new",
+    "orders.record",
+    "people.login", "people.profile", "people.signed_in", "people.start", "people.token_new",
+    "people.tokens_index", "people.user", "people.user_new", "people.users", "people.who",
+    "products.edit", "products.export", "products.index", "products.new", "products.options",
+    "reconciliation.export_kept", "reconciliation.kept",
+    "reports.export", "reports.index", "reports.of_dimension",
+    "runs.export", "runs.index", "runs.progress",
+    "schedules.index",
+    "search.index",
+    "targets.edit_year", "targets.export", "targets.index", "targets.manager_year", "targets.year",
+}  # fmt: skip
+"""Where nothing does."""
+
+
+def reached(client: FlaskClient, app: Flask) -> tuple[dict[str, pairs.Found], Counter[str]]:
+    """Every page and file that GET reaches from the pages that need no argument: what was found at each endpoint."""
+    adapter = app.url_map.bind("localhost")
+    found: dict[str, pairs.Found] = defaultdict(pairs.Found)
+    seen, looked = set[str](), Counter[str]()
+    waiting = [
+        str(rule) for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and not rule.arguments and rule.endpoint != "static"
+    ]  # fmt: skip
+    waiting += ["/health/drift?state=all", "/health/runs?all=1"]
+    while waiting:
+        address = waiting.pop(0)
+        try:
+            endpoint, _arguments = adapter.match(urlsplit(address).path, method="GET")
+        except (HTTPException, RequestRedirect):
+            continue
+        most = MOST if endpoint in PAIRS else 2
+        if address in seen or looked[endpoint] >= most or "xlsx" in address:
+            continue
+        seen.add(address)
+        looked[endpoint] += 1
+        answer = client.get(address)
+        assert answer.status_code < 500, (address, answer.text)
+        waiting += [urlsplit(answer.location).path] if answer.location else []
+        if answer.status_code == 200:
+            told, links = read(answer, f"{endpoint} {address}")
+            waiting += [
+                link for link in links if link.startswith("/") and not link.startswith("//")
+            ]
+            found[endpoint].add(told)
+    return found, looked
+
+
+def read(answer: Any, where: str) -> tuple[pairs.Found, list[str]]:
+    """What was found in an answer, and where it leads."""
+    if answer.mimetype == "text/html":
+        return pairs.of_page(answer.text, where), pairs.Page(answer.text).links
+    if answer.mimetype == "text/csv":
+        return pairs.of_csv(answer.data, where), []
+    if answer.mimetype == "application/json":
+        return pairs.of_json(answer.json, where), []
+    return pairs.Found(), []
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(2))
+def test_every_pair_on_every_page_in_every_file_and_in_all_json_ties_out(
+    office: Callable[[int], Office], app: Flask, sign_in: Any, run_command: Command, seed: int
+) -> None:
+    office(seed)
+    found, looked = reached(sign_in("admin"), app)
+    wrong = [line for each in found.values() for line in each.wrong]
+    assert not wrong, "\n".join(wrong[:200])
+    assert {endpoint for endpoint, each in found.items() if each.pairs} == PAIRS
+    told = {name: said(run_command, name) for name in JSON_PAIRS}
+    wrong = [line for each in told.values() for line in each.wrong]
+    assert not wrong, "\n".join(wrong[:200])
+    assert [name for name, each in told.items() if not each.pairs] == []
+    of_pages, in_json = (sum(e.pairs for e in each.values()) for each in (found, told))
+    sys.stdout.write(
+        f"\n{sum(looked.values())} pages and files: {of_pages} pairs; in JSON {in_json}\n"
+    )
+
+
+JSON_PAIRS = {
+    "figures explain": ("meters.balance", "1"),
+    "figures heal": ("--dry-run",),
+    "figures rebuild": ("--dry-run",),
+    "figures verify": (),
+    "orders update-grand-totals": ("--dry-run",),
+    "orders verify-grand-totals": (),
+    "recalculate customer-balances": ("--dry-run",),
+    "runs show": ("{dry}", "--items", "9999"),
+    "targets generate": ("--dry-run", "--update", "--otherwise", "77.10", "--growth", "3"),
+}
+"""Commands whose JSON has pairs, as they are asked here; a command with --json that is in neither fails the test."""
+
+JSON_WITHOUT = {
+    "audit accept-fact", "audit anchor", "audit restore-fact", "audit seal", "audit verify-chain",
+    "audit verify-facts", "backfill invoice-amounts", "backfill payment-meter-ids", "db routine",
+    "db set-meaning", "demo load", "figures list", "import", "info", "migrate customer-balances-to-meters",
+    "migrate meter-financials", "runs apply", "runs cancel", "runs list", "runs retry", "schedule list",
+    "schedule run", "tokens create", "tokens list", "users list", "validate meter-financial-data",
+}  # fmt: skip
+
+
+def said(run_command: Command, name: str) -> pairs.Found:
+    """What was found in the JSON of a command."""
+    dry = db.session.scalar(select(func.max(Run.id)).where(Run.dry_run, Run.changed > 0))
+    db.session.rollback()
+    words = [word.format(dry=dry) for word in JSON_PAIRS[name]]
+    answer = run_command(*name.split(), *words, "--json")
+    assert answer.exit_code < 2, answer.output
+    return pairs.of_json(json.loads(answer.stdout), name)
+
+
+def test_every_page_file_and_command_says_whether_it_has_pairs(app: Flask) -> None:
+    pages = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    assert pages - {"static"} == PAIRS | NO_PAIRS
+    assert not PAIRS & NO_PAIRS
+    speak_json = {name for name, command in tree().items() if "as_json" in options(command)}
+    assert speak_json == JSON_PAIRS.keys() | JSON_WITHOUT
+    assert not JSON_PAIRS.keys() & JSON_WITHOUT
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.verb)
+def test_the_card_of_every_verb_ties_out(
+    session: Any, app: Flask, sign_in: Any, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    monkeypatch.setitem(app.config, "APPROVAL_ABOVE_COUNT", 0)
+    browser, book = sign_in("finance"), case.make(session)
+    card = press(browser, case, book)
+    assert card.status_code == 200, card.location
+    told = pairs.of_page(card.text, case.verb)
+    assert told.wrong == []
