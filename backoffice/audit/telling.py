@@ -228,11 +228,8 @@ def _changes(row: Row, names: _Names) -> Iterator[Change]:
     for name in _in_order(row.table_name, {**before, **after}):
         old, new = (_written(row.table_name, name, side, names) for side in (before, after))
         if name != "id" and not {old, new} <= empty:
-            sides = (before.get(name), after.get(name))
-            if isinstance(row, _Sides) and not (before and after):
-                sides = tuple(
-                    0 if side is None else side for side in sides
-                )  # a row that is missing
+            nothing = 0 if isinstance(row, _Sides) and not (before and after) else None
+            sides = before.get(name, nothing), after.get(name, nothing)
             apart = difference_of(row.table_name, name, *sides)
             yield Change(names.label(row.table_name, name), old, new, apart)
 

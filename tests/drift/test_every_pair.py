@@ -188,6 +188,7 @@ def office(
             session.rollback()
         made.do_tamper()
         surgery.execute(b"UPDATE meters SET balance = balance + 9 WHERE id <= 3")
+        surgery.execute(b"UPDATE orders SET grand_total = grand_total + 5 WHERE id = 1")
         surgery.execute(b"UPDATE payments SET amount = amount + 7 WHERE id = 1")
         recalculated(dry_run=True)
         migrated(dry_run=True)
