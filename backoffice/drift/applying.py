@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, any_, distinct, func, literal, select
 
+from .. import money
 from ..base import N_
 from ..figures import Finding, registry
 from ..figures.drain import Drained, Touched, drain
@@ -17,7 +18,6 @@ from ..figures.locking import Leading, lock_owners
 from ..figures.registry import Bundle
 from ..runs.kinds import Chunk
 from ..runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
-from ..runs.wording import NUMBER
 from ..runs.working import Asked, Work
 from .findings import ITEMS, as_item
 from .healing import RunHealer
@@ -122,7 +122,7 @@ def _frozen(values: Mapping[str, Any] | None) -> Any:
 
 def _as_amount(value: Any) -> Any:
     """An amount however it is written: 0 and 0.00 are the same."""
-    return Decimal(value) if isinstance(value, str) and re.match(NUMBER, value) else value
+    return Decimal(value) if isinstance(value, str) and re.match(money.NUMBER, value) else value
 
 
 def _skip(healer: RunHealer, items: Iterable[dict[str, Any]]) -> None:
