@@ -338,20 +338,21 @@ def of_json(told: Any, where: str) -> Found:
 
 
 def _of_findings(each: dict[str, Any], found: Found, where: str) -> None:
-    """What findings come to, and how many there are."""
-    findings = each.get("findings")
-    if not isinstance(findings, list):
-        return
-    if each.get("drifted") != len(findings):
-        found.wrong.append(f"{where}: {each.get('drifted')} drifted, {len(findings)} listed")
-    for amount in {"net", "gross"} & each.keys():
-        told = sum((Decimal(one[amount] or 0) for one in findings), Decimal(0))
-        if told != Decimal(each[amount]):
-            found.wrong.append(f"{where}: {amount} is {each[amount]}, of the findings {told}")
-    for one in findings:
-        of_money = [Decimal(d) for name, d in one["difference"].items() if name != "orders_closed"]
-        if one["net"] is not None and Decimal(one["net"]) != sum(of_money):
-            found.wrong.append(f"{where}: net {one['net']} of {one['difference']}")
+    """What findings, or the items of a dry run, come to, and how many there are."""
+    for several, count in (("findings", "drifted"), ("items", "rows")):
+        listed = each.get(several)
+        if not isinstance(listed, list) or count not in each:
+            continue
+        if each[count] != len(listed):
+            found.wrong.append(f"{where}: {each[count]} {count}, {len(listed)} listed")
+        for amount in {"net", "gross"} & each.keys():
+            told = sum((Decimal(one[amount] or 0) for one in listed), Decimal(0))
+            if told != Decimal(each[amount]):
+                found.wrong.append(f"{where}: {amount} is {each[amount]}, of the {several} {told}")
+        for one in listed if several == "findings" else ():
+            parts = [Decimal(d) for name, d in one["difference"].items() if name != "orders_closed"]
+            if one["net"] is not None and Decimal(one["net"]) != sum(parts):
+                found.wrong.append(f"{where}: net {one['net']} of {one['difference']}")
 
 
 def _of_keys(each: dict[str, Any], key: str, other: str, found: Found, where: str) -> None:
