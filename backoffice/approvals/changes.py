@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Column,
     Connection,
     DateTime,
     Numeric,
@@ -99,6 +100,20 @@ def totals_written(connection: Connection, rows: Iterable[tuple[Table, int]]) ->
                 before, after = (_stored(seen, figure, keys) for seen in (outside, connection))
                 found += _apart(figure, before, after)
     return found
+
+
+def totals_moved(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
+    """As `totals_written`, but for records that this transaction has made: their totals come with them."""
+    ids: dict[Table, set[int]] = {}
+    for table, key in rows:
+        ids.setdefault(table, set()).add(key)
+    own = {figure.table: figure for figure in registry.figures if not figure.derived_rows}
+    with connection.engine.connect() as outside:
+        for table in ids.keys() & own.keys():
+            pk: Column[Any] = own[table].primary_key
+            mine = pk == any_(literal(sorted(ids[table]), ARRAY(BigInteger)))
+            ids[table] = set(outside.scalars(select(pk).where(mine)))
+    return totals_written(connection, ((table, key) for table, keys in ids.items() for key in keys))
 
 
 def _stored(connection: Connection, figure: Figure, keys: Iterable[int]) -> dict[int, Any]:

@@ -99,7 +99,7 @@ def apply(
     def is_as_seen(report: Report, stage: Stage) -> bool:
         nonlocal found
         found = outcome_of(session, KINDS[upload.kind], stage)
-        return (_counts(report), found.fingerprint) == seen
+        return (_counts(report), _all_of(report, found)) == seen
 
     files = queries.stored_files(session, upload)
     report = import_files(
@@ -175,7 +175,8 @@ def _keep(session: Session, import_id: int, report: Report, found: Outcome) -> N
             import_id=import_id,
             sample=found.sample,
             totals=found.totals,
-            fingerprint=found.fingerprint,
+            moved=report.moved.as_dict(),
+            fingerprint=_all_of(report, found),
             must_be_whole=report.must_be_whole,
             went_through=report.went_through,
         )
@@ -211,6 +212,11 @@ def _encoding(files: Sequence[Packed]) -> str:
     """The encoding of all files together: of those that are not UTF-8, if there are any."""
     found = [file.encoding for file in files]
     return next((encoding for encoding in found if encoding != "utf-8-sig"), "utf-8-sig")
+
+
+def _all_of(report: Report, found: Outcome) -> str:
+    """What sums up every document and every total that changes."""
+    return f"{found.fingerprint} {report.moved.fingerprint}"
 
 
 def _counts(counted: Import | Report) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from .. import figures
 from ..base import N_
 from .kinds import Kind
 from .layout import Layout
+from .moved import moved_by
 from .reading import OneFile
 from .report import Problem, Report
 from .sources import Source, as_sources
@@ -102,11 +103,13 @@ class _Import:
         report, session = self.report, self.stage.session
         savepoint = session.begin_nested()
         try:
-            changes = self.kind.apply(self.stage)
-            figures.settle(session)
+            with figures.written(session) as rows:
+                changes = self.kind.apply(self.stage)
+                figures.settle(session)
             problems = list(self.kind.check_result(self.stage))
             if not problems:
                 report.created, report.updated, report.removed = changes
+                report.moved = moved_by(session, rows)
                 report.went_through = True
                 report.unchanged = self.stage.count - report.created - report.updated
                 may_stay = self.judge is None or self.judge(report, self.stage)

@@ -80,9 +80,10 @@ class ImportProblem(Base):
 
 
 class ImportOutcome(Base):
-    """What the last dry run, or the import, did: some of its changes, and sums over the lines.
+    """What the last dry run, or the import, did: some of its changes, sums over the lines, and the totals that move.
 
-    `fingerprint` sums up all changes, so that an import which would do anything else is noticed.
+    `moved`: of records that were there before, see `Moved.as_dict`. `fingerprint` sums up all changes, so that an
+    import which would do anything else is noticed.
     `must_be_whole`: the bad lines cannot be left out. `went_through`: the good ones can come in.
     """
 
@@ -93,6 +94,7 @@ class ImportOutcome(Base):
     )
     sample: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     totals: Mapped[list[list[str]]] = mapped_column(JSONB)
+    moved: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
     fingerprint: Mapped[str] = mapped_column(Text)
     must_be_whole: Mapped[bool]
     went_through: Mapped[bool]

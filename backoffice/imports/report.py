@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .moved import Moved
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -38,6 +40,8 @@ class Report:
     updated: int = 0
     removed: int = 0
     unchanged: int = 0
+    moved: Moved = field(default_factory=Moved)
+    """The stored totals that move with it."""
     problems: list[Problem] = field(default_factory=list)
     must_be_whole: bool = False
     went_through: bool = False
@@ -63,6 +67,7 @@ class Report:
             "removed": self.removed,
             "unchanged": self.unchanged,
             "bad_lines": self.bad_lines,
+            "totals": self.moved.as_dict(),
             "problems": [
                 {"file": p.file, "line": p.line, "column": p.column, "message": p.sentence}
                 for p in self.problems

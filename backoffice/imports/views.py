@@ -42,6 +42,7 @@ from .wording import (
     Values,
     kind_name,
     label,
+    moved_in_words,
     pattern,
     sentence,
 )
@@ -149,6 +150,7 @@ def record(import_id: int) -> AnyResponse:
         upload=upload,
         outcome=outcome,
         totals=[(name, Decimal(total)) for name, total in outcome.totals],
+        moved=moved_in_words(outcome.moved),
         sentences=sentences,
         chosen=chosen,
         page=queries.problems(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
+from backoffice.customers.models import Customer
 from backoffice.extensions import db
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
@@ -106,6 +107,17 @@ def test_all_steps_are_previewed_while_one_watches(app, session, book, browse):
     checks = page.get_by_role("region", name="What the validation has looked at")
     found = checks.get_by_role("row").filter(has_text="Payments without a meter")
     expect(found).to_contain_text("Error")
+    whole = page.get_by_role("region", name="Preview of all steps")
+    expect(whole).to_contain_text("Gross total")
+    whole.get_by_role("link", name="Look at every row and apply all of it").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Migration, all steps")
+    page.get_by_label("Reason").fill("The legacy book")
+    with a_worker(app):
+        page.get_by_role("button", name="Apply these changes").click()
+        expect(page.locator("#run-heading")).to_have_text("Done", timeout=30_000)
+    assert meters_of("P-A") == {"P-A": "M-A"}
+    page.goto("/billing/migration")
+    expect(whole).to_contain_text("applied by run")
 
 
 def test_everything_works_without_javascript(app, session, book, browse):
@@ -123,10 +135,14 @@ def test_everything_works_without_javascript(app, session, book, browse):
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
 def test_the_screen_in_every_look(session, book, browse, axe, screenshot, language, theme, width):
     migrated()
+    a_payment("P-C", session.query(Customer).filter_by(code="A").one())
+    session.commit()
+    migrated(dry_run=True)
     page = browse("finance", language=language, theme=theme, width=width)
     page.goto("/billing/migration")
     axe(page)
     screenshot(page, f"billing-migration-{language}-{theme}-{width}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
     page.goto("/billing/migration/runs/3")
     axe(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]

@@ -1,0 +1,142 @@
+"""What the dry run of a file says of stored totals is what the import does to them, whatever kind of file it is."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backoffice.figures import registry
+from backoffice.imports.kinds import KINDS
+from tests.billing.books_of_meters import digest
+from tests.drift.books import text_of
+from tests.drift.every_figure import changes, stored, told
+from tests.factories.billing import PaymentFactory
+from tests.factories.orders import OrderFactory, OrderLineFactory
+from tests.factories.people import AccountManagerFactory
+from tests.imports.desk import LINES, ORDERS, Desk
+from tests.imports.documents import DAYS, INVOICES, PAYMENTS, book, invoice
+
+FILES: dict[str, list[str]] = {
+    "invoices": [INVOICES, f"INV-1,A,M-1,{DAYS},1700", f"INV-2,A,M-2,{DAYS},250.50"],
+    "payments": [PAYMENTS, "P-1,A,M-1,INV-1,2026-03-15,400", "P-2,A,M-2,,2026-03-16,99.95"],
+    "meters": ["meter_number,customer_code,is_active", "M-1,A,no", "M-1,B,yes"],
+    "orders": [ORDERS, "N-1,A,ana@example.com,2026-01-05,2026-03-10"],
+    "order-lines": [LINES, "N-1,package,Desk,3,100", "N-1,promo,Spring,1,20"],
+    "customers": ["code,name", "A,Ada Anew"],
+    "products": ["code,name", "D-1,Desk"],
+    "account-managers": ["email,name", "ana@example.com,Ana"],
+}
+MOVES = {"invoices", "payments", "meters", "orders", "order-lines"}
+
+
+class Moved:
+    """The items of a report as a run's, to be compared with what stands in the book."""
+
+    def __init__(self, item: dict[str, Any]) -> None:
+        self.__dict__.update(item)
+
+
+@pytest.fixture
+def a_book(session: Any) -> None:
+    """Customers with meters and an invoice, and an order of a manager that counts in February."""
+    book(session)
+    manager = AccountManagerFactory(email="ana@example.com")
+    plain = dict.fromkeys(("additions", "promo", "reductions"), 0)
+    order = OrderFactory(number="N-1", account_manager=manager, closing_date="2026-02-10", **plain)
+    OrderLineFactory(order=order)
+    session.commit()
+
+
+def file_of(kind: str, folder: Path) -> Path:
+    path = folder / f"{kind}.csv"
+    path.write_text("\n".join(FILES[kind]) + "\n")
+    return path
+
+
+def moved(before: Any, after: Any) -> dict[Any, Any]:
+    """The totals that are otherwise, of records that were there before; not the amounts that the file enters itself."""
+    apart = changes(before, after)
+    apart.pop(("invoices.amount", (("id", "1"),)), None)
+    own = {f.name for f in registry.figures if not f.derived_rows}
+    return {row: told for row, told in apart.items() if told[0] is not None or row[0] not in own}
+
+
+def test_every_kind_of_file_is_tried() -> None:
+    assert set(FILES) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", list(FILES))
+def test_the_dry_run_of_a_file_lists_the_totals_that_its_import_moves(
+    kind: str, session: Any, a_book: None, tmp_path: Path, import_: Any, owner_database_url: str
+) -> None:
+    before, tables = stored(session), digest(owner_database_url)
+    report = import_(kind, file_of(kind, tmp_path), dry_run=True)
+    assert digest(owner_database_url) == tables
+    listed = told(Moved(item) for item in report["totals"]["items"])
+    assert bool(listed) == (kind in MOVES)
+    done = import_(kind, file_of(kind, tmp_path))
+    assert moved(before, stored(session)) == listed
+    assert done["totals"] == report["totals"], "what was done is told as it was foretold"
+    items = report["totals"]["items"]
+    assert report["totals"]["rows"] == len(items)
+    for total, name in (("net", "net"), ("gross", "gross")):
+        assert Decimal(report["totals"][total]) == sum(Decimal(i.get(name) or 0) for i in items)
+    for item in items:
+        if item.get("amount_before") is not None:
+            before_, net, after = (
+                Decimal(item[n]) for n in ("amount_before", "net", "amount_after")
+            )
+            assert before_ + net == after
+
+
+@pytest.mark.parametrize("kind", sorted(MOVES))
+def test_the_page_shows_them_and_imports_nothing_else(
+    kind: str, session: Any, a_book: None, sign_in: Any, tmp_path: Path
+) -> None:
+    desk = Desk(sign_in("finance"))
+    before = stored(session)
+    upload = desk.checked(kind, "\n".join(FILES[kind]))
+    page = text_of(desk.client.get(f"/imports/{upload}").text)
+    assert "Stored totals that move with it" in page
+    answer = desk.client.post(f"/imports/{upload}/apply", data={"checks": "1"})
+    assert answer.status_code in (200, 303)
+    apart = moved(before, stored(session))
+    assert apart
+    for name in {row[0] for row in apart}:
+        assert registry.get(name).title in page
+
+
+def test_an_import_whose_totals_have_moved_meanwhile_is_shown_anew(
+    session: Any, a_book: None, sign_in: Any
+) -> None:
+    """The documents would be the same; what they make of the balances would not."""
+    desk = Desk(sign_in("finance"))
+    upload = desk.checked("payments", "\n".join(FILES["payments"]))
+    standing = invoice(session)
+    PaymentFactory(
+        customer=standing.customer, meter=standing.meter, invoice=standing, amount=Decimal("0.05")
+    )
+    session.commit()
+    desk.client.post(f"/imports/{upload}/apply", data={"checks": "1"})
+    assert invoice(session).paid == Decimal("0.05")
+    assert "the books have changed since the dry run" in desk.page(upload)
+    desk.client.post(f"/imports/{upload}/apply", data={"checks": "2"})
+    assert invoice(session).paid == Decimal("400.05")
+
+
+def test_the_command_prints_them(
+    a_book: None, tmp_path: Path, run_command: Callable[..., Any]
+) -> None:
+    said = run_command("import", "payments", str(file_of("payments", tmp_path)), "--dry-run")
+    assert said.exit_code == 0
+    for words in ("M-1", "Meter balance", "stored totals of records that were there before move"):
+        assert words in said.stdout
+    quiet = run_command("import", "customers", str(file_of("customers", tmp_path)), "--dry-run")
+    assert "stored totals" not in quiet.stdout
+    told_ = json.loads(
+        run_command("import", "payments", str(file_of("payments", tmp_path)), "--json").stdout
+    )
+    assert told_["totals"]["rows"] == len(told_["totals"]["items"]) > 0
