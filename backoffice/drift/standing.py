@@ -179,12 +179,37 @@ def failed_figures() -> Select[Any]:
 
 
 def is_doubted(session: Session, kept: Collection[Figure]) -> bool:
-    """Whether anything is known to be wrong of these figures, or to be counted into them still."""
-    names = [figure.name for figure in kept]
-    bundles = list({registry.bundle_of(figure).name for figure in kept})
-    wrong = select(DriftFinding.id).where(IS_OPEN, DriftFinding.figure.in_(names))
-    noted = select(FigureNote.id).where(is_of_another(), noted_bundle.in_(bundles))
-    return bool(session.scalar(select(wrong.exists() | noted.exists())))
+    """Whether anything speaks against these figures: see `doubted`."""
+    return not doubted(session).isdisjoint(figure.name for figure in kept)
+
+
+def doubted(session: Session | Connection) -> set[str]:
+    """The figures of which something is known to be wrong, in their rows, in the facts that they read or beneath.
+
+    And those into which changes by other programs are to be counted still; of very many changes: all figures.
+    """
+    wrong = {name.rpartition(":")[2] for name in _found_wrong(session)}
+    waiting = _waiting_bundles(session)
+    found: set[str] = set()
+    for figure in registry.figures:  # lower figures first
+        read = {figure.table.name, *(source.table.name for source in figure.sources)}
+        is_noted = waiting is None or registry.bundle_of(figure).name in waiting
+        is_below = any(lower.name in found for lower in registry.depends_on(figure))
+        if is_noted or is_below or wrong & {figure.name, *read}:
+            found.add(figure.name)
+    return found
+
+
+def _found_wrong(session: Session | Connection) -> list[str]:
+    """What open findings are filed under: figures, and the facts and dates of tables."""
+    return list(session.scalars(select(DriftFinding.figure).where(IS_OPEN).distinct()))
+
+
+def _waiting_bundles(session: Session | Connection) -> set[str] | None:
+    """The bundles of which notes wait; None where there are so many that nobody counts them."""
+    some = select(noted_bundle.label("bundle")).where(is_of_another()).limit(MOST_COUNTED)
+    names = list(session.scalars(some))
+    return None if len(names) == MOST_COUNTED else set(names)
 
 
 def now() -> Standing:

@@ -1,12 +1,44 @@
 """The list of the reports that are kept."""
 
 from flask import url_for
-from sqlalchemy import Numeric, cast, func, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Numeric,
+    Text,
+    any_,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+)
 
 from ..base import N_, counted
+from ..drift import standing
+from ..extensions import db
 from ..lists import Choice, Column, List, Moments
 from ..runs.listing import FigureTitles
 from .models import Reconciliation
+
+_WRONG, _DOUBTED, _RIGHT = "wrong", "doubted", "right"
+_STATES = {_WRONG: N_("Differences"), _DOUBTED: N_("In doubt"), _RIGHT: N_("Ties out")}
+"""A report that tied out is in doubt while anything speaks against its figure."""
+
+
+def _doubted() -> list[str]:
+    return sorted(standing.doubted(db.session()))
+
+
+_STATE: ColumnElement[str] = case(
+    (Reconciliation.drifted > 0, _WRONG),
+    (
+        Reconciliation.figure
+        == any_(bindparam("doubted", callable_=_doubted, type_=ARRAY(Text), unique=True)),
+        _DOUBTED,
+    ),
+    else_=_RIGHT,
+)
 
 _KILOBYTES = func.ceil(cast(Reconciliation.size, Numeric) / 1024)
 
@@ -33,9 +65,9 @@ KEPT = List(
         Column(
             "state",
             N_("Status"),
-            Reconciliation.drifted > 0,
-            words={True: N_("Differences"), False: N_("Ties out")},
-            tones={True: "bad", False: "good"},
+            _STATE,
+            words=_STATES,
+            tones={_WRONG: "bad", _DOUBTED: "warning", _RIGHT: "good"},
             is_sortable=False,
         ),
         Column("drifted", N_("Wrong"), Reconciliation.drifted, kind="number"),
@@ -47,10 +79,7 @@ KEPT = List(
         Choice(
             "state",
             N_("Status"),
-            {
-                "wrong": (N_("Differences"), Reconciliation.drifted > 0),
-                "right": (N_("Ties out"), Reconciliation.drifted == 0),
-            },
+            {state: (word, state == _STATE) for state, word in _STATES.items()},
         ),
         Moments("since", "until", N_("From"), N_("to"), Reconciliation.created_at),
     ),

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .. import figures, lists, periods, subjects
 from ..claims import Claim
-from ..drift import wording
+from ..drift import standing, wording
 from ..extensions import db
 from ..figures.report import new_totals
 from ..formats import quantity_filter
@@ -47,6 +47,7 @@ def index() -> Response:
         "form": form,
         "asked": form.asked,
         "comparison": comparison,
+        "doubted": standing.doubted(db.session()),
         "all_figures": figures.registry.figures,
         "subjects": subjects,
         "wording": wording,
@@ -160,7 +161,10 @@ def make() -> Response:
 def kept_report(report_id: int) -> Response:
     """One kept report: its control totals, and its file."""
     found = _kept_or_404(report_id)
-    return render("reconciliation/report.html", report=found, subjects=subjects, wording=wording)
+    return render(
+        "reconciliation/report.html", report=found, doubted=standing.doubted(db.session()),
+        subjects=subjects, wording=wording,
+    )  # fmt: skip
 
 
 @bp.get("/kept/<int:report_id>/file.<ending>")

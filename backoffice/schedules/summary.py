@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from .. import figures, periods
+from ..drift import standing
 from ..drift.models import DriftFinding, FigureCheck
 from ..figures.models import Correction
 from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
@@ -18,10 +19,11 @@ FRESH = timedelta(hours=24)
 
 
 def summary(connection: Connection, day: date) -> dict[str, Any]:
-    """The summary of a business day, as JSON; `amount` in the deployment's currency, as a string.
+    """The summary of a business day, as JSON; amounts in the deployment's currency, as strings.
 
-    `drift` are the rows that were first seen wrong on that day, `open` those wrong at its end or
-    since, now. `coverage` is how many figures there are, and how many were verified in the last
+    `drift` are the rows that were first seen wrong on that day, and what all of them come to, net and gross.
+    `books` is how the books stand now, as every page has it (`drift/standing.py`): whether they are right, what is
+    wrong still, what waits. `coverage` is how many figures there are, and how many were verified in the last
     24 hours, now.
     """
     told: dict[str, Any] = {
@@ -29,6 +31,7 @@ def summary(connection: Connection, day: date) -> dict[str, Any]:
         "drift": _drift(connection, day),
         "corrections": _corrections(connection, day),
         "runs": _runs(connection, day),
+        "books": _books(connection),
         "coverage": _coverage(connection),
     }
     log.info("daily summary", **told)
@@ -40,11 +43,18 @@ def _on(moment: Any, day: date) -> ColumnElement[bool]:
 
 
 def _drift(connection: Connection, day: date) -> dict[str, Any]:
-    size = func.coalesce(func.sum(DriftFinding.gross).filter(DriftFinding.is_root), 0)
-    seen = select(func.count(), size).where(_on(DriftFinding.first_seen_at, day))
-    rows, amount = connection.execute(seen).one()
-    still = select(func.count()).where(DriftFinding.healed_at.is_(None))
-    return {"rows": rows, "amount": str(amount), "open": connection.scalar(still)}
+    net, gross = (
+        func.coalesce(func.sum(amount), 0) for amount in (DriftFinding.amount, DriftFinding.gross)
+    )
+    seen = select(func.count().label("rows"), net.label("net"), gross.label("gross"))
+    row = connection.execute(seen.where(_on(DriftFinding.first_seen_at, day))).one()
+    return {"rows": row.rows, "net": str(row.net), "gross": str(row.gross)}
+
+
+def _books(connection: Connection) -> dict[str, Any]:
+    found = standing.read(connection)
+    counts = ("wrong", "unverified", "failed", "waiting", "unguarded")
+    return {"right": found.state == "right", **{name: getattr(found, name) for name in counts}}
 
 
 def _corrections(connection: Connection, day: date) -> dict[str, int]:

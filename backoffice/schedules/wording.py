@@ -103,5 +103,13 @@ def summary_in_words(result: Mapping[str, Any]) -> str:
             ngettext("%(num)d correction", "%(num)d corrections", corrections),
             ngettext("%(num)d run failed", "%(num)d runs failed", failed),
             _("%(verified)s of %(figures)s figures verified", **coverage),
+            *([] if "books" not in result else [_books_in_words(result["books"])]),
         )
     )
+
+
+def _books_in_words(books: Mapping[str, Any]) -> str:
+    """How the books stood when a summary was made."""
+    if books["right"]:
+        return str(_("Every stored figure was right."))
+    return str(_("Not every stored figure was known to be right."))

@@ -134,7 +134,7 @@ def test_the_history_of_an_order_says_why_it_was_saved(
     assert "Unit price before: 10.00 → after: 12.00" in page
     assert "Price change of" not in text_of(finance.get("/orders/SO-2/history").text)
     product = text_of(finance.get("/products/TEA").text)
-    assert "1 Mar 2026 10.00 12.00 2" in product
+    assert "1 Mar 2026 10.00 12.00 +2.00 2" in product
 
 
 def test_the_same_form_twice_has_one_effect(finance: FlaskClient, session: Any, shop: Shop) -> None:

@@ -4,10 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from sqlalchemy import insert
 
 from backoffice import figures, periods
 from backoffice.base import table_of
+from backoffice.drift import standing
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.extensions import db
 from backoffice.figures.models import Correction
@@ -17,6 +19,8 @@ from backoffice.runs.models import DONE, DONE_WITH_FAILURES, FAILED, Run
 from backoffice.runs.working import perform
 from backoffice.schedules.listed import schedule_of
 from backoffice.schedules.wording import summary_in_words
+from tests.drift.books import an_order
+from tests.factories.people import AccountManagerFactory
 
 DAY = timedelta(days=1)
 
@@ -71,9 +75,11 @@ def test_it_sums_up_the_business_day_before_the_due_time(session: Any) -> None:
 
     assert run.scope == {"day": "2026-02-28"}
     covered = {"figures": len(figures.registry.figures), "verified": 0}
+    books = run.result.pop("books")
+    assert (books["right"], books["wrong"]) == (False, 4)
     assert run.result == {
         "day": "2026-02-28",
-        "drift": {"rows": 3, "amount": "12.50", "open": 4},
+        "drift": {"rows": 3, "net": "17.50", "gross": "22.50"},
         "corrections": {"bypass": 2, "heal": 1},
         "runs": {"finished": 3, "failed": 1, "with_failures": 1},
         "coverage": covered,
@@ -82,7 +88,7 @@ def test_it_sums_up_the_business_day_before_the_due_time(session: Any) -> None:
 
 def test_a_quiet_day_has_a_summary_too(session: Any) -> None:
     run = perform_summary(datetime.now(UTC))
-    assert run.result["drift"] == {"rows": 0, "amount": "0", "open": 0}
+    assert run.result["drift"] == {"rows": 0, "net": "0", "gross": "0"}
     assert run.result["corrections"] == {}
 
 
@@ -101,3 +107,38 @@ def test_a_summary_is_told_in_a_line(app: Any, session: Any) -> None:
     with app.test_request_context():
         told = summary_in_words(run.result)
     assert "0 rows had drifted · 0 corrections · 0 runs failed · 0 of" in told
+
+
+@pytest.mark.parametrize("what", ["a finding", "notes", "a failed check", "a trigger", "nothing"])
+def test_a_summary_says_right_only_where_every_page_does(
+    app: Any, session: Any, run_command: Any, app_connection: Any, owner_connection: Any, what: str
+) -> None:
+    an_order("A-1", account_manager=AccountManagerFactory())
+    session.commit()
+    assert run_command("figures", "verify").exit_code == 0
+    if what == "a finding":
+        seen_wrong(datetime.now(UTC), "2.00", 1)
+    elif what == "notes":
+        app_connection.execute("UPDATE order_lines SET quantity = quantity")
+        app_connection.execute("UPDATE order_lines SET quantity = quantity + 1")
+    elif what == "a failed check":
+        now = datetime.now(UTC)
+        times = dict.fromkeys(("created_at", "started_at", "finished_at"), now)
+        session.add(Run(kind="figures.verify", scope={}, scope_key="", status=FAILED, **times))
+    elif what == "a trigger":
+        owner_connection.execute("ALTER TABLE orders DISABLE TRIGGER USER")
+    session.commit()
+    standing.forget_everything()
+    try:
+        result = perform_summary(datetime.now(UTC)).result
+        with app.test_request_context():
+            standing.forget_everything()
+            assert (
+                result["books"]["right"] == (standing.now().state == "right") == (what == "nothing")
+            )
+            told = summary_in_words(result)
+        assert ("Every stored figure was right." in told) == (what == "nothing")
+    finally:
+        owner_connection.execute("ALTER TABLE orders ENABLE TRIGGER USER")
+        run_command("figures", "heal", "--noted")
+        standing.forget_everything()

@@ -32,7 +32,13 @@ def test_a_year_is_generated_once(run_command, session, sold, nancy):
     assert status == 0
     assert (told["created"], told["updated"], told["without_basis"]) == (1, 0, 11)
     assert told["targets"] == [
-        {"account_manager": nancy.email, "month": "1998-01", "before": None, "target": "99.55"}
+        {
+            "account_manager": nancy.email,
+            "month": "1998-01",
+            "before": None,
+            "target": "99.55",
+            "difference": "99.55",
+        }  # fmt: skip
     ]
     status, told = of(run_command, "--year", "1998", "--growth", "10")
     assert (status, told["created"], told["unchanged"], told["corrections"]) == (0, 0, 1, 0)
