@@ -30,7 +30,7 @@ def _doubted() -> list[str]:
     return sorted(standing.doubted(db.session()))
 
 
-_STATE: ColumnElement[str] = case(
+_state: ColumnElement[str] = case(
     (Reconciliation.drifted > 0, _WRONG),
     (
         Reconciliation.figure
@@ -65,7 +65,7 @@ KEPT = List(
         Column(
             "state",
             N_("Status"),
-            _STATE,
+            _state,
             words=_STATES,
             tones={_WRONG: "bad", _DOUBTED: "warning", _RIGHT: "good"},
             is_sortable=False,
@@ -79,7 +79,7 @@ KEPT = List(
         Choice(
             "state",
             N_("Status"),
-            {state: (word, state == _STATE) for state, word in _STATES.items()},
+            {state: (word, _state == state) for state, word in _STATES.items()},
         ),
         Moments("since", "until", N_("From"), N_("to"), Reconciliation.created_at),
     ),

@@ -38,7 +38,7 @@ def test_a_year_is_generated_once(run_command, session, sold, nancy):
             "before": None,
             "target": "99.55",
             "difference": "99.55",
-        }  # fmt: skip
+        }
     ]
     status, told = of(run_command, "--year", "1998", "--growth", "10")
     assert (status, told["created"], told["unchanged"], told["corrections"]) == (0, 0, 1, 0)
