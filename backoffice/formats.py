@@ -13,7 +13,7 @@ from flask_babel import format_date, format_datetime, gettext
 from wtforms import DateField, Field
 from wtforms.widgets import TextInput
 
-from . import money
+from . import differences, money
 from .out_of_calendar import is_out_of_calendar, stored_day
 from .periods import read_day
 from .preferences import number_format
@@ -227,7 +227,7 @@ def init_app(app: Flask) -> None:
     """Give templates the filters, the currency's symbol for labels beside inputs, and what two values differ by."""
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals["currency_symbol"] = money.currency_symbol
-    app.jinja_env.globals["difference_of"] = money.difference
+    app.jinja_env.globals["difference_of"] = differences.difference
 
 
 def _exact(value: Decimal | int) -> Decimal:

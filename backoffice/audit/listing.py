@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from .. import money
+from .. import differences
 from ..base import N_, Base, counted
 from ..book import Book
 from ..figures.models import Correction
@@ -100,7 +100,7 @@ def _fields() -> ColumnElement[str]:
     old, new = (func.coalesce(side, "") for side in (was, is_now))
     amounts = cast(bindparam("amounts", callable_=_amounts, type_=Text, unique=True), JSONB)
     is_amount = amounts[_ROW.table_name].has_key(name) & was.is_not(None) & is_now.is_not(None)
-    apart = func.coalesce(case((is_amount, money.signed_in_sql(was, is_now))), "")
+    apart = func.coalesce(case((is_amount, differences.signed_in_sql(was, is_now))), "")
     written = case(
         (_ROW.action == "UPDATE", func.concat(name, ": ", old, " → ", new, apart)),
         else_=func.concat(name, ": ", old, new),

@@ -18,8 +18,8 @@ from sqlalchemy import Column, Date, DateTime, Integer, Numeric, cast, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.orm import Session
 
-from .. import money
 from ..base import N_, Base
+from ..differences import difference
 from ..formats import (
     day_filter,
     moment_filter,
@@ -247,7 +247,7 @@ def difference_of(table: str, column: str, before: Any, after: Any) -> str:
     if known is None or not is_measured(known) or before is None or after is None:
         return ""
     scale = known.type.scale if isinstance(known.type, Numeric) else None
-    return signed_filter(money.difference(before, after), _BY_SCALE.get(scale, str))
+    return signed_filter(difference(before, after), _BY_SCALE.get(scale, str))
 
 
 def is_measured(column: Column[Any]) -> bool:

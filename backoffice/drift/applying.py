@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, any_, distinct, func, literal, select
 
-from .. import money
 from ..base import N_
+from ..differences import NUMBER
 from ..figures import Finding, registry
 from ..figures.drain import Drained, Touched, drain
 from ..figures.findings import findings
@@ -122,7 +122,7 @@ def _frozen(values: Mapping[str, Any] | None) -> Any:
 
 def _as_amount(value: Any) -> Any:
     """An amount however it is written: 0 and 0.00 are the same."""
-    return Decimal(value) if isinstance(value, str) and re.match(money.NUMBER, value) else value
+    return Decimal(value) if isinstance(value, str) and re.match(NUMBER, value) else value
 
 
 def _skip(healer: RunHealer, items: Iterable[dict[str, Any]]) -> None:

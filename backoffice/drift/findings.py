@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from .. import money
+from .. import differences, money
 from ..base import table_of
 from ..figures import Figure, Finding, registry
 from ..figures.drain import Drained
@@ -87,7 +87,7 @@ def as_told(row: Mapping[str, Any]) -> dict[str, Any]:
         "kind": row["kind"],
         "stored": stored,
         "expected": expected,
-        "difference": money.differences(stored, expected),
+        "difference": differences.differences(stored, expected),
         **{name: None if amount is None else str(amount) for name, amount in amounts.items()},
         "root": row["roots"][0],
         "roots": row["roots"],

@@ -9,7 +9,7 @@ from flask_babel import format_datetime, format_timedelta, ngettext
 from flask_babel import gettext as _
 from sqlalchemy import Column, Integer, Numeric
 
-from .. import money, periods, subjects
+from .. import differences, periods, subjects
 from ..audit.facts import ADDED, CHANGED, REMOVED
 from ..audit.tables import title_of
 from ..base import N_
@@ -154,7 +154,7 @@ def value(figure: str, column: str, told: Any) -> str:
 def difference(figure: str, column: str, before: Any, after: Any) -> str:
     """The signed difference of two recorded values of a figure's column; nothing where they are no numbers."""
     kind = _type_of(figure, column)
-    apart = money.difference(before, after) if isinstance(kind, Numeric | Integer) else None
+    apart = differences.difference(before, after) if isinstance(kind, Numeric | Integer) else None
     return signed_filter(apart, money_filter if _is_money(kind) else quantity_filter)
 
 

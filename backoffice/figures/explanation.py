@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import Case, Grouping
 
-from .. import money
+from .. import differences
 from .declaration import Figure
 from .expressions import Expression, Total
 from .findings import Row
@@ -89,7 +89,7 @@ class ColumnExplained:
     @property
     def difference(self) -> Decimal | None:
         """Expected minus stored; None of what is no number."""
-        return money.difference(self.stored, self.expected)
+        return differences.difference(self.stored, self.expected)
 
     @property
     def is_right(self) -> bool:

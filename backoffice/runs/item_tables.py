@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from .. import money
+from .. import differences
 from ..extensions import db
 from ..subjects import called
 from .models import RunItem
@@ -64,7 +64,7 @@ def _as_dict(item: RunItem, name: str | None) -> dict[str, Any]:
     return {
         "name": name,
         **{each: getattr(item, each) for each in told},
-        "difference": money.differences(item.before, item.after),
+        "difference": differences.differences(item.before, item.after),
         **{each: None if amount is None else str(amount) for each, amount in amounts.items()},
     }
 

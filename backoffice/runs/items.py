@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from .. import money, subjects
+from .. import differences, subjects
 from ..base import N_, counted
 from ..lists import Choice, Column, List
 from ..subjects import Place
@@ -64,7 +64,7 @@ def by_column(
     name = names.c.name
     label = func.coalesce(func.jsonb_extract_path_text(labels, subject, name), name)
     before, after = (side[name].astext for side in (was, became))
-    difference = func.coalesce(money.signed_in_sql(before, after), "")
+    difference = func.coalesce(differences.signed_in_sql(before, after), "")
     told = func.concat(label, " ", _or_dash(before), " → ", _or_dash(after), difference)
     several = bindparam("several", callable_=_several, type_=ARRAY(Text), unique=True)
     is_plain = and_(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from .. import money, subjects
+from .. import differences, subjects
 from ..base import N_
 from ..formats import money_filter, quantity_filter
 from .kinds import KINDS
@@ -243,7 +243,7 @@ def _column_in_words(
 ) -> str:
     told = [(values or {}).get(name) for values in (before, after)]
     label, (was, is_now) = _(subjects.label_of(subject, name)), map(value_in_words, told)
-    apart = money.difference(*told)
+    apart = differences.difference(*told)
     if apart is None:
         return f"{label} {was} → {is_now}"
     sign = "+" if apart > 0 else ""

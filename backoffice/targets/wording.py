@@ -10,7 +10,7 @@ from sqlalchemy import cast, select
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from .. import money
+from .. import differences
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded, register
 from ..base import N_
@@ -55,7 +55,7 @@ class Change:
     def difference(self) -> Decimal | None:
         """By how much; None where there was, or is, no target."""
         is_one = self.before is None or self.after is None
-        return None if is_one else money.difference(self.before, self.after)
+        return None if is_one else differences.difference(self.before, self.after)
 
 
 def changes_of(session: Session, manager_id: int, month: Month) -> Sequence[Change]:
