@@ -136,6 +136,7 @@ RUNS: tuple[str, ...] = (
 
 def _register_domains(app: Flask) -> None:
     """The runs of each domain, what the search finds of it, and its screens."""
+    from . import figures
     from .schedules.listed import check as check_schedules
 
     for name in (*TRIGGERS, *RUNS):
@@ -147,3 +148,4 @@ def _register_domains(app: Flask) -> None:
     for blueprint in dict.fromkeys(module.bp for module in modules):
         app.register_blueprint(blueprint)
     import_module(".drift.facts.subjects", __name__).register()
+    figures.registry.held = import_module(".drift.facts.holding", __name__).leave_alone

@@ -177,10 +177,12 @@ def _computed(engine: Engine) -> Iterator[str]:
     """Compute the figures that the database lacks, in transactions of their own; says of which."""
     with acting_as("upgrade"):
         for bundle, result in figures.renew(engine):
-            if result.corrections or result.failures:
+            held = sum(map(len, result.held.values()))
+            left = f", {held} left alone: facts beneath differ from the audit trail" if held else ""
+            if result.corrections or result.failures or held:
                 yield (
                     f"{bundle.name}: {result.corrections} rows were computed, "
-                    f"{len(result.failures)} failed."
+                    f"{len(result.failures)} failed{left}."
                 )
 
 

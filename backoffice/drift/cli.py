@@ -32,6 +32,7 @@ from ..runs.item_tables import print_table
 from ..runs.models import DONE_WITH_FAILURES
 from . import performing, watch
 from .dry_runs import print_dry_run
+from .facts.holding import HELD
 from .naming import named_failures, row_of, scoped, with_names
 from .performing import Scope, Verified
 from .printing import print_explanation, print_failures, print_findings, print_healed
@@ -248,6 +249,8 @@ def run_heal(
             raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
     if dry_run:
         print_dry_run(done.run, as_json=as_json)
+        if not as_json:
+            print_failures(done.failures)
     else:
         print_healed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
@@ -269,6 +272,9 @@ def run_heal_noted(as_json: bool) -> None:
     with acting_as(operator()):
         drained = watch.drain(db.engine)
     failures = [(f.bundle, f.owner, f.error) for f in drained.failures]
+    failures += [
+        (name, owner, HELD) for name in drained.held for owner in sorted(drained.held[name])
+    ]
     if as_json:
         click.echo(
             json.dumps(
@@ -287,7 +293,7 @@ def run_heal_noted(as_json: bool) -> None:
             )
         )  # fmt: skip
         print_failures(failures)
-    sys.exit(FOUND if drained.failures else CLEAN)
+    sys.exit(FOUND if failures else CLEAN)
 
 
 @contextmanager

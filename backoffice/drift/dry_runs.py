@@ -18,7 +18,8 @@ from ..runs.models import FOUND, Run, RunItem
 from ..runs.queries import found_by
 from ..subjects import called
 from .findings import told_of
-from .naming import with_names
+from .naming import named_failures, with_names
+from .performing import failures_of
 
 SHOWN = 50
 """Rows printed to a person; --json prints them all."""
@@ -40,6 +41,7 @@ def as_dict(run: Run) -> dict[str, Any]:
         "net": str(found.net),
         "gross": str(found.gross),
         "findings": with_names(db.session.connection(), items),
+        "failures": named_failures(db.session.connection(), failures_of(db.session(), run.id)),
     }
 
 
@@ -50,7 +52,8 @@ def print_dry_run(run: Run, *, as_json: bool) -> None:
         return
     items = items_found(db.session(), run.id)
     if not items:
-        click.echo(_("Every figure is right."))
+        if not run.skipped:
+            click.echo(_("Every figure is right."))
         return
     print_items(items)
     found = found_by(db.session(), run.id)

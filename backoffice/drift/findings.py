@@ -3,6 +3,7 @@
 Nothing is inserted anew on every check.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -32,14 +33,19 @@ from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from .. import differences, money
+from ..audit.facts import Forgery
 from ..base import table_of
 from ..figures import Figure, Finding, registry
 from ..figures.drain import Drained
+from ..figures.findings import findings
 from ..figures.models import Correction, FigureNote, noted_bundle
 from ..figures.registry import Bundle, Registry
 from ..figures.statements import Statement
 from ..runs.models import APPLIED, RunItem
 from .amounts import amounts_of, as_fields, gross_in_sql, money_columns, sum_in_sql
+from .facts.findings import record as record_facts
+from .facts.findings import root_of
+from .facts.holding import held
 from .models import (
     FOLLOWS,
     MISSING,
@@ -164,25 +170,12 @@ def noted_owners(connection: Connection, bundle: Bundle, owners: Sequence[int]) 
 def record(
     connection: Connection, found: Sequence[Finding], noted: set[int], run_id: int | None
 ) -> None:
-    """Insert what is new, and move on what was seen before."""
+    """Insert what is new, and move on what was seen before; a forged fact beneath is its root, and recorded too."""
     if not found:
         return
-    rows = [
-        {
-            **{name: item[name] for name in ("owner", "key")},
-            **{name: item["amounts"].get(name) for name in ("amount", "gross")},
-            "figure": item["subject"],
-            "kind": finding.kind,
-            "stored": item["before"],
-            "expected": item["after"],
-            "roots": item["details"]["roots"],
-            "is_root": finding.roots[0] == finding.row,
-            "cause": likely_cause(finding, noted),
-            "run_id": run_id,
-        }
-        for finding in found
-        for item in (as_item(finding),)
-    ]
+    forged = _forged_beneath(connection, found)
+    record_facts(connection, [one for facts in forged.values() for one in facts], run_id)
+    rows = [_row(finding, noted, forged, run_id) for finding in found]
     add = upsert(FINDINGS)
     moved = ("owner", "kind", "stored", "expected", "amount", "gross", "roots", "is_root", "cause")
     add = add.on_conflict_do_update(
@@ -195,6 +188,56 @@ def record(
         },
     )
     connection.execute(add, rows)
+
+
+def record_held(
+    connection: Connection, drained: Drained, run_id: int | None
+) -> list[tuple[Bundle, list[Finding]]]:
+    """Record what a correction has left wrong because facts beneath it are in doubt; by bundle."""
+    left: list[tuple[Bundle, list[Finding]]] = []
+    for bundle in registry.bundles:
+        if owners := drained.held.get(bundle.name):
+            found = findings(connection, registry, bundle, sorted(owners))
+            record(connection, found, set(), run_id)
+            left.append((bundle, found))
+    return left
+
+
+def _forged_beneath(
+    connection: Connection, found: Sequence[Finding]
+) -> dict[tuple[Bundle, int], Sequence[Forgery]]:
+    """By bundle and owner, the facts beneath that differ from the audit trail."""
+    owners: dict[Bundle, set[int]] = defaultdict(set)
+    for finding in found:
+        owners[registry.bundle_of(finding.figure)].add(finding.owner)
+    return {
+        (bundle, owner): forged
+        for bundle, mine in owners.items()
+        for owner, forged in held(connection, bundle, mine).items()
+    }
+
+
+def _row(
+    finding: Finding,
+    noted: set[int],
+    forged: Mapping[tuple[Bundle, int], Sequence[Forgery]],
+    run_id: int | None,
+) -> dict[str, Any]:
+    item = as_item(finding)
+    owner = (registry.bundle_of(finding.figure), finding.owner)
+    facts = () if finding.is_orphan else forged.get(owner, ())
+    return {
+        **{name: item[name] for name in ("owner", "key")},
+        **{name: item["amounts"].get(name) for name in ("amount", "gross")},
+        "figure": item["subject"],
+        "kind": finding.kind,
+        "stored": item["before"],
+        "expected": item["after"],
+        "roots": [root_of(fact) for fact in facts] or item["details"]["roots"],
+        "is_root": not facts and finding.roots[0] == finding.row,
+        "cause": FOLLOWS if facts else likely_cause(finding, noted),
+        "run_id": run_id,
+    }
 
 
 def close_unseen(

@@ -12,9 +12,17 @@ from ..figures.healing import Healer
 from ..figures.registry import Bundle
 from ..runs.models import ITEM_FAILED, SKIPPED
 from ..runs.working import Step, Work
-from .findings import ITEMS, close_corrected, corrected_owners, items_of_corrections, key_of
+from .facts.holding import HELD
+from .findings import (
+    ITEMS,
+    close_corrected,
+    corrected_owners,
+    items_of_corrections,
+    key_of,
+    record_held,
+)
 from .scope import bundle_named, later, parts
-from .verifying import leave_orphans, orphaned, suspected
+from .verifying import ORPHANED, leave_alone, orphaned, suspected
 
 
 class RunHealer:
@@ -87,9 +95,22 @@ class RunHealer:
         further = len(corrections) - corrected  # rows of the same owners, and of owners above
         self.step.more += further
         self.step.tally.checked += owners + further
+        self._leave_held(connection, drained)
         known = corrected + self.step.tally.skipped + len(self.applied)
         self.step.tally.unchanged += max(owners - known, 0)
         self.step.tally.changed += len(corrections)
+
+    def _leave_held(self, connection: Connection, drained: Drained) -> None:
+        """Say what was left alone because facts beneath it are in doubt: of each owner once in the run."""
+        assert self.step is not None
+        for bundle, left in record_held(connection, drained, self.work.asked.id):
+            told = self.told_of(connection, bundle, [f.owner for f in left], SKIPPED)
+            new = [finding for finding in left if finding.owner not in told]
+            leave_alone(self.step, new, HELD)
+            if bundle is self.bundle:  # the size of the chunk counts its owners already
+                owners = len({finding.owner for finding in new})
+                self.step.more -= owners
+                self.step.tally.checked -= owners
 
     def owners_among(self, things: Sequence[Any]) -> int:
         """How many owners a transaction dealt with."""
@@ -120,7 +141,7 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
     healer.heal(owners)
     if gone:
         with work.transaction() as step:
-            leave_orphans(step, _untold(work, step, gone))
+            leave_alone(step, _untold(work, step, gone), ORPHANED)
 
 
 def heal_with_beneath(

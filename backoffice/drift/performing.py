@@ -15,7 +15,7 @@ from ..figures import Figure
 from ..figures.errors import AnotherDefinition
 from ..runs import actions
 from ..runs.errors import AlreadyRunning, NothingToResume, StillWaiting
-from ..runs.models import AWAITING_APPROVAL, DONE, ITEM_FAILED, Run, RunItem
+from ..runs.models import AWAITING_APPROVAL, DONE, ITEM_FAILED, SKIPPED, Run, RunItem
 from ..runs.queries import progress_of, run_of
 from ..runs.working import perform
 from .findings import as_told, told_now
@@ -31,15 +31,16 @@ Scope = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Performed:
-    """A run that has ended, and what could not be corrected: (bundle, owner, error)."""
+    """A run that has ended, and what could not be corrected or was left alone: (subject, owner, why)."""
 
     run: Run
     failures: Sequence[tuple[str, int | None, str]]
 
     @property
     def is_clean(self) -> bool:
-        """Whether it did all that it was asked, and a dry run found nothing."""
-        return self.run.status == "done" and not (self.run.dry_run and self.run.changed)
+        """Whether it did all that it was asked, left nothing alone, and a dry run found nothing."""
+        is_done = self.run.status == "done" and not self.run.skipped
+        return is_done and not (self.run.dry_run and self.run.changed)
 
 
 def heal(
@@ -160,7 +161,7 @@ def performed(engine: Engine, run_id: int, progress: Progress | None = None) -> 
         with Session(engine, expire_on_commit=False) as session:
             run = run_of(session, run_id)
             if not run.is_live:
-                return Performed(run, _failures(session, run_id))
+                return Performed(run, failures_of(session, run_id))
         time.sleep(LOOK_AGAIN_SECONDS)
 
 
@@ -171,9 +172,10 @@ def _tell(engine: Engine, run_id: int, progress: Progress | None) -> None:
         progress(progress_of(session, run_of(session, run_id)).checked)
 
 
-def _failures(session: Session, run_id: int) -> list[tuple[str, int | None, str]]:
+def failures_of(session: Session, run_id: int) -> list[tuple[str, int | None, str]]:
+    """What the run could not correct or left alone: (bundle or figure, owner, why)."""
     found = select(RunItem.subject, RunItem.owner, RunItem.error).where(
-        RunItem.run_id == run_id, RunItem.outcome == ITEM_FAILED
+        RunItem.run_id == run_id, RunItem.outcome.in_((ITEM_FAILED, SKIPPED))
     )
     rows: Iterable[Any] = session.execute(found.order_by(RunItem.id))
     return [(row.subject, row.owner, row.error) for row in rows]

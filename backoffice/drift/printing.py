@@ -48,7 +48,7 @@ def print_failures(failures: Sequence[tuple[str, int | None, str]]) -> None:
     """What could not be corrected, on standard error."""
     for failed in named_failures(db.session.connection(), failures[:SHOWN]):
         owner = failed["name"] or failed["owner"]
-        click.echo(f"  {failed['bundle']} {owner}: {failed['error']}", err=True)
+        click.echo(f"  {failed['bundle']} {owner}: {_(failed['error'])}", err=True)
 
 
 def print_findings(done: Verified, *, is_all: bool) -> None:

@@ -25,7 +25,9 @@ from ..runs.models import CHUNK_DONE
 from ..runs.wording import say
 from ..runs.working import CHUNKS, RUNS, Asked, Work
 from . import above, applying, flood, guards, healing, verifying
+from .facts.holding import HELD
 from .findings import CORRECTIONS, FINDINGS, check
+from .models import FORGED
 from .scope import Part, chunks, listed, parts
 
 FIXING = 1_000
@@ -33,6 +35,7 @@ FIXING = 1_000
 
 
 say(applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP)
+say(HELD, leads_to="drift.index", cause=FORGED)
 
 
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:

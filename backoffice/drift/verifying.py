@@ -21,6 +21,7 @@ from ..figures.verification import MANY, suspected_between
 from ..runs.models import CHUNK_FAILED, FOUND, ITEM_FAILED, SKIPPED
 from ..runs.working import CHUNKS, Asked, Step, Work
 from . import above
+from .facts.holding import HELD, held
 from .findings import FINDINGS, as_item, close_unseen, noted_owners, record
 from .scope import bundle_named, parts
 
@@ -123,24 +124,27 @@ def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
     bundle = bundle_named(registry, work.payload["bundle"])
     seen = look(work, bundle)
     with work.transaction(is_last=True) as step:
-        for finding in seen.found:
+        doubted = held(step.connection, bundle, {finding.owner for finding in seen.found})
+        found = [finding for finding in seen.found if finding.owner not in doubted]
+        for finding in found:
             fields = as_item(finding)
             step.item(fields.pop("subject"), FOUND, **fields)
-        rows, owners = len(seen.found), len({finding.owner for finding in seen.found})
-        step.tally.changed = step.tally.checked = rows
-        step.more = rows - owners
-        leave_orphans(step, seen.orphans)
+        left = [finding for finding in seen.found if finding.owner in doubted]
+        step.tally.changed = step.tally.checked = len(found)
+        step.more = len(found) - len({finding.owner for finding in seen.found})
+        leave_alone(step, left, HELD)
+        leave_alone(step, seen.orphans, ORPHANED)
 
 
-def leave_orphans(step: Step, gone: Sequence[Finding]) -> None:
-    """Say of rows whose owner is missing that they are left to a person; no owner who is there counts them."""
-    for finding in gone:
+def leave_alone(step: Step, left: Sequence[Finding], why: str) -> None:
+    """Say of wrong rows that they are left as they are, and why; the size of the chunk counts none of them."""
+    for finding in left:
         fields = as_item(finding)
         del fields["amounts"]  # nothing changes by them
-        step.item(fields.pop("subject"), SKIPPED, error=ORPHANED, **fields)
-    step.more += len(gone)
-    step.tally.checked += len(gone)
-    step.tally.skipped += len(gone)
+        step.item(fields.pop("subject"), SKIPPED, error=why, **fields)
+    step.more += len(left)
+    step.tally.checked += len(left)
+    step.tally.skipped += len(left)
 
 
 def verify(work: Work) -> None:

@@ -20,7 +20,7 @@ from ..runs import actions
 from ..runs.errors import AlreadyRunning
 from ..runs.models import Run
 from ..runs.working import perform
-from .findings import close_corrected
+from .findings import close_corrected, record_held
 from .scope import bundle_named
 
 log = structlog.get_logger("backoffice.watch")
@@ -91,6 +91,12 @@ def noted_scope(engine: Engine) -> dict[str, Any]:
 
 def _within(connection: Connection, _notes: Sequence[Any], drained: Drained) -> None:
     close_corrected(connection, drained.corrections)
+    for bundle, left in record_held(connection, drained, None):
+        log.warning(
+            "left alone: facts beneath differ from the audit trail",
+            bundle=bundle.name,
+            rows=len(left),
+        )
 
 
 def _waiting(connection: Connection) -> bool:

@@ -32,6 +32,7 @@ from . import definitions
 from .actor import actor
 from .applying import Changes, Delta, apply, unaccounted
 from .declaration import Source
+from .draining import draining
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
 from .locking import Leading, lock_owners, scope_of
@@ -93,11 +94,15 @@ class Touched:
 
 @dataclass
 class Drained:
-    """What a drain did: notes taken, rows written, corrections left (their ids, by figure)."""
+    """What a drain did: notes taken, rows written, corrections left (their ids, by figure).
+
+    `held` names owners, by bundle, that were left alone: see `Registry.held`.
+    """
 
     notes: int = 0
     changed: Changes = field(default_factory=list)
     corrected: dict[str, list[int]] = field(default_factory=dict)
+    held: dict[str, set[int]] = field(default_factory=dict)
 
     @property
     def corrections(self) -> list[int]:
@@ -110,6 +115,8 @@ class Drained:
         self.changed += other.changed
         for figure, corrections in other.corrected.items():
             self.corrected.setdefault(figure, []).extend(corrections)
+        for bundle, owners in other.held.items():
+            self.held.setdefault(bundle, set()).update(owners)
 
 
 Pending = dict[str, Touched]
@@ -154,15 +161,16 @@ def drain(
     )  # fmt: skip
     for name, touched in drains.waiting.items():
         drains.seen[name] |= touched.owners | {delta.owner for delta in touched.deltas}
-    while True:
-        drains.collect()
-        bundle = next((b for b in registry.bundles if b.name in drains.waiting), None)
-        if bundle is None:
-            return total
-        total.add(drains.next(bundle))
-        if alone:
-            _drop_mine(connection, drains.fresh)
-            return total
+    with draining(connection):
+        while True:
+            drains.collect()
+            bundle = next((b for b in registry.bundles if b.name in drains.waiting), None)
+            if bundle is None:
+                return total
+            total.add(drains.next(bundle))
+            if alone:
+                _drop_mine(connection, drains.fresh)
+                return total
 
 
 @dataclass
@@ -230,7 +238,7 @@ class _Drains:
         owners, drained = self._settle(bundle, names, touched)
         if self.is_by_facts:
             for name in names:
-                self.known.setdefault(name, set()).update(owners)
+                self.known.setdefault(name, set()).update(owners - drained.held.get(name, set()))
         self.fresh = dict.fromkeys(names, owners)
         return drained
 
@@ -273,13 +281,35 @@ class _Drains:
             self.unnoted[bundle.name] |= unaccounted(
                 self.connection, self.registry, bundle.figures[0], touched.deltas, told
             )
-        done = Drained()
-        for part, why in self._named(names, absolute):
-            done.add(self._recompute(bundle, names, part, why))
+        done = self._correct(bundle, names, absolute)
         if deltas:
             there = [d for d in deltas if d.owner in locked]
             done.changed += apply(self.connection, bundle.figures[0], there)
         return locked, done
+
+    def _correct(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
+        """Recompute these owners; of those whose corrections may not stand all is taken back (see `Registry.held`).
+
+        So nothing is asked about whoever was right, and nobody is computed twice unless somebody is held.
+        """
+        if self.correcting is None or self.registry.held is None:
+            return self._recomputed(bundle, names, owners)
+        point = self.connection.begin_nested()
+        done = self._recomputed(bundle, names, owners)
+        held = self.registry.held(self.connection, bundle, done.corrections)
+        if not held:
+            point.commit()
+            return done
+        point.rollback()
+        done = self._recomputed(bundle, names, owners - held)
+        done.held = dict.fromkeys(names, held)
+        return done
+
+    def _recomputed(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
+        done = Drained()
+        for part, why in self._named(names, owners):
+            done.add(self._recompute(bundle, names, part, why))
+        return done
 
     def _named(
         self, names: Sequence[str], owners: set[int]

@@ -68,11 +68,12 @@ class Failure:
 
 @dataclass
 class HealResult:
-    """How many owners were looked at, how many corrections were left, and what failed."""
+    """How many owners were looked at, how many corrections were left, what failed, and who was left alone."""
 
     checked: int = 0
     corrections: int = 0
     failures: list[Failure] = field(default_factory=list)
+    held: dict[str, set[int]] = field(default_factory=dict)
 
 
 Begin = Callable[[], AbstractContextManager[Connection]]
@@ -235,6 +236,7 @@ def heal(
             healer.heal(bundle, page.owners, correcting)
             result.checked += page.size
     result.corrections = len(done.corrections)
+    result.held = done.held
     return result
 
 

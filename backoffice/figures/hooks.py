@@ -37,6 +37,7 @@ from sqlalchemy.sql.visitors import iterate
 from .actor import actor
 from .applying import Changes
 from .drain import drain
+from .draining import is_draining
 from .registry import Registry
 
 _READS = re.compile(
@@ -214,13 +215,8 @@ def held(connection: Connection) -> Iterator[None]:
 
 def settle_connection(connection: Connection, registry: Registry, **how: Any) -> None:
     """Drain this transaction's notes (`how`: see `drain`) and let the session's instances forget stale figures."""
-    info = connection.info  # a connection that is lost in the drain has none any more
-    info["figures.draining"] = True
     began_at = time.perf_counter()
-    try:
-        changes = drain(connection, registry, **how).changed
-    finally:
-        info["figures.draining"] = False
+    changes = drain(connection, registry, **how).changed
     _driver(connection).has_written = False
     connection.info.get("figures.written", []).extend(changes)
     for observe in observers:
@@ -241,7 +237,7 @@ def _driver(connection: Connection) -> Any:
 def _pending(connection: Connection) -> bool:
     return bool(
         getattr(_driver(connection), "has_written", False)
-        and not connection.info.get("figures.draining", False)
+        and not is_draining(connection)
         and not connection.info.get("figures.left", False)
     )
 

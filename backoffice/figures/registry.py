@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar, cast, overload
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Connection, Table
 
 from .declaration import Definition, Figure, Source, from_expressions, from_select
 from .deltas import delta_sql
@@ -80,6 +80,10 @@ class Bundle:
         return tuple(f for f in self.figures if f.table is table)
 
 
+Held = Callable[[Connection, Bundle, Sequence[int]], set[int]]
+"""Given the ids of corrections of a bundle: the owners of whom they may not stand, for what they follow is in doubt."""
+
+
 class Registry:
     """Every declared figure. `seal` sorts them and refuses what cannot be kept.
 
@@ -88,6 +92,8 @@ class Registry:
 
     def __init__(self, name: str = "figures") -> None:
         self.name = name
+        self.held: Held | None = None
+        """Asked of whatever a correction has written, while its owners are locked; not of what somebody saves."""
         self._declared: dict[str, Figure] = {}
         self._bundles: tuple[Bundle, ...] | None = None
         self._dependencies: dict[Figure, frozenset[Figure]] = {}

@@ -1,4 +1,4 @@
-"""The audit trail, in numbers: whether it is being sealed, and when its chain was looked at last."""
+"""The audit trail, in numbers: whether it is sealed, when its chain was looked at, and which facts differ from it."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,12 @@ from sqlalchemy import Connection, func, select
 from ..audit.models import AuditCheck
 from ..audit.sealing import stalled
 from ..base import table_of
+from ..drift.facts.findings import PREFIX, all_facts
+from ..drift.models import OF_FACTS, DriftFinding, FigureCheck
 from ..measures import Measure, Reading, register
 
 CHECKS = table_of(AuditCheck)
+FINDINGS, VERIFIED = table_of(DriftFinding), table_of(FigureCheck)
 
 UNSEALED = Measure(
     "backoffice_audit_unsealed_age_seconds",
@@ -22,6 +25,14 @@ CHECKED = Measure(
 )
 BAD = Measure(
     "backoffice_audit_bad_rows", "Bad rows that the last verification of the chain found."
+)
+FORGED = Measure(
+    "backoffice_facts_forged", "Rows that differ from the audit trail and wait for a decision.",
+    ("table", "kind"),
+)  # fmt: skip
+FACTS_AGE = Measure(
+    "backoffice_facts_verified_age_seconds",
+    "How long ago the table that has waited longest was verified against the trail; +Inf: never.",
 )
 
 
@@ -40,5 +51,22 @@ def _chain(connection: Connection) -> Iterator[Reading]:
             yield BAD.is_now(row.bad if row else 0)
 
 
+def _facts(connection: Connection) -> Iterator[Reading]:
+    rows = connection.execute(
+        select(FINDINGS.c.figure, FINDINGS.c.kind, func.count())
+        .where(FINDINGS.c.healed_at.is_(None), FINDINGS.c.kind.in_(OF_FACTS))
+        .group_by(FINDINGS.c.figure, FINDINGS.c.kind)
+    )
+    counts = {(figure, kind): count for figure, kind, count in rows}
+    for facts in all_facts():
+        for kind in OF_FACTS:
+            yield FORGED.is_now(counts.get((facts.name, kind), 0), facts.table, kind)
+    age = func.extract("epoch", func.clock_timestamp() - func.min(VERIFIED.c.verified_at))
+    known = select(age, func.count()).where(VERIFIED.c.figure.startswith(PREFIX))
+    oldest, count = connection.execute(known).one()
+    yield FACTS_AGE.is_now(oldest if count >= len(all_facts()) else float("inf"))
+
+
 register("trail", _trail, UNSEALED)
 register("chain", _chain, CHECKED, BAD)
+register("facts", _facts, FORGED, FACTS_AGE)

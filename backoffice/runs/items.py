@@ -7,6 +7,7 @@ which columns they stand in, and what is no amount, is told column by column.
 import json
 from typing import Any
 
+from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy import (
     ARRAY,
@@ -27,11 +28,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from .. import differences, subjects
 from ..base import N_, counted
 from ..lists import Choice, Column, List
+from ..navigation import may_open
 from ..subjects import Place
 from .listing import FigureTitles
 from .models import OUTCOMES, RunItem
+from .wording import LEADS, SENTENCES, columns_in_words
 from .wording import OUTCOMES as LOOKS
-from .wording import SENTENCES, columns_in_words
 
 _NOTHING = cast(literal("{}", Text), JSONB)
 
@@ -85,6 +87,11 @@ def _or_dash(text: ColumnElement[str]) -> ColumnElement[str]:
 def _owner_link(row: Any) -> str | None:
     place = Place(row.owner or 0, row.key_json, row.called or "")
     return subjects.record_url(row.subject, place)
+
+
+def _reason_link(row: Any) -> str | None:
+    endpoint, arguments = LEADS.get(row.error, ("", {}))
+    return url_for(endpoint, **arguments) if endpoint and may_open(endpoint) else None
 
 
 def _record_column() -> Column:
@@ -142,7 +149,9 @@ _COLUMNS = (
         words={outcome: LOOKS[outcome].word for outcome in OUTCOMES},
         tones={outcome: LOOKS[outcome].tone for outcome in OUTCOMES},
     ),
-    Column("error", N_("Why"), RunItem.error, words=SENTENCES, classes="cell-error"),
+    Column(
+        "error", N_("Why"), RunItem.error, words=SENTENCES, link=_reason_link, classes="cell-error"
+    ),
     _money("concerns", N_("Amount"), total=True, is_shown=False),
     Column("owner", N_("Number"), RunItem.owner, kind="number", is_shown=False),
     Column("at", N_("When"), RunItem.at, kind="moment", is_shown=False),

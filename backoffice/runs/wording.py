@@ -254,9 +254,15 @@ SENTENCES: dict[str, str] = {}
 """The sentences of ours that say why an item was left or failed."""
 
 
-def say(*sentences: str) -> None:
-    """Let a list's screen and file say these in the user's language."""
+LEADS: dict[str, tuple[str, dict[str, Any]]] = {}
+"""Of these sentences: the endpoint and the arguments of the screen where what they speak of is seen."""
+
+
+def say(*sentences: str, leads_to: str = "", **arguments: str) -> None:
+    """Let a list's screen and file say these in the user's language, and lead to where that is seen."""
     SENTENCES.update({sentence: sentence for sentence in sentences if sentence})
+    if leads_to:
+        LEADS.update(dict.fromkeys(sentences, (leads_to, arguments)))
 
 
 def error_in_words(error: str) -> str:

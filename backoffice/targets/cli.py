@@ -24,7 +24,6 @@ from ..extensions import db
 from ..formats import signed_filter
 from ..periods import Month
 from ..refusals import Refusal
-from ..runs.models import Run
 from . import actions
 from .actions import Proposal, Proposals
 from .figures import TARGET_FIGURES, achieved
@@ -88,11 +87,11 @@ def generate(
         "update": update,
     }
     if dry_run:
-        run = _healed(dry_run=True).run
-        proposals = actions.propose(db.session(), months, **how, achieved=_achieved(run.id))
+        done = _healed(dry_run=True)
+        proposals = actions.propose(db.session(), months, **how, achieved=_achieved(done.run.id))
         db.session.rollback()
-        _print_dry_run(months, proposals, run, as_json)
-        sys.exit(FOUND if proposals.proposed or run.changed else CLEAN)
+        _print_dry_run(months, proposals, done, as_json)
+        sys.exit(CLEAN if done.is_clean and not proposals.proposed else FOUND)
     done = _healed(dry_run=False)
     proposals = actions.generate(db.session(), months, **how)
     db.session.commit()
@@ -174,8 +173,10 @@ def _proposal(proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def _print_dry_run(months: list[Month], proposals: Proposals, run: Run, as_json: bool) -> None:
-    told = _as_dict(months, proposals)
+def _print_dry_run(
+    months: list[Month], proposals: Proposals, done: Performed, as_json: bool
+) -> None:
+    told, run = _as_dict(months, proposals), done.run
     if as_json:
         click.echo(json.dumps({**told, **dry_runs.as_dict(run)}))
         return
@@ -189,6 +190,7 @@ def _print_dry_run(months: list[Month], proposals: Proposals, run: Run, as_json:
     )  # fmt: skip
     if found := dry_runs.items_found(db.session(), run.id):
         dry_runs.print_items(found)
+    print_failures(done.failures)
 
 
 def _print_done(months: list[Month], proposals: Proposals, done: Performed, as_json: bool) -> None:

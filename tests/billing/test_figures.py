@@ -25,6 +25,7 @@ from backoffice.billing.figures import (
 )
 from backoffice.billing.models import Meter
 from backoffice.figures.explanation import Term
+from tests.surgery import tell_of_everything
 
 from .ledgers import FIGURES, Ledger, stored
 from .machine import OWNERS, Billing
@@ -132,6 +133,7 @@ def test_a_meter_that_lost_its_owner_unseen_is_found(
     session: Any, office: Office, surgery: psycopg.Connection[Any]
 ) -> None:
     surgery.execute("DELETE FROM meter_assignments WHERE meter_id = %s", [office.owing])
+    tell_of_everything(surgery)
     [found] = list(figures.verify(session))
     session.rollback()
     assert (found.figure.name, found.key["id"]) == ("customers.balance", office.ada)

@@ -26,6 +26,7 @@ from backoffice.runs.models import Run, RunChunk, RunItem
 from backoffice.runs.working import perform
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory, UserFactory
+from tests.surgery import tell_of_everything
 
 NO_LIMIT = Limits(10**9, Decimal(10**15))
 ORDERS = {"figures": {"orders.grand_total": None}}
@@ -190,6 +191,7 @@ def test_a_flood_that_cannot_be_drained_is_tried_later_and_not_for_ever(
 ) -> None:
     monkeypatch.setattr(watch, "FLOOD", 3)
     surgery.execute("UPDATE order_lines SET quantity = 999999999999, unit_price = 99999999999")
+    tell_of_everything(surgery)
     owner_connection.execute("UPDATE order_lines SET position = position + 1, kind = 'addition'")
     rounds = 0
     while watch.look(db.engine) and rounds < 50:
@@ -265,6 +267,7 @@ def test_amounts_that_are_wrong_by_as_much_in_opposite_directions_are_not_nothin
         "UPDATE orders SET total_price = total_price + 1000, promo = promo + 1000, itemised = "
         "'{package,promo}' WHERE id = %s", [book[0].id]
     )  # fmt: skip
+    tell_of_everything(surgery)
     run(session, "figures.verify")
     [wrong] = session.scalars(
         select(DriftFinding).where(DriftFinding.figure == "orders.components")

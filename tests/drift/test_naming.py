@@ -15,6 +15,7 @@ from backoffice.extensions import db
 from backoffice.figures import registry
 from backoffice.orders.models import Order
 from backoffice.targets.models import AccountManagerTarget
+from tests.surgery import tell_of_everything
 
 Command = Callable[..., Any]
 pytestmark = pytest.mark.leaves_drift
@@ -129,6 +130,7 @@ def test_what_could_not_be_corrected_is_named(
     surgery.execute(
         "UPDATE order_lines SET quantity = 999999999999, unit_price = 99999999999 WHERE id = 1"
     )
+    tell_of_everything(surgery)
     done = run_command("figures", "heal", "--json")
     manager = session.scalar(select(Order).where(Order.id == 1)).account_manager.name
     assert [f["name"] for f in json.loads(done.stdout)["failures"]] == [number, manager]

@@ -14,6 +14,7 @@ from backoffice.figures import Figure, registry
 from backoffice.runs.models import RunItem
 from tests.drift.books import run_of
 from tests.drift.test_partial_repairs import DECLARED, book
+from tests.surgery import tell_of_everything
 
 __all__ = ["book"]  # the fixture
 
@@ -77,6 +78,7 @@ def test_no_run_corrects_them_and_none_says_right(
     owner: str, session: Any, book: None, surgery: Surgery, run_command: Any
 ) -> None:
     row = _take(surgery, owner)
+    tell_of_everything(surgery)  # else what they were beneath waits for a decision about them
     try:
         run_of("figures.verify")
         opened = select(DriftFinding).where(
@@ -100,6 +102,7 @@ def test_no_run_corrects_them_and_none_says_right(
         session.rollback()
     finally:
         _give_back(surgery, owner, row)
+        tell_of_everything(surgery)
         figures.heal(db.engine)
     run_of("figures.verify")
     session.rollback()

@@ -20,6 +20,7 @@ from backoffice.runs.queries import found_by
 from tests.drift.books import an_order, run_of
 from tests.drift.every_figure import changes, fill, stored, tamper, told
 from tests.factories.people import AccountManagerFactory
+from tests.surgery import tell_of_everything
 
 NO_LIMIT = Limits(10**9, Decimal(10**15))
 Outside = psycopg.Connection[Any]
@@ -82,6 +83,7 @@ def test_apply_writes_exactly_what_the_dry_run_lists_whatever_the_scope(
     count = 0
     for scope in chosen:
         tamper(surgery, chance, 5)
+        tell_of_everything(surgery)
         kind = chance.choice(("figures.heal", "figures.rebuild"))
         count += assert_applied_as_listed(session, scope, kind)
     assert count > 10

@@ -19,6 +19,7 @@ from backoffice.runs.errors import AlreadyRunning, NothingToApply, OwnApproval, 
 from backoffice.runs.models import Run, RunChunk, RunItem
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory, UserFactory
+from tests.surgery import tell_of_everything
 
 NO_LIMIT = Limits(10**9, Decimal(10**15))
 
@@ -121,6 +122,7 @@ def test_a_tampered_quantity_is_found_with_all_above_it_and_their_root(
     session: Any, book: list[Order], surgery: psycopg.Connection[Any]
 ) -> None:
     surgery.execute("UPDATE order_lines SET quantity = 4 WHERE order_id = %s", [book[0].id])
+    tell_of_everything(surgery)
     run(session, "figures.verify")
     found = {f.figure: f for f in findings(session)}
     assert set(found) == {
@@ -236,12 +238,14 @@ def test_an_owner_that_cannot_be_corrected_is_an_item_and_never_stops_the_rest(
         "UPDATE order_lines SET quantity = 999999999999, unit_price = 99999999999 WHERE order_id = %s",
         [book[2].id],
     )
+    tell_of_everything(surgery)
     done = run(session, "figures.heal", {"figures": {"orders.grand_total": None}})
     assert (done.status, done.changed, done.failed) == ("finished with failures", 4, 1)
     [failed] = [i for i in items(session, done) if i.outcome == "failed"]
     assert failed.owner == book[2].id
     assert "overflow" in failed.error
     surgery.execute("UPDATE order_lines SET quantity = 3, unit_price = 10")
+    tell_of_everything(surgery)
     again = actions.retry(session, done.id)
     session.commit()
     assert performed(db.engine, again.id).run.changed == 1

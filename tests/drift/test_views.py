@@ -17,6 +17,7 @@ from backoffice.extensions import db, limiter
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run
 from tests.drift.books import key_in, rows_of, run_of, text_of
+from tests.surgery import tell_of_everything
 
 SignIn = Callable[..., FlaskClient]
 
@@ -67,6 +68,7 @@ def test_what_follows_from_another_row_names_its_root_and_leads_to_it(
     finance: FlaskClient, session: Any, orders: dict[str, Order], surgery: Any
 ) -> None:
     surgery.execute("UPDATE order_lines SET quantity = 4 WHERE order_id = %s", [orders["A-3"].id])
+    tell_of_everything(surgery)
     run_of("figures.verify")
     following = rows_of(finance, f"{DRIFT}?rows=follows")
     roots = rows_of(finance, f"{DRIFT}?rows=roots")

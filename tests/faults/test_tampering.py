@@ -13,10 +13,13 @@ from sqlalchemy import update
 from sqlalchemy.exc import DataError
 
 from backoffice import figures
+from backoffice.extensions import db
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import OrderLine
+from tests.drift.forging import forged_now
 from tests.factories.orders import OrderFactory
 from tests.orders.books import Book, digest, stored
+from tests.surgery import tell_of_everything
 
 Command = Callable[..., Any]
 Outside = psycopg.Connection[Any]
@@ -206,7 +209,12 @@ def disabled(owner_connection: Outside) -> Iterator[Outside]:
 @pytest.mark.parametrize("who", ["surgeon", "disabled"])
 @pytest.mark.parametrize("statement", NEGATIVE.values(), ids=NEGATIVE.keys())
 def test_fault_16_what_no_trigger_saw_is_found_by_the_next_verification(
-    statement: str, who: str, request: pytest.FixtureRequest, order: int, run_command: Command
+    statement: str,
+    who: str,
+    request: pytest.FixtureRequest,
+    order: int,
+    run_command: Command,
+    surgery: Outside,
 ) -> None:
     connection: Outside = request.getfixturevalue(who)
     connection.execute(statement.encode())
@@ -214,7 +222,12 @@ def test_fault_16_what_no_trigger_saw_is_found_by_the_next_verification(
     found = run_command("figures", "verify", "--json")
     assert found.exit_code == 1
     assert {f["owner"] for f in json.loads(found.stdout)["findings"]} == {order}
-    assert run_command("figures", "heal").exit_code == 0
+    is_a_fact = bool(forged_now(db.engine))
+    assert run_command("figures", "heal").exit_code == (1 if is_a_fact else 0)
+    if is_a_fact:  # nothing follows what was forged until somebody accepts it
+        assert not right(connection)
+        tell_of_everything(surgery)
+        assert run_command("figures", "heal").exit_code == 0
     assert right(connection)
     again = run_command("figures", "verify", "--json")
     assert json.loads(again.stdout)["drifted"] == 0

@@ -30,6 +30,7 @@ from backoffice.runs.models import FAILED, Run
 from backoffice.runs.worker import queue
 from backoffice.schedules.models import KnownSchedule, Scheduler
 from tests.drift.books import run_of
+from tests.drift.forging import tell_of_the_book
 from tests.drift.whole_book import write_everything
 from tests.factories.orders import OrderFactory
 
@@ -61,7 +62,8 @@ class Watch:
         surgery.execute("SELECT pg_stat_force_next_flush()")
         write_everything()
         run_of("figures.verify")
-        run_of("audit.facts", {"tables": ["payments"]})
+        tell_of_the_book(surgery)
+        run_of("audit.facts")
         session.add(Scheduler(name="here:1"))
         in_a_year = datetime.now(UTC) + timedelta(days=365)
         self.secret = tokens.create(
@@ -217,6 +219,19 @@ def an_event_has_waited_for_its_seal(watch: Watch) -> None:
 def the_chain_was_found_broken(watch: Watch) -> None:
     watch.session.add(AuditCheck(kind="verified", seal=1, events=10, bad=2))
     watch.session.commit()
+
+
+@of("BackofficeFactsForged")
+def a_payment_is_changed_past_the_audit_trail(watch: Watch) -> None:
+    watch.surgery.execute("UPDATE payments SET amount = amount + 1")
+    run_of("audit.facts")
+
+
+@of("BackofficeFactsUnverified")
+def facts_were_not_compared_with_the_trail_for_27_hours(watch: Watch) -> None:
+    watch.surgery.execute(
+        "UPDATE figure_checks SET verified_at = now() - interval '27 hours' WHERE figure LIKE 'facts:%'"
+    )
 
 
 @of("BackofficeDown")

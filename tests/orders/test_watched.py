@@ -14,6 +14,7 @@ from backoffice.figures.models import Correction, FigureNote
 from backoffice.runs.models import Run
 from tests.faults.workers import book as large_book
 from tests.faults.workers import until, worker
+from tests.surgery import tell_of_everything
 
 from .books import Book, stored
 from .shop import Shop
@@ -102,6 +103,7 @@ def test_a_flood_is_drained_as_a_run_with_progress_each_owner_once(
             "INSERT INTO account_manager_targets (account_manager_id, month, achieved, orders_closed) "
             "SELECT account_manager_id, '2026-01-01', sum(grand_total), count(*) FROM orders GROUP BY 1"
         )
+        tell_of_everything(surgery)
     monkeypatch.setattr(watch, "FLOOD", 1_000)
     outside.execute("UPDATE orders SET promo = 1")
     assert watch.look(db.engine), "a run is asked for"
@@ -134,6 +136,7 @@ def test_emptying_what_a_large_table_is_derived_from_is_a_flood(
             "INSERT INTO order_lines (order_id, position, kind, description, quantity, unit_price, amount) "
             "SELECT id, 1, 'package', '', 1, total_price, total_price FROM orders"
         )
+        tell_of_everything(surgery)
     monkeypatch.setattr(watch, "FLOOD", 1_000)
     outside.execute("TRUNCATE order_lines")
     while watch.look(db.engine):

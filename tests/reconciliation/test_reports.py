@@ -16,6 +16,7 @@ from backoffice.extensions import db
 from backoffice.figures import report as reports
 from backoffice.figures.report import Report, Totals, new_totals
 from backoffice.reconciliation.queries import snapshot
+from tests.surgery import tell_of_everything
 
 GRAND_TOTALS = "SELECT count(*), sum(grand_total), sum(total_price + additions - promo - reductions) FROM orders"
 
@@ -65,6 +66,7 @@ def test_a_figure_of_several_columns_has_a_line_and_totals_for_each(
     book: list[int], surgery: psycopg.Connection[Any]
 ) -> None:
     surgery.execute("UPDATE orders SET itemised = '{promo}', promo = 5 WHERE id = %s", [book[0]])
+    tell_of_everything(surgery)
     totals, lines = reconciled("orders.components")
     names = ["total_price", "additions", "promo", "reductions"]
     assert list(totals) == names

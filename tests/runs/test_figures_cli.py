@@ -16,6 +16,7 @@ from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run
 from tests.factories.orders import OrderFactory
+from tests.surgery import tell_of_everything
 
 Command = Callable[..., Any]
 
@@ -90,6 +91,7 @@ def test_heal_leaves_a_run_and_corrections_with_reason_and_actor(
     order: Order, session: Any, run_command: Command, surgery: psycopg.Connection[Any]
 ) -> None:
     surgery.execute("UPDATE order_lines SET quantity = 4")
+    tell_of_everything(surgery)
     done = run_command("figures", "heal", "--reason", "recount", "--json")
     assert done.exit_code == 0
     result = json.loads(done.stdout)
@@ -117,6 +119,7 @@ def test_heal_exits_1_when_an_owner_could_not_be_corrected(
     order: Order, run_command: Command, surgery: psycopg.Connection[Any]
 ) -> None:
     surgery.execute("UPDATE order_lines SET quantity = 999999999999, unit_price = 99999999999")
+    tell_of_everything(surgery)
     done = run_command("figures", "heal", "--json")
     assert done.exit_code == 1
     [failure] = json.loads(done.stdout)["failures"]

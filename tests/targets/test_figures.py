@@ -15,6 +15,7 @@ from backoffice.targets.figures import achieved
 from backoffice.targets.models import AccountManagerTarget
 from tests.factories.orders import OrderFactory
 from tests.factories.people import UserFactory
+from tests.surgery import tell_of_everything
 
 D = Decimal
 JANUARY, FEBRUARY = date(2026, 1, 1), date(2026, 2, 1)
@@ -124,6 +125,7 @@ def test_a_tampered_line_shows_in_the_month_with_the_line_as_its_root(
     with psycopg.connect(admin_database_url, autocommit=True) as surgery:
         surgery.execute("SET session_replication_role = replica")
         surgery.execute("UPDATE orders SET promo = 10")
+        tell_of_everything(surgery)
     found = {f.figure.name: f for f in figures.verify(session)}
     assert set(found) == {"orders.grand_total", "account_manager_targets.achieved"}
     month = found["account_manager_targets.achieved"]

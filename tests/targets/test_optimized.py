@@ -18,6 +18,7 @@ from backoffice.people.models import User
 from backoffice.targets.figures import achieved
 from backoffice.targets.models import AccountManagerTarget
 from tests.signing_in import cookie_for
+from tests.surgery import tell_of_everything
 
 MANAGERS, ORDERS = 60, 60_000
 MILLISECONDS = 200
@@ -41,6 +42,7 @@ def manager(app: Any, surgery: psycopg.Connection[Any], session: Any) -> User:
     for statement in BOOK.format(managers=MANAGERS, orders=ORDERS).split(";"):
         if statement.strip():
             surgery.execute(statement)
+    tell_of_everything(surgery)
     figures.heal(db.engine, [achieved], cause="upgrade")
     surgery.execute("VACUUM (ANALYZE) orders")
     surgery.execute("ANALYZE account_manager_targets")

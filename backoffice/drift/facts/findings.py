@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 
 from ...audit.facts import Facts, Forgery, facts_by_table
 from ...audit.tables import recorded
+from ...base import table_of
 from ..amounts import Amounts, amounts_of
-from ..findings import FINDINGS
-from ..models import FORGED
+from ..models import FORGED, DriftFinding
 from .models import FactDecision
+
+FINDINGS = table_of(DriftFinding)
 
 PREFIX = "facts:"
 

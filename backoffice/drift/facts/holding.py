@@ -26,13 +26,32 @@ from sqlalchemy import (
 
 from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table
 from ...audit.records import EVENTS
+from ...base import N_, table_of
 from ...figures.declaration import Source
 from ...figures.feeding import lower_bundles, owners_above, owners_beneath
+from ...figures.models import Correction
 from ...figures.registry import Bundle, Registry, registry
 from ...figures.statements import Statement
 
+CORRECTIONS = table_of(Correction)
+
 Held = Mapping[int, Sequence[Forgery]]
 """Owner → the facts beneath that differ from the trail."""
+
+HELD = N_(
+    "Facts beneath it differ from the audit trail, so decide about those first: under Drift, or with "
+    "backoffice audit verify-facts"
+)
+"""Why an owner is left alone."""
+
+
+def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[int]) -> set[int]:
+    """The owners whom these corrections have made follow facts in doubt; see `Registry.held`."""
+    if not corrections:
+        return set()
+    mine = CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger)))
+    owners = connection.scalars(select(CORRECTIONS.c.owner).where(mine).distinct())
+    return set(held(connection, bundle, set(owners)))
 
 
 def held(
