@@ -40,6 +40,7 @@ from tests.imports.desk import LINES, ORDERS, Desk
 from tests.platform.test_every_command import options, tree
 from tests.pricing.shops import open_shop
 from tests.pricing.test_views import shown
+from tests.surgery import tell_of_everything
 
 Outside = psycopg.Connection[Any]
 Command = Callable[..., Any]
@@ -186,6 +187,7 @@ def office(
         for deed in [*deeds, *chance.choices(deeds, k=12)]:
             deed()
             session.rollback()
+        tell_of_everything(surgery)  # else too much waits for a decision to be healed
         made.do_tamper()
         surgery.execute(b"UPDATE meters SET balance = balance + 9 WHERE id <= 3")
         surgery.execute(b"UPDATE orders SET grand_total = grand_total + 5 WHERE id = 1")
