@@ -7,6 +7,7 @@ from sqlalchemy import Date, DateTime, Select, cast, func, select
 from ..base import N_
 from ..figures import figure
 from ..orders.models import Order
+from ..periods import FIRST_DAY, LAST_DAY
 from .models import AccountManagerTarget
 
 
@@ -21,7 +22,11 @@ from .models import AccountManagerTarget
     formula=N_("The grand totals of the orders that the account manager closed in the month"),
 )
 def achieved(orders: Any = Order) -> Select[Any]:
-    """By manager and month of closing date; an open order counts nowhere."""
+    """By manager and month of closing date; an open order counts nowhere.
+
+    Nor does one whose closing date no record can have, written past the CHECKs: such a month cannot be stored, so
+    nobody could save an order of the manager, not even whoever corrects the date.
+    """
     month = cast(func.date_trunc("month", cast(orders.c.closing_date, DateTime)), Date)
     return (
         select(
@@ -30,7 +35,7 @@ def achieved(orders: Any = Order) -> Select[Any]:
             func.sum(orders.c.grand_total).label("achieved"),
             func.count().label("orders_closed"),
         )
-        .where(orders.c.closing_date.is_not(None))
+        .where(orders.c.closing_date.between(FIRST_DAY, LAST_DAY))
         .group_by(orders.c.account_manager_id, month)
     )
 

@@ -20,6 +20,7 @@ from backoffice.base import Base
 from backoffice.extensions import db, limiter
 from backoffice.orders.models import Order
 from backoffice.out_of_calendar import is_out_of_calendar
+from backoffice.targets.models import AccountManagerTarget
 from backoffice.upgrade import upgrade
 from tests.addresses import addresses, records_called_x
 from tests.factories.orders import OrderFactory
@@ -248,3 +249,60 @@ def test_a_bad_date_is_read_as_it_is_written_and_written_back_so(
                 assert order.id in db.session.scalars(same).all()
                 db.session.rollback()
                 db.session.expire_all()
+
+
+@pytest.fixture
+def past_the_check(surgery: Surgeon, owner_connection: Surgeon) -> Iterator[Callable[[str], None]]:
+    """Write a closing date into order SO-1 past its CHECK, which then stands as an upgrade leaves it."""
+    name, table = "ck_orders_in_calendar", "orders"
+    found = owner_connection.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [name]
+    ).fetchone()
+    assert found is not None
+    drop = f"ALTER TABLE {table} DROP CONSTRAINT {name}".encode()
+
+    def write_it(bad: str) -> None:
+        owner_connection.execute(drop)
+        surgery.execute("UPDATE orders SET closing_date = %s::date WHERE number = 'SO-1'", [bad])
+        owner_connection.execute(
+            f"ALTER TABLE {table} ADD CONSTRAINT {name} {found[0]} NOT VALID".encode()
+        )
+
+    yield write_it
+    owner_connection.execute(drop)
+    surgery.execute(
+        "UPDATE orders SET closing_date = NULL WHERE closing_date NOT BETWEEN '1900-01-01' AND '2199-12-31'"
+    )
+    owner_connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {found[0]}".encode())
+
+
+@pytest.mark.parametrize("bad", BAD[:4])
+@pytest.mark.parametrize("is_verified", [False, True])
+def test_a_closing_date_that_cannot_be_keeps_nobody_from_saving(
+    session: Any, sign_in: SignIn, past_the_check: Callable[[str], None], run_command: Callable[..., Any],
+    bad: str, is_verified: bool,
+) -> None:  # fmt: skip
+    one = OrderFactory(number="SO-1", closing_date=date(2026, 5, 3), order_date=date(2026, 3, 1))
+    manager = one.account_manager
+    for number in ("SO-2", "SO-3"):
+        OrderFactory(
+            number=number, account_manager=manager, closing_date=date(2026, 5, 4), order_date=date(2026, 3, 1)
+        )  # fmt: skip
+    session.commit()
+    past_the_check(bad)
+    finance = sign_in("finance")
+    if is_verified:
+        assert run_command("figures", "verify", "--json").exit_code == 1
+        assert run_command("figures", "heal", "--json").exit_code == 0
+    for number, day in (("SO-2", "2026-06-09"), ("SO-1", "2026-06-10"), ("SO-3", "")):
+        page = f"/orders/{number}/edit"
+        saved = finance.post(page, data=filled(finance, page, closing_date=day))
+        assert saved.status_code == 303, (number, saved.status_code)
+    run_command("figures", "heal", "--json")
+    session.rollback()
+    session.expire_all()
+    months = session.scalars(
+        select(AccountManagerTarget).order_by(AccountManagerTarget.month)
+    ).all()
+    assert [(row.month, row.orders_closed) for row in months] == [(date(2026, 6, 1), 2)]
+    assert run_command("figures", "verify").exit_code == 0
