@@ -15,11 +15,8 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Column,
-    Connection,
     DateTime,
     Numeric,
-    Table,
     Text,
     any_,
     cast,
@@ -33,14 +30,11 @@ from .. import figures
 from ..audit.models import AuditEvent
 from ..audit.tables import recorded
 from ..base import Base
-from ..drift.amounts import MONEY_DECIMALS, amounts_of, as_fields
+from ..drift.amounts import MONEY_DECIMALS
 from ..drift.facts.findings import name_of
-from ..figures import Figure, registry
+from ..drift.moved import Item, found_in, totals_written
 from ..names import is_id
 from ..runs.queries import Found
-
-Item = dict[str, Any]
-"""The fields of a run's item, but for its outcome; `amounts` are those of the item by name."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +48,7 @@ class Outlook:
     @cached_property
     def found(self) -> Found:
         """How many items, and what their differences come to, net and gross."""
-        net, gross = (
-            sum((item["amounts"].get(name) or Decimal(0) for item in self.items), Decimal(0))
-            for name in ("amount", "gross")
-        )
-        return Found(len(self.items), net, gross)
+        return found_in(self.items)
 
     @cached_property
     def digest(self) -> str:
@@ -86,78 +76,6 @@ def changed_by(session: Session, act: Callable[[], object]) -> Outlook:
 
 def _is_mine() -> Any:
     return AuditEvent.xid == func.pg_current_xact_id()
-
-
-def totals_written(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
-    """Of these rows that this transaction has written, each figure that is not as everybody else sees it."""
-    ids: dict[Table, set[int]] = {}
-    for table, key in rows:
-        ids.setdefault(table, set()).add(key)
-    found: list[Item] = []
-    with connection.engine.connect() as outside:
-        for figure in registry.figures:
-            if keys := ids.get(figure.table):
-                before, after = (_stored(seen, figure, keys) for seen in (outside, connection))
-                found += _apart(figure, before, after)
-    return found
-
-
-def totals_moved(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
-    """As `totals_written`, but for records that this transaction has made: their totals come with them."""
-    ids: dict[Table, set[int]] = {}
-    for table, key in rows:
-        ids.setdefault(table, set()).add(key)
-    own = {figure.table: figure for figure in registry.figures if not figure.derived_rows}
-    with connection.engine.connect() as outside:
-        for table in ids.keys() & own.keys():
-            pk: Column[Any] = own[table].primary_key
-            mine = pk == any_(literal(sorted(ids[table]), ARRAY(BigInteger)))
-            ids[table] = set(outside.scalars(select(pk).where(mine)))
-    return totals_written(connection, ((table, key) for table, keys in ids.items() for key in keys))
-
-
-def _stored(connection: Connection, figure: Figure, keys: Iterable[int]) -> dict[int, Any]:
-    """By primary key, the figure's rows as this connection sees them."""
-    columns = [figure.primary_key.label("pk"), figure.owner.label("owner")]
-    columns += [column.label(f"k{n}") for n, column in enumerate(figure.key)]
-    columns += [column.label(f"v{n}") for n, column in enumerate(figure.columns)]
-    chosen = figure.primary_key == any_(literal(sorted(keys), ARRAY(BigInteger)))
-    return {row.pk: row for row in connection.execute(select(*columns).where(chosen))}
-
-
-def _apart(figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]) -> Iterator[Item]:
-    for pk in sorted({*before, *after}):
-        old, new = before.get(pk), after.get(pk)
-        told = [
-            (column.key, getattr(old, f"v{n}", None), getattr(new, f"v{n}", None))
-            for n, column in enumerate(figure.columns)
-        ]
-        told = [(name, a, b) for name, a, b in told if old is None or new is None or a != b]
-        if not told:
-            continue
-        row: Any = new if new is not None else old
-        is_new_row = old is None and figure.owner is figure.primary_key
-        was = None if old is None else {name: _text(a) for name, a, _b in told}
-        is_now = None if new is None else {name: _text(b) for name, _a, b in told}
-        yield {
-            "subject": figure.name,
-            "owner": None if is_new_row else row.owner,
-            "key": {} if is_new_row else {
-                column.key: _plain(getattr(row, f"k{n}")) for n, column in enumerate(figure.key)
-            },
-            "before": was,
-            "after": is_now,
-            "amounts": as_fields(amounts_of(figure, was, is_now)),
-        }  # fmt: skip
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """As corrections hold a key: numbers as numbers, all else as text."""
-    return value if isinstance(value, int) else str(value)
 
 
 def _documents(session: Session, mark: int) -> Iterator[Item]:
@@ -265,7 +183,9 @@ class _Names:
             found[name] = value if target is None or value is None else self._name(target, value)
             if isinstance(found[name], list):
                 found[name] = ", ".join(map(str, found[name]))
-        return {name: v if isinstance(v, bool) else _text(v) for name, v in found.items()}
+        return {
+            name: v if isinstance(v, bool) or v is None else str(v) for name, v in found.items()
+        }
 
     def _name(self, table: str, key: Any) -> str:
         known = recorded(table)

@@ -14,6 +14,7 @@ from flask_login import current_user
 from .. import subjects
 from ..base import N_
 from ..claims import Claim
+from ..drift.moved import Item
 from ..extensions import db
 from ..formats import in_words
 from ..htmx import render
@@ -26,7 +27,7 @@ from ..runs.models import AWAITING_APPROVAL
 from ..runs.queries import place_of
 from ..runs.wording import columns_in_words, name_scope
 from . import actions
-from .changes import Item, Outlook
+from .changes import Outlook
 from .refusals import OutlookChanged
 from .verbs import ASKED, Payload, Verb
 

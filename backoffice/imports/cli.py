@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,12 @@ import click
 from flask.cli import with_appcontext
 from flask_babel import gettext as _
 from rich.console import Console
-from rich.table import Table
 
 from ..commands import CLEAN, FOUND, Trouble
+from ..drift.moved_wording import print_moved
 from ..edge import at_last
 from ..extensions import db
-from ..formats import money_filter
 from ..money import NUMBER_FORMATS
-from ..runs.item_tables import print_table
-from ..subjects import title_of
 from .importing import import_files
 from .kinds import KINDS, Kind
 from .layout import DATE_FORMATS, ENCODINGS, Layout, Notation, named
@@ -215,30 +211,9 @@ def _print(report: Report) -> None:
             unchanged=report.unchanged,
         )
     )
-    _print_moved(report)
+    print_moved(report.moved)
     if report.dry_run:
         click.echo(_("This was a dry run: nothing was changed."))
-
-
-def _print_moved(report: Report) -> None:
-    """The stored totals that move with the lines, those that move by most."""
-    moved = report.moved
-    if not moved.rows:
-        return
-    columns = (_("What"), _("Before"), _("Net"), _("After"), _("Gross"))
-    table = Table(_("Record"), *columns)
-    for item in moved.sample:
-        amounts = (item.get(name) for name in ("amount_before", "net", "amount_after", "gross"))
-        before, net, after, gross = ("" if a is None else money_filter(Decimal(a)) for a in amounts)
-        name = item["name"] or f"#{item['owner']}"
-        table.add_row(name, _(title_of(item["subject"])), before, net, after, gross)
-    print_table(table)
-    click.echo(
-        _(
-            "%(count)s stored totals of records that were there before move with it, net %(net)s, gross %(gross)s.",
-            count=moved.rows, net=money_filter(moved.net), gross=money_filter(moved.gross),
-        )
-    )  # fmt: skip
 
 
 def _line(problem: Problem) -> str:

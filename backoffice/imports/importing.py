@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from .. import figures
 from ..base import N_
+from ..drift.moved import moved_by
 from .kinds import Kind
 from .layout import Layout
-from .moved import moved_by
 from .reading import OneFile
 from .report import Problem, Report
 from .sources import Source, as_sources

@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from .. import lists
 from ..audit.telling import difference_of
 from ..claims import Claim
+from ..drift.moved_wording import moved_in_words
 from ..extensions import db
 from ..htmx import hx_redirect, render
 from ..idempotency import new_key
@@ -42,7 +43,6 @@ from .wording import (
     Values,
     kind_name,
     label,
-    moved_in_words,
     pattern,
     sentence,
 )

@@ -13,7 +13,6 @@ from ..billing.rules import METHODS
 from ..formats import money_filter, quantity_filter, recorded_day, unit_price_filter
 from ..orders.wording import LABELS as ORDER_LABELS
 from ..orders.wording import Wording
-from ..subjects import Place, record_url, title_of
 from .kinds import KINDS
 
 KIND_NAMES = {
@@ -174,25 +173,3 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "fixed_charge": lambda value: money_filter(Decimal(str(value))),
 }
 """Column of billing → how its recorded values are written."""
-
-
-def moved_in_words(moved: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The totals that move with an import, for its page (see `Moved.as_dict`); None where there are none."""
-    if not moved.get("rows"):
-        return None
-    return {
-        "rows": moved["rows"],
-        **{name: Decimal(moved[name]) for name in ("net", "gross")},
-        "shown": [_total_in_words(item) for item in moved["items"]],
-    }
-
-
-def _total_in_words(item: Mapping[str, Any]) -> dict[str, Any]:
-    place = Place(item["owner"] or 0, item["key"], item["name"] or "")
-    amounts = (item.get(name) for name in ("amount_before", "net", "amount_after", "gross"))
-    return {
-        "name": item["name"] or f"#{item['owner']}",
-        "href": record_url(item["subject"], place),
-        "title": _(title_of(item["subject"])),
-        "amounts": [None if amount is None else Decimal(amount) for amount in amounts],
-    }

@@ -25,7 +25,7 @@ from backoffice.drift.facts.refusals import (
 )
 from backoffice.drift.models import ACCEPTED, RESTORED, DriftFinding
 from backoffice.extensions import db
-from backoffice.figures import acting_as
+from backoffice.figures import acting_as, registry
 from backoffice.idempotency import new_key
 from tests.drift.books import run_of, text_of
 from tests.drift.forging import a_row_of_every_table, forged_now, other_values, tell_of_the_book
@@ -349,10 +349,12 @@ def test_the_commands_decide_and_a_dry_run_changes_nothing(
     session: Any, receipt: int, surgery: Any, run_command: Command
 ) -> None:
     surgery.execute("UPDATE payments SET amount = 140")
+    surgery.execute("UPDATE meters SET paid = paid + 100")  # the totals have followed
     number = str(finding(session))
     tried = run_command("audit", "restore-fact", number, "--dry-run", "--json")
     assert tried.exit_code == 0, tried.output
-    assert json.loads(tried.stdout)["trail"] == {"amount": "40.00"}
+    told = json.loads(tried.stdout)
+    assert told["trail"] == {"amount": "40.00"}
     session.rollback()
     assert session.scalars(select(FactDecision)).all() == []
     assert session.scalar(text("SELECT amount FROM payments")) == 140
@@ -362,6 +364,12 @@ def test_the_commands_decide_and_a_dry_run_changes_nothing(
     assert done.exit_code == 0, done.output
     assert forged_now(db.engine) == []
     assert run_command("audit", "verify-facts").exit_code == 0
+    assert told["totals"]["rows"] == len(told["totals"]["items"]) > 0
+    for item in told["totals"]["items"]:
+        [figure] = [f for f in registry.figures if f.name == item["subject"]]
+        mine = select(*figure.columns).where(figure.owner == item["owner"])
+        [now] = session.execute(mine).mappings()
+        assert {name: str(now[name]) for name in item["after"]} == item["after"]
     again = run_command("audit", "accept-fact", number, "--reason", "No.")
     assert again.exit_code == 2
     assert "decide" in again.output

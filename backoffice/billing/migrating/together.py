@@ -13,9 +13,9 @@ from sqlalchemy import BigInteger, Column, Connection, Integer, Text, cast, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
-from ...approvals.changes import totals_written
 from ...drift.applying import FIELDS, MOVED, sameness
 from ...drift.findings import close_corrected
+from ...drift.moved import totals_written
 from ...figures import registry
 from ...figures.applying import Changes
 from ...figures.drain import Correcting, Drained, Touched, correction_of, drain

@@ -28,9 +28,10 @@ from ...runs.models import Run
 from .. import queries, wording
 from ..impossible import name_of as dates_of
 from ..models import ACCEPTED, IMPOSSIBLE, RESTORED, DriftFinding
+from ..moved_wording import print_moved
 from ..performing import performed
 from ..standing import IS_OPEN
-from .deciding import decide
+from .deciding import decided
 from .findings import name_of
 from .runs import VERIFY_FACTS
 
@@ -67,7 +68,7 @@ def verify_facts(tables: tuple[str, ...], as_json: bool) -> None:
 
 finding_argument = click.argument("finding", type=int)
 reason_option = click.option("--reason", default="", help="Why; kept with the decision.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Only say whether it would be done.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what it would change.")
 
 
 @group.command("accept-fact")
@@ -93,14 +94,14 @@ def restore_fact(finding: int, reason: str, dry_run: bool, as_json: bool) -> Non
 def _decide(finding: int, decision: str, reason: str, dry_run: bool, as_json: bool) -> None:
     with acting_as(operator()):
         try:
-            decided = decide(db.session(), finding, decision, reason or "–" * dry_run)
+            made, moved = decided(db.session(), finding, decision, reason or "–" * dry_run)
         except Refusal as refusal:
             db.session.rollback()
             raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
         told = {
-            "finding": finding, "table": decided.table_name, "id": decided.row_id,
-            "kind": decided.kind, "decision": decision, "row": decided.stored,
-            "trail": decided.trail, "dry_run": dry_run,
+            "finding": finding, "table": made.table_name, "id": made.row_id,
+            "kind": made.kind, "decision": decision, "row": made.stored,
+            "trail": made.trail, "totals": moved.as_dict(), "dry_run": dry_run,
         }  # fmt: skip
         if dry_run:
             db.session.rollback()
@@ -109,6 +110,7 @@ def _decide(finding: int, decision: str, reason: str, dry_run: bool, as_json: bo
     if as_json:
         click.echo(json.dumps(told))
         return
+    print_moved(moved)
     where = f"{told['table']} {told['id']}"
     if dry_run:
         click.echo(_("Dry run: %(row)s can be decided so; nothing was changed.", row=where))

@@ -34,12 +34,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from ... import figures
 from ...audit.facts import ADDED, REMOVED, Facts, Forgery
 from ...base import Base
-from ...figures import registry
+from ...figures import registry, written
 from ...figures.actor import actor
-from ...figures.drain import Touched, drain
+from ...figures.drain import Touched
+from ...figures.hooks import settle_connection
 from ..models import ACCEPTED, DriftFinding
+from ..moved import Moved, moved_by
 from .findings import facts_named, settle
 from .holding import owners_of
 from .models import FactDecision
@@ -102,6 +105,24 @@ def decide(
     return decided
 
 
+def foretold(session: Session, finding_id: int, decision: str) -> Moved:
+    """The stored totals that the decision moves; it is carried out and taken back. Raises as `decide`."""
+    try:
+        return decided(session, finding_id, decision, "–")[1]
+    finally:
+        session.rollback()
+
+
+def decided(
+    session: Session, finding_id: int, decision: str, reason: str
+) -> tuple[FactDecision, Moved]:
+    """The decision, and the stored totals that it moves: what builds on the row follows in the same transaction."""
+    with written(session) as rows:
+        made = decide(session, finding_id, decision, reason)
+        figures.settle(session)
+        return made, moved_by(session, rows)
+
+
 def stamp(row: Mapping[str, Any] | None, trail: Mapping[str, Any] | None) -> str:
     """What tells the two sides of a finding from what they may have become."""
     sides = json.dumps([row or {}, trail or {}], sort_keys=True)
@@ -152,7 +173,7 @@ def _recompute(connection: Connection, forgery: Forgery) -> None:
     """Compute what reads the row anew: what changes are added to never held what was forged."""
     owners = owners_of(connection, forgery)
     pending = {name: Touched(owners=mine) for name, mine in owners.items() if mine}
-    drain(connection, registry, pending)
+    settle_connection(connection, registry, pending=pending)
 
 
 def _update(connection: Connection, facts: Facts, forgery: Forgery) -> None:
