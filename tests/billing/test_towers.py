@@ -28,6 +28,7 @@ from tests.factories.billing import (
     PaymentFactory,
 )
 from tests.factories.customers import CustomerFactory
+from tests.surgery import tell_of_everything
 
 TAMPERINGS = (
     "UPDATE meters SET invoiced = invoiced + 7 WHERE id % {n} = 0",
@@ -115,6 +116,7 @@ def test_a_tower_corrects_exactly_what_is_wrong_of_customers_and_their_meters(
     facts = [t for t in TAMPERINGS if "invoices" not in t]
     for tampering in random.sample(facts, 4):
         surgery.execute(tampering.format(n=random.choice([1, 2, 5])).encode())
+    tell_of_everything(surgery)  # somebody has accepted the facts among them
     ids = [customer.id for customer in book]
     assigned = {row.meter_id for row in session.execute(_assignments())}
     wrong = {
