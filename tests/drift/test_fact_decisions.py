@@ -290,6 +290,7 @@ def test_the_screen_shows_both_values_and_takes_a_decision_once(
     for words in ("40.00", "140.00", "PAY-1", "Changed past the audit trail", "Accept as it is"):
         assert words in told
     assert "Preview the correction" not in told
+    assert "40.00" in text_of(finance.get(f"/health/drift/{number}/restore").text)
     asked = finance.get(f"/health/drift/{number}/accept")
     assert "140.00" in text_of(asked.text)
     form = {

@@ -105,14 +105,6 @@ def decide(
     return decided
 
 
-def foretold(session: Session, finding_id: int, decision: str) -> Moved:
-    """The stored totals that the decision moves; it is carried out and taken back. Raises as `decide`."""
-    try:
-        return decided(session, finding_id, decision, "–")[1]
-    finally:
-        session.rollback()
-
-
 def decided(
     session: Session, finding_id: int, decision: str, reason: str
 ) -> tuple[FactDecision, Moved]:

@@ -1,7 +1,5 @@
 """Deciding about a fact that differs from the audit trail, on the finding's own pages."""
 
-from typing import Any
-
 from flask import Response, abort, flash, url_for
 from flask_babel import gettext as _
 
@@ -10,12 +8,11 @@ from ...extensions import db
 from ...formats import in_words
 from ...htmx import render
 from ...permissions import requires
-from ...refusals import Refusal, Stale
+from ...refusals import Stale
 from .. import queries, wording
 from ..models import ACCEPTED, RESTORED
-from ..moved_wording import moved_in_words
 from ..views import bp
-from .deciding import decide, foretold, stamp
+from .deciding import decide, stamp
 from .findings import facts_named
 from .forms import DecisionForm
 from .refusals import CannotRestore
@@ -72,14 +69,6 @@ def _decided(finding_id: int, verb: str, decision: str, done: str) -> Response:
     return claim.fulfilled(url_for("drift.record", finding_id=finding_id))
 
 
-def _moved(finding_id: int) -> dict[str, Any] | None:
-    """The stored totals that follow the row; none where it cannot be restored, which the refusal says."""
-    try:
-        return moved_in_words(foretold(db.session(), finding_id, RESTORED).as_dict())
-    except Refusal:
-        return None
-
-
 def _page(
     finding_id: int,
     verb: str,
@@ -102,7 +91,6 @@ def _page(
         finding=finding,
         called=called or f"#{finding.key['id']}",
         changes=differences_of(db.session(), finding),
-        moved=_moved(finding_id) if verb == "restore" else None,
         form=form,
         refused=refused,
         verb=verb,
