@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from backoffice.config import ROOT, SUPERVISED
+from tests.surgery import tell_of_everything
 
 Outside = psycopg.Connection[Any]
 
@@ -82,6 +83,7 @@ def book(surgery: Outside, owners: int) -> None:
     for statement in BOOK.replace("%(owners)s", str(owners)).split(";"):
         if statement.strip():
             surgery.execute(statement.encode())
+    tell_of_everything(surgery)
 
 
 def corrupt(surgery: Outside) -> int:
