@@ -27,6 +27,7 @@ from tests.factories.orders import OrderFactory
 from tests.faults.bad_dates import BAD, ROWS, Surgeon, dated, holding, without_checks, write
 from tests.orders.pages import filled
 from tests.signing_in import someone
+from tests.surgery import tell_of_everything
 
 SignIn = Callable[..., FlaskClient]
 
@@ -252,7 +253,9 @@ def test_a_bad_date_is_read_as_it_is_written_and_written_back_so(
 
 
 @pytest.fixture
-def past_the_check(surgery: Surgeon, owner_connection: Surgeon) -> Iterator[Callable[[str], None]]:
+def past_the_check(
+    session: Any, surgery: Surgeon, owner_connection: Surgeon
+) -> Iterator[Callable[[str], None]]:
     """Write a closing date into order SO-1 past its CHECK, which then stands as an upgrade leaves it."""
     name, table = "ck_orders_in_calendar", "orders"
     found = owner_connection.execute(
@@ -267,8 +270,10 @@ def past_the_check(surgery: Surgeon, owner_connection: Surgeon) -> Iterator[Call
         owner_connection.execute(
             f"ALTER TABLE {table} ADD CONSTRAINT {name} {found[0]} NOT VALID".encode()
         )
+        tell_of_everything(surgery)  # it was entered so once, before there was a CHECK
 
     yield write_it
+    session.rollback()  # what a failed test has left open would keep the table from being changed
     owner_connection.execute(drop)
     surgery.execute(
         "UPDATE orders SET closing_date = NULL WHERE closing_date NOT BETWEEN '1900-01-01' AND '2199-12-31'"
