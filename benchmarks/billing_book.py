@@ -4,6 +4,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from tests.surgery import tell_of_everything
+
 METERS_OF_A_CUSTOMER = 2
 MONTHS = 12
 
@@ -73,6 +75,7 @@ def load(connection: Connection[Any], customers: int) -> None:
             connection.execute(statement.encode(), given)
         for statement in RIGHT:
             connection.execute(statement.encode())
+        tell_of_everything(connection)
     for table in TABLES:
         connection.execute(
             f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}".encode()

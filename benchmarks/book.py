@@ -10,6 +10,8 @@ from typing import Any
 
 from psycopg import Connection
 
+from tests.surgery import tell_of_everything
+
 KINDS = ("package", "addition", "promo", "reduction")
 _KIND_SETS = (
     ("package", "package", "addition", "promo"),
@@ -50,6 +52,7 @@ def load(
         _orders(connection, orders, seed)
         _lines(connection, orders, seed)
         drifted = _falsify(connection, orders) if falsified else frozenset()
+        tell_of_everything(connection)
     _advance_sequences(connection)
     return Book(orders, orders * LINES, drifted)
 

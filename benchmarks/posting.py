@@ -17,6 +17,7 @@ from backoffice.billing.payment_actions import ReceiptEntry
 from backoffice.billing.queries import open_invoices
 from backoffice.embedded import ADMIN
 from backoffice.extensions import db
+from tests.surgery import tell_of_everything
 
 from .billing_book import load
 from .report import Measured, Report
@@ -98,6 +99,7 @@ def _meter(connection: Connection[Any], name: str, documents: int) -> tuple[int,
         connection.execute("SET LOCAL session_replication_role = replica")
         for statement in FILL:
             connection.execute(statement.encode(), given)
+        tell_of_everything(connection)
     return meter, customer
 
 

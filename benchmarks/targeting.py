@@ -10,6 +10,7 @@ from backoffice import figures
 from backoffice.embedded import ADMIN
 from backoffice.extensions import db
 from backoffice.targets.figures import achieved
+from tests.surgery import tell_of_everything
 
 from .report import Measured, Report
 from .timing import in_turn, ratio, summary, timed
@@ -90,6 +91,7 @@ def _book(world: World, orders: int) -> float:
         connection.execute(PEOPLE, [MANAGERS])
         connection.execute("INSERT INTO customers (code, name) VALUES ('C', 'Customer')")
         connection.execute(BOOK, [MANAGERS, orders])
+        tell_of_everything(connection)
     world.settle()
     with world.app.app_context():
         seconds = timed(lambda: figures.heal(db.engine, [achieved], every_owner=True))
