@@ -17,12 +17,13 @@ from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
 
-from backoffice import config, create_app, logs
+from backoffice import create_app
+from backoffice.app import config, logs
+from backoffice.app.command_line import PATIENCE, Trouble
+from backoffice.app.extensions import db
 from backoffice.book import MeaningDiffers, check_at_start
-from backoffice.commands import PATIENCE, Trouble
-from backoffice.drift import watch
-from backoffice.embedded import Places, Services
-from backoffice.extensions import db
+from backoffice.database.embedded import Places, Services
+from backoffice.drift.outside import watch
 from backoffice.figures.actor import acting_as
 from backoffice.runs import attendant, worker
 from backoffice.runs.relay import relay

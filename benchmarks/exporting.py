@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.dialects import postgresql
 
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db, limiter
+from backoffice.app.extensions import db, limiter
+from backoffice.database.embedded import ADMIN
 from backoffice.lists import state_of
 from backoffice.lists.queries import matching, order_of
 from backoffice.orders.listing import ORDERS as LISTING

@@ -13,8 +13,8 @@ from flask import Flask
 from werkzeug.test import Client
 
 from backoffice import figures
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.database.embedded import ADMIN
 from backoffice.imports.importing import import_files
 from backoffice.imports.kinds import KINDS
 

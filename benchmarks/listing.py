@@ -6,7 +6,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from backoffice.embedded import ADMIN
+from backoffice.database.embedded import ADMIN
 
 from .report import Measured, Report
 from .statements import statements_of

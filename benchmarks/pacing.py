@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from backoffice.drift.scope import scope_of
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.database.embedded import ADMIN
+from backoffice.drift.verification.scope import scope_of
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.runs import actions
 from backoffice.runs.working import perform

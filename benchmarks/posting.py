@@ -10,13 +10,13 @@ from flask import Flask
 from psycopg import Connection
 
 from backoffice import figures
-from backoffice.billing import payment_actions
-from backoffice.billing.allocation import Part, Target, oldest_first
+from backoffice.app.extensions import db
 from backoffice.billing.figures import RECALCULATED, invoice_amount, invoice_paid
-from backoffice.billing.payment_actions import ReceiptEntry
+from backoffice.billing.payments import actions as payment_actions
+from backoffice.billing.payments.actions import ReceiptEntry
+from backoffice.billing.payments.allocation import Part, Target, oldest_first
 from backoffice.billing.queries import open_invoices
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db
+from backoffice.database.embedded import ADMIN
 from tests.surgery import tell_of_everything
 
 from .billing_book import load

@@ -4,7 +4,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from backoffice.embedded import ADMIN
+from backoffice.database.embedded import ADMIN
 
 from .book import load
 from .orders import LINES, REDUCTIONS

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.billing.figures import RECALCULATED
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db
+from backoffice.database.embedded import ADMIN
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from backoffice.embedded import ADMIN
+from backoffice.database.embedded import ADMIN
 
 from .listing import load
 from .report import Measured, Report

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, selectinload
 
 from backoffice import figures
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.database.embedded import ADMIN
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import Order
 

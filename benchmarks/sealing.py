@@ -7,11 +7,11 @@ from typing import Any
 
 from psycopg import Connection
 
+from backoffice.app.extensions import db
 from backoffice.audit.keys import Keyring
 from backoffice.audit.sealing import seal
 from backoffice.audit.verifying import verify
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db
+from backoffice.database.embedded import ADMIN
 
 from .listing import ALLOWANCE_MS, EMPTY_TIMES, p95
 from .report import Measured, Report

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
-from backoffice.config import ROOT
+from backoffice.app.config import ROOT
 
 from .web import EMPTY
 from .world import World

@@ -7,8 +7,8 @@ from typing import Any
 from psycopg import Connection
 
 from backoffice import figures
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.database.embedded import ADMIN
 from backoffice.targets.figures import achieved
 from tests.surgery import tell_of_everything
 

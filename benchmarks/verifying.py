@@ -9,8 +9,8 @@ from psycopg import Connection
 from sqlalchemy import Engine, event
 
 from backoffice import figures
-from backoffice.embedded import ADMIN
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.database.embedded import ADMIN
 from backoffice.orders.figures import ORDER_FIGURES
 
 from .book import Book, load

@@ -12,11 +12,12 @@ from typing import Any
 from flask import Flask, render_template
 from werkzeug.test import EnvironBuilder
 
-from backoffice import create_app, logs
-from backoffice.extensions import db
+from backoffice import create_app
+from backoffice.app import logs
+from backoffice.app.extensions import db
 from backoffice.people.models import WebSession
-from backoffice.permissions import requires
-from backoffice.sessions import digest
+from backoffice.security.permissions import requires
+from backoffice.security.sessions import digest
 
 EMPTY = "/benchmarks/empty"
 

@@ -14,10 +14,10 @@ from flask import Flask
 from psycopg import sql
 
 from backoffice import create_app
-from backoffice.config import READERS
-from backoffice.embedded import ADMIN, APP, OWNER, Services
-from backoffice.extensions import db
-from backoffice.upgrade import upgrade
+from backoffice.app.config import READERS
+from backoffice.app.extensions import db
+from backoffice.commands.upgrade import upgrade
+from backoffice.database.embedded import ADMIN, APP, OWNER, Services
 
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "work_mem", "jit")
 """Settings of the server that the report states."""

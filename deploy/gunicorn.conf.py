@@ -4,14 +4,15 @@ import os
 import sys
 from typing import Any
 
-from backoffice import book, logs
-from backoffice.config import READERS, SUPERVISED
-from backoffice.counting import sharing
+from backoffice import book
+from backoffice.app import logs
+from backoffice.app.config import READERS, SUPERVISED
+from backoffice.app.counting import sharing
 
 sharing.begin()  # before anything that counts is imported
 
-from backoffice.counting import instruments  # noqa: E402, F401 (read once, before the first request)
-from backoffice.extensions import db  # noqa: E402 (counts too)
+from backoffice.app.counting import instruments  # noqa: E402, F401 (read once, before the first request)
+from backoffice.app.extensions import db  # noqa: E402 (counts too)
 
 logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
 

@@ -2,6 +2,6 @@
 
 from alembic import context
 
-from backoffice.upgrade import migrate
+from backoffice.commands.upgrade import migrate
 
 migrate(context)

@@ -22,15 +22,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
 
-from backoffice import create_app, money, periods, translations
-from backoffice import logs as logs_of_backoffice
+from backoffice import create_app, translations
+from backoffice.app import logs as logs_of_backoffice
+from backoffice.app.config import READERS, SUPERVISED
+from backoffice.app.extensions import db
 from backoffice.audit import anchors
+from backoffice.base import money, periods
 from backoffice.book import Meaning, of_this_process
-from backoffice.cli import main
-from backoffice.config import READERS, SUPERVISED
+from backoffice.commands.cli import main
+from backoffice.database.embedded import ADMIN, APP, OWNER, Services
 from backoffice.drift import standing
-from backoffice.embedded import ADMIN, APP, OWNER, Services
-from backoffice.extensions import db
 from tests.signing_in import cookie_for, someone
 from tests.surgery import past_every_trigger
 

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 
 _FORK = multiprocessing.get_context("fork")
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.people.models import User, WebSession
-from backoffice.sessions import digest
+from backoffice.security.sessions import digest
 from tests.factories.people import UserFactory
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backoffice.charts import HEIGHT, Point, bar_chart, scale, share, short
+from backoffice.web.charts import HEIGHT, Point, bar_chart, scale, share, short
 
 amounts = st.decimals(
     min_value=Decimal("-9999999999999.99"), max_value=Decimal("9999999999999.99"), places=2

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, literal, select
 
-from backoffice import money
+from backoffice.base import money
 
 FORMATS = ("en", "id", "plain")
 CURRENCIES = ("IDR", "KES", "VND", "JPY", "USD")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backoffice import periods
-from backoffice.periods import Month
+from backoffice.base import periods
+from backoffice.base.periods import Month
 
 MONTHS = st.builds(Month, st.integers(2, 9998), st.integers(1, 12))
 

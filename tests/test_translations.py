@@ -5,8 +5,8 @@ import re
 import pytest
 
 from backoffice import translations
-from backoffice.permissions import ROLES
-from backoffice.refusals import Refusal
+from backoffice.base.refusals import Refusal
+from backoffice.security.permissions import ROLES
 
 LANGUAGES = translations.LANGUAGES
 UPDATE = "run: .venv/bin/python -m backoffice.translations"

@@ -30,10 +30,10 @@ from .. import figures
 from ..audit.models import AuditEvent
 from ..audit.tables import recorded
 from ..base import Base
+from ..base.identifiers import is_id
 from ..drift.amounts import MONEY_DECIMALS
 from ..drift.facts.findings import name_of
-from ..drift.moved import Item, found_in, totals_written
-from ..names import is_id
+from ..drift.healing.moved import Item, found_in, totals_written
 from ..runs.queries import Found
 
 

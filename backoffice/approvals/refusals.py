@@ -1,7 +1,7 @@
 """What is refused of a verb that two people look at."""
 
 from ..base import N_
-from ..refusals import Refusal, Stale
+from ..base.refusals import Refusal, Stale
 
 
 class OutlookChanged(Stale):

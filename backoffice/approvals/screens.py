@@ -11,21 +11,21 @@ from flask import Response, current_app, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from .. import subjects
+from ..app.extensions import db
 from ..base import N_
-from ..claims import Claim
-from ..drift.moved import Item
-from ..extensions import db
-from ..formats import in_words
-from ..htmx import render
-from ..idempotency import new_key
-from ..refusals import Refusal
+from ..base.refusals import Refusal
+from ..drift.healing.moved import Item
 from ..runs.actions import Limits
 from ..runs.errors import AlreadyRunning, ReasonMissing
 from ..runs.forms import REASON_LENGTH
 from ..runs.models import AWAITING_APPROVAL
 from ..runs.queries import place_of
 from ..runs.wording import columns_in_words, name_scope
+from ..web import record_links as subjects
+from ..web.claims import Claim
+from ..web.formats import in_words
+from ..web.htmx import render
+from ..web.idempotency import new_key
 from . import actions
 from .changes import Outlook
 from .refusals import OutlookChanged

@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 
 from .. import figures
 from ..base import table_of
+from ..base.refusals import Refusal
 from ..people.models import User
 from ..people.queries import user_acting_as
-from ..refusals import Refusal
-from ..rights import allowed
 from ..runs import kinds
-from ..runs.kinds import Chunk, Kind
+from ..runs.kinds import Kind
 from ..runs.models import APPLIED, FOUND, SKIPPED, RunItem
-from ..runs.working import Asked, Step, Work
+from ..runs.work import Asked, Chunk, Step, Work
+from ..security.rights import allowed
 from .changes import Outlook, changed_by
 from .refusals import NoLongerAllowed, OutlookChanged
 

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import func, select
 
-from ..commands import CLEAN, FOUND, Trouble
-from ..extensions import db
-from ..refusals import Refusal
+from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.extensions import db
+from ..base.refusals import Refusal
 from . import sealing, verifying
 from .anchors import anchor, anchors_in, folder_of
 from .keys import Keyring

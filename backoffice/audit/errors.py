@@ -1,7 +1,7 @@
 """What keeps the trail from being sealed, each as a sentence that says what to do next."""
 
 from ..base import N_
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 
 
 class UnknownKey(Refusal):

@@ -43,10 +43,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, array
 
 from ..base import Base
+from ..database.grants import PRIVILEGES, WORK
 from ..figures.expressions import replace
 from ..figures.registry import Registry, registry
 from ..figures.statements import Statement
-from ..grants import PRIVILEGES, WORK
 from .records import EVENTS
 from .scope import AuditedTable, audited_tables
 

@@ -21,12 +21,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from .. import differences
-from ..base import N_, Base, counted
+from ..base import N_, Base, counted, differences
+from ..base.identifiers import is_id
 from ..book import Book
 from ..figures.models import Correction
 from ..lists import Choice, Column, List, Moments, Reference, Search, containing
-from ..names import is_id
 from ..people.models import ApiToken, User
 from .models import AuditEvent
 from .records import EVENTS, xid_of

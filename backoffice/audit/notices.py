@@ -7,8 +7,8 @@ from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from .. import attention
-from ..attention import Notice
+from ..app import attention
+from ..app.attention import Notice
 from .queries import chain_of
 
 

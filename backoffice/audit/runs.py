@@ -7,8 +7,8 @@ from flask import current_app
 from sqlalchemy import Connection, select
 
 from ..base import N_, table_of
-from ..runs.kinds import Chunk, Kind, register
-from ..runs.working import Asked, Work
+from ..runs.kinds import Kind, register
+from ..runs.work import Asked, Chunk, Work
 from .anchors import anchor, anchors_in, folder_of
 from .keys import Keyring
 from .models import AuditCheck

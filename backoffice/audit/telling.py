@@ -18,9 +18,13 @@ from sqlalchemy import Column, Date, DateTime, Integer, Numeric, cast, select
 from sqlalchemy import Text as SqlText
 from sqlalchemy.orm import Session
 
+from ..app.navigation import may_open
 from ..base import N_, Base
-from ..differences import difference
-from ..formats import (
+from ..base.differences import difference
+from ..base.identifiers import is_id
+from ..base.out_of_calendar import is_out_of_calendar
+from ..people.actors import names_of
+from ..web.formats import (
     day_filter,
     moment_filter,
     money_filter,
@@ -28,10 +32,6 @@ from ..formats import (
     signed_filter,
     unit_price_filter,
 )
-from ..names import is_id
-from ..navigation import may_open
-from ..out_of_calendar import is_out_of_calendar
-from ..people.actors import names_of
 from .histories import Change
 from .tables import Recorded, recorded, title_of
 

@@ -5,9 +5,9 @@ from functools import partial
 from flask import Blueprint, Response, abort
 
 from .. import lists
-from ..extensions import db
-from ..htmx import render
-from ..permissions import requires
+from ..app.extensions import db
+from ..security.permissions import requires
+from ..web.htmx import render
 from . import notices, queries, telling
 from .listing import AUDIT
 from .models import AuditEvent

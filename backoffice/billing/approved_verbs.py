@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 from ..approvals.verbs import Payload, Verb, register
 from ..base import N_
 from ..people.models import User
-from . import invoice_actions, meter_actions, payment_actions
-from .allocation import Part
-from .meter_actions import Days
+from .invoices import actions as invoice_actions
+from .meters import actions as meter_actions
+from .meters.actions import Days
+from .payments import actions as payment_actions
+from .payments.allocation import Part
 
 PERMISSION = "billing.write"
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, func, literal, select
 
 from ..base import N_
+from ..base.money import rounded
 from ..customers.models import Customer
 from ..figures import figure, total
-from ..money import rounded
 from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 from .rules import VOID
 

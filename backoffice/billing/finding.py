@@ -4,16 +4,16 @@ from typing import Any
 
 from flask import url_for
 
-from .. import places
 from ..base import N_
 from ..customers.finding import owners
-from ..formats import day_filter, money_filter
 from ..lists.finding import beginning, belonging, called, kind_of, status_in
-from ..places import Place
-from .invoice_listing import INVOICES
-from .meter_listing import METERS
+from ..search import search_results as places
+from ..search.search_results import Place
+from ..web.formats import day_filter, money_filter
+from .invoices.listing import INVOICES
+from .meters.listing import METERS
 from .models import Invoice, Meter, MeterAssignment, Payment
-from .payment_listing import PAYMENTS
+from .payments.listing import PAYMENTS
 
 
 def _invoice(row: Any) -> Place:

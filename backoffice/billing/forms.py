@@ -7,10 +7,10 @@ from flask_babel import lazy_gettext as _l
 from wtforms import TextAreaField, ValidationError
 from wtforms.form import BaseForm
 
-from ..formats import DayField, in_words
-from ..forms import RecordForm, Required, Stamp, at_most, trimmed
-from ..idempotency import new_key
-from ..refusals import Refusal
+from ..base.refusals import Refusal
+from ..web.formats import DayField, in_words
+from ..web.forms import RecordForm, Required, Stamp, at_most, trimmed
+from ..web.idempotency import new_key
 from .rules import REASON_LENGTH, refuse_to_come
 
 

@@ -7,8 +7,8 @@ from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
+from ..base.money import Money, Quantity, UnitPrice, no_nan
 from ..customers.models import Customer
-from ..money import Money, Quantity, UnitPrice, no_nan
 from .rules import METHODS, POSTED
 
 

@@ -10,10 +10,10 @@ from flask_babel import ngettext
 from sqlalchemy import Select, and_, exists, func, select, true
 from sqlalchemy.orm import Session
 
-from .. import attention
-from ..attention import Notice
-from ..formats import money_filter, quantity_filter
-from ..navigation import may_open
+from ..app import attention
+from ..app.attention import Notice
+from ..app.navigation import may_open
+from ..web.formats import money_filter, quantity_filter
 from .models import Invoice, Meter, MeterAssignment, Payment
 from .rules import VOID
 

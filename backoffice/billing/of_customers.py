@@ -7,18 +7,18 @@ from flask import url_for
 from sqlalchemy import case, func, or_, select
 
 from .. import lists
+from ..app.extensions import db
 from ..base import N_, counted
-from ..customers.belongings import BELONGINGS, Belonging
 from ..customers.models import Customer
+from ..customers.owned_records import BELONGINGS, Belonging
 from ..customers.parts import COLUMNS, PARTS, Part
 from ..drift.marks import marks
-from ..extensions import db
 from ..lists import Column
-from ..permissions import allowed
+from ..security.permissions import allowed
 from .figures import customer_balance
-from .meter_listing import meters_of
-from .meter_queries import figures_of
-from .meter_wording import word_of
+from .meters.listing import meters_of
+from .meters.queries import figures_of
+from .meters.wording import word_of
 from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 from .rules import VOID
 

@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Any
 
-from .. import names, periods
-from ..base import N_
-from ..refusals import Refusal
+from ..base import N_, periods
+from ..base import identifiers as names
+from ..base.refusals import Refusal
 
 POSTED, VOID = "posted", "void"
 """A document counts from when it is posted; void instead of deleted, it stays and counts nowhere."""

@@ -7,11 +7,11 @@ from flask import url_for
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
-from .. import subjects
 from ..customers.models import Customer
 from ..drift import recalculation
-from ..permissions import allowed
-from ..subjects import Place, Subject
+from ..security.permissions import allowed
+from ..web import record_links as subjects
+from ..web.record_links import Place, Subject
 from . import notices
 from .figures import customer_balance, invoice_amount, invoice_paid, meter_balance, meter_totals
 from .models import Invoice, Meter, MeterAssignment

@@ -7,8 +7,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Date, and_, bindparam, case, literal, not_
 
-from .. import periods
-from ..base import N_
+from ..base import N_, periods
 from .models import Invoice
 from .rules import VOID
 

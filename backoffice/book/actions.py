@@ -20,9 +20,9 @@ from sqlalchemy import (
 from sqlalchemy import table as table_named
 
 from ..base import N_, Base, table_of
+from ..base.money import MINOR_UNITS
+from ..base.refusals import Refusal
 from ..figures import registry, renewal
-from ..money import MINOR_UNITS
-from ..refusals import Refusal
 from .meaning import APPLICATION, Meaning, MeaningDiffers, of_this_process
 from .models import Book
 

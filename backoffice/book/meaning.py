@@ -9,7 +9,7 @@ from psycopg.errors import UndefinedTable
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from .. import money, periods
+from ..base import money, periods
 
 log = structlog.get_logger("backoffice.book")
 

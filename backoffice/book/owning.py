@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from flask import Flask
 from sqlalchemy import Connection, Engine, NullPool, create_engine, func, select
 
-from .. import out_of_calendar
+from ..base import out_of_calendar
 from ..figures import actor, proof
 
 

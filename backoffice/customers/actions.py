@@ -8,10 +8,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..base import N_
-from ..refusals import Refusal, Stale
-from ..upserts import Upserted, upsert
-from .belongings import BELONGINGS, Belonging
+from ..base.refusals import Refusal, Stale
+from ..base.upserts import Upserted, upsert
 from .models import Customer
+from .owned_records import BELONGINGS, Belonging
 
 
 class CodeTaken(Refusal):

@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from ..base import N_
-from ..paging import PAGE_SIZE, Page
+from ..web.paging import PAGE_SIZE, Page
 from .models import Customer
 
 REASONS = {"name": N_("Same name"), "phone": N_("Same phone")}

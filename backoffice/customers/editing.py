@@ -6,20 +6,20 @@ from flask import Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from ..claims import Claim
-from ..conflicts import Conflict, conflict_over, differences, with_theirs
-from ..extensions import db
-from ..forms import Stamp
-from ..htmx import render
-from ..idempotency import new_key
-from ..permissions import requires
-from ..refusals import AnotherRecord
+from ..app.extensions import db
+from ..base.refusals import AnotherRecord
+from ..security.permissions import requires
+from ..web.claims import Claim
+from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
+from ..web.forms import Stamp
+from ..web.htmx import render
+from ..web.idempotency import new_key
 from . import actions, history
 from .actions import CustomerEntry
-from .belongings import Belonging
 from .forms import CustomerForm
 from .listing import LABELS
 from .models import Customer
+from .owned_records import Belonging
 from .views import bp, customer_or_404
 
 PAGE = "customers/edit.html"

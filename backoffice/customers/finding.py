@@ -5,11 +5,11 @@ from typing import Any
 
 from flask import url_for
 
-from .. import places
 from ..base import N_
 from ..lists import List
 from ..lists.finding import kind_of
-from ..places import Place, Question
+from ..search import search_results as places
+from ..search.search_results import Place, Question
 from . import queries
 from .listing import customers_for
 

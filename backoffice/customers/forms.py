@@ -8,11 +8,11 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import StringField, ValidationError
 
-from ..extensions import db
-from ..formats import in_words
-from ..forms import RecordForm, Required, Stamp, at_most, tidy
-from ..idempotency import new_key
-from ..names import is_visible
+from ..app.extensions import db
+from ..base.identifiers import is_visible
+from ..web.formats import in_words
+from ..web.forms import RecordForm, Required, Stamp, at_most, tidy
+from ..web.idempotency import new_key
 from . import queries
 from .actions import CodeTaken, CustomerEntry
 from .listing import LABELS

@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ..base import N_
-from ..refusals import Refusal, Stale
+from ..base.refusals import Refusal, Stale
 from .actions import locked
-from .belongings import BELONGINGS, Belonging, Held
 from .models import Customer, CustomerMerge
+from .owned_records import BELONGINGS, Belonging, Held
 from .rules import MERGED_FACTS
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
-from ..money import Money, no_nan
+from ..base.money import Money, no_nan
 from ..people.models import User
 from .rules import NAME_KEY, PHONE_KEY
 

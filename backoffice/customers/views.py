@@ -7,10 +7,10 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
-from ..extensions import db
-from ..htmx import render
-from ..paging import page_number
-from ..permissions import allowed, requires
+from ..app.extensions import db
+from ..security.permissions import allowed, requires
+from ..web.htmx import render
+from ..web.paging import page_number
 from . import history, merging, queries
 from .listing import LABELS, customers_for
 from .models import Customer

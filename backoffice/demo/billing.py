@@ -14,14 +14,15 @@ from random import Random
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .. import money, periods
-from ..billing import adjustment_actions, invoice_actions
+from ..base import money, periods
+from ..base.periods import Month
+from ..billing.adjustments import actions as adjustment_actions
+from ..billing.invoices import actions as invoice_actions
 from ..billing.models import Invoice, Meter
 from ..customers.models import Customer
 from ..imports.importing import import_files
 from ..imports.kinds import KINDS
 from ..imports.report import Problem
-from ..periods import Month
 from .fitting import LinesAsFile, fit
 
 CUSTOMERS = 40

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 from flask.cli import AppGroup
 
-from ..commands import Trouble
+from ..app.command_line import Trouble
 from . import loading
 
 demo = AppGroup("demo", help="The demo company.")

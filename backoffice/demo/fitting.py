@@ -16,7 +16,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import BinaryIO
 
-from .. import money, periods
+from ..base import money, periods
 
 Line = Mapping[str, object]
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from flask import current_app
 from sqlalchemy import select
 
-from .. import periods
+from ..app.extensions import db
+from ..base import periods
+from ..base.periods import Month
 from ..customers.models import Customer
-from ..extensions import db
 from ..figures.actor import acting_as
 from ..imports.importing import import_files
 from ..imports.kinds import KINDS
 from ..people import actions
 from ..people.models import User
-from ..periods import Month
 from ..runs.actions import request
 from ..targets import actions as targets
 from . import billing

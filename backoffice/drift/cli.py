@@ -24,19 +24,25 @@ from rich.table import Table
 from sqlalchemy import func, select
 
 from .. import figures
-from ..commands import CLEAN, FOUND, Trouble, never_together, operator
-from ..extensions import db
+from ..app.command_line import CLEAN, FOUND, Trouble, never_together, operator
+from ..app.extensions import db
+from ..base.refusals import Refusal
 from ..figures import Figure, FigureError, acting_as
-from ..refusals import Refusal
 from ..runs.item_tables import print_table
 from ..runs.models import DONE_WITH_FAILURES
-from . import performing, watch
-from .dry_runs import print_dry_run
 from .facts.holding import HELD
+from .healing import performing
+from .healing.dry_runs import print_dry_run
+from .healing.performing import Scope, Verified
+from .healing.printing import (
+    print_explanation,
+    print_failures,
+    print_findings,
+    print_healed,
+)
 from .naming import named_failures, row_of, scoped, with_names
-from .performing import Scope, Verified
-from .printing import print_explanation, print_failures, print_findings, print_healed
-from .verifying import ANOTHER
+from .outside import watch
+from .verification.chunks import ANOTHER
 
 group = AppGroup("figures", help="Stored totals: list, verify, heal, rebuild, explain, reconcile.")
 

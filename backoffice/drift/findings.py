@@ -32,9 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from .. import differences, money
 from ..audit.facts import Forgery
-from ..base import table_of
+from ..base import differences, money, table_of
 from ..figures import Figure, Finding, registry
 from ..figures.drain import Drained
 from ..figures.findings import findings

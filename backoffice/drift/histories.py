@@ -6,11 +6,11 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .. import subjects
 from ..audit.histories import Change, Event
 from ..figures import Figure
 from ..figures.models import Correction
 from ..people.actors import Actors
+from ..web import record_links as subjects
 from . import wording
 
 

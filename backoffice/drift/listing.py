@@ -8,16 +8,16 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
-from .. import money, subjects
-from ..base import N_, counted
+from ..base import N_, counted, money
+from ..base.identifiers import is_id
 from ..lists import Buttons, Choice, Column, List, Moments, Search, containing
 from ..lists.filters import Given
-from ..names import is_id
-from ..preferences import number_format
 from ..runs.items import by_column
 from ..runs.models import Run
 from ..runs.wording import columns_in_words
-from ..subjects import Place
+from ..web import record_links as subjects
+from ..web.preferences import number_format
+from ..web.record_links import Place
 from . import queries
 from .models import FOLLOWS, DriftFinding
 from .standing import IS_OPEN

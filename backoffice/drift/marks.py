@@ -21,17 +21,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from ..app.extensions import db
+from ..app.navigation import may_open
 from ..audit import tables
 from ..audit.facts import facts_by_table
-from ..extensions import db
 from ..figures import Figure, registry
 from ..lists.marking import KEEPER, Mark, Watched
-from ..navigation import may_open
 from . import standing
 from .facts.findings import PREFIX, name_of
-from .looking import Owners, look
 from .models import DriftFinding
 from .standing import IS_OPEN
+from .verification.looking import Owners, look
 
 Place = tuple[str, str, tuple[str, ...]]
 """A figure, a column of it, and the key of a row as texts."""

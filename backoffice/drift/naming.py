@@ -6,10 +6,11 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy import Connection, Table, select
 
-from .. import figures, subjects
-from ..commands import Trouble
+from .. import figures
+from ..app.command_line import Trouble
+from ..base.identifiers import is_id
 from ..figures import Figure
-from ..names import is_id
+from ..web import record_links as subjects
 
 MOST_LISTED = 10
 """Ids that a message lists where a name is that of several rows."""

@@ -9,10 +9,10 @@ from flask_babel import ngettext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .. import attention
-from ..attention import Notice, Weight
+from ..app import attention
+from ..app.attention import Notice, Weight
 from ..figures.models import FigureNote
-from ..formats import quantity_filter
+from ..web.formats import quantity_filter
 from . import standing, wording
 from .standing import Standing, State
 

@@ -20,10 +20,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from .. import subjects
 from ..figures import Figure, registry
 from ..figures.models import Correction
-from ..subjects import Place
+from ..web import record_links as subjects
+from ..web.record_links import Place
 from .amounts import sum_in_sql
 from .facts.findings import all_facts
 from .models import OF_FIGURES, DriftFinding

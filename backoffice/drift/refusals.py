@@ -1,7 +1,7 @@
 """What drift refuses on the screen."""
 
 from ..base import N_
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 
 
 class TooManyOwners(Refusal):

@@ -20,15 +20,19 @@ from ..base import N_
 from ..figures import registry
 from ..figures.healing import WRITE_CHUNK
 from ..figures.registry import Bundle
-from ..runs.kinds import Chunk, Kind, Scope, as_dry_run, register
+from ..runs.kinds import Kind, Scope, as_dry_run, register
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import say
-from ..runs.working import CHUNKS, RUNS, Asked, Work
-from . import above, applying, flood, guards, healing, verifying
+from ..runs.work import CHUNKS, RUNS, Asked, Chunk, Work
 from .facts.holding import HELD
 from .findings import CORRECTIONS, FINDINGS, check
+from .healing import above, applying
+from .healing import chunks as healing
 from .models import FORGED
-from .scope import Part, chunks, listed, parts
+from .outside import flood
+from .verification import chunks as verifying
+from .verification import guards
+from .verification.scope import Part, chunks, listed, parts
 
 FIXING = 1_000
 """The first stage of the heals that follow a verification; the stages before are the verification itself."""

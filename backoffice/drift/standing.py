@@ -31,12 +31,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from ..extensions import db
+from ..app.extensions import db
 from ..figures import Figure, registry
 from ..figures.models import FigureNote, noted_bundle
 from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
-from .guards import broken
 from .models import DriftFinding, FigureCheck
+from .verification.guards import broken
 
 LATEST = timedelta(hours=26)
 """A figure that was last verified longer ago is itself an alert: the nightly check has not run."""

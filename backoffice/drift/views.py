@@ -10,18 +10,19 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
-from .. import lists, subjects
-from ..claims import Claim
-from ..extensions import db
-from ..htmx import render
-from ..idempotency import new_key
+from .. import lists
+from ..app.extensions import db
+from ..base.identifiers import is_id
 from ..lists.queries import matching
-from ..names import is_id
 from ..people.actors import names_of
-from ..permissions import requires
 from ..runs import actions as runs
 from ..runs.errors import AlreadyRunning
-from ..safe_next import safe_next
+from ..security.permissions import requires
+from ..web import record_links as subjects
+from ..web.claims import Claim
+from ..web.htmx import render
+from ..web.idempotency import new_key
+from ..web.safe_next import safe_next
 from . import queries, recalculation, standing, wording
 from .facts.findings import decision_on
 from .facts.wording import differences_of

@@ -9,18 +9,17 @@ from flask_babel import format_datetime, format_timedelta, ngettext
 from flask_babel import gettext as _
 from sqlalchemy import Column, Integer, Numeric
 
-from .. import differences, periods, subjects
 from ..audit.facts import ADDED, CHANGED, REMOVED
 from ..audit.tables import title_of
-from ..base import N_
+from ..base import N_, differences, periods
 from ..figures import Figure, UnknownFigure, registry
 from ..figures.explanation import label_of
 from ..figures.formulas import leaves
-from ..formats import moment_filter, money_filter, quantity_filter, signed_filter
+from ..web import record_links as subjects
+from ..web.formats import moment_filter, money_filter, quantity_filter, signed_filter
 from .amounts import MONEY_DECIMALS
 from .facts.findings import all_facts, facts_named
 from .facts.models import FactDecision
-from .impossible import all_dates
 from .models import (
     ACCEPTED,
     DIFFERENT,
@@ -37,6 +36,7 @@ from .models import (
     UNNOTICED,
 )
 from .standing import Standing
+from .verification.impossible import all_dates
 
 KINDS = {
     DIFFERENT: N_("Different"),

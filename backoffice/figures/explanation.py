@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import Case, Grouping
 
-from .. import differences
+from ..base import differences
 from .declaration import Figure
 from .expressions import Expression, Total
 from .findings import Row

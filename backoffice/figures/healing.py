@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Row, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from .. import statistics
+from ..database import statistics
 from .declaration import Figure
 from .definitions import require
 from .drain import (

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ..out_of_calendar import stored_day, stored_moment
+from ..base.out_of_calendar import stored_day, stored_moment
 from .declaration import Figure
 from .registry import Registry
 from .relations import OWNERS, Relations

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
-from .. import statistics
+from ..database import statistics
 from .declaration import Figure
 from .definitions import another, differing
 from .feeding import owners_above, trustworthy

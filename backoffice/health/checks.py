@@ -7,8 +7,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import audit, figures
+from ..app.extensions import db
 from ..book import difference_in
-from ..extensions import db
 from ..figures import definitions, objects, proof
 
 Check = Callable[[Connection], str]
@@ -53,7 +53,7 @@ def readiness() -> Readiness:
 
 
 def _migrations(connection: Connection) -> str:
-    from ..upgrade import missing_migrations  # Alembic is large, and few processes are probed
+    from ..database.revisions import missing_migrations
 
     missing = missing_migrations(connection)
     return f"Not migrated to {', '.join(missing)}; run: backoffice db upgrade" if missing else ""

@@ -13,8 +13,8 @@ from flask_login import current_user
 from ..base import N_
 from ..drift import standing
 from ..drift.standing import MOST_COUNTED, Standing, State
-from ..formats import quantity_filter
-from ..permissions import allowed
+from ..security.permissions import allowed
+from ..web.formats import quantity_filter
 
 LOOKS: dict[State, tuple[str, str, str]] = {
     "right": ("success", "good", N_("Figures are right")),

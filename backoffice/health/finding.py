@@ -1,7 +1,7 @@
 """The screens of Health that the search leads to; the navigation names the first of them."""
 
-from .. import places
 from ..base import N_
+from ..search import search_results as places
 
 places.register_screens(
     (N_("Drift"), "drift.index"),

@@ -7,12 +7,12 @@ from flask import Response, make_response, render_template, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from ..charts import Chart, Point, bar_chart
+from ..app.extensions import db
 from ..drift import standing, wording
-from ..extensions import db
-from ..formats import day_filter, quantity_filter
-from ..htmx import render
-from ..permissions import requires
+from ..security.permissions import requires
+from ..web.charts import Chart, Point, bar_chart
+from ..web.formats import day_filter, quantity_filter
+from ..web.htmx import render
 from . import queries
 from .dot import health_dot
 from .queries import Day

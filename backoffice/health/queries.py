@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Table, case, cast, column, func, select, table
 from sqlalchemy.orm import Session
 
-from .. import periods
+from ..base import periods
+from ..base.money import round_amount
 from ..drift.models import DriftFinding, FigureCheck
 from ..drift.standing import IS_OPEN, LATEST, failed_figures
 from ..figures import Figure, registry
 from ..figures.models import Correction, noted_bundle
-from ..money import round_amount
 from ..runs.models import QUEUED, Run, is_held
 
 DAYS = 30

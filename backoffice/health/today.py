@@ -5,11 +5,11 @@ from collections import defaultdict
 from flask import Response
 from flask_login import current_user
 
-from .. import attention
-from ..attention import Notice, Section
-from ..extensions import db
-from ..htmx import render
-from ..permissions import allowed, requires
+from ..app import attention
+from ..app.attention import Notice, Section
+from ..app.extensions import db
+from ..security.permissions import allowed, requires
+from ..web.htmx import render
 from .views import bp
 
 

@@ -3,8 +3,8 @@
 import structlog
 from flask import Blueprint, Response, jsonify, make_response
 
-from ..extensions import limiter
-from ..permissions import stateless
+from ..app.extensions import limiter
+from ..security.permissions import stateless
 from .checks import readiness
 
 bp = Blueprint("health", __name__)

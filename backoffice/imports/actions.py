@@ -10,9 +10,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from . import queries
+from .files.layout import Layout
+from .files.stage import Stage
+from .files.uploads import (
+    MOST_BYTES,
+    MOST_FILES,
+    MOST_LINES,
+    Packed,
+    Upload,
+    distinct,
+    packed,
+)
 from .importing import import_files
 from .kinds import KINDS
-from .layout import Layout
 from .models import (
     Import,
     ImportContent,
@@ -31,8 +41,6 @@ from .refusals import (
     TooMuch,
 )
 from .report import Report
-from .stage import Stage
-from .uploads import MOST_BYTES, MOST_FILES, MOST_LINES, Packed, Upload, distinct, packed
 
 
 def upload(session: Session, *, user_id: int, kind: str, files: Sequence[Upload]) -> Import:

@@ -12,19 +12,19 @@ from flask.cli import with_appcontext
 from flask_babel import gettext as _
 from rich.console import Console
 
-from ..commands import CLEAN, FOUND, Trouble
-from ..drift.moved_wording import print_moved
-from ..edge import at_last
-from ..extensions import db
-from ..money import NUMBER_FORMATS
+from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.edge import at_last
+from ..app.extensions import db
+from ..base.money import NUMBER_FORMATS
+from ..drift.healing.moved_wording import print_moved
+from .files.layout import DATE_FORMATS, ENCODINGS, Layout, Notation, named
+from .files.reading import OneFile
+from .files.sources import as_sources
+from .files.workbooks import NoWorkbook
 from .importing import import_files
 from .kinds import KINDS, Kind
-from .layout import DATE_FORMATS, ENCODINGS, Layout, Notation, named
-from .reading import OneFile
 from .report import Problem, Report
 from .returning import Complaint, write_failed_rows
-from .sources import as_sources
-from .workbooks import NoWorkbook
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)

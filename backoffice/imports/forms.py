@@ -12,13 +12,20 @@ from wtforms import MultipleFileField, SelectField
 from wtforms.fields import SelectChoice
 
 from ..base import N_
-from ..money import AmountError
-from ..preferences import NUMBER_FORMATS
-from .cells import CellError
+from ..base.money import AmountError
+from ..web.preferences import NUMBER_FORMATS
+from .files.cells import CellError
+from .files.layout import (
+    DATE_FORMATS,
+    DELIMITERS,
+    ENCODINGS,
+    Layout,
+    Notation,
+    named,
+)
+from .files.reading import ImportColumn, OneFile
 from .importing import header_problems
 from .kinds import Kind
-from .layout import DATE_FORMATS, DELIMITERS, ENCODINGS, Layout, Notation, named
-from .reading import ImportColumn, OneFile
 from .wording import kinds, label, sentence
 
 FIRST_VALUES = 3

@@ -8,13 +8,13 @@ from sqlalchemy.orm import Session
 
 from .. import figures
 from ..base import N_
-from ..drift.moved import moved_by
+from ..drift.healing.moved import moved_by
+from .files.layout import Layout
+from .files.reading import OneFile
+from .files.sources import Source, as_sources
+from .files.stage import Stage
 from .kinds import Kind
-from .layout import Layout
-from .reading import OneFile
 from .report import Problem, Report
-from .sources import Source, as_sources
-from .stage import Stage
 
 OUT_OF_RANGE = "22003"
 """PostgreSQL: numeric_value_out_of_range."""

@@ -10,9 +10,9 @@ from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .. import attention
-from ..attention import Notice
-from ..formats import quantity_filter
+from ..app import attention
+from ..app.attention import Notice
+from ..web.formats import quantity_filter
 from .models import Import
 
 LATELY = timedelta(days=7)

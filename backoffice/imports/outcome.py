@@ -21,9 +21,9 @@ from sqlalchemy.orm import Session
 from ..audit.models import AuditEvent
 from ..base import Base
 from ..figures.registry import registry
+from .files.stage import Stage
 from .kinds import Kind
 from .models import Import
-from .stage import Stage
 
 SHOWN = 20
 """Changes of each sort that are shown."""

@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from ..paging import PAGE_SIZE, Page
-from .guessing import guessed
+from ..web.paging import PAGE_SIZE, Page
+from .files.guessing import guessed
+from .files.layout import Layout, Notation, named
+from .files.reading import OneFile
+from .files.sources import StoredFile, digest
 from .kinds import KINDS
-from .layout import Layout, Notation, named
 from .models import Import, ImportContent, ImportLayout, ImportProblem
-from .reading import OneFile
 from .refusals import NoLongerStored
-from .sources import StoredFile, digest
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What an upload is refused for, each with its sentence."""
 
 from ..base import N_
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 
 
 class NoFile(Refusal):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..drift.moved import Moved
+from ..drift.healing.moved import Moved
 
 
 @dataclass(frozen=True, slots=True)

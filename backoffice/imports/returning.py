@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import IO, NamedTuple
 
-from .layout import RETURNED, named
-from .reading import GUARDED, OneFile
-from .rows import Row
+from .files.layout import RETURNED, named
+from .files.reading import GUARDED, OneFile
+from .files.rows import Row
 
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d", re.ASCII)
 

@@ -15,26 +15,26 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
+from ..app.extensions import db
 from ..audit.telling import difference_of
-from ..claims import Claim
-from ..drift.moved_wording import moved_in_words
-from ..extensions import db
-from ..htmx import hx_redirect, render
-from ..idempotency import new_key
-from ..paging import page_number
-from ..permissions import requires
-from ..refusals import Refusal
+from ..base.refusals import Refusal
+from ..drift.healing.moved_wording import moved_in_words
+from ..security.permissions import requires
+from ..web.claims import Claim
+from ..web.htmx import hx_redirect, render
+from ..web.idempotency import new_key
+from ..web.paging import page_number
 from . import actions, queries
+from .files.guessing import guessed
+from .files.layout import ENCODINGS, Layout
+from .files.uploads import MOST_BYTES, MOST_LINES, Upload
 from .forms import LayoutForm, UploadForm, glance, posted_columns
-from .guessing import guessed
 from .kinds import KINDS
-from .layout import ENCODINGS, Layout
 from .listing import IMPORTS
 from .models import Import, ImportOutcome
 from .notices import register_notices
 from .refusals import AppliedAlready
 from .returning import Complaint, write_failed_rows
-from .uploads import MOST_BYTES, MOST_LINES, Upload
 from .wording import (
     ABOUT,
     PLACES,

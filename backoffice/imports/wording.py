@@ -10,9 +10,14 @@ from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..billing.rules import METHODS
-from ..formats import money_filter, quantity_filter, recorded_day, unit_price_filter
 from ..orders.wording import LABELS as ORDER_LABELS
 from ..orders.wording import Wording
+from ..web.formats import (
+    money_filter,
+    quantity_filter,
+    recorded_day,
+    unit_price_filter,
+)
 from .kinds import KINDS
 
 KIND_NAMES = {

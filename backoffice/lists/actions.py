@@ -6,7 +6,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ..base import N_
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 from .models import SavedView
 
 MOST_VIEWS = 50

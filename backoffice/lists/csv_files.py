@@ -15,7 +15,7 @@ import psycopg
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func
 
-from .. import periods
+from ..base import periods
 from .declaration import Column
 from .queries import matching, order_of
 from .state import State

@@ -8,9 +8,9 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from .. import money
-from ..formats import day_filter, moment_filter, month_filter
-from ..preferences import number_format
+from ..base import money
+from ..web.formats import day_filter, moment_filter, month_filter
+from ..web.preferences import number_format
 from .declaration import Column
 from .marking import Mark
 

@@ -12,9 +12,9 @@ from flask_login import current_user
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from .. import periods
-from ..extensions import db, limiter
-from ..formats import quantity_filter
+from ..app.extensions import db, limiter
+from ..base import periods
+from ..web.formats import quantity_filter
 from . import csv_files, queries, workbooks
 from .csv_files import BYTE_ORDER_MARK, FLAVOURS, Flavour
 from .declaration import Column, List

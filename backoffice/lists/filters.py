@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Protocol
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import Session
 
-from .. import periods
-from ..base import N_
-from ..names import is_id
+from ..base import N_, periods
+from ..base.identifiers import is_id
 
 LONGEST_TEXT = 100
 

@@ -12,7 +12,7 @@ from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy import literal, select, union_all
 
-from ..places import Kind, Place, Question
+from ..search.search_results import Kind, Place, Question
 from .declaration import List, Row
 from .filters import escaped
 from .joins import lean

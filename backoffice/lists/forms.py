@@ -8,8 +8,8 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, StringField
 from wtforms.validators import ValidationError
 
-from ..forms import Required, at_most, tidy
-from ..names import is_visible
+from ..base.identifiers import is_visible
+from ..web.forms import Required, at_most, tidy
 
 LONGEST_NAME = 60
 LONGEST_QUERY = 2000

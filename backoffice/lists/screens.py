@@ -8,15 +8,15 @@ from flask import Response, current_app, make_response, redirect, request
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from ..extensions import db
-from ..htmx import render, wants_partial
-from ..navigation import may_open
-from ..paging import PAGE_SIZE
+from ..app.extensions import db
+from ..app.navigation import may_open
+from ..web.htmx import render, wants_partial
+from ..web.paging import PAGE_SIZE
 from . import actions, queries
 from .declaration import List
 from .filters import AsOf, Choice, Days, Reference, Search
+from .list_page import Input, Shown
 from .marking import marked
-from .shown import Input, Shown
 from .state import State, state_of
 from .wording import in_words
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement
 
-from ..paging import page_number
+from ..web.paging import page_number
 from .declaration import List
 
 

@@ -4,11 +4,11 @@ from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from ..extensions import db
-from ..htmx import hx_redirect, render
-from ..permissions import requires
-from ..refusals import Refusal
-from ..safe_next import safe_next
+from ..app.extensions import db
+from ..base.refusals import Refusal
+from ..security.permissions import requires
+from ..web.htmx import hx_redirect, render
+from ..web.safe_next import safe_next
 from . import actions
 from .forms import ChangedViewForm, ViewForm
 from .models import SavedView

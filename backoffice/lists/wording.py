@@ -7,7 +7,7 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..formats import day_filter
+from ..web.formats import day_filter
 from .filters import AsOf, Choice, Days, Filter, Reference
 from .state import State
 

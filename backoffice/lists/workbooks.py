@@ -11,7 +11,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
 from ..base import N_
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 from .declaration import Column
 
 MOST_ROWS = 50_000

@@ -17,8 +17,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..counting import instruments
-from ..measures import SOURCES, Measure, Reading, Source
+from ..app.counting import instruments
+from ..app.measures import SOURCES, Measure, Reading, Source
 from .machine import Machine
 
 log = structlog.get_logger("backoffice.metrics")

@@ -5,12 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, column, func, select, table, text
 
-from .. import money
-from ..base import table_of
+from ..app.measures import Measure, Reading, register
+from ..base import money, table_of
 from ..drift.models import DIFFERENT, MISSING, SURPLUS, DriftFinding, FigureCheck
 from ..figures import Figure, registry
 from ..figures.models import Correction, FigureNote
-from ..measures import Measure, Reading, register
 
 FINDINGS, CHECKS = table_of(DriftFinding), table_of(FigureCheck)
 NOTES, CORRECTIONS = table_of(FigureNote), table_of(Correction)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, bindparam, func, select, text
 
+from ..app.measures import Measure, Reading, register
 from ..base import Base, table_of
-from ..measures import Measure, Reading, register
 from ..people.models import ApiToken
 
 TOKENS = table_of(ApiToken)

@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from ..measures import Measure, Reading
+from ..app.measures import Measure, Reading
 
 TIMEOUT_SECONDS = 0.3
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, func, select
 
+from ..app.measures import Measure, Reading, register
 from ..audit.models import AuditCheck
 from ..audit.sealing import stalled
 from ..base import table_of
 from ..drift.facts.findings import PREFIX, all_facts
 from ..drift.models import OF_FACTS, DriftFinding, FigureCheck
-from ..measures import Measure, Reading, register
 
 CHECKS = table_of(AuditCheck)
 FINDINGS, VERIFIED = table_of(DriftFinding), table_of(FigureCheck)

@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, current_app, make_response
 
-from ..extensions import db, limiter
-from ..permissions import requires
+from ..app.extensions import db, limiter
+from ..security.permissions import requires
 from . import books, database, trail, work  # noqa: F401 (they register what they measure)
 
 bp = Blueprint("metrics", __name__)

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select, text
 from sqlalchemy.orm import Session
 
+from ..app.measures import Measure, Reading, register
 from ..base import table_of
-from ..measures import Measure, Reading, register
 from ..runs.models import DONE_WITH_FAILURES, FAILED, LIVE, QUEUED, RUNNING, Run, RunChunk
 from ..schedules.queries import attendance, standings
 

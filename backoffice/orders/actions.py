@@ -9,9 +9,9 @@ from sqlalchemy import func, inspect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
-from .. import figures, money
-from ..base import N_
-from ..refusals import Refusal, Stale
+from .. import figures
+from ..base import N_, money
+from ..base.refusals import Refusal, Stale
 from .entries import Breakdown, LineEntry, OrderEntry
 from .figures import ORDER_FIGURES
 from .models import COMPONENT_OF_KIND, Order, OrderLine

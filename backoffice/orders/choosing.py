@@ -6,11 +6,10 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
-from .. import money
-from ..base import N_
+from ..base import N_, money
+from ..base.refusals import Refusal
 from ..products import queries as products
 from ..products.models import Product
-from ..refusals import Refusal
 
 
 class UnknownProduct(Refusal):

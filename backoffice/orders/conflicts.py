@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ..audit.models import AuditEvent
-from ..conflicts import Conflict, Difference, Disagreement
+from ..web.conflicts import Conflict, Difference, Disagreement
 from .entries import Fact, OrderEntry, merge
 from .history import line_text, recorded_events
 from .models import COMPONENT_OF_KIND, Order, OrderLine

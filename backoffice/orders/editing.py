@@ -10,20 +10,20 @@ from flask_login import current_user
 from jinja2_fragments.flask import render_block
 from markupsafe import escape
 
-from .. import money, periods
-from ..claims import Claim
-from ..conflicts import Conflict
+from ..app.extensions import db
+from ..base import money, periods
+from ..base.refusals import AnotherRecord, Refusal
 from ..customers import queries as customers
-from ..extensions import db
-from ..formats import day_filter
-from ..forms import Stamp, whole_number
-from ..htmx import render, trigger, wants_partial
-from ..idempotency import new_key
-from ..permissions import requires
-from ..preferences import number_format
 from ..products import queries as products
 from ..products.models import Product
-from ..refusals import AnotherRecord, Refusal
+from ..security.permissions import requires
+from ..web.claims import Claim
+from ..web.conflicts import Conflict
+from ..web.formats import day_filter
+from ..web.forms import Stamp, whole_number
+from ..web.htmx import render, trigger, wants_partial
+from ..web.idempotency import new_key
+from ..web.preferences import number_format
 from . import actions, choosing, queries, steps
 from .conflicts import conflict_of
 from .entries import OrderEntry

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
-from ..conflicts import Difference, differences
+from ..web.conflicts import Difference, differences
 from .models import COMPONENT_OF_KIND, KINDS, Order, OrderLine
 
 HEADER = ("number", "customer_id", "account_manager_id", "order_date", "closing_date")

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, literal, not_
 
 from ..base import N_
+from ..base.money import rounded
 from ..figures import figure, total
-from ..money import rounded
 from .models import COMPONENT_OF_KIND, Order, OrderLine
 
 

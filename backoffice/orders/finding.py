@@ -5,12 +5,12 @@ from typing import Any
 from flask import url_for
 from flask_babel import gettext as _
 
-from .. import places
 from ..base import N_
 from ..customers.finding import owners
-from ..formats import day_filter, money_filter
 from ..lists.finding import beginning, belonging, called, kind_of
-from ..places import Place
+from ..search import search_results as places
+from ..search.search_results import Place
+from ..web.formats import day_filter, money_filter
 from .listing import ORDERS
 from .models import Order
 

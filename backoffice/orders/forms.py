@@ -22,19 +22,33 @@ from wtforms import (
 )
 from wtforms.validators import AnyOf
 
-from .. import periods
+from ..app.extensions import db
+from ..base import periods
+from ..base.refusals import Refusal
 from ..customers import queries as customers
 from ..customers.forms import customer_named
 from ..customers.models import Customer
-from ..extensions import db
-from ..formats import AmountField, DayField, QuantityField, UnitPriceField, in_words
-from ..forms import RecordForm, Required, Stamp, at_most, must_be_number, trimmed, whole_number
-from ..idempotency import new_key
 from ..people.models import User
-from ..permissions import allowed
 from ..products import queries as products
 from ..products.models import Product
-from ..refusals import Refusal
+from ..security.permissions import allowed
+from ..web.formats import (
+    AmountField,
+    DayField,
+    QuantityField,
+    UnitPriceField,
+    in_words,
+)
+from ..web.forms import (
+    RecordForm,
+    Required,
+    Stamp,
+    at_most,
+    must_be_number,
+    trimmed,
+    whole_number,
+)
+from ..web.idempotency import new_key
 from . import choosing, queries
 from .actions import NumberTaken
 from .entries import Breakdown, Fact, LineEntry, OrderEntry

@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
+from ..base.money import Money, Quantity, UnitPrice, no_nan
 from ..customers.models import Customer
-from ..money import Money, Quantity, UnitPrice, no_nan
 from ..people.models import User
 from ..products.models import Product
 from ..products.rules import SOLD_AS

@@ -10,9 +10,10 @@ from flask_babel import ngettext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .. import attention, periods
-from ..attention import Notice
-from ..formats import money_filter, quantity_filter
+from ..app import attention
+from ..app.attention import Notice
+from ..base import periods
+from ..web.formats import money_filter, quantity_filter
 from .models import Order
 from .queries import visible_to
 

@@ -7,8 +7,8 @@ from flask import url_for
 from sqlalchemy import ColumnElement, func, select
 
 from ..base import N_, counted
-from ..customers.belongings import Belonging
 from ..customers.models import Customer
+from ..customers.owned_records import Belonging
 from ..lists import Column
 from .models import Order
 from .queries import visible_to

@@ -7,7 +7,7 @@ from decimal import Decimal
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 from .actions import compute
 from .forms import OrderForm
 from .models import COMPONENT_OF_KIND, KINDS

@@ -1,6 +1,6 @@
 """What an order may be called and hold, whoever enters it: the form, a file, a program."""
 
-from .. import names
+from ..base import identifiers as names
 
 NUMBER_LENGTH = 40
 DESCRIPTION_LENGTH = 200

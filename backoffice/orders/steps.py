@@ -13,7 +13,7 @@ from io import StringIO
 from werkzeug.datastructures import MultiDict
 
 from ..base import N_
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 from .choosing import Filling
 from .models import COMPONENT_OF_KIND
 from .rules import MOST_LINES, MOST_ROWS

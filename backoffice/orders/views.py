@@ -8,14 +8,14 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import figures, lists
-from ..customers.belongings import BELONGINGS
+from ..app.extensions import db
 from ..customers.models import Customer
+from ..customers.owned_records import BELONGINGS
 from ..customers.parts import COLUMNS, PARTS, Part
 from ..drift.marks import Marks, marks
-from ..extensions import db
 from ..figures.explanation import SourceRow, Term
-from ..htmx import render
-from ..permissions import requires
+from ..security.permissions import requires
+from ..web.htmx import render
 from . import history, queries, watched
 from .figures import ORDER_FIGURES, components, grand_total, line_amount
 from .listing import ORDERS, orders_of

@@ -6,10 +6,10 @@ from flask import url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .. import subjects
 from ..customers.models import Customer
 from ..drift import recalculation
-from ..subjects import Place, Subject
+from ..web import record_links as subjects
+from ..web.record_links import Place, Subject
 from . import notices
 from .figures import ORDER_FIGURES
 from .models import Order, OrderLine

@@ -12,12 +12,17 @@ from ..base import N_
 from ..customers.models import Customer
 from ..customers.queries import label as customer_label
 from ..drift.wording import cause_of_correction
-from ..formats import money_filter, quantity_filter, recorded_day, unit_price_filter
-from ..forms import whole_number
 from ..people.actors import Actors
 from ..people.models import User
 from ..products.models import Product
 from ..products.rules import SOLD_AS
+from ..web.formats import (
+    money_filter,
+    quantity_filter,
+    recorded_day,
+    unit_price_filter,
+)
+from ..web.forms import whole_number
 from .models import COMPONENT_OF_KIND
 
 KIND_NAMES = SOLD_AS

@@ -5,8 +5,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import N_
-from ..names import is_visible
-from ..refusals import Refusal
+from ..base.identifiers import is_visible
+from ..base.refusals import Refusal
 from . import passwords
 from .models import User, WebSession
 

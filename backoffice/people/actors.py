@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import N_
-from ..names import is_id
+from ..base.identifiers import is_id
 from .models import ApiToken, User
 
 _MANNERS = {

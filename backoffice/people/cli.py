@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from ..commands import Trouble, never_together, operator
-from ..extensions import db
+from ..app.command_line import Trouble, never_together, operator
+from ..app.extensions import db
+from ..base.refusals import Refusal
 from ..figures.actor import acting_as
-from ..permissions import ROLES
-from ..refusals import Refusal
+from ..security.permissions import ROLES
 from . import actions, queries
 from .models import User
 

@@ -3,11 +3,11 @@
 from flask import url_for
 from flask_babel import gettext as _
 
-from .. import places
 from ..base import N_
-from ..paging import Page
-from ..permissions import ROLES
-from ..places import Kind, Place, Question
+from ..search import search_results as places
+from ..search.search_results import Kind, Place, Question
+from ..security.permissions import ROLES
+from ..web.paging import Page
 from .queries import Listed, find_users
 
 

@@ -7,8 +7,8 @@ from flask_wtf import FlaskForm
 from wtforms import EmailField, PasswordField, SelectField, StringField
 from wtforms.fields import SelectChoice
 
-from ..forms import Required, at_most
-from ..permissions import ROLES, open_scopes
+from ..security.permissions import ROLES, open_scopes
+from ..web.forms import Required, at_most
 from .passwords import LONGEST, SHORTEST
 from .tokens import LIFETIME, LONGEST_NAME
 

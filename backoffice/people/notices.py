@@ -8,8 +8,8 @@ from flask import url_for
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from .. import attention
-from ..attention import Notice
+from ..app import attention
+from ..app.attention import Notice
 from . import tokens
 
 SOON = timedelta(days=14)

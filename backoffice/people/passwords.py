@@ -6,7 +6,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from ..base import N_
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 
 SHORTEST = 10
 LONGEST = 200

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, scoped_session
 
+from ..base.identifiers import is_id
 from ..figures.actor import actor
-from ..names import is_id
-from ..paging import PAGE_SIZE, Page
+from ..web.paging import PAGE_SIZE, Page
 from .models import User, WebSession
 
 STATES = ("active", "disabled")

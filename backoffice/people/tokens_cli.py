@@ -9,9 +9,9 @@ from flask_babel import gettext as _
 from rich.console import Console
 from rich.table import Table
 
-from ..commands import Trouble, never_together
-from ..extensions import db
-from ..permissions import open_scopes
+from ..app.command_line import Trouble, never_together
+from ..app.extensions import db
+from ..security.permissions import open_scopes
 from . import tokens
 from .cli import committed
 from .models import ApiToken

@@ -26,14 +26,14 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Field
 from wtforms.fields import SelectChoice
 
-from .. import preferences
-from ..extensions import db, limiter
-from ..htmx import hx_redirect, render
-from ..navigation import home
-from ..paging import page_number
-from ..permissions import public, requires
-from ..refusals import Refusal
-from ..safe_next import safe_next
+from ..app.extensions import db, limiter
+from ..app.navigation import home
+from ..base.refusals import Refusal
+from ..security.permissions import public, requires
+from ..web import preferences
+from ..web.htmx import hx_redirect, render
+from ..web.paging import page_number
+from ..web.safe_next import safe_next
 from . import actions, queries
 from .forms import (
     NewUserForm,

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from .. import figures
 from ..base import N_
+from ..base.refusals import Refusal
 from ..orders.models import Order, OrderLine
 from ..products import actions as products
 from ..products.queries import price_on
-from ..refusals import Refusal
 from .effects import Effect, NewPrice, Visible, effects_of, price_before
 from .models import PriceChange, PriceChangeOrder
 

@@ -14,7 +14,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.orm import Session
 
-from .. import figures, money
+from .. import figures
+from ..base import money
+from ..base.refusals import Refusal
 from ..customers.models import Customer
 from ..orders.actions import Totals
 from ..orders.figures import ORDER_FIGURES
@@ -22,7 +24,6 @@ from ..orders.models import COMPONENT_OF_KIND, Order, OrderLine
 from ..people.models import User
 from ..products import queries as products
 from ..products.models import ProductPrice
-from ..refusals import Refusal
 from .models import PriceChange
 
 CHUNK = 200

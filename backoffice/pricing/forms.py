@@ -10,15 +10,15 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, StringField, ValidationError
 
-from .. import money, periods
-from ..extensions import db
-from ..formats import DayField, UnitPriceField
-from ..forms import Required
-from ..idempotency import new_key
+from ..app.extensions import db
+from ..base import money, periods
+from ..base.refusals import Refusal
 from ..orders import choosing
 from ..products import queries as products
 from ..products.models import Product
-from ..refusals import Refusal
+from ..web.formats import DayField, UnitPriceField
+from ..web.forms import Required
+from ..web.idempotency import new_key
 from .effects import Effect, NewPrice
 
 _TOKEN = re.compile(r"([0-9]{1,18}):([0-9]{1,9})", re.ASCII)

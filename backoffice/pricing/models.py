@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..audit.models import ACTOR_DEFAULT
 from ..base import Base, Id, Moment
+from ..base.money import Money, UnitPrice, no_nan
 from ..figures.models import Xid8
-from ..money import Money, UnitPrice, no_nan
 from ..products.models import Product
 
 

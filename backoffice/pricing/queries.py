@@ -7,10 +7,10 @@ from flask_babel import gettext as _
 from sqlalchemy import Row, and_, func, select, true
 from sqlalchemy.orm import Session, joinedload
 
-from ..formats import day_filter
 from ..orders.models import Order
 from ..orders.queries import visible_to
-from ..permissions import allowed
+from ..security.permissions import allowed
+from ..web.formats import day_filter
 from .models import PriceChange, PriceChangeOrder
 
 LATEST = 20

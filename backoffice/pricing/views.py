@@ -9,17 +9,17 @@ from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
+from ..app.extensions import db
 from ..approvals.screens import carry_out
-from ..claims import Claim
-from ..extensions import db
-from ..htmx import render
 from ..orders import history
 from ..orders.queries import visible_to
 from ..people.actors import name_of
-from ..permissions import allowed, requires
 from ..products import parts
 from ..products import queries as products
 from ..products.models import Product
+from ..security.permissions import allowed, requires
+from ..web.claims import Claim
+from ..web.htmx import render
 from . import actions, queries
 from .approved_verbs import PRICE_CHANGE, as_payload
 from .effects import MOST, Effect, Effects, NewPrice, count_affected, effects_of, first_open_day

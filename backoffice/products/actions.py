@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..base import N_
-from ..refusals import Refusal, Stale
-from ..upserts import Upserted, upsert
+from ..base.refusals import Refusal, Stale
+from ..base.upserts import Upserted, upsert
 from .models import Product, ProductPrice
 
 

@@ -6,12 +6,12 @@ from typing import Any
 from flask import url_for
 from flask_babel import gettext as _
 
-from .. import places
 from ..base import N_
-from ..formats import unit_price_filter
 from ..lists import List
 from ..lists.finding import kind_of
-from ..places import Place, Question
+from ..search import search_results as places
+from ..search.search_results import Place, Question
+from ..web.formats import unit_price_filter
 from . import queries
 from .listing import PRODUCTS
 

@@ -14,10 +14,10 @@ from wtforms import (
     ValidationError,
 )
 
-from .. import periods
-from ..formats import DayField, UnitPriceField
-from ..forms import RecordForm, Required, Stamp, at_most, tidy
-from ..idempotency import new_key
+from ..base import periods
+from ..web.formats import DayField, UnitPriceField
+from ..web.forms import RecordForm, Required, Stamp, at_most, tidy
+from ..web.idempotency import new_key
 from .actions import ProductEntry
 from .models import Product
 from .rules import CODE_LENGTH, NAME_LENGTH, SOLD_AS, UNIT_LENGTH, is_code

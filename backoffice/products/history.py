@@ -15,9 +15,9 @@ from ..audit.queries import history as audit_history
 from ..audit.tables import Recorded, register
 from ..audit.telling import difference_of
 from ..base import N_
-from ..conflicts import Conflict, conflict_over, differences
-from ..formats import recorded_day, unit_price_filter
 from ..people.actors import name_of, names_of
+from ..web.conflicts import Conflict, conflict_over, differences
+from ..web.formats import recorded_day, unit_price_filter
 from .actions import ProductEntry
 from .models import Product, ProductPrice
 from .rules import SOLD_AS

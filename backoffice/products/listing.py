@@ -6,8 +6,7 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import BindParameter, Date, ScalarSelect, bindparam, select
 
-from .. import periods
-from ..base import N_, counted
+from ..base import N_, counted, periods
 from ..lists import Choice, Column, List, Search, containing
 from .models import Product, ProductPrice
 from .queries import price_in_force

@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import Base, Id, Moment
-from ..money import UnitPrice, no_nan
+from ..base.money import UnitPrice, no_nan
 
 
 class Product(Base):

@@ -6,13 +6,14 @@ from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from .. import lists, periods
-from ..claims import Claim
-from ..conflicts import Conflict
-from ..extensions import db
-from ..htmx import hx_redirect, render
-from ..permissions import requires
-from ..refusals import AnotherRecord
+from .. import lists
+from ..app.extensions import db
+from ..base import periods
+from ..base.refusals import AnotherRecord
+from ..security.permissions import requires
+from ..web.claims import Claim
+from ..web.conflicts import Conflict
+from ..web.htmx import hx_redirect, render
 from . import actions, history, queries
 from .forms import NewProductForm, ProductForm
 from .listing import PRODUCTS

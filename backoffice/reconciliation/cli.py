@@ -7,10 +7,11 @@ from typing import Any
 import click
 from flask_babel import gettext as _
 
-from .. import figures, periods
-from ..commands import CLEAN, FOUND, Trouble, operator
+from .. import figures
+from ..app.command_line import CLEAN, FOUND, Trouble, operator
+from ..app.extensions import db
+from ..base import periods
 from ..drift.cli import chosen, group, owner_option, scope
-from ..extensions import db
 from ..figures.report import Report, Totals
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
 from .files import About, csv_of, plain

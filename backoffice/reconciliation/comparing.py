@@ -8,10 +8,10 @@ from sqlalchemy import BigInteger, cast, column, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from .. import periods
+from ..base import periods
 from ..figures.models import Correction
 from ..figures.report import Report, Totals, new_totals
-from ..subjects import Place, name_in_sql
+from ..web.record_links import Place, name_in_sql
 from .forms import Asked
 
 SHOWN = 50

@@ -24,12 +24,12 @@ from sqlalchemy import (
     select,
 )
 
-from .. import periods, subjects
-from ..base import N_
+from ..base import N_, periods
 from ..figures import Figure
 from ..figures.report import Page, Report, Totals, new_totals
 from ..lists.csv_files import Flavour, cell_of, line_of, rows_of
 from ..lists.declaration import Column, Kind
+from ..web import record_links as subjects
 
 Cells = Sequence[str | Decimal | int]
 

@@ -8,7 +8,8 @@ from flask_babel import gettext as _
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from .. import figures, periods
+from .. import figures
+from ..base import periods
 from ..figures import Figure
 from ..figures.report import Report
 from .files import About

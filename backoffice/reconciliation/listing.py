@@ -14,9 +14,9 @@ from sqlalchemy import (
     select,
 )
 
+from ..app.extensions import db
 from ..base import N_, counted
 from ..drift import standing
-from ..extensions import db
 from ..lists import Choice, Column, List, Moments
 from ..runs.listing import FigureTitles
 from .models import Reconciliation

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.orm import Session
 
-from .. import subjects
+from ..base.identifiers import is_id
 from ..figures import Figure
-from ..names import is_id
+from ..web import record_links as subjects
 from .models import Reconciliation
 
 LONGEST = "15min"

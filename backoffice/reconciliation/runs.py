@@ -10,8 +10,8 @@ from ..base import N_
 from ..figures import registry
 from ..figures.report import Report, Totals, new_totals
 from ..lists.csv_files import FLAVOURS
-from ..runs.kinds import Chunk, Kind, register
-from ..runs.working import Asked, Work
+from ..runs.kinds import Kind, register
+from ..runs.work import Asked, Chunk, Work
 from . import actions
 from .actions import REPORTS
 from .files import About, foot_of, head_of, page_of, plain

@@ -10,19 +10,21 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from .. import figures, lists, periods, subjects
-from ..claims import Claim
+from .. import figures, lists
+from ..app.extensions import db
+from ..base import periods
 from ..drift import standing, wording
-from ..extensions import db
 from ..figures.report import new_totals
-from ..formats import quantity_filter
-from ..htmx import render, wants_partial
-from ..idempotency import new_key
 from ..lists import workbooks
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
 from ..lists.exporting import XLSX
-from ..permissions import requires
 from ..runs import actions as runs
+from ..security.permissions import requires
+from ..web import record_links as subjects
+from ..web.claims import Claim
+from ..web.formats import quantity_filter
+from ..web.htmx import render, wants_partial
+from ..web.idempotency import new_key
 from . import keeping, queries
 from .comparing import compared, corrections_of
 from .files import columns_of, csv_of, footer, spoken, values_of

@@ -8,10 +8,10 @@ from sqlalchemy import select
 
 from ..base import N_
 from ..customers.models import Customer
-from ..formats import day_filter
 from ..lists import Column, List, Said
 from ..orders.figures import grand_total
 from ..people.models import User
+from ..web.formats import day_filter
 from . import queries
 from .forms import Asked
 from .marking import behind

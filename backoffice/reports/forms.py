@@ -8,10 +8,10 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from .. import periods
+from ..base import periods
+from ..base.periods import Month
 from ..customers import queries as customers
-from ..forms import whole_number
-from ..periods import Month
+from ..web.forms import whole_number
 from . import queries
 from .scope import BASES, LONGEST, Period, Scope
 

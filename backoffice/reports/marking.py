@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Date, DateTime, Select, cast, func, select
 from sqlalchemy.orm import Session
 
+from ..base.periods import Month
 from ..drift.marks import FINDINGS
 from ..lists.marking import Mark
 from ..orders.figures import grand_total
 from ..orders.models import Order
-from ..periods import Month
 from . import queries
 from .scope import Period, Scope
 

@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from ..base.money import round_amount
 from ..customers.models import Customer
-from ..money import round_amount
 from ..orders.models import Order
 from ..orders.queries import visible_to
 from ..people.models import User

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from ..base import N_
-from ..periods import Month
+from ..base.periods import Month
 
 LONGEST = 120
 """Months that one report covers."""

@@ -10,16 +10,16 @@ from flask_babel import ngettext
 from flask_login import current_user
 
 from .. import lists
-from ..charts import Chart, Point, bar_chart, share
+from ..app.extensions import db
+from ..base.periods import Month
 from ..customers import queries as customers
-from ..extensions import db
-from ..formats import MONTH, money_filter, month_filter, quantity_filter
-from ..htmx import render
 from ..orders import queries as orders
-from ..paging import PAGE_SIZE, Page, page_number
 from ..people.models import User
-from ..periods import Month
-from ..permissions import requires
+from ..security.permissions import requires
+from ..web.charts import Chart, Point, bar_chart, share
+from ..web.formats import MONTH, money_filter, month_filter, quantity_filter
+from ..web.htmx import render
+from ..web.paging import PAGE_SIZE, Page, page_number
 from . import forms, queries
 from .exporting import TITLES, listing_of
 from .forms import Asked

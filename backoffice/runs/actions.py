@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ..base import table_of
 from ..figures.actor import actor
 from ..people.queries import acting_user
-from ..rights import Person, allowed
+from ..security.rights import Person, allowed
 from .errors import (
     AlreadyRunning,
     HasFinished,

@@ -16,7 +16,7 @@ from redis import Redis
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from ..embedded.processes import dies_with_parent
+from ..database.embedded.processes import dies_with_parent
 from ..figures.triggers import CHANNEL
 from .relay import relay
 

@@ -21,11 +21,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from sqlalchemy import Select, select
 
-from .. import periods
-from ..commands import CLEAN, FOUND, Trouble
-from ..extensions import db
+from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.extensions import db
+from ..base import periods
+from ..base.refusals import Refusal
 from ..people.actors import names_of
-from ..refusals import Refusal
 from . import actions, queries, working
 from .actions import Limits
 from .errors import UnknownKind

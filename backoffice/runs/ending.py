@@ -1,11 +1,10 @@
 """The end of a run: in its own last transaction, in PostgreSQL, it says that it is done."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, delete, func, select, update
 
-from ..base import table_of
 from .kinds import Kind
 from .models import (
     CANCELLED,
@@ -16,20 +15,14 @@ from .models import (
     DONE_WITH_FAILURES,
     FAILED,
     OPEN,
-    Run,
-    RunChunk,
     is_held,
 )
-
-if TYPE_CHECKING:
-    from .working import Asked
+from .work import CHUNKS, RUNS, Asked, give_up_when_idle
 
 log = structlog.get_logger("backoffice.runs")
 
-RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
-
-def end_if_done(engine: Engine, kind: Kind, asked: "Asked") -> bool:
+def end_if_done(engine: Engine, kind: Kind, asked: Asked) -> bool:
     """End the run when every chunk is done or has failed, or it was cancelled and nobody works on it."""
     with engine.begin() as connection:
         give_up_when_idle(connection)
@@ -56,14 +49,6 @@ def end_if_done(engine: Engine, kind: Kind, asked: "Asked") -> bool:
     return True
 
 
-def give_up_when_idle(connection: Connection, seconds: float = 60.0) -> None:
-    """Let PostgreSQL end this transaction if its process is stopped in the middle of it."""
-    milliseconds = str(int(seconds * 1000))
-    connection.execute(
-        select(func.set_config("idle_in_transaction_session_timeout", milliseconds, True))
-    )
-
-
 def _is_at_work(connection: Connection, run_id: int, chunks: Any) -> bool:
     """Whether somebody holds an open chunk: by its lease, or by its lock past its lease."""
     mine = select(CHUNKS.c.number).where(CHUNKS.c.run_id == run_id, CHUNKS.c.status == OPEN)
@@ -72,7 +57,7 @@ def _is_at_work(connection: Connection, run_id: int, chunks: Any) -> bool:
 
 
 def _finish(
-    connection: Connection, kind: Kind, asked: "Asked", status: str, values: dict[str, Any]
+    connection: Connection, kind: Kind, asked: Asked, status: str, values: dict[str, Any]
 ) -> str:
     """Say what came of the run; where the kind cannot say it, the run has failed, and says why."""
     try:

@@ -1,7 +1,7 @@
 """What can go wrong with runs; each sentence says what to do next."""
 
 from ..base import N_
-from ..refusals import Refusal
+from ..base.refusals import Refusal
 
 
 class UnknownKind(Refusal):

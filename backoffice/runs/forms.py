@@ -4,7 +4,7 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import TextAreaField
 
-from ..forms import Required, at_most, trimmed
+from ..web.forms import Required, at_most, trimmed
 
 REASON_LENGTH = 500
 

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from .. import differences
-from ..extensions import db
-from ..subjects import called
+from ..app.extensions import db
+from ..base import differences
+from ..web.record_links import called
 from .models import RunItem
 from .wording import OUTCOMES, columns_in_words, error_in_words, value_in_words
 

@@ -25,11 +25,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from .. import differences, subjects
-from ..base import N_, counted
+from ..app.navigation import may_open
+from ..base import N_, counted, differences
 from ..lists import Choice, Column, List
-from ..navigation import may_open
-from ..subjects import Place
+from ..web import record_links as subjects
+from ..web.record_links import Place
 from .listing import FigureTitles
 from .models import OUTCOMES, RunItem
 from .wording import LEADS, SENTENCES, columns_in_words

@@ -5,30 +5,19 @@ A domain registers its kinds in its `runs.py`; that list is all that a worker ex
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 
 from .errors import UnknownKind
-
-if TYPE_CHECKING:
-    from .working import Asked, Work
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A part of a run: what the kind's `work` is given, how many items that is, after which stages."""
-
-    payload: Mapping[str, Any]
-    size: int = 0
-    stage: int = 0
+from .work import Asked, Chunk, Work
 
 
 def _nothing_again(_items: Sequence[Any]) -> Iterable[Chunk]:
     return ()
 
 
-def _no_result(_connection: Connection, _asked: "Asked") -> Mapping[str, Any]:
+def _no_result(_connection: Connection, _asked: Asked) -> Mapping[str, Any]:
     return {}
 
 
@@ -64,9 +53,9 @@ class Kind:
     name: str
     title: str
     permission: str
-    plan: Callable[[Connection, "Asked"], Iterable[Chunk]]
-    work: Callable[["Work"], None]
-    finish: Callable[[Connection, "Asked"], Mapping[str, Any]] = field(default=_no_result)
+    plan: Callable[[Connection, Asked], Iterable[Chunk]]
+    work: Callable[[Work], None]
+    finish: Callable[[Connection, Asked], Mapping[str, Any]] = field(default=_no_result)
     again: Callable[[Sequence[Any]], Iterable[Chunk]] = field(default=_nothing_again)
     apply_as: str = ""
     report: str = ""

@@ -20,14 +20,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from .. import subjects
+from ..app.extensions import db
 from ..base import N_, counted
-from ..extensions import db
 from ..figures import registry
 from ..figures.actor import actor
 from ..lists import Choice, Column, List, Moments, Reference
 from ..people.actors import name_of
 from ..people.models import User
+from ..web import record_links as subjects
 from .kinds import KINDS, Kind
 from .models import DONE_WITH_FAILURES, FAILED, STATUSES, Run, RunChunk
 from .queries import is_unmended

@@ -10,10 +10,11 @@ from flask_babel import ngettext
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from .. import attention, periods
-from ..attention import Notice
-from ..formats import quantity_filter
-from ..permissions import allowed
+from ..app import attention
+from ..app.attention import Notice
+from ..base import periods
+from ..security.permissions import allowed
+from ..web.formats import quantity_filter
 from .kinds import KINDS, kind_of
 from .models import AWAITING_APPROVAL, DONE, DONE_WITH_FAILURES, QUEUED, Run
 from .queries import is_unmended

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, aliased
 
-from .. import subjects
 from ..figures import registry
-from ..subjects import Place
+from ..web import record_links as subjects
+from ..web.record_links import Place
 from .errors import UnknownRun
 from .kinds import Kind
 from .models import (

@@ -9,12 +9,12 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
-from ..claims import Claim
-from ..extensions import db
-from ..htmx import render, trigger, wants_partial
-from ..idempotency import new_key
+from ..app.extensions import db
 from ..people.actors import names_of
-from ..permissions import requires
+from ..security.permissions import requires
+from ..web.claims import Claim
+from ..web.htmx import render, trigger, wants_partial
+from ..web.idempotency import new_key
 from . import actions, queries, wording
 from .actions import Limits, may_approve
 from .forms import ApplyForm

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from .. import differences, subjects
-from ..base import N_
-from ..formats import money_filter, quantity_filter
+from ..base import N_, differences
+from ..web import record_links as subjects
+from ..web.formats import money_filter, quantity_filter
 from .kinds import KINDS
 from .models import (
     APPLIED,

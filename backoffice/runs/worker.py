@@ -18,7 +18,7 @@ from rq import Queue, Worker, worker_registration
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from ..embedded.processes import dies_with_parent
+from ..database.embedded.processes import dies_with_parent
 
 log = structlog.get_logger("backoffice.worker")
 

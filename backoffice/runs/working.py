@@ -9,10 +9,7 @@ PostgreSQL when the lease is over.
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -24,40 +21,32 @@ from sqlalchemy import (
     and_,
     case,
     func,
-    insert,
     literal,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.exc import DBAPIError
 
-from .. import statistics
-from ..base import table_of
+from ..database import statistics
 from ..figures.actor import acting_as
 from . import ending
 from .errors import Fenced
-from .kinds import KINDS, Chunk, Kind
+from .kinds import KINDS, Kind
 from .models import (
-    AMOUNTS,
     CHUNK_DONE,
     CHUNK_FAILED,
-    COUNTERS,
     ITEM_FAILED,
     OPEN,
     PLAN_STAGE,
     QUEUED,
     RUNNING,
-    Run,
-    RunChunk,
-    RunItem,
 )
 from .pacing import Pace
+from .work import CHUNKS, ITEMS, RUNS, Asked, Chunk, Claim, Work, give_up_when_idle, seconds_of
 
 log = structlog.get_logger("backoffice.runs")
 
-RUNS, CHUNKS, ITEMS = table_of(Run), table_of(RunChunk), table_of(RunItem)
 
 LEASE_SECONDS = 30.0
 """How long a claim stands without a sign of life; then anybody takes the chunk over."""
@@ -73,194 +62,6 @@ LONGEST_LEASE = 4
 
 PATIENCE_SECONDS = 1.0
 """How long a worker waits for others to finish a stage before it goes to look for other work."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a run was asked to do."""
-
-    id: int
-    kind: str
-    scope: Mapping[str, Any]
-    dry_run: bool
-    is_paced: bool
-    reason: str
-    requested_by: str
-    follows: int | None
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A chunk that this process may work on, while its fence stands."""
-
-    number: int
-    stage: int
-    payload: Mapping[str, Any]
-    size: int
-    fence: int
-    attempts: int
-    lease: float
-    """Seconds for which it stands: longer each time, in case the chunk simply takes as long."""
-
-
-@dataclass
-class Tally:
-    """How many items (rows that are listed, records that were found right) were looked at, and what came of them.
-
-    Looked at = changed + right + left alone + failed.
-    """
-
-    checked: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    skipped: int = 0
-    failed: int = 0
-
-
-@dataclass
-class Step:
-    """One transaction of a chunk: what it counts and records commits with what it writes."""
-
-    connection: Connection
-    run_id: int
-    tally: Tally = field(default_factory=Tally)
-    items: list[dict[str, Any]] = field(default_factory=list)
-    more: int = 0
-    """Items beyond the size of the chunk: a record of which several rows are listed; below zero: handed on."""
-
-    def item(
-        self,
-        subject: str,
-        outcome: str,
-        *,
-        owner: int | None = None,
-        key: Mapping[str, Any] | None = None,
-        before: Mapping[str, Any] | None = None,
-        after: Mapping[str, Any] | None = None,
-        error: str = "",
-        details: Mapping[str, Any] | None = None,
-        amounts: Mapping[str, Decimal | None] | None = None,
-    ) -> None:
-        """Record an item; what the fields, and the `amounts`, mean stands in `RunItem`. Counting it is the caller's."""
-        self.items.append(
-            {
-                "subject": subject, "outcome": outcome, "owner": owner, "key": dict(key or {}),
-                "before": before, "after": after, "error": error, "details": dict(details or {}),
-                **dict.fromkeys(AMOUNTS), **(amounts or {}),
-            }
-        )  # fmt: skip
-
-    def add(self, chunks: Iterable[Chunk]) -> None:
-        """Further chunks of the run, which begin once this transaction has committed."""
-        one_at_a_time = select(RUNS.c.id).where(RUNS.c.id == self.run_id)
-        self.connection.execute(one_at_a_time.with_for_update(key_share=True))
-        last = select(func.max(CHUNKS.c.number)).where(CHUNKS.c.run_id == self.run_id)
-        first = (self.connection.scalar(last) or 0) + 1
-        rows: list[dict[str, Any]] = [
-            {
-                "run_id": self.run_id, "number": number, "stage": chunk.stage,
-                "payload": dict(chunk.payload), "size": chunk.size,
-            }
-            for number, chunk in enumerate(chunks, start=first)
-        ]  # fmt: skip
-        if rows:
-            self.connection.execute(insert(CHUNKS), rows)
-            more = func.coalesce(RUNS.c.total, 0) + sum(row["size"] for row in rows)
-            self.connection.execute(update(RUNS).where(RUNS.c.id == self.run_id).values(total=more))
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """What fails inside is undone alone; the exception goes on to whoever asks."""
-        counted, recorded = asdict(self.tally), len(self.items)
-        try:
-            with self.connection.begin_nested():
-                yield
-        except BaseException:
-            self.tally.__dict__.update(counted)
-            del self.items[recorded:]
-            raise
-
-
-class Work:
-    """One claimed chunk, as the kind's `work` sees it."""
-
-    def __init__(self, engine: Engine, asked: Asked, claim: Claim, pace: Pace) -> None:
-        self.engine = engine
-        self.asked = asked
-        self.claim = claim
-        self.payload = claim.payload
-        self._pace = pace
-        self.is_done = False
-
-    @contextmanager
-    def transaction(self, *, is_last: bool = False) -> Iterator[Step]:
-        """A short transaction under the fence; afterwards a rest, so that people at screens don't feel us.
-
-        With `is_last` the chunk is done when it commits, so that its effect and its end are one;
-        items of it that nobody has counted are right.
-        Raises Fenced, and writes nothing, when somebody else has taken the chunk over.
-        """
-        with self._pace.around(), self.engine.begin() as connection:
-            self._hold(connection)
-            step = Step(connection, self.asked.id)
-            yield step
-            self._record(step, is_last)
-        self.is_done = self.is_done or is_last
-
-    @contextmanager
-    def snapshot(self) -> Iterator[Connection]:
-        """A read-only REPEATABLE READ snapshot, for comparing; a rest afterwards."""
-        with self._pace.around(), self.engine.connect() as plain:
-            yield plain.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
-
-    def _hold(self, connection: Connection) -> None:
-        ending.give_up_when_idle(connection, self.claim.lease)
-        is_live = select(RUNS.c.id).where(RUNS.c.id == self.asked.id, RUNS.c.finished_at.is_(None))
-        mine = select(CHUNKS.c.number).where(*self.mine(), is_live.exists()).with_for_update()
-        if connection.execute(mine).first() is None:
-            raise Fenced()
-
-    def mine(self) -> tuple[ColumnElement[bool], ...]:
-        """What is true of our chunk while our claim stands."""
-        return (
-            CHUNKS.c.run_id == self.asked.id,
-            CHUNKS.c.number == self.claim.number,
-            CHUNKS.c.fence == self.claim.fence,
-            CHUNKS.c.status == OPEN,
-        )
-
-    def _record(self, step: Step, is_last: bool) -> None:
-        if step.items:
-            rows = [{"run_id": self.asked.id, **item} for item in step.items]
-            step.connection.execute(insert(ITEMS), rows)
-        values: dict[str, Any] = {
-            name: CHUNKS.c[name] + count for name, count in asdict(step.tally).items() if count
-        }
-        values["lease_until"] = func.clock_timestamp() + _seconds(self.claim.lease)
-        if step.more:
-            values["size"] = CHUNKS.c.size + step.more
-            total = func.greatest(RUNS.c.total + step.more, 0)
-            of_run = update(RUNS).where(RUNS.c.id == self.asked.id)
-            step.connection.execute(of_run.values(total=total))
-        if is_last:
-            values |= self._at_the_end(step)
-        step.connection.execute(update(CHUNKS).where(*self.mine()).values(values))
-
-    def _at_the_end(self, step: Step) -> dict[str, Any]:
-        """What was neither changed nor left nor failed was found right, however often the chunk was begun."""
-        tally = asdict(step.tally)
-        counts = {name: CHUNKS.c[name] + tally[name] for name in COUNTERS}
-        listed = counts["changed"] + counts["skipped"] + counts["failed"]
-        size = CHUNKS.c.size + step.more
-        looked_at = func.greatest(case((CHUNKS.c.size > 0, size), else_=counts["checked"]), listed)
-        return {"status": CHUNK_DONE, "checked": looked_at, "unchanged": looked_at - listed}
-
-
-def _seconds(seconds: float | ColumnElement[float]) -> Any:
-    number = seconds if isinstance(seconds, ColumnElement) else literal(seconds)
-    return number * text("interval '1 second'")
 
 
 def _lease(seconds: float, attempts: ColumnElement[int]) -> ColumnElement[float]:
@@ -343,7 +144,7 @@ def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
             fence=CHUNKS.c.fence + 1,
             attempts=CHUNKS.c.attempts + 1,
             worker=myself(),
-            lease_until=func.clock_timestamp() + _seconds(_lease(lease, CHUNKS.c.attempts)),
+            lease_until=func.clock_timestamp() + seconds_of(_lease(lease, CHUNKS.c.attempts)),
         )
         .returning(
             *(CHUNKS.c[name] for name in Claim.__dataclass_fields__ if name != "lease"),
@@ -352,7 +153,7 @@ def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
         )
     )
     with engine.begin() as connection:
-        ending.give_up_when_idle(connection)
+        give_up_when_idle(connection)
         row = connection.execute(take).mappings().first()
         if row is None:
             return None
@@ -447,7 +248,7 @@ def _left_of(kind: Kind, connection: Connection, earlier: int) -> Iterable[Chunk
 def _release(engine: Engine, work: Work, error: Exception, *, counts: bool) -> None:
     """Give the chunk back for another try; after the last one that `counts` it has failed."""
     gave_up = counts and work.claim.attempts >= TRIES
-    lease = func.clock_timestamp() + _seconds(min(2.0**work.claim.attempts, 10))
+    lease = func.clock_timestamp() + seconds_of(min(2.0**work.claim.attempts, 10))
     values = {
         "error": ending.in_a_line(error),
         "status": CHUNK_FAILED if gave_up else OPEN,

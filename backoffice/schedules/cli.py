@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.orm import Session
 
-from .. import periods
-from ..commands import CLEAN, FOUND, Trouble
-from ..drift.performing import performed
-from ..extensions import db
-from ..refusals import Refusal
+from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.extensions import db
+from ..base import periods
+from ..base.refusals import Refusal
+from ..drift.healing.performing import performed
 from ..runs import actions
 from ..runs.models import COUNTERS, FAILED, Run
 from ..runs.wording import STATUSES
 from . import queries, wording
-from .listed import SCHEDULES, schedule_of
+from .catalog import SCHEDULES, schedule_of
 from .queries import Standing
 
 group = AppGroup("schedule", help="What is done by itself: list it, or do it now.")

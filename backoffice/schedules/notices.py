@@ -9,11 +9,11 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from .. import attention
-from ..attention import Notice, Weight
-from ..formats import moment_filter
+from ..app import attention
+from ..app.attention import Notice, Weight
 from ..runs.models import DONE, DONE_WITH_FAILURES, FAILED, Run
 from ..runs.wording import STATUSES
+from ..web.formats import moment_filter
 from . import queries, wording
 from .queries import Standing
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .. import periods
+from ..base import periods
 from ..runs.kinds import KINDS
 from ..runs.models import Run
-from .listed import SCHEDULES, Schedule
+from .catalog import SCHEDULES, Schedule
 from .models import KnownSchedule, Scheduler
 from .rules import last_due, next_due
 

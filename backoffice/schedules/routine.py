@@ -24,9 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from ..base import N_, table_of
-from ..runs.kinds import Chunk
 from ..runs.models import APPLIED, DONE, ITEM_FAILED, SKIPPED, UNCHANGED, Run, RunItem
-from ..runs.working import Asked, Step, Work
+from ..runs.work import Asked, Chunk, Step, Work
 from .slow_log import slow_statements
 
 RUNS, ITEMS = table_of(Run), table_of(RunItem)

@@ -6,11 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from .. import periods
-from ..base import N_
-from ..runs.kinds import Chunk, Kind, register
+from ..base import N_, periods
+from ..runs.kinds import Kind, register
 from ..runs.wording import say
-from ..runs.working import Asked, Work
+from ..runs.work import Asked, Chunk, Work
 from . import routine
 from .summary import summary
 

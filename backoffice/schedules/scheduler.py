@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..base import table_of
 from ..runs.working import myself
-from .listed import SCHEDULES
+from .catalog import SCHEDULES
 from .models import Scheduler
 from .ticking import tick
 

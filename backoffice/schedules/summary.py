@@ -6,7 +6,8 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from .. import figures, periods
+from .. import figures
+from ..base import periods
 from ..drift import standing
 from ..drift.models import DriftFinding, FigureCheck
 from ..figures.models import Correction

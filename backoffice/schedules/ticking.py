@@ -14,13 +14,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from .. import periods
-from ..base import table_of
+from ..base import periods, table_of
 from ..figures.actor import acting_as
 from ..runs import actions
 from ..runs.errors import AlreadyRunning
 from ..runs.models import Run
-from .listed import SCHEDULES, Schedule
+from .catalog import SCHEDULES, Schedule
 from .models import KnownSchedule
 from .rules import last_due
 

@@ -6,18 +6,18 @@ from flask import Blueprint, Response, abort, flash, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from .. import periods
-from ..claims import Claim
-from ..extensions import db
-from ..htmx import render
-from ..idempotency import new_key
-from ..permissions import allowed, requires
+from ..app.extensions import db
+from ..base import periods
 from ..runs import actions
 from ..runs.errors import AlreadyRunning
 from ..runs.kinds import kind_of
 from ..runs.wording import STATUSES
+from ..security.permissions import allowed, requires
+from ..web.claims import Claim
+from ..web.htmx import render
+from ..web.idempotency import new_key
 from . import queries, wording
-from .listed import schedule_of
+from .catalog import schedule_of
 from .notices import register_notices
 
 bp = Blueprint("schedules", __name__, url_prefix="/schedules")

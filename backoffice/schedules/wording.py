@@ -8,7 +8,7 @@ from flask_babel import format_date, format_time, ngettext
 from flask_babel import gettext as _
 
 from ..base import N_
-from ..formats import day_filter
+from ..web.formats import day_filter
 from . import queries
 from .queries import Standing
 from .rules import (

@@ -9,11 +9,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from .. import figures, money
-from ..base import N_
+from .. import figures
+from ..base import N_, money
+from ..base.periods import Month
+from ..base.refusals import Stale
 from ..people.models import User
-from ..periods import Month
-from ..refusals import Stale
 from .figures import achieved
 from .models import AccountManagerTarget
 

@@ -14,16 +14,16 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from .. import money, periods
-from ..commands import CLEAN, FOUND, Trouble
-from ..drift import dry_runs, performing
+from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.extensions import db
+from ..base import money, periods
+from ..base.periods import Month
+from ..base.refusals import Refusal
 from ..drift.cli import json_option
-from ..drift.performing import Performed
-from ..drift.printing import print_failures
-from ..extensions import db
-from ..formats import signed_filter
-from ..periods import Month
-from ..refusals import Refusal
+from ..drift.healing import dry_runs, performing
+from ..drift.healing.performing import Performed
+from ..drift.healing.printing import print_failures
+from ..web.formats import signed_filter
 from . import actions
 from .actions import Proposal, Proposals
 from .figures import TARGET_FIGURES, achieved

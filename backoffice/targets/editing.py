@@ -9,13 +9,13 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from jinja2_fragments.flask import render_block
 
-from .. import money
-from ..extensions import db
-from ..htmx import hx_redirect, render
+from ..app.extensions import db
+from ..base import money
+from ..base.periods import Month
 from ..people.actors import name_of
 from ..people.models import User
-from ..periods import Month
-from ..permissions import requires
+from ..security.permissions import requires
+from ..web.htmx import hx_redirect, render
 from . import actions, queries
 from .forms import MonthForm, YearForm
 from .models import AccountManagerTarget

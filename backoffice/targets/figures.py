@@ -5,9 +5,9 @@ from typing import Any
 from sqlalchemy import Date, DateTime, Select, cast, func, select
 
 from ..base import N_
+from ..base.periods import FIRST_DAY, LAST_DAY
 from ..figures import figure
 from ..orders.models import Order
-from ..periods import FIRST_DAY, LAST_DAY
 from .models import AccountManagerTarget
 
 

@@ -3,9 +3,9 @@
 from flask import url_for
 from flask_babel import gettext as _
 
-from .. import places
 from ..base import N_
-from ..places import Kind, Place, Question
+from ..search import search_results as places
+from ..search.search_results import Kind, Place, Question
 from . import queries
 
 

@@ -8,10 +8,10 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import Field, HiddenField, SelectChoice, SelectField
 
-from .. import money
-from ..formats import AmountField, QuantityField, month_filter
-from ..periods import Month
-from ..preferences import number_format
+from ..base import money
+from ..base.periods import Month
+from ..web.formats import AmountField, QuantityField, month_filter
+from ..web.preferences import number_format
 from .actions import Entry
 from .models import AccountManagerTarget
 

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..base import N_, counted
-from ..formats import month_filter
+from ..base.periods import Month
 from ..lists import Choice, Column, List, Reference
 from ..people.models import User
-from ..periods import Month
+from ..web.formats import month_filter
 from . import queries
 from .models import AccountManagerTarget
 from .queries import attainment, difference, part_of_month, visible_to

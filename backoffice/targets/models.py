@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, tex
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
-from ..money import Money, no_nan
+from ..base.money import Money, no_nan
 from ..people.models import User
 
 

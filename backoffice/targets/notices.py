@@ -8,11 +8,11 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from .. import attention
-from ..attention import Notice
-from ..formats import money_filter, month_filter, percent_filter
-from ..periods import Month
-from ..permissions import allowed
+from ..app import attention
+from ..app.attention import Notice
+from ..base.periods import Month
+from ..security.permissions import allowed
+from ..web.formats import money_filter, month_filter, percent_filter
 from . import queries
 from .models import AccountManagerTarget
 

@@ -22,9 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from ..base.periods import Month
 from ..people.models import User
-from ..periods import Month
-from ..permissions import mine_or
+from ..security.permissions import mine_or
 from .models import AccountManagerTarget
 
 EARLIEST, LATEST = 1900, 2199

@@ -7,18 +7,19 @@ from flask import Blueprint, Response, abort, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from .. import figures, lists, periods
-from ..charts import Chart, Point, bar_chart
+from .. import figures, lists
+from ..app.extensions import db
+from ..base import periods
+from ..base.periods import Month
 from ..drift.marks import marks
-from ..extensions import db
 from ..figures.explanation import ColumnExplained, SourceRow
-from ..formats import money_filter, month_filter, percent_filter
-from ..forms import whole_number
-from ..htmx import hx_redirect, render
-from ..paging import PAGE_SIZE, Page, page_number
 from ..people.models import User
-from ..periods import Month
-from ..permissions import requires
+from ..security.permissions import requires
+from ..web.charts import Chart, Point, bar_chart
+from ..web.formats import money_filter, month_filter, percent_filter
+from ..web.forms import whole_number
+from ..web.htmx import hx_redirect, render
+from ..web.paging import PAGE_SIZE, Page, page_number
 from . import queries, watched
 from .figures import TARGET_FIGURES, achieved
 from .forms import MonthForm

@@ -6,12 +6,12 @@ from flask import url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .. import subjects
 from ..drift import recalculation
 from ..orders.figures import ORDER_FIGURES
 from ..orders.models import Order
 from ..people.models import User
-from ..subjects import Place, Subject
+from ..web import record_links as subjects
+from ..web.record_links import Place, Subject
 from . import notices
 from .figures import TARGET_FIGURES
 from .models import AccountManagerTarget

@@ -10,13 +10,12 @@ from sqlalchemy import cast, select
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from .. import differences
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded, register
-from ..base import N_
-from ..formats import money_filter, quantity_filter
+from ..base import N_, differences
+from ..base.periods import Month
 from ..orders.wording import Wording
-from ..periods import Month
+from ..web.formats import money_filter, quantity_filter
 from .models import AccountManagerTarget
 
 SHOWN = 100

@@ -1,7 +1,7 @@
 """Findings may be of dates that cannot be. The CHECKs on dates themselves come with the end of every upgrade.
 
 They are declared for every column that holds days or moments, and added where a table lacks its own; a book
-that holds a bad date already is upgraded all the same (`backoffice/out_of_calendar.py`).
+that holds a bad date already is upgraded all the same (`backoffice/base/out_of_calendar.py`).
 
 Revision ID: 0027_impossible_dates
 Revises: 0026_definitions

@@ -8,12 +8,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from backoffice.app.extensions import db
 from backoffice.approvals.verbs import VERBS
 from backoffice.audit.scope import NOT_AUDITED
 from backoffice.base import Base
 from backoffice.drift.facts.findings import PREFIX
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.figures import registry
 from backoffice.figures.actor import acting_as
 from backoffice.people.models import User

@@ -10,10 +10,10 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from backoffice.app.extensions import db
 from backoffice.audit.anchors import anchors_in
 from backoffice.audit.keys import Keyring
 from backoffice.audit.verifying import Verification, verify
-from backoffice.extensions import db
 from tests.factories.customers import CustomerFactory
 
 

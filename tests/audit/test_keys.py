@@ -2,7 +2,7 @@
 
 import pytest
 
-from backoffice import config
+from backoffice.app import config
 from backoffice.audit.keys import Keyring
 
 OLD, NEW = "an old secret of ours", "a-new-secret-of-ours"

@@ -17,8 +17,8 @@ from backoffice.audit.keys import Keyring
 from backoffice.audit.models import AuditSeal
 from backoffice.audit.sealing import seal, stalled
 from backoffice.audit.verifying import verify
-from backoffice.embedded import ADMIN, APP, Services
-from backoffice.embedded.places import package_folder
+from backoffice.database.embedded import ADMIN, APP, Services
+from backoffice.database.embedded.places import package_folder
 
 Write = Callable[..., None]
 

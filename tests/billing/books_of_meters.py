@@ -6,12 +6,12 @@ from typing import Any
 
 import psycopg
 
-from backoffice.billing.migrating import chain
-from backoffice.billing.migrating.steps import STEP_NAMED
+from backoffice.app.extensions import db
+from backoffice.billing.migration import chain
+from backoffice.billing.migration.steps import STEP_NAMED
 from backoffice.billing.models import Invoice, Meter, MeterAssignment, Payment
 from backoffice.customers.models import Customer
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunItem
 from tests.factories.billing import (

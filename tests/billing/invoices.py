@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from backoffice.billing import invoice_actions as actions
-from backoffice.billing.invoice_entries import Charges, InvoiceEntry
-from backoffice.billing.invoice_refusals import InvoiceRefused
+from backoffice.billing.invoices import actions
+from backoffice.billing.invoices.entries import Charges, InvoiceEntry
+from backoffice.billing.invoices.refusals import InvoiceRefused
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.customers.models import Customer
 from tests.factories.billing import (

@@ -15,10 +15,10 @@ from sqlalchemy import inspect as inspect_mapped
 from sqlalchemy import select, text
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.base import table_of
 from backoffice.billing.models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from tests.factories.orders import OrderFactory
 from tests.orders.desk import Desk
 from tests.orders.ways import WAYS_TO_CHANGE, Values, update_statement

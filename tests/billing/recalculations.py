@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 from sqlalchemy import text
 
+from backoffice.app.extensions import db
 from backoffice.billing.models import Meter
 from backoffice.customers.models import Customer
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from tests.factories.billing import (

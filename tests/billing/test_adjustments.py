@@ -9,10 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from backoffice.billing import adjustment_actions, queries
-from backoffice.billing.adjustment_actions import AdjustmentEntry
+from backoffice.app.extensions import db
+from backoffice.billing import queries
+from backoffice.billing.adjustments import actions as adjustment_actions
+from backoffice.billing.adjustments.actions import AdjustmentEntry
 from backoffice.billing.models import MeterAdjustment
-from backoffice.extensions import db
 from tests.factories.billing import MeterAdjustmentFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.processes import barrier, together

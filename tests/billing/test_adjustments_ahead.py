@@ -10,11 +10,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from backoffice import periods
-from backoffice.billing import adjustment_actions, payment_actions
-from backoffice.billing.adjustment_actions import AdjustmentEntry
-from backoffice.billing.allocation import Part
+from backoffice.base import periods
+from backoffice.billing.adjustments import actions as adjustment_actions
+from backoffice.billing.adjustments.actions import AdjustmentEntry
 from backoffice.billing.models import MeterAdjustment, Payment
+from backoffice.billing.payments import actions as payment_actions
+from backoffice.billing.payments.allocation import Part
 from backoffice.billing.rules import StillToCome
 from tests.customers.desk import form
 from tests.orders.pages import text_of

@@ -15,13 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from backoffice import periods
-from backoffice.billing.ageing import (
-    BUCKETS,
-    ageing_by_customer,
-    ageing_by_meter,
-    tie_on,
-)
+from backoffice.base import periods
+from backoffice.billing.ageing.queries import BUCKETS, ageing_by_customer, ageing_by_meter, tie_on
 from backoffice.billing.models import Invoice, Meter
 from tests.factories.billing import (
     InvoiceFactory,

@@ -12,9 +12,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from backoffice import periods
-from backoffice.billing import meter_actions
-from backoffice.billing.ageing import ageing_by_meter, documents_owed
+from backoffice.base import periods
+from backoffice.billing.ageing.queries import ageing_by_meter, documents_owed
+from backoffice.billing.meters import actions as meter_actions
 from backoffice.billing.models import Meter
 from tests.factories.billing import (
     InvoiceFactory,

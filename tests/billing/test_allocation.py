@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backoffice.billing.allocation import (
+from backoffice.billing.payments.allocation import (
     Part,
     Target,
     meter_for_rest,

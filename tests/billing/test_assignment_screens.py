@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from backoffice import periods
+from backoffice.base import periods
 from backoffice.billing.models import MeterAssignment
 from tests.approvals.cards import confirm, pressed
 from tests.customers.desk import fields_of, form

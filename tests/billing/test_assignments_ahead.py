@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from backoffice import periods
-from backoffice.billing import meter_actions, meter_refusals
-from backoffice.billing.meter_actions import Days
+from backoffice.base import periods
+from backoffice.billing.meters import actions as meter_actions
+from backoffice.billing.meters import refusals as meter_refusals
+from backoffice.billing.meters.actions import Days
 from tests.customers.desk import form
 from tests.factories.customers import CustomerFactory
 from tests.imports.conftest import import_, problems, report_of, write  # noqa: F401 (fixtures)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from backoffice.billing.migrating.documents import PAYMENTS
-from backoffice.billing.migrating.placing import lock
+from backoffice.app.extensions import db
+from backoffice.billing.migration.documents import PAYMENTS
+from backoffice.billing.migration.placing import lock
 from backoffice.billing.models import Invoice, Payment
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.runs.models import RunItem
 from tests.billing.books_of_meters import (
     DAY,

@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backoffice import subjects
 from backoffice.drift import recalculation
 from backoffice.people.models import User
-from backoffice.subjects import Place
+from backoffice.web import record_links as subjects
+from backoffice.web.record_links import Place
 from tests.customers.desk import fields_of
 from tests.factories.billing import InvoiceFactory
 from tests.orders.pages import text_of

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backoffice.billing import invoice_actions as actions
-from backoffice.billing.invoice_refusals import ReasonMissing, SameMeter, VoidStaysVoid
+from backoffice.billing.invoices import actions
+from backoffice.billing.invoices.refusals import ReasonMissing, SameMeter, VoidStaysVoid
 from backoffice.billing.models import Meter
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
 

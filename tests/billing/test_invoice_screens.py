@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from flask.testing import FlaskClient
 
-from backoffice import periods
+from backoffice.base import periods
 from backoffice.billing.models import Payment
 from backoffice.customers.models import Customer
 from tests.factories.billing import PaymentFactory

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from backoffice import periods
+from backoffice.base import periods
 from backoffice.billing.models import Invoice
 from backoffice.customers.models import Customer
 from tests.factories.billing import MeterAssignmentFactory, MeterFactory

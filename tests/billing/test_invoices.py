@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from backoffice import periods
-from backoffice.billing import invoice_actions as actions
-from backoffice.billing.invoice_entries import Charges, InvoiceEntry
-from backoffice.billing.invoice_refusals import (
+from backoffice.app.extensions import db
+from backoffice.base import periods
+from backoffice.billing.invoices import actions
+from backoffice.billing.invoices.entries import Charges, InvoiceEntry
+from backoffice.billing.invoices.refusals import (
     ChargeWithoutUnits,
     DueBeforeIssued,
     InvoiceChanged,
@@ -26,10 +27,9 @@ from backoffice.billing.invoice_refusals import (
     TooLarge,
     UnitsMissing,
 )
-from backoffice.billing.meter_refusals import TooMuchOwed
+from backoffice.billing.meters.refusals import TooMuchOwed
 from backoffice.billing.models import Invoice, Meter
 from backoffice.billing.wording import INVOICE_WORDS, is_called, word_column, word_of
-from backoffice.extensions import db
 from tests.factories.billing import MeterAssignmentFactory, MeterFactory
 
 from .invoices import balances, entry, invoice_on, owner, paid, problems, wanjirus_meter

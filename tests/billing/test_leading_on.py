@@ -11,11 +11,11 @@ from flask import Flask
 from sqlalchemy import Connection, func, select, text
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.base import table_of
 from backoffice.billing.figures import customer_balance, meter_totals
 from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.figures import drain as draining
 from backoffice.figures import registry
 from backoffice.figures.drain import Touched, correction_of, drain

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from backoffice.billing import payment_actions as actions
-from backoffice.billing.matching import sure_matches, unsure_matches
 from backoffice.billing.models import Payment
+from backoffice.billing.payments import actions
+from backoffice.billing.payments.matching import sure_matches, unsure_matches
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,

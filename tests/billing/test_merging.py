@@ -11,10 +11,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, MeterAssignment, Payment
 from backoffice.customers import actions, merging
 from backoffice.customers.models import Customer, CustomerMerge
-from backoffice.extensions import db
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,

@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from backoffice.billing import meter_actions
+from backoffice.app.extensions import db
+from backoffice.base.refusals import Refusal
+from backoffice.billing.meters import actions as meter_actions
 from backoffice.billing.models import Meter, MeterAssignment, Payment
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
-from backoffice.refusals import Refusal
 from tests.factories.billing import MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.processes import barrier, together

@@ -12,12 +12,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from backoffice import periods
-from backoffice.billing import adjustment_actions, meter_actions, meter_refusals, queries
-from backoffice.billing.meter_actions import Days, MeterEntry
+from backoffice.base import periods
+from backoffice.base.refusals import Refusal
+from backoffice.billing import queries
+from backoffice.billing.adjustments import actions as adjustment_actions
+from backoffice.billing.meters import actions as meter_actions
+from backoffice.billing.meters import refusals as meter_refusals
+from backoffice.billing.meters.actions import Days, MeterEntry
 from backoffice.billing.models import Invoice, MeterAssignment, Payment
 from backoffice.billing.rules import VOID
-from backoffice.refusals import Refusal
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,

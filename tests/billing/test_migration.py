@@ -9,17 +9,17 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text, update
 
-from backoffice.billing.migrating import chain, placing
-from backoffice.billing.migrating.checks import CHECKS
-from backoffice.billing.migrating.lines import ties_out
-from backoffice.billing.migrating.steps import STEP_NAMED, STEPS
+from backoffice.app.extensions import db
+from backoffice.billing.migration import chain, placing
+from backoffice.billing.migration.checks import CHECKS
+from backoffice.billing.migration.lines import ties_out
+from backoffice.billing.migration.steps import STEP_NAMED, STEPS
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.runs import actions, kinds, working
 from backoffice.runs.errors import AlreadyRunning
 from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run, RunChunk, RunItem
-from backoffice.runs.working import Work
+from backoffice.runs.work import Work
 from tests.billing.books_of_meters import (
     a_customer,
     a_payment,

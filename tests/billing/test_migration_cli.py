@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from backoffice.billing.migrating import chain
-from backoffice.billing.migrating.steps import STEP_OF, STEPS
+from backoffice.billing.migration import chain
+from backoffice.billing.migration.steps import STEP_OF, STEPS
 from backoffice.customers.models import Customer
 from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run

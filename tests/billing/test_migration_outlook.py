@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from backoffice.app.extensions import db
 from backoffice.billing.figures import RECALCULATED, invoice_amount
-from backoffice.billing.migrating import placing
-from backoffice.billing.migrating.groups import documents_of
+from backoffice.billing.migration import placing
+from backoffice.billing.migration.groups import documents_of
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.figures import registry
 from backoffice.figures.feeding import lower_bundles
 from backoffice.figures.models import Correction

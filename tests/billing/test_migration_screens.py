@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from backoffice.billing.migrating.steps import STEPS
+from backoffice.billing.migration.steps import STEPS
 from backoffice.runs.models import Run
 from tests.billing.books_of_meters import (
     a_customer,

@@ -9,11 +9,11 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from backoffice.billing import payment_actions as actions
-from backoffice.billing import payment_queries
-from backoffice.billing.allocation import Part
-from backoffice.billing.meter_refusals import TooMuchOwed
+from backoffice.billing.meters.refusals import TooMuchOwed
 from backoffice.billing.models import Payment
+from backoffice.billing.payments import actions
+from backoffice.billing.payments import queries as payment_queries
+from backoffice.billing.payments.allocation import Part
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,

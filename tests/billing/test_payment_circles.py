@@ -11,12 +11,12 @@ from flask import Flask
 from sqlalchemy import select
 
 from backoffice import figures
-from backoffice.billing import payment_actions
-from backoffice.billing.allocation import Part
+from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, Payment
-from backoffice.billing.payment_refusals import InvoicePaid
+from backoffice.billing.payments import actions as payment_actions
+from backoffice.billing.payments.allocation import Part
+from backoffice.billing.payments.refusals import InvoicePaid
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from tests.factories.billing import PaymentFactory
 
 from .test_payment_races import ROUNDS, both, owed, pay

@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from backoffice import money, periods
-from backoffice.billing import payment_actions as actions
-from backoffice.billing.allocation import Part
+from backoffice.base import money, periods
 from backoffice.billing.models import MeterAssignment
+from backoffice.billing.payments import actions
+from backoffice.billing.payments.allocation import Part
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
 from tests.factories.customers import CustomerFactory
 from tests.orders.pages import outputs_of, text_of

@@ -13,12 +13,13 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from backoffice import figures
-from backoffice.billing import invoice_actions, payment_actions
-from backoffice.billing.allocation import Part
+from backoffice.app.extensions import db
+from backoffice.base.refusals import Refusal
+from backoffice.billing.invoices import actions as invoice_actions
 from backoffice.billing.models import Invoice, Payment
+from backoffice.billing.payments import actions as payment_actions
+from backoffice.billing.payments.allocation import Part
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
-from backoffice.refusals import Refusal
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,

@@ -7,13 +7,13 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from backoffice import money
+from backoffice.app.extensions import db
 from backoffice.audit.models import AuditEvent
-from backoffice.billing import payment_actions as actions
-from backoffice.billing.allocation import Part
+from backoffice.base import money
 from backoffice.billing.models import Invoice, Payment
-from backoffice.billing.payment_refusals import PaymentStaysVoid
-from backoffice.extensions import db
+from backoffice.billing.payments import actions
+from backoffice.billing.payments.allocation import Part
+from backoffice.billing.payments.refusals import PaymentStaysVoid
 from tests.factories.billing import PaymentFactory
 from tests.factories.customers import CustomerFactory
 from tests.orders.pages import text_of

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from backoffice.billing import payment_actions as actions
-from backoffice.billing.allocation import Part
 from backoffice.billing.models import MeterAssignment, Payment
+from backoffice.billing.payments import actions
+from backoffice.billing.payments.allocation import Part
 from tests.approvals.cards import confirm
 from tests.factories.billing import PaymentFactory
 from tests.orders.pages import text_of

@@ -7,12 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from backoffice.billing import payment_actions as actions
-from backoffice.billing import payment_refusals as refusals
-from backoffice.billing.allocation import Part
+from backoffice.base.refusals import Refusal
 from backoffice.billing.models import Meter, Payment
 from backoffice.billing.numbering import next_number
-from backoffice.refusals import Refusal
+from backoffice.billing.payments import actions, refusals
+from backoffice.billing.payments.allocation import Part
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,

@@ -19,13 +19,14 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from backoffice import figures
-from backoffice.billing import meter_actions, payment_actions
-from backoffice.billing.allocation import Part
+from backoffice.app.extensions import db
+from backoffice.billing.meters import actions as meter_actions
 from backoffice.billing.models import Invoice, Meter, MeterAssignment, Payment
+from backoffice.billing.payments import actions as payment_actions
+from backoffice.billing.payments.allocation import Part
 from backoffice.customers.models import Customer
+from backoffice.drift.healing.performing import performed
 from backoffice.drift.models import DriftFinding
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
 from backoffice.figures import drain
 from backoffice.figures.models import Correction
 from backoffice.runs import actions

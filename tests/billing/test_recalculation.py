@@ -10,17 +10,18 @@ from flask import Flask
 from sqlalchemy import func, select, text, update
 
 from backoffice import figures
-from backoffice.billing import recalculation
+from backoffice.app.extensions import db
 from backoffice.billing.figures import RECALCULATED
+from backoffice.billing.recalculation import chunks as recalculation
 from backoffice.customers.models import Customer
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.figures import registry
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
 from backoffice.runs.actions import Limits
 from backoffice.runs.models import Run, RunChunk, RunItem
-from backoffice.runs.working import Work, perform
+from backoffice.runs.work import Work
+from backoffice.runs.working import perform
 from tests.billing.recalculations import (
     INDEPENDENT,
     a_customer,
@@ -363,7 +364,7 @@ def test_two_workers_share_it(
 def test_the_result_holds_the_greatest_changes_and_the_items_all(
     session: Any, surgery: psycopg.Connection[Any], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("backoffice.billing.recalculation_report.MOST_CHANGES", 3)
+    monkeypatch.setattr("backoffice.billing.recalculation.report.MOST_CHANGES", 3)
     for number in range(5):
         a_customer(f"C-{number}", invoiced=str(1000 + 200 * number))
     session.commit()

@@ -14,10 +14,10 @@ from sqlalchemy import func, select, text
 from structlog.testing import capture_logs
 
 from backoffice import figures
-from backoffice.billing import recalculation_text
-from backoffice.config import ROOT
+from backoffice.app.config import ROOT
+from backoffice.app.extensions import db
+from backoffice.billing.recalculation import text as recalculation_text
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from tests.billing.recalculations import a_customer, ask, balances, recalculated, refused
@@ -306,7 +306,7 @@ def test_on_a_terminal_the_bar_moves_and_ends_as_it_is_printed(
     a_customer("B", invoiced="20")
     session.commit()
     reader, terminal = pty.openpty()
-    code = "from backoffice.cli import main; main()"
+    code = "from backoffice.commands.cli import main; main()"
     command = [sys.executable, "-c", code, *BALANCES]
     done = subprocess.run(
         command, stdout=terminal, stderr=subprocess.PIPE, cwd=ROOT, check=False, timeout=60,

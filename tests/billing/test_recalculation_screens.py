@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.runs.models import Run
 from tests.billing.recalculations import (
     a_customer,
@@ -252,7 +252,7 @@ def test_viewers_look_and_account_managers_do_not(
 def test_a_large_book_rests_in_between(
     finance: FlaskClient, session: Any, book: dict[str, Customer], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("backoffice.billing.recalculation_screens.MOST_WAITED_FOR", 2)
+    monkeypatch.setattr("backoffice.billing.recalculation.views.MOST_WAITED_FOR", 2)
     finance.post(LIST, data={"idempotency_key": "k"})
     run = only_run(session)
     assert run.is_paced

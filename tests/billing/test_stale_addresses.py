@@ -13,15 +13,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from backoffice.billing import payment_actions as actions
-from backoffice.billing.allocation import Part
+from backoffice.app.extensions import db
+from backoffice.base.refusals import Refusal
 from backoffice.billing.models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
-from backoffice.billing.payment_refusals import PaymentChanged, PaymentStaysVoid
+from backoffice.billing.payments import actions
+from backoffice.billing.payments.allocation import Part
+from backoffice.billing.payments.refusals import PaymentChanged, PaymentStaysVoid
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.orders.models import Order
 from backoffice.products.models import Product
-from backoffice.refusals import Refusal
 from tests.customers.desk import fields_of as form_in
 from tests.customers.desk import form
 from tests.factories.customers import CustomerFactory

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import func, select
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.audit.models import AuditEvent
 from backoffice.billing.models import Meter
 from backoffice.customers.models import Customer
-from backoffice.drift import watch
-from backoffice.extensions import db
+from backoffice.drift.outside import watch
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 
 MODELS = (Customer, Meter)

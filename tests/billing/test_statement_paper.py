@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from backoffice import periods
+from backoffice.base import periods
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,

@@ -13,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 
-from backoffice import periods
+from backoffice.base import periods
 from backoffice.billing.models import Invoice, Payment
 from backoffice.customers.models import Customer
 from tests.factories.billing import InvoiceFactory, MeterAdjustmentFactory, PaymentFactory

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from backoffice.billing import statements
-from backoffice.billing.statements import Period
+from backoffice.billing.statements import queries as statements
+from backoffice.billing.statements.queries import Period
 from backoffice.customers.models import Customer
 from tests.factories.billing import (
     InvoiceFactory,

@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from backoffice.billing.suggestions import Known, OpenInvoice, ranked
+from backoffice.billing.payments.suggestions import Known, OpenInvoice, ranked
 
 
 def known(**facts):

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import func, select
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.billing.figures import RECALCULATED, invoice_amount
 from backoffice.billing.models import Invoice, Meter, MeterAssignment
 from backoffice.customers.models import Customer
 from backoffice.drift.amounts import sum_in_sql
 from backoffice.drift.findings import CORRECTIONS, _apart, as_item
-from backoffice.extensions import db
 from backoffice.figures import drain, feeding, registry
 from backoffice.figures.drain import Touched, correction_of
 from backoffice.figures.healing import Healer

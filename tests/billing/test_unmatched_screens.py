@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import event, select
 
-from backoffice.billing import payment_actions as actions
-from backoffice.billing.allocation import Part
+from backoffice.app.extensions import db
 from backoffice.billing.models import Meter, MeterAssignment
-from backoffice.extensions import db
+from backoffice.billing.payments import actions
+from backoffice.billing.payments.allocation import Part
 from tests.approvals.cards import pressed
 from tests.factories.billing import (
     InvoiceFactory,

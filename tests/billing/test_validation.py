@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from backoffice import periods
-from backoffice.billing.migrating.cases import ERROR, INFO, WARNING
-from backoffice.billing.migrating.checks import CHECKS
-from backoffice.billing.migrating.lines import open_rows, ties_out
-from backoffice.billing.migrating.proving import PROOFS, TOTALS
+from backoffice.base import periods
+from backoffice.billing.migration.cases import ERROR, INFO, WARNING
+from backoffice.billing.migration.checks import CHECKS
+from backoffice.billing.migration.lines import open_rows, ties_out
+from backoffice.billing.migration.proving import PROOFS, TOTALS
 from backoffice.billing.models import Invoice, Meter, MeterAssignment, Payment
 from backoffice.customers.models import Customer
 from backoffice.runs.models import RunItem

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from backoffice import periods
+from backoffice.base import periods
 from tests.customers.desk import form
 from tests.factories.billing import InvoiceFactory, PaymentFactory
 from tests.orders.pages import text_of

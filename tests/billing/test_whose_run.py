@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from backoffice.billing.figures import customer_balance, invoice_paid, meter_balance
 from backoffice.billing.models import MeterAssignment
-from backoffice.drift.scope import scope_of
+from backoffice.drift.verification.scope import scope_of
 from backoffice.runs import actions
 from tests.factories.billing import MeterAssignmentFactory
 from tests.orders.pages import text_of

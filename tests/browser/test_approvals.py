@@ -11,8 +11,8 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from backoffice.app.extensions import db
 from backoffice.billing.models import Payment
-from backoffice.extensions import db
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
 from tests.approvals.cases import a_book

@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
 
+from backoffice.app.extensions import db
 from backoffice.audit.keys import Keyring
 from backoffice.audit.sealing import seal
 from backoffice.audit.verifying import record, verify
-from backoffice.extensions import db
 from backoffice.figures.actor import acting_as
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory

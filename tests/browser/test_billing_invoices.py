@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Error, Page, Route, expect
 
-from backoffice import periods
+from backoffice.base import periods
 from backoffice.billing.models import Invoice, Meter
 from tests.factories.billing import (
     InvoiceFactory,

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
 from tests.billing.books_of_meters import (

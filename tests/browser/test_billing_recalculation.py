@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from backoffice.billing import recalculation_screens
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.billing.recalculation import views as recalculation_screens
+from backoffice.drift.healing.performing import performed
 from backoffice.runs import working
 from backoffice.runs.models import Run
 from tests.billing.recalculations import a_customer, balances, recalculated

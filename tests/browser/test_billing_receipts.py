@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from backoffice import periods
-from backoffice.billing import payment_actions as actions
-from backoffice.billing.allocation import Part
+from backoffice.base import periods
 from backoffice.billing.models import Invoice, Payment
+from backoffice.billing.payments import actions
+from backoffice.billing.payments.allocation import Part
 from backoffice.customers.models import Customer
 from tests.factories.billing import (
     InvoiceFactory,

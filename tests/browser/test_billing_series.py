@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from backoffice import periods
+from backoffice.base import periods
 from backoffice.billing.models import Invoice
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
 from tests.factories.customers import CustomerFactory

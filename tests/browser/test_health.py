@@ -9,9 +9,9 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from backoffice.app.extensions import db
 from backoffice.drift import standing
 from backoffice.drift.models import DriftFinding
-from backoffice.extensions import db
 from backoffice.figures.models import Correction
 from backoffice.orders.models import Order
 from backoffice.runs import working

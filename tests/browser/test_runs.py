@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 from sqlalchemy import select
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.figures.actor import acting_as
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run

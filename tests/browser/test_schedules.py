@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import func
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, FAILED
 from backoffice.schedules import scheduler
-from backoffice.schedules.listed import SCHEDULES
+from backoffice.schedules.catalog import SCHEDULES
 from backoffice.schedules.models import KnownSchedule
 
 LOOKS = [

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Error, Page, Route, expect
 from sqlalchemy import delete
 
-from backoffice import search
 from backoffice.people.models import WebSession
+from backoffice.search import views as search
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory

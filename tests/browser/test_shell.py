@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.people import actions
 from backoffice.people.models import WebSession
 

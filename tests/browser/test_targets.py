@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from backoffice.base.periods import Month
 from backoffice.people.models import User
-from backoffice.periods import Month
 from backoffice.targets import actions
 from backoffice.targets.actions import Entry
 from backoffice.targets.models import AccountManagerTarget

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from typing import Any
 
 from sqlalchemy import select
 
+from backoffice.app.extensions import db
 from backoffice.customers import merging
 from backoffice.customers.models import Customer, CustomerMerge
-from backoffice.extensions import db
 from backoffice.orders import views as _views  # noqa: F401 (registers what belongs to customers)
 from backoffice.orders.models import Order
 from tests.factories.customers import CustomerFactory

@@ -5,8 +5,8 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.orders.models import Order
 from backoffice.runs import actions
 from backoffice.runs.models import Run

@@ -24,10 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.pool import NullPool
 
+from backoffice.app.extensions import db
 from backoffice.audit.facts import Forgery, facts_by_table, last_event
 from backoffice.customers.models import CustomerMerge
 from backoffice.drift.facts.models import FactDecision
-from backoffice.extensions import db
 from backoffice.imports.models import Import
 from backoffice.people.models import ApiToken
 from backoffice.targets.models import AccountManagerTarget

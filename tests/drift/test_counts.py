@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from backoffice.drift.scope import scope_of
-from backoffice.extensions import limiter
+from backoffice.app.extensions import limiter
+from backoffice.drift.verification.scope import scope_of
 from backoffice.figures import registry
 from backoffice.runs.models import COUNTERS, Run, RunItem
 from tests.billing.books_of_meters import a_customer, a_payment, an_invoice, migrated, step

@@ -21,10 +21,10 @@ from sqlalchemy import func, select
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
+from backoffice.app.extensions import db, limiter
 from backoffice.billing.models import Invoice, Payment
 from backoffice.drift.models import DriftFinding
-from backoffice.drift.scope import scope_of
-from backoffice.extensions import db, limiter
+from backoffice.drift.verification.scope import scope_of
 from backoffice.figures import registry
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import select, text
 
+from backoffice.app.extensions import db
 from backoffice.audit.facts import facts_by_table
 from backoffice.audit.models import AuditEvent
 from backoffice.billing.models import Payment
@@ -24,9 +25,8 @@ from backoffice.drift.facts.refusals import (
     WithoutReason,
 )
 from backoffice.drift.models import ACCEPTED, RESTORED, DriftFinding
-from backoffice.extensions import db
 from backoffice.figures import acting_as, registry
-from backoffice.idempotency import new_key
+from backoffice.web.idempotency import new_key
 from tests.drift.books import run_of, text_of
 from tests.drift.forging import a_row_of_every_table, forged_now, other_values, tell_of_the_book
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from sqlalchemy import select, text
 
+from backoffice.app.extensions import db
 from backoffice.audit.facts import ADDED, CHANGED, REMOVED, facts_by_table, last_event
 from backoffice.drift.models import DriftFinding, FigureCheck
-from backoffice.extensions import db
 from backoffice.figures import registry
 from backoffice.targets.models import AccountManagerTarget
 from tests.drift.books import run_of

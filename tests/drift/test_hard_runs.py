@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from backoffice import figures
-from backoffice.drift import verifying, watch
+from backoffice.app.extensions import db
+from backoffice.drift.healing.performing import performed, resume
 from backoffice.drift.models import DriftFinding, FigureCheck
-from backoffice.drift.performing import performed, resume
-from backoffice.extensions import db
+from backoffice.drift.outside import watch
+from backoffice.drift.verification import chunks as verifying
 from backoffice.figures import acting_as, registry
 from backoffice.figures.models import Correction, FigureNote
 from backoffice.figures.proof import prove
@@ -63,7 +64,7 @@ def test_a_cancelled_application_that_is_retried_applies_the_rest(
     session: Any, book: list[Order], surgery: psycopg.Connection[Any], monkeypatch: Any
 ) -> None:
     surgery.execute("UPDATE orders SET grand_total = 0")
-    monkeypatch.setattr("backoffice.drift.applying.WRITE_CHUNK", 1)
+    monkeypatch.setattr("backoffice.drift.healing.applying.WRITE_CHUNK", 1)
     dry = run(session, "figures.heal", dry_run=True)
     asked = actions.apply(session, dry.id, reason="x", limits=NO_LIMIT)
     session.commit()

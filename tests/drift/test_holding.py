@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import select, text
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, Payment
-from backoffice.drift import watch
 from backoffice.drift.facts import deciding
 from backoffice.drift.facts.holding import HELD, held
 from backoffice.drift.models import ACCEPTED, RESTORED, DriftFinding
-from backoffice.extensions import db
+from backoffice.drift.outside import watch
 from backoffice.figures import registry
 from backoffice.figures.models import Correction
 from backoffice.runs.models import FOUND, SKIPPED, RunItem

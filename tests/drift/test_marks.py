@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from tests.drift.books import run_of
 from tests.drift.whole_book import Stored, everything_stored, write_everything
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory

@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from sqlalchemy import event, select
 
-from backoffice import subjects
+from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, Meter
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.figures import registry
 from backoffice.orders.models import Order
 from backoffice.targets.models import AccountManagerTarget
+from backoffice.web import record_links as subjects
 from tests.surgery import tell_of_everything
 
 Command = Callable[..., Any]

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.base import Base
 from backoffice.drift.models import OWNERLESS, DriftFinding
-from backoffice.extensions import db
 from backoffice.figures import Figure, registry
 from backoffice.runs.models import RunItem
 from tests.drift.books import run_of

@@ -15,11 +15,11 @@ import pytest
 from sqlalchemy import Column, func, select, text
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.base import Base
 from backoffice.billing.figures import RECALCULATED, invoice_amount, invoice_paid
-from backoffice.drift import watch
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.drift.healing.performing import performed
+from backoffice.drift.outside import watch
 from backoffice.figures import Figure, registry
 from backoffice.figures.models import Correction, FigureNote
 from backoffice.figures.relations import EVERYTHING, Relations

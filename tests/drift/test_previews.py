@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from sqlalchemy import func, select
 
-from backoffice.drift.performing import performed
-from backoffice.drift.scope import scope_of
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.drift.healing.performing import performed
+from backoffice.drift.verification.scope import scope_of
 from backoffice.figures import registry
 from backoffice.figures.models import Correction
 from backoffice.runs import actions

@@ -7,9 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from backoffice.app.extensions import db
 from backoffice.drift import recalculation
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run
 from tests.drift.books import an_order, key_in, run_of

@@ -7,9 +7,9 @@ import psycopg
 import pytest
 from sqlalchemy import func, select, text
 
+from backoffice.app.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.drift.models import DriftFinding, FigureCheck
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
 from backoffice.figures import acting_as, registry
 from backoffice.figures.models import Correction
 from backoffice.orders.models import Order, OrderLine
@@ -258,7 +258,7 @@ def test_a_cancelled_run_does_no_further_chunk_and_can_be_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     surgery.execute("UPDATE orders SET grand_total = 0")
-    monkeypatch.setattr("backoffice.drift.scope.SCAN", 1)
+    monkeypatch.setattr("backoffice.drift.verification.scope.SCAN", 1)
     asked = actions.request(session, "figures.heal", {"figures": {"orders.grand_total": None}})
     session.commit()
 

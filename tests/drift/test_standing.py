@@ -12,9 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text, update
 
-from backoffice.drift import performing, standing
+from backoffice.app.extensions import db
+from backoffice.drift import standing
+from backoffice.drift.healing import performing
 from backoffice.drift.models import DriftFinding, FigureCheck
-from backoffice.extensions import db
 from backoffice.figures import registry
 from backoffice.runs.models import FAILED, Run
 from tests.drift.books import run_of, text_of

@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 
+from backoffice.app.extensions import db, limiter
+from backoffice.drift.healing.performing import performed
 from backoffice.drift.models import DriftFinding
-from backoffice.drift.performing import performed
-from backoffice.extensions import db, limiter
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run
 from tests.drift.books import key_in, rows_of, run_of, text_of

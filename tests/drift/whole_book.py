@@ -11,13 +11,13 @@ from flask import current_app
 from sqlalchemy import literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from backoffice import subjects
+from backoffice.app.extensions import db
 from backoffice.billing.figures import BILLING_FIGURES
-from backoffice.extensions import db
 from backoffice.figures import Figure
 from backoffice.orders.figures import ORDER_FIGURES
-from backoffice.subjects import Place
 from backoffice.targets.figures import TARGET_FIGURES
+from backoffice.web import record_links as subjects
+from backoffice.web.record_links import Place
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,

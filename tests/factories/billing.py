@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import factory
 
+from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
-from backoffice.extensions import db
 
 from .customers import CustomerFactory
 

@@ -2,8 +2,8 @@
 
 import factory
 
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 
 
 class CustomerFactory(factory.alchemy.SQLAlchemyModelFactory):

@@ -6,7 +6,7 @@ from typing import Any
 
 import factory
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.orders.models import COMPONENT_OF_KIND, Order, OrderLine
 
 from .customers import CustomerFactory

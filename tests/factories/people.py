@@ -2,7 +2,7 @@
 
 import factory
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.people.models import User
 
 

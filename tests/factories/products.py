@@ -6,7 +6,7 @@ from typing import Any
 
 import factory
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.products.models import Product, ProductPrice
 
 

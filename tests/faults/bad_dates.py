@@ -9,7 +9,7 @@ from psycopg import sql
 from sqlalchemy import Column, Table
 
 from backoffice.base import Base
-from backoffice.out_of_calendar import calendar_check, is_dated
+from backoffice.base.out_of_calendar import calendar_check, is_dated
 
 Surgeon = psycopg.Connection[Any]
 

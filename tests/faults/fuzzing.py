@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 
 NUMBERS = (
     "0", "-0", "1", "-1", "2", "99999999999999999999", "9223372036854775807", "9223372036854775808",

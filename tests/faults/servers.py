@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from backoffice.config import ROOT
+from backoffice.app.config import ROOT
 from tests.faults.workers import until
 
 

@@ -16,12 +16,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Column, Date, DateTime, event, select
 
+from backoffice.app.extensions import db, limiter
 from backoffice.base import Base
-from backoffice.extensions import db, limiter
+from backoffice.base.out_of_calendar import is_out_of_calendar
+from backoffice.commands.upgrade import upgrade
 from backoffice.orders.models import Order
-from backoffice.out_of_calendar import is_out_of_calendar
 from backoffice.targets.models import AccountManagerTarget
-from backoffice.upgrade import upgrade
 from tests.addresses import addresses, records_called_x
 from tests.factories.orders import OrderFactory
 from tests.faults.bad_dates import BAD, ROWS, Surgeon, dated, holding, without_checks, write

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backoffice.idempotency import new_key
+from backoffice.web.idempotency import new_key
 from tests.addresses import records_called_x
 from tests.faults.fuzzing import FILES
 from tests.orders.pages import filled

@@ -22,13 +22,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from backoffice import create_app, figures
-from backoffice.embedded import OWNER, Services
-from backoffice.embedded.processes import pids_in
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.commands.upgrade import upgrade
+from backoffice.database.embedded import OWNER, Services
+from backoffice.database.embedded.processes import pids_in
 from backoffice.figures.hooks import NotingCursor
 from backoffice.orders import actions
 from backoffice.orders.entries import Breakdown, LineEntry, OrderEntry
-from backoffice.upgrade import upgrade
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory

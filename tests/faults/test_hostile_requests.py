@@ -13,8 +13,8 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backoffice.extensions import limiter
-from backoffice.permissions import ROLES
+from backoffice.app.extensions import limiter
+from backoffice.security.permissions import ROLES
 from tests.addresses import records_called_x
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory

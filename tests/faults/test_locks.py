@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Pool
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.orders.models import Order
 from tests.factories.orders import OrderFactory
 from tests.orders.pages import filled

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from wtforms import Form
 
-from backoffice import figures, money
-from backoffice.base import Base
-from backoffice.formats import AmountField, QuantityField, UnitPriceField
+from backoffice import figures
+from backoffice.base import Base, money
+from backoffice.web.formats import AmountField, QuantityField, UnitPriceField
 from tests.factories.orders import OrderFactory
 
 Run = Callable[..., Any]

@@ -20,11 +20,11 @@ from flask import Flask
 from sqlalchemy import event
 
 from backoffice import create_app
-from backoffice.embedded import ADMIN, APP, Services
-from backoffice.embedded.processes import pids_in
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.commands.upgrade import upgrade
+from backoffice.database.embedded import ADMIN, APP, Services
+from backoffice.database.embedded.processes import pids_in
 from backoffice.people import actions
-from backoffice.upgrade import upgrade
 from tests.addresses import addresses, records_called_x
 from tests.factories.orders import OrderFactory
 from tests.faults.servers import Answer, send, web

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from backoffice.embedded import Services
+from backoffice.database.embedded import Services
 from backoffice.orders.models import Order
 from backoffice.runs import actions
 from backoffice.runs.models import Run

@@ -15,13 +15,13 @@ from flask_login import current_user
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 
-from backoffice import edge
+from backoffice.app import edge
+from backoffice.app.extensions import db
 from backoffice.audit.models import AuditEvent
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
-from backoffice.idempotency import new_key, once, remember
 from backoffice.orders.models import Order
 from backoffice.people.models import User
+from backoffice.web.idempotency import new_key, once, remember
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.orders.pages import filled

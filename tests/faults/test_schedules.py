@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from backoffice import periods
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.base import periods
 from backoffice.runs.models import DONE, Run
 from backoffice.schedules import ticking
-from backoffice.schedules.listed import SCHEDULES, Schedule
+from backoffice.schedules.catalog import SCHEDULES, Schedule
 from backoffice.schedules.rules import EveryMinutes, due_times
 from backoffice.schedules.ticking import tick
 from tests.processes import barrier, together

@@ -18,10 +18,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from backoffice.drift import watch
+from backoffice.app.extensions import db
 from backoffice.drift.facts.holding import HELD
-from backoffice.drift.verifying import ORPHANED
-from backoffice.extensions import db
+from backoffice.drift.outside import watch
+from backoffice.drift.verification.chunks import ORPHANED
 from backoffice.health.checks import readiness
 from tests.billing import ledgers
 from tests.billing.ledgers import Ledger

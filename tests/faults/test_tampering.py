@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import DataError
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import OrderLine
 from tests.drift.forging import forged_now

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import func, select
 
-from backoffice.embedded import Services
+from backoffice.database.embedded import Services
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunChunk, RunItem

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from backoffice.config import ROOT, SUPERVISED
+from backoffice.app.config import ROOT, SUPERVISED
 from tests.surgery import tell_of_everything
 
 Outside = psycopg.Connection[Any]

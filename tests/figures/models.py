@@ -8,8 +8,8 @@ from sqlalchemy import ForeignKey, Index, Numeric, Select, Text, and_, func, sel
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
+from backoffice.base.money import Money, Quantity, UnitPrice, rounded
 from backoffice.figures import Registry, total
-from backoffice.money import Money, Quantity, UnitPrice, rounded
 
 
 class Base(DeclarativeBase):

@@ -22,8 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
+from backoffice.base.money import Money, rounded
 from backoffice.figures import Registry
-from backoffice.money import Money, rounded
 
 from .worlds import World
 

@@ -10,9 +10,9 @@ from sqlalchemy import ForeignKey, Numeric, Select, Text, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
+from backoffice.base.money import Money, Quantity, UnitPrice
 from backoffice.figures import Registry, total, triggers
 from backoffice.figures.previews import preview
-from backoffice.money import Money, Quantity, UnitPrice
 
 from .worlds import World
 

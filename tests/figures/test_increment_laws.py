@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Select, case, func
 
+from backoffice.base.money import rounded
 from backoffice.figures.errors import DeclarationError
-from backoffice.money import rounded
 
 from .tallies import Sale, Seller, Tally, by_month, declared
 

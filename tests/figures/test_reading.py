@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from backoffice import money
+from backoffice.base import money
 from backoffice.figures.explanation import explain
 from backoffice.figures.formulas import leaves
 from backoffice.figures.healing import heal

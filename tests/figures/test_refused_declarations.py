@@ -20,9 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
 from backoffice.base import Id
+from backoffice.base.money import Money
 from backoffice.figures import Registry, total
 from backoffice.figures.errors import DeclarationError
-from backoffice.money import Money
 
 from .models import Box, Item, Month, Movement, Purse, Shelf, Transfer
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from backoffice.base import table_of
+from backoffice.base.money import rounded
 from backoffice.figures import Registry
 from backoffice.figures.drain import Touched, correction_of, drain
 from backoffice.figures.healing import heal, heal_noted
@@ -15,7 +16,6 @@ from backoffice.figures.outside import drain_noted
 from backoffice.figures.proof import prove
 from backoffice.figures.recomputing import recompute
 from backoffice.figures.settling import settling
-from backoffice.money import rounded
 
 from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world
 

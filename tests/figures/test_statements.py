@@ -10,11 +10,11 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
+from backoffice.base.money import Money, Quantity, UnitPrice, rounded
 from backoffice.figures import Registry, definitions, total
 from backoffice.figures.relations import ONE_OWNER, OWNERS
 from backoffice.figures.statements import Statement, lock
 from backoffice.figures.verification import verify
-from backoffice.money import Money, Quantity, UnitPrice, rounded
 
 from .conftest import sqlalchemy_url
 from .models import Shelf, shelf_total

@@ -14,10 +14,10 @@ from sqlalchemy import ForeignKey, UniqueConstraint, case, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
+from backoffice.base.money import Money, rounded
 from backoffice.figures import Registry, total
 from backoffice.figures.drain import Drained, correction_of
 from backoffice.figures.healing import Healer, heal
-from backoffice.money import Money, rounded
 
 from .worlds import World, a_world
 

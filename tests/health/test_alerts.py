@@ -7,8 +7,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from backoffice.config import ROOT
-from backoffice.measures import SOURCES
+from backoffice.app.config import ROOT
+from backoffice.app.measures import SOURCES
 from backoffice.people import tokens
 from backoffice.runs.models import STATUSES
 

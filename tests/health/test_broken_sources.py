@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import create_engine, event, select, text
 from structlog.testing import capture_logs
 
-from backoffice import measures
-from backoffice.extensions import db
-from backoffice.measures import SOURCES, Measure
+from backoffice.app import measures
+from backoffice.app.extensions import db
+from backoffice.app.measures import SOURCES, Measure
 from backoffice.metrics.board import Board, told
 from backoffice.metrics.machine import Machine
 

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import bindparam, text, update
 from structlog.testing import capture_logs
 
-from backoffice.config import ROOT
-from backoffice.counting import sharing
-from backoffice.extensions import db
+from backoffice.app.config import ROOT
+from backoffice.app.counting import sharing
+from backoffice.app.extensions import db
 from tests.factories.orders import OrderFactory
 
 from .readings import Readings, read_anew, token

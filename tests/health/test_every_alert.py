@@ -21,9 +21,9 @@ from rq import Worker
 from sqlalchemy import text
 
 from backoffice import figures
+from backoffice.app.config import ROOT
+from backoffice.app.extensions import db
 from backoffice.audit.models import AuditCheck
-from backoffice.config import ROOT
-from backoffice.extensions import db
 from backoffice.people import tokens
 from backoffice.runs import actions
 from backoffice.runs.models import FAILED, Run

@@ -8,9 +8,9 @@ from rq import Worker
 from sqlalchemy import text, update
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.audit.models import AuditCheck
 from backoffice.drift.models import DriftFinding, FigureCheck
-from backoffice.extensions import db
 from backoffice.figures.models import Correction
 from backoffice.figures.proof import prove
 from backoffice.metrics import machine

@@ -12,9 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, text, update
 
+from backoffice.app.extensions import db
 from backoffice.drift import standing
 from backoffice.drift.models import FigureCheck
-from backoffice.extensions import db
 from backoffice.figures import registry
 from backoffice.health import queries
 from backoffice.orders.models import Order

@@ -12,15 +12,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, text, update
 
-from backoffice import attention, periods
-from backoffice.attention import Notice
+from backoffice.app import attention
+from backoffice.app.attention import Notice
+from backoffice.app.extensions import db
+from backoffice.base import periods
+from backoffice.base.periods import Month
 from backoffice.drift.models import FigureCheck
-from backoffice.extensions import db
 from backoffice.figures.actor import acting_as
 from backoffice.figures.proof import prove
 from backoffice.imports.models import Import
 from backoffice.orders.models import Order
-from backoffice.periods import Month
 from backoffice.runs import actions
 from backoffice.runs.models import AWAITING_APPROVAL, DONE, FAILED, Run
 from backoffice.targets import actions as targets

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from backoffice.billing import payment_actions
-from backoffice.billing.allocation import Part
 from backoffice.billing.models import Invoice, Meter, Payment
+from backoffice.billing.payments import actions as payment_actions
+from backoffice.billing.payments.allocation import Part
 from backoffice.customers.models import Customer
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
 from tests.factories.customers import CustomerFactory

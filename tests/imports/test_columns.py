@@ -13,13 +13,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backoffice.customers.models import Customer
-from backoffice.imports.guessing import SYNONYMS, meanings
+from backoffice.imports.files.guessing import SYNONYMS, meanings
+from backoffice.imports.files.layout import Layout, Notation, named
+from backoffice.imports.files.reading import OneFile
+from backoffice.imports.files.sources import StoredFile, compressed
 from backoffice.imports.importing import import_files
 from backoffice.imports.kinds import KINDS
-from backoffice.imports.layout import Layout, Notation, named
 from backoffice.imports.models import ImportLayout
-from backoffice.imports.reading import OneFile
-from backoffice.imports.sources import StoredFile, compressed
 from backoffice.orders.models import Order
 from tests.factories.customers import CustomerFactory
 from tests.factories.people import AccountManagerFactory

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from backoffice.billing import invoice_actions
+from backoffice.billing.invoices import actions as invoice_actions
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.customers.models import Customer
-from backoffice.imports.guessing import meanings
+from backoffice.imports.files.guessing import meanings
 from backoffice.imports.kinds import KINDS
 from tests.factories.billing import (
     InvoiceFactory,

@@ -13,12 +13,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backoffice.customers.models import Customer
+from backoffice.imports.files.reading import OneFile
+from backoffice.imports.files.rows import LONGEST_LINE, MOST_LINES_A_ROW, rows
+from backoffice.imports.files.sources import StoredFile, compressed
+from backoffice.imports.files.uploads import Upload, packed
 from backoffice.imports.kinds import KINDS
-from backoffice.imports.reading import OneFile
 from backoffice.imports.returning import Complaint, write_failed_rows
-from backoffice.imports.rows import LONGEST_LINE, MOST_LINES_A_ROW, rows
-from backoffice.imports.sources import StoredFile, compressed
-from backoffice.imports.uploads import Upload, packed
 
 from .desk import Desk, said
 

@@ -14,13 +14,14 @@ from flask import Flask
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 
-from backoffice import edge
-from backoffice.billing import invoice_actions, payment_actions
-from backoffice.billing.allocation import Part
+from backoffice.app import edge
+from backoffice.app.extensions import db
+from backoffice.base.refusals import Refusal
+from backoffice.billing.invoices import actions as invoice_actions
 from backoffice.billing.models import Invoice, Meter, Payment
-from backoffice.extensions import db
+from backoffice.billing.payments import actions as payment_actions
+from backoffice.billing.payments.allocation import Part
 from backoffice.imports.kinds import KINDS, payments
-from backoffice.refusals import Refusal
 
 from .documents import DAYS, INVOICES, PAYMENTS, book, entry, invoice, parts, told, voided
 

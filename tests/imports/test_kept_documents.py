@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from backoffice import periods
-from backoffice.billing import invoice_actions, payment_actions
-from backoffice.billing.allocation import Part
+from backoffice.base import periods
+from backoffice.billing.invoices import actions as invoice_actions
+from backoffice.billing.payments import actions as payment_actions
+from backoffice.billing.payments.allocation import Part
 
 from .documents import (
     DAYS,

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.orders.models import Order
 from backoffice.people.models import User
 from tests.factories.customers import CustomerFactory

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from backoffice import periods
+from backoffice.base import periods
 from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory

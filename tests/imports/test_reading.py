@@ -17,7 +17,8 @@ Import = Callable[..., dict[str, Any]]
 
 def names(session: Session) -> dict[str, str]:
     """Every customer's name by code."""
-    return {row.code: row.name for row in session.execute(select(Customer.code, Customer.name))}
+    found = session.execute(select(Customer.code, Customer.name).order_by(Customer.code))
+    return {row.code: row.name for row in found}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

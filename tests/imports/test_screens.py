@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from backoffice.app.extensions import db
 from backoffice.audit.models import AuditEvent
 from backoffice.customers.models import Customer
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
-from backoffice.imports import uploads
+from backoffice.drift.healing.performing import performed
+from backoffice.imports.files import uploads
 from backoffice.imports.models import Import, ImportContent
 from backoffice.orders.models import Order
 from backoffice.runs import actions

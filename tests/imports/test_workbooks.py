@@ -14,8 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backoffice.customers.models import Customer
-from backoffice.imports import actions, uploads, workbooks
-from backoffice.imports.workbooks import NoWorkbook, as_csv
+from backoffice.imports import actions
+from backoffice.imports.files import uploads, workbooks
+from backoffice.imports.files.workbooks import NoWorkbook, as_csv
 
 from .desk import Desk, said
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 from sqlalchemy import text
 
-from backoffice.extensions import db, limiter
+from backoffice.app.extensions import db, limiter
 from backoffice.lists import workbooks
 from backoffice.lists.csv_files import FORMULA_STARTS
 from tests.factories.customers import CustomerFactory

@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
 
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.lists import Choice, Column, List, Search, containing, screens, state_of
 from backoffice.lists.joins import lean
 from backoffice.lists.queries import matching

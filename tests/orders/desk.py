@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, text
 from sqlalchemy import inspect as inspect_mapped
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.orders import actions
 from backoffice.orders.entries import Breakdown, LineEntry, OrderEntry
 from backoffice.orders.models import Order, OrderLine

@@ -23,7 +23,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.orders import actions
 from backoffice.orders.models import Order, OrderLine
 

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.lists import state_of
 from backoffice.orders.bulk import actions
 from backoffice.orders.bulk.actions import Change, Chosen, TooManyOrders

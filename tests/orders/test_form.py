@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from backoffice import money
+from backoffice.base import money
 from backoffice.orders.models import Order, OrderLine
 from tests.factories.orders import OrderFactory
 from tests.orders.pages import fields_of, outputs_of, text_of

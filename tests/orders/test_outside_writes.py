@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import OrderLine
 

@@ -17,7 +17,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.figures import drain, recomputing
 from backoffice.orders.models import Order, OrderLine
 from tests.factories.orders import OrderFactory

@@ -9,9 +9,9 @@ import psycopg
 from flask import Flask
 from sqlalchemy import func, select
 
+from backoffice.app.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.drift.models import DriftFinding
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
 from tests.processes import together

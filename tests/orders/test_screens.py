@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.orders.models import Order
 from tests.drift.books import key_in
 from tests.factories.customers import CustomerFactory

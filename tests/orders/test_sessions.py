@@ -9,7 +9,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.figures import acting_as
 from backoffice.orders.models import Order, OrderLine
 

@@ -8,8 +8,8 @@ import psycopg
 from sqlalchemy import func, select
 
 from backoffice import figures
-from backoffice.drift import watch
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.drift.outside import watch
 from backoffice.figures.models import Correction, FigureNote
 from backoffice.runs.models import Run
 from tests.faults.workers import book as large_book

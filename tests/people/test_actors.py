@@ -3,7 +3,7 @@
 from flask_babel import force_locale
 from sqlalchemy import event
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.people.actors import name_of, names_of
 from tests.factories.people import UserFactory
 

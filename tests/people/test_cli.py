@@ -60,7 +60,7 @@ def test_create_without_a_password_makes_a_user_who_cannot(users, session):
 
 
 def test_create_reads_a_password_from_standard_input(app, session):
-    from backoffice.cli import main
+    from backoffice.commands.cli import main
 
     words = ["users", "create", "c@northwind.example", "--name", "C", "--password-stdin"]
     done = app.test_cli_runner().invoke(main, words, input=PASSWORD + "\n")

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from backoffice import edge
-from backoffice.extensions import csrf, db
+from backoffice.app import edge
+from backoffice.app.extensions import csrf, db
 from backoffice.figures.actor import actor
 from backoffice.people.models import User
-from backoffice.permissions import PERMISSIONS, ROLES, allowed, requires
+from backoffice.security.permissions import PERMISSIONS, ROLES, allowed, requires
 from tests.addresses import addresses, records_called_x
 from tests.factories.orders import OrderFactory
 from tests.signing_in import cookie_for, someone

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event, func, select, update
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.people import actions
 from backoffice.people.models import User, WebSession
-from backoffice.sessions import IDLE, LONGEST, digest
+from backoffice.security.sessions import IDLE, LONGEST, digest
 from tests.signing_in import cookie_for, someone
 
 PASSWORD = "seventeen brown hens"

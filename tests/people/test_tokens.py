@@ -10,14 +10,14 @@ from flask_login import current_user
 from sqlalchemy import func, select, update
 
 from backoffice import create_app
+from backoffice.app.extensions import db, limiter
 from backoffice.audit.models import AuditEvent
-from backoffice.bearer import signed_in_program
-from backoffice.extensions import db, limiter
 from backoffice.figures.actor import actor
 from backoffice.people import tokens
 from backoffice.people.actors import name_of
 from backoffice.people.models import SCOPES, ApiToken, WebSession
-from backoffice.permissions import requires
+from backoffice.security.bearer import signed_in_program
+from backoffice.security.permissions import requires
 
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
 

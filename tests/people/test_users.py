@@ -233,7 +233,7 @@ def test_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(ap
     together, outcomes = threading.Barrier(2), []
 
     def demote(victim, culprit):
-        from backoffice.extensions import db
+        from backoffice.app.extensions import db
 
         with app.app_context():
             by, user = db.session.get(User, culprit), db.session.get(User, victim)

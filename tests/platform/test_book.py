@@ -16,12 +16,13 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from backoffice import figures, money
+from backoffice import figures
+from backoffice.app.config import ROOT
+from backoffice.app.extensions import db
+from backoffice.base import money
 from backoffice.book import MeaningDiffers, difference_in
-from backoffice.cli import main
-from backoffice.config import ROOT
-from backoffice.extensions import db
-from backoffice.upgrade import upgrade
+from backoffice.commands.cli import main
+from backoffice.commands.upgrade import upgrade
 from tests.factories.orders import OrderFactory
 
 Connection = psycopg.Connection[Any]
@@ -146,7 +147,8 @@ def test_a_heal_in_another_currency_rewrites_nothing(
     wrong_order: None, app: Flask, owner_connection: Connection
 ) -> None:
     done = outcome(
-        ("-c", "from backoffice.cli import main; main()", "figures", "heal"), CURRENCY="VND"
+        ("-c", "from backoffice.commands.cli import main; main()", "figures", "heal"),
+        CURRENCY="VND",
     )
     assert done.returncode == 2, done.stdout
     assert "CURRENCY is VND here, IDR in the book" in done.stderr

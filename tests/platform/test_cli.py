@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from backoffice.cli import COMMANDS, main
+from backoffice.app.commands import COMMANDS
+from backoffice.commands.cli import main
 
 Run = Callable[..., Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 
-from backoffice import config
-from backoffice.config import READERS, ConfigurationError, load, plain_url
+from backoffice.app import config
+from backoffice.app.config import READERS, ConfigurationError, load, plain_url
 
 NewHome = Callable[[], Path]
 CONSOLE = click.Context(click.Group("backoffice"), info_name="backoffice")
@@ -115,6 +115,6 @@ def test_what_a_caller_overrides_is_checked_like_the_environment(
 
 
 def test_the_languages_are_those_that_the_screens_speak() -> None:
-    from backoffice.preferences import LANGUAGES
+    from backoffice.web.preferences import LANGUAGES
 
     assert tuple(LANGUAGES) == config.LANGUAGES

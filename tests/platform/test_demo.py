@@ -9,14 +9,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from backoffice import periods
+from backoffice.base import periods
+from backoffice.base.periods import Month, today
 from backoffice.billing.models import Invoice, MeterAdjustment, MeterAssignment, Payment
 from backoffice.customers.models import Customer
 from backoffice.orders.models import Order
 from backoffice.people.actions import authenticate
 from backoffice.people.models import User
-from backoffice.periods import Month, today
-from backoffice.permissions import ROLES
+from backoffice.security.permissions import ROLES
 
 
 def test_the_demo_company_loads_once_and_everybody_can_sign_in(

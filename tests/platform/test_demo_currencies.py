@@ -11,15 +11,16 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from backoffice import create_app, figures, money, periods
+from backoffice import create_app, figures
+from backoffice.app.extensions import db
+from backoffice.base import money, periods
 from backoffice.billing.models import Invoice, Payment
+from backoffice.commands.upgrade import upgrade
+from backoffice.database.embedded import ADMIN, APP, OWNER, Services
 from backoffice.demo import fitting, loading
-from backoffice.embedded import ADMIN, APP, OWNER, Services
-from backoffice.extensions import db
 from backoffice.orders.models import Order, OrderLine
 from backoffice.products.models import ProductPrice
 from backoffice.targets.models import AccountManagerTarget
-from backoffice.upgrade import upgrade
 from tests.processes import together
 
 pytestmark = pytest.mark.timeout(600)

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 import redis
 
-from backoffice.embedded import ADMIN, APP, OWNER, Places, Services
-from backoffice.embedded.places import ELSEWHERE, Account, package_folder
-from backoffice.embedded.processes import is_alive, pids_in, wait_until
+from backoffice.database.embedded import ADMIN, APP, OWNER, Places, Services
+from backoffice.database.embedded.places import ELSEWHERE, Account, package_folder
+from backoffice.database.embedded.processes import is_alive, pids_in, wait_until
 
 NewHome = Callable[[], Path]
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,7 +168,7 @@ def test_who_leaves_last_switches_off_the_light(services: Services) -> None:
 def test_tied_services_die_with_a_parent_that_is_killed(new_home: NewHome) -> None:
     home = new_home()
     program = (
-        "import sys, time, pathlib; from backoffice.embedded import Services;"
+        "import sys, time, pathlib; from backoffice.database.embedded import Services;"
         "s = Services(pathlib.Path(sys.argv[1]));"
         "s.start(s.postgres, s.redis, tied=True); print('up', flush=True); time.sleep(60)"
     )

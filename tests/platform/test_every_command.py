@@ -14,9 +14,9 @@ import pytest
 from flask import Flask
 from flask_migrate.cli import db as flask_migrate
 
-from backoffice.cli import main
-from backoffice.drift.scope import scope_of
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.commands.cli import main
+from backoffice.drift.verification.scope import scope_of
 from backoffice.figures import registry
 from backoffice.runs import actions
 from tests.billing.books_of_meters import a_customer, a_payment, an_invoice

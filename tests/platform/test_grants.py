@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from backoffice.grants import PRIVILEGES, WORK
+from backoffice.database.grants import PRIVILEGES, WORK
 
 ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 

@@ -12,11 +12,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, NullPool, create_engine, select, text
 
 from backoffice import audit, figures
+from backoffice.app.extensions import db
 from backoffice.audit.triggers import declared
 from backoffice.base import Base
+from backoffice.commands.upgrade import upgrade
 from backoffice.customers.triggers import stamps_balance
 from backoffice.drift import standing
-from backoffice.extensions import db
 from backoffice.figures.guards import declare, guard_objects
 from backoffice.figures.objects import DatabaseObject
 from backoffice.figures.registry import registry
@@ -24,7 +25,6 @@ from backoffice.figures.triggers import note_objects
 from backoffice.runs import actions
 from backoffice.runs.models import DONE_WITH_FAILURES, RunItem
 from backoffice.runs.working import perform
-from backoffice.upgrade import upgrade
 from tests.factories.orders import OrderFactory
 
 EMPTY = "BEGIN RETURN NULL; END"

@@ -10,8 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from backoffice.cli import COMMANDS, command_named, main
-from backoffice.config import HOME_MAKERS, READERS, ROOT
+from backoffice.app.commands import COMMANDS, command_named
+from backoffice.app.config import HOME_MAKERS, READERS, ROOT
+from backoffice.commands.cli import main
 
 NewHome = Callable[[], Path]
 BIN = Path(sys.executable).parent

@@ -13,9 +13,9 @@ import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backoffice import logs
-from backoffice.config import ROOT
-from backoffice.extensions import db
+from backoffice.app import logs
+from backoffice.app.config import ROOT
+from backoffice.app.extensions import db
 from backoffice.figures.actor import acting_as
 from backoffice.runs import actions
 from backoffice.runs.working import perform

@@ -15,10 +15,12 @@ from click.testing import Result
 from flask import Flask
 
 from backoffice import create_app
-from backoffice.cli import COMMANDS, main
-from backoffice.config import MIGRATIONS, ROOT
-from backoffice.embedded import ADMIN, APP, OWNER, Services
-from backoffice.extensions import db
+from backoffice.app.commands import COMMANDS
+from backoffice.app.config import ROOT
+from backoffice.app.extensions import db
+from backoffice.commands.cli import main
+from backoffice.database.embedded import ADMIN, APP, OWNER, Services
+from backoffice.database.revisions import MIGRATIONS
 
 Command = Callable[..., Result]
 BIN = Path(sys.executable).parent

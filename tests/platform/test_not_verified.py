@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import select
 
 from backoffice import figures
+from backoffice.app.extensions import db
+from backoffice.commands.upgrade import upgrade
 from backoffice.drift.models import DriftFinding, FigureCheck
-from backoffice.extensions import db
 from backoffice.figures import registry
 from backoffice.figures.errors import AnotherDefinition
 from backoffice.runs.models import Run, RunItem
-from backoffice.upgrade import upgrade
 from tests.factories.orders import OrderFactory
 
 Connection = psycopg.Connection[Any]

@@ -10,11 +10,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.audit import sealing
 from backoffice.audit.keys import Keyring
-from backoffice.extensions import db
+from backoffice.commands.upgrade import upgrade
 from backoffice.figures import proof
-from backoffice.upgrade import upgrade
 from tests.factories.orders import OrderFactory
 
 Connection = psycopg.Connection[Any]

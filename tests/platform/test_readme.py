@@ -9,8 +9,8 @@ import click
 import psycopg
 import pytest
 
-from backoffice.cli import COMMANDS, command_named
-from backoffice.config import READERS, ROOT
+from backoffice.app.commands import COMMANDS, command_named
+from backoffice.app.config import READERS, ROOT
 
 Command = Callable[..., Any]
 README = (ROOT / "README.md").read_text()

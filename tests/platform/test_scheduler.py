@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from flask import Flask
 
-from backoffice.config import ROOT, SUPERVISED
-from backoffice.embedded import APP, Services
-from backoffice.embedded.processes import wait_until
+from backoffice.app.config import ROOT, SUPERVISED
+from backoffice.database.embedded import APP, Services
+from backoffice.database.embedded.processes import wait_until
 
 NewHome = Callable[[], Path]
 pytestmark = pytest.mark.timeout(180)

@@ -6,10 +6,10 @@ from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from sqlalchemy import Numeric, create_engine
 
+from backoffice.app.extensions import db
 from backoffice.base import Base
-from backoffice.extensions import db
+from backoffice.commands.upgrade import is_modelled
 from backoffice.runs import models as _runs  # noqa: F401 (mapped only where a command needs it)
-from backoffice.upgrade import is_modelled
 
 
 def test_migrations_and_models_agree(app: Flask) -> None:

@@ -7,9 +7,10 @@ import psycopg
 import pytest
 from sqlalchemy import insert, select, text
 
-from backoffice import figures, statistics
+from backoffice import figures
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
+from backoffice.database import statistics
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform

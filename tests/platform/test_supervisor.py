@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from backoffice.config import ROOT
-from backoffice.embedded.processes import is_alive, wait_until
+from backoffice.app.config import ROOT
+from backoffice.database.embedded.processes import is_alive, wait_until
 
 NewHome = Callable[[], Path]
 BACKOFFICE = str(Path(sys.executable).with_name("backoffice"))

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from backoffice import grants
-from backoffice.embedded import ADMIN, Services
+from backoffice.commands.upgrade import upgrade
+from backoffice.database import grants
+from backoffice.database.embedded import ADMIN, Services
 from backoffice.targets.models import AccountManagerTarget
-from backoffice.upgrade import upgrade
 from tests.factories.orders import OrderFactory
 
 Connection = psycopg.Connection[Any]

@@ -12,8 +12,8 @@ from redis import Redis
 from rq.job import Callback, Job, JobStatus
 from sqlalchemy import select
 
-from backoffice.config import ROOT
-from backoffice.extensions import db
+from backoffice.app.config import ROOT
+from backoffice.app.extensions import db
 from backoffice.people.models import WebSession
 from backoffice.runs import actions, worker
 from backoffice.runs.models import Run

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.orders.models import Order, OrderLine
 from backoffice.orders.queries import visible_to
 from backoffice.people.models import User

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 
 Command = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.figures import report as reports
 from backoffice.figures.report import Report, Totals, new_totals
 from backoffice.reconciliation.queries import snapshot

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.figures import report as reports
 from backoffice.reconciliation import keeping
 from backoffice.reconciliation.models import Reconciliation, ReconciliationPart

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
+from backoffice.base.periods import Month
 from backoffice.orders.models import Order
-from backoffice.periods import Month
 from backoffice.reports import queries
 from backoffice.reports.scope import Period, Scope
 from tests.factories.customers import CustomerFactory

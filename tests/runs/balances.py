@@ -14,9 +14,9 @@ from sqlalchemy import Connection, select, update
 from backoffice.base import table_of
 from backoffice.customers.models import Customer
 from backoffice.runs import kinds
-from backoffice.runs.kinds import Chunk, Kind
+from backoffice.runs.kinds import Kind
 from backoffice.runs.models import APPLIED, FOUND, ITEM_FAILED, RunItem
-from backoffice.runs.working import Asked, Step, Work
+from backoffice.runs.work import Asked, Chunk, Step, Work
 
 CUSTOMERS, ITEMS = table_of(Customer), table_of(RunItem)
 SIZE = 2

@@ -8,9 +8,9 @@ from sqlalchemy.exc import DBAPIError
 
 from backoffice.base import table_of
 from backoffice.customers.models import Customer
-from backoffice.runs.kinds import Chunk, Kind
+from backoffice.runs.kinds import Kind
 from backoffice.runs.models import APPLIED, ITEM_FAILED
-from backoffice.runs.working import Asked, Work
+from backoffice.runs.work import Asked, Chunk, Work
 
 CUSTOMERS = table_of(Customer)
 SIZE, STEPS = 6, 3

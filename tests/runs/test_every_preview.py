@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from backoffice.billing.migrating.steps import STEP_OF, WHOLE
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.billing.migration.steps import STEP_OF, WHOLE
 from backoffice.figures import registry
 from backoffice.runs import actions
 from backoffice.runs.kinds import KINDS

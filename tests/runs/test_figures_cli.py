@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from sqlalchemy import func, select
 
-from backoffice.drift import performing
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.drift.healing import performing
 from backoffice.figures import registry
 from backoffice.figures.models import Correction
 from backoffice.orders.figures import ORDER_FIGURES
@@ -137,7 +137,7 @@ def test_an_interrupted_heal_is_resumed_where_it_stood(
         OrderFactory()
     session.commit()
     surgery.execute("UPDATE orders SET grand_total = 0")
-    monkeypatch.setattr("backoffice.drift.scope.SCAN", 2)
+    monkeypatch.setattr("backoffice.drift.verification.scope.SCAN", 2)
 
     class Killed(BaseException):
         pass

@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from backoffice.app.extensions import db
 from backoffice.approvals.verbs import VERBS
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
+from backoffice.drift.healing.performing import performed
 from backoffice.figures.actor import acting_as
 from backoffice.orders.models import Order
 from backoffice.people.models import User
@@ -23,7 +23,7 @@ from backoffice.runs.errors import (
 )
 from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run, RunItem
-from backoffice.schedules.listed import SCHEDULES
+from backoffice.schedules.catalog import SCHEDULES
 from tests.drift.books import run_of, text_of
 from tests.factories.orders import OrderFactory
 from tests.factories.people import UserFactory

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from backoffice.extensions import db, limiter
+from backoffice.app.extensions import db, limiter
 from backoffice.figures.actor import acting_as
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run, RunItem

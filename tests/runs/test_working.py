@@ -10,13 +10,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text, update
 
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
 from backoffice.runs import actions, kinds, working
 from backoffice.runs.errors import Fenced, NothingToRetry, UnknownKind
 from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run, RunChunk, RunItem
-from backoffice.runs.working import Work, perform
+from backoffice.runs.work import Work
+from backoffice.runs.working import perform
 from tests.factories.customers import CustomerFactory
 from tests.processes import killed, together
 

@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
 
-from backoffice import periods
-from backoffice.extensions import db
+from backoffice.app.extensions import db
+from backoffice.base import periods
 from backoffice.runs.kinds import KINDS, Kind
 from backoffice.runs.models import DONE, Run
-from backoffice.schedules.listed import Schedule
+from backoffice.schedules.catalog import Schedule
 from backoffice.schedules.rules import Daily
 
 

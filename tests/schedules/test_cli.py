@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from sqlalchemy import select, text
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import Run
-from backoffice.schedules.listed import SCHEDULES
+from backoffice.schedules.catalog import SCHEDULES
 from tests.factories.orders import OrderFactory
 
 TAMPER = """

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, Run, RunItem
 from backoffice.runs.working import perform

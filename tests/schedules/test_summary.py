@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from backoffice import figures, periods
-from backoffice.base import table_of
+from backoffice import figures
+from backoffice.app.extensions import db
+from backoffice.base import periods, table_of
 from backoffice.drift import standing
 from backoffice.drift.models import DriftFinding, FigureCheck
-from backoffice.extensions import db
 from backoffice.figures.models import Correction
 from backoffice.figures.proof import prove
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, DONE_WITH_FAILURES, FAILED, Run
 from backoffice.runs.working import perform
-from backoffice.schedules.listed import schedule_of
+from backoffice.schedules.catalog import schedule_of
 from backoffice.schedules.wording import summary_in_words
 from tests.drift.books import an_order
 from tests.factories.people import AccountManagerFactory

@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from backoffice.config import ROOT
-from backoffice.extensions import db
+from backoffice.app.config import ROOT
+from backoffice.app.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run
 from backoffice.schedules import queries
-from backoffice.schedules.listed import SCHEDULES, ScheduleError, asking, check
+from backoffice.schedules.catalog import SCHEDULES, ScheduleError, asking, check
 from backoffice.schedules.models import KnownSchedule
 from backoffice.schedules.rules import EveryMinutes
 from backoffice.schedules.ticking import tick

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from backoffice import attention
-from backoffice.extensions import db
+from backoffice.app import attention
+from backoffice.app.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, FAILED, Run
 from backoffice.schedules import queries, scheduler
-from backoffice.schedules.listed import SCHEDULES
+from backoffice.schedules.catalog import SCHEDULES
 from backoffice.schedules.models import KnownSchedule, Scheduler
 
 HOUR = timedelta(hours=1)

@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug import exceptions as http
 
-from backoffice.errors import EXPLANATIONS, answer
-from backoffice.refusals import Refusal, Stale
+from backoffice.app.errors import EXPLANATIONS, answer
+from backoffice.base.refusals import Refusal, Stale
 
 HTMX = {"HX-Request": "true"}
 JSON = {"Accept": "application/json"}
@@ -140,7 +140,7 @@ def test_an_error_page_stores_nothing_for_a_visitor(client):
 
 
 def test_what_a_failed_request_did_is_undone(app, session, sign_in):
-    from backoffice.extensions import db
+    from backoffice.app.extensions import db
     from backoffice.people.models import User
     from tests.signing_in import someone
 

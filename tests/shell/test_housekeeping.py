@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select
 
-from backoffice import housekeeping
+from backoffice.app.extensions import db
 from backoffice.base import table_of
-from backoffice.extensions import db
+from backoffice.commands import housekeeping
 from backoffice.figures.models import Correction
 from backoffice.figures.proof import prove
 from backoffice.imports.models import Import, ImportContent, ImportProblem
@@ -18,7 +18,7 @@ from backoffice.reconciliation.models import Reconciliation, ReconciliationPart
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, Run, RunItem
 from backoffice.runs.working import perform
-from backoffice.schedules.listed import SCHEDULES
+from backoffice.schedules.catalog import SCHEDULES
 from tests.signing_in import someone
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

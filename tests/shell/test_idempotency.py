@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
 
+from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.extensions import db
-from backoffice.idempotency import (
+from backoffice.people.models import IdempotencyKey
+from backoffice.web.idempotency import (
     IdempotencyMismatch,
     UnusableIdempotencyKey,
     digest,
@@ -16,7 +17,6 @@ from backoffice.idempotency import (
     once,
     remember,
 )
-from backoffice.people.models import IdempotencyKey
 from tests.signing_in import someone
 
 

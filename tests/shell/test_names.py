@@ -2,7 +2,7 @@
 
 import pytest
 
-from backoffice.names import is_visible
+from backoffice.base.identifiers import is_visible
 
 
 @pytest.mark.parametrize("name", ["Ayu", "7", "李", "محمد", "Ö", "\u202eAyu", "०"])

@@ -12,13 +12,14 @@ from flask.testing import FlaskClient
 from flask_login import login_user
 from sqlalchemy import event, func, select, text
 
-from backoffice import places, search
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.lists import List, finding
 from backoffice.orders.listing import ORDERS
 from backoffice.orders.models import Order
 from backoffice.people.models import User
-from backoffice.places import Kind, Place, Question
+from backoffice.search import search_results as places
+from backoffice.search import views as search
+from backoffice.search.search_results import Kind, Place, Question
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,

@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from backoffice.extensions import limiter
-from backoffice.security import CONTENT_SECURITY_POLICY, FIELD_LIMIT, FORM_LIMIT
+from backoffice.app.extensions import limiter
+from backoffice.security.headers import CONTENT_SECURITY_POLICY, FIELD_LIMIT, FORM_LIMIT
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -156,7 +156,7 @@ def test_no_way_leads_out_of_the_static_folder(client):
 
 
 def test_the_fingerprint_follows_names_and_contents(tmp_path):
-    from backoffice.assets import fingerprint
+    from backoffice.app.assets import fingerprint
 
     (tmp_path / "a.css").write_text("a")
     first = fingerprint(tmp_path)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from backoffice.base.periods import Month
 from backoffice.orders.models import Order
 from backoffice.people.models import User
-from backoffice.periods import Month
 from backoffice.targets import actions
 from backoffice.targets.actions import Entry
 from tests.factories.orders import OrderFactory

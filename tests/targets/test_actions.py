@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from backoffice.extensions import db
-from backoffice.periods import Month
+from backoffice.app.extensions import db
+from backoffice.base.periods import Month
 from backoffice.targets import actions, queries
 from backoffice.targets.actions import Entry
 from backoffice.targets.models import AccountManagerTarget

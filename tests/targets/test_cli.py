@@ -6,7 +6,7 @@ from decimal import Decimal
 import psycopg
 import pytest
 
-from backoffice.periods import Month, today
+from backoffice.base.periods import Month, today
 from backoffice.targets import queries
 
 

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
 from backoffice import figures
-from backoffice.extensions import db
+from backoffice.app.extensions import db
 from backoffice.people.models import User
 from backoffice.targets.figures import achieved
 from backoffice.targets.models import AccountManagerTarget

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from backoffice.drift.performing import performed
-from backoffice.extensions import db
-from backoffice.periods import Month
+from backoffice.app.extensions import db
+from backoffice.base.periods import Month
+from backoffice.drift.healing.performing import performed
 from backoffice.targets import queries
 from backoffice.targets.models import AccountManagerTarget
 from tests.factories.people import AccountManagerFactory

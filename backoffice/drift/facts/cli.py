@@ -13,24 +13,24 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ...app.command_line import CLEAN, FOUND, Trouble, operator
+from ...app.extensions import db
 from ...audit.cli import group, json_option
 from ...audit.facts import ADDED, REMOVED, facts_by_table
 from ...audit.tables import title_of
 from ...audit.telling import label_of
 from ...base import N_
-from ...commands import CLEAN, FOUND, Trouble, operator
-from ...extensions import db
+from ...base.refusals import Refusal
 from ...figures import acting_as
-from ...refusals import Refusal
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
 from .. import queries, wording
-from ..impossible import name_of as dates_of
+from ..healing.moved_wording import print_moved
+from ..healing.performing import performed
 from ..models import ACCEPTED, IMPOSSIBLE, RESTORED, DriftFinding
-from ..moved_wording import print_moved
-from ..performing import performed
 from ..standing import IS_OPEN
+from ..verification.impossible import name_of as dates_of
 from .deciding import decided
 from .findings import name_of
 from .runs import VERIFY_FACTS

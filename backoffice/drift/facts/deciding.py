@@ -41,8 +41,8 @@ from ...figures import registry, written
 from ...figures.actor import actor
 from ...figures.drain import Touched
 from ...figures.hooks import settle_connection
+from ..healing.moved import Moved, moved_by
 from ..models import ACCEPTED, DriftFinding
-from ..moved import Moved, moved_by
 from .findings import facts_named, settle
 from .holding import owners_of
 from .models import FactDecision

@@ -4,8 +4,8 @@ from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, TextAreaField
 
-from ...forms import Required, at_most, trimmed
-from ...idempotency import new_key
+from ...web.forms import Required, at_most, trimmed
+from ...web.idempotency import new_key
 from .refusals import WithoutReason
 
 REASON_LENGTH = 500

@@ -1,7 +1,7 @@
 """What is refused of decisions about facts."""
 
 from ...base import N_
-from ...refusals import Refusal, Stale
+from ...base.refusals import Refusal, Stale
 
 
 class NoSuchFinding(Refusal):

@@ -7,11 +7,11 @@ from sqlalchemy import Connection, func, select
 
 from ...audit.facts import EVENTS_AT_A_TIME, Facts, facts_by_table, last_event
 from ...base import N_
-from ...runs.kinds import Chunk, Kind, register
+from ...runs.kinds import Kind, register
 from ...runs.models import CHUNK_DONE
-from ...runs.working import CHUNKS, RUNS, Asked, Work
+from ...runs.work import CHUNKS, RUNS, Asked, Chunk, Work
 from ..findings import check
-from ..impossible import look as look_for_dates
+from ..verification.impossible import look as look_for_dates
 from .findings import counted, name_of, open_ids, settle
 
 FIRST, LAST = -(2**63), 2**63 - 1

@@ -5,14 +5,14 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import Column, String, cast, null, select
 
-from ... import subjects
+from ...app.navigation import may_open
 from ...audit.facts import facts_by_table
 from ...audit.tables import Recorded, recorded, title_of
 from ...audit.telling import SHARED_LABELS
 from ...base import Base
-from ...navigation import may_open
-from ...subjects import Place, Subject, Word
-from ..impossible import all_dates
+from ...web import record_links as subjects
+from ...web.record_links import Place, Subject, Word
+from ..verification.impossible import all_dates
 from .findings import name_of
 
 

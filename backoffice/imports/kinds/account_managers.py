@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from sqlalchemy import Text, literal, select
 
 from ...base import N_
+from ...base.upserts import upsert
 from ...people.models import User
-from ...upserts import upsert
-from .. import cells
-from ..reading import ImportColumn
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes, Kind
 
 COLUMNS = (

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement
 
-from ..reading import ImportColumn
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 
 
 class Changes(NamedTuple):

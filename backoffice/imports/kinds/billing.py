@@ -17,14 +17,14 @@ from sqlalchemy import (
 )
 
 from ...base import N_
+from ...base.upserts import upsert
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.rules import NUMBER_LENGTH, VOID, is_number
 from ...customers.models import Customer
 from ...customers.queries import MOST_STEPS
-from ...upserts import upsert
-from .. import cells
+from ..files import cells
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes
 
 number = cells.number(NUMBER_LENGTH, is_number)

@@ -10,10 +10,10 @@ from ...base import N_
 from ...customers.actions import upsert_customers
 from ...customers.models import Customer
 from ...customers.rules import CODE_LENGTH, is_code
-from .. import cells
-from ..reading import ImportColumn
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes, Kind
 
 

@@ -24,14 +24,14 @@ from sqlalchemy import (
 )
 
 from ...base import N_
-from ...billing.invoice_refusals import LessThanPaid, PaymentsGoAlong
+from ...billing.invoices.refusals import LessThanPaid, PaymentsGoAlong
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.rules import NUMBER_LENGTH, VOID, is_less_than_paid
 from ...customers.rules import CODE_LENGTH
-from .. import cells
-from ..reading import ImportColumn
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes, Kind
 from .billing import (
     at,

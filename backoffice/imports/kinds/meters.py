@@ -36,18 +36,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from ... import periods
-from ...base import N_, table_of
-from ...billing.meter_refusals import BeginsLater, DaysOverlap
+from ...base import N_, periods, table_of
+from ...base.upserts import upsert
+from ...billing.meters.refusals import BeginsLater, DaysOverlap
 from ...billing.models import Meter, MeterAssignment
 from ...billing.rules import counts_ahead
 from ...customers.models import Customer
 from ...customers.rules import CODE_LENGTH, TEXT_LENGTH
-from ...upserts import upsert
-from .. import cells
-from ..reading import ImportColumn
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes, Kind
 from .billing import at, booked_customers, lock, number, said, unknown_customers
 

@@ -34,16 +34,15 @@ from sqlalchemy import (
     update,
 )
 
-from ... import money
-from ...base import N_
+from ...base import N_, money
 from ...orders.models import KINDS, Order, OrderLine
 from ...orders.rules import DESCRIPTION_LENGTH, MOST_LINES
 from ...products.models import Product
 from ...products.rules import CODE_LENGTH
-from .. import cells
-from ..reading import ImportColumn
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes, Kind
 from .orders import negative_totals, number
 

@@ -11,16 +11,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Date, Numeric, Text, func, literal, select
 
 from ...base import N_
+from ...base.upserts import upsert
 from ...customers.models import Customer
 from ...customers.rules import CODE_LENGTH
 from ...orders.models import COMPONENT_OF_KIND, Order
 from ...orders.rules import NUMBER_LENGTH, is_number
 from ...people.models import User
-from ...upserts import upsert
-from .. import cells
-from ..reading import ImportColumn
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes, Kind
 
 number = cells.number(NUMBER_LENGTH, is_number)

@@ -28,17 +28,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from ... import periods
-from ...base import N_
+from ...base import N_, periods
 from ...billing.models import Invoice, Meter, Payment
-from ...billing.payment_actions import void_reference
-from ...billing.payment_refusals import OverAllocated
+from ...billing.payments.actions import void_reference
+from ...billing.payments.refusals import OverAllocated
 from ...billing.rules import METHODS, NUMBER_LENGTH, VOID, StillToCome, takes_less
 from ...customers.rules import CODE_LENGTH
-from .. import cells
-from ..reading import ImportColumn
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes, Kind
 from .billing import (
     at,

@@ -14,10 +14,10 @@ from ...base import N_
 from ...products.actions import upsert_prices, upsert_products
 from ...products.models import Product, ProductPrice
 from ...products.rules import CODE_LENGTH, NAME_LENGTH, SOLD_AS, UNIT_LENGTH, is_code
-from .. import cells
-from ..reading import ImportColumn
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
 from ..report import Problem
-from ..stage import Stage
 from .base import Changes, Kind
 
 

@@ -30,11 +30,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from ...base import N_, table_of
+from ...base.refusals import Refusal, Stale
 from ...customers.models import Customer
 from ...lists.queries import matching
 from ...lists.state import State
 from ...people.models import User
-from ...refusals import Refusal, Stale
 from ..models import Order
 
 MOST_ORDERS = 50_000

@@ -6,9 +6,9 @@ from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 from wtforms import Form, SelectChoice, SelectField, ValidationError
 
-from ...extensions import db
-from ...formats import DayField
-from ...permissions import allowed
+from ...app.extensions import db
+from ...security.permissions import allowed
+from ...web.formats import DayField
 from .. import queries
 from .actions import Change
 

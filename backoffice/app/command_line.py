@@ -1,0 +1,80 @@
+"""What commands share: exit statuses, trouble as a sentence, in whose name they act, and their database."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from getpass import getuser
+from typing import Any
+
+import click
+from click.core import ParameterSource
+from flask_babel import gettext as _
+
+from ..base.trouble import Trouble
+from ..database.embedded import Services
+
+CLEAN, FOUND, TROUBLE = 0, 1, Trouble.exit_code
+"""Exit statuses, as `diff` has them: done, something found or refused, could not be done."""
+
+PATIENCE: dict[str, Any] = {"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000}
+"""Settings of a process that nobody waits for at a screen: it has time, but waits a minute for a lock."""
+
+__all__ = [
+    "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Trouble", "database_in_use", "never_together", "operator",
+]  # fmt: skip
+
+Command = Callable[..., None]
+
+
+def never_together(first: str, *others: str) -> Callable[[Command], Command]:
+    """Refuse the parameter `first` of a command beside any of `others`, with a sentence: nothing is left unheeded.
+
+    Names are those of the function's arguments. The pairs stand in the function's `refused`.
+    """
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def checked(*arguments: Any, **given: Any) -> None:
+            for other in others:
+                _refuse(first, other)
+            command(*arguments, **given)
+
+        before: tuple[tuple[str, str], ...] = getattr(command, "refused", ())
+        checked.refused = (*before, *((first, other) for other in others))  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _refuse(*names: str) -> None:
+    context = click.get_current_context()
+    sources = (context.get_parameter_source(name) for name in names)
+    if not all(source is ParameterSource.COMMANDLINE for source in sources):
+        return
+    known = {parameter.name: parameter for parameter in context.command.params}
+    one, other = (known[name].make_metavar(context) if isinstance(known[name], click.Argument)
+                  else known[name].opts[0] for name in names)  # fmt: skip
+    raise Trouble(
+        _("%(one)s and %(other)s do not go together. Leave one of them out.", one=one, other=other)
+    )
+
+
+def operator() -> str:
+    """The actor of a command: `cli:` and the system's account; a container may have none."""
+    try:
+        return f"cli:{getuser()}"
+    except (KeyError, OSError):
+        return "cli:unknown"
+
+
+@contextmanager
+def database_in_use(settings: Mapping[str, Any]) -> Iterator[None]:
+    """The embedded PostgreSQL, if that is the one, runs at least until the end."""
+    if not settings["EMBEDDED_POSTGRES"]:
+        yield
+        return
+    services = Services(settings["BACKOFFICE_HOME"])
+    with services.in_use(services.postgres) as sentences:
+        for sentence in sentences[len(services.places.notices) :]:  # the notices are for `dev`
+            click.echo(sentence, err=True)
+        yield

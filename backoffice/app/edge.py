@@ -1,0 +1,150 @@
+"""The edge of a request: one commit, after the view and before the answer.
+
+A view never commits. What it did is committed when its answer is no error; a commit that fails
+(a law of the database, a lost connection) still becomes a proper answer. A safe request runs in a
+transaction that PostgreSQL itself keeps read-only: no GET changes anything, by accident or otherwise.
+
+Of requests that wait for each other in a circle PostgreSQL ends one, which has then done nothing:
+that one is carried out again, from the session on, before anybody hears of it. A command that is one
+transaction does the same.
+
+Whoever saves may have to wait for somebody's lock, and keeps a thread meanwhile. So requests that
+may change something get two thirds of the threads at most: however many wait, pages are answered.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from threading import BoundedSemaphore
+from typing import TypeVar
+
+import structlog
+from flask import Flask, Response, current_app, g, has_request_context, request, session
+from flask.globals import request_ctx
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import ServiceUnavailable
+
+from .extensions import db
+
+log = structlog.get_logger()
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+Done = TypeVar("Done")
+
+TRIES = 3
+"""How often a request is carried out before it is answered that Backoffice is busy."""
+
+LONGEST_PAUSE = 0.1
+"""Seconds before a further try, at most; by chance, so that two do not meet again."""
+
+_LOST_A_RACE = frozenset({"40001", "40P01"})
+"""Serialization failure and deadlock: PostgreSQL has undone everything, and a repetition may succeed."""
+
+WAITED_IN_VAIN = _LOST_A_RACE | {"55P03"}
+"""What ends a command while others work on the same rows: a lost race, or a lock that did not come in time."""
+
+OF_THE_SESSION = ("_login_user", "csrf_token")
+"""What Flask-Login and Flask-WTF remember of a session for the rest of the request."""
+
+
+LONGEST_QUEUE = 0.5
+"""Seconds that a save waits for its turn while too many others are being carried out."""
+
+
+class Backoffice(Flask):
+    """Flask, with the commit at the edge."""
+
+    turns: BoundedSemaphore
+    """How many requests that may change something are carried out at a time."""
+
+    guard: Callable[[], None]
+    """Refuses a request unless whoever sends it may."""
+
+    def dispatch_request(self) -> Response:
+        """Call the view, then commit what it did."""
+        if request.method in SAFE_METHODS:
+            return self._carried_out_at_last()
+        if not self.turns.acquire(timeout=LONGEST_QUEUE):
+            log.warning("too many saves at a time", path=request.path)
+            raise ServiceUnavailable()
+        try:
+            return self._carried_out_at_last()
+        finally:
+            self.turns.release()
+
+    def _carried_out_at_last(self) -> Response:
+        """Carry the request out; again, if it lost a race for locks."""
+        return at_last(self._carried_out, self._start_over, path=request.path)
+
+    def _carried_out(self) -> Response:
+        response = self.make_response(super().dispatch_request())
+        if request.method in SAFE_METHODS:
+            return response
+        if response.status_code < 400:
+            db.session.commit()
+        else:
+            db.session.rollback()
+        return response
+
+    def _start_over(self) -> bool:
+        """Forget the session, and ask again who may; False where that cannot be.
+
+        What was read of a file comes again from its beginning; a view that has closed it cannot be
+        called twice.
+        """
+        uploads = [file.stream for _name, file in request.files.items(multi=True)]
+        if any(stream.closed for stream in uploads):
+            return False
+        for stream in uploads:
+            stream.seek(0)
+        session.start_over()  # type: ignore[attr-defined]
+        request_ctx.flashes = None
+        for name in OF_THE_SESSION:
+            g.pop(name, None)
+        self.guard()
+        return True
+
+
+def at_last(
+    work: Callable[[], Done], start_over: Callable[[], bool] = lambda: True, **what: str
+) -> Done:
+    """Do `work`; again, if it lost a race for locks, what it did is undone and it can `start_over`."""
+    for attempt in range(1, TRIES):
+        try:
+            return work()
+        except DBAPIError as error:
+            if sqlstate_of(error) not in _LOST_A_RACE:
+                raise
+            db.session.rollback()  # whoever rests holds nothing
+            time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 (a pause, no secret)
+            if not start_over():
+                raise
+            log.info("repeated", sqlstate=sqlstate_of(error), attempt=attempt, **what)
+    return work()
+
+
+def sqlstate_of(error: DBAPIError) -> str:
+    """PostgreSQL's code of what went wrong; empty where the connection itself broke."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def begin() -> None:
+    """Begin the request's transaction: read-only unless the method may change something."""
+    if request.method in SAFE_METHODS and not db.session().in_transaction():
+        db.session.connection(execution_options={"postgresql_readonly": True})
+
+
+def init_app(app: Backoffice) -> None:
+    """Leave a third of the server's threads to those who only read."""
+    app.turns = BoundedSemaphore(max(1, app.config["WEB_THREADS"] * 2 // 3))
+
+
+@event.listens_for(db.session, "after_begin")
+def _wait_no_longer_than_a_person(_session: Session, _of: object, connection: Connection) -> None:
+    """Let a save wait for somebody's lock only as long as a person waits, for it keeps a thread."""
+    if has_request_context() and request.method not in SAFE_METHODS:
+        milliseconds = current_app.config["WEB_LOCK_TIMEOUT"]
+        connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds:d}"))

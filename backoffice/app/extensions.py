@@ -1,0 +1,147 @@
+"""The Flask extensions, made once and bound to an app in `create_app`."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from flask import Flask, g
+from flask_babel import Babel
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import event
+from sqlalchemy.orm import Session, scoped_session
+
+from ..base import Base, out_of_calendar
+from ..book import APPLICATION, refuse_other_books
+from ..database.revisions import MIGRATIONS
+from ..figures import hooks as figure_hooks
+from ..figures import proof
+from ..figures.registry import registry
+from .counting.watching import TimedCursor
+
+
+class Database(SQLAlchemy):
+    """Flask-SQLAlchemy; its session is declared as what every action takes."""
+
+    session: scoped_session[Session]  # type: ignore[assignment]
+
+
+class Forgery(CSRFProtect):  # type: ignore[misc]
+    """Flask-WTF's guard against forged forms; a program that sent its token brings no cookie to abuse."""
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        """Refuse a request that changes something unless it proves to come from our own page."""
+        if g.get("program") is None:
+            super().protect(apply_exemptions)
+
+
+db = Database(metadata=Base.metadata)
+babel = Babel()
+csrf = Forgery()
+limiter = Limiter(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
+login_manager = LoginManager()
+
+FIGURE_DOMAINS = ("billing", "orders", "targets")
+"""The packages whose `figures.py` declares figures."""
+
+
+figure_hooks.install_session(db.session, registry)
+
+
+def connect_database(app: Flask) -> None:
+    """Bind `db` to the app's database, and let every connection of it keep its figures right."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = app.config["DATABASE_URL"]
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(app)
+    db.init_app(app)
+    _declare_figures()
+    with app.app_context():
+        event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
+        refuse_other_books(db.engine)
+        proof.set_secret(db.engine, app.config["SECRET_KEY"])
+        out_of_calendar.read_all(db.engine)
+        figure_hooks.install(db.engine, registry)
+        event.listen(db.engine, "do_connect", _patience(app))
+
+
+class Extensions(dict[str, Any]):
+    """`app.extensions`, where Flask-Migrate comes when it is asked for: Alembic is large, and few need it."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app.extensions)
+        self.app = app
+
+    def __missing__(self, name: str) -> Any:
+        if name != "migrate":
+            raise KeyError(name)
+        from flask_migrate import Migrate
+
+        Migrate(self.app, db, directory=str(MIGRATIONS), render_as_batch=False)
+        return self[name]
+
+
+def _leave_read_only_to_the_database(connection: Any, _record: object) -> None:
+    """After a read-only transaction SQLAlchemy asks for READ WRITE, which a standby refuses to begin.
+
+    And one whose administrator has made it read-only would let itself be written.
+    """
+    if connection is not None and not connection.closed and connection.read_only is False:
+        connection.read_only = None
+
+
+def connect_limiter(app: Flask) -> None:
+    """Keep counts of attempts in Redis; without Redis in memory, so that nobody is locked out."""
+    url = app.config["REDIS_URL"]
+    app.config["RATELIMIT_STORAGE_URI"] = f"redis+{url}" if url.startswith("unix://") else url
+    # A frozen Redis may cost a sign-in this long, once, and no longer.
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = {
+        "socket_timeout": 0.3,
+        "socket_connect_timeout": 0.3,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    limiter.init_app(app)
+
+
+def _declare_figures() -> None:
+    """Import every domain's declarations, then seal: nothing is declared after the start."""
+    for domain in FIGURE_DOMAINS:
+        import_module(f"backoffice.{domain}.figures")
+    assert registry.bundles  # the first look seals
+
+
+def _patience(app: Flask) -> Callable[..., None]:
+    """How long a connection waits is asked when it is made: a command of `flask` has more time than a page."""
+
+    def wait(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
+        timeouts = {
+            name: app.config[name.upper()] for name in ("lock_timeout", "statement_timeout")
+        }
+        parameters["options"] = " ".join(f"-c {name}={ms}" for name, ms in timeouts.items())
+
+    return wait
+
+
+def _engine_options(app: Flask) -> dict[str, Any]:
+    connect = {
+        "application_name": APPLICATION,
+        "cursor_factory": TimedCursor,
+        # A database that is gone is noticed within seconds, behind a silent network too.
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
+    return {
+        "connect_args": connect,
+        "isolation_level": "READ COMMITTED",
+        "hide_parameters": True,  # an error's text goes to the log; what people typed does not
+        "pool_pre_ping": True,
+        "pool_size": 10,
+        "max_overflow": max(10, app.config["WEB_THREADS"] - 4),  # more than there are threads
+        "pool_timeout": 5,
+    }

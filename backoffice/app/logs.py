@@ -1,0 +1,153 @@
+"""Logs: one line an event on standard error, with no secret in it and no line that somebody forged.
+
+Every line says whose request it belongs to (`request_id`, which the answer carries too), in whose
+name it was done (`actor`) and, within background work, as part of which run (`run`).
+"""
+
+import contextlib
+import logging
+import re
+import secrets
+import sys
+import time
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+
+from ..figures.actor import actor
+
+HIDDEN = "[hidden]"
+
+SLOW_MILLISECONDS = 1000.0
+"""A request that takes longer is a warning."""
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
+_SECRET_NAMES = re.compile(
+    r"password|passwd|secret|token|authorization|cookie|session_id|api_?key|credential",
+    re.IGNORECASE,
+)
+_PASSWORD_IN_URL = re.compile(r"(\w+://[^\s:/@]*:)[^\s@]+@")
+_CREDENTIAL = re.compile(r"\bBearer\s+[A-Za-z0-9._~+/=-]{8,}|\bbo_[A-Za-z0-9_-]{8,}", re.IGNORECASE)
+
+Event = MutableMapping[str, Any]
+
+
+def hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
+    """Blank out what is named like a secret, however deep; passwords in addresses; tokens anywhere."""
+    for name, value in event.items():
+        event[name] = HIDDEN if _SECRET_NAMES.search(name) else _without_secrets(value)
+    return event
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        value = _PASSWORD_IN_URL.sub(rf"\1{HIDDEN}@", value) if "://" in value else value
+        return _CREDENTIAL.sub(HIDDEN, value)
+    if isinstance(value, Mapping):
+        hidden = _SECRET_NAMES.search
+        return {k: HIDDEN if hidden(str(k)) else _without_secrets(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(item) for item in value]
+    return value
+
+
+def add_actor(_logger: Any, _method: str, event: Event) -> Event:
+    """Say in whose name it is done, where somebody is known."""
+    name = actor.get()
+    if name:
+        event.setdefault("actor", name)
+    return event
+
+
+SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    add_actor,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    structlog.processors.StackInfoRenderer(),
+    hide_secrets,
+]
+
+
+class StandardError(logging.Handler):
+    """Writes to whatever standard error is at the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line; a log that cannot be written never breaks the work that it tells of."""
+        with contextlib.suppress(OSError, ValueError):
+            print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201 (this is the log)
+
+
+def configure(level: str = "INFO") -> None:
+    """Write every log, ours and the libraries', as a JSON object a line.
+
+    JSON writes a line break inside a value as two characters, and whatever is not ASCII as its
+    number: no value can begin a line, colour a terminal or reverse the text.
+    """
+    render = structlog.processors.JSONRenderer()
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *SHARED],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+    )
+    handler = StandardError()
+    handler.setFormatter(formatter)
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(level)
+    structlog.configure(
+        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def let_through(level: str) -> None:
+    """Write what is at least so important from now on: a command tells little unless it has to.
+
+    Loggers that have written something already stay as they are.
+    """
+    logging.root.setLevel(level)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level))
+    )
+
+
+def init_app(app: Flask) -> None:
+    """Log every answered request: who, what, with which result, how long. Never its query or body."""
+    app.before_request(_begin)
+    app.after_request(_log_request)
+    app.teardown_request(_forget)
+
+
+def _begin() -> None:
+    """Start the clock, and name the request as whoever sent it does, if that can be a name."""
+    g.began_at = time.perf_counter()
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    g.request_id = given if _WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(8)
+    structlog.contextvars.clear_contextvars()  # a server's thread has served somebody else before
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _log_request(response: Response) -> Response:
+    milliseconds = (time.perf_counter() - g.get("began_at", time.perf_counter())) * 1000
+    log = structlog.get_logger("backoffice.request")
+    write = log.warning if milliseconds >= SLOW_MILLISECONDS else log.info
+    write(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        milliseconds=round(milliseconds, 1),
+        actor=actor.get(),
+    )
+    if "request_id" in g:
+        response.headers[REQUEST_ID_HEADER] = g.request_id
+    return response
+
+
+def _forget(_error: BaseException | None = None) -> None:
+    structlog.contextvars.clear_contextvars()

@@ -1,0 +1,99 @@
+"""What stands around every page: the navigation, the search, the way to something new.
+
+An entry is shown when its screen exists and the user may see it, so a screen that comes later
+appears by itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, current_app, request, url_for
+from flask_login import current_user
+
+from ..base import N_
+from ..security.permissions import allowed
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One screen in the navigation. `section` is the start of its endpoints, `also` are further ones."""
+
+    label: str
+    endpoint: str
+    icon: str
+    section: str
+    also: tuple[str, ...] = ()
+
+    def holds(self, endpoint: str) -> bool:
+        """Whether the endpoint belongs to it."""
+        return endpoint.startswith((self.section, *self.also))
+
+
+ENTRIES = (
+    Entry(N_("Today"), "health.today", "today", "health.today"),
+    Entry(N_("Orders"), "orders.index", "orders", "orders."),
+    Entry(N_("Pricing"), "pricing.index", "pricing", "pricing.", also=("products.",)),
+    Entry(N_("Customers"), "customers.index", "customers", "customers."),
+    Entry(N_("Billing"), "billing.meters", "billing", "billing."),
+    Entry(N_("Targets"), "targets.index", "targets", "targets."),
+    Entry(
+        N_("Health"),
+        "health.index",
+        "health",
+        "health.",
+        also=("drift.", "runs.", "schedules.", "reconciliation."),
+    ),
+    Entry(N_("Reports"), "reports.index", "reports", "reports."),
+    Entry(N_("Imports"), "imports.index", "imports", "imports."),
+    Entry(N_("Audit"), "audit.index", "audit", "audit."),
+    Entry(N_("Settings"), "people.users", "settings", "people.user", also=("people.token",)),
+)
+
+SEARCH_ENDPOINT = "search.index"
+NEW_ENDPOINT = "orders.new"
+
+
+def may_open(endpoint: str) -> bool:
+    """Whether a screen exists and the present user may see it."""
+    view = current_app.view_functions.get(endpoint)
+    permission = getattr(view, "required_permission", None)
+    return permission is not None and allowed(current_user, permission)
+
+
+def entries() -> Iterator[Entry]:
+    """The entries for the present user."""
+    return (entry for entry in ENTRIES if may_open(entry.endpoint))
+
+
+def home() -> str:
+    """The address at which the present user starts."""
+    first = next(entries(), None)
+    return url_for(first.endpoint if first else "people.profile")
+
+
+def is_here(entry: Entry) -> bool:
+    """Whether the present page belongs to `entry`; the longest section that fits wins."""
+    endpoint = request.endpoint or ""
+    fitting = [e for e in ENTRIES if e.holds(endpoint)]
+    return bool(fitting) and max(fitting, key=lambda e: len(e.section)) is entry
+
+
+def url_with(**changes: object) -> str:
+    """The present address with some query arguments changed; None takes one away."""
+    arguments = {**request.args.to_dict(flat=False), **(request.view_args or {}), **changes}
+    kept: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
+    return url_for(request.endpoint or "", **kept)
+
+
+def init_app(app: Flask) -> None:
+    """Give templates the shell's parts."""
+    app.jinja_env.globals.update(
+        navigation=entries,
+        is_here=is_here,
+        may_open=may_open,
+        home=home,
+        url_with=url_with,
+        SEARCH_ENDPOINT=SEARCH_ENDPOINT,
+        NEW_ENDPOINT=NEW_ENDPOINT,
+    )

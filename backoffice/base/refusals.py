@@ -1,0 +1,42 @@
+"""What the house refuses: errors that carry their own sentence.
+
+Actions raise them, and know nothing of HTTP; `app/errors.py` turns one that nobody caught into a page,
+a toast or JSON, and a view that has a form shows it there. Imports no Flask, so that actions may.
+"""
+
+from typing import ClassVar
+
+from . import N_
+
+
+class Refusal(Exception):
+    """A request that a law of the house refuses. Subclasses are named after that law.
+
+    `sentence` says what is wrong and what to do next, with `%(name)s` where a value belongs; it is
+    translated where it is shown. `status` is the HTTP status it becomes.
+    """
+
+    sentence: ClassVar[str] = N_("That is not possible here.")
+    status: ClassVar[int] = 422
+
+    def __init__(self, **values: object) -> None:
+        self.values = values
+        super().__init__(self.sentence % values)
+
+
+class Stale(Refusal):
+    """Somebody else saved the same record first."""
+
+    sentence = N_(
+        "Somebody else has saved this in the meantime. Look at their version, then save again."
+    )
+    status = 409
+
+
+class AnotherRecord(Stale):
+    """The number, code or reference under which a record was opened has gone to another one since."""
+
+    sentence = N_(
+        "This number now belongs to another record than the one that you opened. Nothing was saved. "
+        "Look at which one is shown here before you send it again."
+    )

@@ -1,0 +1,1 @@
+"""Corrections of what is owed for a meter."""

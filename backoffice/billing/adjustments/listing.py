@@ -1,0 +1,138 @@
+"""The list of adjustments; what is void stands there struck through and is in no total."""
+
+from decimal import Decimal
+from typing import Any
+
+from flask import url_for
+from markupsafe import Markup
+from sqlalchemy import ColumnElement, Select, case, literal, select
+
+from ...base import N_, counted
+from ...customers.models import Customer
+from ...lists import Choice, Column, Days, List, Search, containing
+from ...web.formats import money_filter
+from ..models import Meter, MeterAdjustment
+from ..rules import POSTED, VOID
+
+NOTHING = literal(Decimal("0.00"))
+"""What a void document comes to, written as an amount."""
+
+STATUSES = {POSTED: N_("Posted"), VOID: N_("Void")}
+STATUS_TONES = {POSTED: "good", VOID: "neutral"}
+"""The status of a document on screen."""
+
+
+def _rows(_user: Any) -> Select[Any]:
+    joined = select().select_from(MeterAdjustment).outerjoin(MeterAdjustment.meter)
+    return joined.outerjoin(MeterAdjustment.customer)
+
+
+def _of_customer(text: str) -> ColumnElement[bool]:
+    has_code = select(Customer.id).where(Customer.code.in_({text, text.upper()}))
+    return MeterAdjustment.customer_id.in_(has_code)
+
+
+def _of_meter(text: str) -> ColumnElement[bool]:
+    has_number = select(Meter.id).where(Meter.number == text)
+    return MeterAdjustment.meter_id.in_(has_number)
+
+
+def _written(row: Any) -> str:
+    """An amount that counts; one that does not is struck through."""
+    if row.status != VOID:
+        return money_filter(row.entered)
+    return Markup("<del>{}</del>").format(money_filter(row.entered))
+
+
+def _way_on(row: Any) -> str:
+    return url_for("billing.adjustment", number=row.number)
+
+
+ADJUSTMENTS = List(
+    "adjustments",
+    N_("Adjustments"),
+    "billing.adjustments",
+    export="billing.export_adjustments",
+    rows=_rows,
+    key=MeterAdjustment.id,
+    columns=(
+        Column("number", N_("Number"), MeterAdjustment.number, link=_way_on, classes="cell-key"),
+        Column(
+            "adjusted_on", N_("Day"), MeterAdjustment.adjusted_on, kind="day", classes="cell-date"
+        ),
+        Column(
+            "meter",
+            N_("Meter"),
+            Meter.number,
+            link=lambda row: url_for("billing.meter", number=row.meter),
+            classes="cell-end",
+        ),
+        Column(
+            "customer",
+            N_("Customer"),
+            Customer.name,
+            link=lambda row: url_for("customers.record", code=row.customer_code),
+            classes="cell-name",
+        ),
+        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        Column(
+            "reason",
+            N_("Reason"),
+            MeterAdjustment.reason,
+            is_sortable=False,
+            classes="cell-wide",
+        ),
+        Column(
+            "status",
+            N_("Status"),
+            MeterAdjustment.status,
+            words=STATUSES,
+            tones=STATUS_TONES,
+            classes="cell-word",
+        ),
+        Column(
+            "void_reason",
+            N_("Why it is void"),
+            MeterAdjustment.void_reason,
+            is_sortable=False,
+            is_shown=False,
+        ),
+        Column(
+            "amount",
+            N_("Amount"),
+            case((MeterAdjustment.status == VOID, NOTHING), else_=MeterAdjustment.amount),
+            kind="money",
+            total=True,
+            write=_written,
+            classes="cell-total cell-lead",
+        ),
+    ),
+    filters=(
+        Search(
+            "q",
+            N_("Search"),
+            containing(MeterAdjustment.number, MeterAdjustment.reason, Meter.number, Customer.name),
+            placeholder=N_("Number, meter, customer or reason"),
+        ),
+        Choice(
+            "status",
+            N_("Status"),
+            {status: (word, MeterAdjustment.status == status) for status, word in STATUSES.items()},
+        ),
+        Days("since", "until", N_("From"), N_("to"), MeterAdjustment.adjusted_on),
+        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+        Search("meter", N_("Meter"), _of_meter, is_quiet=True),
+    ),
+    default_sort="-adjusted_on",
+    also={"entered": MeterAdjustment.amount},
+    counted=counted("%(num)s adjustment", "%(num)s adjustments"),
+    nothing_yet=(
+        N_("No adjustments yet"),
+        N_("An adjustment is entered on the screen of its meter."),
+    ),
+    nothing_fits=(
+        N_("No adjustment fits that"),
+        N_("Take something out of the filter, or search for a part of the number."),
+    ),
+    classes="adjustments-table compact",
+)

@@ -1,0 +1,1 @@
+"""How overdue what is owed is."""

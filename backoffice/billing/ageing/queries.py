@@ -1,0 +1,310 @@
+"""How overdue what is owed is: what of each meter's balance is how old, as of a day.
+
+What was paid on an invoice itself comes off that invoice. Whatever else was paid or forgiven on the
+meter goes to the oldest of what is open, the earliest due first. So what is owed consists of the
+youngest open parts, and these are found without knowing what paid for the older ones: going back from
+the youngest, until they come to the meter's balance. Positive adjustments are owed from their day on.
+
+A payment that names an invoice but counts on another meter, or on none, takes nothing off what this
+meter owes. Where the open parts come to less than the balance, that is why, and such payments are put
+back on the invoices that they name.
+
+Documents after the day don't count: the balance of the day is the meter's balance without them.
+"""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.orm import Session
+
+from ...base import N_
+from .. import figures
+from ..models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
+from ..rules import VOID
+
+
+class Bucket(NamedTuple):
+    """What is overdue by so many days, both included; None: no limit. `current` is not overdue yet."""
+
+    name: str
+    label: str
+    since: int | None
+    until: int | None
+
+
+BUCKETS = (
+    Bucket("current", N_("Not yet due"), None, 0),
+    Bucket("days_30", N_("1–30 days"), 1, 30),
+    Bucket("days_60", N_("31–60 days"), 31, 60),
+    Bucket("days_90", N_("61–90 days"), 61, 90),
+    Bucket("older", N_("Over 90 days"), 91, None),
+)
+"""How overdue something can be, from the youngest to the oldest; together they are everything."""
+
+
+_OPEN, _PAID_LATER, _ADJUSTED, _PAID_ELSEWHERE = range(4)
+"""Kinds of what can be owed; all but the adjustments are of an invoice."""
+
+
+def ageing_by_meter(day: date) -> Subquery:
+    """Per meter with a balance on `day`: its `id`, a column per bucket, and their `total`, its balance."""
+    return _aged(_owing(day, Meter.id.expression), day)
+
+
+def ageing_by_customer(day: date) -> Subquery:
+    """As `ageing_by_meter`, per customer to whom meters are actively assigned now; 0: meters of nobody."""
+    return _aged(_owing(day, func.coalesce(MeterAssignment.customer_id, 0)), day)
+
+
+def documents_owed(day: date, meters: Select[int] | None = None) -> Subquery:
+    """What of each document is owed on `day`, on all meters or on these: together it is their ageing.
+
+    Columns `position`, `meter_id`, `due_on`, `owed`, and the key of the document: `invoice_id`, or
+    `adjustment_id`.
+    """
+    parts = _owed_parts(_owing(day, Meter.id.expression, meters), day)
+    invoice_id = case((parts.c.kind != _ADJUSTED, parts.c.id))
+    adjustment_id = case((parts.c.kind == _ADJUSTED, parts.c.id))
+    whose = (parts.c.meter_id, parts.c.due_on, invoice_id, adjustment_id)
+    return (
+        select(
+            func.row_number().over(order_by=(parts.c.due_on, *whose)).label("position"),
+            parts.c.meter_id,
+            parts.c.due_on,
+            invoice_id.label("invoice_id"),
+            adjustment_id.label("adjustment_id"),
+            func.sum(parts.c.owed).label("owed"),
+        )
+        .group_by(*whose)
+        .subquery("documents_owed")
+    )
+
+
+def is_overdue_by(bucket: Bucket, due_on: Any, day: date) -> ColumnElement[bool]:
+    """Whether what is due on `due_on` is so overdue on `day`."""
+    since = true() if bucket.since is None else due_on <= day - timedelta(days=bucket.since)
+    until = true() if bucket.until is None else due_on >= day - timedelta(days=bucket.until)
+    return and_(since, until)
+
+
+def _aged(owing: CTE, day: date) -> Subquery:
+    """What is owed for the meters of `owing`, by whose they are and by bucket."""
+    parts = _owed_parts(owing, day)
+    columns = [_sum_of(bucket, parts, day) for bucket in BUCKETS]
+    return (
+        select(parts.c.whose.label("id"), *columns, func.sum(parts.c.owed).label("total"))
+        .group_by(parts.c.whose)
+        .subquery("ageing")
+    )
+
+
+class Tie(NamedTuple):
+    """What the ageing of a day comes to, beside what is stored.
+
+    `aged` is the sum of its parts, `owed` that of the meters' balances on the day, `stored` that of their
+    stored balances. `apart` meters have a stored balance that is not what their documents' sums give.
+    """
+
+    aged: Decimal
+    owed: Decimal
+    stored: Decimal
+    apart: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the parts come to the balances, and every balance to its documents' sums."""
+        return self.aged == self.owed and not self.apart
+
+
+def tie_on(session: Session, day: date) -> Tie:
+    """How the ageing of all meters on `day` and the stored balances belong together."""
+    meters, on_the_day = _meters_on(day)
+    is_apart = Meter.balance.is_distinct_from(func.greatest(figures.owed, 0))
+    ages = ageing_by_meter(day)
+    aged = select(func.coalesce(func.sum(ages.c.total), 0)).scalar_subquery()
+    row = session.execute(
+        select(
+            aged,
+            func.coalesce(func.sum(func.greatest(on_the_day, 0)), 0),
+            func.coalesce(func.sum(Meter.balance), 0),
+            func.count().filter(is_apart),
+        ).select_from(meters)
+    ).one()
+    return Tie(*row)
+
+
+def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:
+    """What of the parts is so overdue on `day`."""
+    owed = func.sum(parts.c.owed).filter(is_overdue_by(bucket, parts.c.due_on, day))
+    nothing = Decimal("0.00")  # with its cents, as a file says it
+    return func.coalesce(owed, nothing).label(bucket.name)
+
+
+def _owed_parts(owing: CTE, day: date) -> Subquery:
+    """What is owed on `day`, document by document: the youngest open parts that come to the balance."""
+    items = _items(owing, day)
+    youngest_first = (items.c.due_on.desc(), items.c.kind.desc(), items.c.id.desc())
+    younger = func.sum(items.c.open).over(
+        partition_by=items.c.meter_id, order_by=youngest_first, rows=(None, -1)
+    )
+    owed = func.least(items.c.open, items.c.balance - func.coalesce(younger, 0))
+    own = (items.c.whose, items.c.meter_id, items.c.kind, items.c.id, items.c.due_on)
+    reached = select(*own, owed.label("owed")).subquery("reached")
+    return select(reached).where(reached.c.owed > 0).subquery("owed_parts")
+
+
+def _owing(day: date, whose: ColumnElement[Any], meters: Select[int] | None = None) -> CTE:
+    """The meters with a balance on `day`, of all or of these: that balance, and `whose` it is."""
+    found, owed = _meters_on(day, meters)
+    is_owner = (MeterAssignment.meter_id == Meter.id) & MeterAssignment.is_active
+    return (
+        select(Meter.id.label("meter_id"), owed.label("balance"), whose.label("whose"))
+        .select_from(found.outerjoin(MeterAssignment, is_owner))
+        .where(owed > 0, _is_of(meters, Meter.id))
+        .cte("owing")
+    )
+
+
+def _meters_on(
+    day: date, meters: Select[int] | None = None
+) -> tuple[FromClause, ColumnElement[Any]]:
+    """The meters, and what the documents of each up to `day` come to: all of them, less those after it.
+
+    Each kind is added up by itself, as an index by meter that holds the amounts gives it: that takes
+    neither memory nor the rows themselves. Of other meters than `meters` it may leave out documents.
+    """
+    found: FromClause = Meter.__table__
+    owed: ColumnElement[Any] = figures.owed
+    for model, amount, on in (
+        (Invoice, Invoice.amount, Invoice.issued_on),
+        (MeterAdjustment, MeterAdjustment.amount, MeterAdjustment.adjusted_on),
+        (Payment, -Payment.amount, Payment.paid_on),
+    ):
+        later = (
+            select(model.meter_id, func.sum(amount).label("amount"))
+            .where(on > day, model.status != VOID, model.meter_id.is_not(None))
+            .where(_is_of(meters, model.meter_id))
+            .group_by(model.meter_id)
+            .subquery(f"later_{model.__tablename__}")
+        )
+        found = found.outerjoin(later, later.c.meter_id == Meter.id)
+        owed = owed - func.coalesce(later.c.amount, 0)
+    return found, owed
+
+
+def _is_of(meters: Select[int] | None, meter_id: Any) -> ColumnElement[bool]:
+    return true() if meters is None else meter_id.in_(meters)
+
+
+def _items(owing: CTE, day: date) -> Subquery:
+    """What is open on the owing meters: the columns of `owing`, `kind` and `id`, `due_on`, `open`."""
+    open_parts = union_all(
+        _open_invoices(owing, day), _paid_later(owing, day), _adjustments(owing, day)
+    ).cte("open_parts")
+    sums = (
+        select(open_parts.c.meter_id, func.sum(open_parts.c.open).label("open"))
+        .group_by(open_parts.c.meter_id)
+        .subquery("sums")
+    )
+    short = (
+        select(owing)
+        .outerjoin(sums, sums.c.meter_id == owing.c.meter_id)
+        .where(owing.c.balance > func.coalesce(sums.c.open, 0))
+        .cte("short")
+    )
+    return union_all(select(open_parts), _paid_elsewhere(short, day)).subquery("items")
+
+
+def _open_invoices(owing: CTE, day: date) -> Select[Any]:
+    """What of the invoices is open today; an index of what is open holds it all."""
+    return (
+        _item(owing, _OPEN, Invoice.id, Invoice.due_on, Invoice.amount - Invoice.paid)
+        .join(Invoice, Invoice.meter_id == owing.c.meter_id)
+        .where(Invoice.status != VOID, Invoice.paid < Invoice.amount, Invoice.issued_on <= day)
+    )
+
+
+def _paid_later(owing: CTE, day: date) -> Select[Any]:
+    """What of the invoices was open on `day` beside that, because it was paid after it.
+
+    What an invoice was paid beyond its amount never was open. Both parts of an invoice are due on one
+    day, so they age as one.
+    """
+    overpaid = func.greatest(Invoice.paid - Invoice.amount, 0)
+    later = (
+        select(
+            Invoice.id, Invoice.meter_id, Invoice.due_on,
+            (func.sum(Payment.amount) - overpaid).label("open"),
+        )
+        .join(Payment, Payment.invoice_id == Invoice.id)
+        .where(Payment.paid_on > day, Payment.status != VOID, Payment.invoice_id.is_not(None))
+        .where(Invoice.issued_on <= day, Invoice.status != VOID)
+        .where(Invoice.meter_id.in_(select(owing.c.meter_id)))
+        .group_by(Invoice.id)
+        .subquery("paid_later")
+    )  # fmt: skip
+    return (
+        _item(owing, _PAID_LATER, later.c.id, later.c.due_on, later.c.open)
+        .join(later, later.c.meter_id == owing.c.meter_id)
+        .where(later.c.open > 0)
+    )
+
+
+def _adjustments(owing: CTE, day: date) -> Select[Any]:
+    """What was owed in addition: like an invoice that is due on the day of the adjustment."""
+    own = MeterAdjustment
+    return (
+        _item(owing, _ADJUSTED, own.id, own.adjusted_on, own.amount)
+        .join(own, own.meter_id == owing.c.meter_id)
+        .where(own.status != VOID, own.amount > 0, own.adjusted_on <= day)
+    )
+
+
+def _paid_elsewhere(short: CTE, day: date) -> Select[Any]:
+    """What payments that don't count on the meter took off its invoices."""
+    is_here = Payment.meter_id.is_not_distinct_from(Invoice.meter_id)
+    named = (
+        select(
+            func.coalesce(func.sum(Payment.amount).filter(is_here), 0).label("here"),
+            func.coalesce(func.sum(Payment.amount).filter(~is_here), 0).label("elsewhere"),
+        )
+        .where(Payment.invoice_id == Invoice.id, Payment.status != VOID, Payment.paid_on <= day)
+        .correlate(Invoice)
+        .lateral("named")
+    )
+    open_here = func.greatest(Invoice.amount - named.c.here, 0)
+    open_anywhere = func.greatest(Invoice.amount - named.c.here - named.c.elsewhere, 0)
+    return (
+        _item(short, _PAID_ELSEWHERE, Invoice.id, Invoice.due_on, open_here - open_anywhere)
+        .join(Invoice, Invoice.meter_id == short.c.meter_id)
+        .join(named, true())
+        .where(Invoice.status != VOID, Invoice.issued_on <= day, named.c.elsewhere > 0)
+    )
+
+
+def _item(owing: CTE, kind: int, key: Any, due_on: Any, open_part: Any) -> Select[Any]:
+    """One kind of what can be open on the meters of `owing`; the caller joins it to them."""
+    return select(
+        owing.c.meter_id,
+        owing.c.balance,
+        owing.c.whose,
+        literal(kind).label("kind"),
+        key.label("id"),
+        due_on.label("due_on"),
+        open_part.label("open"),
+    ).select_from(owing)

@@ -1,0 +1,1 @@
+"""Invoices: entered, changed, voided, moved to another meter."""

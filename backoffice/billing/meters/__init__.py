@@ -1,0 +1,1 @@
+"""Meters, and the customers to whom they are assigned."""

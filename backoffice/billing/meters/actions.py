@@ -1,0 +1,362 @@
+"""What can be done to a meter and to whose it is. Nothing here commits: every verb works in the caller's transaction.
+
+Whoever changes an assignment first locks its meter, so that of two people who do it at a time the
+second one sees what the first one did.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm import Session, joinedload
+
+from ... import figures
+from ...base import periods
+from ...customers.queries import label
+from ..models import Meter, MeterAssignment
+from ..rules import counts_ahead, is_to_come
+from .refusals import (
+    AssignmentChanged,
+    AssignmentGone,
+    BeginsLater,
+    DaysOverlap,
+    DaysReversed,
+    DayToCome,
+    EndsLater,
+    MeterAssigned,
+    MeterChanged,
+    MeterGone,
+    MeterNumberTaken,
+    NobodyToReassignFrom,
+    ReassignedTooEarly,
+    SameCustomer,
+    TooMuchOwed,
+)
+
+_OUT_OF_RANGE = "22003"
+"""PostgreSQL's code of a number that does not fit its column."""
+
+
+@dataclass(frozen=True)
+class MeterEntry:
+    """What somebody enters about a meter."""
+
+    number: str
+    description: str = ""
+
+    @classmethod
+    def of(cls, meter: Meter) -> "MeterEntry":
+        """The meter as it is stored."""
+        return cls(meter.number, meter.description)
+
+    def facts(self) -> dict[str, str]:
+        """Each fact by its name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Days:
+    """The first and the last day of an assignment; None: since ever, until further notice."""
+
+    first: date | None = None
+    last: date | None = None
+
+    @classmethod
+    def of(cls, assignment: MeterAssignment) -> "Days":
+        """Those of a stored assignment."""
+        return cls(assignment.assigned_from, assignment.assigned_to)
+
+    @property
+    def are_reversed(self) -> bool:
+        """Whether the last day comes before the first."""
+        return self.first is not None and self.last is not None and self.last < self.first
+
+    def overlap(self, other: "Days") -> bool:
+        """Whether there is a day in both."""
+        return _begins_by(self.first, other.last) and _begins_by(other.first, self.last)
+
+    def __str__(self) -> str:
+        first, last = (day.isoformat() if day else "…" for day in (self.first, self.last))
+        return f"{first} – {last}"
+
+
+def create(session: Session, entry: MeterEntry) -> Meter:
+    """Add a meter that is nobody's yet. Raises MeterNumberTaken."""
+    meter = Meter(**entry.facts())
+    session.add(meter)
+    _flush(session, entry.number)
+    return meter
+
+
+def update(session: Session, meter_id: int, entry: MeterEntry, version: int) -> Meter:
+    """Change a meter to `entry`, if it is still at `version`; saving what is stored changes nothing.
+
+    Raises:
+        MeterGone, MeterChanged: somebody else was faster.
+        MeterNumberTaken: another meter has the number.
+    """
+    meter = locked(session, meter_id)
+    if meter.version != version:
+        raise MeterChanged(number=meter.number)
+    for name, value in entry.facts().items():
+        setattr(meter, name, value)
+    if session.is_modified(meter):
+        meter.version += 1
+        meter.updated_at = func.now()
+    _flush(session, entry.number)
+    return meter
+
+
+def assign(
+    session: Session,
+    meter_id: int,
+    customer_id: int,
+    days: Days,
+    *,
+    is_active: bool = True,
+    version: int | None = None,
+) -> MeterAssignment:
+    """Give a meter to a customer on these days; what is owed for it is theirs if it `is_active`.
+
+    `version` is that of the meter as somebody was shown it; None: nobody was.
+
+    Raises:
+        MeterGone, MeterChanged: it was removed, or is not as it was shown.
+        MeterAssigned: it is actively somebody's, and this is to be active too.
+        BeginsLater: it is to be active before its first day.
+        DaysReversed, DaysOverlap: the days cannot be.
+    """
+    meter = locked(session, meter_id)
+    if version not in (None, meter.version):
+        raise MeterChanged(number=meter.number)
+    assignments = assignments_of(session, meter_id)
+    if is_active:
+        _refuse_if_assigned(meter, assignments)
+    _refuse_ahead(days, is_active=is_active)
+    _refuse_impossible(meter, days, assignments)
+    return _added(session, meter, customer_id, days, is_active=is_active)
+
+
+def reassign(
+    session: Session, assignment_id: int, version: int, customer_id: int, since: date
+) -> MeterAssignment:
+    """Let the meter of an active assignment be another customer's from `since` on.
+
+    The present assignment ends the day before and is no longer active; the new one begins. Both
+    customers owe the right amount at once.
+
+    Raises:
+        AssignmentGone, AssignmentChanged: somebody else was faster.
+        DayToCome: `since` is after today.
+        NobodyToReassignFrom, SameCustomer, ReassignedTooEarly: there is nothing to reassign.
+        DaysOverlap: somebody else has the meter on some of the days.
+    """
+    present = _locked_assignment(session, assignment_id, version)
+    meter = present.meter
+    if not present.is_active:
+        raise NobodyToReassignFrom(number=meter.number)
+    if present.customer_id == customer_id:
+        raise SameCustomer(number=meter.number, customer=label(present.customer))
+    refuse_day_to_come(since)
+    last = since - timedelta(days=1)
+    ended = Days(present.assigned_from, min(last, present.assigned_to or last))
+    if ended.are_reversed:
+        raise ReassignedTooEarly(
+            number=meter.number, customer=label(present.customer), day=ended.first
+        )
+    _refuse_impossible(meter, Days(since), _others(session, present))
+    _change(session, present, ended, is_active=False)
+    return _added(session, meter, customer_id, Days(since), is_active=True)
+
+
+def end(session: Session, assignment_id: int, version: int, last: date) -> MeterAssignment:
+    """Let an assignment end with the day `last`; what is owed for the meter is no longer its customer's.
+
+    Raises:
+        AssignmentGone, AssignmentChanged: somebody else was faster.
+        DayToCome: `last` is after today.
+        DaysReversed, DaysOverlap: the days cannot be.
+    """
+    assignment = _locked_assignment(session, assignment_id, version)
+    refuse_day_to_come(last)
+    days = Days(assignment.assigned_from, last)
+    _refuse_impossible(assignment.meter, days, _others(session, assignment))
+    _change(session, assignment, days, is_active=False)
+    return assignment
+
+
+def deactivate(session: Session, assignment_id: int, version: int) -> MeterAssignment:
+    """Take what is owed for the meter from the customer; the days stay.
+
+    Raises:
+        AssignmentGone, AssignmentChanged: somebody else was faster.
+        EndsLater: its last day is after today.
+    """
+    assignment = _locked_assignment(session, assignment_id, version)
+    last = assignment.assigned_to
+    if last is not None and is_to_come(last):
+        raise EndsLater(number=assignment.meter.number, day=last)
+    _change(session, assignment, Days.of(assignment), is_active=False)
+    return assignment
+
+
+def activate(session: Session, assignment_id: int, version: int) -> MeterAssignment:
+    """Let what is owed for the meter be the customer's again; the days stay.
+
+    Raises:
+        AssignmentGone, AssignmentChanged: somebody else was faster.
+        MeterAssigned: the meter is somebody else's at present.
+        BeginsLater: its first day is after today.
+    """
+    assignment = _locked_assignment(session, assignment_id, version)
+    _refuse_if_assigned(assignment.meter, _others(session, assignment))
+    _refuse_ahead(Days.of(assignment), is_active=True)
+    _change(session, assignment, Days.of(assignment), is_active=True)
+    return assignment
+
+
+def correct_days(session: Session, assignment_id: int, version: int, days: Days) -> MeterAssignment:
+    """Say on which days the meter was really the customer's.
+
+    Raises:
+        AssignmentGone, AssignmentChanged: somebody else was faster.
+        BeginsLater: it is active, and would be before its first day.
+        DaysReversed, DaysOverlap: the days cannot be.
+    """
+    assignment = _locked_assignment(session, assignment_id, version)
+    _refuse_ahead(days, is_active=assignment.is_active)
+    _refuse_impossible(assignment.meter, days, _others(session, assignment))
+    _change(session, assignment, days, is_active=assignment.is_active)
+    return assignment
+
+
+def remove(session: Session, assignment_id: int, version: int) -> None:
+    """Take back an assignment that was entered by mistake. The audit trail keeps what it was.
+
+    Raises AssignmentGone, AssignmentChanged.
+    """
+    assignment = _locked_assignment(session, assignment_id, version)
+    session.delete(assignment)
+    session.flush()
+
+
+def locked(session: Session, meter_id: int) -> Meter:
+    """The meter as it is now, locked against whoever changes it or whose it is. Raises MeterGone."""
+    meter = session.get(
+        Meter, meter_id, with_for_update={"key_share": True}, populate_existing=True
+    )
+    if meter is None:
+        raise MeterGone()
+    return meter
+
+
+def settle(session: Session) -> None:
+    """Write what was changed, and what is owed by it. Raises TooMuchOwed."""
+    try:
+        figures.settle(session)
+    except DataError as error:
+        if getattr(error.orig, "sqlstate", None) == _OUT_OF_RANGE:
+            raise TooMuchOwed() from error
+        raise
+
+
+def assignments_of(session: Session, meter_id: int) -> Sequence[MeterAssignment]:
+    """Everybody's whose the meter is or was, the latest first."""
+    return session.scalars(
+        select(MeterAssignment)
+        .where(MeterAssignment.meter_id == meter_id)
+        .options(joinedload(MeterAssignment.customer))
+        .order_by(
+            MeterAssignment.is_active.desc(),
+            MeterAssignment.assigned_from.desc().nulls_last(),
+            MeterAssignment.id.desc(),
+        )
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def _locked_assignment(session: Session, assignment_id: int, version: int) -> MeterAssignment:
+    """The assignment as it is now, its meter locked before it, if it is still at `version`."""
+    of_meter = select(MeterAssignment.meter_id).where(MeterAssignment.id == assignment_id)
+    meter_id = session.scalar(of_meter)
+    if meter_id is None:
+        raise AssignmentGone()
+    meter = locked(session, meter_id)
+    assignment = session.get(MeterAssignment, assignment_id, populate_existing=True)
+    if assignment is None:
+        raise AssignmentGone()
+    if assignment.version != version:
+        raise AssignmentChanged(number=meter.number)
+    return assignment
+
+
+def _others(session: Session, assignment: MeterAssignment) -> list[MeterAssignment]:
+    found = assignments_of(session, assignment.meter_id)
+    return [other for other in found if other.id != assignment.id]
+
+
+def _refuse_if_assigned(meter: Meter, assignments: Sequence[MeterAssignment]) -> None:
+    for other in assignments:
+        if other.is_active:
+            raise MeterAssigned(number=meter.number, customer=label(other.customer))
+
+
+def refuse_day_to_come(day: date) -> None:
+    """Let nobody change ahead of its day whose a meter is: it changes at once. Raises DayToCome."""
+    if is_to_come(day):
+        raise DayToCome(day=day)
+
+
+def _refuse_ahead(days: Days, *, is_active: bool) -> None:
+    if days.first is not None and counts_ahead(is_active, days.first, periods.today()):
+        raise BeginsLater(day=days.first)
+
+
+def _refuse_impossible(meter: Meter, days: Days, others: Sequence[MeterAssignment]) -> None:
+    if days.are_reversed:
+        raise DaysReversed(days=days)
+    for other in others:
+        theirs = Days.of(other)
+        if days.overlap(theirs):
+            raise DaysOverlap(number=meter.number, customer=label(other.customer), days=theirs)
+
+
+def _added(
+    session: Session, meter: Meter, customer_id: int, days: Days, *, is_active: bool
+) -> MeterAssignment:
+    assignment = MeterAssignment(
+        meter_id=meter.id,
+        customer_id=customer_id,
+        assigned_from=days.first,
+        assigned_to=days.last,
+        is_active=is_active,
+    )
+    session.add(assignment)
+    settle(session)
+    session.refresh(assignment)  # of a customer that was merged meanwhile it is the survivor's
+    return assignment
+
+
+def _change(session: Session, assignment: MeterAssignment, days: Days, *, is_active: bool) -> None:
+    assignment.assigned_from, assignment.assigned_to = days.first, days.last
+    assignment.is_active = is_active
+    if session.is_modified(assignment):
+        assignment.version += 1
+        assignment.updated_at = func.now()
+    settle(session)
+
+
+def _begins_by(first: date | None, last: date | None) -> bool:
+    return first is None or last is None or first <= last
+
+
+def _flush(session: Session, number: str) -> None:
+    try:
+        session.flush()
+    except IntegrityError as error:
+        diagnostics = getattr(error.orig, "diag", None)
+        if getattr(diagnostics, "constraint_name", None) == "uq_meters_number":
+            raise MeterNumberTaken(number=number) from error
+        raise

@@ -1,0 +1,286 @@
+"""Whose a meter is: assigning it, reassigning it, ending that, and correcting the days."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from flask import Response, abort, flash, url_for
+from flask_babel import gettext as _
+
+from ...app.extensions import db
+from ...approvals.screens import Done, carry_out
+from ...approvals.verbs import Verb
+from ...base.out_of_calendar import stored_day
+from ...base.refusals import Refusal, Stale
+from ...customers import queries as customers
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.conflicts import differences, with_theirs
+from ...web.htmx import render
+from .. import approved_verbs
+from ..models import Meter, MeterAssignment
+from ..views import bp
+from . import actions as meter_actions
+from . import refusals as meter_refusals
+from .actions import Days
+from .forms import (
+    AssignForm,
+    DaysForm,
+    EndForm,
+    MeterRecordForm,
+    ReassignForm,
+    facts_of,
+)
+from .history import conflict_over, recorded_events
+from .queries import assignment_of
+from .refusals import BeginsLater
+from .views import head_of, meter_or_404, record_page
+from .wording import in_words
+
+PAGE = "billing/assignment.html"
+
+OFFERED = 20
+"""Customers in a form's list from the start; beyond that it follows what is typed."""
+
+
+def assignment_or_404(number: str, assignment_id: int) -> MeterAssignment:
+    """The assignment, if it is one of that meter."""
+    return assignment_of(db.session(), meter_or_404(number), assignment_id) or abort(404)
+
+
+@bp.get("/meters/<path:number>/assign")
+@requires("billing.write")
+def assign(number: str) -> Response:
+    """A form that says whose the meter is, or was."""
+    meter = meter_or_404(number)
+    is_free = head_of(meter)["active"] is None
+    return _page("assign", meter, AssignForm.for_new(meter, is_active=is_free))
+
+
+@bp.post("/meters/<path:number>/assign")
+@requires("billing.write")
+def assign_post(number: str) -> Response:
+    """Assign the meter."""
+    claim = Claim(f"billing.assign {number}")
+    if claim.answer is not None:
+        return claim.answer
+    meter, form = meter_or_404(number), AssignForm()
+    if not form.validate():
+        return _page("assign", meter, form, status=422)
+
+    def act(done: Done) -> Response:
+        asked = {
+            "meter": meter.id,
+            "customer": form.customer_id,
+            "days": approved_verbs.days_as_payload(form.days()),
+            "is_active": form.is_active.data,
+            "version": form.expected_version(meter.id),
+        }
+        return carry_out(approved_verbs.ASSIGN, asked, claim, done, back=_back(number))
+
+    return _carried_out(claim, "assign", form, meter, act)
+
+
+@bp.get("/meters/<path:number>/reassign")
+@requires("billing.write")
+def reassign(number: str) -> Response:
+    """A form that gives the meter to another customer from a day on."""
+    meter = meter_or_404(number)
+    active = head_of(meter)["active"]
+    if active is None:
+        return _page("assign", meter, AssignForm.for_new(meter, is_active=True))
+    return _page("reassign", meter, ReassignForm.for_assignment(active), assignment=active)
+
+
+@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/reassign")
+@requires("billing.write")
+def reassign_post(number: str, assignment_id: int) -> Response:
+    """End the present assignment and begin the new one, in one step."""
+    claim = Claim(f"billing.reassign {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    present, form = assignment_or_404(number, assignment_id), ReassignForm()
+    if not form.validate():
+        return _page("reassign", present.meter, form, status=422, assignment=present)
+    asked = {
+        "assignment": assignment_id,
+        "version": form.expected_version(assignment_id),
+        "customer": form.customer_id,
+        "since": form.day.isoformat(),
+    }
+
+    def act(done: Done) -> Response:
+        return carry_out(approved_verbs.REASSIGN, asked, claim, done, back=_back(number))
+
+    return _carried_out(claim, "reassign", form, present.meter, act, assignment=present)
+
+
+@bp.get("/meters/<path:number>/assignments/<int:assignment_id>/end")
+@requires("billing.write")
+def end_assignment(number: str, assignment_id: int) -> Response:
+    """A form that asks for the last day."""
+    present = assignment_or_404(number, assignment_id)
+    return _page("end", present.meter, EndForm.for_assignment(present), assignment=present)
+
+
+@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/end")
+@requires("billing.write")
+def end_assignment_post(number: str, assignment_id: int) -> Response:
+    """Let the assignment end with that day."""
+    claim = Claim(f"billing.end {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    present, form = assignment_or_404(number, assignment_id), EndForm()
+    if not form.validate():
+        return _page("end", present.meter, form, status=422, assignment=present)
+    asked = {
+        "assignment": assignment_id,
+        "version": form.expected_version(assignment_id),
+        "last": form.day.isoformat(),
+    }
+
+    def act(done: Done) -> Response:
+        return carry_out(approved_verbs.END, asked, claim, done, back=_back(number))
+
+    return _carried_out(claim, "end", form, present.meter, act, assignment=present)
+
+
+@bp.get("/meters/<path:number>/assignments/<int:assignment_id>/days")
+@requires("billing.write")
+def assignment_days(number: str, assignment_id: int) -> Response:
+    """The days in a form."""
+    present = assignment_or_404(number, assignment_id)
+    return _page("days", present.meter, DaysForm.for_assignment(present), assignment=present)
+
+
+@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/days")
+@requires("billing.write")
+def assignment_days_post(number: str, assignment_id: int) -> Response:
+    """Correct the days."""
+    claim = Claim(f"billing.days {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    present, form = assignment_or_404(number, assignment_id), DaysForm()
+    if not form.validate():
+        return _page("days", present.meter, form, status=422, assignment=present)
+    version = form.expected_version(assignment_id)
+
+    def act(done: Done) -> Response:
+        days = form.days()
+        return done(meter_actions.correct_days(db.session(), assignment_id, version, days))
+
+    try:
+        return _carried_out(claim, "days", form, present.meter, act, assignment=present)
+    except meter_refusals.AssignmentChanged:
+        return _days_conflict(number, assignment_id, form)
+
+
+@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/<verb>")
+@requires("billing.write")
+def change_assignment(number: str, assignment_id: int, verb: str) -> Response:
+    """Activate, deactivate or remove an assignment, as its button says."""
+    asked_for: Verb = approved_verbs.OF_ASSIGNMENT.get(verb) or abort(404)
+    claim = Claim(f"billing.{verb} {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    meter = assignment_or_404(number, assignment_id).meter
+
+    def done(_result: object) -> Response:
+        flash(_said(meter), "success")
+        return claim.fulfilled(_back(number))
+
+    try:
+        version = MeterRecordForm().expected_version(assignment_id)
+        asked = {"assignment": assignment_id, "version": version}
+        return carry_out(asked_for, asked, claim, done, back=_back(number))
+    except Refusal as refusal:
+        db.session.rollback()
+        return record_page(meter_or_404(number), refusal.status, in_words(refusal))
+
+
+def _back(number: str) -> str:
+    return url_for("billing.meter", number=number)
+
+
+def _carried_out(
+    claim: Claim,
+    kind: str,
+    form: MeterRecordForm,
+    meter: Meter,
+    act: Callable[[Done], Response],
+    assignment: MeterAssignment | None = None,
+) -> Response:
+    """What the form asks for; where that is refused, the form again with the reason, over how it is now."""
+    number, meter_id = meter.number, meter.id
+    assignment_id = assignment.id if assignment else None
+
+    def done(_result: object) -> Response:
+        flash(_said(meter), "success")
+        return claim.fulfilled(_back(number))
+
+    try:
+        return act(done)
+    except Refusal as refusal:
+        if refusal.status == 404 or (kind == "days" and isinstance(refusal, Stale)):
+            raise
+        db.session.rollback()
+        form.blame({"assigned_from" if isinstance(refusal, BeginsLater) else "": refusal})
+        if assignment_id is not None:
+            assignment = assignment_or_404(number, assignment_id)
+            form.reopen(assignment.id, assignment.version)
+            meter = assignment.meter
+        else:
+            meter = form.opened(db.session(), Meter, meter_id) or abort(404)
+            form.reopen(meter.id, meter.version)
+        return _page(kind, meter, form, status=refusal.status, assignment=assignment)
+
+
+def _said(meter: Meter) -> str:
+    active = head_of(meter)["active"]
+    if active is None:
+        return _("Meter %(number)s is nobody's at present.", number=meter.number)
+    whose = customers.label(active.customer)
+    return _("Meter %(number)s is %(customer)s's at present.", number=meter.number, customer=whose)
+
+
+def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
+    """Somebody else was faster: the days again, mine beside theirs."""
+    db.session.rollback()
+    present = assignment_or_404(number, assignment_id)
+    own = (
+        event
+        for event in recorded_events(db.session(), present.meter_id)
+        if (event.table_name, event.row_id) == ("meter_assignments", str(assignment_id))
+    )
+    mine = facts_of(form.days())
+    found = differences(form.base_facts(), facts_of(Days.of(present)), mine, none="")
+    merged = with_theirs(mine, found)
+    days = Days(_day(merged["assigned_from"]), _day(merged["assigned_to"]))
+    shown = DaysForm.for_assignment(present, days)
+    return _page(
+        "days",
+        present.meter,
+        shown,
+        status=409,
+        assignment=present,
+        conflict=conflict_over(found, next(own, None)),
+    )
+
+
+def _day(text: str) -> date | None:
+    return stored_day(text) if text else None
+
+
+def _page(
+    kind: str, meter: Meter, form: MeterRecordForm, status: int = 200, **context: Any
+) -> Response:
+    """The form of that kind: assign, reassign, end or days."""
+    return render(
+        PAGE,
+        block="form",
+        status=status,
+        kind=kind,
+        form=form,
+        offered=customers.search(db.session(), "", limit=OFFERED),
+        **{"assignment": None, "conflict": None} | head_of(meter) | context,
+    )

@@ -1,0 +1,169 @@
+"""The list of meters: whose each one is, and what is owed for it."""
+
+from dataclasses import replace
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import ColumnElement, Select, and_, case, exists, literal, select
+from sqlalchemy.orm import aliased
+
+from ...base import N_, counted
+from ...customers.models import Customer
+from ...lists import Choice, Column, List, Search, containing
+from ..models import Meter, MeterAssignment
+
+STATES = {"active": N_("Active"), "inactive": N_("Inactive"), "unassigned": N_("Unassigned")}
+"""What a meter is: actively somebody's, somebody's once, or never anybody's."""
+
+TONES = {"active": "good", "inactive": "neutral", "unassigned": "warning"}
+
+SUMS = ("invoiced", "adjusted", "paid")
+BALANCES = ("balance", "overpayment")
+"""The figures of a meter: the sums of its documents, and what they come to."""
+
+
+def _rows(_user: Any) -> Select[Any]:
+    """Meters with the one assignment that is active, if there is one."""
+    active = and_(MeterAssignment.meter_id == Meter.id, MeterAssignment.is_active)
+    joined = select().select_from(Meter).outerjoin(MeterAssignment, active)
+    return joined.outerjoin(Customer, Customer.id == MeterAssignment.customer_id)
+
+
+def _was_assigned(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    assignment = aliased(MeterAssignment)
+    return exists().where(assignment.meter_id == Meter.id, *conditions)
+
+
+def _of_customer(text: str) -> ColumnElement[bool]:
+    """The meters that are or were assigned to the customer of that code."""
+    has_code = select(Customer.id).where(Customer.code.in_({text, text.upper()}))
+    assigned = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id.in_(has_code))
+    return Meter.id.in_(assigned)
+
+
+def _state() -> ColumnElement[str]:
+    return case(
+        (MeterAssignment.id.is_not(None), literal("active")),
+        (_was_assigned(), literal("inactive")),
+        else_=literal("unassigned"),
+    )
+
+
+def _record(row: Any) -> str:
+    return url_for("billing.meter", number=row.number)
+
+
+def _customer(row: Any) -> str | None:
+    return url_for("customers.record", code=row.code) if row.code else None
+
+
+def _sum(name: str) -> Column:
+    column = getattr(Meter, name)
+    return Column(name, column.info["label"], column, kind="money", total=True, classes="cell-part")
+
+
+def _owed(name: str) -> Column:
+    """What is owed or was paid beyond it, with the way to how that was calculated."""
+
+    def calculation(row: Any) -> str | None:
+        if not getattr(row, name):
+            return None
+        return url_for("billing.calculation_of", number=row.number, name=name)
+
+    place = "cell-lead" if name == "balance" else "cell-told"
+    return replace(_sum(name), link=calculation, classes=f"cell-total {place}")
+
+
+METERS = List(
+    "meters",
+    N_("Meters"),
+    "billing.meters",
+    export="billing.export_meters",
+    rows=_rows,
+    key=Meter.id,
+    columns=(
+        Column("number", N_("Number"), Meter.number, link=_record, classes="cell-key"),
+        Column("description", N_("Description"), Meter.description),
+        Column(
+            "customer",
+            N_("Customer"),
+            Customer.name,
+            link=_customer,
+            empty=N_("Nobody"),
+            classes="cell-name",
+        ),
+        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        Column(
+            "state",
+            N_("Status"),
+            _state(),
+            words=STATES,
+            tones=TONES,
+            is_sortable=False,
+            classes="cell-word",
+        ),
+        *map(_sum, SUMS),
+        *map(_owed, BALANCES),
+        Column("updated_at", N_("Last change"), Meter.updated_at, kind="moment", is_shown=False),
+    ),
+    filters=(
+        Search(
+            "q",
+            N_("Search"),
+            containing(Meter.number, Meter.description, Customer.code, Customer.name),
+            placeholder=N_("Number, description or customer"),
+        ),
+        Choice(
+            "owed",
+            N_("What is owed"),
+            {
+                "owing": (N_("Owing"), Meter.balance > 0),
+                "overpaid": (N_("Overpaid"), Meter.overpayment > 0),
+                "clear": (N_("Settled"), and_(Meter.balance == 0, Meter.overpayment == 0)),
+            },
+        ),
+        Choice(
+            "assigned",
+            N_("Whose"),
+            {
+                "active": (N_("Active"), MeterAssignment.id.is_not(None)),
+                "unassigned": (N_("Nobody's"), MeterAssignment.id.is_(None)),
+            },
+        ),
+        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+    ),
+    default_sort="number",
+    also={"code": Customer.code},
+    counted=counted("%(num)s meter", "%(num)s meters"),
+    new=("billing.new_meter", N_("New meter")),
+    nothing_yet=(N_("No meters yet"), N_("Meters are entered here, or come with the import.")),
+    nothing_fits=(
+        N_("No meter fits that"),
+        N_("Take something out of the filter, or search for a part of the number."),
+    ),
+    classes="meters-table compact",
+)
+
+
+def meters_of(customer: Customer) -> List:
+    """The meters that are or were assigned to one customer; only those that are active count for it."""
+    mine = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer.id)
+    is_active = Meter.id.in_(mine.where(MeterAssignment.is_active))
+    state = case((is_active, literal("active")), else_=literal("inactive"))
+    words = {"active": STATES["active"], "inactive": N_("Inactive, not counted")}
+    return List(
+        "meters_of_customer",
+        N_("Meters"),
+        "customers.record",
+        rows=lambda _user: select().select_from(Meter).where(Meter.id.in_(mine)),
+        key=Meter.id,
+        columns=(
+            METERS.column("number"),
+            METERS.column("description"),
+            Column("state", N_("Status"), state, words=words, tones=TONES, classes="cell-word"),
+            *(replace(METERS.column(name), total=False) for name in (*SUMS, *BALANCES)),
+        ),
+        default_sort="state",
+        counted=METERS.counted,
+        classes="meters-table compact",
+    )

@@ -1,0 +1,35 @@
+"""Reads of one meter: an assignment, an adjustment, and what of its figures is wrong."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ...drift.verification.looking import look
+from ...figures import Figure, Finding
+from ..figures import meter_balance, meter_totals
+from ..models import Meter, MeterAdjustment, MeterAssignment
+
+
+def adjustment_of(session: Session, number: str) -> MeterAdjustment | None:
+    """The adjustment with this number."""
+    return session.scalar(select(MeterAdjustment).where(MeterAdjustment.number == number))
+
+
+def assignment_of(session: Session, meter: Meter, assignment_id: int) -> MeterAssignment | None:
+    """The assignment of that id, if it is one of this meter."""
+    return session.scalar(
+        select(MeterAssignment).where(
+            MeterAssignment.id == assignment_id, MeterAssignment.meter_id == meter.id
+        )
+    )
+
+
+def wrong_figures_of(meter_ids: Sequence[int]) -> list[Finding]:
+    """What is stored wrongly of these meters' own figures now."""
+    return look(figures_of(meter_ids))
+
+
+def figures_of(meter_ids: Sequence[int]) -> dict[Figure, Sequence[int]]:
+    """The meters' own figures, each with the meters as its owners."""
+    return {meter_totals: meter_ids, meter_balance: meter_ids}

@@ -1,0 +1,75 @@
+"""Step 4: the balances of meters, by their documents. It heals the figures of meters."""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Numeric, and_, cast, distinct, func, select
+
+from ...base import table_of
+from ...drift.runs import HEAL
+from ...drift.verification.scope import scope_of
+from ...runs.models import APPLIED, FOUND, ITEM_FAILED
+from ...runs.work import ITEMS, Asked, Chunk, Work
+from ..figures import meter_balance, meter_totals
+from ..models import Meter
+from . import report, would_be
+
+SCOPE = scope_of([meter_totals, meter_balance])
+
+METERS = table_of(Meter)
+
+again = HEAL.again
+
+
+def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
+    """As any heal of figures; in the preview of a whole migration step 5 tells of customers."""
+    return without_above(HEAL.plan(connection, asked), asked)
+
+
+def work(work: Work) -> None:
+    """Correct the meters that are wrong, or in a dry run say which."""
+    if work.asked.dry_run:
+        would_be.dry_run(work)
+    else:
+        HEAL.work(work)
+
+
+def without_above(chunks: Iterable[Chunk], asked: Asked) -> Iterator[Chunk]:
+    """In the preview of a whole migration each row stands in one step: what is above has a step of its own."""
+    previewed = would_be.is_previewed(asked)
+    return (chunk for chunk in chunks if not (previewed and "above" in chunk.payload))
+
+
+def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
+    """What was corrected, how many meters were right, and what they come to: of a dry run, will come to."""
+    told = report.of_items(connection, asked.id)
+    names = (meter_totals.name, meter_balance.name)
+    wrong = select(func.count(distinct(ITEMS.c.owner))).where(
+        ITEMS.c.run_id == asked.id,
+        ITEMS.c.subject.in_(names),
+        ITEMS.c.outcome.in_((APPLIED, FOUND, ITEM_FAILED)),
+    )
+    item = ITEMS.alias("balanced")
+    mine = and_(
+        item.c.run_id == asked.id, item.c.subject == meter_balance.name,
+        item.c.owner == METERS.c.id, item.c.outcome == FOUND,
+    )  # fmt: skip
+    stored = {name: METERS.c[name] for name in ("balance", "overpayment")}
+    will_be = {
+        name: func.coalesce(cast(item.c.after[name].astext, Numeric), column)
+        for name, column in stored.items()
+    }
+    has = {f"with_{name}": value > 0 for name, value in will_be.items()}
+    stands = connection.execute(
+        select(
+            func.count().label("processed"),
+            *(func.count().filter(condition).label(name) for name, condition in has.items()),
+            *(func.coalesce(func.sum(v), Decimal("0.00")).label(n) for n, v in will_be.items()),
+        ).select_from(METERS.outerjoin(item, mine))
+    ).one()
+    right = stands.processed - (connection.scalar(wrong) or 0)
+    told[report.RIGHT][meter_balance.name] = report.line(right)
+    amounts = {name: str(getattr(stands, name)) for name in ("balance", "overpayment")}
+    told["meters"] = {name: getattr(stands, name) for name in ("processed", *has)} | amounts
+    return told

@@ -1,0 +1,320 @@
+"""What is looked at to say whether the book is sound: each check a SELECT of the rows that are not.
+
+A check answers `owner` (the row), `amount`, and perhaps `about`: what it should be compared with.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Numeric,
+    Select,
+    String,
+    Table,
+    bindparam,
+    cast,
+    exists,
+    func,
+    null,
+    select,
+)
+
+from ...base import N_, periods, table_of
+from ...customers.models import Customer
+from ..models import Meter, MeterAdjustment, MeterAssignment
+from ..payments.matching import may_cover
+from ..rules import POSTED, VOID, counts_ahead
+from .cases import ERROR, INFO, WARNING, Case, declare
+from .documents import INVOICES, PAYMENTS
+
+METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
+ADJUSTMENTS, CUSTOMERS = table_of(MeterAdjustment), table_of(Customer)
+
+TODAY: ColumnElement[Any] = bindparam("today", callable_=periods.today, type_=Date, unique=True)
+"""Today where the business is."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: what its items are called, and the SELECT of the rows that don't stand it."""
+
+    case: Case
+    table: Table
+    rows: Callable[[], Select[Any]]
+
+    @property
+    def name(self) -> str:
+        """The name of its items, and of itself."""
+        return self.case.name
+
+
+CHECKS: dict[str, Check] = {}
+"""Name → check, in the order in which they are shown."""
+
+
+def _check(
+    name: str, title: str, severity: str, table: Table, why: str, cure: str
+) -> Callable[[Callable[[], Select[Any]]], Callable[[], Select[Any]]]:
+    """Declare the SELECT beneath as a check."""
+
+    def add(rows: Callable[[], Select[Any]]) -> Callable[[], Select[Any]]:
+        case = declare(Case(f"billing.check-{name}", title, table.name, why, cure, severity))
+        CHECKS[case.name] = Check(case, table, rows)
+        return rows
+
+    return add
+
+
+def _found(table: Table, amount: Any, about: Any = None) -> Select[Any]:
+    told = cast(null() if about is None else about, String).label("about")
+    return select(table.c.id.label("owner"), cast(amount, Numeric).label("amount"), told)
+
+
+def _is_posted(table: Table) -> ColumnElement[bool]:
+    return table.c.status == POSTED
+
+
+def _number_of(meter_id: Any) -> Any:
+    return select(METERS.c.number).where(METERS.c.id == meter_id).scalar_subquery()
+
+
+_NET = METERS.c.balance - METERS.c.overpayment
+
+
+@_check(
+    "meter-of-nobody", N_("Meters that were never anybody's"), ERROR, METERS,
+    N_("It has documents or a balance, and was never assigned to a customer."),
+    N_("Assign the meter to its customer, or void its documents."),
+)  # fmt: skip
+def _meters_of_nobody() -> Select[Any]:
+    theirs = exists().where(ASSIGNMENTS.c.meter_id == METERS.c.id)
+    documents = (
+        exists().where(table.c.meter_id == METERS.c.id, _is_posted(table))
+        for table in (INVOICES, PAYMENTS, ADJUSTMENTS)
+    )
+    has_any = _NET != 0
+    for one in documents:
+        has_any |= one
+    return _found(METERS, _NET).where(~theirs, has_any)
+
+
+@_check(
+    "meter-without-active", N_("Meters with a balance that is nobody's now"), WARNING, METERS,
+    N_("Something is owed for it, or was overpaid, and none of its assignments is active: it counts for no customer."),
+    N_("Activate the assignment of whoever owes it, or settle the meter."),
+)  # fmt: skip
+def _meters_without_active() -> Select[Any]:
+    theirs = exists().where(ASSIGNMENTS.c.meter_id == METERS.c.id)
+    active = exists().where(ASSIGNMENTS.c.meter_id == METERS.c.id, ASSIGNMENTS.c.is_active)
+    return _found(METERS, _NET).where(theirs, ~active, _NET != 0)
+
+
+def _without_meter(table: Table) -> Select[Any]:
+    return _found(table, table.c.amount).where(_is_posted(table), table.c.meter_id.is_(None))
+
+
+@_check(
+    "invoice-without-meter", N_("Invoices without a meter"), ERROR, INVOICES,
+    N_("It counts nowhere until it has a meter."), N_("Open the invoice and say which meter it is for."),
+)  # fmt: skip
+def _invoices_without_meter() -> Select[Any]:
+    return _without_meter(INVOICES)
+
+
+@_check(
+    "payment-without-meter", N_("Payments without a meter"), ERROR, PAYMENTS,
+    N_("It counts nowhere until it has a meter."), N_("Match it under Unmatched payments."),
+)  # fmt: skip
+def _payments_without_meter() -> Select[Any]:
+    return _without_meter(PAYMENTS)
+
+
+@_check(
+    "invoice-overpaid", N_("Payments past their invoice"), WARNING, INVOICES,
+    N_("The payments that name it come to more than its amount."),
+    N_("Move what is too much to another invoice, or leave it on the meter alone."),
+)  # fmt: skip
+def _invoices_overpaid() -> Select[Any]:
+    paid = (
+        select(PAYMENTS.c.invoice_id, func.sum(PAYMENTS.c.amount).label("amount"))
+        .where(_is_posted(PAYMENTS), PAYMENTS.c.invoice_id.is_not(None))
+        .group_by(PAYMENTS.c.invoice_id)
+        .subquery("paid")
+    )
+    return (
+        _found(INVOICES, paid.c.amount - INVOICES.c.amount)
+        .join_from(INVOICES, paid, paid.c.invoice_id == INVOICES.c.id)
+        .where(_is_posted(INVOICES), paid.c.amount > INVOICES.c.amount)
+    )
+
+
+@_check(
+    "payment-on-another-meter", N_("Payments on another meter than their invoice"), ERROR, PAYMENTS,
+    N_("It stands on one meter, and the invoice that it names on another."),
+    N_("Move the payment to its invoice's meter, or take the invoice out of it."),
+)  # fmt: skip
+def _payments_on_another_meter() -> Select[Any]:
+    return (
+        _found(PAYMENTS, PAYMENTS.c.amount, INVOICES.c.number)
+        .join_from(PAYMENTS, INVOICES, INVOICES.c.id == PAYMENTS.c.invoice_id)
+        .where(
+            _is_posted(PAYMENTS), _is_posted(INVOICES), PAYMENTS.c.meter_id != INVOICES.c.meter_id
+        )
+    )
+
+
+@_check(
+    "invoice-of-void-paid", N_("Void invoices that payments name"), ERROR, INVOICES,
+    N_("It is void, and a payment that is not void names it still."),
+    N_("Move the payment to the invoice that took its place, or void the payment too."),
+)  # fmt: skip
+def _void_invoices_paid() -> Select[Any]:
+    paid = exists().where(PAYMENTS.c.invoice_id == INVOICES.c.id, _is_posted(PAYMENTS))
+    return _found(INVOICES, INVOICES.c.amount).where(INVOICES.c.status == VOID, paid)
+
+
+def _again(table: Table, called: Any, *same: Any) -> Select[Any]:
+    """The documents that are the same as an earlier one with another number."""
+    first = func.first_value(called).over(partition_by=same, order_by=table.c.id).label("first")
+    seen = (
+        select(table.c.id, table.c.amount, called.label("called"), first)
+        .where(_is_posted(table), table.c.amount != 0)
+        .subquery("seen")
+    )
+    told = select(seen.c.id.label("owner"), seen.c.amount, seen.c.first.label("about"))
+    return told.where(seen.c.called != seen.c.first)
+
+
+@_check(
+    "payment-twice", N_("Payments that look entered twice"), WARNING, PAYMENTS,
+    N_("An earlier receipt has the same customer, day, amount, meter and invoice."),
+    N_("Compare the two receipts; void the one that is too many."),
+)  # fmt: skip
+def _payments_twice() -> Select[Any]:
+    c = PAYMENTS.c
+    return _again(
+        PAYMENTS, c.reference, c.customer_id, c.paid_on, c.amount, c.meter_id, c.invoice_id
+    )
+
+
+@_check(
+    "invoice-twice", N_("Invoices that look entered twice"), WARNING, INVOICES,
+    N_("An earlier invoice has the same customer, meter, day and amount."),
+    N_("Compare the two invoices; void the one that is too many."),
+)  # fmt: skip
+def _invoices_twice() -> Select[Any]:
+    c = INVOICES.c
+    return _again(INVOICES, c.number, c.customer_id, c.meter_id, c.issued_on, c.amount)
+
+
+def _strangers(table: Table, day: Any, *, ever: bool) -> Select[Any]:
+    """Documents of a customer who had the meter on other days (`ever`), or never."""
+    theirs = (
+        ASSIGNMENTS.c.customer_id == table.c.customer_id, ASSIGNMENTS.c.meter_id == table.c.meter_id,
+    )  # fmt: skip
+    had = exists().where(*theirs)
+    whose = (had, ~exists().where(*theirs, may_cover(day))) if ever else (~had,)
+    found = _found(table, table.c.amount, _number_of(table.c.meter_id))
+    return found.where(_is_posted(table), table.c.meter_id.is_not(None), *whose)
+
+
+_MOVE = N_("Correct the days of the assignment, or move it to the meter that it is for.")
+_SAY = N_(
+    "Assign the meter to the customer for those days, or move it to the meter that it is for."
+)
+
+
+@_check(
+    "invoice-outside", N_("Invoices outside the days of their assignment"), WARNING, INVOICES,
+    N_("The customer had this meter, but not on that day."), _MOVE,
+)  # fmt: skip
+def _invoices_outside() -> Select[Any]:
+    return _strangers(INVOICES, INVOICES.c.issued_on, ever=True)
+
+
+@_check(
+    "payment-outside", N_("Payments outside the days of their assignment"), WARNING, PAYMENTS,
+    N_("The customer had this meter, but not on that day."), _MOVE,
+)  # fmt: skip
+def _payments_outside() -> Select[Any]:
+    return _strangers(PAYMENTS, PAYMENTS.c.paid_on, ever=True)
+
+
+@_check(
+    "adjustment-outside", N_("Adjustments outside the days of their assignment"), WARNING, ADJUSTMENTS,
+    N_("The customer had this meter, but not on that day."), _MOVE,
+)  # fmt: skip
+def _adjustments_outside() -> Select[Any]:
+    return _strangers(ADJUSTMENTS, ADJUSTMENTS.c.adjusted_on, ever=True)
+
+
+@_check(
+    "invoice-of-stranger", N_("Invoices of a customer who never had the meter"), ERROR, INVOICES,
+    N_("The customer on it never had the meter that it is for."), _SAY,
+)  # fmt: skip
+def _invoices_of_strangers() -> Select[Any]:
+    return _strangers(INVOICES, INVOICES.c.issued_on, ever=False)
+
+
+@_check(
+    "payment-of-stranger", N_("Payments of a customer who never had the meter"), ERROR, PAYMENTS,
+    N_("The customer on it never had the meter that it is for."), _SAY,
+)  # fmt: skip
+def _payments_of_strangers() -> Select[Any]:
+    return _strangers(PAYMENTS, PAYMENTS.c.paid_on, ever=False)
+
+
+@_check(
+    "adjustment-of-stranger", N_("Adjustments of a customer who never had the meter"), ERROR, ADJUSTMENTS,
+    N_("The customer on it never had the meter that it is for."), _SAY,
+)  # fmt: skip
+def _adjustments_of_strangers() -> Select[Any]:
+    return _strangers(ADJUSTMENTS, ADJUSTMENTS.c.adjusted_on, ever=False)
+
+
+def _assignments(*conditions: ColumnElement[bool]) -> Select[Any]:
+    whose = select(CUSTOMERS.c.name).where(CUSTOMERS.c.id == ASSIGNMENTS.c.customer_id)
+    none: Any = null()
+    return _found(ASSIGNMENTS, none, whose.scalar_subquery()).where(*conditions)
+
+
+@_check(
+    "active-but-ended", N_("Active assignments that have ended"), WARNING, ASSIGNMENTS,
+    N_("It counts still, though its last day is over."),
+    N_("Deactivate the assignment, or take its last day away."),
+)  # fmt: skip
+def _active_but_ended() -> Select[Any]:
+    return _assignments(ASSIGNMENTS.c.is_active, ASSIGNMENTS.c.assigned_to < TODAY)
+
+
+@_check(
+    "active-ahead", N_("Active assignments that are still to come"), WARNING, ASSIGNMENTS,
+    N_("It counts already, though its first day is still to come."),
+    N_("Deactivate the assignment until then, or correct its first day."),
+)  # fmt: skip
+def _active_ahead() -> Select[Any]:
+    return _assignments(counts_ahead(ASSIGNMENTS.c.is_active, ASSIGNMENTS.c.assigned_from, TODAY))
+
+
+@_check(
+    "inactive-without-end", N_("Inactive assignments without a last day"), WARNING, ASSIGNMENTS,
+    N_("It counts no more, and nobody said until when it did: documents of any day may be its."),
+    N_("Give the assignment its last day."),
+)  # fmt: skip
+def _inactive_without_end() -> Select[Any]:
+    is_to_come = func.coalesce(ASSIGNMENTS.c.assigned_from > TODAY, False)
+    return _assignments(~ASSIGNMENTS.c.is_active, ASSIGNMENTS.c.assigned_to.is_(None), ~is_to_come)
+
+
+@_check(
+    "adjustments", N_("Manual adjustments"), INFO, ADJUSTMENTS,
+    N_("A person adjusted what is owed; it is listed so that somebody has seen it."),
+    N_("Nothing has to be done."),
+)  # fmt: skip
+def _adjustments() -> Select[Any]:
+    return _found(ADJUSTMENTS, ADJUSTMENTS.c.amount, ADJUSTMENTS.c.reason).where(
+        _is_posted(ADJUSTMENTS)
+    )

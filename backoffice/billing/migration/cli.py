@@ -1,0 +1,316 @@
+"""`backoffice migrate|backfill|validate …`: the six steps of the migration, together and alone.
+
+Exit status as `diff` has it: 0 done and nothing left, 1 a dry run found something, rows are left or
+invalid, or items failed, 2 trouble.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+from flask_babel import gettext as _
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from sqlalchemy.orm import Session
+
+from ...app.command_line import CLEAN, FOUND, Trouble
+from ...app.extensions import db
+from ...base import money
+from ...base.refusals import Refusal
+from ...drift.cli import json_option
+from ...drift.healing.performing import performed
+from ...runs.errors import AlreadyRunning
+from ...runs.item_tables import SHOWN, items_as_dicts, print_items, print_table
+from ...runs.models import COUNTERS, DONE, DONE_WITH_FAILURES, Run
+from ...runs.models import FOUND as RUN_FOUND
+from ...runs.queries import found_by, run_of
+from ...runs.wording import STATUSES
+from . import chain
+from .lines import lines_of, open_rows, ties_out, totals_of, word_of
+from .steps import KEY, STEP_NAMED, STEP_OF, STEPS, Step, after
+
+migrate = AppGroup("migrate", help="Bring a legacy book to billing by meter, in six steps.")
+backfill = AppGroup("backfill", help="Single steps of the migration: fill in what documents lack.")
+validate = AppGroup("validate", help="Look whether the documents and balances of meters are sound.")
+
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Only say what would be done; exit status 1 if anything."
+)
+
+
+@migrate.command("meter-financials")
+@dry_run_option
+@json_option
+def meter_financials(dry_run: bool, as_json: bool) -> None:
+    """All six steps in order, each a run of its own, with a report per step.
+
+    Whatever interrupted it, the same command goes on: with the step that is under way, else with
+    the first one that is not finished. Doing it again changes nothing.
+    """
+    if dry_run and not as_json:
+        click.echo(_("Dry run: nothing is changed."))
+    runs: list[Run] = []
+    with _refusals():
+        run: Run | None = _begun(dry_run)
+        if run is not None and run.kind in STEP_OF and not as_json:
+            _tell_skipped(STEP_OF[run.kind])
+        while run is not None and run.kind in STEP_OF:
+            runs.append(_performed(run.id, as_json))
+            run = _next_of(runs[-1])
+        whole = None if run is None else performed(db.engine, run.id).run
+    if as_json:
+        click.echo(json.dumps(_all_as_dict(runs, dry_run, whole)))
+    elif whole is not None:
+        _print_outlook(whole)
+    if whole is None:
+        _say_where_it_stopped(runs[-1])
+    sys.exit(max(_status_of(run) for run in [*runs, *([whole] if whole else [])]))
+
+
+@backfill.command("payment-meter-ids")
+@dry_run_option
+@json_option
+def payment_meter_ids(dry_run: bool, as_json: bool) -> None:
+    """Step 1: payments get the meter of their invoice, else the one that was assigned on their day.
+
+    Invoices without a meter get the one that was assigned on their day first. What is not sure is
+    left as it is and listed.
+    """
+    _do_alone("payment-meters", dry_run, as_json)
+
+
+@backfill.command("invoice-amounts")
+@dry_run_option
+@json_option
+def invoice_amounts(dry_run: bool, as_json: bool) -> None:
+    """Step 2: the amounts of invoices with units become units × rate, rounded, + fixed charge."""
+    _do_alone("invoice-amounts", dry_run, as_json)
+
+
+@validate.command("meter-financial-data")
+@click.option(
+    "--full", is_flag=True, help="Prove by independent SQL that everything ties out, too."
+)
+@json_option
+def meter_financial_data(full: bool, as_json: bool) -> None:
+    """Step 3: look for orphans, documents without a meter, duplicates and the like; --full: step 6 too.
+
+    Nothing is changed.
+    """
+    names = ["validation", "proof"] if full else ["validation"]
+    with _refusals():
+        runs = [_performed(_asked(STEP_NAMED[name], dry_run=False), as_json) for name in names]
+    if as_json:
+        click.echo(json.dumps(_all_as_dict(runs, False) if full else _as_dict(runs[0])))
+    sys.exit(max(_status_of(run) for run in runs))
+
+
+@migrate.command("customer-balances-to-meters")
+@dry_run_option
+@json_option
+def customer_balances_to_meters(dry_run: bool, as_json: bool) -> None:
+    """Step 4: the balances and overpayments of meters are calculated from their documents."""
+    _do_alone("meter-balances", dry_run, as_json)
+
+
+def _do_alone(name: str, dry_run: bool, as_json: bool) -> None:
+    if dry_run and not as_json:
+        click.echo(_("Dry run: nothing is changed."))
+    with _refusals():
+        run = _performed(_asked(STEP_NAMED[name], dry_run=dry_run), as_json)
+    if as_json:
+        told = {"outlook": _outlook(run)} if dry_run else {}
+        click.echo(json.dumps(_as_dict(run) | told))
+    elif dry_run:
+        _print_outlook(run)
+    sys.exit(_status_of(run))
+
+
+def _outlook(run: Run) -> dict[str, Any]:
+    """What a dry run would change, for JSON: every document and every total, before and after."""
+    found = found_by(db.session(), run.id)
+    items = items_as_dicts(run.id, None, RUN_FOUND)
+    sums = {"net": str(found.net), "gross": str(found.gross)}
+    return {"run": run.id, "rows": found.count, **sums, "items": items}
+
+
+def _print_outlook(run: Run) -> None:
+    """The same as a table, what they come to, and how exactly this is applied."""
+    found = found_by(db.session(), run.id)
+    if not found.count:
+        return
+    print_items(run.id, SHOWN, RUN_FOUND)
+    amounts = {name: money.format_amount(getattr(found, name)) for name in ("net", "gross")}
+    again = f"backoffice runs apply {run.id} --reason …"
+    told = _(
+        "All in all %(count)s rows would change, net %(net)s, gross %(gross)s.",
+        count=found.count,
+        **amounts,
+    )
+    click.echo(told)
+    click.echo(_("Apply exactly these with: %(command)s", command=again))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except Refusal as refusal:
+        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+
+
+def _asked(step: Step, *, dry_run: bool) -> int:
+    with Session(db.engine) as session:
+        run = chain.ask(session, step, dry_run=dry_run, is_here=True, is_paced=False)
+        session.commit()
+        return run.id
+
+
+def _begun(dry_run: bool) -> Run:
+    """The step to begin with, or the one that is under way."""
+    with Session(db.engine, expire_on_commit=False) as session:
+        try:
+            run = chain.begin(session, dry_run=dry_run, is_here=True, is_paced=False)
+        except AlreadyRunning as live:
+            run = run_of(session, int(str(live.values["run"])))
+            click.echo(_("Run %(run)s is under way; going on with it.", run=run.id), err=True)
+        session.commit()
+        return run
+
+
+def _next_of(run: Run) -> Run | None:
+    with Session(db.engine, expire_on_commit=False) as session:
+        return chain.next_of(session, run)
+
+
+def _performed(run_id: int, as_json: bool) -> Run:
+    """The step, done in this process until it has ended, and its report."""
+    with _progress(run_id) as advance:
+        run = performed(db.engine, run_id, advance).run
+    if not as_json:
+        _print_report(run)
+    return run
+
+
+@contextmanager
+def _progress(run_id: int) -> Iterator[Callable[[int], None] | None]:
+    """A bar on a terminal's standard error; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    text = TextColumn("{task.description}")
+    with (
+        Session(db.engine) as session,
+        Progress(
+            text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+        ) as bar,
+    ):
+        task = bar.add_task(_(STEP_OF[run_of(session, run_id).kind].title), total=None)
+
+        def tell(checked: int) -> None:
+            session.rollback()
+            bar.update(task, total=run_of(session, run_id).total, completed=checked)
+
+        yield tell
+
+
+def _tell_skipped(first: Step) -> None:
+    for step in STEPS[: first.number - 1]:
+        title = _(step.title)
+        click.echo(_("Step %(number)s: %(title)s", number=step.number, title=title))
+        click.echo("  " + _("It is done, and there is nothing further to do."))
+
+
+def _print_report(run: Run) -> None:
+    step = STEP_OF[run.kind]
+    status = _(STATUSES[run.status].word)
+    click.echo(_("Step %(number)s: %(title)s", number=step.number, title=_(step.title)))
+    click.echo("  " + _("Run %(run)s: %(status)s", run=run.id, status=status))
+    if run.dry_run and step.in_advance and KEY in run.scope:
+        click.echo(f"  {_(step.in_advance)}")
+    table = Table("", _("What"), _("Rows"), _("Amount"), _("Why"))
+    for line in lines_of(run):
+        if not line.rows:
+            continue
+        amount = "–" if line.amount is None else money.format_amount(line.amount)
+        why = _(line.case.why) if line.case and line.case.why else ""
+        section = _(word_of(run, line)[0])
+        table.add_row(section, _(line.title), str(line.rows), amount, why)
+    if table.row_count:
+        print_table(table)
+    else:
+        click.echo("  " + _("Nothing to do, and nothing found."))
+    if totals := totals_of(run):
+        told = Table(_("What"), _("Amount"))
+        for _name, title, amount_ in totals:
+            told.add_row(_(title), money.format_amount(amount_))
+        print_table(told)
+    if run.error:
+        click.echo(f"  {run.error}", err=True)
+
+
+def _say_where_it_stopped(last: Run) -> None:
+    """Trouble where a step did not end well, so that the later ones were not begun."""
+    step = STEP_OF[last.kind]
+    if after(step) is None and last.status in (DONE, DONE_WITH_FAILURES):
+        return
+    raise Trouble(
+        _(
+            "Step %(number)s has not done all of its work (run %(run)s: %(status)s %(error)s), so the steps "
+            "after it were not begun. Mend the cause, then give the same command again.",
+            number=step.number, run=last.id, status=_(STATUSES[last.status].word), error=last.error,
+        )
+    )  # fmt: skip
+
+
+def _all_as_dict(runs: list[Run], dry_run: bool, whole: Run | None = None) -> dict[str, Any]:
+    """All steps; of a dry run with all that they would change."""
+    is_last = whole is not None or after(STEP_OF[runs[-1].kind]) is None
+    told = {
+        "dry_run": dry_run,
+        "steps": [_as_dict(run) for run in runs],
+        "left": sum(open_rows(run) for run in runs),
+        "is_complete": is_last and all(map(_ended, runs[-1:])),
+    }
+    return told if whole is None else told | {"outlook": _outlook(whole)}
+
+
+def _as_dict(run: Run) -> dict[str, Any]:
+    step = STEP_OF[run.kind]
+    return {
+        "step": step.number,
+        "name": step.name,
+        "run": run.id,
+        "kind": run.kind,
+        "status": run.status,
+        "dry_run": run.dry_run,
+        **{name: getattr(run, name) for name in COUNTERS},
+        "report": run.result,
+        "open": open_rows(run),
+        "note": step.in_advance if run.dry_run and KEY in run.scope else "",
+        **({"ties_out": ties_out(run)} if totals_of(run) else {}),
+        "error": run.error,
+    }
+
+
+def _ended(run: Run) -> bool:
+    return run.status in (DONE, DONE_WITH_FAILURES)
+
+
+def _status_of(run: Run) -> int:
+    """0 where all is done and nothing is left, 1 where something is. Raises Trouble where it did not end."""
+    if not _ended(run):
+        raise Trouble(
+            _("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error or run.status)
+        )
+    found = run.dry_run and run.changed
+    is_clean = run.status == DONE and not found
+    if run.kind in STEP_OF:
+        is_clean = is_clean and not open_rows(run) and ties_out(run)
+    return CLEAN if is_clean else FOUND

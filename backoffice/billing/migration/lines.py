@@ -1,0 +1,143 @@
+"""The report of a step's run as lines, for a screen and a terminal alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ...base import N_
+from ...runs.models import Run
+from ...web import record_links as subjects
+from ..figures import customer_balance
+from .cases import CASES, ERROR, INFO, LABELS, SEVERITIES, WARNING, Case
+from .proving import TOTALS
+from .report import DONE, FAILED, LEFT, RIGHT, SECTIONS
+from .steps import STEP_OF
+
+SECTION_WORDS = {
+    DONE: (N_("Done"), N_("Would be done")),
+    RIGHT: (N_("Right already"), N_("Right already")),
+    LEFT: (N_("Left"), N_("Would be left")),
+    FAILED: (N_("Failed"), N_("Failed")),
+}
+"""Section of a report → what it is called, and in a dry run."""
+
+TONES = {DONE: "good", RIGHT: "neutral", LEFT: "warning", FAILED: "bad"}
+
+_GRAVITY = (ERROR, WARNING, INFO)
+
+RECALCULATED = {
+    "balance": ("billing.recalculated-balance", N_("Customer balances")),
+    "overpayment": ("billing.recalculated-overpayment", N_("Customer overpayments")),
+}
+"""Amount → the line of a recalculation that says how many customers' it has changed."""
+
+_IN_RESULTS = {
+    DONE: N_("Done"),
+    RIGHT: N_("Right already"),
+    LEFT: N_("Left"),
+    "passed": N_("Checks that everything stands"),
+    "severities": N_("By severity"),
+    "totals": N_("How the books tie together"),
+    "processed": N_("Processed"),
+    "with_balance": N_("With a balance"),
+    "with_overpayment": N_("With an overpayment"),
+    "balance": N_("Balance"),
+    "overpayment": N_("Overpayment"),
+    **{name: title for name, (title, _tone) in SEVERITIES.items()},
+    **TOTALS,
+}
+"""What else stands in the results of the steps' runs, and what it is called there."""
+
+_TABLES = {"invoices", "payments", "meters", "customers"}
+"""What is called like a table, is also what the items of its rows are of that could not be corrected."""
+
+for _name, _title in RECALCULATED.values():
+    subjects.name_items(_name, subjects.Word(_title, "customers"))
+for _name, _title in _IN_RESULTS.items():
+    subjects.name_items(_name, subjects.Word(_title, _name if _name in _TABLES else "", LABELS))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a report: so many rows, of this amount, and why."""
+
+    section: str
+    name: str
+    title: str
+    rows: int
+    amount: Decimal | None
+    case: Case | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has something to do about it."""
+        is_trouble = self.section in (LEFT, FAILED) and self.rows > 0
+        return is_trouble and self.severity != INFO
+
+    @property
+    def severity(self) -> str:
+        """How bad what is left is."""
+        return self.case.severity if self.case else WARNING
+
+
+def lines_of(run: Run) -> Sequence[Line]:
+    """The lines of a step's run that has ended, those that were done first."""
+    report = run.result if DONE in run.result else _of_recalculation(run)
+    return [line for section in SECTIONS for line in sorted(_lines(report, section), key=_place)]
+
+
+def _place(line: Line) -> tuple[int, int]:
+    """What is gravest first, and of that what is most."""
+    return _GRAVITY.index(line.severity), -line.rows
+
+
+def word_of(run: Run, line: Line) -> tuple[str, str]:
+    """What is said of a line, and its tone: whether it was done, is left, or what a look has found."""
+    if line.section == LEFT and STEP_OF[run.kind].only_looks:
+        return SEVERITIES[line.severity]
+    is_quiet = line.section == LEFT and not line.is_open
+    return SECTION_WORDS[line.section][run.dry_run], "neutral" if is_quiet else TONES[line.section]
+
+
+def _lines(report: Mapping[str, Any], section: str) -> Iterator[Line]:
+    for name, told in (report.get(section) or {}).items():
+        amount = Decimal(told["amount"]) if "amount" in told else None
+        yield Line(
+            section, name, subjects.title_of(name), int(told["rows"]), amount, CASES.get(name)
+        )
+
+
+def _of_recalculation(run: Run) -> Mapping[str, Any]:
+    """The report of a recalculation of customers, told as the other steps tell theirs."""
+    counts, totals = run.result.get("customers"), run.result.get("totals", {})
+    if counts is None:
+        return {}
+    done = {
+        name: {"rows": counts[f"{amount}s_changed"], "amount": totals[amount]["difference"]}
+        for amount, (name, _title) in RECALCULATED.items()
+        if counts[f"{amount}s_changed"]
+    }
+    changed = max((told["rows"] for told in done.values()), default=0)
+    left = {customer_balance.name: {"rows": run.skipped}} if run.skipped else {}
+    failed = {customer_balance.name: {"rows": run.failed}} if run.failed else {}
+    right = {customer_balance.name: {"rows": counts["processed"] - changed}}
+    return {DONE: done, RIGHT: right, LEFT: left, FAILED: failed}
+
+
+def open_rows(run: Run) -> int:
+    """How many rows of a step somebody has something to do about."""
+    return sum(line.rows for line in lines_of(run) if line.is_open)
+
+
+def totals_of(run: Run) -> Sequence[tuple[str, str, Decimal]]:
+    """The table that ties the books together: (name, title, amount); none of a step without one."""
+    if STEP_OF[run.kind].name != "proof":
+        return []
+    found = run.result.get("totals", {})
+    return [(name, TOTALS[name], Decimal(found[name])) for name in TOTALS if name in found]
+
+
+def ties_out(run: Run) -> bool:
+    """Whether no difference is left in that table."""
+    return all(not amount for name, _, amount in totals_of(run) if name.endswith("_difference"))

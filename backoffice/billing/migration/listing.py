@@ -1,0 +1,67 @@
+"""The rows behind one line of a step's report."""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from ...base import N_
+from ...lists import Column, List
+from ...runs.items import items_of
+from ...runs.models import RunItem
+from ...web import record_links as subjects
+
+_ALWAYS = ("owner_name", "concerns", "error", "at")
+_AMOUNTS = ("amount_before", "amount_after", "amount")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the items of one name say: whether amounts change, or other values; beside what; how many reasons."""
+
+    amounts: bool
+    values: bool
+    about: bool
+    whys: int
+
+
+def told_by(session: Session, run_id: int, name: str) -> Told:
+    """What they say."""
+    about = RunItem.details["about"].astext
+    said = select(
+        func.coalesce(func.bool_or(RunItem.amount.is_not(None)), False),
+        func.coalesce(func.bool_or(RunItem.after != literal({}, JSONB)), False),
+        func.coalesce(func.bool_or(about.is_not(None)), False),
+        func.count(RunItem.error.distinct()),
+    ).where(RunItem.run_id == run_id, RunItem.subject == name)
+    return Told(*session.execute(said).one())
+
+
+def found(run_id: int, name: str, told: Told) -> List:
+    """The items of that name in a run, as the run's own list draws them; what all say alike is not repeated."""
+    items = items_of(run_id)
+    kept = {*_ALWAYS, "gross"} | set(_AMOUNTS if told.amounts else ())
+    kept |= {"by_column"} if told.values else set()
+    columns = [_called(column, told) for column in items.columns if column.name in kept]
+    about = RunItem.details["about"].astext
+    columns.insert(1, Column("about", N_("Beside it"), about, is_shown=told.about))
+    is_mine = (RunItem.run_id == run_id, RunItem.subject == name)
+    return replace(
+        items,
+        name=f"migration-{run_id}-{name}",
+        title=subjects.title_of(name),
+        path="billing.migration_items",
+        export="billing.export_migration_items",
+        rows=lambda _user: select().select_from(RunItem).where(*is_mine),
+        columns=tuple(columns),
+        also={**items.also, "owner": RunItem.owner, "subject": RunItem.subject},
+        filters=(),
+        nothing_yet=(N_("Nothing found"), N_("Every row stands this check.")),
+    )
+
+
+def _called(column: Column, told: Told) -> Column:
+    """What is left has an amount, and no difference; one reason stands above the list."""
+    shown = {"error": told.whys > 1, "concerns": not told.amounts, "gross": told.amounts}
+    return replace(column, is_shown=shown.get(column.name, column.is_shown))

@@ -1,0 +1,99 @@
+"""The six steps of the migration, in order: which kind of run does each, and over what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...base import N_
+from ...drift.verification.scope import scope_of
+from ..figures import invoice_amount, meter_balance, meter_totals
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: the kind of run that does it, its scope, what it is called and what it does."""
+
+    number: int
+    name: str
+    kind: str
+    title: str
+    about: str
+    scope: Mapping[str, Any] = field(default_factory=dict)
+    in_advance: str = ""
+    """What its dry run says of the steps before it, where these have not been done."""
+    only_looks: bool = False
+    """It writes nothing but what it has found, so there is nothing to preview."""
+
+
+STEPS = (
+    Step(
+        1, "payment-meters", "billing.backfill-payment-meters",
+        N_("Give payments their meters"),
+        N_(
+            "A payment belongs on the meter of the invoice that it names, else on the one meter that was "
+            "assigned to its customer on its day. Invoices without a meter come first, by their day."
+        ),
+    ),
+    Step(
+        2, "invoice-amounts", "billing.backfill-invoice-amounts",
+        N_("Compute invoice amounts"),
+        N_("Units × rate, rounded, and the fixed charge. Amounts that were entered stay as they are."),
+        scope_of([invoice_amount]),
+    ),
+    Step(
+        3, "validation", "billing.validate",
+        N_("Validate payments and documents"),
+        N_("Orphans, documents without a meter, payments past their invoice, duplicates, days outside an assignment."),
+        in_advance=N_("As it will be when the other steps have written what they list here."),
+        only_looks=True,
+    ),
+    Step(
+        4, "meter-balances", "billing.meter-balances",
+        N_("Calculate meter balances"),
+        N_("Invoices and adjustments less payments: what is above zero is the balance, what is below the overpayment."),
+        scope_of([meter_totals, meter_balance]),
+        N_(
+            "As they will be when all steps are done: with the documents that step 1 will place and the invoice "
+            "amounts that step 2 will write, which themselves change them."
+        ),
+    ),
+    Step(
+        5, "customer-balances", "billing.recalculate",
+        N_("Recalculate customer balances"),
+        N_("The sums over the meters that are actively assigned to the customer."),
+        in_advance=N_(
+            "As they will be when all steps are done: with the documents that step 1 will place and the invoice "
+            "amounts that step 2 will write, which themselves change them."
+        ),
+    ),
+    Step(
+        6, "proof", "billing.prove",
+        N_("Prove that everything ties out"),
+        N_("Adds the documents up once more by independent SQL, and compares meters, customers and the whole."),
+        in_advance=N_("As it will be when the other steps have written what they list here."),
+        only_looks=True,
+    ),
+)  # fmt: skip
+"""The steps in their order."""
+
+KEY = "migration"
+"""Where the scope of a run says of which migration it is a step."""
+
+WHOLE, APPLY_WHOLE = "billing.migration", "billing.apply-migration"
+"""The kinds of runs that list all that the steps of a preview would change, and that apply exactly this."""
+
+STEP_OF = {step.kind: step for step in STEPS}
+"""Kind of run → step."""
+
+STEP_NAMED = {step.name: step for step in STEPS}
+"""Name in addresses → step."""
+
+
+def after(step: Step) -> Step | None:
+    """The step that follows; None after the last one."""
+    return next((other for other in STEPS if other.number == step.number + 1), None)
+
+
+def is_step(scope: Mapping[str, Any]) -> bool:
+    """Whether a run of such a scope is a step of a whole migration: its preview is applied with the others'."""
+    return KEY in scope

@@ -1,0 +1,162 @@
+"""The migration in the browser: six steps with what became of each, previewed one by one or all as one."""
+
+from typing import Any
+
+from flask import Response, abort, current_app, flash, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from sqlalchemy import select
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response as AnyResponse
+
+from ... import lists
+from ...app.extensions import db
+from ...runs.actions import Limits
+from ...runs.errors import AlreadyRunning
+from ...runs.models import Run, RunItem
+from ...runs.wording import STATUSES
+from ...security.permissions import allowed, requires
+from ...web import record_links as subjects
+from ...web.claims import Claim
+from ...web.htmx import render, wants_partial
+from ...web.idempotency import new_key
+from ..views import bp
+from . import chain, wording
+from . import record_links as migration_subjects
+from .cases import CASES, INFO, SEVERITIES
+from .lines import lines_of, totals_of
+from .listing import found, told_by
+from .step_status import checked, standings, whole_previewed
+from .steps import STEP_NAMED, STEP_OF, Step
+
+PAGE = "billing/migration.html"
+ALL = "all"
+PREVIEW, RUN = "preview", "run"
+
+migration_subjects.register()
+
+
+@bp.get("/migration")
+@requires("billing.read")
+def migration() -> Response:
+    """The six steps: how each stands, what it said last, and the way to preview or do it."""
+    return render(PAGE, "steps", **_about())
+
+
+@bp.get("/migration/progress")
+@requires("billing.read")
+def migration_progress() -> AnyResponse:
+    """How far it is, asked every second while anything is under way."""
+    if not wants_partial():
+        return redirect(url_for("billing.migration"), 303)
+    return render(PAGE, "steps", **_about())
+
+
+@bp.post("/migration/<name>/<verb>")
+@requires("figures.heal")
+def migrate(name: str, verb: str) -> Response:
+    """Let the workers preview one step or all of them, or do one that only looks.
+
+    What a preview has found is applied from its own page, with a reason, under the limits.
+    """
+    step = STEP_NAMED.get(name)
+    if verb not in (PREVIEW, RUN) or name not in (ALL, *STEP_NAMED):
+        abort(404)
+    if verb == RUN and (step is None or not step.only_looks):
+        abort(404)
+    claim = Claim(f"billing.migrate:{name}:{verb}")
+    if claim.answer is not None:
+        return claim.answer
+    try:
+        _ask(step, dry_run=verb == PREVIEW)
+    except AlreadyRunning as same:
+        flash(
+            _(
+                "Run %(run)s does the same at the moment; nothing further was started.",
+                **same.values,
+            ),
+            "info",
+        )
+    return claim.fulfilled(url_for("billing.migration"))
+
+
+def _ask(step: Step | None, *, dry_run: bool) -> Run:
+    """Ask for the step, or for all of them. Raises AlreadyRunning."""
+    if step is None:
+        return chain.begin(db.session(), dry_run=dry_run)
+    return chain.ask(db.session(), step, dry_run=dry_run)
+
+
+@bp.get("/migration/runs/<int:run_id>")
+@requires("billing.read")
+def migration_report(run_id: int) -> Response:
+    """What one run of a step has said."""
+    run = _run_or_404(run_id)
+    rows = select(RunItem.subject).where(RunItem.run_id == run.id).distinct()
+    return render(
+        "billing/migration_report.html",
+        run=run, step=STEP_OF[run.kind], look=STATUSES[run.status],
+        lines=[line for line in lines_of(run) if line.rows],
+        with_items={(run.id, name) for name in db.session.scalars(rows)},
+        totals=totals_of(run), wording=wording,
+    )  # fmt: skip
+
+
+@bp.get("/migration/runs/<int:run_id>/<name>")
+@requires("billing.read")
+def migration_items(run_id: int, name: str) -> Response:
+    """The rows behind one line of a step's report, with why, and what is to be done."""
+    run = _run_or_404(run_id)
+    if name not in set(subjects.names()):
+        abort(404)
+    case = CASES.get(name)
+    is_grave = case is not None and (case.cure or case.severity == INFO)
+    return lists.show(
+        found(run.id, name, told_by(db.session(), run.id, name)), "billing/migration_items.html",
+        run=run, step=STEP_OF[run.kind], case=case,
+        severity=SEVERITIES[case.severity] if case and is_grave else None,
+    )  # fmt: skip
+
+
+@bp.get("/migration/runs/<int:run_id>/<name>/export.<flavour>")
+@requires("billing.read")
+@lists.limited
+def export_migration_items(run_id: int, name: str, flavour: str) -> Response:
+    """The same as a file."""
+    run = _run_or_404(run_id)
+    if name not in set(subjects.names()):
+        abort(404)
+    return lists.export(found(run.id, name, told_by(db.session(), run.id, name)), flavour)
+
+
+def _run_or_404(run_id: int) -> Run:
+    run = db.session.get(Run, run_id)
+    return run if run is not None and run.kind in STEP_OF else abort(404)
+
+
+def _about() -> dict[str, Any]:
+    session = db.session()
+    steps = standings(session)
+    proved, looked = steps[-1].last, steps[2]
+    listed = [run.id for step in steps for run in (step.last, step.preview) if run is not None]
+    rows = select(RunItem.run_id, RunItem.subject).where(RunItem.run_id.in_(listed)).distinct()
+    is_whole_live = any(
+        chain.under_way(session, dry_run=dry_run) is not None for dry_run in (True, False)
+    )
+    return {
+        "steps": steps,
+        "whole": whole_previewed(session),
+        "limits": Limits.of(current_app.config),
+        "is_live": is_whole_live or any(step.live for step in steps),
+        "is_whole_live": is_whole_live,
+        "with_items": {tuple(row) for row in session.execute(rows)},
+        "totals": [] if proved is None else totals_of(proved),
+        "proved": proved,
+        "looked": looked.newest,
+        "checked": checked(looked) if looked.newest else [],
+        "may_run": allowed(current_user, "figures.heal"),
+        "new_key": new_key,
+        "wording": wording,
+        "STATUSES": STATUSES,
+        "SEVERITIES": SEVERITIES,
+    }

@@ -1,0 +1,1 @@
+"""Payments: receipts, their parts, and the documents that they pay."""

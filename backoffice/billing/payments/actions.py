@@ -1,0 +1,396 @@
+"""What can be done to a payment. Nothing here commits: every verb works in the caller's transaction.
+
+A receipt is all payment rows of one reference; it is void as a whole, and no row of it is ever
+removed. Every verb locks in one order, so that no two of them wait for each other in a circle: the
+invoices that it leaves or enters, then the number, then the payments; the meters and the customers
+above them are the figures' to lock, after all that.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, func, literal, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ... import figures
+from ...base import money
+from ..figures import invoice_paid
+from ..meters.actions import settle
+from ..models import Invoice, Payment
+from ..numbering import next_number
+from ..rules import REASON_LENGTH, VOID, refuse_to_come, takes_less
+from .allocation import Part
+from .matching import is_unmatched, sure_matches
+from .refusals import (
+    InvoiceHasNoMeter,
+    InvoiceIsVoid,
+    InvoicePaid,
+    InvoiceUnknown,
+    NothingPaid,
+    NothingToMove,
+    OverAllocated,
+    PartsDontAddUp,
+    PaymentChanged,
+    PaymentGone,
+    PaymentStaysVoid,
+    PaysTooMuch,
+    ReferenceTaken,
+    VoidReasonMissing,
+)
+
+OWN_REFERENCE = "PAY-{year}-"
+"""How a reference that is given here begins; a number follows."""
+
+
+@dataclass(frozen=True)
+class ReceiptEntry:
+    """A payment as entered. Without a reference it gets the next one of the year in which it was paid.
+
+    `parts` come to `amount`; a part without invoice and meter is unmatched. `replaces_id` is the first
+    part of the void receipt in whose place it is recorded.
+    """
+
+    customer_id: int
+    paid_on: date
+    amount: Decimal
+    method: str
+    parts: tuple[Part, ...]
+    reference: str = ""
+    replaces_id: int | None = None
+
+
+def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
+    """Add a receipt; answers its parts.
+
+    Raises:
+        NothingPaid, PaysTooMuch, PartsDontAddUp: the amounts are not possible.
+        StillToCome: it is dated ahead, and would count today.
+        OverAllocated: an invoice takes less, or nothing at all.
+        ReferenceTaken: another receipt has the reference, and is not void.
+        TooMuchOwed: what is then paid cannot be stored.
+    """
+    _refuse_impossible(entry.amount, entry.parts)
+    refuse_to_come(entry.paid_on)
+    parts = _checked(session, entry.parts, _held(session, _invoices_of(entry.parts)))
+    reference = entry.reference or _next_reference(session, entry)
+    if entry.reference:
+        _free(session, reference)
+    payments = [
+        Payment(
+            reference=reference,
+            part=number,
+            customer_id=entry.customer_id,
+            method=entry.method,
+            paid_on=entry.paid_on,
+            amount=part.amount,
+            invoice_id=part.invoice_id,
+            meter_id=part.meter_id,
+            replaces_id=entry.replaces_id if number == 1 else None,
+        )
+        for number, part in enumerate(parts, 1)
+    ]
+    session.add_all(payments)
+    _flush(session, reference)
+    return payments
+
+
+def void(session: Session, receipt_id: int, version: int, reason: str) -> list[Payment]:
+    """Make a receipt void, all its parts at once and for good, if it is still at `version`.
+
+    `receipt_id` is that of its first part: its reference may go to another receipt.
+
+    Raises:
+        VoidReasonMissing: nobody said why.
+        PaymentGone, PaymentChanged, PaymentStaysVoid: somebody else was faster.
+        TooMuchOwed: what is then owed cannot be stored.
+    """
+    own = parts_in(session, _reference_of(session, receipt_id))
+    _held(session, [payment.invoice_id for payment in own])
+    parts = _made_void(session, receipt_id, version, reason)
+    settle(session)
+    return parts
+
+
+def replace_receipt(
+    session: Session, receipt_id: int, version: int, reason: str, entry: ReceiptEntry
+) -> list[Payment]:
+    """Make a receipt void and record another in its place, both or neither; answers the parts of the new one.
+
+    What the void one paid is open for the other. If that has its reference, the void one is called
+    otherwise from then on. Raises as `void` and `record`.
+    """
+    reference = _reference_of(session, receipt_id)
+    own = [payment.invoice_id for payment in parts_in(session, reference)]
+    _held(session, [*own, *_invoices_of(entry.parts)])
+    named = _spare_name(session, reference) if entry.reference == reference else reference
+    new = entry.reference or _next_reference(session, entry)
+    parts = _made_void(session, receipt_id, version, reason)
+    for payment in parts:
+        payment.reference = named
+    return record(session, replace(entry, reference=new, replaces_id=receipt_id))
+
+
+def _next_reference(session: Session, entry: ReceiptEntry) -> str:
+    head = OWN_REFERENCE.format(year=entry.paid_on.year)
+    return next_number(session, Payment.reference, head)
+
+
+def _made_void(session: Session, receipt_id: int, version: int, reason: str) -> list[Payment]:
+    """The parts of the receipt, void from now on; nothing is settled yet."""
+    reference = _reference_of(session, receipt_id)
+    parts = _locked(session, Payment.reference == reference)
+    if receipt_id not in {payment.id for payment in parts} or version_of(parts) != version:
+        raise PaymentChanged(reference=reference)
+    if not reason.strip():
+        raise VoidReasonMissing()
+    for payment in parts:
+        payment.status = VOID
+        payment.void_reason = reason.strip()[:REASON_LENGTH]
+        _count(payment)
+    return parts
+
+
+def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]) -> list[Payment]:
+    """Say where one payment of a receipt belongs: match it, move it, or take it off its meter.
+
+    The payment itself becomes the first part; every further one becomes a new payment of the receipt.
+    Answers all of them. It may stay on an invoice that it is on already, even one that was overpaid.
+
+    Raises:
+        NothingPaid, PartsDontAddUp, OverAllocated: as for `record`.
+        NothingToMove: it is there already.
+        PaymentGone, PaymentChanged, PaymentStaysVoid: somebody else was faster.
+        TooMuchOwed: what is then paid or owed cannot be stored.
+    """
+    before = session.get(Payment, payment_id, populate_existing=True)
+    if before is None:
+        raise PaymentGone()
+    invoices = _held(session, [before.invoice_id, *_invoices_of(parts)])
+    [payment] = _locked(session, Payment.id == payment_id)
+    if payment.version != version:
+        raise PaymentChanged(reference=payment.reference)
+    _refuse_impossible(payment.amount, parts)
+    own = payment.amount if payment.invoice_id is not None else Decimal(0)
+    first, *others = _checked(session, parts, invoices, {payment.invoice_id: own})
+    if not others and (first.invoice_id, first.meter_id) == (payment.invoice_id, payment.meter_id):
+        raise NothingToMove()
+    last = session.scalar(
+        select(func.max(Payment.part)).where(Payment.reference == payment.reference)
+    )
+    added = [_further(payment, part, (last or 0) + n) for n, part in enumerate(others, 1)]
+    payment.amount = first.amount
+    payment.invoice_id, payment.meter_id = first.invoice_id, first.meter_id
+    _count(payment)
+    session.add_all(added)
+    _flush(session, payment.reference)
+    return [payment, *added]
+
+
+def take_off(session: Session, payment_id: int, version: int) -> Payment:
+    """Take a payment off its meter and its invoice: it is unmatched again. Raises as `place`."""
+    payment = session.get(Payment, payment_id, populate_existing=True)
+    if payment is None:
+        raise PaymentGone()
+    return place(session, payment_id, version, [Part(payment.amount)])[0]
+
+
+def match_sure(session: Session, payment_ids: Collection[int]) -> list[int]:
+    """Give each of these payments the meter where it surely belongs; answers the ids of those that have one.
+
+    The others, and those that somebody has matched or voided meanwhile, stay as they are. Raises TooMuchOwed.
+    """
+    chosen = any_(literal(sorted(payment_ids), ARRAY(BigInteger)))
+    named = select(Payment.invoice_id).where(Payment.id == chosen, is_unmatched()).distinct()
+    _held(session, session.scalars(named))
+    _locked_rows(session, Payment.id == chosen)
+    sure = sure_matches().where(Payment.id == chosen).subquery()
+    matched = session.scalars(
+        update(Payment)
+        .where(Payment.id == sure.c.payment_id, is_unmatched())
+        .values(meter_id=sure.c.meter_id, version=Payment.version + 1, updated_at=func.now())
+        .returning(Payment.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    session.expire_all()
+    settle(session)
+    return sorted(matched)
+
+
+def parts_in(session: Session, reference: str) -> list[Payment]:
+    """The payments of a receipt by their numbers; none: there is no such receipt."""
+    found = select(Payment).where(Payment.reference == reference).order_by(Payment.part)
+    return list(session.scalars(found))
+
+
+def _reference_of(session: Session, receipt_id: int) -> str:
+    """What the receipt of that first part is called now; empty: there is no such receipt."""
+    return session.scalar(select(Payment.reference).where(Payment.id == receipt_id)) or ""
+
+
+def is_taken(session: Session, reference: str) -> bool:
+    """Whether a receipt has the reference that is not void: a void one gives it to the next that wants it."""
+    return any(payment.status != VOID for payment in parts_in(session, reference))
+
+
+def _free(session: Session, reference: str) -> None:
+    """Give a void receipt of that reference a name of its own, so that another can have it.
+
+    Of two who want it the second one waits here, and finds the first one's. Raises ReferenceTaken.
+    """
+    parts = _locked_rows(session, Payment.reference == reference)
+    if is_taken(session, reference):
+        raise ReferenceTaken(reference=reference)
+    spare = _spare_name(session, reference) if parts else ""
+    for payment in parts:
+        payment.reference = spare
+        _count(payment)
+    session.flush()
+
+
+def _spare_name(session: Session, reference: str) -> str:
+    """What a void receipt of that reference can be called once another one has it."""
+    number = 1
+    while parts_in(session, void_reference(reference, number)):
+        number += 1
+    return void_reference(reference, number)
+
+
+def void_reference(reference: str, number: int) -> str:
+    """What a void receipt is called after its reference went to another one. Nobody can type that."""
+    return f"{reference} (void {number})"
+
+
+def version_of(parts: Iterable[Payment]) -> int:
+    """The version of a receipt: another one as soon as a part of it changes or comes."""
+    return sum(payment.version for payment in parts)
+
+
+def _refuse_impossible(amount: Decimal, parts: Sequence[Part]) -> None:
+    if amount <= 0 or any(part.amount <= 0 for part in parts):
+        raise NothingPaid()
+    if amount > money.max_amount():
+        raise PaysTooMuch()
+    total = sum((part.amount for part in parts), Decimal(0))
+    if total != amount:
+        raise PartsDontAddUp(parts=total, amount=amount)
+
+
+def _invoices_of(parts: Iterable[Part]) -> list[int]:
+    return [part.invoice_id for part in parts if part.invoice_id is not None]
+
+
+def _held(session: Session, invoice_ids: Iterable[int | None]) -> dict[int, Invoice]:
+    """These invoices, locked until the transaction ends, as they are now.
+
+    What is open of them is read after that: two cashiers cannot both allocate the same amount.
+    """
+    ids = sorted({key for key in invoice_ids if key is not None})
+    if not ids:
+        return {}
+    figures.hold(session, invoice_paid, ids)
+    rows = select(Invoice).where(Invoice.id == any_(literal(ids, ARRAY(BigInteger))))
+    found = session.scalars(rows.execution_options(populate_existing=True))
+    return {invoice.id: invoice for invoice in found}
+
+
+def _checked(
+    session: Session,
+    parts: Sequence[Part],
+    invoices: dict[int, Invoice],
+    own: dict[int | None, Decimal] | None = None,
+) -> list[Part]:
+    """The parts with the meters of their invoices. `own`: what of an invoice is paid by what is moved."""
+    wanted: dict[int, Decimal] = {}
+    for part in parts:
+        if part.invoice_id is not None:
+            wanted[part.invoice_id] = wanted.get(part.invoice_id, Decimal(0)) + part.amount
+    paid = _paid_on(session, wanted)
+    for invoice_id, amount in wanted.items():
+        before = paid.get(invoice_id, Decimal(0))
+        _refuse_too_much(invoices.get(invoice_id), amount, before, (own or {}).get(invoice_id))
+    return [
+        part
+        if part.invoice_id is None
+        else replace(part, meter_id=invoices[part.invoice_id].meter_id)
+        for part in parts
+    ]
+
+
+def _paid_on(session: Session, invoice_ids: Iterable[int]) -> dict[int, Decimal]:
+    """What has been paid on these invoices, which are held, by the payments themselves.
+
+    What another program paid a second ago is not in the stored figure yet.
+    """
+    ids = sorted(invoice_ids)
+    if not ids:
+        return {}
+    named = Payment.invoice_id == any_(literal(ids, ARRAY(BigInteger)))
+    sums = select(Payment.invoice_id, func.sum(Payment.amount)).where(named, Payment.status != VOID)
+    return {key: paid for key, paid in session.execute(sums.group_by(Payment.invoice_id)) if key}
+
+
+def _refuse_too_much(
+    invoice: Invoice | None, amount: Decimal, paid: Decimal, own: Decimal | None
+) -> None:
+    if invoice is None:
+        raise InvoiceUnknown()
+    said: dict[str, object] = {"invoice_id": invoice.id, "number": invoice.number}
+    if invoice.status == VOID:
+        raise InvoiceIsVoid(**said)
+    if invoice.meter_id is None:
+        raise InvoiceHasNoMeter(**said)
+    still_open = invoice.amount - paid
+    if not takes_less(amount, still_open, own or 0):
+        return
+    if still_open <= 0 and not own:
+        raise InvoicePaid(**said)
+    raise OverAllocated(**said, open=still_open + (own or 0))
+
+
+def _locked(session: Session, condition: ColumnElement[bool]) -> list[Payment]:
+    """The payments, locked against other writers and not void. Raises PaymentGone, PaymentStaysVoid."""
+    payments = _locked_rows(session, condition)
+    if not payments:
+        raise PaymentGone()
+    if any(payment.status == VOID for payment in payments):
+        raise PaymentStaysVoid(reference=payments[0].reference)
+    return payments
+
+
+def _locked_rows(session: Session, condition: ColumnElement[bool]) -> list[Payment]:
+    rows = select(Payment).where(condition).order_by(Payment.id).with_for_update(key_share=True)
+    return list(session.scalars(rows.execution_options(populate_existing=True)))
+
+
+def _further(payment: Payment, part: Part, number: int) -> Payment:
+    """A further part of the same receipt."""
+    return Payment(
+        reference=payment.reference,
+        part=number,
+        customer_id=payment.customer_id,
+        method=payment.method,
+        paid_on=payment.paid_on,
+        amount=part.amount,
+        invoice_id=part.invoice_id,
+        meter_id=part.meter_id,
+    )
+
+
+def _count(payment: Payment) -> None:
+    """One version more."""
+    payment.version += 1
+    payment.updated_at = func.now()
+
+
+def _flush(session: Session, reference: str) -> None:
+    """Write the parts and what is owed by them. Raises ReferenceTaken, TooMuchOwed."""
+    try:
+        settle(session)
+    except IntegrityError as error:
+        diagnostics = getattr(error.orig, "diag", None)
+        if getattr(diagnostics, "constraint_name", None) == "ix_payments_reference_part":
+            raise ReferenceTaken(reference=reference) from error
+        raise

@@ -1,0 +1,211 @@
+"""The list of payments: a row per receipt, its columns, its filters, and the way on from every row.
+
+A receipt stands in the list as its first part, which it always has: what every part says alike is
+read there, and only what its parts come to is read of them all.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import ColumnElement, Select, case, exists, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import aliased
+
+from ...base import N_, counted
+from ...customers.models import Customer
+from ...lists import Choice, Column, Days, List, Search, containing
+from ...web.formats import money_filter
+from ..models import Invoice, Meter, Payment
+from ..rules import METHODS, POSTED, VOID
+
+STATUSES = {POSTED: N_("Posted"), "unmatched": N_("Unmatched"), VOID: N_("Void")}
+"""What a receipt is; unmatched as long as a part of it is on no meter."""
+
+_TONES = {POSTED: "good", "unmatched": "warning", VOID: "void"}
+
+_Part = aliased(Payment)
+_Another = aliased(Customer)
+
+
+def _rows(_user: Any) -> Select[Any]:
+    return select().select_from(Payment).outerjoin(Payment.customer).where(Payment.part == 1)
+
+
+def _total() -> ColumnElement[Any]:
+    """What the parts come to. Few receipts have further parts: those are looked for in an index of theirs."""
+    further = (
+        select(func.sum(_Part.amount))
+        .where(_Part.reference == Payment.reference, _Part.part > 1)
+        .correlate(Payment)
+        .scalar_subquery()
+    )
+    return Payment.amount + func.coalesce(further, 0)
+
+
+def _names(name: Any, joined: Any) -> ColumnElement[Any]:
+    """The names that stand behind the parts, each once."""
+    names = (
+        select(name.label("name"))
+        .select_from(_Part)
+        .join(joined)
+        .where(_Part.reference == Payment.reference)
+        .correlate(Payment)
+        .distinct()
+        .subquery()
+    )
+    in_order = aggregate_order_by(literal(", "), names.c.name)
+    return select(func.string_agg(names.c.name, in_order)).scalar_subquery()
+
+
+def _further_customers(value: Any) -> ColumnElement[Any]:
+    """Of whom a receipt is beside the customer of its first part: hardly ever of anybody."""
+    return (
+        select(value)
+        .select_from(_Part)
+        .join(_Another, _Another.id == _Part.customer_id)
+        .where(_Part.reference == Payment.reference, _Part.part > 1)
+        .where(_Part.customer_id != Payment.customer_id)
+        .correlate(Payment)
+        .scalar_subquery()
+    )
+
+
+def _of_all(own: Any, further: Any) -> ColumnElement[Any]:
+    """What is said of the first customer, and of every further one."""
+    told = func.string_agg(further.distinct(), aggregate_order_by(literal("; "), further))
+    return func.concat(own, literal("; ") + _further_customers(told))
+
+
+def _customers(row: Any) -> str:
+    """The first customer of a row, and how many more there are; files name them all."""
+    return f"{row.first_customer} +{row.more_customers}" if row.more_customers else row.customer
+
+
+def _found(text: str) -> ColumnElement[bool]:
+    """The reference holds the text, or the code or the name of the customer of any part."""
+    customers = select(_Another.id).where(containing(_Another.code, _Another.name)(text))
+    further = select(_Part.reference).where(_Part.part > 1, _Part.customer_id.in_(customers))
+    return or_(
+        containing(Payment.reference)(text),
+        Payment.customer_id.in_(customers),
+        Payment.reference.in_(further),
+    )
+
+
+def _is_unmatched() -> ColumnElement[bool]:
+    """Some part of the receipt is on no meter; found by the index of those that are not."""
+    waiting = select(_Part.reference).where(_Part.meter_id.is_(None), _Part.status != VOID)
+    return Payment.reference.in_(waiting)
+
+
+def of_customer(text: str) -> ColumnElement[bool]:
+    """The customer of any part has that code alone, so that a link shows exactly their payments; else by name."""
+    has_code = func.lower(Customer.code) == text.lower()
+    is_code = exists().where(func.lower(aliased(Customer).code) == text.lower())
+    named = or_(has_code, containing(Customer.name)(text) & ~is_code)
+    parts = select(_Part.reference).join(Customer, Customer.id == _Part.customer_id)
+    return Payment.reference.in_(parts.where(named))
+
+
+def _of_meter(text: str) -> ColumnElement[bool]:
+    parts = select(_Part.reference).join(Meter, Meter.id == _Part.meter_id)
+    return Payment.reference.in_(parts.where(Meter.number == text))
+
+
+def _of_invoice(text: str) -> ColumnElement[bool]:
+    parts = select(_Part.reference).join(Invoice, Invoice.id == _Part.invoice_id)
+    return Payment.reference.in_(parts.where(Invoice.number == text))
+
+
+def _first_of(name: str) -> Callable[[Any], str]:
+    """The first of the names in that column of a row, and how many more there are; files hold them all."""
+
+    def write(row: Any) -> str:
+        first, *more = (getattr(row, name) or "").split(", ")
+        return f"{first} +{len(more)}" if more else first
+
+    return write
+
+
+def _record(row: Any) -> str:
+    return url_for("billing.payment", reference=row.reference)
+
+
+PAYMENTS = List(
+    "payments",
+    N_("Payments"),
+    "billing.payments",
+    export="billing.export_payments",
+    rows=_rows,
+    key=Payment.id,
+    columns=(
+        Column("reference", N_("Reference"), Payment.reference, link=_record, classes="cell-key"),
+        Column("paid_on", N_("Paid on"), Payment.paid_on, kind="day", classes="cell-date"),
+        Column(
+            "customer", N_("Customer"), _of_all(Customer.name, _Another.name),
+            classes="cell-name", write=_customers, sorted_by=Customer.name,
+        ),
+        Column(
+            "customer_code", N_("Customer code"), _of_all(Customer.code, _Another.code),
+            is_shown=False, sorted_by=Customer.code,
+        ),
+        Column("method", N_("Method"), Payment.method, words=METHODS),
+        Column(
+            "meters", N_("Meters"), _names(Meter.number, _Part.meter),
+            is_sortable=False, write=_first_of("meters"),
+        ),
+        Column(
+            "invoices", N_("Invoices"), _names(Invoice.number, _Part.invoice),
+            is_sortable=False, write=_first_of("invoices"),
+        ),
+        Column(
+            "status", N_("Status"),
+            case((Payment.status == VOID, VOID), (_is_unmatched(), "unmatched"), else_=POSTED),
+            words=STATUSES, tones=_TONES, is_sortable=False,
+        ),
+        Column(
+            "amount", N_("Amount"), case((Payment.status == VOID, 0), else_=_total()),
+            kind="money", total=True, classes="cell-total",
+            write=lambda row: money_filter(row.stated),
+        ),
+        Column("void_reason", N_("Reason"), Payment.void_reason, is_shown=False),
+        Column("created_at", N_("Recorded"), Payment.created_at, kind="moment", is_shown=False),
+    ),
+    also={
+        "stated": _total(),
+        "first_customer": Customer.name,
+        "more_customers": _further_customers(func.count(_Part.customer_id.distinct())),
+    },
+    filters=(
+        Search(
+            "q", N_("Search"), _found,
+            placeholder=N_("Reference or customer"),
+        ),
+        Choice(
+            "method", N_("Method"),
+            {name: (label, Payment.method == name) for name, label in METHODS.items()},
+        ),
+        Choice(
+            "status", N_("Status"),
+            {
+                POSTED: (STATUSES[POSTED], (Payment.status != VOID) & ~_is_unmatched()),
+                "unmatched": (STATUSES["unmatched"], _is_unmatched()),
+                VOID: (STATUSES[VOID], Payment.status == VOID),
+            },
+        ),
+        Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
+        Search("customer", N_("Customer"), of_customer, is_quiet=True),
+        Search("meter", N_("Meter"), _of_meter, is_quiet=True),
+        Search("invoice", N_("Invoice"), _of_invoice, is_quiet=True),
+    ),
+    default_sort="-paid_on",
+    counted=counted("%(num)s payment", "%(num)s payments"),
+    new=("billing.new_payment", N_("Record a payment")),
+    nothing_yet=(N_("No payments yet"), N_("Payments are recorded here, or come with the import.")),
+    nothing_fits=(
+        N_("No payment fits that"),
+        N_("Take something out of the filter, or search for a part of the reference."),
+    ),
+    classes="payments-table",
+)  # fmt: skip

@@ -1,0 +1,116 @@
+"""Reads of payments: a receipt, and what its customer can pay. The list: `payment_listing.py`."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy.orm import Session, joinedload
+
+from ..models import Invoice, Meter, MeterAssignment, Payment
+from ..rules import POSTED
+
+MOST_OFFERED = 100
+"""Open invoices that a payment is allocated to by hand; of more than that these are the oldest."""
+
+
+def receipt_of(session: Session, reference: str) -> Sequence[Payment]:
+    """The parts of the receipt by their numbers, each with its customer, its meter and its invoice."""
+    return session.scalars(
+        select(Payment)
+        .where(Payment.reference == reference)
+        .order_by(Payment.part)
+        .options(
+            joinedload(Payment.customer),
+            joinedload(Payment.meter),
+            joinedload(Payment.invoice).joinedload(Invoice.meter),
+        )
+    ).all()
+
+
+def replaced_by(session: Session, receipt: Payment) -> str | None:
+    """The reference of the receipt that was recorded in place of this one, which is void."""
+    return session.scalar(select(Payment.reference).where(Payment.replaces_id == receipt.id))
+
+
+def replaced_of(session: Session, receipt: Payment) -> str | None:
+    """The reference of the void receipt in whose place this one was recorded."""
+    return session.scalar(select(Payment.reference).where(Payment.id == receipt.replaces_id))
+
+
+def payable_invoices(
+    session: Session,
+    customer_id: int,
+    chosen: Collection[int] = (),
+    *,
+    own: Collection[int] = (),
+    limit: int = MOST_OFFERED,
+) -> list[Invoice]:
+    """What the customer can pay: what is open on its meters now, and its own invoices wherever they are.
+
+    `chosen` of them are there even where nothing of them is open any more, and `own`, on which what is
+    moved already is, whosever they are. Those come first, then the oldest due.
+    """
+    is_open, theirs = Invoice.paid < Invoice.amount, _is_payable_by(customer_id)
+    named = [*chosen, *own]
+    wanted = theirs & or_(is_open, Invoice.id.in_(chosen)) if chosen else theirs & is_open
+    first = [Invoice.id.in_(named).desc()] if named else []
+    return list(
+        session.scalars(
+            select(Invoice)
+            .where(
+                Invoice.status == POSTED,
+                Invoice.meter_id.is_not(None),
+                or_(wanted, Invoice.id.in_(own)) if own else wanted,
+            )
+            .order_by(*first, Invoice.due_on, Invoice.issued_on, Invoice.id)
+            .limit(limit)
+            .options(joinedload(Invoice.meter), joinedload(Invoice.customer))
+        )
+    )
+
+
+def of_another_customer(
+    session: Session, customer_id: int, invoice_ids: Collection[int]
+) -> list[str]:
+    """The numbers of those of these invoices that are not the customer's to pay."""
+    if not invoice_ids:
+        return []
+    others = select(Invoice.number).where(Invoice.id.in_(invoice_ids), ~_is_payable_by(customer_id))
+    return list(session.scalars(others.order_by(Invoice.number)))
+
+
+def was_ever_theirs(session: Session, customer_id: int, meter_id: int) -> bool:
+    """Whether the meter is or was assigned to the customer, or an invoice of theirs is on it."""
+    given = exists().where(
+        MeterAssignment.meter_id == meter_id, MeterAssignment.customer_id == customer_id
+    )
+    invoiced = exists().where(Invoice.meter_id == meter_id, Invoice.customer_id == customer_id)
+    return bool(session.scalar(select(or_(given, invoiced))))
+
+
+def meters_by_newest_invoice(session: Session, customer_id: int) -> list[Meter]:
+    """The customer's active meters, the one with the newest invoice first."""
+    newest = (
+        select(func.max(Invoice.issued_on))
+        .where(Invoice.meter_id == Meter.id, Invoice.status == POSTED)
+        .correlate(Meter)
+        .scalar_subquery()
+    )
+    return list(
+        session.scalars(
+            select(Meter)
+            .where(Meter.id.in_(_meters(customer_id)))
+            .order_by(newest.desc().nulls_last(), Meter.number)
+        )
+    )
+
+
+def _is_payable_by(customer_id: int) -> ColumnElement[bool]:
+    on_theirs = Invoice.meter_id.in_(_meters(customer_id))
+    return or_(Invoice.customer_id == customer_id, on_theirs & Invoice.meter_id.is_not(None))
+
+
+def _meters(customer_id: int) -> Select[Any]:
+    given = MeterAssignment
+    actively = (given.customer_id == customer_id) & given.is_active
+    return select(given.meter_id).where(actively)

@@ -1,0 +1,245 @@
+"""Payments that are on no meter: where each may belong, and matching them one by one or all that are sure."""
+
+from typing import Any
+
+from flask import Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from flask_login import current_user
+from sqlalchemy import ColumnElement, Select, select
+from werkzeug.wrappers import Response as AnyResponse
+
+from ... import lists
+from ...app.extensions import db
+from ...approvals.screens import carry_out
+from ...base import N_, counted
+from ...customers.models import Customer
+from ...lists import Buttons, Choice, Column, Days, List, Search, containing
+from ...lists.queries import matching
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.formats import quantity_filter
+from ...web.forms import whole_number
+from .. import approved_verbs
+from ..models import Invoice, Payment
+from ..rules import METHODS
+from ..views import bp
+from .listing import of_customer
+from .matching import (
+    INVOICE_WITHOUT_METER,
+    NO_ASSIGNMENT,
+    SEVERAL_ASSIGNMENTS,
+    is_unmatched,
+    sure_matches,
+    unsure_matches,
+)
+from .refusals import PaymentChanged, PaymentGone
+from .suggestions import (
+    REASONS,
+    WHY_UNSURE,
+    Known,
+    parts_by,
+    ranked,
+    suggestions_for,
+)
+
+MOST_MATCHED = 10_000
+"""Payments that are matched at a time."""
+
+
+def _rows(_user: Any) -> Select[Any]:
+    joined = select().select_from(Payment).outerjoin(Payment.invoice).outerjoin(Payment.customer)
+    return joined.where(is_unmatched())
+
+
+def _is_sure() -> ColumnElement[bool]:
+    return Payment.id.in_(select(sure_matches().subquery().c.payment_id))
+
+
+def _is_unsure(why: str) -> ColumnElement[bool]:
+    found = unsure_matches().subquery()
+    return Payment.id.in_(select(found.c.payment_id).where(found.c.why == why))
+
+
+def _record(row: Any) -> str:
+    return url_for("billing.payment", reference=row.reference)
+
+
+UNMATCHED = List(
+    "unmatched",
+    N_("Unmatched payments"),
+    "billing.unmatched",
+    export="billing.export_unmatched",
+    bulk="billing.match_sure",
+    buttons=Buttons(
+        chosen=N_("Match the chosen that are sure"),
+        matching=N_("Match all that are sure"),
+        counted=N_("Match those of the %(count)s that are sure"),
+        icon="merge",
+        posts=True,
+    ),
+    rows=_rows,
+    key=Payment.id,
+    also={"part": Payment.part},
+    columns=(
+        Column("reference", N_("Reference"), Payment.reference, link=_record, classes="cell-key"),
+        Column("paid_on", N_("Paid on"), Payment.paid_on, kind="day", classes="cell-date"),
+        Column("customer", N_("Customer"), Customer.name, classes="cell-name"),
+        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        Column("method", N_("Method"), Payment.method, words=METHODS, is_shown=False),
+        Column("invoice", N_("Names invoice"), Invoice.number, is_shown=False),
+        Column(
+            "amount", N_("Amount"), Payment.amount,
+            kind="money", total=True, classes="cell-total",
+        ),
+    ),
+    filters=(
+        Search(
+            "q", N_("Search"), containing(Payment.reference, Customer.code, Customer.name),
+            placeholder=N_("Reference or customer"),
+        ),
+        Choice(
+            "place", N_("Where it belongs"),
+            {
+                "sure": (N_("Sure"), _is_sure()),
+                "several": (N_("Several meters"), _is_unsure(SEVERAL_ASSIGNMENTS)),
+                "none": (N_("No meter on that day"), _is_unsure(NO_ASSIGNMENT)),
+                "invoice": (N_("Its invoice has no meter"), _is_unsure(INVOICE_WITHOUT_METER)),
+            },
+        ),
+        Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
+        Search("customer", N_("Customer"), of_customer, is_quiet=True),
+    ),
+    default_sort="paid_on",
+    counted=counted("%(num)s unmatched payment", "%(num)s unmatched payments"),
+    nothing_yet=(
+        N_("Every payment is matched"), N_("Payments of which nobody knows the meter wait here."),
+    ),
+    nothing_fits=(
+        N_("No unmatched payment fits that"), N_("Take something out of the filter."),
+    ),
+    classes="unmatched-table",
+)  # fmt: skip
+
+
+@bp.get("/unmatched")
+@requires("billing.read")
+def unmatched() -> AnyResponse:
+    """The payments that are on no meter, each with where it may belong."""
+    return lists.show(
+        UNMATCHED,
+        "billing/unmatched.html",
+        known_of=_known_of,
+        ranked=ranked,
+        goes_on="matched" in request.args,
+        REASONS=REASONS,
+        WHY_UNSURE=WHY_UNSURE,
+    )
+
+
+def _known_of(rows: Any) -> dict[int, Known]:
+    """What is known of the payments in these rows; the page asks once."""
+    return suggestions_for(db.session(), [row.key for row in rows])
+
+
+@bp.get("/unmatched/export.<flavour>")
+@requires("billing.read")
+@lists.limited
+def export_unmatched(flavour: str) -> AnyResponse:
+    """The same as a file."""
+    return lists.export(UNMATCHED, flavour)
+
+
+@bp.post("/unmatched/match")
+@requires("billing.write")
+def match_payment() -> Response:
+    """Accept one suggestion, if the payment is still as it was shown."""
+    claim = Claim("billing.match_payment")
+    if claim.answer is not None:
+        return claim.answer
+    payment = db.session.get(Payment, whole_number(request.form.get("payment")))
+    if payment is None:
+        raise PaymentGone()
+    reference, version = payment.reference, whole_number(request.form.get("version"))
+    if payment.version != version:
+        raise PaymentChanged(reference=reference)
+
+    def done(matched: Any) -> Response:
+        if not matched:
+            return _gone(claim, reference)
+        flash(_("Payment %(reference)s is matched.", reference=reference), "success")
+        return claim.fulfilled(_here(matched=1))
+
+    choice = request.form.get("choice", "")
+    if choice == "sure":
+        only = {"payments": [payment.id]}
+        return carry_out(approved_verbs.MATCH_ONE, only, claim, done, back=_here())
+    parts = parts_by(db.session(), payment, choice)
+    if not parts:
+        return _gone(claim, reference)
+    placed = approved_verbs.parts_as_payload(parts)
+    asked = {"payment": payment.id, "version": version, "parts": placed}
+    return carry_out(approved_verbs.PLACE, asked, claim, done, back=_here())
+
+
+def _gone(claim: Claim, reference: str) -> Response:
+    """The list again, where what was suggested fits no more."""
+    flash(
+        _("That is not open any more. Look at what else fits %(reference)s.", reference=reference),
+        "warning",
+    )
+    return claim.fulfilled(_here(matched=1))
+
+
+@bp.post("/unmatched/match-sure")
+@requires("billing.write")
+def match_sure() -> Response:
+    """Match every chosen payment of which it is sure where it belongs; the others stay."""
+    claim = Claim("billing.match_sure")
+    if claim.answer is not None:
+        return claim.answer
+    chosen = _chosen()
+    if not chosen:
+        flash(_("Tick payments first, or choose all that match."), "warning")
+        return claim.fulfilled(_here())
+
+    def done(matched: list[int]) -> Response:
+        _tell(len(matched), len(chosen) - len(matched))
+        return claim.fulfilled(_here())
+
+    asked = {"payments": sorted(chosen)}
+    return carry_out(approved_verbs.MATCH_SURE, asked, claim, done, back=_here())
+
+
+def _tell(matched: int, left: int) -> None:
+    said = ngettext(
+        "%(count)s payment is matched.",
+        "%(count)s payments are matched.",
+        matched,
+        count=quantity_filter(matched),
+    )
+    if left:
+        said += " " + ngettext(
+            "Of %(count)s it is not sure where it belongs.",
+            "Of %(count)s it is not sure where they belong.",
+            left,
+            count=quantity_filter(left),
+        )
+    flash(said, "success" if matched else "info")
+
+
+def _chosen() -> list[int]:
+    """The ids of the ticked payments, or of all that the filter leaves in, the oldest first."""
+    user, state = current_user._get_current_object(), lists.state_of(UNMATCHED, request.form)
+    if "matching" in request.form:
+        rows = matching(user, state).with_only_columns(Payment.id)
+        oldest = rows.order_by(Payment.paid_on, Payment.id).limit(MOST_MATCHED)
+        return list(db.session.scalars(oldest))
+    ids = (whole_number(text) for text in request.form.getlist("id")[:MOST_MATCHED])
+    return [key for key in ids if key > 0]
+
+
+def _here(**more: Any) -> str:
+    """The list as it was."""
+    query: dict[str, Any] = lists.state_of(UNMATCHED, request.form).as_query
+    return url_for("billing.unmatched", **{**query, **more})

@@ -1,0 +1,1 @@
+"""Recalculating customers from the documents of their meters."""

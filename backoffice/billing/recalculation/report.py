@@ -1,0 +1,180 @@
+"""What came of a recalculation: counts, significant changes and control totals, as plain data.
+
+It is computed in PostgreSQL when the run ends, and kept as the run's result. What a customer had
+before and has after is what the run's items say; what no item names is as it is stored. So the
+totals before and the differences add up to the totals after, in a dry run as in an application.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from flask import current_app
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Numeric,
+    Select,
+    Subquery,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import array
+
+from ...base import money, table_of
+from ...customers.models import Customer
+from ...runs.models import APPLIED, FOUND, Run, RunItem
+from ...runs.work import Asked
+from ..figures import customer_balance
+from .chunks import customers
+
+log = structlog.get_logger("backoffice.billing")
+
+AMOUNTS = ("balance", "overpayment")
+"""The columns that a recalculation reports on, in order."""
+
+MOST_CHANGES = 1_000
+"""Significant changes that the result holds; the run's items hold all of them."""
+
+CUSTOMERS, ITEMS = table_of(Customer), table_of(RunItem)
+
+Report = Mapping[str, Any]
+"""`currency`, `customers` (counts), `significant` (`above`, `count`, `changes`), `totals`; amounts are texts."""
+
+
+def changed(run_id: Any) -> Select[Any]:
+    """The customers whom the run has changed, or would: their `customer_id`, and each amount's values.
+
+    `balance_before`, `balance_after` and so on; NULL where that amount is right.
+    """
+    values = (
+        _edge(pick, name, side).label(f"{name}_{side.key}")
+        for name in AMOUNTS
+        for pick, side in ((func.min, ITEMS.c.before), (func.max, ITEMS.c.after))
+    )
+    return (
+        select(ITEMS.c.owner.label("customer_id"), *values)
+        .where(
+            ITEMS.c.run_id == run_id,
+            ITEMS.c.subject == customer_balance.name,
+            ITEMS.c.outcome.in_((FOUND, APPLIED)),
+        )
+        .group_by(ITEMS.c.owner)
+    )
+
+
+def _edge(pick: Any, name: str, side: Any) -> ColumnElement[Any]:
+    """The amount by the first (`pick` is min) or last (max) item that changes it; an item may hold others beside it."""
+    before, after = (cast(edge[name].astext, Numeric) for edge in (ITEMS.c.before, ITEMS.c.after))
+    told = array([cast(ITEMS.c.id, Numeric), cast(side[name].astext, Numeric)])
+    picked = pick(told).filter(before.is_distinct_from(after))
+    return cast(type_coerce(picked, ARRAY(Numeric))[2], Numeric(15, 2))
+
+
+def finish(connection: Connection, asked: Asked) -> Report:
+    """The report of a run that ends. It is logged too; of a run that a command performs, by that command."""
+    above: Decimal = current_app.config["SIGNIFICANT_CHANGE"]
+    items = changed(asked.id).cte("items")
+    counts, totals = _summary(connection, asked, items)
+    count, changes = _changes(connection, _significant(items, above))
+    report = {
+        "currency": money.currency(),
+        "customers": counts,
+        "significant": {"above": str(above), "count": count, "changes": changes},
+        "totals": totals,
+    }
+    if not connection.scalar(select(Run.is_here).where(Run.id == asked.id)):
+        write_to_log(report, dry_run=asked.dry_run)
+    return report
+
+
+def _summary(
+    connection: Connection, asked: Asked, items: Any
+) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
+    """How the customers stand, and what they owe and have overpaid in all, before and after."""
+    before = {n: func.coalesce(items.c[f"{n}_before"], CUSTOMERS.c[n]) for n in AMOUNTS}
+    after = {n: func.coalesce(items.c[f"{n}_after"], CUSTOMERS.c[n]) for n in AMOUNTS}
+    balance, overpayment = (after[name] for name in AMOUNTS)
+    counts = {
+        "processed": func.count(),
+        "with_balance": func.count().filter(balance > 0),
+        "with_overpayment": func.count().filter(overpayment > 0),
+        "clear": func.count().filter(balance == 0, overpayment == 0),
+        **{f"{n}s_changed": func.count().filter(before[n] != after[n]) for n in AMOUNTS},
+    }
+    sums = {
+        f"{name}_{when}": func.coalesce(func.sum(values[name]), Decimal("0.00"))
+        for name in AMOUNTS
+        for when, values in (("before", before), ("after", after))
+    }
+    named = (value.label(name) for name, value in {**counts, **sums}.items())
+    everyone = (
+        select(*named)
+        .select_from(CUSTOMERS.outerjoin(items, items.c.customer_id == CUSTOMERS.c.id))
+        .where(CUSTOMERS.c.id.in_(customers(asked.scope)))
+    )
+    row = connection.execute(everyone).mappings().one()
+    totals = {n: _total(row[f"{n}_before"], row[f"{n}_after"]) for n in AMOUNTS}
+    return {name: int(row[name]) for name in counts}, totals
+
+
+def _total(before: Decimal, after: Decimal) -> dict[str, str]:
+    return {"before": str(before), "after": str(after), "difference": str(after - before)}
+
+
+def _significant(items: Any, above: Decimal) -> Subquery:
+    """The changes by more than the limit: customer, which amount, before and after."""
+    parts = []
+    for name in AMOUNTS:
+        before, after = items.c[f"{name}_before"], items.c[f"{name}_after"]
+        part = select(
+            items.c.customer_id, literal(name).label("type"),
+            before.label("before"), after.label("after"), (after - before).label("difference"),
+        )  # fmt: skip
+        parts.append(part.where(func.abs(after - before) > above))
+    return union_all(*parts).subquery("significant")
+
+
+def _changes(
+    connection: Connection, significant: Subquery
+) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    """How many there are, and the greatest of them with what the customers are called."""
+    place = case({name: i for i, name in enumerate(AMOUNTS)}, value=significant.c.type)
+    amounts = ("before", "after", "difference")
+    statement = (
+        select(
+            significant.c.customer_id, CUSTOMERS.c.code, CUSTOMERS.c.name, significant.c.type,
+            *(cast(significant.c[name], Text).label(name) for name in amounts),
+            func.count().over().label("count"),
+        )
+        .join_from(significant, CUSTOMERS, CUSTOMERS.c.id == significant.c.customer_id)
+        .order_by(func.abs(significant.c.difference).desc(), significant.c.customer_id, place)
+        .limit(MOST_CHANGES)
+    )  # fmt: skip
+    rows = [dict(row) for row in connection.execute(statement).mappings()]
+    count = next((row["count"] for row in rows), 0)
+    return count, [{n: told for n, told in row.items() if n != "count"} for row in rows]
+
+
+def write_to_log(report: Report, *, dry_run: bool) -> None:
+    """One line, as the book's owners search for it; a dry run recalculates nothing and says so."""
+    counts, totals = report["customers"], report["totals"]
+    log.info(
+        "Customer balances previewed" if dry_run else "Customer balances recalculated",
+        customers_processed=counts["processed"],
+        balance_changed=counts["balances_changed"],
+        overpayment_changed=counts["overpayments_changed"],
+        **{
+            f"total_{name}_{when}": totals[name][when]
+            for name in AMOUNTS
+            for when in ("before", "after")
+        },
+    )

@@ -1,0 +1,202 @@
+"""Recalculations in the browser: asked for as a preview, looked at as a report, then applied."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from flask import Response, abort, current_app, url_for
+from flask_login import current_user
+from sqlalchemy import func, select
+from werkzeug.utils import redirect
+from werkzeug.wrappers import Response as AnyResponse
+
+from ... import lists
+from ...app.extensions import db
+from ...people.actors import names_of
+from ...runs import actions, queries, wording
+from ...runs.actions import Limits
+from ...runs.errors import AlreadyRunning
+from ...runs.forms import ApplyForm
+from ...runs.models import Run
+from ...runs.verbs import verbs_of
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.htmx import render, wants_partial
+from ...web.idempotency import new_key
+from ..views import bp
+from .chunks import customers
+from .listing import RECALCULATIONS, calculation_url, changes_of
+from .queries import left_by
+from .report import AMOUNTS
+from .runs import RECALCULATE
+from .text import METRICS
+
+MOST_WAITED_FOR = 1_000
+"""Customers whose preview does not rest in between: somebody waits for it, and it is done at once."""
+
+MOST_SHOWN = 20
+"""Significant changes, and records that were left, on the report's own page."""
+
+RECORD = "billing/recalculation.html"
+
+
+@bp.get("/recalculations")
+@requires("billing.read")
+def recalculations() -> Response:
+    """Every recalculation, the newest first."""
+    return lists.show(
+        RECALCULATIONS, "billing/recalculations.html", idempotency_key=new_key(), count=_count()
+    )
+
+
+@bp.get("/recalculations/export.<flavour>")
+@requires("billing.read")
+@lists.limited
+def export_recalculations(flavour: str) -> Response:
+    """The same as a file."""
+    return lists.export(RECALCULATIONS, flavour)
+
+
+@bp.post("/recalculations")
+@requires("figures.heal")
+def recalculate() -> Response:
+    """Let a dry run show what a recalculation of all customers would change."""
+    claim = Claim("billing.recalculate")
+    if claim.answer is not None:
+        return claim.answer
+    is_paced = _count() > MOST_WAITED_FOR
+    try:
+        asked = actions.request(db.session(), RECALCULATE.name, {}, dry_run=True, is_paced=is_paced)
+        number = asked.id
+    except AlreadyRunning as same:
+        number = int(str(same.values["run"]))
+    return claim.fulfilled(url_for("billing.recalculation", run_id=number))
+
+
+@bp.get("/recalculations/<int:run_id>")
+@requires("billing.read")
+def recalculation(run_id: int) -> Response:
+    """One recalculation: how far it is; once it has ended its report, and the way to apply it."""
+    return _page(_run_or_404(run_id), ApplyForm())
+
+
+@bp.get("/recalculations/<int:run_id>/progress")
+@requires("billing.read")
+def recalculation_progress(run_id: int) -> AnyResponse:
+    """How far it is, asked every second; its report when it has ended."""
+    if not wants_partial():
+        return redirect(url_for("billing.recalculation", run_id=run_id), 303)
+    return render(RECORD, "run", **_about(_run_or_404(run_id), ApplyForm()))
+
+
+@bp.post("/recalculations/<int:run_id>/apply")
+@requires("figures.heal")
+def apply_recalculation(run_id: int) -> Response:
+    """Ask for exactly what the dry run has found to be applied."""
+    run, form = _run_or_404(run_id), ApplyForm()
+    claim = Claim("billing.apply_recalculation")
+    if claim.answer is not None:
+        return claim.answer
+    if not form.validate():
+        return _page(run, form, status=422)
+    limits = Limits.of(current_app.config)
+    asked = actions.apply(db.session(), run.id, reason=form.reason.data, limits=limits)
+    return claim.fulfilled(url_for("runs.record", run_id=asked.id))
+
+
+@bp.get("/recalculations/<int:run_id>/changes")
+@requires("billing.read")
+def recalculation_changes(run_id: int) -> Response:
+    """All customers whom it has changed, or would."""
+    run = _run_or_404(run_id)
+    return lists.show(
+        changes_of(run.id, _above(run)), "billing/recalculation_changes.html", run=run
+    )
+
+
+@bp.get("/recalculations/<int:run_id>/changes.<flavour>")
+@requires("billing.read")
+@lists.limited
+def export_recalculation(run_id: int, flavour: str) -> Response:
+    """The same as a file, with control totals."""
+    run = _run_or_404(run_id)
+    return lists.export(changes_of(run.id, _above(run)), flavour)
+
+
+def _run_or_404(run_id: int) -> Run:
+    run = db.session.get(Run, run_id)
+    return run if run is not None and run.kind == RECALCULATE.name else abort(404)
+
+
+def _count() -> int:
+    """How many customers there are to recalculate."""
+    everyone = select(func.count()).select_from(customers({}).subquery())
+    return db.session.scalar(everyone) or 0
+
+
+def _above(run: Run) -> Decimal:
+    """Which differences are significant: as it was when the run ended."""
+    told = run.result.get("significant", {}).get("above")
+    return Decimal(told or current_app.config["SIGNIFICANT_CHANGE"])
+
+
+@dataclass(frozen=True)
+class Change:
+    """An amount before and after. Of a significant change also whose it is, and how it is calculated."""
+
+    name: str
+    before: Decimal
+    after: Decimal
+    customer: Any = None
+    calculation: str | None = None
+
+    @property
+    def difference(self) -> Decimal:
+        """What was added."""
+        return self.after - self.before
+
+
+def _totals(run: Run) -> list[Change]:
+    told = run.result["totals"]
+    return [Change(n, Decimal(told[n]["before"]), Decimal(told[n]["after"])) for n in AMOUNTS]
+
+
+def _significant(run: Run) -> list[Change]:
+    return [
+        Change(
+            told["type"], Decimal(told["before"]), Decimal(told["after"]),
+            told, calculation_url(told["customer_id"], told["code"], told["type"]),
+        )
+        for told in run.result["significant"]["changes"][:MOST_SHOWN]
+    ]  # fmt: skip
+
+
+def _page(run: Run, form: ApplyForm, status: int = 200) -> Response:
+    return render(RECORD, status=status, **_about(run, form))
+
+
+def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
+    session, limits = db.session(), Limits.of(current_app.config)
+    followers = queries.followers_of(session, run)
+    actors = [run.requested_by, run.approved_by, run.cancelled_by]
+    context: dict[str, Any] = {
+        "run": run,
+        "look": wording.STATUSES[run.status],
+        "progress": queries.progress_of(session, run),
+        "followers": followers,
+        "verbs": verbs_of(session, current_user, run, followers, limits),
+        "limits": limits,
+        "names": names_of(session, actors),
+        "form": form,
+        "idempotency_key": new_key(),
+        "wording": wording,
+    }
+    if run.result:
+        context |= {
+            "counts": {name: run.result["customers"][name] for _, name in METRICS},
+            "totals": _totals(run),
+            "significant": _significant(run),
+            "above": _above(run),
+            "left": left_by(session, run.id, MOST_SHOWN),
+        }
+    return context

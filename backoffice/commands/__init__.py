@@ -1,0 +1,1 @@
+"""The commands: what each does stands in its domain; what is of no domain stands here."""

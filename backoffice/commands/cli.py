@@ -1,0 +1,47 @@
+"""The console command `backoffice`: a group that loads what is asked for and no more."""
+
+from typing import Any
+
+import click
+from flask import Flask
+from flask.cli import FlaskGroup
+
+from .. import create_app
+from ..app import config, logs
+from ..app.command_line import PATIENCE, database_in_use
+from ..app.commands import COMMANDS, command_named, commanding
+
+
+class Console(FlaskGroup):
+    """`backoffice`: loads what is asked for and no more."""
+
+    def __init__(self, **extra: Any) -> None:
+        super().__init__(add_default_commands=False, add_version_option=False, **extra)
+        self.params = list(extra.get("params") or ())  # there is one app: no --app, no --env-file
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Every command, without starting the app for it."""
+        return sorted(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        return command_named(name)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command in its operator's name."""
+        with commanding():
+            return super().invoke(ctx)
+
+
+def app_for_command() -> Flask:
+    """The app, on embedded services that run at least until the command is done."""
+    settings = config.load()
+    logs.configure("WARNING")
+    click.get_current_context().find_root().with_resource(database_in_use(settings))
+    return create_app(PATIENCE)
+
+
+@click.group(cls=Console, create_app=app_for_command)
+@click.version_option(package_name="backoffice")
+def main() -> None:
+    """Backoffice: stored totals that explain themselves, prove themselves and heal themselves."""

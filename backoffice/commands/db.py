@@ -1,0 +1,57 @@
+"""`backoffice db …`: Flask-Migrate's commands, and the routine."""
+
+import logging
+import sys
+
+import click
+from flask.cli import with_appcontext
+from flask_migrate.cli import db as migrations
+
+from ..app.command_line import TROUBLE
+from .meaning import set_meaning
+
+OFFERED = ("upgrade", "downgrade", "current", "history", "heads", "show", "check", "revision")
+"""Flask-Migrate's commands that have a meaning here: the chain is one line, and never stamped over."""
+
+
+class Said(logging.Handler):
+    """Says a line of the log as a sentence on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        click.echo(record.getMessage(), err=True)
+
+
+class Database(click.Group):
+    """Flask-Migrate's group; what it cannot do is a sentence and our exit status for trouble."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        log = logging.getLogger("flask_migrate")
+        log.handlers, log.propagate = [Said()], False
+        try:
+            return super().invoke(ctx)
+        except SystemExit as end:
+            sys.exit(TROUBLE if end.code else 0)
+
+
+group = Database(
+    "db",
+    {name: migrations.commands[name] for name in OFFERED},
+    params=migrations.params,
+    callback=migrations.callback,
+    help="The database itself: its schema, triggers, grants and statistics.",
+)
+
+
+group.add_command(set_meaning)
+
+
+@group.command("routine")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@with_appcontext
+def database_routine(as_json: bool) -> None:
+    """Renew statistics; look at indexes, slow queries and the growth of tables."""
+    from ..schedules.cli import run_here
+
+    run_here("database-routine", as_json=as_json)

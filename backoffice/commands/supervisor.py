@@ -1,0 +1,338 @@
+"""`backoffice dev`: everything at once, on this machine, ended together.
+
+Starts the embedded services, brings the database up to date, loads the demo company on the first
+start, then keeps web, one worker and the scheduler running until Ctrl+C.
+"""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from pathlib import Path
+from typing import IO, Any
+
+import click
+from flask import Flask
+
+from ..app import config, logs
+from ..app.command_line import PATIENCE, Trouble
+from ..app.config import ROOT, SUPERVISED
+from ..database.embedded import Postgres, Redis, Services
+from ..database.embedded.processes import dies_with_parent, fresh_enough, last_lines, wait_until
+
+STATE = "supervisor"
+"""The file that the supervisor of a home locks as long as it lives: who it is, and where it answers."""
+FIRST_ANSWER_SECONDS = 60
+STOP_SECONDS = 15
+
+
+@dataclass
+class Part:
+    """One of our processes."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    failures: int = 0
+    not_before: float = field(default=0.0)
+
+    def start(self, *, held: bool = False) -> None:
+        """Start it; it ends when we die, and Ctrl+C reaches it only through us.
+
+        With `held` it may get ready, and serves once `release` is called.
+        """
+        with open(self.log, "ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.PIPE if held else subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 (we have no threads)
+            )
+        self.started_at = time.monotonic()
+
+    def release(self) -> None:
+        """Let it serve: it waits for the end of its standard input."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+
+    def is_running(self) -> bool:
+        """Whether its process is alive."""
+        return self.process is not None and self.process.poll() is None
+
+    def restart_if_gone(self) -> str | None:
+        """Start it again after it died, later each time that it dies at once; a sentence if so."""
+        if self.is_running() or time.monotonic() < self.not_before:
+            return None
+        self.failures = 0 if time.monotonic() - self.started_at > 30 else self.failures + 1
+        self.not_before = time.monotonic() + min(2**self.failures, 30)
+        self.start()
+        return f"The {self.name} process ended unexpectedly and was started again; see {self.log}."
+
+    def stop(self, end: float) -> None:
+        """Wait until it has ended, until the moment `end`; then end it."""
+        if self.process is None:
+            return
+        try:
+            self.process.wait(max(0.1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@click.command("dev")
+@click.option("--tied", is_flag=True, hidden=True, help="End when the parent process dies (make).")
+def dev(tied: bool) -> None:
+    """Run everything on this machine until Ctrl+C: services, web, worker, scheduler."""
+    if tied:
+        dies_with_parent(signal.SIGTERM, parent=os.getppid())()
+    settings = config.load()
+    home: Path = settings["BACKOFFICE_HOME"]
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with ExitStack() as stack:
+            state = stack.enter_context(_one_supervisor(home))
+            stack.enter_context(_ending_by_signal())
+            _check_port(settings)
+            _run(settings, stack, state)
+    except KeyboardInterrupt:
+        click.echo("\nStopped.")
+
+
+def _run(settings: config.Settings, stack: ExitStack, state: IO[str]) -> None:
+    began = time.monotonic()
+    services = None
+    parts = _parts(settings)
+    web, *others = parts
+    stack.callback(_stop, parts)
+    web.start(held=True)  # it reads its code while we prepare what it will serve
+    if settings["EMBEDDED_POSTGRES"] or settings["EMBEDDED_REDIS"]:
+        services = Services(settings["BACKOFFICE_HOME"])
+        wanted = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
+        for sentence in stack.enter_context(services.in_use(*wanted, tied=True)):
+            click.echo(sentence)
+    stack.callback(_stop, parts)  # registered last: ends before the services do
+    sign_ins = _prepare_database()
+    web.release()
+    _wait_for_first_answer(web, settings)
+    _say(state, _address(settings))
+    for part in others:  # only now, so that the first screen has the machine for itself
+        part.start()
+    _welcome(settings, sign_ins, time.monotonic() - began)
+    _watch(parts, services, settings)
+
+
+def _prepare_database() -> list[Any]:
+    """Migrate; fill an empty book with the demo company. The demo's sign-ins, if it is loaded."""
+    from .. import create_app
+    from ..app.extensions import db
+    from ..demo import loading
+    from .upgrade import upgrade
+
+    logs.configure("WARNING")
+    app: Flask = create_app(PATIENCE)
+    for line in upgrade(app):
+        click.echo(line)
+    with app.app_context():
+        if app.config["DEMO"] and loading.is_empty():
+            click.echo("Loading the demo company …")
+            loading.load()
+        sign_ins = loading.sign_ins()
+        db.engine.dispose()
+    return sign_ins
+
+
+def _parts(settings: config.Settings) -> list[Part]:
+    logs = settings["BACKOFFICE_HOME"] / "logs"
+    logs.mkdir(mode=0o700, exist_ok=True)
+    environment = {
+        **os.environ,
+        "BACKOFFICE_HOME": str(settings["BACKOFFICE_HOME"]),
+        "HOST": settings["HOST"],
+        "PORT": str(settings["PORT"]),
+        "PYTHONUNBUFFERED": "1",
+        SUPERVISED: "1",
+    }
+    python = sys.executable
+    commands = {
+        "web": [python, "-m", "gunicorn", "-c", str(ROOT / "deploy" / "gunicorn.conf.py")],
+        "worker": [python, str(ROOT / "worker.py")],
+        "scheduler": [python, str(ROOT / "worker.py"), "--scheduler"],
+    }
+    return [
+        Part(name, command, fresh_enough(logs / f"{name}.log"), environment)
+        for name, command in commands.items()
+    ]
+
+
+def _wait_for_first_answer(web: Part, settings: config.Settings) -> None:
+    end = time.monotonic() + FIRST_ANSWER_SECONDS
+    while not _answers(settings["HOST"], settings["PORT"]):
+        if not web.is_running() or time.monotonic() > end:
+            raise Trouble(
+                f"The web server did not start. {web.log} ends with:\n{last_lines(web.log)}"
+            )
+        time.sleep(0.05)
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(_reachable(host), port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _reachable(host: str) -> str:
+    """An address of this machine at which a server bound to `host` can be asked."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 (compared, not bound)
+
+
+def _address(settings: config.Settings) -> str:
+    host = _reachable(settings["HOST"])
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings['PORT']}"
+
+
+def _welcome(settings: config.Settings, sign_ins: Sequence[Any], seconds: float) -> None:
+    click.echo(f"\nBackoffice is ready at {_address(settings)}")
+    if sign_ins:
+        click.echo("\nSign in to the demo company as")
+        for person in sign_ins:
+            click.echo(f"  {person.role:<16} {person.email:<36} password {person.password}")
+    else:
+        click.echo("Create the first user with: backoffice users create")
+    click.echo(
+        f"\nData and logs are in {settings['BACKOFFICE_HOME']}. Started in {seconds:.1f} s. "
+        "Ctrl+C ends everything."
+    )
+    sys.stdout.flush()
+
+
+def _watch(parts: Sequence[Part], services: Services | None, settings: config.Settings) -> None:
+    """Until a signal: start again what died."""
+    kept: list[Postgres | Redis] = []
+    if services is not None:
+        kept = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
+    while True:
+        time.sleep(0.5)
+        for service in kept:
+            if services is not None and service.has_died():
+                services.start(service, tied=True)
+                click.echo(f"{service.name} ended unexpectedly and was started again.")
+        for part in parts:
+            sentence = part.restart_if_gone()
+            if sentence:
+                click.echo(sentence)
+
+
+def _stop(parts: Sequence[Part]) -> None:
+    """End all parts at once, and wait for all of them."""
+    for part in parts:
+        if part.process is not None and part.is_running():
+            part.process.terminate()
+            part.release()
+    end = time.monotonic() + STOP_SECONDS
+    for part in parts:
+        part.stop(end)
+
+
+@contextmanager
+def _one_supervisor(home: Path) -> Iterator[IO[str]]:
+    """Only one supervisor a home; the second one says where the first one is."""
+    with open(home / STATE, "a+") as file:
+        # `info` holds the lock for a moment, to see whether somebody has it.
+        if not wait_until(lambda: _is_locked(file, LOCK_EX), 1):
+            raise Trouble(_already(file, home))
+        _say(file, "")
+        yield file
+
+
+def _is_locked(file: IO[str], how: int) -> bool:
+    try:
+        flock(file, how | LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _say(file: IO[str], address: str) -> None:
+    """Leave word of who we are, and where we answer once we do."""
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid(), "address": address}))
+    file.flush()
+
+
+def _said(file: IO[str]) -> dict[str, Any]:
+    file.seek(0)
+    try:
+        said = json.loads(file.read())
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def running_at(home: Path) -> str | None:
+    """The address of the copy that runs from `home` now; None while there is none, or it does not answer yet."""
+    try:
+        with open(home / STATE) as file:
+            if _is_locked(file, LOCK_SH):  # whoever lives holds it alone; this ends with the file
+                return None
+            return _said(file).get("address") or None
+    except FileNotFoundError:
+        return None
+
+
+def _already(file: IO[str], home: Path) -> str:
+    return (
+        f"Backoffice already runs from {home} (process {_said(file).get('pid', 'unknown')}). Stop it "
+        "first, or start a second copy with a BACKOFFICE_HOME and a PORT of its own."
+    )
+
+
+@contextmanager
+def _ending_by_signal() -> Iterator[None]:
+    """SIGTERM and a closed terminal end us as Ctrl+C does; while we end, further ones change nothing."""
+
+    def end(_number: int, _frame: object) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, end)
+    yield
+
+
+def _check_port(settings: config.Settings) -> None:
+    """A busy port is said before anything is started."""
+    host, port = settings["HOST"], settings["PORT"]
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise Trouble(
+            f"Port {port} on {host} cannot be used ({error.strerror}). Stop the program that "
+            f"holds it, or choose another one: PORT={port % 65535 + 1} make run"
+        ) from error

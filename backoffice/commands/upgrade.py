@@ -1,0 +1,201 @@
+"""Migrating a database: migrations, generated triggers and grants, in one transaction.
+
+`migrations/env.py` calls `migrate`, so `backoffice db …`, `flask db …` and `flask_migrate.upgrade()` are one
+implementation. What is generated from the declarations fits the newest schema only: it is synced where a
+migration ends there, and dropped before one leads back from there.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import click
+from alembic import command
+from alembic.operations import MigrationScript
+from alembic.runtime.migration import MigrationContext
+from flask import Flask, current_app
+from sqlalchemy import Connection, Engine, NullPool, create_engine, func, make_url, select
+from sqlalchemy.exc import ProgrammingError
+
+from .. import audit, figures
+from ..app.command_line import database_in_use
+from ..base import Base, out_of_calendar
+from ..base.trouble import Trouble
+from ..book.actions import record_first, refuse_another
+from ..book.meaning import of_this_process
+from ..book.owning import as_owner, owner_engine
+from ..database import grants
+from ..database.revisions import seen_by
+from ..figures import acting_as, actor, proof, renewal
+from ..figures.objects import asleep, drop_generated
+
+ONE_AT_A_TIME = 0x0B0FF1CE
+"""Key of the advisory lock under which migrations wait for each other."""
+
+UNMODELLED = re.compile("ix_audit_events_(order_lines_order_id|[a-z_]+_to_[a-z_]+)")
+"""The domains' own indexes on the audit's table, which neither's models can declare."""
+
+IMPOSSIBLE_DATES = (
+    "Dates or moments that cannot be (infinity, before 1900, after 2199) stand in: {tables}. New ones are "
+    "refused; `backoffice audit verify-facts` names the rows. Correct them, then run: backoffice db upgrade"
+)
+
+UP_TO_DATE = "The database is up to date."
+
+NOT_NEWEST = (
+    "This is not the newest version, so the triggers that keep figures and the audit trail are not there. "
+    "Start only the Backoffice that belongs to it, after its own: backoffice db upgrade"
+)
+
+
+def upgrade(app: Flask) -> list[str]:
+    """Migrate to the newest version as the owner; names what was changed.
+
+    An interrupted upgrade leaves nothing behind, so the next one simply starts over.
+    """
+    said: list[str] = []
+    with app.app_context():
+        config = app.extensions["migrate"].migrate.get_config()
+        config.attributes["say"] = said.append
+        command.upgrade(config, "head")
+    return [line for line in said if line != UP_TO_DATE]
+
+
+def migrate(context: Any) -> None:
+    """Do what an Alembic command asks for, on a connection of the owner; `context` is `alembic.context`."""
+    if context.is_offline_mode():  # --sql: a script to read; `db upgrade` does more
+        context.configure(dialect_name="postgresql", literal_binds=True)
+        with context.begin_transaction():
+            context.run_migrations()
+        return
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    say = context.config.attributes.get("say", click.echo)
+    with database_in_use(app.config):
+        for line in _migrate(context, owner_engine(app), app):
+            say(line)
+
+
+def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
+    """Run the migrations, then bring in step with them what is generated; says what was changed.
+
+    Raises MeaningDiffers, and changes nothing, where the book is kept in another currency or time zone.
+    """
+    woken = _wake(app)
+    with acting_as(actor.get() or "upgrade"), as_owner(engine) as connection:
+        _configure(context, connection)
+        asked = context.get_context().opts
+        if "destination_rev" not in asked:  # a question: `current`, `check`, `revision`
+            context.run_migrations()
+            return
+        connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
+        refuse_another(connection)
+        moves: list[Any] = []
+        _configure(context, connection, fn=_noticed(asked["fn"], moves, connection))
+        context.run_migrations()
+        versions = seen_by(connection)
+        is_newest = versions == set(context.script.get_heads())
+        renewed = _sync(connection, app, woken) if is_newest else []
+        is_first = is_newest and record_first(connection)
+        offended = out_of_calendar.sync(connection, Base.metadata) if is_newest else []
+    if moves:
+        where = ", ".join(sorted(versions)) or "an empty database"
+        yield f"Migrated to {where}." if moves[-1].is_upgrade else f"Went back to {where}."
+    if woken:
+        yield f"Triggers fire again for {', '.join(woken)}."
+    if renewed:
+        yield f"{len(renewed)} generated database objects were renewed."
+    if is_first:
+        yield str(of_this_process())
+    if offended:
+        yield IMPOSSIBLE_DATES.format(tables=", ".join(offended))
+    if is_newest:
+        yield from _computed(engine)
+        yield UP_TO_DATE
+    else:
+        yield NOT_NEWEST
+
+
+def _wake(app: Flask) -> dict[str, str]:
+    """Take back settings by which triggers do not fire; says for whom they did not.
+
+    Raises Trouble where only a superuser may do that.
+    """
+    engine = create_engine(
+        app.config["ADMIN_DATABASE_URL"], poolclass=NullPool, isolation_level="AUTOCOMMIT"
+    )
+    woken: dict[str, str] = {}
+    with engine.connect() as connection:
+        for whom, remedy in asleep(connection).items():
+            try:
+                connection.exec_driver_sql(remedy or "SELECT 1")
+            except ProgrammingError as error:
+                raise Trouble(
+                    f"Triggers do not fire for {whom}, so nothing keeps figures right and nobody is audited. "
+                    f"Only a superuser may change that: {remedy}"
+                ) from error
+            woken[whom] = "triggers did not fire" if remedy else ""
+    return {whom: problem for whom, problem in woken.items() if problem}
+
+
+def _configure(context: Any, connection: Connection, **options: Any) -> None:
+    context.configure(
+        connection=connection,
+        transactional_ddl=True,
+        target_metadata=Base.metadata,
+        include_name=is_modelled,
+        process_revision_directives=_number,
+        **options,
+    )
+
+
+def _noticed(plan: Any, moves: list[Any], connection: Connection) -> Any:
+    """The plan of a migration, which notices its steps; before the first one back, what is generated goes."""
+
+    def noticed(heads: Any, migration: MigrationContext) -> Iterable[Any]:
+        moves.extend(plan(heads, migration))
+        if any(not step.is_upgrade for step in moves):
+            drop_generated(connection)
+        return moves
+
+    return noticed
+
+
+def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[str]:
+    """Bring triggers and grants in step with the declarations; names the triggers that it changed."""
+    found = figures.tampered(connection)
+    renewed = audit.sync(connection) + figures.sync(connection)
+    audit.record_repairs(connection, "figures", found)
+    if woken:  # nothing was noted of what was written meanwhile
+        audit.record_repairs(connection, "session_replication_role", woken)
+        renewal.forget(connection, figures.registry, figures.registry.bundle_names)
+    proof.register(connection)
+    grants.sync(connection, make_url(app.config["DATABASE_URL"]).username or "")
+    return renewed
+
+
+def _computed(engine: Engine) -> Iterator[str]:
+    """Compute the figures that the database lacks, in transactions of their own; says of which."""
+    with acting_as("upgrade"):
+        for bundle, result in figures.renew(engine):
+            held = sum(map(len, result.held.values()))
+            left = f", {held} left alone: facts beneath differ from the audit trail" if held else ""
+            if result.corrections or result.failures or held:
+                yield (
+                    f"{bundle.name}: {result.corrections} rows were computed, "
+                    f"{len(result.failures)} failed{left}."
+                )
+
+
+def is_modelled(name: str | None, _type: str, _parents: object) -> bool:
+    """Whether models describe what the database calls by this name (`db check`, `revision --autogenerate`)."""
+    return UNMODELLED.fullmatch(name or "") is None
+
+
+def _number(
+    migration: MigrationContext, _revision: object, directives: list[MigrationScript]
+) -> None:
+    """Name a new migration as its neighbours are: 0020_what_it_does."""
+    for script in directives:
+        newest = migration.opts["script"].get_current_head() or "0"
+        slug = re.sub(r"[^a-z0-9]+", "_", (script.message or "").lower()).strip("_")
+        script.rev_id = f"{int(newest.partition('_')[0]) + 1:04d}_{slug or 'changes'}"

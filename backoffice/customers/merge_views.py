@@ -1,0 +1,182 @@
+"""Duplicates that are suggested, merging two customers with a preview, and undoing a merge."""
+
+from typing import Any
+
+from flask import Response, abort, flash, request, url_for
+from flask_babel import gettext as _
+
+from ..app.extensions import db
+from ..approvals.screens import carry_out
+from ..base.refusals import Refusal
+from ..security.permissions import requires
+from ..web.claims import Claim
+from ..web.formats import in_words
+from ..web.forms import whole_number
+from ..web.htmx import render
+from ..web.idempotency import new_key
+from ..web.paging import page_number
+from . import approved_verbs, duplicates, merging, queries
+from .forms import PairForm
+from .listing import LABELS
+from .models import Customer, CustomerMerge
+from .rules import MERGED_FACTS
+from .views import bp
+
+SHOWN = 10
+"""Of what moves, so many of the newest are shown; all of them are a click away."""
+
+
+@bp.get("/duplicates")
+@requires("customers.write")
+def suggestions() -> Response:
+    """Customers that seem to be entered twice."""
+    found = duplicates.groups_of(db.session(), page_number(request.args.get("page")))
+    return render("customers/duplicates.html", found=found, REASONS=duplicates.REASONS)
+
+
+@bp.get("/merge")
+@requires("customers.write")
+def merge() -> Response:
+    """Two customers, and what merging them would do. Nothing is changed."""
+    form = PairForm(formdata=request.args)
+    preview, status = None, 200
+    if form.is_filled and form.validate():
+        try:
+            preview = _preview_of(form.found["survivor"].id, form.found["duplicate"].id)
+        except Refusal as refusal:
+            form.form_errors = [in_words(refusal)]
+    if form.is_filled and preview is None:
+        status = 422
+    return _page(form, preview, status=status)
+
+
+@bp.post("/merge")
+@requires("customers.write")
+def merge_post() -> Response:
+    """Merge as it was previewed; if something has changed since, show what it would do now."""
+    claim = Claim("customers.merge")
+    if claim.answer is not None:
+        return claim.answer
+    survivor_id, duplicate_id = (_id_of(name) for name in ("survivor_id", "duplicate_id"))
+    taken = _taken()
+
+    def done(_merge: CustomerMerge) -> Response:
+        survivor, duplicate = (
+            db.session.get_one(Customer, key) for key in (survivor_id, duplicate_id)
+        )
+        flash(
+            _(
+                "%(duplicate)s is merged into %(survivor)s.",
+                duplicate=queries.label(duplicate),
+                survivor=queries.label(survivor),
+            ),
+            "success",
+        )
+        return claim.fulfilled(url_for("customers.record", code=survivor.code))
+
+    asked = {
+        "survivor": survivor_id,
+        "duplicate": duplicate_id,
+        "taken": taken,
+        "digest": request.form.get("digest", ""),
+    }
+    try:
+        return carry_out(
+            approved_verbs.MERGE, asked, claim, done, back=url_for("customers.suggestions")
+        )
+    except merging.PreviewOutdated as outdated:
+        db.session.rollback()
+        return _previewed_anew(survivor_id, duplicate_id, taken, outdated)
+
+
+@bp.get("/merges/<int:merge_id>/undo")
+@requires("customers.write")
+def undo(merge_id: int) -> Response:
+    """Show what undoing a merge would do, before it is done."""
+    record = _merge_or_404(merge_id)
+    return render(
+        "customers/undo.html",
+        record=record,
+        undoing=merging.undoing(db.session(), record),
+        idempotency_key=new_key(),
+        LABELS=LABELS,
+    )
+
+
+@bp.post("/merges/<int:merge_id>/undo")
+@requires("customers.write")
+def undo_post(merge_id: int) -> Response:
+    """Undo a merge; what has moved on since is told."""
+    claim = Claim(f"customers.undo {merge_id}")
+    if claim.answer is not None:
+        return claim.answer
+    record = _merge_or_404(merge_id)
+
+    def done(undoing: merging.Undoing) -> Response:
+        label = queries.label(record.duplicate)
+        flash(_("%(customer)s is a customer of its own again.", customer=label), "success")
+        stayed = sum(way.moved_on for way in undoing.ways)
+        if stayed or undoing.changed_since:
+            flash(_("Some of it had moved on or was changed since, and stays as it is."), "warning")
+        return claim.fulfilled(url_for("customers.record", code=record.duplicate.code))
+
+    back = url_for("customers.undo", merge_id=merge_id)
+    return carry_out(approved_verbs.UNDO, {"merge": record.id}, claim, done, back=back)
+
+
+def _preview_of(survivor_id: int, duplicate_id: int) -> merging.Preview:
+    survivor, duplicate = (
+        db.session.get(Customer, key) or abort(404) for key in (survivor_id, duplicate_id)
+    )
+    return merging.preview(db.session(), survivor, duplicate)
+
+
+def _previewed_anew(
+    survivor_id: int, duplicate_id: int, taken: list[str], refusal: Refusal
+) -> Response:
+    preview = _preview_of(survivor_id, duplicate_id)
+    pair = {"survivor": preview.survivor, "duplicate": preview.duplicate}
+    form = PairForm(formdata=None, data={n: queries.label(c) for n, c in pair.items()})
+    form.form_errors = [in_words(refusal)]
+    return _page(form, preview, taken=taken, status=409)
+
+
+def _page(
+    form: PairForm,
+    preview: merging.Preview | None,
+    *,
+    taken: list[str] | None = None,
+    status: int = 200,
+) -> Response:
+    """The two customers in their fields and, where they are known, what a merge would do."""
+    moving: dict[str, Any] = {}
+    if preview is not None:
+        for move in preview.moves:
+            rows = move.belonging.newest(db.session(), preview.duplicate.id, SHOWN)
+            moving[move.belonging.name] = rows
+        suggested = [choice.name for choice in preview.fields if choice.is_taken]
+        taken = suggested if taken is None else taken
+    return render(
+        "customers/merge.html",
+        status=status,
+        form=form,
+        preview=preview,
+        moving=moving,
+        taken=taken,
+        offered=queries.search(db.session(), "", limit=20),
+        idempotency_key=new_key(),
+        LABELS=LABELS,
+    )
+
+
+def _taken() -> list[str]:
+    """The facts of which the duplicate's was chosen."""
+    return [name for name in MERGED_FACTS if request.form.get(f"take-{name}") == "duplicate"]
+
+
+def _id_of(name: str) -> int:
+    return whole_number(request.form.get(name))
+
+
+def _merge_or_404(merge_id: int) -> CustomerMerge:
+    return db.session.get(CustomerMerge, merge_id) or abort(404)

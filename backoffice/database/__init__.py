@@ -1,0 +1,1 @@
+"""The database beneath: its services, its upgrade, its grants and statistics."""

@@ -1,0 +1,282 @@
+"""Where the embedded services live, and under which user they run."""
+
+import json
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fcntl import LOCK_EX, flock
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ...base.trouble import Trouble
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes that a Unix socket's path may have, a little under the kernel's 107."""
+LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
+UNPRIVILEGED = ("backoffice", "postgres", "nobody")
+"""Users under which root's services run, the first that exists."""
+KNOWN = "embedded.json"
+"""The file by which a folder is a home: where its data and its sockets are."""
+ELSEWHERE = (Path("/var/lib/backoffice"), Path("/var/tmp/backoffice"))  # noqa: S108 (made by us with mkdtemp)
+"""Where root's services live when their user cannot reach `BACKOFFICE_HOME`."""
+
+
+class EmbeddedError(Trouble):
+    """An embedded service cannot be used; the message says what to do next."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """The operating system's user under which a service runs."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @property
+    def is_another(self) -> bool:
+        """Whether this is somebody other than the user who runs this process."""
+        return self.uid != os.geteuid()
+
+    @property
+    def popen_options(self) -> dict[str, Any]:
+        """What makes `subprocess` start a program as this user."""
+        if not self.is_another:
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def may(self, test: str, path: Path) -> bool:
+        """Whether this user passes `test` (a flag of test(1)) on `path`: asked by trying, not by modes."""
+        command = ["/bin/sh", "-c", 'test "$1" "$2"', "sh", test, str(path)]
+        return subprocess.run(command, cwd="/", check=False, **self.popen_options).returncode == 0
+
+
+def current_user() -> str:
+    """The name of the user who runs this process, as peer authentication will see it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise EmbeddedError(
+            f"The user id {os.geteuid()} has no name on this machine, and PostgreSQL needs one. "
+            "Add it to /etc/passwd, or set DATABASE_URL and REDIS_URL to servers of your own."
+        ) from None
+
+
+def service_account() -> Account:
+    """The current user; for root, who may not run PostgreSQL, an unprivileged one."""
+    if os.geteuid() != 0:
+        return Account(current_user(), os.geteuid(), os.getegid())
+    for name in UNPRIVILEGED:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid)
+    raise EmbeddedError(
+        "PostgreSQL does not run as root, and none of the users "
+        f"{', '.join(UNPRIVILEGED)} exists here. Create one with: useradd --system backoffice"
+    )
+
+
+@dataclass
+class Places:
+    """The folders of one `BACKOFFICE_HOME`.
+
+    `data` holds the services' files; it is `home` itself unless the services' user cannot reach
+    that. `sockets` is private to that user. `notices` are sentences that a person should read.
+    """
+
+    home: Path
+    data: Path
+    sockets: Path
+    account: Account
+    notices: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def exist(home: Path) -> bool:
+        """Whether `home` is one; looks, and makes nothing."""
+        return (home / KNOWN).is_file()
+
+    @classmethod
+    def of(cls, home: Path) -> "Places":
+        """The places of `home`, created where they are missing; the same ones for every process."""
+        home = _new_folder(home.absolute(), 0o711 if os.geteuid() == 0 else 0o700)
+        _check_owner(home)
+        account = service_account()
+        with locked(home / "lock"):
+            known = _remembered(home)
+            notices: list[str] = []
+            data = _data_folder(home, account, known.get("data"), notices)
+            sockets = _socket_folder(data, account, known.get("sockets"))
+            _remember(home, {"data": str(data), "sockets": str(sockets)})
+        return cls(home, data, sockets, account, notices)
+
+    def private(self, name: str) -> Path:
+        """A folder of that name under `data`, owned by the services' user and closed to others."""
+        return _private_folder(self.data / name, self.account)
+
+    def log(self, name: str) -> Path:
+        """The log file of the service `name`."""
+        return _new_folder(self.home / "logs", 0o700) / f"{name}.log"
+
+    def runnable(self, package: Path, tree: str, program: str) -> Path:
+        """`program` of an installed package, or its copy where the services' user may run it.
+
+        `tree` is the folder of the package that the program needs around it; its libraries stand
+        beside the package, and the copy keeps that order.
+        """
+        if self.account.may("-x", package / tree / program):
+            return package / tree / program
+        copies = self.data / "binaries" / version(package.name)
+        for part in (Path(package.name, tree), Path(f"{package.name}.libs")):
+            if (package.parent / part).is_dir() and not (copies / part).exists():
+                _copy_to_read(package.parent / part, copies / part)
+                self.notices.append(
+                    f"{self.account.name} cannot reach {package.parent / part}; "
+                    f"it was copied to {copies / part}."
+                )
+        return copies / package.name / tree / program
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` alone; waits for another process that holds it."""
+    with open(path, "a") as file:
+        flock(file, LOCK_EX)
+        yield
+
+
+def _new_folder(path: Path, mode: int) -> Path:
+    """`path`, created with `mode` if it is missing; an existing folder keeps its mode."""
+    if not path.is_dir():
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(mode)
+        except OSError as error:
+            raise EmbeddedError(
+                f"The folder {path} cannot be created ({error.strerror}). "
+                "Set BACKOFFICE_HOME to a folder that you may write to."
+            ) from error
+    return path
+
+
+def _check_owner(home: Path) -> None:
+    if not os.access(home, os.W_OK | os.X_OK):
+        owner = home.stat().st_uid
+        raise EmbeddedError(
+            f"The folder {home} belongs to the user id {owner} and you may not write to it. "
+            "Start as that user, or set BACKOFFICE_HOME to a folder of your own."
+        )
+
+
+def _private_folder(path: Path, account: Account) -> Path:
+    if not path.is_dir():
+        path.mkdir(mode=0o700)
+        if account.is_another:
+            os.chown(path, account.uid, account.gid)
+        path.chmod(0o700)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid:
+        raise EmbeddedError(
+            f"{path} does not belong to {account.name}, under whom the services run now. "
+            "Start as the user who created it, or set BACKOFFICE_HOME to another folder."
+        )
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        path.chmod(0o700)
+    return path
+
+
+def _remembered(home: Path) -> dict[str, str]:
+    try:
+        known = json.loads((home / KNOWN).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _remember(home: Path, places: dict[str, str]) -> None:
+    if _remembered(home) == places:
+        return
+    unfinished = home / ".embedded.json"
+    unfinished.write_text(json.dumps(places, indent=1) + "\n")
+    unfinished.chmod(0o600)
+    unfinished.replace(home / KNOWN)
+
+
+def _data_folder(home: Path, account: Account, known: str | None, notices: list[str]) -> Path:
+    """`home`, or a new folder elsewhere (remembered from then on) if `account` cannot reach it."""
+    data = Path(known) if known else home
+    if known and data != home and not data.is_dir():
+        raise EmbeddedError(
+            f"The data of {home} lives in {data}, which is gone. Bring that folder back, or "
+            f"delete {home / KNOWN} to start with an empty database."
+        )
+    if account.is_another and not account.may("-x", data):
+        data = _folder_elsewhere(account)
+    if data != home:
+        notices.append(
+            f"{account.name}, under whom PostgreSQL and Redis run, cannot reach {home}; "
+            f"their data lives in {data}."
+        )
+    return data
+
+
+def _folder_elsewhere(account: Account) -> Path:
+    for parent in ELSEWHERE:
+        try:
+            _new_folder(parent, 0o711)
+            folder = Path(tempfile.mkdtemp(dir=parent, prefix="home-"))
+        except (EmbeddedError, OSError):
+            continue
+        folder.chmod(0o711)
+        if account.may("-x", folder):
+            return folder
+        folder.rmdir()
+    raise EmbeddedError(
+        f"No folder was found that the user {account.name} can reach. Set BACKOFFICE_HOME to "
+        "one, for example /srv/backoffice."
+    )
+
+
+def _socket_folder(data: Path, account: Account, known: str | None) -> Path:
+    """A private folder whose path is short enough for a socket."""
+    near = data / "sockets"
+    if len(os.fsencode(near)) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
+        return _private_folder(near, account)
+    if known and Path(known).is_dir() and Path(known).lstat().st_uid == account.uid:
+        return _private_folder(Path(known), account)
+    folder = Path(tempfile.mkdtemp(prefix="backoffice-", dir="/tmp"))
+    if account.is_another:
+        os.chown(folder, account.uid, account.gid)
+    return folder
+
+
+def _copy_to_read(source: Path, target: Path) -> None:
+    """Copy a folder so that everybody may read it; the copy is whole or not there."""
+    for parent in reversed(target.parents):
+        _new_folder(parent, 0o755)
+    unfinished = Path(tempfile.mkdtemp(prefix=".copying-", dir=target.parent))
+    shutil.copytree(source, unfinished, dirs_exist_ok=True)
+    for folder, _, files in os.walk(unfinished):
+        Path(folder).chmod(0o755)
+        for name in files:
+            path = Path(folder, name)
+            path.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
+    unfinished.rename(target)
+
+
+def package_folder(name: str) -> Path | None:
+    """The folder of an installed package, found without importing it."""
+    for entry in sys.path:
+        folder = Path(entry or ".", name)
+        if os.access(folder / "__init__.py", os.R_OK):
+            return folder.absolute()
+    return None

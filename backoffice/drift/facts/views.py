@@ -1,0 +1,98 @@
+"""Deciding about a fact that differs from the audit trail, on the finding's own pages."""
+
+from flask import Response, abort, flash, url_for
+from flask_babel import gettext as _
+
+from ...app.extensions import db
+from ...base.refusals import Stale
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.formats import in_words
+from ...web.htmx import render
+from .. import queries, wording
+from ..models import ACCEPTED, RESTORED
+from ..views import bp
+from .deciding import decide, stamp
+from .findings import facts_named
+from .forms import DecisionForm
+from .refusals import CannotRestore
+from .wording import differences_of
+
+__all__ = ["bp"]
+
+
+@bp.get("/<int:finding_id>/accept")
+@requires("facts.decide")
+def accept(finding_id: int) -> Response:
+    """Ask why the row is accepted, beside what it holds and what the trail says."""
+    return _page(finding_id, "accept")
+
+
+@bp.post("/<int:finding_id>/accept")
+@requires("facts.decide")
+def accept_post(finding_id: int) -> Response:
+    """Accept the row, if it is still what was shown."""
+    done = _("The row is accepted as it is. What builds on it can be corrected now.")
+    return _decided(finding_id, "accept", ACCEPTED, done)
+
+
+@bp.get("/<int:finding_id>/restore")
+@requires("facts.decide")
+def restore(finding_id: int) -> Response:
+    """Ask why the row is restored, beside what it holds and what the trail says."""
+    return _page(finding_id, "restore")
+
+
+@bp.post("/<int:finding_id>/restore")
+@requires("facts.decide")
+def restore_post(finding_id: int) -> Response:
+    """Restore the row, if it is still what was shown."""
+    done = _("The row is as the audit trail has it again.")
+    return _decided(finding_id, "restore", RESTORED, done)
+
+
+def _decided(finding_id: int, verb: str, decision: str, done: str) -> Response:
+    claim = Claim(f"drift.{verb}:{finding_id}")
+    if claim.answer is not None:
+        return claim.answer
+    form = DecisionForm()
+    if not form.validate():
+        db.session.rollback()
+        return _page(finding_id, verb, form, 422)
+    try:
+        reason, seen = form.reason.data or "", form.seen.data or ""
+        decide(db.session(), finding_id, decision, reason, seen=seen)
+    except (Stale, CannotRestore) as refusal:
+        db.session.rollback()
+        return _page(finding_id, verb, form, refusal.status, in_words(refusal))
+    flash(done, "success")
+    return claim.fulfilled(url_for("drift.record", finding_id=finding_id))
+
+
+def _page(
+    finding_id: int,
+    verb: str,
+    form: DecisionForm | None = None,
+    status: int = 200,
+    refused: str = "",
+) -> Response:
+    finding, called = queries.finding_of(db.session(), finding_id) or abort(404)
+    facts = facts_named(finding.figure)
+    if facts is None:
+        abort(404)
+    seen = stamp(finding.stored, finding.expected)
+    if form is None:
+        form = DecisionForm.over(seen)
+    elif refused:  # what was typed is now about what is shown
+        form.seen.data = seen
+    return render(
+        "drift/decide.html",
+        status=status,
+        finding=finding,
+        called=called or f"#{finding.key['id']}",
+        changes=differences_of(db.session(), finding),
+        form=form,
+        refused=refused,
+        verb=verb,
+        wording=wording,
+    )

@@ -1,0 +1,1 @@
+"""Correcting figures: heals, dry runs and their application."""

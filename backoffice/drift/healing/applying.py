@@ -1,0 +1,153 @@
+"""Applying a dry run: exactly what it found, each looked at again under lock; what moved is left alone."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Connection, any_, distinct, func, literal, select
+
+from ...base import N_
+from ...base.differences import NUMBER
+from ...figures import Finding, registry
+from ...figures.drain import Drained, Touched, drain
+from ...figures.findings import findings
+from ...figures.healing import WRITE_CHUNK
+from ...figures.locking import Leading, lock_owners
+from ...figures.registry import Bundle
+from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
+from ...runs.work import Asked, Chunk, Work
+from ..findings import ITEMS, as_item
+from ..verification.scope import bundle_named, listed
+from .chunks import RunHealer
+
+MOVED = N_("It has changed since the dry run, so it was left alone. Make a new dry run.")
+"""Why an item is skipped."""
+
+FIELDS = ("owner", "key", "before", "after")
+"""What an item that is skipped repeats of the one that was found."""
+
+Items = dict[int, list[dict[str, Any]]]
+"""By owner, what the dry run found."""
+
+
+def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
+    """The owners of what the dry run found, bundle after bundle."""
+    named = select(ITEMS.c.subject, ITEMS.c.owner).where(*_found(asked)).distinct()
+    owners: dict[str, set[int]] = defaultdict(set)
+    for name, owner in connection.execute(named):
+        owners[registry.bundle_of(registry.get(name)).name].add(owner)
+    for stage, bundle in enumerate(b for b in registry.bundles if b.name in owners):
+        yield from listed(bundle, sorted(owners[bundle.name]), stage, WRITE_CHUNK)
+
+
+def work(work: Work) -> None:
+    """Apply what was found of the chunk's owners."""
+    bundle = bundle_named(registry, work.payload["bundle"])
+    owners: list[int] = work.payload["owners"]
+    healer = RunHealer(work, bundle, "heal")
+
+    def apply(connection: Connection, part: Sequence[int], _alone: bool) -> Drained:
+        lock_owners(connection, bundle, set(part), Leading())
+        still = _as_found(connection, healer, bundle, part)
+        pending = {bundle.name: Touched(owners=set(still))}
+        # What builds on these was listed itself, or is right: nothing else is written.
+        every = registry.bundle_names
+        return drain(connection, registry, pending, healer.correcting, deferred=every)
+
+    healer.healer.each(owners, apply, healer.healer.of(bundle))
+
+
+def _found(asked: Asked) -> tuple[Any, ...]:
+    return ITEMS.c.run_id == asked.scope["run"], ITEMS.c.outcome == FOUND
+
+
+def _as_found(
+    connection: Connection, healer: RunHealer, bundle: Bundle, owners: Sequence[int]
+) -> list[int]:
+    """The owners of whom exactly what the dry run found is wrong; the others' items are skipped.
+
+    What has become right meanwhile (perhaps by this very run, with what it builds on) is unchanged.
+    """
+    assert healer.step is not None
+    asked = healer.work.asked
+    expected = _items_of(connection, asked, bundle, owners)
+    skipped = healer.skipped(connection, owners)
+    present: dict[int, list[Finding]] = defaultdict(list)
+    for finding in findings(connection, registry, bundle, owners):
+        present[finding.owner].append(finding)
+    chosen: list[int] = []
+    for owner in owners:
+        now = {sameness(as_item(finding)) for finding in present[owner]}
+        then = {sameness(item) for item in expected[owner]}
+        if now and now <= then:
+            chosen.append(owner)
+        elif now and owner not in skipped:
+            _skip(healer, expected[owner])
+    healer.applied = healer.told_of(connection, bundle, owners, APPLIED) - set(chosen)
+    return chosen
+
+
+def _items_of(connection: Connection, asked: Asked, bundle: Bundle, owners: Sequence[int]) -> Items:
+    columns = (ITEMS.c[name] for name in ("subject", *FIELDS, *AMOUNTS))
+    rows = connection.execute(
+        select(*columns).where(
+            *_found(asked),
+            ITEMS.c.subject.in_([figure.name for figure in bundle.figures]),
+            ITEMS.c.owner == any_(literal(list(owners), ARRAY(BigInteger))),
+        )
+    )
+    items: Items = defaultdict(list)
+    for row in rows.mappings():
+        items[row["owner"]].append(dict(row))
+    return items
+
+
+def sameness(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two items of a row the same."""
+    return (
+        item["subject"],
+        item["owner"],
+        _frozen(item.get("key") or {}),
+        _frozen(item["before"]),
+        _frozen(item["after"]),
+    )
+
+
+def _frozen(values: Mapping[str, Any] | None) -> Any:
+    return None if values is None else frozenset((k, _as_amount(v)) for k, v in values.items())
+
+
+def _as_amount(value: Any) -> Any:
+    """An amount however it is written: 0 and 0.00 are the same."""
+    return Decimal(value) if isinstance(value, str) and re.match(NUMBER, value) else value
+
+
+def _skip(healer: RunHealer, items: Iterable[dict[str, Any]]) -> None:
+    assert healer.step is not None
+    for item in items:
+        fields = {name: item[name] for name in FIELDS}
+        amounts = {name: item[name] for name in AMOUNTS}
+        healer.step.item(item["subject"], SKIPPED, error=MOVED, amounts=amounts, **fields)
+        healer.step.tally.skipped += 1
+        healer.step.more += 1
+    healer.step.more -= 1
+
+
+def result(connection: Connection, asked: Asked) -> dict[str, Any]:
+    """How many of the items that the dry run found were applied, had moved, or were right already."""
+    found = connection.scalar(select(func.count()).select_from(ITEMS).where(*_found(asked))) or 0
+    counts: dict[str, int] = dict(
+        connection.execute(
+            select(ITEMS.c.outcome, func.count(distinct(ITEMS.c.id)))
+            .where(ITEMS.c.run_id == asked.id)
+            .group_by(ITEMS.c.outcome)
+        ).all()
+    )
+    return {
+        "found": found,
+        "applied": counts.get(APPLIED, 0),
+        "moved": counts.get(SKIPPED, 0),
+        "failed": counts.get("failed", 0),
+    }

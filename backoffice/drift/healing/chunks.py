@@ -1,0 +1,179 @@
+"""One chunk of a heal: the owners found wrong are corrected in short transactions under the run's fence."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Connection, any_, literal, select
+
+from ...figures import Failure, Finding, registry
+from ...figures.drain import Drained, correction_of
+from ...figures.healing import Healer
+from ...figures.registry import Bundle
+from ...runs.models import ITEM_FAILED, SKIPPED
+from ...runs.work import Step, Work
+from ..facts.holding import HELD
+from ..findings import (
+    ITEMS,
+    close_corrected,
+    corrected_owners,
+    items_of_corrections,
+    key_of,
+    record_held,
+)
+from ..verification.chunks import ORPHANED, leave_alone, orphaned, suspected
+from ..verification.scope import bundle_named, later, parts
+
+
+class RunHealer:
+    """A healer whose transactions are a run's: what it corrects is counted and recorded with them."""
+
+    def __init__(
+        self,
+        work: Work,
+        bundle: Bundle,
+        cause: str,
+        deferred: frozenset[str] = frozenset(),
+        beneath: Sequence[Bundle] = (),
+    ) -> None:
+        self.work = work
+        self.bundle = bundle
+        self.bundles = [*beneath, bundle]
+        covered = (bundle,) if beneath else registry.bundles
+        self.named = [figure.name for one in covered for figure in one.figures]
+        """Figures whose corrections become items: not those that are corrected along with an owner."""
+        self.correcting = correction_of(cause, work.asked.reason, run_id=work.asked.id)
+        self.healer = Healer(
+            registry,
+            self._begin,
+            self._failed,
+            within=self._within,
+            deferred=deferred,
+        )
+        self.step: Step | None = None
+        self.applied: set[int] = set()
+        """Owners that were corrected already, with what they build on."""
+
+    def heal(self, owners: Sequence[int]) -> None:
+        """Correct these owners."""
+        self.healer.heal(self.bundle, owners, self.correcting)
+
+    @contextmanager
+    def _begin(self) -> Iterator[Connection]:
+        with self.work.transaction() as step:
+            self.step = step
+            yield step.connection
+
+    def heal_with_beneath(self, owners: Sequence[int]) -> None:
+        """Correct these owners, and what they build on in the bundles beneath, each with the rest."""
+        self.healer.heal_tower(self.bundles, owners, self.correcting)
+
+    def skipped(self, connection: Connection, owners: Sequence[int]) -> set[int]:
+        """Of these owners, those that the run has left alone: a chunk may be begun twice."""
+        return self.told_of(connection, self.bundle, owners, SKIPPED)
+
+    def told_of(
+        self, connection: Connection, bundle: Bundle, owners: Sequence[int], outcome: str
+    ) -> set[int]:
+        """Of these owners of a bundle, those of whom the run has an item with this outcome already."""
+        names = [bundle.name, *(figure.name for figure in bundle.figures)]
+        told = select(ITEMS.c.owner).where(
+            ITEMS.c.run_id == self.work.asked.id,
+            ITEMS.c.outcome == outcome,
+            ITEMS.c.subject.in_(names),
+            ITEMS.c.owner == any_(literal(list(owners), ARRAY(BigInteger))),
+        )
+        return set(connection.scalars(told))
+
+    def _within(self, connection: Connection, things: Sequence[Any], drained: Drained) -> None:
+        assert self.step is not None
+        owners = self.owners_among(things)
+        items_of_corrections(connection, registry, self.work.asked.id, drained, self.named)
+        corrections = drained.corrections
+        close_corrected(connection, corrections)
+        corrected = corrected_owners(connection, self.bundle, drained)
+        further = len(corrections) - corrected  # rows of the same owners, and of owners above
+        self.step.more += further
+        self.step.tally.checked += owners + further
+        self._leave_held(connection, drained)
+        known = corrected + self.step.tally.skipped + len(self.applied)
+        self.step.tally.unchanged += max(owners - known, 0)
+        self.step.tally.changed += len(corrections)
+
+    def _leave_held(self, connection: Connection, drained: Drained) -> None:
+        """Say what was left alone because facts beneath it are in doubt: of each owner once in the run."""
+        assert self.step is not None
+        for bundle, left in record_held(connection, drained, self.work.asked.id):
+            told = self.told_of(connection, bundle, [f.owner for f in left], SKIPPED)
+            new = [finding for finding in left if finding.owner not in told]
+            leave_alone(self.step, new, HELD)
+            if bundle is self.bundle:  # the size of the chunk counts its owners already
+                owners = len({finding.owner for finding in new})
+                self.step.more -= owners
+                self.step.tally.checked -= owners
+
+    def owners_among(self, things: Sequence[Any]) -> int:
+        """How many owners a transaction dealt with."""
+        return len(things)
+
+    def _failed(self, failure: Failure) -> None:
+        with self.work.transaction() as step:
+            asked = [] if failure.owner is None else [failure.owner]
+            if self.told_of(step.connection, self.bundle, asked, ITEM_FAILED):
+                return
+            step.item(failure.bundle, ITEM_FAILED, owner=failure.owner, error=failure.error)
+            step.tally.checked += 1
+            step.tally.failed += 1
+
+
+def deferred(work: Work, bundle: Bundle) -> frozenset[str]:
+    """What builds on the bundle and is looked at later in the same run, over all its owners."""
+    return later(parts(registry, work.asked.scope, beneath=True), bundle)
+
+
+def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
+    """Correct whoever is wrong in the chunk; with `every_owner` all of them are recomputed."""
+    bundle = bundle_named(registry, work.payload["bundle"])
+    fixing = work.asked.kind == "figures.verify"
+    above = frozenset() if fixing else deferred(work, bundle)
+    healer = RunHealer(work, bundle, cause, above)
+    owners, gone = _chosen(work, bundle, every_owner)
+    healer.heal(owners)
+    if gone:
+        with work.transaction() as step:
+            leave_alone(step, _untold(work, step, gone), ORPHANED)
+
+
+def heal_with_beneath(
+    work: Work, bundles: Sequence[Bundle], owners: Sequence[int], *, cause: str = "heal"
+) -> None:
+    """Recompute these owners of the last bundle and, in the same transactions, what they build on in the others.
+
+    Of an owner that cannot be corrected, an item that failed, nothing beneath is corrected either.
+    """
+    *beneath, bundle = bundles
+    RunHealer(work, bundle, cause, beneath=beneath).heal_with_beneath(owners)
+
+
+def _untold(work: Work, step: Step, gone: Sequence[Finding]) -> list[Finding]:
+    """A chunk may be begun twice; an item of each is enough."""
+    told = select(ITEMS.c.subject, ITEMS.c.key).where(
+        ITEMS.c.run_id == work.asked.id, ITEMS.c.outcome == SKIPPED
+    )
+    known = [tuple(row) for row in step.connection.execute(told)]
+    return [f for f in gone if (f.figure.name, key_of(f)) not in known]
+
+
+def _chosen(work: Work, bundle: Bundle, every_owner: bool) -> tuple[list[int], Sequence[Finding]]:
+    """The chunk's owners to recompute, and the rows whose owner is missing."""
+    payload: Any = work.payload
+    with work.snapshot() as connection:
+        gone = orphaned(connection, bundle, payload)
+        if not every_owner:
+            return suspected(connection, bundle, payload), gone
+        if "owners" in payload:
+            return sorted(payload["owners"]), gone
+        key = bundle.owner_key
+        everyone = bundle.owner_table.select().with_only_columns(key)
+        between = key.between(payload["low"], payload["high"])
+        return sorted(connection.scalars(everyone.where(between))), gone

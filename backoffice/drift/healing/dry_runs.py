@@ -1,0 +1,105 @@
+"""What a dry run has found, for a terminal and for JSON: every row with what it will be, net and gross."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+from flask_babel import gettext as _
+from rich.table import Table
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ...app.extensions import db
+from ...runs.item_tables import print_table
+from ...runs.models import FOUND, Run, RunItem
+from ...runs.queries import found_by
+from ...web.formats import money_filter
+from ...web.record_links import called
+from ..findings import told_of
+from ..naming import named_failures, with_names
+from .performing import failures_of
+
+SHOWN = 50
+"""Rows printed to a person; --json prints them all."""
+
+
+def items_found(session: Session, run_id: int) -> Sequence[RunItem]:
+    """What the dry run would change."""
+    mine = select(RunItem).where(RunItem.run_id == run_id, RunItem.outcome == FOUND)
+    return session.scalars(mine.order_by(RunItem.id)).all()
+
+
+def as_dict(run: Run) -> dict[str, Any]:
+    """A dry run for JSON: its number, how many rows, what they come to, and each of them."""
+    found = found_by(db.session(), run.id)
+    items = [told_of(item) for item in items_found(db.session(), run.id)]
+    return {
+        "run": run.id,
+        "drifted": found.count,
+        "net": str(found.net),
+        "gross": str(found.gross),
+        "findings": with_names(db.session.connection(), items),
+        "failures": named_failures(db.session.connection(), failures_of(db.session(), run.id)),
+    }
+
+
+def print_dry_run(run: Run, *, as_json: bool) -> None:
+    """All of it as one JSON object, or the first rows as a table and how to apply them."""
+    if as_json:
+        click.echo(json.dumps(as_dict(run)))
+        return
+    items = items_found(db.session(), run.id)
+    if not items:
+        if not run.skipped:
+            click.echo(_("Every figure is right."))
+        return
+    print_items(items)
+    found = found_by(db.session(), run.id)
+    click.echo(
+        _(
+            "Dry run %(run)s: %(count)s figure rows would be written, net %(net)s, gross %(gross)s. "
+            "Apply exactly these with: backoffice runs apply %(run)s --reason …",
+            run=run.id, count=found.count, net=money_filter(found.net), gross=money_filter(found.gross),
+        )
+    )  # fmt: skip
+
+
+def print_items(items: Sequence[RunItem]) -> None:
+    """The first of them as a table."""
+    print_rows([told_of(item) for item in items[:SHOWN]])
+
+
+def print_rows(findings: Sequence[Mapping[str, Any]]) -> None:
+    """The first of these, each as `as_told` has it, as a table; differences by column, net and gross."""
+    amounts = (_("Difference"), _("Net"), _("Gross"))
+    table = Table(_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), *amounts, _("Root"))
+    shown = findings[:SHOWN]
+    rows = ((finding["figure"], finding["owner"], finding["key"]) for finding in shown)
+    for finding, name in zip(shown, called(db.session.connection(), rows), strict=True):
+        root = finding["root"]
+        is_itself = root == {"figure": finding["figure"], "key": finding["key"]}
+        table.add_row(
+            finding["figure"],
+            row_in_words(name, finding["key"]),
+            finding["kind"],
+            *(pairs(finding[side]) for side in ("stored", "expected", "difference")),
+            *(_written(finding[amount]) for amount in ("net", "gross")),
+            _("itself") if is_itself else f"{root['figure']} {pairs(root['key'])}",
+        )
+    print_table(table)
+
+
+def _written(amount: str | None) -> str:
+    return "" if amount is None else money_filter(Decimal(amount))
+
+
+def row_in_words(name: str | None, key: Mapping[str, Any]) -> str:
+    """A row as people call it, and its key."""
+    return f"{name} ({pairs(key)})" if name else pairs(key)
+
+
+def pairs(values: Any) -> str:
+    """Names with their values, in one line."""
+    return ", ".join(f"{k}={v}" for k, v in dict(values).items()) or "–"

@@ -1,0 +1,151 @@
+"""The stored totals that a transaction has moved so far, before and after: how many, by how much, the greatest.
+
+Nothing is foretold: whatever moves them is carried out, and what it has written is read while it can still be
+taken back. Before is what everybody else still sees, on a connection of its own; the rows are locked by
+whoever has written them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Column, Connection, Table, any_, literal, select
+from sqlalchemy.orm import Session
+
+from ...figures import Figure, registry
+from ...runs.queries import Found
+from ...web.record_links import called
+from ..amounts import amounts_of, as_fields
+
+Item = dict[str, Any]
+"""The fields of a run's item, but for its outcome; `amounts` are those of the item by name."""
+
+SHOWN = 50
+"""Rows that are kept to be shown; sums and fingerprint are of all."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """So many rows, their differences net and gross, the greatest of them, and a text that tells all of them apart."""
+
+    rows: int = 0
+    net: Decimal = Decimal(0)
+    gross: Decimal = Decimal(0)
+    sample: tuple[dict[str, Any], ...] = ()
+    fingerprint: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, amounts as strings."""
+        sums = {"rows": self.rows, "net": str(self.net), "gross": str(self.gross)}
+        return {**sums, "items": list(self.sample)}
+
+
+def moved_by(session: Session, rows: Iterable[tuple[Table, int]]) -> Moved:
+    """What this transaction has made of these rows of figures, while it can still be taken back."""
+    connection = session.connection()
+    items = sorted(
+        totals_moved(connection, rows), key=lambda item: -(item["amounts"].get("gross") or 0)
+    )
+    told = sorted(
+        json.dumps([item[name] for name in ("subject", "owner", "key", "before", "after")], sort_keys=True)
+        for item in items
+    )  # fmt: skip
+    shown = items[:SHOWN]
+    names = called(connection, ((item["subject"], item["owner"], item["key"]) for item in shown))
+    found = found_in(items)
+    return Moved(
+        found.count, found.net, found.gross,
+        tuple(_as_dict(item, name) for item, name in zip(shown, names, strict=True)),
+        hashlib.sha256("\n".join(told).encode()).hexdigest(),
+    )  # fmt: skip
+
+
+def _as_dict(item: dict[str, Any], name: str | None) -> dict[str, Any]:
+    amounts = {key: None if value is None else str(value) for key, value in item["amounts"].items()}
+    net = amounts.pop("amount", None)
+    told = {key: item[key] for key in ("subject", "owner", "key", "before", "after")}
+    return {"name": name, **told, **amounts, "net": net}
+
+
+def found_in(items: Sequence[Item]) -> Found:
+    """How many items, and what their differences come to, net and gross."""
+    net, gross = (
+        sum((item["amounts"].get(name) or Decimal(0) for item in items), Decimal(0))
+        for name in ("amount", "gross")
+    )
+    return Found(len(items), net, gross)
+
+
+def totals_written(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
+    """Of these rows that this transaction has written, each figure that is not as everybody else sees it."""
+    ids: dict[Table, set[int]] = {}
+    for table, key in rows:
+        ids.setdefault(table, set()).add(key)
+    found: list[Item] = []
+    with connection.engine.connect() as outside:
+        for figure in registry.figures:
+            if keys := ids.get(figure.table):
+                before, after = (_stored(seen, figure, keys) for seen in (outside, connection))
+                found += _apart(figure, before, after)
+    return found
+
+
+def totals_moved(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
+    """As `totals_written`, but for records that this transaction has made: their totals come with them."""
+    ids: dict[Table, set[int]] = {}
+    for table, key in rows:
+        ids.setdefault(table, set()).add(key)
+    own = {figure.table: figure for figure in registry.figures if not figure.derived_rows}
+    with connection.engine.connect() as outside:
+        for table in ids.keys() & own.keys():
+            pk: Column[Any] = own[table].primary_key
+            mine = pk == any_(literal(sorted(ids[table]), ARRAY(BigInteger)))
+            ids[table] = set(outside.scalars(select(pk).where(mine)))
+    return totals_written(connection, ((table, key) for table, keys in ids.items() for key in keys))
+
+
+def _stored(connection: Connection, figure: Figure, keys: Iterable[int]) -> dict[int, Any]:
+    """By primary key, the figure's rows as this connection sees them."""
+    columns = [figure.primary_key.label("pk"), figure.owner.label("owner")]
+    columns += [column.label(f"k{n}") for n, column in enumerate(figure.key)]
+    columns += [column.label(f"v{n}") for n, column in enumerate(figure.columns)]
+    chosen = figure.primary_key == any_(literal(sorted(keys), ARRAY(BigInteger)))
+    return {row.pk: row for row in connection.execute(select(*columns).where(chosen))}
+
+
+def _apart(figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]) -> Iterator[Item]:
+    for pk in sorted({*before, *after}):
+        old, new = before.get(pk), after.get(pk)
+        told = [
+            (column.key, getattr(old, f"v{n}", None), getattr(new, f"v{n}", None))
+            for n, column in enumerate(figure.columns)
+        ]
+        told = [(name, a, b) for name, a, b in told if old is None or new is None or a != b]
+        if not told:
+            continue
+        row: Any = new if new is not None else old
+        is_new_row = old is None and figure.owner is figure.primary_key
+        was = None if old is None else {name: _text(a) for name, a, _b in told}
+        is_now = None if new is None else {name: _text(b) for name, _a, b in told}
+        yield {
+            "subject": figure.name,
+            "owner": None if is_new_row else row.owner,
+            "key": {} if is_new_row else {
+                column.key: _plain(getattr(row, f"k{n}")) for n, column in enumerate(figure.key)
+            },
+            "before": was,
+            "after": is_now,
+            "amounts": as_fields(amounts_of(figure, was, is_now)),
+        }  # fmt: skip
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """As corrections hold a key: numbers as numbers, all else as text."""
+    return value if isinstance(value, int) else str(value)

@@ -1,0 +1,181 @@
+"""Runs over figures, performed by a command in its own process: no worker and no Redis are needed."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from ... import figures as core
+from ...base import N_
+from ...figures import Figure
+from ...figures.errors import AnotherDefinition
+from ...runs import actions
+from ...runs.errors import AlreadyRunning, NothingToResume, StillWaiting
+from ...runs.models import AWAITING_APPROVAL, DONE, ITEM_FAILED, SKIPPED, Run, RunItem
+from ...runs.queries import progress_of, run_of
+from ...runs.working import perform
+from ..findings import as_told, told_now
+from ..queries import found_in
+from ..verification.chunks import ANOTHER
+from ..verification.scope import scope_of
+
+LOOK_AGAIN_SECONDS = 0.2
+
+Progress = Callable[[int], None]
+Scope = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Performed:
+    """A run that has ended, and what could not be corrected or was left alone: (subject, owner, why)."""
+
+    run: Run
+    failures: Sequence[tuple[str, int | None, str]]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it did all that it was asked, left nothing alone, and a dry run found nothing."""
+        is_done = self.run.status == "done" and not self.run.skipped
+        return is_done and not (self.run.dry_run and self.run.changed)
+
+
+def heal(
+    engine: Engine,
+    figures: Sequence[Figure] | None = None,
+    owners: Iterable[int] | None = None,
+    *,
+    every_owner: bool = False,
+    dry_run: bool = False,
+    reason: str = "",
+    progress: Progress | None = None,
+    scope: Scope | None = None,
+) -> Performed:
+    """Heal (or with `every_owner` rebuild) these figures of these owners; None: all. Not paced.
+
+    `scope` says it instead of them, as a run does.
+
+    Raises AlreadyRunning.
+    """
+    kind = "figures.rebuild" if every_owner else "figures.heal"
+    with Session(engine) as session:
+        run = actions.request(
+            session, kind, scope_of(figures, owners) if scope is None else scope,
+            dry_run=dry_run, reason=reason, is_paced=False, is_here=True,
+        )  # fmt: skip
+        run_id = run.id
+        session.commit()
+    return performed(engine, run_id, progress)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification found, each as `as_told` has it; no run: it could not be recorded."""
+
+    run: Run | None
+    findings: Sequence[dict[str, Any]]
+    unrecorded: str = ""
+    """Why it could not be recorded, as a sentence to be translated."""
+    not_ours: Sequence[str] = ()
+    """The figures that were not looked at: the database keeps them by another definition."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything was looked at."""
+        return not self.not_ours and (self.run is None or self.run.status == DONE)
+
+
+READ_ONLY = N_("What was found could not be recorded: this database takes no writes.")
+NO_RIGHT = N_("What was found could not be recorded: the database user has no right to.")
+UNDER_WAY = N_("What was found was not recorded: another run verifies the same at the moment.")
+_REFUSED = {"25006": READ_ONLY, "42501": NO_RIGHT}
+"""SQL states in which nothing can be recorded, though everything can be compared."""
+
+
+def verify(
+    engine: Engine,
+    figures: Sequence[Figure] | None = None,
+    owners: Sequence[int] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Verified:
+    """Verify these figures of these owners (None: all) as a worker does: findings are recorded, or closed.
+
+    Where that cannot be recorded they are compared all the same.
+    """
+    try:
+        with Session(engine) as session:
+            run = actions.request(
+                session, "figures.verify", scope_of(figures, owners), is_paced=False, is_here=True
+            )
+            run_id = run.id
+            session.commit()
+    except AlreadyRunning:
+        return _compared(engine, figures, owners, UNDER_WAY, progress)
+    except DBAPIError as error:
+        reason = _REFUSED.get(getattr(error.orig, "sqlstate", None) or "")
+        if reason is None:
+            raise
+        return _compared(engine, figures, owners, reason, progress)
+    done = performed(engine, run_id, progress)
+    refused = {name for name, _owner, error in done.failures if error == ANOTHER}
+    not_ours = [f.name for b in core.registry.bundles if b.name in refused for f in b.figures]
+    with Session(engine) as session:
+        found = [as_told(vars(finding)) for finding in found_in(session, figures, owners)]
+    return Verified(done.run, found, not_ours=sorted(not_ours))
+
+
+def _compared(
+    engine: Engine,
+    figures: Sequence[Figure] | None,
+    owners: Sequence[int] | None,
+    reason: str,
+    progress: Progress | None,
+) -> Verified:
+    found: list[dict[str, Any]] = []
+    try:
+        found.extend(told_now(f) for f in core.verify(engine, figures, owners, progress=progress))
+    except AnotherDefinition as other:
+        return Verified(None, found, reason, other.names)
+    return Verified(None, found, reason)
+
+
+def resume(engine: Engine, run_id: int) -> Performed:
+    """Continue a live run here. Raises UnknownRun, NothingToResume, StillWaiting."""
+    with Session(engine) as session:
+        run = run_of(session, run_id)
+        if not run.is_live:
+            raise NothingToResume(run=run_id)
+        if run.status == AWAITING_APPROVAL:
+            raise StillWaiting(run=run_id)
+    return performed(engine, run_id)
+
+
+def performed(engine: Engine, run_id: int, progress: Progress | None = None) -> Performed:
+    """Work on the run until it has ended, beside any workers; answers what came of it."""
+    while True:
+        perform(engine, run_id, progress=lambda: _tell(engine, run_id, progress))
+        with Session(engine, expire_on_commit=False) as session:
+            run = run_of(session, run_id)
+            if not run.is_live:
+                return Performed(run, failures_of(session, run_id))
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _tell(engine: Engine, run_id: int, progress: Progress | None) -> None:
+    if progress is None:
+        return
+    with Session(engine) as session:
+        progress(progress_of(session, run_of(session, run_id)).checked)
+
+
+def failures_of(session: Session, run_id: int) -> list[tuple[str, int | None, str]]:
+    """What the run could not correct or left alone: (bundle or figure, owner, why)."""
+    found = select(RunItem.subject, RunItem.owner, RunItem.error).where(
+        RunItem.run_id == run_id, RunItem.outcome.in_((ITEM_FAILED, SKIPPED))
+    )
+    rows: Iterable[Any] = session.execute(found.order_by(RunItem.id))
+    return [(row.subject, row.owner, row.error) for row in rows]

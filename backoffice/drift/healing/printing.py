@@ -1,0 +1,84 @@
+"""What figures' commands print: what was found, what was corrected, and how a figure was calculated."""
+
+import json
+from collections.abc import Sequence
+
+import click
+from flask_babel import gettext as _
+
+from ... import figures
+from ...app.extensions import db
+from ...runs.models import COUNTERS
+from ..naming import named_failures
+from ..wording import difference
+from .dry_runs import SHOWN, print_rows, row_in_words
+from .performing import Performed, Verified
+
+
+def print_healed(done: Performed, as_json: bool) -> None:
+    """How many rows were corrected, were right, were left alone or failed; as one JSON object where asked."""
+    run = done.run
+    if as_json:
+        failures = named_failures(db.session.connection(), done.failures)
+        click.echo(
+            json.dumps(
+                {
+                    "run": run.id,
+                    "status": run.status,
+                    "corrections": run.changed,
+                    **{name: getattr(run, name) for name in COUNTERS},
+                    "failures": failures,
+                }
+            )
+        )
+        return
+    click.echo(
+        _(
+            "Run %(run)s: %(checked)s looked at: %(changed)s changed, %(unchanged)s right, "
+            "%(skipped)s left alone, %(failed)s failed.",
+            run=run.id, **{name: getattr(run, name) for name in COUNTERS},
+        )
+    )  # fmt: skip
+    if run.error:
+        click.echo(f"  {run.error}", err=True)
+    print_failures(done.failures)
+
+
+def print_failures(failures: Sequence[tuple[str, int | None, str]]) -> None:
+    """What could not be corrected, on standard error."""
+    for failed in named_failures(db.session.connection(), failures[:SHOWN]):
+        owner = failed["name"] or failed["owner"]
+        click.echo(f"  {failed['bundle']} {owner}: {_(failed['error'])}", err=True)
+
+
+def print_findings(done: Verified, *, is_all: bool) -> None:
+    """The first rows that drifted, or that everything is right, if everything was looked at."""
+    found = done.findings
+    if not found:
+        if done.is_whole:
+            click.echo(_("Every figure is right.") if is_all else _("What was verified is right."))
+        return
+    print_rows(found)
+    click.echo(
+        _(
+            "%(count)s figure rows drifted. `backoffice figures heal` corrects them; --json lists them all.",
+            count=len(found),
+        )
+    )
+    if done.run:
+        click.echo(_("Run %(run)s recorded them: Health → Drift lists them.", run=done.run.id))
+
+
+def print_explanation(explanation: figures.Explanation, name: str | None) -> None:
+    """A figure with its terms, stored beside expected."""
+    click.echo(f"{_(explanation.title)}: {row_in_words(name, dict(explanation.row.key))}")
+    for column in explanation.columns:
+        mark = "=" if column.is_right else "≠"
+        told = f"  {_(column.label)}: {column.stored} {mark} {column.expected}"
+        apart = difference(explanation.figure, column.column, column.stored, column.expected)
+        click.echo(told if column.is_right else f"{told} ({apart})")
+        for term in column.terms:
+            origin = _("entered") if term.entered else term.figure or ""
+            click.echo(f"    {term.sign or ' '} {_(term.label)} {term.value}  {origin}".rstrip())
+            for row in term.rows:
+                click.echo(f"        {row.table} {row.id}: {row.amount}")

@@ -1,0 +1,186 @@
+"""A flood of an outside program's notes, drained as a run: in chunks, by any number of workers.
+
+Bundle after bundle, lower ones first. What builds on a drained figure stays noted, in the name of
+the program that wrote, until its own bundle's turn comes: each is then recomputed once, and not
+again with every chunk beneath it.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    any_,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+)
+
+from ...figures import Failure, registry
+from ...figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain
+from ...figures.healing import NOTES_AT_ONCE, carry, put_off
+from ...figures.models import noted_bundle
+from ...figures.outside import drain_noted
+from ...figures.proof import prove
+from ...figures.registry import Bundle
+from ...runs.models import CHUNK_FAILED
+from ...runs.work import CHUNKS, Asked, Chunk, Work
+from ..healing.chunks import RunHealer
+from ..verification.scope import Part, bundle_named, chunks, listed
+
+OWNERS_AT_ONCE = 1_000
+
+
+def again(_items: Sequence[Any]) -> Iterator[Chunk]:
+    """What is noted still, once more."""
+    return plan(None, None)
+
+
+def plan(_connection: Connection | None, _asked: Asked | None) -> Iterator[Chunk]:
+    """For each bundle: cut its notes into chunks once those beneath it are drained, then forget TRUNCATEs."""
+    for number, bundle in enumerate(registry.bundles):
+        yield Chunk({"bundle": bundle.name, "cut": True}, 0, 2 * number)
+
+
+def work(work: Work) -> None:
+    """Do one chunk of a flood."""
+    bundle = bundle_named(registry, work.payload["bundle"])
+    if "cut" in work.payload:
+        _cut(work, bundle)
+    elif "forget" in work.payload:
+        _forget(work)
+    elif "db_user" in work.payload:
+        _recompute(work, bundle)
+    else:
+        _drain(work, bundle)
+
+
+def _of(bundle: Bundle) -> ColumnElement[bool]:
+    """The bundle's notes, but for those that could not be drained before and wait for another try."""
+    is_due = or_(NOTES.c.attempts == 0, NOTES.c.retry_at <= func.clock_timestamp())
+    return and_(noted_bundle == bundle.name, is_due)
+
+
+UNTIL_ITS_TURN = timedelta(minutes=10)
+"""How long the watch leaves alone what a flood's run has noted for its own later stages."""
+
+
+def _cut(work: Work, bundle: Bundle) -> None:
+    """Cut what is noted of this bundle now into chunks by owner."""
+    with work.transaction(is_last=True) as step:
+        high = step.connection.scalar(select(func.max(NOTES.c.id)).where(_of(bundle)))
+        if high is not None:
+            step.add(_cut_up(step.connection, bundle, high, work.claim.stage))
+
+
+def _cut_up(connection: Connection, bundle: Bundle, high: int, stage: int) -> Iterator[Chunk]:
+    """The bundle's notes up to `high`: by owner, by row that leads to one, and of emptied tables."""
+    mine = _of(bundle), NOTES.c.id <= high
+    nobodys = (*mine, NOTES.c.owner.is_(None))
+    owned = select(NOTES.c.owner).where(*mine, NOTES.c.owner.is_not(None)).distinct()
+    owners = sorted(connection.scalars(owned))
+    for chunk in listed(bundle, owners, stage, OWNERS_AT_ONCE):
+        yield Chunk({**chunk.payload, "high": high}, chunk.size, stage)
+    ids = list(connection.scalars(select(NOTES.c.id).where(*nobodys, NOTES.c.source.is_not(None))))
+    for i in range(0, len(ids), NOTES_AT_ONCE):
+        page = ids[i : i + NOTES_AT_ONCE]
+        yield Chunk({"bundle": bundle.name, "ids": page}, len(page), stage)
+    every = select(NOTES.c.id, NOTES.c.db_user).where(*nobodys, NOTES.c.source.is_(None))
+    emptied = connection.execute(every.order_by(NOTES.c.id)).all()
+    if emptied:
+        user = {"db_user": emptied[-1].db_user}
+        for chunk in chunks(connection, Part(bundle, None), stage, OWNERS_AT_ONCE):
+            yield Chunk({**chunk.payload, **user}, chunk.size, stage)
+        gone = {"bundle": bundle.name, "forget": [note.id for note in emptied]}
+        yield Chunk(gone, 0, stage + 1)
+
+
+def _drain(work: Work, bundle: Bundle) -> None:
+    """Drain the notes of the chunk's owners."""
+    which: tuple[ColumnElement[bool], ...]
+    if "ids" in work.payload:
+        which = (NOTES.c.id == any_(literal(work.payload["ids"], ARRAY(BigInteger))),)
+    else:
+        owners = literal(work.payload["owners"], ARRAY(BigInteger))
+        which = (_of(bundle), NOTES.c.owner == any_(owners), NOTES.c.id <= work.payload["high"])
+    columns = (NOTES.c.id, NOTES.c.bundle, NOTES.c.owner, NOTES.c.db_user)
+    with work.snapshot() as connection:
+        notes = connection.execute(select(*columns).where(*which).order_by(NOTES.c.id)).all()
+    for db_user in sorted({note.db_user for note in notes}):
+        FloodHealer(work, bundle, db_user).take([n for n in notes if n.db_user == db_user])
+
+
+class FloodHealer(RunHealer):
+    """Recomputes one bundle alone; what builds on it stays noted in the name of who wrote."""
+
+    def __init__(self, work: Work, bundle: Bundle, db_user: str) -> None:
+        super().__init__(work, bundle, "bypass")
+        self.db_user = db_user
+        self.correcting = correction_of("bypass", db_user=db_user, run_id=work.asked.id)
+
+    def take(self, notes: Sequence[Row[*tuple[object, ...]]]) -> None:
+        """Drain these notes."""
+
+        def take(
+            connection: Connection, part: Sequence[Row[*tuple[object, ...]]], _: bool
+        ) -> Drained:
+            ids = [note.id for note in part]
+            drained = drain_noted(connection, registry, ids, run_id=self.work.asked.id, alone=True)
+            carry(connection, self.db_user, UNTIL_ITS_TURN)
+            return drained
+
+        def failed(note: Row[*tuple[Any, ...]], error: str) -> None:
+            with self.work.transaction() as step:
+                put_off(step.connection, [note.id])
+            self.healer.failed(Failure(note.bundle, note.owner, error))
+
+        self.healer.each(notes, take, failed)
+
+    def recompute(self, owners: Sequence[int]) -> None:
+        """Recompute these owners, of whom all that they are derived from was taken away."""
+
+        def correct(connection: Connection, part: Sequence[int], _: bool) -> Drained:
+            pending: Pending = {self.bundle.name: Touched(owners=set(part))}
+            drained = drain(connection, registry, pending, self.correcting, alone=True)
+            carry(connection, self.db_user, UNTIL_ITS_TURN)
+            return drained
+
+        self.healer.each(owners, correct, self.healer.of(self.bundle))
+
+    def owners_among(self, things: Sequence[Any]) -> int:
+        """How many owners a transaction dealt with: of one there may be several notes."""
+        return len({getattr(thing, "owner", thing) for thing in things})
+
+
+def _recompute(work: Work, bundle: Bundle) -> None:
+    """Recompute the owners of a figure whose sources were emptied."""
+    key = bundle.owner_key
+    between = key.between(work.payload["low"], work.payload["high"])
+    with work.snapshot() as connection:
+        owners = list(connection.scalars(select(key).where(between).order_by(key)))
+    FloodHealer(work, bundle, work.payload["db_user"]).recompute(owners)
+
+
+def _forget(work: Work) -> None:
+    """The notes of emptied tables have done their work; where an owner failed, they are tried again later."""
+    ids: list[int] = work.payload["forget"]
+    failed = select(CHUNKS.c.number).where(
+        CHUNKS.c.run_id == work.asked.id,
+        CHUNKS.c.payload["bundle"].astext == work.payload["bundle"],
+        or_(CHUNKS.c.status == CHUNK_FAILED, CHUNKS.c.failed > 0),
+    )
+    with work.transaction(is_last=True) as step:
+        if step.connection.execute(failed.limit(1)).first() is None:
+            mine = NOTES.c.id == any_(literal(ids, ARRAY(BigInteger)))
+            prove(step.connection)
+            step.connection.execute(delete(NOTES).where(mine))
+        else:
+            put_off(step.connection, ids)

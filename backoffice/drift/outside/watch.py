@@ -1,0 +1,137 @@
+"""The watch over outside programs: what they leave noted is drained within moments of their commit.
+
+Whatever note another transaction can see was left by a program that is not ours: our own sessions
+drain theirs before they commit.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy.orm import Session
+
+from ... import figures
+from ...figures import NotedResult, registry
+from ...figures.drain import NOTES, Drained, due
+from ...figures.models import noted_bundle
+from ...figures.registry import Bundle
+from ...runs import actions
+from ...runs.errors import AlreadyRunning
+from ...runs.models import Run
+from ...runs.working import perform
+from ..findings import close_corrected, record_held
+from ..verification.scope import bundle_named
+
+log = structlog.get_logger("backoffice.watch")
+
+FLOOD = 5_000
+"""Notes, or owners of an emptied table, that are drained as a run rather than at once."""
+
+
+SLICE_SECONDS = 1.0
+"""How long the watch itself works on a flood before it looks at anything else."""
+
+
+def look(engine: Engine) -> bool:
+    """Drain what outside programs left noted, or ask for a run if that is a flood; whether there was any."""
+    with engine.connect() as connection:
+        flooding = _flooding(connection)
+        if flooding is None and not _waiting(connection):
+            return False
+        is_flood = flooding is None and _is_flood(connection)
+    if flooding is not None:  # workers help where there are any; without Redis we do it alone
+        perform(engine, flooding.id, seconds=SLICE_SECONDS)
+        drain(engine, above=flooding.scope.get("high", 0))  # what came later does not wait for it
+        return True
+    if is_flood:
+        _ask_for_a_run(engine)
+        return True
+    done = drain(engine)
+    if done.failures:
+        log.error(
+            "notes could not be drained", failures=len(done.failures), first=str(done.failures[0])
+        )
+    return bool(done.notes)
+
+
+def drain(engine: Engine, above: int = 0) -> NotedResult:
+    """Drain every note that outside programs left, and close the findings that this heals.
+
+    Those with an id `above`; not those that are put off because they could not be drained.
+    """
+    done = figures.heal_noted(engine, within=_within, above=above)
+    if done.notes:
+        log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
+    return done
+
+
+MOST_NAMED = 10_000
+"""Noted owners of a bundle that a scope names; of more it covers every one."""
+
+
+def noted_scope(engine: Engine) -> dict[str, Any]:
+    """The scope of whatever outside programs left noted: whose figures a drain would recompute.
+
+    Every owner of a bundle where a note does not say whose (an emptied table; a row that leads to its owner through
+    another table). Nothing noted: figures of nobody.
+    """
+    waiting = select(noted_bundle, NOTES.c.owner).where(due(registry)).distinct()
+    noted: dict[str, set[int | None]] = {figure.name: set() for figure in registry.figures}
+    with engine.connect() as connection:
+        for name, owner in connection.execute(waiting):
+            for figure in bundle_named(registry, name).figures:
+                noted[figure.name].add(owner)
+    told = {
+        name: None if None in owners or len(owners) > MOST_NAMED else sorted(filter(None, owners))
+        for name, owners in noted.items()
+    }
+    return {"figures": told}
+
+
+def _within(connection: Connection, _notes: Sequence[Any], drained: Drained) -> None:
+    close_corrected(connection, drained.corrections)
+    for bundle, left in record_held(connection, drained, None):
+        log.warning(
+            "left alone: facts beneath differ from the audit trail",
+            bundle=bundle.name,
+            rows=len(left),
+        )
+
+
+def _waiting(connection: Connection) -> bool:
+    waiting = select(NOTES.c.id).where(due(registry))
+    return connection.execute(waiting.limit(1)).first() is not None
+
+
+def _flooding(connection: Connection) -> Row[int, dict[str, Any]] | None:
+    """The run that drains a flood at the moment."""
+    live = select(Run.id, Run.scope).where(Run.kind == "figures.drain", Run.finished_at.is_(None))
+    return connection.execute(live.limit(1)).first()
+
+
+def _is_flood(connection: Connection) -> bool:
+    some = select(NOTES.c.id).where(due(registry)).limit(FLOOD + 1).subquery()
+    if (connection.scalar(select(func.count()).select_from(some)) or 0) > FLOOD:
+        return True
+    every = select(noted_bundle).where(
+        NOTES.c.owner.is_(None), NOTES.c.source.is_(None), due(registry)
+    )
+    emptied = set(connection.scalars(every.distinct()))
+    return any(_is_large(connection, b) for b in registry.bundles if b.name in emptied)
+
+
+def _is_large(connection: Connection, bundle: Bundle) -> bool:
+    some = select(bundle.owner_key).limit(FLOOD + 1).subquery()
+    return (connection.scalar(select(func.count()).select_from(some)) or 0) > FLOOD
+
+
+def _ask_for_a_run(engine: Engine) -> None:
+    with Session(engine) as session:
+        try:
+            high = session.scalar(select(func.max(NOTES.c.id))) or 0
+            run = actions.request(session, "figures.drain", {"high": high}, is_paced=False)
+        except AlreadyRunning:
+            return
+        session.commit()
+        log.info("a flood of outside notes is drained as a run", run=run.id)

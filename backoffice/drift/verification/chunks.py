@@ -1,0 +1,197 @@
+"""One chunk of a verification: compared in one snapshot, recorded in another transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, func, literal, select
+
+from ...base import N_
+from ...figures import Finding, registry
+from ...figures.definitions import require
+from ...figures.errors import AnotherDefinition
+from ...figures.feeding import lower_bundles
+from ...figures.findings import findings
+from ...figures.orphans import orphans
+from ...figures.registry import Bundle
+from ...figures.relations import OWNERS
+from ...figures.statements import suspects
+from ...figures.verification import MANY, suspected_between
+from ...runs.models import CHUNK_FAILED, FOUND, ITEM_FAILED, SKIPPED
+from ...runs.work import CHUNKS, Asked, Step, Work
+from ..facts.holding import HELD, held
+from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
+from ..healing import above
+from .scope import bundle_named, parts
+
+ORPHANED = N_(
+    "The record that it belongs to is missing, so nothing is corrected here. Restore that record from a backup, or "
+    "delete what is left of it."
+)
+"""Why a row without its owner is left alone."""
+
+
+ANOTHER = N_(
+    "The database keeps it by another definition than this version of Backoffice does, so it was not looked at. Use "
+    "the version that upgraded the database, or bring it to this one with: backoffice db upgrade"
+)
+"""Why a figure was not verified."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a snapshot of a chunk showed."""
+
+    found: Sequence[Finding]
+    noted: set[int]
+    at: datetime
+    orphans: Sequence[Finding] = ()
+
+
+Compared = Mapping[Bundle, set[int]]
+"""Bundles that were compared over all their owners, and of whom something is wrong (not all, where they are many)."""
+
+
+def suspected(
+    connection: Connection,
+    bundle: Bundle,
+    payload: Mapping[str, Any],
+    compared: Compared | None = None,
+) -> list[int]:
+    """The owners of the chunk of whom any figure of the bundle is wrong.
+
+    Over what was `compared` beneath it they are those of whom something may be.
+    """
+    if "owners" in payload:
+        statement = suspects(registry, bundle, OWNERS)
+        return sorted(statement.run(connection, owners=payload["owners"]).scalars())
+    low, high = payload["low"], payload["high"]
+    return sorted(suspected_between(connection, registry, bundle, low, high, compared or {}))
+
+
+def look(work: Work, bundle: Bundle) -> Seen:
+    """What is wrong in the chunk."""
+    with work.snapshot() as connection:
+        require(connection, registry, [bundle])
+        at = connection.scalar(select(func.now()))
+        assert at is not None
+        compared = {} if work.asked.dry_run else _compared_beneath(connection, work.asked, bundle)
+        owners = suspected(connection, bundle, work.payload, compared)
+        found = findings(connection, registry, bundle, owners) if owners else []
+        gone = orphaned(connection, bundle, work.payload)
+        noted = noted_owners(connection, bundle, owners) if owners else set()
+    return Seen(found, noted, at, gone)
+
+
+def orphaned(
+    connection: Connection, bundle: Bundle, payload: Mapping[str, Any]
+) -> Sequence[Finding]:
+    """The rows of the chunk whose owner is missing; its ids are cut so that together they are all."""
+    if "owners" in payload:
+        return orphans(connection, registry, bundle, payload["owners"])
+    return orphans(connection, registry, bundle, low=payload["low"], high=payload["high"])
+
+
+def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> Compared:
+    """What the bundle builds on, as far as this verification has compared all of it before."""
+    if "retry" in asked.scope:
+        return {}
+    lower = set(lower_bundles(registry, bundle))
+    covered = [
+        part.bundle for part in parts(registry, asked.scope, beneath=False) if part.owners is None
+    ]
+    failed = select(CHUNKS.c.payload["bundle"].astext).where(
+        CHUNKS.c.run_id == asked.id, CHUNKS.c.status == CHUNK_FAILED
+    )
+    broken = set(connection.scalars(failed))
+    compared: dict[Bundle, set[int]] = {}
+    for known in covered:
+        if known in lower and known.name not in broken:
+            names = [figure.name for figure in known.figures]
+            wrong = select(FINDINGS.c.owner).where(
+                FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None)
+            )
+            compared[known] = set(connection.scalars(wrong.distinct().limit(MANY + 1)))
+    return compared
+
+
+def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
+    """Say what a heal would write, in the run's items and nowhere else; `look` says what is wrong."""
+    if "above" in work.payload:
+        above.lead(work)
+        return
+    bundle = bundle_named(registry, work.payload["bundle"])
+    seen = look(work, bundle)
+    with work.transaction(is_last=True) as step:
+        doubted = held(step.connection, bundle, {finding.owner for finding in seen.found})
+        found = [finding for finding in seen.found if finding.owner not in doubted]
+        for finding in found:
+            fields = as_item(finding)
+            step.item(fields.pop("subject"), FOUND, **fields)
+        left = [finding for finding in seen.found if finding.owner in doubted]
+        step.tally.changed = step.tally.checked = len(found)
+        step.more = len(found) - len({finding.owner for finding in seen.found})
+        leave_alone(step, left, HELD)
+        leave_alone(step, seen.orphans, ORPHANED)
+
+
+def leave_alone(step: Step, left: Sequence[Finding], why: str) -> None:
+    """Say of wrong rows that they are left as they are, and why; the size of the chunk counts none of them."""
+    for finding in left:
+        fields = as_item(finding)
+        del fields["amounts"]  # nothing changes by them
+        step.item(fields.pop("subject"), SKIPPED, error=why, **fields)
+    step.more += len(left)
+    step.tally.checked += len(left)
+    step.tally.skipped += len(left)
+
+
+def verify(work: Work) -> None:
+    """Record what is wrong in the chunk as findings, and close those that are right again.
+
+    Whoever is wrong is left alone, or handed on to the heal that follows; how many rows were wrong is the run's
+    result.
+    """
+    bundle = bundle_named(registry, work.payload["bundle"])
+    try:
+        seen = look(work, bundle)
+    except AnotherDefinition:
+        _not_ours(work, bundle)
+        return
+    with work.transaction(is_last=True) as step:
+        everything = [*seen.found, *seen.orphans]
+        still = still_wrong(step.connection, bundle, everything)
+        found = [finding for finding in everything if finding.owner in still]
+        record(step.connection, found, seen.noted, work.asked.id)
+        close_unseen(step.connection, bundle, _owned(work.payload), seen.at)
+        wrong = len({finding.owner for finding in found})
+        step.more = len({f.owner for f in found if f.is_orphan})  # they are no owners of the chunk
+        if work.asked.scope.get("fix"):
+            step.more -= wrong
+        else:
+            step.tally.checked = step.tally.skipped = wrong
+
+
+def _not_ours(work: Work, bundle: Bundle) -> None:
+    """Say that the bundle was not looked at: this process has another definition of it than the database."""
+    with work.transaction(is_last=True) as step:
+        step.item(bundle.name, ITEM_FAILED, error=ANOTHER)
+        step.tally.failed = step.tally.checked = 1
+        step.more = 1 - work.claim.size  # none of its owners was
+
+
+def still_wrong(connection: Connection, bundle: Bundle, found: Sequence[Finding]) -> set[int]:
+    """The owners of whom something is wrong still: a heal may have come between."""
+    owners = sorted({finding.owner for finding in found})
+    wrong = set(suspected(connection, bundle, {"owners": owners})) if owners else set()
+    if any(finding.is_orphan for finding in found):
+        wrong |= {finding.owner for finding in orphaned(connection, bundle, {"owners": owners})}
+    return wrong
+
+
+def _owned(payload: Mapping[str, Any]) -> ColumnElement[bool]:
+    if "owners" in payload:
+        given = literal(payload["owners"], ARRAY(BigInteger))
+        return FINDINGS.c.owner == any_(given)
+    return FINDINGS.c.owner.between(payload["low"], payload["high"])

@@ -1,0 +1,32 @@
+"""Whether the triggers that keep figures and the trail are as declared, and fire; part of every whole verification."""
+
+from sqlalchemy import Connection
+
+from ... import audit, figures
+from ...base import N_
+from ...figures.objects import asleep
+from ...runs.models import ITEM_FAILED
+from ...runs.work import Work
+
+BROKEN = N_(
+    "This trigger is not as declared, so changes may go unnoticed. Bring it back with: backoffice db upgrade"
+)
+ASLEEP = N_(
+    "Triggers do not fire for it, so changes go unnoticed. Wake them with: backoffice db upgrade"
+)
+
+DO_NOT_FIRE = "do not fire"
+
+
+def broken(connection: Connection) -> dict[str, str]:
+    """Triggers that are not as declared, and for whom triggers do not fire; each with what is wrong."""
+    found = figures.out_of_date(connection) | audit.out_of_date(connection)
+    return found | dict.fromkeys(asleep(connection), DO_NOT_FIRE)
+
+
+def verify(work: Work) -> None:
+    """Fail an item for each trigger that is not as declared, and for whoever they do not fire."""
+    with work.transaction(is_last=True) as step:
+        for name, problem in broken(step.connection).items():
+            step.item(name, ITEM_FAILED, error=ASLEEP if problem == DO_NOT_FIRE else BROKEN)
+            step.tally.failed += 1

@@ -1,0 +1,109 @@
+"""Dates that no record can have, as findings: `dates:<table>`, of one row at most one is open.
+
+A table whose CHECK is there and validated cannot hold any, so looking costs a healthy book one short statement.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, Table, cast, func, select, update
+from sqlalchemy import Text as SqlText
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from ...audit.facts import facts_by_table
+from ...audit.tables import recorded
+from ...base.out_of_calendar import is_dated, strays, unguarded
+from ...base.periods import FIRST_DAY, LAST_DAY
+from ..findings import FINDINGS
+from ..models import IMPOSSIBLE
+
+PREFIX = "dates:"
+
+MOST_ROWS = 1_000
+"""Rows of one table that become findings at a time."""
+
+SHOULD_BE = f"{FIRST_DAY} … {LAST_DAY}"
+
+
+def name_of(table: str) -> str:
+    """What the findings of a table's dates are filed under."""
+    return f"{PREFIX}{table}"
+
+
+def all_dates() -> Mapping[str, str]:
+    """Name of findings → the table of which they tell."""
+    return {
+        name_of(table): table for table, facts in facts_by_table().items() if _dated(facts.table)
+    }
+
+
+def look(connection: Connection, run_id: int | None) -> int:
+    """Record every bad date of what is recorded in the trail, and close what is right again; how many there are."""
+    tables = [facts.table for facts in facts_by_table().values() if _dated(facts.table)]
+    open_to_them = unguarded(connection, tables)
+    found = [row for table in open_to_them for row in _rows(connection, table)]
+    if found:
+        _record(connection, found, run_id)
+    is_one = FINDINGS.c.figure.in_([name_of(table.name) for table in tables])
+    seen = [(row["figure"], row["owner_key"]) for row in found]
+    row_id = FINDINGS.c.key["id"].as_integer()
+    for figure, row in connection.execute(
+        select(FINDINGS.c.figure, row_id).where(is_one, FINDINGS.c.healed_at.is_(None))
+    ).all():
+        if (figure, row) not in seen:
+            _close(connection, figure, row)
+    return len(found)
+
+
+def _dated(table: Table) -> bool:
+    return any(is_dated(column) for column in table.columns)
+
+
+def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
+    """The rows of the table that hold a bad date, as findings."""
+    key = next(iter(table.primary_key))
+    known = recorded(table.name)
+    owner = key if known is None or known.part_of is None else table.c[known.part_of.key]
+    dated = [column for column in table.columns if is_dated(column)]
+    bad = [cast(column, SqlText).label(column.key) for column in dated]
+    told = [strays(table, column).label(f"is_{column.key}") for column in dated]
+    rows = select(cast(owner, BigInteger).label("of"), key.label("row"), *bad, *told)
+    for row in connection.execute(
+        rows.where(strays(table)).order_by(key).limit(MOST_ROWS)
+    ).mappings():
+        wrong = {c.key: row[c.key] for c in dated if row[f"is_{c.key}"]}
+        yield {
+            "figure": name_of(table.name),
+            "owner": row["of"],
+            "owner_key": row["row"],
+            "key": {"id": row["row"]},
+            "kind": IMPOSSIBLE,
+            "stored": wrong,
+            "expected": dict.fromkeys(wrong, SHOULD_BE),
+            "roots": [{"figure": name_of(table.name), "key": {"id": str(row["row"])}}],
+            "is_root": True,
+            "cause": IMPOSSIBLE,
+        }
+
+
+def _record(connection: Connection, found: list[dict[str, Any]], run_id: int | None) -> None:
+    add = upsert(FINDINGS)
+    moved = ("owner", "stored", "expected", "run_id")
+    add = add.on_conflict_do_update(
+        index_elements=["figure", "key"],
+        index_where=FINDINGS.c.healed_at.is_(None),
+        set_={"last_seen_at": func.now(), **{name: getattr(add.excluded, name) for name in moved}},
+    )
+    rows = [
+        {n: v for n, v in row.items() if n != "owner_key"} | {"run_id": run_id} for row in found
+    ]
+    connection.execute(add, rows)
+
+
+def _close(connection: Connection, figure: str, row: int) -> None:
+    mine = FINDINGS.c.key["id"].as_integer() == row
+    connection.execute(
+        update(FINDINGS)
+        .where(FINDINGS.c.figure == figure, FINDINGS.c.healed_at.is_(None), mine)
+        .values(healed_at=func.now(), healed_by="save")
+    )

@@ -1,0 +1,149 @@
+"""A page looks at what it shows: these owners are compared now, and what is known of them is what that saw.
+
+So nothing that a page shows as wrong is right elsewhere, and nothing stays open that somebody's save
+has made right. Where it cannot be written down (a read-only copy) the page says it all the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...app.extensions import db
+from ...figures import Figure, Finding, registry
+from ...figures.definitions import differing
+from ...figures.findings import findings
+from ...figures.registry import Bundle
+from ...figures.relations import OWNERS
+from ...figures.statements import suspects
+from .. import standing
+from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
+from .chunks import Seen, still_wrong
+
+log = structlog.get_logger("backoffice.looking")
+
+PATIENCE = "200ms"
+"""How long a page waits to write down what it saw, while a run writes the same."""
+
+Owners = Mapping[Figure, Sequence[int]]
+"""The owners whose figures a page shows."""
+
+
+def look(owners: Owners) -> list[Finding]:
+    """What is wrong of these owners' figures now; what was known of them is brought in step with it."""
+    asked = _by_bundle(owners)
+    if not asked:
+        return []
+    with db.engine.connect() as plain:
+        connection = plain.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        apart = differing(connection, registry)  # of those this process knows nothing
+        asked = {bundle: ids for bundle, ids in asked.items() if bundle.name not in apart}
+        if not asked:
+            return []
+        at, known = _known(connection, asked)
+        seen = {bundle: _compared(connection, bundle, ids, at) for bundle, ids in asked.items()}
+    found = [finding for each in seen.values() for finding in each.found]
+    if {_as_known(finding) for finding in found} != known:
+        _write_down(asked, seen)
+    return [finding for finding in found if finding.figure in owners]
+
+
+def _by_bundle(owners: Owners) -> dict[Bundle, list[int]]:
+    """The owners by bundle, lower bundles first."""
+    wanted: dict[Bundle, list[int]] = {}
+    for bundle in registry.bundles_of([figure for figure, ids in owners.items() if ids]):
+        ids = {owner for figure in bundle.figures for owner in owners.get(figure, ())}
+        wanted[bundle] = sorted(ids)
+    return wanted
+
+
+def _compared(connection: Connection, bundle: Bundle, ids: list[int], at: datetime) -> Seen:
+    suspected = sorted(suspects(registry, bundle, OWNERS).run(connection, owners=ids).scalars())
+    if not suspected:
+        return Seen((), set(), at)
+    found = findings(connection, registry, bundle, suspected)
+    return Seen(found, noted_owners(connection, bundle, suspected), at)
+
+
+def _known(
+    connection: Connection, asked: Mapping[Bundle, list[int]]
+) -> tuple[datetime, set[tuple[Any, ...]]]:
+    """When the snapshot was taken, and what is known of these owners, each as `_as_known` has it."""
+    opened = (
+        select(FINDINGS)
+        .where(FINDINGS.c.healed_at.is_(None), or_(*(_of(b, ids) for b, ids in asked.items())))
+        .subquery()
+    )
+    moment = select(func.now().label("at")).subquery()
+    rows = connection.execute(
+        select(moment, opened).join_from(moment, opened, true(), isouter=True)
+    )
+    told = rows.all()
+    at: datetime = told[0].at
+    return at, {
+        (
+            row.figure,
+            row.owner,
+            _in_order(row.key),
+            row.kind,
+            _side(row.stored),
+            _side(row.expected),
+        )
+        for row in told
+        if row.figure is not None
+    }
+
+
+def _of(bundle: Bundle, ids: Sequence[int]) -> ColumnElement[bool]:
+    names = [figure.name for figure in bundle.figures]
+    return FINDINGS.c.figure.in_(names) & (
+        FINDINGS.c.owner == any_(literal(list(ids), ARRAY(BigInteger)))
+    )
+
+
+def _as_known(finding: Finding) -> tuple[Any, ...]:
+    """A finding as its row would be compared with it."""
+    item = as_item(finding)
+    named = (finding.figure.name, finding.owner, _in_order(item["key"]), finding.kind)
+    return (*named, _side(item["before"]), _side(item["after"]))
+
+
+def _side(values: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    return None if values is None else _in_order(values)
+
+
+def _in_order(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(sorted(values.items()))
+
+
+def _write_down(asked: Mapping[Bundle, list[int]], seen: Mapping[Bundle, Seen]) -> None:
+    """Record what was seen and is so still, and close what was not seen again."""
+    try:
+        with db.engine.begin() as connection:
+            connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
+            for bundle, each in seen.items():
+                still = still_wrong(connection, bundle, each.found)
+                wrong = [finding for finding in each.found if finding.owner in still]
+                record(connection, wrong, each.noted, None)
+                owned = FINDINGS.c.owner == any_(literal(asked[bundle], ARRAY(BigInteger)))
+                close_unseen(connection, bundle, owned, each.at)
+    except SQLAlchemyError as error:
+        log.warning("what a page saw could not be recorded", error=type(error).__name__)
+        standing.seen(sum(len(each.found) for each in seen.values()))
+    standing.forget()

@@ -1,0 +1,1 @@
+"""Reading files: rows, cells, and what their columns mean."""

@@ -1,0 +1,170 @@
+"""Reading one cell of an imported file. Each reader answers a value or raises with a sentence."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from email_validator import EmailNotValidError, validate_email
+
+from ...base import N_, money
+from ...base.identifiers import NUMBER_SAYS
+from .layout import Notation
+
+
+class CellError(ValueError):
+    """A cell was refused. `message` is a translatable sentence, to be filled with `params`."""
+
+    def __init__(self, message: str, **params: str) -> None:
+        super().__init__(message % params)
+        self.message = message
+        self.params = params
+
+
+@dataclass(frozen=True)
+class Written:
+    """A reader of what files write in different ways; by itself it reads the documented one."""
+
+    read: Callable[[str, Notation], Any]
+
+    def __call__(self, cell: str) -> Any:
+        """What the cell says in the documented notation."""
+        return self.read(cell, Notation())
+
+    def in_notation(self, notation: Notation) -> Callable[[str], Any]:
+        """A reader of this notation."""
+        return lambda cell: self.read(cell, notation)
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
+_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_OTHER_DATE = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})", re.ASCII)
+
+
+def text(longest: int) -> Callable[[str], str]:
+    """A reader of text of at most `longest` characters on one line."""
+
+    def read(cell: str) -> str:
+        if len(cell) > longest:
+            raise CellError(
+                N_("This is too long: at most %(limit)s characters."), limit=str(longest)
+            )
+        if _NOT_UTF8.search(cell):
+            raise CellError(N_("This is not UTF-8. Save the file as CSV in UTF-8 and try again."))
+        if _CONTROL.search(cell):
+            raise CellError(N_("This holds a line break or another invisible character."))
+        return cell
+
+    return read
+
+
+def number(longest: int, is_number: Callable[[str], bool]) -> Callable[[str], str]:
+    """A reader of the number of a record, which is part of its address."""
+
+    def read(cell: str) -> str:
+        if not is_number(text(longest)(cell)):
+            raise CellError(NUMBER_SAYS)
+        return cell
+
+    return read
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A reader of one of `choices`."""
+
+    def read(cell: str) -> str:
+        if cell not in choices:
+            raise CellError(N_("This is none of %(choices)s."), choices=", ".join(choices))
+        return cell
+
+    return read
+
+
+_YES_OR_NO = {
+    **dict.fromkeys(("yes", "ya", "true", "1"), True),
+    **dict.fromkeys(("no", "tidak", "false", "0"), False),
+}
+
+
+def yes_or_no(cell: str) -> bool:
+    """Yes or no, as people and programs write it."""
+    if cell.casefold() not in _YES_OR_NO:
+        raise CellError(N_("Write yes or no."))
+    return _YES_OR_NO[cell.casefold()]
+
+
+_email_text = text(254)
+
+
+def email(cell: str) -> str:
+    """An e-mail address, in lower case as users are stored."""
+    try:
+        address = validate_email(_email_text(cell), check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise CellError(N_("This is not an e-mail address.")) from None
+    return address.lower()
+
+
+@Written
+def day(cell: str, notation: Notation) -> date:
+    """A date as YYYY-MM-DD, or in the file's own order."""
+    parts = _year_month_day(cell, notation.dates)
+    if parts is None:
+        raise CellError(_ASKED[notation.dates])
+    try:
+        return date(*parts)
+    except ValueError:
+        raise CellError(_NO_SUCH_DAY[notation.dates]) from None
+
+
+_ASKED = {
+    "iso": N_("Write the date as YYYY-MM-DD."),
+    "dmy": N_("Write the date as DD/MM/YYYY or YYYY-MM-DD."),
+    "mdy": N_("Write the date as MM/DD/YYYY or YYYY-MM-DD."),
+}
+_NO_SUCH_DAY = {
+    "iso": N_("There is no such day. Write the date as YYYY-MM-DD."),
+    "dmy": N_("There is no such day. Write the date as DD/MM/YYYY."),
+    "mdy": N_("There is no such day. Write the date as MM/DD/YYYY."),
+}
+
+
+def _year_month_day(cell: str, order: str) -> tuple[int, int, int] | None:
+    """The numbers of a date; None where it is written in another way."""
+    if match := _DATE.fullmatch(cell):
+        return int(match[1]), int(match[2]), int(match[3])
+    match = None if order == "iso" else _OTHER_DATE.fullmatch(cell)
+    if match is None:
+        return None
+    first, second, year = int(match[1]), int(match[3]), int(match[4])
+    return (year, second, first) if order == "dmy" else (year, first, second)
+
+
+@Written
+def amount(cell: str, notation: Notation) -> Decimal:
+    """An amount of 0 or more; a point before the decimals, unless the file says otherwise."""
+    return money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
+
+
+@Written
+def positive_amount(cell: str, notation: Notation) -> Decimal:
+    """An amount above 0; a point before the decimals, unless the file says otherwise."""
+    value = money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
+    if not value:
+        raise CellError(N_("This must be more than 0."))
+    return value
+
+
+@Written
+def quantity(cell: str, notation: Notation) -> Decimal:
+    """A quantity of 0 or more; a point before the decimals, unless the file says otherwise."""
+    return money.parse_quantity(cell, notation.numbers)
+
+
+@Written
+def unit_price(cell: str, notation: Notation) -> Decimal:
+    """A price per unit of 0 or more; a point before the decimals, unless the file says otherwise."""
+    return money.parse_unit_price(cell, notation.numbers)

@@ -1,0 +1,182 @@
+"""What a file's columns are likely to mean, and how it is likely to be written; people confirm it."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from ...base.money import NUMBER_FORMATS, AmountError
+from ..kinds import Kind
+from .cells import CellError
+from .layout import DATE_FORMATS, Layout, Notation, named
+from .reading import ImportColumn, OneFile
+from .sources import Source
+
+ROWS_LOOKED_AT = 1000
+
+SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "account_manager_email": (
+        "account manager", "manager email", "manager", "email manajer", "manajer akun", "manajer",
+        "email account manager",
+    ),
+    "assigned_from": ("from", "since", "valid from", "dari", "sejak", "mulai", "berlaku mulai"),
+    "assigned_to": ("to", "until", "valid to", "sampai", "hingga", "berlaku sampai"),
+    "additions": ("addition", "penambahan", "tambahan"),
+    "city": ("town", "kota"),
+    "closing_date": ("closed", "closed on", "date closed", "tanggal tutup", "tanggal penutupan", "ditutup"),
+    "code": (
+        "customer code", "customer id", "customer number", "kode", "kode pelanggan", "no pelanggan", "id pelanggan",
+        "product code", "sku", "kode produk",
+    ),
+    "contact_name": ("contact", "contact person", "kontak", "nama kontak", "narahubung"),
+    "country": ("negara",),
+    "customer_code": ("customer", "customer id", "customer number", "kode pelanggan", "pelanggan", "id pelanggan"),
+    "description": ("item", "text", "uraian", "keterangan", "deskripsi", "nama barang"),
+    "due_on": ("due", "due date", "jatuh tempo", "tanggal jatuh tempo", "tgl jatuh tempo"),
+    "effective_from": ("from", "valid from", "berlaku mulai", "berlaku sejak", "mulai"),
+    "email": ("e mail", "email address", "mail", "surel", "alamat email"),
+    "fixed_charge": ("standing charge", "fixed", "base charge", "abonemen", "biaya tetap", "biaya beban"),
+    "invoice_number": (
+        "invoice", "invoice no", "bill", "bill number", "faktur", "no faktur", "nomor faktur", "tagihan",
+        "no tagihan", "nomor tagihan",
+    ),
+    "invoices.amount": ("total", "invoice amount", "jumlah", "nilai", "jumlah tagihan", "total tagihan"),
+    "invoices.number": (
+        "invoice", "invoice number", "invoice no", "bill", "bill number", "no", "nomor", "faktur", "no faktur",
+        "nomor faktur", "no tagihan", "nomor tagihan",
+    ),
+    "is_active": ("active", "aktif", "status", "status aktif"),
+    "issued_on": ("date", "issued", "issue date", "invoice date", "tanggal", "tanggal faktur", "tanggal tagihan"),
+    "kind": ("type", "component", "jenis", "tipe", "komponen"),
+    "meter_number": (
+        "meter", "meter no", "meter id", "number", "no meter", "nomor meter", "id meter", "meteran", "no meteran",
+    ),
+    "method": ("payment method", "paid by", "metode", "cara bayar", "metode pembayaran"),
+    "name": (
+        "customer name", "company", "company name", "full name", "nama", "nama pelanggan", "nama lengkap",
+        "perusahaan", "product name", "nama produk",
+    ),
+    "number": ("order number", "order no", "order", "no", "nomor", "nomor pesanan", "no pesanan", "nomor order"),
+    "order_date": ("date", "ordered", "ordered on", "tanggal", "tanggal pesanan", "tanggal order", "tgl pesanan"),
+    "order_number": ("order", "order no", "number", "no", "nomor pesanan", "no pesanan", "nomor order"),
+    "paid_on": ("date", "paid", "payment date", "received on", "tanggal", "tanggal bayar", "tanggal pembayaran"),
+    "payments.amount": ("paid amount", "payment", "jumlah", "nilai", "jumlah bayar", "pembayaran"),
+    "phone": ("telephone", "phone number", "mobile", "telepon", "no telepon", "hp"),
+    "product_code": ("product", "sku", "kode produk", "produk", "kode barang"),
+    "promo": ("promotion", "discount", "diskon", "promosi"),
+    "quantity": ("qty", "amount ordered", "jumlah", "kuantitas", "banyaknya"),
+    "rate": ("price", "unit price", "price per unit", "tariff", "tarif", "harga", "harga satuan"),
+    "reductions": ("reduction", "pengurangan", "potongan"),
+    "reference": (
+        "ref", "payment reference", "receipt", "receipt number", "payment number", "no", "referensi", "no referensi",
+        "kuitansi", "no kuitansi", "nomor pembayaran",
+    ),
+    "total_price": ("package price", "package", "paket awal", "harga paket", "paket"),
+    "unit_price": ("price", "price per unit", "harga", "harga satuan"),
+    "units": ("usage", "consumption", "quantity", "pemakaian", "jumlah pemakaian", "volume"),
+}  # fmt: skip
+"""Column of ours → what other programs and people call it, in English and Indonesian.
+
+A column that means something of its own in a kind of file stands with that kind in front of it.
+"""
+
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+
+
+def meanings(header: Iterable[str], kind: Kind) -> dict[str, str]:
+    """For each name in a header the column of ours that it is likely to be; each of ours once.
+
+    A name that fits nothing is left out: whoever uploads the file says what it is.
+    """
+    names = dict.fromkeys(map(named, header))
+    free = [column.name for column in kind.columns]
+    found: dict[str, str] = {}
+    for ways in (_own_names, partial(_synonyms, kind.name)):
+        for name in names:
+            plain = _plain(name)
+            target = next(
+                (ours for ours in free if name not in found and plain in ways(ours)), None
+            )
+            if target:
+                found[name] = target
+                free.remove(target)
+    return found
+
+
+def _own_names(column: str) -> Sequence[str]:
+    return (_plain(column),)
+
+
+def _synonyms(kind: str, column: str) -> Sequence[str]:
+    names = SYNONYMS.get(f"{kind}.{column}") or SYNONYMS.get(column, ())
+    return [_plain(name) for name in names]
+
+
+def _plain(name: str) -> str:
+    """A name without case, spaces, underscores and other signs."""
+    return _BETWEEN_WORDS.sub("", name.casefold())
+
+
+def guessed(sources: Sequence[Source], kind: Kind, layout: Layout) -> Layout:
+    """`layout` with what its `columns` leave open, and a notation that fits the first rows.
+
+    `dates` or `numbers` are empty where the rows can be read in two ways.
+    """
+    files = [OneFile(source, kind.columns, layout) for source in sources]
+    header = [
+        cell for file in files for cell in (file.header[:-1] if file.is_returned else file.header)
+    ]
+    columns = {**meanings(header, kind), **layout.columns}
+    if "" in map(named, header):
+        columns.setdefault(
+            "", ""
+        )  # a delimiter at the end of each line makes a column without a name
+    complete = Layout(layout.encoding, layout.delimiter, layout.notation, columns)
+    cells = _cells_of(sources, kind, complete)
+    notation = Notation(
+        _fitting(DATE_FORMATS, lambda way: Notation(dates=way), _holding("day", cells)),
+        _fitting(NUMBER_ORDER, lambda way: Notation(numbers=way), _holding("number", cells)),
+    )
+    return Layout(layout.encoding, layout.delimiter, notation, columns)
+
+
+NUMBER_ORDER = sorted(NUMBER_FORMATS, key=lambda name: name != "plain")
+"""Number formats, the documented one first."""
+
+Cells = Mapping[ImportColumn, Sequence[str]]
+
+
+def _cells_of(sources: Sequence[Source], kind: Kind, layout: Layout) -> Cells:
+    """The filled cells of the first rows, by column of ours."""
+    found: dict[ImportColumn, set[str]] = {}
+    for source in sources:
+        file = OneFile(source, kind.columns, layout)
+        for row in islice(file.rows(), ROWS_LOOKED_AT):
+            for column, cell in zip(file.meanings, row.cells, strict=False):
+                if column and cell.strip():
+                    found.setdefault(column, set()).add(cell.strip())
+    return {column: sorted(values) for column, values in found.items()}
+
+
+def _holding(what: str, cells: Cells) -> Cells:
+    return {column: values for column, values in cells.items() if column.holds == what}
+
+
+def _fitting(ways: Iterable[str], notation: Callable[[str], Notation], cells: Cells) -> str:
+    """The way in which most cells can be read; empty where two read all of them, but differently."""
+    read = {way: _read(notation(way), cells) for way in ways}
+    best = max(read, key=lambda way: sum(value is not None for value in read[way]))
+    readable = [values for values in read.values() if None not in values]
+    return "" if any(values != readable[0] for values in readable[1:]) else best
+
+
+def _read(notation: Notation, cells: Cells) -> list[Any]:
+    return [_value(column, notation, cell) for column, values in cells.items() for cell in values]
+
+
+def _value(column: ImportColumn, notation: Notation, cell: str) -> Any:
+    try:
+        return column.reader(notation)(cell)
+    except (CellError, AmountError):
+        return None

@@ -1,0 +1,271 @@
+"""Reading CSV files into values, line by line, with every problem named where it stands."""
+
+import csv
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import TextIOWrapper
+from typing import Any, NamedTuple
+
+from sqlalchemy import Date, Numeric
+from sqlalchemy.types import TypeEngine
+
+from ...base import N_
+from ...base.money import AmountError
+from ..report import Problem
+from .cells import CellError, Written
+from .layout import DELIMITERS, RETURNED, Layout, Notation, named
+from .rows import LIMITS, MOST_CELLS, Row, hinted, rows
+from .sources import Source
+
+GUARDED = tuple("=+-@\t\r\n\0")
+"""A text that begins so would be a formula in a spreadsheet; in files of ours a ' stands before it."""
+
+
+@dataclass(frozen=True)
+class ImportColumn:
+    """One column of a kind of file: its name, what reads a cell, and what type that gives.
+
+    The header may lack a column that is not `required`. An empty cell gives `empty` where
+    `may_be_empty`, and is refused elsewhere.
+    """
+
+    name: str
+    read: Callable[[str], Any]
+    type: TypeEngine[Any]
+    required: bool = True
+    may_be_empty: bool = False
+    empty: Any = None
+
+    @property
+    def holds(self) -> str:
+        """What its values are: `day`, `number` or `text`."""
+        if isinstance(self.type, Date):
+            return "day"
+        return "number" if isinstance(self.type, Numeric) else "text"
+
+    def reader(self, notation: Notation) -> Callable[[str], Any]:
+        """What reads a cell of a file in `notation`."""
+        return self.read.in_notation(notation) if isinstance(self.read, Written) else self.read
+
+
+class Line(NamedTuple):
+    """A line that could be read: where it stands, and a value for each column of the header."""
+
+    number: int
+    values: tuple[Any, ...]
+
+
+class OneFile:
+    """One CSV file: its header at once, then its lines. Problems are collected, none is raised.
+
+    `header` is what the file's first line says; `columns` those of ours that it comes to, by
+    `layout`. `count` says how many lines with something in them have been read, good or bad.
+    `together` names the column by whose value lines belong together: `torn` are the
+    values whose lines are not all good, and `is_torn_apart` says that a bad line may belong to any.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        known: Sequence[ImportColumn],
+        layout: Layout | None = None,
+        together: str = "",
+    ) -> None:
+        self.source = source
+        self.name = source.name
+        self.layout = layout or Layout()
+        self.problems: list[Problem] = []
+        self.count = 0
+        self.torn: set[Any] = set()
+        self.is_torn_apart = False
+        self._known: Mapping[str, ImportColumn] = {column.name: column for column in known}
+        self._together = together
+        self.delimiter = self.layout.delimiter or self._fitting_delimiter()
+        self.header = self._header()
+        self.is_returned = len(self.header) > 1 and named(self.header[-1]) == RETURNED
+        self.meanings = self._meanings()
+        self.columns = tuple(column for column in self.meanings if column)
+        self._readers = [
+            (place, column, column.reader(self.layout.notation))
+            for place, column in enumerate(self.meanings)
+            if column
+        ]
+        self._ignored = [place for place, column in enumerate(self.meanings) if column is None]
+        if self.header:
+            self._check_header()
+
+    def lines(self) -> Iterator[Line]:
+        """Every line that can be read; the others leave problems. None if the header is wrong."""
+        if self.problems:
+            return
+        for row in self.rows():
+            line = self._line(row)
+            if line is not None:
+                yield line
+
+    def rows(self) -> Iterator[Row]:
+        """The rows below the header as they stand in the file, but for the guard of our own files."""
+        with self._open() as stream:
+            found = rows(stream, self.delimiter)
+            next(found, None)
+            for row in found:
+                yield (
+                    row._replace(cells=[_unguarded(c) for c in row.cells])
+                    if self.is_returned
+                    else row
+                )
+
+    def value(self, column: ImportColumn, cell: str) -> Any:
+        """What a cell means. Raises CellError or AmountError."""
+        if not cell:
+            if not column.may_be_empty:
+                raise CellError(N_("This must not be empty."))
+            return column.empty
+        return column.reader(self.layout.notation)(cell)
+
+    def _open(self) -> TextIOWrapper:
+        # Bytes that are not UTF-8 become lone surrogates, which the cells then refuse by line.
+        encoding, errors = self.layout.encoding, "surrogateescape"
+        if encoding == "utf-16":
+            encoding, errors = self._order_of_bytes(), "replace"
+        return TextIOWrapper(self.source.open(), encoding=encoding, errors=errors, newline="")
+
+    def _order_of_bytes(self) -> str:
+        """UTF-16 as the file's mark says it; without a mark the one that there is almost always."""
+        with self.source.open() as stream:
+            has_mark = stream.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
+        return "utf-16" if has_mark else "utf-16-le"
+
+    def _fitting_delimiter(self) -> str:
+        """What the file says, else the sign by which the header falls into the most known names."""
+        with self._open() as stream:
+            first = stream.readline(MOST_CELLS * 100)
+        meant = {**dict.fromkeys(self._known, ""), **self.layout.columns}
+
+        def fit(sign: str) -> tuple[int, int]:
+            cells = next(csv.reader([first], delimiter=sign), [])
+            return sum(named(cell) in meant for cell in cells), len(cells)
+
+        return hinted(first) or max(DELIMITERS, key=fit)
+
+    def _header(self) -> tuple[str, ...]:
+        with self._open() as stream:
+            first = next(rows(stream, self.delimiter), Row(1, []))
+        if first.trouble:
+            limit = LIMITS.get(first.trouble, "")
+            self._note(first.number, "", first.trouble, **({"limit": limit} if limit else {}))
+            return ()
+        names = tuple(cell.strip() for cell in first.cells)
+        if not any(names):
+            known = ", ".join(self._known)
+            self._note(1, "", N_("The first line must name the columns: %(known)s."), known=known)
+            return ()
+        return names
+
+    def _meanings(self) -> tuple[ImportColumn | None, ...]:
+        """For each column of the file ours that it comes to; None: it is ignored, or not known."""
+        return tuple(
+            self._known.get(self.layout.columns.get(named(name), named(name)))
+            for name in self.header
+        )
+
+    def _check_header(self) -> None:
+        names = [named(name) for name in self.header]
+        for place, (name, column) in enumerate(zip(names, self.meanings, strict=True)):
+            is_ignored = self.layout.columns.get(name) == "" or (
+                self.is_returned and place == len(names) - 1
+            )
+            if column is None and not is_ignored:
+                self._note(
+                    1,
+                    _shown(name),
+                    N_("This column is not known. The columns are: %(known)s."),
+                    known=", ".join(self._known),
+                )
+            elif column and names.count(name) > 1:
+                self._note(1, _shown(name), N_("This column stands here more than once."))
+            elif column and self.meanings.count(column) > 1:
+                self._note(
+                    1,
+                    _shown(name),
+                    N_("Another column of the file is %(ours)s, too."),
+                    ours=column.name,
+                )
+        for column in self._known.values():
+            if column.required and column not in self.columns:
+                self._note(1, column.name, N_("This column is missing."))
+
+    def _line(self, row: Row) -> Line | None:
+        if row.trouble:
+            self.count += 1
+            limit = LIMITS.get(row.trouble, "")
+            self._refuse(row, row.trouble, **({"limit": limit} if limit else {}))
+            return None
+        stripped = [cell.strip() for cell in row.cells]
+        if not any(stripped):
+            return None
+        self.count += 1
+        if len(stripped) != len(self.header):
+            self._refuse(
+                row,
+                N_("This line has %(cells)s cells, the header %(columns)s."),
+                cells=str(len(stripped)),
+                columns=str(len(self.header)),
+            )
+            return None
+        before = len(self.problems)
+        values = tuple(
+            self._value(row.number, column, reader, stripped[place])
+            for place, column, reader in self._readers
+        )
+        self._check_ignored(row)
+        if len(self.problems) == before:
+            return Line(row.number, values)
+        self._tear(values)
+        return None
+
+    def _refuse(self, row: Row, message: str, **params: str) -> None:
+        self._note(row.number, "", message, **params)
+        self.is_torn_apart = True
+
+    def _value(
+        self, number: int, column: ImportColumn, reader: Callable[[str], Any], cell: str
+    ) -> Any:
+        if not cell:
+            if not column.may_be_empty:
+                self._note(number, column.name, N_("This must not be empty."))
+            return column.empty
+        try:
+            return reader(cell)
+        except (CellError, AmountError) as refusal:
+            self._note(number, column.name, refusal.message, **refusal.params)
+            return None
+
+    def _check_ignored(self, row: Row) -> None:
+        """What is not read must still be text."""
+        for place in self._ignored:
+            if "\0" in row.cells[place]:
+                message = N_("This holds a line break or another invisible character.")
+                self._note(row.number, _shown(self.header[place]), message)
+
+    def _tear(self, values: tuple[Any, ...]) -> None:
+        """Remember that lines which belong together with a bad one are not all there."""
+        whose = [v for c, v in zip(self.columns, values, strict=True) if c.name == self._together]
+        if whose and whose[0] is not None:
+            self.torn.add(whose[0])
+        else:
+            self.is_torn_apart = True
+
+    def _note(self, number: int, column: str, message: str, **params: str) -> None:
+        self.problems.append(Problem(self.name, number, column, message, params))
+
+
+def _shown(name: str) -> str:
+    """A name out of a header, short enough for a sentence and without what is no text."""
+    return name[:50].encode("utf-8", "replace").decode()
+
+
+def _unguarded(cell: str) -> str:
+    is_guarded = cell.startswith("'") and cell.lstrip("'").startswith(GUARDED)
+    return cell[1:] if is_guarded else cell

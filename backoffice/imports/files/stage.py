@@ -1,0 +1,180 @@
+"""Where the lines of a file wait: a temporary table, so that all further work is set-based."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    Select,
+    Table,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+
+from ...base import N_
+from ..report import Problem
+from .reading import ImportColumn, OneFile
+
+NAME = "import_stage"
+WANTED = "import_wanted"
+WAITS = N_("Another line with %(value)s is wrong; they are imported together or not at all.")
+
+
+class Stage:
+    """The readable lines of files with the same columns, in a temporary table of the transaction.
+
+    `lines` has those columns, `n` (the order in which the lines were read), and `file` and `line`
+    (where each stands). `wanted` is what `lay_out` has made of them.
+    """
+
+    wanted: Any = None
+
+    def __init__(self, session: Session, files: Sequence[OneFile]) -> None:
+        self.session = session
+        self._names = [file.name for file in files]
+        self._columns: tuple[ImportColumn, ...] = files[0].columns
+        self.lines = Table(
+            NAME,
+            MetaData(),
+            Column("n", BigInteger),
+            Column("file", Integer),
+            Column("line", BigInteger),
+            *(Column(column.name, column.type) for column in self._columns),
+            prefixes=["TEMPORARY"],
+        )
+        self.count = self._load(files)
+
+    @property
+    def c(self) -> Any:
+        """The columns of the waiting lines."""
+        return self.lines.c
+
+    def has(self, name: str) -> bool:
+        """Whether the files have that optional column."""
+        return name in self.lines.c
+
+    def drop(self) -> None:
+        """Remove the table, so that the same transaction may stage other files."""
+        self.session.execute(text(f"DROP TABLE pg_temp.{NAME}"))
+        self.session.execute(text(f"DROP TABLE IF EXISTS pg_temp.{WANTED}"))
+
+    def lay_out(self, lines: Select[Any]) -> Any:
+        """Keep what each line, by its `n`, makes of what is stored now: `wanted`, for checks and writing alike.
+
+        Both then act on the same: what they are about is locked before, or compared while it is written.
+        """
+        columns = (Column(column.key, column.type) for column in lines.selected_columns)
+        self.wanted = Table(WANTED, MetaData(), *columns, prefixes=["TEMPORARY"])
+        self.session.execute(text(f"DROP TABLE IF EXISTS pg_temp.{WANTED}"))
+        self.wanted.create(self.session.connection())
+        self.session.execute(insert(self.wanted).from_select(list(self.wanted.c.keys()), lines))
+        self.session.execute(text(f"ANALYZE pg_temp.{WANTED}"))
+        return self.wanted
+
+    def at(self, *values: ColumnElement[Any]) -> Select[Any]:
+        """SELECT where each line stands, and `values` for the sentence, by label."""
+        return select(self.c.file, self.c.line, *values).order_by(self.c.n)
+
+    def repeated(self, *names: str) -> Select[Any]:
+        """The lines whose `names` an earlier line has too; `first` is that line."""
+        group = [self.c[name] for name in names]
+        place = func.row_number().over(partition_by=group, order_by=self.c.n).label("place")
+        first = func.first_value(self.c.line).over(partition_by=group, order_by=self.c.n)
+        seen = self.at(self.c.n, place, first.label("first")).subquery()
+        repeats = select(seen.c.file, seen.c.line, seen.c.first).where(seen.c.place > 1)
+        return repeats.order_by(seen.c.n)
+
+    def contradicting(self, name: str, within: str) -> Select[Any]:
+        """The lines whose `name` is another than in the first line of the same `within`; `first` is that."""
+        first = func.first_value(self.c[name]).over(
+            partition_by=self.c[within], order_by=(self.c[name].is_(None), self.c.n)
+        )
+        seen = self.at(self.c[name].label("value"), first.label("first"), self.c.n).subquery()
+        others = select(seen.c.file, seen.c.line, seen.c.first).where(seen.c.value != seen.c.first)
+        return others.order_by(seen.c.n)
+
+    def unknown(self, name: str, known: ColumnElement[Any]) -> Select[Any]:
+        """The lines with a `name` that is not among the values of the column `known`; `value` is it."""
+        found = select(known).where(known == self.c[name]).exists()
+        return self.at(self.c[name].label("value")).where(self.c[name].is_not(None), ~found)
+
+    def problems(self, lines: Select[Any], column: str, message: str) -> Iterator[Problem]:
+        """A problem for each of `lines`, whose further columns fill `message` by label."""
+        for row in self.session.execute(lines):
+            values = dict(row._mapping)
+            name, line = self._names[values.pop("file")], values.pop("line")
+            yield Problem(name, line, column, message, {k: str(v) for k, v in values.items()})
+
+    def leave_out(
+        self, problems: Iterable[Problem], together: str = "", torn: Iterable[Any] = ()
+    ) -> Iterator[Problem]:
+        """Take the lines with these problems out of what waits, and those that belong with them.
+
+        Lines belong together that have the same value in the column `together`; those with one of
+        the values `torn` go too. A problem for each line that goes though it has none itself.
+        """
+        bad = self._places(problems)
+        is_bad = exists().where(bad.c.file == self.c.file, bad.c.line == self.c.line)
+        if not together:
+            self._delete(is_bad)
+            return
+        whose = self.c[together]
+        values = {*torn, *self.session.scalars(select(whose).where(is_bad).distinct())}
+        belongs = whose == func.any(type_coerce(list(values), ARRAY(whose.type)))
+        with_others = self.at(whose.label("value")).where(belongs, ~is_bad)
+        yield from self.problems(with_others, together, WAITS)
+        self._delete(belongs)
+
+    def _delete(self, condition: ColumnElement[bool]) -> None:
+        gone = self.session.execute(
+            delete(self.lines)
+            .where(condition)
+            .returning(self.c.n)
+            .execution_options(synchronize_session=False)
+        )
+        self.count -= len(gone.all())
+        if self.wanted is not None:
+            waiting = self.wanted.c.n.in_(select(self.c.n))
+            self.session.execute(delete(self.wanted).where(~waiting))
+
+    def _places(self, problems: Iterable[Problem]) -> Any:
+        """Where these problems stand, as a table."""
+        number = {name: place for place, name in enumerate(self._names)}
+        places = list({(number[problem.file], problem.line) for problem in problems})
+        return (
+            func.unnest(
+                type_coerce([file for file, _ in places], ARRAY(Integer)),
+                type_coerce([line for _, line in places], ARRAY(BigInteger)),
+            )
+            .table_valued(column("file", Integer), column("line", BigInteger))
+            .render_derived()
+        )
+
+    def _load(self, files: Sequence[OneFile]) -> int:
+        connection = self.session.connection()
+        self.lines.create(connection)
+        names = ", ".join(column.name for column in self._columns)
+        statement = f"COPY pg_temp.{NAME} (n, file, line, {names}) FROM STDIN"
+        driver: Any = connection.connection.driver_connection
+        count = 0
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for number, file in enumerate(files):
+                places = [file.columns.index(column) for column in self._columns]
+                for line in file.lines():
+                    copy.write_row((count, number, line.number, *(line.values[p] for p in places)))
+                    count += 1
+        # Nobody analyses a temporary table by itself, and the plans depend on its size.
+        self.session.execute(text(f"ANALYZE pg_temp.{NAME}"))
+        return count

@@ -1,0 +1,125 @@
+"""Taking in what a browser sends: its name cleaned, its bytes counted, compressed and recognised."""
+
+import codecs
+import gzip
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from typing import IO
+
+from ..refusals import EmptyFile, NotText
+from .sources import CHUNK
+from .workbooks import BEGINNING, NoWorkbook, as_csv
+
+MOST_BYTES = 16 * 1024 * 1024
+MOST_LINES = 100_000
+"""What is dry-run, or imported, within half a minute on a slow machine: half of a request's time."""
+
+MOST_FILES = 20
+LONGEST_NAME = 100
+
+_NOT_IN_NAMES = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
+)
+_BINARY = (
+    b"\xd0\xcf\x11\xe0",
+    b"%PDF",
+    b"\x1f\x8b",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+)
+"""How old workbooks, archives and pictures begin."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file as a browser sends it. Its name is whatever the sender says."""
+
+    name: str
+    stream: IO[bytes]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An uploaded file as it is stored, and what was noticed on the way."""
+
+    name: str
+    content: bytes
+    size: int
+    lines: int
+    digest: str
+    encoding: str
+
+
+def packed(upload: Upload) -> Packed:
+    """The upload, compressed. Raises EmptyFile and NotText; reads no more than may be stored."""
+    name, found, stored = cleaned(upload.name), sha256(), BytesIO()
+    stream = _text_of(upload.stream, name)
+    decoder, encoding = codecs.getincrementaldecoder("utf-8")(), "utf-8-sig"
+    size = lines = 0
+    with gzip.GzipFile(fileobj=stored, mode="wb", compresslevel=6, mtime=0) as archive:
+        while size <= MOST_BYTES and (chunk := stream.read(CHUNK)):
+            if size == 0:
+                encoding = _of_head(chunk, name)
+            if encoding == "utf-8-sig" and not _is_text(decoder, chunk):
+                encoding = "windows-1252"
+            size += len(chunk)
+            lines += max(chunk.count(b"\n"), chunk.count(b"\r"))
+            found.update(chunk)
+            archive.write(chunk)
+    if not size:
+        raise EmptyFile(name=name)
+    if encoding == "utf-8-sig" and not _is_text(decoder, b"", final=True):
+        encoding = "windows-1252"
+    return Packed(name, stored.getvalue(), size, lines, found.hexdigest(), encoding)
+
+
+def cleaned(name: str) -> str:
+    """A file's name without folders and invisible characters, short enough to be shown."""
+    last = re.split(r"[/\\]", name)[-1]
+    visible = _NOT_IN_NAMES.sub("", last).strip()
+    if len(visible) > LONGEST_NAME:
+        half = LONGEST_NAME // 2
+        visible = f"{visible[: half - 1]}…{visible[-half:]}"
+    return visible or "file.csv"
+
+
+def distinct(names: list[str]) -> list[str]:
+    """The names with a number after each that stood there before."""
+    seen: list[str] = []
+    for name in names:
+        number, own = 2, name
+        while own in seen:
+            own, number = f"{name} ({number})", number + 1
+        seen.append(own)
+    return seen
+
+
+def _text_of(stream: IO[bytes], name: str) -> IO[bytes]:
+    """The stream itself, or what a workbook says. Raises NotText for an archive that is none."""
+    beginning = stream.read(len(BEGINNING))
+    stream.seek(0)
+    if beginning != BEGINNING:
+        return stream
+    try:
+        return as_csv(stream, MOST_LINES + MOST_FILES + 1)
+    except NoWorkbook as refusal:
+        raise NotText(name=name) from refusal
+
+
+def _of_head(head: bytes, name: str) -> str:
+    """The encoding that a file's first bytes show. Raises NotText for what is no text."""
+    if head.startswith(_BINARY):
+        raise NotText(name=name)
+    is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "utf-16" if is_utf16 or head[1:400:2].count(0) > len(head[1:400:2]) // 2 else "utf-8-sig"
+
+
+def _is_text(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError:
+        return False
+    return True

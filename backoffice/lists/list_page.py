@@ -1,0 +1,261 @@
+"""A list as its templates draw it: what is shown, and every way on from there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from flask import url_for
+
+from ..web.idempotency import new_key
+from ..web.paging import PAGE_SIZE
+from .declaration import Column, List, Row
+from .drawing import Cell, Foot, Head, cells_of, heads_of, writers_of
+from .marking import Marked
+from .models import SavedView
+from .queries import Totals
+from .state import State, state_of
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of the filter form; `options` where one chooses."""
+
+    control: str
+    name: str
+    label: str
+    value: str
+    options: Sequence[tuple[str, str]] = ()
+    placeholder: str = ""
+
+
+@dataclass(frozen=True)
+class Choosable:
+    """A column that can be chosen; `up` is the address with it one place further to the left."""
+
+    column: Column
+    is_chosen: bool
+    up: str = ""
+
+
+@dataclass(frozen=True)
+class OwnView:
+    """One of the user's saved views of the list, and the address that shows it."""
+
+    saved: SavedView
+    url: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A list as its templates draw it: one page of rows, the totals if they are known, the ways on.
+
+    `columns` are those that are shown, in their order. `address` is what belongs to the screen's
+    address rather than to the list: its endpoint and the arguments of its path.
+    """
+
+    declared: List
+    state: State
+    columns: Sequence[Column]
+    _: KW_ONLY
+    rows: Sequence[Row] = ()
+    number: int = 1
+    size: int = PAGE_SIZE
+    has_more: bool = False
+    totals: Totals | None = None
+    marked: Marked = field(default_factory=Marked)
+    inputs: Sequence[Input] = ()
+    saved: Sequence[SavedView] = ()
+    can_select: bool = False
+    is_printed: bool = False
+    printed_by: str = ""
+    printed_at: datetime | None = None
+    is_part: bool = False
+    address: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def first(self) -> int:
+        """Position of the first row shown, from 1."""
+        return (self.number - 1) * self.size + 1
+
+    @property
+    def last(self) -> int:
+        """Position of the last row shown."""
+        return self.first + len(self.rows) - 1
+
+    @property
+    def lead(self) -> int:
+        """How many columns stand before the first that has a total: room for the count."""
+        totals = [position for position, column in enumerate(self.columns) if column.total]
+        return min(totals, default=len(self.columns))
+
+    @property
+    def width(self) -> int:
+        """How many cells a row has."""
+        return len(self.columns) + self.can_select
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether somebody chose the columns."""
+        return self.state.columns != self.declared.default_columns
+
+    def url(self, **changes: Any) -> str:
+        """The list's address with some arguments changed; None takes one away. The page is the first."""
+        arguments = {**self.state.as_query, **changes}
+        kept = {name: value for name, value in arguments.items() if value is not None}
+        if len(kept) > 1:
+            kept.pop("all", None)
+        if self.is_part:
+            kept = {n: v for n, v in kept.items() if n == "page"}
+        return url_for(**{"endpoint": self.declared.path} | dict(self.address), **kept)
+
+    @property
+    def plain_url(self) -> str:
+        """The address of the whole list; where a saved view comes first, it must say that it means it."""
+        begins = any(view.is_default for view in self.saved)
+        return f"{self.path_url}?all=1" if begins else self.path_url
+
+    def export_url(self, flavour: str) -> str:
+        """The address of the list as a file."""
+        arguments: dict[str, Any] = {**self.address, **self.state.as_query, "flavour": flavour}
+        return url_for(**arguments | {"endpoint": self.declared.export})
+
+    @property
+    def query(self) -> str:
+        """What a saved view keeps: the list without its page."""
+        return urlencode({n: v for n, v in self.state.as_query.items() if n != "all"})
+
+    @property
+    def views(self) -> list[OwnView]:
+        """The user's views; the one that says what is shown is the current one."""
+        own = []
+        for saved in self.saved:
+            said = state_of(self.declared, dict(parse_qsl(saved.query))).as_query
+            is_current = urlencode(said) == self.query
+            own.append(OwnView(saved, f"{self.path_url}?{urlencode(said) or 'all=1'}", is_current))
+        return own
+
+    @property
+    def path_url(self) -> str:
+        """The screen's address without any argument."""
+        return url_for(**{"endpoint": self.declared.path} | dict(self.address))
+
+    @property
+    def choosable(self) -> list[Choosable]:
+        """Every column: the chosen ones in their order, then the others."""
+        names = list(self.state.columns)
+        chosen = [
+            Choosable(self.declared.column(name), True, self._moved(names, position))
+            for position, name in enumerate(names)
+        ]
+        others = [Choosable(c, False) for c in self.declared.columns if c.name not in names]
+        return [*chosen, *others]
+
+    def _moved(self, names: list[str], position: int) -> str:
+        if position == 0:
+            return ""
+        before, after = names[: position - 1], names[position + 1 :]
+        return self.url(columns=",".join([*before, names[position], names[position - 1], *after]))
+
+    @property
+    def key_of_selection(self) -> str:
+        """The idempotency key of the buttons under the list, where they begin something."""
+        return new_key() if self.declared.buttons.posts else ""
+
+    @property
+    def carried(self) -> Mapping[str, str]:
+        """What the filter form takes along: the sort and the columns, where they were chosen."""
+        query = self.state.as_query
+        return {name: query[name] for name in ("sort", "columns") if name in query}
+
+    @property
+    def besides_columns(self) -> Mapping[str, str]:
+        """What the column chooser takes along: everything else."""
+        return {n: v for n, v in self.state.as_query.items() if n != "columns"}
+
+    @property
+    def digest(self) -> str:
+        """A name for what is asked; two questions never share it, so that no answer meets the other."""
+        return sha256(repr(self.state.as_query).encode()).hexdigest()[:12]
+
+    @property
+    def has_money(self) -> bool:
+        """Whether a total is an amount in the deployment's currency."""
+        return any(column.total and column.kind == "money" for column in self.columns)
+
+    @cached_property
+    def heads(self) -> list[Head]:
+        """The shown columns as they are drawn."""
+        return heads_of(self.columns)
+
+    @property
+    def body(self) -> Iterator[tuple[Row, list[Cell]]]:
+        """The rows with their cells."""
+        writers, row_column = writers_of(self.columns), self.row_column
+        marks = self.marked.cells
+        for row in self.rows:
+            yield row, list(cells_of(self.heads, writers, row, self.link, row_column, marks))
+
+    @property
+    def feet(self) -> list[Foot]:
+        """The cells of the totals row, from the first total on."""
+        sums = self.totals.sums if self.totals else {}
+        writers = writers_of(self.columns)
+        return [
+            Foot(
+                head,
+                writers[head.column.name](sums[head.column.name]),
+                self.marked.totals.get(head.column.name),
+            )
+            if head.column.total
+            else Foot(head, "")
+            for head in self.heads[self.lead :]
+        ]
+
+    def direction(self, column: Column) -> str:
+        """`ascending` or `descending` where the list is sorted by `column`; else nothing."""
+        name = self.state.sort.removeprefix("-")
+        if column.name != name or self.is_part:
+            return ""
+        return "descending" if self.state.sort.startswith("-") else "ascending"
+
+    def sorted_url(self, column: Column, *, down: bool | None = None) -> str:
+        """The address sorted by `column`: upwards first, then downwards, or as `down` says."""
+        is_up = self.state.sort == column.name
+        return self.url(
+            sort=f"-{column.name}" if (is_up if down is None else down) else column.name
+        )
+
+    def link(self, column: Column, row: Row) -> str | None:
+        """The way on from a cell; from the row's own it takes the list's filter along."""
+        if column is not self.row_column:
+            return column.link(row) if column.link else None
+        leading = self._leading
+        href = leading.link(row) if leading and leading.link else None
+        way = self._encoded_way
+        return f"{href}{'&' if '?' in href else '?'}{way}" if href and way else href
+
+    @cached_property
+    def _encoded_way(self) -> str:
+        return urlencode(self.way)
+
+    @property
+    def way(self) -> Mapping[str, str]:
+        """The arguments by which a record finds its neighbours in this list, and the way back."""
+        return self.state.as_query
+
+    @cached_property
+    def row_column(self) -> Column | None:
+        """The column whose cell is the row's own link; the first where the usual one is not shown."""
+        leading = self._leading
+        shown = leading is None or any(column is leading for column in self.columns)
+        return leading if shown else self.columns[0]
+
+    @cached_property
+    def _leading(self) -> Column | None:
+        """The column that leads to a row's record."""
+        return next((column for column in self.declared.columns if column.link), None)

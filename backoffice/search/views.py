@@ -1,0 +1,168 @@
+"""The search of the shell: what fits as one types, everything that was found, and straight to what is meant.
+
+Each kind of record is asked in a time of its own, so that one which takes long keeps nobody from the others.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flask import Blueprint, redirect, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from sqlalchemy import event, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import ORMExecuteState, Session
+from werkzeug.wrappers import Response
+
+from ..app import navigation
+from ..app.edge import begin, sqlstate_of
+from ..app.extensions import db
+from ..app.navigation import may_open
+from ..base import N_
+from ..security.permissions import requires
+from ..web.htmx import render, wants_partial
+from . import search_results as places
+from .search_results import Kind, Place, Question
+
+bp = Blueprint("search", __name__)
+
+PAGE = "search/index.html"
+
+_CANCELLED = "57014"
+"""PostgreSQL's code of a statement that took longer than it may."""
+
+SHORTEST = 0.02
+"""Seconds; with less left nothing is asked any more, and a kind may overrun its time by as much."""
+
+
+class _TooLateError(Exception):
+    """No time is left for the next statement."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many places of a kind are asked for, and how many seconds a kind and all of them may take."""
+
+    limit: int
+    kind: float
+    all_kinds: float
+
+
+SUGGESTIONS = Pace(5, 0.3, 1.2)
+WHOLE_PAGE = Pace(10, 1.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What was found of a kind. `count`: how many its list holds, where that was quickly said.
+
+    `is_late`: there may be more, which took too long.
+    """
+
+    kind: Kind
+    places: tuple[Place, ...] = ()
+    count: int | None = None
+    is_late: bool = False
+
+
+@bp.get("/search")
+@requires("profile.own")
+def index() -> Response:
+    """Everything that fits a text, by kind. `go`: straight to what is meant, if that is one record."""
+    wanted = places.wanted(request.args.get("q", ""))
+    pace = SUGGESTIONS if wants_partial() else WHOLE_PAGE
+    groups = list(_groups(wanted, pace)) if wanted else []
+    found = [place for group in groups for place in group.places]
+    meant = places.meant(found, wanted, is_all=not any(group.is_late for group in groups))
+    if meant and "go" in request.args and not wants_partial():
+        return redirect(meant.href, 303)
+    shown = [group for group in groups if group.places or group.is_late]
+    elsewhere = [group.kind for group in groups if group.kind.all_of and group.count is None]
+    return render(
+        PAGE, block="found", wanted=wanted, groups=shown, meant=meant, elsewhere=elsewhere
+    )
+
+
+def _groups(wanted: str, pace: Pace) -> Iterator[Group]:
+    """What each kind finds whose screen the present user may open; then the time is nobody's any more."""
+    user = current_user._get_current_object()
+    question = Question(db.session(), user, wanted, pace.limit)
+    end = time.monotonic() + pace.all_kinds
+    for kind in places.KINDS.values():
+        if may_open(kind.endpoint):
+            yield _in_time(kind, question, pace, end)
+    _give_back_the_time()
+
+
+def _in_time(kind: Kind, question: Question, pace: Pace, end: float) -> Group:
+    """What the kind finds in its time; where that ends first, what it had found by then."""
+    found: list[Place] = []
+    try:
+        with _until(min(time.monotonic() + pace.kind, end), question.session):
+            found.extend(kind.ask(question))
+            count = kind.count(question) if pace is WHOLE_PAGE else None
+    except _TooLateError:
+        return Group(kind, tuple(found), is_late=True)
+    except DBAPIError as error:
+        _start_anew(error)
+        return Group(kind, tuple(found), is_late=True)
+    return Group(kind, tuple(found), count)
+
+
+@contextmanager
+def _until(end: float, session: Session) -> Iterator[None]:
+    """Each statement may take what the others have left of the time; set anew only where that is less by much."""
+    limit = float("inf")
+
+    def before(_statement: ORMExecuteState | None) -> None:
+        nonlocal limit
+        left = end - time.monotonic()
+        if left < SHORTEST:
+            raise _TooLateError
+        if limit - left > SHORTEST:
+            limit, milliseconds = left, str(int(left * 1000))
+            setting = func.set_config("statement_timeout", milliseconds, True)
+            session.connection().execute(select(setting))
+
+    event.listen(session, "do_orm_execute", before)
+    try:
+        before(None)
+        yield
+    finally:
+        event.remove(session, "do_orm_execute", before)
+
+
+def _give_back_the_time() -> None:
+    """From here on a statement may take as long as any."""
+    try:
+        db.session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
+    except DBAPIError as error:
+        _start_anew(error)
+
+
+def _start_anew(error: DBAPIError) -> None:
+    """Go on after a statement that took too long, with no setting of the old transaction."""
+    if sqlstate_of(error) != _CANCELLED:
+        raise error
+    db.session.rollback()
+    begin()
+
+
+def _screens(question: Question) -> list[Place]:
+    """The screens whose name, in the user's language or in English, has all the words; that begin so first."""
+    words = question.text.casefold().split()
+    named = [(entry.label, entry.endpoint) for entry in navigation.ENTRIES]
+    named += [(label, endpoint) for endpoint, label in places.SCREENS.items()]
+    found = [
+        Place(_(label), url_for(endpoint), names=(_(label), label))
+        for label, endpoint in dict.fromkeys(named)
+        if all(word in f"{_(label)} {label}".casefold() for word in words) and may_open(endpoint)
+    ]
+    begins = question.text.casefold()
+    found.sort(key=lambda place: not any(n.casefold().startswith(begins) for n in place.names))
+    return found[: question.limit]
+
+
+places.register(Kind("screens", N_("Screens"), "people.profile", _screens))

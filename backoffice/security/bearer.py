@@ -1,0 +1,137 @@
+"""Programs sign in with a token, in `Authorization: Bearer …` and nowhere else.
+
+Only a view that names a scope looks at tokens at all; anywhere else they open nothing. Whoever
+signs in so has no session and no cookie that a browser would send along, and so needs no CSRF token.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+from flask import Response, g, jsonify, make_response, request
+from flask_babel import gettext as _
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from ..app import edge
+from ..app.extensions import db, limiter
+from ..base import N_
+from ..people import tokens
+from ..people.models import ApiToken
+from ..web.htmx import is_htmx
+
+log = structlog.get_logger("backoffice.tokens")
+
+REALM = "Backoffice"
+
+
+@dataclass(frozen=True)
+class Program:
+    """Another program, signed in by its token for this one request."""
+
+    token_id: int
+    name: str
+    scope: str
+
+    @property
+    def actor(self) -> str:
+        """In whose name it acts."""
+        return f"token:{self.token_id}"
+
+
+class TokenRefused(HTTPException):
+    """A request that its token does not open; `error` is RFC 6750's word for it."""
+
+    code = 401
+    error = ""
+    sentence = N_("Send a token: Authorization: Bearer …. `backoffice tokens create` makes one.")
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(self.sentence)
+        self.scope = scope
+
+    @property
+    def challenge(self) -> str:
+        """What `WWW-Authenticate` says."""
+        error = f', error="{self.error}"' if self.error else ""
+        return f'Bearer realm="{REALM}", scope="{self.scope}"{error}'
+
+
+class TokenInvalid(TokenRefused):
+    """Unknown, expired or revoked: which of them is nobody's business."""
+
+    error = "invalid_token"
+    sentence = N_("This token is unknown, has expired or was revoked.")
+
+
+class TokenOfAnotherScope(TokenRefused):
+    """A good token, for something else."""
+
+    code = 403
+    error = "insufficient_scope"
+    sentence = N_("This token is not for this. Make one with the scope that is asked for here.")
+
+
+def program_for(scope: str) -> Program | None:
+    """The program that has signed in with a token of `scope`; None where no token was sent.
+
+    Raises TokenRefused, and TooManyRequests after too many that failed. A good token is let in
+    however many failed before from the same address: a number of 256 bits is not guessed.
+    """
+    kind, _space, secret = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        return None
+    edge.begin()
+    token = tokens.token_behind(db.session, secret.strip())
+    if token is None or token.scope != scope:
+        log.info("token refused", scope=scope, path=request.path)
+        _count_failure()
+        raise TokenInvalid(scope) if token is None else TokenOfAnotherScope(scope)
+    _remember_use(token)
+    program = Program(token.id, token.name, token.scope)
+    g.program = program
+    return program
+
+
+def signed_in_program() -> Program | None:
+    """Who signed in by a token for this request."""
+    found: Program | None = g.get("program")
+    return found
+
+
+def wants_a_token() -> bool:
+    """Whether a visitor who is nobody is a program: no browser asks without naming HTML.
+
+    Nor does one bring a token in its address, from where it would get into histories and logs.
+    """
+    is_in_address = any(value.startswith(tokens.PREFIX) for value in request.args.values())
+    is_a_browser = is_htmx() or "text/html" in request.headers.get("Accept", "")
+    return is_in_address or not is_a_browser
+
+
+def refusal(error: TokenRefused) -> Response:
+    """The answer: a sentence, as JSON where that was asked for."""
+    db.session.rollback()
+    sentence = _(error.sentence)
+    best = request.accept_mimetypes.best_match(["text/plain", "application/json"])
+    body = jsonify(error=sentence) if best == "application/json" else sentence + "\n"
+    response = make_response(body, error.code)
+    if best != "application/json":
+        response.mimetype = "text/plain"
+    response.headers["WWW-Authenticate"] = error.challenge
+    return response
+
+
+@limiter.shared_limit("20 per minute; 200 per hour", scope="tokens")
+def _count_failure() -> None:
+    """Count a failed attempt of this address, whatever it tried to open."""
+
+
+def _remember_use(token: ApiToken) -> None:
+    """Note the use now and then; a scrape goes on where that cannot be written."""
+    if not tokens.is_due_for_touch(token):
+        return
+    try:
+        with db.engine.begin() as connection:
+            tokens.touch(connection, token.id)
+    except DBAPIError as error:
+        log.warning("use of a token not noted", sqlstate=edge.sqlstate_of(error))

@@ -1,0 +1,114 @@
+"""Who may call which view: the marks on the views, and the guard that reads them. The table is in `rights`.
+
+A view says who may call it with `@requires("orders.write")` or `@public`. The guard runs before
+every request and refuses a view that says neither, so that nothing is open by forgetting.
+`@requires("metrics.read", scope="metrics")` opens a view to programs with a token of that scope too.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import current_app, request, session
+from flask_login import current_user
+from sqlalchemy import ColumnElement, true
+from werkzeug.exceptions import Forbidden, Unauthorized
+
+from ..app.edge import Backoffice
+from ..figures.actor import actor
+from ..people.models import SCOPES
+from . import bearer
+from .rights import KNOWN, PERMISSIONS, ROLES, allowed
+
+__all__ = [
+    "PERMISSIONS",
+    "ROLES",
+    "allowed",
+    "guard",
+    "init_app",
+    "mine_or",
+    "open_scopes",
+    "public",
+    "requires",
+]
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The rows that `user` may see: all with `permission`, else those whose `owner` column names them."""
+    return true() if allowed(user, permission) else owner == user.id
+
+
+def requires(permission: str, *, scope: str = "") -> Callable[[View], View]:
+    """Mark a view as open to the roles that have `permission`, and to tokens of `scope`."""
+    if permission not in KNOWN:
+        raise ValueError(f"No role has the permission {permission!r}; add it to PERMISSIONS first.")
+    if scope and scope not in SCOPES:
+        raise ValueError(f"No token has the scope {scope!r}; add it to SCOPES first.")
+
+    def mark(view: View) -> View:
+        view.required_permission = permission  # type: ignore[attr-defined]
+        view.token_scope = scope  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def open_scopes() -> list[str]:
+    """The scopes that open a route of this app; a token of any other would open nothing."""
+    named = {getattr(view, "token_scope", "") for view in current_app.view_functions.values()}
+    return [scope for scope in SCOPES if scope in named]
+
+
+def public(view: View) -> View:
+    """Mark a view as open to everybody, signed in or not."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def stateless(view: View) -> View:
+    """Mark a view as open to everybody and the same for all: no session is read for it, so none is needed."""
+    view.is_stateless = True  # type: ignore[attr-defined]
+    return public(view)
+
+
+class UndeclaredView(RuntimeError):
+    """A route whose view says neither `@requires` nor `@public`."""
+
+
+def guard() -> None:
+    """Refuse the request unless its view is open to whoever sends it, and say who is acting."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if getattr(view, "is_stateless", False):
+        session.give_up()  # type: ignore[attr-defined]
+        actor.set("")
+        return
+    scope = getattr(view, "token_scope", "")
+    program = bearer.program_for(scope) if scope else None
+    if program is not None:
+        actor.set(program.actor)
+        return
+    actor.set(f"user:{current_user.id}" if current_user.is_authenticated else "")
+    if view is None or getattr(view, "is_public", False):
+        return
+    permission = getattr(view, "required_permission", None)
+    if permission is None:
+        raise UndeclaredView(
+            f"The view {request.endpoint} says neither @requires nor @public; mark it, below @route."
+        )
+    if not current_user.is_authenticated:
+        raise bearer.TokenRefused(scope) if scope and bearer.wants_a_token() else Unauthorized()
+    if not allowed(current_user, permission):
+        raise Forbidden()
+
+
+def _forget_actor(_error: BaseException | None = None) -> None:
+    actor.set("")  # a server's thread serves somebody else next
+
+
+def init_app(app: Backoffice) -> None:
+    """Install the guard; call this before CSRF, so that an ended session is told so first."""
+    app.guard = guard
+    app.before_request(guard)
+    app.teardown_request(_forget_actor)
+    app.jinja_env.globals.update(allowed=allowed, ROLES=ROLES)

@@ -1,0 +1,68 @@
+"""Which role may do what: one table, which screens, verbs and workers ask alike. Knows nothing of Flask."""
+
+from typing import Protocol
+
+from ..base import N_
+
+_READ = frozenset(
+    {
+        "profile.own", "today.read", "orders.read", "customers.read", "products.read", "targets.read", "reports.read",
+    }
+)  # fmt: skip
+_READ_ALL = _READ | {"orders.read_all", "billing.read", "figures.read", "runs.read"}
+_FINANCE = _READ_ALL | {
+    "orders.write",
+    "orders.reassign",
+    "customers.write",
+    "billing.write",
+    "products.write",
+    "targets.write",
+    "figures.heal",
+    "facts.decide",
+    "runs.approve",
+    "schedules.run",
+    "audit.read",
+    "imports.run",
+}
+
+PERMISSIONS: dict[str, frozenset[str]] = {
+    "viewer": _READ_ALL,
+    "account_manager": _READ | {"orders.write"},
+    "finance": _FINANCE,
+    "admin": _FINANCE | {"users.manage", "tokens.manage", "metrics.read"},
+}
+"""Role → what it may do. An account manager lacks `orders.read_all`: only their own rows exist for them."""
+
+ROLES: dict[str, str] = {
+    "viewer": N_("Viewer"),
+    "finance": N_("Finance"),
+    "account_manager": N_("Account manager"),
+    "admin": N_("Administrator"),
+}
+"""Role → its name on screen."""
+
+KNOWN = frozenset().union(*PERMISSIONS.values())
+"""Every permission that a role has."""
+
+
+class Person(Protocol):
+    """What the table is asked about: a user, or an anonymous visitor."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether we know who it is."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether they are let in."""
+
+
+def allowed(user: Person, permission: str) -> bool:
+    """Whether `user` may do what `permission` names. A visitor and a disabled user may do nothing."""
+    behind = getattr(user, "_get_current_object", None)
+    somebody: Person = (
+        user if behind is None else behind()
+    )  # asked for once, not for each attribute
+    if permission not in PERMISSIONS.get(getattr(somebody, "role", ""), frozenset()):
+        return False
+    return somebody.is_authenticated and somebody.is_active

@@ -1,0 +1,257 @@
+"""Sessions in PostgreSQL: the browser holds a random number, the table only its digest.
+
+A session is read at most once a request, together with its user, in one statement, and written
+only when something in it changed. A cookie is dead the moment its row is gone: after signing out,
+when the user is disabled, and when their password or role changes.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from flask import Flask, Request, Response, g
+from flask import request as current_request
+from flask import session as current_session
+from flask.sessions import SessionInterface, SessionMixin
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from ..app import edge
+from ..app.extensions import db, login_manager
+from ..people.models import User, WebSession
+
+log = structlog.get_logger("backoffice.security.sessions")
+
+IDLE = timedelta(hours=8)
+"""A session that nobody uses ends after this."""
+
+LONGEST = timedelta(hours=24)
+"""A session ends after this, used or not."""
+
+UNKNOWN_VISITOR = timedelta(hours=2)
+"""How long a visitor may look at the sign-in page before its form is too old."""
+
+TOUCH = timedelta(minutes=15)
+"""How much of the idle time may pass before a request extends it: most requests write nothing."""
+
+_FLASK_LOGIN_ONLY = ("_id", "_fresh")
+"""Keys that Flask-Login writes for features that are switched off here."""
+
+_READ = (
+    select(WebSession.user_id, WebSession.data, WebSession.created_at, WebSession.expires_at, User)
+    .outerjoin(User, and_(User.id == WebSession.user_id, User.is_active))
+    .where(WebSession.id == bindparam("digest"), WebSession.expires_at > func.now())
+)
+
+
+def digest(token: str) -> str:
+    """What the table knows of a cookie's `token`."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class ServerSession(SessionMixin):
+    """One browser's session: a mapping, read from the table when first looked into.
+
+    `user` is the signed-in, active user that the same statement brought along, or None; `choices`
+    are their language and number format, which stay known when the database is gone.
+    """
+
+    def __init__(self, token: str | None) -> None:
+        self._cookie = token
+        self.token = token
+        self.user: User | None = None
+        self.modified = False
+        self.ends_at: datetime | None = None
+        self.began_at: datetime | None = None
+        self.superseded: list[str] = []
+        self.is_renewed = False
+        self.user_id: str | None = None
+        self.cookie_is_dead = False
+        self.is_given_up = False
+        self.choices: dict[str, str] = {}
+        self._data: dict[str, Any] | None = None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the table has a row for `token`."""
+        return self.began_at is not None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether anything looked into the session during this request."""
+        return self._data is not None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The content, read from the table at the first call."""
+        if self._data is None:
+            self._data = self._read()
+        return self._data
+
+    def _read(self) -> dict[str, Any]:
+        if self.token is None:
+            return {}
+        edge.begin()
+        row = db.session.execute(_READ, {"digest": digest(self.token)}).one_or_none()
+        if row is None or (row.user_id is not None and row.User is None):
+            self.token, self.cookie_is_dead = None, True
+            return {}
+        self.began_at, self.ends_at = row.created_at, row.expires_at
+        self.user = row.User
+        if row.user_id is None:
+            return dict(row.data)
+        self.user_id = str(row.user_id)
+        self.choices = {name: getattr(row.User, name) for name in ("language", "number_format")}
+        return {**row.data, "_user_id": self.user_id}
+
+    def start_over(self) -> None:
+        """Forget what this request read of the session and did to it, because it is repeated."""
+        vars(self).update(vars(ServerSession(self._cookie)))
+
+    def give_up(self) -> None:
+        """Answer without the database from here on: as to nobody, and nothing is stored.
+
+        The cookie stays as it is: whoever was signed in still is when the database is back.
+        """
+        self._data, self.user, self.is_given_up = {}, None, True
+        for name in edge.OF_THE_SESSION:
+            g.pop(name, None)
+
+    def renew(self) -> None:
+        """Continue under a new random id; the old cookie is dead once this request is saved.
+
+        Called wherever the rights of a session change, so that a planted or stolen id gains nothing.
+        """
+        data = self.data
+        if self.is_stored and self.token is not None:
+            self.superseded.append(digest(self.token))
+        self.token, self.began_at, self.ends_at, self.is_renewed = None, None, None, True
+        data.pop("csrf_token", None)
+        self.modified = True
+
+    def __getitem__(self, key: str) -> Any:
+        return self.data[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.data[key] = value
+        self.modified = True
+
+    def __delitem__(self, key: str) -> None:
+        del self.data[key]
+        self.modified = True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+class PostgresSessions(SessionInterface):
+    """Opens a session without touching the database, and saves it only when there is something to save."""
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """A name of this installation's own: cookies do not tell two ports of one machine apart."""
+        return "backoffice_" + hashlib.sha256(str(app.secret_key).encode()).hexdigest()[:8]
+
+    def open_session(self, app: Flask, request: Request) -> ServerSession:
+        """The session of the request's cookie; nothing is read yet."""
+        return ServerSession(request.cookies.get(self.get_cookie_name(app)) or None)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Store what changed, after the request's own work has been committed or rolled back."""
+        if not isinstance(session, ServerSession) or not session.is_loaded or session.is_given_up:
+            return
+        if not session.modified and not _is_due_for_extension(session):
+            if session.cookie_is_dead:
+                self._drop_cookie(app, response)
+            return
+        if not response.is_streamed:
+            db.session.rollback()  # gives its connection back; what was to be kept is committed
+        try:
+            is_kept = _store(session)
+        except DBAPIError as error:
+            if not (session.is_stored and current_request.method in edge.SAFE_METHODS):
+                raise
+            log.warning("session not stored", sqlstate=edge.sqlstate_of(error))
+            return  # somebody who only reads goes on, on a standby too, with the session that is there
+        if is_kept:
+            self._set_cookie(app, session, response)
+        else:
+            self._drop_cookie(app, response)
+
+    def _set_cookie(self, app: Flask, session: ServerSession, response: Response) -> None:
+        response.set_cookie(
+            self.get_cookie_name(app),
+            session.token or "",
+            httponly=True,
+            samesite="Lax",
+            secure=current_request.is_secure or bool(app.config["SESSION_COOKIE_SECURE"]),
+            path=self.get_cookie_path(app),
+        )
+
+    def _drop_cookie(self, app: Flask, response: Response) -> None:
+        response.delete_cookie(self.get_cookie_name(app), path=self.get_cookie_path(app))
+
+
+def _is_due_for_extension(session: ServerSession) -> bool:
+    if session.user is None or session.began_at is None or session.ends_at is None:
+        return False
+    return _end(session.began_at, signed_in=True) - session.ends_at > TOUCH
+
+
+def _end(began_at: datetime, *, signed_in: bool) -> datetime:
+    if not signed_in:
+        return datetime.now(UTC) + UNKNOWN_VISITOR
+    return min(datetime.now(UTC) + IDLE, began_at + LONGEST)
+
+
+def _store(session: ServerSession) -> bool:
+    """Write `session`; return whether it still exists afterwards.
+
+    A row that somebody deleted meanwhile (signed out elsewhere, disabled) is never written again.
+    """
+    kept = {k: v for k, v in session.data.items() if k not in _FLASK_LOGIN_ONLY}
+    user_id = kept.pop("_user_id", None)
+    if user_id is not None and not session.is_renewed:
+        user_id = session.user_id  # nobody becomes somebody under an id that was there before
+    signed_in = user_id is not None
+    values: dict[str, Any] = {"user_id": int(user_id) if signed_in else None, "data": kept}
+    with db.engine.begin() as connection:
+        if session.superseded:
+            connection.execute(delete(WebSession).where(WebSession.id.in_(session.superseded)))
+        if not kept and not signed_in:
+            if session.token is not None:
+                connection.execute(delete(WebSession).where(WebSession.id == digest(session.token)))
+            return False
+        if session.is_stored and session.token is not None and session.began_at is not None:
+            values["expires_at"] = _end(session.began_at, signed_in=signed_in)
+            own_row = WebSession.id == digest(session.token)
+            written = connection.execute(update(WebSession).where(own_row).values(values))
+            return written.rowcount == 1
+        session.token = secrets.token_urlsafe(32)
+        values["expires_at"] = _end(datetime.now(UTC), signed_in=signed_in)
+        connection.execute(insert(WebSession).values(id=digest(session.token), **values))
+        return True
+
+
+@login_manager.user_loader  # type: ignore[untyped-decorator]
+def _load_user(user_id: str) -> User | None:
+    """The user that the session brought along in its one statement."""
+    user = current_session.user if isinstance(current_session, ServerSession) else None
+    return user if user is not None and user.get_id() == user_id else None
+
+
+def init_app(app: Flask) -> None:
+    """Keep this app's sessions in its database, and let Flask-Login read its user from them.
+
+    A CSRF token lives as long as its session. Flask-Login's own session protection and its
+    "remember me" cookie are off: the session says everything, and dies with its row.
+    """
+    app.session_interface = PostgresSessions()
+    app.config["WTF_CSRF_TIME_LIMIT"] = None
+    app.config["SESSION_PROTECTION"] = None
+    login_manager.init_app(app)

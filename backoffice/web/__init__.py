@@ -1,0 +1,1 @@
+"""What every screen is made with: forms, formats, lists' pages, conflicts."""

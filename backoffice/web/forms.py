@@ -1,0 +1,147 @@
+"""What the forms of records share: typed texts, numbers that are addresses, and what editing started from.
+
+Names no domain; imported by domains.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from sqlalchemy.orm import Session
+from wtforms import Field, HiddenField, ValidationError
+from wtforms.validators import Length, StopValidation
+
+from ..base.identifiers import NUMBER_SAYS, is_id
+from ..base.refusals import AnotherRecord, Refusal
+from .form_markup import FormError
+from .formats import in_words
+
+Record = TypeVar("Record")
+
+
+def trimmed(text: str | None) -> str:
+    """A typed text without the spaces around it."""
+    return (text or "").strip()
+
+
+def tidy(text: str | None) -> str:
+    """A typed text on one line, without needless spaces."""
+    return " ".join((text or "").split())
+
+
+def at_most(characters: int) -> Length:
+    """A validator: the text has no more characters than that."""
+    return Length(max=characters, message=_l("At most %(max)d characters."))
+
+
+class Required:
+    """A validator: something must be typed; blanks are nothing, and 0 is something.
+
+    What was typed and refused keeps its own sentence. WTForms' InputRequired takes blanks for an
+    input, and its DataRequired takes 0 for none.
+    """
+
+    field_flags: ClassVar[dict[str, bool]] = {"required": True}
+
+    def __init__(self, message: Any) -> None:
+        self.message = message
+
+    def __call__(self, _form: object, field: Field) -> None:
+        """Raises StopValidation, with the sentence where there is none yet."""
+        is_blank = isinstance(field.data, str) and not field.data.strip()
+        if field.data is None or is_blank:
+            raise StopValidation("" if field.errors else str(self.message))
+
+
+def whole_number(text: str | None) -> int:
+    """What a hidden field or an address holds: a version or an id; -1, which no row has, for anything else."""
+    text = text or ""
+    return int(text) if is_id(text) else -1
+
+
+def must_be_number(text: str, is_number: Callable[[str], bool]) -> None:
+    """Raises ValidationError where a record cannot have the number `text`."""
+    if not is_number(text):
+        raise ValidationError(_(NUMBER_SAYS))
+
+
+class Stamp(NamedTuple):
+    """What a form says unseen of the record that it was opened on. In its hidden field: `17:3`.
+
+    The number in an address may belong to another record by the time that the form is sent; an id never does.
+    """
+
+    record_id: int
+    version: int
+
+    @classmethod
+    def read(cls, text: str | None) -> "Stamp":
+        """What a hidden field holds; of no record where it cannot be read."""
+        record_id, _colon, version = (text or "").partition(":")
+        return cls(whole_number(record_id), whole_number(version))
+
+    def version_of(self, record_id: int) -> int:
+        """The version that was opened of that record. Raises AnotherRecord where another one was."""
+        if self.record_id != record_id:
+            raise AnotherRecord()
+        return self.version
+
+    def __str__(self) -> str:
+        return f"{self.record_id}:{self.version}"
+
+
+class RecordForm(FlaskForm):
+    """A form over a stored record: the stamp of what was opened, its facts then, and a key for one effect.
+
+    `warning` is what the box above the form says beside what somebody else has changed.
+    """
+
+    version = HiddenField()
+    base = HiddenField()
+    idempotency_key = HiddenField()
+
+    form_errors: list[str | FormError]
+    warning = ""
+
+    def expected_version(self, record_id: int) -> int:
+        """The version that was opened of that record. Raises AnotherRecord where another one was."""
+        return Stamp.read(self.version.data).version_of(record_id)
+
+    def opened(self, session: Session, model: type[Record], record_id: int) -> Record | None:
+        """The record that was opened; where it is gone, that of `record_id`, which has its number now."""
+        opened_id = Stamp.read(self.version.data).record_id
+        return session.get(model, opened_id) or session.get(model, record_id)
+
+    def reopen(self, record_id: int, version: int) -> None:
+        """Let what was typed be about that record and version, which the user is shown now."""
+        self.warning = self.warning_over(record_id)
+        self.version.data = str(Stamp(record_id, version))
+
+    def warning_over(self, record_id: int) -> str:
+        """What to say where the form was opened on another record than that one."""
+        opened_id = Stamp.read(self.version.data).record_id
+        return "" if opened_id == record_id else self.in_words(AnotherRecord())
+
+    def base_facts(self) -> Mapping[str, Any] | None:
+        """The facts that editing started from; None where the field does not hold them."""
+        try:
+            facts = json.loads(self.base.data or "")
+            return {str(name): str(fact) for name, fact in facts.items()}
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return None
+
+    def in_words(self, refusal: Refusal) -> str:
+        """The sentence of a refusal as the form says it."""
+        return in_words(refusal)
+
+    def blame(self, problems: Mapping[str, Refusal]) -> None:
+        """Show each problem at its field; the one of no name above the form."""
+        for name, problem in problems.items():
+            sentence = self.in_words(problem)
+            if not name:
+                self.form_errors = [*self.form_errors, sentence]
+            elif sentence not in self[name].errors:
+                self[name].errors = [*self[name].errors, sentence]

@@ -1,0 +1,88 @@
+"""Language, number format and theme: the user's own, else this browser's, else the deployment's.
+
+A page that tells of an outage is drawn without the database: there what was read of the user before
+counts, and of somebody unknown the language that their browser prefers.
+
+The number format is a setting apart from the language: switching the language never changes how a
+typed amount is read. The theme belongs to the browser, so it lives in a cookie only; the cookies
+are set by the server and hold nothing but a word of these lists.
+"""
+
+from typing import Any
+
+from flask import Flask, current_app, has_request_context, request, session
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from ..app.extensions import babel
+from ..base import N_
+
+LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
+"""Language → its own name for itself."""
+
+NUMBER_FORMATS = {"en": "1,000.50", "id": "1.000,50", "plain": "1000.50"}
+"""Number format → what it looks like."""
+
+THEMES = {"auto": N_("Like this device"), "light": N_("Light"), "dark": N_("Dark")}
+
+_YEAR = 365 * 24 * 3600
+
+
+def language() -> str:
+    """The language to speak."""
+    chosen = _choice("language", LANGUAGES)
+    if not chosen and _is_without_database():
+        chosen = request.accept_languages.best_match(tuple(LANGUAGES)) or ""
+    return chosen or str(current_app.config["LANGUAGE_DEFAULT"])
+
+
+def number_format() -> str:
+    """The number format to read and write amounts in."""
+    chosen = _choice("number_format", NUMBER_FORMATS)
+    return chosen or ("id" if current_app.config["LANGUAGE_DEFAULT"] == "id" else "en")
+
+
+def theme() -> str:
+    """`light`, `dark`, or `auto`: whatever the device prefers."""
+    chosen = request.cookies.get("theme", "") if has_request_context() else ""
+    return chosen if chosen in THEMES else "auto"
+
+
+def remember(response: Response, name: str, value: str) -> None:
+    """Keep one choice in this browser, so that the sign-in page already knows it."""
+    response.set_cookie(
+        name, value, max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure
+    )
+
+
+def _choice(name: str, choices: dict[str, str]) -> str:
+    if not has_request_context():
+        return ""
+    chosen = _own(name) or request.cookies.get(name, "")
+    return chosen if chosen in choices else ""
+
+
+def _own(name: str) -> str:
+    if _is_without_database():
+        return str(session.choices.get(name, ""))  # type: ignore[attr-defined]
+    return getattr(current_user, name, "")
+
+
+def _is_without_database() -> bool:
+    return has_request_context() and getattr(session, "is_given_up", False)
+
+
+def _for_templates() -> dict[str, Any]:
+    return {"language": language(), "number_format": number_format(), "theme": theme()}
+
+
+def init_app(app: Flask) -> None:
+    """Bind Flask-Babel, which asks `language` on every request, and name the choices in templates."""
+    babel.init_app(
+        app,
+        default_locale=app.config["LANGUAGE_DEFAULT"],
+        default_timezone=app.config["BUSINESS_TIMEZONE"],
+        locale_selector=language,
+    )
+    app.context_processor(_for_templates)
+    app.jinja_env.globals.update(LANGUAGES=LANGUAGES, NUMBER_FORMATS=NUMBER_FORMATS, THEMES=THEMES)
