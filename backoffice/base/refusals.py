@@ -13,11 +13,13 @@ class Refusal(Exception):
     """A request that a law of the house refuses. Subclasses are named after that law.
 
     `sentence` says what is wrong and what to do next, with `%(name)s` where a value belongs; it is
-    translated where it is shown. `status` is the HTTP status it becomes.
+    translated where it is shown. `status` is the HTTP status it becomes. `field` names the field of
+    a form that it is about, if it is about one.
     """
 
-    sentence: ClassVar[str] = N_("That is not possible here.")
+    sentence: str = N_("That is not possible here.")
     status: ClassVar[int] = 422
+    field: str = ""
 
     def __init__(self, **values: object) -> None:
         self.values = values

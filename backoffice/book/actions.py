@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -36,7 +36,7 @@ _ACTIVITY = table_named(
 class InUse(Refusal):
     """Processes are connected that understand the book as it is kept now."""
 
-    sentence: ClassVar[str] = N_(
+    sentence = N_(
         "%(count)s connections of running processes are open. Stop web, workers and scheduler first: "
         "they compute by what the book means now."
     )

@@ -1,41 +1,18 @@
 """Verbs that change products and their prices. Nothing here commits."""
 
-from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, inspect, select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..base import N_
-from ..base.refusals import Refusal, Stale
+from ..base.refusals import Refusal
 from ..base.upserts import Upserted, upsert
+from ..records.actions import locked as lock
 from .models import Product, ProductPrice
-
-
-class CodeTaken(Refusal):
-    """Two products cannot have one code."""
-
-    sentence = N_("There is already a product %(code)s. Choose another code.")
-
-
-class ProductChanged(Stale):
-    """Somebody saved the product after it was opened for editing."""
-
-    sentence = N_(
-        "Somebody else has saved product %(code)s since you opened it. "
-        "Look at what they changed, then save again."
-    )
-
-
-class ProductGone(Refusal):
-    """There is no such product."""
-
-    sentence = N_("There is no such product any more.")
-    status = 404
 
 
 class PriceInForceKept(Refusal):
@@ -46,55 +23,13 @@ class PriceInForceKept(Refusal):
     )
 
 
-@dataclass(frozen=True)
-class ProductEntry:
-    """A product as entered."""
-
-    code: str
-    name: str
-    kind: str = "package"
-    unit: str = ""
-    is_active: bool = True
-
-    @classmethod
-    def of(cls, product: Product) -> "ProductEntry":
-        """The product as it is stored."""
-        return cls(**{name: getattr(product, name) for name in cls.__dataclass_fields__})
-
-    def facts(self) -> dict[str, str]:
-        """Each fact by its name, in a comparable form."""
-        return {**asdict(self), "is_active": "yes" if self.is_active else ""}
-
-
-def create(session: Session, entry: ProductEntry) -> Product:
-    """Add a product to the price list. Raises CodeTaken."""
-    product = Product()
-    session.add(product)
-    return _saved(session, product, entry)
-
-
-def update(session: Session, product_id: int, entry: ProductEntry, version: int) -> Product:
-    """Change a product, if it is still at `version`; saving what is stored already changes nothing.
-
-    Raises ProductGone, ProductChanged: somebody else was faster; CodeTaken.
-    """
-    product = locked(session, product_id)
-    if product.version != version:
-        raise ProductChanged(code=product.code)
-    return _saved(session, product, entry)
-
-
 def locked(session: Session, product_id: int) -> Product:
     """The product, locked against other writers of it and of its prices; lines may still name it.
 
-    Raises ProductGone.
+    Raises RecordGone.
     """
-    product = session.get(
-        Product, product_id, with_for_update={"key_share": True}, populate_existing=True
-    )
-    if product is None:
-        raise ProductGone()
-    return product
+    found: Product = lock(session, Product, [product_id], key_share=True)[product_id]
+    return found
 
 
 def set_price(session: Session, product: Product, effective_from: date, price: Decimal) -> None:
@@ -146,19 +81,3 @@ def upsert_prices(session: Session, rows: Select[Any]) -> None:
             where=ProductPrice.unit_price != statement.excluded.unit_price,
         )
     )
-
-
-def _saved(session: Session, product: Product, entry: ProductEntry) -> Product:
-    product.code, product.name = entry.code, entry.name
-    product.kind, product.unit = entry.kind, entry.unit
-    product.is_active = entry.is_active
-    if inspect(product).persistent and session.is_modified(product):
-        product.version += 1
-    try:
-        session.flush()
-    except IntegrityError as error:
-        diagnostics = getattr(error.orig, "diag", None)
-        if getattr(diagnostics, "constraint_name", None) == "uq_products_code":
-            raise CodeTaken(code=entry.code) from error
-        raise
-    return product

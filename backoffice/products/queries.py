@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
 from sqlalchemy.orm import Session
 
+from ..records.matching import by_code_or_name
 from .models import Product, ProductPrice
 from .rules import SEPARATOR
 
@@ -22,16 +22,12 @@ def matching(text: str, *, kind: str = "", only_active: bool = False) -> Select[
 
     All of them when `text` is blank. `kind`: only those that are sold as such a line.
     """
-    wanted = " ".join(text.split())
-    statement = select(Product)
-    if wanted:
-        statement = statement.where(or_(_holds(Product.code, wanted), _holds(Product.name, wanted)))
-        statement = statement.order_by(_rank(wanted))
+    statement = by_code_or_name(select(Product), Product.code, Product.name, text)
     if kind:
         statement = statement.where(Product.kind == kind)
     if only_active:
         statement = statement.where(Product.is_active)
-    return statement.order_by(Product.code, Product.id)
+    return statement.order_by(Product.id)
 
 
 def search(
@@ -127,18 +123,3 @@ def later_price(session: Session, product_id: int, day: date) -> ProductPrice | 
         .order_by(ProductPrice.effective_from)
         .limit(1)
     ).one_or_none()
-
-
-def _holds(column: Any, text: str) -> ColumnElement[bool]:
-    held: ColumnElement[bool] = column.icontains(text, autoescape=True)
-    return held
-
-
-def _rank(text: str) -> ColumnElement[int]:
-    """The code itself, then codes that start so, then names that start so, then the rest."""
-    return case(
-        (func.lower(Product.code) == func.lower(text), 0),
-        (Product.code.istartswith(text, autoescape=True), 1),
-        (Product.name.istartswith(text, autoescape=True), 2),
-        else_=3,
-    )

@@ -1,0 +1,101 @@
+"""Products and their prices, as they are entered, listed and told."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from ..audit.histories import Change
+from ..audit.models import AuditEvent
+from ..audit.tables import Recorded, register
+from ..audit.telling import difference_of
+from ..base import N_, periods
+from ..base.refusals import Refusal
+from ..records import Choice, Day, Flag, Law, Record, Text, Told, UnitPrice
+from ..records.controls import written
+from ..web.formats import recorded_day
+from . import actions
+from .listing import PRODUCTS
+from .models import Product, ProductPrice
+from .rules import CODE_LENGTH, NAME_LENGTH, SOLD_AS, UNIT_LENGTH, is_code
+
+PRICE = UnitPrice(ProductPrice.unit_price, N_("Unit price"), usual=None, is_short=True)
+IN_FORCE = Day(ProductPrice.effective_from, N_("In force from"), usual=periods.today, is_short=True)
+
+
+class PriceWithoutDay(Refusal):
+    """A price is in force from some day on."""
+
+    sentence = N_("Enter the day from which the price is in force.")
+    field = "effective_from"
+
+
+def _with_first_price(session: Session, product: Product, entered: Mapping[str, Any]) -> None:
+    price, day = entered.get("unit_price"), entered.get("effective_from")
+    if price is not None:
+        if day is None:
+            raise PriceWithoutDay()
+        actions.set_price(session, product, day, price)
+
+
+def _prices_told(
+    _session: Session, product: Product, events: Sequence[AuditEvent]
+) -> Callable[[AuditEvent], Told]:
+    """What an event of a price tells: by how much it changed, and from which day it is in force."""
+    days = {str(price.id): price.effective_from.isoformat() for price in product.prices}
+    for event in events:
+        if day := {**(event.before or {}), **(event.after or {})}.get("effective_from"):
+            days.setdefault(str(event.row_id), day)
+
+    def tell(event: AuditEvent) -> Told:
+        sides = [(side or {}).get("unit_price") for side in (event.before, event.after)]
+        before, after = (written(PRICE, PRICE.fact(side)) for side in sides)
+        label = _("Unit price from %(day)s", day=recorded_day(days[str(event.row_id)]))
+        apart = difference_of(event.table_name, "unit_price", *sides)
+        return "", [Change(label, before, after, apart)]
+
+    return tell
+
+
+PRODUCT = Record(
+    Product,
+    name=Product.code,
+    domain="products",
+    title=N_("Product"),
+    new=N_("New product"),
+    saved=N_("Product %(code)s is saved."),
+    listing=lambda _user: PRODUCTS,
+    reads="products.read",
+    writes="products.write",
+    fields=(
+        Text(
+            Product.code, N_("Code"), longest=CODE_LENGTH, required=N_("Enter a code."),
+            laws=(Law(is_code, N_("This cannot be part of a web address. Write a code like CHAI or P-001.")),),
+            taken=N_("There is already a product %(code)s. Choose another code."),
+            help=N_("By this code files and people know the product."), attributes={"spellcheck": "false"},
+        ),
+        Text(
+            Product.name, N_("Name"), longest=NAME_LENGTH, required=N_("Enter a name."),
+            help=N_("It becomes the description of a line."),
+        ),
+        Choice(Product.kind, N_("Sold as"), words=SOLD_AS, usual="package", is_short=True),
+        Text(Product.unit, N_("Unit"), longest=UNIT_LENGTH, is_short=True),
+        Flag(
+            Product.is_active, N_("Can be chosen in orders"), usual=True,
+            help=N_("Lines that name the product keep it, whether it is still sold or not."),
+        ),
+    ),
+    new_fields=(PRICE, IN_FORCE),
+    created=_with_first_price,
+    parts=(ProductPrice.product_id,),
+    telling=_prices_told,
+)  # fmt: skip
+
+register(PRODUCT.recorded())
+register(
+    Recorded(
+        N_("Price"), ProductPrice, part_of=ProductPrice.product_id,
+        labels={field.name: field.label for field in (PRICE, IN_FORCE)},
+    )
+)  # fmt: skip

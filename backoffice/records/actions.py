@@ -1,0 +1,121 @@
+"""What can be done to any record. Nothing here commits: every verb works in the caller's transaction."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ..base import N_, Base
+from ..base.refusals import Refusal, Stale
+from .declaration import Record, Row
+from .fields import Field
+
+Values = Mapping[str, Any]
+"""What was entered, by the fields' names."""
+
+
+class Taken(Refusal):
+    """Another row has this value, of which there can be only one."""
+
+    def __init__(self, field: Field, value: object) -> None:
+        self.sentence = field.taken
+        self.field = field.name
+        super().__init__(**{field.name: value})
+
+
+class RecordChanged(Stale):
+    """Somebody saved the record after it was opened."""
+
+    sentence = N_(
+        "Somebody else has saved %(name)s since you opened it. Look at what they changed, then save again."
+    )
+
+
+class RecordGone(Refusal):
+    """The record was deleted after it was opened."""
+
+    sentence = N_("This record has been deleted in the meantime.")
+    status = 404
+
+
+def create(session: Session, record: Record, values: Values, further: Values | None = None) -> Row:
+    """Add a row, and do what the record does with the `further` values. Raises Taken, and what the record refuses."""
+    row = record.model(**values)
+    session.add(row)
+    _flush(session, record, values)
+    if record.created is not None:
+        record.created(session, row, further or {})
+    return row
+
+
+def update(session: Session, record: Record, row_id: int, values: Values, version: int) -> Row:
+    """Change a row to `values`, if it is still at `version`; saving what is stored changes nothing.
+
+    Raises RecordGone, RecordChanged, or what `record.is_current` raises: somebody else was faster; Taken.
+    """
+    row = at_version(session, record, row_id, version, key_share=True)
+    for name, value in values.items():
+        setattr(row, name, value)
+    if session.is_modified(row):
+        row.version += 1
+        if "updated_at" in record.model.__table__.c:
+            row.updated_at = func.now()
+    _flush(session, record, values)
+    return row
+
+
+def delete(session: Session, record: Record, row_id: int, version: int) -> None:
+    """Remove a row, if it is still at `version`. The audit trail keeps what it was.
+
+    Raises RecordGone, RecordChanged, and what the record's seams refuse.
+    """
+    row = at_version(session, record, row_id, version)
+    record.may_go(session, row)
+    session.delete(row)
+    session.flush()
+
+
+def at_version(
+    session: Session, record: Record, row_id: int, version: int, *, key_share: bool = False
+) -> Row:
+    """The row, locked, if it is still at `version`. Raises as `update` does."""
+    row = locked(session, record.model, [row_id], key_share=key_share)[row_id]
+    record.is_current(session, row)
+    if row.version != version:
+        raise RecordChanged(name=record.name_of(row))
+    return row
+
+
+def locked(
+    session: Session, model: type[Base], ids: Sequence[int], *, key_share: bool = False
+) -> dict[int, Row]:
+    """These rows, locked in id order, as they are now.
+
+    With `key_share` others may point to them meanwhile; without, whoever does waits. Raises RecordGone.
+    """
+    key = model.__table__.c.id
+    rows = session.scalars(
+        select(model)
+        .where(key.in_(ids))
+        .order_by(key)
+        .with_for_update(key_share=key_share)
+        .execution_options(populate_existing=True)
+    )
+    found = {row.id: row for row in rows}  # type: ignore[attr-defined]
+    if len(found) < len(set(ids)):
+        raise RecordGone()
+    return found
+
+
+def _flush(session: Session, record: Record, values: Values) -> None:
+    """Write; what a unique constraint refuses becomes the sentence of its field."""
+    try:
+        session.flush()
+    except IntegrityError as error:
+        broken = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+        for field in record.fields:
+            if field.taken and broken == f"uq_{record.model.__tablename__}_{field.name}":
+                raise Taken(field, values[field.name]) from error
+        raise

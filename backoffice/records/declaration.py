@@ -1,0 +1,101 @@
+"""A record, as its domain declares it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from ..audit.histories import Change
+from ..audit.models import AuditEvent
+from ..audit.tables import Recorded
+from ..base import Base
+from .fields import Field
+
+if TYPE_CHECKING:
+    from ..lists import List
+
+Row = Any
+"""A stored row of the record's model."""
+
+Told = tuple[str, Iterable[Change]]
+"""What an event of a part tells in the record's history: its kind (empty: that of the save) and its changes."""
+
+
+def _nothing(_session: Session, _row: Row) -> None:
+    """There is no such law."""
+
+
+def _no_part(
+    _session: Session, _row: Row, _events: Sequence[AuditEvent]
+) -> Callable[[AuditEvent], Told]:
+    return lambda _event: ("", ())
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What people enter in one form: its model, its fields, its list, and who may.
+
+    `name` is the unique column by which people and files know a row; it stands in addresses, with slashes if
+    `has_path`. `listing(user)` is its list, whose `rows` say who sees what. `domain` is the name of its blueprint
+    and of its templates' folder, `title` and `new` what one and a new one are called, `saved` and `deleted` what is
+    said when one is. `reads` and `writes` are the permissions.
+
+    Seams: `is_current` raises a refusal of a row that can no longer be changed; `may_go` of one that cannot be
+    deleted. `new_fields` are further ones of a new one, with whose values `created` does its own. `parts` are the
+    foreign keys by which rows of other tables belong to it, `telling` what events of those tell in its history;
+    `labels` are those of columns that nobody enters, for the audit trail.
+    """
+
+    model: type[Base]
+    _: KW_ONLY
+    name: InstrumentedAttribute[str]
+    domain: str
+    title: str
+    new: str
+    saved: str
+    listing: Callable[[Any], "List"]
+    fields: Sequence[Field]
+    reads: str
+    writes: str
+    has_path: bool = False
+    deleted: str = ""
+    is_current: Callable[[Session, Row], None] = _nothing
+    may_go: Callable[[Session, Row], None] = _nothing
+    new_fields: Sequence[Field] = ()
+    created: Callable[[Session, Row, Mapping[str, Any]], None] | None = None
+    parts: Sequence[InstrumentedAttribute[int]] = ()
+    telling: Callable[[Session, Row, Sequence[AuditEvent]], Callable[[AuditEvent], Told]] = _no_part
+    labels: Mapping[str, str] | None = None
+
+    @property
+    def form_id(self) -> str:
+        """The id of its form in pages."""
+        return f"{self.model.__name__.lower()}-form"
+
+    @property
+    def argument(self) -> str:
+        """What the name is called in addresses."""
+        return str(self.name.key)
+
+    @property
+    def by_name(self) -> Mapping[str, Field]:
+        """Each field by its name."""
+        return {field.name: field for field in self.fields}
+
+    def name_of(self, row: Row) -> str:
+        """By which people know the row."""
+        return str(getattr(row, self.argument))
+
+    def facts(self, values: Row | Mapping[str, Any]) -> dict[str, str]:
+        """The facts of a stored row, or of entered values, by the fields' names."""
+        of = values.get if isinstance(values, Mapping) else lambda name: getattr(values, name)
+        return {field.name: field.fact(of(field.name)) for field in self.fields}
+
+    def recorded(self) -> Recorded:
+        """How the audit trail shows its rows."""
+        labels = {field.name: field.label for field in self.fields} | dict(self.labels or {})
+        return Recorded(
+            self.title, self.model, name=self.name,
+            endpoint=f"{self.domain}.record", argument=self.argument, labels=labels,
+        )  # fmt: skip

@@ -1,0 +1,154 @@
+"""The fields of a record: what each holds, and which laws it keeps. How they are typed and written: `controls.py`.
+
+A *fact* is a value as text, the same of the stored value, of the form's and of the audit trail's, so that the three
+can be compared.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy.orm import InstrumentedAttribute
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a value must be: `holds` answers whether it is, `sentence` says what to write instead."""
+
+    holds: Callable[[Any], bool]
+    sentence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """One column that people enter.
+
+    `required` is the sentence of one that is left empty; without it the field may be empty. `laws` bind what is
+    new: a value that is stored already is not refused by a later law. `taken` is the sentence of a value that
+    another row has, where the column is unique; it may name the value by the column's name. `usual` is what a new
+    form suggests, or a function that answers it. `is_short` puts the input beside its neighbours. `attributes` are
+    further ones of the input.
+    """
+
+    column: InstrumentedAttribute[Any]
+    label: str
+    _: KW_ONLY
+    required: str = ""
+    laws: Sequence[Law] = ()
+    taken: str = ""
+    help: str = ""
+    usual: Any = ""
+    is_short: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    is_amount = False
+    """Whether the currency stands before its input."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the model, the form, the trail and the API."""
+        return str(self.column.key)
+
+    def value(self, data: Any) -> Any:
+        """What the form's data are stored as."""
+        return data
+
+    def fact(self, value: Any) -> str:
+        """A stored value, or the trail's, as text that can be compared."""
+        return "" if value is None else str(value)
+
+    def data(self, fact: str) -> Any:
+        """What the form holds of a fact."""
+        return fact
+
+    def suggested(self) -> Any:
+        """What a new form holds of it."""
+        return self.usual() if callable(self.usual) else self.usual
+
+    def schema(self) -> dict[str, Any]:
+        """What the API says of it, in the words of JSON Schema."""
+        return {"type": "string"}
+
+
+@dataclass(frozen=True, eq=False)
+class Text(Field):
+    """A text on one line of at most `longest` characters."""
+
+    _: KW_ONLY
+    longest: int = 200
+
+    def value(self, data: Any) -> str:
+        """The text; empty where nothing was typed."""
+        return data or ""
+
+    def schema(self) -> dict[str, Any]:
+        """A string with its length."""
+        least = {"minLength": 1} if self.required else {}
+        return {"type": "string", "maxLength": self.longest, **least}
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Field):
+    """One of a few stored words; `words` says what each is called."""
+
+    _: KW_ONLY
+    words: Mapping[str, str]
+
+    def schema(self) -> dict[str, Any]:
+        """The words that can be stored."""
+        return {"type": "string", "enum": list(self.words)}
+
+
+@dataclass(frozen=True, eq=False)
+class Flag(Field):
+    """Yes or no."""
+
+    def value(self, data: Any) -> bool:
+        """Whether it is ticked."""
+        return bool(data)
+
+    def fact(self, value: Any) -> str:
+        """A box that is not ticked is sent by no browser: nothing is no."""
+        return "yes" if value else ""
+
+    def data(self, fact: str) -> bool:
+        """Whether it is ticked."""
+        return bool(fact)
+
+    def schema(self) -> dict[str, Any]:
+        """A boolean."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, eq=False)
+class Day(Field):
+    """A day."""
+
+    def data(self, fact: str) -> date | None:
+        """The day."""
+        return date.fromisoformat(fact) if fact else None
+
+    def schema(self) -> dict[str, Any]:
+        """A day, as 2026-03-31."""
+        return {"type": "string", "format": "date"}
+
+
+@dataclass(frozen=True, eq=False)
+class UnitPrice(Field):
+    """What one unit costs, in the deployment's currency, with at most four decimals."""
+
+    is_amount = True
+
+    def fact(self, value: Any) -> str:
+        """The price without zeros that say nothing."""
+        return "" if value is None else f"{Decimal(str(value)).normalize():f}"
+
+    def data(self, fact: str) -> Decimal | None:
+        """The price."""
+        return Decimal(fact) if fact else None
+
+    def schema(self) -> dict[str, Any]:
+        """A decimal as text: no number of JSON is exact."""
+        return {"type": "string", "pattern": r"^-?[0-9]+(\\.[0-9]{1,4})?$"}

@@ -1,0 +1,32 @@
+"""Finding records by what people type: a code, or a part of the name."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, case, func, or_
+
+
+def by_code_or_name(rows: Select[Any], code: Any, name: Any, text: str) -> Select[Any]:
+    """The `rows` whose code or name holds `text`, in any case; the best match first, else by code.
+
+    All of them when `text` is blank. For paging add the key to the order.
+    """
+    wanted = " ".join(text.split())
+    if wanted:
+        rows = rows.where(or_(_holds(code, wanted), _holds(name, wanted)))
+        rows = rows.order_by(_rank(code, name, wanted))
+    return rows.order_by(code)
+
+
+def _holds(column: Any, text: str) -> ColumnElement[bool]:
+    held: ColumnElement[bool] = column.icontains(text, autoescape=True)
+    return held
+
+
+def _rank(code: Any, name: Any, text: str) -> ColumnElement[int]:
+    """The code itself, then codes that start so, then names that start so, then the rest."""
+    return case(
+        (func.lower(code) == func.lower(text), 0),
+        (code.istartswith(text, autoescape=True), 1),
+        (name.istartswith(text, autoescape=True), 2),
+        else_=3,
+    )

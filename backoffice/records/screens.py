@@ -1,0 +1,167 @@
+"""The screens of a record: list and files, form, saving with its conflict, and deleting.
+
+A domain adds its own to the same blueprint, or leaves one of these out and makes it by hand.
+"""
+
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from .. import lists
+from ..app.extensions import db
+from ..base.refusals import AnotherRecord, Refusal
+from ..security.permissions import requires
+from ..web.claims import Claim
+from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
+from ..web.forms import Stamp
+from ..web.htmx import render
+from . import actions, forms, history
+from .controls import written
+from .declaration import Record, Row
+from .forms import OfRecord
+
+EDIT = "records/edit.html"
+
+
+class Screens:
+    """What a browser asks of one record."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def add_to(self, bp: Blueprint, *, without: Collection[str] = ()) -> None:
+        """Let `bp` show them, but for those of the names in `without`."""
+        record = self.record
+        one = f"/<{'path:' if record.has_path else ''}{record.argument}>"
+        routes: list[tuple[str, str, str, Callable[..., Any], str]] = [
+            ("GET", "", "index", self.index, record.reads),
+            ("GET", "/export.<flavour>", "export", lists.limited(self._export()), record.reads),
+            ("GET", "/new", "new", self.new, record.writes),
+            ("POST", "/new", "create", self.create, record.writes),
+            ("GET", f"{one}/edit", "edit", self.edit, record.writes),
+            ("POST", f"{one}/edit", "update", self.update, record.writes),
+        ]
+        for method, rule, name, view, permission in routes:
+            if name not in without:
+                bp.add_url_rule(rule, name, _view(view, permission), methods=[method])
+
+    def found(self, name: str) -> Row:
+        """The row of that name, if the user's list has it; else 404."""
+        record = self.record
+        listing = record.listing(current_user)
+        rows = listing.rows(current_user).with_only_columns(record.model)
+        return db.session.scalars(rows.where(record.name == name)).one_or_none() or abort(404)
+
+    def index(self) -> Response:
+        """The rows that the filter leaves in."""
+        return lists.show(self.record.listing(current_user), f"{self.record.domain}/index.html")
+
+    def _export(self) -> Callable[..., Any]:
+        def export(flavour: str) -> Response:
+            """The same as a file."""
+            return lists.export(self.record.listing(current_user), flavour)
+
+        return export
+
+    def new(self) -> Response:
+        """An empty form."""
+        return self.page(forms.empty(self.record))
+
+    def create(self) -> Response:
+        """Save a new one."""
+        return self._save(None)
+
+    def edit(self, name: str) -> Response:
+        """The row in a form."""
+        return self.page(forms.opened(self.record, self.found(name)))
+
+    def update(self, name: str) -> Response:
+        """Save a changed one."""
+        return self._save(name)
+
+    def page(self, form: OfRecord, status: int = 200, conflict: Conflict | None = None) -> Response:
+        """The form on its page."""
+        context = {"form": form, "record": self.record, "row": form.row, "conflict": conflict}
+        return render(EDIT, block="form", status=status, **context)
+
+    def _save(self, name: str | None) -> Response:
+        """Save what was sent, or show all that is wrong with it, its input kept."""
+        record = self.record
+        claim = Claim(f"{record.domain}.save {name or ''}"[:200])
+        if claim.answer is not None:
+            return claim.answer
+        form = forms.posted(record, None if name is None else self.found(name))
+        if not form.validate():
+            return self._refused(form)
+        try:
+            row = self._saved(form)
+        except (actions.RecordChanged, AnotherRecord):
+            return self._conflict(form)
+        except Refusal as refusal:
+            if refusal.field not in form:
+                raise
+            form.blame({refusal.field: refusal})
+            return self._refused(form)
+        called: dict[str, Any] = {record.argument: record.name_of(row)}
+        flash(_(record.saved, **called), "success")
+        return claim.fulfilled(url_for(f"{record.domain}.record", **called))
+
+    def _saved(self, form: OfRecord) -> Row:
+        if form.row is None:
+            return actions.create(db.session(), self.record, form.values(), form.further_values())
+        row_id, values = form.row.id, form.values()
+        version = form.expected_version(row_id)
+        return actions.update(db.session(), self.record, row_id, values, version)
+
+    def _refused(self, form: OfRecord) -> Response:
+        """The form again with what is wrong; nothing of the attempt stays."""
+        row_id = None if form.row is None else form.row.id
+        db.session.rollback()
+        form.row = (
+            None if row_id is None else db.session.get(self.record.model, row_id) or abort(404)
+        )
+        return self.page(form, status=422)
+
+    def _conflict(self, form: OfRecord) -> Response:
+        """Somebody else was faster: the form again, mine beside theirs; what I left alone is theirs now."""
+        record, row_id, base = self.record, form.row.id, form.base_facts()  # type: ignore[union-attr]
+        mine = record.facts(form.values())
+        db.session.rollback()
+        row = form.opened(db.session(), record.model, row_id) or abort(404)
+        found = differences(base, record.facts(row), mine, none="")
+        labels = record.by_name
+        conflict = conflict_over(
+            found,
+            lambda name: _(labels[name].label),
+            lambda name, fact: written(labels[name], fact) or "–",
+            *history.last_save(db.session(), record, row),
+        )
+        shown = forms.opened(record, row, with_theirs(mine, found))
+        shown.warning = form.warning_over(row_id)
+        return self.page(shown, status=409, conflict=conflict)
+
+    def delete(self, name: str) -> Response:
+        """Delete a row to whom nothing belongs, if it is still as it was shown. Raises what the record refuses."""
+        record = self.record
+        claim = Claim(f"{record.domain}.delete {name}"[:200])
+        if claim.answer is not None:
+            return claim.answer
+        row = self.found(name)
+        version = Stamp.read(request.form.get("version")).version_of(row.id)
+        actions.delete(db.session(), record, row.id, version)
+        flash(_(record.deleted, **{record.argument: name}), "success")
+        return claim.fulfilled(url_for(f"{record.domain}.index"))
+
+
+def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:
+    """A view that takes what its address holds, whatever the declaration calls it."""
+
+    @wraps(view)
+    def called(**named: str) -> Any:
+        return view(*named.values())
+
+    return requires(permission)(called)
