@@ -51,7 +51,7 @@ SCREENS = (
     "drift.views",
     "drift.facts.views",
     "customers.views",
-    "customers.editing",
+    "customers.deleting",
     "customers.merge_views",
     "billing.views",
     "billing.meters.views",

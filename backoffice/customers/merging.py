@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..base.refusals import Refusal, Stale
-from .actions import locked
+from ..records.actions import locked
 from .models import Customer, CustomerMerge
 from .owned_records import BELONGINGS, Belonging, Held
 from .rules import MERGED_FACTS
@@ -160,7 +160,7 @@ def merge(
         SameCustomer, AlreadyMerged, CustomerGone: these two cannot be merged.
         PreviewOutdated: it would not do what was previewed.
     """
-    customers = locked(session, [survivor_id, duplicate_id])
+    customers = locked(session, Customer, [survivor_id, duplicate_id])
     survivor, duplicate = customers[survivor_id], customers[duplicate_id]
     if preview(session, survivor, duplicate).digest != digest:
         raise PreviewOutdated()
@@ -203,7 +203,7 @@ def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
         AlreadyUndone, SurvivorMerged, CustomerGone: it cannot be undone.
     """
     record = session.get_one(CustomerMerge, merge_id)
-    customers = locked(session, [record.survivor_id, record.duplicate_id])
+    customers = locked(session, Customer, [record.survivor_id, record.duplicate_id])
     session.refresh(record, with_for_update=True)
     survivor, duplicate = customers[record.survivor_id], customers[record.duplicate_id]
     if record.undone_at is not None:

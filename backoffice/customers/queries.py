@@ -1,10 +1,9 @@
 """Finding customers."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Select, case, false, func, or_, select
+from sqlalchemy import Select, false, or_, select
 from sqlalchemy.orm import Session
 
+from ..records.matching import by_code_or_name
 from .models import Customer
 
 MOST_STEPS = 100
@@ -30,14 +29,8 @@ def matching(text: str) -> Select[Customer]:
 
     All of them when `text` is blank, without those that were merged. For paging: the order is total.
     """
-    wanted = " ".join(text.split())
-    statement = select(Customer).where(Customer.merged_into_id.is_(None))
-    if wanted:
-        statement = statement.where(
-            or_(_holds(Customer.code, wanted), _holds(Customer.name, wanted))
-        )
-        statement = statement.order_by(_rank(wanted))
-    return statement.order_by(Customer.code, Customer.id)
+    rows = select(Customer).where(Customer.merged_into_id.is_(None))
+    return by_code_or_name(rows, Customer.code, Customer.name, text).order_by(Customer.id)
 
 
 def label(customer: Customer) -> str:
@@ -80,18 +73,3 @@ def alike(session: Session, customer: Customer, *, limit: int = 5) -> list[Custo
     others = select(Customer).where(Customer.merged_into_id.is_(None), Customer.id != customer.id)
     found = others.where(or_(false(), *same)).order_by(Customer.id).limit(limit)
     return list(session.scalars(found))
-
-
-def _holds(column: Any, text: str) -> ColumnElement[bool]:
-    held: ColumnElement[bool] = column.icontains(text, autoescape=True)
-    return held
-
-
-def _rank(text: str) -> ColumnElement[int]:
-    """The code itself, then codes that start so, then names that start so, then the rest."""
-    return case(
-        (func.lower(Customer.code) == func.lower(text), 0),
-        (Customer.code.istartswith(text, autoescape=True), 1),
-        (Customer.name.istartswith(text, autoescape=True), 2),
-        else_=3,
-    )

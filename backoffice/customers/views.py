@@ -8,38 +8,20 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
 from ..app.extensions import db
+from ..records.history import events_of
+from ..records.screens import Screens
 from ..security.permissions import allowed, requires
 from ..web.htmx import render
 from ..web.paging import page_number
-from . import history, merging, queries
+from . import merging, queries
 from .listing import LABELS, customers_for
 from .models import Customer
 from .parts import PARTS
+from .records import CUSTOMER
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
-
-
-def customer_or_404(code: str) -> Customer:
-    """The customer of that code; a duplicate that was merged is no longer one."""
-    customer = queries.by_code(db.session(), code)
-    if customer is None or customer.merged_into_id is not None:
-        abort(404)
-    return customer
-
-
-@bp.get("")
-@requires("customers.read")
-def index() -> Response:
-    """The customers that the filter leaves in, with what they come to."""
-    return lists.show(customers_for(current_user), "customers/index.html")
-
-
-@bp.get("/export.<flavour>")
-@requires("customers.read")
-@lists.limited
-def export(flavour: str) -> Response:
-    """The same as a file."""
-    return lists.export(customers_for(current_user), flavour)
+screens = Screens(CUSTOMER)
+screens.add_to(bp)
 
 
 @bp.get("/options")
@@ -88,9 +70,9 @@ def record(code: str) -> AnyResponse:
 @requires("customers.read")
 def changes(code: str) -> Response:
     """Who changed what and when, and every merge."""
-    customer = customer_or_404(code)
+    customer = screens.found(code)
     has_figures = allowed(current_user, "figures.read")
-    events = history.events_of(db.session(), customer, has_figures=has_figures)
+    events = events_of(db.session(), CUSTOMER, customer, has_figures=has_figures)
     return render("customers/history.html", customer=customer, tab="history", events=events)
 
 

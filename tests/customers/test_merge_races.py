@@ -181,7 +181,7 @@ def test_without_their_locks_two_customers_would_be_merged_into_each_other(
     session.rollback()
     have_looked = barrier(2)
 
-    def unlocked(session: Any, ids: list[int]) -> dict[int, Customer]:
+    def unlocked(session: Any, _model: Any, ids: list[int]) -> dict[int, Customer]:
         found = {key: session.get_one(Customer, key) for key in ids}
         have_looked.wait()
         return found

@@ -13,9 +13,11 @@ from sqlalchemy import select
 from backoffice import figures
 from backoffice.customers import actions, merging, queries
 from backoffice.customers.models import Customer
+from backoffice.customers.records import CUSTOMER
 from backoffice.orders import history as order_history
 from backoffice.orders import views as _views  # noqa: F401 (registers what belongs to customers)
 from backoffice.orders.models import Order
+from backoffice.records.actions import RecordGone, delete
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 
@@ -91,7 +93,7 @@ def test_a_customer_is_no_duplicate_of_itself_and_of_a_merged_one_nothing_is_lef
         with pytest.raises(refusal):
             merge(session, *pair)
         session.rollback()
-    with pytest.raises(actions.CustomerGone):
+    with pytest.raises(RecordGone):
         merging.merge(session, a, 404, taken=[], digest="")
 
 
@@ -221,10 +223,10 @@ def test_a_customer_may_be_deleted_after_its_merge_was_undone(session: Any) -> N
     session.commit()
     record = merge(session, a, b)
     with pytest.raises(actions.CustomerMerged):
-        actions.delete(session, b, 2)
+        delete(session, CUSTOMER, b, 2)
     with pytest.raises(actions.CustomerHasDuplicates):
-        actions.delete(session, a, 2)
+        delete(session, CUSTOMER, a, 2)
     merging.undo(session, record.id)
-    actions.delete(session, b, 3)
+    delete(session, CUSTOMER, b, 3)
     session.commit()
     assert session.scalars(select(Customer.code)).all() == ["A"]

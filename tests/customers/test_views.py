@@ -15,7 +15,7 @@ from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 from tests.orders.pages import text_of
 
-from .desk import fields_of, form
+from .desk import form
 
 SignIn = Callable[..., FlaskClient]
 HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
@@ -227,39 +227,6 @@ def test_a_change_is_saved_and_counted_and_stands_in_the_history(
     assert "Berlin → after: Hamburg" in history
     assert "name_key" not in history
     assert browser.get("/customers/ALFKI").status_code == 404
-
-
-def test_saving_what_is_stored_already_changes_nothing(
-    sign_in: SignIn, session: Any, company: dict[str, Any]
-) -> None:
-    browser = sign_in("finance")
-    typed = form(browser, "/customers/ALFKI/edit")
-    assert browser.post("/customers/ALFKI/edit", data=typed).status_code == 303
-    session.rollback()
-    assert session.get(Customer, company["alfreds"].id).version == 1
-
-
-def test_two_editors_see_each_others_changes_and_nothing_typed_is_lost(
-    sign_in: SignIn, session: Any, company: dict[str, Any]
-) -> None:
-    first, second = sign_in("finance", name="Ayu"), sign_in("finance", name="Budi")
-    mine = form(second, "/customers/ALFKI/edit", phone="1", country="Deutschland")
-    theirs = form(first, "/customers/ALFKI/edit", city="Hamburg", country="Allemagne")
-    assert first.post("/customers/ALFKI/edit", data=theirs).status_code == 303
-    answer = second.post("/customers/ALFKI/edit", data=mine, headers=HTMX)
-    assert answer.status_code == 409
-    told = text_of(answer.text)
-    assert "Ayu saved this at" in told
-    assert "City Hamburg Berlin Theirs" in told
-    assert "Country Allemagne Deutschland Mine" in told
-    assert "Phone 030-0074321" not in told, "they left it as it was"
-    merged = fields_of(answer.text, "/customers/ALFKI/edit")
-    assert [merged[n] for n in ("city", "country", "phone")] == ["Hamburg", "Deutschland", "1"]
-    assert second.post("/customers/ALFKI/edit", data=merged).status_code == 303
-    session.rollback()
-    stored = session.get(Customer, company["alfreds"].id)
-    assert (stored.city, stored.country, stored.phone) == ("Hamburg", "Deutschland", "1")
-    assert stored.version == 3
 
 
 # Deleting

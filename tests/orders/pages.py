@@ -29,6 +29,8 @@ class _Reader(HTMLParser):
             self._output = given.get("id") or ""
             self.outputs[self._output] = ""
         elif self._inside and tag == "input" and given.get("name"):
+            if given.get("type") in ("radio", "checkbox") and "checked" not in given:
+                return
             self.fields.add(str(given["name"]), given.get("value") or "")
         elif self._inside and tag == "select":
             self._select, self._first_option = given.get("name"), None

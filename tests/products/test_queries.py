@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backoffice.products import actions, queries
-from backoffice.products.models import Product, ProductPrice
+from backoffice.products.models import ProductPrice
 from backoffice.products.rules import is_code
 from tests.factories.products import ProductFactory
 
@@ -101,22 +101,3 @@ def test_a_price_that_is_in_force_stays_and_one_to_come_can_be_taken_back(sessio
     actions.remove_price(session, product, ids[6], date(2026, 5, 31))
     session.commit()
     assert [price.id for price in product.prices] == [ids[1]]
-
-
-def test_a_product_that_was_saved_meanwhile_is_not_overwritten(session: Any) -> None:
-    product = ProductFactory(code="TEA", name="Tea")
-    session.commit()
-    actions.update(session, product.id, actions.ProductEntry("TEA", "Green tea"), 1)
-    session.commit()
-    with pytest.raises(actions.ProductChanged):
-        actions.update(session, product.id, actions.ProductEntry("TEA", "Black tea"), 1)
-    session.rollback()
-    assert session.get(Product, product.id).name == "Green tea"
-
-
-def test_saving_what_is_stored_already_changes_nothing(session: Any) -> None:
-    product = ProductFactory(code="TEA", name="Tea", unit="box")
-    session.commit()
-    actions.update(session, product.id, actions.ProductEntry("TEA", "Tea", "package", "box"), 1)
-    session.commit()
-    assert product.version == 1

@@ -117,27 +117,6 @@ def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
     assert len(session.scalars(select(Product)).all()) == 1
 
 
-def test_two_editors_are_shown_where_they_differ(
-    finance: FlaskClient, sign_in: SignIn, session: Any, tea: Product
-) -> None:
-    colleague = sign_in("finance", name="Cora Colleague")
-    mine = form_at(finance, "/products/TEA/edit", name="White tea")
-    theirs = form_at(colleague, "/products/TEA/edit", name="Black tea", unit="tin")
-    assert colleague.post("/products/TEA/edit", data=theirs).status_code == 303
-    answer = finance.post("/products/TEA/edit", data=mine)
-    assert answer.status_code == 409
-    page = text_of(answer.text)
-    assert "Cora Colleague saved this at" in page
-    assert "Name Black tea White tea Mine" in page
-    assert "Unit tin box Theirs" in page
-    again = _read(answer.text, "product-form").fields
-    assert (again["name"], again["unit"]) == ("White tea", "tin")
-    assert finance.post("/products/TEA/edit", data=again).status_code == 303
-    session.expire_all()
-    stored = session.scalars(select(Product)).one()
-    assert (stored.name, stored.unit, stored.version) == ("White tea", "tin", 3)
-
-
 def test_a_product_that_is_not_sold_any_more_is_offered_no_more(
     finance: FlaskClient, session: Any, tea: Product
 ) -> None:
@@ -169,11 +148,6 @@ def test_the_record_tells_prices_past_and_to_come_and_who_changed_what(
 def test_the_options_follow_what_is_typed(finance: FlaskClient, tea: Product) -> None:
     assert 'value="TEA"' in finance.get("/products/options?lines-3-product=gree").text
     assert finance.get("/products/options?product=gree&kind=addition").text.strip() == ""
-
-
-def test_a_product_that_does_not_exist_is_not_found(finance: FlaskClient) -> None:
-    assert finance.get("/products/NONE").status_code == 404
-    assert finance.get("/products/NONE/edit").status_code == 404
 
 
 @pytest.mark.parametrize("flavour", ["csv", "xlsx"])

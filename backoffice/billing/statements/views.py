@@ -17,7 +17,7 @@ from ...base import N_, counted, periods
 from ...base.periods import Month, read_day
 from ...base.refusals import Refusal
 from ...customers.models import Customer
-from ...customers.views import customer_or_404
+from ...customers.views import screens as customers
 from ...drift.marks import FINDINGS, Marks, marks
 from ...lists import Column, List, Said
 from ...lists.marking import Mark
@@ -157,7 +157,7 @@ def export_meter_statement(number: str, flavour: str) -> Response:
 
 
 def _of_customer(code: str) -> Subject:
-    customer = customer_or_404(code)
+    customer = customers.found(code)
     return Subject(customer, None, statements.meters_of_customer(db.session(), customer))
 
 

@@ -1,0 +1,92 @@
+"""Customers, as they are entered, listed and told."""
+
+from collections.abc import Callable, Sequence
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..audit.histories import Change
+from ..audit.models import AuditEvent
+from ..audit.tables import Recorded, register
+from ..base import N_
+from ..base.identifiers import is_visible
+from ..records import Law, Record, Text, Told
+from . import actions
+from .listing import LABELS, customers_for
+from .models import Customer, CustomerMerge
+from .rules import CODE_LENGTH, is_code
+
+
+def _merges_told(
+    session: Session, customer: Customer, events: Sequence[AuditEvent]
+) -> Callable[[AuditEvent], Told]:
+    """What a merge or its undoing tells: the other customer."""
+    sides = [side or {} for event in events for side in (event.before, event.after)]
+    ids = {side[name] for side in sides for name in ("survivor_id", "duplicate_id") if name in side}
+    found = session.execute(
+        select(Customer.id, Customer.code, Customer.name).where(Customer.id.in_(ids))
+    )
+    names = {key: f"{code} · {name}" for key, code, name in found}
+
+    def tell(event: AuditEvent) -> Told:
+        after = event.after or {}
+        if event.action == "INSERT":
+            is_survivor = after.get("survivor_id") == customer.id
+            other = after["duplicate_id" if is_survivor else "survivor_id"]
+            label = _("Merged into this customer") if is_survivor else _("Merged into")
+            return "merged", [Change(label, "", names.get(other, f"#{other}"))]
+        if "undone_at" in after:
+            back = _("What it had moved is back where it was.")
+            return "undone", [Change(_("Merge undone"), "", back)]
+        return "", ()
+
+    return tell
+
+
+CUSTOMER = Record(
+    Customer,
+    name=Customer.code,
+    domain="customers",
+    title=N_("Customer"),
+    new=N_("New customer"),
+    saved=N_("Customer %(code)s is saved."),
+    deleted=N_("Customer %(code)s is deleted."),
+    listing=customers_for,
+    reads="customers.read",
+    writes="customers.write",
+    has_path=True,
+    fields=(
+        Text(
+            Customer.code, LABELS["code"], longest=CODE_LENGTH, required=N_("Enter a code."),
+            laws=(Law(is_code, N_("This cannot be part of a web address. Write a code like ALFKI, C-001 or PT/001.")),),
+            taken=N_("There is already a customer %(code)s. Choose another code."),
+            help=N_("Files and people refer to the customer by it."), attributes={"spellcheck": "false"},
+        ),
+        Text(
+            Customer.name, LABELS["name"], required=N_("Enter a name."),
+            laws=(Law(is_visible, N_("Write a name with a letter or a digit that one can see.")),),
+        ),
+        Text(Customer.contact_name, LABELS["contact_name"]),
+        Text(Customer.phone, LABELS["phone"], attributes={"inputmode": "tel"}),
+        Text(Customer.city, LABELS["city"]),
+        Text(Customer.country, LABELS["country"]),
+    ),
+    is_current=actions.check_not_merged,
+    may_go=actions.check_may_go,
+    parts=(CustomerMerge.survivor_id, CustomerMerge.duplicate_id),
+    telling=_merges_told,
+    labels={"merged_into_id": N_("Merged into")},
+)  # fmt: skip
+
+register(CUSTOMER.recorded())
+register(
+    Recorded(
+        N_("Merge of customers"), CustomerMerge, part_of=CustomerMerge.survivor_id,
+        labels={
+            "survivor_id": N_("Stays"), "duplicate_id": N_("Merged"), "merged_by_id": N_("Who"),
+            "merged_at": N_("When"), "moved": N_("What it moved"), "before": N_("Before"),
+            "after": N_("After"), "undone_by_id": N_("Undone by"), "undone_at": N_("Undone"),
+        },
+    )
+)  # fmt: skip
