@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from redis import Redis
 from backoffice import create_app, translations
 from backoffice.app import logs as logs_of_backoffice
 from backoffice.app.config import READERS, SUPERVISED
+from backoffice.app.domain import Domain
+from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.audit import anchors
 from backoffice.base import money, periods
@@ -71,6 +73,8 @@ END $$
 Deleting a handful of rows takes a tenth of what truncating a table and its indexes does; that also forgets
 its statistics.
 """
+
+SETTINGS = {"TESTING": True, "WTF_CSRF_ENABLED": False}
 
 NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
 """Moves on with every transaction that writes anything."""
@@ -137,7 +141,7 @@ def services(home: Path) -> Iterator[Services]:
 def application(services: Services) -> Flask:
     """The app on a database migrated by the real command; made once. Tests take `app`."""
     translations.compile()
-    application = create_app({"TESTING": True, "WTF_CSRF_ENABLED": False})
+    application = create_app(SETTINGS)
     application.test_client_class = SeparateClient
     done = application.test_cli_runner().invoke(main, ["db", "upgrade"])
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
@@ -243,13 +247,37 @@ def _assert_no_drift(application: Flask) -> None:
     assert not findings, f"The test left figures wrong: {findings}"
 
 
+@pytest.fixture(scope="session")
+def application_of(application: Flask) -> Callable[[Sequence[Domain]], Flask]:
+    """The app of some domains on the same database, made once for each choice of them."""
+    made = {DOMAINS: application}
+
+    def application_of(domains: Sequence[Domain]) -> Flask:
+        chosen = tuple(domains)
+        if chosen not in made:
+            made[chosen] = create_app(SETTINGS, chosen)
+            made[chosen].test_client_class = SeparateClient
+        return made[chosen]
+
+    return application_of
+
+
 @pytest.fixture
-def app(application: Flask) -> Iterator[Flask]:
+def domains() -> Sequence[Domain]:
+    """The domains of the app; a test, a module or a folder that has some of its own says so by this name."""
+    return DOMAINS
+
+
+@pytest.fixture
+def app(
+    application_of: Callable[[Sequence[Domain]], Flask], domains: Sequence[Domain]
+) -> Iterator[Flask]:
     """The app; what a test changes in its configuration is put back."""
-    before = dict(application.config)
-    yield application
-    application.config.clear()
-    application.config.update(before)
+    app = application_of(domains)
+    before = dict(app.config)
+    yield app
+    app.config.clear()
+    app.config.update(before)
 
 
 @pytest.fixture

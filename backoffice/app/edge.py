@@ -15,17 +15,20 @@ may change something get two thirds of the threads at most: however many wait, p
 import random
 import time
 from collections.abc import Callable
+from contextvars import Token
 from threading import BoundedSemaphore
 from typing import TypeVar
 
 import structlog
 from flask import Flask, Response, current_app, g, has_request_context, request, session
+from flask.ctx import AppContext
 from flask.globals import request_ctx
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import ServiceUnavailable
 
+from .domain import Declared, current
 from .extensions import db
 
 log = structlog.get_logger()
@@ -54,14 +57,43 @@ LONGEST_QUEUE = 0.5
 """Seconds that a save waits for its turn while too many others are being carried out."""
 
 
+class Context(AppContext):
+    """Flask's, inside which `declared()` answers what the app's own domains have."""
+
+    app: "Backoffice"
+
+    def __init__(self, app: "Backoffice") -> None:
+        super().__init__(app)
+        self._before: list[Token[Declared]] = []
+
+    def push(self) -> None:
+        """Bind it to what is executed now."""
+        super().push()
+        self._before.append(current.set(self.app.declared))
+
+    def pop(self, *exc: BaseException | None) -> None:
+        """Leave it, and go back to the app that was at work before."""
+        try:
+            super().pop(*exc)
+        finally:
+            current.reset(self._before.pop())
+
+
 class Backoffice(Flask):
     """Flask, with the commit at the edge."""
+
+    declared: Declared
+    """What its domains have."""
 
     turns: BoundedSemaphore
     """How many requests that may change something are carried out at a time."""
 
     guard: Callable[[], None]
     """Refuses a request unless whoever sends it may."""
+
+    def app_context(self) -> AppContext:
+        """A context of this app."""
+        return Context(self)
 
     def dispatch_request(self) -> Response:
         """Call the view, then commit what it did."""

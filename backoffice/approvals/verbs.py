@@ -1,6 +1,6 @@
 """The verbs that two people look at, each with the kind of run that carries it out once it is approved.
 
-A domain registers its verbs where its screens are. What waits holds the items that were shown; its only chunk does
+A domain declares its verbs in its `approved_verbs.py`. What waits holds the items that were shown; its only chunk does
 what was asked in the name of whoever asked, if that is still exactly what was shown, and nothing otherwise.
 """
 
@@ -17,7 +17,6 @@ from ..base import table_of
 from ..base.refusals import Refusal
 from ..people.models import User
 from ..people.queries import user_acting_as
-from ..runs import kinds
 from ..runs.kinds import Kind
 from ..runs.models import APPLIED, FOUND, SKIPPED, RunItem
 from ..runs.work import Asked, Chunk, Step, Work
@@ -48,21 +47,12 @@ class Verb:
     act: Callable[[Session, User, Payload], object]
     is_always_shown: bool = False
 
-
-VERBS: dict[str, Verb] = {}
-"""Name → verb."""
-
-
-def register(verb: Verb) -> Verb:
-    """Let people ask for `verb`, and workers carry it out. Raises ValueError for a name that is taken."""
-    kinds.register(
-        Kind(
-            verb.name, verb.title, verb.permission, _plan, partial(_carry_out, verb), _result,
-            is_once=True,
-        )
-    )  # fmt: skip
-    VERBS[verb.name] = verb
-    return verb
+    @property
+    def kind(self) -> Kind:
+        """The kind of run that carries it out once it is approved."""
+        return Kind(
+            self.name, self.title, self.permission, _plan, partial(_carry_out, self), _result, is_once=True
+        )  # fmt: skip
 
 
 def outlook_of(session: Session, verb: Verb, user: User, payload: Payload) -> Outlook:

@@ -7,7 +7,7 @@ from flask import current_app
 from sqlalchemy import Connection, select
 
 from ..base import N_, table_of
-from ..runs.kinds import Kind, register
+from ..runs.kinds import Kind
 from ..runs.work import Asked, Chunk, Work
 from .anchors import anchor, anchors_in, folder_of
 from .keys import Keyring
@@ -76,21 +76,17 @@ def _verdict(connection: Connection, asked: Asked) -> Mapping[str, Any]:
     return {**_state(connection, asked), **told}
 
 
-SEAL = register(
-    Kind(
-        "audit.seal", N_("Seal the audit trail"), "schedules.run",
-        _one_chunk, _seal, _state, is_quiet=True,
-    )
+SEAL = Kind(
+    "audit.seal", N_("Seal the audit trail"), "schedules.run",
+    _one_chunk, _seal, _state, is_quiet=True,
 )  # fmt: skip
-ANCHOR = register(
-    Kind(
-        "audit.anchor", N_("Anchor the audit trail"), "schedules.run",
-        _one_chunk, _anchor, _state, is_quiet=True,
-    )
+ANCHOR = Kind(
+    "audit.anchor", N_("Anchor the audit trail"), "schedules.run",
+    _one_chunk, _anchor, _state, is_quiet=True,
 )  # fmt: skip
-VERIFY = register(
-    Kind(
-        "audit.verify", N_("Verify the audit trail"), "schedules.run",
-        _one_chunk, _verify, _verdict, again=lambda _items: [Chunk({})],
-    )
+VERIFY = Kind(
+    "audit.verify", N_("Verify the audit trail"), "schedules.run",
+    _one_chunk, _verify, _verdict, again=lambda _items: [Chunk({})],
 )  # fmt: skip
+
+KINDS = (SEAL, ANCHOR, VERIFY)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ..approvals.verbs import Payload, Verb, register
+from ..approvals.verbs import Payload, Verb
 from ..base import N_
 from ..people.models import User
 from .invoices import actions as invoice_actions
@@ -79,43 +79,37 @@ def _of_assignment(act: Callable[[Session, int, int], object]) -> Callable[..., 
     return lambda session, _user, asked: act(session, asked["assignment"], asked["version"])
 
 
-MATCH_SURE = register(
-    Verb(
-        "billing.match-sure", N_("Match the payments that are sure"), PERMISSION, _match_sure,
-        is_always_shown=True,
-    )
+MATCH_SURE = Verb(
+    "billing.match-sure", N_("Match the payments that are sure"), PERMISSION, _match_sure,
+    is_always_shown=True,
 )  # fmt: skip
-MATCH_ONE = register(Verb("billing.match-one", N_("Match the payment"), PERMISSION, _match_sure))
-TAKE_OFF = register(
-    Verb("billing.take-off", N_("Take the payment off its meter"), PERMISSION, _take_off, is_always_shown=True)
+MATCH_ONE = Verb("billing.match-one", N_("Match the payment"), PERMISSION, _match_sure)
+TAKE_OFF = Verb(
+    "billing.take-off", N_("Take the payment off its meter"), PERMISSION, _take_off, is_always_shown=True
 )  # fmt: skip
-PLACE = register(Verb("billing.place-payment", N_("Move the payment"), PERMISSION, _place))
-MOVE_INVOICE = register(
-    Verb("billing.move-invoice", N_("Move the invoice"), PERMISSION, _move_invoice)
+PLACE = Verb("billing.place-payment", N_("Move the payment"), PERMISSION, _place)
+MOVE_INVOICE = Verb("billing.move-invoice", N_("Move the invoice"), PERMISSION, _move_invoice)
+ASSIGN = Verb("billing.assign", N_("Assign the meter"), PERMISSION, _assign)
+REASSIGN = Verb(
+    "billing.reassign", N_("Reassign the meter"), PERMISSION, _reassign, is_always_shown=True
 )
-ASSIGN = register(Verb("billing.assign", N_("Assign the meter"), PERMISSION, _assign))
-REASSIGN = register(
-    Verb("billing.reassign", N_("Reassign the meter"), PERMISSION, _reassign, is_always_shown=True)
-)
-END = register(Verb("billing.end-assignment", N_("End the assignment"), PERMISSION, _end))
+END = Verb("billing.end-assignment", N_("End the assignment"), PERMISSION, _end)
 OF_ASSIGNMENT = {
-    "activate": register(
-        Verb(
-            "billing.activate-assignment", N_("Activate the assignment"), PERMISSION,
-            _of_assignment(meter_actions.activate),
-        )
+    "activate": Verb(
+        "billing.activate-assignment", N_("Activate the assignment"), PERMISSION,
+        _of_assignment(meter_actions.activate),
     ),
-    "deactivate": register(
-        Verb(
-            "billing.deactivate-assignment", N_("Deactivate the assignment"), PERMISSION,
-            _of_assignment(meter_actions.deactivate),
-        )
+    "deactivate": Verb(
+        "billing.deactivate-assignment", N_("Deactivate the assignment"), PERMISSION,
+        _of_assignment(meter_actions.deactivate),
     ),
-    "remove": register(
-        Verb(
-            "billing.remove-assignment", N_("Remove the assignment"), PERMISSION,
-            _of_assignment(meter_actions.remove),
-        )
+    "remove": Verb(
+        "billing.remove-assignment", N_("Remove the assignment"), PERMISSION,
+        _of_assignment(meter_actions.remove),
     ),
 }  # fmt: skip
 """The buttons beside an assignment, by the word in their address."""
+
+VERBS = (
+    MATCH_SURE, MATCH_ONE, TAKE_OFF, PLACE, MOVE_INVOICE, ASSIGN, REASSIGN, END, *OF_ASSIGNMENT.values(),
+)  # fmt: skip

@@ -7,7 +7,6 @@ from flask import url_for
 from ..base import N_
 from ..customers.finding import owners
 from ..lists.finding import beginning, belonging, called, kind_of, status_in
-from ..search import search_results as places
 from ..search.search_results import Place
 from ..web.formats import day_filter, money_filter
 from .invoices.listing import INVOICES
@@ -43,12 +42,13 @@ def _meter(row: Any) -> Place:
     )
 
 
-places.register(
+FINDABLE = (
     kind_of(
         "invoices",
         N_("Invoices"),
         "billing.invoices",
         lambda _user: INVOICES,
+        rank=3,
         ways=(
             called(Invoice.number),
             beginning(Invoice.number),
@@ -62,6 +62,7 @@ places.register(
         N_("Payments"),
         "billing.payments",
         lambda _user: PAYMENTS,
+        rank=4,
         ways=(
             called(Payment.reference),
             beginning(Payment.reference),
@@ -75,6 +76,7 @@ places.register(
         N_("Meters"),
         "billing.meters",
         lambda _user: METERS,
+        rank=5,
         ways=(
             called(Meter.number),
             beginning(Meter.number),
@@ -84,7 +86,7 @@ places.register(
         place=_meter,
     ),
 )
-places.register_screens(
+PAGES = (
     (N_("Meters"), "billing.meters"),
     (N_("Invoices"), "billing.invoices"),
     (N_("Payments"), "billing.payments"),

@@ -13,7 +13,7 @@ from ..figures.models import Correction
 from ..imports.models import Import, ImportContent, ImportProblem
 from ..people.models import IdempotencyKey, WebSession
 from ..reconciliation.models import Reconciliation
-from ..runs.kinds import KINDS, Kind, register
+from ..runs.kinds import Kind, kinds
 from ..runs.models import Run, RunItem
 from ..runs.work import Asked, Chunk, Work
 
@@ -74,7 +74,7 @@ def old_reconciliations() -> Iterable[Old]:
 def old_quiet_runs() -> Iterable[Old]:
     """Housekeeping that is long done; not what a correction or a later run refers to."""
     later = aliased(Run)
-    quiet = [kind.name for kind in KINDS.values() if kind.is_quiet]
+    quiet = [kind.name for kind in kinds().values() if kind.is_quiet]
     is_referred_to = exists().where(later.follows == Run.id) | exists().where(
         Correction.run_id == Run.id
     )
@@ -118,4 +118,6 @@ def _remove(work: Work, old: Old) -> int:
     return count
 
 
-CHORE = register(Kind("chore", N_("Housekeeping"), "schedules.run", _plan, _work, is_quiet=True))
+CHORE = Kind("chore", N_("Housekeeping"), "schedules.run", _plan, _work, is_quiet=True)
+
+KINDS = (CHORE,)

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from .. import audit, figures
 from ..app.command_line import database_in_use
+from ..app.domain import declared
 from ..base import Base, out_of_calendar
 from ..base.trouble import Trouble
 from ..book.actions import record_first, refuse_another
@@ -162,8 +163,8 @@ def _noticed(plan: Any, moves: list[Any], connection: Connection) -> Any:
 
 def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[str]:
     """Bring triggers and grants in step with the declarations; names the triggers that it changed."""
-    found = figures.tampered(connection)
-    renewed = audit.sync(connection) + figures.sync(connection)
+    found = figures.tampered(connection, declared().triggers)
+    renewed = audit.sync(connection) + figures.sync(connection, declared().triggers)
     audit.record_repairs(connection, "figures", found)
     if woken:  # nothing was noted of what was written meanwhile
         audit.record_repairs(connection, "session_replication_role", woken)

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from ..approvals.verbs import Payload, Verb, register
+from ..approvals.verbs import Payload, Verb
 from ..base import N_
 from ..people.models import User
 from . import merging
@@ -19,5 +19,7 @@ def _undo(session: Session, user: User, asked: Payload) -> merging.Undoing:
     return merging.undo(session, asked["merge"], by=user.id)
 
 
-MERGE = register(Verb("customers.merge", N_("Merge the customers"), "customers.write", _merge))
-UNDO = register(Verb("customers.undo-merge", N_("Undo the merge"), "customers.write", _undo))
+MERGE = Verb("customers.merge", N_("Merge the customers"), "customers.write", _merge)
+UNDO = Verb("customers.undo-merge", N_("Undo the merge"), "customers.write", _undo)
+
+VERBS = (MERGE, UNDO)

@@ -8,7 +8,6 @@ from flask import url_for
 from ..base import N_
 from ..lists import List
 from ..lists.finding import kind_of
-from ..search import search_results as places
 from ..search.search_results import Place, Question
 from . import queries
 from .listing import customers_for
@@ -54,15 +53,16 @@ def _place(row: Any) -> Place:
     )
 
 
-places.register(
+FINDABLE = (
     kind_of(
         "customers",
         N_("Customers"),
         "customers.index",
         customers_for,
+        rank=1,
         ways=(_named, _alike),
         reads=("name", "code", "city", "contact_name"),
         place=_place,
-    )
+    ),
 )
-places.register_screens((N_("New customer"), "customers.new"))
+PAGES = ((N_("New customer"), "customers.new"),)

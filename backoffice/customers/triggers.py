@@ -1,6 +1,5 @@
 """What PostgreSQL keeps of customers, whoever writes."""
 
-from ..figures.guards import declare
 from ..figures.objects import DatabaseObject
 
 AROUND = (("search_path", "pg_catalog, pg_temp"),)
@@ -47,4 +46,4 @@ def stamps_balance(table: str) -> DatabaseObject:
     )  # fmt: skip
 
 
-declare(stamps_balance("customers"))
+TRIGGERS = (stamps_balance("customers"),)

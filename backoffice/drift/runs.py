@@ -20,7 +20,7 @@ from ..base import N_
 from ..figures import registry
 from ..figures.healing import WRITE_CHUNK
 from ..figures.registry import Bundle
-from ..runs.kinds import Kind, Scope, as_dry_run, register
+from ..runs.kinds import Kind, Scope, as_dry_run
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import say
 from ..runs.work import CHUNKS, RUNS, Asked, Chunk, Work
@@ -174,35 +174,27 @@ def _heals_unseen(scope: Scope) -> tuple[str, Scope] | None:
     return as_dry_run("figures.heal", {key: scope[key] for key in scope if key != "fix"})
 
 
-VERIFY = register(
-    Kind(
-        "figures.verify", N_("Verify figures"), "figures.heal",
-        _plan_verify, _verify, _checked, _fix_again, preview=_heals_unseen, findings="drift.index",
-    )
+VERIFY = Kind(
+    "figures.verify", N_("Verify figures"), "figures.heal",
+    _plan_verify, _verify, _checked, _fix_again, preview=_heals_unseen, findings="drift.index",
 )  # fmt: skip
-HEAL = register(
-    Kind(
-        "figures.heal", N_("Heal figures"), "figures.heal",
-        _plan_heal, _heal, _checked, _again, apply_as="figures.apply",
-        preview=partial(as_dry_run, "figures.heal"),
-    )
+HEAL = Kind(
+    "figures.heal", N_("Heal figures"), "figures.heal",
+    _plan_heal, _heal, _checked, _again, apply_as="figures.apply",
+    preview=partial(as_dry_run, "figures.heal"),
 )  # fmt: skip
-REBUILD = register(
-    Kind(
-        "figures.rebuild", N_("Rebuild figures"), "figures.heal",
-        _plan_heal, _rebuild, _checked, _again, apply_as="figures.apply",
-        preview=partial(as_dry_run, "figures.rebuild"),
-    )
+REBUILD = Kind(
+    "figures.rebuild", N_("Rebuild figures"), "figures.heal",
+    _plan_heal, _rebuild, _checked, _again, apply_as="figures.apply",
+    preview=partial(as_dry_run, "figures.rebuild"),
 )  # fmt: skip
-APPLY = register(
-    Kind(
-        "figures.apply", N_("Apply what a dry run found"), "figures.heal",
-        applying.plan, applying.work, applying.result, _again,
-    )
+APPLY = Kind(
+    "figures.apply", N_("Apply what a dry run found"), "figures.heal",
+    applying.plan, applying.work, applying.result, _again,
 )  # fmt: skip
-DRAIN = register(
-    Kind(
-        "figures.drain", N_("Follow another program's writes"), "figures.heal",
-        flood.plan, flood.work, again=flood.again,
-    )
+DRAIN = Kind(
+    "figures.drain", N_("Follow another program's writes"), "figures.heal",
+    flood.plan, flood.work, again=flood.again,
 )  # fmt: skip
+
+KINDS = (VERIFY, HEAL, REBUILD, APPLY, DRAIN)

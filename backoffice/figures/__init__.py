@@ -29,6 +29,7 @@ from .explanation import Explanation
 from .expressions import total
 from .findings import Finding
 from .healing import Failure, HealResult, NotedResult
+from .objects import DatabaseObject
 from .previews import Preview, Rows
 from .registry import Bundle, Registry, figure, registry
 
@@ -74,9 +75,9 @@ def _engine(bind: AnySession | Engine) -> Engine:
     return found.engine if isinstance(found, Connection) else found
 
 
-def sync(connection: Connection) -> list[str]:
-    """Bring the note triggers in step with the declarations (end of `db upgrade`)."""
-    return guards.sync(connection) + triggers.sync(connection, registry)
+def sync(connection: Connection, of_domains: Sequence[DatabaseObject]) -> list[str]:
+    """Bring the note triggers, the guards and the triggers of domains in step with the code (end of `db upgrade`)."""
+    return guards.sync(connection, of_domains) + triggers.sync(connection, registry)
 
 
 def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
@@ -84,14 +85,14 @@ def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
     return renewal.renew(engine, registry)
 
 
-def tampered(connection: Connection) -> dict[str, str]:
+def tampered(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
     """Triggers and guards that somebody has changed since they were installed, each with what is wrong."""
-    return guards.tampered(connection) | triggers.tampered(connection, registry)
+    return guards.tampered(connection, of_domains) | triggers.tampered(connection, registry)
 
 
-def out_of_date(connection: Connection) -> dict[str, str]:
+def out_of_date(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
     """Triggers and guards that are not as declared, each with what is wrong; `/readyz` fails while there are any."""
-    return guards.out_of_date(connection) | triggers.out_of_date(connection, registry)
+    return guards.out_of_date(connection, of_domains) | triggers.out_of_date(connection, registry)
 
 
 def settle(session: AnySession) -> None:

@@ -58,19 +58,10 @@ RENEW_STATISTICS = DatabaseObject(
 )  # fmt: skip
 """Only a table's owner renews its statistics; this lets the app's role ask for that, and for no more."""
 
-_declared: dict[str, DatabaseObject] = {}
 
-
-def declare(*objects: DatabaseObject) -> None:
-    """Let the database hold a domain's own triggers. Raises ValueError for a name that is taken."""
-    for item in objects:
-        if _declared.setdefault(item.name, item) != item:
-            raise ValueError(f"Two triggers are called {item.name}.")
-
-
-def guard_objects() -> Sequence[DatabaseObject]:
-    """Every guard of notes and corrections, and what domains have declared."""
-    return (*_own(), *_declared.values())
+def guard_objects(of_domains: Sequence[DatabaseObject]) -> Sequence[DatabaseObject]:
+    """Every guard of notes and corrections, and what domains keep of their facts."""
+    return (*_own(), *of_domains)
 
 
 def _own() -> Sequence[DatabaseObject]:
@@ -96,16 +87,16 @@ def _own() -> Sequence[DatabaseObject]:
     )  # fmt: skip
 
 
-def sync(connection: Connection) -> list[str]:
+def sync(connection: Connection, of_domains: Sequence[DatabaseObject]) -> list[str]:
     """Bring the guards in step with the code; names what it changed."""
-    return sync_objects(connection, GROUP, guard_objects())
+    return sync_objects(connection, GROUP, guard_objects(of_domains))
 
 
-def out_of_date(connection: Connection) -> dict[str, str]:
+def out_of_date(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
     """Guards that are not as declared, each with what is wrong."""
-    return differences(connection, GROUP, guard_objects())
+    return differences(connection, GROUP, guard_objects(of_domains))
 
 
-def tampered(connection: Connection) -> dict[str, str]:
+def tampered(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
     """Guards that somebody has changed since they were installed, each with what is wrong."""
-    return objects.tampered(connection, GROUP, guard_objects())
+    return objects.tampered(connection, GROUP, guard_objects(of_domains))

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .. import audit, figures
+from ..app.domain import declared
 from ..app.extensions import db
 from ..book import difference_in
 from ..figures import definitions, objects, proof
@@ -88,7 +89,10 @@ def _key(connection: Connection) -> str:
 
 
 register("migrations", _migrations)
-register("figure_triggers", lambda connection: _objects(figures.out_of_date(connection)))
+register(
+    "figure_triggers",
+    lambda connection: _objects(figures.out_of_date(connection, declared().triggers)),
+)
 register("audit_triggers", lambda connection: _objects(audit.out_of_date(connection)))
 register("figure_definitions", _definitions)
 register("triggers_asleep", _asleep)

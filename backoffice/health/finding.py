@@ -1,9 +1,8 @@
 """The screens of Health that the search leads to; the navigation names the first of them."""
 
 from ..base import N_
-from ..search import search_results as places
 
-places.register_screens(
+PAGES = (
     (N_("Drift"), "drift.index"),
     (N_("Runs"), "runs.index"),
     (N_("Schedules"), "schedules.index"),

@@ -35,6 +35,7 @@ def kind_of(
     endpoint: str,
     listing_of: Callable[[Any], List],
     *,
+    rank: int,
     ways: Sequence[Way],
     reads: Sequence[str],
     place: Callable[[Row], Place],
@@ -64,8 +65,9 @@ def kind_of(
         return totals_of(question.session, question.user, state).count
 
     return Kind(
-        name, title, endpoint, ask, count=count, all_of=lambda text: url_for(endpoint, q=text)
-    )
+        name, title, endpoint, ask,
+        rank=rank, count=count, all_of=lambda text: url_for(endpoint, q=text),
+    )  # fmt: skip
 
 
 def called(column: Any) -> Way:

@@ -8,7 +8,6 @@ from flask_babel import gettext as _
 from ..base import N_
 from ..customers.finding import owners
 from ..lists.finding import beginning, belonging, called, kind_of
-from ..search import search_results as places
 from ..search.search_results import Place
 from ..web.formats import day_filter, money_filter
 from .listing import ORDERS
@@ -26,12 +25,13 @@ def _place(row: Any) -> Place:
     )
 
 
-places.register(
+FINDABLE = (
     kind_of(
         "orders",
         N_("Orders"),
         "orders.index",
         lambda _user: ORDERS,
+        rank=2,
         ways=(
             called(Order.number),
             beginning(Order.number),
@@ -39,6 +39,6 @@ places.register(
         ),
         reads=("number", "customer", "order_date", "grand_total", "closing_date"),
         place=_place,
-    )
+    ),
 )
-places.register_screens((N_("New order"), "orders.new"))
+PAGES = ((N_("New order"), "orders.new"),)

@@ -1,7 +1,6 @@
 """What PostgreSQL keeps of orders, whoever writes."""
 
 from ..customers.triggers import AROUND, follows_merged
-from ..figures.guards import declare
 from ..figures.objects import DatabaseObject
 from .models import KINDS
 
@@ -42,4 +41,4 @@ def itemises(event: str) -> DatabaseObject:
     )  # fmt: skip
 
 
-declare(follows_merged("orders"), *map(itemises, ("insert", "update")))
+TRIGGERS = (follows_merged("orders"), *map(itemises, ("insert", "update")))

@@ -4,7 +4,6 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from ..base import N_
-from ..search import search_results as places
 from ..search.search_results import Kind, Place, Question
 from ..security.permissions import ROLES
 from ..web.paging import Page
@@ -32,17 +31,18 @@ def _ask(question: Question) -> list[Place]:
     ]
 
 
-places.register(
+FINDABLE = (
     Kind(
         "users",
         N_("Users"),
         "people.users",
         _ask,
+        rank=8,
         all_of=lambda text: url_for("people.users", q=text),
         count=lambda question: _page(question).total,
-    )
+    ),
 )
-places.register_screens(
+PAGES = (
     (N_("Users"), "people.users"),
     (N_("New user"), "people.user_new"),
     (N_("Tokens"), "people.tokens_index"),

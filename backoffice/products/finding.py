@@ -9,7 +9,6 @@ from flask_babel import gettext as _
 from ..base import N_
 from ..lists import List
 from ..lists.finding import kind_of
-from ..search import search_results as places
 from ..search.search_results import Place, Question
 from ..web.formats import unit_price_filter
 from . import queries
@@ -31,15 +30,16 @@ def _place(row: Any) -> Place:
     )
 
 
-places.register(
+FINDABLE = (
     kind_of(
         "products",
         N_("Products"),
         "products.index",
         lambda _user: PRODUCTS,
+        rank=6,
         ways=(_named,),
         reads=("code", "name", "unit", "unit_price", "is_active"),
         place=_place,
-    )
+    ),
 )
-places.register_screens((N_("Price list"), "products.index"), (N_("New product"), "products.new"))
+PAGES = ((N_("Price list"), "products.index"), (N_("New product"), "products.new"))

@@ -10,7 +10,7 @@ from ..base import N_
 from ..figures import registry
 from ..figures.report import Report, Totals, new_totals
 from ..lists.csv_files import FLAVOURS
-from ..runs.kinds import Kind, register
+from ..runs.kinds import Kind
 from ..runs.work import Asked, Chunk, Work
 from . import actions
 from .actions import REPORTS
@@ -107,9 +107,9 @@ def result(connection: Connection, asked: Asked) -> dict[str, Any]:
     return {name: int(value) for name, value in connection.execute(mine).mappings().one().items()}
 
 
-NIGHTLY = register(
-    Kind(
-        "reconciliation.nightly", N_("Nightly reconciliation"), "schedules.run",
-        plan, work, finish=result,
-    )
+NIGHTLY = Kind(
+    "reconciliation.nightly", N_("Nightly reconciliation"), "schedules.run",
+    plan, work, finish=result,
 )  # fmt: skip
+
+KINDS = (NIGHTLY,)

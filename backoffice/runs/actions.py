@@ -28,7 +28,7 @@ from .errors import (
     ReasonMissing,
     UnknownRun,
 )
-from .kinds import KINDS, kind_of
+from .kinds import kind_of, kinds
 from .models import (
     AWAITING_APPROVAL,
     CANCELLED,
@@ -204,7 +204,7 @@ def approve(session: Session, run_id: int) -> Run:
 
 def may_approve(user: Person, kind: str) -> bool:
     """Whether `user` is one of those who may approve runs of this kind, but for their own."""
-    known = KINDS.get(kind)
+    known = kinds().get(kind)
     return known is not None and allowed(user, known.permission) and allowed(user, "runs.approve")
 
 

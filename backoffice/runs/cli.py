@@ -30,7 +30,7 @@ from . import actions, queries, working
 from .actions import Limits
 from .errors import UnknownKind
 from .item_tables import items_as_dicts, print_items, print_table
-from .kinds import KINDS
+from .kinds import kinds
 from .models import (
     AWAITING_APPROVAL,
     COUNTERS,
@@ -89,9 +89,9 @@ def list_runs(
 
 def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) -> Select[Run]:
     runs = select(Run).order_by(Run.id.desc())
-    if kind is not None and kind not in KINDS:
+    if kind is not None and kind not in kinds():
         raise _trouble(UnknownKind(kind=kind))
-    quiet = [name for name, known in KINDS.items() if known.is_quiet]
+    quiet = [name for name, known in kinds().items() if known.is_quiet]
     if kind is not None:
         runs = runs.where(Run.kind == kind)
     elif not is_whole:

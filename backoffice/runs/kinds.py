@@ -1,6 +1,6 @@
 """The kinds of runs that there are: what a worker may be asked to do, and who may ask for it.
 
-A domain registers its kinds in its `runs.py`; that list is all that a worker executes.
+A domain declares its kinds in its `runs.py`; what the domains of an app declare is all that a worker executes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ..app.domain import declared
 from .errors import UnknownKind
 from .work import Asked, Chunk, Work
 
@@ -71,19 +72,13 @@ def as_dry_run(name: str, scope: Scope) -> tuple[str, Scope]:
     return name, {key: value for key, value in scope.items() if key != "retry"}
 
 
-KINDS: dict[str, Kind] = {}
-"""Name → kind; filled where domains declare theirs."""
-
-
-def register(kind: Kind) -> Kind:
-    """Let workers do `kind`. Raises ValueError when another one has its name."""
-    if KINDS.setdefault(kind.name, kind) is not kind:
-        raise ValueError(f"Two kinds of runs are called {kind.name!r}.")
-    return kind
+def kinds() -> Mapping[str, Kind]:
+    """Name → kind, of everything that the domains of the app declare."""
+    return declared().kinds
 
 
 def kind_of(name: str) -> Kind:
     """The kind of that name. Raises UnknownKind."""
-    if name not in KINDS:
+    if name not in kinds():
         raise UnknownKind(kind=name)
-    return KINDS[name]
+    return kinds()[name]

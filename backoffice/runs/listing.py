@@ -28,7 +28,7 @@ from ..lists import Choice, Column, List, Moments, Reference
 from ..people.actors import name_of
 from ..people.models import User
 from ..web import record_links as subjects
-from .kinds import KINDS, Kind
+from .kinds import Kind, kinds
 from .models import DONE_WITH_FAILURES, FAILED, STATUSES, Run, RunChunk
 from .queries import is_unmended
 from .wording import STATUSES as STATUS_LOOKS
@@ -45,15 +45,15 @@ class ByKind(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         """What it is of that kind. Raises KeyError."""
-        return self._value(KINDS[name])
+        return self._value(kinds()[name])
 
     def __iter__(self) -> Iterator[str]:
         """The kinds' names by their titles."""
-        return iter(sorted(KINDS, key=lambda name: KINDS[name].title))
+        return iter(sorted(kinds(), key=lambda name: kinds()[name].title))
 
     def __len__(self) -> int:
         """How many kinds there are."""
-        return len(KINDS)
+        return len(kinds())
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Housekeeping(Choice):
 
     def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
         """Not one of the quiet kinds."""
-        quiet = [name for name, kind in KINDS.items() if kind.is_quiet]
+        quiet = [name for name, kind in kinds().items() if kind.is_quiet]
         if quiet and not {self.name, "kind"} & set(values):
             yield Run.kind.not_in(quiet)
 

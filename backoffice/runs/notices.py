@@ -15,7 +15,7 @@ from ..app.attention import Notice
 from ..base import periods
 from ..security.permissions import allowed
 from ..web.formats import quantity_filter
-from .kinds import KINDS, kind_of
+from .kinds import kind_of, kinds
 from .models import AWAITING_APPROVAL, DONE, DONE_WITH_FAILURES, QUEUED, Run
 from .queries import is_unmended
 from .wording import kind_title
@@ -78,7 +78,7 @@ def _runs(session: Session, user: Any) -> Iterator[Notice]:
 
 def _not_applied(session: Session, user: Any) -> Iterator[Notice]:
     """My dry runs that found something, and that nobody has applied or looked for anew."""
-    later, applicable = aliased(Run), [name for name, kind in KINDS.items() if kind.apply_as]
+    later, applicable = aliased(Run), [name for name, kind in kinds().items() if kind.apply_as]
     is_past = exists().where(
         (later.follows == Run.id) | ((later.kind == Run.kind) & (later.scope_key == Run.scope_key)),
         later.id > Run.id,

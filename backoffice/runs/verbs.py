@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ..security.permissions import allowed
 from .actions import Limits, may_approve
-from .kinds import KINDS
+from .kinds import kinds
 from .models import (
     AWAITING_APPROVAL,
     CANCELLED,
@@ -21,7 +21,7 @@ from .queries import Found, found_by, is_applicable, told_by
 
 def may_act(user: Any, run: Run) -> bool:
     """Whether `user` may start, cancel, retry and apply runs of this kind."""
-    kind = KINDS.get(run.kind)
+    kind = kinds().get(run.kind)
     return kind is not None and allowed(user, kind.permission)
 
 
@@ -65,7 +65,7 @@ def verbs_of(
             is_own=is_own,
             found=_waiting(session, run),
         )
-    kind = KINDS[run.kind]
+    kind = kinds()[run.kind]
     is_left = run.status in (DONE_WITH_FAILURES, FAILED) or (
         run.status == CANCELLED and not run.never_began
     )

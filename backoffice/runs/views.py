@@ -19,7 +19,7 @@ from . import actions, queries, wording
 from .actions import Limits, may_approve
 from .forms import ApplyForm
 from .items import items_of
-from .kinds import KINDS
+from .kinds import kinds
 from .listing import RUNS
 from .models import Run, RunItem
 from .notices import register_notices
@@ -152,7 +152,7 @@ def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
     actors = [run.requested_by, run.approved_by, run.cancelled_by]
     return {
         "run": run,
-        "kind": KINDS.get(run.kind),
+        "kind": kinds().get(run.kind),
         "look": wording.STATUSES[run.status],
         "progress": queries.progress_of(session, run),
         "followers": followers,

@@ -11,7 +11,7 @@ from flask_babel import ngettext
 from ..base import N_, differences
 from ..web import record_links as subjects
 from ..web.formats import money_filter, quantity_filter
-from .kinds import KINDS
+from .kinds import kinds
 from .models import (
     APPLIED,
     AWAITING_APPROVAL,
@@ -117,7 +117,7 @@ _RESULTS = {
 
 def kind_title(name: str) -> str:
     """What a kind of run is called; its name where nobody declares it any more."""
-    return str(_(KINDS[name].title)) if name in KINDS else name
+    return str(_(kinds()[name].title)) if name in kinds() else name
 
 
 _SCOPES: dict[str, str] = {}
@@ -169,13 +169,13 @@ def _plain(value: Any) -> str:
 
 def report_of(run: Run) -> str:
     """The endpoint of the screen that shows what came of it; empty where there is none."""
-    kind = KINDS.get(run.kind)
+    kind = kinds().get(run.kind)
     return "" if kind is None else kind.report
 
 
 def findings_of(run: Run) -> str:
     """The endpoint that lists what it has found; empty where it found nothing, or nothing lists that."""
-    kind = KINDS.get(run.kind)
+    kind = kinds().get(run.kind)
     return kind.findings if kind is not None and run.result.get("found") else ""
 
 

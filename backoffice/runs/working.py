@@ -32,7 +32,7 @@ from ..database import statistics
 from ..figures.actor import acting_as
 from . import ending
 from .errors import Fenced
-from .kinds import KINDS, Kind
+from .kinds import Kind, kinds
 from .models import (
     CHUNK_DONE,
     CHUNK_FAILED,
@@ -97,10 +97,10 @@ def perform(
     """
     with engine.connect() as connection:
         asked = asked_of(connection, run_id)
-    if asked is None or asked.kind not in KINDS:
+    if asked is None or asked.kind not in kinds():
         log.error("run not performed", run=run_id, reason="unknown run or kind")
         return
-    kind, end = KINDS[asked.kind], time.monotonic() + seconds
+    kind, end = kinds()[asked.kind], time.monotonic() + seconds
     pace = Pace(asked.is_paced)
     with acting_as(asked.requested_by), structlog.contextvars.bound_contextvars(run=run_id):
         patience = time.monotonic() + PATIENCE_SECONDS

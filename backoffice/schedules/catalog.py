@@ -1,13 +1,12 @@
 """Everything that is done by itself: one list. A schedule joins by being named here, and nowhere else."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
 from .. import figures
 from ..base import N_, periods
-from ..runs.kinds import KINDS
 from .rules import (
     EVERY_QUARTER,
     Daily,
@@ -192,20 +191,20 @@ SCHEDULES: tuple[Schedule, ...] = (
 """Every schedule, in the order in which the screen shows them."""
 
 
-def check(schedules: Sequence[Schedule] = SCHEDULES) -> None:
-    """See that every schedule asks for a kind of run that there is. Raises ScheduleError."""
-    complaints = list(_complaints(schedules))
+def check(kinds: Container[str], schedules: Sequence[Schedule] = SCHEDULES) -> None:
+    """See that every schedule asks for one of these kinds of runs. Raises ScheduleError."""
+    complaints = list(_complaints(schedules, kinds))
     if complaints:
         raise ScheduleError("\n".join(complaints))
 
 
-def _complaints(schedules: Iterable[Schedule]) -> Iterator[str]:
+def _complaints(schedules: Iterable[Schedule], kinds: Container[str]) -> Iterator[str]:
     names: set[str] = set()
     for schedule in schedules:
         if schedule.name in names:
             yield f"Two schedules are called {schedule.name!r}."
         names.add(schedule.name)
-        if schedule.kind not in KINDS:
+        if schedule.kind not in kinds:
             yield f"The schedule {schedule.name!r} asks for {schedule.kind!r}; nobody has declared that kind of run."
         if schedule.grace <= timedelta(0):
             yield f"The schedule {schedule.name!r} leaves no time to start; give it some grace."

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ..base import periods
-from ..runs.kinds import KINDS
+from ..runs.kinds import kinds
 from ..runs.models import Run
 from .catalog import SCHEDULES, Schedule
 from .models import KnownSchedule, Scheduler
@@ -49,7 +49,7 @@ class Standing:
     @property
     def is_quiet(self) -> bool:
         """Whether it is housekeeping."""
-        return KINDS[self.schedule.kind].is_quiet
+        return kinds()[self.schedule.kind].is_quiet
 
     @property
     def needs_attention(self) -> bool:

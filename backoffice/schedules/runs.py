@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..base import N_, periods
-from ..runs.kinds import Kind, register
+from ..runs.kinds import Kind
 from ..runs.wording import say
 from ..runs.work import Asked, Chunk, Work
 from . import routine
@@ -31,16 +31,14 @@ def _summarise(connection: Connection, asked: Asked) -> Mapping[str, Any]:
     return summary(connection, date.fromisoformat(given) if given else yesterday)
 
 
-SUMMARY = register(
-    Kind(
-        "summary.daily", N_("Daily summary"), "schedules.run",
-        _nothing, _no_work, finish=_summarise,
-    )
+SUMMARY = Kind(
+    "summary.daily", N_("Daily summary"), "schedules.run",
+    _nothing, _no_work, finish=_summarise,
 )  # fmt: skip
 
-ROUTINE = register(
-    Kind(
-        "database.routine", N_("Database routine"), "schedules.run",
-        routine.plan, routine.work, finish=routine.result,
-    )
+ROUTINE = Kind(
+    "database.routine", N_("Database routine"), "schedules.run",
+    routine.plan, routine.work, finish=routine.result,
 )  # fmt: skip
+
+KINDS = (SUMMARY, ROUTINE)

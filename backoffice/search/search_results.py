@@ -1,4 +1,4 @@
-"""What the search of the shell finds: each domain registers its kinds of records, and its screens.
+"""What the search of the shell finds: each domain declares its kinds of records, and its screens, in its `finding.py`.
 
 Names no domain; imported by domains. A kind is asked only for people who may open its own screen, and
 finds among the rows that its domain shows them: nothing here says anew who may see what.
@@ -64,8 +64,8 @@ Ask = Callable[[Question], Iterable[Place]]
 class Kind:
     """One kind of record that can be found: what it is called, and the screen whose readers may find it.
 
-    `all_of`: where everything stands that holds a text; `count` says how many these are, None where
-    that would take long.
+    Those of a lower `rank` are asked and shown first. `all_of`: where everything stands that holds a text;
+    `count` says how many these are, None where that would take long.
     """
 
     name: str
@@ -73,25 +73,9 @@ class Kind:
     endpoint: str
     ask: Ask
     _: KW_ONLY
+    rank: int
     all_of: Callable[[str], str] | None = None
     count: Callable[[Question], int | None] = lambda _question: None
-
-
-KINDS: dict[str, Kind] = {}
-"""Name → kind, in the order in which they are asked and shown."""
-
-SCREENS: dict[str, str] = {}
-"""Endpoint → what the screen is called; those that stand in the navigation besides."""
-
-
-def register(*kinds: Kind) -> None:
-    """Let the search ask them; who is registered first is asked first."""
-    KINDS.update({kind.name: kind for kind in kinds})
-
-
-def register_screens(*screens: tuple[str, str]) -> None:
-    """Let the search lead to screens: their names and endpoints."""
-    SCREENS.update({endpoint: label for label, endpoint in screens})
 
 
 def wanted(typed: str) -> str:

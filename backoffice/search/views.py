@@ -17,6 +17,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from werkzeug.wrappers import Response
 
 from ..app import navigation
+from ..app.domain import declared
 from ..app.edge import begin, sqlstate_of
 from ..app.extensions import db
 from ..app.navigation import may_open
@@ -90,7 +91,7 @@ def _groups(wanted: str, pace: Pace) -> Iterator[Group]:
     user = current_user._get_current_object()
     question = Question(db.session(), user, wanted, pace.limit)
     end = time.monotonic() + pace.all_kinds
-    for kind in places.KINDS.values():
+    for kind in declared().findable.values():
         if may_open(kind.endpoint):
             yield _in_time(kind, question, pace, end)
     _give_back_the_time()
@@ -154,7 +155,7 @@ def _screens(question: Question) -> list[Place]:
     """The screens whose name, in the user's language or in English, has all the words; that begin so first."""
     words = question.text.casefold().split()
     named = [(entry.label, entry.endpoint) for entry in navigation.ENTRIES]
-    named += [(label, endpoint) for endpoint, label in places.SCREENS.items()]
+    named += [(label, endpoint) for endpoint, label in declared().pages.items()]
     found = [
         Place(_(label), url_for(endpoint), names=(_(label), label))
         for label, endpoint in dict.fromkeys(named)
@@ -165,4 +166,4 @@ def _screens(question: Question) -> list[Place]:
     return found[: question.limit]
 
 
-places.register(Kind("screens", N_("Screens"), "people.profile", _screens))
+FINDABLE = (Kind("screens", N_("Screens"), "people.profile", _screens, rank=9),)

@@ -4,7 +4,6 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from ..base import N_
-from ..search import search_results as places
 from ..search.search_results import Kind, Place, Question
 from . import queries
 
@@ -28,4 +27,4 @@ def _ask(question: Question) -> list[Place]:
     ]
 
 
-places.register(Kind("managers", N_("Account managers"), "targets.index", _ask))
+FINDABLE = (Kind("managers", N_("Account managers"), "targets.index", _ask, rank=7),)

@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
-from backoffice.approvals.verbs import VERBS
 from backoffice.audit.scope import NOT_AUDITED
 from backoffice.base import Base
 from backoffice.drift.facts.findings import PREFIX
@@ -87,7 +86,7 @@ def waiting(session: Any, browser: FlaskClient, case: Case, book: dict[str, Any]
 
 
 def test_every_verb_has_its_case(app: Flask) -> None:
-    assert {case.verb for case in CASES} == set(VERBS)
+    assert {case.verb for case in CASES} == set(app.declared.verbs)
 
 
 @each

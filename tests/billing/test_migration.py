@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select, text, update
 
+from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.billing.migration import chain, placing
 from backoffice.billing.migration.checks import CHECKS
@@ -17,7 +18,6 @@ from backoffice.billing.migration.steps import STEP_NAMED, STEPS
 from backoffice.customers.models import Customer
 from backoffice.runs import actions, kinds, working
 from backoffice.runs.errors import AlreadyRunning
-from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run, RunChunk, RunItem
 from backoffice.runs.work import Work
 from tests.billing.books_of_meters import (
@@ -292,13 +292,15 @@ def test_rows_that_fail_are_told_and_the_steps_after_them_are_done(
 def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
     session: Any, legacy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    validate = KINDS["billing.validate"]
+    validate = declared().kinds["billing.validate"]
 
     def broken(*_: Any) -> Any:
         raise RuntimeError("no plan")
 
     monkeypatch.setitem(
-        KINDS, validate.name, kinds.Kind(validate.name, "", "figures.heal", broken, broken)
+        declared().kinds,
+        validate.name,
+        kinds.Kind(validate.name, "", "figures.heal", broken, broken),
     )
     first = chain.begin(session(), is_paced=False)
     session.commit()
@@ -311,7 +313,7 @@ def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
         session.expire_all()
     assert third.status == "failed"  # type: ignore[union-attr]
     assert chain.next_of(session(), third) is None  # type: ignore[arg-type]
-    monkeypatch.setitem(KINDS, validate.name, validate)
+    monkeypatch.setitem(declared().kinds, validate.name, validate)
     run: Run | None = actions.retry(session(), third.id)  # type: ignore[union-attr]
     session.commit()
     done = []

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from backoffice.app.domain import declared
 from backoffice.billing.migration import chain
 from backoffice.billing.migration.steps import STEP_OF, STEPS
 from backoffice.customers.models import Customer
-from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run
 from tests.billing.books_of_meters import (
     a_customer,
@@ -170,8 +170,8 @@ def test_a_step_that_does_not_end_well_stops_it_with_a_sentence(
     def broken(*_: Any) -> Any:
         raise RuntimeError("it cannot be told")
 
-    amounts = KINDS["billing.backfill-invoice-amounts"]
-    monkeypatch.setitem(KINDS, amounts.name, replace(amounts, finish=broken))
+    amounts = declared().kinds["billing.backfill-invoice-amounts"]
+    monkeypatch.setitem(declared().kinds, amounts.name, replace(amounts, finish=broken))
     done = run_command("migrate", "meter-financials", "--json")
     assert done.exit_code == 2
     assert "Step 2 has not done all of its work" in done.stderr

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from backoffice import figures
+from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.drift.healing.performing import performed, resume
 from backoffice.drift.models import DriftFinding, FigureCheck
@@ -22,7 +23,6 @@ from backoffice.orders.models import Order
 from backoffice.runs import actions
 from backoffice.runs.actions import Limits
 from backoffice.runs.errors import NothingToRetry, StillWaiting
-from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run, RunChunk, RunItem
 from backoffice.runs.working import perform
 from tests.factories.orders import OrderFactory
@@ -237,13 +237,13 @@ def test_a_small_note_does_not_wait_behind_a_flood(
 def test_a_run_whose_result_cannot_be_said_has_failed_and_lets_others_begin(
     session: Any, book: list[Order], monkeypatch: Any
 ) -> None:
-    kind = KINDS["figures.heal"]
+    kind = declared().kinds["figures.heal"]
 
     def fail(*_: Any) -> Any:
         raise ValueError("no result")
 
     broken = {**kind.__dict__, "finish": fail}
-    monkeypatch.setitem(KINDS, kind.name, type(kind)(**broken))
+    monkeypatch.setitem(declared().kinds, kind.name, type(kind)(**broken))
     asked = run(session, "figures.heal")
     assert (asked.status, asked.error) == ("failed", "ValueError: no result")
     monkeypatch.undo()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,13 +13,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, NullPool, create_engine, select, text
 
 from backoffice import audit, figures
+from backoffice.app.domain import Declared, DeclaredTwice, Domain
+from backoffice.app.edge import Backoffice
 from backoffice.app.extensions import db
 from backoffice.audit.triggers import declared
 from backoffice.base import Base
 from backoffice.commands.upgrade import upgrade
 from backoffice.customers.triggers import stamps_balance
 from backoffice.drift import standing
-from backoffice.figures.guards import declare, guard_objects
+from backoffice.figures.guards import guard_objects
 from backoffice.figures.objects import DatabaseObject
 from backoffice.figures.registry import registry
 from backoffice.figures.triggers import note_objects
@@ -92,10 +95,15 @@ def run(connection: Connection, script: str) -> None:
     connection.exec_driver_sql(script, execution_options={"no_parameters": True})
 
 
-def test_every_way_of_tampering_with_every_declared_trigger_is_named(as_owner: Connection) -> None:
-    assert figures.out_of_date(as_owner) | audit.out_of_date(as_owner) == {}
+def test_every_way_of_tampering_with_every_declared_trigger_is_named(
+    app: Backoffice, as_owner: Connection
+) -> None:
+    assert figures.out_of_date(as_owner, app.declared.triggers) | audit.out_of_date(as_owner) == {}
     groups = {
-        figures.out_of_date: [*note_objects(registry), *guard_objects()],
+        partial(figures.out_of_date, of_domains=app.declared.triggers): [
+            *note_objects(registry),
+            *guard_objects(app.declared.triggers),
+        ],
         audit.out_of_date: declared(Base.metadata, registry),
     }
     missed, tried = [], 0
@@ -125,9 +133,15 @@ WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
 """
 
 
-def test_every_function_and_trigger_of_the_database_is_declared(as_owner: Connection) -> None:
+def test_every_function_and_trigger_of_the_database_is_declared(
+    app: Backoffice, as_owner: Connection
+) -> None:
     """Those that migrations had made were compared with nothing: a replaced one was invisible."""
-    declared_here = [*note_objects(registry), *guard_objects(), *declared(Base.metadata, registry)]
+    declared_here = [
+        *note_objects(registry),
+        *guard_objects(app.declared.triggers),
+        *declared(Base.metadata, registry),
+    ]
     names = {item.name for item in declared_here}
     assert set(as_owner.scalars(text(OURS))) == names
     assert set(as_owner.scalars(text(TRIGGERS))) == {i.name for i in declared_here if i.table}
@@ -135,19 +149,19 @@ def test_every_function_and_trigger_of_the_database_is_declared(as_owner: Connec
 
 def test_a_domain_declares_a_trigger_once() -> None:
     item = stamps_balance("customers")
-    declare(item)
-    with pytest.raises(ValueError, match="Two triggers are called"):
-        declare(replace(item, body=EMPTY))
+    twice = Domain("twice", triggers=(item, replace(item, body=EMPTY)))
+    with pytest.raises(DeclaredTwice, match="Two triggers are called"):
+        Declared([twice]).triggers  # noqa: B018
 
 
-def test_a_second_function_of_that_name_is_named(as_owner: Connection) -> None:
+def test_a_second_function_of_that_name_is_named(app: Backoffice, as_owner: Connection) -> None:
     with as_owner.begin_nested() as savepoint:
         run(
             as_owner, "CREATE FUNCTION renew_statistics(int) RETURNS int LANGUAGE sql AS 'SELECT 1'"
         )
-        assert list(figures.out_of_date(as_owner)) == ["renew_statistics"]
-        assert figures.sync(as_owner) == ["renew_statistics"]
-        assert figures.out_of_date(as_owner) == {}
+        assert list(figures.out_of_date(as_owner, app.declared.triggers)) == ["renew_statistics"]
+        assert figures.sync(as_owner, app.declared.triggers) == ["renew_statistics"]
+        assert figures.out_of_date(as_owner, app.declared.triggers) == {}
         savepoint.rollback()
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, update
 
+from backoffice.app.domain import Domain
+from backoffice.app.domains import DOMAINS
 from backoffice.base import table_of
 from backoffice.customers.models import Customer
-from backoffice.runs import kinds
 from backoffice.runs.kinds import Kind
 from backoffice.runs.models import APPLIED, FOUND, ITEM_FAILED, RunItem
 from backoffice.runs.work import Asked, Chunk, Step, Work
@@ -91,9 +92,10 @@ APPLYING = Kind("test.balances-apply", "Apply customer balances", "figures.heal"
 CHORE = Kind("test.chore", "A chore", "users.manage", lambda _c, _a: (), lambda _w: None, is_quiet=True)  # fmt: skip
 
 
+SCRATCH = Domain("balances", kinds=(BALANCES, APPLYING, CHORE))
+
+
 @pytest.fixture
-def balances(monkeypatch: pytest.MonkeyPatch) -> Kind:
-    """The kinds are known for the length of a test."""
-    for kind in (BALANCES, APPLYING, CHORE):
-        monkeypatch.setitem(kinds.KINDS, kind.name, kind)
-    return BALANCES
+def domains() -> Sequence[Domain]:
+    """Those of the product, and these kinds of runs."""
+    return (*DOMAINS, SCRATCH)

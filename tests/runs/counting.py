@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from backoffice.app.domain import Domain
 from backoffice.base import table_of
 from backoffice.customers.models import Customer
 from backoffice.runs.kinds import Kind
@@ -61,5 +62,6 @@ def _count(connection: Connection, key: int) -> None:
 
 
 COUNTING = Kind("test.counting", "Count", "figures.heal", plan, work)
+SCRATCH = Domain("counting", kinds=(COUNTING,))
 
 Counted = dict[str, Any]

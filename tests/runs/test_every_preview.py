@@ -10,7 +10,6 @@ from backoffice.app.extensions import db
 from backoffice.billing.migration.steps import STEP_OF, WHOLE
 from backoffice.figures import registry
 from backoffice.runs import actions
-from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run
 from tests.billing.books_of_meters import ended, migrated
 from tests.billing.test_migration_outlook import (
@@ -29,7 +28,7 @@ PREVIEWED = (
 
 
 def test_every_kind_that_can_be_applied_is_tried(app: Flask) -> None:
-    assert {name for name, kind in KINDS.items() if kind.apply_as} == set(PREVIEWED)
+    assert {name for name, kind in app.declared.kinds.items() if kind.apply_as} == set(PREVIEWED)
 
 
 def previewed(kind: str) -> Run:

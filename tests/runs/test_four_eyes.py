@@ -7,7 +7,8 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from backoffice.app.extensions import db
-from backoffice.approvals.verbs import VERBS
+from backoffice.app.domain import Declared
+from backoffice.app.domains import DOMAINS
 from backoffice.drift.healing.performing import performed
 from backoffice.figures.actor import acting_as
 from backoffice.orders.models import Order
@@ -21,7 +22,6 @@ from backoffice.runs.errors import (
     OwnApproval,
     PreviewFirst,
 )
-from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run, RunItem
 from backoffice.schedules.catalog import SCHEDULES
 from tests.drift.books import run_of, text_of
@@ -52,7 +52,7 @@ WRITES_NEITHER = {
 }  # fmt: skip
 """Those that look, report, seal or tidy up."""
 
-ONE_PRESS = VERBS
+ONE_PRESS = Declared(DOMAINS).verbs
 """What one press does, carried out by a run above the limits: shown on the card (tests/approvals)."""
 
 FOLLOWS_WRITES = {"figures.drain"}
@@ -95,7 +95,7 @@ def test_every_kind_of_run_is_spoken_for(app: Flask) -> None:
     spoken_for = (
         set(WRITES_UNSEEN) | set(SHOWN_BEFORE) | WRITES_NEITHER | FOLLOWS_WRITES | set(ONE_PRESS)
     )
-    assert set(KINDS) == spoken_for, (
+    assert set(app.declared.kinds) == spoken_for, (
         "a new kind says here whether it writes, and in `preview` how that is shown"
     )
 

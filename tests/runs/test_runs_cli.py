@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -13,11 +12,9 @@ from backoffice.figures.actor import acting_as
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run
 from tests.factories.customers import CustomerFactory
-from tests.runs.balances import balances  # noqa: F401 (a fixture)
+from tests.runs.balances import domains  # noqa: F401 (a fixture)
 
 Command = Callable[..., Any]
-
-pytestmark = pytest.mark.usefixtures("balances")
 
 
 def a_dry_run(session: Any, *names: str, by: str = "user:1", is_done: bool = True) -> int:

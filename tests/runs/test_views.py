@@ -12,17 +12,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from backoffice.app.domain import declared
 from backoffice.app.extensions import db, limiter
 from backoffice.figures.actor import acting_as
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run, RunItem
 from tests.factories.customers import CustomerFactory
 from tests.factories.people import UserFactory
-from tests.runs.balances import balances  # noqa: F401 (a fixture)
+from tests.runs.balances import domains  # noqa: F401 (a fixture)
 
 SignIn = Callable[..., FlaskClient]
-
-pytestmark = pytest.mark.usefixtures("balances")
 
 
 def a_run(kind: str = "test.balances", by: str = "cli:root", **asked: Any) -> int:
@@ -279,7 +278,7 @@ def test_a_kind_that_nobody_declares_any_more_is_shown_and_left_alone(
     session: Any, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id, client = a_run(), sign_in("admin")
-    monkeypatch.delitem(working.KINDS, "test.balances")
+    monkeypatch.delitem(declared().kinds, "test.balances")
     assert "test.balances" in client.get("/runs").text
     assert client.get(f"/runs/{run_id}").status_code == 200
     assert act(client, run_id, "cancel").status_code == 403

@@ -3,18 +3,19 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, text, update
 
+from backoffice.app.domain import Domain, declared
+from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
 from backoffice.runs import actions, kinds, working
 from backoffice.runs.errors import Fenced, NothingToRetry, UnknownKind
-from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run, RunChunk, RunItem
 from backoffice.runs.work import Work
 from backoffice.runs.working import perform
@@ -22,17 +23,15 @@ from tests.factories.customers import CustomerFactory
 from tests.processes import killed, together
 
 from . import counting as counting_kind
-from .counting import COUNTING
+from .counting import COUNTING, SCRATCH
 
 CUSTOMERS = 18
 
 
-@pytest.fixture(autouse=True)
-def counting() -> Iterator[None]:
-    """The kind is known for the length of a test."""
-    kinds.register(COUNTING)
-    yield
-    KINDS.pop(COUNTING.name)
+@pytest.fixture
+def domains() -> Sequence[Domain]:
+    """Those of the product, and one that counts."""
+    return (*DOMAINS, SCRATCH)
 
 
 @pytest.fixture
@@ -227,7 +226,8 @@ def test_a_run_that_cannot_be_planned_fails_and_says_why(
         raise RuntimeError("no plan")
 
     run_id = ask(session)
-    monkeypatch.setitem(KINDS, COUNTING.name, kinds.Kind(COUNTING.name, "", "", broken, broken))
+    broken_kind = kinds.Kind(COUNTING.name, "", "", broken, broken)
+    monkeypatch.setitem(declared().kinds, COUNTING.name, broken_kind)
     end = time.monotonic() + 60
     while state(session, run_id).is_live and time.monotonic() < end:
         perform(db.engine, run_id)

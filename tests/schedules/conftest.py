@@ -1,27 +1,35 @@
 """A kind of run that does nothing, schedules of it, and the business in another time zone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import func, select, update
 
+from backoffice.app.domain import Domain
+from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.base import periods
-from backoffice.runs.kinds import KINDS, Kind
+from backoffice.runs.kinds import Kind
 from backoffice.runs.models import DONE, Run
 from backoffice.schedules.catalog import Schedule
 from backoffice.schedules.rules import Daily
 
+NOTHING = Kind("test.nothing", "Nothing", "schedules.run", lambda *_: (), lambda _: None)
+SCRATCH = Domain("nothing", kinds=(NOTHING,))
+
 
 @pytest.fixture
-def nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> str:
+def domains() -> Sequence[Domain]:
+    """Those of the product, and one with a kind of run that does nothing."""
+    return (*DOMAINS, SCRATCH)
+
+
+@pytest.fixture
+def nothing() -> str:
     """The name of a kind of run that does nothing."""
-    kind = Kind("test.nothing", "Nothing", "schedules.run", lambda *_: (), lambda _: None)
-    monkeypatch.setitem(KINDS, kind.name, kind)
-    return kind.name
+    return NOTHING.name
 
 
 @pytest.fixture

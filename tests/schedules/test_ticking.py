@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from backoffice.app.config import ROOT
+from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.runs import actions
-from backoffice.runs.kinds import KINDS
 from backoffice.runs.models import Run
 from backoffice.schedules import queries
 from backoffice.schedules.catalog import SCHEDULES, ScheduleError, asking, check
@@ -151,20 +151,20 @@ def test_one_that_cannot_be_asked_for_does_not_keep_the_others(session, nightly)
 
 def test_a_schedule_of_an_unknown_kind_is_an_error_at_the_start(app, nightly) -> None:
     with pytest.raises(ScheduleError, match=r"'one' asks for 'no.such.kind'"):
-        check([nightly("one", kind="no.such.kind")])
+        check(app.declared.kinds, [nightly("one", kind="no.such.kind")])
 
 
 def test_two_schedules_of_one_name_are_an_error_at_the_start(app, nightly) -> None:
     with pytest.raises(ScheduleError, match="Two schedules are called 'one'"):
-        check([nightly("one"), nightly("one")])
+        check(app.declared.kinds, [nightly("one"), nightly("one")])
 
 
-def test_the_app_does_not_start_with_a_schedule_of_an_unknown_kind(app, monkeypatch) -> None:
+def test_the_app_does_not_start_with_a_schedule_of_an_unknown_kind(app) -> None:
     from backoffice import create_app
 
-    monkeypatch.delitem(KINDS, "chore")
+    without = [domain for domain in DOMAINS if domain.name != "commands"]
     with pytest.raises(ScheduleError, match="'chore'"):
-        create_app({"TESTING": True})
+        create_app({"TESTING": True}, without)
 
 
 def test_every_schedule_can_be_asked_for_beside_all_the_others(session) -> None:

@@ -12,12 +12,13 @@ from flask.testing import FlaskClient
 from flask_login import login_user
 from sqlalchemy import event, func, select, text
 
+from backoffice.app.domain import Domain
+from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.lists import List, finding
 from backoffice.orders.listing import ORDERS
 from backoffice.orders.models import Order
 from backoffice.people.models import User
-from backoffice.search import search_results as places
 from backoffice.search import views as search
 from backoffice.search.search_results import Kind, Place, Question
 from tests.factories.billing import (
@@ -300,19 +301,25 @@ def test_users_are_found_by_those_who_manage_them_and_managers_by_who_may_see_th
     assert suggested(sign_in(margaret), "davolio") == []
 
 
+ROLES_THAT_ASKED: list[str] = []
+
+
+def note(question: Question) -> list[Place]:
+    ROLES_THAT_ASKED.append(question.user.role)
+    return []
+
+
+SECRET = Domain("secret", findable=(Kind("secret", "Secret", "audit.index", note, rank=5),))
+
+
+@pytest.mark.parametrize("domains", [(*DOMAINS, SECRET)], ids=["secret"])
 def test_only_kinds_whose_screen_the_person_may_open_are_asked(
-    sign_in: SignIn, session: Any, monkeypatch: pytest.MonkeyPatch
+    domains: Any, sign_in: SignIn, session: Any
 ) -> None:
-    asked = []
-
-    def note(question: Question) -> list[Place]:
-        asked.append(question.user.role)
-        return []
-
-    monkeypatch.setitem(places.KINDS, "secret", Kind("secret", "Secret", "audit.index", note))
+    ROLES_THAT_ASKED.clear()
     for role in ("viewer", "account_manager", "finance"):
         suggested(sign_in(role), "x")
-    assert asked == ["finance"]
+    assert ROLES_THAT_ASKED == ["finance"]
 
 
 # How fast
@@ -395,13 +402,16 @@ def cancelled(question: Question) -> Iterator[Place]:
     yield from ()
 
 
+SLOW = Kind(
+    "slow", "Orders", "orders.index", cancelled,
+    rank=0, all_of=lambda text: f"/orders?q={text}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("domains", [(*DOMAINS, Domain("slow", findable=(SLOW,)))], ids=["slow"])
 def test_a_kind_that_takes_long_keeps_nobody_from_the_others(
-    sign_in: SignIn, book: None, monkeypatch: pytest.MonkeyPatch
+    domains: Any, sign_in: SignIn, book: None
 ) -> None:
-    slow = Kind(
-        "slow", "Orders", "orders.index", cancelled, all_of=lambda text: f"/orders?q={text}"
-    )
-    monkeypatch.setattr(places, "KINDS", {"slow": slow, **places.KINDS})
     browser = sign_in("finance")
     assert suggested(browser, "so-1") == ["/orders/SO-1"]
     page = page_of(browser, "so-1")
@@ -429,13 +439,13 @@ def test_what_a_quick_way_found_stays_when_a_later_one_takes_long(
 
 
 def test_what_was_found_stays_when_it_takes_long_to_count_all(
-    sign_in: SignIn, book: None, monkeypatch: pytest.MonkeyPatch
+    app: Any, sign_in: SignIn, book: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_long(question: Question) -> int:
         return len(list(cancelled(question)))
 
-    orders = replace(places.KINDS["orders"], count=too_long)
-    monkeypatch.setitem(places.KINDS, "orders", orders)
+    orders = replace(app.declared.findable["orders"], count=too_long)
+    monkeypatch.setitem(app.declared.findable, "orders", orders)
     page = page_of(sign_in("finance"), "so-")
     assert len(re.findall(r'href="/orders/SO-', page)) == 3
     assert "Show all in the list" in text_of(page)
@@ -443,15 +453,15 @@ def test_what_was_found_stays_when_it_takes_long_to_count_all(
 
 @pytest.mark.parametrize("seconds", [0.001, 600.0])
 def test_all_statements_of_a_kind_share_its_time(
-    sign_in: SignIn, book: None, monkeypatch: pytest.MonkeyPatch, seconds: float
+    app: Any, sign_in: SignIn, book: None, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     def endless(question: Question) -> Iterator[Place]:
         yield Place("SO-1", "/orders/SO-1")
         while True:
             question.session.execute(select(func.pg_sleep(seconds)))
 
-    kind = Kind("endless", "Orders", "orders.index", endless)
-    monkeypatch.setattr(places, "KINDS", {"endless": kind})
+    kind = Kind("endless", "Orders", "orders.index", endless, rank=0)
+    monkeypatch.setattr(app.declared, "findable", {"endless": kind})
     monkeypatch.setattr(search, "SUGGESTIONS", search.Pace(5, 0.3, 60.0))
     monkeypatch.setattr(search, "WHOLE_PAGE", search.Pace(10, 60.0, 0.3))
     browser = sign_in("finance")

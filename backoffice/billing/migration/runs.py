@@ -5,7 +5,7 @@ from functools import partial
 from ...base import N_
 from ...drift.healing import applying
 from ...drift.runs import HEAL
-from ...runs.kinds import Kind, Scope, as_dry_run, register
+from ...runs.kinds import Kind, Scope, as_dry_run
 from . import (
     amounts,
     balances,
@@ -29,50 +29,38 @@ def _placed_unseen(scope: Scope) -> tuple[str, Scope] | None:
     return None if "run" in scope else as_dry_run("billing.backfill-payment-meters", scope)
 
 
-PLACE = register(
-    Kind(
-        "billing.backfill-payment-meters", N_("Give payments their meters"), "figures.heal",
-        together.plan, together.work, going_on(placing.finish), groups.again,
-        apply_as="billing.backfill-payment-meters", report=REPORT, preview=_placed_unseen,
-        is_part=is_step,
-    )
+PLACE = Kind(
+    "billing.backfill-payment-meters", N_("Give payments their meters"), "figures.heal",
+    together.plan, together.work, going_on(placing.finish), groups.again,
+    apply_as="billing.backfill-payment-meters", report=REPORT, preview=_placed_unseen,
+    is_part=is_step,
 )  # fmt: skip
-AMOUNTS = register(
-    Kind(
-        "billing.backfill-invoice-amounts", N_("Compute invoice amounts"), "figures.heal",
-        amounts.plan, amounts.work, going_on(amounts.finish), HEAL.again, apply_as="figures.apply",
-        report=REPORT, preview=partial(as_dry_run, "billing.backfill-invoice-amounts"), is_part=is_step,
-    )
+AMOUNTS = Kind(
+    "billing.backfill-invoice-amounts", N_("Compute invoice amounts"), "figures.heal",
+    amounts.plan, amounts.work, going_on(amounts.finish), HEAL.again, apply_as="figures.apply",
+    report=REPORT, preview=partial(as_dry_run, "billing.backfill-invoice-amounts"), is_part=is_step,
 )  # fmt: skip
-VALIDATE = register(
-    Kind(
-        "billing.validate", N_("Validate payments and documents"), "figures.heal",
-        validating.plan, validating.work, going_on(validating.finish), report=REPORT,
-    )
+VALIDATE = Kind(
+    "billing.validate", N_("Validate payments and documents"), "figures.heal",
+    validating.plan, validating.work, going_on(validating.finish), report=REPORT,
 )  # fmt: skip
-BALANCES = register(
-    Kind(
-        "billing.meter-balances", N_("Calculate meter balances"), "figures.heal",
-        balances.plan, balances.work, going_on(balances.finish), balances.again,
-        apply_as="figures.apply", report=REPORT,
-        preview=partial(as_dry_run, "billing.meter-balances"), is_part=is_step,
-    )
+BALANCES = Kind(
+    "billing.meter-balances", N_("Calculate meter balances"), "figures.heal",
+    balances.plan, balances.work, going_on(balances.finish), balances.again,
+    apply_as="figures.apply", report=REPORT,
+    preview=partial(as_dry_run, "billing.meter-balances"), is_part=is_step,
 )  # fmt: skip
-PROVE = register(
-    Kind(
-        "billing.prove", N_("Prove that everything ties out"), "figures.heal",
-        proving.plan, proving.work, going_on(proving.finish), report=REPORT,
-    )
+PROVE = Kind(
+    "billing.prove", N_("Prove that everything ties out"), "figures.heal",
+    proving.plan, proving.work, going_on(proving.finish), report=REPORT,
 )  # fmt: skip
-WHOLE = register(
-    Kind(
-        steps.WHOLE, N_("Migration, all steps"), "figures.heal",
-        whole.plan, whole.gather, whole.finish, apply_as=steps.APPLY_WHOLE,
-    )
+WHOLE = Kind(
+    steps.WHOLE, N_("Migration, all steps"), "figures.heal",
+    whole.plan, whole.gather, whole.finish, apply_as=steps.APPLY_WHOLE,
 )  # fmt: skip
-APPLY_WHOLE = register(
-    Kind(
-        steps.APPLY_WHOLE, N_("Apply a migration"), "figures.heal",
-        together.plan, together.work, applying.result, groups.again,
-    )
+APPLY_WHOLE = Kind(
+    steps.APPLY_WHOLE, N_("Apply a migration"), "figures.heal",
+    together.plan, together.work, applying.result, groups.again,
 )  # fmt: skip
+
+KINDS = (PLACE, AMOUNTS, VALIDATE, BALANCES, PROVE, WHOLE, APPLY_WHOLE)

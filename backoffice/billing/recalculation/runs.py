@@ -3,20 +3,20 @@
 from functools import partial
 
 from ...base import N_
-from ...runs.kinds import Kind, as_dry_run, register
+from ...runs.kinds import Kind, as_dry_run
 from ...runs.wording import name_scope
 from ..migration.chain import going_on
 from ..migration.steps import is_step
 from . import chunks as recalculation
 from . import report as recalculation_report
 
-RECALCULATE = register(
-    Kind(
-        "billing.recalculate", N_("Recalculate customer balances"), "figures.heal",
-        recalculation.plan, recalculation.recalculate, going_on(recalculation_report.finish),
-        recalculation.again, apply_as="figures.apply", report="billing.recalculation",
-        preview=partial(as_dry_run, "billing.recalculate"), is_part=is_step,
-    )
+RECALCULATE = Kind(
+    "billing.recalculate", N_("Recalculate customer balances"), "figures.heal",
+    recalculation.plan, recalculation.recalculate, going_on(recalculation_report.finish),
+    recalculation.again, apply_as="figures.apply", report="billing.recalculation",
+    preview=partial(as_dry_run, "billing.recalculate"), is_part=is_step,
 )  # fmt: skip
 
 name_scope("customers", N_("some customers alone"))
+
+KINDS = (RECALCULATE,)

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection
 
 from ... import audit, figures
+from ...app.domain import declared
 from ...base import N_
 from ...figures.objects import asleep
 from ...runs.models import ITEM_FAILED
@@ -20,7 +21,7 @@ DO_NOT_FIRE = "do not fire"
 
 def broken(connection: Connection) -> dict[str, str]:
     """Triggers that are not as declared, and for whom triggers do not fire; each with what is wrong."""
-    found = figures.out_of_date(connection) | audit.out_of_date(connection)
+    found = figures.out_of_date(connection, declared().triggers) | audit.out_of_date(connection)
     return found | dict.fromkeys(asleep(connection), DO_NOT_FIRE)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from ...approvals.verbs import Payload, Verb, register
+from ...approvals.verbs import Payload, Verb
 from ...base import N_
 from ...lists.state import state_of
 from ...people.models import User
@@ -34,4 +34,6 @@ def _act(session: Session, user: User, asked: Payload) -> Outcome:
     return apply(session, chosen, change, Mark(*asked["mark"]))
 
 
-BULK_EDIT = register(Verb("orders.bulk-edit", N_("Change the orders"), "orders.write", _act))
+BULK_EDIT = Verb("orders.bulk-edit", N_("Change the orders"), "orders.write", _act)
+
+VERBS = (BULK_EDIT,)

@@ -1,0 +1,45 @@
+"""The domains of the product: what they have is in their `domain.py`, and nothing registers itself."""
+
+from ..audit import domain as audit
+from ..billing import domain as billing
+from ..commands import domain as commands
+from ..customers import domain as customers
+from ..drift import domain as drift
+from ..health import domain as health
+from ..imports import domain as imports
+from ..lists import domain as lists
+from ..metrics import domain as metrics
+from ..orders import domain as orders
+from ..people import domain as people
+from ..pricing import domain as pricing
+from ..products import domain as products
+from ..reconciliation import domain as reconciliation
+from ..reports import domain as reports
+from ..runs import domain as runs
+from ..schedules import domain as schedules
+from ..search import domain as search
+from ..targets import domain as targets
+from .domain import Domain
+
+DOMAINS: tuple[Domain, ...] = (
+    people.DOMAIN,
+    lists.DOMAIN,
+    runs.DOMAIN,
+    schedules.DOMAIN,
+    drift.DOMAIN,
+    customers.DOMAIN,
+    billing.DOMAIN,
+    orders.DOMAIN,
+    audit.DOMAIN,
+    health.DOMAIN,
+    metrics.DOMAIN,
+    products.DOMAIN,
+    pricing.DOMAIN,
+    targets.DOMAIN,
+    reconciliation.DOMAIN,
+    reports.DOMAIN,
+    imports.DOMAIN,
+    search.DOMAIN,
+    commands.DOMAIN,
+)
+"""In the order in which pages show what they have."""

@@ -1,0 +1,16 @@
+"""What customers have."""
+
+from ..app.domain import Domain
+
+DOMAIN = Domain(
+    "customers",
+    screens=(
+        "backoffice.customers.views",
+        "backoffice.customers.deleting",
+        "backoffice.customers.merge_views",
+    ),
+    triggers=("backoffice.customers.triggers:TRIGGERS",),
+    verbs=("backoffice.customers.approved_verbs:VERBS",),
+    findable=("backoffice.customers.finding:FINDABLE",),
+    pages=("backoffice.customers.finding:PAGES",),
+)

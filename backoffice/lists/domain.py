@@ -1,0 +1,8 @@
+"""What lists have: saved views and what stands beside every list."""
+
+from ..app.domain import Domain
+
+DOMAIN = Domain(
+    "lists",
+    screens=("backoffice.lists.views",),
+)

@@ -1,0 +1,9 @@
+"""What schedules have: their screen, the daily summary, the routine of the database."""
+
+from ..app.domain import Domain
+
+DOMAIN = Domain(
+    "schedules",
+    screens=("backoffice.schedules.views",),
+    kinds=("backoffice.schedules.runs:KINDS",),
+)

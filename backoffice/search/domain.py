@@ -1,0 +1,9 @@
+"""What the search of the shell has."""
+
+from ..app.domain import Domain
+
+DOMAIN = Domain(
+    "search",
+    screens=("backoffice.search.views",),
+    findable=("backoffice.search.views:FINDABLE",),
+)
