@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from backoffice.app.extensions import db
 from backoffice.app.domain import Declared
 from backoffice.app.domains import DOMAINS
+from backoffice.app.extensions import db
 from backoffice.drift.healing.performing import performed
 from backoffice.figures.actor import acting_as
 from backoffice.orders.models import Order
