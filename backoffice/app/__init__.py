@@ -60,5 +60,7 @@ def _register_domains(app: "Backoffice") -> None:
     import_module("backoffice.schedules.catalog").check(app.declared.kinds)
     for blueprint in app.declared.blueprints:
         app.register_blueprint(blueprint)
+    api = import_module("backoffice.records.api").api_of(app.declared.records.values())
+    app.register_blueprint(api)
     import_module("backoffice.drift.facts.subjects").register()
     figures.registry.held = import_module("backoffice.drift.facts.holding").leave_alone

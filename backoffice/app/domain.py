@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..approvals.verbs import Verb
     from ..figures.objects import DatabaseObject
+    from ..records import Record
     from ..runs.kinds import Kind
     from ..search.search_results import Kind as Findable
 
@@ -29,7 +30,8 @@ class Domain:
 
     `screens` are the modules whose views are its screens, each with its blueprint as `bp`; `triggers` what PostgreSQL
     keeps of its facts, whoever writes; `kinds` the background runs that a worker may be asked for; `verbs` what two
-    people look at. The search of the shell finds `findable`, and leads to `pages` (label and endpoint).
+    people look at; `records` what is entered, and what the API answers for. The search of the shell finds
+    `findable`, and leads to `pages` (label and endpoint).
     """
 
     name: str
@@ -38,6 +40,7 @@ class Domain:
     triggers: Things = ()
     kinds: Things = ()
     verbs: Things = ()
+    records: Things = ()
     findable: Things = ()
     pages: Things = ()
 
@@ -75,6 +78,11 @@ class Declared:
     def verbs(self) -> dict[str, "Verb"]:
         """Name → what two people look at."""
         return self._named("verbs", ((verb.name, verb) for verb in self._all("verbs")))
+
+    @cached_property
+    def records(self) -> dict[str, "Record"]:
+        """Domain's name in addresses → record."""
+        return self._named("records", ((record.domain, record) for record in self._all("records")))
 
     @cached_property
     def findable(self) -> dict[str, "Findable"]:

@@ -36,6 +36,7 @@ from ..book import MeaningDiffers, difference_in
 from ..security import bearer
 from ..web.formats import in_words
 from ..web.htmx import is_htmx, trigger
+from ..web.problems import is_api, problem
 from ..web.safe_next import safe_next
 from .edge import SAFE_METHODS, sqlstate_of
 from .extensions import db, limiter
@@ -155,11 +156,15 @@ _BUSY_SQLSTATES = {
 def wants_json() -> bool:
     """Whether a program asks: under /api/, or by its Accept header."""
     best = request.accept_mimetypes.best_match(["text/html", "application/json"])
-    return request.path.startswith("/api/") or best == "application/json"
+    return is_api() or best == "application/json"
 
 
 def answer(
-    status: int, sentence: str = "", explanation: Explanation | None = None, **values: object
+    status: int,
+    sentence: str = "",
+    explanation: Explanation | None = None,
+    cause: object = None,
+    **values: object,
 ) -> Response:
     """The answer of `status`, saying `sentence` (translated already) or that of an explanation.
 
@@ -171,7 +176,9 @@ def answer(
     usual = EXPLANATIONS.get(status, EXPLANATIONS[500 if status >= 500 else 400])
     explanation = explanation or usual
     sentence = sentence or _(explanation.sentence, **values)
-    if wants_json():
+    if is_api():
+        response = problem(status, sentence, cause)
+    elif wants_json():
         response = make_response(jsonify(error=sentence), status)
     elif is_htmx():
         response = make_response(sentence, status, PLAIN)
@@ -261,7 +268,7 @@ def _csrf(error: CSRFError) -> Response:
 
 def _refused(error: Refusal) -> Response:
     db.session.rollback()
-    return answer(error.status, in_words(error))
+    return answer(error.status, in_words(error), cause=error)
 
 
 def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:

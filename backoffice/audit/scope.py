@@ -15,6 +15,7 @@ from ..figures.registry import Registry
 
 NOT_AUDITED: Mapping[str, str] = {
     "alembic_version": "which migrations have run; nobody enters it",
+    "api_requests": "what a repeated request of a program is answered with; what it did is audited",
     "audit_checks": "when the trail was verified and anchored, append-only itself",
     "audit_events": "the trail itself, append-only",
     "audit_seals": "the chain that seals the trail, append-only itself",

@@ -4,6 +4,7 @@ Actions raise them, and know nothing of HTTP; `app/errors.py` turns one that nob
 a toast or JSON, and a view that has a form shows it there. Imports no Flask, so that actions may.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from . import N_
@@ -24,6 +25,18 @@ class Refusal(Exception):
     def __init__(self, **values: object) -> None:
         self.values = values
         super().__init__(self.sentence % values)
+
+
+class Invalid(Refusal):
+    """Something that was entered cannot be; `problems` are sentences, each after the name of its field."""
+
+    sentence = N_(
+        "Something of what you sent cannot be saved. Correct these fields, then send it again."
+    )
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self.problems = problems
 
 
 class Stale(Refusal):

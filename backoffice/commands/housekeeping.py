@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from ..base import N_, Base, table_of
 from ..figures.models import Correction
 from ..imports.models import Import, ImportContent, ImportProblem
-from ..people.models import IdempotencyKey, WebSession
+from ..people.models import ApiRequest, IdempotencyKey, WebSession
 from ..reconciliation.models import Reconciliation
 from ..runs.kinds import Kind, kinds
 from ..runs.models import Run, RunItem
@@ -50,8 +50,11 @@ def expired_sessions() -> Iterable[Old]:
 
 
 def old_idempotency_keys() -> Iterable[Old]:
-    """Answers that no browser will ask for again."""
-    return [Old(IdempotencyKey, _before(IdempotencyKey.created_at, KEYS_ARE_KEPT))]
+    """Answers that no browser and no program will ask for again."""
+    return [
+        Old(model, _before(model.created_at, KEYS_ARE_KEPT))
+        for model in (IdempotencyKey, ApiRequest)
+    ]
 
 
 def old_uploads() -> Iterable[Old]:

@@ -11,6 +11,7 @@ DOMAIN = Domain(
     ),
     triggers=("backoffice.customers.triggers:TRIGGERS",),
     verbs=("backoffice.customers.approved_verbs:VERBS",),
+    records=("backoffice.customers.records:RECORDS",),
     findable=("backoffice.customers.finding:FINDABLE",),
     pages=("backoffice.customers.finding:PAGES",),
 )

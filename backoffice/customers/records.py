@@ -79,6 +79,8 @@ CUSTOMER = Record(
     labels={"merged_into_id": N_("Merged into")},
 )  # fmt: skip
 
+RECORDS = (CUSTOMER,)
+
 register(CUSTOMER.recorded())
 register(
     Recorded(

@@ -123,6 +123,11 @@ def neighbours(
     return before, after
 
 
+def after(rows: Select[Any], state: State, value: Any, key: Any) -> Select[Any]:
+    """The `rows` that follow the one with that sorted value and key, in the list's order."""
+    return _beyond(rows, state, value, key, is_back=False)
+
+
 def _beyond(rows: Select[Any], state: State, value: Any, key: Any, is_back: bool) -> Select[Any]:
     """The rows of the list that come after the one with `value` and `key`, or before it; nearest first."""
     name = state.sort.removeprefix("-")

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import EmailField, PasswordField, SelectField, StringField
 from wtforms.fields import SelectChoice
 
+from ..base import N_
 from ..security.permissions import ROLES, open_scopes
 from ..web.forms import Required, at_most
 from .passwords import LONGEST, SHORTEST
@@ -73,6 +75,13 @@ class ProfileForm(FlaskForm):
     number_format = SelectField(_l("Number format"))
 
 
+API_SCOPES = {
+    "read": N_("API: read %(domain)s"),
+    "write": N_("API: read and change %(domain)s"),
+}
+"""What a scope of the API of records opens; the domain is called as in addresses."""
+
+
 class NewTokenForm(FlaskForm):
     """A token for another program."""
 
@@ -102,4 +111,9 @@ class NewTokenForm(FlaskForm):
         """Offer only what a token opens in this app."""
         super().__init__(*args, **kwargs)
         offered = open_scopes()
-        self.scope.choices = [choice for choice in self.scope.choices if choice.value in offered]
+        known = [choice for choice in self.scope.choices if choice.value in offered]
+        of_records = (scope.partition(":") for scope in offered if ":" in scope)
+        self.scope.choices = known + [
+            SelectChoice(f"{domain}:{right}", _(API_SCOPES[right], domain=domain))
+            for domain, _colon, right in of_records
+        ]

@@ -1,5 +1,6 @@
 """Users, their sessions, the keys under which a form was already carried out, and programs' tokens."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -81,7 +82,16 @@ class IdempotencyKey(Base):
 
 
 SCOPES = ("health", "wallets", "metrics")
-"""What a token may open; each opens only the routes that name it."""
+"""What a token may open beside records; each opens only the routes that name it."""
+
+OF_RECORDS = re.compile(r"[a-z]+:(read|write)")
+"""The scopes of the API of records: a domain, and whether a program may change it. Writing includes reading."""
+
+
+def opens(held: str, wanted: str) -> bool:
+    """Whether a token of the scope `held` opens what names the scope `wanted`."""
+    domain, colon, _right = wanted.partition(":")
+    return held == wanted or (bool(colon) and held == f"{domain}:write")
 
 
 class ApiToken(Base):
@@ -93,7 +103,7 @@ class ApiToken(Base):
 
     __tablename__ = "api_tokens"
     __table_args__ = (
-        CheckConstraint("scope IN ('health', 'wallets', 'metrics')", name="scope"),
+        CheckConstraint("scope ~ '^[a-z]+(:(read|write))?$'", name="scope"),
         Index(
             "ix_api_tokens_live_name",
             "name",
@@ -111,3 +121,23 @@ class ApiToken(Base):
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class ApiRequest(Base):
+    """One request of another program under an `Idempotency-Key`, carried out once: its digest, and its answer.
+
+    `status` is null only inside the transaction that does the work.
+    """
+
+    __tablename__ = "api_requests"
+    __table_args__ = (Index("ix_api_requests_created_at", "created_at"),)
+
+    token_id: Mapped[int] = mapped_column(
+        ForeignKey(ApiToken.id, ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    request_digest: Mapped[str] = mapped_column(Text)
+    status: Mapped[int | None]
+    response: Mapped[str | None] = mapped_column(Text)
+    headers: Mapped[dict[str, str] | None] = mapped_column(JSONB(none_as_null=True))
+    created_at: Mapped[Moment]

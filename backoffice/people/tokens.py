@@ -15,7 +15,7 @@ from ..base import N_
 from ..base.identifiers import is_visible
 from ..base.refusals import Refusal
 from ..figures.actor import actor
-from .models import SCOPES, ApiToken
+from .models import OF_RECORDS, SCOPES, ApiToken
 
 Db = Session | scoped_session[Session]
 
@@ -75,7 +75,7 @@ def create(session: Db, *, name: str, scope: str, expires_at: datetime | None) -
     name = " ".join(name.split())[:LONGEST_NAME]
     if not is_visible(name):
         raise TokenNameMissing()
-    if scope not in SCOPES:
+    if scope not in SCOPES and not OF_RECORDS.fullmatch(scope):
         raise UnknownScope(scope=scope, scopes=", ".join(SCOPES))
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise EndsInThePast()

@@ -23,7 +23,11 @@ LONGEST_DAYS = 3650
 
 @group.command("create")
 @click.option("--name", required=True, help="The program that will use it.")
-@click.option("--scope", required=True, help="What it opens: metrics.")
+@click.option(
+    "--scope",
+    required=True,
+    help="What it opens: metrics; by the API customers:read, customers:write …",
+)
 @click.option(
     "--days",
     type=click.IntRange(1, LONGEST_DAYS),

@@ -5,6 +5,7 @@ from ..app.domain import Domain
 DOMAIN = Domain(
     "products",
     screens=("backoffice.products.views",),
+    records=("backoffice.products.records:RECORDS",),
     findable=("backoffice.products.finding:FINDABLE",),
     pages=("backoffice.products.finding:PAGES",),
 )

@@ -92,6 +92,8 @@ PRODUCT = Record(
     telling=_prices_told,
 )  # fmt: skip
 
+RECORDS = (PRODUCT,)
+
 register(PRODUCT.recorded())
 register(
     Recorded(

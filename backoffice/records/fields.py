@@ -4,6 +4,7 @@ A *fact* is a value as text, the same of the stored value, of the form's and of 
 can be compared.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
@@ -11,6 +12,10 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import InstrumentedAttribute
+
+from ..base import N_
+
+_PRICE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?")
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,9 @@ class Field:
     is_short: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
+    must_be = N_("Send a text.")
+    """What the API says of a value that is not of the field's type."""
+
     is_amount = False
     """Whether the currency stands before its input."""
 
@@ -62,6 +70,10 @@ class Field:
     def data(self, fact: str) -> Any:
         """What the form holds of a fact."""
         return fact
+
+    def reads(self, sent: Any) -> bool:
+        """Whether a value of JSON is of the field's type; null is nothing."""
+        return sent is None or isinstance(sent, str)
 
     def suggested(self) -> Any:
         """What a new form holds of it."""
@@ -105,6 +117,12 @@ class Choice(Field):
 class Flag(Field):
     """Yes or no."""
 
+    must_be = N_("Send true or false.")
+
+    def reads(self, sent: Any) -> bool:
+        """Whether it is true or false."""
+        return isinstance(sent, bool)
+
     def value(self, data: Any) -> bool:
         """Whether it is ticked."""
         return bool(data)
@@ -140,6 +158,11 @@ class UnitPrice(Field):
     """What one unit costs, in the deployment's currency, with at most four decimals."""
 
     is_amount = True
+    must_be = N_('Send the number as a text with a point and at most four decimals, like "1250.5".')
+
+    def reads(self, sent: Any) -> bool:
+        """Whether it is a number in text: no number of JSON is exact."""
+        return sent is None or (isinstance(sent, str) and _PRICE.fullmatch(sent) is not None)
 
     def fact(self, value: Any) -> str:
         """The price without zeros that say nothing."""
@@ -151,4 +174,4 @@ class UnitPrice(Field):
 
     def schema(self) -> dict[str, Any]:
         """A decimal as text: no number of JSON is exact."""
-        return {"type": "string", "pattern": r"^-?[0-9]+(\\.[0-9]{1,4})?$"}
+        return {"type": ["string", "null"], "pattern": f"^{_PRICE.pattern}$"}

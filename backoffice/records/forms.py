@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from flask_babel import gettext as _
 from sqlalchemy import select
+from werkzeug.datastructures import MultiDict
 from wtforms import Field as FormField
 from wtforms import ValidationError
 
@@ -58,6 +59,12 @@ class OfRecord(RecordForm):
 def posted(record: Record, row: Row | None) -> OfRecord:
     """The form as it was sent."""
     return _form_of(record, is_new=row is None)(row)
+
+
+def sent(record: Record, row: Row | None, facts: MultiDict[str, str]) -> OfRecord:
+    """The form over what a program has sent; it proves itself by its token."""
+    form = _form_of(record, is_new=row is None)
+    return form(row, formdata=facts, meta={"csrf": False})
 
 
 def opened(record: Record, row: Row, facts: Mapping[str, str] | None = None) -> OfRecord:

@@ -16,8 +16,9 @@ from ..app import edge
 from ..app.extensions import db, limiter
 from ..base import N_
 from ..people import tokens
-from ..people.models import ApiToken
+from ..people.models import ApiToken, opens
 from ..web.htmx import is_htmx
+from ..web.problems import is_api, problem
 
 log = structlog.get_logger("backoffice.tokens")
 
@@ -26,11 +27,17 @@ REALM = "Backoffice"
 
 @dataclass(frozen=True)
 class Program:
-    """Another program, signed in by its token for this one request."""
+    """Another program, signed in by its token for this one request. It is no user: `id` is nobody's."""
 
     token_id: int
     name: str
     scope: str
+    permissions: frozenset[str] = frozenset()
+    """What it may do beyond opening the view."""
+
+    id = 0
+    is_authenticated = True
+    is_active = True
 
     @property
     def actor(self) -> str:
@@ -71,8 +78,8 @@ class TokenOfAnotherScope(TokenRefused):
     sentence = N_("This token is not for this. Make one with the scope that is asked for here.")
 
 
-def program_for(scope: str) -> Program | None:
-    """The program that has signed in with a token of `scope`; None where no token was sent.
+def program_for(scope: str, permission: str = "") -> Program | None:
+    """The program that has signed in with a token of `scope`, and may do what `permission` names; None without one.
 
     Raises TokenRefused, and TooManyRequests after too many that failed. A good token is let in
     however many failed before from the same address: a number of 256 bits is not guessed.
@@ -82,12 +89,12 @@ def program_for(scope: str) -> Program | None:
         return None
     edge.begin()
     token = tokens.token_behind(db.session, secret.strip())
-    if token is None or token.scope != scope:
+    if token is None or not opens(token.scope, scope):
         log.info("token refused", scope=scope, path=request.path)
         _count_failure()
         raise TokenInvalid(scope) if token is None else TokenOfAnotherScope(scope)
     _remember_use(token)
-    program = Program(token.id, token.name, token.scope)
+    program = Program(token.id, token.name, token.scope, frozenset({permission} - {""}))
     g.program = program
     return program
 
@@ -112,6 +119,10 @@ def refusal(error: TokenRefused) -> Response:
     """The answer: a sentence, as JSON where that was asked for."""
     db.session.rollback()
     sentence = _(error.sentence)
+    if is_api():
+        answer = problem(error.code, sentence)
+        answer.headers["WWW-Authenticate"] = error.challenge
+        return answer
     best = request.accept_mimetypes.best_match(["text/plain", "application/json"])
     body = jsonify(error=sentence) if best == "application/json" else sentence + "\n"
     response = make_response(body, error.code)

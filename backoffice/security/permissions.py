@@ -15,7 +15,7 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 
 from ..app.edge import Backoffice
 from ..figures.actor import actor
-from ..people.models import SCOPES
+from ..people.models import OF_RECORDS, SCOPES
 from . import bearer
 from .rights import KNOWN, PERMISSIONS, ROLES, allowed
 
@@ -43,7 +43,7 @@ def requires(permission: str, *, scope: str = "") -> Callable[[View], View]:
     """Mark a view as open to the roles that have `permission`, and to tokens of `scope`."""
     if permission not in KNOWN:
         raise ValueError(f"No role has the permission {permission!r}; add it to PERMISSIONS first.")
-    if scope and scope not in SCOPES:
+    if scope and scope not in SCOPES and not OF_RECORDS.fullmatch(scope):
         raise ValueError(f"No token has the scope {scope!r}; add it to SCOPES first.")
 
     def mark(view: View) -> View:
@@ -57,12 +57,21 @@ def requires(permission: str, *, scope: str = "") -> Callable[[View], View]:
 def open_scopes() -> list[str]:
     """The scopes that open a route of this app; a token of any other would open nothing."""
     named = {getattr(view, "token_scope", "") for view in current_app.view_functions.values()}
-    return [scope for scope in SCOPES if scope in named]
+    return [
+        *(scope for scope in SCOPES if scope in named),
+        *sorted(filter(OF_RECORDS.fullmatch, named)),
+    ]
 
 
 def public(view: View) -> View:
     """Mark a view as open to everybody, signed in or not."""
     view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def for_programs(view: View) -> View:
+    """Mark a view as open to tokens alone: nobody's browser can be made to use it."""
+    view.is_for_programs = True  # type: ignore[attr-defined]
     return view
 
 
@@ -84,14 +93,16 @@ def guard() -> None:
         actor.set("")
         return
     scope = getattr(view, "token_scope", "")
-    program = bearer.program_for(scope) if scope else None
+    permission = getattr(view, "required_permission", None)
+    program = bearer.program_for(scope, permission or "") if scope else None
     if program is not None:
         actor.set(program.actor)
         return
+    if getattr(view, "is_for_programs", False):
+        raise bearer.TokenRefused(scope)
     actor.set(f"user:{current_user.id}" if current_user.is_authenticated else "")
     if view is None or getattr(view, "is_public", False):
         return
-    permission = getattr(view, "required_permission", None)
     if permission is None:
         raise UndeclaredView(
             f"The view {request.endpoint} says neither @requires nor @public; mark it, below @route."

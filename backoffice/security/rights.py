@@ -58,11 +58,16 @@ class Person(Protocol):
 
 
 def allowed(user: Person, permission: str) -> bool:
-    """Whether `user` may do what `permission` names. A visitor and a disabled user may do nothing."""
+    """Whether `user` may do what `permission` names. A visitor and a disabled user may do nothing.
+
+    A program has no role: its token names what it may do.
+    """
     behind = getattr(user, "_get_current_object", None)
     somebody: Person = (
         user if behind is None else behind()
     )  # asked for once, not for each attribute
-    if permission not in PERMISSIONS.get(getattr(somebody, "role", ""), frozenset()):
+    given = getattr(somebody, "permissions", None)
+    held = PERMISSIONS.get(getattr(somebody, "role", ""), frozenset()) if given is None else given
+    if permission not in held:
         return False
     return somebody.is_authenticated and somebody.is_active

@@ -10,7 +10,7 @@ are set by the server and hold nothing but a word of these lists.
 
 from typing import Any
 
-from flask import Flask, current_app, has_request_context, request, session
+from flask import Flask, current_app, g, has_request_context, request, session
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -31,15 +31,22 @@ _YEAR = 365 * 24 * 3600
 def language() -> str:
     """The language to speak."""
     chosen = _choice("language", LANGUAGES)
-    if not chosen and _is_without_database():
+    if not chosen and (_is_without_database() or is_of_a_program()):
         chosen = request.accept_languages.best_match(tuple(LANGUAGES)) or ""
     return chosen or str(current_app.config["LANGUAGE_DEFAULT"])
 
 
 def number_format() -> str:
-    """The number format to read and write amounts in."""
+    """The number format to read and write amounts in; programs write a point."""
+    if is_of_a_program():
+        return "en"
     chosen = _choice("number_format", NUMBER_FORMATS)
     return chosen or ("id" if current_app.config["LANGUAGE_DEFAULT"] == "id" else "en")
+
+
+def is_of_a_program() -> bool:
+    """Whether a program that has signed in with a token sent the request."""
+    return has_request_context() and g.get("program") is not None
 
 
 def theme() -> str:

@@ -7,8 +7,6 @@ import csv
 import io
 import threading
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,36 +15,16 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
 
-import backoffice
 from backoffice.audit.models import AuditEvent
 from backoffice.people.models import User
-from backoffice.records import Choice, Field, Flag, Record, Text, actions
+from backoffice.records import Choice, Record, Text, actions
 from backoffice.records.controls import written
 from backoffice.security.rights import PERMISSIONS
 from tests.orders.pages import _read, text_of
 
+from .declared import DECLARED, EVERY_RECORD, entered, value_of
+
 SignIn = Callable[..., FlaskClient]
-
-HERE = Path(backoffice.__file__).parent
-MODULES = [f"backoffice.{p.parent.name}.records" for p in sorted(HERE.glob("*/records.py"))]
-DECLARED = [
-    found for m in MODULES for found in vars(import_module(m)).values() if isinstance(found, Record)
-]
-EVERY_RECORD = pytest.mark.parametrize("record", DECLARED, ids=lambda record: record.domain)
-
-
-def entered(record: Record, number: int) -> dict[str, Any]:
-    """A value for every field, another for every number; they keep the record's laws."""
-    return {field.name: _entered(field, number) for field in record.fields}
-
-
-def _entered(field: Field, number: int) -> Any:
-    if isinstance(field, Choice):
-        return list(field.words)[number % len(field.words)]
-    if isinstance(field, Flag):
-        return number % 2 == 0
-    assert isinstance(field, Text), f"Say here what a {type(field).__name__} may hold."
-    return f"{field.name.replace('_', '')}-{number}"
 
 
 def typed(values: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +128,7 @@ def test_every_field_is_changed_alone_counted_and_told(
 ) -> None:
     name = desk.enter(2)
     for version, field in enumerate(record.fields, start=2):
-        value = _entered(field, 3)
+        value = value_of(field, 3)
         before = record.facts(stored(session, record, name))
         assert desk.edit(name, **{field.name: value}).status_code == 303
         name = value if field.name == record.argument else name
@@ -185,7 +163,7 @@ def refused(record: Record) -> Iterator[tuple[str, str, str]]:
         if isinstance(field, Choice):
             yield field.name, "nothing of the kind", "Not a valid choice."
         if field.taken:
-            value = _entered(field, 1)
+            value = value_of(field, 1)
             yield field.name, value, field.taken % {field.name: value}
         for law in field.laws:
             bad = next(bad for bad in ("new", "a/edit", "\u202e", "/") if not law.holds(bad))
@@ -228,7 +206,7 @@ def test_two_editors_see_each_others_changes_and_nothing_typed_is_lost(
     told = text_of(answer.text)
     assert "Budi saved this at" in told
     assert f"{both.label} theirs mine Mine" in told
-    assert f"{one.label} theirs too {_entered(one, 1)} Theirs" in told
+    assert f"{one.label} theirs too {value_of(one, 1)} Theirs" in told
     merged = desk.read(answer.text)
     assert (merged[both.name], merged[one.name]) == ("mine", "theirs too")
     assert desk.browser.post(address, data=merged).status_code == 303

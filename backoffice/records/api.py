@@ -1,0 +1,344 @@
+"""The JSON API of every record, from its declaration: lists, one record, a new one, a change, and deleting.
+
+What a screen refuses, the API refuses with the same sentence, at the same field: both send what was entered through
+the record's form. Programs sign in with a token whose scope names the domain (`customers:read`, `customers:write`);
+no browser's session opens anything here. docs/api.md says how it is used.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request, url_for
+from flask_babel import gettext as _
+from werkzeug.datastructures import MultiDict
+
+from ..app.extensions import db, limiter
+from ..base import N_
+from ..base.refusals import Invalid, Refusal
+from ..lists.queries import after, matching, order_of, totals_of
+from ..lists.state import State, state_of
+from ..security.bearer import Program, signed_in_program
+from ..security.permissions import for_programs, requires, stateless
+from ..web.formats import in_words
+from . import actions, forms
+from .declaration import Record, Row
+from .fields import Flag
+from .openapi import document
+from .repetition import once
+
+LARGEST_PAGE = 1_000
+USUAL_PAGE = 100
+
+RATE = "600 per minute; 12000 per hour"
+"""What one token may ask."""
+
+
+class NotAnObject(Refusal):
+    """A body that is no JSON object."""
+
+    sentence = N_("Send a JSON object, with Content-Type: application/json.")
+    status = 400
+
+
+class VersionMissing(Refusal):
+    """A change without the version that it is meant for."""
+
+    sentence = N_('Send the version that you have read as the header If-Match, like If-Match: "3".')
+    status = 428
+
+
+class VersionOvertaken(Refusal):
+    """A change of a version that is not the present one."""
+
+    sentence = actions.RecordChanged.sentence
+    status = 412
+
+
+class ArgumentUnknown(Refusal):
+    """An argument of the address that means nothing here; leaving it out would answer something else."""
+
+    sentence = N_("The address says %(argument)s, which means nothing here. It may say: %(known)s.")
+    status = 400
+
+
+class ArgumentUnusable(Refusal):
+    """An argument whose value cannot be."""
+
+    sentence = N_("The argument %(argument)s cannot be %(value)s.")
+    status = 400
+
+
+class RecordNotFound(Refusal):
+    """No such record, or none that the token's list has."""
+
+    sentence = N_("There is no such record.")
+    status = 404
+
+
+def _program() -> Program:
+    program = signed_in_program()
+    assert program is not None, "the guard lets nobody else in"
+    return program
+
+
+def of_token() -> str:
+    """Whose requests are counted together."""
+    program = signed_in_program()
+    return f"token:{program.token_id}" if program else str(request.remote_addr)
+
+
+class Resource:
+    """What a program asks of one record."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def add_to(self, bp: Blueprint) -> None:
+        """Let `bp` answer for the record."""
+        record, name = self.record, self.record.domain
+        one = f"/{name}/<path:name>"
+        routes: list[tuple[str, str, str, Callable[..., Response]]] = [
+            ("GET", f"/{name}", "index", self.index),
+            ("GET", one, "record", self.show),
+            ("POST", f"/{name}", "create", self.create),
+            ("PATCH", one, "update", self.update),
+        ]
+        if record.deleted:
+            routes.append(("POST", f"{one}/delete", "delete", self.delete))
+        for method, rule, view, answer in routes:
+            bp.add_url_rule(rule, f"{name}_{view}", self._guarded(answer, method), methods=[method])
+
+    def _guarded(self, answer: Callable[..., Response], method: str) -> Callable[..., Response]:
+        is_reading = method == "GET"
+        permission = self.record.reads if is_reading else self.record.writes
+        scope = f"{self.record.domain}:{'read' if is_reading else 'write'}"
+
+        def view(**named: str) -> Response:
+            if is_reading:
+                return answer(*named.values())
+            return once(_program().token_id, lambda: answer(*named.values()))
+
+        view.__doc__ = answer.__doc__
+        limited = limiter.shared_limit(RATE, scope="api", key_func=of_token)(view)
+        guarded: Callable[..., Response] = for_programs(requires(permission, scope=scope)(limited))
+        return guarded
+
+    def index(self) -> Response:
+        """A page of records, by the list's own filters and sort; `after` goes on where the last page ended."""
+        listing = self.record.listing(_program())
+        sorts = listing.sorts & {field.name for field in self.record.fields}
+        filters = [name for one in listing.filters for name in one.arguments]
+        _check_arguments({*filters, "sort", "limit", "after", "totals"})
+        state = state_of(listing, request.args)
+        if (sort := request.args.get("sort")) and sort.removeprefix("-") not in sorts:
+            raise ArgumentUnusable(argument="sort", value=sort)
+        for name in filters:
+            if request.args.get(name) and name not in state.values:
+                raise ArgumentUnusable(argument=name, value=request.args[name])
+        size = _limit()
+        rows, has_more = self._page(state, size)
+        answer: dict[str, Any] = {"items": [self.as_json(row) for row in rows], "next": None}
+        if has_more:
+            last = rows[-1]
+            sorted_by = getattr(last, state.sort.removeprefix("-"))
+            arguments: dict[str, Any] = {
+                **request.args.to_dict(),
+                "after": _cursor([sorted_by, last.id]),
+            }
+            answer["next"] = url_for(request.endpoint or "", **arguments)
+        if "totals" in request.args:
+            answer["count"] = totals_of(db.session(), _program(), state).count
+        return jsonify(answer)
+
+    def _page(self, state: State, size: int) -> tuple[Sequence[Row], bool]:
+        rows = matching(_program(), state).with_only_columns(self.record.model)
+        if (cursor := request.args.get("after")) is not None:
+            value, key = _behind(cursor)
+            rows = after(rows, state, value, key)
+        else:
+            rows = rows.order_by(*order_of(state))
+        found = db.session.scalars(rows.limit(size + 1)).all()
+        return found[:size], len(found) > size
+
+    def show(self, name: str) -> Response:
+        """One record, with its version as ETag."""
+        return self._answer(self._found(name))
+
+    def create(self) -> Response:
+        """A new record."""
+        record = self.record
+        given = _body({field.name for field in (*record.fields, *record.new_fields)})
+        usual = {field.name: field.suggested() for field in record.fields}
+        form = self._form(None, {**usual, **given}, given)
+        try:
+            row = actions.create(db.session(), record, form.values(), form.further_values())
+        except Refusal as refusal:
+            raise _at_its_field(refusal, form) from refusal
+        return self._answer(row, 201)
+
+    def update(self, name: str) -> Response:
+        """A change of some fields of a record, if it is still at the version in `If-Match`."""
+        record, version, row = self.record, _version(), self._found(name)
+        given = _body({field.name for field in record.fields})
+        stored = {field.name: getattr(row, field.name) for field in record.fields}
+        form = self._form(row, {**stored, **given}, given)
+        try:
+            changed = actions.update(db.session(), record, row.id, form.values(), version)
+        except actions.RecordChanged as late:
+            raise VersionOvertaken(**late.values) from late
+        except Refusal as refusal:
+            raise _at_its_field(refusal, form) from refusal
+        return self._answer(changed)
+
+    def delete(self, name: str) -> Response:
+        """Delete a record to which nothing belongs, if it is still at the version in `If-Match`."""
+        version, row = _version(), self._found(name)
+        try:
+            actions.delete(db.session(), self.record, row.id, version)
+        except actions.RecordChanged as late:
+            raise VersionOvertaken(**late.values) from late
+        return Response(status=204)
+
+    def _found(self, name: str) -> Row:
+        listing = self.record.listing(_program())
+        rows = listing.rows(_program()).with_only_columns(self.record.model)
+        row = db.session.scalars(rows.where(self.record.name == name)).one_or_none()
+        if row is None:
+            raise RecordNotFound()
+        return row
+
+    def _form(
+        self, row: Row, values: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> forms.OfRecord:
+        """The record's form over these values, valid. Raises Invalid with every problem of it."""
+        fields = [*self.record.fields, *(() if row else self.record.new_fields)]
+        wrong = [
+            (f.name, _(f.must_be)) for f in fields if f.name in given and not f.reads(given[f.name])
+        ]
+        if wrong:
+            raise Invalid(wrong)
+        facts = {field.name: field.fact(values.get(field.name)) for field in fields}
+        sent = {f.name: facts[f.name] for f in fields if facts[f.name] or not isinstance(f, Flag)}
+        form = forms.sent(self.record, row, MultiDict(sent))
+        if not form.validate():
+            raise Invalid([(name, str(m)) for name, errors in form.errors.items() for m in errors])
+        return form
+
+    def _answer(self, row: Row, status: int = 200) -> Response:
+        db.session.flush()
+        response = jsonify(self.as_json(row))
+        response.status_code = status
+        response.headers["ETag"] = f'"{row.version}"'
+        if status == 201:
+            address = url_for(f"api.{self.record.domain}_record", name=self.record.name_of(row))
+            response.headers["Location"] = address
+        return response
+
+    def _url_of(self, row: Row) -> str:
+        """Where a person looks at the record."""
+        named: dict[str, Any] = {self.record.argument: self.record.name_of(row)}
+        return url_for(f"{self.record.domain}.record", **named)
+
+    def as_json(self, row: Row) -> dict[str, Any]:
+        """A record as a program reads it: numbers that must be exact as text."""
+        return {
+            "id": row.id,
+            "version": row.version,
+            **{field.name: _as_json(getattr(row, field.name)) for field in self.record.fields},
+            "url": self._url_of(row),
+        }
+
+
+def _at_its_field(refusal: Refusal, form: forms.OfRecord) -> Refusal:
+    if refusal.field in form:
+        return Invalid([(refusal.field, in_words(refusal))])
+    return refusal
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _body(known: set[str]) -> dict[str, Any]:
+    """What was sent. Raises NotAnObject, or Invalid with every name that is no field."""
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise NotAnObject()
+    unknown = [name for name in body if name not in known]
+    if unknown:
+        sentence = _("There is no such field to enter.")
+        raise Invalid([(str(name)[:100], sentence) for name in unknown])
+    return body
+
+
+def _version() -> int:
+    """The version in `If-Match`. Raises VersionMissing."""
+    tags = request.if_match
+    text = next(iter(tags.as_set(include_weak=False)), "") if tags else ""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise VersionMissing()
+    return int(text)
+
+
+def _check_arguments(known: set[str]) -> None:
+    for name in request.args:
+        if name not in known:
+            raise ArgumentUnknown(argument=name[:100], known=", ".join(sorted(known)))
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(USUAL_PAGE))
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= LARGEST_PAGE):
+        raise ArgumentUnusable(argument="limit", value=text[:100])
+    return int(text)
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "date": date.fromisoformat,
+    "datetime": datetime.fromisoformat,
+    "Decimal": Decimal,
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "NoneType": lambda _value: None,
+}
+
+
+def _cursor(values: Sequence[Any]) -> str:
+    """Where a page has ended: its last row's sorted value and key, so that rows that come or go move nothing."""
+    typed = [
+        [type(v).__name__, v if isinstance(v, bool | int | str | None) else str(v)] for v in values
+    ]
+    return base64.urlsafe_b64encode(json.dumps(typed).encode()).decode().rstrip("=")
+
+
+def _behind(cursor: str) -> tuple[Any, int]:
+    """What a cursor holds. Raises ArgumentUnusable."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        value, key = (_READ[kind](held) for kind, held in json.loads(text))
+        return value, int(key)
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+        raise ArgumentUnusable(argument="after", value=cursor[:100]) from error
+
+
+def api_of(declared: Iterable[Record]) -> Blueprint:
+    """The blueprint of the API over these records, with its OpenAPI document."""
+    records = tuple(declared)
+    bp = Blueprint("api", __name__, url_prefix="/api")
+    for record in records:
+        Resource(record).add_to(bp)
+
+    @stateless
+    def openapi() -> Response:
+        """What the API has, in the words of OpenAPI 3.1; no secret, so open to everybody."""
+        return jsonify(document(records))
+
+    bp.add_url_rule("/openapi.json", "openapi", openapi)
+    return bp

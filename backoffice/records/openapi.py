@@ -1,0 +1,160 @@
+"""The API as OpenAPI 3.1 describes it, from the records' declarations."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from .declaration import Record
+from .fields import Field
+
+JSON = "application/json"
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+TEXT = {"type": "string"}
+
+SCHEMAS: dict[str, Any] = {
+    "Problem": {
+        "type": "object",
+        "description": "Problem details by RFC 9457; `errors` names the fields that cannot be.",
+        "required": ["type", "title", "status", "code", "detail"],
+        "properties": {
+            "type": TEXT, "title": TEXT, "status": {"type": "integer"}, "code": TEXT, "detail": TEXT,
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object", "required": ["field", "message"],
+                    "properties": {"field": TEXT, "message": TEXT},
+                },
+            },
+        },
+    },
+}  # fmt: skip
+
+
+def document(records: Sequence[Record]) -> dict[str, Any]:
+    """The whole document: a path per address, a schema per record."""
+    paths: dict[str, Any] = {}
+    schemas = dict(SCHEMAS)
+    for record in records:
+        schemas |= _schemas(record)
+        paths |= _paths(record)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Backoffice", "version": version("backoffice")},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _model(record: Record) -> str:
+    return record.model.__name__
+
+
+def _schemas(record: Record) -> dict[str, Any]:
+    name, fields = _model(record), _properties(record.fields)
+    required = [field.name for field in record.fields if field.required]
+    whole = {"id": {"type": "integer"}, "version": {"type": "integer"}, **fields, "url": TEXT}
+    return {
+        name: {"type": "object", "required": list(whole), "properties": whole},
+        f"New{name}": {
+            "type": "object", "additionalProperties": False, "required": required,
+            "properties": {**fields, **_properties(record.new_fields)},
+        },
+        f"{name}Change": {"type": "object", "additionalProperties": False, "properties": fields},
+    }  # fmt: skip
+
+
+def _properties(fields: Sequence[Field]) -> dict[str, Any]:
+    return {field.name: {**field.schema(), "title": field.label} for field in fields}
+
+
+def _paths(record: Record) -> dict[str, Any]:
+    model, name = _model(record), record.domain
+    one = {"name": "name", "in": "path", "required": True, "schema": TEXT}
+    match = {
+        "name": "If-Match", "in": "header", "required": True, "schema": TEXT,
+        "description": "The version that was read, in quotes.",
+    }  # fmt: skip
+    key = {"name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "maxLength": 255}}
+    record_path: dict[str, Any] = {
+        "get": _operation(f"One of {name}", f"{name}_record", "200", model, (one,), "404"),
+        "patch": _operation(
+            f"Change one of {name}", f"{name}_update", "200", model, (one, match, key),
+            "400", "404", "409", "412", "422", "428", body=f"{model}Change",
+        ),
+    }  # fmt: skip
+    found = {
+        f"/api/{name}": {
+            "get": _listing(record),
+            "post": _operation(
+                f"A new one of {name}", f"{name}_create", "201", model, (key,), "400", "409", "422",
+                body=f"New{model}",
+            ),
+        },
+        f"/api/{name}/{{name}}": record_path,
+    }  # fmt: skip
+    if record.deleted:
+        found[f"/api/{name}/{{name}}/delete"] = {
+            "post": _operation(
+                f"Delete one of {name}", f"{name}_delete", "204", "", (one, match, key),
+                "400", "404", "409", "412", "422", "428",
+            )
+        }  # fmt: skip
+    return found
+
+
+def _listing(record: Record) -> dict[str, Any]:
+    arguments = [
+        {"name": name, "in": "query", "schema": TEXT} for name in ("q", "sort", "after", "totals")
+    ]
+    limit = {
+        "name": "limit",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
+    }
+    page = {
+        "type": "object", "required": ["items", "next"],
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": f"#/components/schemas/{_model(record)}"}},
+            "next": {"type": ["string", "null"]}, "count": {"type": "integer"},
+        },
+    }  # fmt: skip
+    operation = _operation(
+        f"A page of {record.domain}",
+        f"{record.domain}_index",
+        "200",
+        "",
+        (*arguments, limit),
+        "400",
+    )
+    operation["responses"]["200"]["content"] = {JSON: {"schema": page}}
+    return operation
+
+
+def _operation(
+    summary: str,
+    name: str,
+    status: str,
+    model: str,
+    parameters: Sequence[Any],
+    *refusals: str,
+    body: str = "",
+) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": "Done."}
+    if model:
+        answer["content"] = {JSON: {"schema": {"$ref": f"#/components/schemas/{model}"}}}
+    refused = {code: {"description": "Refused.", "content": PROBLEM} for code in refusals}
+    signed_in = {
+        code: {"description": "The token does not open this."} for code in ("401", "403", "429")
+    }
+    found: dict[str, Any] = {
+        "summary": summary, "operationId": name, "parameters": list(parameters),
+        "responses": {status: answer, **refused, **signed_in},
+    }  # fmt: skip
+    if body:
+        schema = {"$ref": f"#/components/schemas/{body}"}
+        found["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+    return found

@@ -1,0 +1,77 @@
+"""One effect per request of a program: what comes again under its `Idempotency-Key` gets the first answer.
+
+As with forms, the claim is written in the transaction that does the work: a concurrent repetition waits for it, and
+when the first one fails its claim goes with it. So refusals are not remembered; they did nothing.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from flask import Response, make_response, request
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from ..app.extensions import db
+from ..base import N_
+from ..base.refusals import Refusal
+from ..people.models import ApiRequest
+
+LONGEST_KEY = 255
+
+KEPT_HEADERS = ("ETag", "Location", "Content-Type")
+
+
+class KeyUsedOtherwise(Refusal):
+    """A key that came before with another request."""
+
+    sentence = N_("This Idempotency-Key was used before with another request. Send a new one.")
+
+
+class KeyUnusable(Refusal):
+    """A key that is empty or too long."""
+
+    sentence = N_("An Idempotency-Key has between 1 and 255 characters.")
+    status = 400
+
+
+def once(token_id: int, work: Callable[[], Response]) -> Response:
+    """The answer of `work`; of a repetition the first answer, without doing it again.
+
+    Raises KeyUsedOtherwise, KeyUnusable. A request without a key is simply carried out.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return work()
+    if not 1 <= len(key) <= LONGEST_KEY:
+        raise KeyUnusable()
+    names = {"token_id": token_id, "key": key}
+    claim = insert(ApiRequest).values(**names, request_digest=_digest()).on_conflict_do_nothing()
+    if db.session.execute(claim.returning(ApiRequest.key)).one_or_none() is None:
+        return _earlier(names)
+    answer = work()
+    remembered = {
+        "status": answer.status_code,
+        "response": answer.get_data(as_text=True),
+        "headers": {name: answer.headers[name] for name in KEPT_HEADERS if name in answer.headers},
+    }
+    db.session.execute(update(ApiRequest).filter_by(**names).values(**remembered))
+    return answer
+
+
+def _earlier(names: dict[str, object]) -> Response:
+    first = db.session.execute(
+        select(ApiRequest.request_digest, ApiRequest.status, ApiRequest.response, ApiRequest.headers)
+        .filter_by(**names)
+    ).one()  # fmt: skip
+    if first.request_digest != _digest():
+        raise KeyUsedOtherwise()
+    answer = make_response(first.response, first.status)
+    answer.headers.update(first.headers)
+    answer.headers["Idempotent-Replay"] = "true"
+    return answer
+
+
+def _digest() -> str:
+    """What tells one request from another: the method, the address, the version that it is meant for, the body."""
+    told = (request.method, request.full_path, request.headers.get("If-Match", ""))
+    return hashlib.sha256("\n".join(told).encode() + request.get_data()).hexdigest()

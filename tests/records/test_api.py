@@ -1,0 +1,282 @@
+"""The API of every declared record: what a screen takes, refuses and locks, it does as well, and says the same."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.sql import operators
+
+from backoffice.audit.models import AuditEvent
+from backoffice.people import tokens
+from backoffice.people.models import ApiRequest
+from backoffice.records import Choice, Flag, Record, Text
+from backoffice.security import bearer as signed_in
+
+from .declared import DECLARED, EVERY_RECORD, entered, value_of
+
+SignIn = Callable[..., FlaskClient]
+
+
+class Program:
+    """Another program with a token of one scope."""
+
+    def __init__(self, app: Flask, session: Any, scope: str) -> None:
+        issued = tokens.create(session, name=f"Shop {scope}", scope=scope, expires_at=None)
+        session.commit()
+        self.client, self.id = app.test_client(), issued.token.id
+        self.headers = {"Authorization": f"Bearer {issued.secret}"}
+
+    def send(self, method: str, path: str, *, key: str = "", match: Any = None, **sent: Any) -> Any:
+        headers = dict(self.headers)
+        headers |= {"Idempotency-Key": key} if key else {}
+        headers |= {"If-Match": f'"{match}"'} if match is not None else {}
+        return self.client.open(path, method=method, headers=headers, **sent)
+
+
+@pytest.fixture
+def program(app: Flask, session: Any, record: Record) -> Program:
+    return Program(app, session, f"{record.domain}:write")
+
+
+def address(record: Record, name: str = "") -> str:
+    return f"/api/{record.domain}" + (f"/{name}" if name else "")
+
+
+def count(session: Any, record: Record) -> int:
+    session.rollback()
+    return int(session.scalar(select(func.count()).select_from(record.model)))
+
+
+def is_problem(answer: Any, status: int, *fields: str) -> bool:
+    told = answer.get_json()
+    assert answer.status_code == status, answer.text
+    assert answer.mimetype == "application/problem+json"
+    assert {"type", "title", "status", "code", "detail"} <= told.keys()
+    assert told["status"] == status
+    return [one["field"] for one in told.get("errors", [])] == list(fields)
+
+
+@EVERY_RECORD
+def test_a_record_is_entered_read_changed_and_listed(
+    program: Program, session: Any, record: Record
+) -> None:
+    values = entered(record, 1)
+    made = program.send("POST", address(record), json=values)
+    assert made.status_code == 201, made.text
+    name = values[record.argument]
+    assert (made.headers["Location"], made.headers["ETag"]) == (address(record, name), '"1"')
+    read = program.send("GET", made.headers["Location"])
+    assert read.get_json() == made.get_json()
+    assert {n: read.get_json()[n] for n in values} == values
+    for version, field in enumerate(record.fields, start=1):
+        value = value_of(field, 2)
+        answer = program.send(
+            "PATCH", address(record, name), match=version, json={field.name: value}
+        )
+        assert answer.status_code == 200, answer.text
+        values[field.name] = value
+        name = values[record.argument]
+        assert answer.headers["ETag"] == f'"{version + 1}"'
+        assert {n: answer.get_json()[n] for n in values} == values
+    listed = program.send("GET", f"{address(record)}?totals=1&q={name}").get_json()
+    assert listed == {"items": [answer.get_json()], "next": None, "count": 1}
+    who = session.scalars(
+        select(AuditEvent.actor)
+        .distinct()
+        .where(AuditEvent.table_name == record.model.__tablename__)
+    ).all()
+    assert who == [f"token:{program.id}"]
+
+
+@EVERY_RECORD
+def test_a_repetition_under_its_key_has_one_effect(
+    program: Program, session: Any, record: Record
+) -> None:
+    values = entered(record, 1)
+    first, again = (program.send("POST", address(record), key="k", json=values) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.get_json() == first.get_json()
+    assert again.headers["Location"] == first.headers["Location"]
+    assert count(session, record) == 1
+    other = program.send("POST", address(record), key="k", json={**values, record.argument: "X"})
+    assert is_problem(other, 422)
+    assert other.get_json()["code"] == "KeyUsedOtherwise"
+    assert count(session, record) == 1
+    name = values[record.argument]
+    changes = [
+        program.send("PATCH", address(record, name), key="p", match=1, json=_change(record, 5))
+        for _ in range(2)
+    ]
+    assert [answer.headers["ETag"] for answer in changes] == ['"2"', '"2"']
+    refused = program.send("POST", address(record), key="r", json=values)
+    assert is_problem(refused, 422, record.argument)
+    retried = program.send("POST", address(record), key="r", json=entered(record, 7))
+    assert retried.status_code == 201, "a refused request has used no key"
+
+
+def _change(record: Record, number: int) -> dict[str, Any]:
+    field = next(f for f in record.fields if isinstance(f, Text) and f.name != record.argument)
+    return {field.name: value_of(field, number)}
+
+
+@EVERY_RECORD
+def test_of_concurrent_repetitions_one_does_the_work(
+    program: Program, session: Any, record: Record
+) -> None:
+    meet, answers = threading.Barrier(4), []
+
+    def send() -> None:
+        meet.wait(10)
+        answers.append(program.send("POST", address(record), key="same", json=entered(record, 1)))
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    assert count(session, record) == 1
+    assert session.scalar(select(func.count()).select_from(ApiRequest)) == 1
+
+
+@EVERY_RECORD
+def test_what_a_form_refuses_is_refused_with_the_same_sentence_at_the_same_field(
+    program: Program, session: Any, record: Record
+) -> None:
+    from .test_conformance import refused
+
+    program.send("POST", address(record), json=entered(record, 1))
+    program.send("POST", address(record), json=entered(record, 2))
+    before = count(session, record)
+    name = entered(record, 2)[record.argument]
+    for field, bad, sentence in refused(record):
+        attempts = (
+            program.send("POST", address(record), json=entered(record, 3) | {field: bad}),
+            program.send("PATCH", address(record, name), match=1, json={field: bad}),
+        )
+        for answer in attempts:
+            assert is_problem(answer, 422, field), (field, bad)
+            assert answer.get_json()["errors"][0]["message"] == sentence
+    assert count(session, record) == before
+
+
+@EVERY_RECORD
+def test_what_is_no_record_at_all_is_refused_with_what_to_send(
+    program: Program, session: Any, record: Record
+) -> None:
+    path = address(record)
+    for body in ("", "[]", "{", "3", '"text"'):
+        answer = program.send("POST", path, data=body, content_type="application/json")
+        assert is_problem(answer, 400)
+    assert is_problem(
+        program.send("POST", path, json=entered(record, 1) | {"id": 7, "no": 1}), 422, "id", "no"
+    )
+    for field in record.fields:
+        wrong = [3, [], {}, 1.5] if isinstance(field, Flag) else [3, [], {}, True]
+        for bad in wrong:
+            sent = entered(record, 1) | {field.name: bad}
+            assert is_problem(program.send("POST", path, json=sent), 422, field.name), (
+                field.name,
+                bad,
+            )
+    assert count(session, record) == 0
+    for query, code in (
+        ("?nothing=1", "ArgumentUnknown"), ("?sort=nothing", "ArgumentUnusable"), ("?limit=0", "ArgumentUnusable"),
+        ("?limit=9999", "ArgumentUnusable"), ("?after=x", "ArgumentUnusable"), ("?after=W10", "ArgumentUnusable"),
+    ):  # fmt: skip
+        answer = program.send("GET", path + query)
+        assert is_problem(answer, 400), query
+        assert answer.get_json()["code"] == code
+    assert is_problem(program.send("GET", address(record, "NOBODY")), 404)
+    assert is_problem(program.send("PUT", path), 405)
+
+
+@EVERY_RECORD
+def test_a_change_needs_the_present_version(program: Program, session: Any, record: Record) -> None:
+    name = program.send("POST", address(record), json=entered(record, 1)).get_json()[
+        record.argument
+    ]
+    path = address(record, name)
+    assert is_problem(program.send("PATCH", path, json=_change(record, 2)), 428)
+    assert is_problem(program.send("PATCH", path, match="abc", json=_change(record, 2)), 428)
+    assert program.send("PATCH", path, match=1, json=_change(record, 2)).status_code == 200
+    late = program.send("PATCH", path, match=1, json=_change(record, 3))
+    assert is_problem(late, 412)
+    assert "Somebody else has saved" in late.get_json()["detail"]
+    same = program.send("PATCH", path, match=2, json=_change(record, 2))
+    assert same.headers["ETag"] == '"2"', "saving what is stored changes nothing"
+    if record.deleted:
+        assert is_problem(program.send("POST", f"{path}/delete", match=1), 412)
+        assert program.send("POST", f"{path}/delete", match=2).status_code == 204
+        assert is_problem(program.send("GET", path), 404)
+
+
+@EVERY_RECORD
+def test_pages_go_on_where_the_last_one_ended_whatever_comes_and_goes(
+    program: Program, session: Any, record: Record
+) -> None:
+    for number in range(7):
+        program.send("POST", address(record), json=entered(record, number))
+    session.rollback()
+    sorts = record.listing(signed_in.Program(0, "", "")).sorts
+    for field in (field for field in record.fields if field.name in sorts):
+        for order in (field.column.asc(), field.column.desc()):
+            is_down = order.modifier is operators.desc_op
+            key = record.model.id.desc() if is_down else record.model.id
+            wanted = session.scalars(select(record.model.id).order_by(order, key)).all()
+            seen: list[int] = []
+            following = f"{address(record)}?limit=2&sort={'-' if is_down else ''}{field.name}"
+            while following:
+                page = program.send("GET", following).get_json()
+                seen += [item["id"] for item in page["items"]]
+                following = page["next"]
+            assert seen == wanted, (field.name, is_down)
+
+
+@EVERY_RECORD
+def test_only_a_token_of_the_right_scope_opens_anything(
+    app: Flask, session: Any, sign_in: SignIn, program: Program, record: Record
+) -> None:
+    made = program.send("POST", address(record), json=entered(record, 1)).get_json()
+    path = address(record, made[record.argument])
+    reader = Program(app, session, f"{record.domain}:read")
+    stranger = Program(app, session, "wallets")
+    browser = sign_in("admin")
+    attempts = [
+        ("GET", address(record)), ("GET", path), ("POST", address(record)), ("PATCH", path),
+        *([("POST", f"{path}/delete")] if record.deleted else []),
+    ]  # fmt: skip
+    for method, at in attempts:
+        sent = {"json": entered(record, 9)}
+        assert is_problem(browser.open(at, method=method, **sent), 401), (
+            "no browser's session opens it"
+        )
+        assert is_problem(app.test_client().open(at, method=method, **sent), 401)
+        assert is_problem(stranger.send(method, at, match=1, **sent), 403)
+        answer = reader.send(method, at, match=1, **(sent if method != "GET" else {}))
+        assert answer.status_code == (200 if method == "GET" else 403)
+    assert program.send("GET", path).get_json() == made
+
+
+def test_the_document_names_every_route_of_the_api_and_every_field(app: Flask) -> None:
+    document = app.test_client().get("/api/openapi.json").get_json()
+    assert document["openapi"] == "3.1.0"
+    routes = {
+        (rule.rule.replace("<path:name>", "{name}"), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.endpoint.startswith("api.") and rule.endpoint != "api.openapi"
+    }
+    named = {(path, method) for path, told in document["paths"].items() for method in told}
+    assert named == routes
+    for record in DECLARED:
+        schema = document["components"]["schemas"][record.model.__name__]["properties"]
+        assert {field.name for field in record.fields} <= schema.keys()
+        for field in record.fields:
+            if isinstance(field, Choice):
+                assert schema[field.name]["enum"] == list(field.words)
