@@ -60,6 +60,10 @@ def _register_domains(app: "Backoffice") -> None:
     import_module("backoffice.schedules.catalog").check(app.declared.kinds)
     for blueprint in app.declared.blueprints:
         app.register_blueprint(blueprint)
+    screens = import_module("backoffice.records.screens")
+    for record in app.declared.records.values():
+        if record.domain not in app.blueprints:
+            app.register_blueprint(screens.blueprint_of(record))
     api = import_module("backoffice.records.api").api_of(app.declared.records.values())
     app.register_blueprint(api)
     import_module("backoffice.drift.facts.subjects").register()

@@ -88,6 +88,10 @@ class Declared:
     def findable(self) -> dict[str, "Findable"]:
         """Name → what the search finds, in the order in which it is asked and shown."""
         found = sorted(self._all("findable"), key=lambda kind: kind.rank)
+        plain = [r for name, r in self.records.items() if name not in {kind.name for kind in found}]
+        if plain:
+            of_record = import_module("backoffice.records.finding").findable
+            found += map(of_record, plain)
         return self._named("kinds of records to find", ((kind.name, kind) for kind in found))
 
     @cached_property

@@ -49,6 +49,7 @@ CUSTOMER = Record(
     name=Customer.code,
     domain="customers",
     title=N_("Customer"),
+    many=N_("Customers"),
     new=N_("New customer"),
     saved=N_("Customer %(code)s is saved."),
     deleted=N_("Customer %(code)s is deleted."),

@@ -20,8 +20,8 @@ from .parts import PARTS
 from .records import CUSTOMER
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
-screens = Screens(CUSTOMER)
-screens.add_to(bp)
+screens = Screens(CUSTOMER, "customers/index.html")
+screens.add_to(bp, without=("record", "changes", "delete"))
 
 
 @bp.get("/options")

@@ -63,6 +63,7 @@ PRODUCT = Record(
     name=Product.code,
     domain="products",
     title=N_("Product"),
+    many=N_("Price list"),
     new=N_("New product"),
     saved=N_("Product %(code)s is saved."),
     listing=lambda _user: PRODUCTS,

@@ -18,8 +18,8 @@ from .records import PRODUCT
 from .rules import SOLD_AS
 
 bp = Blueprint("products", __name__, url_prefix="/products")
-screens = Screens(PRODUCT)
-screens.add_to(bp)
+screens = Screens(PRODUCT, "products/index.html")
+screens.add_to(bp, without=("record", "changes"))
 
 
 @bp.get("/options")

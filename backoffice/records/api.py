@@ -27,6 +27,7 @@ from ..web.formats import in_words
 from . import actions, forms
 from .declaration import Record, Row
 from .fields import Flag
+from .listing import list_for
 from .openapi import document
 from .repetition import once
 
@@ -129,7 +130,7 @@ class Resource:
 
     def index(self) -> Response:
         """A page of records, by the list's own filters and sort; `after` goes on where the last page ended."""
-        listing = self.record.listing(_program())
+        listing = list_for(self.record, _program())
         sorts = listing.sorts & {field.name for field in self.record.fields}
         filters = [name for one in listing.filters for name in one.arguments]
         _check_arguments({*filters, "sort", "limit", "after", "totals"})
@@ -204,7 +205,7 @@ class Resource:
         return Response(status=204)
 
     def _found(self, name: str) -> Row:
-        listing = self.record.listing(_program())
+        listing = list_for(self.record, _program())
         rows = listing.rows(_program()).with_only_columns(self.record.model)
         row = db.session.scalars(rows.where(self.record.name == name)).one_or_none()
         if row is None:

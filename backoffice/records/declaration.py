@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from ..audit.histories import Change
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
-from ..base import Base
+from ..base import N_, Base
 from .fields import Field
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Record:
     """What people enter in one form: its model, its fields, its list, and who may.
 
     `name` is the unique column by which people and files know a row; it stands in addresses, with slashes if
-    `has_path`. `listing(user)` is its list, whose `rows` say who sees what. `domain` is the name of its blueprint
+    `has_path`. `many` is what its list is called. `listing(user)` is a list of its own, whose `rows` say who sees
+    what; without it everybody who `reads` sees all, a column per field. `domain` is the name of its blueprint
     and of its templates' folder, `title` and `new` what one and a new one are called, `saved` and `deleted` what is
     said when one is. `reads` and `writes` are the permissions.
 
@@ -52,12 +53,13 @@ class Record:
     name: InstrumentedAttribute[str]
     domain: str
     title: str
+    many: str
     new: str
-    saved: str
-    listing: Callable[[Any], "List"]
     fields: Sequence[Field]
     reads: str
     writes: str
+    saved: str = N_("%(name)s is saved.")
+    listing: Callable[[Any], "List"] | None = None
     has_path: bool = False
     deleted: str = ""
     is_current: Callable[[Session, Row], None] = _nothing

@@ -14,7 +14,8 @@ from flask_login import current_user
 from .. import lists
 from ..app.extensions import db
 from ..base.refusals import AnotherRecord, Refusal
-from ..security.permissions import requires
+from ..lists.screens import STANDARD
+from ..security.permissions import allowed, requires
 from ..web.claims import Claim
 from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
 from ..web.forms import Stamp
@@ -23,15 +24,16 @@ from . import actions, forms, history
 from .controls import written
 from .declaration import Record, Row
 from .forms import OfRecord
+from .listing import list_for
 
-EDIT = "records/edit.html"
+EDIT, RECORD = "records/edit.html", "records/record.html"
 
 
 class Screens:
     """What a browser asks of one record."""
 
-    def __init__(self, record: Record) -> None:
-        self.record = record
+    def __init__(self, record: Record, index_page: str = STANDARD) -> None:
+        self.record, self.index_page = record, index_page
 
     def add_to(self, bp: Blueprint, *, without: Collection[str] = ()) -> None:
         """Let `bp` show them, but for those of the names in `without`."""
@@ -44,7 +46,11 @@ class Screens:
             ("POST", "/new", "create", self.create, record.writes),
             ("GET", f"{one}/edit", "edit", self.edit, record.writes),
             ("POST", f"{one}/edit", "update", self.update, record.writes),
+            ("GET", one, "record", self.show, record.reads),
+            ("GET", f"{one}/history", "changes", self.changes, record.reads),
         ]
+        if record.deleted:
+            routes.append(("POST", f"{one}/delete", "delete", self.delete, record.writes))
         for method, rule, name, view, permission in routes:
             if name not in without:
                 bp.add_url_rule(rule, name, _view(view, permission), methods=[method])
@@ -52,18 +58,18 @@ class Screens:
     def found(self, name: str) -> Row:
         """The row of that name, if the user's list has it; else 404."""
         record = self.record
-        listing = record.listing(current_user)
+        listing = list_for(record, current_user)
         rows = listing.rows(current_user).with_only_columns(record.model)
         return db.session.scalars(rows.where(record.name == name)).one_or_none() or abort(404)
 
     def index(self) -> Response:
         """The rows that the filter leaves in."""
-        return lists.show(self.record.listing(current_user), f"{self.record.domain}/index.html")
+        return lists.show(list_for(self.record, current_user), self.index_page)
 
     def _export(self) -> Callable[..., Any]:
         def export(flavour: str) -> Response:
             """The same as a file."""
-            return lists.export(self.record.listing(current_user), flavour)
+            return lists.export(list_for(self.record, current_user), flavour)
 
         return export
 
@@ -75,6 +81,31 @@ class Screens:
         """Save a new one."""
         return self._save(None)
 
+    def show(self, name: str) -> Response:
+        """What a row holds."""
+        row, listing = self.found(name), list_for(self.record, current_user)
+        way = lists.asked(listing)
+        previous, following = lists.neighbours(
+            db.session(), current_user, way, row.id, self.record.name.expression
+        )
+        facts = self.record.facts(row)
+        written_facts = [
+            (f.label, written(f, facts[f.name])) for f in self.record.fields if facts[f.name]
+        ]
+        return self._record_page(
+            row, "details", facts=written_facts, way=way.as_query, previous=previous, following=following,
+        )  # fmt: skip
+
+    def changes(self, name: str) -> Response:
+        """Who changed what and when."""
+        row, has_figures = self.found(name), allowed(current_user, "figures.read")
+        events = history.events_of(db.session(), self.record, row, has_figures=has_figures)
+        return self._record_page(row, "history", events=events)
+
+    def _record_page(self, row: Row, tab: str, **context: Any) -> Response:
+        listing = list_for(self.record, current_user)
+        return render(RECORD, record=self.record, row=row, listing=listing, tab=tab, **context)
+
     def edit(self, name: str) -> Response:
         """The row in a form."""
         return self.page(forms.opened(self.record, self.found(name)))
@@ -85,7 +116,14 @@ class Screens:
 
     def page(self, form: OfRecord, status: int = 200, conflict: Conflict | None = None) -> Response:
         """The form on its page."""
-        context = {"form": form, "record": self.record, "row": form.row, "conflict": conflict}
+        listing = list_for(self.record, current_user)
+        context = {
+            "form": form,
+            "record": self.record,
+            "row": form.row,
+            "conflict": conflict,
+            "listing": listing,
+        }
         return render(EDIT, block="form", status=status, **context)
 
     def _save(self, name: str | None) -> Response:
@@ -107,7 +145,7 @@ class Screens:
             form.blame({refusal.field: refusal})
             return self._refused(form)
         called: dict[str, Any] = {record.argument: record.name_of(row)}
-        flash(_(record.saved, **called), "success")
+        flash(_(record.saved, **{"name": record.name_of(row), **called}), "success")
         return claim.fulfilled(url_for(f"{record.domain}.record", **called))
 
     def _saved(self, form: OfRecord) -> Row:
@@ -153,7 +191,7 @@ class Screens:
         row = self.found(name)
         version = Stamp.read(request.form.get("version")).version_of(row.id)
         actions.delete(db.session(), record, row.id, version)
-        flash(_(record.deleted, **{record.argument: name}), "success")
+        flash(_(record.deleted, **{"name": name, record.argument: name}), "success")
         return claim.fulfilled(url_for(f"{record.domain}.index"))
 
 
@@ -165,3 +203,10 @@ def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:
         return view(*named.values())
 
     return requires(permission)(called)
+
+
+def blueprint_of(record: Record) -> Blueprint:
+    """The screens of a record that needs none of its own."""
+    bp = Blueprint(record.domain, __name__, url_prefix=f"/{record.domain}")
+    Screens(record).add_to(bp)
+    return bp

@@ -14,6 +14,7 @@ from backoffice.audit.models import AuditEvent
 from backoffice.people import tokens
 from backoffice.people.models import ApiRequest
 from backoffice.records import Choice, Flag, Record, Text
+from backoffice.records.listing import list_for
 from backoffice.security import bearer as signed_in
 
 from .declared import DECLARED, EVERY_RECORD, entered, value_of
@@ -223,7 +224,7 @@ def test_pages_go_on_where_the_last_one_ended_whatever_comes_and_goes(
     for number in range(7):
         program.send("POST", address(record), json=entered(record, number))
     session.rollback()
-    sorts = record.listing(signed_in.Program(0, "", "")).sorts
+    sorts = list_for(record, signed_in.Program(0, "", "")).sorts
     for field in (field for field in record.fields if field.name in sorts):
         for order in (field.column.asc(), field.column.desc()):
             is_down = order.modifier is operators.desc_op
