@@ -7,14 +7,19 @@ BIN := .venv/bin
 CATALOGUES := $(wildcard backoffice/translations/*/LC_MESSAGES/messages.po)
 COMPILED := $(CATALOGUES:.po=.mo)
 
-.PHONY: run test lint bench translations lock clean
+.PHONY: run test test-quick lint bench translations lock clean
 
 run: .venv/runtime $(COMPILED)
 	@$(BIN)/backoffice dev --tied
 
-# Each process has a PostgreSQL, a Redis and a Chromium of its own.
+# Each process has a PostgreSQL, a Redis and a Chromium of its own. TEST_DEPTH=25 looks deeper (tests/depth.py).
+PYTEST_HERE := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 test: .venv/development $(COMPILED)
-	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(PYTEST)
+	@$(PYTEST_HERE) $(PYTEST)
+
+# For work under way: without browsers, long searches at random and processes of their own.
+test-quick: .venv/development $(COMPILED)
+	@$(PYTEST_HERE) -m "not slow" $(PYTEST)
 
 lint: .venv/development
 	$(BIN)/ruff check .

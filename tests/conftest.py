@@ -5,13 +5,14 @@ at a time, beside a running copy. Tests commit for real; afterwards the tables a
 """
 
 import contextvars
+import faulthandler
 import io
 import logging
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from backoffice.commands.cli import main
 from backoffice.database.embedded import ADMIN, APP, OWNER, Services
 from backoffice.drift import standing
 from tests.signing_in import cookie_for, someone
-from tests.surgery import past_every_trigger
+from tests.surgery import LOCKS_END, past_every_trigger
 
 KEPT = "'alembic_version', 'schema_fingerprints', 'book', 'process_keys'"
 """The migrations' own tables."""
@@ -80,14 +81,34 @@ NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
 """Moves on with every transaction that writes anything."""
 
 
+TEARDOWN_SECONDS = 150
+"""What cleaning up may take; a test that has run out of its own time is cleaned up after, too."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our marker, and forget the environment of a running copy."""
+    """Declare our markers, and forget the environment of a running copy."""
     config.addinivalue_line(
         "markers", "leaves_drift: the test tampers with figures and does not heal all of them"
     )
+    config.addinivalue_line(
+        "markers",
+        "slow: a browser, a long search at random or processes of its own; see make test-quick",
+    )
     for name in (*READERS, SUPERVISED):
         os.environ.pop(name, None)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many processes each would compile all
+    sys.dont_write_bytecode = False
     log_to_standard_error()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """End a process whose cleaning up hangs: pytest-timeout has one shot, and the test may have had it."""
+    faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=sys.__stderr__)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 class StandardError(io.TextIOBase):
@@ -316,7 +337,7 @@ def db_session(session: Any) -> Any:
 @pytest.fixture
 def owner_connection(owner_database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A psycopg connection of the owner's role, each statement a transaction of its own."""
-    with psycopg.connect(owner_database_url, autocommit=True) as connection:
+    with psycopg.connect(owner_database_url, autocommit=True, options=LOCKS_END) as connection:
         yield connection
 
 
@@ -330,7 +351,7 @@ def means(app: Flask, owner_database_url: str) -> Iterator[Callable[..., None]]:
 
     def mean(currency: str | None = None, timezone: str | None = None) -> None:
         wanted = Meaning(currency or before.currency, timezone or before.timezone)
-        with psycopg.connect(owner_database_url) as connection:
+        with psycopg.connect(owner_database_url, options=LOCKS_END) as connection:
             change = "UPDATE book SET currency = %s, business_timezone = %s"
             connection.execute(change, [wanted.currency, wanted.timezone])
         money.set_currency(wanted.currency)
@@ -352,7 +373,7 @@ def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
 @pytest.fixture
 def app_connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A plain psycopg connection of the app's role: an outside program's way in."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
+    with psycopg.connect(database_url, autocommit=True, options=LOCKS_END) as connection:
         yield connection
 
 

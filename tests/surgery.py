@@ -8,11 +8,14 @@ import psycopg
 
 from backoffice.audit.facts import facts_by_table
 
+LOCKS_END = "-c lock_timeout=30s"
+"""For connections of tests: what somebody left locked fails the test, and not the whole suite's time."""
+
 
 @contextmanager
 def past_every_trigger(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A superuser who writes with every trigger off; each statement is committed at once."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
+    with psycopg.connect(admin_database_url, autocommit=True, options=LOCKS_END) as connection:
         connection.execute("SET session_replication_role = replica")
         yield connection
 

@@ -24,6 +24,8 @@ from tests.approvals.cases import CASES, Case
 from tests.drift.books import text_of
 from tests.factories.people import UserFactory
 
+pytestmark = pytest.mark.slow
+
 Outside = psycopg.Connection[Any]
 
 each = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.verb}-{case.endpoint}")

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from backoffice.audit.models import AuditEvent
 from backoffice.audit.queries import history
 from backoffice.orders.models import Order, OrderLine
+from tests.depth import examples
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 
@@ -158,7 +159,7 @@ def test_the_trail_replayed_gives_what_is_stored(session: Session) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         TrailMachine,
         settings=settings(
-            max_examples=15,
+            max_examples=examples(10),
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -20,6 +20,8 @@ from backoffice.audit.verifying import verify
 from backoffice.database.embedded import ADMIN, APP, Services
 from backoffice.database.embedded.places import package_folder
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[..., None]
 
 

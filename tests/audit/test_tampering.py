@@ -14,6 +14,8 @@ from backoffice.audit.keys import Keyring
 from backoffice.audit.sealing import seal
 from backoffice.audit.verifying import Verification, verify
 
+pytestmark = pytest.mark.slow
+
 Surgeon = psycopg.Connection[Any]
 Verified = Callable[[], Verification]
 Write = Callable[..., None]

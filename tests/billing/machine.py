@@ -65,6 +65,7 @@ class Billing(Desk, RuleBasedStateMachine):
     """Random documents, voids, moves, reassignments and rollbacks, inside and outside the app."""
 
     figures: ClassVar = {OWNERS[table]: names for table, names in FIGURES.items()}
+    tables = (*MODELS, "meters", "customers")
     books = Ledger
     stored = staticmethod(ledgers.stored)
 
@@ -89,6 +90,7 @@ class Billing(Desk, RuleBasedStateMachine):
         try:
             if self.book.meters:
                 self.heal()
+                self.everything_is_right(everywhere=True)
         finally:
             self.session.rollback()
             db.session.remove()

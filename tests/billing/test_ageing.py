@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 from backoffice.base import periods
 from backoffice.billing.ageing.queries import BUCKETS, ageing_by_customer, ageing_by_meter, tie_on
 from backoffice.billing.models import Invoice, Meter
+from tests.depth import examples
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,
@@ -216,7 +217,9 @@ EVENTS = st.lists(
 
 @given(EVENTS, st.integers(-10, 140))
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_whatever_happened_it_is_what_one_works_out_and_comes_to_the_balances(
     session: Any, events: list[tuple[str, int, int, Decimal]], ago: int
@@ -284,7 +287,9 @@ def assert_it_ties(session: Any, day: date) -> None:
     )
 )
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(12),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_it_comes_to_the_balances_even_where_payments_count_elsewhere_than_their_invoices(
     session: Any, payments: list[tuple[int, int | None, Decimal]]

@@ -1,9 +1,5 @@
-"""What is owed is right whatever happens to documents and assignments, and explains itself.
+"""What is owed is right whatever happens to documents and assignments, and explains itself."""
 
-`BACKOFFICE_EXAMPLES=2000` looks deeper than the suite has time for.
-"""
-
-import os
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -25,16 +21,18 @@ from backoffice.billing.figures import (
 )
 from backoffice.billing.models import Meter
 from backoffice.figures.explanation import Term
+from tests.depth import examples
 from tests.surgery import tell_of_everything
 
 from .ledgers import FIGURES, Ledger, stored
 from .machine import OWNERS, Billing
 from .offices import Office, open_office
 
-EXAMPLES = int(os.environ.get("BACKOFFICE_EXAMPLES", "80"))
+EXAMPLES = examples(40)
 STEPS = 40
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60 + 10 * EXAMPLES)
 def test_random_writes_leave_every_balance_right(
     app: Flask, owner_connection: psycopg.Connection[Any], sweep: Callable[[], None]

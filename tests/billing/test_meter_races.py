@@ -20,6 +20,8 @@ from tests.processes import barrier, together
 
 from .meters import meter_of, must_be_stored, owed_by, stored
 
+pytestmark = pytest.mark.slow
+
 Outside = psycopg.Connection[Any]
 
 MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)

@@ -28,6 +28,8 @@ from tests.factories.billing import (
 )
 from tests.processes import barrier, together
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 30
 
 Verb = Callable[[], Any]

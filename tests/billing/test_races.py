@@ -3,7 +3,6 @@
 FAULTS.md lines 21, 26, 27 and 28. Every process is one of its own, as web workers and runs are.
 """
 
-import os
 import random
 import time
 from collections import Counter
@@ -30,13 +29,16 @@ from backoffice.drift.models import DriftFinding
 from backoffice.figures import drain
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
+from tests.depth import seconds
 from tests.factories.billing import MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.processes import barrier, sqlstate, together
 
 from .ledgers import Ledger, stored
 
-SECONDS = float(os.environ.get("RACE_SECONDS", "5"))
+pytestmark = pytest.mark.slow
+
+SECONDS = seconds(4)
 ROUNDS = 60
 DAY = date(2026, 3, 15)
 

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from backoffice.billing.statements import queries as statements
 from backoffice.billing.statements.queries import Period
 from backoffice.customers.models import Customer
+from tests.depth import examples
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,
@@ -123,7 +124,9 @@ DOCUMENTS = st.lists(
 
 @given(DOCUMENTS, st.integers(0, 40))
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(12),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_whatever_happened_everything_closes_with_what_is_stored(
     session: Any, made: list[tuple[str, int, int, Decimal]], cut: int

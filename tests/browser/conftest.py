@@ -1,13 +1,14 @@
 """A real Chromium on the real app: a live server on the tests' database, and what pages must stand.
 
-`browse(role)` gives a page that is signed in; `axe(page)` fails on any finding; `screenshot(page,
-name)` writes a picture into the folder BACKOFFICE_SCREENSHOTS, when that is set.
+`browse(role)` gives a page that is signed in; `axe(page)` fails on any finding; `is_sound(page, name)`
+looks at a page as it stands in every look, and with BACKOFFICE_SCREENSHOTS=folder takes its pictures.
 """
 
+import itertools
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ HERE = Path(__file__).parent
 AXE = (HERE / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
 
 # The page as it stays: axe measures colours, and half-way through a transition they are neither.
-FINDINGS = """async tags => {
+FINDINGS = """async runOnly => {
     const moving = () => document.getAnimations().filter(
         animation => animation.effect.getComputedTiming().endTime !== Infinity);
     while (moving().length) await Promise.allSettled(moving().map(animation => animation.finished));
-    return (await axe.run({runOnly: tags})).violations;
+    return (await axe.run({runOnly, resultTypes: ["violations"]})).violations;
 }"""
 
 CHROMIUM = next(
@@ -44,16 +45,30 @@ ARGUMENTS = [
 ]
 
 WIDTHS = {"wide": (1280, 800), "narrow": (390, 844)}
+LANGUAGES = ("en", "id")
+THEMES = ("light", "dark")
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RULES_OF_COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+"""What another theme may break: it changes colours and nothing else (tests/shell/test_themes.py)."""
+
+WEAR = """theme => {
+    document.documentElement.dataset.bsTheme = theme;
+    document.querySelector("meta[name=color-scheme]").content = theme;
+    for (const button of document.querySelectorAll("button[name=theme]"))
+        button.setAttribute("aria-pressed", button.value === theme);
+}"""
+"""Give a page that is open another theme, as the server would have written it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without a Chromium, say how to get one."""
-    if CHROMIUM:
-        return
+    """All of them are slow; without a Chromium, say how to get one."""
     how = "No Chromium here. Install it with: apt-get install chromium (or brew install chromium)"
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason=how))
+            item.add_marker(pytest.mark.slow)
+            if not CHROMIUM:
+                item.add_marker(pytest.mark.skip(reason=how))
 
 
 @pytest.fixture(scope="session")
@@ -143,11 +158,11 @@ def axe() -> Callable[[Page], None]:
     return assert_no_axe_findings
 
 
-def assert_no_axe_findings(page: Page) -> None:
+def assert_no_axe_findings(page: Page, rules: Any = RULES) -> None:
     """Fail with every finding of axe-core, its element and the cure."""
-    page.evaluate(AXE)
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    findings = page.evaluate(FINDINGS, tags)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    findings = page.evaluate(FINDINGS, rules)
     told = [
         f"{finding['id']}: {node['html'][:200]}\n   {node['failureSummary']}"
         for finding in findings
@@ -168,3 +183,49 @@ def screenshot() -> Callable[[Page, str], None]:
             )
 
     return screenshot
+
+
+@pytest.fixture
+def is_sound(screenshot: Callable[[Page, str], None]) -> Callable[[Page, str], None]:
+    """`is_sound(page, "order")`: as it stands, in both themes and at both widths, axe finds nothing and it fits.
+
+    The page itself stays as it was, wide and light; what it says is in the language that it was opened in.
+    """
+
+    def is_sound(page: Page, name: str, widths: Iterable[str] = WIDTHS) -> None:
+        language = page.evaluate("document.documentElement.lang")
+        for width, theme in itertools.product(widths, THEMES):
+            across, down = WIDTHS[width]
+            look = f"{name}-{language}-{theme}-{width}"
+            page.set_viewport_size({"width": across, "height": down})
+            page.evaluate(WEAR, theme)
+            screenshot(page, look)
+            try:
+                assert_no_axe_findings(page, RULES if theme == THEMES[0] else RULES_OF_COLOURS)
+                needed = page.evaluate("document.documentElement.scrollWidth")
+                given = page.evaluate("document.documentElement.clientWidth")
+                assert needed <= given, f"{needed - given} pixels too wide"
+            except AssertionError as error:
+                raise AssertionError(f"{look}, {page.url}: {error}") from None
+        across, down = WIDTHS["wide"]
+        page.set_viewport_size({"width": across, "height": down})
+        page.evaluate(WEAR, THEMES[0])
+
+    return is_sound
+
+
+@pytest.fixture
+def every_look(
+    browse: Callable[..., Page], is_sound: Callable[[Page, str], None]
+) -> Callable[..., None]:
+    """`every_look({"orders": "/orders"})`: each, opened once per language, is sound in every look."""
+
+    def every_look(screens: Mapping[str, str], who: str | Any = "finance") -> None:
+        for language in LANGUAGES:
+            page = browse(who, language=language)
+            for name, path in screens.items():
+                page.goto(path)
+                assert page.evaluate("document.documentElement.lang") == language, path
+                is_sound(page, name)
+
+    return every_look

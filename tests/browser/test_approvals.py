@@ -1,7 +1,5 @@
 """The card of a verb and its approval in a real browser: both languages, light and dark, wide and narrow."""
 
-import itertools
-import os
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -16,14 +14,9 @@ from backoffice.billing.models import Payment
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
 from tests.approvals.cases import a_book
+from tests.browser.conftest import LANGUAGES
 
 Browse = Callable[..., Page]
-
-LOOKS = [("en", "light", "wide"), ("id", "dark", "narrow")]
-"""Two looks that differ in everything; all eight when somebody wants pictures of them."""
-
-if os.environ.get("BACKOFFICE_SCREENSHOTS"):
-    LOOKS = list(itertools.product(("en", "id"), ("light", "dark"), ("wide", "narrow")))
 
 
 def meter_of(session: Any, reference: str) -> Any:
@@ -63,48 +56,31 @@ def test_a_payment_is_taken_off_after_a_second_person_has_looked(
     assert meter_of(session, "P-A") is None
 
 
-@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_card_and_what_waits_in_every_look(
-    app: Flask,
-    session: Any,
-    browse: Browse,
-    axe: Callable[..., None],
-    screenshot: Callable[..., None],
-    language: str,
-    theme: str,
-    width: str,
+    app: Flask, session: Any, browse: Browse, is_sound: Callable[..., None], language: str
 ) -> None:
     book = a_book(session)
-    page = browse("finance", language=language, theme=theme, width=width)
-
-    def is_sound(name: str) -> None:
-        screenshot(page, f"approvals-{name}-{language}-{theme}-{width}")
-        axe(page)
-        assert page.evaluate(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        )
-
+    page = browse("finance", language=language)
     page.goto("/billing/meters/M-A/reassign")
     page.locator("#customer").fill("BUDI")
     page.locator("#since").fill("2026-04-01")
     page.keyboard.press("Control+s")
     expect(page.locator("#change-card")).to_be_visible()
-    is_sound("card")
+    is_sound(page, "approvals-card")
     page.locator("#change-card button[type=submit]").click()
     expect(page.locator("[data-error-summary]")).to_be_visible()
-    is_sound("refused")
+    is_sound(page, "approvals-refused")
     app.config["APPROVAL_ABOVE_COUNT"] = 0
     page.goto("/billing/unmatched")
     page.locator("form[action*='match-sure'] button, button[formaction*='match-sure']").last.click()
     expect(page.locator("#change-card")).to_be_visible()
-    is_sound("above")
+    is_sound(page, "approvals-above")
     page.locator("#card-reason").fill("March")
     page.locator("#change-card button[type=submit]").click()
     expect(page.locator("#run-heading")).to_be_visible()
-    is_sound("waiting")
+    is_sound(page, "approvals-waiting")
     assert book
-    other = browse("finance", language=language, theme=theme, width=width)
+    other = browse("finance", language=language)
     other.goto(page.url)
-    screenshot(other, f"approvals-approver-{language}-{theme}-{width}")
-
-    axe(other)
+    is_sound(other, "approvals-approver")

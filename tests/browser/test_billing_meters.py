@@ -1,5 +1,6 @@
 """Meters in a real browser: a meter changes hands, an adjustment is posted and voided, and every screen is sound."""
 
+import itertools
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -10,18 +11,11 @@ from sqlalchemy import select
 
 from backoffice.customers.models import Customer
 from tests.billing.meters import meter_of
+from tests.browser.conftest import LANGUAGES
 from tests.factories.billing import InvoiceFactory, MeterAdjustmentFactory, PaymentFactory
 from tests.factories.customers import CustomerFactory
 
 Browse = Callable[..., Page]
-
-LOOKS = [
-    ("en", "light", "wide"),
-    ("en", "dark", "narrow"),
-    ("id", "dark", "wide"),
-    ("id", "light", "narrow"),
-]
-"""Every pair of language, theme and width."""
 
 
 @pytest.fixture
@@ -138,25 +132,10 @@ def test_an_adjustment_is_posted_by_keyboard_and_voided(browse: Browse, session:
 
 
 @pytest.mark.usefixtures("company")
-@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
 def test_every_screen_of_meters_is_sound_in_every_look(
-    browse: Browse,
-    language: str,
-    theme: str,
-    width: str,
-    axe: Callable[[Page], None],
-    screenshot: Callable[..., None],
+    browse: Browse, is_sound: Callable[[Page, str], None], every_look: Callable[..., None]
 ) -> None:
-    page = browse("finance", language=language, theme=theme, width=width)
-
-    def is_sound(name: str) -> None:
-        screenshot(page, f"meters-{name}-{language}-{theme}-{width}")
-        axe(page)
-        assert page.evaluate(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        )
-
-    for name, path in {
+    screens = {
         "list": "/billing/meters",
         "nothing": "/billing/meters?q=nothing",
         "record": "/billing/meters/M-1",
@@ -177,15 +156,16 @@ def test_every_screen_of_meters_is_sound_in_every_look(
         "merge": "/customers/merge?survivor=BUDI&duplicate=RINA",
         "kept": "/customers/RINA/delete",
         "today": "/today",
-    }.items():
-        page.goto(path)
-        is_sound(name)
-    for name, path, form in (
+    }
+    every_look({f"meters-{name}": path for name, path in screens.items()})
+    refused = (
         ("new-refused", "/billing/meters/new", "#meter-form"),
         ("reassign-refused", "/billing/meters/M-1/reassign", "#assignment-form"),
         ("adjust-refused", "/billing/meters/M-1/adjust", "#adjustment-form"),
-    ):
+    )
+    for language, (name, path, form) in itertools.product(LANGUAGES, refused):
+        page = browse("finance", language=language)
         page.goto(path)
         page.locator(f"{form} button[type=submit]").click()
         expect(page.locator(".error-summary")).to_be_visible()
-        is_sound(name)
+        is_sound(page, f"meters-{name}")

@@ -1,7 +1,5 @@
 """The migration in a real browser: preview, run, what is left, in every look and without JavaScript."""
 
-import itertools
-import os
 import re
 import threading
 from contextlib import contextmanager
@@ -20,15 +18,6 @@ from tests.billing.books_of_meters import (
     meters_of,
     migrated,
 )
-
-LOOKS = [
-    ("en", "light", "wide"),
-    ("id", "dark", "narrow"),
-]
-"""Two looks that differ in everything; all eight when somebody wants pictures of them."""
-
-if os.environ.get("BACKOFFICE_SCREENSHOTS"):
-    LOOKS = list(itertools.product(("en", "id"), ("light", "dark"), ("wide", "narrow")))
 
 
 @pytest.fixture
@@ -132,17 +121,9 @@ def test_everything_works_without_javascript(app, session, book, browse):
     expect(step(page, "Give payments their meters")).to_contain_text("Would be done")
 
 
-@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
-def test_the_screen_in_every_look(session, book, browse, axe, screenshot, language, theme, width):
+def test_the_screen_in_every_look(session, book, every_look):
     migrated()
     a_payment("P-C", session.query(Customer).filter_by(code="A").one())
     session.commit()
     migrated(dry_run=True)
-    page = browse("finance", language=language, theme=theme, width=width)
-    page.goto("/billing/migration")
-    axe(page)
-    screenshot(page, f"billing-migration-{language}-{theme}-{width}")
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-    page.goto("/billing/migration/runs/3")
-    axe(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    every_look({"billing-migration": "/billing/migration", "migrated": "/billing/migration/runs/3"})

@@ -15,13 +15,6 @@ from tests.factories.people import AccountManagerFactory
 
 Browse = Callable[..., Page]
 
-LOOKS = [
-    (language, theme, width)
-    for language in ("en", "id")
-    for theme in ("light", "dark")
-    for width in ("wide", "narrow")
-]
-
 
 @pytest.fixture
 def order(session: Any) -> Order:
@@ -421,11 +414,7 @@ def test_j_and_k_walk_the_list_and_enter_opens(browse: Browse, session: Any, ord
 # Every screen, every look
 
 
-@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
-def test_every_order_screen_is_sound_in_every_look(
-    browse: Browse, order: Order, axe: Any, screenshot: Any, language: str, theme: str, width: str
-) -> None:
-    page = browse("finance", language=language, theme=theme, width=width)
+def test_every_order_screen_is_sound_in_every_look(order: Order, every_look: Any) -> None:
     line_id = order.lines[0].id
     screens = {
         "orders": "/orders",
@@ -442,18 +431,7 @@ def test_every_order_screen_is_sound_in_every_look(
         "customers": "/customers",
         "customer": "/customers/ALFKI",
     }
-    if (language, theme, width) not in (LOOKS[0], LOOKS[-1]):
-        screens = {
-            name: screens[name]
-            for name in ("orders", "order", "order-edit", "order-component", "order-history")
-        }
-    for name, path in screens.items():
-        page.goto(path)
-        screenshot(page, f"{name}-{language}-{theme}-{width}")
-        axe(page)
-        assert page.evaluate(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        ), name
+    every_look(screens)
 
 
 def test_lines_that_one_amount_replaces_are_kept_until_the_save(

@@ -1,11 +1,8 @@
 """Schedules in a real browser: what is done by itself, run now, and the screen in every look."""
 
-import itertools
-import os
 import re
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from playwright.sync_api import expect
 from sqlalchemy import func
 
@@ -15,17 +12,7 @@ from backoffice.runs.models import DONE, FAILED
 from backoffice.schedules import scheduler
 from backoffice.schedules.catalog import SCHEDULES
 from backoffice.schedules.models import KnownSchedule
-
-LOOKS = [
-    ("en", "light", "wide"),
-    ("en", "dark", "narrow"),
-    ("id", "dark", "wide"),
-    ("id", "light", "narrow"),
-]
-"""Every pair of language, theme and width; all eight when somebody wants pictures of them."""
-
-if os.environ.get("BACKOFFICE_SCREENSHOTS"):
-    LOOKS = list(itertools.product(("en", "id"), ("light", "dark"), ("wide", "narrow")))
+from tests.browser.conftest import LANGUAGES
 
 
 def every_state(session):
@@ -96,13 +83,10 @@ def test_a_viewer_looks_and_is_offered_nothing_to_start(session, browse, axe):
     axe(page)
 
 
-@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
-def test_the_screen_in_every_look(session, browse, axe, screenshot, language, theme, width):
+def test_the_screen_in_every_look(session, browse, is_sound):
     every_state(session)
-    page = browse("finance", language=language, theme=theme, width=width)
-    page.goto("/schedules")
-    expect(page.get_by_role("row")).to_have_count(len(SCHEDULES) + 2)
-    across = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert across <= 0, "the page is wider than the window"
-    axe(page)
-    screenshot(page, f"schedules-{language}-{theme}-{width}")
+    for language in LANGUAGES:
+        page = browse("finance", language=language)
+        page.goto("/schedules")
+        expect(page.get_by_role("row")).to_have_count(len(SCHEDULES) + 2)
+        is_sound(page, "schedules")

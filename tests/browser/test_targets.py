@@ -19,13 +19,6 @@ from tests.factories.people import AccountManagerFactory
 
 Browse = Callable[..., Page]
 
-LOOKS = [
-    (language, theme, width)
-    for language in ("en", "id")
-    for theme in ("light", "dark")
-    for width in ("wide", "narrow")
-]
-
 
 @pytest.fixture
 def nancy(session: Any) -> User:
@@ -193,24 +186,16 @@ def test_the_grid_works_without_javascript(browse: Browse, session: Any, nancy: 
 # Looking
 
 
-@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
-def test_every_page_is_accessible_in_every_look(
-    browse: Browse, nancy: User, axe: Any, screenshot: Any, language: str, theme: str, width: str
-) -> None:
-    page = browse("finance", language=language, theme=theme, width=width)
-    for name, path in {
+def test_every_page_is_accessible_in_every_look(nancy: User, every_look: Any) -> None:
+    screens = {
         "list": "/targets",
         "year": f"/targets/years/1997/{nancy.id}",
         "everybody": "/targets/years/1997",
         "month": f"/targets/{nancy.id}/1997-01",
         "empty": f"/targets/{nancy.id}/2001-01",
         "grid": f"/targets/years/1997/{nancy.id}/edit",
-    }.items():
-        page.goto(path)
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
-        axe(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-        screenshot(page, f"targets-{name}-{language}-{theme}-{width}")
+    }
+    every_look({f"targets-{name}": path for name, path in screens.items()})
 
 
 def test_an_achieved_amount_leads_to_its_orders(browse: Browse, nancy: User) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from backoffice.drift.amounts import amounts_of, by_column, gross_in_sql, money_columns, sum_in_sql
 from backoffice.figures import Figure, registry
+from tests.depth import examples
 
 CENTS = st.integers(-(10**14), 10**14).map(lambda cents: Decimal(cents).scaleb(-2))
 
@@ -28,7 +29,9 @@ def rows(draw: Any) -> tuple[Figure, Mapping[str, str] | None, Mapping[str, str]
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(row=rows())
 def test_before_and_net_make_after_and_gross_hides_nothing(session: Any, row: Any) -> None:

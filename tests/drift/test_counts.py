@@ -24,6 +24,8 @@ from tests.drift.books import run_of
 from tests.drift.every_figure import fill, tamper
 from tests.drift.test_previews import applied
 
+pytestmark = pytest.mark.slow
+
 Outside = psycopg.Connection[Any]
 OF_ITEMS = ("amount_before", "amount_after", "amount", "gross")
 

@@ -42,6 +42,8 @@ from tests.platform.test_every_command import options, tree
 from tests.pricing.shops import open_shop
 from tests.pricing.test_views import shown
 
+pytestmark = pytest.mark.slow
+
 Outside = psycopg.Connection[Any]
 Command = Callable[..., Any]
 

@@ -29,6 +29,8 @@ from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory, UserFactory
 from tests.surgery import tell_of_everything
 
+pytestmark = pytest.mark.slow
+
 NO_LIMIT = Limits(10**9, Decimal(10**15))
 ORDERS = {"figures": {"orders.grand_total": None}}
 

@@ -40,6 +40,8 @@ from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 from tests.surgery import tell_of_everything
 
+pytestmark = pytest.mark.slow
+
 DECLARED = (*ORDER_FIGURES, *TARGET_FIGURES, invoice_amount, invoice_paid, *RECALCULATED)
 COLUMNS = [(figure, column) for figure in DECLARED for column in figure.columns]
 NO_LIMIT = actions.Limits(10**9, Decimal(10**15))

@@ -22,6 +22,8 @@ from tests.drift.every_figure import changes, fill, stored, tamper, told
 from tests.factories.people import AccountManagerFactory
 from tests.surgery import tell_of_everything
 
+pytestmark = pytest.mark.slow
+
 NO_LIMIT = Limits(10**9, Decimal(10**15))
 Outside = psycopg.Connection[Any]
 

@@ -29,6 +29,8 @@ from tests.orders.pages import filled
 from tests.signing_in import someone
 from tests.surgery import tell_of_everything
 
+pytestmark = pytest.mark.slow
+
 SignIn = Callable[..., FlaskClient]
 
 QUERIES = {

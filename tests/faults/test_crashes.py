@@ -35,6 +35,8 @@ from tests.factories.people import AccountManagerFactory
 from tests.orders.books import Book, digest, stored
 from tests.processes import killed, together
 
+pytestmark = pytest.mark.slow
+
 Outside = psycopg.Connection[Any]
 Work = Callable[[], object]
 

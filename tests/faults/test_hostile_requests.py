@@ -1,7 +1,7 @@
 """FAULTS.md, the web: whatever is sent to whatever route by whomever is answered, and leaves every figure right.
 
-`BACKOFFICE_FUZZ_REQUESTS=50000` for the long one, with `BACKOFFICE_FUZZ_SEED` for another; the suite's takes a
-minute at most.
+`BACKOFFICE_FUZZ_REQUESTS=50000` for one of so many requests, with `BACKOFFICE_FUZZ_SEED` for others; the suite's
+takes some seconds, TEST_DEPTH times as long.
 """
 
 import os
@@ -10,17 +10,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from backoffice.app.extensions import limiter
 from backoffice.security.permissions import ROLES
 from tests.addresses import records_called_x
+from tests.depth import seconds
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.faults.fuzzing import Fuzzer
 
-SECONDS = 45.0
+pytestmark = pytest.mark.slow
+
+SECONDS = seconds(20)
 REQUESTS = int(os.environ.get("BACKOFFICE_FUZZ_REQUESTS", "0"))
 SEED = int(os.environ.get("BACKOFFICE_FUZZ_SEED", "11"))
 

@@ -33,6 +33,8 @@ from tests.orders.pages import fields_of
 from tests.processes import together
 from tests.signing_in import cookie_for, someone
 
+pytestmark = pytest.mark.slow
+
 HTML = "text/html,application/xhtml+xml"
 EMAIL, PASSWORD = "ayu@northwind.example", "a long enough password"
 WITHIN_SECONDS = 10.0

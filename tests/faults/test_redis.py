@@ -22,6 +22,8 @@ from tests.faults.workers import until, worker
 from tests.orders.pages import fields_of
 from tests.signing_in import cookie_for, someone
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = 100
 WITHIN_SECONDS = 2.0
 DONE_WITHIN_SECONDS = 60

@@ -19,7 +19,7 @@ from backoffice.schedules.rules import EveryMinutes, due_times
 from backoffice.schedules.ticking import tick
 from tests.processes import barrier, together
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 SIMULATED = [s for s in SCHEDULES if not isinstance(s.rule, EveryMinutes)]
 """A week of those that are due every few minutes takes minutes; they are tried over some hours."""

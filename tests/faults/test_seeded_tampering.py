@@ -1,11 +1,10 @@
 """A book is tampered with round after round: every tampering is named, nothing else is, no correction is false.
 
 What is right is computed by the independent books of tests/orders and tests/billing, which hold nothing of
-the product. `TAMPERING_ROUNDS=400 pytest -s …` makes the long run and prints its counts.
+the product. `TEST_DEPTH=60 pytest -s …` makes the long run and prints its counts.
 """
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from backoffice.drift.verification.chunks import ORPHANED
 from backoffice.health.checks import readiness
 from tests.billing import ledgers
 from tests.billing.ledgers import Ledger
+from tests.depth import examples
 from tests.drift.forging import tell_of_the_book
 from tests.factories.billing import (
     InvoiceFactory,
@@ -39,7 +39,9 @@ from tests.factories.people import AccountManagerFactory
 from tests.orders import books
 from tests.orders.books import Book
 
-ROUNDS = int(os.environ.get("TAMPERING_ROUNDS", "6"))
+pytestmark = pytest.mark.slow
+
+ROUNDS = examples(6)
 
 Row = tuple[str, int]
 Totals = dict[Row, dict[str, Decimal]]

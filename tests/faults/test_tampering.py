@@ -21,6 +21,8 @@ from tests.factories.orders import OrderFactory
 from tests.orders.books import Book, digest, stored
 from tests.surgery import tell_of_everything
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 Outside = psycopg.Connection[Any]
 

@@ -14,10 +14,12 @@ from backoffice.database.embedded import Services
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunChunk, RunItem
+from tests.depth import examples
 from tests.faults.workers import book, children, corrupt, digest, until, worker
 
-OWNERS = int(os.environ.get("DRILL_OWNERS", "60000"))
-"""The issue's trial is with 200,000: DRILL_OWNERS=200000 pytest tests/faults/test_workers.py."""
+pytestmark = pytest.mark.slow
+
+OWNERS = examples(60_000)
 
 
 @pytest.fixture

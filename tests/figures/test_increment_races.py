@@ -17,6 +17,8 @@ from .tallies import Sale, Tally, rows_of, two_sellers
 from .test_races import at_once
 from .worlds import World
 
+pytestmark = pytest.mark.slow
+
 D = Decimal
 Build = Callable[[type[DeclarativeBase], Registry], World]
 

@@ -15,6 +15,7 @@ from backoffice.figures import Registry, triggers
 from backoffice.figures.healing import heal, heal_noted, noted
 from backoffice.figures.models import FigureNote
 from backoffice.figures.renewal import renew
+from tests.depth import examples
 
 from .tallies import Sale, Tally, declared, owner, rows_of, two_sellers
 from .worlds import World
@@ -79,7 +80,9 @@ def take(session: Any, step: tuple[Any, ...]) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=st.lists(STEPS, max_size=14))
 def test_after_any_sequence_of_writes_the_rows_are_those_of_an_absolute_recompute(

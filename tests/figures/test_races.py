@@ -18,6 +18,8 @@ from backoffice.figures.verification import verify
 
 from .models import Box, Item, Month, Movement, Purse, Slot, Thing, Transfer, registry
 
+pytestmark = pytest.mark.slow
+
 D = Decimal
 
 

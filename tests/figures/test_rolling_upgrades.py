@@ -19,6 +19,8 @@ from backoffice.figures.verification import verify
 from .test_trust import Bucket, Make, Sale, fill, one, summed, world
 from .worlds import World
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["world"]
 
 CHANGED, SAME = "trust_sales.amount", "trust_buckets.total"

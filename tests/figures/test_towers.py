@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import count, product
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, ForeignKey, Numeric, Select, case, func, literal, select
@@ -24,8 +25,11 @@ from backoffice.figures.explanation import explain
 from backoffice.figures.formulas import leaves
 from backoffice.figures.healing import heal
 from backoffice.figures.previews import preview
+from tests.depth import examples
 
 from .worlds import Building, World
+
+pytestmark = pytest.mark.slow
 
 D = Decimal
 EXACT = Context(prec=3_000)
@@ -329,7 +333,9 @@ TWO_WHOLES = Book(
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(8),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @example(A_DIFFERENCE_OF_DIFFERENCES, TWO_WHOLES, TWO_WHOLES)
 @given(tower=towers(), book=books(), later=books())

@@ -36,6 +36,8 @@ from tests.factories.orders import OrderFactory
 
 from .promql import Scrapes
 
+pytestmark = pytest.mark.slow
+
 RULES = {
     rule["alert"]: rule["expr"]
     for group in yaml.safe_load((ROOT / "deploy/prometheus/backoffice.rules.yml").read_text())[

@@ -23,6 +23,8 @@ from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 from tests.orders.pages import text_of
 
+pytestmark = pytest.mark.slow
+
 SignIn = Callable[..., FlaskClient]
 AMOUNTS = ("total_price", "additions", "promo", "reductions", "grand_total")
 

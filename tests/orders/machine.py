@@ -71,6 +71,7 @@ class Orders(Desk, RuleBasedStateMachine):
         try:
             if hasattr(self, "manager"):
                 self.heal()
+                self.everything_is_right(everywhere=True)
         finally:
             self.session.rollback()
             db.session.remove()

@@ -14,6 +14,8 @@ from tests.surgery import tell_of_everything
 
 from .books import COMPONENT, SIGN, ZERO, Book, LineFacts, OrderFacts, digest, stored
 
+pytestmark = pytest.mark.slow
+
 NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
 KINDS = ("customers", "account-managers", "orders", "order-lines")
 

@@ -10,6 +10,7 @@ from sqlalchemy import delete
 from backoffice.orders.history import events_of, recorded_events
 from backoffice.orders.models import Order, OrderLine
 from backoffice.orders.past_totals import totals_by_save
+from tests.depth import examples
 from tests.factories.orders import OrderFactory
 
 AMOUNTS = st.integers(0, 10**7).map(lambda cents: Decimal(cents) / 100)
@@ -49,7 +50,9 @@ def edit(session: Any, order: Order, what: str, amount: Decimal) -> None:
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(edits=EDITS)
 def test_every_total_that_was_stored_is_told_between_the_saves(session: Any, edits: Any) -> None:

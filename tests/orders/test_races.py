@@ -25,6 +25,8 @@ from tests.processes import barrier, sqlstate, together
 
 from .books import Book, stored
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 100
 SECONDS = 3.0
 

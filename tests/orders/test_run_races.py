@@ -1,11 +1,11 @@
 """FAULTS.md, line 26, with runs: heals, rebuilds and verifications over and over, beside four writers."""
 
-import os
 import time
 from collections import Counter
 from typing import Any
 
 import psycopg
+import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -14,12 +14,14 @@ from backoffice.drift.healing.performing import performed
 from backoffice.drift.models import DriftFinding
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
+from tests.depth import seconds
 from tests.processes import together
 
 from .test_races import everything_is_right, live_edits, orders
 
-SECONDS = float(os.environ.get("RACE_SECONDS", "6"))
-"""The issue's trial is RACE_SECONDS=60."""
+pytestmark = pytest.mark.slow
+
+SECONDS = seconds(4)
 
 WRITERS = 4
 

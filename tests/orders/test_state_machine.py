@@ -1,9 +1,5 @@
-"""Random sequences of writes leave no drift, and what is refused leaves no trace.
+"""Random sequences of writes leave no drift, and what is refused leaves no trace."""
 
-`BACKOFFICE_EXAMPLES=2000` looks deeper than the suite has time for.
-"""
-
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +9,13 @@ from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.depth import examples
+
 from .machine import Orders
 
-EXAMPLES = int(os.environ.get("BACKOFFICE_EXAMPLES", "120"))
+pytestmark = pytest.mark.slow
+
+EXAMPLES = examples(40)
 STEPS = 40
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from sqlalchemy import func, select
 
 from backoffice import figures
@@ -20,6 +21,8 @@ from .books import Book, stored
 from .shop import Shop
 from .test_outside_writes import OUTSIDE, _statement
 from .ways import CHANGES, NEW
+
+pytestmark = pytest.mark.slow
 
 BAR_SECONDS = 2.0
 """From the other program's commit until everything is right, at the 95th percentile."""

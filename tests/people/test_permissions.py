@@ -18,6 +18,8 @@ from tests.addresses import addresses, records_called_x
 from tests.factories.orders import OrderFactory
 from tests.signing_in import cookie_for, someone
 
+pytestmark = pytest.mark.slow
+
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 

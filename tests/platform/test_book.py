@@ -25,6 +25,8 @@ from backoffice.commands.cli import main
 from backoffice.commands.upgrade import upgrade
 from tests.factories.orders import OrderFactory
 
+pytestmark = pytest.mark.slow
+
 Connection = psycopg.Connection[Any]
 
 WAYS = {

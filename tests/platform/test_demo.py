@@ -18,6 +18,8 @@ from backoffice.people.actions import authenticate
 from backoffice.people.models import User
 from backoffice.security.permissions import ROLES
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_demo_company_loads_once_and_everybody_can_sign_in(
     app: Flask, session: Any, run_command: Callable[..., Any]

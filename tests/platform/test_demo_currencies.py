@@ -23,7 +23,7 @@ from backoffice.products.models import ProductPrice
 from backoffice.targets.models import AccountManagerTarget
 from tests.processes import together
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from backoffice.database.embedded import ADMIN, APP, OWNER, Places, Services
 from backoffice.database.embedded.places import ELSEWHERE, Account, package_folder
 from backoffice.database.embedded.processes import is_alive, pids_in, wait_until
 
+pytestmark = pytest.mark.slow
+
 NewHome = Callable[[], Path]
 ROOT = Path(__file__).resolve().parents[2]
 

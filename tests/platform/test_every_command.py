@@ -24,6 +24,8 @@ from tests.billing.recalculations import digest
 from tests.drift.books import run_of
 from tests.drift.every_figure import fill
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 Outside = psycopg.Connection[Any]
 

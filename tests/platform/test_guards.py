@@ -30,6 +30,8 @@ from backoffice.runs.models import DONE_WITH_FAILURES, RunItem
 from backoffice.runs.working import perform
 from tests.factories.orders import OrderFactory
 
+pytestmark = pytest.mark.slow
+
 EMPTY = "BEGIN RETURN NULL; END"
 
 

@@ -14,6 +14,8 @@ from backoffice.app.commands import COMMANDS, command_named
 from backoffice.app.config import HOME_MAKERS, READERS, ROOT
 from backoffice.commands.cli import main
 
+pytestmark = pytest.mark.slow
+
 NewHome = Callable[[], Path]
 BIN = Path(sys.executable).parent
 

@@ -20,6 +20,8 @@ from backoffice.figures.actor import acting_as
 from backoffice.runs import actions
 from backoffice.runs.working import perform
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:

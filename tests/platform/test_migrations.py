@@ -24,7 +24,7 @@ from backoffice.database.revisions import MIGRATIONS
 
 Command = Callable[..., Result]
 BIN = Path(sys.executable).parent
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 LEFT_IN_SCHEMA = """
 SELECT 'table ' || tablename FROM pg_tables WHERE schemaname = 'public'

@@ -19,7 +19,7 @@ from backoffice.database.embedded import APP, Services
 from backoffice.database.embedded.processes import wait_until
 
 NewHome = Callable[[], Path]
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 
 @contextmanager

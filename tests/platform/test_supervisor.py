@@ -20,7 +20,7 @@ from backoffice.database.embedded.processes import is_alive, wait_until
 
 NewHome = Callable[[], Path]
 BACKOFFICE = str(Path(sys.executable).with_name("backoffice"))
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 
 class Copy:

@@ -19,6 +19,8 @@ from backoffice.runs import actions, worker
 from backoffice.runs.models import Run
 from backoffice.runs.relay import relay
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def connection(app: Flask) -> Any:

@@ -16,6 +16,7 @@ from backoffice.app.extensions import db
 from backoffice.figures import report as reports
 from backoffice.figures.report import Report, Totals, new_totals
 from backoffice.reconciliation.queries import snapshot
+from tests.depth import examples
 from tests.surgery import tell_of_everything
 
 GRAND_TOTALS = "SELECT count(*), sum(grand_total), sum(total_price + additions - promo - reductions) FROM orders"
@@ -152,7 +153,9 @@ def test_an_empty_book_has_totals_of_zero(app: Any, session: Any) -> None:
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(size=st.integers(1, 9), drift=st.lists(st.integers(-500, 500), min_size=7, max_size=7))
 def test_however_it_is_paged_the_report_is_the_same(

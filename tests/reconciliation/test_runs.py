@@ -25,6 +25,8 @@ from backoffice.runs import actions, working
 from backoffice.runs.models import Run
 from tests.factories.orders import OrderFactory
 
+pytestmark = pytest.mark.slow
+
 SignIn = Callable[..., FlaskClient]
 
 

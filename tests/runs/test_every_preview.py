@@ -21,6 +21,8 @@ from tests.billing.test_migration_outlook import (
 )
 from tests.drift.every_figure import fill, tamper
 
+pytestmark = pytest.mark.slow
+
 PREVIEWED = (
     "figures.heal", "figures.rebuild", "billing.recalculate", "billing.backfill-payment-meters",
     "billing.backfill-invoice-amounts", "billing.meter-balances", WHOLE,

@@ -28,6 +28,8 @@ from tests.drift.books import run_of, text_of
 from tests.factories.orders import OrderFactory
 from tests.factories.people import UserFactory
 
+pytestmark = pytest.mark.slow
+
 WRITES_UNSEEN = {
     "figures.heal": [{}, {"figures": {"orders.grand_total": [1]}}],
     "figures.rebuild": [{}],

@@ -25,6 +25,8 @@ from tests.processes import killed, together
 from . import counting as counting_kind
 from .counting import COUNTING, SCRATCH
 
+pytestmark = pytest.mark.slow
+
 CUSTOMERS = 18
 
 
