@@ -21,7 +21,7 @@ from .test_races import everything_is_right, live_edits, orders
 
 pytestmark = pytest.mark.slow
 
-SECONDS = seconds(4)
+SECONDS = seconds(6)
 
 WRITERS = 4
 
