@@ -40,7 +40,7 @@ def test_runs_beside_live_edits_fix_nothing_that_is_right_and_find_nothing(
 
     def heal() -> int:
         rounds = 0
-        while time.monotonic() < until:
+        while time.monotonic() < until or rounds < len(KINDS):
             kind, scope = KINDS[rounds % len(KINDS)]
             run = actions.request(db.session(), kind, scope, is_paced=False, is_here=True)
             run_id = run.id
