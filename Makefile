@@ -7,18 +7,24 @@ BIN := .venv/bin
 CATALOGUES := $(wildcard backoffice/translations/*/LC_MESSAGES/messages.po)
 COMPILED := $(CATALOGUES:.po=.mo)
 
+# Each process that starts reads compiled code, also where Python is told to write none itself.
+COMPILE := $(BIN)/python -m compileall -q backoffice worker.py
+
 .PHONY: run test test-quick lint bench translations lock clean
 
 run: .venv/runtime $(COMPILED)
+	@$(COMPILE)
 	@$(BIN)/backoffice dev --tied
 
 # Each process has a PostgreSQL, a Redis and a Chromium of its own. TEST_DEPTH=25 looks deeper (tests/depth.py).
 PYTEST_HERE := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 test: .venv/development $(COMPILED)
+	@$(COMPILE)
 	@$(PYTEST_HERE) $(PYTEST)
 
 # For work under way: without browsers, long searches at random and processes of their own.
 test-quick: .venv/development $(COMPILED)
+	@$(COMPILE)
 	@$(PYTEST_HERE) -m "not slow" $(PYTEST)
 
 lint: .venv/development
@@ -29,6 +35,7 @@ lint: .venv/development
 	$(BIN)/djlint --check --lint templates
 
 bench: .venv/development $(COMPILED)
+	@$(COMPILE)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 translations: .venv/development
@@ -63,7 +70,7 @@ clean:
 define install
 	echo "Installing what $(1) names …"; \
 	for tool in "$(BIN)/uv --system-certs" "$(BIN)/uv" "$(BIN)/python -m"; do \
-		$$tool pip install --quiet --require-hashes -r $(1) 2>.venv/install.log && \
+		UV_COMPILE_BYTECODE=1 $$tool pip install --quiet --require-hashes -r $(1) 2>.venv/install.log && \
 		$$tool pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat -e . 2>>.venv/install.log && \
 		touch $@ && exit 0; \
 	done; \

@@ -17,8 +17,7 @@ from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
 
-from backoffice import create_app
-from backoffice.app import config, logs
+from backoffice.app import config, create_background_app, logs
 from backoffice.app.command_line import PATIENCE, Trouble
 from backoffice.app.extensions import db
 from backoffice.book import MeaningDiffers, check_at_start
@@ -45,7 +44,7 @@ def main(is_scheduler: bool, burst: bool) -> None:
         settings = config.load()
         logs.configure(settings["LOG_LEVEL"])
         _use_embedded(settings, stack)
-        app = create_app(PATIENCE)
+        app = create_background_app(PATIENCE)
         _compare_with_the_book(app)
         if is_scheduler:
             _schedule(app)

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy.dialects import postgresql
 
-from backoffice.app.extensions import db, limiter
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.database.embedded import ADMIN
 from backoffice.lists import state_of
 from backoffice.lists.queries import matching, order_of

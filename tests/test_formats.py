@@ -10,8 +10,8 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Form
 from wtforms.validators import Optional
 
-from backoffice.web.formats import AmountField, QuantityField, UnitPriceField
 from backoffice.web.forms import Required
+from backoffice.web.typed_fields import AmountField, QuantityField, UnitPriceField
 
 
 class Entry(Form):

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .loading import uncollected
+
 if TYPE_CHECKING:
     from flask import Flask
 
@@ -14,49 +16,74 @@ if TYPE_CHECKING:
 def create_app(
     overrides: Mapping[str, Any] | None = None, domains: "Iterable[Domain] | None" = None
 ) -> "Flask":
-    """The app, from the settings of the environment under `overrides`, of all `DOMAINS` unless told otherwise.
+    """The whole app: that of commands and workers, and the web around it. Arguments as there."""
+    app = create_background_app(overrides, domains)
+    with uncollected():
+        _surround_with_the_web(app)
+    return app
 
-    Starts no service.
+
+def create_background_app(
+    overrides: Mapping[str, Any] | None = None, domains: "Iterable[Domain] | None" = None
+) -> "Backoffice":
+    """The app without its web, for commands and workers: they start without reading the screens.
+
+    From the settings of the environment under `overrides`, of all `DOMAINS` unless told otherwise. Starts no service.
     """
-    from ..security import headers, permissions, sessions
-    from ..web import form_markup, formats, preferences, sentences
-    from . import assets, commands, config, edge, errors, extensions, logs, navigation
-    from .counting import watching
-    from .domain import Declared
-    from .domains import DOMAINS
+    with uncollected():
+        from ..web import preferences
+        from . import commands, config, edge, extensions
+        from .domain import Declared
+        from .domains import DOMAINS
 
-    app = edge.Backoffice(
-        "backoffice", template_folder=config.ROOT / "templates", static_folder=None
-    )
-    app.declared = Declared(DOMAINS if domains is None else domains)
-    app.config.update(config.load(overrides))
-    config.apply(app.config)
-    app.cli = commands.AppCommands()
-    app.extensions = extensions.Extensions(app)
+        app = edge.Backoffice(
+            "backoffice", template_folder=config.ROOT / "templates", static_folder=None
+        )
+        app.declared = Declared(DOMAINS if domains is None else domains)
+        app.config.update(config.load(overrides))
+        config.apply(app.config)
+        app.cli = commands.AppCommands()
+        app.extensions = extensions.Extensions(app)
+        extensions.connect_database(app)
+        preferences.init_app(app)
+        _read_domains(app)
+        return app
+
+
+def _read_domains(app: "Backoffice") -> None:
+    """What each domain says of its rows."""
+    from .. import figures
+
+    app.declared.read_names()
+    import_module("backoffice.drift.facts.subjects").register()
+    figures.registry.held = import_module("backoffice.drift.facts.holding").leave_alone
+
+
+def _surround_with_the_web(app: "Backoffice") -> None:
+    from ..security import headers, permissions, sessions
+    from ..web import form_markup, formats, sentences
+    from . import assets, edge, errors, logs, navigation, protection
+    from .counting import watching
+
     edge.init_app(app)
     logs.init_app(app)
-    extensions.connect_database(app)
     watching.init_app(app)
     headers.init_app(app)
     assets.init_app(app)
     sessions.init_app(app)
-    preferences.init_app(app)
     sentences.init_app(app)
     permissions.init_app(app)  # before CSRF, so that an ended session says so first
-    extensions.csrf.init_app(app)
-    extensions.connect_limiter(app)
+    protection.csrf.init_app(app)
+    protection.connect_limiter(app)
     errors.init_app(app)
     formats.init_app(app)
     form_markup.init_app(app)
     navigation.init_app(app)
-    _register_domains(app)
-    return app
+    _register_screens(app)
 
 
-def _register_domains(app: "Backoffice") -> None:
+def _register_screens(app: "Backoffice") -> None:
     """The screens of each domain; that every schedule asks for a kind of run that there is."""
-    from .. import figures
-
     import_module("backoffice.schedules.catalog").check(app.declared.kinds)
     for blueprint in app.declared.blueprints:
         app.register_blueprint(blueprint)
@@ -66,5 +93,3 @@ def _register_domains(app: "Backoffice") -> None:
             app.register_blueprint(screens.blueprint_of(record))
     api = import_module("backoffice.records.api").api_of(app.declared.records.values())
     app.register_blueprint(api)
-    import_module("backoffice.drift.facts.subjects").register()
-    figures.registry.held = import_module("backoffice.drift.facts.holding").leave_alone

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from importlib import import_module
+from typing import NamedTuple
 
 import click
 from flask import current_app, has_app_context
@@ -17,37 +18,86 @@ from . import logs
 from .command_line import PATIENCE, Trouble, database_in_use, operator
 from .edge import WAITED_IN_VAIN, sqlstate_of
 
+
+class Offered(NamedTuple):
+    """A command or group: where it stands, and the sentence that says what it is for."""
+
+    place: str
+    sentence: str
+
+
 COMMANDS = {
-    "audit": "backoffice.drift.facts.cli:group",
-    "backfill": "backoffice.billing.migration.cli:backfill",
-    "db": "backoffice.commands.db:group",
-    "demo": "backoffice.demo.cli:demo",
-    "dev": "backoffice.commands.supervisor:dev",
-    "figures": "backoffice.reconciliation.cli:group",
-    "import": "backoffice.imports.cli:import_command",
-    "info": "backoffice.commands.info:info",
-    "migrate": "backoffice.billing.migration.cli:migrate",
-    "orders": "backoffice.orders.cli:group",
-    "recalculate": "backoffice.billing.recalculation.cli:group",
-    "schedule": "backoffice.schedules.cli:group",
-    "runs": "backoffice.runs.cli:group",
-    "targets": "backoffice.targets.cli:group",
-    "tokens": "backoffice.people.tokens_cli:group",
-    "users": "backoffice.people.cli:users",
-    "validate": "backoffice.billing.migration.cli:validate",
+    "audit": Offered(
+        "backoffice.drift.facts.cli:group", "The audit trail: verify its chain, seal it, anchor it."
+    ),
+    "backfill": Offered(
+        "backoffice.billing.migration.cli:backfill",
+        "Single steps of the migration: fill in what documents lack.",
+    ),
+    "db": Offered(
+        "backoffice.commands.db:group",
+        "The database itself: its schema, triggers, grants and statistics.",
+    ),
+    "demo": Offered("backoffice.demo.cli:demo", "The demo company."),
+    "dev": Offered(
+        "backoffice.commands.supervisor:dev",
+        "Run everything on this machine until Ctrl+C: services, web, worker, scheduler.",
+    ),
+    "figures": Offered(
+        "backoffice.reconciliation.cli:group",
+        "Stored totals: list, verify, heal, rebuild, explain, reconcile.",
+    ),
+    "import": Offered(
+        "backoffice.imports.cli:import_command", "Import CSV files, all of them or nothing."
+    ),
+    "info": Offered(
+        "backoffice.commands.info:info",
+        "Say which version this is, where its data lives, and where the running copy answers.",
+    ),
+    "migrate": Offered(
+        "backoffice.billing.migration.cli:migrate",
+        "Bring a legacy book to billing by meter, in six steps.",
+    ),
+    "orders": Offered(
+        "backoffice.orders.cli:group", "Orders: verify and update their grand totals."
+    ),
+    "recalculate": Offered(
+        "backoffice.billing.recalculation.cli:group",
+        "Compute stored totals anew from what they are made of.",
+    ),
+    "runs": Offered(
+        "backoffice.runs.cli:group", "Background work: list, show, cancel, retry, approve, apply."
+    ),
+    "schedule": Offered(
+        "backoffice.schedules.cli:group", "What is done by itself: list it, or do it now."
+    ),
+    "targets": Offered("backoffice.targets.cli:group", "Targets of account managers."),
+    "tokens": Offered(
+        "backoffice.people.tokens_cli:group", "Tokens, by which other programs sign in."
+    ),
+    "users": Offered("backoffice.people.cli:users", "The people who may sign in."),
+    "validate": Offered(
+        "backoffice.billing.migration.cli:validate",
+        "Look whether the documents and balances of meters are sound.",
+    ),
 }
-"""Command or group → where it stands; imported when somebody asks for it."""
+"""What is offered under which name; imported when somebody asks for it, not when all are listed."""
 
 WITHOUT_DATABASE = {"dev", "info"}
 """The commands that need no database, or start it themselves."""
+
+WITH_SCREENS = {"tokens"}
+"""The commands that ask the screens something: a token opens what some screen says it opens."""
 
 
 def command_named(name: str) -> click.Command | None:
     """The command of that name, imported now."""
     if name not in COMMANDS:
         return None
-    module, _, attribute = COMMANDS[name].partition(":")
+    offered = COMMANDS[name]
+    module, _, attribute = offered.place.partition(":")
     command: click.Command = getattr(import_module(module), attribute)
+    command.help = command.help or offered.sentence
     return command
 
 

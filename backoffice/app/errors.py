@@ -39,7 +39,8 @@ from ..web.htmx import is_htmx, trigger
 from ..web.problems import is_api, problem
 from ..web.safe_next import safe_next
 from .edge import SAFE_METHODS, sqlstate_of
-from .extensions import db, limiter
+from .extensions import db
+from .protection import limiter
 
 log = structlog.get_logger()
 

@@ -1,24 +1,17 @@
-"""The Flask extensions, made once and bound to an app in `create_app`."""
+"""The Flask extensions that every process needs, made once and bound to its app: database and languages."""
 
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from flask import Flask, g
+from flask import Flask
 from flask_babel import Babel
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
-from flask_login import LoginManager
 from flask_sqlalchemy import SQLAlchemy
-from flask_wtf import CSRFProtect
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy import event
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import Base, out_of_calendar
 from ..book import APPLICATION, refuse_other_books
-from ..database.revisions import MIGRATIONS
 from ..figures import hooks as figure_hooks
 from ..figures import proof
 from ..figures.registry import registry
@@ -31,20 +24,8 @@ class Database(SQLAlchemy):
     session: scoped_session[Session]  # type: ignore[assignment]
 
 
-class Forgery(CSRFProtect):  # type: ignore[misc]
-    """Flask-WTF's guard against forged forms; a program that sent its token brings no cookie to abuse."""
-
-    def protect(self, apply_exemptions: bool = False) -> None:
-        """Refuse a request that changes something unless it proves to come from our own page."""
-        if g.get("program") is None:
-            super().protect(apply_exemptions)
-
-
 db = Database(metadata=Base.metadata)
 babel = Babel()
-csrf = Forgery()
-limiter = Limiter(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
-login_manager = LoginManager()
 
 FIGURE_DOMAINS = ("billing", "orders", "targets")
 """The packages whose `figures.py` declares figures."""
@@ -80,6 +61,8 @@ class Extensions(dict[str, Any]):
             raise KeyError(name)
         from flask_migrate import Migrate
 
+        from ..database.revisions import MIGRATIONS
+
         Migrate(self.app, db, directory=str(MIGRATIONS), render_as_batch=False)
         return self[name]
 
@@ -91,19 +74,6 @@ def _leave_read_only_to_the_database(connection: Any, _record: object) -> None:
     """
     if connection is not None and not connection.closed and connection.read_only is False:
         connection.read_only = None
-
-
-def connect_limiter(app: Flask) -> None:
-    """Keep counts of attempts in Redis; without Redis in memory, so that nobody is locked out."""
-    url = app.config["REDIS_URL"]
-    app.config["RATELIMIT_STORAGE_URI"] = f"redis+{url}" if url.startswith("unix://") else url
-    # A frozen Redis may cost a sign-in this long, once, and no longer.
-    app.config["RATELIMIT_STORAGE_OPTIONS"] = {
-        "socket_timeout": 0.3,
-        "socket_connect_timeout": 0.3,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    limiter.init_app(app)
 
 
 def _declare_figures() -> None:

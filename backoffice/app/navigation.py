@@ -12,7 +12,7 @@ from flask import Flask, current_app, request, url_for
 from flask_login import current_user
 
 from ..base import N_
-from ..security.permissions import allowed
+from ..security.rights import allowed
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from .verifying import KINDS, Bad, Verification
 SHOWN = 20
 """Bad rows printed to a person; --json prints more."""
 
-group = AppGroup("audit", help="The audit trail: verify its chain, seal it, anchor it.")
+group = AppGroup("audit")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 

@@ -8,9 +8,10 @@ from wtforms import TextAreaField, ValidationError
 from wtforms.form import BaseForm
 
 from ..base.refusals import Refusal
-from ..web.formats import DayField, in_words
+from ..web.formats import in_words
 from ..web.forms import RecordForm, Required, Stamp, at_most, trimmed
 from ..web.idempotency import new_key
+from ..web.typed_fields import DayField
 from .rules import REASON_LENGTH, refuse_to_come
 
 

@@ -14,7 +14,7 @@ from ..customers.owned_records import BELONGINGS, Belonging
 from ..customers.parts import COLUMNS, PARTS, Part
 from ..drift.marks import marks
 from ..lists import Column
-from ..security.permissions import allowed
+from ..security.rights import allowed
 from .figures import customer_balance
 from .meters.listing import meters_of
 from .meters.queries import figures_of
@@ -133,8 +133,6 @@ def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
     return {"listing": listing, "word": word_of(customer), "marks": known}
 
 
-def register() -> None:
-    """Say all of it; called once, where the screens are."""
-    PARTS.append(Part("billing/of_customer.html", _part))
-    COLUMNS.append(columns_of_customers)
-    BELONGINGS.extend((ASSIGNMENTS, INVOICES, PAYMENTS, ADJUSTMENTS))
+PARTS.append(Part("billing/of_customer.html", _part))
+COLUMNS.append(columns_of_customers)
+BELONGINGS.extend((ASSIGNMENTS, INVOICES, PAYMENTS, ADJUSTMENTS))

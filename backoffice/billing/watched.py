@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ..customers.models import Customer
 from ..drift import recalculation
-from ..security.permissions import allowed
+from ..security.rights import allowed
 from ..web import record_links as subjects
 from ..web.record_links import Place, Subject
 from . import notices
@@ -88,7 +88,7 @@ def _of_customer(session: Session, user: Any, customer_id: int) -> recalculation
 
 
 def register() -> None:
-    """Say all of it; called once, where the screens are."""
+    """Say all of it; called once, when the app is made."""
     notices.register_notices()
     for model, column, record, calculation in (
         (Meter, Meter.number, _meter, _calculation_of_meter),

@@ -6,10 +6,10 @@ import click
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from .. import create_app
-from ..app import config, logs
+from ..app import config, create_app, create_background_app, logs
 from ..app.command_line import PATIENCE, database_in_use
-from ..app.commands import COMMANDS, command_named, commanding
+from ..app.commands import COMMANDS, WITH_SCREENS, command_named, commanding
+from ..app.loading import uncollected
 
 
 class Console(FlaskGroup):
@@ -23,9 +23,15 @@ class Console(FlaskGroup):
         """Every command, without starting the app for it."""
         return sorted(COMMANDS)
 
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them by their sentences, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].sentence) for name in sorted(COMMANDS)])
+
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name, imported now."""
-        return command_named(name)
+        with uncollected():
+            return command_named(name)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command in its operator's name."""
@@ -37,8 +43,10 @@ def app_for_command() -> Flask:
     """The app, on embedded services that run at least until the command is done."""
     settings = config.load()
     logs.configure("WARNING")
-    click.get_current_context().find_root().with_resource(database_in_use(settings))
-    return create_app(PATIENCE)
+    root = click.get_current_context().find_root()
+    root.with_resource(database_in_use(settings))
+    create = create_app if root.invoked_subcommand in WITH_SCREENS else create_background_app
+    return create(PATIENCE)
 
 
 @click.group(cls=Console, create_app=app_for_command)

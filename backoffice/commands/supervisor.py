@@ -22,7 +22,7 @@ from typing import IO, Any
 import click
 from flask import Flask
 
-from ..app import config, logs
+from ..app import config, create_background_app, logs
 from ..app.command_line import PATIENCE, Trouble
 from ..app.config import ROOT, SUPERVISED
 from ..database.embedded import Postgres, Redis, Services
@@ -138,13 +138,12 @@ def _run(settings: config.Settings, stack: ExitStack, state: IO[str]) -> None:
 
 def _prepare_database() -> list[Any]:
     """Migrate; fill an empty book with the demo company. The demo's sign-ins, if it is loaded."""
-    from .. import create_app
     from ..app.extensions import db
     from ..demo import loading
     from .upgrade import upgrade
 
     logs.configure("WARNING")
-    app: Flask = create_app(PATIENCE)
+    app: Flask = create_background_app(PATIENCE)
     for line in upgrade(app):
         click.echo(line)
     with app.app_context():

@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from ..app.command_line import Trouble
 from . import loading
 
-demo = AppGroup("demo", help="The demo company.")
+demo = AppGroup("demo")
 
 
 @demo.command("load")

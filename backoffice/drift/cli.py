@@ -44,7 +44,7 @@ from .naming import named_failures, row_of, scoped, with_names
 from .outside import watch
 from .verification.chunks import ANOTHER
 
-group = AppGroup("figures", help="Stored totals: list, verify, heal, rebuild, explain, reconcile.")
+group = AppGroup("figures")
 
 names = click.argument("names", nargs=-1, metavar="[FIGURE]…")
 owner_option = click.option(

@@ -13,7 +13,7 @@ from flask_login import current_user
 from ..base import N_
 from ..drift import standing
 from ..drift.standing import MOST_COUNTED, Standing, State
-from ..security.permissions import allowed
+from ..security.rights import allowed
 from ..web.formats import quantity_filter
 
 LOOKS: dict[State, tuple[str, str, str]] = {

@@ -3,7 +3,7 @@
 import structlog
 from flask import Blueprint, Response, jsonify, make_response
 
-from ..app.extensions import limiter
+from ..app.protection import limiter
 from ..security.permissions import stateless
 from .checks import readiness
 

@@ -1,18 +1,36 @@
 """Lists that people live in: columns, filters, totals of the whole filter, saved views, exports.
 
 A domain names its columns and filters once (`List`); `show` is its screen. docs/lists.md says how.
+What draws and exports a list is loaded when a screen first asks for it: a command declares lists and draws none.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .declaration import Buttons, Column, List
-from .exporting import export, limited
 from .filters import AsOf, Choice, Days, Moments, Reference, Said, Search, containing, text_in
 from .queries import neighbours
-from .screens import asked, look, part, show
 from .state import state_of
-from .wording import in_words
+
+if TYPE_CHECKING:
+    from .exporting import export, limited
+    from .screens import asked, look, part, show
+    from .wording import in_words
 
 __all__ = [
     "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search",
     "asked", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show", "state_of",
     "text_in",
 ]  # fmt: skip
+
+_OF_SCREENS = {
+    **dict.fromkeys(("export", "limited"), "exporting"),
+    **dict.fromkeys(("asked", "look", "part", "show"), "screens"),
+    "in_words": "wording",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OF_SCREENS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_OF_SCREENS[name]}", __name__), name)

@@ -12,7 +12,8 @@ from flask_login import current_user
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from ..app.extensions import db, limiter
+from ..app.extensions import db
+from ..app.protection import limiter
 from ..base import periods
 from ..web.formats import quantity_filter
 from . import csv_files, queries, workbooks

@@ -2,7 +2,8 @@
 
 from flask import Blueprint, Response, current_app, make_response
 
-from ..app.extensions import db, limiter
+from ..app.extensions import db
+from ..app.protection import limiter
 from ..security.permissions import requires
 from . import books, database, trail, work  # noqa: F401 (they register what they measure)
 

@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from ..drift.cli import json_option, reason_option, run_heal, run_verify
 from .figures import grand_total
 
-group = AppGroup("orders", help="Orders: verify and update their grand totals.")
+group = AppGroup("orders")
 
 
 @group.command("verify-grand-totals")

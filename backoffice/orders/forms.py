@@ -31,14 +31,8 @@ from ..customers.models import Customer
 from ..people.models import User
 from ..products import queries as products
 from ..products.models import Product
-from ..security.permissions import allowed
-from ..web.formats import (
-    AmountField,
-    DayField,
-    QuantityField,
-    UnitPriceField,
-    in_words,
-)
+from ..security.rights import allowed
+from ..web.formats import in_words
 from ..web.forms import (
     RecordForm,
     Required,
@@ -49,6 +43,7 @@ from ..web.forms import (
     whole_number,
 )
 from ..web.idempotency import new_key
+from ..web.typed_fields import AmountField, DayField, QuantityField, UnitPriceField
 from . import choosing, queries
 from .actions import NumberTaken
 from .entries import Breakdown, Fact, LineEntry, OrderEntry

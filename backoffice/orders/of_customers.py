@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, func, select
 
 from ..base import N_, counted
 from ..customers.models import Customer
-from ..customers.owned_records import Belonging
+from ..customers.owned_records import BELONGINGS, Belonging
+from ..customers.parts import COLUMNS
 from ..lists import Column
 from .models import Order
 from .queries import visible_to
@@ -63,3 +64,7 @@ def columns_of_customers(user: Any) -> Sequence[Column]:
             classes="cell-total",
         ),
     )
+
+
+COLUMNS.append(columns_of_customers)
+BELONGINGS.append(ORDERS_OF_CUSTOMERS)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, exists, or_, select, true
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from ..people.models import User
-from ..security.permissions import mine_or
+from ..security.rights import mine_or
 from .models import Order, OrderLine
 
 

@@ -10,17 +10,15 @@ from werkzeug.wrappers import Response as AnyResponse
 from .. import figures, lists
 from ..app.extensions import db
 from ..customers.models import Customer
-from ..customers.owned_records import BELONGINGS
-from ..customers.parts import COLUMNS, PARTS, Part
+from ..customers.parts import PARTS, Part
 from ..drift.marks import Marks, marks
 from ..figures.explanation import SourceRow, Term
 from ..security.permissions import requires
 from ..web.htmx import render
-from . import history, queries, watched
+from . import history, queries
 from .figures import ORDER_FIGURES, components, grand_total, line_amount
 from .listing import ORDERS, orders_of
 from .models import COMPONENT_OF_KIND, Order, OrderLine
-from .of_customers import ORDERS_OF_CUSTOMERS, columns_of_customers
 from .wording import KIND_NAMES, Wording
 
 bp = Blueprint("orders", __name__, url_prefix="/orders")
@@ -151,6 +149,3 @@ def _of_customer(customer: Customer, _user: Any, _number: int) -> dict[str, Any]
 
 
 PARTS.append(Part("orders/of_customer.html", _of_customer))
-COLUMNS.append(columns_of_customers)
-BELONGINGS.append(ORDERS_OF_CUSTOMERS)
-watched.register()

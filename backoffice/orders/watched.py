@@ -57,7 +57,7 @@ def _of_customer(session: Session, user: Any, customer_id: int) -> recalculation
 
 
 def register() -> None:
-    """Say all of it; called once, where the screens are."""
+    """Say all of it; called once, when the app is made."""
     notices.register_notices()
     subjects.register(Order.__tablename__, Subject(_number, _record, _calculation, _named))
     subjects.register(

@@ -1,6 +1,5 @@
 """What may be done with users. Never commits; raises a Refusal named after the law that was broken."""
 
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, scoped_session
 
@@ -56,6 +55,8 @@ class WrongPassword(Refusal):
 
 def normal_email(email: str) -> str:
     """`email` as it is stored: trimmed and lower-case. Raises EmailMalformed."""
+    from email_validator import EmailNotValidError, validate_email
+
     email = email.strip().lower()
     try:
         validate_email(email, check_deliverability=False, globally_deliverable=False)

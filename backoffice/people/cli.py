@@ -16,11 +16,11 @@ from ..app.command_line import Trouble, never_together, operator
 from ..app.extensions import db
 from ..base.refusals import Refusal
 from ..figures.actor import acting_as
-from ..security.permissions import ROLES
+from ..security.rights import ROLES
 from . import actions, queries
 from .models import User
 
-users = AppGroup("users", help="The people who may sign in.")
+users = AppGroup("users")
 
 ROLE = click.Choice(list(ROLES))
 

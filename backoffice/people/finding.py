@@ -5,7 +5,7 @@ from flask_babel import gettext as _
 
 from ..base import N_
 from ..search.search_results import Kind, Place, Question
-from ..security.permissions import ROLES
+from ..security.rights import ROLES
 from ..web.paging import Page
 from .queries import Listed, find_users
 

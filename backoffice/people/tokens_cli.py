@@ -16,7 +16,7 @@ from . import tokens
 from .cli import committed
 from .models import ApiToken
 
-group = AppGroup("tokens", help="Tokens, by which other programs sign in.")
+group = AppGroup("tokens")
 
 LONGEST_DAYS = 3650
 

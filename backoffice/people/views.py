@@ -26,8 +26,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from wtforms import Field
 from wtforms.fields import SelectChoice
 
-from ..app.extensions import db, limiter
+from ..app.extensions import db
 from ..app.navigation import home
+from ..app.protection import limiter
 from ..base.refusals import Refusal
 from ..security.permissions import public, requires
 from ..web import preferences

@@ -16,9 +16,9 @@ from ..base.refusals import Refusal
 from ..orders import choosing
 from ..products import queries as products
 from ..products.models import Product
-from ..web.formats import DayField, UnitPriceField
 from ..web.forms import Required
 from ..web.idempotency import new_key
+from ..web.typed_fields import DayField, UnitPriceField
 from .effects import Effect, NewPrice
 
 _TOKEN = re.compile(r"([0-9]{1,18}):([0-9]{1,9})", re.ASCII)

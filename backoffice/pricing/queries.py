@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from ..orders.models import Order
 from ..orders.queries import visible_to
-from ..security.permissions import allowed
+from ..security.rights import allowed
 from ..web.formats import day_filter
 from .models import PriceChange, PriceChangeOrder
 

@@ -50,7 +50,7 @@ from .wording import (
 
 LOOK_AGAIN_SECONDS = 0.2
 
-group = AppGroup("runs", help="Background work: list, show, cancel, retry, approve, apply.")
+group = AppGroup("runs")
 
 number = click.argument("run_id", type=click.IntRange(1, 2**63 - 1), metavar="RUN")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

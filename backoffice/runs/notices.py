@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from ..app import attention
 from ..app.attention import Notice
 from ..base import periods
-from ..security.permissions import allowed
+from ..security.rights import allowed
 from ..web.formats import quantity_filter
 from .kinds import kind_of, kinds
 from .models import AWAITING_APPROVAL, DONE, DONE_WITH_FAILURES, QUEUED, Run

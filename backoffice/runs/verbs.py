@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ..security.permissions import allowed
+from ..security.rights import allowed
 from .actions import Limits, may_approve
 from .kinds import kinds
 from .models import (

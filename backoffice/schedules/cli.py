@@ -26,7 +26,7 @@ from . import queries, wording
 from .catalog import SCHEDULES, schedule_of
 from .queries import Standing
 
-group = AppGroup("schedule", help="What is done by itself: list it, or do it now.")
+group = AppGroup("schedule")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 

@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from ..app import edge
-from ..app.extensions import db, limiter
+from ..app.extensions import db
+from ..app.protection import limiter
 from ..base import N_
 from ..people import tokens
 from ..people.models import ApiToken, opens

@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 
 from flask import current_app, request, session
 from flask_login import current_user
-from sqlalchemy import ColumnElement, true
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from ..app.edge import Backoffice
 from ..figures.actor import actor
 from ..people.models import OF_RECORDS, SCOPES
 from . import bearer
-from .rights import KNOWN, PERMISSIONS, ROLES, allowed
+from .rights import KNOWN, PERMISSIONS, ROLES, allowed, mine_or
 
 __all__ = [
     "PERMISSIONS",
@@ -32,11 +31,6 @@ __all__ = [
 ]
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-
-def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElement[bool]:
-    """The rows that `user` may see: all with `permission`, else those whose `owner` column names them."""
-    return true() if allowed(user, permission) else owner == user.id
 
 
 def requires(permission: str, *, scope: str = "") -> Callable[[View], View]:

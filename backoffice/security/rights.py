@@ -1,6 +1,8 @@
 """Which role may do what: one table, which screens, verbs and workers ask alike. Knows nothing of Flask."""
 
-from typing import Protocol
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, true
 
 from ..base import N_
 
@@ -71,3 +73,8 @@ def allowed(user: Person, permission: str) -> bool:
     if permission not in held:
         return False
     return somebody.is_authenticated and somebody.is_active
+
+
+def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The rows that `user` may see: all with `permission`, else those whose `owner` column names them."""
+    return true() if allowed(user, permission) else owner == user.id

@@ -20,7 +20,8 @@ from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from ..app import edge
-from ..app.extensions import db, login_manager
+from ..app.extensions import db
+from ..app.protection import login_manager
 from ..people.models import User, WebSession
 
 log = structlog.get_logger("backoffice.security.sessions")

@@ -32,7 +32,7 @@ from .queries import EARLIEST, LATEST
 SHOWN = 50
 """Proposals and failures printed to a person; --json prints them all."""
 
-group = AppGroup("targets", help="Targets of account managers.")
+group = AppGroup("targets")
 
 
 @group.command("generate")

@@ -10,8 +10,9 @@ from wtforms import Field, HiddenField, SelectChoice, SelectField
 
 from ..base import money
 from ..base.periods import Month
-from ..web.formats import AmountField, QuantityField, month_filter
+from ..web.formats import month_filter
 from ..web.preferences import number_format
+from ..web.typed_fields import AmountField, QuantityField
 from .actions import Entry
 from .models import AccountManagerTarget
 

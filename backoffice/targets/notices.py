@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from ..app import attention
 from ..app.attention import Notice
 from ..base.periods import Month
-from ..security.permissions import allowed
+from ..security.rights import allowed
 from ..web.formats import money_filter, month_filter, percent_filter
 from . import queries
 from .models import AccountManagerTarget

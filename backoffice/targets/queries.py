@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from ..base.periods import Month
 from ..people.models import User
-from ..security.permissions import mine_or
+from ..security.rights import mine_or
 from .models import AccountManagerTarget
 
 EARLIEST, LATEST = 1900, 2199

@@ -20,7 +20,7 @@ from ..web.formats import money_filter, month_filter, percent_filter
 from ..web.forms import whole_number
 from ..web.htmx import hx_redirect, render
 from ..web.paging import PAGE_SIZE, Page, page_number
-from . import queries, watched
+from . import queries
 from .figures import TARGET_FIGURES, achieved
 from .forms import MonthForm
 from .listing import TARGETS, orders_of
@@ -207,6 +207,3 @@ def _explained(explanation: figures.Explanation | None) -> list[ColumnExplained]
 
 def _link_of_row(row: SourceRow) -> str:
     return url_for("orders.calculation", number=row.values["number"])
-
-
-watched.register()

@@ -45,7 +45,7 @@ def _of_manager(session: Session, user: Any, manager_id: int) -> recalculation.O
 
 
 def register() -> None:
-    """Say it; called once, where the screens are."""
+    """Say it; called once, when the app is made."""
     notices.register_notices()
     recalculation.register("manager", _of_manager)
     subjects.register(

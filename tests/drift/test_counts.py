@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from backoffice.app.extensions import limiter
+from backoffice.app.protection import limiter
 from backoffice.drift.verification.scope import scope_of
 from backoffice.figures import registry
 from backoffice.runs.models import COUNTERS, Run, RunItem

@@ -21,7 +21,8 @@ from sqlalchemy import func, select
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
-from backoffice.app.extensions import db, limiter
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.billing.models import Invoice, Payment
 from backoffice.drift.models import DriftFinding
 from backoffice.drift.verification.scope import scope_of

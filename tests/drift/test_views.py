@@ -11,7 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 
-from backoffice.app.extensions import db, limiter
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.drift.healing.performing import performed
 from backoffice.drift.models import DriftFinding
 from backoffice.orders.models import Order

@@ -16,7 +16,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Column, Date, DateTime, event, select
 
-from backoffice.app.extensions import db, limiter
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.base import Base
 from backoffice.base.out_of_calendar import is_out_of_calendar
 from backoffice.commands.upgrade import upgrade

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backoffice.app.extensions import limiter
+from backoffice.app.protection import limiter
 from backoffice.security.permissions import ROLES
 from tests.addresses import records_called_x
 from tests.depth import seconds

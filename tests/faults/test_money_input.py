@@ -16,7 +16,7 @@ from wtforms import Form
 
 from backoffice import figures
 from backoffice.base import Base, money
-from backoffice.web.formats import AmountField, QuantityField, UnitPriceField
+from backoffice.web.typed_fields import AmountField, QuantityField, UnitPriceField
 from tests.factories.orders import OrderFactory
 
 Run = Callable[..., Any]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 from sqlalchemy import text
 
-from backoffice.app.extensions import db, limiter
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.lists import workbooks
 from backoffice.lists.csv_files import FORMULA_STARTS
 from tests.factories.customers import CustomerFactory

@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from backoffice.app import edge
-from backoffice.app.extensions import csrf, db
+from backoffice.app.extensions import db
+from backoffice.app.protection import csrf
 from backoffice.figures.actor import actor
 from backoffice.people.models import User
 from backoffice.security.permissions import PERMISSIONS, ROLES, allowed, requires

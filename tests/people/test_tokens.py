@@ -10,7 +10,8 @@ from flask_login import current_user
 from sqlalchemy import func, select, update
 
 from backoffice import create_app
-from backoffice.app.extensions import db, limiter
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.audit.models import AuditEvent
 from backoffice.figures.actor import actor
 from backoffice.people import tokens

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backoffice.app.extensions import limiter
+from backoffice.app.protection import limiter
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 

@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 from openpyxl import load_workbook
 
 from backoffice import figures
-from backoffice.app.extensions import db, limiter
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.lists import workbooks
 from backoffice.orders.models import Order
 from backoffice.reconciliation import queries

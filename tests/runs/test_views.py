@@ -13,7 +13,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from backoffice.app.domain import declared
-from backoffice.app.extensions import db, limiter
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.figures.actor import acting_as
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run, RunItem

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from backoffice.app.extensions import limiter
+from backoffice.app.protection import limiter
 from backoffice.security.headers import CONTENT_SECURITY_POLICY, FIELD_LIMIT, FORM_LIMIT
 
 FORM = "application/x-www-form-urlencoded"

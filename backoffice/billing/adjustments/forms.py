@@ -9,9 +9,9 @@ from wtforms import StringField, TextAreaField, ValidationError
 from ...base import periods
 from ...customers.forms import customer_named
 from ...customers.models import Customer
-from ...web.formats import AmountField, DayField
 from ...web.forms import RecordForm, Required, Stamp, at_most, must_be_number, tidy
 from ...web.idempotency import new_key
+from ...web.typed_fields import AmountField, DayField
 from ..forms import not_to_come
 from ..models import Meter
 from ..rules import NUMBER_LENGTH, REASON_LENGTH, is_number

@@ -14,13 +14,7 @@ from ...app.extensions import db
 from ...customers import queries as customers
 from ...customers.forms import customer_named
 from ...customers.models import Customer
-from ...web.formats import (
-    AmountField,
-    DayField,
-    QuantityField,
-    UnitPriceField,
-    in_words,
-)
+from ...web.formats import in_words
 from ...web.forms import (
     RecordForm,
     Required,
@@ -30,6 +24,7 @@ from ...web.forms import (
     trimmed,
 )
 from ...web.idempotency import new_key
+from ...web.typed_fields import AmountField, DayField, QuantityField, UnitPriceField
 from .. import queries
 from ..models import Invoice, Meter
 from ..rules import NUMBER_LENGTH, is_number

@@ -12,8 +12,8 @@ from ...app.extensions import db
 from ...base import periods
 from ...customers import queries as customers
 from ...customers.models import Customer
-from ...web.formats import AmountField
 from ...web.idempotency import new_key
+from ...web.typed_fields import AmountField
 from .. import queries
 from ..models import Meter
 from .forms import DAYS_TO_PAY, InvoiceForm

@@ -13,9 +13,9 @@ from ...base import periods
 from ...base.refusals import Refusal
 from ...customers.forms import customer_named
 from ...customers.models import Customer
-from ...web.formats import DayField
 from ...web.forms import RecordForm, Required, Stamp, at_most, must_be_number, tidy
 from ...web.idempotency import new_key
+from ...web.typed_fields import DayField
 from ..forms import unless
 from ..models import Meter, MeterAssignment
 from ..queries import meter_of

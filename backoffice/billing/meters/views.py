@@ -13,9 +13,7 @@ from ...security.permissions import requires
 from ...web.htmx import render
 from .. import queries
 from ..models import Meter
-from ..of_customers import register as register_with_customers
 from ..views import bp
-from ..watched import register as register_with_watch
 from . import history as meter_history
 from .actions import assignments_of
 from .documents import list_url, newest_documents
@@ -97,7 +95,3 @@ def record_page(meter: Meter, status: int = 200, refusal: str = "") -> Response:
         refusal=refusal,
         **marked_head_of(meter),
     )
-
-
-register_with_customers()
-register_with_watch()

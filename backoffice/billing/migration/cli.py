@@ -34,9 +34,9 @@ from . import chain
 from .lines import lines_of, open_rows, ties_out, totals_of, word_of
 from .steps import KEY, STEP_NAMED, STEP_OF, STEPS, Step, after
 
-migrate = AppGroup("migrate", help="Bring a legacy book to billing by meter, in six steps.")
-backfill = AppGroup("backfill", help="Single steps of the migration: fill in what documents lack.")
-validate = AppGroup("validate", help="Look whether the documents and balances of meters are sound.")
+migrate = AppGroup("migrate")
+backfill = AppGroup("backfill")
+validate = AppGroup("validate")
 
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Only say what would be done; exit status 1 if anything."

@@ -33,7 +33,7 @@ def _name_in(column: Any, key: Any) -> Callable[[Any, Any], Any]:
 
 
 def register() -> None:
-    """Say all of it; called once, where the screens are. None of these tables holds a figure."""
+    """Say all of it; called once, when the app is made. None of these tables holds a figure."""
     for model, name, record in (
         (Payment, _name_in(Payment.reference, Payment.id), _payment),
         (MeterAdjustment, _name_in(MeterAdjustment.number, MeterAdjustment.id), _adjustment),

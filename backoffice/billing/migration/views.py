@@ -22,7 +22,6 @@ from ...web.htmx import render, wants_partial
 from ...web.idempotency import new_key
 from ..views import bp
 from . import chain, wording
-from . import record_links as migration_subjects
 from .cases import CASES, INFO, SEVERITIES
 from .lines import lines_of, totals_of
 from .listing import found, told_by
@@ -32,8 +31,6 @@ from .steps import STEP_NAMED, STEP_OF, Step
 PAGE = "billing/migration.html"
 ALL = "all"
 PREVIEW, RUN = "preview", "run"
-
-migration_subjects.register()
 
 
 @bp.get("/migration")

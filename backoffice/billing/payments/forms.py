@@ -17,9 +17,10 @@ from ...customers import queries as customers
 from ...customers.forms import customer_named
 from ...customers.models import Customer
 from ...web.form_markup import FormError
-from ...web.formats import AmountField, DayField, in_words
+from ...web.formats import in_words
 from ...web.forms import RecordForm, Required, at_most, must_be_number, trimmed
 from ...web.idempotency import new_key
+from ...web.typed_fields import AmountField, DayField
 from ..forms import not_to_come
 from ..models import Invoice
 from ..rules import METHODS, NUMBER_LENGTH, is_number

@@ -32,7 +32,7 @@ from .chunks import customers
 from .queries import Left, left_by
 from .report import write_to_log
 
-group = AppGroup("recalculate", help="Compute stored totals anew from what they are made of.")
+group = AppGroup("recalculate")
 
 
 @group.command("customer-balances")

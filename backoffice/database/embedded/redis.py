@@ -6,10 +6,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from .places import EmbeddedError, Places, package_folder
 from .processes import is_alive, last_lines, start, wait_until
 
@@ -49,6 +45,10 @@ class Redis:
         """The running server's process id."""
         if not self.socket.exists():
             return None
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
         # Asked once: redis-py would ask again for seconds where the socket is a leftover.
         once = Retry(NoBackoff(), 0)
         with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=once) as client:

@@ -7,8 +7,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
-
 from ...base import N_, money
 from ...base.identifiers import NUMBER_SAYS
 from .layout import Notation
@@ -101,6 +99,8 @@ _email_text = text(254)
 
 def email(cell: str) -> str:
     """An e-mail address, in lower case as users are stored."""
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         address = validate_email(_email_text(cell), check_deliverability=False).normalized
     except EmailNotValidError:

@@ -7,8 +7,8 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Form, SelectChoice, SelectField, ValidationError
 
 from ...app.extensions import db
-from ...security.permissions import allowed
-from ...web.formats import DayField
+from ...security.rights import allowed
+from ...web.typed_fields import DayField
 from .. import queries
 from .actions import Change
 

@@ -1,0 +1,36 @@
+"""The Flask extensions of the web alone: sign-in, forged forms, too many attempts. Made once, bound in `create_app`."""
+
+from flask import Flask, g
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_wtf import CSRFProtect
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+class Forgery(CSRFProtect):  # type: ignore[misc]
+    """Flask-WTF's guard against forged forms; a program that sent its token brings no cookie to abuse."""
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        """Refuse a request that changes something unless it proves to come from our own page."""
+        if g.get("program") is None:
+            super().protect(apply_exemptions)
+
+
+csrf = Forgery()
+limiter = Limiter(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
+login_manager = LoginManager()
+
+
+def connect_limiter(app: Flask) -> None:
+    """Keep counts of attempts in Redis; without Redis in memory, so that nobody is locked out."""
+    url = app.config["REDIS_URL"]
+    app.config["RATELIMIT_STORAGE_URI"] = f"redis+{url}" if url.startswith("unix://") else url
+    # A frozen Redis may cost a sign-in this long, once, and no longer.
+    app.config["RATELIMIT_STORAGE_OPTIONS"] = {
+        "socket_timeout": 0.3,
+        "socket_connect_timeout": 0.3,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    limiter.init_app(app)
