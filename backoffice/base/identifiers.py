@@ -19,6 +19,12 @@ def is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
+def whole_number(text: str | None) -> int:
+    """What a hidden field or an address holds: a version or an id; -1, which no row has, for anything else."""
+    text = text or ""
+    return int(text) if is_id(text) else -1
+
+
 NUMBER_SAYS = N_("Use letters, digits, spaces and . _ - / and end with a part that has a digit.")
 """What a number that cannot be is answered with."""
 

@@ -87,8 +87,8 @@ def _of_customer(session: Session, user: Any, customer_id: int) -> recalculation
     )
 
 
-def register() -> None:
-    """Say all of it; called once, when the app is made."""
+def _register() -> None:
+    """Say all of it; once in a process."""
     notices.register_notices()
     for model, column, record, calculation in (
         (Meter, Meter.number, _meter, _calculation_of_meter),
@@ -99,3 +99,6 @@ def register() -> None:
         subjects.register(model.__tablename__, Subject(named[0], record, calculation, named[1]))
     recalculation.register("meter", _of_meter)
     recalculation.register("customer", _of_customer)
+
+
+_register()

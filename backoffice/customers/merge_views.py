@@ -7,11 +7,11 @@ from flask_babel import gettext as _
 
 from ..app.extensions import db
 from ..approvals.screens import carry_out
+from ..base.identifiers import whole_number
 from ..base.refusals import Refusal
 from ..security.permissions import requires
 from ..web.claims import Claim
 from ..web.formats import in_words
-from ..web.forms import whole_number
 from ..web.htmx import render
 from ..web.idempotency import new_key
 from ..web.paging import page_number

@@ -12,6 +12,7 @@ from markupsafe import escape
 
 from ..app.extensions import db
 from ..base import money, periods
+from ..base.identifiers import whole_number
 from ..base.refusals import AnotherRecord, Refusal
 from ..customers import queries as customers
 from ..products import queries as products
@@ -20,7 +21,7 @@ from ..security.permissions import requires
 from ..web.claims import Claim
 from ..web.conflicts import Conflict
 from ..web.formats import day_filter
-from ..web.forms import Stamp, whole_number
+from ..web.forms import Stamp
 from ..web.htmx import render, trigger, wants_partial
 from ..web.idempotency import new_key
 from ..web.preferences import number_format

@@ -24,6 +24,7 @@ from wtforms.validators import AnyOf
 
 from ..app.extensions import db
 from ..base import periods
+from ..base.identifiers import whole_number
 from ..base.refusals import Refusal
 from ..customers import queries as customers
 from ..customers.forms import customer_named
@@ -33,15 +34,7 @@ from ..products import queries as products
 from ..products.models import Product
 from ..security.rights import allowed
 from ..web.formats import in_words
-from ..web.forms import (
-    RecordForm,
-    Required,
-    Stamp,
-    at_most,
-    must_be_number,
-    trimmed,
-    whole_number,
-)
+from ..web.forms import RecordForm, Required, Stamp, at_most, must_be_number, trimmed
 from ..web.idempotency import new_key
 from ..web.typed_fields import AmountField, DayField, QuantityField, UnitPriceField
 from . import choosing, queries

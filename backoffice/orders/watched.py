@@ -56,8 +56,8 @@ def _of_customer(session: Session, user: Any, customer_id: int) -> recalculation
     return _of_orders(list(session.scalars(orders.order_by(Order.id))))
 
 
-def register() -> None:
-    """Say all of it; called once, when the app is made."""
+def _register() -> None:
+    """Say all of it; once in a process."""
     notices.register_notices()
     subjects.register(Order.__tablename__, Subject(_number, _record, _calculation, _named))
     subjects.register(
@@ -65,3 +65,6 @@ def register() -> None:
     )
     recalculation.register("order", _of_order)
     recalculation.register("customer", _of_customer)
+
+
+_register()

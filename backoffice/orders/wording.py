@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..base import N_
+from ..base.identifiers import whole_number
 from ..customers.models import Customer
 from ..customers.queries import label as customer_label
 from ..drift.wording import cause_of_correction
@@ -22,7 +23,6 @@ from ..web.formats import (
     recorded_day,
     unit_price_filter,
 )
-from ..web.forms import whole_number
 from .models import COMPONENT_OF_KIND
 
 KIND_NAMES = SOLD_AS

@@ -9,9 +9,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ..base import periods
+from ..base.identifiers import whole_number
 from ..base.periods import Month
 from ..customers import queries as customers
-from ..web.forms import whole_number
 from . import queries
 from .scope import BASES, LONGEST, Period, Scope
 

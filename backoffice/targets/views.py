@@ -10,6 +10,7 @@ from flask_login import current_user
 from .. import figures, lists
 from ..app.extensions import db
 from ..base import periods
+from ..base.identifiers import whole_number
 from ..base.periods import Month
 from ..drift.marks import marks
 from ..figures.explanation import ColumnExplained, SourceRow
@@ -17,7 +18,6 @@ from ..people.models import User
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import money_filter, month_filter, percent_filter
-from ..web.forms import whole_number
 from ..web.htmx import hx_redirect, render
 from ..web.paging import PAGE_SIZE, Page, page_number
 from . import queries

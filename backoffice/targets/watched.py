@@ -44,11 +44,14 @@ def _of_manager(session: Session, user: Any, manager_id: int) -> recalculation.O
     return own | {figure.name: [manager_id] for figure in TARGET_FIGURES}
 
 
-def register() -> None:
-    """Say it; called once, when the app is made."""
+def _register() -> None:
+    """Say it; once in a process."""
     notices.register_notices()
     recalculation.register("manager", _of_manager)
     subjects.register(
         AccountManagerTarget.__tablename__,
         Subject(_name, _record, lambda place, _column: _record(place), _named),
     )
+
+
+_register()

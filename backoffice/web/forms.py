@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from wtforms import Field, HiddenField, ValidationError
 from wtforms.validators import Length, StopValidation
 
-from ..base.identifiers import NUMBER_SAYS, is_id
+from ..base.identifiers import NUMBER_SAYS, whole_number
 from ..base.refusals import AnotherRecord, Refusal
 from .form_markup import FormError
 from .formats import in_words
@@ -54,12 +54,6 @@ class Required:
         is_blank = isinstance(field.data, str) and not field.data.strip()
         if field.data is None or is_blank:
             raise StopValidation("" if field.errors else str(self.message))
-
-
-def whole_number(text: str | None) -> int:
-    """What a hidden field or an address holds: a version or an id; -1, which no row has, for anything else."""
-    text = text or ""
-    return int(text) if is_id(text) else -1
 
 
 def must_be_number(text: str, is_number: Callable[[str], bool]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ...base import N_
+from ...base.identifiers import whole_number
 from ...base.refusals import Refusal
 from ...customers.models import Customer
 from ...customers.queries import label as customer_label
@@ -17,7 +18,6 @@ from ...drift.wording import cause_of_correction
 from ...people.actors import Actors
 from ...web.formats import day_filter, money_filter, recorded_day
 from ...web.formats import in_words as sentence_of
-from ...web.forms import whole_number
 from ..adjustments.listing import STATUSES
 from ..models import Meter
 from .actions import Days

@@ -32,8 +32,8 @@ def _name_in(column: Any, key: Any) -> Callable[[Any, Any], Any]:
     return lambda owner, _key: select(column).where(key == owner).scalar_subquery()
 
 
-def register() -> None:
-    """Say all of it; called once, when the app is made. None of these tables holds a figure."""
+def _register() -> None:
+    """Say all of it; once in a process. None of these tables holds a figure."""
     for model, name, record in (
         (Payment, _name_in(Payment.reference, Payment.id), _payment),
         (MeterAdjustment, _name_in(MeterAdjustment.number, MeterAdjustment.id), _adjustment),
@@ -44,3 +44,6 @@ def register() -> None:
 
 def _shown_at(record: Callable[[Place], str]) -> Callable[[Place, str], str]:
     return lambda place, _column: record(place)
+
+
+_register()

@@ -13,9 +13,9 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ...base import money, periods
+from ...base.identifiers import whole_number
 from ...customers.models import Customer
 from ...web.formats import in_words, money_filter
-from ...web.forms import whole_number
 from ...web.preferences import number_format
 from .. import queries as shared
 from ..models import Invoice, Meter

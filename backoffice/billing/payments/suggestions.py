@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from ...base import N_
-from ...web.forms import whole_number
+from ...base.identifiers import whole_number
 from ..meters.refusals import MeterGone
 from ..models import Invoice, Meter, MeterAssignment, Payment
 from ..rules import POSTED

@@ -13,13 +13,13 @@ from ... import lists
 from ...app.extensions import db
 from ...approvals.screens import carry_out
 from ...base import N_, counted
+from ...base.identifiers import whole_number
 from ...customers.models import Customer
 from ...lists import Buttons, Choice, Column, Days, List, Search, containing
 from ...lists.queries import matching
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import quantity_filter
-from ...web.forms import whole_number
 from .. import approved_verbs
 from ..models import Invoice, Payment
 from ..rules import METHODS

@@ -12,12 +12,13 @@ from ... import lists
 from ...app.extensions import db
 from ...approvals.screens import carry_out
 from ...audit.histories import Event
+from ...base.identifiers import whole_number
 from ...base.money import format_amount
 from ...base.refusals import AnotherRecord, Refusal
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import in_words
-from ...web.forms import Stamp, whole_number
+from ...web.forms import Stamp
 from ...web.htmx import render
 from ...web.idempotency import new_key
 from ...web.preferences import number_format

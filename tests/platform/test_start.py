@@ -1,0 +1,115 @@
+"""A command starts quickly: it reads what it needs, and the screens are read by the web alone."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from flask import Flask
+
+WEB_ALONE = {
+    "alembic", "flask_limiter", "flask_migrate", "flask_wtf", "jinja2_fragments", "limits", "whitenoise", "wtforms",
+    "backoffice.app.protection", "backoffice.lists.screens", "backoffice.security.permissions",
+}  # fmt: skip
+SPARED = WEB_ALONE | {
+    "email_validator", "openpyxl", "prometheus_client", "redis", "rq",
+}  # fmt: skip
+"""What is slow to read, or drags in much that is, and that no plain command needs."""
+
+PLAIN = (
+    "--help",
+    "figures --help",
+    "info",
+    "info --json",
+    "figures list",
+    "figures list --json",
+    "figures verify orders.grand_total --json",
+    "runs list",
+    "schedule list",
+    "users list --json",
+    "audit verify-chain",
+)
+
+LISTED = """
+import json, sys
+sys.argv = ["backoffice", *sys.argv[1:]]
+from backoffice.commands.start import main
+try:
+    main()
+finally:
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+KNOWN = """
+import json, sys
+import backoffice.app
+app = getattr(backoffice.app, sys.argv[1])({"TESTING": True})
+from backoffice.audit.tables import _RECORDED
+from backoffice.customers.owned_records import BELONGINGS
+from backoffice.drift.recalculation import _KINDS
+from backoffice.base import Base
+from backoffice.figures import registry
+from backoffice.runs import kinds, wording
+from backoffice.web import record_links
+print(json.dumps({
+    "tables": sorted(Base.metadata.tables),
+    "figures": [figure.name for figure in registry.figures],
+    "held": registry.held.__module__,
+    "kinds": sorted(kinds.KINDS),
+    "recorded": sorted(_RECORDED),
+    "belongings": [belonging.name for belonging in BELONGINGS],
+    "recalculated": {kind: len(asked) for kind, asked in _KINDS.items()},
+    "subjects": sorted(record_links._SUBJECTS),
+    "words": sorted(record_links._WORDS),
+}))
+"""
+
+
+def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("command", PLAIN)
+def test_a_plain_command_reads_nothing_of_the_web(app: Flask, command: str) -> None:
+    done = python(LISTED, *command.split())
+    assert done.returncode == 0, done.stderr
+    read = set(json.loads(done.stderr.splitlines()[-1]))
+    assert not read & SPARED
+    assert not [
+        name
+        for name in read
+        if name.startswith("backoffice.") and name.endswith((".views", "_views"))
+    ]
+
+
+def test_help_names_every_command_without_reading_any(app: Flask) -> None:
+    done = python(LISTED, "--help")
+    read = set(json.loads(done.stderr.splitlines()[-1]))
+    assert "figures" in done.stdout
+    assert not [name for name in read if name.endswith(("cli", "_cli")) and name != "flask.cli"
+                and name.startswith("backoffice.") and name != "backoffice.commands.cli"]  # fmt: skip
+    assert "backoffice.drift" not in read
+
+
+def test_commands_and_workers_know_of_the_records_what_the_web_knows(app: Flask) -> None:
+    """A worker that did not know whose the orders are would merge two customers without them."""
+    known: dict[str, Any] = {}
+    for create in ("create_app", "create_background_app"):
+        done = python(KNOWN, create)
+        assert done.returncode == 0, done.stderr
+        known[create] = json.loads(done.stdout)
+    assert known["create_background_app"] == known["create_app"]
+    assert known["create_app"]["belongings"]
+
+
+def test_a_command_is_done_within_two_seconds_of_work(app: Flask) -> None:
+    """The bar is generous, and counts the processor's time: other work on the machine is no fault of ours."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = python(LISTED, "figures", "list", "--json")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0
+    assert after.ru_utime - before.ru_utime < 2.5, os.getloadavg()
