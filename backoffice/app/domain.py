@@ -31,11 +31,14 @@ class Domain:
     `screens` are the modules whose views are its screens, each with its blueprint as `bp`; `triggers` what PostgreSQL
     keeps of its facts, whoever writes; `kinds` the background runs that a worker may be asked for; `verbs` what two
     people look at; `records` what is entered, and what the API answers for. The search of the shell finds
-    `findable`, and leads to `pages` (label and endpoint).
+    `findable`, and leads to `pages` (label and endpoint). `names` are the modules that say, when they are read, what
+    its rows are called, in the trail and in runs, and which customer they are of, or which tables there are: every
+    process reads them at its start, so none of them needs anything of the web.
     """
 
     name: str
     _: KW_ONLY
+    names: Sequence[str] = ()
     screens: Sequence[str] = ()
     triggers: Things = ()
     kinds: Things = ()
@@ -55,6 +58,12 @@ class Declared:
     def __init__(self, domains: Iterable[Domain]) -> None:
         self.domains = tuple(domains)
         self._named("domains", ((domain.name, domain) for domain in self.domains))
+
+    def read_names(self) -> None:
+        """Import whatever says what rows are called."""
+        for domain in self.domains:
+            for name in domain.names:
+                import_module(name)
 
     @property
     def blueprints(self) -> Sequence["Blueprint"]:

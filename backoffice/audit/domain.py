@@ -4,6 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "audit",
+    names=("backoffice.audit.listing",),
     screens=("backoffice.audit.views",),
     kinds=("backoffice.audit.runs:KINDS",),
 )

@@ -4,6 +4,15 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "billing",
+    names=(
+        "backoffice.billing.meters.history",
+        "backoffice.billing.invoices.history",
+        "backoffice.billing.payments.history",
+        "backoffice.billing.of_customers",
+        "backoffice.billing.watched",
+        "backoffice.billing.migration.record_links",
+        "backoffice.billing.migration.lines",
+    ),
     screens=(
         "backoffice.billing.views",
         "backoffice.billing.meters.views",

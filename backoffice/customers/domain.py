@@ -4,6 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "customers",
+    names=("backoffice.customers.records",),
     screens=(
         "backoffice.customers.views",
         "backoffice.customers.deleting",

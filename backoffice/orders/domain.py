@@ -4,6 +4,11 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "orders",
+    names=(
+        "backoffice.orders.history",
+        "backoffice.orders.of_customers",
+        "backoffice.orders.watched",
+    ),
     screens=(
         "backoffice.orders.views",
         "backoffice.orders.editing",

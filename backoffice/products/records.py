@@ -13,7 +13,7 @@ from ..audit.telling import difference_of
 from ..base import N_, periods
 from ..base.refusals import Refusal
 from ..records import Choice, Day, Flag, Law, Record, Text, Told, UnitPrice
-from ..records.controls import written
+from ..records.writing import written
 from ..web.formats import recorded_day
 from . import actions
 from .listing import PRODUCTS

@@ -16,7 +16,8 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-from ..app.extensions import db, limiter
+from ..app.extensions import db
+from ..app.protection import limiter
 from ..base import N_
 from ..base.refusals import Invalid, Refusal
 from ..lists.queries import after, matching, order_of, totals_of

@@ -1,4 +1,4 @@
-"""The fields of a record: what each holds, and which laws it keeps. How they are typed and written: `controls.py`.
+"""The fields of a record: what each holds, and which laws it keeps; typed by `controls.py`, written by `writing.py`.
 
 A *fact* is a value as text, the same of the stored value, of the form's and of the audit trail's, so that the three
 can be compared.

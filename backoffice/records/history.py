@@ -13,8 +13,8 @@ from ..audit.queries import history as audit_history
 from ..drift.histories import corrected, corrections_of, who_made
 from ..figures import registry
 from ..people.actors import Actors, name_of
-from .controls import written
 from .declaration import Record, Row
+from .writing import written
 
 SHOWN = 200
 """Saves that are shown, the newest."""

@@ -21,10 +21,10 @@ from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
 from ..web.forms import Stamp
 from ..web.htmx import render
 from . import actions, forms, history
-from .controls import written
 from .declaration import Record, Row
 from .forms import OfRecord
 from .listing import list_for
+from .writing import written
 
 EDIT, RECORD = "records/edit.html", "records/record.html"
 

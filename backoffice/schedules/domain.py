@@ -4,6 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "schedules",
+    names=("backoffice.schedules.models",),
     screens=("backoffice.schedules.views",),
     kinds=("backoffice.schedules.runs:KINDS",),
 )

@@ -58,7 +58,7 @@ print(json.dumps({
     "tables": sorted(Base.metadata.tables),
     "figures": [figure.name for figure in registry.figures],
     "held": registry.held.__module__,
-    "kinds": sorted(kinds.KINDS),
+    "kinds": sorted(app.declared.kinds),
     "recorded": sorted(_RECORDED),
     "belongings": [belonging.name for belonging in BELONGINGS],
     "recalculated": {kind: len(asked) for kind, asked in _KINDS.items()},
