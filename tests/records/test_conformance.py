@@ -18,7 +18,7 @@ from werkzeug.datastructures import MultiDict
 from backoffice.audit.models import AuditEvent
 from backoffice.people.models import User
 from backoffice.records import Choice, Record, Text, actions
-from backoffice.records.controls import written
+from backoffice.records.writing import written
 from backoffice.security.rights import PERMISSIONS
 from tests.orders.pages import _read, text_of
 
