@@ -5,15 +5,14 @@ the record's form. Programs sign in with a token whose scope names the domain (`
 no browser's session opens anything here. docs/api.md says how it is used.
 """
 
-import base64
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from flask_babel import gettext as _
+from itsdangerous import BadData, URLSafeSerializer
 from werkzeug.datastructures import MultiDict
 
 from ..app.extensions import db
@@ -149,7 +148,7 @@ class Resource:
             sorted_by = getattr(last, state.sort.removeprefix("-"))
             arguments: dict[str, Any] = {
                 **request.args.to_dict(),
-                "after": _cursor([sorted_by, last.id]),
+                "after": _cursor(state.sort, sorted_by, last.id),
             }
             answer["next"] = url_for(request.endpoint or "", **arguments)
         if "totals" in request.args:
@@ -159,7 +158,7 @@ class Resource:
     def _page(self, state: State, size: int) -> tuple[Sequence[Row], bool]:
         rows = matching(_program(), state).with_only_columns(self.record.model)
         if (cursor := request.args.get("after")) is not None:
-            value, key = _behind(cursor)
+            value, key = _behind(cursor, state.sort)
             rows = after(rows, state, value, key)
         else:
             rows = rows.order_by(*order_of(state))
@@ -312,22 +311,28 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def _cursor(values: Sequence[Any]) -> str:
+def _cursors() -> URLSafeSerializer:
+    """Cursors are ours alone: what they hold goes into a statement."""
+    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="api-cursor")
+
+
+def _cursor(sort: str, value: Any, key: int) -> str:
     """Where a page has ended: its last row's sorted value and key, so that rows that come or go move nothing."""
-    typed = [
-        [type(v).__name__, v if isinstance(v, bool | int | str | None) else str(v)] for v in values
-    ]
-    return base64.urlsafe_b64encode(json.dumps(typed).encode()).decode().rstrip("=")
+    is_plain = isinstance(value, bool | int | str | None)
+    return str(
+        _cursors().dumps([sort, type(value).__name__, value if is_plain else str(value), key])
+    )
 
 
-def _behind(cursor: str) -> tuple[Any, int]:
-    """What a cursor holds. Raises ArgumentUnusable."""
+def _behind(cursor: str, sort: str) -> tuple[Any, int]:
+    """What a cursor holds. Raises ArgumentUnusable of one that is not ours, or of another order."""
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        value, key = (_READ[kind](held) for kind, held in json.loads(text))
-        return value, int(key)
-    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
-        raise ArgumentUnusable(argument="after", value=cursor[:100]) from error
+        sorted_by, kind, value, key = _cursors().loads(cursor)
+    except BadData:
+        sorted_by = None
+    if sorted_by != sort:
+        raise ArgumentUnusable(argument="after", value=cursor[:100])
+    return _READ[kind](value), key
 
 
 def api_of(declared: Iterable[Record]) -> Blueprint:

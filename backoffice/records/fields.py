@@ -18,6 +18,11 @@ from ..base import N_
 _PRICE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?")
 
 
+def _is_text(sent: str) -> bool:
+    """Whether PostgreSQL can hold it: JSON can say halves of letters, and the letter zero."""
+    return "\0" not in sent and not any("\ud800" <= letter <= "\udfff" for letter in sent)
+
+
 @dataclass(frozen=True)
 class Law:
     """What a value must be: `holds` answers whether it is, `sentence` says what to write instead."""
@@ -73,7 +78,7 @@ class Field:
 
     def reads(self, sent: Any) -> bool:
         """Whether a value of JSON is of the field's type; null is nothing."""
-        return sent is None or isinstance(sent, str)
+        return sent is None or (isinstance(sent, str) and _is_text(sent))
 
     def suggested(self) -> Any:
         """What a new form holds of it."""

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from flask import Flask
@@ -195,6 +196,31 @@ def test_what_is_no_record_at_all_is_refused_with_what_to_send(
         assert answer.get_json()["code"] == code
     assert is_problem(program.send("GET", address(record, "NOBODY")), 404)
     assert is_problem(program.send("PUT", path), 405)
+
+
+@EVERY_RECORD
+def test_no_letter_and_no_cursor_brings_it_down(
+    program: Program, session: Any, record: Record
+) -> None:
+    for number in range(3):
+        program.send("POST", address(record), json=entered(record, number))
+    texts = [field.name for field in record.fields if isinstance(field, Text)]
+    for bad in ("\\ud800", "\\u0000", "x\\udfff"):
+        for name in texts:
+            rest = ", ".join(f'"{n}": "a"' for n in texts if n != name)
+            body = f'{{"{name}": "{bad}", {rest}}}'
+            answer = program.send(
+                "POST", address(record), data=body, content_type="application/json"
+            )
+            assert answer.status_code == 422, answer.text
+            assert name in [error["field"] for error in answer.get_json()["errors"]]
+    following = program.send("GET", f"{address(record)}?limit=1").get_json()["next"]
+    arguments = dict(parse_qsl(urlsplit(following).query))
+    for change in ({"after": arguments["after"] + "x"}, {"sort": f"-{record.argument}"}):
+        answer = program.send("GET", address(record), query_string=arguments | change)
+        assert is_problem(answer, 400)
+        assert answer.get_json()["code"] == "ArgumentUnusable"
+    assert count(session, record) == 3
 
 
 @EVERY_RECORD
