@@ -15,6 +15,8 @@ from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, MeterAssignment, Payment
 from backoffice.customers import actions, merging
 from backoffice.customers.models import Customer, CustomerMerge
+from backoffice.customers.records import CUSTOMER
+from backoffice.records.actions import delete
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,
@@ -177,7 +179,7 @@ def test_a_customer_with_anything_of_billing_is_not_deleted(session: Any, name: 
     HOLDINGS[name](customer)
     session.commit()
     with pytest.raises(actions.CustomerKept) as kept:
-        actions.delete(session, customer.id, 1)
+        delete(session, CUSTOMER, customer.id, 1)
     assert {belonging.name for belonging in kept.value.held} == {name}
     session.rollback()
 
