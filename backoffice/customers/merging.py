@@ -157,7 +157,7 @@ def merge(
     The duplicate stays as a row that leads to the survivor. `digest` is the preview's; `by` the user.
 
     Raises:
-        SameCustomer, AlreadyMerged, CustomerGone: these two cannot be merged.
+        SameCustomer, AlreadyMerged, RecordGone: these two cannot be merged.
         PreviewOutdated: it would not do what was previewed.
     """
     customers = locked(session, Customer, [survivor_id, duplicate_id])
@@ -200,7 +200,7 @@ def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
     What has moved on since stays where it is, and so do facts that somebody changed since.
 
     Raises:
-        AlreadyUndone, SurvivorMerged, CustomerGone: it cannot be undone.
+        AlreadyUndone, SurvivorMerged, RecordGone: it cannot be undone.
     """
     record = session.get_one(CustomerMerge, merge_id)
     customers = locked(session, Customer, [record.survivor_id, record.duplicate_id])

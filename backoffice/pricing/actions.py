@@ -32,7 +32,7 @@ def apply(
     The orders are locked in id order and looked at again. One that was saved, closed or deleted since,
     or whose totals would not be possible, is left as it is, and the record says so.
 
-    Raises ProductGone, NothingToApply.
+    Raises RecordGone, NothingToApply.
     """
     product = products.locked(session, new.product_id)
     before = price_before(session, new)
