@@ -31,6 +31,7 @@ def create_background_app(
     From the settings of the environment under `overrides`, of all `DOMAINS` unless told otherwise. Starts no service.
     """
     with uncollected():
+        from ..figures import registry
         from ..web import preferences
         from . import commands, config, edge, extensions
         from .domain import Declared
@@ -40,23 +41,15 @@ def create_background_app(
             "backoffice", template_folder=config.ROOT / "templates", static_folder=None
         )
         app.declared = Declared(DOMAINS if domains is None else domains)
+        app.declared.import_models()
         app.config.update(config.load(overrides))
         config.apply(app.config)
         app.cli = commands.AppCommands()
         app.extensions = extensions.Extensions(app)
         extensions.connect_database(app)
         preferences.init_app(app)
-        _read_domains(app)
+        registry.held = import_module("backoffice.drift.facts.holding").leave_alone
         return app
-
-
-def _read_domains(app: "Backoffice") -> None:
-    """What each domain says of its rows."""
-    from .. import figures
-
-    app.declared.read_names()
-    import_module("backoffice.drift.facts.subjects").register()
-    figures.registry.held = import_module("backoffice.drift.facts.holding").leave_alone
 
 
 def _surround_with_the_web(app: "Backoffice") -> None:

@@ -1,4 +1,4 @@
-"""What needs somebody's attention: each domain registers what it knows, and Today asks all of them.
+"""What needs somebody's attention: each domain declares what it knows, and Today asks all of them.
 
 Names no domain; imported by domains. A source is asked only for people who hold its permission.
 """
@@ -31,18 +31,9 @@ Ask = Callable[[Session, Any], Iterable[Notice]]
 
 @dataclass(frozen=True)
 class Source:
-    """One domain's part in Today."""
+    """One domain's part in Today: what `ask` tells whoever holds `permission`."""
 
     name: str
     section: Section
     permission: str
     ask: Ask
-
-
-SOURCES: dict[str, Source] = {}
-"""Name → source, in the order in which Today asks them."""
-
-
-def register(name: str, section: Section, permission: str, ask: Ask) -> None:
-    """Let Today ask `ask` for whoever holds `permission`."""
-    SOURCES[name] = Source(name, section, permission, ask)

@@ -1,7 +1,8 @@
 """What a domain has, said in one object, and what the domains of an app have together.
 
-A domain names its things where they stand (`module:NAME`, a tuple of them), so that they are imported when
-somebody first asks for them: a command imports no screen, and a worker nothing that only pages show.
+A domain names its things where they stand (`module:NAME`, a tuple of them or a function that answers them), so
+that they are imported when somebody first asks for them: a command imports no screen, and a worker nothing that
+only pages show.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -15,10 +16,19 @@ if TYPE_CHECKING:
     from flask import Blueprint
 
     from ..approvals.verbs import Verb
+    from ..audit.tables import Recorded
+    from ..customers.owned_records import Belonging
+    from ..drift.recalculation import OwnersOf
     from ..figures.objects import DatabaseObject
+    from ..lists.marking import Findings
     from ..records import Record
     from ..runs.kinds import Kind
+    from ..runs.wording import Reason
     from ..search.search_results import Kind as Findable
+    from ..web.additions import Columns, Notes, Part
+    from ..web.record_links import Subject, Word
+    from .attention import Source
+    from .measures import Source as Measured
 
 Things = Sequence[Any]
 """What a domain has of one sort: the things themselves, or the names (`module:NAME`) of tuples of them."""
@@ -28,24 +38,42 @@ Things = Sequence[Any]
 class Domain:
     """One domain, and what it has.
 
-    `screens` are the modules whose views are its screens, each with its blueprint as `bp`; `triggers` what PostgreSQL
-    keeps of its facts, whoever writes; `kinds` the background runs that a worker may be asked for; `verbs` what two
-    people look at; `records` what is entered, and what the API answers for. The search of the shell finds
-    `findable`, and leads to `pages` (label and endpoint). `names` are the modules that say, when they are read, what
-    its rows are called, in the trail and in runs, and which customer they are of, or which tables there are: every
-    process reads them at its start, so none of them needs anything of the web.
+    Work: `kinds` of background runs; `verbs` that two people look at. `scopes` say what it means that a run's scope has
+    something of a name, `reasons` why one of its items was left, `words` what items are called that are of no figure.
+
+    Facts: `models` are the modules with its tables; `triggers` what PostgreSQL keeps of them, whoever writes; `records`
+    what people enter, and what the API answers for; `recorded` how the audit trail shows further tables; `subjects`
+    what rows of figures are called, and where they are shown; `owners` which figures belong to a record; `measures`
+    what is told to Prometheus; `findings` keeps what is known to be wrong.
+
+    Screens: `screens` are the modules with its views, each with its blueprint as `bp`. The search of the shell finds
+    `findable` and leads to `pages` (label, endpoint); Today shows `notices`. On the screens of other domains' records
+    stand its `parts`, in their lists its `columns`, in their histories its `notes`; `owned_records` are customers'.
     """
 
     name: str
     _: KW_ONLY
-    names: Sequence[str] = ()
-    screens: Sequence[str] = ()
-    triggers: Things = ()
     kinds: Things = ()
     verbs: Things = ()
+    scopes: Things = ()
+    reasons: Things = ()
+    words: Things = ()
+    models: Sequence[str] = ()
+    triggers: Things = ()
     records: Things = ()
+    recorded: Things = ()
+    subjects: Things = ()
+    owners: Things = ()
+    measures: Things = ()
+    findings: Things = ()
+    screens: Sequence[str] = ()
     findable: Things = ()
     pages: Things = ()
+    notices: Things = ()
+    parts: Things = ()
+    columns: Things = ()
+    notes: Things = ()
+    owned_records: Things = ()
 
 
 class DeclaredTwice(ValueError):
@@ -59,10 +87,10 @@ class Declared:
         self.domains = tuple(domains)
         self._named("domains", ((domain.name, domain) for domain in self.domains))
 
-    def read_names(self) -> None:
-        """Import whatever says what rows are called."""
+    def import_models(self) -> None:
+        """Let SQLAlchemy know every table, whatever of the domains is imported besides."""
         for domain in self.domains:
-            for name in domain.names:
+            for name in domain.models:
                 import_module(name)
 
     @property
@@ -89,9 +117,52 @@ class Declared:
         return self._named("verbs", ((verb.name, verb) for verb in self._all("verbs")))
 
     @cached_property
+    def scopes(self) -> Mapping[str, str]:
+        """Name of something in a run's scope → what it means that it is there."""
+        return self._named("scopes", self._all("scopes"))
+
+    @cached_property
+    def reasons(self) -> Mapping[str, "Reason"]:
+        """Sentence → the reason for which an item was left or failed."""
+        return self._named("reasons", ((r.sentence, r) for r in self._all("reasons")))
+
+    @cached_property
+    def words(self) -> Mapping[str, "Word"]:
+        """Name → what the items are called that are rows of no figure."""
+        return self._named("words", ((word.name, word) for word in self._all("words")))
+
+    @cached_property
     def records(self) -> dict[str, "Record"]:
-        """Domain's name in addresses → record."""
+        """Domain's name in addresses → what people enter there, and what the API answers for."""
         return self._named("records", ((record.domain, record) for record in self._all("records")))
+
+    @cached_property
+    def recorded(self) -> Mapping[str, "Recorded"]:
+        """Table → how the audit trail shows its rows."""
+        found = (*(record.recorded() for record in self.records.values()), *self._all("recorded"))
+        return self._named("recorded tables", ((r.model.__tablename__, r) for r in found))
+
+    @cached_property
+    def subjects(self) -> Mapping[str, "Subject"]:
+        """Table → what the rows of its figures are called, and where they are shown."""
+        return self._named("subjects", ((s.table, s) for s in self._all("subjects")))
+
+    @cached_property
+    def owners(self) -> Sequence["OwnersOf"]:
+        """Which figures of whom belong to a record."""
+        return self._all("owners")
+
+    @cached_property
+    def measures(self) -> Mapping[str, "Measured"]:
+        """Name → what tells its measures, in the order in which they are read."""
+        found: list[Measured] = self._all("measures")
+        self._named("measures", ((m.name, m) for source in found for m in source.measures))
+        return self._named("sources of measures", ((source.name, source) for source in found))
+
+    @cached_property
+    def findings(self) -> "Findings | None":
+        """Whoever keeps what is known to be wrong of stored rows; without one nothing is marked."""
+        return next(iter(self._all("findings")), None)
 
     @cached_property
     def findable(self) -> dict[str, "Findable"]:
@@ -107,6 +178,32 @@ class Declared:
     def pages(self) -> Mapping[str, str]:
         """Endpoint → what the page is called; those that the search leads to, beside the navigation's."""
         return {endpoint: label for label, endpoint in self._all("pages")}
+
+    @cached_property
+    def notices(self) -> Sequence["Source"]:
+        """What Today asks."""
+        found = self._all("notices")
+        return tuple(self._named("notices", ((source.name, source) for source in found)).values())
+
+    @cached_property
+    def parts(self) -> Sequence["Part"]:
+        """What domains show on the screens of others' records."""
+        return self._all("parts")
+
+    @cached_property
+    def columns(self) -> Sequence["Columns"]:
+        """What domains show in the lists of others' records."""
+        return self._all("columns")
+
+    @cached_property
+    def notes(self) -> Sequence["Notes"]:
+        """What domains tell in the histories of others' records."""
+        return self._all("notes")
+
+    @cached_property
+    def owned_records(self) -> Sequence["Belonging"]:
+        """What belongs to customers."""
+        return self._all("owned_records")
 
     def _all(self, sort: str) -> list[Any]:
         """Everything of that sort that the domains have, in their order."""
@@ -129,10 +226,11 @@ class Declared:
 
 
 def _those(name: str) -> Iterable[Any]:
-    """The things that a name stands for, imported now."""
+    """The things that a name stands for, imported now; of a function, what it answers."""
     module, _, attribute = name.partition(":")
-    things: Iterable[Any] = getattr(import_module(module), attribute)
-    return things
+    things: Any = getattr(import_module(module), attribute)
+    answered: Iterable[Any] = things() if callable(things) else things
+    return answered
 
 
 current: ContextVar[Declared] = ContextVar("declared")

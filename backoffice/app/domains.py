@@ -1,5 +1,6 @@
 """The domains of the product: what they have is in their `domain.py`, and nothing registers itself."""
 
+from ..approvals import domain as approvals
 from ..audit import domain as audit
 from ..billing import domain as billing
 from ..commands import domain as commands
@@ -27,6 +28,7 @@ DOMAINS: tuple[Domain, ...] = (
     runs.DOMAIN,
     schedules.DOMAIN,
     drift.DOMAIN,
+    approvals.DOMAIN,
     customers.DOMAIN,
     billing.DOMAIN,
     orders.DOMAIN,

@@ -1,4 +1,4 @@
-"""What is measured: each domain registers what it can tell of itself, and `/metrics` asks all of them.
+"""What is measured: each domain declares what it can tell of itself, and `/metrics` asks all of them.
 
 Names no domain; imported by domains. A source is read inside one read-only snapshot of the database,
 together with all others and within two seconds for all: it asks what an index or a few thousand rows
@@ -51,16 +51,3 @@ class Source:
     name: str
     measures: tuple[Measure, ...]
     read: Read
-
-
-SOURCES: dict[str, Source] = {}
-"""Name → source, in the order in which they are read."""
-
-
-def register(name: str, read: Read, *measures: Measure) -> None:
-    """Let `/metrics` tell `measures`, which `read` reads. Raises ValueError where a name is taken."""
-    others = (s for s in SOURCES.values() if s.name != name)
-    taken = {m.name for source in others for m in source.measures} & {m.name for m in measures}
-    if taken:
-        raise ValueError(f"Two sources tell {', '.join(sorted(taken))}.")
-    SOURCES[name] = Source(name, measures, read)

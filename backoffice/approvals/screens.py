@@ -12,7 +12,6 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from ..app.extensions import db
-from ..base import N_
 from ..base.refusals import Refusal
 from ..drift.healing.moved import Item
 from ..runs.actions import Limits
@@ -20,7 +19,7 @@ from ..runs.errors import AlreadyRunning, ReasonMissing
 from ..runs.forms import REASON_LENGTH
 from ..runs.models import AWAITING_APPROVAL
 from ..runs.queries import place_of
-from ..runs.wording import columns_in_words, name_scope
+from ..runs.wording import columns_in_words
 from ..web import record_links as subjects
 from ..web.claims import Claim
 from ..web.formats import in_words
@@ -29,9 +28,7 @@ from ..web.idempotency import new_key
 from . import actions
 from .changes import Outlook
 from .refusals import OutlookChanged
-from .verbs import ASKED, Payload, Verb
-
-name_scope(ASKED, N_("exactly the items that were shown"))
+from .verbs import Payload, Verb
 
 SHOWN = 50
 """Items on the card itself; of those that wait for approval the run's page lists all."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, update
 from sqlalchemy.orm import Session
 
 from .. import figures
-from ..base import table_of
+from ..base import N_, table_of
 from ..base.refusals import Refusal
 from ..people.models import User
 from ..people.queries import user_acting_as
@@ -28,6 +28,9 @@ ITEMS = table_of(RunItem)
 
 ASKED = "asked"
 """Where the scope of a run holds what was asked, and the digest of what was shown."""
+
+SCOPES = ((ASKED, N_("exactly the items that were shown")),)
+"""What a run is asked to look at that has that in its scope."""
 
 Payload = Mapping[str, Any]
 

@@ -4,7 +4,9 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "audit",
-    names=("backoffice.audit.listing",),
+    models=("backoffice.audit.models",),
     screens=("backoffice.audit.views",),
     kinds=("backoffice.audit.runs:KINDS",),
+    recorded=("backoffice.audit.listing:RECORDED",),
+    notices=("backoffice.audit.notices:NOTICES",),
 )

@@ -29,7 +29,7 @@ from ..lists import Choice, Column, List, Moments, Reference, Search, containing
 from ..people.models import ApiToken, User
 from .models import AuditEvent
 from .records import EVENTS, xid_of
-from .tables import ByTable, Recorded, register, title_of
+from .tables import ByTable, Recorded, title_of
 from .telling import ACTIONS, is_measured
 
 _ROW = AuditEvent
@@ -166,28 +166,24 @@ AUDIT = List(
     classes="audit-table",
 )  # fmt: skip
 
-register(
+RECORDED = (
     Recorded(
         N_("User"), User, name=User.name,
         endpoint="people.user", argument="user_id", is_shown_by_id=True,
-    )
-)  # fmt: skip
-register(Recorded(N_("Corrections"), Correction, labels={"digests": N_("Sealed")}))
-register(
+    ),
+    Recorded(N_("Corrections"), Correction, labels={"digests": N_("Sealed")}),
     Recorded(
         N_("What the book means"), Book,
         labels={
             "currency": N_("Currency"), "business_timezone": N_("Business time zone"),
             "reason": N_("Reason"), "set_at": N_("Set"),
         },
-    )
-)  # fmt: skip
-register(
+    ),
     Recorded(
         N_("API token"), ApiToken, name=ApiToken.name,
         labels={
             "scope": N_("Opens"), "token_hash": N_("Token"), "created_by": N_("Made by"),
             "expires_at": N_("Expires"), "revoked_at": N_("Revoked"),
         },
-    )
+    ),
 )  # fmt: skip

@@ -7,14 +7,8 @@ from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..app import attention
-from ..app.attention import Notice
+from ..app.attention import Notice, Source
 from .queries import chain_of
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("audit", "attention", "audit.read", _chain)
 
 
 def _chain(session: Session, _user: Any) -> Iterator[Notice]:
@@ -27,3 +21,6 @@ def _chain(session: Session, _user: Any) -> Iterator[Notice]:
     if chain.is_stalled:
         sentence = _("The audit trail is not being sealed.")
         yield Notice(sentence, url_for("audit.index"), "warning", chain.waiting)
+
+
+NOTICES = (Source("audit", "attention", "audit.read", _chain),)

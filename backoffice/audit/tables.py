@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
+from ..app.domain import declared
 from ..base import Base
 from .scope import NOT_AUDITED
 
@@ -33,27 +34,19 @@ class Recorded:
     part_of: InstrumentedAttribute[Any] | None = None
 
 
-_RECORDED: dict[str, Recorded] = {}
-
-
-def register(recorded: Recorded) -> None:
-    """Say what the rows of a table are called."""
-    _RECORDED[recorded.model.__tablename__] = recorded
-
-
 def recorded(table: str) -> Recorded | None:
     """What is known of the rows of a table."""
-    return _RECORDED.get(table)
+    return declared().recorded.get(table)
 
 
 def title_of(table: str) -> str:
     """What a row of the table is called, to be translated."""
-    known = _RECORDED.get(table)
+    known = declared().recorded.get(table)
     return known.title if known else table.replace("_", " ").capitalize()
 
 
 class ByTable(Mapping[str, Any]):
-    """Something of every table of the trail, by its name; domains speak after this module is read."""
+    """Something of every table of the trail, by its name; domains are asked when it is."""
 
     def __init__(self, value: Callable[[str], Any]) -> None:
         self._value = value

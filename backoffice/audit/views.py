@@ -8,13 +8,11 @@ from .. import lists
 from ..app.extensions import db
 from ..security.permissions import requires
 from ..web.htmx import render
-from . import notices, queries, telling
+from . import queries, telling
 from .listing import AUDIT
 from .models import AuditEvent
 
 bp = Blueprint("audit", __name__, url_prefix="/audit")
-
-notices.register_notices()
 
 
 @bp.get("")

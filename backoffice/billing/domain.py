@@ -4,15 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "billing",
-    names=(
-        "backoffice.billing.meters.history",
-        "backoffice.billing.invoices.history",
-        "backoffice.billing.payments.history",
-        "backoffice.billing.of_customers",
-        "backoffice.billing.watched",
-        "backoffice.billing.migration.record_links",
-        "backoffice.billing.migration.lines",
-    ),
+    models=("backoffice.billing.models",),
     screens=(
         "backoffice.billing.views",
         "backoffice.billing.meters.views",
@@ -40,4 +32,24 @@ DOMAIN = Domain(
     verbs=("backoffice.billing.approved_verbs:VERBS",),
     findable=("backoffice.billing.finding:FINDABLE",),
     pages=("backoffice.billing.finding:PAGES",),
+    scopes=(
+        "backoffice.billing.recalculation.runs:SCOPES",
+        "backoffice.billing.migration.chain:SCOPES",
+    ),
+    reasons=("backoffice.billing.migration.known_cases:REASONS",),
+    words=("backoffice.billing.migration.lines:WORDS",),
+    recorded=(
+        "backoffice.billing.invoices.history:RECORDED",
+        "backoffice.billing.meters.history:RECORDED",
+        "backoffice.billing.payments.history:RECORDED",
+    ),
+    subjects=(
+        "backoffice.billing.watched:SUBJECTS",
+        "backoffice.billing.migration.record_links:SUBJECTS",
+    ),
+    owners=("backoffice.billing.watched:OWNERS",),
+    notices=("backoffice.billing.notices:NOTICES",),
+    parts=("backoffice.billing.of_customers:PARTS",),
+    columns=("backoffice.billing.of_customers:COLUMNS",),
+    owned_records=("backoffice.billing.of_customers:OWNED",),
 )

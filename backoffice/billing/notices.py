@@ -10,8 +10,7 @@ from flask_babel import ngettext
 from sqlalchemy import Select, and_, exists, func, select, true
 from sqlalchemy.orm import Session
 
-from ..app import attention
-from ..app.attention import Notice
+from ..app.attention import Notice, Source
 from ..app.navigation import may_open
 from ..web.formats import money_filter, quantity_filter
 from .models import Invoice, Meter, MeterAssignment, Payment
@@ -33,11 +32,6 @@ class Waiting:
         more = "+" if self.count == MOST_COUNTED else ""
         amount = money_filter(self.amount or Decimal(0), symbol=True)
         return {"count": quantity_filter(self.count) + more, "amount": amount + more}
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("billing", "attention", "billing.read", _waiting)
 
 
 def _waiting(session: Session, _user: Any) -> Iterator[Notice]:
@@ -92,3 +86,6 @@ def _counted(session: Session) -> list[Waiting]:
         select(*(column for each in counted for column in each.c)).select_from(together)
     ).one()
     return [Waiting(*numbers[at : at + 2]) for at in range(0, len(numbers), 2)]
+
+
+NOTICES = (Source("billing", "attention", "billing.read", _waiting),)

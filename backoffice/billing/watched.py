@@ -8,11 +8,9 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from ..customers.models import Customer
-from ..drift import recalculation
+from ..drift.recalculation import Owners, OwnersOf
 from ..security.rights import allowed
-from ..web import record_links as subjects
 from ..web.record_links import Place, Subject
-from . import notices
 from .figures import customer_balance, invoice_amount, invoice_paid, meter_balance, meter_totals
 from .models import Invoice, Meter, MeterAssignment
 
@@ -51,7 +49,7 @@ def _calculation_of_customer(place: Place, column: str) -> str:
 
 def _owners(
     session: Session, invoices: Select[Any], meters: Sequence[int], customers: Sequence[int]
-) -> recalculation.Owners:
+) -> Owners:
     """Everything that is derived: of these invoices, of these meters, and of these customers."""
     ids = list(session.scalars(invoices.with_only_columns(Invoice.id).order_by(Invoice.id)))
     owners = {
@@ -64,7 +62,7 @@ def _owners(
     return {figure.name: owned for figure, owned in owners.items() if owned}
 
 
-def _of_meter(session: Session, user: Any, meter_id: int) -> recalculation.Owners | None:
+def _of_meter(session: Session, user: Any, meter_id: int) -> Owners | None:
     if not allowed(user, "billing.read") or session.get(Meter, meter_id) is None:
         return None
     active = select(MeterAssignment.customer_id).where(
@@ -74,7 +72,7 @@ def _of_meter(session: Session, user: Any, meter_id: int) -> recalculation.Owner
     return _owners(session, invoices, [meter_id], list(session.scalars(active)))
 
 
-def _of_customer(session: Session, user: Any, customer_id: int) -> recalculation.Owners | None:
+def _of_customer(session: Session, user: Any, customer_id: int) -> Owners | None:
     customer = session.get(Customer, customer_id) if allowed(user, "billing.read") else None
     if customer is None:
         return None
@@ -87,18 +85,15 @@ def _of_customer(session: Session, user: Any, customer_id: int) -> recalculation
     )
 
 
-def _register() -> None:
-    """Say all of it; once in a process."""
-    notices.register_notices()
+SUBJECTS = tuple(
+    Subject(
+        model.__tablename__,
+        _name_in(column, model.id), record, calculation, _owner_named(column, model.id),
+    )
     for model, column, record, calculation in (
         (Meter, Meter.number, _meter, _calculation_of_meter),
         (Invoice, Invoice.number, _invoice, _calculation_of_invoice),
         (Customer, Customer.code, _customer, _calculation_of_customer),
-    ):
-        named = (_name_in(column, model.id), _owner_named(column, model.id))
-        subjects.register(model.__tablename__, Subject(named[0], record, calculation, named[1]))
-    recalculation.register("meter", _of_meter)
-    recalculation.register("customer", _of_customer)
-
-
-_register()
+    )
+)  # fmt: skip
+OWNERS = (OwnersOf("meter", _of_meter), OwnersOf("customer", _of_customer))

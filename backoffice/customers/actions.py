@@ -9,7 +9,7 @@ from ..base import N_
 from ..base.refusals import Refusal, Stale
 from ..base.upserts import Upserted, upsert
 from .models import Customer
-from .owned_records import BELONGINGS, Belonging
+from .owned_records import Belonging, belongings
 
 
 class CustomerMerged(Stale):
@@ -56,7 +56,7 @@ def check_may_go(session: Session, customer: Customer) -> None:
 
 def held_by(session: Session, customer: Customer) -> dict[Belonging, int]:
     """What belongs to the customer, and how many of it; nothing is left out."""
-    counts = {b: b.held_by(session, [customer.id])[customer.id].count for b in BELONGINGS}
+    counts = {b: b.held_by(session, [customer.id])[customer.id].count for b in belongings()}
     return {belonging: count for belonging, count in counts.items() if count}
 
 

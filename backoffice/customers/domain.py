@@ -4,7 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "customers",
-    names=("backoffice.customers.records",),
+    models=("backoffice.customers.models",),
     screens=(
         "backoffice.customers.views",
         "backoffice.customers.deleting",
@@ -12,7 +12,8 @@ DOMAIN = Domain(
     ),
     triggers=("backoffice.customers.triggers:TRIGGERS",),
     verbs=("backoffice.customers.approved_verbs:VERBS",),
-    records=("backoffice.customers.records:RECORDS",),
     findable=("backoffice.customers.finding:FINDABLE",),
     pages=("backoffice.customers.finding:PAGES",),
+    records=("backoffice.customers.records:RECORDS",),
+    recorded=("backoffice.customers.records:RECORDED",),
 )

@@ -7,8 +7,8 @@ from sqlalchemy import Select, select
 
 from ..base import N_, counted
 from ..lists import Column, List, Search, containing
+from ..web.additions import columns_of
 from .models import Customer
-from .parts import COLUMNS
 from .rules import FACTS
 
 
@@ -54,7 +54,7 @@ _SEARCH = Search(
 
 def customers_for(user: Any) -> List:
     """The list as `user` may see it: what they may not see of others adds nothing to its figures."""
-    theirs = (column for domain in COLUMNS for column in domain(user))
+    theirs = columns_of(Customer, user)
     return List(
         "customers",
         N_("Customers"),

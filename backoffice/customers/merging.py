@@ -17,7 +17,7 @@ from ..base import N_
 from ..base.refusals import Refusal, Stale
 from ..records.actions import locked
 from .models import Customer, CustomerMerge
-from .owned_records import BELONGINGS, Belonging, Held
+from .owned_records import Belonging, Held, belongings
 from .rules import MERGED_FACTS
 
 
@@ -133,7 +133,7 @@ def preview(session: Session, survivor: Customer, duplicate: Customer) -> Previe
             raise AlreadyMerged(code=customer.code)
     ids = [survivor.id, duplicate.id]
     moves = []
-    for belonging in BELONGINGS:
+    for belonging in belongings():
         held = belonging.held_by(session, ids)
         moves.append(Move(belonging, held[survivor.id], held[duplicate.id]))
     fields = tuple(
@@ -170,7 +170,7 @@ def merge(
     duplicate.merged_into_id = survivor.id
     _change(survivor, after)
     _change(duplicate, {})
-    moved = {b.name: b.locked(session, duplicate.id) for b in BELONGINGS}
+    moved = {b.name: b.locked(session, duplicate.id) for b in belongings()}
     record = CustomerMerge(
         survivor_id=survivor.id,
         duplicate_id=duplicate.id,
@@ -181,7 +181,7 @@ def merge(
     )
     session.add(record)
     session.flush()  # before anything is moved: what comes for the duplicate now is the survivor's
-    for belonging in BELONGINGS:
+    for belonging in belongings():
         belonging.move(session, moved[belonging.name], survivor.id)
     session.expire_all()
     return record
@@ -190,7 +190,7 @@ def merge(
 def undoing(session: Session, record: CustomerMerge) -> Undoing:
     """What undoing the merge would do now. Writes nothing and locks nothing."""
     survivor = session.get_one(Customer, record.survivor_id)
-    ways = [_way(session, record, belonging, lock=False) for belonging in BELONGINGS]
+    ways = [_way(session, record, belonging, lock=False) for belonging in belongings()]
     return _undoing(record, survivor, ways)
 
 
@@ -210,7 +210,7 @@ def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
         raise AlreadyUndone()
     if survivor.merged_into_id is not None:
         raise SurvivorMerged(code=survivor.code)
-    ways = [_way(session, record, belonging, lock=True) for belonging in BELONGINGS]
+    ways = [_way(session, record, belonging, lock=True) for belonging in belongings()]
     done = _undoing(record, survivor, ways)
     duplicate.merged_into_id = None
     record.undone_at, record.undone_by_id = func.now(), by
@@ -248,7 +248,7 @@ def _digest(session: Session, *customers: Customer) -> str:
     """Another one as soon as one of the customers, or what belongs to them, is another."""
     state = [
         [c.id, c.version, *(getattr(c, name) for name in MERGED_FACTS)]
-        + [belonging.state_of(session, c.id) for belonging in BELONGINGS]
+        + [belonging.state_of(session, c.id) for belonging in belongings()]
         for c in customers
     ]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()

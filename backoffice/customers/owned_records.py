@@ -22,6 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from ..app.domain import declared
+
 
 @dataclass(frozen=True)
 class Held:
@@ -116,5 +118,6 @@ def _array(ids: Sequence[int]) -> ColumnElement[Any]:
     return literal(list(ids), ARRAY(BigInteger))
 
 
-BELONGINGS: list[Belonging] = []
-"""In the order in which the domains were registered."""
+def belongings() -> Sequence[Belonging]:
+    """Every kind of row that belongs to customers, in the order of the domains."""
+    return declared().owned_records

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ..audit.histories import Change
 from ..audit.models import AuditEvent
-from ..audit.tables import Recorded, register
+from ..audit.tables import Recorded
 from ..base import N_
 from ..base.identifiers import is_visible
 from ..records import Law, Record, Text, Told
@@ -81,9 +81,7 @@ CUSTOMER = Record(
 )  # fmt: skip
 
 RECORDS = (CUSTOMER,)
-
-register(CUSTOMER.recorded())
-register(
+RECORDED = (
     Recorded(
         N_("Merge of customers"), CustomerMerge, part_of=CustomerMerge.survivor_id,
         labels={
@@ -91,5 +89,5 @@ register(
             "merged_at": N_("When"), "moved": N_("What it moved"), "before": N_("Before"),
             "after": N_("After"), "undone_by_id": N_("Undone by"), "undone_at": N_("Undone"),
         },
-    )
+    ),
 )  # fmt: skip

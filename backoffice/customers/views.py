@@ -1,7 +1,5 @@
 """The list of customers, one customer with what belongs to them, and choosing one in a form."""
 
-from typing import Any
-
 from flask import Blueprint, Response, abort, redirect, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
@@ -11,12 +9,12 @@ from ..app.extensions import db
 from ..records.history import events_of
 from ..records.screens import Screens
 from ..security.permissions import allowed, requires
+from ..web.additions import parts_of
 from ..web.htmx import render
 from ..web.paging import page_number
 from . import merging, queries
 from .listing import LABELS, customers_for
 from .models import Customer
-from .parts import PARTS
 from .records import CUSTOMER
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
@@ -42,10 +40,6 @@ def record(code: str) -> AnyResponse:
     if customer is not found:
         return redirect(url_for("customers.record", code=customer.code, was=found.code))
     number = page_number(request.args.get("page"))
-    contexts = [(part, part.context(customer, current_user, number)) for part in PARTS]
-    parts: list[dict[str, Any]] = [
-        {"template": part.template, **context} for part, context in contexts if context is not None
-    ]
     may_merge = allowed(current_user, "customers.write")
     wanted = lists.asked(customers_for(current_user))
     previous, following = lists.neighbours(
@@ -58,7 +52,7 @@ def record(code: str) -> AnyResponse:
         way=wanted.as_query,
         previous=previous,
         following=following,
-        parts=parts,
+        parts=parts_of(customer, current_user, number),
         was=_merged_code(customer, request.args.get("was", "")),
         merges=merging.live_merges_into(db.session(), customer),
         alike=queries.alike(db.session(), customer) if may_merge else [],

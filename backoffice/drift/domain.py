@@ -4,9 +4,15 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "drift",
+    models=("backoffice.drift.models", "backoffice.drift.facts.models"),
     screens=(
         "backoffice.drift.views",
         "backoffice.drift.facts.views",
     ),
     kinds=("backoffice.drift.runs:KINDS", "backoffice.drift.facts.runs:KINDS"),
+    reasons=("backoffice.drift.runs:REASONS",),
+    words=("backoffice.drift.facts.subjects:words",),
+    subjects=("backoffice.drift.facts.subjects:subjects",),
+    notices=("backoffice.drift.notices:NOTICES",),
+    findings=("backoffice.drift.marks:KEEPERS",),
 )

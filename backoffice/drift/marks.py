@@ -26,7 +26,7 @@ from ..app.navigation import may_open
 from ..audit import tables
 from ..audit.facts import facts_by_table
 from ..figures import Figure, registry
-from ..lists.marking import KEEPER, Mark, Watched
+from ..lists.marking import Mark, Watched
 from . import standing
 from .facts.findings import PREFIX, name_of
 from .models import DriftFinding
@@ -182,4 +182,4 @@ def _watched(
 
 
 FINDINGS = RecordedFindings()
-KEEPER[:] = [FINDINGS]
+KEEPERS = (FINDINGS,)

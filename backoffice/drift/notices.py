@@ -9,8 +9,7 @@ from flask_babel import ngettext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ..app import attention
-from ..app.attention import Notice, Weight
+from ..app.attention import Notice, Source, Weight
 from ..figures.models import FigureNote
 from ..web.formats import quantity_filter
 from . import standing, wording
@@ -23,13 +22,6 @@ _WEIGHTS: dict[State, Weight] = {
     "right": "info", "waiting": "warning", "stale": "warning", "failed": "danger",
     "unverified": "warning", "unguarded": "danger", "wrong": "danger",
 }  # fmt: skip
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("books", "books", "figures.read", _books)
-    attention.register("drift", "attention", "figures.read", _drift)
-    attention.register("notes", "attention", "figures.read", _notes)
 
 
 def _standing() -> Standing:
@@ -69,3 +61,10 @@ def _notes(session: Session, _user: Any) -> Iterator[Notice]:
             count=quantity_filter(count),
         )
         yield Notice(sentence, url_for("health.index"), "danger", count)
+
+
+NOTICES = (
+    Source("books", "books", "figures.read", _books),
+    Source("drift", "attention", "figures.read", _drift),
+    Source("notes", "attention", "figures.read", _notes),
+)

@@ -22,7 +22,7 @@ from ..figures.healing import WRITE_CHUNK
 from ..figures.registry import Bundle
 from ..runs.kinds import Kind, Scope, as_dry_run
 from ..runs.models import CHUNK_DONE
-from ..runs.wording import say
+from ..runs.wording import Reason
 from ..runs.work import CHUNKS, RUNS, Asked, Chunk, Work
 from .facts.holding import HELD
 from .findings import CORRECTIONS, FINDINGS, check
@@ -38,8 +38,10 @@ FIXING = 1_000
 """The first stage of the heals that follow a verification; the stages before are the verification itself."""
 
 
-say(applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP)
-say(HELD, leads_to="drift.index", cause=FORGED)
+REASONS = (
+    *map(Reason, (applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP)),
+    Reason(HELD, "drift.index", {"cause": FORGED}),
+)  # fmt: skip
 
 
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:

@@ -28,12 +28,10 @@ from .facts.findings import decision_on
 from .facts.wording import differences_of
 from .listing import findings
 from .models import DriftFinding
-from .notices import register_notices
 from .refusals import TooManyOwners
 
 bp = Blueprint("drift", __name__, url_prefix="/health/drift")
 
-register_notices()
 
 MOST_IDS = 1_000
 """Findings that can be chosen one by one."""

@@ -1,4 +1,4 @@
-"""What must hold before this process is sent work: a small registry, to which domains may add."""
+"""What must hold before this process is sent work."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,9 +18,6 @@ Check = Callable[[Connection], str]
 NAMED = 3
 """How many of what is wrong are named."""
 
-checks: dict[str, Check] = {}
-"""Name → check, in the order in which they are made."""
-
 
 @dataclass(frozen=True)
 class Readiness:
@@ -34,18 +31,13 @@ class Readiness:
         return not any(self.found.values())
 
 
-def register(name: str, check: Check) -> None:
-    """Make `check` part of readiness."""
-    checks[name] = check
-
-
 def readiness() -> Readiness:
     """Make every check; without a database nothing else is asked."""
     try:
         with db.engine.connect() as connection:
             connection.execute(select(1))
             return Readiness(
-                {"database": ""} | {n: check(connection) for n, check in checks.items()}
+                {"database": ""} | {n: check(connection) for n, check in CHECKS.items()}
             )
     except SQLAlchemyError as error:
         if (differs := difference_in(error)) is not None:
@@ -88,12 +80,12 @@ def _key(connection: Connection) -> str:
     )
 
 
-register("migrations", _migrations)
-register(
-    "figure_triggers",
-    lambda connection: _objects(figures.out_of_date(connection, declared().triggers)),
-)
-register("audit_triggers", lambda connection: _objects(audit.out_of_date(connection)))
-register("figure_definitions", _definitions)
-register("triggers_asleep", _asleep)
-register("process_key", _key)
+CHECKS: Mapping[str, Check] = {
+    "migrations": _migrations,
+    "figure_triggers": lambda c: _objects(figures.out_of_date(c, declared().triggers)),
+    "audit_triggers": lambda c: _objects(audit.out_of_date(c)),
+    "figure_definitions": _definitions,
+    "triggers_asleep": _asleep,
+    "process_key": _key,
+}
+"""Name → check, in the order in which they are made."""

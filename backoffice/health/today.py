@@ -5,8 +5,8 @@ from collections import defaultdict
 from flask import Response
 from flask_login import current_user
 
-from ..app import attention
 from ..app.attention import Notice, Section
+from ..app.domain import declared
 from ..app.extensions import db
 from ..security.permissions import allowed, requires
 from ..web.htmx import render
@@ -19,7 +19,7 @@ def today() -> Response:
     """How the books stand, what needs attention, what I have not finished, what ran last night."""
     user = current_user._get_current_object()
     told: dict[Section, list[Notice]] = defaultdict(list)
-    for source in attention.SOURCES.values():
+    for source in declared().notices:
         if allowed(user, source.permission):
             told[source.section] += source.ask(db.session(), user)
     weights = ("danger", "warning", "info")

@@ -4,6 +4,8 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "imports",
-    names=("backoffice.imports.listing",),
+    models=("backoffice.imports.models",),
     screens=("backoffice.imports.views",),
+    recorded=("backoffice.imports.listing:RECORDED",),
+    notices=("backoffice.imports.notices:NOTICES",),
 )

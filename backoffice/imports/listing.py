@@ -7,7 +7,7 @@ from flask import url_for
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from ..audit.tables import Recorded, register
+from ..audit.tables import Recorded
 from ..base import N_, counted
 from ..lists import Choice, Column, List, Reference, Search, containing
 from ..people.models import User
@@ -77,7 +77,7 @@ IMPORTS = List(
     ),
 )
 
-register(
+RECORDED = (
     Recorded(
         N_("Import"), Import, name=Import.name,
         endpoint="imports.record", argument="import_id", is_shown_by_id=True,
@@ -85,5 +85,5 @@ register(
             "kind": N_("Kind of file"), "state": N_("Status"), "files": N_("Files"),
             "read": N_("Lines"), "updated": N_("Updated"), "unchanged": N_("Unchanged"),
         },
-    )
+    ),
 )  # fmt: skip

@@ -10,8 +10,7 @@ from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..app import attention
-from ..app.attention import Notice
+from ..app.attention import Notice, Source
 from ..web.formats import quantity_filter
 from .models import Import
 
@@ -19,11 +18,6 @@ LATELY = timedelta(days=7)
 """How long Today tells of an upload that came to nothing."""
 
 MOST_TOLD = 5
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("imports", "unfinished", "imports.run", _unfinished)
 
 
 def _unfinished(session: Session, user: Any) -> Iterator[Notice]:
@@ -52,3 +46,6 @@ def _with_bad_lines(upload: Import) -> str:
         name=upload.name,
         count=quantity_filter(upload.bad_lines),
     )
+
+
+NOTICES = (Source("imports", "unfinished", "imports.run", _unfinished),)

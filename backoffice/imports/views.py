@@ -32,7 +32,6 @@ from .forms import LayoutForm, UploadForm, glance, posted_columns
 from .kinds import KINDS
 from .listing import IMPORTS
 from .models import Import, ImportOutcome
-from .notices import register_notices
 from .refusals import AppliedAlready
 from .returning import Complaint, write_failed_rows
 from .wording import (
@@ -49,7 +48,6 @@ from .wording import (
 
 bp = Blueprint("imports", __name__, url_prefix="/imports")
 
-register_notices()
 
 IN_MEMORY = 1024 * 1024
 

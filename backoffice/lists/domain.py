@@ -4,6 +4,6 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "lists",
-    names=("backoffice.lists.models",),
+    models=("backoffice.lists.models",),
     screens=("backoffice.lists.views",),
 )

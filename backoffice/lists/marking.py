@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.visitors import iterate
 
+from ..app.domain import declared
 from .declaration import Column, List, Row
 from .state import State
 
@@ -57,10 +58,6 @@ class Findings(Protocol):
         """Where the findings of these figures are listed, to whoever may see them."""
 
 
-KEEPER: list[Findings] = []
-"""Whoever keeps findings; without one nothing is marked."""
-
-
 @dataclass(frozen=True)
 class Mark:
     """That a value is known to be wrong, and where that is told, if the user may go there."""
@@ -89,26 +86,26 @@ def marked(
 
     One statement where nothing is known to be wrong, else three at most, however many rows there are.
     """
-    if not KEEPER:
+    known = declared().findings
+    if known is None:
         return Marked()
     rows_of = state.listing.rows(user).with_only_columns(state.listing.key)
     read = set(_tables_of(rows_of.get_final_froms()))
-    shown = {c.name: found for c in columns if (found := _watched(c, read))}
+    shown = {c.name: found for c in columns if (found := _watched(known, c, read))}
     names = {one.figure for found in shown.values() for one in found}
-    if not names or not KEEPER[0].is_any_open(session, names):
+    if not names or not known.is_any_open(session, names):
         return Marked()
     summed = {c.name: shown[c.name] for c in columns if c.total and c.name in shown}
     return Marked(
-        _of_cells(session, user, state.listing, shown, rows) if rows else {},
-        _of_totals(session, user, state, summed) if has_totals and summed else {},
+        _of_cells(known, session, user, state.listing, shown, rows) if rows else {},
+        _of_totals(known, session, user, state, summed) if has_totals and summed else {},
     )
 
 
-def _watched(column: Column, read: Collection[Table]) -> list[Watched]:
+def _watched(findings: Findings, column: Column, read: Collection[Table]) -> list[Watched]:
     """What a column's value is made of, in so far as that is compared with anything in the tables that are read."""
     if not column.is_number:
         return []
-    findings = KEEPER[0]
     named = [findings.of_owners(figure, owners) for figure, owners in column.stands_on.items()]
     stored: dict[tuple[Table, str], None] = {}
     parts: Iterable[Any] = iterate(getattr(column.value, "expression", column.value))
@@ -132,7 +129,12 @@ Watching = Mapping[str, Sequence[Watched]]
 
 
 def _of_cells(
-    session: Session | Connection, user: Any, listing: List, shown: Watching, rows: Sequence[Row]
+    known: Findings,
+    session: Session | Connection,
+    user: Any,
+    listing: List,
+    shown: Watching,
+    rows: Sequence[Row],
 ) -> dict[tuple[Any, str], Mark]:
     found = {
         name: func.coalesce(*(one.finding for one in watched))
@@ -146,7 +148,7 @@ def _of_cells(
         .where(listing.key.in_([row.key for row in rows]))
     )
     return {
-        (row.key, name): Mark(KEEPER[0].address(getattr(row, name)))
+        (row.key, name): Mark(known.address(getattr(row, name)))
         for row in session.execute(wanted)
         for name in shown
         if getattr(row, name) is not None
@@ -154,7 +156,7 @@ def _of_cells(
 
 
 def _of_totals(
-    session: Session | Connection, user: Any, state: State, summed: Watching
+    known: Findings, session: Session | Connection, user: Any, state: State, summed: Watching
 ) -> dict[str, Mark]:
     matching = state.listing.rows(user).where(*state.conditions)
 
@@ -166,7 +168,7 @@ def _of_totals(
         select(*(is_in(watched).label(name) for name, watched in summed.items()))
     ).one()
     return {
-        name: Mark(KEEPER[0].address_of({one.figure for one in watched}))
+        name: Mark(known.address_of({one.figure for one in watched}))
         for name, watched in summed.items()
         if getattr(row, name)
     }

@@ -5,7 +5,7 @@ cannot be read is said so by a gauge; the others are told all the same.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from threading import Lock
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..app.counting import instruments
-from ..app.measures import SOURCES, Measure, Reading, Source
+from ..app.measures import Measure, Reading, Source
 from .machine import Machine
 
 log = structlog.get_logger("backoffice.metrics")
@@ -50,8 +50,9 @@ class Answer:
 class Board(Collector):
     """The latest readings, as prometheus-client collects them."""
 
-    def __init__(self, engine: Engine, machine: Machine) -> None:
+    def __init__(self, engine: Engine, machine: Machine, sources: Mapping[str, Source]) -> None:
         self._engine = engine
+        self._sources = sources
         self._machine = machine
         self._lock = Lock()
         self._read_at = 0.0
@@ -80,7 +81,7 @@ class Board(Collector):
             READ_AT.is_now(time.time()),
             READING_TOOK.is_now(time.monotonic() - began),
         ]
-        told = (measure for source in SOURCES.values() for measure in source.measures)
+        told = (measure for source in self._sources.values() for measure in source.measures)
         own = (BUILD, UP, SOURCE_UP, READ_AT, READING_TOOK, *self._machine.measures)
         return Answer(readings, [*own, *told])
 
@@ -92,22 +93,24 @@ class Board(Collector):
                 connection = plain.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
-                failed = _read_all(connection, readings, end)
+                failed = _read_all(connection, self._sources.values(), readings, end)
                 is_up = not connection.invalidated
         except SQLAlchemyError as error:
             log.warning("database not readable", error=type(error).__name__)
             is_up = False
         for name, reason in failed.items():
             log.warning("metrics not read", source=name, exc_info=reason)
-        read = set(SOURCES) - set(failed) if is_up else set()
-        readings += [SOURCE_UP.is_now(int(name in read), name) for name in SOURCES]
+        read = set(self._sources) - set(failed) if is_up else set()
+        readings += [SOURCE_UP.is_now(int(name in read), name) for name in self._sources]
         return is_up
 
 
-def _read_all(connection: Connection, readings: list[Reading], end: float) -> dict[str, Exception]:
+def _read_all(
+    connection: Connection, sources: Iterable[Source], readings: list[Reading], end: float
+) -> dict[str, Exception]:
     """Add what every source tells to `readings`; answers which failed, and why."""
     failed: dict[str, Exception] = {}
-    for source in SOURCES.values():
+    for source in sources:
         if connection.invalidated:
             break
         try:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, column, func, select, table, text
 
-from ..app.measures import Measure, Reading, register
+from ..app.measures import Measure, Reading, Source
 from ..base import money, table_of
 from ..drift.models import DIFFERENT, MISSING, SURPLUS, DriftFinding, FigureCheck
 from ..figures import Figure, registry
@@ -142,7 +142,9 @@ def _names() -> list[str]:
     return [figure.name for figure in figures]
 
 
-register("drift", _drift, OPEN, AMOUNT, VALID)
-register("checks", _checks, AGE, VERIFIED_AT, TOOK, COVERAGE)
-register("notes", _noted, NOTED, NOTED_AGE)
-register("corrections", _corrected, CORRECTED)
+SOURCES = (
+    Source("drift", (OPEN, AMOUNT, VALID), _drift),
+    Source("checks", (AGE, VERIFIED_AT, TOOK, COVERAGE), _checks),
+    Source("notes", (NOTED, NOTED_AGE), _noted),
+    Source("corrections", (CORRECTED,), _corrected),
+)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, bindparam, func, select, text
 
-from ..app.measures import Measure, Reading, register
+from ..app.measures import Measure, Reading, Source
 from ..base import Base, table_of
 from ..people.models import ApiToken
 
@@ -105,7 +105,9 @@ def _tokens(connection: Connection) -> Iterator[Reading]:
         yield TOKEN_ENDS.is_now(at, name, scope)
 
 
-register("memory", _memory, INDEX_HITS, TABLE_HITS)
-register("sessions", _sessions, CONNECTIONS, MAX_CONNECTIONS, OLDEST_TRANSACTION)
-register("growth", _growth, SIZE, TABLE_BYTES, TABLE_ROWS, TABLE_WRITES)
-register("tokens", _tokens, TOKEN_ENDS)
+SOURCES = (
+    Source("memory", (INDEX_HITS, TABLE_HITS), _memory),
+    Source("sessions", (CONNECTIONS, MAX_CONNECTIONS, OLDEST_TRANSACTION), _sessions),
+    Source("growth", (SIZE, TABLE_BYTES, TABLE_ROWS, TABLE_WRITES), _growth),
+    Source("tokens", (TOKEN_ENDS,), _tokens),
+)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, func, select
 
-from ..app.measures import Measure, Reading, register
+from ..app.measures import Measure, Reading, Source
 from ..audit.models import AuditCheck
 from ..audit.sealing import stalled
 from ..base import table_of
@@ -67,6 +67,8 @@ def _facts(connection: Connection) -> Iterator[Reading]:
     yield FACTS_AGE.is_now(oldest if count >= len(all_facts()) else float("inf"))
 
 
-register("trail", _trail, UNSEALED)
-register("chain", _chain, CHECKED, BAD)
-register("facts", _facts, FORGED, FACTS_AGE)
+SOURCES = (
+    Source("trail", (UNSEALED,), _trail),
+    Source("chain", (CHECKED, BAD), _chain),
+    Source("facts", (FORGED, FACTS_AGE), _facts),
+)

@@ -2,10 +2,10 @@
 
 from flask import Blueprint, Response, current_app, make_response
 
+from ..app.domain import declared
 from ..app.extensions import db
 from ..app.protection import limiter
 from ..security.permissions import requires
-from . import books, database, trail, work  # noqa: F401 (they register what they measure)
 
 bp = Blueprint("metrics", __name__)
 
@@ -23,7 +23,7 @@ def scrape() -> Response:
     db.session.rollback()  # gives back the connection by which we know who asks
     known = current_app.extensions
     if "metrics" not in known:
-        board = Board(db.engine, Machine(current_app.config["REDIS_URL"]))
+        board = Board(db.engine, Machine(current_app.config["REDIS_URL"]), declared().measures)
         known.setdefault("metrics", board)
     response = make_response(told(known["metrics"]))
     response.headers["Content-Type"] = TEXT

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select, text
 from sqlalchemy.orm import Session
 
-from ..app.measures import Measure, Reading, register
+from ..app.measures import Measure, Reading, Source
 from ..base import table_of
 from ..runs.models import DONE_WITH_FAILURES, FAILED, LIVE, QUEUED, RUNNING, Run, RunChunk
 from ..schedules.queries import attendance, standings
@@ -124,6 +124,10 @@ def _overdue(connection: Connection) -> Iterator[Reading]:
     yield LOOKED.is_now((now - looked_at).total_seconds() if looked_at else float("inf"))
 
 
-register("waiting", _waiting, LIVE_RUNS, OUTBOX, QUEUE_AGE, OUTBOX_AGE, SILENT)
-register("runs", _last_day, RUNS_LAST_DAY, SECONDS_LAST_DAY, LONGEST_LAST_DAY, FAILED_LAST_HOUR)
-register("schedules", _overdue, OVERDUE, SCHEDULERS, LOOKED)
+SOURCES = (
+    Source("waiting", (LIVE_RUNS, OUTBOX, QUEUE_AGE, OUTBOX_AGE, SILENT), _waiting),
+    Source(
+        "runs", (RUNS_LAST_DAY, SECONDS_LAST_DAY, LONGEST_LAST_DAY, FAILED_LAST_HOUR), _last_day
+    ),
+    Source("schedules", (OVERDUE, SCHEDULERS, LOOKED), _overdue),
+)

@@ -4,11 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "orders",
-    names=(
-        "backoffice.orders.history",
-        "backoffice.orders.of_customers",
-        "backoffice.orders.watched",
-    ),
+    models=("backoffice.orders.models",),
     screens=(
         "backoffice.orders.views",
         "backoffice.orders.editing",
@@ -18,4 +14,11 @@ DOMAIN = Domain(
     verbs=("backoffice.orders.bulk.approved_verbs:VERBS",),
     findable=("backoffice.orders.finding:FINDABLE",),
     pages=("backoffice.orders.finding:PAGES",),
+    recorded=("backoffice.orders.history:RECORDED",),
+    subjects=("backoffice.orders.watched:SUBJECTS",),
+    owners=("backoffice.orders.watched:OWNERS",),
+    notices=("backoffice.orders.notices:NOTICES",),
+    parts=("backoffice.orders.views:PARTS",),
+    columns=("backoffice.orders.of_customers:COLUMNS",),
+    owned_records=("backoffice.orders.of_customers:OWNED",),
 )

@@ -1,6 +1,6 @@
 """What happened to an order, in words: every save with who, when and what, and every correction."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -11,29 +11,27 @@ from sqlalchemy.orm import Session
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
-from ..audit.tables import Recorded, register
+from ..audit.tables import Recorded
 from ..audit.telling import difference_of
 from ..base import N_
 from ..drift.histories import corrected, corrections_of, who_made
 from ..figures.models import Correction
+from ..web.additions import notes_of
 from .figures import ORDER_FIGURES, line_amount
 from .models import COMPONENT_OF_KIND, Order, OrderLine
 from .past_totals import totals_by_save
 from .wording import LABELS, Wording
 
-NOTES: list[Callable[[Session, int], Mapping[int, str]]] = []
-"""What other domains know of an order's saves: a sentence for a transaction, by its id."""
-
 SHOWN = 500
 """Events of one order that its history shows; the audit screen has them all."""
 
-register(
+RECORDED = (
     Recorded(
         N_("Order"), Order, name=Order.number,
         endpoint="orders.record", argument="number", labels=LABELS,
-    )
+    ),
+    Recorded(N_("Order line"), OrderLine, part_of=OrderLine.order_id, labels=LABELS),
 )  # fmt: skip
-register(Recorded(N_("Order line"), OrderLine, part_of=OrderLine.order_id, labels=LABELS))
 
 _UNTOLD = {"id", "order_id", "position", "created_at", "itemised"}
 """Recorded columns that mean nothing to a reader; that a component is itemised shows in its amount."""
@@ -45,7 +43,7 @@ def events_of(session: Session, order: Order) -> list[Event]:
     corrections = corrections_of(session, ORDER_FIGURES, order.id, limit=SHOWN)
     wording = wording_of(session, recorded, map(who_made, corrections))
     lines = _line_names(recorded, order)
-    notes = {xid: note for notes_of in NOTES for xid, note in notes_of(session, order.id).items()}
+    notes = notes_of(session, order)
     totals = totals_by_save(session, order, recorded)
     saved = [
         _saved(list(group), wording, lines, notes.get(transaction, ""), totals[transaction])

@@ -10,8 +10,7 @@ from flask_babel import ngettext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ..app import attention
-from ..app.attention import Notice
+from ..app.attention import Notice, Source
 from ..base import periods
 from ..web.formats import money_filter, quantity_filter
 from .models import Order
@@ -22,11 +21,6 @@ OVERDUE = timedelta(days=30)
 
 MOST_COUNTED = 1_000
 """Open orders that are counted; of more than that nobody needs the number."""
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("orders", "attention", "orders.read", _open)
 
 
 def _open(session: Session, user: Any) -> Iterator[Notice]:
@@ -59,3 +53,6 @@ def _open(session: Session, user: Any) -> Iterator[Notice]:
             amount=money_filter(amount, symbol=True),
         )
     yield Notice(told, here, "info", count)
+
+
+NOTICES = (Source("orders", "attention", "orders.read", _open),)

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, func, select
 
 from ..base import N_, counted
 from ..customers.models import Customer
-from ..customers.owned_records import BELONGINGS, Belonging
-from ..customers.parts import COLUMNS
+from ..customers.owned_records import Belonging
 from ..lists import Column
+from ..web.additions import Columns
 from .models import Order
 from .queries import visible_to
 
@@ -66,5 +66,5 @@ def columns_of_customers(user: Any) -> Sequence[Column]:
     )
 
 
-COLUMNS.append(columns_of_customers)
-BELONGINGS.append(ORDERS_OF_CUSTOMERS)
+COLUMNS = (Columns(Customer, columns_of_customers),)
+OWNED = (ORDERS_OF_CUSTOMERS,)

@@ -10,10 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from .. import figures, lists
 from ..app.extensions import db
 from ..customers.models import Customer
-from ..customers.parts import PARTS, Part
 from ..drift.marks import Marks, marks
 from ..figures.explanation import SourceRow, Term
 from ..security.permissions import requires
+from ..web.additions import Part
 from ..web.htmx import render
 from . import history, queries
 from .figures import ORDER_FIGURES, components, grand_total, line_amount
@@ -148,4 +148,4 @@ def _of_customer(customer: Customer, _user: Any, _number: int) -> dict[str, Any]
     return {"listing": lists.part(orders_of(customer), without=without, **own)}
 
 
-PARTS.append(Part("orders/of_customer.html", _of_customer))
+PARTS = (Part(Customer, "orders/of_customer.html", _of_customer),)

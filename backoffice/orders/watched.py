@@ -7,10 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..customers.models import Customer
-from ..drift import recalculation
-from ..web import record_links as subjects
+from ..drift.recalculation import Owners, OwnersOf
 from ..web.record_links import Place, Subject
-from . import notices
 from .figures import ORDER_FIGURES
 from .models import Order, OrderLine
 from .queries import visible_to
@@ -40,31 +38,24 @@ def _calculation_of_line(place: Place, _column: str) -> str:
     )
 
 
-def _of_orders(ids: list[int]) -> recalculation.Owners:
+def _of_orders(ids: list[int]) -> Owners:
     return {figure.name: ids for figure in ORDER_FIGURES}
 
 
-def _of_order(session: Session, user: Any, order_id: int) -> recalculation.Owners | None:
+def _of_order(session: Session, user: Any, order_id: int) -> Owners | None:
     found = session.scalar(select(Order.id).where(Order.id == order_id, visible_to(user)))
     return None if found is None else _of_orders([found])
 
 
-def _of_customer(session: Session, user: Any, customer_id: int) -> recalculation.Owners | None:
+def _of_customer(session: Session, user: Any, customer_id: int) -> Owners | None:
     if session.get(Customer, customer_id) is None:
         return None
     orders = select(Order.id).where(Order.customer_id == customer_id, visible_to(user))
     return _of_orders(list(session.scalars(orders.order_by(Order.id))))
 
 
-def _register() -> None:
-    """Say all of it; once in a process."""
-    notices.register_notices()
-    subjects.register(Order.__tablename__, Subject(_number, _record, _calculation, _named))
-    subjects.register(
-        OrderLine.__tablename__, Subject(_number, _record, _calculation_of_line, _named)
-    )
-    recalculation.register("order", _of_order)
-    recalculation.register("customer", _of_customer)
-
-
-_register()
+SUBJECTS = (
+    Subject(Order.__tablename__, _number, _record, _calculation, _named),
+    Subject(OrderLine.__tablename__, _number, _record, _calculation_of_line, _named),
+)
+OWNERS = (OwnersOf("order", _of_order), OwnersOf("customer", _of_customer))

@@ -8,17 +8,11 @@ from flask import url_for
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from ..app import attention
-from ..app.attention import Notice
+from ..app.attention import Notice, Source
 from . import tokens
 
 SOON = timedelta(days=14)
 """How long before its end somebody should make another token."""
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("tokens", "attention", "tokens.manage", _ending)
 
 
 def _ending(session: Session, _user: Any) -> Iterator[Notice]:
@@ -30,3 +24,6 @@ def _ending(session: Session, _user: Any) -> Iterator[Notice]:
             count,
         )
         yield Notice(sentence, url_for("people.tokens_index"), "warning", count)
+
+
+NOTICES = (Source("tokens", "attention", "tokens.manage", _ending),)

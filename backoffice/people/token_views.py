@@ -15,10 +15,7 @@ from . import tokens
 from .actors import names_of
 from .forms import NewTokenForm
 from .models import ApiToken
-from .notices import register_notices
 from .views import bp
-
-register_notices()
 
 STATES = {
     "active": (N_("Active"), "good"),

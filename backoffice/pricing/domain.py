@@ -4,7 +4,9 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "pricing",
-    names=("backoffice.pricing.models",),
+    models=("backoffice.pricing.models",),
     screens=("backoffice.pricing.views",),
     verbs=("backoffice.pricing.approved_verbs:VERBS",),
+    parts=("backoffice.pricing.views:PARTS",),
+    notes=("backoffice.pricing.views:NOTES",),
 )

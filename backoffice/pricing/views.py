@@ -11,13 +11,13 @@ from flask_login import current_user
 
 from ..app.extensions import db
 from ..approvals.screens import carry_out
-from ..orders import history
+from ..orders.models import Order
 from ..orders.queries import visible_to
 from ..people.actors import name_of
-from ..products import parts
 from ..products import queries as products
 from ..products.models import Product
 from ..security.permissions import allowed, requires
+from ..web.additions import Notes, Part
 from ..web.claims import Claim
 from ..web.htmx import render
 from . import actions, queries
@@ -35,8 +35,6 @@ SHOWN = 300
 
 OFFERED = 200
 """Products in the form's list from the start; beyond that the list follows what is typed."""
-
-history.NOTES.append(queries.notes_of)
 
 
 @dataclass(frozen=True)
@@ -178,8 +176,9 @@ def _first_day(form: PricingForm, effects: Effects | None) -> Any:
     return first_open_day(db.session(), visible_to(current_user), form.found_product.id)
 
 
-def _of_product(product: Product, _user: Any) -> dict[str, Any]:
+def _of_product(product: Product, _user: Any, _number: int) -> dict[str, Any]:
     return {"changes": queries.changes_of_product(db.session(), product.id)}
 
 
-parts.PARTS.append(parts.Part("pricing/of_product.html", _of_product))
+PARTS = (Part(Product, "pricing/of_product.html", _of_product),)
+NOTES = (Notes(Order, queries.notes_of),)

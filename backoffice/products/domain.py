@@ -4,9 +4,10 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "products",
-    names=("backoffice.products.records",),
+    models=("backoffice.products.models",),
     screens=("backoffice.products.views",),
-    records=("backoffice.products.records:RECORDS",),
     findable=("backoffice.products.finding:FINDABLE",),
     pages=("backoffice.products.finding:PAGES",),
+    records=("backoffice.products.records:RECORDS",),
+    recorded=("backoffice.products.records:RECORDED",),
 )

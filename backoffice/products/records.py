@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ..audit.histories import Change
 from ..audit.models import AuditEvent
-from ..audit.tables import Recorded, register
+from ..audit.tables import Recorded
 from ..audit.telling import difference_of
 from ..base import N_, periods
 from ..base.refusals import Refusal
@@ -94,11 +94,9 @@ PRODUCT = Record(
 )  # fmt: skip
 
 RECORDS = (PRODUCT,)
-
-register(PRODUCT.recorded())
-register(
+RECORDED = (
     Recorded(
         N_("Price"), ProductPrice, part_of=ProductPrice.product_id,
         labels={field.name: field.label for field in (PRICE, IN_FORCE)},
-    )
+    ),
 )  # fmt: skip

@@ -1,7 +1,5 @@
 """The price list, one product with its prices, and choosing one in a form."""
 
-from typing import Any
-
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
@@ -11,9 +9,9 @@ from ..base import periods
 from ..records.history import events_of
 from ..records.screens import Screens
 from ..security.permissions import requires
+from ..web.additions import parts_of
 from ..web.htmx import hx_redirect, render
 from . import actions, queries
-from .parts import PARTS
 from .records import PRODUCT
 from .rules import SOLD_AS
 
@@ -39,16 +37,13 @@ def record(code: str) -> Response:
     """One product: what it costs, has cost and will cost, and what the other domains show about it."""
     product = screens.found(code)
     today = periods.today()
-    parts: list[dict[str, Any]] = [
-        {"template": part.template, **part.context(product, current_user)} for part in PARTS
-    ]
     return render(
         "products/record.html",
         product=product,
         price=queries.price_on(db.session(), product.id, today),
         today=today,
         events=events_of(db.session(), PRODUCT, product),
-        parts=parts,
+        parts=parts_of(product, current_user),
         SOLD_AS=SOLD_AS,
     )
 

@@ -4,7 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "reconciliation",
-    names=("backoffice.reconciliation.models",),
+    models=("backoffice.reconciliation.models",),
     screens=("backoffice.reconciliation.views",),
     kinds=("backoffice.reconciliation.runs:KINDS",),
 )

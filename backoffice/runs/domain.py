@@ -4,5 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "runs",
+    models=("backoffice.runs.models",),
     screens=("backoffice.runs.views",),
+    notices=("backoffice.runs.notices:NOTICES",),
 )

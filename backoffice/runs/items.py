@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from ..app.domain import declared
 from ..app.navigation import may_open
 from ..base import N_, counted, differences
 from ..lists import Choice, Column, List
@@ -32,8 +33,8 @@ from ..web import record_links as subjects
 from ..web.record_links import Place
 from .listing import FigureTitles
 from .models import OUTCOMES, RunItem
-from .wording import LEADS, SENTENCES, columns_in_words
 from .wording import OUTCOMES as LOOKS
+from .wording import Sentences, columns_in_words
 
 _NOTHING = cast(literal("{}", Text), JSONB)
 
@@ -90,8 +91,10 @@ def _owner_link(row: Any) -> str | None:
 
 
 def _reason_link(row: Any) -> str | None:
-    endpoint, arguments = LEADS.get(row.error, ("", {}))
-    return url_for(endpoint, **arguments) if endpoint and may_open(endpoint) else None
+    reason = declared().reasons.get(row.error)
+    if reason is None or not reason.leads_to or not may_open(reason.leads_to):
+        return None
+    return url_for(reason.leads_to, **reason.arguments)
 
 
 def _record_column() -> Column:
@@ -150,7 +153,12 @@ _COLUMNS = (
         tones={outcome: LOOKS[outcome].tone for outcome in OUTCOMES},
     ),
     Column(
-        "error", N_("Why"), RunItem.error, words=SENTENCES, link=_reason_link, classes="cell-error"
+        "error",
+        N_("Why"),
+        RunItem.error,
+        words=Sentences(),
+        link=_reason_link,
+        classes="cell-error",
     ),
     _money("concerns", N_("Amount"), total=True, is_shown=False),
     Column("owner", N_("Number"), RunItem.owner, kind="number", is_shown=False),

@@ -10,8 +10,7 @@ from flask_babel import ngettext
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from ..app import attention
-from ..app.attention import Notice
+from ..app.attention import Notice, Source
 from ..base import periods
 from ..security.rights import allowed
 from ..web.formats import quantity_filter
@@ -28,12 +27,6 @@ PATIENCE = timedelta(minutes=1)
 
 MOST_TOLD = 5
 """Dry runs that are told one by one."""
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("runs", "attention", "runs.read", _runs)
-    attention.register("dry runs", "unfinished", "runs.read", _not_applied)
 
 
 def _runs(session: Session, user: Any) -> Iterator[Notice]:
@@ -107,3 +100,9 @@ def _not_applied(session: Session, user: Any) -> Iterator[Notice]:
             count=quantity_filter(run.changed),
         )
         yield Notice(sentence, url_for("runs.record", run_id=run.id), "info", run.changed)
+
+
+NOTICES = (
+    Source("runs", "attention", "runs.read", _runs),
+    Source("dry runs", "unfinished", "runs.read", _not_applied),
+)

@@ -22,12 +22,10 @@ from .items import items_of
 from .kinds import kinds
 from .listing import RUNS
 from .models import Run, RunItem
-from .notices import register_notices
 from .verbs import may_act, verbs_of
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 
-register_notices()
 
 RECORD = "runs/record.html"
 

@@ -1,6 +1,7 @@
 """Runs in words: what was asked, how it stands, what came of it, and what an item was and became."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
+from ..app.domain import declared
 from ..base import N_, differences
 from ..web import record_links as subjects
 from ..web.formats import money_filter, quantity_filter
@@ -120,14 +122,6 @@ def kind_title(name: str) -> str:
     return str(_(kinds()[name].title)) if name in kinds() else name
 
 
-_SCOPES: dict[str, str] = {}
-
-
-def name_scope(name: str, words: str) -> None:
-    """Say what it means that a scope has something of that name; kinds of runs say it of theirs."""
-    _SCOPES[name] = words
-
-
 def scope_in_words(scope: Mapping[str, Any]) -> str:
     """What a run was asked to look at, in one line."""
     parts = [*_figures(scope.get("figures"))]
@@ -140,8 +134,8 @@ def scope_in_words(scope: Mapping[str, Any]) -> str:
             parts += [_("corrects what it finds")] if value else []
         elif name == "chore":
             parts.append(str(value).replace("_", " "))
-        elif name in _SCOPES:
-            parts.append(_(_SCOPES[name]))
+        elif name in declared().scopes:
+            parts.append(_(declared().scopes[name]))
         elif name != "figures":
             parts.append(f"{name}: {_plain(value)}")
     return " · ".join(parts) or _("everything")
@@ -250,19 +244,32 @@ def _column_in_words(
     return f"{label} {was} → {is_now} ({sign}{value_in_words(str(apart))})"
 
 
-SENTENCES: dict[str, str] = {}
-"""The sentences of ours that say why an item was left or failed."""
+@dataclass(frozen=True)
+class Reason:
+    """A sentence of ours that says why an item was left or failed; lists and their files say it in the user's language.
+
+    `leads_to` is the endpoint, with its `arguments`, of the screen where what it speaks of is seen.
+    """
+
+    sentence: str
+    leads_to: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-LEADS: dict[str, tuple[str, dict[str, Any]]] = {}
-"""Of these sentences: the endpoint and the arguments of the screen where what they speak of is seen."""
+class Sentences(Mapping[str, str]):
+    """Every sentence that is a reason; domains are asked when it is."""
 
+    def __getitem__(self, sentence: str) -> str:
+        """The sentence itself. Raises KeyError where none of ours."""
+        return declared().reasons[sentence].sentence
 
-def say(*sentences: str, leads_to: str = "", **arguments: str) -> None:
-    """Let a list's screen and file say these in the user's language, and lead to where that is seen."""
-    SENTENCES.update({sentence: sentence for sentence in sentences if sentence})
-    if leads_to:
-        LEADS.update(dict.fromkeys(sentences, (leads_to, arguments)))
+    def __iter__(self) -> Iterator[str]:
+        """All of them."""
+        return iter(declared().reasons)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(declared().reasons)
 
 
 def error_in_words(error: str) -> str:

@@ -4,7 +4,9 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "schedules",
-    names=("backoffice.schedules.models",),
+    models=("backoffice.schedules.models",),
     screens=("backoffice.schedules.views",),
     kinds=("backoffice.schedules.runs:KINDS",),
+    reasons=("backoffice.schedules.runs:REASONS",),
+    notices=("backoffice.schedules.notices:NOTICES",),
 )

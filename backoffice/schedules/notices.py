@@ -9,8 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from ..app import attention
-from ..app.attention import Notice, Weight
+from ..app.attention import Notice, Source, Weight
 from ..runs.models import DONE, DONE_WITH_FAILURES, FAILED, Run
 from ..runs.wording import STATUSES
 from ..web.formats import moment_filter
@@ -19,12 +18,6 @@ from .queries import Standing
 
 NIGHT = timedelta(hours=24)
 """How long Today tells of a run that was started by a schedule."""
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("schedules", "attention", "runs.read", _alerts)
-    attention.register("nights", "nights", "runs.read", _nights)
 
 
 def _alerts(session: Session, _user: Any) -> Iterator[Notice]:
@@ -77,3 +70,9 @@ def _weight(status: str) -> Weight:
     if status == FAILED:
         return "danger"
     return "warning" if status == DONE_WITH_FAILURES else "info"
+
+
+NOTICES = (
+    Source("schedules", "attention", "runs.read", _alerts),
+    Source("nights", "nights", "runs.read", _nights),
+)

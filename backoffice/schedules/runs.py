@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 
 from ..base import N_, periods
 from ..runs.kinds import Kind
-from ..runs.wording import say
+from ..runs.wording import Reason
 from ..runs.work import Asked, Chunk, Work
 from . import routine
 from .summary import summary
 
-say(routine.UNUSED, routine.BLOATED, routine.SLOW)
+REASONS = tuple(map(Reason, (routine.UNUSED, routine.BLOATED, routine.SLOW)))
 
 
 def _nothing(_connection: Connection, _asked: Asked) -> Iterator[Chunk]:

@@ -18,11 +18,8 @@ from ..web.htmx import render
 from ..web.idempotency import new_key
 from . import queries, wording
 from .catalog import schedule_of
-from .notices import register_notices
 
 bp = Blueprint("schedules", __name__, url_prefix="/schedules")
-
-register_notices()
 
 
 @bp.get("")

@@ -4,13 +4,14 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "targets",
-    names=(
-        "backoffice.targets.wording",
-        "backoffice.targets.watched",
-    ),
+    models=("backoffice.targets.models",),
     screens=(
         "backoffice.targets.views",
         "backoffice.targets.editing",
     ),
     findable=("backoffice.targets.finding:FINDABLE",),
+    recorded=("backoffice.targets.wording:RECORDED",),
+    subjects=("backoffice.targets.watched:SUBJECTS",),
+    owners=("backoffice.targets.watched:OWNERS",),
+    notices=("backoffice.targets.notices:NOTICES",),
 )

@@ -8,18 +8,12 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..app import attention
-from ..app.attention import Notice
+from ..app.attention import Notice, Source
 from ..base.periods import Month
 from ..security.rights import allowed
 from ..web.formats import money_filter, month_filter, percent_filter
 from . import queries
 from .models import AccountManagerTarget
-
-
-def register_notices() -> None:
-    """Let Today ask us."""
-    attention.register("targets", "books", "targets.read", _own_month)
 
 
 def _own_month(session: Session, user: Any) -> Iterator[Notice]:
@@ -46,3 +40,6 @@ def _own_month(session: Session, user: Any) -> Iterator[Notice]:
     else:
         told = _("%(month)s: you have closed orders of %(achieved)s.", **words)
     yield Notice(told, here)
+
+
+NOTICES = (Source("targets", "books", "targets.read", _own_month),)

@@ -6,13 +6,11 @@ from flask import url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from ..drift import recalculation
+from ..drift.recalculation import Owners, OwnersOf
 from ..orders.figures import ORDER_FIGURES
 from ..orders.models import Order
 from ..people.models import User
-from ..web import record_links as subjects
 from ..web.record_links import Place, Subject
-from . import notices
 from .figures import TARGET_FIGURES
 from .models import AccountManagerTarget
 from .queries import manager_of
@@ -35,7 +33,7 @@ def _record(place: Place) -> str:
     return url_for("targets.record", manager_id=place.owner, month=_month(place.key))
 
 
-def _of_manager(session: Session, user: Any, manager_id: int) -> recalculation.Owners | None:
+def _of_manager(session: Session, user: Any, manager_id: int) -> Owners | None:
     """What a manager achieved, from the lines of their orders up; None of one whom the user may not see."""
     if manager_of(session, user, manager_id) is None:
         return None
@@ -44,14 +42,10 @@ def _of_manager(session: Session, user: Any, manager_id: int) -> recalculation.O
     return own | {figure.name: [manager_id] for figure in TARGET_FIGURES}
 
 
-def _register() -> None:
-    """Say it; once in a process."""
-    notices.register_notices()
-    recalculation.register("manager", _of_manager)
-    subjects.register(
+SUBJECTS = (
+    Subject(
         AccountManagerTarget.__tablename__,
-        Subject(_name, _record, lambda place, _column: _record(place), _named),
-    )
-
-
-_register()
+        _name, _record, lambda place, _column: _record(place), _named,
+    ),
+)  # fmt: skip
+OWNERS = (OwnersOf("manager", _of_manager),)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
 from ..audit.models import AuditEvent
-from ..audit.tables import Recorded, register
+from ..audit.tables import Recorded
 from ..base import N_, differences
 from ..base.periods import Month
 from ..orders.wording import Wording
@@ -22,11 +22,11 @@ SHOWN = 100
 """Changes of one month's target that its page shows; the audit trail has them all."""
 
 
-register(
+RECORDED = (
     Recorded(
         N_("Target"), AccountManagerTarget, part_of=AccountManagerTarget.account_manager_id,
         labels={"month": N_("Month"), "target": N_("Target")},
-    )
+    ),
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from ..app.domain import declared
 from ..figures import Figure, UnknownFigure, registry
 from ..figures.explanation import label_of as label_of_column
 
@@ -45,12 +46,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Subject:
-    """The rows of one table: what they are called, and where they are shown.
+    """The rows of one table (by its name): what they are called, and where they are shown.
 
     `record` is the address of a row, `calculation` that of how the figure in one of its columns was
     calculated. `named` finds the owner whose rows a person means by a text.
     """
 
+    table: str
     name: Name
     record: Callable[[Place], str]
     calculation: Callable[[Place, str], str]
@@ -59,48 +61,35 @@ class Subject:
 
 @dataclass(frozen=True)
 class Word:
-    """What a run calls its items that are rows of no figure: its title, and of which table they are.
+    """What a run calls its items of that name, rows of no figure: its title, and of which table they are.
 
     `labels` are what the values before and after are called.
     """
 
+    name: str
     title: str
     table: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-_SUBJECTS: dict[str, Subject] = {}
-_WORDS: dict[str, Word] = {}
-
-
-def register(table: str, subject: Subject) -> None:
-    """Say what the rows of the figures in `table` are called."""
-    _SUBJECTS[table] = subject
-
-
-def name_items(name: str, word: Word) -> None:
-    """Say what the items of that name are; a kind of run calls them so beside the figures."""
-    _WORDS[name] = word
-
-
 def names() -> Iterator[str]:
     """Whatever an item may be of: the figures, and the words of kinds of runs."""
     yield from (figure.name for figure in registry.figures)
-    yield from _WORDS
+    yield from declared().words
 
 
 def title_of(figure: str) -> str:
     """What a figure is called, to be translated; its name where nothing declares it any more."""
-    if figure in _WORDS:
-        return _WORDS[figure].title
+    if figure in declared().words:
+        return declared().words[figure].title
     found = _figure(figure)
     return figure if found is None else found.title
 
 
 def label_of(figure: str, column: str) -> str:
     """What a column of a figure's table is called, to be translated."""
-    if figure in _WORDS:
-        return _WORDS[figure].labels.get(column, column)
+    if figure in declared().words:
+        return declared().words[figure].labels.get(column, column)
     found = _figure(figure)
     if found is None or column not in found.table.c:
         return column
@@ -111,8 +100,8 @@ def label_of(figure: str, column: str) -> str:
 
 def labels_of(figure: str) -> Mapping[str, str]:
     """Column → what it is called, to be translated, of every value that an item of that name may hold."""
-    if figure in _WORDS:
-        return _WORDS[figure].labels
+    if figure in declared().words:
+        return declared().words[figure].labels
     found = _figure(figure)
     return {c.key: label_of(figure, c.key) for c in found.columns} if found else {}
 
@@ -123,7 +112,7 @@ def name_in_sql(
     """What the row is called, for a SELECT; NULL where it is gone or nobody says."""
     called = [
         (figure.in_(_names_in(table)), subject.name(owner, key))
-        for table, subject in _SUBJECTS.items()
+        for table, subject in declared().subjects.items()
     ]
     return case(*called, else_=cast(null(), String))
 
@@ -131,7 +120,7 @@ def name_in_sql(
 def _names_in(table: str) -> list[str]:
     """What items may be of whose rows stand in `table`."""
     of_figures = [figure.name for figure in registry.figures if figure.table.name == table]
-    return of_figures + [name for name, word in _WORDS.items() if word.table == table]
+    return of_figures + [name for name, word in declared().words.items() if word.table == table]
 
 
 def numbered_in_sql(
@@ -181,10 +170,11 @@ def owners_named(figure: str, text: str) -> Select[Any] | None:
 
 
 def _of(figure: str) -> Subject | None:
-    if figure in _WORDS:
-        return _SUBJECTS.get(_WORDS[figure].table)
+    known, word = declared(), declared().words.get(figure)
+    if word is not None:
+        return known.subjects.get(word.table)
     found = _figure(figure)
-    return None if found is None else _SUBJECTS.get(found.table.name)
+    return None if found is None else known.subjects.get(found.table.name)
 
 
 def _figure(name: str) -> Figure | None:

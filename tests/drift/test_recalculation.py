@@ -7,9 +7,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
+from backoffice.app.domain import Domain
+from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.drift import recalculation
 from backoffice.drift.healing.performing import performed
+from backoffice.drift.recalculation import OwnersOf
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run
 from tests.drift.books import an_order, key_in, run_of
@@ -105,11 +108,14 @@ def test_who_may_not_correct_has_no_button(
     assert answer.status_code == 403
 
 
-def test_several_domains_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recalculation, "_KINDS", {})
-    recalculation.register("thing", lambda _session, _user, number: {"a": [2, number]})
-    recalculation.register("thing", lambda _session, _user, _number: {"a": [1], "b": [7]})
-    recalculation.register("thing", lambda _session, _user, _number: None)
-    session: Any = None
+ADDING_UP = (
+    Domain("one", owners=(OwnersOf("thing", lambda _s, _user, number: {"a": [2, number]}),)),
+    Domain("two", owners=(OwnersOf("thing", lambda _s, _user, _number: {"a": [1], "b": [7]}),)),
+    Domain("three", owners=(OwnersOf("thing", lambda _s, _user, _number: None),)),
+)
+
+
+@pytest.mark.parametrize("domains", [(*DOMAINS, *ADDING_UP)], ids=["adding up"])
+def test_several_domains_add_up(domains: Any, session: Any) -> None:
     assert recalculation.owners_of(session, None, "thing", 3) == {"a": [1, 2, 3], "b": [7]}
     assert recalculation.owners_of(session, None, "nothing", 3) is None

@@ -8,10 +8,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from backoffice.app.config import ROOT
-from backoffice.app.measures import SOURCES
+from backoffice.app.domain import Declared
+from backoffice.app.domains import DOMAINS
 from backoffice.people import tokens
 from backoffice.runs.models import STATUSES
 
+MEASURED = Declared(DOMAINS).measures
 FOLDER = ROOT / "deploy" / "prometheus"
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
 SEVERITIES = {"critical", "warning", "info"}
@@ -73,7 +75,7 @@ def exported(app, session):
     app.test_client().get("/healthz")
     headers = {"Authorization": f"Bearer {issued.secret}"}
     written = app.test_client().get("/metrics", headers=headers).text
-    found = {m.name: set(m.labels) for s in SOURCES.values() for m in s.measures}
+    found = {m.name: set(m.labels) for s in MEASURED.values() for m in s.measures}
     for family in text_string_to_metric_families(written):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
@@ -187,7 +189,7 @@ def test_the_example_of_who_hears_knows_every_severity_and_holds_no_secret():
 
 
 def test_what_the_database_tells_is_not_added_up_over_servers():
-    per_database = {m.name for s in SOURCES.values() for m in s.measures}
+    per_database = {m.name for s in MEASURED.values() for m in s.measures}
     for rule in rules():
         for expression in expressions(rule):
             for by, inside in re.findall(r"sum( by \([^)]*\))? ?\((\w+)", expression):
@@ -202,7 +204,7 @@ def test_no_two_alerts_have_one_name():
 def test_the_guide_names_every_metric_and_no_other(exported):
     of_histograms = re.compile(r"_(bucket|count|sum)$")
     told = {of_histograms.sub("", name) if "_duration_" in name else name for name in exported}
-    counters = {m.name for s in SOURCES.values() for m in s.measures if m.kind == "counter"}
+    counters = {m.name for s in MEASURED.values() for m in s.measures if m.kind == "counter"}
     told = {name for name in told if name not in counters}
     named = set(re.findall(r"`(backoffice_[a-z0-9_]+)`", GUIDE.partition("## Alerts")[0]))
     assert named == told

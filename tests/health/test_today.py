@@ -12,8 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, text, update
 
-from backoffice.app import attention
-from backoffice.app.attention import Notice
+from backoffice.app.attention import Notice, Source
+from backoffice.app.domain import Domain
+from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.base import periods
 from backoffice.base.periods import Month
@@ -241,12 +242,14 @@ def test_an_account_manager_reads_how_far_their_month_is(
     assert "stored figure" not in told(client)
 
 
+LINES = [Notice("Some <b>news</b>", "/a"), Notice("Terrible", "/b", "danger", 3)]
+MINE = Source("mine", "attention", "runs.approve", lambda _session, _user: LINES)
+
+
+@pytest.mark.parametrize("domains", [(*DOMAINS, Domain("mine", notices=(MINE,)))], ids=["mine"])
 def test_what_a_source_says_is_asked_only_for_those_who_may_and_the_worst_comes_first(
-    sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+    domains: Any, sign_in: SignIn
 ) -> None:
-    monkeypatch.setattr(attention, "SOURCES", {})
-    lines = [Notice("Some <b>news</b>", "/a"), Notice("Terrible", "/b", "danger", 3)]
-    attention.register("mine", "attention", "runs.approve", lambda _session, _user: lines)
     page = sign_in("finance").get("/today").text
     assert page.index("Terrible") < page.index("Some &lt;b&gt;news&lt;/b&gt;")
     assert "Terrible" not in sign_in("viewer").get("/today").text

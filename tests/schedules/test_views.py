@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from backoffice.app import attention
+from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, FAILED, Run
@@ -141,7 +141,8 @@ def test_an_unknown_schedule_is_not_found(app: Any, sign_in: Any) -> None:
 
 def notices(app: Any, source: str) -> list[Any]:
     with app.test_request_context():
-        found = list(attention.SOURCES[source].ask(db.session(), None))
+        sources = {known.name: known for known in declared().notices}
+        found = list(sources[source].ask(db.session(), None))
         db.session.rollback()
         return found
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from ...audit.histories import Change, Event
 from ...audit.models import AuditEvent
 from ...audit.queries import history as audit_history
-from ...audit.tables import Recorded, register
+from ...audit.tables import Recorded
 from ...audit.telling import difference_of
 from ...base import N_
 from ...drift.histories import corrected, corrections_of, who_made
@@ -45,11 +45,11 @@ LABELS = {
 }
 """Column of an invoice → its name on screen."""
 
-register(
+RECORDED = (
     Recorded(
         N_("Invoice"), Invoice, name=Invoice.number,
         endpoint="billing.invoice", argument="number", labels=LABELS,
-    )
+    ),
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from ...app.extensions import db
 from ...audit.histories import Change, Event
 from ...audit.models import AuditEvent
 from ...audit.queries import history as audit_history
-from ...audit.tables import Recorded, register
+from ...audit.tables import Recorded
 from ...audit.telling import difference_of
 from ...base import N_
 from ...drift.histories import corrected, corrections_of, who_made
@@ -23,23 +23,19 @@ from .wording import LABELS, MeterWording
 SHOWN = 200
 """Events of one meter that its history shows; the audit screen has them all."""
 
-register(
+RECORDED = (
     Recorded(
         N_("Meter"), Meter, name=Meter.number,
         endpoint="billing.meter", argument="number", labels=LABELS,
-    )
-)  # fmt: skip
-register(
+    ),
     Recorded(
         N_("Assignment of a meter"), MeterAssignment,
         part_of=MeterAssignment.meter_id, labels=LABELS,
-    )
-)  # fmt: skip
-register(
+    ),
     Recorded(
         N_("Adjustment"), MeterAdjustment, name=MeterAdjustment.number,
         endpoint="billing.adjustment", argument="number", labels=LABELS,
-    )
+    ),
 )  # fmt: skip
 
 _UNTOLD = {"id", "meter_id", "created_at", "updated_at", "version"}

@@ -13,23 +13,21 @@ from ..figures import invoice_amount
 from ..rules import POSTED
 from . import report
 from .balances import without_above
-from .cases import INFO, Case, as_item, declare
+from .cases import INFO, Case, as_item
 from .documents import INVOICES
 
-ENTERED = declare(
-    Case(
-        "billing.invoice-entered", N_("Invoices without units: somebody entered their amount"), "invoices",
-        N_("It has no units, so its amount stays as it was entered."),
-        severity=INFO,
-    )
+ENTERED = Case(
+    "billing.invoice-entered", N_("Invoices without units: somebody entered their amount"), "invoices",
+    N_("It has no units, so its amount stays as it was entered."),
+    severity=INFO,
 )  # fmt: skip
-NO_AMOUNT = declare(
-    Case(
-        "billing.invoice-no-amount", N_("Invoices without units and without an amount"), "invoices",
-        N_("No units and no amount: there is nothing that its amount could be computed from."),
-        N_("Open the invoice and enter its units or its amount, or void it."),
-    )
+NO_AMOUNT = Case(
+    "billing.invoice-no-amount", N_("Invoices without units and without an amount"), "invoices",
+    N_("No units and no amount: there is nothing that its amount could be computed from."),
+    N_("Open the invoice and enter its units or its amount, or void it."),
 )  # fmt: skip
+
+CASES = (ENTERED, NO_AMOUNT)
 
 SCOPE = scope_of([invoice_amount])
 

@@ -9,9 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ...base import N_
 from ...runs.models import AMOUNTS, SKIPPED
-from ...runs.wording import say
 from ...runs.work import ITEMS
-from ...web import record_links as subjects
 
 ERROR, WARNING, INFO = "error", "warning", "info"
 
@@ -38,9 +36,6 @@ class Case:
     severity: str = WARNING
 
 
-CASES: dict[str, Case] = {}
-"""Name → case; filled where the steps declare theirs."""
-
 LABELS: Mapping[str, str] = {
     "meter": N_("Meter"),
     "invoiced": N_("Invoiced"),
@@ -51,14 +46,6 @@ LABELS: Mapping[str, str] = {
     "amount": N_("Amount"),
 }
 """What the values of an item are called."""
-
-
-def declare(case: Case) -> Case:
-    """Let runs have items of this case."""
-    CASES[case.name] = case
-    say(case.why)
-    subjects.name_items(case.name, subjects.Word(case.title, case.table, LABELS))
-    return case
 
 
 ITEM_COLUMNS = ("run_id", "subject", "owner", "key", "outcome", "error", "details", "before", "after",

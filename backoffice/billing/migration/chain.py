@@ -20,7 +20,6 @@ from ...figures.statements import suspects
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import CHUNK_FAILED, DONE, Run
-from ...runs.wording import name_scope
 from ...runs.work import CHUNKS, RUNS, Asked
 from ..figures import invoice_amount
 from .documents import is_left_to_do
@@ -28,7 +27,7 @@ from .steps import KEY, STEP_OF, STEPS, WHOLE, Step, after
 
 Finish = Callable[[Connection, Asked], Mapping[str, Any]]
 
-name_scope(KEY, N_("a step of a migration"))
+SCOPES = ((KEY, N_("a step of a migration")),)
 
 
 def ask(

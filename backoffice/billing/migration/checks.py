@@ -27,7 +27,7 @@ from ...customers.models import Customer
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from ..payments.matching import may_cover
 from ..rules import POSTED, VOID, counts_ahead
-from .cases import ERROR, INFO, WARNING, Case, declare
+from .cases import ERROR, INFO, WARNING, Case
 from .documents import INVOICES, PAYMENTS
 
 METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
@@ -61,7 +61,7 @@ def _check(
     """Declare the SELECT beneath as a check."""
 
     def add(rows: Callable[[], Select[Any]]) -> Callable[[], Select[Any]]:
-        case = declare(Case(f"billing.check-{name}", title, table.name, why, cure, severity))
+        case = Case(f"billing.check-{name}", title, table.name, why, cure, severity)
         CHECKS[case.name] = Check(case, table, rows)
         return rows
 

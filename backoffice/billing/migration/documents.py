@@ -25,80 +25,73 @@ from ...base import N_, table_of
 from ..models import Invoice, MeterAssignment, Payment
 from ..payments import matching
 from ..rules import POSTED
-from .cases import Case, declare
+from .cases import Case
 
 INVOICES, PAYMENTS = table_of(Invoice), table_of(Payment)
 
-INVOICE_BY_DAY = declare(
-    Case(
-        "billing.invoice-by-assignment", N_("Invoices, by the day they were issued"), "invoices",
-        N_("It is the one meter that was assigned to the customer on the day of the invoice."),
-    )
+INVOICE_BY_DAY = Case(
+    "billing.invoice-by-assignment", N_("Invoices, by the day they were issued"), "invoices",
+    N_("It is the one meter that was assigned to the customer on the day of the invoice."),
 )  # fmt: skip
-PAYMENT_BY_INVOICE = declare(
-    Case(
-        "billing.payment-by-invoice", N_("Payments, from their invoice"), "payments",
-        N_("It is the meter of the invoice that the payment names."),
-    )
+PAYMENT_BY_INVOICE = Case(
+    "billing.payment-by-invoice", N_("Payments, from their invoice"), "payments",
+    N_("It is the meter of the invoice that the payment names."),
 )  # fmt: skip
-PAYMENT_BY_DAY = declare(
-    Case(
-        "billing.payment-by-assignment", N_("Payments, by the day they were paid"), "payments",
-        N_("It is the one meter that was assigned to the customer on the day of the payment."),
-    )
+PAYMENT_BY_DAY = Case(
+    "billing.payment-by-assignment", N_("Payments, by the day they were paid"), "payments",
+    N_("It is the one meter that was assigned to the customer on the day of the payment."),
 )  # fmt: skip
-INVOICE_OF_SEVERAL = declare(
-    Case(
-        "billing.invoice-several-assignments", N_("Invoices: several meters that day"), "invoices",
-        N_("More than one meter may have been assigned to the customer on the day of the invoice."),
-        N_("Open the invoice and say which meter it is for."),
-    )
+INVOICE_OF_SEVERAL = Case(
+    "billing.invoice-several-assignments", N_("Invoices: several meters that day"), "invoices",
+    N_("More than one meter may have been assigned to the customer on the day of the invoice."),
+    N_("Open the invoice and say which meter it is for."),
 )  # fmt: skip
-INVOICE_OF_NONE = declare(
-    Case(
-        "billing.invoice-no-assignment", N_("Invoices: no meter that day"), "invoices",
-        N_("No meter was surely assigned to the customer on the day of the invoice."),
-        N_("Complete the days of the customer's meters, or say which meter the invoice is for."),
-    )
+INVOICE_OF_NONE = Case(
+    "billing.invoice-no-assignment", N_("Invoices: no meter that day"), "invoices",
+    N_("No meter was surely assigned to the customer on the day of the invoice."),
+    N_("Complete the days of the customer's meters, or say which meter the invoice is for."),
 )  # fmt: skip
-PAYMENT_OF_SEVERAL = declare(
-    Case(
-        "billing.payment-several-assignments", N_("Payments: several meters that day"), "payments",
-        N_("More than one meter may have been assigned to the customer on the day of the payment."),
-        N_("Match it under Unmatched payments."),
-    )
+PAYMENT_OF_SEVERAL = Case(
+    "billing.payment-several-assignments", N_("Payments: several meters that day"), "payments",
+    N_("More than one meter may have been assigned to the customer on the day of the payment."),
+    N_("Match it under Unmatched payments."),
 )  # fmt: skip
-PAYMENT_OF_NONE = declare(
-    Case(
-        "billing.payment-no-assignment", N_("Payments: no meter that day"), "payments",
-        N_("No meter was surely assigned to the customer on the day of the payment."),
-        N_("Complete the days of the customer's meters, or match it under Unmatched payments."),
-    )
+PAYMENT_OF_NONE = Case(
+    "billing.payment-no-assignment", N_("Payments: no meter that day"), "payments",
+    N_("No meter was surely assigned to the customer on the day of the payment."),
+    N_("Complete the days of the customer's meters, or match it under Unmatched payments."),
 )  # fmt: skip
-PAYMENT_WAITS = declare(
-    Case(
-        "billing.payment-invoice-without-meter", N_("Payments: their invoice has no meter"), "payments",
-        N_("The invoice that the payment names has no meter itself."),
-        N_("Give the invoice its meter; the payment follows it."),
-    )
+PAYMENT_WAITS = Case(
+    "billing.payment-invoice-without-meter", N_("Payments: their invoice has no meter"), "payments",
+    N_("The invoice that the payment names has no meter itself."),
+    N_("Give the invoice its meter; the payment follows it."),
 )  # fmt: skip
 
 
-INVOICE_FAILED = declare(
-    Case(
-        "billing.invoice-not-placed",
-        N_("Invoices that could not be given their meter"),
-        "invoices",
-        "",
-    )
+INVOICE_FAILED = Case(
+    "billing.invoice-not-placed",
+    N_("Invoices that could not be given their meter"),
+    "invoices",
+    "",
 )
-PAYMENT_FAILED = declare(
-    Case(
-        "billing.payment-not-placed",
-        N_("Payments that could not be given their meter"),
-        "payments",
-        "",
-    )
+PAYMENT_FAILED = Case(
+    "billing.payment-not-placed",
+    N_("Payments that could not be given their meter"),
+    "payments",
+    "",
+)
+
+CASES = (
+    INVOICE_BY_DAY,
+    PAYMENT_BY_INVOICE,
+    PAYMENT_BY_DAY,
+    INVOICE_OF_SEVERAL,
+    INVOICE_OF_NONE,
+    PAYMENT_OF_SEVERAL,
+    PAYMENT_OF_NONE,
+    PAYMENT_WAITS,
+    INVOICE_FAILED,
+    PAYMENT_FAILED,
 )
 
 

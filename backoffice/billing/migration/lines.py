@@ -8,8 +8,10 @@ from typing import Any
 from ...base import N_
 from ...runs.models import Run
 from ...web import record_links as subjects
+from ...web.record_links import Word
 from ..figures import customer_balance
-from .cases import CASES, ERROR, INFO, LABELS, SEVERITIES, WARNING, Case
+from .cases import ERROR, INFO, LABELS, SEVERITIES, WARNING, Case
+from .known_cases import CASES
 from .proving import TOTALS
 from .report import DONE, FAILED, LEFT, RIGHT, SECTIONS
 from .steps import STEP_OF
@@ -52,10 +54,12 @@ _IN_RESULTS = {
 _TABLES = {"invoices", "payments", "meters", "customers"}
 """What is called like a table, is also what the items of its rows are of that could not be corrected."""
 
-for _name, _title in RECALCULATED.values():
-    subjects.name_items(_name, subjects.Word(_title, "customers"))
-for _name, _title in _IN_RESULTS.items():
-    subjects.name_items(_name, subjects.Word(_title, _name if _name in _TABLES else "", LABELS))
+WORDS = (
+    *(Word(name, title, "customers") for name, title in RECALCULATED.values()),
+    *(Word(name, title, name if name in _TABLES else "", LABELS) for name, title in _IN_RESULTS.items()),
+    *(Word(case.name, case.title, case.table, LABELS) for case in CASES.values()),
+)  # fmt: skip
+"""What the steps' runs call their items and what stands in their results."""
 
 
 @dataclass(frozen=True)

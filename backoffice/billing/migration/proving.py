@@ -32,7 +32,7 @@ from ...runs.work import Asked, Chunk, Work
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from ..rules import VOID
 from . import report, would_be
-from .cases import ERROR, Case, as_item, declare
+from .cases import ERROR, Case, as_item
 from .documents import INVOICES, PAYMENTS
 
 METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
@@ -131,7 +131,7 @@ _CURE = N_(
 
 
 def _proof(name: str, title: str, table: Table, why: str, expected: Any) -> Proof:
-    case_ = declare(Case(f"billing.proof-{name}", title, table.name, why, _CURE, ERROR))
+    case_ = Case(f"billing.proof-{name}", title, table.name, why, _CURE, ERROR)
     return Proof(case_, table, expected)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import select
 
-from ...web import record_links as subjects
 from ...web.record_links import Place, Subject
 from ..models import Meter, MeterAdjustment, MeterAssignment, Payment
 
@@ -32,18 +31,16 @@ def _name_in(column: Any, key: Any) -> Callable[[Any, Any], Any]:
     return lambda owner, _key: select(column).where(key == owner).scalar_subquery()
 
 
-def _register() -> None:
-    """Say all of it; once in a process. None of these tables holds a figure."""
-    for model, name, record in (
-        (Payment, _name_in(Payment.reference, Payment.id), _payment),
-        (MeterAdjustment, _name_in(MeterAdjustment.number, MeterAdjustment.id), _adjustment),
-        (MeterAssignment, _meter_number, _meter),
-    ):
-        subjects.register(model.__tablename__, Subject(name, record, _shown_at(record)))
-
-
 def _shown_at(record: Callable[[Place], str]) -> Callable[[Place, str], str]:
     return lambda place, _column: record(place)
 
 
-_register()
+SUBJECTS = tuple(
+    Subject(model.__tablename__, name, record, _shown_at(record))
+    for model, name, record in (
+        (Payment, _name_in(Payment.reference, Payment.id), _payment),
+        (MeterAdjustment, _name_in(MeterAdjustment.number, MeterAdjustment.id), _adjustment),
+        (MeterAssignment, _meter_number, _meter),
+    )
+)
+"""None of these tables holds a figure."""

@@ -22,7 +22,8 @@ from ...web.htmx import render, wants_partial
 from ...web.idempotency import new_key
 from ..views import bp
 from . import chain, wording
-from .cases import CASES, INFO, SEVERITIES
+from .cases import INFO, SEVERITIES
+from .known_cases import CASES
 from .lines import lines_of, totals_of
 from .listing import found, told_by
 from .step_status import checked, standings, whole_previewed

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ...audit.histories import Change, Event
 from ...audit.models import AuditEvent
-from ...audit.tables import Recorded, register
+from ...audit.tables import Recorded
 from ...audit.telling import difference_of
 from ...base import N_
 from ...web.formats import money_filter, recorded_day
@@ -40,11 +40,11 @@ LABELS = {
 _ALIKE = ("reference", "customer_id", "paid_on", "method", "status", "void_reason")
 """What every part of a receipt says alike, and is told once."""
 
-register(
+RECORDED = (
     Recorded(
         N_("Payment"), Payment, name=Payment.reference,
         endpoint="billing.payment", argument="reference", labels=LABELS,
-    )
+    ),
 )  # fmt: skip
 
 

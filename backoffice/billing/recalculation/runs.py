@@ -4,7 +4,6 @@ from functools import partial
 
 from ...base import N_
 from ...runs.kinds import Kind, as_dry_run
-from ...runs.wording import name_scope
 from ..migration.chain import going_on
 from ..migration.steps import is_step
 from . import chunks as recalculation
@@ -17,6 +16,6 @@ RECALCULATE = Kind(
     preview=partial(as_dry_run, "billing.recalculate"), is_part=is_step,
 )  # fmt: skip
 
-name_scope("customers", N_("some customers alone"))
+SCOPES = (("customers", N_("some customers alone")),)
 
 KINDS = (RECALCULATE,)

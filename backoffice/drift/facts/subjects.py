@@ -1,5 +1,6 @@
 """What people call the rows whose facts differ from the trail, and where they are shown: as the trail does."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from flask import url_for
@@ -10,27 +11,30 @@ from ...audit.facts import facts_by_table
 from ...audit.tables import Recorded, recorded, title_of
 from ...audit.telling import SHARED_LABELS
 from ...base import Base
-from ...web import record_links as subjects
 from ...web.record_links import Place, Subject, Word
 from ..verification.impossible import all_dates
 from .findings import name_of
 
 
-def register() -> None:
-    """Say all of it; called once, when every domain has said what its rows are called."""
-    for table in facts_by_table():
-        known = recorded(table)
-        labels = {**SHARED_LABELS, **(known.labels if known else {})}
-        subjects.name_items(name_of(table), Word(title_of(table), name_of(table), labels))
-        subjects.register(name_of(table), _subject(table))
-    for name, table in all_dates().items():
-        known = recorded(table)
-        labels = {**SHARED_LABELS, **(known.labels if known else {})}
-        subjects.name_items(name, Word(title_of(table), name, labels))
-        subjects.register(name, _subject(table))
+def _tables() -> dict[str, str]:
+    """What findings of facts are filed under → the table whose rows these are."""
+    return {**{name_of(table): table for table in facts_by_table()}, **all_dates()}
 
 
-def _subject(table: str) -> Subject:
+def words() -> Iterator[Word]:
+    """What the items are called: as the trail calls the rows."""
+    for name, table in _tables().items():
+        known = recorded(table)
+        labels = {**SHARED_LABELS, **(known.labels if known else {})}
+        yield Word(name, title_of(table), name, labels)
+
+
+def subjects() -> Iterator[Subject]:
+    """Where the rows are shown."""
+    return (_subject(name, table) for name, table in _tables().items())
+
+
+def _subject(filed_under: str, table: str) -> Subject:
     shown = _shown(table)
 
     def name(owner: Any, _key: Any) -> Any:
@@ -44,7 +48,7 @@ def _subject(table: str) -> Subject:
         }
         return url_for(shown.endpoint, **arguments)
 
-    return Subject(name, record, lambda _place, _column: "")
+    return Subject(filed_under, name, record, lambda _place, _column: "")
 
 
 def _shown(table: str) -> Recorded | None:

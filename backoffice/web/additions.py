@@ -1,0 +1,60 @@
+"""What domains add to the screens of other domains' records; those know none of them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from ..app.domain import declared
+
+if TYPE_CHECKING:
+    from ..lists import Column
+
+
+@dataclass(frozen=True)
+class Part:
+    """A template on the screen of every record `of` a model, and what it needs.
+
+    `context` is a function of the record, the user and the page asked for; None: there is nothing to show to this user.
+    """
+
+    of: type
+    template: str
+    context: Callable[[Any, Any, int], dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of the list `of` a model, as the user may see them; their values correlate with its id."""
+
+    of: type
+    ask: Callable[[Any], Sequence["Column"]]
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What is told beside the saves in the history of a record `of` a model, by its id: transaction → sentence."""
+
+    of: type
+    ask: Callable[[Session, int], Mapping[int, str]]
+
+
+def parts_of(record: Any, user: Any, number: int = 1) -> list[dict[str, Any]]:
+    """What other domains show of the record: templates with their contexts."""
+    parts = [part for part in declared().parts if isinstance(record, part.of)]
+    contexts = [(part, part.context(record, user, number)) for part in parts]
+    return [
+        {"template": part.template, **context} for part, context in contexts if context is not None
+    ]
+
+
+def columns_of(model: type, user: Any) -> Iterator["Column"]:
+    """What other domains show in the list of the model."""
+    return (c for added in declared().columns if added.of is model for c in added.ask(user))
+
+
+def notes_of(session: Session, record: Any) -> dict[int, str]:
+    """What other domains tell beside the saves of the record, by their transactions."""
+    asked = (added for added in declared().notes if isinstance(record, added.of))
+    return {xid: note for added in asked for xid, note in added.ask(session, record.id).items()}
