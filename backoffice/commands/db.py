@@ -37,14 +37,11 @@ class Database(click.Group):
 
 group = Database(
     "db",
-    {name: migrations.commands[name] for name in OFFERED},
+    {name: migrations.commands[name] for name in OFFERED} | {"set-meaning": set_meaning},
     params=migrations.params,
     callback=migrations.callback,
     help="The database itself: its schema, triggers, grants and statistics.",
 )
-
-
-group.add_command(set_meaning)
 
 
 @group.command("routine")

@@ -6,7 +6,7 @@ path of the session can miss the drain; what reaches the database otherwise is n
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -47,9 +47,6 @@ _READS = re.compile(
 _ANSWERS_ROWS = re.compile(r"[\s(]*(select|with|table)\b", re.IGNORECASE)
 _ROLLS_BACK = re.compile(r"\s*rollback\b", re.IGNORECASE)
 _WRITES_INSIDE = re.compile(r"\b(insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
-
-observers: list[Callable[[float, int], None]] = []
-"""Told after every drain of a transaction's own notes: how many seconds it took, how many figure rows it changed."""
 
 
 class NotingCursor(psycopg.Cursor[Any]):
@@ -219,8 +216,7 @@ def settle_connection(connection: Connection, registry: Registry, **how: Any) ->
     changes = drain(connection, registry, **how).changed
     _driver(connection).has_written = False
     connection.info.get("figures.written", []).extend(changes)
-    for observe in observers:
-        observe(time.perf_counter() - began_at, len(changes))
+    registry.observe(time.perf_counter() - began_at, len(changes))
     for session in list(connection.info.get("figures.sessions", ())) if changes else ():
         _expire(session, registry, changes)
 

@@ -84,6 +84,14 @@ Held = Callable[[Connection, Bundle, Sequence[int]], set[int]]
 """Given the ids of corrections of a bundle: the owners of whom they may not stand, for what they follow is in doubt."""
 
 
+Observe = Callable[[float, int], None]
+"""Told how many seconds a drain took, and how many figure rows it changed."""
+
+
+def _look_away(_seconds: float, _rows: int) -> None:
+    """Nobody observes."""
+
+
 class Registry:
     """Every declared figure. `seal` sorts them and refuses what cannot be kept.
 
@@ -94,6 +102,8 @@ class Registry:
         self.name = name
         self.held: Held | None = None
         """Asked of whatever a correction has written, while its owners are locked; not of what somebody saves."""
+        self.observe: Observe = _look_away
+        """Told after every drain of a transaction's own notes."""
         self._declared: dict[str, Figure] = {}
         self._bundles: tuple[Bundle, ...] | None = None
         self._dependencies: dict[Figure, frozenset[Figure]] = {}

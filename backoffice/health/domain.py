@@ -8,6 +8,7 @@ DOMAIN = Domain(
         "backoffice.health.views",
         "backoffice.health.today",
         "backoffice.health.overview",
+        "backoffice.health.dot",
     ),
     pages=("backoffice.health.finding:PAGES",),
 )

@@ -15,6 +15,7 @@ from ..drift import standing
 from ..drift.standing import MOST_COUNTED, Standing, State
 from ..security.rights import allowed
 from ..web.formats import quantity_filter
+from .views import bp
 
 LOOKS: dict[State, tuple[str, str, str]] = {
     "right": ("success", "good", N_("Figures are right")),
@@ -38,6 +39,7 @@ class Dot:
     href: str
 
 
+@bp.app_template_global()
 def health_dot() -> Dot | None:
     """The dot for the present user; None for whoever may not see figures, or without a database."""
     if not allowed(current_user, "figures.read"):

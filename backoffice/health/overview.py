@@ -14,7 +14,6 @@ from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import day_filter, quantity_filter
 from ..web.htmx import render
 from . import queries
-from .dot import health_dot
 from .queries import Day
 from .views import bp
 
@@ -90,6 +89,3 @@ def _told(day: Day) -> str:
             corrected=corrected,
         )
     )
-
-
-bp.add_app_template_global(health_dot, "health_dot")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -54,6 +54,18 @@ class MonthForm(FlaskForm):
         return Entry(_opened(self.base.data), self.target.data)
 
 
+Form = TypeVar("Form", bound=FlaskForm)
+
+
+def _with_months(form: type[Form]) -> type[Form]:
+    """Give a form the inputs of twelve months, and what their targets were when it was opened."""
+    for number in range(1, 13):
+        setattr(form, f"target_{number}", AmountField())
+        setattr(form, f"base_{number}", HiddenField())
+    return form
+
+
+@_with_months
 class YearForm(FlaskForm):
     """A year's targets: `target_1` is January's, `base_1` what it was when the form was opened.
 
@@ -132,8 +144,3 @@ class YearForm(FlaskForm):
         except ValueError as refusal:
             field.process_errors = [str(refusal)]
         field.errors = list(field.process_errors)
-
-
-for _number in range(1, 13):
-    setattr(YearForm, f"target_{_number}", AmountField())
-    setattr(YearForm, f"base_{_number}", HiddenField())

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from backoffice.app.config import ROOT
 
 LONGEST_FILE = 400
@@ -57,3 +59,71 @@ def test_every_lint_exception_says_why() -> None:
             if mark and "(" not in reason:
                 silent.append(f"{path}:{number}")
     assert silent == []
+
+
+DONE_ON_IMPORT = {
+    # prometheus-client asks for it before the first measure is made
+    ("backoffice/app/counting/instruments.py", "disable_created_metrics()"),
+    # the one session of the process keeps figures right from the start
+    ("backoffice/app/extensions.py", "figure_hooks.install_session(db.session, registry)"),
+    # a record's screens on the domain's own blueprint, as @bp.get does
+    ("backoffice/customers/views.py", "screens.add_to(bp)"),
+    ("backoffice/products/views.py", "screens.add_to(bp)"),
+}
+"""Statements at the top of a module that do something to what others see, each with its why."""
+
+
+def test_a_module_does_nothing_when_it_is_imported() -> None:
+    """What domains have stands in their `domain.py`; two apps in one process share no list that imports fill."""
+    doing = {
+        (str(path), ast.unparse(statement))
+        for path, text in sources()
+        if path.name != "__main__.py"
+        for statement in _doing(ast.parse(text).body)
+    }
+    assert doing == DONE_ON_IMPORT
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "register(1)", "PARTS.append(1)", "parts.PARTS[:] = [1]", "parts.ALL += [1]", "parts.kept = 1",
+        "if True:\n    register(1)", "for one in (1, 2):\n    register(one)", "KINDS['a'] = 1", "del parts.kept",
+        "try:\n    register(1)\nexcept ValueError:\n    pass",
+    ],
+)  # fmt: skip
+def test_whatever_a_module_does_when_it_is_imported_is_seen(statement: str) -> None:
+    assert _doing(ast.parse(f"import parts\nOWN = 1\nOWN.kept = 1\n{statement}").body)
+
+
+def _doing(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Statements that are no definition, no import, and no assignment to the module's own."""
+    assigned = [t for s in body if isinstance(s, ast.Assign) for t in s.targets]
+    assigned += [s.target for s in body if isinstance(s, ast.AnnAssign)]
+    own = {target.id for target in assigned if isinstance(target, ast.Name)}
+    return list(_at_import(body, own))
+
+
+def _is_own(target: ast.expr, own: set[str]) -> bool:
+    """Whether it is a name, or an attribute of what the module itself has made."""
+    if isinstance(target, ast.Tuple):
+        return all(_is_own(part, own) for part in target.elts)
+    if isinstance(target, ast.Attribute):
+        return isinstance(target.value, ast.Name) and target.value.id in own
+    return isinstance(target, ast.Name)
+
+
+def _at_import(body: list[ast.stmt], own: set[str]) -> Iterator[ast.stmt]:
+    for statement in body:
+        match statement:
+            case ast.If(body=then, orelse=otherwise):
+                if ast.unparse(statement.test) != "__name__ == '__main__'":
+                    yield from _at_import([*then, *otherwise], own)
+            case ast.Assign(targets=targets) if all(_is_own(target, own) for target in targets):
+                pass
+            case ast.AnnAssign(target=ast.Name()) | ast.Expr(value=ast.Constant()):
+                pass
+            case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef():
+                pass
+            case _:
+                yield statement

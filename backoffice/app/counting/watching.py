@@ -11,6 +11,7 @@ import structlog
 from flask import Flask, Response, g, has_request_context, request
 
 from ...figures import hooks
+from ...figures.registry import registry
 
 log = structlog.get_logger("backoffice.database")
 
@@ -42,6 +43,7 @@ class TimedCursor(hooks.NotingCursor):
 def init_app(app: Flask) -> None:
     """Watch the requests of this app; its connections have their clocks from the start."""
     app.after_request(_count_request)
+    registry.observe = _count_recalculation
 
 
 def _count_request(response: Response) -> Response:
@@ -75,6 +77,3 @@ def _count_recalculation(seconds: float, rows: int) -> None:
 
         instruments.RECALCULATIONS.observe(seconds)
         instruments.RECALCULATED.inc(rows)
-
-
-hooks.observers.append(_count_recalculation)
