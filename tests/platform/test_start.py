@@ -47,24 +47,20 @@ KNOWN = """
 import json, sys
 import backoffice.app
 app = getattr(backoffice.app, sys.argv[1])({"TESTING": True})
-from backoffice.audit.tables import _RECORDED
-from backoffice.customers.owned_records import BELONGINGS
-from backoffice.drift.recalculation import _KINDS
 from backoffice.base import Base
 from backoffice.figures import registry
-from backoffice.runs import kinds, wording
-from backoffice.web import record_links
-print(json.dumps({
-    "tables": sorted(Base.metadata.tables),
-    "figures": [figure.name for figure in registry.figures],
-    "held": registry.held.__module__,
-    "kinds": sorted(app.declared.kinds),
-    "recorded": sorted(_RECORDED),
-    "belongings": [belonging.name for belonging in BELONGINGS],
-    "recalculated": {kind: len(asked) for kind, asked in _KINDS.items()},
-    "subjects": sorted(record_links._SUBJECTS),
-    "words": sorted(record_links._WORDS),
-}))
+with app.app_context():
+    print(json.dumps({
+        "tables": sorted(Base.metadata.tables),
+        "figures": [figure.name for figure in registry.figures],
+        "held": registry.held.__module__,
+        "kinds": sorted(app.declared.kinds),
+        "recorded": sorted(app.declared.recorded),
+        "belongings": [belonging.name for belonging in app.declared.owned_records],
+        "recalculated": [owners.kind for owners in app.declared.owners],
+        "subjects": sorted(app.declared.subjects),
+        "words": sorted(app.declared.words),
+    }))
 """
 
 
