@@ -84,14 +84,29 @@ def test_its_days_end_this_week_and_stay_the_days_of_the_week_that_they_were(
     assert min(ordered).year < min(years)  # type: ignore[type-var, union-attr]
 
 
-@pytest.mark.parametrize("code", sorted(money.CURRENCIES))
-def test_it_loads_into_a_book_of_every_currency_and_is_right(
-    code: str, application: Flask, services: Services
-) -> None:
-    name = f"demo_{code.lower()}"
+@pytest.fixture(scope="module")
+def migrated(application: Flask, services: Services) -> Iterator[str]:
+    """The name of a database that a new book is copied from: migrated, and nothing in it."""
+    name = "demo_of_none"
     with psycopg.connect(services.postgres.url(ADMIN), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} OWNER backoffice_owner TEMPLATE template0")
         try:
+            together(application, lambda: _migrated(name, services), seconds=300)
+            yield name
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize("code", sorted(money.CURRENCIES))
+def test_it_loads_into_a_book_of_every_currency_and_is_right(
+    code: str, application: Flask, services: Services, migrated: str
+) -> None:
+    name = f"demo_{code.lower()}"
+    with psycopg.connect(services.postgres.url(ADMIN), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} OWNER backoffice_owner TEMPLATE {migrated}")
+        try:
+            with psycopg.connect(_url(services, OWNER, name), autocommit=True) as owner:
+                owner.execute("UPDATE book SET currency = %s", [code])
             [seen] = together(application, lambda: _loaded(code, name, services), seconds=300)
         finally:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -107,17 +122,30 @@ def test_it_loads_into_a_book_of_every_currency_and_is_right(
     assert all(seen["today"] - timedelta(days=32) < day <= seen["today"] for day in newest), newest
 
 
-def _loaded(code: str, name: str, services: Services) -> dict[str, Any]:
-    """What a book of that currency holds once the demo company is in it; in a process of its own."""
+def _url(services: Services, role: str, name: str) -> str:
+    return services.postgres.url(role).replace("/backoffice?", f"/{name}?")
+
+
+def _book(code: str, name: str, services: Services) -> Flask:
     urls = {
-        setting: services.postgres.url(role).replace("/backoffice?", f"/{name}?")
+        setting: _url(services, role, name)
         for setting, role in (("DATABASE_URL", APP), ("MIGRATION_DATABASE_URL", OWNER))
     }
-    app = create_app(
+    return create_app(
         {**urls, "REDIS_URL": services.redis.url, "SECRET_KEY": "x" * 40, "CURRENCY": code}
     )
+
+
+def _migrated(name: str, services: Services) -> None:
+    app = _book("IDR", name, services)
     with app.app_context():
         upgrade(app)
+        db.engine.dispose()
+
+
+def _loaded(code: str, name: str, services: Services) -> dict[str, Any]:
+    """What a book of that currency holds once the demo company is in it; in a process of its own."""
+    with _book(code, name, services).app_context():
         assert loading.load()
         ask = db.session.scalar
         amounts = [
