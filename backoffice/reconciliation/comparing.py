@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from ..base import periods
 from ..figures.models import Correction
 from ..figures.report import Report, Totals, new_totals
-from ..web.record_links import Place, name_in_sql
+from ..web.record_links import Place, name_of_one_in_sql
 from .forms import Asked
 
 SHOWN = 50
@@ -89,7 +89,7 @@ def _names(report: Report, lines: Sequence[_Line]) -> list[str]:
         .render_derived()
     )
     owner, key = cast(rows.c.value["owner"].astext, BigInteger), rows.c.value["key"]
-    name = name_in_sql(literal(report.figure.name), owner, key)
+    name = name_of_one_in_sql(report.figure.name, owner, key)
     found = select(name).select_from(rows).order_by(rows.c.place)
     return [name or "" for name in report.connection.scalars(found)]
 

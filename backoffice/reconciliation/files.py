@@ -176,7 +176,7 @@ def _ordered(report: Report, columns: Sequence[ColumnElement[Any]]) -> Select[An
 def columns_of(report: Report, language: Language) -> list[Column]:
     """The columns of the file: labels as they are written, values as PostgreSQL answers them."""
     figure, c, words = report.figure, report.lines.c, language.words
-    called = subjects.name_in_sql(literal(figure.name, Text), c.owner, c.key)
+    called = subjects.name_of_one_in_sql(figure.name, c.owner, c.key)
     names = {column.key: language.columns[column.key] for column in figure.columns}
     right = case((c.is_right, words["yes"]), else_=words["no"])
     amount: Kind = "money" if isinstance(c.stored.type, Numeric) else "text"

@@ -153,5 +153,5 @@ def whose(session: Session, run: Run) -> dict[str, str]:
 
 def place_of(session: Session, figure: str, owner: int, key: Mapping[str, Any]) -> Place:
     """What an item's row is called, and where it stands."""
-    called = subjects.name_in_sql(literal(figure), literal(owner), literal(dict(key), JSONB))
+    called = subjects.name_of_one_in_sql(figure, literal(owner), literal(dict(key), JSONB))
     return Place(owner, key, session.scalar(select(called)) or "")

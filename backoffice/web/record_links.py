@@ -117,6 +117,15 @@ def name_in_sql(
     return case(*called, else_=cast(null(), String))
 
 
+def name_of_one_in_sql(
+    figure: str, owner: ColumnElement[int], key: ColumnElement[Any]
+) -> ColumnElement[str]:
+    """The same where all rows are of one figure: only the table of its rows is asked."""
+    found = (s for table, s in declared().subjects.items() if figure in _names_in(table))
+    subject = next(found, None)
+    return cast(null(), String) if subject is None else subject.name(owner, key)
+
+
 def _names_in(table: str) -> list[str]:
     """What items may be of whose rows stand in `table`."""
     of_figures = [figure.name for figure in registry.figures if figure.table.name == table]

@@ -1,12 +1,15 @@
 """Commands name rows as people do, beside the id; and take such a name where an id is meant."""
 
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event, select
+from flask import Flask
+from sqlalchemy import event, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, Meter
@@ -15,6 +18,7 @@ from backoffice.figures import registry
 from backoffice.orders.models import Order
 from backoffice.targets.models import AccountManagerTarget
 from backoffice.web import record_links as subjects
+from tests.drift.forging import a_row_of_every_table
 from tests.surgery import tell_of_everything
 
 Command = Callable[..., Any]
@@ -146,3 +150,22 @@ def test_a_month_of_a_target_is_named_by_manager_and_month(
         "figures", "explain", "account_manager_targets.achieved", str(target.id), "--json"
     )
     assert json.loads(done.stdout)["name"].endswith(f"{target.month:%Y-%m}")
+
+
+def test_a_row_is_called_the_same_where_all_rows_are_of_one_figure(
+    app: Flask, session: Any
+) -> None:
+    ids = a_row_of_every_table()
+    asked = [*subjects.names(), "of.nothing"]
+    said = 0
+    for figure, number in itertools.product(asked, sorted({*ids.values(), 10**9})):
+        row = literal(number), literal({"id": number}, JSONB)
+        among_all, of_one = session.execute(
+            select(
+                subjects.name_in_sql(literal(figure), *row),
+                subjects.name_of_one_in_sql(figure, *row),
+            )
+        ).one()
+        assert among_all == of_one, (figure, number)
+        said += among_all is not None
+    assert said >= len(asked) // 2

@@ -16,6 +16,7 @@ from backoffice.database.embedded import Services
 from backoffice.orders.models import Order
 from backoffice.runs import actions
 from backoffice.runs.models import Run
+from tests.depth import examples
 from tests.factories.orders import OrderFactory
 from tests.faults.servers import send, web
 from tests.faults.workers import until, worker
@@ -24,7 +25,7 @@ from tests.signing_in import cookie_for, someone
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = 100
+PEOPLE = examples(40)
 WITHIN_SECONDS = 2.0
 DONE_WITHIN_SECONDS = 60
 
@@ -86,7 +87,7 @@ def saved(
     took: list[tuple[int, float]] = []
 
     def save(number: str, cookie: str, form: Any) -> None:
-        time.sleep(random.uniform(0, 8))
+        time.sleep(random.uniform(0, PEOPLE / 12))
         form["promo"] = "7"
         began = time.monotonic()
         status = send(port, "POST", f"/orders/{number}/edit", cookie, form).status

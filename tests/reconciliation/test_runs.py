@@ -33,7 +33,7 @@ SignIn = Callable[..., FlaskClient]
 @pytest.fixture(autouse=True)
 def many_parts(unlimited: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pages and small parts, so that every report has several of both."""
-    monkeypatch.setattr(reports, "PAGE", 2)
+    monkeypatch.setattr(reports, "PAGE", 3)
     monkeypatch.setattr(keeping, "PART", 40)
 
 
@@ -47,8 +47,13 @@ def make(session: Any) -> Run:
 
 
 def test_every_figure_is_kept_with_its_totals_and_digest(
-    book: list[int], session: Any, surgery: psycopg.Connection[Any], sign_in: SignIn
+    book: list[int],
+    session: Any,
+    surgery: psycopg.Connection[Any],
+    sign_in: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(reports, "PAGE", 16)  # each is a statement of its own, for every figure
     for _ in range(60):
         OrderFactory(number=token_hex(1000))  # so much that nothing compresses it into one part
     session.commit()
