@@ -3,6 +3,7 @@
 from flask import Flask
 
 from tests.approvals.cases import CASES
+from tests.records.declared import DECLARED
 
 TWO_PEOPLE = {case.endpoint for case in CASES}
 """Shown on the card; above the limits somebody else approves (test_verbs)."""
@@ -26,6 +27,13 @@ ENTRIES = {
     "imports.discard",
 }  # fmt: skip
 """One document, or a file of them, as somebody has typed it: the audit trail has each under their name."""
+
+API = {
+    f"api.{record.domain}_{verb}"
+    for record in DECLARED
+    for verb in ("create", "update", *(["delete"] if record.deleted else []))
+}
+"""One record, as a program has sent it: the audit trail has each under its token."""
 
 PREVIEWS = {
     "orders.preview", "targets.preview", "billing.preview_payment", "billing.preview_replacement",
@@ -51,7 +59,7 @@ ADMINISTRATION = {
 
 
 def test_every_route_that_changes_anything_is_spoken_for(app: Flask) -> None:
-    kinds = [TWO_PEOPLE, DRY_RUNS, RUNS, ENTRIES, PREVIEWS, DECISIONS, OWN, ADMINISTRATION]
+    kinds = [TWO_PEOPLE, DRY_RUNS, RUNS, ENTRIES, API, PREVIEWS, DECISIONS, OWN, ADMINISTRATION]
     spoken_for = set().union(*kinds)
     assert sum(map(len, kinds)) == len(spoken_for), "each is of one kind"
     unsafe = {
