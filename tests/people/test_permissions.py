@@ -40,6 +40,11 @@ def send(app, method, address, user_id=None, **headers):
     return browser.open(address, method=method, headers=headers)
 
 
+def is_for_programs(view):
+    """Whether only a token opens it; tests/records/test_api.py says which."""
+    return getattr(view, "is_for_programs", False)
+
+
 def test_every_route_says_who_may(app):
     silent = [
         rule.endpoint
@@ -58,7 +63,7 @@ def test_every_cell_of_route_role_and_method_is_as_the_table_says(app, people):
         if getattr(view, "is_public", False):
             continue
         for role, user_id in people.items():
-            may = view.required_permission in PERMISSIONS[role]
+            may = view.required_permission in PERMISSIONS[role] and not is_for_programs(view)
             status = send(app, method, address, user_id).status_code
             if (status in (401, 403)) == may or status >= 500:
                 wrong.append((method, address, role, "may" if may else "may not", status))
@@ -100,13 +105,24 @@ def allowed_to_managers(app, rule):
 def test_nobody_in_particular_is_sent_to_the_sign_in_page(app, people):
     wrong = []
     for rule, method, address in addresses(app):
-        if getattr(app.view_functions[rule.endpoint], "is_public", False):
+        view = app.view_functions[rule.endpoint]
+        if getattr(view, "is_public", False):
+            continue
+        if is_for_programs(view):
+            answers = [
+                send(app, method, address, **headers)
+                for headers in ({}, {"Accept": "text/html"}, {"HX_Request": "true"})
+            ]
+            if {(a.status_code, a.mimetype) for a in answers} != {
+                (401, "application/problem+json")
+            }:
+                wrong.append((method, address, "for programs"))
             continue
         plain = send(app, method, address, Accept="text/html,*/*;q=0.8")
         htmx = send(app, method, address, HX_Request="true")
         program = send(app, method, address, Accept="application/json")
         bare = send(app, method, address)  # as curl asks, and Prometheus
-        expected = 401 if getattr(app.view_functions[rule.endpoint], "token_scope", "") else 302
+        expected = 401 if getattr(view, "token_scope", "") else 302
         if bare.status_code != expected:
             wrong.append((method, address, "bare", bare.status_code))
         if plain.status_code != 302 or not plain.location.startswith("/login"):
@@ -128,6 +144,8 @@ def test_nothing_that_changes_anything_is_accepted_without_its_csrf_token(app, p
         if method not in UNSAFE or f"{view.__module__}.{view.__name__}" in csrf._exempt_views:
             continue
         answer = send(app, method, address, people["admin"])
+        if is_for_programs(view) and answer.status_code == 401:
+            continue  # no cookie opens it, so nobody's browser can be made to
         if answer.status_code not in (303, 400) or (
             answer.status_code == 303 and rule.endpoint != "people.login_post"
         ):
