@@ -26,7 +26,7 @@ from redis import Redis
 from backoffice import create_app, translations
 from backoffice.app import logs as logs_of_backoffice
 from backoffice.app.config import READERS, SUPERVISED
-from backoffice.app.domain import Domain
+from backoffice.app.domain import Declared, Domain
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.audit import anchors
@@ -35,8 +35,13 @@ from backoffice.book import Meaning, of_this_process
 from backoffice.commands.cli import main
 from backoffice.database.embedded import ADMIN, APP, OWNER, Services
 from backoffice.drift import standing
+from backoffice.figures import registry
 from tests.signing_in import cookie_for, someone
 from tests.surgery import LOCKS_END, past_every_trigger
+
+registry.declare(
+    Declared(DOMAINS).figures
+)  # tests ask which figures there are before any app is made
 
 KEPT = "'alembic_version', 'schema_fingerprints', 'book', 'process_keys'"
 """The migrations' own tables."""

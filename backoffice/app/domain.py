@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..audit.tables import Recorded
     from ..customers.owned_records import Belonging
     from ..drift.recalculation import OwnersOf
+    from ..figures import Figure
     from ..figures.objects import DatabaseObject
     from ..lists.marking import Findings
     from ..records import Record
@@ -41,10 +42,10 @@ class Domain:
     Work: `kinds` of background runs; `verbs` that two people look at. `scopes` say what it means that a run's scope has
     something of a name, `reasons` why one of its items was left, `words` what items are called that are of no figure.
 
-    Facts: `models` are the modules with its tables; `triggers` what PostgreSQL keeps of them, whoever writes; `records`
-    what people enter, and what the API answers for; `recorded` how the audit trail shows further tables; `subjects`
-    what rows of figures are called, and where they are shown; `owners` which figures belong to a record; `measures`
-    what is told to Prometheus; `findings` keeps what is known to be wrong.
+    Facts: `models` are the modules with its tables, `figures` those that declare what is derived; `triggers` what
+    PostgreSQL keeps of them, whoever writes; `records` what people enter, and what the API answers for; `recorded` how
+    the audit trail shows further tables; `subjects` what rows of figures are called, and where they are shown; `owners`
+    which figures belong to a record; `measures` what is told to Prometheus; `findings` keeps what is known to be wrong.
 
     Screens: `screens` are the modules with its views, each with its blueprint as `bp`. The search of the shell finds
     `findable` and leads to `pages` (label, endpoint); Today shows `notices`. On the screens of other domains' records
@@ -59,6 +60,7 @@ class Domain:
     reasons: Things = ()
     words: Things = ()
     models: Sequence[str] = ()
+    figures: Sequence[str] = ()
     triggers: Things = ()
     records: Things = ()
     recorded: Things = ()
@@ -98,6 +100,15 @@ class Declared:
         """The blueprints of all screens; imports them."""
         modules = (import_module(name) for domain in self.domains for name in domain.screens)
         return tuple(dict.fromkeys(module.bp for module in modules))
+
+    @cached_property
+    def figures(self) -> Sequence["Figure"]:
+        """What is derived of the facts: every figure of these modules, so that none is declared and forgotten."""
+        from ..figures import Figure
+
+        modules = (import_module(name) for domain in self.domains for name in domain.figures)
+        found = (thing for module in modules for thing in vars(module).values())
+        return tuple(dict.fromkeys(thing for thing in found if isinstance(thing, Figure)))
 
     @cached_property
     def triggers(self) -> Sequence["DatabaseObject"]:

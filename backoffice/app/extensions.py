@@ -1,8 +1,7 @@
 """The Flask extensions that every process needs, made once and bound to its app: database and languages."""
 
 from collections.abc import Callable
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from flask_babel import Babel
@@ -17,6 +16,9 @@ from ..figures import proof
 from ..figures.registry import registry
 from .counting.watching import TimedCursor
 
+if TYPE_CHECKING:
+    from .edge import Backoffice
+
 
 class Database(SQLAlchemy):
     """Flask-SQLAlchemy; its session is declared as what every action takes."""
@@ -27,19 +29,16 @@ class Database(SQLAlchemy):
 db = Database(metadata=Base.metadata)
 babel = Babel()
 
-FIGURE_DOMAINS = ("billing", "orders", "targets")
-"""The packages whose `figures.py` declares figures."""
-
-
 figure_hooks.install_session(db.session, registry)
 
 
-def connect_database(app: Flask) -> None:
+def connect_database(app: "Backoffice") -> None:
     """Bind `db` to the app's database, and let every connection of it keep its figures right."""
     app.config["SQLALCHEMY_DATABASE_URI"] = app.config["DATABASE_URL"]
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(app)
     db.init_app(app)
-    _declare_figures()
+    registry.declare(app.declared.figures)
+    assert registry.bundles  # the first look seals: nothing is declared after the start
     with app.app_context():
         event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
         refuse_other_books(db.engine)
@@ -74,13 +73,6 @@ def _leave_read_only_to_the_database(connection: Any, _record: object) -> None:
     """
     if connection is not None and not connection.closed and connection.read_only is False:
         connection.read_only = None
-
-
-def _declare_figures() -> None:
-    """Import every domain's declarations, then seal: nothing is declared after the start."""
-    for domain in FIGURE_DOMAINS:
-        import_module(f"backoffice.{domain}.figures")
-    assert registry.bundles  # the first look seals
 
 
 def _patience(app: Flask) -> Callable[..., None]:

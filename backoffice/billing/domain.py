@@ -5,6 +5,7 @@ from ..app.domain import Domain
 DOMAIN = Domain(
     "billing",
     models=("backoffice.billing.models",),
+    figures=("backoffice.billing.figures",),
     screens=(
         "backoffice.billing.views",
         "backoffice.billing.meters.views",

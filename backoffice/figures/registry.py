@@ -111,52 +111,22 @@ class Registry:
 
     # Declaring
 
-    def figure(
-        self,
-        target: Any = None,
-        definition: Any = None,
-        *,
-        title: str,
-        name: str | None = None,
-        owner: Any = None,
-        key: tuple[Any, ...] = (),
-        columns: tuple[Any, ...] = (),
-        entered: Mapping[Any, Any] | None = None,
-        through: Mapping[Any, Any] | None = None,
-        keep: Any = None,
-        incremental: bool = False,
-        formula: str | None = None,
-    ) -> Any:
-        """Declare a figure; returns it.
+    def declare(self, figures: Iterable[Figure]) -> None:
+        """Take these figures in; once it is sealed, none but those that it has.
 
-        Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`.
-        Shape B, as a decorator over a function that returns the SELECT of the expected rows:
-        `@figure(columns=(…,), key=(…,), owner=…)`; the function's default arguments are its
-        sources, and labelled columns that are not targets are the terms of the explanation.
-
-        `owner` is the target's column that names the owner (default: the row owns itself);
-        `entered` maps a column to the condition under which somebody entered it; `keep` is the
-        condition under which a derived row holds an entered fact; `through` maps a source to the
-        column of an intermediate table that leads from it to the owner; `incremental` lets the
-        write hook apply changes instead of recomputing (sums over long histories).
+        Raises:
+            DeclarationError: a further one after the seal, or two of one name.
         """
-        options: dict[str, Any] = {
-            "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
-            "through": {m.__table__: column(c) for m, c in (through or {}).items()},
-            "keep": None if keep is None else expression(keep),
-            "incremental": incremental,
-            "formula": formula,
-        }
-        common: dict[str, Any] = {"name": name, "title": title, "owner": owner}
-        if definition is not None or isinstance(target, Mapping):
-            definitions = target if isinstance(target, Mapping) else {target: definition}
-            return self._add(from_expressions(definitions, **common, **options))
+        for figure in figures:
+            if self._declared.get(figure.name) is not figure:
+                self._add(figure)
 
-        def declare(select: Definition) -> Figure:
-            targets = columns or (target,)
-            return self._add(from_select(select, columns=targets, key=key, **common, **options))
-
-        return declare
+    def figure(self, *given: Any, **options: Any) -> Any:
+        """Declare a figure and take it in; returns it. Arguments as those of the function `figure`."""
+        made: Any = figure(*given, **options)
+        if isinstance(made, Figure):
+            return self._add(made)
+        return lambda select: self._add(made(select))
 
     def _add(self, figure: Figure) -> Figure:
         if self._bundles is not None:
@@ -370,8 +340,55 @@ def _sorted(graph: Mapping[Node, frozenset[Node]]) -> tuple[Node, ...]:
         raise CycleError(f"These figures build on each other in a circle: {names}.") from None
 
 
+def _figure(
+    target: Any = None,
+    definition: Any = None,
+    *,
+    title: str,
+    name: str | None = None,
+    owner: Any = None,
+    key: tuple[Any, ...] = (),
+    columns: tuple[Any, ...] = (),
+    entered: Mapping[Any, Any] | None = None,
+    through: Mapping[Any, Any] | None = None,
+    keep: Any = None,
+    incremental: bool = False,
+    formula: str | None = None,
+) -> Any:
+    """Declare a figure; returns it. A domain names its figures in its `domain.py`.
+
+    Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`.
+    Shape B, as a decorator over a function that returns the SELECT of the expected rows:
+    `@figure(columns=(…,), key=(…,), owner=…)`; the function's default arguments are its
+    sources, and labelled columns that are not targets are the terms of the explanation.
+
+    `owner` is the target's column that names the owner (default: the row owns itself);
+    `entered` maps a column to the condition under which somebody entered it; `keep` is the
+    condition under which a derived row holds an entered fact; `through` maps a source to the
+    column of an intermediate table that leads from it to the owner; `incremental` lets the
+    write hook apply changes instead of recomputing (sums over long histories).
+    """
+    options: dict[str, Any] = {
+        "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
+        "through": {m.__table__: column(c) for m, c in (through or {}).items()},
+        "keep": None if keep is None else expression(keep),
+        "incremental": incremental,
+        "formula": formula,
+    }
+    common: dict[str, Any] = {"name": name, "title": title, "owner": owner}
+    if definition is not None or isinstance(target, Mapping):
+        definitions = target if isinstance(target, Mapping) else {target: definition}
+        return from_expressions(definitions, **common, **options)
+
+    def declare(select: Definition) -> Figure:
+        targets = columns or (target,)
+        return from_select(select, columns=targets, key=key, **common, **options)
+
+    return declare
+
+
 class Declare(Protocol):
-    """`Registry.figure`, as its two shapes are used."""
+    """`figure`, as its two shapes are used."""
 
     @overload
     def __call__(
@@ -383,7 +400,7 @@ class Declare(Protocol):
 
 
 registry = Registry()
-"""The deployment's registry; a domain's `figures.py` declares into it."""
-figure = cast(Declare, registry.figure)
+"""The deployment's registry; an app takes the figures of its domains into it."""
+figure = cast(Declare, _figure)
 
 __all__ = ["Bundle", "Expression", "Registry", "figure", "registry"]

@@ -5,6 +5,7 @@ from ..app.domain import Domain
 DOMAIN = Domain(
     "orders",
     models=("backoffice.orders.models",),
+    figures=("backoffice.orders.figures",),
     screens=(
         "backoffice.orders.views",
         "backoffice.orders.editing",

@@ -5,6 +5,7 @@ from ..app.domain import Domain
 DOMAIN = Domain(
     "targets",
     models=("backoffice.targets.models",),
+    figures=("backoffice.targets.figures",),
     screens=(
         "backoffice.targets.views",
         "backoffice.targets.editing",

@@ -93,7 +93,7 @@ def test_domains_declare_what_they_can_tell(domains, scrape):
     assert scrape().one("backoffice_test_valid", book='main "1"\n') == 1
     another = Domain("another", measures=(Source("another", (VALID,), lambda _connection: []),))
     with pytest.raises(DeclaredTwice, match="backoffice_test_valid"):
-        Declared((*TELLING, another)).measures  # noqa: B018
+        Declared((*TELLING, another)).measures  # noqa: B018 (asked for its refusal)
 
 
 def test_the_database_is_read_once_in_ten_seconds_whoever_asks(app, secret):

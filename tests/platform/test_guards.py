@@ -153,7 +153,7 @@ def test_a_domain_declares_a_trigger_once() -> None:
     item = stamps_balance("customers")
     twice = Domain("twice", triggers=(item, replace(item, body=EMPTY)))
     with pytest.raises(DeclaredTwice, match="Two triggers are called"):
-        Declared([twice]).triggers  # noqa: B018
+        Declared([twice]).triggers  # noqa: B018 (asked for its refusal)
 
 
 def test_a_second_function_of_that_name_is_named(app: Backoffice, as_owner: Connection) -> None:

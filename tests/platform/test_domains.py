@@ -1,0 +1,100 @@
+"""What domains declare: every name leads to what it says, and two apps in one process share none of it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from backoffice.app.attention import Source as Notices
+from backoffice.app.domain import Declared, DeclaredTwice, Domain, declared
+from backoffice.app.domains import DOMAINS
+from backoffice.app.measures import Source as Measures
+from backoffice.approvals.verbs import Verb
+from backoffice.audit.tables import Recorded
+from backoffice.customers.owned_records import Belonging
+from backoffice.drift.marks import RecordedFindings
+from backoffice.drift.recalculation import OwnersOf
+from backoffice.figures import Figure
+from backoffice.figures.objects import DatabaseObject
+from backoffice.records import Record
+from backoffice.runs.kinds import Kind
+from backoffice.runs.wording import Reason
+from backoffice.search.search_results import Kind as Findable
+from backoffice.web.additions import Columns, Notes, Part
+from backoffice.web.record_links import Subject, Word
+
+SORTS: dict[str, type] = {
+    "kinds": Kind, "verbs": Verb, "scopes": tuple, "reasons": Reason, "words": Word,
+    "triggers": DatabaseObject, "records": Record, "recorded": Recorded, "subjects": Subject, "owners": OwnersOf,
+    "measures": Measures, "findings": RecordedFindings, "findable": Findable, "pages": tuple, "notices": Notices,
+    "parts": Part, "columns": Columns, "notes": Notes, "owned_records": Belonging,
+}  # fmt: skip
+MODULES = {"models", "figures", "screens"}
+
+
+def things(named: Any) -> Iterable[Any]:
+    module, _, attribute = named.partition(":")
+    found = getattr(import_module(module), attribute)
+    return list(found()) if callable(found) else found
+
+
+def test_every_field_of_a_domain_is_looked_at_here() -> None:
+    assert {field.name for field in fields(Domain)} == {"name", *SORTS, *MODULES}
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
+def test_whatever_a_domain_names_is_there_and_of_its_sort(app: Flask, domain: Domain) -> None:
+    with app.app_context():
+        for sort, kind in SORTS.items():
+            for named in getattr(domain, sort):
+                found = things(named)
+                assert found, f"{named} holds nothing"
+                assert all(isinstance(thing, kind) for thing in found), f"{sort}: {named}"
+    for name in domain.models:
+        assert import_module(name)
+    for name in domain.figures:
+        assert any(isinstance(thing, Figure) for thing in vars(import_module(name)).values())
+    for name in domain.screens:
+        assert import_module(name).bp
+
+
+def test_every_domain_declares_in_its_own_package() -> None:
+    """Another's would be there twice, or with the wrong one."""
+    for domain in DOMAINS:
+        named = [n for f in fields(domain) if f.name != "name" for n in getattr(domain, f.name)]
+        strange = [n for n in named if not n.startswith(f"backoffice.{domain.name}.")]
+        assert strange == []
+
+
+COUNT = Kind("test.count", "Count", "figures.heal", lambda *_: (), lambda _: None)
+
+
+def test_two_apps_in_one_process_know_their_own(
+    app: Flask, application_of: Callable[[Sequence[Domain]], Flask]
+) -> None:
+    other = application_of((*DOMAINS, Domain("count", kinds=(COUNT,))))
+    with app.app_context():
+        assert "test.count" not in declared().kinds
+        with other.app_context():
+            assert declared().kinds["test.count"] is COUNT
+        assert "test.count" not in declared().kinds
+    with pytest.raises(LookupError):
+        declared()
+
+
+def test_an_app_is_left_though_what_was_done_in_it_failed(app: Flask) -> None:
+    with pytest.raises(ZeroDivisionError), app.app_context():
+        1 / 0  # noqa: B018 (asked for its refusal)
+    with pytest.raises(LookupError):
+        declared()
+
+
+def test_two_domains_or_things_of_one_name_are_refused() -> None:
+    with pytest.raises(DeclaredTwice, match="domains are called 'one'"):
+        Declared([Domain("one"), Domain("one")])
+    twice = Declared([Domain("one", kinds=(COUNT,)), Domain("two", kinds=(COUNT,))])
+    with pytest.raises(DeclaredTwice, match=r"kinds of runs are called 'test\.count'"):
+        twice.kinds  # noqa: B018 (asked for its refusal)
