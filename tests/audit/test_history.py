@@ -159,7 +159,7 @@ def test_the_trail_replayed_gives_what_is_stored(session: Session) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         TrailMachine,
         settings=settings(
-            max_examples=examples(10),
+            max_examples=examples(15),
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -217,7 +217,7 @@ EVENTS = st.lists(
 
 @given(EVENTS, st.integers(-10, 140))
 @settings(
-    max_examples=examples(20),
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -287,7 +287,7 @@ def assert_it_ties(session: Any, day: date) -> None:
     )
 )
 @settings(
-    max_examples=examples(12),
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

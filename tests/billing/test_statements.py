@@ -124,7 +124,7 @@ DOCUMENTS = st.lists(
 
 @given(DOCUMENTS, st.integers(0, 40))
 @settings(
-    max_examples=examples(12),
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

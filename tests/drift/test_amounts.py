@@ -29,7 +29,7 @@ def rows(draw: Any) -> tuple[Figure, Mapping[str, str] | None, Mapping[str, str]
 
 
 @settings(
-    max_examples=examples(100),
+    max_examples=examples(200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

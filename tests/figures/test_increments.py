@@ -80,7 +80,7 @@ def take(session: Any, step: tuple[Any, ...]) -> None:
 
 
 @settings(
-    max_examples=examples(30),
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -153,7 +153,7 @@ def test_an_empty_book_has_totals_of_zero(app: Any, session: Any) -> None:
 
 
 @settings(
-    max_examples=examples(10),
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -78,7 +78,7 @@ def first_shown(wall: datetime, zone: ZoneInfo) -> datetime:
     return moment
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(places(), times)
 def test_a_wall_time_is_the_moment_at_which_clocks_first_show_it_or_later(place, at) -> None:
     zone, moment = place
@@ -86,7 +86,7 @@ def test_a_wall_time_is_the_moment_at_which_clocks_first_show_it_or_later(place,
     assert moment_of(wall, zone) == first_shown(wall, zone)
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(places(), rules)
 def test_due_times_are_those_of_every_wall_clock_in_order_and_once(place, rule) -> None:
     zone, after = place
@@ -104,7 +104,7 @@ def expected(rule, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator
     yield from sorted(m for m in {first_shown(wall, zone) for wall in walls} if after < m <= until)
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(places(), rules, st.integers(0, 3 * 24 * 60))
 def test_where_somebody_looks_in_between_changes_no_due_time(place, rule, minutes) -> None:
     zone, after = place
@@ -113,7 +113,7 @@ def test_where_somebody_looks_in_between_changes_no_due_time(place, rule, minute
     assert parts == list(due_times(rule, after, until, zone))
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(places(), rules)
 def test_the_last_and_the_next_due_time_have_none_between_them(place, rule) -> None:
     zone, now = place
@@ -122,7 +122,7 @@ def test_the_last_and_the_next_due_time_have_none_between_them(place, rule) -> N
     assert list(due_times(rule, last, following, zone)) == [following]
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(places(), times)
 def test_every_day_has_its_daily_due_time_exactly_once(place, at) -> None:
     zone, after = place
