@@ -28,7 +28,7 @@ from .ledgers import FIGURES, Ledger, stored
 from .machine import OWNERS, Billing
 from .offices import Office, open_office
 
-EXAMPLES = examples(40)
+EXAMPLES = examples(80)
 STEPS = 40
 
 
