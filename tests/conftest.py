@@ -130,6 +130,10 @@ def log_to_standard_error() -> None:
     for handler in ours:
         logging.root.removeHandler(handler)
     logging.root.setLevel("WARNING")
+    for name, module in list(sys.modules.items()):
+        log = getattr(module, "log", None) if name.startswith("backoffice.") else None
+        if hasattr(log, "bind"):  # one that has written goes on writing as it did then
+            vars(log).pop("bind", None)
     structlog.reset_defaults()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(StandardError()))
 
