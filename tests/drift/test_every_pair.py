@@ -233,6 +233,7 @@ PAIRS = {
 """Where something stands beside what it was or should be. A page or file that is in neither set fails the test."""
 
 NO_PAIRS = {
+    "api.openapi", "api.customers_index", "api.customers_record", "api.products_index", "api.products_record",
     "billing.adjust", "billing.adjustment", "billing.adjustments", "billing.ageing", "billing.ageing_documents",
     "billing.assign", "billing.assignment_days", "billing.edit_invoice", "billing.edit_meter",
     "billing.end_assignment", "billing.export_adjustments", "billing.export_ageing",
