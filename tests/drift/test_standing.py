@@ -70,7 +70,7 @@ def screens(app: Flask) -> list[str]:
         rule.rule
         for rule in app.url_map.iter_rules()
         if "GET" in (rule.methods or ()) and not rule.arguments
-        and not rule.rule.startswith(("/static", "/metrics", "/login"))
+        and not rule.rule.startswith(("/static", "/metrics", "/login", "/api/"))
     )  # fmt: skip
 
 

@@ -41,6 +41,8 @@ WITHIN_SECONDS = 10.0
 """After the end of an outage everything is as before."""
 
 PROBES = ("/healthz", "/readyz")
+DESCRIPTION = "/api/openapi.json"
+"""It says what the API is; no database is needed for it."""
 
 
 @dataclass(frozen=True)
@@ -206,28 +208,30 @@ def test_without_a_database_every_page_says_so_in_the_visitors_language(
         wrong = [
             (path, answer.status)
             for path in healthy
-            if path not in PROBES and not is_told(answer := office.get(path))
+            if path not in (*PROBES, DESCRIPTION) and not is_told(answer := office.get(path), path)
         ]
         assert wrong == []
         for path in ("/orders", "/", "/login?next=/orders", "/nowhere"):
             assert_told_to_everybody(office, path)
         assert office.get("/healthz").status == 200
+        assert office.get(DESCRIPTION).status == 200
         assert office.get("/readyz").status == 503
+        program = send(office.port, "GET", "/api/customers", "", Authorization="Bearer bo_none")
+        assert is_told(program, "/api/customers"), (program.status, program.headers)
         page = office.get("/orders")
         for asset in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text):
             assert send(office.port, "GET", asset, "").status == 200
     is_back(office, healthy)
 
 
-def is_told(answer: Answer) -> bool:
-    """Whether it is the page of an outage, and leaves the session alone."""
-    return (
-        answer.status == 503
-        and int(answer.headers["Retry-After"]) > 0
-        and "<h1>" in answer.text
-        and "app.css" in answer.text
-        and "Set-Cookie" not in answer.headers
-    )
+def is_told(answer: Answer, path: str = "/") -> bool:
+    """Whether it is the page of an outage, or to a program its problem, and leaves the session alone."""
+    told = answer.status == 503 and int(answer.headers["Retry-After"]) > 0
+    if path.startswith("/api/"):
+        told = told and answer.headers["Content-Type"] == "application/problem+json"
+    else:
+        told = told and "<h1>" in answer.text and "app.css" in answer.text
+    return told and "Set-Cookie" not in answer.headers
 
 
 def assert_told_to_everybody(office: Office, path: str) -> None:
@@ -307,7 +311,7 @@ def test_a_page_that_tells_of_an_outage_asks_the_database_no_second_time(app: Fl
     for _rule, method, address in addresses(lost):
         asked.clear()
         answer = browser.open(address, method=method, headers={"Accept": HTML})
-        expected = 200 if address == "/healthz" else 503
+        expected = 200 if address in ("/healthz", DESCRIPTION) else 503
         if answer.status_code != expected or len(asked) > 1:
             wrong.append((method, address, answer.status_code, len(asked)))
     assert wrong == []
