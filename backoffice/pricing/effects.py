@@ -76,7 +76,8 @@ class Effect:
     """One order that a new price reaches: `quantity` and `prices` are those of the lines that it changes.
 
     `remark`: why it is not chosen by itself: its price is none of the list (`negotiated`), or the list
-    has a later price for its day (`later`). `problem`: why its totals would not be possible.
+    has a later price for its day (`later`). `then`: what the new price would make of its grand total;
+    `problem`: why that is not possible, and the order is left as it is.
     """
 
     order_id: int
@@ -94,9 +95,14 @@ class Effect:
     discounts: tuple[Discount, ...] = ()
 
     @property
+    def after(self) -> Decimal:
+        """The grand total once the price is changed: as it is now where the order cannot be changed."""
+        return self.then if self.is_possible else self.now
+
+    @property
     def difference(self) -> Decimal:
-        """By how much the grand total would change."""
-        return self.then - self.now
+        """By how much the grand total changes."""
+        return self.after - self.now
 
     @property
     def is_possible(self) -> bool:

@@ -43,19 +43,19 @@ class Sum:
 
     count: int
     now: Decimal
-    then: Decimal
+    after: Decimal
 
     @classmethod
     def of(cls, effects: Sequence[Effect]) -> "Sum":
         """The sums over these orders."""
         zero = Decimal(0)
-        now, then = (sum((getattr(e, n) for e in effects), zero) for n in ("now", "then"))
-        return cls(len(effects), now, then)
+        now, after = (sum((getattr(e, n) for e in effects), zero) for n in ("now", "after"))
+        return cls(len(effects), now, after)
 
     @property
     def difference(self) -> Decimal:
         """By how much they change together."""
-        return self.then - self.now
+        return self.after - self.now
 
 
 @bp.get("")
@@ -151,7 +151,7 @@ def _page(
         effects=effects,
         rows=rows,
         chosen=chosen,
-        of_all=Sum.of([row for row in effects.rows if row.is_possible]) if effects else None,
+        of_all=Sum.of(effects.rows) if effects else None,
         of_chosen=Sum.of([row for row in rows if row.order_id in chosen]),
         first_day=_first_day(form, effects),
         note=note,

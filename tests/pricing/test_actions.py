@@ -131,6 +131,7 @@ def test_a_total_that_would_not_be_possible_is_shown_with_the_reason_and_last(
     found = effects_of(session, visible_to(user), shop.price("9"))
     tight = found.rows[-1]
     assert (tight.number, tight.then, tight.is_possible) == ("SO-5", -5, False)
+    assert (tight.after, tight.difference) == (tight.now, 0)  # it is left as it is
     assert "cannot be negative" in str(tight.problem)
 
 
