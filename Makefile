@@ -10,7 +10,7 @@ COMPILED := $(CATALOGUES:.po=.mo)
 # Each process that starts reads compiled code, also where Python is told to write none itself.
 COMPILE := $(BIN)/python -m compileall -q backoffice worker.py
 
-.PHONY: run test test-quick lint bench translations lock clean
+.PHONY: run test test-quick lint bench bench-compare translations lock clean
 
 run: .venv/runtime $(COMPILED)
 	@$(COMPILE)
@@ -38,6 +38,11 @@ bench: .venv/development $(COMPILED)
 	@$(COMPILE)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+# Beside django-computedfields, which nothing else needs.
+bench-compare: .venv/compare $(COMPILED)
+	@$(COMPILE)
+	@$(BIN)/python -m benchmarks o $(BENCH)
+
 translations: .venv/development
 	$(BIN)/python -m backoffice.translations
 
@@ -46,6 +51,8 @@ lock: .venv/development
 		pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev \
 		pyproject.toml --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra compare \
+		--constraints requirements-dev.lock pyproject.toml --output-file requirements-compare.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
@@ -66,6 +73,9 @@ clean:
 .venv/development: .venv/bin/python requirements-dev.lock pyproject.toml
 	@$(call install,requirements-dev.lock)
 	@touch .venv/runtime
+
+.venv/compare: .venv/development requirements-compare.lock
+	@$(call install,requirements-compare.lock)
 
 define install
 	echo "Installing what $(1) names …"; \

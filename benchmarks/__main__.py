@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import (
+    answering,
+    comparing,
     exporting,
     healing,
     importing,
@@ -41,6 +43,8 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "k": ("recalculating customers", recalculating.measure),
     "l": ("posting a payment", posting.measure),
     "m": ("the revenue report", revenue.measure),
+    "n": ("the empty signed-in route", answering.measure),
+    "o": ("beside django-computedfields", comparing.measure),
 }
 """Letter → what it measures, and the function that does."""
 
@@ -78,7 +82,13 @@ def _arguments() -> argparse.Namespace:
         "--scale", type=float, default=1.0, help="share of the full size and repetitions, like 0.01"
     )
     asked = parser.parse_args()
-    asked.benches = asked.benches or list(BENCHES)
+    if not comparing.is_installed():
+        if "o" in asked.benches:
+            parser.error("(o) needs django-computedfields; `make bench-compare` installs it.")
+        print("(o) is left out: `make bench-compare` measures it.", file=sys.stderr)
+    asked.benches = asked.benches or [
+        letter for letter in BENCHES if letter != "o" or comparing.is_installed()
+    ]
     if unknown := [name for name in asked.benches if name not in BENCHES]:
         parser.error(f"{unknown[0]} is none of {', '.join(BENCHES)}.")
     if not 0 < asked.scale <= 1:

@@ -46,8 +46,8 @@ def measure(world: World, scale: float) -> Report:
         with world.app.app_context():
             engine = db.engine
             sides = {
-                "one": partial(_healed, engine, 1),
-                "two": partial(_healed, engine, 2),
+                "one": partial(healed, engine, 1),
+                "two": partial(healed, engine, 2),
                 "hand_written": partial(_hand_written, surgery),
             }
             for _ in range(ROUNDS):
@@ -72,7 +72,7 @@ def measure(world: World, scale: float) -> Report:
     )
 
 
-def _healed(engine: Engine, workers: int) -> None:
+def healed(engine: Engine, workers: int) -> None:
     with Session(engine) as session:
         scope = scope_of(ORDER_FIGURES)
         run = actions.request(session, "figures.heal", scope, is_paced=False, is_here=True)

@@ -48,12 +48,12 @@ def measure(world: World, scale: float) -> Report:
     apps = {"figures": world.app_on("bench_unaudited"), "audited": world.app}
     engines = {side: _plain_engine(world, f"bench_{side}") for side in ("plain", "bare")}
     with figures.acting_as("user:1"):
-        saved = in_turn(_sides(apps, engines, _hooked_save, _plain_save), rounds, warm_up=20)
-        edited = in_turn(_sides(apps, engines, _hooked_edit, _plain_edit), rounds, warm_up=20)
+        saved = in_turn(_sides(apps, engines, hooked_save, _plain_save), rounds, warm_up=20)
+        edited = in_turn(_sides(apps, engines, hooked_edit, _plain_edit), rounds, warm_up=20)
         with _without_waiting_for_the_disk(world):
-            hasty = in_turn(_sides(apps, engines, _hooked_save, _plain_save), rounds, warm_up=20)
+            hasty = in_turn(_sides(apps, engines, hooked_save, _plain_save), rounds, warm_up=20)
         texts = {
-            "(b) where a save's time goes": statements_of(_hooked_save(apps["figures"]), rounds),
+            "(b) where a save's time goes": statements_of(hooked_save(apps["figures"]), rounds),
             "(b) where plain inserts' time goes": statements_of(
                 _plain_save(engines["plain"]), rounds
             ),
@@ -124,7 +124,7 @@ def _sides(
     }
 
 
-def _hooked_save(app: Flask) -> Side:
+def hooked_save(app: Flask) -> Side:
     """Through the app's own session: entered facts go in, right figures are committed."""
 
     def side() -> float:
@@ -144,7 +144,7 @@ def _plain_save(engine: Engine) -> Side:
     return side
 
 
-def _hooked_edit(app: Flask) -> Side:
+def hooked_edit(app: Flask) -> Side:
     with app.app_context():
         ids = _saved_ids(db.session())
 

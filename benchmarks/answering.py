@@ -1,0 +1,58 @@
+"""(n) The empty signed-in route, beside a bare Flask view that reads one row."""
+
+from functools import partial
+from typing import Any
+
+from flask import Flask
+from psycopg import Connection
+
+from backoffice.database.embedded import ADMIN
+
+from .book import load
+from .report import Measured, Report
+from .statements import statements_of
+from .timing import in_turn, ratio, summary, timed
+from .web import EMPTY, Request, logged_to_nowhere, sign_in, with_empty_route
+from .world import World
+
+BAR = 3.0
+ORDERS = 1_000
+ROUNDS = 3_000
+BARE = "/orders/7"
+
+
+def measure(world: World, scale: float) -> Report:
+    """Requests straight into the two WSGI apps, in turn."""
+    world.empty()
+    with world.connect(ADMIN) as connection:
+        load(connection, ORDERS, falsified=False)
+    world.settle()
+    app = with_empty_route(world.app_on("backoffice"))
+    with world.connect() as connection, logged_to_nowhere():
+        ours = partial(timed, Request(app, EMPTY, {"Cookie": sign_in(app, user_id=1)}).send)
+        bare = partial(timed, Request(_bare(connection), BARE, {}).send)
+        seconds = in_turn({"ours": ours, "bare": bare}, max(200, int(ROUNDS * scale)), warm_up=100)
+        texts = {"(n) where the empty route's time goes": statements_of(ours, 200)}
+    times = ratio(seconds["ours"], seconds["bare"])
+    fastest = min(seconds["ours"]) / min(seconds["bare"])
+    numbers: dict[str, Any] = {name: summary(runs) for name, runs in seconds.items()}
+    return Report(
+        [
+            Measured("n", "the empty signed-in route", times, "× bare Flask", BAR),
+            Measured("n", "the same, the fastest run of each side", fastest, "× bare Flask"),
+        ],
+        numbers,
+        texts,
+    )
+
+
+def _bare(connection: Connection[Any]) -> Flask:
+    """Nothing but Flask and one row, over a connection that is there already."""
+    app = Flask("bare")
+
+    @app.get("/orders/<int:order_id>")
+    def order(order_id: int) -> str:
+        found = connection.execute("SELECT number FROM orders WHERE id = %s", [order_id]).fetchone()
+        return found[0] if found else ""
+
+    return app
