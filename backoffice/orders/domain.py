@@ -8,7 +8,7 @@ DOMAIN = Domain(
     figures=("backoffice.orders.figures",),
     screens=(
         "backoffice.orders.views",
-        "backoffice.orders.editing",
+        "backoffice.orders.editing.views",
         "backoffice.orders.bulk.views",
     ),
     triggers=("backoffice.orders.triggers:TRIGGERS",),

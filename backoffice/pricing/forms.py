@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from flask import request
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, StringField, ValidationError
@@ -13,9 +12,10 @@ from wtforms import HiddenField, StringField, ValidationError
 from ..app.extensions import db
 from ..base import money, periods
 from ..base.refusals import Refusal
-from ..orders import choosing
+from ..products import choosing
 from ..products import queries as products
 from ..products.models import Product
+from ..web.formats import in_words
 from ..web.forms import Required
 from ..web.idempotency import new_key
 from ..web.typed_fields import DayField, UnitPriceField
@@ -68,12 +68,9 @@ class PricingForm(FlaskForm):
     def find_product(self) -> str:
         """Look up what is typed as the product; a sentence where it names none."""
         text = self.product.data or ""
-        try:
-            found = choosing.named(db.session(), [text])[text]
-            if isinstance(found, Refusal):
-                raise found
-        except Refusal as refusal:
-            return str(_(refusal.sentence, **refusal.values))
+        found = choosing.named(db.session(), [text])[text]
+        if isinstance(found, Refusal):
+            return in_words(found)
         self.found_product = found
         return ""
 

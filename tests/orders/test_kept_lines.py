@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from backoffice.orders import steps
+from backoffice.orders.editing import steps
 from backoffice.orders.models import Order, OrderLine
 from tests.factories.orders import OrderFactory
 from tests.orders.pages import fields_of, text_of

@@ -7,9 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from backoffice.orders.history import events_of, recorded_events
+from backoffice.orders.history import events_of, recorded_events, totals_by_save
 from backoffice.orders.models import Order, OrderLine
-from backoffice.orders.past_totals import totals_by_save
 from tests.depth import examples
 from tests.factories.orders import OrderFactory
 

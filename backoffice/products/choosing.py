@@ -1,15 +1,13 @@
-"""Choosing a product for a line: what a typed text names, and what choosing it fills in."""
+"""Choosing a product in a form: what a typed text names."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
 
 from sqlalchemy.orm import Session
 
-from ..base import N_, money
+from ..base import N_
 from ..base.refusals import Refusal
-from ..products import queries as products
-from ..products.models import Product
+from . import queries
+from .models import Product
 
 
 class UnknownProduct(Refusal):
@@ -30,15 +28,6 @@ class InactiveProduct(Refusal):
     sentence = N_("%(code)s is not sold any more. Choose another product, or leave this empty.")
 
 
-@dataclass(frozen=True)
-class Filling:
-    """What choosing a product puts into a line, as the user would type it; `unit_price` empty: no price."""
-
-    code: str
-    description: str
-    unit_price: str
-
-
 Found = Product | Refusal | None
 """What a text names: a product, nothing that it can be (and why), or nothing because it is empty."""
 
@@ -46,14 +35,14 @@ Found = Product | Refusal | None
 def named(session: Session, texts: Iterable[str | None]) -> Mapping[str | None, Found]:
     """What each text names: its product, why it names none, or None for an empty one."""
     wanted = set(texts)
-    known = products.with_codes(session, filter(None, wanted))
+    known = queries.with_codes(session, filter(None, wanted))
     return {text: known.get(text or "") or _searched(session, text) for text in wanted}
 
 
 def _searched(session: Session, text: str | None) -> Found:
     if not text:
         return None
-    matched = products.named(session, text)
+    matched = queries.named(session, text)
     if not matched:
         return UnknownProduct()
     return matched[0] if len(matched) == 1 else SeveralProducts()
@@ -69,10 +58,3 @@ def checked(found: Found, present_id: int | None) -> Product | None:
     if found is not None and not found.is_active and found.id != present_id:
         raise InactiveProduct(code=found.code)
     return found
-
-
-def filling(session: Session, product: Product, day: date, number_format: str) -> Filling:
-    """What `product` puts into a line of an order of `day`."""
-    price = products.price_on(session, product.id, day)
-    shown = "" if price is None else money.format_unit_price(price, number_format)
-    return Filling(product.code, product.name, shown)

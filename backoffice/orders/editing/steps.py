@@ -8,15 +8,15 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import StringIO
 
 from werkzeug.datastructures import MultiDict
 
-from ..base import N_
-from ..base.refusals import Refusal
-from .choosing import Filling
-from .models import COMPONENT_OF_KIND
-from .rules import MOST_LINES, MOST_ROWS
+from ...base import N_
+from ...base.refusals import Refusal
+from ..models import COMPONENT_OF_KIND
+from ..rules import MOST_LINES, MOST_ROWS
 
 Typed = MultiDict[str, str]
 
@@ -33,6 +33,15 @@ _OF_A_LINE = (*COLUMNS, "line", "filled")
 
 FILLED = ("description", "unit_price")
 """The columns that choosing a product fills."""
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What choosing a product puts into a line, as the user would type it; `unit_price` empty: no price."""
+
+    code: str
+    description: str
+    unit_price: str
 
 
 class TooManyLines(Refusal):

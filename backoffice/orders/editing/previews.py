@@ -7,10 +7,10 @@ from decimal import Decimal
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..base.refusals import Refusal
-from .actions import compute
+from ...base.refusals import Refusal
+from ..actions import compute
+from ..models import COMPONENT_OF_KIND, KINDS
 from .forms import OrderForm
-from .models import COMPONENT_OF_KIND, KINDS
 
 
 @dataclass(frozen=True)

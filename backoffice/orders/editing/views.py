@@ -10,29 +10,31 @@ from flask_login import current_user
 from jinja2_fragments.flask import render_block
 from markupsafe import escape
 
-from ..app.extensions import db
-from ..base import money, periods
-from ..base.identifiers import whole_number
-from ..base.refusals import AnotherRecord, Refusal
-from ..customers import queries as customers
-from ..products import queries as products
-from ..products.models import Product
-from ..security.permissions import requires
-from ..web.claims import Claim
-from ..web.conflicts import Conflict
-from ..web.formats import day_filter
-from ..web.forms import Stamp
-from ..web.htmx import render, trigger, wants_partial
-from ..web.idempotency import new_key
-from ..web.preferences import number_format
-from . import actions, choosing, queries, steps
+from ...app.extensions import db
+from ...base import money, periods
+from ...base.identifiers import whole_number
+from ...base.refusals import AnotherRecord, Refusal
+from ...customers import queries as customers
+from ...products import choosing
+from ...products import queries as products
+from ...products.models import Product
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.conflicts import Conflict
+from ...web.formats import day_filter
+from ...web.forms import Stamp
+from ...web.htmx import render, trigger, wants_partial
+from ...web.idempotency import new_key
+from ...web.preferences import number_format
+from .. import actions, queries
+from ..entries import OrderEntry
+from ..models import COMPONENT_OF_KIND, KINDS, Order
+from ..views import bp, order_or_404
+from ..wording import KIND_NAMES
+from . import steps
 from .conflicts import conflict_of
-from .entries import OrderEntry
 from .forms import OrderForm
-from .models import COMPONENT_OF_KIND, KINDS, Order
 from .previews import preview_of
-from .views import bp, order_or_404
-from .wording import KIND_NAMES
 
 PAGE = "orders/edit.html"
 
@@ -292,8 +294,11 @@ def _fill(form: OrderForm, typed: steps.Typed, index: int) -> str:
     )
 
 
-def _filling(product: Product, day: date) -> choosing.Filling:
-    return choosing.filling(db.session(), product, day, number_format())
+def _filling(product: Product, day: date) -> steps.Filling:
+    """What `product` puts into a line of an order of `day`."""
+    price = products.price_on(db.session(), product.id, day)
+    shown = "" if price is None else money.format_unit_price(price, number_format())
+    return steps.Filling(product.code, product.name, shown)
 
 
 def _paste(order: Order | None, typed: steps.Typed, kind: str) -> None:

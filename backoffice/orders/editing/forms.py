@@ -22,26 +22,27 @@ from wtforms import (
 )
 from wtforms.validators import AnyOf
 
-from ..app.extensions import db
-from ..base import periods
-from ..base.identifiers import whole_number
-from ..base.refusals import Refusal
-from ..customers import queries as customers
-from ..customers.forms import customer_named
-from ..customers.models import Customer
-from ..people.models import User
-from ..products import queries as products
-from ..products.models import Product
-from ..security.rights import allowed
-from ..web.formats import in_words
-from ..web.forms import RecordForm, Required, Stamp, at_most, must_be_number, trimmed
-from ..web.idempotency import new_key
-from ..web.typed_fields import AmountField, DayField, QuantityField, UnitPriceField
-from . import choosing, queries
-from .actions import NumberTaken
-from .entries import Breakdown, Fact, LineEntry, OrderEntry
-from .models import COMPONENT_OF_KIND, KINDS, Order
-from .rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS, NUMBER_LENGTH, is_number
+from ...app.extensions import db
+from ...base import periods
+from ...base.identifiers import whole_number
+from ...base.refusals import Refusal
+from ...customers import queries as customers
+from ...customers.forms import customer_named
+from ...customers.models import Customer
+from ...people.models import User
+from ...products import choosing
+from ...products import queries as products
+from ...products.models import Product
+from ...security.rights import allowed
+from ...web.formats import in_words
+from ...web.forms import RecordForm, Required, Stamp, at_most, must_be_number, trimmed
+from ...web.idempotency import new_key
+from ...web.typed_fields import AmountField, DayField, QuantityField, UnitPriceField
+from .. import queries
+from ..actions import NumberTaken
+from ..entries import Breakdown, Fact, LineEntry, OrderEntry
+from ..models import COMPONENT_OF_KIND, KINDS, Order
+from ..rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS, NUMBER_LENGTH, is_number
 from .steps import KEPT, kept_amount, kept_lines
 
 

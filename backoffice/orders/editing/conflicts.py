@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..audit.models import AuditEvent
-from ..web.conflicts import Conflict, Difference, Disagreement
-from .entries import Fact, OrderEntry, merge
-from .history import line_text, recorded_events
-from .models import COMPONENT_OF_KIND, Order, OrderLine
-from .wording import Wording
+from ...audit.models import AuditEvent
+from ...web.conflicts import Conflict, Difference, Disagreement
+from ..entries import Fact, OrderEntry, merge
+from ..history import line_text, recorded_events
+from ..models import COMPONENT_OF_KIND, Order, OrderLine
+from ..wording import Wording
 
 
 def conflict_of(

@@ -1,0 +1,1 @@
+"""One order in a form: entering and changing it."""
