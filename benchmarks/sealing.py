@@ -8,9 +8,9 @@ from typing import Any
 from psycopg import Connection
 
 from backoffice.app.extensions import db
-from backoffice.audit.keys import Keyring
-from backoffice.audit.sealing import seal
-from backoffice.audit.verifying import verify
+from backoffice.audit.chain.keys import Keyring
+from backoffice.audit.chain.sealing import seal
+from backoffice.audit.chain.verifying import verify
 from backoffice.database.embedded import ADMIN
 
 from .listing import ALLOWANCE_MS, EMPTY_TIMES, p95

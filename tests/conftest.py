@@ -29,7 +29,7 @@ from backoffice.app.config import READERS, SUPERVISED
 from backoffice.app.domain import Declared, Domain
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
-from backoffice.audit import anchors
+from backoffice.audit.chain import anchors
 from backoffice.base import money, periods
 from backoffice.book import Meaning, of_this_process
 from backoffice.commands.cli import main

@@ -22,12 +22,12 @@ from sqlalchemy import func, select
 from ..app.command_line import CLEAN, FOUND, Trouble
 from ..app.extensions import db
 from ..base.refusals import Refusal
-from . import sealing, verifying
-from .anchors import anchor, anchors_in, folder_of
-from .keys import Keyring
-from .records import EVENTS
-from .sealing import head_of
-from .verifying import KINDS, Bad, Verification
+from .chain import sealing, verifying
+from .chain.anchors import anchor, anchors_in, folder_of
+from .chain.keys import Keyring
+from .chain.records import EVENTS
+from .chain.sealing import head_of
+from .chain.verifying import KINDS, Bad, Verification
 
 SHOWN = 20
 """Bad rows printed to a person; --json prints more."""

@@ -48,7 +48,7 @@ from ..database.grants import PRIVILEGES, WORK
 from ..figures.expressions import replace
 from ..figures.registry import Registry, registry
 from ..figures.statements import Statement
-from .records import EVENTS
+from .chain.records import EVENTS
 from .scope import AuditedTable, audited_tables
 
 CHANGED: Final = "changed"

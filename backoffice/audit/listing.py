@@ -27,8 +27,8 @@ from ..book import Book
 from ..figures.models import Correction
 from ..lists import Choice, Column, List, Moments, Reference, Search, containing
 from ..people.models import ApiToken, User
+from .chain.records import EVENTS, xid_of
 from .models import AuditEvent
-from .records import EVENTS, xid_of
 from .tables import ByTable, Recorded, title_of
 from .telling import ACTIONS, is_measured
 

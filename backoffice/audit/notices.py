@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
-from .queries import chain_of
+from .chain.queries import chain_of
 
 
 def _chain(session: Session, _user: Any) -> Iterator[Notice]:

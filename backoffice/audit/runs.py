@@ -9,11 +9,11 @@ from sqlalchemy import Connection, select
 from ..base import N_, table_of
 from ..runs.kinds import Kind
 from ..runs.work import Asked, Chunk, Work
-from .anchors import anchor, anchors_in, folder_of
-from .keys import Keyring
+from .chain.anchors import anchor, anchors_in, folder_of
+from .chain.keys import Keyring
+from .chain.sealing import head_of, seal_batch
+from .chain.verifying import record, verify
 from .models import AuditCheck
-from .sealing import head_of, seal_batch
-from .verifying import record, verify
 
 CHECKS = table_of(AuditCheck)
 

@@ -8,7 +8,8 @@ from .. import lists
 from ..app.extensions import db
 from ..security.permissions import requires
 from ..web.htmx import render
-from . import queries, telling
+from . import telling
+from .chain.queries import chain_of, is_sealed
 from .listing import AUDIT
 from .models import AuditEvent
 
@@ -23,7 +24,7 @@ def index() -> Response:
         AUDIT,
         "audit/index.html",
         told=partial(telling.told, db.session()),
-        chain=partial(queries.chain_of, db.session()),
+        chain=partial(chain_of, db.session()),
     )
 
 
@@ -49,5 +50,5 @@ def event(event_id: int) -> Response:
         event=found,
         told=told,
         at=telling.moment(found.at),
-        is_sealed=queries.is_sealed(session, found),
+        is_sealed=is_sealed(session, found),
     )

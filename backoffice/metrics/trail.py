@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, func, select
 
 from ..app.measures import Measure, Reading, Source
+from ..audit.chain.sealing import stalled
 from ..audit.models import AuditCheck
-from ..audit.sealing import stalled
 from ..base import table_of
 from ..drift.facts.findings import PREFIX, all_facts
 from ..drift.models import OF_FACTS, DriftFinding, FigureCheck

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
-from backoffice.audit.anchors import anchors_in
-from backoffice.audit.keys import Keyring
-from backoffice.audit.verifying import Verification, verify
+from backoffice.audit.chain.anchors import anchors_in
+from backoffice.audit.chain.keys import Keyring
+from backoffice.audit.chain.verifying import Verification, verify
 from tests.factories.customers import CustomerFactory
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from backoffice.app import config
-from backoffice.audit.keys import Keyring
+from backoffice.audit.chain.keys import Keyring
 
 OLD, NEW = "an old secret of ours", "a-new-secret-of-ours"
 

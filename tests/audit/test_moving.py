@@ -12,11 +12,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, create_engine, select
 
-from backoffice.audit.anchors import anchor, anchors_in
-from backoffice.audit.keys import Keyring
+from backoffice.audit.chain.anchors import anchor, anchors_in
+from backoffice.audit.chain.keys import Keyring
+from backoffice.audit.chain.sealing import seal, stalled
+from backoffice.audit.chain.verifying import verify
 from backoffice.audit.models import AuditSeal
-from backoffice.audit.sealing import seal, stalled
-from backoffice.audit.verifying import verify
 from backoffice.database.embedded import ADMIN, APP, Services
 from backoffice.database.embedded.places import package_folder
 

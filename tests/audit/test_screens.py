@@ -15,12 +15,12 @@ from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
-from backoffice.audit.anchors import anchor
-from backoffice.audit.keys import Keyring
+from backoffice.audit.chain.anchors import anchor
+from backoffice.audit.chain.keys import Keyring
+from backoffice.audit.chain.sealing import seal
+from backoffice.audit.chain.verifying import record, verify
 from backoffice.audit.models import AuditEvent
-from backoffice.audit.sealing import seal
 from backoffice.audit.tables import ByTable, title_of
-from backoffice.audit.verifying import record, verify
 from backoffice.figures.actor import acting_as
 from backoffice.people.models import User
 from tests.factories.customers import CustomerFactory

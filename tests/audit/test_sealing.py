@@ -11,13 +11,19 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backoffice.audit import sealing
-from backoffice.audit.errors import BrokenChain, UnknownKey
-from backoffice.audit.keys import Keyring
+from backoffice.audit.chain import sealing
+from backoffice.audit.chain.keys import Keyring
+from backoffice.audit.chain.records import COLUMNS, EVENTS
+from backoffice.audit.chain.sealing import (
+    BrokenChain,
+    UnknownKey,
+    head_of,
+    seal,
+    seal_batch,
+    stalled,
+)
+from backoffice.audit.chain.verifying import Verification
 from backoffice.audit.models import AuditEvent, AuditSeal
-from backoffice.audit.records import COLUMNS, EVENTS
-from backoffice.audit.sealing import head_of, seal, seal_batch, stalled
-from backoffice.audit.verifying import Verification
 
 Verified = Callable[[], Verification]
 Write = Callable[..., None]
@@ -211,7 +217,7 @@ def test_sealing_beside_people_who_write_leaves_nobody_out_and_raises_no_alarm(
 def test_a_new_key_takes_over_and_the_old_one_still_verifies(
     engine: Engine, write: Write, session: Session
 ) -> None:
-    from backoffice.audit.verifying import verify
+    from backoffice.audit.chain.verifying import verify
 
     old, new = "an old secret of ours", "a new secret of ours"
     write(2)

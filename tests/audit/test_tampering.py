@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from backoffice.audit.anchors import anchor, anchors_in
-from backoffice.audit.keys import Keyring
-from backoffice.audit.sealing import seal
-from backoffice.audit.verifying import Verification, verify
+from backoffice.audit.chain.anchors import anchor, anchors_in
+from backoffice.audit.chain.keys import Keyring
+from backoffice.audit.chain.sealing import seal
+from backoffice.audit.chain.verifying import Verification, verify
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import text
 
 from backoffice.app.extensions import db
-from backoffice.audit.keys import Keyring
-from backoffice.audit.sealing import seal
-from backoffice.audit.verifying import record, verify
+from backoffice.audit.chain.keys import Keyring
+from backoffice.audit.chain.sealing import seal
+from backoffice.audit.chain.verifying import record, verify
 from backoffice.figures.actor import acting_as
 from tests.browser.conftest import LANGUAGES
 from tests.factories.customers import CustomerFactory

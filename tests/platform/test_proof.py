@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 
 from backoffice import figures
 from backoffice.app.extensions import db
-from backoffice.audit import sealing
-from backoffice.audit.keys import Keyring
+from backoffice.audit.chain import sealing
+from backoffice.audit.chain.keys import Keyring
 from backoffice.commands.upgrade import upgrade
 from backoffice.figures import proof
 from tests.factories.orders import OrderFactory

@@ -24,8 +24,8 @@ from sqlalchemy import (
     select,
 )
 
+from ...audit.chain.records import EVENTS
 from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table
-from ...audit.records import EVENTS
 from ...base import N_, table_of
 from ...figures.declaration import Source
 from ...figures.feeding import lower_bundles, owners_above, owners_beneath

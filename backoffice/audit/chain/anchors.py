@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 import structlog
 from sqlalchemy import Connection, insert
 
-from ..base import table_of
+from ...base import table_of
+from ..models import AuditCheck
 from .keys import Keyring
-from .models import AuditCheck
 from .sealing import head_of
 
 log = structlog.get_logger("backoffice.audit")

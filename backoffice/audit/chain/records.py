@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, select
 
-from ..base import table_of
-from ..figures.models import Xid8
-from .models import AuditEvent
+from ...base import table_of
+from ...figures.models import Xid8
+from ..models import AuditEvent
 
 EVENTS = table_of(AuditEvent)
 

@@ -29,11 +29,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from ..base import table_of
-from ..figures.models import Xid8
-from .errors import BrokenChain, UnknownKey
+from ...base import N_, table_of
+from ...base.refusals import Refusal
+from ...figures.models import Xid8
+from ..models import AuditSeal
 from .keys import Key, Keyring
-from .models import AuditSeal
 from .records import (
     EVENTS,
     digest_of,
@@ -52,6 +52,24 @@ ONE_AT_A_TIME = 0x5EA1
 
 BATCH = 10_000
 """Events of one seal, at most; one short transaction each."""
+
+
+class UnknownKey(Refusal):
+    """The chain was continued under a key that this process does not have."""
+
+    sentence = N_(
+        "Seal %(seal)s was made under the key %(key)s, which AUDIT_KEY does not hold here. "
+        "Nothing is sealed until it does, so that the chain stays one."
+    )
+
+
+class BrokenChain(Refusal):
+    """The last seal is not one of ours."""
+
+    sentence = N_(
+        "Seal %(seal)s is not genuine, and nothing is sealed after it. "
+        "Look at it with: backoffice audit verify-chain"
+    )
 
 
 @dataclass(frozen=True)

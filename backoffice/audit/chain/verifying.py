@@ -11,11 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Text, cast, func, insert, select, tuple_
 
-from ..base import N_, table_of
-from . import corrections
+from ...base import N_, table_of
+from .. import corrections
+from ..models import AuditCheck
 from .anchors import Anchor, Anchors
 from .keys import Key, Keyring
-from .models import AuditCheck
 from .records import DIGEST_SIZE, EVENTS, digest_of, events, records_of
 from .sealing import SEALS, Head, digest_of_seal, head_of, is_sealed, waiting
 

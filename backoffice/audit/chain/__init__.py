@@ -1,0 +1,1 @@
+"""The chain upon the trail: sealed, written down elsewhere, verified."""
