@@ -16,13 +16,12 @@ from ..web.claims import Claim
 from ..web.htmx import render, trigger, wants_partial
 from ..web.idempotency import new_key
 from . import actions, queries, wording
-from .actions import Limits, may_approve
+from .actions import Limits, may_act, may_approve, verbs_of
 from .forms import ApplyForm
 from .items import items_of
 from .kinds import kinds
 from .listing import RUNS
 from .models import Run, RunItem
-from .verbs import may_act, verbs_of
 
 bp = Blueprint("runs", __name__, url_prefix="/runs")
 

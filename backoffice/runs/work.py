@@ -4,6 +4,7 @@ Every transaction of a chunk first locks the chunk's row and looks whether its f
 takes the chunk over while it works and a worker that was overtaken writes nothing.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -26,9 +27,14 @@ from sqlalchemy import (
 from ..base import table_of
 from .errors import Fenced
 from .models import AMOUNTS, CHUNK_DONE, COUNTERS, OPEN, Run, RunChunk, RunItem
-from .pacing import Pace
 
 RUNS, CHUNKS, ITEMS = table_of(Run), table_of(RunChunk), table_of(RunItem)
+
+SHARE = 0.25
+"""The share of its time that a paced worker works; the rest belongs to people."""
+
+LONGEST_REST = 2.0
+"""Seconds; a rest is no longer, whatever the transaction took."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,22 @@ class Step:
             self.tally.__dict__.update(counted)
             del self.items[recorded:]
             raise
+
+
+class Pace:
+    """The pace of a worker's run: a paced one rests between transactions, so that people at screens don't feel it."""
+
+    def __init__(self, is_paced: bool) -> None:
+        self._factor = (1 - SHARE) / SHARE if is_paced else 0.0
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Work inside, and rest afterwards in proportion, when nothing is locked any more."""
+        began = time.monotonic()
+        yield
+        rest = min((time.monotonic() - began) * self._factor, LONGEST_REST)
+        if rest > 0:
+            time.sleep(rest)
 
 
 class Work:

@@ -231,7 +231,7 @@ def how_far(session: Any) -> Any:
 
 def die_at(run_id: int, nth: int, after: bool) -> None:
     """Work on the run until its nth transaction has done something; die before or after it commits."""
-    record, finish = Work._record, working.ending._finish
+    record, finish = Work._record, working._finish
     done = itertools.count(1)
 
     def dying(self: Work, step: Any, is_last: bool) -> None:
@@ -250,7 +250,7 @@ def die_at(run_id: int, nth: int, after: bool) -> None:
     Work._record = dying  # type: ignore[method-assign]
     left = select(func.count()).where(RunChunk.run_id == run_id, RunChunk.status == "open")
     if db.session.scalar(left) == 0:
-        working.ending._finish = dying_at_the_end
+        working._finish = dying_at_the_end
     db.session.rollback()
     working.perform(db.engine, run_id)
 

@@ -14,11 +14,10 @@ from ... import lists
 from ...app.extensions import db
 from ...people.actors import names_of
 from ...runs import actions, queries, wording
-from ...runs.actions import Limits
+from ...runs.actions import Limits, verbs_of
 from ...runs.errors import AlreadyRunning
 from ...runs.forms import ApplyForm
 from ...runs.models import Run
-from ...runs.verbs import verbs_of
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.htmx import render, wants_partial
