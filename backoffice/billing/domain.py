@@ -37,7 +37,7 @@ DOMAIN = Domain(
         "backoffice.billing.recalculation.runs:SCOPES",
         "backoffice.billing.migration.chain:SCOPES",
     ),
-    reasons=("backoffice.billing.migration.known_cases:REASONS",),
+    reasons=("backoffice.billing.migration.lines:REASONS",),
     words=("backoffice.billing.migration.lines:WORDS",),
     recorded=(
         "backoffice.billing.invoices.history:RECORDED",
@@ -46,7 +46,7 @@ DOMAIN = Domain(
     ),
     subjects=(
         "backoffice.billing.watched:SUBJECTS",
-        "backoffice.billing.migration.record_links:SUBJECTS",
+        "backoffice.billing.watched:OTHER_SUBJECTS",
     ),
     owners=("backoffice.billing.watched:OWNERS",),
     notices=("backoffice.billing.notices:NOTICES",),

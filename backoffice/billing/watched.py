@@ -1,6 +1,6 @@
 """Billing as the watch over figures knows it: what a wrong row is called, and what is recalculated with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import url_for
@@ -12,11 +12,16 @@ from ..drift.recalculation import Owners, OwnersOf
 from ..security.rights import allowed
 from ..web.record_links import Place, Subject
 from .figures import customer_balance, invoice_amount, invoice_paid, meter_balance, meter_totals
-from .models import Invoice, Meter, MeterAssignment
+from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 
 
 def _name_in(column: Any, key: Any) -> Any:
     return lambda owner, _key: select(column).where(key == owner).scalar_subquery()
+
+
+def _meter_number(owner: Any, _key: Any) -> Any:
+    numbered = select(Meter.number).join(MeterAssignment, MeterAssignment.meter_id == Meter.id)
+    return numbered.where(MeterAssignment.id == owner).scalar_subquery()
 
 
 def _owner_named(column: Any, key: Any) -> Any:
@@ -37,6 +42,18 @@ def _invoice(place: Place) -> str:
 
 def _calculation_of_invoice(place: Place, column: str) -> str:
     return url_for("billing.invoice_calculation", number=place.name, name=column)
+
+
+def _payment(place: Place) -> str:
+    return url_for("billing.payment", reference=place.name)
+
+
+def _adjustment(place: Place) -> str:
+    return url_for("billing.adjustment", number=place.name)
+
+
+def _shown_at(record: Callable[[Place], str]) -> Callable[[Place, str], str]:
+    return lambda place, _column: record(place)
 
 
 def _customer(place: Place) -> str:
@@ -96,4 +113,15 @@ SUBJECTS = tuple(
         (Customer, Customer.code, _customer, _calculation_of_customer),
     )
 )  # fmt: skip
+
+OTHER_SUBJECTS = tuple(
+    Subject(model.__tablename__, name, record, _shown_at(record))
+    for model, name, record in (
+        (Payment, _name_in(Payment.reference, Payment.id), _payment),
+        (MeterAdjustment, _name_in(MeterAdjustment.number, MeterAdjustment.id), _adjustment),
+        (MeterAssignment, _meter_number, _meter),
+    )
+)
+"""What the migration speaks of beside figures: none of these tables holds one."""
+
 OWNERS = (OwnersOf("meter", _of_meter), OwnersOf("customer", _of_customer))

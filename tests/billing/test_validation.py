@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from backoffice.base import periods
-from backoffice.billing.migration.cases import ERROR, INFO, WARNING
 from backoffice.billing.migration.checks import CHECKS
 from backoffice.billing.migration.lines import open_rows, ties_out
 from backoffice.billing.migration.proving import PROOFS, TOTALS
+from backoffice.billing.migration.report import ERROR, INFO, WARNING
 from backoffice.billing.models import Invoice, Meter, MeterAssignment, Payment
 from backoffice.customers.models import Customer
 from backoffice.runs.models import RunItem

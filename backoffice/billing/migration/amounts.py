@@ -13,8 +13,8 @@ from ..figures import invoice_amount
 from ..rules import POSTED
 from . import report
 from .balances import without_above
-from .cases import INFO, Case, as_item
 from .documents import INVOICES
+from .report import INFO, Case, as_item
 
 ENTERED = Case(
     "billing.invoice-entered", N_("Invoices without units: somebody entered their amount"), "invoices",

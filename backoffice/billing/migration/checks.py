@@ -1,14 +1,15 @@
-"""What is looked at to say whether the book is sound: each check a SELECT of the rows that are not.
+"""Step 3: every check over the whole book, each a SELECT of the rows that do not stand it, and each row an item.
 
 A check answers `owner` (the row), `amount`, and perhaps `about`: what it should be compared with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Date,
     Numeric,
     Select,
@@ -21,14 +22,17 @@ from sqlalchemy import (
     null,
     select,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from ...base import N_, periods, table_of
 from ...customers.models import Customer
+from ...runs.work import Asked, Chunk, Work
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from ..payments.matching import may_cover
 from ..rules import POSTED, VOID, counts_ahead
-from .cases import ERROR, INFO, WARNING, Case
+from . import report, would_be
 from .documents import INVOICES, PAYMENTS
+from .report import ERROR, INFO, WARNING, Case, as_item
 
 METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
 ADJUSTMENTS, CUSTOMERS = table_of(MeterAdjustment), table_of(Customer)
@@ -318,3 +322,44 @@ def _adjustments() -> Select[Any]:
     return _found(ADJUSTMENTS, ADJUSTMENTS.c.amount, ADJUSTMENTS.c.reason).where(
         _is_posted(ADJUSTMENTS)
     )
+
+
+def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
+    """A part per check, as large as the table that it looks at."""
+    tables = dict.fromkeys(check.table for check in CHECKS.values())
+    sizes = {t: connection.scalar(select(func.count()).select_from(t)) or 0 for t in tables}
+    for name, check in CHECKS.items():
+        yield Chunk({"check": name}, sizes[check.table])
+
+
+def work(work: Work) -> None:
+    """List what does not stand the check, in one statement."""
+    check = CHECKS[work.payload["check"]]
+    with work.transaction(is_last=True) as step:
+        report.list_rows(step, items(check, work.asked))
+
+
+def items(check: Check, asked: Asked) -> Any:
+    """The findings of a check as the items of a run; in a preview over what the other steps will have done."""
+    found = check.rows().subquery("found")
+    about = func.jsonb_strip_nulls(
+        func.jsonb_build_object("about", found.c.about, type_=JSONB), type_=JSONB
+    )
+    listed = as_item(check.case, asked.id, found.c.owner, concerns=found.c.amount, details=about)
+    return would_be.over(select(*listed).select_from(found).order_by(found.c.owner), asked)
+
+
+def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
+    """What every check has found, and how many of each severity."""
+    told = report.of_items(connection, asked.id)
+    found = told[report.LEFT]
+    told["passed"] = len(CHECKS.keys() - found.keys())
+    told["severities"] = {
+        severity: sum(found[name]["rows"] for name in found if _severity(name) == severity)
+        for severity in (ERROR, WARNING, INFO)
+    }
+    return told
+
+
+def _severity(name: str) -> str:
+    return CHECKS[name].case.severity if name in CHECKS else WARNING

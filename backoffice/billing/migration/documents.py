@@ -25,7 +25,7 @@ from ...base import N_, table_of
 from ..models import Invoice, MeterAssignment, Payment
 from ..payments import matching
 from ..rules import POSTED
-from .cases import Case
+from .report import Case
 
 INVOICES, PAYMENTS = table_of(Invoice), table_of(Payment)
 

@@ -7,14 +7,41 @@ from typing import Any
 
 from ...base import N_
 from ...runs.models import Run
+from ...runs.wording import Reason
 from ...web import record_links as subjects
 from ...web.record_links import Word
 from ..figures import customer_balance
-from .cases import ERROR, INFO, LABELS, SEVERITIES, WARNING, Case
-from .known_cases import CASES
-from .proving import TOTALS
-from .report import DONE, FAILED, LEFT, RIGHT, SECTIONS
+from . import amounts, documents
+from .checks import CHECKS
+from .proving import PROOFS, TOTALS
+from .report import (
+    DONE,
+    ERROR,
+    FAILED,
+    INFO,
+    LABELS,
+    LEFT,
+    RIGHT,
+    SECTIONS,
+    SEVERITIES,
+    WARNING,
+    Case,
+)
 from .steps import STEP_OF
+
+CASES: Mapping[str, Case] = {
+    case.name: case
+    for case in (
+        *documents.CASES,
+        *amounts.CASES,
+        *(check.case for check in CHECKS.values()),
+        *(proof.case for proof in PROOFS.values()),
+    )
+}
+"""Name → every case that a step may find."""
+
+REASONS = tuple({case.why: Reason(case.why) for case in CASES.values() if case.why}.values())
+"""Why its items were left or failed."""
 
 SECTION_WORDS = {
     DONE: (N_("Done"), N_("Would be done")),

@@ -22,7 +22,6 @@ from ..models import Invoice, Meter, MeterAssignment
 from ..payments import matching
 from ..rules import POSTED
 from . import report
-from .cases import is_untold
 from .documents import (
     ALL,
     BY_NAME,
@@ -32,6 +31,7 @@ from .documents import (
     any_of,
     sure_invoices,
 )
+from .report import is_untold
 
 CHUNK = 1_000
 """Documents that get their meter in one transaction."""

@@ -32,8 +32,8 @@ from ...runs.work import Asked, Chunk, Work
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from ..rules import VOID
 from . import report, would_be
-from .cases import ERROR, Case, as_item
 from .documents import INVOICES, PAYMENTS
+from .report import ERROR, Case, as_item
 
 METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
 ADJUSTMENTS, CUSTOMERS = table_of(MeterAdjustment), table_of(Customer)

@@ -9,12 +9,12 @@ from ...runs.kinds import Kind, Scope, as_dry_run
 from . import (
     amounts,
     balances,
+    checks,
     groups,
     placing,
     proving,
     steps,
     together,
-    validating,
     whole,
 )
 from .chain import going_on
@@ -42,7 +42,7 @@ AMOUNTS = Kind(
 )  # fmt: skip
 VALIDATE = Kind(
     "billing.validate", N_("Validate payments and documents"), "figures.heal",
-    validating.plan, validating.work, going_on(validating.finish), report=REPORT,
+    checks.plan, checks.work, going_on(checks.finish), report=REPORT,
 )  # fmt: skip
 BALANCES = Kind(
     "billing.meter-balances", N_("Calculate meter balances"), "figures.heal",

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, aliased
 
+from ...base import N_
 from ...drift.models import DriftFinding
 from ...runs.kinds import kind_of
 from ...runs.models import CANCELLED, DONE, FAILED, Run
@@ -27,6 +28,16 @@ from .steps import APPLY_WHOLE, KEY, STEP_OF, STEPS, WHOLE, Step
 NEVER, RUNNING, BROKEN, DIFFERS, LEFT_OVER, FINISHED = (
     "never", "running", "broken", "differs", "left", "finished",
 )  # fmt: skip
+
+STATES = {
+    NEVER: (N_("Not done yet"), "neutral"),
+    RUNNING: (N_("Under way"), "info"),
+    BROKEN: (N_("Failed"), "bad"),
+    DIFFERS: (N_("Differs"), "bad"),
+    LEFT_OVER: (N_("Done, rows are left"), "warning"),
+    FINISHED: (N_("Done"), "good"),
+}
+"""State of a step → its word and tone."""
 
 _PARTIAL = ("retry", "run", "customers")
 """Scopes of runs that don't look at the whole book."""

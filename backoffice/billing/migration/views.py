@@ -21,12 +21,11 @@ from ...web.claims import Claim
 from ...web.htmx import render, wants_partial
 from ...web.idempotency import new_key
 from ..views import bp
-from . import chain, wording
-from .cases import INFO, SEVERITIES
-from .known_cases import CASES
-from .lines import lines_of, totals_of
+from . import chain
+from .lines import CASES, lines_of, totals_of, word_of
 from .listing import found, told_by
-from .step_status import checked, standings, whole_previewed
+from .report import INFO, SEVERITIES
+from .step_status import STATES, checked, standings, whole_previewed
 from .steps import STEP_NAMED, STEP_OF, Step
 
 PAGE = "billing/migration.html"
@@ -96,7 +95,7 @@ def migration_report(run_id: int) -> Response:
         run=run, step=STEP_OF[run.kind], look=STATUSES[run.status],
         lines=[line for line in lines_of(run) if line.rows],
         with_items={(run.id, name) for name in db.session.scalars(rows)},
-        totals=totals_of(run), wording=wording,
+        totals=totals_of(run), word_of=word_of,
     )  # fmt: skip
 
 
@@ -154,7 +153,8 @@ def _about() -> dict[str, Any]:
         "checked": checked(looked) if looked.newest else [],
         "may_run": allowed(current_user, "figures.heal"),
         "new_key": new_key,
-        "wording": wording,
+        "word_of": word_of,
+        "STATES": STATES,
         "STATUSES": STATUSES,
         "SEVERITIES": SEVERITIES,
     }

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, String, func, literal, select
 from ...runs.models import FOUND
 from ...runs.work import ITEMS, RUNS, Asked, Chunk, Work
 from . import groups, report, would_be
-from .cases import ITEM_COLUMNS
+from .report import ITEM_COLUMNS
 from .steps import KEY, STEP_OF
 
 
