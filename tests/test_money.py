@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, literal, select
 
 from backoffice.base import money
+from backoffice.base.currencies import MINOR_UNITS
 
 FORMATS = ("en", "id", "plain")
 CURRENCIES = ("IDR", "KES", "VND", "JPY", "USD")
@@ -346,7 +347,7 @@ def test_an_unknown_currency_is_refused_with_those_that_are_known() -> None:
 
 
 def test_minor_units_are_those_of_the_table() -> None:
-    assert {code: money.MINOR_UNITS[code] for code in ("IDR", "KES", "VND", "JPY")} == {
+    assert {code: MINOR_UNITS[code] for code in ("IDR", "KES", "VND", "JPY")} == {
         "IDR": 2,
         "KES": 2,
         "VND": 0,

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from ..base import money, periods
+from ..base.currencies import CURRENCIES
 from ..base.trouble import Trouble
 from ..database.embedded import ADMIN, OWNER, Places, Postgres, Redis
 
@@ -160,7 +161,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "DEMO": ("", _one_of("", "0", "1")),
     "COMPANY_NAME": ("Backoffice", str),
     "COMPANY_ADDRESS": ("", str),
-    "CURRENCY": ("IDR", _one_of(*money.CURRENCIES)),
+    "CURRENCY": ("IDR", _one_of(*CURRENCIES)),
     "BUSINESS_TIMEZONE": ("Asia/Jakarta", _timezone),
     "LANGUAGE_DEFAULT": ("en", _one_of(*LANGUAGES)),
     "SIGNIFICANT_CHANGE": ("100", _amount),

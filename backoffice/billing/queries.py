@@ -1,13 +1,11 @@
 """What several parts of billing read: a meter, whose it was on a day, a customer's meters, the open invoices."""
 
-from collections.abc import Collection
 from datetime import date
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .models import Invoice, Meter, MeterAssignment
-from .rules import VOID
+from .models import Meter, MeterAssignment
 
 
 def meter_of(session: Session, number: str) -> Meter | None:
@@ -39,20 +37,5 @@ def active_meters_of(session: Session, customer_id: int) -> list[Meter]:
             .join(MeterAssignment, MeterAssignment.meter_id == Meter.id)
             .where(MeterAssignment.customer_id == customer_id, MeterAssignment.is_active)
             .order_by(Meter.number)
-        )
-    )
-
-
-def open_invoices(session: Session, meter_ids: Collection[int]) -> list[Invoice]:
-    """The invoices of these meters that are not void and not fully paid, the oldest due first."""
-    return list(
-        session.scalars(
-            select(Invoice)
-            .where(
-                Invoice.meter_id.in_(meter_ids),
-                Invoice.status != VOID,
-                Invoice.paid < Invoice.amount,
-            )
-            .order_by(Invoice.due_on, Invoice.issued_on, Invoice.id)
         )
     )

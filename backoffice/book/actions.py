@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy import table as table_named
 
 from ..base import N_, Base, table_of
-from ..base.money import MINOR_UNITS
+from ..base.currencies import MINOR_UNITS
 from ..base.refusals import Refusal
 from ..figures import registry, renewal
 from .meaning import APPLICATION, Meaning, MeaningDiffers, of_this_process

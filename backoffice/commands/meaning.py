@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from ..app.command_line import Trouble
 from ..app.config import READERS
 from ..app.extensions import db
-from ..base.money import CURRENCIES
+from ..base.currencies import CURRENCIES
 from ..base.refusals import Refusal
 from ..book import actions
 from ..book.meaning import MeaningDiffers

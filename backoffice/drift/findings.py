@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -15,33 +14,25 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Text,
     and_,
     any_,
-    bindparam,
     case,
-    cast,
-    distinct,
     func,
-    insert,
     literal,
-    null,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..audit.facts import Forgery
 from ..base import differences, money, table_of
-from ..figures import Figure, Finding, registry
+from ..figures import Finding, registry
 from ..figures.drain import Drained
 from ..figures.findings import findings
 from ..figures.models import Correction, FigureNote, noted_bundle
-from ..figures.registry import Bundle, Registry
-from ..figures.statements import Statement
-from ..runs.models import APPLIED, RunItem
-from .amounts import amounts_of, as_fields, gross_in_sql, money_columns, sum_in_sql
+from ..figures.registry import Bundle
+from ..runs.models import RunItem
+from .amounts import amounts_of, as_fields, money_columns
 from .facts.findings import record as record_facts
 from .facts.findings import root_of
 from .facts.holding import held
@@ -301,93 +292,6 @@ def _close(
             ),
         )
     )
-
-
-def corrected_owners(connection: Connection, bundle: Bundle, drained: Drained) -> int:
-    """How many of the bundle's owners a drain has corrected."""
-    if not drained.corrected:
-        return 0
-    if bundle.targets == (bundle.owner_table,) and not bundle.figures[0].derived_rows:
-        return len({key for table, key in drained.changed if table is bundle.owner_table})
-    corrections = _of(drained, [figure.name for figure in bundle.figures])
-    mine = CORRECTIONS.c.id == any_(literal(corrections, ARRAY(BigInteger)))
-    return connection.scalar(select(func.count(distinct(CORRECTIONS.c.owner))).where(mine)) or 0
-
-
-def items_of_corrections(
-    connection: Connection,
-    registry: Registry,
-    run_id: int,
-    drained: Drained,
-    figures: Sequence[str],
-) -> None:
-    """An item, applied, for each correction that a drain has left on one of these figures."""
-    names = tuple(sorted(drained.corrected.keys() & set(figures)))
-    if names:
-        ids = _of(drained, names)
-        _as_items(registry, names).run(connection, run_id=run_id, ids=ids)
-
-
-def _of(drained: Drained, figures: Iterable[str]) -> list[int]:
-    """The corrections that a drain has left on these figures."""
-    return [id_ for figure in figures for id_ in drained.corrected.get(figure, ())]
-
-
-@cache
-def _as_items(registry: Registry, names: tuple[str, ...]) -> Statement:
-    """Makes items of corrections (`ids`) of these figures alone, in a run (`run_id`)."""
-    figures = [registry.get(name) for name in names]
-    own = CORRECTIONS.c
-    apart = (
-        select(
-            own.id, own.figure, own.owner, own.key,
-            _apart(figures, own.figure, own.before, own.after).label("before"),
-            _apart(figures, own.figure, own.after, own.before).label("after"),
-        )
-        .where(own.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
-        .subquery()
-    )  # fmt: skip
-    of = apart.c
-    before, after = (sum_in_sql(figures, of.figure, values) for values in (of.before, of.after))
-    columns = {
-        "run_id": bindparam("run_id", type_=BigInteger),
-        "subject": of.figure,
-        "owner": of.owner,
-        "key": of.key,
-        "outcome": literal(APPLIED, Text),
-        "before": of.before,
-        "after": of.after,
-        "amount_before": before,
-        "amount_after": after,
-        "amount": after - before,
-        "gross": gross_in_sql(figures, of.figure, of.before, of.after),
-    }
-    picked = select(*columns.values()).order_by(of.id)
-    return Statement(insert(ITEMS).from_select(list(columns), picked, include_defaults=False))
-
-
-def _apart(
-    figures: Iterable[Figure],
-    name: ColumnElement[str],
-    mine: ColumnElement[Any],
-    other: ColumnElement[Any],
-) -> ColumnElement[Any]:
-    """What stands in the one and not so in the other, as in a finding; all of it where there is no other.
-
-    Of a figure with one column that is all there is, for a correction says what differed.
-    """
-
-    def same(column: str) -> ColumnElement[Any]:
-        is_same = cast(mine, JSONB)[column].is_not_distinct_from(cast(other, JSONB)[column])
-        return case((is_same, literal(column, Text)), else_=null())
-
-    def but_for(columns: Iterable[str]) -> ColumnElement[Any]:
-        equal = func.array_remove(array([same(column) for column in columns]), cast(null(), Text))
-        return cast(mine, JSONB).op("-", return_type=JSONB())(cast(equal, ARRAY(Text)))
-
-    several = [(f.name, [c.key for c in f.columns]) for f in figures if len(f.columns) > 1]
-    cases = [(name == figure, but_for(columns)) for figure, columns in several]
-    return case(*cases, else_=mine) if cases else mine
 
 
 def check(connection: Connection, figures: Iterable[str], **values: Any) -> None:

@@ -42,11 +42,6 @@ class User(Base):
         """What Flask-Login keeps of a signed-in user."""
         return str(self.id)
 
-    @property
-    def can_sign_in(self) -> bool:
-        """Whether the person has a password and is not disabled."""
-        return self.is_active and bool(self.password_hash)
-
 
 class WebSession(Base):
     """A browser that visits. `id` is a digest of its cookie, so the table alone opens nothing."""

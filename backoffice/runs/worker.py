@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -19,8 +18,6 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from ..database.embedded.processes import dies_with_parent
-
-log = structlog.get_logger("backoffice.worker")
 
 QUEUE = "backoffice"
 PERFORM = f"{__name__}.perform"

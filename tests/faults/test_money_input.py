@@ -16,6 +16,7 @@ from wtforms import Form
 
 from backoffice import figures
 from backoffice.base import Base, money
+from backoffice.base.currencies import MINOR_UNITS
 from backoffice.web.typed_fields import AmountField, QuantityField, UnitPriceField
 from tests.factories.orders import OrderFactory
 
@@ -249,7 +250,7 @@ def test_fault_8_ties_are_rounded_as_postgresql_rounds_them() -> None:
     assert money.round_amount(Decimal("-0.125")) == Decimal("-0.13")
 
 
-@pytest.mark.parametrize("code", [c for c, unit in money.MINOR_UNITS.items() if unit == 0])
+@pytest.mark.parametrize("code", [c for c, unit in MINOR_UNITS.items() if unit == 0])
 @pytest.mark.parametrize("typed", ["0.5", "5.00", "1000.1", ".5"])
 def test_fault_9_a_currency_without_minor_unit_has_no_fractions(code: str, typed: str) -> None:
     money.set_currency(code)

@@ -340,14 +340,6 @@ def test_changing_ones_password_needs_the_present_one_and_ends_other_sessions(
     assert session.scalar(select(func.count()).select_from(WebSession)) == 1
 
 
-def test_users_who_are_disabled_or_without_password_say_so(session, office):
-    someone_without = actions.create_user(
-        session, email="h@northwind.example", name="H", role="viewer"
-    )
-    assert not someone_without.can_sign_in
-    assert office["ayu"].can_sign_in
-
-
 def test_the_number_format_never_follows_the_language_by_itself(app, sign_in):
     browser = sign_in("finance", language="id")
     assert 'data-number-format="en"' in browser.get("/profile").text

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from backoffice import create_app, figures
 from backoffice.app.extensions import db
 from backoffice.base import money, periods
+from backoffice.base.currencies import CURRENCIES
 from backoffice.billing.models import Invoice, Payment
 from backoffice.commands.upgrade import upgrade
 from backoffice.database.embedded import ADMIN, APP, OWNER, Services
@@ -35,10 +36,10 @@ def in_currency() -> Iterator[Any]:
 
 
 def test_every_currency_has_a_fit() -> None:
-    assert set(fitting.FITS) == set(money.CURRENCIES)
+    assert set(fitting.FITS) == set(CURRENCIES)
 
 
-@pytest.mark.parametrize("code", sorted(money.CURRENCIES))
+@pytest.mark.parametrize("code", sorted(CURRENCIES))
 def test_prices_are_as_the_currency_writes_them(code: str, in_currency: Any) -> None:
     in_currency(code)
     fit = fitting.FITS[code]
@@ -97,7 +98,7 @@ def migrated(application: Flask, services: Services) -> Iterator[str]:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.mark.parametrize("code", sorted(money.CURRENCIES))
+@pytest.mark.parametrize("code", sorted(CURRENCIES))
 def test_it_loads_into_a_book_of_every_currency_and_is_right(
     code: str, application: Flask, services: Services, migrated: str
 ) -> None:

@@ -7,7 +7,6 @@ from sqlalchemy import Connection, func, select
 
 from ...base import N_
 from ...drift.runs import HEAL
-from ...drift.verification.scope import scope_of
 from ...runs.work import Asked, Chunk, Work
 from ..figures import invoice_amount
 from ..rules import POSTED
@@ -28,8 +27,6 @@ NO_AMOUNT = Case(
 )  # fmt: skip
 
 CASES = (ENTERED, NO_AMOUNT)
-
-SCOPE = scope_of([invoice_amount])
 
 _HAS_NO_UNITS = INVOICES.c.units.is_(None)
 _IS_EMPTY = _HAS_NO_UNITS & (INVOICES.c.amount == 0) & (INVOICES.c.status == POSTED)

@@ -8,14 +8,11 @@ from sqlalchemy import Connection, Numeric, and_, cast, distinct, func, select
 
 from ...base import table_of
 from ...drift.runs import HEAL
-from ...drift.verification.scope import scope_of
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED
 from ...runs.work import ITEMS, Asked, Chunk, Work
 from ..figures import meter_balance, meter_totals
 from ..models import Meter
 from . import report, would_be
-
-SCOPE = scope_of([meter_totals, meter_balance])
 
 METERS = table_of(Meter)
 

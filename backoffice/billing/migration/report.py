@@ -95,7 +95,6 @@ _SECTION_OF = {APPLIED: DONE, FOUND: DONE, SKIPPED: LEFT, ITEM_FAILED: FAILED}
 _AMOUNT = func.coalesce(ITEMS.c.amount, ITEMS.c.concerns)
 """What a line adds up: net differences, or the amounts of documents that do not change."""
 
-Lines = dict[str, dict[str, Any]]
 Report = dict[str, Any]
 
 

@@ -58,8 +58,6 @@ from .refusals import (
 WRITES = 3
 """A restored column may be what says whether another one is entered, which is then restored as well."""
 
-_SAVED = ("version", "updated_at")
-
 
 def decide(
     session: Session, finding_id: int, decision: str, reason: str, *, seen: str | None = None

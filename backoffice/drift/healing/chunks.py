@@ -1,23 +1,42 @@
 """One chunk of a heal: the owners found wrong are corrected in short transactions under the run's fence."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Connection, any_, literal, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Text,
+    any_,
+    bindparam,
+    case,
+    cast,
+    distinct,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB, array
 
-from ...figures import Failure, Finding, registry
+from ...figures import Failure, Figure, Finding, registry
 from ...figures.drain import Drained, correction_of
 from ...figures.healing import Healer
-from ...figures.registry import Bundle
-from ...runs.models import ITEM_FAILED, SKIPPED
+from ...figures.registry import Bundle, Registry
+from ...figures.statements import Statement
+from ...runs.models import APPLIED, ITEM_FAILED, SKIPPED
 from ...runs.work import Step, Work
+from ..amounts import gross_in_sql, sum_in_sql
 from ..facts.holding import HELD
 from ..findings import (
+    CORRECTIONS,
     ITEMS,
     close_corrected,
-    corrected_owners,
-    items_of_corrections,
     key_of,
     record_held,
 )
@@ -88,10 +107,10 @@ class RunHealer:
     def _within(self, connection: Connection, things: Sequence[Any], drained: Drained) -> None:
         assert self.step is not None
         owners = self.owners_among(things)
-        items_of_corrections(connection, registry, self.work.asked.id, drained, self.named)
+        _items_of_corrections(connection, registry, self.work.asked.id, drained, self.named)
         corrections = drained.corrections
         close_corrected(connection, corrections)
-        corrected = corrected_owners(connection, self.bundle, drained)
+        corrected = _corrected_owners(connection, self.bundle, drained)
         further = len(corrections) - corrected  # rows of the same owners, and of owners above
         self.step.more += further
         self.step.tally.checked += owners + further
@@ -177,3 +196,90 @@ def _chosen(work: Work, bundle: Bundle, every_owner: bool) -> tuple[list[int], S
         everyone = bundle.owner_table.select().with_only_columns(key)
         between = key.between(payload["low"], payload["high"])
         return sorted(connection.scalars(everyone.where(between))), gone
+
+
+def _corrected_owners(connection: Connection, bundle: Bundle, drained: Drained) -> int:
+    """How many of the bundle's owners a drain has corrected."""
+    if not drained.corrected:
+        return 0
+    if bundle.targets == (bundle.owner_table,) and not bundle.figures[0].derived_rows:
+        return len({key for table, key in drained.changed if table is bundle.owner_table})
+    corrections = _of(drained, [figure.name for figure in bundle.figures])
+    mine = CORRECTIONS.c.id == any_(literal(corrections, ARRAY(BigInteger)))
+    return connection.scalar(select(func.count(distinct(CORRECTIONS.c.owner))).where(mine)) or 0
+
+
+def _items_of_corrections(
+    connection: Connection,
+    registry: Registry,
+    run_id: int,
+    drained: Drained,
+    figures: Sequence[str],
+) -> None:
+    """An item, applied, for each correction that a drain has left on one of these figures."""
+    names = tuple(sorted(drained.corrected.keys() & set(figures)))
+    if names:
+        ids = _of(drained, names)
+        _as_items(registry, names).run(connection, run_id=run_id, ids=ids)
+
+
+def _of(drained: Drained, figures: Iterable[str]) -> list[int]:
+    """The corrections that a drain has left on these figures."""
+    return [id_ for figure in figures for id_ in drained.corrected.get(figure, ())]
+
+
+@cache
+def _as_items(registry: Registry, names: tuple[str, ...]) -> Statement:
+    """Makes items of corrections (`ids`) of these figures alone, in a run (`run_id`)."""
+    figures = [registry.get(name) for name in names]
+    own = CORRECTIONS.c
+    apart = (
+        select(
+            own.id, own.figure, own.owner, own.key,
+            _apart(figures, own.figure, own.before, own.after).label("before"),
+            _apart(figures, own.figure, own.after, own.before).label("after"),
+        )
+        .where(own.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+        .subquery()
+    )  # fmt: skip
+    of = apart.c
+    before, after = (sum_in_sql(figures, of.figure, values) for values in (of.before, of.after))
+    columns = {
+        "run_id": bindparam("run_id", type_=BigInteger),
+        "subject": of.figure,
+        "owner": of.owner,
+        "key": of.key,
+        "outcome": literal(APPLIED, Text),
+        "before": of.before,
+        "after": of.after,
+        "amount_before": before,
+        "amount_after": after,
+        "amount": after - before,
+        "gross": gross_in_sql(figures, of.figure, of.before, of.after),
+    }
+    picked = select(*columns.values()).order_by(of.id)
+    return Statement(insert(ITEMS).from_select(list(columns), picked, include_defaults=False))
+
+
+def _apart(
+    figures: Iterable[Figure],
+    name: ColumnElement[str],
+    mine: ColumnElement[Any],
+    other: ColumnElement[Any],
+) -> ColumnElement[Any]:
+    """What stands in the one and not so in the other, as in a finding; all of it where there is no other.
+
+    Of a figure with one column that is all there is, for a correction says what differed.
+    """
+
+    def same(column: str) -> ColumnElement[Any]:
+        is_same = cast(mine, JSONB)[column].is_not_distinct_from(cast(other, JSONB)[column])
+        return case((is_same, literal(column, Text)), else_=null())
+
+    def but_for(columns: Iterable[str]) -> ColumnElement[Any]:
+        equal = func.array_remove(array([same(column) for column in columns]), cast(null(), Text))
+        return cast(mine, JSONB).op("-", return_type=JSONB())(cast(equal, ARRAY(Text)))
+
+    several = [(f.name, [c.key for c in f.columns]) for f in figures if len(f.columns) > 1]
+    cases = [(name == figure, but_for(columns)) for figure, columns in several]
+    return case(*cases, else_=mine) if cases else mine
