@@ -7,9 +7,10 @@ from sqlalchemy import Select, select
 
 from ..base import N_, counted
 from ..lists import Column, List, Search, containing
+from ..records.listing import column_of
 from ..web.additions import columns_of
+from .fields import CITY, CODE, CONTACT, COUNTRY, FIELDS, NAME, PHONE
 from .models import Customer
-from .rules import FACTS
 
 
 def _rows(_user: Any) -> Select[Any]:
@@ -20,24 +21,13 @@ def _record(row: Any) -> str:
     return url_for("customers.record", code=row.code)
 
 
-LABELS = {
-    "code": N_("Code"),
-    "name": N_("Name"),
-    "contact_name": N_("Contact"),
-    "phone": N_("Phone"),
-    "city": N_("City"),
-    "country": N_("Country"),
-}
-"""Facts, and their names on screen."""
-
-
 _OWN = (
-    Column("name", LABELS["name"], Customer.name, link=_record, classes="cell-name"),
-    Column("code", LABELS["code"], Customer.code, classes="cell-key"),
-    Column("contact_name", LABELS["contact_name"], Customer.contact_name),
-    Column("phone", LABELS["phone"], Customer.phone),
-    Column("city", LABELS["city"], Customer.city),
-    Column("country", LABELS["country"], Customer.country, is_shown=False),
+    column_of(NAME, link=_record, classes="cell-name"),
+    column_of(CODE, classes="cell-key"),
+    column_of(CONTACT),
+    column_of(PHONE),
+    column_of(CITY),
+    column_of(COUNTRY, is_shown=False),
 )
 
 _LAST_CHANGE = Column(
@@ -47,7 +37,7 @@ _LAST_CHANGE = Column(
 _SEARCH = Search(
     "q",
     N_("Search"),
-    containing(*(getattr(Customer, name) for name in FACTS)),
+    containing(*(field.column for field in FIELDS)),
     placeholder=N_("Code, name, contact, phone or place"),
 )
 

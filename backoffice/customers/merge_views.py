@@ -16,10 +16,10 @@ from ..web.htmx import render
 from ..web.idempotency import new_key
 from ..web.paging import page_number
 from . import approved_verbs, duplicates, merging, queries
+from .fields import MERGED
 from .forms import PairForm
-from .listing import LABELS
 from .models import Customer, CustomerMerge
-from .rules import MERGED_FACTS
+from .records import CUSTOMER
 from .views import bp
 
 SHOWN = 10
@@ -99,7 +99,7 @@ def undo(merge_id: int) -> Response:
         record=record,
         undoing=merging.undoing(db.session(), record),
         idempotency_key=new_key(),
-        LABELS=LABELS,
+        fields=CUSTOMER.by_name,
     )
 
 
@@ -165,13 +165,13 @@ def _page(
         taken=taken,
         offered=queries.search(db.session(), "", limit=20),
         idempotency_key=new_key(),
-        LABELS=LABELS,
+        fields=CUSTOMER.by_name,
     )
 
 
 def _taken() -> list[str]:
     """The facts of which the duplicate's was chosen."""
-    return [name for name in MERGED_FACTS if request.form.get(f"take-{name}") == "duplicate"]
+    return [name for name in MERGED if request.form.get(f"take-{name}") == "duplicate"]
 
 
 def _id_of(name: str) -> int:

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from ..base import N_
 from ..base.refusals import Refusal, Stale
 from ..records.actions import locked
+from .fields import MERGED
 from .models import Customer, CustomerMerge
 from .owned_records import Belonging, Held, belongings
-from .rules import MERGED_FACTS
 
 
 class SameCustomer(Refusal):
@@ -137,8 +137,7 @@ def preview(session: Session, survivor: Customer, duplicate: Customer) -> Previe
         held = belonging.held_by(session, ids)
         moves.append(Move(belonging, held[survivor.id], held[duplicate.id]))
     fields = tuple(
-        FieldChoice(name, getattr(survivor, name), getattr(duplicate, name))
-        for name in MERGED_FACTS
+        FieldChoice(name, getattr(survivor, name), getattr(duplicate, name)) for name in MERGED
     )
     return Preview(survivor, duplicate, tuple(moves), fields, _digest(session, survivor, duplicate))
 
@@ -164,7 +163,7 @@ def merge(
     survivor, duplicate = customers[survivor_id], customers[duplicate_id]
     if preview(session, survivor, duplicate).digest != digest:
         raise PreviewOutdated()
-    after = {n: getattr(duplicate, n) for n in MERGED_FACTS if n in taken}
+    after = {n: getattr(duplicate, n) for n in MERGED if n in taken}
     after = {name: value for name, value in after.items() if value != getattr(survivor, name)}
     before = {name: getattr(survivor, name) for name in after}
     duplicate.merged_into_id = survivor.id
@@ -247,7 +246,7 @@ def _undoing(record: CustomerMerge, survivor: Customer, ways: Sequence[Way]) -> 
 def _digest(session: Session, *customers: Customer) -> str:
     """Another one as soon as one of the customers, or what belongs to them, is another."""
     state = [
-        [c.id, c.version, *(getattr(c, name) for name in MERGED_FACTS)]
+        [c.id, c.version, *(getattr(c, name) for name in MERGED)]
         + [belonging.state_of(session, c.id) for belonging in belongings()]
         for c in customers
     ]

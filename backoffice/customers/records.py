@@ -10,12 +10,11 @@ from ..audit.histories import Change
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
 from ..base import N_
-from ..base.identifiers import is_visible
-from ..records import Law, Record, Text, Told
+from ..records import Record, Told
 from . import actions
-from .listing import LABELS, customers_for
+from .fields import FIELDS
+from .listing import customers_for
 from .models import Customer, CustomerMerge
-from .rules import CODE_LENGTH, is_code
 
 
 def _merges_told(
@@ -57,22 +56,7 @@ CUSTOMER = Record(
     reads="customers.read",
     writes="customers.write",
     has_path=True,
-    fields=(
-        Text(
-            Customer.code, LABELS["code"], longest=CODE_LENGTH, required=N_("Enter a code."),
-            laws=(Law(is_code, N_("This cannot be part of a web address. Write a code like ALFKI, C-001 or PT/001.")),),
-            taken=N_("There is already a customer %(code)s. Choose another code."),
-            help=N_("Files and people refer to the customer by it."), attributes={"spellcheck": "false"},
-        ),
-        Text(
-            Customer.name, LABELS["name"], required=N_("Enter a name."),
-            laws=(Law(is_visible, N_("Write a name with a letter or a digit that one can see.")),),
-        ),
-        Text(Customer.contact_name, LABELS["contact_name"]),
-        Text(Customer.phone, LABELS["phone"], attributes={"inputmode": "tel"}),
-        Text(Customer.city, LABELS["city"]),
-        Text(Customer.country, LABELS["country"]),
-    ),
+    fields=FIELDS,
     is_current=actions.check_not_merged,
     may_go=actions.check_may_go,
     parts=(CustomerMerge.survivor_id, CustomerMerge.duplicate_id),

@@ -3,12 +3,6 @@
 CODE_LENGTH = 40
 TEXT_LENGTH = 200
 
-FACTS = ("code", "name", "contact_name", "phone", "city", "country")
-"""The columns that somebody enters, in the order of the form."""
-
-MERGED_FACTS = FACTS[1:]
-"""Those of which a merge chooses one; each row keeps its own code, which leads to the survivor."""
-
 _NO_PART = frozenset({"", ".", ".."})
 _TAKEN = frozenset({"options", "new", "duplicates", "merge"})
 """Addresses under /customers/ that are taken."""

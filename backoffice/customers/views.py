@@ -13,7 +13,7 @@ from ..web.additions import parts_of
 from ..web.htmx import render
 from ..web.paging import page_number
 from . import merging, queries
-from .listing import LABELS, customers_for
+from .listing import customers_for
 from .models import Customer
 from .records import CUSTOMER
 
@@ -56,7 +56,7 @@ def record(code: str) -> AnyResponse:
         was=_merged_code(customer, request.args.get("was", "")),
         merges=merging.live_merges_into(db.session(), customer),
         alike=queries.alike(db.session(), customer) if may_merge else [],
-        LABELS=LABELS,
+        fields=CUSTOMER.fields,
     )
 
 

@@ -8,9 +8,10 @@ from sqlalchemy import BindParameter, Date, ScalarSelect, bindparam, select
 
 from ..base import N_, counted, periods
 from ..lists import Choice, Column, List, Search, containing
+from ..records.listing import column_of
+from .fields import CODE, IS_ACTIVE, KIND, NAME, PRICE, UNIT
 from .models import Product, ProductPrice
 from .queries import price_in_force
-from .rules import SOLD_AS
 
 
 def _today() -> BindParameter[date]:
@@ -41,22 +42,21 @@ PRODUCTS = List(
     rows=lambda _user: select().select_from(Product),
     key=Product.id,
     columns=(
-        Column("code", N_("Code"), Product.code, link=_record, classes="cell-key"),
-        Column("name", N_("Name"), Product.name, classes="cell-name"),
-        Column("kind", N_("Sold as"), Product.kind, words=SOLD_AS),
-        Column("unit", N_("Unit"), Product.unit),
+        column_of(CODE, link=_record, classes="cell-key"),
+        column_of(NAME, classes="cell-name"),
+        column_of(KIND),
+        column_of(UNIT),
         Column("price_since", N_("In force since"), _in_force_since(), kind="day"),
         Column(
-            "unit_price",
-            N_("Unit price"),
+            PRICE.name,
+            PRICE.label,
             price_in_force(_today()),
             kind="unit_price",
             classes="cell-total",
         ),
-        Column(
-            "is_active",
-            N_("Status"),
-            Product.is_active,
+        column_of(
+            IS_ACTIVE,
+            label=N_("Status"),
             words={True: N_("Sold"), False: N_("Not sold any more")},
         ),
     ),

@@ -10,18 +10,15 @@ from ..audit.histories import Change
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
 from ..audit.telling import difference_of
-from ..base import N_, periods
+from ..base import N_
 from ..base.refusals import Refusal
-from ..records import Choice, Day, Flag, Law, Record, Text, Told, UnitPrice
+from ..records import Record, Told
 from ..records.writing import written
 from ..web.formats import recorded_day
 from . import actions
+from .fields import FIELDS, IN_FORCE, PRICE
 from .listing import PRODUCTS
 from .models import Product, ProductPrice
-from .rules import CODE_LENGTH, NAME_LENGTH, SOLD_AS, UNIT_LENGTH, is_code
-
-PRICE = UnitPrice(ProductPrice.unit_price, N_("Unit price"), usual=None, is_short=True)
-IN_FORCE = Day(ProductPrice.effective_from, N_("In force from"), usual=periods.today, is_short=True)
 
 
 class PriceWithoutDay(Refusal):
@@ -69,24 +66,7 @@ PRODUCT = Record(
     listing=lambda _user: PRODUCTS,
     reads="products.read",
     writes="products.write",
-    fields=(
-        Text(
-            Product.code, N_("Code"), longest=CODE_LENGTH, required=N_("Enter a code."),
-            laws=(Law(is_code, N_("This cannot be part of a web address. Write a code like CHAI or P-001.")),),
-            taken=N_("There is already a product %(code)s. Choose another code."),
-            help=N_("By this code files and people know the product."), attributes={"spellcheck": "false"},
-        ),
-        Text(
-            Product.name, N_("Name"), longest=NAME_LENGTH, required=N_("Enter a name."),
-            help=N_("It becomes the description of a line."),
-        ),
-        Choice(Product.kind, N_("Sold as"), words=SOLD_AS, usual="package", is_short=True),
-        Text(Product.unit, N_("Unit"), longest=UNIT_LENGTH, is_short=True),
-        Flag(
-            Product.is_active, N_("Can be chosen in orders"), usual=True,
-            help=N_("Lines that name the product keep it, whether it is still sold or not."),
-        ),
-    ),
+    fields=FIELDS,
     new_fields=(PRICE, IN_FORCE),
     created=_with_first_price,
     parts=(ProductPrice.product_id,),

@@ -5,7 +5,8 @@ the record's form. Programs sign in with a token whose scope names the domain (`
 no browser's session opens anything here. docs/api.md says how it is used.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -27,11 +28,10 @@ from ..web.formats import in_words
 from . import actions, forms
 from .declaration import Record, Row
 from .fields import Flag
-from .listing import list_for
-from .openapi import document
+from .listing import address_of, list_for, row_named
+from .openapi import LARGEST_PAGE, document
 from .repetition import once
 
-LARGEST_PAGE = 1_000
 USUAL_PAGE = 100
 
 RATE = "600 per minute; 12000 per hour"
@@ -175,10 +175,8 @@ class Resource:
         given = _body({field.name for field in (*record.fields, *record.new_fields)})
         usual = {field.name: field.suggested() for field in record.fields}
         form = self._form(None, {**usual, **given}, given)
-        try:
+        with _refused_by(form):
             row = actions.create(db.session(), record, form.values(), form.further_values())
-        except Refusal as refusal:
-            raise _at_its_field(refusal, form) from refusal
         return self._answer(row, 201)
 
     def update(self, name: str) -> Response:
@@ -187,27 +185,19 @@ class Resource:
         given = _body({field.name for field in record.fields})
         stored = {field.name: getattr(row, field.name) for field in record.fields}
         form = self._form(row, {**stored, **given}, given)
-        try:
+        with _refused_by(form):
             changed = actions.update(db.session(), record, row.id, form.values(), version)
-        except actions.RecordChanged as late:
-            raise VersionOvertaken(**late.values) from late
-        except Refusal as refusal:
-            raise _at_its_field(refusal, form) from refusal
         return self._answer(changed)
 
     def delete(self, name: str) -> Response:
         """Delete a record to which nothing belongs, if it is still at the version in `If-Match`."""
         version, row = _version(), self._found(name)
-        try:
+        with _refused_by():
             actions.delete(db.session(), self.record, row.id, version)
-        except actions.RecordChanged as late:
-            raise VersionOvertaken(**late.values) from late
         return Response(status=204)
 
     def _found(self, name: str) -> Row:
-        listing = list_for(self.record, _program())
-        rows = listing.rows(_program()).with_only_columns(self.record.model)
-        row = db.session.scalars(rows.where(self.record.name == name)).one_or_none()
+        row = row_named(db.session(), self.record, _program(), name)
         if row is None:
             raise RecordNotFound()
         return row
@@ -239,25 +229,27 @@ class Resource:
             response.headers["Location"] = address
         return response
 
-    def _url_of(self, row: Row) -> str:
-        """Where a person looks at the record."""
-        named: dict[str, Any] = {self.record.argument: self.record.name_of(row)}
-        return url_for(f"{self.record.domain}.record", **named)
-
     def as_json(self, row: Row) -> dict[str, Any]:
         """A record as a program reads it: numbers that must be exact as text."""
         return {
             "id": row.id,
             "version": row.version,
             **{field.name: _as_json(getattr(row, field.name)) for field in self.record.fields},
-            "url": self._url_of(row),
+            "url": address_of(self.record, row),
         }
 
 
-def _at_its_field(refusal: Refusal, form: forms.OfRecord) -> Refusal:
-    if refusal.field in form:
-        return Invalid([(refusal.field, in_words(refusal))])
-    return refusal
+@contextmanager
+def _refused_by(form: forms.OfRecord | None = None) -> Iterator[None]:
+    """What an action refuses, as a program is told: another version as 412, else at its field of the form."""
+    try:
+        yield
+    except actions.RecordChanged as late:
+        raise VersionOvertaken(**late.values) from late
+    except Refusal as refusal:
+        if form is None or refusal.field not in form:
+            raise
+        raise Invalid([(refusal.field, in_words(refusal))]) from refusal
 
 
 def _as_json(value: Any) -> Any:

@@ -1,14 +1,10 @@
 """What the search of the shell finds of a record that says nothing special: by its name, else by its texts."""
 
-from typing import Any
-
-from flask import url_for
-
 from ..lists.finding import called, kind_of
 from ..search.search_results import Kind, Place
 from .declaration import Record, Row
 from .fields import Text
-from .listing import list_for
+from .listing import address_of, list_for
 
 LAST = 1_000
 """After what domains say themselves."""
@@ -20,10 +16,8 @@ def findable(record: Record) -> Kind:
 
     def place(row: Row) -> Place:
         name = getattr(row, record.argument)
-        named: dict[str, Any] = {record.argument: name}
         told = [getattr(row, text) for text in texts if text != record.argument]
-        address = url_for(f"{record.domain}.record", **named)
-        return Place(name, address, list(filter(None, told)), names=(name,))
+        return Place(name, address_of(record, row), list(filter(None, told)), names=(name,))
 
     return kind_of(
         record.domain, record.many, f"{record.domain}.index", lambda user: list_for(record, user),

@@ -1,11 +1,12 @@
-"""The list of a record: its domain's own, or one of its fields."""
+"""The list of a record, its domain's own or one of its fields; its rows by name, and their addresses."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from flask import url_for
 from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..lists import Column, List, Search, containing
@@ -20,6 +21,18 @@ _KINDS: Mapping[type[Field], Any] = {
 def list_for(record: Record, user: Any) -> List:
     """The list of the record as `user` may see it."""
     return record.listing(user) if record.listing is not None else _of_fields(record)
+
+
+def row_named(session: Session, record: Record, user: Any, name: str) -> Row | None:
+    """The row of that name, if the user's list has it."""
+    rows = list_for(record, user).rows(user).with_only_columns(record.model)
+    return session.scalars(rows.where(record.name == name)).one_or_none()
+
+
+def address_of(record: Record, row: Row) -> str:
+    """Where a person looks at a row of the record, or of its list."""
+    named: dict[str, Any] = {record.argument: record.name_of(row)}
+    return url_for(f"{record.domain}.record", **named)
 
 
 @cache
@@ -38,7 +51,12 @@ def _of_fields(record: Record) -> List:
         export=f"{domain}.export",
         rows=rows,
         key=record.model.__table__.c.id,
-        columns=[_column(record, field) for field in fields],
+        columns=[
+            column_of(field, link=partial(address_of, record), classes="cell-key")
+            if field.name == record.argument
+            else column_of(field)
+            for field in fields
+        ],
         filters=(
             Search("q", N_("Search"), containing(*(f.column for f in fields if isinstance(f, Text)))),
         ),
@@ -47,18 +65,12 @@ def _of_fields(record: Record) -> List:
     )  # fmt: skip
 
 
-def _column(record: Record, field: Field) -> Column:
-    def link(row: Row) -> str:
-        named: dict[str, Any] = {record.argument: getattr(row, record.argument)}
-        return url_for(f"{record.domain}.record", **named)
-
+def column_of(field: Field, **more: Any) -> Column:
+    """The column of a list that shows a field; `more` is what `Column` takes beside."""
     words: Mapping[Any, str] | None = None
     if isinstance(field, Choice):
         words = field.words
     elif isinstance(field, Flag):
         words = {True: N_("yes"), False: N_("no")}
-    is_name = field.name == record.argument
-    return Column(
-        field.name, field.label, field.column, kind=_KINDS[type(field)], words=words,
-        link=link if is_name else None, classes="cell-key" if is_name else "",
-    )  # fmt: skip
+    given = {"label": field.label, "kind": _KINDS[type(field)], "words": words, **more}
+    return Column(field.name, value=field.column, **given)

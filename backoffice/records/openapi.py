@@ -1,11 +1,20 @@
 """The API as OpenAPI 3.1 describes it, from the records' declarations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from flask_login import AnonymousUserMixin
+
+from .. import lists
+from ..lists.filters import LONGEST_TEXT, Filter
 from .declaration import Record
 from .fields import Field
+from .listing import list_for
+from .repetition import LONGEST_KEY
+
+LARGEST_PAGE = 1_000
+"""Records of a list that one request gets at most."""
 
 JSON = "application/json"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -28,6 +37,12 @@ SCHEMAS: dict[str, Any] = {
         },
     },
 }  # fmt: skip
+
+
+class Anybody(AnonymousUserMixin):
+    """For whom lists are described: the document is open, and says nothing of any row."""
+
+    id = 0
 
 
 def document(records: Sequence[Record]) -> dict[str, Any]:
@@ -78,7 +93,7 @@ def _paths(record: Record) -> dict[str, Any]:
         "name": "If-Match", "in": "header", "required": True, "schema": TEXT,
         "description": "The version that was read, in quotes.",
     }  # fmt: skip
-    key = {"name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "maxLength": 255}}
+    key = {"name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "maxLength": LONGEST_KEY}}
     record_path: dict[str, Any] = {
         "get": _operation(f"One of {name}", f"{name}_record", "200", model, (one,), "404"),
         "patch": _operation(
@@ -107,14 +122,16 @@ def _paths(record: Record) -> dict[str, Any]:
 
 
 def _listing(record: Record) -> dict[str, Any]:
-    arguments = [
-        {"name": name, "in": "query", "schema": TEXT} for name in ("q", "sort", "after", "totals")
-    ]
-    limit = {
-        "name": "limit",
-        "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
+    listing = list_for(record, Anybody())
+    sorts = sorted(listing.sorts & {field.name for field in record.fields})
+    schemas = {
+        **dict(pair for one in listing.filters for pair in _asked(one)),
+        "sort": {"enum": [*sorts, *(f"-{name}" for name in sorts)]},
+        "limit": {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE},
+        "after": TEXT,
+        "totals": TEXT,
     }
+    arguments = [{"name": n, "in": "query", "schema": schema} for n, schema in schemas.items()]
     page = {
         "type": "object", "required": ["items", "next"],
         "properties": {
@@ -127,11 +144,23 @@ def _listing(record: Record) -> dict[str, Any]:
         f"{record.domain}_index",
         "200",
         "",
-        (*arguments, limit),
+        arguments,
         "400",
     )
     operation["responses"]["200"]["content"] = {JSON: {"schema": page}}
     return operation
+
+
+def _asked(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The arguments of a filter, and what each may be."""
+    schema: dict[str, Any] = {"type": "string", "maxLength": LONGEST_TEXT}
+    if isinstance(one, lists.Choice):
+        schema = {"enum": list(one.options)}
+    elif isinstance(one, lists.Reference):
+        schema = {"type": "integer", "minimum": 1}
+    elif isinstance(one, lists.Days | lists.AsOf):
+        schema = {"type": "string", "format": "date"}
+    return ((name, schema) for name in one.arguments)
 
 
 def _operation(

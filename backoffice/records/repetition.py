@@ -30,7 +30,7 @@ class KeyUsedOtherwise(Refusal):
 class KeyUnusable(Refusal):
     """A key that is empty or too long."""
 
-    sentence = N_("An Idempotency-Key has between 1 and 255 characters.")
+    sentence = N_("An Idempotency-Key has between 1 and %(longest)s characters.")
     status = 400
 
 
@@ -43,7 +43,7 @@ def once(token_id: int, work: Callable[[], Response]) -> Response:
     if key is None:
         return work()
     if not 1 <= len(key) <= LONGEST_KEY:
-        raise KeyUnusable()
+        raise KeyUnusable(longest=LONGEST_KEY)
     names = {"token_id": token_id, "key": key}
     claim = insert(ApiRequest).values(**names, request_digest=_digest()).on_conflict_do_nothing()
     if db.session.execute(claim.returning(ApiRequest.key)).one_or_none() is None:

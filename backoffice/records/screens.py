@@ -23,7 +23,7 @@ from ..web.htmx import render
 from . import actions, forms, history
 from .declaration import Record, Row
 from .forms import OfRecord
-from .listing import list_for
+from .listing import address_of, list_for, row_named
 from .writing import written
 
 EDIT, RECORD = "records/edit.html", "records/record.html"
@@ -57,10 +57,7 @@ class Screens:
 
     def found(self, name: str) -> Row:
         """The row of that name, if the user's list has it; else 404."""
-        record = self.record
-        listing = list_for(record, current_user)
-        rows = listing.rows(current_user).with_only_columns(record.model)
-        return db.session.scalars(rows.where(record.name == name)).one_or_none() or abort(404)
+        return row_named(db.session(), self.record, current_user, name) or abort(404)
 
     def index(self) -> Response:
         """The rows that the filter leaves in."""
@@ -144,9 +141,9 @@ class Screens:
                 raise
             form.blame({refusal.field: refusal})
             return self._refused(form)
-        called: dict[str, Any] = {record.argument: record.name_of(row)}
-        flash(_(record.saved, **{"name": record.name_of(row), **called}), "success")
-        return claim.fulfilled(url_for(f"{record.domain}.record", **called))
+        called = record.name_of(row)
+        flash(_(record.saved, **{"name": called, record.argument: called}), "success")
+        return claim.fulfilled(address_of(record, row))
 
     def _saved(self, form: OfRecord) -> Row:
         if form.row is None:
