@@ -16,6 +16,7 @@ from backoffice.people import tokens
 from backoffice.people.models import ApiRequest
 from backoffice.records import Choice, Flag, Record, Text
 from backoffice.records.listing import list_for
+from backoffice.records.openapi import Anybody
 from backoffice.security import bearer as signed_in
 
 from .declared import DECLARED, EVERY_RECORD, entered, value_of
