@@ -39,7 +39,7 @@ SCHEMAS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Anybody(AnonymousUserMixin):
+class Anybody(AnonymousUserMixin):  # type: ignore[misc]
     """For whom lists are described: the document is open, and says nothing of any row."""
 
     id = 0
