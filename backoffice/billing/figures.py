@@ -13,7 +13,7 @@ from ..base.money import rounded
 from ..customers.models import Customer
 from ..figures import figure, total
 from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
-from .rules import VOID
+from .rules import VOID, owed_of
 
 
 def _sum(amount: Any, by: Any, status: Any) -> ColumnElement[Any]:
@@ -21,12 +21,12 @@ def _sum(amount: Any, by: Any, status: Any) -> ColumnElement[Any]:
     return func.coalesce(total(amount, by=by, where=status != VOID), 0)
 
 
+usage = rounded(Invoice.units * Invoice.rate)
+"""What the units of an invoice come to, without the fixed charge."""
+
 invoice_amount = figure(
     Invoice.amount,
-    case(
-        (Invoice.units.is_(None), Invoice.amount),
-        else_=rounded(Invoice.units * Invoice.rate) + Invoice.fixed_charge,
-    ),
+    case((Invoice.units.is_(None), Invoice.amount), else_=usage + Invoice.fixed_charge),
     title=N_("Invoice amount"),
     entered={Invoice.amount: Invoice.units.is_(None)},
     formula=N_(
@@ -57,7 +57,7 @@ meter_totals = figure(
 
 _charged = Meter.invoiced + Meter.adjusted
 
-owed = _charged - Meter.paid
+owed = owed_of(Meter.invoiced, Meter.adjusted, Meter.paid)
 """What all documents of a meter come to; below zero where more was paid than is owed."""
 
 meter_balance = figure(

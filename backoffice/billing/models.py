@@ -2,14 +2,16 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, text
+from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, Quantity, UnitPrice, no_nan
-from ..customers.models import Customer
-from .rules import METHODS, POSTED
+from ..customers.models import Customer, Owing
+from .rules import METHODS, POSTED, VOID
 
 
 def _status() -> CheckConstraint:
@@ -17,7 +19,7 @@ def _status() -> CheckConstraint:
     return CheckConstraint("status IN ('posted', 'void')", name="status")
 
 
-class Meter(Base):
+class Meter(Owing, Base):
     """A meter, and what is owed for it, whoever it was assigned to when that came about.
 
     `invoiced`, `adjusted` and `paid` are the sums of its documents that are not void; `balance` is
@@ -151,6 +153,22 @@ class Invoice(Base):
 
     customer: Mapped[Customer] = relationship()
     meter: Mapped[Meter | None] = relationship()
+
+    @hybrid_property
+    def open(self) -> Decimal:
+        """What of the amount is not paid yet; below zero where it was overpaid. A void invoice is owed by nobody."""
+        return self.open_after(self.paid)
+
+    @hybrid_method
+    def open_after(self, paid: Any) -> Decimal:
+        """What is open when so much is paid on it."""
+        still: Decimal = self.amount - paid
+        return still
+
+    @hybrid_property
+    def is_open(self) -> bool:
+        """Whether something of it is still to be paid; the index of open invoices answers it."""
+        return (self.status != VOID) & (self.paid < self.amount)
 
 
 class Payment(Base):

@@ -45,7 +45,7 @@ ASSIGNMENTS = Belonging(
     customer=MeterAssignment.customer_id,
     label=_of_meter(Meter.number),
     day=func.coalesce(MeterAssignment.assigned_from, func.date(MeterAssignment.created_at)),
-    amount=case((MeterAssignment.is_active, _of_meter(Meter.balance - Meter.overpayment)), else_=0),
+    amount=case((MeterAssignment.is_active, _of_meter(Meter.net_balance)), else_=0),
     endpoint="billing.meters",
 )
 """What an active assignment comes to is what is owed for its meter; the day is that since when."""

@@ -5,7 +5,19 @@ from datetime import date
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from .models import Meter, MeterAssignment
+from .models import Invoice, Meter, MeterAssignment, Payment
+from .rules import VOID
+
+paid_by_payments = (
+    select(func.coalesce(func.sum(Payment.amount), 0))
+    .where(Payment.invoice_id == Invoice.id, Payment.status != VOID)
+    .correlate(Invoice)
+    .scalar_subquery()
+)
+"""What has been paid on an invoice, by the payments themselves.
+
+What another program paid a second ago is not in the stored figure yet.
+"""
 
 
 def meter_of(session: Session, number: str) -> Meter | None:

@@ -42,6 +42,11 @@ def takes_less(amount: Any, still_open: Any, own: Any) -> Any:
     return (amount > still_open + own) & (amount > own)
 
 
+def owed_of(invoiced: Any, adjusted: Any, paid: Any) -> Any:
+    """What documents come to: below zero where more was paid than is owed; of columns, the expression."""
+    return invoiced + adjusted - paid
+
+
 def is_less_than_paid(amount: Any, paid: Any, before: Any) -> Any:
     """Whether an invoice would come to less than was paid on it; of columns, the condition.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, Computed, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
@@ -14,7 +15,17 @@ from ..people.models import User
 from .rules import NAME_KEY, PHONE_KEY
 
 
-class Customer(Base):
+class Owing:
+    """Whatever has a stored `balance` and a stored `overpayment`."""
+
+    @hybrid_property
+    def net_balance(self: Any) -> Decimal:
+        """What is owed less what was paid beyond it: below zero where more was paid than is owed."""
+        net: Decimal = self.balance - self.overpayment
+        return net
+
+
+class Customer(Owing, Base):
     """A party that buys. `code` is the name by which files and people refer to it.
 
     `merged_into_id`: this row was a duplicate of that one; it stays so that its code still leads

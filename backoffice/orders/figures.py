@@ -26,9 +26,15 @@ _COMPONENTS: dict[str, Any] = {
     kind: getattr(Order, name) for kind, name in COMPONENT_OF_KIND.items()
 }
 
+
+def amount_of_line(quantity: Any, unit_price: Any) -> ColumnElement[Decimal]:
+    """What so much at that price comes to."""
+    return rounded(quantity * unit_price)
+
+
 line_amount = figure(
     OrderLine.amount,
-    rounded(OrderLine.quantity * OrderLine.unit_price),
+    amount_of_line(OrderLine.quantity, OrderLine.unit_price),
     owner=OrderLine.order_id,
     title=N_("Line amount"),
     formula=N_(

@@ -1,14 +1,17 @@
 """What a manager's month must say: the orders that they closed in it, and what those come to."""
 
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, DateTime, Select, cast, func, select
+from sqlalchemy import ColumnElement, Date, DateTime, Numeric, Select, cast, func, literal, select
 
 from ..base import N_
 from ..base.periods import FIRST_DAY, LAST_DAY
 from ..figures import figure
 from ..orders.models import Order
 from .models import AccountManagerTarget
+
+ZERO = literal(Decimal(0), Numeric(15, 2))
 
 
 @figure(
@@ -37,6 +40,19 @@ def achieved(orders: Any = Order) -> Select[Any]:
         )
         .where(orders.c.closing_date.between(FIRST_DAY, LAST_DAY))
         .group_by(orders.c.account_manager_id, month)
+    )
+
+
+def difference(achieved: Any, target: Any) -> ColumnElement[Decimal]:
+    """Achieved less the target, where no target counts as 0."""
+    less: ColumnElement[Decimal] = achieved - func.coalesce(target, ZERO)
+    return less
+
+
+def attainment(achieved: Any, target: Any) -> ColumnElement[Decimal]:
+    """Achieved in percent of the target, to one decimal; NULL without a target above 0."""
+    return func.round(
+        achieved * 100 / func.nullif(func.greatest(target, ZERO), ZERO), 1, type_=Numeric
     )
 
 

@@ -14,8 +14,9 @@ from ..lists import Choice, Column, List, Reference
 from ..people.models import User
 from ..web.formats import month_filter
 from . import queries
+from .figures import attainment, difference
 from .models import AccountManagerTarget
-from .queries import attainment, difference, part_of_month, visible_to
+from .queries import part_of_month, visible_to
 
 _ROW = AccountManagerTarget
 _DIFFERENCE = difference(_ROW.achieved, _ROW.target)

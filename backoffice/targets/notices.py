@@ -12,7 +12,7 @@ from ..app.attention import Notice, Source
 from ..base.periods import Month
 from ..security.rights import allowed
 from ..web.formats import money_filter, month_filter, percent_filter
-from . import queries
+from .figures import attainment
 from .models import AccountManagerTarget
 
 
@@ -21,13 +21,13 @@ def _own_month(session: Session, user: Any) -> Iterator[Notice]:
         return
     month, row = Month.current(), AccountManagerTarget
     found = session.execute(
-        select(row.achieved, row.target, queries.attainment(row.achieved, row.target)).where(
+        select(row.achieved, row.target, attainment(row.achieved, row.target)).where(
             row.account_manager_id == user.id, row.month == month.first
         )
     ).one_or_none()
     if found is None:
         return
-    achieved, target, attainment = found
+    achieved, target, percent = found
     words: dict[str, Any] = {
         "month": month_filter(month.first),
         "achieved": money_filter(achieved, symbol=True),
@@ -35,7 +35,7 @@ def _own_month(session: Session, user: Any) -> Iterator[Notice]:
     here = url_for("targets.record", manager_id=user.id, month=str(month))
     if target:
         words["target"] = money_filter(target, symbol=True)
-        words["percent"] = percent_filter(attainment)
+        words["percent"] = percent_filter(percent)
         told = _("%(month)s: %(achieved)s of your target of %(target)s (%(percent)s).", **words)
     else:
         told = _("%(month)s: you have closed orders of %(achieved)s.", **words)

@@ -11,12 +11,10 @@ from sqlalchemy import (
     Date,
     Integer,
     Interval,
-    Numeric,
     Select,
     cast,
     extract,
     func,
-    literal,
     or_,
     select,
 )
@@ -25,12 +23,11 @@ from sqlalchemy.orm import Session
 from ..base.periods import Month
 from ..people.models import User
 from ..security.rights import mine_or
+from .figures import ZERO, attainment, difference
 from .models import AccountManagerTarget
 
 EARLIEST, LATEST = 1900, 2199
 """Years for which there can be targets; those of the dates of orders."""
-
-_ZERO = literal(Decimal(0), Numeric(15, 2))
 
 
 @dataclass(frozen=True)
@@ -75,19 +72,6 @@ class Year:
     def total(self) -> Sum:
         """The whole year."""
         return self.months[-1].running
-
-
-def difference(achieved: Any, target: Any) -> ColumnElement[Decimal]:
-    """Achieved less the target, where no target counts as 0."""
-    less: ColumnElement[Decimal] = achieved - func.coalesce(target, _ZERO)
-    return less
-
-
-def attainment(achieved: Any, target: Any) -> ColumnElement[Decimal]:
-    """Achieved in percent of the target, to one decimal; NULL without a target above 0."""
-    return func.round(
-        achieved * 100 / func.nullif(func.greatest(target, _ZERO), _ZERO), 1, type_=Numeric
-    )
 
 
 def visible_to(user: Any) -> ColumnElement[bool]:
@@ -178,7 +162,7 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
         select(
             month.label("month"),
             func.sum(rows.target).label("target"),
-            func.coalesce(func.sum(rows.achieved), _ZERO).label("achieved"),
+            func.coalesce(func.sum(rows.achieved), ZERO).label("achieved"),
             func.coalesce(func.sum(rows.orders_closed), 0).label("orders_closed"),
         )
         .select_from(calendar)
@@ -218,7 +202,7 @@ def managers_of_year(
 ) -> Sequence[ManagerSum]:
     """The year of each account manager whom `user` may see, by name."""
     rows = AccountManagerTarget
-    target, achieved = func.sum(rows.target), func.coalesce(func.sum(rows.achieved), _ZERO)
+    target, achieved = func.sum(rows.target), func.coalesce(func.sum(rows.achieved), ZERO)
     in_year = (rows.account_manager_id == User.id) & rows.month.between(
         date(year, 1, 1), date(year, 12, 1)
     )

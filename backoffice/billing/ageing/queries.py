@@ -233,9 +233,9 @@ def _items(owing: CTE, day: date) -> Subquery:
 def _open_invoices(owing: CTE, day: date) -> Select[Any]:
     """What of the invoices is open today; an index of what is open holds it all."""
     return (
-        _item(owing, _OPEN, Invoice.id, Invoice.due_on, Invoice.amount - Invoice.paid)
+        _item(owing, _OPEN, Invoice.id, Invoice.due_on, Invoice.open)
         .join(Invoice, Invoice.meter_id == owing.c.meter_id)
-        .where(Invoice.status != VOID, Invoice.paid < Invoice.amount, Invoice.issued_on <= day)
+        .where(Invoice.is_open, Invoice.issued_on <= day)
     )
 
 
@@ -245,7 +245,7 @@ def _paid_later(owing: CTE, day: date) -> Select[Any]:
     What an invoice was paid beyond its amount never was open. Both parts of an invoice are due on one
     day, so they age as one.
     """
-    overpaid = func.greatest(Invoice.paid - Invoice.amount, 0)
+    overpaid = func.greatest(-Invoice.open, 0)
     later = (
         select(
             Invoice.id, Invoice.meter_id, Invoice.due_on,
@@ -287,8 +287,8 @@ def _paid_elsewhere(short: CTE, day: date) -> Select[Any]:
         .correlate(Invoice)
         .lateral("named")
     )
-    open_here = func.greatest(Invoice.amount - named.c.here, 0)
-    open_anywhere = func.greatest(Invoice.amount - named.c.here - named.c.elsewhere, 0)
+    open_here = func.greatest(Invoice.open_after(named.c.here), 0)
+    open_anywhere = func.greatest(Invoice.open_after(named.c.here + named.c.elsewhere), 0)
     return (
         _item(short, _PAID_ELSEWHERE, Invoice.id, Invoice.due_on, open_here - open_anywhere)
         .join(Invoice, Invoice.meter_id == short.c.meter_id)

@@ -1,6 +1,7 @@
 """What can be done to an invoice. Nothing here commits: every verb works in the caller's transaction."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..meters.actions import settle
 from ..meters.refusals import TooMuchOwed
 from ..models import Invoice, Payment
 from ..numbering import next_number
-from ..queries import holder_on
+from ..queries import holder_on, paid_by_payments
 from ..rules import REASON_LENGTH, VOID, is_less_than_paid
 from .entries import Charges, InvoiceEntry
 from .refusals import (
@@ -53,6 +54,11 @@ def compute(session: Session, charges: Charges) -> Decimal:
     preview = figures.preview(session, [invoice_amount], {Invoice: [row]})
     amount: Decimal = preview.row(Invoice, _UNSAVED)["amount"]
     return amount
+
+
+def usage_of(session: Session, charges: Charges) -> Decimal:
+    """What the units of these charges would come to."""
+    return compute(session, replace(charges, fixed_charge=Decimal(0)))
 
 
 def problems_of(charges: Charges, amount: Decimal) -> dict[str, Refusal]:
@@ -217,7 +223,7 @@ def _kept_by_payments(
     session: Session, invoice: Invoice, entry: InvoiceEntry, amount: Decimal
 ) -> Iterator[tuple[str, Refusal]]:
     """What the payments that name the invoice forbid to change."""
-    paid = sum((p.amount for p in payments_naming(session, invoice.id)), Decimal(0))
+    paid = session.scalar(select(paid_by_payments).where(Invoice.id == invoice.id))
     if not paid:
         return
     if is_less_than_paid(amount, paid, invoice.amount):

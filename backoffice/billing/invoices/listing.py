@@ -90,7 +90,7 @@ INVOICES = List(
             "paid", N_("Paid"), _counted(Invoice.paid), kind="money", total=True, classes="cell-part"
         ),
         Column(
-            "open", N_("Outstanding"), _counted(Invoice.amount - Invoice.paid),
+            "open", N_("Outstanding"), _counted(Invoice.open),
             kind="money", total=True, classes="cell-total cell-told",
         ),
         Column("void_reason", N_("Reason"), Invoice.void_reason, is_shown=False),
@@ -105,9 +105,7 @@ INVOICES = List(
         Choice(
             "status", N_("Status"),
             {
-                "unpaid": (
-                    N_("Not fully paid"), (Invoice.status != VOID) & (Invoice.paid < Invoice.amount)
-                ),
+                "unpaid": (N_("Not fully paid"), Invoice.is_open.expression),
                 **{word.name: (word.label, is_called(word.name)) for word in INVOICE_WORDS},
             },
         ),

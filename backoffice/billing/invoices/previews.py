@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ...base.refusals import Refusal
 from ...web.formats import in_words
-from .actions import compute, problems_of
+from .actions import compute, problems_of, usage_of
 from .forms import InvoiceForm
 from .proposals import is_typed
 
@@ -44,7 +44,7 @@ def preview_of(session: Session, form: InvoiceForm) -> Preview:
     )
     return Preview(
         amount=None if unreadable else amount,
-        usage=None if unreadable or charges.is_entered else amount - charges.fixed_charge,
+        usage=None if unreadable or charges.is_entered else usage_of(session, charges),
         note=notes[0] if notes and (unreadable or is_begun) else "",
         problems=problems,
     )

@@ -20,6 +20,8 @@ from ..rules import METHODS, VOID
 from ..views import bp
 from ..wording import word_of
 from . import history, queries
+from .actions import usage_of
+from .entries import InvoiceEntry
 from .listing import INVOICES
 
 CALCULATIONS = {"amount": invoice_amount, "paid": invoice_paid}
@@ -57,6 +59,7 @@ def invoice(number: str) -> Response:
     return render(
         "billing/invoice_record.html",
         **head_of(found, "details"),
+        usage=usage_of(db.session(), InvoiceEntry.of(found).charges),
         way=state.as_query,
         previous=previous,
         following=following,

@@ -85,7 +85,7 @@ def _number_of(meter_id: Any) -> Any:
     return select(METERS.c.number).where(METERS.c.id == meter_id).scalar_subquery()
 
 
-_NET = METERS.c.balance - METERS.c.overpayment
+_NET = Meter.net_balance
 
 
 @_check(

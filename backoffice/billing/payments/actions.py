@@ -21,6 +21,7 @@ from ..figures import invoice_paid
 from ..meters.actions import settle
 from ..models import Invoice, Payment
 from ..numbering import next_number
+from ..queries import paid_by_payments
 from ..rules import REASON_LENGTH, VOID, refuse_to_come, takes_less
 from .allocation import Part
 from .matching import is_unmatched, sure_matches
@@ -320,16 +321,12 @@ def _checked(
 
 
 def _paid_on(session: Session, invoice_ids: Iterable[int]) -> dict[int, Decimal]:
-    """What has been paid on these invoices, which are held, by the payments themselves.
-
-    What another program paid a second ago is not in the stored figure yet.
-    """
+    """What has been paid on these invoices, which are held, by the payments themselves."""
     ids = sorted(invoice_ids)
     if not ids:
         return {}
-    named = Payment.invoice_id == any_(literal(ids, ARRAY(BigInteger)))
-    sums = select(Payment.invoice_id, func.sum(Payment.amount)).where(named, Payment.status != VOID)
-    return {key: paid for key, paid in session.execute(sums.group_by(Payment.invoice_id)) if key}
+    held = Invoice.id == any_(literal(ids, ARRAY(BigInteger)))
+    return dict(session.execute(select(Invoice.id, paid_by_payments).where(held)).tuples().all())
 
 
 def _refuse_too_much(
@@ -342,7 +339,7 @@ def _refuse_too_much(
         raise InvoiceIsVoid(**said)
     if invoice.meter_id is None:
         raise InvoiceHasNoMeter(**said)
-    still_open = invoice.amount - paid
+    still_open = invoice.open_after(paid)
     if not takes_less(amount, still_open, own or 0):
         return
     if still_open <= 0 and not own:

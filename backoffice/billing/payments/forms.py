@@ -63,8 +63,8 @@ class PaymentForm(FlaskForm):
             "idempotency_key": new_key(),
         }
         typed: dict[str, str] = {}
-        if invoice is not None and invoice.paid < invoice.amount:
-            data["amount"] = invoice.amount - invoice.paid
+        if invoice is not None and invoice.is_open:
+            data["amount"] = invoice.open
             typed["first"] = str(invoice.id)
         form = cls(formdata=None, data=data)
         form.found_customer, form._typed = customer, typed

@@ -50,9 +50,9 @@ def payable_invoices(
     `chosen` of them are there even where nothing of them is open any more, and `own`, on which what is
     moved already is, whosever they are. Those come first, then the oldest due.
     """
-    is_open, theirs = Invoice.paid < Invoice.amount, _is_payable_by(customer_id)
+    theirs = _is_payable_by(customer_id)
     named = [*chosen, *own]
-    wanted = theirs & or_(is_open, Invoice.id.in_(chosen)) if chosen else theirs & is_open
+    wanted = theirs & (or_(Invoice.is_open, Invoice.id.in_(chosen)) if chosen else Invoice.is_open)
     first = [Invoice.id.in_(named).desc()] if named else []
     return list(
         session.scalars(

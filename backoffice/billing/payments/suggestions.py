@@ -29,7 +29,6 @@ from ...base import N_
 from ...base.identifiers import whole_number
 from ..meters.refusals import MeterGone
 from ..models import Invoice, Meter, MeterAssignment, Payment
-from ..rules import POSTED
 from .allocation import ZERO, Part, Target, meter_for_rest, oldest_first, parts_of
 from .matching import (
     INVOICE,
@@ -206,7 +205,6 @@ def _standing(chosen: ColumnElement[bool]) -> Select[Any]:
 
 def _open_invoices(chosen: ColumnElement[bool]) -> Select[Any]:
     """The open invoices of the payments' customers: those that fit a payment, and the oldest, oldest first."""
-    still_open = Invoice.amount - Invoice.paid
     order = (Invoice.due_on, Invoice.issued_on, Invoice.id)
     found = (
         select(
@@ -214,18 +212,17 @@ def _open_invoices(chosen: ColumnElement[bool]) -> Select[Any]:
             Invoice.id,
             Invoice.number,
             Meter.number.label("meter"),
-            still_open.label("open"),
+            Invoice.open.label("open"),
             Invoice.issued_on,
             _is_in_reference().label("is_in_reference"),
-            (still_open == Payment.amount).label("is_equal"),
+            (Invoice.open == Payment.amount).label("is_equal"),
             func.row_number().over(partition_by=Payment.id, order_by=order).label("place"),
         )
         .join(
             Invoice,
             and_(
                 Invoice.customer_id == Payment.customer_id,
-                Invoice.status == POSTED,
-                Invoice.paid < Invoice.amount,
+                Invoice.is_open,
             ),
         )
         .join(Meter, Meter.id == Invoice.meter_id)
@@ -272,7 +269,7 @@ def parts_by(session: Session, payment: Payment, choice: str) -> tuple[Part, ...
     if kind == "invoice":
         _refuse_invoice_of_another(session, payment, key)
         invoices = [invoice for invoice in invoices if invoice.id == key]
-    targets = [Target(i.id, i.meter_id or 0, i.amount - i.paid) for i in invoices]
+    targets = [Target(i.id, i.meter_id or 0, i.open) for i in invoices]
     if not targets:
         return ()
     meters = [meter.id for meter in meters_by_newest_invoice(session, payment.customer_id)]

@@ -36,7 +36,7 @@ from sqlalchemy.orm import Session
 from ...base import N_
 from ...customers.models import Customer
 from ..models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
-from ..rules import VOID
+from ..rules import VOID, owed_of
 
 KINDS = {
     "invoice": N_("Invoice"),
@@ -99,7 +99,8 @@ class Summary:
     @property
     def closing(self) -> Decimal:
         """What is owed at the end of the period."""
-        return self.opening + self.invoiced + self.adjusted - self.paid
+        owed: Decimal = owed_of(self.invoiced, self.adjusted, self.paid)
+        return self.opening + owed
 
 
 def meters_of_customer(session: Session, customer: Customer) -> Sequence[int]:

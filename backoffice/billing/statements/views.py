@@ -113,10 +113,10 @@ class Subject:
 
     @property
     def owed(self) -> Decimal:
-        """What is stored as owed: the balance less what is overpaid."""
+        """What is stored as owed."""
         owner = self.meter or self.customer
         assert owner is not None
-        return owner.balance - owner.overpayment
+        return owner.net_balance
 
     def url(self, endpoint: str = "", **query: Any) -> str:
         """The address of one of its screens, `export_` for its files."""

@@ -18,8 +18,8 @@ from sqlalchemy import (
 
 from ...base import N_
 from ...base.upserts import upsert
-from ...billing.models import Invoice, Meter, Payment
-from ...billing.rules import NUMBER_LENGTH, VOID, is_number
+from ...billing.models import Meter
+from ...billing.rules import NUMBER_LENGTH, is_number
 from ...customers.models import Customer
 from ...customers.queries import MOST_STEPS
 from ..files import cells
@@ -29,14 +29,6 @@ from .base import Changes
 
 number = cells.number(NUMBER_LENGTH, is_number)
 """The number of a meter or an invoice, or a payment's reference."""
-
-paid = (
-    select(func.coalesce(func.sum(Payment.amount), 0))
-    .where(Payment.invoice_id == Invoice.id, Payment.status != VOID)
-    .correlate(Invoice)
-    .scalar_subquery()
-)
-"""What has been paid on the invoice, by the payments themselves, as the forms ask."""
 
 
 def said(stage: Stage, name: str) -> ColumnElement[Any]:

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from ...base import N_
 from ...billing.invoices.refusals import LessThanPaid, PaymentsGoAlong
 from ...billing.models import Invoice, Meter, Payment
+from ...billing.queries import paid_by_payments
 from ...billing.rules import NUMBER_LENGTH, VOID, is_less_than_paid
 from ...customers.rules import CODE_LENGTH
 from ..files import cells
@@ -40,7 +41,6 @@ from .billing import (
     lock,
     number,
     overtaken,
-    paid,
     said,
     unknown_customers,
     unknown_meters,
@@ -168,7 +168,7 @@ def _wanted(stage: Stage) -> Select[Any]:
             kept("amount").label("amount"),
             stage.c.amount.label("said_amount"),
             func.coalesce(Invoice.status == VOID, False).label("is_void"),
-            paid.label("paid"),
+            paid_by_payments.label("paid"),
             *(getattr(Invoice, name).label(f"stored_{name}") for name in STORED),
         )
         .select_from(stage.lines)

@@ -35,6 +35,7 @@ from sqlalchemy import (
 )
 
 from ...base import N_, money
+from ...orders.figures import amount_of_line
 from ...orders.models import KINDS, Order, OrderLine
 from ...orders.rules import DESCRIPTION_LENGTH, MOST_LINES
 from ...products.models import Product
@@ -114,11 +115,11 @@ def _too_many(stage: Stage) -> Iterator[Problem]:
 
 def _too_large(stage: Stage) -> Iterator[Problem]:
     """The first line of a kind of an order that comes to more than a column holds."""
-    product = stage.c.quantity * stage.c.unit_price
+    amount = amount_of_line(stage.c.quantity, stage.c.unit_price)
     first = (
         select(func.min(stage.c.n))
         .group_by(stage.c.order_number, stage.c.kind)
-        .having(func.sum(product) > money.max_amount())
+        .having(func.sum(amount) > money.max_amount())
         .scalar_subquery()
     )
     yield from stage.problems(
@@ -236,7 +237,7 @@ def _check_result(stage: Stage) -> Iterator[Problem]:
 
 
 def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
-    amount = money.rounded(stage.c.quantity * stage.c.unit_price)
+    amount = amount_of_line(stage.c.quantity, stage.c.unit_price)
     return {
         N_("Quantity"): func.sum(stage.c.quantity),
         N_("Line amount"): func.sum(amount),

@@ -32,6 +32,7 @@ from ...base import N_, periods
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.payments.actions import void_reference
 from ...billing.payments.refusals import OverAllocated
+from ...billing.queries import paid_by_payments
 from ...billing.rules import METHODS, NUMBER_LENGTH, VOID, StillToCome, takes_less
 from ...customers.rules import CODE_LENGTH
 from ..files import cells
@@ -46,7 +47,6 @@ from .billing import (
     lock,
     number,
     overtaken,
-    paid,
     said,
     unknown_customers,
     unknown_meters,
@@ -211,7 +211,7 @@ def _too_much(stage: Stage, wanted: Any) -> Iterator[Problem]:
     ]
     brought, had = sums
     own = func.coalesce(had.c.amount, 0)
-    still_open = Invoice.amount - paid
+    still_open = Invoice.open_after(paid_by_payments)
     more = or_(
         wanted.c.invoice_id.is_distinct_from(wanted.c.stored_invoice_id),
         wanted.c.amount > wanted.c.stored_amount,
