@@ -23,13 +23,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
 
-from backoffice import create_app, translations
+from backoffice import create_app, figures, translations
 from backoffice.app import logs as logs_of_backoffice
 from backoffice.app.config import READERS, SUPERVISED
 from backoffice.app.domain import Declared, Domain
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
-from backoffice.audit.chain import anchors
 from backoffice.base import money, periods
 from backoffice.book import Meaning, of_this_process
 from backoffice.commands.cli import main
@@ -38,53 +37,13 @@ from backoffice.drift import standing
 from backoffice.figures import registry
 from tests.signing_in import cookie_for, someone
 from tests.surgery import LOCKS_END, past_every_trigger
+from tests.sweeping import Sweeper
 
 registry.declare(
     Declared(DOMAINS).figures
 )  # tests ask which figures there are before any app is made
 
-KEPT = "'alembic_version', 'schema_fingerprints', 'book', 'process_keys'"
-"""The migrations' own tables."""
-
-EMPTY_EVERYTHING = """
-DO $$
-DECLARE
-    candidate record; dirty boolean;
-BEGIN
-    FOR candidate IN
-        SELECT oid, oid::regclass::text AS name, reltuples FROM pg_class
-        WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
-          AND relname NOT IN (KEPT)
-    LOOP
-        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', candidate.name) INTO dirty;
-        IF candidate.reltuples > 0 OR pg_relation_size(candidate.oid) > 1000000 THEN
-            EXECUTE format('TRUNCATE %s CASCADE', candidate.name);
-        ELSIF dirty THEN
-            EXECUTE format('DELETE FROM %s', candidate.name);
-        END IF;
-    END LOOP;
-    FOR candidate IN
-        SELECT s.oid FROM pg_class AS s JOIN pg_depend AS d ON d.objid = s.oid
-        JOIN pg_class AS c ON c.oid = d.refobjid
-        WHERE s.relkind = 'S' AND c.relnamespace = 'public'::regnamespace AND c.relname NOT IN (KEPT)
-    LOOP
-        IF pg_sequence_last_value(candidate.oid) IS NOT NULL THEN
-            PERFORM setval(candidate.oid, 1, false);
-        END IF;
-    END LOOP;
-END $$
-""".replace("KEPT", KEPT)
-"""Empties the tables and counters that a test touched, but for those that are kept.
-
-Deleting a handful of rows takes a tenth of what truncating a table and its indexes does; that also forgets
-its statistics.
-"""
-
 SETTINGS = {"TESTING": True, "WTF_CSRF_ENABLED": False}
-
-NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
-"""Moves on with every transaction that writes anything."""
-
 
 TEARDOWN_SECONDS = 150
 """What cleaning up may take; a test that has run out of its own time is cleaned up after, too."""
@@ -199,29 +158,6 @@ def admin_database_url(application: Flask, services: Services) -> str:
     return services.postgres.url(ADMIN)
 
 
-class Sweeper:
-    """Empties every table, every counter, Redis, and the anchors that an audit trail has left."""
-
-    def __init__(self, connection: psycopg.Connection[Any], redis: Redis, home: Path) -> None:
-        self.connection, self.redis, self.home = connection, redis, home
-        self.sweep()
-
-    @property
-    def is_written(self) -> bool:
-        """Whether anybody has written anything into the database since it was emptied."""
-        return self._next_transaction() != self.clean_at
-
-    def sweep(self) -> None:
-        """Empty what is not."""
-        self.redis.flushdb()
-        shutil.rmtree(anchors.folder_of({"BACKOFFICE_HOME": self.home}), ignore_errors=True)
-        self.connection.execute(EMPTY_EVERYTHING)
-        self.clean_at = self._next_transaction()
-
-    def _next_transaction(self) -> tuple[Any, ...] | None:
-        return self.connection.execute(NEXT_TRANSACTION).fetchone()
-
-
 @pytest.fixture(scope="session")
 def sweeper(admin_database_url: str, services: Services, home: Path) -> Iterator[Sweeper]:
     """Empties what a test has written."""
@@ -249,32 +185,61 @@ def logs() -> None:
 
 @pytest.fixture(autouse=True)
 def no_drift_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After every test that wrote into the database: every figure is right; then everything is emptied."""
+    """After every test that wrote into the database: every figure is right; then everything is emptied.
+
+    A figure of which no table was touched is as right as it was before the test.
+    """
     if "application" not in request.fixturenames:
         yield
         return
     application = request.getfixturevalue("application")
-    sweeper = request.getfixturevalue("sweeper")
+    sweeper: Sweeper = request.getfixturevalue("sweeper")
+    if sweeper.book is not None and "kept_book" not in request.fixturenames:
+        sweeper.sweep()
     yield
     try:
         is_exempt = request.node.get_closest_marker("leaves_drift") is not None
         if not is_exempt and sweeper.is_written:
-            _assert_no_drift(application)
+            assert_no_drift(application, sweeper.changed())
     finally:
         if sweeper.is_written:
-            sweeper.sweep()
+            sweeper.leave()
         sweeper.redis.flushdb()
 
 
-def _assert_no_drift(application: Flask) -> None:
-    from backoffice import figures
-
-    if not hasattr(figures, "verify"):
+def assert_no_drift(application: Flask, tables: set[str]) -> None:
+    """Fail with every figure that is wrong of those that read or keep any of the tables."""
+    touched = [
+        figure
+        for figure in registry.figures
+        if tables & {figure.owner_table.name, *(source.table.name for source in figure.sources)}
+    ]
+    if not touched:
         return
     with application.app_context():
-        findings = list(figures.verify(db.session))
+        findings = list(figures.verify(db.session, touched))
         db.session.rollback()
     assert not findings, f"The test left figures wrong: {findings}"
+
+
+@pytest.fixture
+def kept_book(application: Flask, sweeper: Sweeper) -> Callable[[str, Callable[[], object]], None]:
+    """`kept_book("name", make)`: the book that `make` writes and commits, made once in each process.
+
+    Later tests find the same rows under the same ids. It is put down before a test writes anything.
+    """
+
+    def kept_book(name: str, make: Callable[[], object]) -> None:
+        assert sweeper.is_as_left, f"{name} is put down before anything else is written"
+        if name in sweeper.books:
+            sweeper.put_down(name)
+            return
+        sweeper.sweep()
+        make()
+        assert_no_drift(application, sweeper.changed())
+        sweeper.keep(name)
+
+    return kept_book
 
 
 @pytest.fixture(scope="session")

@@ -37,15 +37,21 @@ INSERT INTO orders (number, customer_id, account_manager_id, order_date, closing
 
 
 @pytest.fixture
-def manager(app: Any, surgery: psycopg.Connection[Any], session: Any) -> User:
+def manager(
+    kept_book: Any, app: Any, surgery: psycopg.Connection[Any], session: Any
+) -> User:
     """One of sixty account managers of a book of 60,000 orders, whose targets are stored."""
-    for statement in BOOK.format(managers=MANAGERS, orders=ORDERS).split(";"):
-        if statement.strip():
-            surgery.execute(statement)
-    tell_of_everything(surgery)
-    figures.heal(db.engine, [achieved], cause="upgrade")
-    surgery.execute("VACUUM (ANALYZE) orders")
-    surgery.execute("ANALYZE account_manager_targets")
+
+    def make() -> None:
+        for statement in BOOK.format(managers=MANAGERS, orders=ORDERS).split(";"):
+            if statement.strip():
+                surgery.execute(statement)
+        tell_of_everything(surgery)
+        figures.heal(db.engine, [achieved], cause="upgrade")
+        surgery.execute("VACUUM (ANALYZE) orders")
+        surgery.execute("ANALYZE account_manager_targets")
+
+    kept_book("sixty thousand orders", make)
     found: User = session.scalars(select(User).order_by(User.id)).first()
     session.rollback()
     return found

@@ -1,0 +1,178 @@
+"""How the tables are emptied after a test, and how books that many tests begin with are put down again.
+
+PostgreSQL is asked what a test has changed: a table is untouched that has as many rows as before, of which the last was
+written by the same transaction. A book is copied when it has been made; whoever asks for it again in the same process
+gets exactly those rows and counters, and where the test before has left it standing, only what that one has
+changed is put back.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from redis import Redis
+
+from backoffice.audit.chain import anchors
+
+Rows = dict[str, list[int]]
+"""Table → how many rows it has, and the last transaction that wrote one; without those that are empty."""
+
+NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
+"""Moves on with every transaction that writes anything."""
+
+MANY = 10_000
+"""Rows for which the planner needs to know of a table what autovacuum would have told it."""
+
+PREPARED = """
+CREATE FUNCTION pg_temp.tables() RETURNS TABLE (name text, id oid) LANGUAGE sql STABLE AS $$
+    -- All but the migrations' own.
+    SELECT relname::text, oid FROM pg_class
+    WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+      AND relname NOT IN ('alembic_version', 'schema_fingerprints', 'book', 'process_keys')
+$$;
+CREATE FUNCTION pg_temp.rows() RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    candidate record; told jsonb; found jsonb := '{}';
+BEGIN
+    FOR candidate IN SELECT name FROM pg_temp.tables() LOOP
+        EXECUTE format(
+            'SELECT jsonb_build_array(count(*), max(xmin::text::bigint)) FROM public.%I HAVING count(*) > 0',
+            candidate.name) INTO told;
+        IF told IS NOT NULL THEN found := found || jsonb_build_object(candidate.name, told); END IF;
+    END LOOP;
+    RETURN found;
+END $$;
+CREATE FUNCTION pg_temp.counters() RETURNS TABLE (id oid, value bigint) LANGUAGE sql AS $$
+    SELECT s.oid, pg_sequence_last_value(s.oid) FROM pg_class AS s
+    JOIN pg_depend AS d ON d.objid = s.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_temp.tables() AS t ON t.id = d.refobjid WHERE s.relkind = 'S'
+$$;
+CREATE FUNCTION pg_temp.empty(names text[]) RETURNS void LANGUAGE plpgsql AS $$
+-- Deleting a handful of rows takes a tenth of what truncating a table and its indexes does; that also forgets
+-- its statistics.
+DECLARE
+    candidate record;
+BEGIN
+    FOR candidate IN SELECT t.name, t.id, c.reltuples FROM pg_temp.tables() AS t JOIN pg_class AS c ON c.oid = t.id LOOP
+        IF candidate.reltuples > 0 OR pg_relation_size(candidate.id) > 1000000 THEN
+            EXECUTE format('TRUNCATE public.%I CASCADE', candidate.name);
+        ELSIF candidate.name = ANY (names) THEN
+            EXECUTE format('DELETE FROM public.%I', candidate.name);
+        END IF;
+    END LOOP;
+    PERFORM setval(id, 1, false) FROM pg_temp.counters() WHERE value IS NOT NULL;
+END $$;
+CREATE FUNCTION pg_temp.columns_of(wanted oid) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+    WHERE attrelid = wanted AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+$$;
+CREATE FUNCTION pg_temp.put_back(copy text, name text, since bigint) RETURNS void LANGUAGE plpgsql AS $$
+-- Whatever a later transaction wrote goes, and whatever is not there any more comes back.
+DECLARE
+    columns text := pg_temp.columns_of(format('public.%I', name)::regclass);
+    keys text := (SELECT string_agg(format('t.%1$I = k.%1$I', attname), ' AND ') FROM pg_index
+                  JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+                  WHERE indrelid = format('public.%I', name)::regclass AND indisprimary);
+BEGIN
+    EXECUTE format('DELETE FROM public.%I WHERE xmin::text::bigint > $1', name)
+        USING CASE WHEN keys IS NULL THEN 0 ELSE since END;
+    EXECUTE format('INSERT INTO public.%1$I (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$s AS k
+        WHERE NOT EXISTS (SELECT FROM public.%1$I AS t WHERE %4$s)', name, columns, copy, coalesce(keys, 'false'));
+END $$;
+"""
+
+
+class Sweeper:
+    """Empties every table, every counter, Redis, and the anchors that an audit trail has left.
+
+    Its connection is a superuser's; no trigger notes or refuses what it does.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], redis: Redis, home: Path) -> None:
+        self.connection, self.redis, self.home = connection, redis, home
+        connection.execute(PREPARED.encode())
+        self.books: dict[str, tuple[list[str], dict[int, int | None]]] = {}
+        self.sweep()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether anybody has written anything into the database since it was as it is known to be."""
+        return self._next_transaction() != self.known_at
+
+    def changed(self) -> set[str]:
+        """The tables that are otherwise than they were in the book that a test began with."""
+        now = self._rows()
+        return {name for name in {*now, *self.rows} if now.get(name) != self.rows.get(name)}
+
+    def sweep(self) -> None:
+        """Empty what is not."""
+        self.sweep_beside()
+        self.connection.execute("SELECT pg_temp.empty(%s)", [list(self._rows())])
+        self._stands(None)
+
+    def sweep_beside(self) -> None:
+        """Empty what a test leaves beside the tables."""
+        self.redis.flushdb()
+        shutil.rmtree(anchors.folder_of({"BACKOFFICE_HOME": self.home}), ignore_errors=True)
+
+    def leave(self) -> None:
+        """Empty the tables, or leave a book standing for the next test with what this one has changed of it."""
+        if self.book is None:
+            self.sweep()
+            return
+        self.sweep_beside()
+        self.left, self.known_at = self._rows(), self._next_transaction()
+
+    @property
+    def is_as_left(self) -> bool:
+        """Whether a test has written nothing yet."""
+        return self._rows() == self.left
+
+    def keep(self, name: str) -> None:
+        """Copy everything that stands now."""
+        tables = sorted(self._rows())
+        for place, table in enumerate(tables):
+            copy = f"CREATE TEMP TABLE {_copy(name, place)} AS TABLE public.{table}"
+            self.connection.execute(copy.encode())
+        counters = self.connection.execute("SELECT id, value FROM pg_temp.counters()").fetchall()
+        self.books[name] = tables, dict(counters)
+        self._stands(name)
+
+    def put_down(self, name: str) -> None:
+        """Let every table hold what was kept, and every counter stand where it stood."""
+        tables, counters = self.books[name]
+        if self.book != name:
+            self.sweep()
+        changed = self.changed() | (set(tables) - set(self.rows))
+        others = [table for table in changed if table not in tables]
+        for table in others:
+            self.connection.execute(f"DELETE FROM public.{table}".encode())
+        for place, table in enumerate(tables):
+            if table in changed:
+                since = self.rows.get(table, [0, 0])[1]
+                arguments = _copy(name, place), table, since
+                self.connection.execute("SELECT pg_temp.put_back(%s, %s, %s)", arguments)
+        for counter, value in counters.items():
+            self.connection.execute("SELECT setval(%s::oid::regclass, coalesce(%s::bigint, 1), %s)",
+                                    [counter, value, value is not None])  # fmt: skip
+        was_down = self.book == name
+        self._stands(name)
+        if not was_down:
+            for table in (t for t, (count, _) in self.rows.items() if count > MANY):
+                self.connection.execute(f"VACUUM (ANALYZE) public.{table}".encode())
+
+    def _stands(self, book: str | None) -> None:
+        self.book, self.rows = book, self._rows()
+        self.left, self.known_at = self.rows, self._next_transaction()
+
+    def _rows(self) -> Rows:
+        [found] = self.connection.execute("SELECT pg_temp.rows()").fetchone() or [{}]
+        return dict(found)
+
+    def _next_transaction(self) -> tuple[Any, ...] | None:
+        return self.connection.execute(NEXT_TRANSACTION).fetchone()
+
+
+def _copy(book: str, place: int) -> str:
+    return f'pg_temp."{book} {place}"'
