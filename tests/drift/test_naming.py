@@ -26,9 +26,15 @@ pytestmark = pytest.mark.leaves_drift
 
 
 @pytest.fixture
-def company(session: Any, run_command: Command, surgery: psycopg.Connection[Any]) -> None:
+def company(
+    kept_book: Any, session: Any, run_command: Command, surgery: psycopg.Connection[Any]
+) -> None:
     """The demo company, with one row of every figure tampered with."""
-    assert run_command("demo", "load").exit_code == 0
+
+    def make() -> None:
+        assert run_command("demo", "load").exit_code == 0
+
+    kept_book("the demo company", make)
     for figure in registry.figures:
         [column, *_] = figure.columns
         key = figure.primary_key

@@ -84,8 +84,14 @@ def _innocent(figure: Figure) -> dict[str, str]:
 
 
 @pytest.fixture
-def book(session: Any, surgery: psycopg.Connection[Any]) -> Iterator[None]:
+def book(kept_book: Any, session: Any) -> Iterator[None]:
     """Two managers' orders; two customers with meters of which each has documents of every kind."""
+    kept_book("two managers and two customers", lambda: _write(session))
+    yield
+    session.rollback()
+
+
+def _write(session: Any) -> None:
     managers = [AccountManagerFactory(), AccountManagerFactory()]
     customers = [CustomerFactory(), CustomerFactory()]
     for number in range(3):
@@ -102,8 +108,6 @@ def book(session: Any, surgery: psycopg.Connection[Any]) -> Iterator[None]:
         MeterAdjustmentFactory(meter=meter, customer=customer)
     session.commit()
     _renumber(session)
-    yield
-    session.rollback()
 
 
 def _renumber(session: Any) -> None:

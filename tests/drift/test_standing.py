@@ -43,11 +43,15 @@ def asks_anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def book(session: Any) -> None:
+def book(kept_book: Any, session: Any) -> None:
     """Everything once, verified."""
-    write_everything()
-    run_of("figures.verify")
-    session.rollback()
+
+    def make() -> None:
+        write_everything()
+        run_of("figures.verify")
+        session.rollback()
+
+    kept_book("everything once, verified", make)
 
 
 @pytest.fixture

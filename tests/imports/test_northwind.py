@@ -32,12 +32,16 @@ Import = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def northwind(import_: Import) -> None:
+def northwind(kept_book: Any, import_: Import) -> None:
     """The whole company."""
-    for kind, (name, count) in FILES.items():
-        report = import_(kind, NORTHWIND / name)
-        assert report["problems"] == []
-        assert (report["read"], report["created"]) == (count, count)
+
+    def make() -> None:
+        for kind, (name, count) in FILES.items():
+            report = import_(kind, NORTHWIND / name)
+            assert report["problems"] == []
+            assert (report["read"], report["created"]) == (count, count)
+
+    kept_book("northwind's four files", make)
 
 
 def expected() -> dict[str, dict[str, Decimal]]:

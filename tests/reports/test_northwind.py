@@ -39,11 +39,15 @@ def sales(day: str, year: int) -> Iterator[tuple[dict[str, str], date, Decimal]]
 
 
 @pytest.fixture
-def northwind(run_command):
+def northwind(kept_book, run_command):
     """The company, imported by the real command."""
-    for kind in KINDS:
-        done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
-        assert done.exit_code == 0, done.output
+
+    def make():
+        for kind in KINDS:
+            done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
+            assert done.exit_code == 0, done.output
+
+    kept_book("northwind", make)
 
 
 def test_revenue_is_what_the_files_say(northwind, session, finance):

@@ -32,11 +32,15 @@ class Sale:
 
 
 @pytest.fixture
-def northwind(run_command: Command) -> None:
+def northwind(kept_book: Any, run_command: Command) -> None:
     """The company, imported by the real command."""
-    for kind in KINDS:
-        done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
-        assert done.exit_code == 0, done.output
+
+    def make() -> None:
+        for kind in KINDS:
+            done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
+            assert done.exit_code == 0, done.output
+
+    kept_book("northwind", make)
 
 
 def rows(name: str) -> list[dict[str, str]]:

@@ -37,9 +37,7 @@ INSERT INTO orders (number, customer_id, account_manager_id, order_date, closing
 
 
 @pytest.fixture
-def manager(
-    kept_book: Any, app: Any, surgery: psycopg.Connection[Any], session: Any
-) -> User:
+def manager(kept_book: Any, app: Any, surgery: psycopg.Connection[Any], session: Any) -> User:
     """One of sixty account managers of a book of 60,000 orders, whose targets are stored."""
 
     def make() -> None:
