@@ -54,7 +54,7 @@ def create_background_app(
 
 def _surround_with_the_web(app: "Backoffice") -> None:
     from ..security import headers, permissions, sessions
-    from ..web import form_markup, formats, sentences
+    from ..web import form_markup, formats, kept, sentences
     from . import assets, edge, errors, logs, navigation, protection
     from .counting import watching
 
@@ -65,6 +65,7 @@ def _surround_with_the_web(app: "Backoffice") -> None:
     assets.init_app(app)
     sessions.init_app(app)
     sentences.init_app(app)
+    kept.init_app(app)
     permissions.init_app(app)  # before CSRF, so that an ended session says so first
     protection.csrf.init_app(app)
     protection.connect_limiter(app)

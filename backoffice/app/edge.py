@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextvars import Token
 from threading import BoundedSemaphore
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from flask import Flask, Response, current_app, g, has_request_context, request, session
@@ -95,6 +95,10 @@ class Backoffice(Flask):
         """A context of this app."""
         return Context(self)
 
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """As it is: every view of ours is an ordinary function, and nobody has to look whether it is."""
+        return func
+
     def dispatch_request(self) -> Response:
         """Call the view, then commit what it did."""
         if request.method in SAFE_METHODS:
@@ -164,9 +168,9 @@ def sqlstate_of(error: DBAPIError) -> str:
 
 
 def begin() -> None:
-    """Begin the request's transaction: read-only unless the method may change something."""
+    """Let the request's transaction, when it begins, be read-only unless the method may change something."""
     if request.method in SAFE_METHODS and not db.session().in_transaction():
-        db.session.connection(execution_options={"postgresql_readonly": True})
+        g.reads_only = True
 
 
 def init_app(app: Backoffice) -> None:
@@ -175,8 +179,13 @@ def init_app(app: Backoffice) -> None:
 
 
 @event.listens_for(db.session, "after_begin")
-def _wait_no_longer_than_a_person(_session: Session, _of: object, connection: Connection) -> None:
-    """Let a save wait for somebody's lock only as long as a person waits, for it keeps a thread."""
-    if has_request_context() and request.method not in SAFE_METHODS:
+def _as_the_request_is(_session: Session, _of: object, connection: Connection) -> None:
+    """Read-only, if it only reads; else it waits for a lock as long as a person does, for it keeps a thread."""
+    if not has_request_context():
+        return
+    if request.method not in SAFE_METHODS:
         milliseconds = current_app.config["WEB_LOCK_TIMEOUT"]
         connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds:d}"))
+    elif g.pop("reads_only", False):
+        driver: Any = connection.connection.driver_connection
+        driver.read_only = True  # psycopg says so in its BEGIN, which has not been sent yet

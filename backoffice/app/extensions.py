@@ -1,13 +1,18 @@
 """The Flask extensions that every process needs, made once and bound to its app: database and languages."""
 
+import time
 from collections.abc import Callable
+from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from flask import Flask
 from flask_babel import Babel
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..base import Base, out_of_calendar
 from ..book import APPLICATION, refuse_other_books
@@ -18,6 +23,12 @@ from .counting.watching import TimedCursor
 
 if TYPE_CHECKING:
     from .edge import Backoffice
+
+
+ASKED_AFTER_SECONDS = 1.0
+"""A connection that nobody has used for so long is asked whether it is alive before it is used."""
+
+_RESTED_SINCE = "rested_since"
 
 
 class Database(SQLAlchemy):
@@ -41,6 +52,7 @@ def connect_database(app: "Backoffice") -> None:
     assert registry.bundles  # the first look seals: nothing is declared after the start
     with app.app_context():
         event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
+        event.listen(db.engine, "checkout", _ask_whether_it_lives)
         refuse_other_books(db.engine)
         proof.set_secret(db.engine, app.config["SECRET_KEY"])
         out_of_calendar.read_all(db.engine)
@@ -66,13 +78,37 @@ class Extensions(dict[str, Any]):
         return self[name]
 
 
-def _leave_read_only_to_the_database(connection: Any, _record: object) -> None:
-    """After a read-only transaction SQLAlchemy asks for READ WRITE, which a standby refuses to begin.
+def _leave_read_only_to_the_database(connection: Any, record: ConnectionPoolEntry) -> None:
+    """A connection that is given back says nothing any more of whether its transactions only read.
 
-    And one whose administrator has made it read-only would let itself be written.
+    After a read-only transaction SQLAlchemy asks for READ WRITE, which a standby refuses to begin;
+    and one whose administrator has made it read-only would let itself be written.
     """
-    if connection is not None and not connection.closed and connection.read_only is False:
+    record.info[_RESTED_SINCE] = time.monotonic()
+    if connection is not None and not connection.closed and connection.read_only is not None:
         connection.read_only = None
+
+
+def _ask_whether_it_lives(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+    """Let the pool replace a connection that has died, without a question to the database for each request.
+
+    PostgreSQL says good-bye when it ends a connection, and the system closes that of a killed process: then there is
+    something to read. One that has rested is asked, as it may have died without a word.
+    """
+    rested = time.monotonic() - record.info.get(_RESTED_SINCE, time.monotonic())
+    try:
+        if rested > ASKED_AFTER_SECONDS or _has_news(connection):
+            proxy._pool._dialect.do_ping(connection)
+    except (OSError, psycopg.Error) as error:
+        raise InvalidatePoolError(
+            str(error)
+        ) from error  # whatever ended it has ended the others too
+
+
+def _has_news(connection: Any) -> bool:
+    news = poll()
+    news.register(connection.fileno(), POLLIN)
+    return bool(news.poll(0))
 
 
 def _patience(app: Flask) -> Callable[..., None]:
@@ -102,7 +138,6 @@ def _engine_options(app: Flask) -> dict[str, Any]:
         "connect_args": connect,
         "isolation_level": "READ COMMITTED",
         "hide_parameters": True,  # an error's text goes to the log; what people typed does not
-        "pool_pre_ping": True,
         "pool_size": 10,
         "max_overflow": max(10, app.config["WEB_THREADS"] - 4),  # more than there are threads
         "pool_timeout": 5,

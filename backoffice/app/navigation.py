@@ -72,11 +72,16 @@ def home() -> str:
     return url_for(first.endpoint if first else "people.profile")
 
 
-def is_here(entry: Entry) -> bool:
-    """Whether the present page belongs to `entry`; the longest section that fits wins."""
+def here() -> str:
+    """The endpoint of the entry that the present page belongs to, or nothing; the longest section that fits wins."""
     endpoint = request.endpoint or ""
-    fitting = [e for e in ENTRIES if e.holds(endpoint)]
-    return bool(fitting) and max(fitting, key=lambda e: len(e.section)) is entry
+    fitting = [entry for entry in ENTRIES if entry.holds(endpoint)]
+    return max(fitting, key=lambda entry: len(entry.section)).endpoint if fitting else ""
+
+
+def address() -> str:
+    """Where the present page is, for whoever comes back to it."""
+    return request.full_path if request.method == "GET" else request.path
 
 
 def url_with(**changes: object) -> str:
@@ -90,7 +95,8 @@ def init_app(app: Flask) -> None:
     """Give templates the shell's parts."""
     app.jinja_env.globals.update(
         navigation=entries,
-        is_here=is_here,
+        here=here,
+        address=address,
         may_open=may_open,
         home=home,
         url_with=url_with,

@@ -14,6 +14,7 @@ from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import day_filter, quantity_filter
 from ..web.htmx import render
 from . import queries
+from .dot import health_dot
 from .queries import Day
 from .views import bp
 
@@ -46,7 +47,7 @@ def index() -> Response:
 def dot() -> Response:
     """The dot alone, looked at anew: a run that somebody watches has just ended."""
     standing.forget()
-    return make_response(render_template("shell/health_dot.html"))
+    return make_response(render_template("shell/health_dot.html", dot=health_dot()))
 
 
 def _chart(days: Sequence[Day]) -> Chart:

@@ -69,11 +69,11 @@ class StorableInteger(IntegerConverter):
 
 
 def _protect(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+    there = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 (its iterator answers pairs)
+    added = {**HEADERS, "Cache-Control": "no-store"}
     if request.is_secure:
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    response.headers.setdefault("Cache-Control", "no-store")
+        added["Strict-Transport-Security"] = "max-age=31536000"
+    response.headers.extend({n: value for n, value in added.items() if n.lower() not in there})
     response.vary.add("HX-Request")
     return response
 

@@ -16,8 +16,9 @@ from flask import Flask, Request, Response, g
 from flask import request as current_request
 from flask import session as current_session
 from flask.sessions import SessionInterface, SessionMixin
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import make_transient_to_detached
 
 from ..app import edge
 from ..app.extensions import db
@@ -41,8 +42,10 @@ TOUCH = timedelta(minutes=15)
 _FLASK_LOGIN_ONLY = ("_id", "_fresh")
 """Keys that Flask-Login writes for features that are switched off here."""
 
+_USER = inspect(User).column_attrs.keys()
+_OF_SESSION = (WebSession.user_id, WebSession.data, WebSession.created_at, WebSession.expires_at)
 _READ = (
-    select(WebSession.user_id, WebSession.data, WebSession.created_at, WebSession.expires_at, User)
+    select(*_OF_SESSION, *(getattr(User, name).label(f"of_user_{name}") for name in _USER))
     .outerjoin(User, and_(User.id == WebSession.user_id, User.is_active))
     .where(WebSession.id == bindparam("digest"), WebSession.expires_at > func.now())
 )
@@ -96,16 +99,18 @@ class ServerSession(SessionMixin):
         if self.token is None:
             return {}
         edge.begin()
-        row = db.session.execute(_READ, {"digest": digest(self.token)}).one_or_none()
-        if row is None or (row.user_id is not None and row.User is None):
+        # By itself, outside of the request's transaction: a page that asks for nothing else is one round trip.
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            row = connection.execute(_READ, {"digest": digest(self.token)}).one_or_none()
+        if row is None or (row.user_id is not None and row.of_user_id is None):
             self.token, self.cookie_is_dead = None, True
             return {}
         self.began_at, self.ends_at = row.created_at, row.expires_at
-        self.user = row.User
         if row.user_id is None:
             return dict(row.data)
+        self.user = _user_of(row)
         self.user_id = str(row.user_id)
-        self.choices = {name: getattr(row.User, name) for name in ("language", "number_format")}
+        self.choices = {name: getattr(self.user, name) for name in ("language", "number_format")}
         return {**row.data, "_user_id": self.user_id}
 
     def start_over(self) -> None:
@@ -149,6 +154,13 @@ class ServerSession(SessionMixin):
 
     def __len__(self) -> int:
         return len(self.data)
+
+
+def _user_of(row: Row[Any]) -> User:
+    """The user whom the statement brought along, as if the request's own session had read them."""
+    user = User(**{name: getattr(row, f"of_user_{name}") for name in _USER})
+    make_transient_to_detached(user)
+    return db.session.merge(user, load=False)
 
 
 class PostgresSessions(SessionInterface):

@@ -1,0 +1,98 @@
+"""The pool of connections: a dead one is replaced before a request meets it, and a living one is asked rarely."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event, text
+
+from backoffice.app import extensions
+from backoffice.app.extensions import db
+from backoffice.database.embedded import APP
+
+KILL = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{APP}'"
+
+
+def test_a_connection_that_was_ended_a_moment_ago_is_replaced(
+    app: Flask, sign_in: Callable[..., FlaskClient], surgery: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(extensions, "ASKED_AFTER_SECONDS", 3600)  # its news alone must do
+    browser = sign_in("finance")
+    assert browser.get("/orders").status_code == 200
+    for _ in range(3):
+        surgery.execute(KILL)
+        assert browser.get("/orders").status_code == 200
+
+
+def test_one_that_has_rested_is_asked_and_one_that_is_in_use_is_not(
+    app: Flask, sign_in: Callable[..., FlaskClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = sign_in("finance")
+    browser.get("/profile")
+    asked: list[float] = []
+    with app.app_context():
+        dialect = db.engine.dialect
+    ping = dialect.do_ping
+    monkeypatch.setattr(
+        dialect, "do_ping", lambda found: asked.append(time.monotonic()) or ping(found)
+    )
+    for _ in range(3):
+        assert browser.get("/profile").status_code == 200
+    assert not asked
+    monkeypatch.setattr(extensions, "ASKED_AFTER_SECONDS", 0)
+    assert browser.get("/profile").status_code == 200
+    assert asked
+
+
+def test_the_transaction_of_a_page_is_read_only_and_of_a_save_not(
+    app: Flask, sign_in: Callable[..., FlaskClient]
+) -> None:
+    browser, found = sign_in("finance"), []
+
+    def note(_session: object, _of: object, connection: Any) -> None:
+        found.append(connection.execute(text("SHOW transaction_read_only")).scalar_one())
+
+    event.listen(db.session, "after_begin", note)
+    try:
+        browser.get("/orders")
+        browser.get("/customers")
+        assert found
+        assert set(found) == {"on"}
+        found.clear()
+        browser.post("/preferences", data={"language": "id"})
+        with app.app_context():
+            db.session.execute(text("SELECT 1"))
+        assert found
+        assert set(found) == {"off"}
+    finally:
+        event.remove(db.session, "after_begin", note)
+
+
+def test_a_page_that_reads_nothing_of_its_own_opens_no_transaction(
+    app: Flask, sign_in: Callable[..., FlaskClient]
+) -> None:
+    browser, statements, begun = sign_in("account_manager"), [], []
+    browser.get("/profile")
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    def begin(*_: Any) -> None:
+        begun.append(1)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    event.listen(db.session, "after_begin", begin)
+    try:
+        assert browser.get("/profile").status_code == 200
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+        event.remove(db.session, "after_begin", begin)
+    assert len(statements) == 1
+    assert not begun
