@@ -72,14 +72,14 @@ def home() -> str:
     return url_for(first.endpoint if first else "people.profile")
 
 
-def here() -> str:
+def entry_here() -> str:
     """The endpoint of the entry that the present page belongs to, or nothing; the longest section that fits wins."""
     endpoint = request.endpoint or ""
     fitting = [entry for entry in ENTRIES if entry.holds(endpoint)]
     return max(fitting, key=lambda entry: len(entry.section)).endpoint if fitting else ""
 
 
-def address() -> str:
+def page_address() -> str:
     """Where the present page is, for whoever comes back to it."""
     return request.full_path if request.method == "GET" else request.path
 
@@ -95,8 +95,8 @@ def init_app(app: Flask) -> None:
     """Give templates the shell's parts."""
     app.jinja_env.globals.update(
         navigation=entries,
-        here=here,
-        address=address,
+        entry_here=entry_here,
+        page_address=page_address,
         may_open=may_open,
         home=home,
         url_with=url_with,
