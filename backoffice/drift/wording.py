@@ -14,7 +14,7 @@ from ..audit.tables import title_of
 from ..base import N_, differences, periods
 from ..figures import Figure, UnknownFigure, registry
 from ..figures.explanation import label_of
-from ..figures.formulas import leaves
+from ..figures.expressions import leaves
 from ..web import record_links as subjects
 from ..web.formats import moment_filter, money_filter, quantity_filter, signed_filter
 from .amounts import MONEY_DECIMALS

@@ -16,8 +16,8 @@ from . import (
     guards,
     healing,
     hooks,
-    locking,
     previews,
+    recomputing,
     renewal,
     triggers,
     verification,
@@ -122,11 +122,11 @@ def session_over(connection: Connection) -> Iterator[Session]:
 
 
 def hold(session: AnySession, figure: Figure, owners: Iterable[int]) -> None:
-    """Lock the figure's owners until the transaction ends; see `locking.hold`.
+    """Lock the figure's owners until the transaction ends; see `recomputing.hold`.
 
     Before entering a fact beside derived rows, or reading what must not change until it is saved.
     """
-    locking.hold(session.connection(), registry.bundle_of(figure), owners)
+    recomputing.hold(session.connection(), registry.bundle_of(figure), owners)
 
 
 def preview(

@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import Column, FromClause, Select, Table, select
 
 from ..base import table_of
-from .decimals import fits, held
 from .errors import DeclarationError
-from .expressions import Expression, Total, column, columns_in, expression, totals_in
+from .expressions import Expression, Total, column, columns_in, expression, fits, held, totals_in
 
 Definition = Callable[..., Select[Any]]
 

@@ -35,11 +35,18 @@ from .declaration import Source
 from .draining import draining
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
-from .locking import Leading, lock_owners, scope_of
 from .models import FigureNote, noted_bundle
-from .recomputing import CORRECTED, recompute
+from .recomputing import (
+    CORRECTED,
+    Leading,
+    led_through,
+    lock_owners,
+    reached_by,
+    recompute,
+    scope_of,
+    settling,
+)
 from .registry import Bundle, Registry
-from .settling import led_through, reached_by, settling
 from .statements import Statement
 
 NOTES = table_of(FigureNote)

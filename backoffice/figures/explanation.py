@@ -22,9 +22,8 @@ from sqlalchemy.sql.elements import Case, Grouping
 
 from ..base import differences
 from .declaration import Figure
-from .expressions import Expression, Total
+from .expressions import Expression, Total, leaves, total_in
 from .findings import Row
-from .formulas import leaves, total_in
 from .groups import summand
 from .models import Correction
 from .registry import Registry

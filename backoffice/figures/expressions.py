@@ -1,23 +1,36 @@
-"""What a declaration may say beyond SQLAlchemy's own expressions, and how a declaration is read.
+"""The language of declarations: SQLAlchemy's own expressions, `total`, and how an expression is read.
 
 A declaration is an ordinary SQLAlchemy expression over mapped columns. `total` is the one thing
 that it cannot say: a sum over child rows. It stands in the expression as a leaf, and every
 statement of the core (verify, heal, preview, delta) replaces that leaf by the joined sum.
+
+PostgreSQL rounds what is stored to the column's decimals. An expected value of more would differ
+from it for ever, so an expected value is always what its column can hold (`held`).
 """
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import singledispatch
 from itertools import count
 from typing import Any, cast
 
-from sqlalchemy import Column, ColumnElement, Table
+from sqlalchemy import Column, ColumnElement, Integer, Numeric, Table, func
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import (
     BinaryExpression,
+    BindParameter,
+    Case,
     ColumnClause,
     ExpressionClauseList,
+    FunctionFilter,
     Grouping,
+    Label,
+    Null,
+    Over,
+    UnaryExpression,
 )
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
 from .errors import DeclarationError
@@ -107,3 +120,173 @@ def _bracketed(answer: Expression | None) -> Expression | None:
     if answer is None or isinstance(answer, ColumnClause):
         return answer
     return Grouping(answer)
+
+
+_AS_THE_FINEST_ARGUMENT = {"coalesce", "sum", "min", "max", "abs", "greatest", "least"}
+
+
+def held(col: Column[Any], expected: Expression) -> Expression:
+    """`expected` as `col` holds it: rounded, half away from zero, where it can have more decimals."""
+    return expected if fits(col, expected) else func.round(expected, _room(col), type_=col.type)
+
+
+def fits(col: Column[Any], expected: Expression) -> bool:
+    """Whether `expected` surely has no more decimals than `col` holds."""
+    room, known = _room(col), decimals(expected)
+    return room is None or (known is not None and known <= room)
+
+
+@singledispatch
+def decimals(_: Any) -> int | None:
+    """The decimals that an expression has at most; None where that cannot be told."""
+    return None
+
+
+@decimals.register
+def _(part: ColumnClause) -> int | None:  # type: ignore[type-arg]
+    [*roots] = part.base_columns  # of a subquery's column: what stands there
+    return _room(part) if part in roots else _finest(roots)
+
+
+@decimals.register
+def _(part: Total) -> int | None:
+    return decimals(part.argument)
+
+
+@decimals.register(Grouping)
+@decimals.register(Label)
+@decimals.register(Over)
+def _(part: Any) -> int | None:
+    return decimals(part.element)
+
+
+@decimals.register
+def _(part: FunctionFilter) -> int | None:  # type: ignore[type-arg]
+    return decimals(part.func)
+
+
+@decimals.register
+def _(_: Null) -> int:
+    return 0
+
+
+@decimals.register
+def _(part: BindParameter) -> int | None:  # type: ignore[type-arg]
+    value = part.value
+    if isinstance(value, Decimal) and value.is_finite():
+        return max(0, -int(value.as_tuple().exponent))
+    return 0 if isinstance(value, int) else None
+
+
+@decimals.register
+def _(part: UnaryExpression) -> int | None:  # type: ignore[type-arg]
+    return decimals(part.element) if part.operator is operators.neg else None
+
+
+@decimals.register(BinaryExpression)
+@decimals.register(ExpressionClauseList)
+def _(part: Any) -> int | None:
+    parts = operands(part)
+    if part.operator in (operators.add, operators.sub):
+        return _finest(parts)
+    known = [decimals(factor) for factor in parts]
+    if part.operator is not operators.mul or None in known:
+        return None
+    return sum(k for k in known if k is not None)
+
+
+@decimals.register
+def _(part: Case) -> int | None:  # type: ignore[type-arg]
+    results = [result for _, result in part.whens]
+    return _finest([*results, part.else_] if part.else_ is not None else results)
+
+
+@decimals.register
+def _(part: FunctionElement) -> int | None:  # type: ignore[type-arg]
+    name = getattr(part, "name", "")
+    if name == "count":
+        return 0
+    if name == "round":
+        _, *digits = part.clauses
+        given = getattr(digits[0], "value", None) if digits else 0
+        return given if isinstance(given, int) else _room(part)  # known only when it runs
+    return _finest(list(part.clauses)) if name in _AS_THE_FINEST_ARGUMENT else None
+
+
+def _room(part: Any) -> int | None:
+    """The decimals of a typed part; None where its type has no fixed number of them."""
+    if isinstance(part.type, Integer):
+        return 0
+    return part.type.scale if isinstance(part.type, Numeric) else None
+
+
+def _finest(parts: list[Any]) -> int | None:
+    known = [decimals(part) for part in parts]
+    return None if None in known else max((k for k in known if k is not None), default=None)
+
+
+SIGNS = {
+    operators.add: "+",
+    operators.sub: "−",
+    operators.mul: "×",
+    operators.truediv: "÷",
+}
+
+
+def leaves(definition: Any, sign: str = "") -> Iterator[tuple[str, Any]]:
+    """The signed leaves of a formula in reading order: columns, totals, and what is neither.
+
+    A minus before a bracket turns the signs within; a bracket that is multiplied or divided stays
+    one leaf.
+    """
+    parts = operands(definition)
+    if parts and definition.operator in SIGNS:
+        own = SIGNS[definition.operator]
+        multiplies = own in "×÷"
+        read, further = (_factors, own) if multiplies else (leaves, _turned(own, sign))
+        for number, part in enumerate(parts):
+            yield from read(part, further if number else sign)
+    elif isinstance(definition, UnaryExpression) and definition.operator is operators.neg:
+        yield from leaves(definition.element, _turned("−", sign))
+    elif (inner := _bare(definition)) is not definition:
+        yield from leaves(inner, sign)
+    elif isinstance(definition, Column):
+        yield sign, definition.table.c[definition.key]
+    else:
+        yield sign, definition
+
+
+def _bare(definition: Any) -> Any:
+    """What stands in a bracket, in a rounding, or within a constant bound; anything else itself."""
+    while True:
+        if isinstance(definition, Grouping):
+            definition = definition.element
+        elif getattr(definition, "name", "") == "round" or _is_bounded(definition):
+            definition = next(iter(definition.clauses))
+        else:
+            return definition
+
+
+def _is_bounded(definition: Any) -> bool:
+    """Whether it is a value that a constant keeps from falling below it, or from rising above."""
+    if getattr(definition, "name", "") not in ("greatest", "least"):
+        return False
+    return all(isinstance(bound, BindParameter) for bound in list(definition.clauses)[1:])
+
+
+def _factors(part: Any, sign: str) -> Iterator[tuple[str, Any]]:
+    operator = getattr(_bare(part), "operator", None)
+    is_sum = operator in (operators.add, operators.sub, operators.neg)
+    divides_all = sign == "÷" and operator in SIGNS
+    return iter([(sign, part)]) if is_sum or divides_all else leaves(part, sign)
+
+
+def _turned(sign: str, outer: str) -> str:
+    return {"+": "−", "−": "+"}.get(sign, sign) if outer == "−" else sign
+
+
+def total_in(leaf: Any) -> Total | None:
+    """The total that a leaf is, or that it is with a fallback (`coalesce(total, …)`)."""
+    if getattr(leaf, "name", "") == "coalesce" and hasattr(leaf, "clauses"):
+        leaf = next(iter(leaf.clauses))
+    return leaf if isinstance(leaf, Total) else None

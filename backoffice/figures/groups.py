@@ -35,9 +35,8 @@ from sqlalchemy.sql.elements import (
 )
 from sqlalchemy.sql.visitors import iterate
 
-from .decimals import fits
 from .declaration import Figure, Source
-from .expressions import operands
+from .expressions import fits, operands
 
 
 class PlainCompiler(PGCompiler):

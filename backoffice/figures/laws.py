@@ -9,11 +9,10 @@ from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate
 
-from .decimals import fits
 from .declaration import Figure
 from .deltas import terms_of
 from .errors import DeclarationError
-from .expressions import Total, totals_in
+from .expressions import Total, fits, totals_in
 from .groups import not_additive, not_countable
 
 _CONSTANT = re.compile(r"\*|NULL|-?[\d.]+|'[^']*'", re.IGNORECASE)

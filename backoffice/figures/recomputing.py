@@ -1,15 +1,20 @@
-"""The statement that writes the expected values of a bundle's owners where they differ, and says so.
+"""Locks the owners, then writes the expected values of their figures where they differ, in one statement.
 
-Absolute: from the facts, or from what is stored beneath. Compiled once, like those in `statements`.
+Whoever recomputes an owner's figures holds the owner, in id order, from before it reads a fact. The recompute is
+absolute: from the facts, or from what is stored beneath. Compiled once, like the statements in `statements`.
+A correction knows of the rows that it writes, so while it writes them it suppresses their notes (`suppressing`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Connection,
     Select,
     Table,
     Text,
@@ -29,11 +34,153 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..base import table_of
-from .declaration import Figure
-from .models import Correction
+from .declaration import Figure, Source
+from .models import PROOF, SETTLING, Correction
+from .proof import token
 from .registry import Bundle, Registry
-from .relations import OWNERS, Condition, Relations, Scope
-from .statements import NOTHING, Statement, changes, expanded
+from .relations import ONE_OWNER, OWNERS, Condition, Relations, Scope
+from .statements import NOTHING, Statement, changes, expanded, lock, lock_rows, named_by
+
+Ids = Mapping[str, set[int]]
+"""Of tables, by their names, the ids of some rows."""
+
+
+@dataclass(frozen=True)
+class Leading:
+    """Rows of sources that reach their owner through another table, which is asked whose they are.
+
+    Those that this transaction has `written` are held by that until its end.
+    """
+
+    noted: Ids = field(default_factory=dict)
+    written: Ids = field(default_factory=dict)
+
+    def to_lock(self, table: str) -> set[int]:
+        """Those of a table that are not held yet."""
+        return self.noted.get(table, set()) - self.written.get(table, set())
+
+    def of(self, table: str) -> set[int]:
+        """All of them in a table."""
+        return self.noted.get(table, set()) | self.written.get(table, set())
+
+
+def scope_of(owners: set[int]) -> tuple[Scope, dict[str, Any]]:
+    """The scope of a statement about `owners`, and its parameters."""
+    if len(owners) == 1:
+        return ONE_OWNER, {"owner": next(iter(owners))}
+    return OWNERS, {"owners": sorted(owners)}
+
+
+def hold(connection: Connection, bundle: Bundle, owners: Iterable[int]) -> None:
+    """Lock the bundle's owners, as the drain does, before a fact is entered beside its figures.
+
+    Whoever enters a fact in a derived row holds that row and then, in the drain, waits for its
+    owner; whoever changes a source holds the owner and waits for the row. Owner first, by both.
+    """
+    scope, values = scope_of(set(owners))
+    lock(bundle, scope).run(connection, **values)
+
+
+def lock_owners(
+    connection: Connection, bundle: Bundle, owners: set[int], leading: Leading
+) -> set[int]:
+    """Lock the owners in id order; answers those that exist.
+
+    Where a source reaches its owner through another table, that may have changed until the lock
+    was held: it is asked again, and whoever it names now is locked too, until nobody is new. The
+    source's own rows are locked first: who changes one of them while we lead it to an owner locks
+    no owner in common with us.
+    """
+    for far in _reached_through(bundle):
+        if ids := leading.to_lock(far.table.name):
+            lock_rows(far.table).run(connection, ids=sorted(ids))
+    locked: set[int] = set()
+    asked: set[int] = set()
+    waiting = set(owners) | _named_through(connection, bundle, leading)
+    while waiting:
+        asked |= waiting
+        scope, values = scope_of(waiting)
+        locked |= {key for (key,) in lock(bundle, scope).rows(connection, **values)}
+        waiting = _named_through(connection, bundle, leading) - asked
+    return locked
+
+
+def _reached_through(bundle: Bundle) -> list[Source]:
+    return [s for f in bundle.figures for s in f.sources if s.through is not None]
+
+
+def _named_through(connection: Connection, bundle: Bundle, leading: Leading) -> set[int]:
+    found: set[int] = set()
+    for far in _reached_through(bundle):
+        if ids := leading.of(far.table.name):
+            rows = named_by(far).rows(connection, ids=sorted(ids))
+            found |= {owner for (owner,) in rows}
+    return found
+
+
+_say = Statement(
+    select(
+        func.set_config(SETTLING, bindparam("names", type_=Text), True),
+        func.set_config(PROOF, bindparam("token", type_=Text), True),
+    )
+)
+
+
+@contextmanager
+def settling(connection: Connection, names: Sequence[str]) -> Iterator[None]:
+    """While inside, the notes of these names are not made (see `settled_name`), and corrections may be written.
+
+    Both because the transaction proves to be one of ours. For one statement; if it fails, its savepoint takes
+    the saying back with it.
+    """
+    if names:
+        _say.run(connection, names=",".join(names), token=token(connection))
+    yield
+    if names:
+        _say.run(connection, names="", token="")
+
+
+def settled_name(bundle: Bundle, source: Source) -> str | None:
+    """The name by which a correction says that the bundle's owners need no note of what it writes to a source.
+
+    The rows of owners that it has locked, and computes by the facts in that very statement, need none.
+    Nor do the owners who are reached from the rows through another table: the correction leads to them by
+    the rows that it has written. None: whoever else is to be told is told by a note.
+    """
+    if source.through is not None:
+        return None if bundle.incremental else reached_by(bundle, source)
+    mine = {(figure.table, figure.owner) for figure in bundle.figures}
+    return bundle.name if (source.table, source.owner) in mine else None
+
+
+def reached_by(bundle: Bundle, source: Source) -> str:
+    """The name for the bundle's owners who are reached from a source through another table, that way."""
+    assert source.through is not None
+    return f"{bundle.name}<{source.table.name}<{source.through.table.name}.{source.through.key}"
+
+
+@cache
+def led_through(
+    registry: Registry, bundle: Bundle, besides: frozenset[str]
+) -> Sequence[tuple[Bundle, Source]]:
+    """The bundles, but for these, whose owners are reached through another table from what a bundle writes.
+
+    That is, from columns that they read: nobody is recomputed for what is nothing to them.
+    """
+    written = {col for figure in bundle.figures for col in figure.columns}
+    derived = {figure.table for figure in bundle.figures if figure.derived_rows}
+    return [
+        (upper, source)
+        for upper in registry.bundles
+        if not upper.incremental and upper.name not in besides
+        for source in upper.sources
+        if source.through is not None
+        and (
+            source.table in derived
+            or any(source.table.c[name] in written for name in source.columns)
+        )
+    ]
+
 
 CORRECTIONS = table_of(Correction)
 WHY = ("cause", "reason", "actor", "db_user", "run_id")

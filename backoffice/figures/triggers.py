@@ -20,9 +20,9 @@ from .groups import DIALECT
 from .guards import IS_OURS
 from .models import SETTLING
 from .objects import DatabaseObject, differences, sync_objects
+from .recomputing import settled_name
 from .registry import Bundle, Registry
 from .renewal import forget
-from .settling import settled_name
 
 _quote = DIALECT.identifier_preparer.quote
 

@@ -17,8 +17,7 @@ from ..database import statistics
 from .declaration import Figure
 from .definitions import another, differing
 from .feeding import owners_above, trustworthy
-from .findings import Finding, findings
-from .orphans import orphans
+from .findings import Finding, findings, orphans
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS
 from .statements import suspects

@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from backoffice.figures import Registry, hooks
 from backoffice.figures import drain as drain_module
-from backoffice.figures.locking import hold
+from backoffice.figures.recomputing import hold
 
 from .tallies import Sale, Tally, rows_of, two_sellers
 from .test_races import at_once

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from backoffice.figures import drain as drain_module
 from backoffice.figures import hooks
 from backoffice.figures.healing import heal
-from backoffice.figures.locking import lock_owners
+from backoffice.figures.recomputing import lock_owners
 from backoffice.figures.verification import verify
 
 from .models import Box, Item, Month, Movement, Purse, Slot, Thing, Transfer, registry

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backoffice.base import money
 from backoffice.figures.explanation import explain
-from backoffice.figures.formulas import leaves
+from backoffice.figures.expressions import leaves
 from backoffice.figures.healing import heal
 from backoffice.figures.models import FigureNote
 from backoffice.figures.previews import preview

@@ -14,8 +14,7 @@ from backoffice.figures.healing import heal, heal_noted
 from backoffice.figures.models import FigureNote
 from backoffice.figures.outside import drain_noted
 from backoffice.figures.proof import prove
-from backoffice.figures.recomputing import recompute
-from backoffice.figures.settling import settling
+from backoffice.figures.recomputing import recompute, settling
 
 from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from backoffice.base import Id
 from backoffice.figures import Registry, total
 from backoffice.figures.explanation import explain
-from backoffice.figures.formulas import leaves
+from backoffice.figures.expressions import leaves
 from backoffice.figures.healing import heal
 from backoffice.figures.previews import preview
 from tests.depth import examples

@@ -14,7 +14,7 @@ from ...figures import Finding, registry
 from ...figures.drain import Drained, Touched, drain
 from ...figures.findings import findings
 from ...figures.healing import WRITE_CHUNK
-from ...figures.locking import Leading, lock_owners
+from ...figures.recomputing import Leading, lock_owners
 from ...figures.registry import Bundle
 from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
 from ...runs.work import Asked, Chunk, Work

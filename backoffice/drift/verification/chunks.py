@@ -12,8 +12,7 @@ from ...figures import Finding, registry
 from ...figures.definitions import require
 from ...figures.errors import AnotherDefinition
 from ...figures.feeding import lower_bundles
-from ...figures.findings import findings
-from ...figures.orphans import orphans
+from ...figures.findings import findings, orphans
 from ...figures.registry import Bundle
 from ...figures.relations import OWNERS
 from ...figures.statements import suspects
