@@ -27,10 +27,9 @@ from sqlalchemy import column as plain_column
 from .declaration import Source
 from .definitions import numbered
 from .feeding import lower_bundles
-from .groups import DIALECT
 from .registry import Bundle, Registry
 from .relations import Condition, Relations, Scope
-from .statements import wrong_owners
+from .statements import DIALECT, wrong_owners
 
 OWNERS = "touched_owners"
 """The variable of a trigger function that holds the owners whom a statement touches."""

@@ -14,11 +14,10 @@ from hashlib import sha256
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from .errors import AnotherDefinition
-from .groups import DIALECT
 from .models import SchemaFingerprint, noted_bundle
 from .registry import Bundle, Registry
 from .relations import BETWEEN
-from .statements import suspects
+from .statements import DIALECT, suspects
 
 CHANGING = 0x0F16DEF
 """Key of the advisory lock that an upgrade holds while it changes definitions, and whoever heals holds shared."""

@@ -30,11 +30,11 @@ from sqlalchemy import (
 from ..base import table_of
 from . import definitions
 from .actor import actor
-from .applying import Changes, Delta, apply, unaccounted
 from .declaration import Source
 from .draining import draining
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
+from .increments import Changes, Delta, apply, unaccounted
 from .models import FigureNote, noted_bundle
 from .recomputing import (
     CORRECTED,

@@ -24,7 +24,7 @@ from ..base import differences
 from .declaration import Figure
 from .expressions import Expression, Total, leaves, total_in
 from .findings import Row
-from .groups import summand
+from .increments import summand
 from .models import Correction
 from .registry import Registry
 from .relations import OWNERS, Frame, Relations

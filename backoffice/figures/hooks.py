@@ -35,9 +35,9 @@ from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.visitors import iterate
 
 from .actor import actor
-from .applying import Changes
 from .drain import drain
 from .draining import is_draining
+from .increments import Changes
 from .registry import Registry
 
 _READS = re.compile(

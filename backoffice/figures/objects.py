@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, inspect, select, text
 
-from .groups import DIALECT
 from .models import SchemaFingerprint
+from .statements import DIALECT
 
 _quote = DIALECT.identifier_preparer.quote
 

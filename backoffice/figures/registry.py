@@ -10,11 +10,10 @@ from typing import Any, Protocol, TypeVar, cast, overload
 
 from sqlalchemy import Column, Connection, Table
 
-from .declaration import Definition, Figure, Source, from_expressions, from_select
-from .deltas import delta_sql
+from .declaration import Definition, Figure, Source, check, from_expressions, from_select, refuse
 from .errors import CycleError, DeclarationError, UnknownFigure
 from .expressions import Expression, column, columns_in, expression
-from .laws import check
+from .increments import broken_rules, delta_sql
 
 
 @dataclass(eq=False)
@@ -266,6 +265,8 @@ class Registry:
         """
         for figure in self._declared.values():
             check(figure)
+            if figure.incremental:
+                refuse(figure, broken_rules(figure))
         self._check_rows()
         self._dependencies = {f: self._direct(f) for f in self._declared.values()}
         ordered = _sorted(self._dependencies)

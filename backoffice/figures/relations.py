@@ -8,7 +8,7 @@ expected values down to facts.
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ARRAY,
@@ -36,7 +36,9 @@ from sqlalchemy.sql.functions import coalesce
 
 from .declaration import Figure, rows_of
 from .expressions import Expression, Total, replace
-from .registry import Registry
+
+if TYPE_CHECKING:
+    from .registry import Registry
 
 Condition = ColumnElement[bool]
 
@@ -100,7 +102,7 @@ BETWEEN = Between()
 class Relations:
     """The tables of one statement: `expand` as expected, `overlay` as given, all others as stored."""
 
-    registry: Registry
+    registry: "Registry"
     expand: frozenset[Figure] = frozenset()
     overlay: Mapping[Table, FromClause] = field(default_factory=dict)
     overlay_is_scoped: bool = True

@@ -7,7 +7,7 @@ compiled SQL. Parameters: `owners` (array) or `low`/`high`, by scope; those of a
 from collections.abc import Sequence
 from contextlib import closing
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from sqlalchemy import (
@@ -30,19 +30,43 @@ from sqlalchemy import (
     select,
     union,
 )
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.elements import UnaryExpression
 
 from .declaration import Figure, Source
 from .expressions import replace
-from .groups import PlainCompiler
-from .registry import Bundle, Registry
 from .relations import OWNERS, Condition, Frame, Relations, Scope, absent
+
+if TYPE_CHECKING:
+    from .registry import Bundle, Registry
 
 SHORT = 20
 """Ids up to which a list is left to the driver."""
 
 _IDS: Any = any_(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+class PlainCompiler(PGCompiler):
+    """Compiles what is sent with its constants written into it."""
+
+    def visit_unary(self, unary: UnaryExpression[Any], **options: Any) -> str:  # type: ignore[override]
+        """The sign before what it turns; two in a row would begin a comment."""
+        text = str(super().visit_unary(unary, **options))  # type: ignore[no-untyped-call]
+        return f"-({text[1:]})" if text.startswith("--") else text
+
+    def render_literal_value(self, value: Any, type_: Any) -> str:
+        """A whole number without a type, as the minor unit to which money is rounded."""
+        is_plain = type_._isnull and isinstance(value, int)
+        return str(value) if is_plain else str(super().render_literal_value(value, type_))  # type: ignore[no-untyped-call]
+
+
+DIALECT: Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+"""For what is sent without parameters, where a “%” stands for itself."""
+DIALECT.statement_compiler = PlainCompiler
+DIALECT._backslash_escapes = False  # type: ignore[attr-defined]  # as in every PostgreSQL since 9.1
 
 
 class _Constants(PlainCompiler, PGCompiler_psycopg):
@@ -120,11 +144,11 @@ def _raised(
     )
 
 
-NOTHING: frozenset[Bundle] = frozenset()
+NOTHING: "frozenset[Bundle]" = frozenset()
 
 
 def expanded(
-    registry: Registry, bundle: Bundle | None = None, trusted: frozenset[Bundle] = NOTHING
+    registry: "Registry", bundle: "Bundle | None" = None, trusted: "frozenset[Bundle]" = NOTHING
 ) -> frozenset[Figure]:
     """Which figures stand at their expected values: all of them, or those of one bundle.
 
@@ -138,7 +162,7 @@ def expanded(
 
 
 @cache
-def lock(bundle: Bundle, scope: Scope = OWNERS) -> Statement:
+def lock(bundle: "Bundle", scope: Scope = OWNERS) -> Statement:
     """Lock the owners' rows in id order; answers those that exist.
 
     FOR NO KEY UPDATE: children may still be inserted meanwhile (FOR UPDATE would block them).
@@ -172,7 +196,7 @@ def named_by(source: Source) -> Statement:
 
 @cache
 def suspects(
-    registry: Registry, bundle: Bundle, scope: Scope, trusted: frozenset[Bundle] = NOTHING
+    registry: "Registry", bundle: "Bundle", scope: Scope, trusted: "frozenset[Bundle]" = NOTHING
 ) -> Statement:
     """The owners in scope of whom any figure of the bundle is wrong, in as few passes as possible.
 
@@ -183,7 +207,7 @@ def suspects(
 
 
 def wrong_owners(
-    relations: Relations, bundle: Bundle, scope: Scope
+    relations: Relations, bundle: "Bundle", scope: Scope
 ) -> Select[Any] | CompoundSelect[Any]:
     """SELECT owner: those in scope of whom any figure of the bundle is not what these relations make of it."""
     left = list(bundle.figures)

@@ -15,14 +15,14 @@ from . import definitions, objects
 from .before import OWNERS, asked_columns, holds_figures_beneath, is_asked, wrong_before
 from .declaration import Figure, Source
 from .definitions import digest
-from .deltas import delta_sql
-from .groups import DIALECT
 from .guards import IS_OURS
+from .increments import delta_sql
 from .models import SETTLING
 from .objects import DatabaseObject, differences, sync_objects
 from .recomputing import settled_name
 from .registry import Bundle, Registry
 from .renewal import forget
+from .statements import DIALECT
 
 _quote = DIALECT.identifier_preparer.quote
 
