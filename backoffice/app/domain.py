@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ..approvals.verbs import Verb
     from ..audit.tables import Recorded
     from ..customers.owned_records import Belonging
+    from ..database.objects import DatabaseObject
     from ..drift.recalculation import OwnersOf
     from ..figures import Figure
-    from ..figures.objects import DatabaseObject
     from ..lists.marking import Findings
     from ..records import Record
     from ..runs.kinds import Kind

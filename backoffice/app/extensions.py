@@ -16,8 +16,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..base import Base, out_of_calendar
 from ..book import APPLICATION, refuse_other_books
+from ..database import proof
 from ..figures import hooks as figure_hooks
-from ..figures import proof
 from ..figures.registry import registry
 from .counting.watching import TimedCursor
 

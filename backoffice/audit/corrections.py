@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from ..figures.objects import DatabaseObject
+from ..database.objects import DatabaseObject
 
 NAME = "backoffice_seal_corrections"
 

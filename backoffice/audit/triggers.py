@@ -13,9 +13,15 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, MetaData, column, insert, make_url, table
 
 from ..base import Base, table_of
+from ..database.objects import (
+    DatabaseObject,
+    append_only,
+    differences,
+    installed,
+    sync_objects,
+    tampered,
+)
 from ..figures.expressions import replace
-from ..figures.guards import append_only
-from ..figures.objects import DatabaseObject, differences, installed, sync_objects, tampered
 from ..figures.registry import Registry, registry
 from ..figures.triggers import TRANSITION
 from . import corrections

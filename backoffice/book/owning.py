@@ -7,7 +7,8 @@ from flask import Flask
 from sqlalchemy import Connection, Engine, NullPool, create_engine, func, select
 
 from ..base import out_of_calendar
-from ..figures import actor, proof
+from ..database import proof
+from ..figures import actor
 
 
 def owner_engine(app: Flask) -> Engine:

@@ -25,10 +25,10 @@ from ..base.trouble import Trouble
 from ..book.actions import record_first, refuse_another
 from ..book.meaning import of_this_process
 from ..book.owning import as_owner, owner_engine
-from ..database import grants
+from ..database import grants, proof
+from ..database.objects import asleep, drop_generated
 from ..database.revisions import seen_by
-from ..figures import acting_as, actor, proof, renewal
-from ..figures.objects import asleep, drop_generated
+from ..figures import acting_as, actor, renewal
 
 ONE_AT_A_TIME = 0x0B0FF1CE
 """Key of the advisory lock under which migrations wait for each other."""

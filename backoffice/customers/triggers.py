@@ -1,6 +1,6 @@
 """What PostgreSQL keeps of customers, whoever writes."""
 
-from ..figures.objects import DatabaseObject
+from ..database.objects import DatabaseObject
 
 AROUND = (("search_path", "pg_catalog, pg_temp"),)
 

@@ -14,7 +14,16 @@ import structlog
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
+from .objects import DatabaseObject
+
 log = structlog.get_logger("backoffice.database")
+
+RENEW_STATISTICS = DatabaseObject(
+    "renew_statistics",
+    "\nBEGIN\n    EXECUTE format('ANALYZE public.%I', wanted);\nEND ",
+    settings=(("search_path", "pg_catalog, pg_temp"),), takes="wanted text", answers="void",
+)  # fmt: skip
+"""Only a table's owner renews its statistics; this lets the app's role ask for that, and for no more."""
 
 MANY_BYTES = 64 * 1024
 """Tables that are smaller cost little, whatever the planner thinks of them."""

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.orm import Session, scoped_session
 
+from ..database import objects
+from ..database.objects import DatabaseObject
 from . import (
     explanation,
-    guards,
     healing,
     hooks,
     previews,
@@ -29,9 +30,9 @@ from .explanation import Explanation
 from .expressions import total
 from .findings import Finding
 from .healing import Failure, HealResult, NotedResult
-from .objects import DatabaseObject
 from .previews import Preview, Rows
 from .registry import Bundle, Registry, figure, registry
+from .triggers import GUARDS, guard_objects
 
 AnySession = Session | scoped_session[Any]
 
@@ -77,7 +78,9 @@ def _engine(bind: AnySession | Engine) -> Engine:
 
 def sync(connection: Connection, of_domains: Sequence[DatabaseObject]) -> list[str]:
     """Bring the note triggers, the guards and the triggers of domains in step with the code (end of `db upgrade`)."""
-    return guards.sync(connection, of_domains) + triggers.sync(connection, registry)
+    return objects.sync_objects(connection, GUARDS, guard_objects(of_domains)) + triggers.sync(
+        connection, registry
+    )
 
 
 def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
@@ -87,12 +90,16 @@ def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
 
 def tampered(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
     """Triggers and guards that somebody has changed since they were installed, each with what is wrong."""
-    return guards.tampered(connection, of_domains) | triggers.tampered(connection, registry)
+    return objects.tampered(connection, GUARDS, guard_objects(of_domains)) | triggers.tampered(
+        connection, registry
+    )
 
 
 def out_of_date(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
     """Triggers and guards that are not as declared, each with what is wrong; `/readyz` fails while there are any."""
-    return guards.out_of_date(connection, of_domains) | triggers.out_of_date(connection, registry)
+    return objects.differences(
+        connection, GUARDS, guard_objects(of_domains)
+    ) | triggers.out_of_date(connection, registry)
 
 
 def settle(session: AnySession) -> None:

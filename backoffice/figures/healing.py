@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from ..database import statistics
+from ..database.proof import prove
 from .declaration import Figure
 from .definitions import require
 from .drain import (
@@ -32,7 +33,6 @@ from .feeding import lower_bundles, owners_beneath
 from .hooks import leave_noted
 from .models import noted_bundle
 from .outside import drain_noted
-from .proof import prove
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS
 from .statements import suspects

@@ -1,4 +1,4 @@
-"""The core's own tables: notes of touched owners, corrections, and fingerprints of generated objects."""
+"""The core's own tables: notes of touched owners, and corrections."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -13,10 +13,6 @@ from ..base import Base, Id, Moment
 
 SETTLING = "backoffice.settling"
 """The setting that names, during one statement, the bundles whose own rows a correction writes: they need no note."""
-
-
-PROOF = "backoffice.proof"
-"""The setting by which a transaction of one of our processes proves that it is one; see `proof`."""
 
 
 class Xid8(UserDefinedType[int]):
@@ -93,24 +89,3 @@ class Correction(Base):
     db_user: Mapped[str] = mapped_column(Text, server_default="")
     run_id: Mapped[int | None] = mapped_column(BigInteger)
     at: Mapped[Moment]
-
-
-class ProcessKey(Base):
-    """The digest of a key by which our processes prove themselves; only the owner reads it."""
-
-    __tablename__ = "process_keys"
-
-    id: Mapped[Id]
-    token_hash: Mapped[str] = mapped_column(Text, unique=True)
-    registered_at: Mapped[Moment]
-
-
-class SchemaFingerprint(Base):
-    """Which version of a generated database object (trigger, function) is installed."""
-
-    __tablename__ = "schema_fingerprints"
-
-    group: Mapped[str] = mapped_column(Text, primary_key=True)
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(Text)
-    drop_sql: Mapped[str] = mapped_column(Text)

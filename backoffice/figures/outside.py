@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
 
+from ..database.proof import prove
 from . import definitions
 from .drain import (
     NOTES,
@@ -18,7 +19,6 @@ from .drain import (
     drain,
     ours,
 )
-from .proof import prove
 from .registry import Registry
 
 

@@ -34,9 +34,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..base import table_of
+from ..database.proof import PROOF, token
 from .declaration import Figure, Source
-from .models import PROOF, SETTLING, Correction
-from .proof import token
+from .models import SETTLING, Correction
 from .registry import Bundle, Registry
 from .relations import ONE_OWNER, OWNERS, Condition, Relations, Scope
 from .statements import NOTHING, Statement, changes, expanded, lock, lock_rows, named_by

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
+from ..database.objects import SchemaFingerprint
+from ..database.proof import prove
 from .definitions import digest
 from .healing import HealResult, heal
-from .models import FigureNote, SchemaFingerprint, noted_bundle
-from .proof import prove
+from .models import FigureNote, noted_bundle
 from .registry import Bundle, Registry
 
 

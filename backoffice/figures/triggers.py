@@ -1,28 +1,51 @@
-"""The note triggers: whoever writes, the touched owners are noted in the same transaction.
+"""The triggers on what figures read, and on the core's own tables: generated from the declarations.
 
-Generated from the declarations. Statement-level with transition tables, so a statement over
-100,000 rows costs one pass; SECURITY DEFINER, so that every role that may write can also note.
+Whoever writes, the touched owners are noted in the same transaction. Statement-level with transition tables, so a
+statement over 100,000 rows costs one pass; SECURITY DEFINER, so that every role that may write can also note.
 An UPDATE notes only rows of which a column that a figure reads or keeps has changed.
+
+A save recomputes from what is stored beneath, or adds what changed. Where somebody has written past the triggers,
+that carries what is wrong into what was right. So whoever touches an owner first in a transaction asks whether its
+figures are what their definitions make of what was stored (`wrong_before`): if not, the note says so, and the drain
+computes everything of this transaction down to the facts.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Table,
+    any_,
+    literal_column,
+    select,
+    table,
+    true,
+    union_all,
+)
+from sqlalchemy import column as plain_column
 
-from . import definitions, objects
-from .before import OWNERS, asked_columns, holds_figures_beneath, is_asked, wrong_before
+from ..database import objects
+from ..database.objects import DatabaseObject, append_only, differences, refusal, sync_objects
+from ..database.proof import IS_OURS, KEY_CHECK
+from ..database.statistics import RENEW_STATISTICS
+from . import definitions
 from .declaration import Figure, Source
-from .definitions import digest
-from .guards import IS_OURS
+from .definitions import digest, numbered
+from .feeding import lower_bundles
 from .increments import delta_sql
 from .models import SETTLING
-from .objects import DatabaseObject, differences, sync_objects
 from .recomputing import settled_name
 from .registry import Bundle, Registry
+from .relations import Condition, Relations, Scope
 from .renewal import forget
-from .statements import DIALECT
+from .statements import DIALECT, wrong_owners
 
 _quote = DIALECT.identifier_preparer.quote
 
@@ -93,7 +116,7 @@ def _object(
     body = f"""
 DECLARE
   settled text[] := string_to_array(nullif(current_setting('{SETTLING}', true), ''), ',');
-  {OWNERS} bigint[];
+  {TOUCHED_OWNERS} bigint[];
 BEGIN
   IF settled IS NOT NULL AND NOT public.{IS_OURS}() THEN
     settled := NULL;
@@ -142,9 +165,9 @@ def _asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> It
         rows, owner = f"{rows} JOIN {middle} AS m ON m.{leads} = touched.{key}", f"m.{owner}"
     wrong = wrong_before(registry, bundle, source, event)
     named = _named(digest(registry, bundle), bundle.name)
-    yield f"{OWNERS} := ARRAY(SELECT DISTINCT {owner} FROM {rows} WHERE {owner} IS NOT NULL)"
+    yield f"{TOUCHED_OWNERS} := ARRAY(SELECT DISTINCT {owner} FROM {rows} WHERE {owner} IS NOT NULL)"
     yield (
-        f"IF {OWNERS} <> '{{}}' THEN\n"
+        f"IF {TOUCHED_OWNERS} <> '{{}}' THEN\n"
         f"  INSERT INTO figure_notes (definition, bundle, owner, was_wrong) "
         f"SELECT {named}, wrong.owner, wrong.was_wrong FROM ({wrong}) AS wrong;\n"
         f"  END IF"
@@ -236,3 +259,132 @@ def _named(definition: str, name: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+GUARDS = "figure guards"
+"""The group under which guards, and the triggers that domains declare, are fingerprinted."""
+
+_HINT = "If this is one of Backoffice''s own processes, make its SECRET_KEY known with: backoffice db upgrade"
+
+
+def guard_objects(of_domains: Sequence[DatabaseObject]) -> Sequence[DatabaseObject]:
+    """What guards notes and corrections, and what domains keep of their facts.
+
+    Corrections stay as they were written, and only our processes write them. Notes are taken by whoever made them,
+    in the same transaction; those of other transactions only by our processes. A save takes its own alone, and pays
+    nothing: the condition of the trigger is not met.
+    """
+    unless_ours = f"IF NOT public.{IS_OURS}() THEN"
+    write = refusal("Corrections are written by Backoffice''s own processes only.", _HINT)
+    take = refusal(
+        "Notes of other transactions are taken by Backoffice''s own processes only.", _HINT
+    )
+    return (
+        KEY_CHECK,
+        RENEW_STATISTICS,
+        append_only("corrections", "Corrections are"),
+        DatabaseObject(
+            "backoffice_guard_corrections",
+            f"\nBEGIN\n  {unless_ours}\n    {write}\n  END IF;\n  RETURN NULL;\nEND",
+            "corrections", ("insert",), is_before=True,
+        ),
+        *(
+            DatabaseObject(
+                f"backoffice_guard_notes_{event}",
+                f"\nBEGIN\n  {unless_ours}\n    {take}\n  END IF;\n  RETURN {row};\nEND",
+                "figure_notes", (event,), is_before=True, is_for_each_row=True,
+                when="(old.xid <> pg_current_xact_id())",
+            )
+            for event, row in (("update", "NEW"), ("delete", "OLD"))
+        ),
+        *of_domains,
+    )  # fmt: skip
+
+
+# Was it right before this write?
+
+TOUCHED_OWNERS = "touched_owners"
+"""The variable of a trigger function that holds the owners whom a statement touches."""
+
+
+class Touched(Scope):
+    """The owners of the trigger's variable."""
+
+    def condition(self, owner: ColumnElement[Any]) -> Condition:
+        """`owner = ANY(touched_owners)`."""
+        return owner == any_(literal_column(TOUCHED_OWNERS, ARRAY(BigInteger)))
+
+
+def is_asked(registry: Registry, bundle: Bundle) -> bool:
+    """Whether something builds on the bundle, or it on something, so that a save may carry on what is wrong."""
+    if bundle.incremental:
+        return False
+    return bool(lower_bundles(registry, bundle) or _upper(registry, bundle))
+
+
+def asked_columns(registry: Registry, bundle: Bundle, source: Source) -> frozenset[str]:
+    """The columns of a source whose change is a reason to ask: all but those that the bundle alone writes."""
+    own = {c.key for f in bundle.figures_of(source.table) for c in f.columns if c not in f.entered}
+    names = set(source.columns)
+    if source.table in bundle.targets:
+        names |= {
+            name
+            for upper in _upper(registry, bundle)
+            for other in upper.sources
+            if other.table is source.table
+            for name in (*other.columns, *_named_by(other))
+        }
+    if source.through is None and source.owner is not next(iter(source.table.primary_key)):
+        names.add(source.owner.key)
+    return frozenset(names - own)
+
+
+def wrong_before(registry: Registry, bundle: Bundle, source: Source, event: str) -> str:
+    """SELECT owner, was_wrong: the touched owners whose figures were wrong before this event on this source.
+
+    A row that leads to others may lead to one that is wrong: of its owners that stays open.
+    """
+    if event != "delete" and _leads_to_figures(registry, bundle, source):
+        return f"SELECT unnest({TOUCHED_OWNERS}) AS owner, NULL::boolean AS was_wrong"
+    overlay = {source.table: _before(source.table, event)}
+    relations = Relations(registry, frozenset(bundle.figures), overlay, overlay_is_scoped=False)
+    found = wrong_owners(relations, bundle, Touched()).subquery("found")
+    wrong = select(found.c.owner, true().label("was_wrong"))
+    return numbered(str(wrong.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})))
+
+
+def holds_figures_beneath(registry: Registry, bundle: Bundle, source: Source) -> bool:
+    """Whether what the bundle reads in a source is kept by another."""
+    keepers = {registry.keeper(source.table.c[name]) for name in source.columns}
+    return bool(keepers - {None, *bundle.figures})
+
+
+def _named_by(source: Source) -> Iterator[str]:
+    if source.through is None:
+        yield source.owner.key
+
+
+def _upper(registry: Registry, bundle: Bundle) -> list[Bundle]:
+    return [other for other in registry.bundles if bundle in lower_bundles(registry, other)]
+
+
+def _leads_to_figures(registry: Registry, bundle: Bundle, source: Source) -> bool:
+    return any(
+        far.through is not None
+        and far.through.table is source.table
+        and holds_figures_beneath(registry, bundle, far)
+        for far in bundle.sources
+    )
+
+
+def _before(written: Table, event: str) -> FromClause:
+    """The table as it was before the event, from the trigger's transition tables."""
+    key = next(iter(written.primary_key))
+    now = select(*written.c)
+    if event in ("insert", "update"):
+        new = table("new_rows", plain_column(key.key))
+        now = now.where(key.not_in(select(new.c[key.key])))
+    if event == "insert":
+        return now.subquery(f"before_{written.name}")
+    old = select(table("old_rows", *(plain_column(c.key, c.type) for c in written.c)))
+    return union_all(now, old).subquery(f"before_{written.name}")

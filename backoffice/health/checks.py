@@ -10,7 +10,8 @@ from .. import audit, figures
 from ..app.domain import declared
 from ..app.extensions import db
 from ..book import difference_in
-from ..figures import definitions, objects, proof
+from ..database import objects, proof
+from ..figures import definitions
 
 Check = Callable[[Connection], str]
 """Looks at the database; answers a sentence about what is wrong, or nothing."""

@@ -1,7 +1,7 @@
 """What PostgreSQL keeps of orders, whoever writes."""
 
 from ..customers.triggers import AROUND, follows_merged
-from ..figures.objects import DatabaseObject
+from ..database.objects import DatabaseObject
 from .models import KINDS
 
 _ITEMISE = f"""

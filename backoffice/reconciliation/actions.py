@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, update
 
 from ..base import table_of
-from ..figures.report import Totals
 from .models import Reconciliation, ReconciliationPart
+from .report import Totals
 
 REPORTS, PARTS = table_of(Reconciliation), table_of(ReconciliationPart)
 

@@ -12,10 +12,10 @@ from ..app.command_line import CLEAN, FOUND, Trouble, operator
 from ..app.extensions import db
 from ..base import periods
 from ..drift.cli import chosen, group, owner_option, scope
-from ..figures.report import Report, Totals
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
 from .files import About, csv_of, plain
 from .queries import snapshot
+from .report import Report, Totals
 
 __all__ = ["group", "reconcile"]
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from ..base import periods
 from ..figures.models import Correction
-from ..figures.report import Report, Totals, new_totals
 from ..web.record_links import Place, name_of_one_in_sql
 from .forms import Asked
+from .report import Report, Totals, new_totals
 
 SHOWN = 50
 """Differences that a screen shows; a file has all of them."""

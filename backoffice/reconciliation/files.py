@@ -26,10 +26,10 @@ from sqlalchemy import (
 
 from ..base import N_, periods
 from ..figures import Figure
-from ..figures.report import Page, Report, Totals, new_totals
 from ..lists.csv_files import Flavour, cell_of, line_of, rows_of
 from ..lists.declaration import Column, Kind
 from ..web import record_links as subjects
+from .report import Page, Report, Totals, new_totals
 
 Cells = Sequence[str | Decimal | int]
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..base import periods
 from ..figures import Figure
-from ..figures.report import Report
 from .files import About
 from .queries import owner_of
+from .report import Report
 
 LONGEST_RECORD = 100
 

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, func, select
 
 from ..base import N_
 from ..figures import registry
-from ..figures.report import Report, Totals, new_totals
 from ..lists.csv_files import FLAVOURS
 from ..runs.kinds import Kind
 from ..runs.work import Asked, Chunk, Work
@@ -17,6 +16,7 @@ from .actions import REPORTS
 from .files import About, foot_of, head_of, page_of, plain
 from .keeping import Packer
 from .queries import snapshot
+from .report import Report, Totals, new_totals
 
 FLAVOUR = FLAVOURS["csv"]
 

@@ -14,7 +14,6 @@ from .. import figures, lists
 from ..app.extensions import db
 from ..base import periods
 from ..drift import standing, wording
-from ..figures.report import new_totals
 from ..lists import workbooks
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
 from ..lists.exporting import XLSX
@@ -32,6 +31,7 @@ from .forms import Asked, form_of
 from .listing import KEPT
 from .models import Reconciliation
 from .queries import snapshot
+from .report import new_totals
 
 bp = Blueprint("reconciliation", __name__, url_prefix="/reconciliation")
 

@@ -11,13 +11,13 @@ from sqlalchemy import func, select, text, update
 from backoffice import figures
 from backoffice.app.domain import declared
 from backoffice.app.extensions import db
+from backoffice.database.proof import prove
 from backoffice.drift.healing.performing import performed, resume
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.drift.outside import watch
 from backoffice.drift.verification import chunks as verifying
 from backoffice.figures import acting_as, registry
 from backoffice.figures.models import Correction, FigureNote
-from backoffice.figures.proof import prove
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import Order
 from backoffice.runs import actions

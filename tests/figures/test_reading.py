@@ -15,7 +15,7 @@ from backoffice.figures.expressions import leaves
 from backoffice.figures.healing import heal
 from backoffice.figures.models import FigureNote
 from backoffice.figures.previews import preview
-from backoffice.figures.report import Report, Totals, new_totals
+from backoffice.reconciliation.report import Report, Totals, new_totals
 
 from .models import Box, Item, Movement, Price, Shelf, Usage, registry
 

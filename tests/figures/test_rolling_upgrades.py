@@ -13,8 +13,8 @@ from backoffice.figures import Registry, definitions, drain, hooks, triggers
 from backoffice.figures.errors import AnotherDefinition
 from backoffice.figures.healing import heal, heal_noted
 from backoffice.figures.renewal import renew
-from backoffice.figures.report import Report
 from backoffice.figures.verification import verify
+from backoffice.reconciliation.report import Report
 
 from .test_trust import Bucket, Make, Sale, fill, one, summed, world
 from .worlds import World

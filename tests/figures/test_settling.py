@@ -8,12 +8,12 @@ from sqlalchemy.exc import DBAPIError
 
 from backoffice.base import table_of
 from backoffice.base.money import rounded
+from backoffice.database.proof import prove
 from backoffice.figures import Registry
 from backoffice.figures.drain import Touched, correction_of, drain
 from backoffice.figures.healing import heal, heal_noted
 from backoffice.figures.models import FigureNote
 from backoffice.figures.outside import drain_noted
-from backoffice.figures.proof import prove
 from backoffice.figures.recomputing import recompute, settling
 
 from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world

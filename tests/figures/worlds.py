@@ -9,9 +9,10 @@ import psycopg
 from sqlalchemy import Engine, create_engine, delete
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
+from backoffice.database.objects import SchemaFingerprint
+from backoffice.database.proof import prove
 from backoffice.figures import Finding, Registry, hooks, triggers
-from backoffice.figures.models import FigureNote, SchemaFingerprint
-from backoffice.figures.proof import prove
+from backoffice.figures.models import FigureNote
 from backoffice.figures.verification import verify
 
 

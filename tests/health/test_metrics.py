@@ -10,9 +10,9 @@ from sqlalchemy import text, update
 from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.audit.models import AuditCheck
+from backoffice.database.proof import prove
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.figures.models import Correction
-from backoffice.figures.proof import prove
 from backoffice.metrics import machine
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunChunk

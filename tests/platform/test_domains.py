@@ -15,10 +15,10 @@ from backoffice.app.measures import Source as Measures
 from backoffice.approvals.verbs import Verb
 from backoffice.audit.tables import Recorded
 from backoffice.customers.owned_records import Belonging
+from backoffice.database.objects import DatabaseObject
 from backoffice.drift.marks import RecordedFindings
 from backoffice.drift.recalculation import OwnersOf
 from backoffice.figures import Figure
-from backoffice.figures.objects import DatabaseObject
 from backoffice.records import Record
 from backoffice.runs.kinds import Kind
 from backoffice.runs.wording import Reason

@@ -20,11 +20,10 @@ from backoffice.audit.triggers import declared
 from backoffice.base import Base
 from backoffice.commands.upgrade import upgrade
 from backoffice.customers.triggers import stamps_balance
+from backoffice.database.objects import DatabaseObject
 from backoffice.drift import standing
-from backoffice.figures.guards import guard_objects
-from backoffice.figures.objects import DatabaseObject
 from backoffice.figures.registry import registry
-from backoffice.figures.triggers import note_objects
+from backoffice.figures.triggers import guard_objects, note_objects
 from backoffice.runs import actions
 from backoffice.runs.models import DONE_WITH_FAILURES, RunItem
 from backoffice.runs.working import perform

@@ -14,7 +14,7 @@ from backoffice.app.extensions import db
 from backoffice.audit.chain import sealing
 from backoffice.audit.chain.keys import Keyring
 from backoffice.commands.upgrade import upgrade
-from backoffice.figures import proof
+from backoffice.database import proof
 from tests.factories.orders import OrderFactory
 
 Connection = psycopg.Connection[Any]

@@ -13,9 +13,9 @@ from sqlalchemy import select
 
 from backoffice import figures
 from backoffice.app.extensions import db
-from backoffice.figures import report as reports
-from backoffice.figures.report import Report, Totals, new_totals
+from backoffice.reconciliation import report as reports
 from backoffice.reconciliation.queries import snapshot
+from backoffice.reconciliation.report import Report, Totals, new_totals
 from tests.depth import examples
 from tests.surgery import tell_of_everything
 

@@ -17,8 +17,8 @@ from sqlalchemy import func, select, update
 
 from backoffice import figures
 from backoffice.app.extensions import db
-from backoffice.figures import report as reports
 from backoffice.reconciliation import keeping
+from backoffice.reconciliation import report as reports
 from backoffice.reconciliation.models import Reconciliation, ReconciliationPart
 from backoffice.reconciliation.runs import NIGHTLY
 from backoffice.runs import actions, working

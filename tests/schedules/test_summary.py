@@ -10,10 +10,10 @@ from sqlalchemy import insert
 from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.base import periods, table_of
+from backoffice.database.proof import prove
 from backoffice.drift import standing
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.figures.models import Correction
-from backoffice.figures.proof import prove
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, DONE_WITH_FAILURES, FAILED, Run
 from backoffice.runs.working import perform

@@ -10,8 +10,8 @@ from sqlalchemy import func, insert, select
 from backoffice.app.extensions import db
 from backoffice.base import table_of
 from backoffice.commands import housekeeping
+from backoffice.database.proof import prove
 from backoffice.figures.models import Correction
-from backoffice.figures.proof import prove
 from backoffice.imports.models import Import, ImportContent, ImportProblem
 from backoffice.people.models import IdempotencyKey, WebSession
 from backoffice.reconciliation.models import Reconciliation, ReconciliationPart

@@ -24,12 +24,12 @@ from sqlalchemy import (
     select,
 )
 
+from ...database.proof import prove
 from ...figures import Failure, registry
 from ...figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain
 from ...figures.healing import NOTES_AT_ONCE, carry, put_off
 from ...figures.models import noted_bundle
 from ...figures.outside import drain_noted
-from ...figures.proof import prove
 from ...figures.registry import Bundle
 from ...runs.models import CHUNK_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work

@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from ... import audit, figures
 from ...app.domain import declared
 from ...base import N_
-from ...figures.objects import asleep
+from ...database.objects import asleep
 from ...runs.models import ITEM_FAILED
 from ...runs.work import Work
 

@@ -10,14 +10,42 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, mapped_column
 
-from ..base import table_of
-from .models import PROOF, ProcessKey
-from .statements import Statement
+from ..base import Base, Id, Moment, table_of
+from .objects import DatabaseObject
+
+PROOF = "backoffice.proof"
+"""The setting by which a transaction of one of our processes proves that it is one; see `prove`."""
+
+IS_OURS = "backoffice_is_ours"
+"""The function that says whether the transaction has proved to be one of our processes'."""
+
+_IS_OURS = f"""
+BEGIN
+  RETURN EXISTS (
+    SELECT 1 FROM public.process_keys AS known WHERE known.token_hash =
+      encode(sha256(convert_to(coalesce(current_setting('{PROOF}', true), ''), 'UTF8')), 'hex')
+  );
+END"""
+
+
+class ProcessKey(Base):
+    """The digest of a key by which our processes prove themselves; only the owner reads it."""
+
+    __tablename__ = "process_keys"
+
+    id: Mapped[Id]
+    token_hash: Mapped[str] = mapped_column(Text, unique=True)
+    registered_at: Mapped[Moment]
+
 
 KEYS = table_of(ProcessKey)
 
-_say = Statement(select(func.set_config(PROOF, bindparam("token", type_=Text), True)))
+KEY_CHECK = DatabaseObject(IS_OURS, _IS_OURS)
+"""The function, which runs as the owner and so may read the keys."""
+
+_say = select(func.set_config(PROOF, bindparam("token", type_=Text), True))
 
 _tokens: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()
 _first: list[str] = []
@@ -39,7 +67,7 @@ def token(connection: Connection) -> str:
 
 def prove(connection: Connection) -> None:
     """Say, until the transaction ends, that it is one of ours."""
-    _say.run(connection, token=token(connection))
+    connection.execute(_say, {"token": token(connection)})
 
 
 def register(connection: Connection) -> None:

@@ -34,13 +34,13 @@ from sqlalchemy import (
 )
 
 from ..base import table_of
-from .declaration import Figure
-from .definitions import require
-from .models import Correction
-from .registry import Registry
-from .relations import BETWEEN, OWNERS, Relations, Scope
-from .statements import Statement, changes, expanded
-from .verification import next_owners
+from ..figures.declaration import Figure
+from ..figures.definitions import require
+from ..figures.models import Correction
+from ..figures.registry import Registry
+from ..figures.relations import BETWEEN, OWNERS, Relations, Scope
+from ..figures.statements import Statement, changes, expanded
+from ..figures.verification import next_owners
 
 PAGE = 20_000
 """Owners read in one statement."""

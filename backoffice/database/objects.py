@@ -12,12 +12,25 @@ from hashlib import sha256
 from itertools import count
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, inspect, select, text
+from sqlalchemy import Connection, Text, delete, insert, inspect, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Mapped, mapped_column
 
-from .models import SchemaFingerprint
-from .statements import DIALECT
+from ..base import Base
 
-_quote = DIALECT.identifier_preparer.quote
+_quote = postgresql.dialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
+
+
+class SchemaFingerprint(Base):
+    """Which version of a generated database object (trigger, function) is installed."""
+
+    __tablename__ = "schema_fingerprints"
+
+    group: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    drop_sql: Mapped[str] = mapped_column(Text)
+
 
 _ROW, _BEFORE = 1, 2
 _EVENTS = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
@@ -146,6 +159,22 @@ EXECUTE FUNCTION {function};
         old = f"OLD TABLE AS {self.old_rows}" if self.old_rows else ""
         new = f"NEW TABLE AS {self.new_rows}" if self.new_rows else ""
         return f"REFERENCING {old} {new}" if old or new else ""
+
+
+def refusal(sentence: str, hint: str) -> str:
+    """The statement by which a guard refuses what somebody may not do."""
+    return f"RAISE EXCEPTION '{sentence}'\n    USING ERRCODE = 'insufficient_privilege', HINT = '{hint}';"
+
+
+def append_only(table: str, what: str) -> DatabaseObject:
+    """The trigger that refuses every change of what stands in a table, whoever tries."""
+    sentence = refusal(
+        f"{what} append-only: % is refused.", "What was wrong is mended by a further entry."
+    ).replace("refused.'", "refused.', TG_OP")
+    return DatabaseObject(
+        f"backoffice_append_only_{table}", f"\nBEGIN\n  {sentence}\nEND", table,
+        ("update", "delete", "truncate"), is_before=True,
+    )  # fmt: skip
 
 
 def signed(takes: str, answers: str) -> str:
