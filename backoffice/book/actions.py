@@ -22,7 +22,7 @@ from sqlalchemy import table as table_named
 from ..base import N_, Base, table_of
 from ..base.currencies import MINOR_UNITS
 from ..base.refusals import Refusal
-from ..figures import registry, renewal
+from ..figures import definitions, registry
 from .meaning import APPLICATION, Meaning, MeaningDiffers, of_this_process
 from .models import Book
 
@@ -110,7 +110,7 @@ def set_meaning(
             reason=reason, set_at=func.now(),
         )
     )  # fmt: skip
-    renewal.forget(connection, registry, registry.bundle_names)
+    definitions.forget(connection, registry, registry.bundle_names)
     return change
 
 

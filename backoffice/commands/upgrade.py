@@ -28,7 +28,7 @@ from ..book.owning import as_owner, owner_engine
 from ..database import grants, proof
 from ..database.objects import asleep, drop_generated
 from ..database.revisions import seen_by
-from ..figures import acting_as, actor, renewal
+from ..figures import acting_as, actor, definitions
 
 ONE_AT_A_TIME = 0x0B0FF1CE
 """Key of the advisory lock under which migrations wait for each other."""
@@ -168,7 +168,7 @@ def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[
     audit.record_repairs(connection, "figures", found)
     if woken:  # nothing was noted of what was written meanwhile
         audit.record_repairs(connection, "session_replication_role", woken)
-        renewal.forget(connection, figures.registry, figures.registry.bundle_names)
+        definitions.forget(connection, figures.registry, figures.registry.bundle_names)
     proof.register(connection)
     grants.sync(connection, make_url(app.config["DATABASE_URL"]).username or "")
     return renewed

@@ -17,9 +17,9 @@ from . import (
     explanation,
     healing,
     hooks,
+    outside,
     previews,
     recomputing,
-    renewal,
     triggers,
     verification,
 )
@@ -29,7 +29,8 @@ from .errors import FigureError, UnknownFigure
 from .explanation import Explanation
 from .expressions import total
 from .findings import Finding
-from .healing import Failure, HealResult, NotedResult
+from .healing import Failure, HealResult
+from .outside import NotedResult
 from .previews import Preview, Rows
 from .registry import Bundle, Registry, figure, registry
 from .triggers import GUARDS, guard_objects
@@ -84,8 +85,8 @@ def sync(connection: Connection, of_domains: Sequence[DatabaseObject]) -> list[s
 
 
 def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
-    """Compute what the database does not hold yet by the present definitions; see `renewal.renew`."""
-    return renewal.renew(engine, registry)
+    """Compute what the database does not hold yet by the present definitions; see `healing.renew`."""
+    return healing.renew(engine, registry)
 
 
 def tampered(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
@@ -171,13 +172,13 @@ def heal(
 
 
 def heal_noted(bind: AnySession | Engine, **options: Any) -> NotedResult:
-    """Drain what outside programs left noted; see `healing.heal_noted`."""
-    return healing.heal_noted(_engine(bind), registry, **options)
+    """Drain what outside programs left noted; see `outside.heal_noted`."""
+    return outside.heal_noted(_engine(bind), registry, **options)
 
 
 def noted(bind: AnySession | Engine) -> dict[Figure, int]:
     """How many notes of outside programs are undrained, by figure."""
-    counts = healing.noted(_engine(bind))
+    counts = outside.noted(_engine(bind))
     return {f: counts.get(registry.bundle_of(f).name, 0) for f in registry.figures}
 
 

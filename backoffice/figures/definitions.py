@@ -1,9 +1,12 @@
-"""By which definitions a database keeps its figures: whoever has others neither verifies nor heals those.
+"""By which definitions a database keeps its figures, and which of them it has computed.
 
 While versions follow each other, processes of both are at work. `db upgrade` says, with the triggers, by which
 definitions figures are kept from then on; every note says by which it was written. So a save of an older process
 leaves the notes that it would settle otherwise to a newer one, and settles its others as ever; the same holds the
-other way round before the upgrade.
+other way round before the upgrade. Whoever has other definitions neither verifies nor heals.
+
+A trigger notes what is written from now on; what was there before, nobody noted. So a figure that is new, or has
+another definition, or whose trigger was not there, is computed by the upgrade for the rows that are there.
 """
 
 import re
@@ -12,6 +15,7 @@ from functools import cache
 from hashlib import sha256
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..database.objects import SchemaFingerprint
 from .errors import AnotherDefinition
@@ -49,15 +53,15 @@ def digests(registry: Registry) -> dict[str, str]:
 
 def sync(connection: Connection, registry: Registry) -> None:
     """From now on the database keeps its figures by this process's definitions. As the owner."""
-    ours, known = digests(registry), _defined(connection, registry)
-    if known == ours:
+    present, known = digests(registry), _recorded(connection, _kept(registry))
+    if known == present:
         return
     connection.execute(select(func.pg_advisory_xact_lock(CHANGING)))
-    group = _group(registry)
+    group = _kept(registry)
     connection.execute(delete(SchemaFingerprint).where(SchemaFingerprint.group == group))
     rows = [
         {"group": group, "name": name, "fingerprint": definition, "drop_sql": ""}
-        for name, definition in ours.items()
+        for name, definition in present.items()
     ]
     connection.execute(insert(SchemaFingerprint), rows)
 
@@ -69,37 +73,62 @@ def hold(connection: Connection) -> None:
 
 def differing(connection: Connection, registry: Registry) -> frozenset[str]:
     """The bundles that the database keeps by another definition than this process's, or by none."""
-    known = _defined(connection, registry)
-    return frozenset(name for name, ours in digests(registry).items() if known.get(name) != ours)
+    known = _recorded(connection, _kept(registry))
+    return frozenset(name for name, mine in digests(registry).items() if known.get(name) != mine)
 
 
 def require(connection: Connection, registry: Registry, bundles: Iterable[Bundle]) -> None:
     """Raises AnotherDefinition where the database keeps any of these by another definition."""
-    if apart := differing(connection, registry).intersection(bundle.name for bundle in bundles):
-        raise another(registry, apart)
+    if others := differing(connection, registry).intersection(bundle.name for bundle in bundles):
+        raise another(registry, others)
 
 
 def another(registry: Registry, names: Iterable[str]) -> AnotherDefinition:
     """The refusal that names the figures of these bundles."""
-    apart = frozenset(names)
-    return AnotherDefinition(f.name for b in registry.bundles if b.name in apart for f in b.figures)
+    others = frozenset(names)
+    return AnotherDefinition(
+        f.name for b in registry.bundles if b.name in others for f in b.figures
+    )
 
 
 def is_kept_by_ours(registry: Registry) -> ColumnElement[bool]:
     """Whether a note is of a bundle that the database keeps by this process's definition."""
-    ours = select(SchemaFingerprint.name).where(
-        SchemaFingerprint.group == _group(registry),
+    kept = select(SchemaFingerprint.name).where(
+        SchemaFingerprint.group == _kept(registry),
         SchemaFingerprint.fingerprint.in_(list(digests(registry).values())),
     )
-    return noted_bundle.in_(ours)
+    return noted_bundle.in_(kept)
 
 
-def _defined(connection: Connection, registry: Registry) -> dict[str, str]:
-    rows = select(SchemaFingerprint.name, SchemaFingerprint.fingerprint).where(
-        SchemaFingerprint.group == _group(registry)
-    )
-    return dict(connection.execute(rows).all())
+def uncomputed(connection: Connection, registry: Registry) -> list[Bundle]:
+    """The bundles that nobody has computed by their present definition yet, in order."""
+    known = _recorded(connection, _computed(registry))
+    return [b for b in registry.bundles if known.get(b.name) != digest(registry, b)]
 
 
-def _group(registry: Registry) -> str:
+def remember(connection: Connection, registry: Registry, bundle: Bundle) -> None:
+    """The bundle is computed by its present definition."""
+    values = {"fingerprint": digest(registry, bundle), "drop_sql": ""}
+    row = upsert(SchemaFingerprint).values(group=_computed(registry), name=bundle.name, **values)
+    key = [SchemaFingerprint.group, SchemaFingerprint.name]
+    connection.execute(row.on_conflict_do_update(index_elements=key, set_=values))
+
+
+def forget(connection: Connection, registry: Registry, names: Iterable[str]) -> None:
+    """Let the next renewal compute these bundles; those that are no longer declared are forgotten too."""
+    computed = delete(SchemaFingerprint).where(SchemaFingerprint.group == _computed(registry))
+    name = SchemaFingerprint.name
+    connection.execute(computed.where(name.in_(list(names)) | name.not_in(registry.bundle_names)))
+
+
+def _recorded(connection: Connection, group: str) -> dict[str, str]:
+    rows = select(SchemaFingerprint.name, SchemaFingerprint.fingerprint)
+    return dict(connection.execute(rows.where(SchemaFingerprint.group == group)).all())
+
+
+def _kept(registry: Registry) -> str:
     return f"{registry.name} defined"
+
+
+def _computed(registry: Registry) -> str:
+    return f"{registry.name} computed"

@@ -14,16 +14,13 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    ColumnElement,
     Connection,
     Text,
-    and_,
     any_,
     bindparam,
     delete,
     func,
     literal,
-    or_,
     select,
 )
 
@@ -31,11 +28,10 @@ from ..base import table_of
 from . import definitions
 from .actor import actor
 from .declaration import Source
-from .draining import draining
 from .errors import WrongIsolation
 from .feeding import is_covered, lower_bundles, trustworthy
 from .increments import Changes, Delta, apply, unaccounted
-from .models import FigureNote, noted_bundle
+from .models import FigureNote
 from .recomputing import (
     CORRECTED,
     Leading,
@@ -44,12 +40,15 @@ from .recomputing import (
     reached_by,
     recompute,
     scope_of,
-    settling,
+    suppressing,
 )
 from .registry import Bundle, Registry
 from .statements import Statement
 
 NOTES = table_of(FigureNote)
+
+DRAINING = "figures.draining"
+"""Set while a connection is being drained: what the drain itself reads settles nothing, for the drain does."""
 
 _KNOWN: Any = any_(bindparam("known", type_=ARRAY(Text)))
 """What this process's declarations note. A newer process's notes are not ours to take."""
@@ -59,7 +58,7 @@ _take_mine = Statement(
     .where(
         NOTES.c.xid == func.pg_current_xact_id(),
         NOTES.c.bundle == _KNOWN,
-        NOTES.c.definition == any_(bindparam("ours", type_=ARRAY(Text))),
+        NOTES.c.definition == any_(bindparam("definitions", type_=ARRAY(Text))),
     )
     .returning(
         NOTES.c.id, NOTES.c.bundle, NOTES.c.was_wrong, NOTES.c.owner, NOTES.c.source,
@@ -168,7 +167,9 @@ def drain(
     )  # fmt: skip
     for name, touched in drains.waiting.items():
         drains.seen[name] |= touched.owners | {delta.owner for delta in touched.deltas}
-    with draining(connection):
+    info = connection.info  # a connection that is lost in the drain has none any more
+    info[DRAINING] = True
+    try:
         while True:
             drains.collect()
             bundle = next((b for b in registry.bundles if b.name in drains.waiting), None)
@@ -178,6 +179,8 @@ def drain(
             if alone:
                 _drop_mine(connection, drains.fresh)
                 return total
+    finally:
+        info[DRAINING] = False
 
 
 @dataclass
@@ -198,16 +201,16 @@ class _Drains:
     """Whether somebody whom this transaction touches was wrong before it: then only facts are trusted."""
     fresh: Fresh = field(default_factory=dict)
     known: Known = field(default_factory=dict)
-    apart: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
     """Bundles that the database keeps by another definition; asked where corrections are made."""
 
     def __post_init__(self) -> None:
         """Raises AnotherDefinition where what is to be corrected is not ours to correct."""
-        self.ours = list(definitions.digests(self.registry).values())
+        self.definitions = list(definitions.digests(self.registry).values())
         if self.correcting is not None:
             definitions.hold(self.connection)
-            self.apart = definitions.differing(self.connection, self.registry)
-            if not_ours := self.apart.intersection(self.waiting):
+            self.others = definitions.differing(self.connection, self.registry)
+            if not_ours := self.others.intersection(self.waiting):
                 raise definitions.another(self.registry, not_ours)
 
     def collect(self) -> None:
@@ -215,7 +218,9 @@ class _Drains:
 
         Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
         """
-        notes = _take_mine.rows(self.connection, known=self.registry.noted_names, ours=self.ours)
+        notes = _take_mine.rows(
+            self.connection, known=self.registry.noted_names, definitions=self.definitions
+        )
         for _id, name, was_wrong, owner, *touched, isolation in sorted(notes):
             if isolation != "read committed":
                 raise WrongIsolation(isolation)
@@ -341,9 +346,9 @@ class _Drains:
         )  # fmt: skip
         leads = correct and not self.alone and self.unnoted is None
         led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
-        led = [way for way in led if way[0].name not in self.apart]
+        led = [way for way in led if way[0].name not in self.others]
         settled = [*names, *(reached_by(*way) for way in led)] if correct else ()
-        with settling(self.connection, settled):
+        with suppressing(self.connection, settled):
             answers = statement.rows(self.connection, **values, **(why or {}))
         done = Drained()
         for number, keys in answers:
@@ -353,10 +358,10 @@ class _Drains:
                 done.corrected.setdefault(bundle.figures[CORRECTED - number].name, []).extend(keys)
             else:
                 done.changed += zip(repeat(bundle.targets[number]), keys)
-        self._lead_on(led, done.changed)
+        self._propagate(led, done.changed)
         return done
 
-    def _lead_on(self, led: Sequence[tuple[Bundle, Source]], changed: Changes) -> None:
+    def _propagate(self, led: Sequence[tuple[Bundle, Source]], changed: Changes) -> None:
         """Who is reached from these rows through another table comes later, without a note of it."""
         for upper, source in led:
             ids = {key for table, key in changed if table is source.table}
@@ -381,20 +386,6 @@ def _drop_mine(connection: Connection, fresh: Fresh) -> None:
     for name, owners in fresh.items():
         settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
         connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))
-
-
-def ours(registry: Registry) -> ColumnElement[bool]:
-    """The notes of bundles that the database keeps by this process's definitions, however they were written.
-
-    It recomputes absolutely.
-    """
-    return and_(noted_bundle.in_(registry.bundle_names), definitions.is_kept_by_ours(registry))
-
-
-def due(registry: Registry) -> ColumnElement[bool]:
-    """Of ours, the notes that are not put off because they could not be drained."""
-    is_due = or_(NOTES.c.retry_at.is_(None), NOTES.c.retry_at <= func.clock_timestamp())
-    return and_(ours(registry), is_due)
 
 
 def bundle_of_note(name: str) -> str:

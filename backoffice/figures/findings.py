@@ -254,7 +254,7 @@ def _follows(
 def _finding(figure: Figure, row: Mapping[str, Any], roots: tuple[Row, ...]) -> Finding:
     this = Row(figure.name, tuple((k.key, row[f"k{i}"]) for i, k in enumerate(figure.key)))
     kind: Kind = "missing" if row["missing"] else "surplus" if row["surplus"] else "different"
-    apart = [
+    differing = [
         (i, c)
         for i, c in enumerate(figure.columns)
         if kind != "different" or row[f"s{i}"] != row[f"e{i}"]
@@ -264,8 +264,8 @@ def _finding(figure: Figure, row: Mapping[str, Any], roots: tuple[Row, ...]) -> 
         owner=row["owner"],
         row=this,
         kind=kind,
-        stored={} if kind == "missing" else {c.key: row[f"s{i}"] for i, c in apart},
-        expected={} if kind == "surplus" else {c.key: row[f"e{i}"] for i, c in apart},
+        stored={} if kind == "missing" else {c.key: row[f"s{i}"] for i, c in differing},
+        expected={} if kind == "surplus" else {c.key: row[f"e{i}"] for i, c in differing},
         roots=roots or (this,),
     )
 

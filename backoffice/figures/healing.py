@@ -9,30 +9,25 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, func, select, text, update
+from sqlalchemy import Connection, Engine, delete, func, select
 from sqlalchemy.exc import DBAPIError
 
 from ..database import statistics
 from ..database.proof import prove
+from . import definitions
 from .declaration import Figure
-from .definitions import require
 from .drain import (
     NOTES,
     Correcting,
     Drained,
-    Pending,
     Touched,
     correction_of,
     drain,
-    due,
 )
 from .feeding import lower_bundles, owners_beneath
-from .hooks import leave_noted
 from .models import noted_bundle
-from .outside import drain_noted
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS
 from .statements import suspects
@@ -40,9 +35,6 @@ from .verification import CHUNK, next_owners
 
 WRITE_CHUNK = 1_000
 """Owners locked and recomputed in one transaction, so that nobody waits long for a lock."""
-
-NOTES_AT_ONCE = 1_000
-"""Notes of outside programs drained in one transaction."""
 
 TRIES = 6
 PASSING = {"40001", "40P01", "55P03"}
@@ -80,7 +72,7 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction, which commits at the end of the block."""
 
 
-def _unheard(*_: Any) -> None:
+def noop(*_: Any) -> None:
     """Nobody wants to be told."""
 
 
@@ -96,35 +88,19 @@ class Healer:
     registry: Registry
     begin: Begin
     failed: Callable[[Failure], None]
-    within: Callable[[Connection, Sequence[Any], Drained], None] = _unheard
-    stands: Callable[[Drained], None] = _unheard
+    within: Callable[[Connection, Sequence[Any], Drained], None] = noop
+    stands: Callable[[Drained], None] = noop
     deferred: Collection[str] = ()
 
-    def heal(self, bundle: Bundle, owners: Sequence[int], correcting: Correcting) -> None:
-        """Correct these owners of `bundle`; where what builds on one cannot be, the owner is corrected alone.
-
-        That changes nothing of what is expected above it, so nothing stays noted there.
-        """
-
-        def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
-            pending: Pending = {bundle.name: Touched(owners=set(part))}
-            return drain(
-                connection, self.registry, pending, correcting,
-                deferred=self.registry.bundle_names if alone else self.deferred,
-            )  # fmt: skip
-
-        for i in range(0, len(owners), WRITE_CHUNK):
-            part = owners[i : i + WRITE_CHUNK]
-            self.each(part, correct, self.of(bundle))
-
-    def heal_tower(
+    def heal(
         self, bundles: Sequence[Bundle], owners: Sequence[int], correcting: Correcting
     ) -> None:
-        """Correct these owners of the last bundle together with what they build on in the others.
+        """Correct these owners of the last bundle together with what they build on in the others, if there are any.
 
         In one transaction, from the lowest up, so that nothing is computed down to the facts twice
         (see `drain`). `bundles` are in order. Where an owner cannot be corrected, what is beneath it is not
-        either; it is tried again without whoever else reads the same rows.
+        either; it is tried again without whoever else reads the same rows. Where what builds on an owner cannot be,
+        the owner is corrected alone: that changes nothing of what is expected above it, so nothing stays noted there.
         """
         *lower, top = bundles
 
@@ -227,13 +203,13 @@ def heal(
     healer = Healer(registry, engine.begin, result.failures.append, stands=done.add)
     wanted = registry.figures if figures is None else figures
     with engine.connect() as connection:
-        require(connection, registry, registry.bundles_of(wanted))
+        definitions.require(connection, registry, registry.bundles_of(wanted))
     if given is None:
         statistics.refresh(engine)
         wanted = registry.with_beneath(wanted)
     for bundle in registry.bundles_of(wanted):
         for page in _pages(engine, registry, bundle, given, every_owner):
-            healer.heal(bundle, page.owners, correcting)
+            healer.heal([bundle], page.owners, correcting)
             result.checked += page.size
     result.corrections = len(done.corrections)
     result.held = done.held
@@ -306,98 +282,18 @@ def _next_of_all(
     return Page(sorted(found), high, size)
 
 
-@dataclass
-class NotedResult(Drained):
-    """What draining outside programs' notes did; a note that failed stays, for the next time."""
+def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResult]]:
+    """Heal each bundle whose definition this database has not seen; remember it when that stands.
 
-    failures: list[Failure] = field(default_factory=list)
-
-
-def heal_noted(
-    engine: Engine,
-    registry: Registry,
-    *,
-    run_id: int | None = None,
-    within: Callable[[Connection, Sequence[Any], Drained], None] = _unheard,
-    above: int = 0,
-) -> NotedResult:
-    """Drain every note that outside programs left behind.
-
-    Those of bundles that this process does not know belong to a newer one, and stay for it.
-    `within` as in `Healer`; only notes with an id `above` that are looked at. One that cannot be
-    drained is tried again later, and later each time.
+    An interrupted renewal starts over with the bundle at which it stopped.
     """
-    result = NotedResult()
-    failed = result.failures.append
-    healer = Healer(registry, engine.begin, failed, within=within, stands=result.add)
-    after = above
-    while True:
-        page = select(NOTES.c.id, NOTES.c.bundle, NOTES.c.owner, NOTES.c.db_user).where(
-            NOTES.c.id > after, due(registry)
-        )
-        with engine.connect() as connection:
-            notes = connection.execute(page.order_by(NOTES.c.id).limit(NOTES_AT_ONCE)).all()
-        if not notes:
-            return result
-        take_notes(healer, notes, run_id)
-        after = notes[-1].id
-
-
-def take_notes(
-    healer: Healer, notes: Sequence[Row[int, str, int | None, str]], run_id: int | None
-) -> None:
-    """Drain these notes; where what builds on a figure cannot be corrected, that stays noted.
-
-    One user's in a transaction: lower owners are locked first, and a second user's would come after
-    the first one's higher ones.
-    """
-
-    def take(connection: Connection, part: Sequence[Row[*tuple[Any, ...]]], alone: bool) -> Drained:
-        ids = [note.id for note in part]
-        drained = drain_noted(connection, healer.registry, ids, run_id=run_id, alone=alone)
-        if alone:
-            carry(connection, part[0].db_user, UPPER_AGAIN)
-        return drained
-
-    def failed(note: Row[*tuple[Any, ...]], error: str) -> None:
-        with healer.begin() as connection:
-            put_off(connection, [note.id])
-        healer.failed(Failure(note.bundle, note.owner, error))
-
-    for db_user in dict.fromkeys(note.db_user for note in notes):
-        mine = [note for note in notes if note.db_user == db_user]
-        healer.each(mine, take, failed)
-
-
-UPPER_AGAIN = timedelta(seconds=30)
-"""When what builds on a drained figure, and could not be corrected, is tried again."""
-
-
-def carry(connection: Connection, db_user: str, until: timedelta) -> None:
-    """Leave noted what this transaction has noted, in the name of the program that wrote.
-
-    Nobody but its own run takes it up before `until`.
-    """
-    mine = NOTES.c.xid == func.pg_current_xact_id()
-    later = func.clock_timestamp() + until
-    connection.execute(update(NOTES).where(mine).values(db_user=db_user, retry_at=later))
-    leave_noted(connection)
-
-
-def put_off(connection: Connection, ids: Sequence[int]) -> None:
-    """These notes could not be drained: they are tried again after a second, two, four … ten minutes."""
-    prove(connection)
-    wait = func.least(func.power(2, NOTES.c.attempts), 600) * text("interval '1 second'")
-    connection.execute(
-        update(NOTES)
-        .where(NOTES.c.id == func.any(list(ids)))
-        .values(attempts=NOTES.c.attempts + 1, retry_at=func.clock_timestamp() + wait)
-    )
-
-
-def noted(engine: Engine) -> dict[str, int]:
-    """How many notes are undrained, by bundle."""
-    bundle = noted_bundle.label("bundle")
-    statement = select(bundle, func.count()).group_by(bundle)
-    with engine.connect() as connection:
-        return dict(connection.execute(statement).all())
+    with engine.begin() as connection:
+        prove(connection)
+        connection.execute(delete(NOTES).where(noted_bundle.not_in(registry.bundle_names)))
+        bundles = definitions.uncomputed(connection, registry)
+    for bundle in bundles:
+        result = heal(engine, registry, bundle.figures, cause="upgrade")
+        yield bundle, result
+        if not result.failures:
+            with engine.begin() as connection:
+                definitions.remember(connection, registry, bundle)

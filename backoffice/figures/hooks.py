@@ -35,8 +35,7 @@ from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.visitors import iterate
 
 from .actor import actor
-from .drain import drain
-from .draining import is_draining
+from .drain import DRAINING, drain
 from .increments import Changes
 from .registry import Registry
 
@@ -221,7 +220,7 @@ def settle_connection(connection: Connection, registry: Registry, **how: Any) ->
         _expire(session, registry, changes)
 
 
-def leave_noted(connection: Connection) -> None:
+def skip_drain(connection: Connection) -> None:
     """Let this transaction commit without draining: what it has noted is for somebody else."""
     connection.info["figures.left"] = True
 
@@ -233,7 +232,7 @@ def _driver(connection: Connection) -> Any:
 def _pending(connection: Connection) -> bool:
     return bool(
         getattr(_driver(connection), "has_written", False)
-        and not is_draining(connection)
+        and not connection.info.get(DRAINING, False)
         and not connection.info.get("figures.left", False)
     )
 

@@ -127,8 +127,8 @@ _say = Statement(
 
 
 @contextmanager
-def settling(connection: Connection, names: Sequence[str]) -> Iterator[None]:
-    """While inside, the notes of these names are not made (see `settled_name`), and corrections may be written.
+def suppressing(connection: Connection, names: Sequence[str]) -> Iterator[None]:
+    """While inside, the notes of these names are not made (see `suppression_key`), and corrections may be written.
 
     Both because the transaction proves to be one of ours. For one statement; if it fails, its savepoint takes
     the saying back with it.
@@ -140,7 +140,7 @@ def settling(connection: Connection, names: Sequence[str]) -> Iterator[None]:
         _say.run(connection, names="", token="")
 
 
-def settled_name(bundle: Bundle, source: Source) -> str | None:
+def suppression_key(bundle: Bundle, source: Source) -> str | None:
     """The name by which a correction says that the bundle's owners need no note of what it writes to a source.
 
     The rows of owners that it has locked, and computes by the facts in that very statement, need none.
@@ -232,7 +232,7 @@ def _answer(number: int, keys: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
 
 def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:
     primary_key = figures[0].primary_key
-    is_theirs = _still_theirs(figures[0], rows)
+    is_theirs = _recheck_owner(figures[0], rows)
     values = _values(figures, rows)
     change = (
         update(table)
@@ -281,7 +281,7 @@ def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any
     return values
 
 
-def _still_theirs(figure: Figure, rows: CTE) -> list[Condition]:
+def _recheck_owner(figure: Figure, rows: CTE) -> list[Condition]:
     """Whose the row is, asked again once it is locked: we may have waited for who gave it to another owner."""
     return [] if figure.owner is figure.primary_key else [figure.owner == rows.c.owner]
 
@@ -303,7 +303,7 @@ def _corrections(
         position += len(figure.columns)
         before = _amounts({c.key: rows.c[f"s{i}"] for i, c in numbered})
         after = _amounts({c.key: cast(rows.c[f"e{i}"], c.type) for i, c in numbered})
-        apart = [rows.c[f"s{i}"].is_distinct_from(rows.c[f"e{i}"]) for i, _ in numbered]
+        differs = [rows.c[f"s{i}"].is_distinct_from(rows.c[f"e{i}"]) for i, _ in numbered]
         picked = select(
             literal(figure.name),
             rows.c.owner,
@@ -313,7 +313,7 @@ def _corrections(
             case((rows.c.missing, null()), else_=before),
             case((rows.c.surplus, null()), else_=after),
             *(bindparam(n, type_=CORRECTIONS.c[n].type) for n in WHY),
-        ).where(stands, or_(rows.c.missing, rows.c.surplus, *apart))
+        ).where(stands, or_(rows.c.missing, rows.c.surplus, *differs))
         names = ["figure", "owner", "key", "before", "after", *WHY]
         records.append(
             insert(CORRECTIONS)

@@ -280,7 +280,7 @@ class Frame:
 
         return replace(wanted, leaf)
 
-    def apart(self, figure: Figure) -> Condition:
+    def differs(self, figure: Figure) -> Condition:
         """Whether the figure's stored columns differ from their expected values."""
 
         def expected(col: Column[Any]) -> Expression:
@@ -346,8 +346,8 @@ class Frame:
         child = Frame(relations, by.table, scope, by, tuple(reads), trusted=frozenset(checks))
         columns = [child.value(by).label("by_"), *(_sum(child.value, t) for t in totals)]
         if checks:
-            apart = or_(*(child.apart(f) for f in checks))
-            columns.append(func.bool_or(apart).label("apart_"))
+            differs = or_(*(child.differs(f) for f in checks))
+            columns.append(func.bool_or(differs).label("apart_"))
         return child.select(*columns).group_by(child.value(by)).subquery()
 
 

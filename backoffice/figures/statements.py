@@ -217,9 +217,9 @@ def wrong_owners(
         if not figures or table is not bundle.owner_table:
             continue
         frame, riding = _pass(relations, table, scope, figures, left)
-        apart = [frame.apart(f) for f in figures] + [frame.checked(by) for by in riding]
+        differs = [frame.differs(f) for f in figures] + [frame.checked(by) for by in riding]
         selects.append(
-            frame.select(frame.stored(figures[0].owner).label("owner")).where(or_(*apart))
+            frame.select(frame.stored(figures[0].owner).label("owner")).where(or_(*differs))
         )
         left = [f for f in left if f not in figures and not any(f in r for r in riding.values())]
     for figure in left:
@@ -280,8 +280,8 @@ def changes(
     if all_rows:
         return rows
     both = rows.subquery()
-    apart = (both.c[f"s{i}"].is_distinct_from(both.c[f"e{i}"]) for i in range(len(columns)))
-    return select(both).where(or_(*apart))
+    differs = (both.c[f"s{i}"].is_distinct_from(both.c[f"e{i}"]) for i in range(len(columns)))
+    return select(both).where(or_(*differs))
 
 
 def _derived_changes(
@@ -321,7 +321,7 @@ def _derived_changes(
         missing.label("missing"),
         surplus.label("surplus"),
     ).select_from(joined)
-    apart = [
+    differs = [
         stored.c[c.key].is_distinct_from(v) for c, v in zip(figure.columns, values, strict=True)
     ]
-    return statement if all_rows else statement.where(or_(missing, surplus, *apart))
+    return statement if all_rows else statement.where(or_(missing, surplus, *differs))

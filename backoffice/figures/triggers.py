@@ -41,10 +41,9 @@ from .definitions import digest, numbered
 from .feeding import lower_bundles
 from .increments import delta_sql
 from .models import SETTLING
-from .recomputing import settled_name
+from .recomputing import suppression_key
 from .registry import Bundle, Registry
 from .relations import Condition, Relations, Scope
-from .renewal import forget
 from .statements import DIALECT, wrong_owners
 
 _quote = DIALECT.identifier_preparer.quote
@@ -68,7 +67,7 @@ def sync(connection: Connection, registry: Registry) -> list[str]:
     """Bring the database's note triggers in step with the declarations; names what it changed.
 
     What was written while a trigger was not there was not noted, so its bundles are forgotten:
-    `renewal.renew` computes it for the rows that are there.
+    `healing.renew` computes it for the rows that are there.
     """
     definitions.sync(
         connection, registry
@@ -80,7 +79,7 @@ def sync(connection: Connection, registry: Registry) -> list[str]:
         for source in bundle.sources
         if changed.intersection(_name(source.table, event) for event in TRANSITION)
     }
-    forget(connection, registry, unwatched)
+    definitions.forget(connection, registry, unwatched)
     return sorted(changed)
 
 
@@ -146,7 +145,7 @@ def _noted(registry: Registry, bundle: Bundle, source: Source, event: str) -> st
         *_notes(registry, bundle, source, event),
     ]
     body = "\n".join(f"  {statement};" for statement in statements)
-    name = settled_name(bundle, source)
+    name = suppression_key(bundle, source)
     if event == "truncate" or name is None:
         return body
     return f"  IF ({_literal(name)} = ANY (settled)) IS NOT TRUE THEN\n{body}\n  END IF;"

@@ -48,11 +48,11 @@ def verify(
     compared: dict[Bundle, set[int]] = {}
     given = None if owners is None else sorted(set(owners))
     with engine.connect() as connection:
-        apart = differing(connection, registry)
+        others = differing(connection, registry)
     bundles = registry.bundles_of(wanted)
     if owners is None:
         statistics.refresh(engine)
-    for bundle in (bundle for bundle in bundles if bundle.name not in apart):
+    for bundle in (bundle for bundle in bundles if bundle.name not in others):
         suspected: set[int] = set()
         for connection, ids in _chunks(engine, registry, bundle, given, chunk, progress, compared):
             suspected.update(ids)
@@ -65,7 +65,7 @@ def verify(
             for finding in orphans(connection, registry, bundle, given):
                 if finding.figure in wanted:
                     yield finding
-    if not_ours := apart.intersection(bundle.name for bundle in bundles):
+    if not_ours := others.intersection(bundle.name for bundle in bundles):
         raise another(registry, not_ours)
 
 

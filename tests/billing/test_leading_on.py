@@ -19,8 +19,8 @@ from backoffice.customers.models import Customer
 from backoffice.figures import drain as draining
 from backoffice.figures import registry
 from backoffice.figures.drain import Touched, correction_of, drain
-from backoffice.figures.healing import carry
 from backoffice.figures.models import FigureNote
+from backoffice.figures.outside import defer
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 
@@ -76,7 +76,7 @@ def test_the_customer_follows_the_corrected_meter_without_a_note(
 def test_without_being_led_on_the_customer_would_stay_wrong(
     session: Any, wrong: MeterAssignment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draining._Drains, "_lead_on", lambda *_: None)
+    monkeypatch.setattr(draining._Drains, "_propagate", lambda *_: None)
     with db.engine.begin() as connection:
         correct(connection, wrong.meter_id)
     assert [f.figure.name for f in figures.verify(session)] == [customer_balance.name]
@@ -89,7 +89,7 @@ def test_a_correction_that_stops_there_leaves_the_customer_noted(
         correct(connection, wrong.meter_id, alone=True)
         left = select(NOTES.c.bundle, NOTES.c.owner, NOTES.c.source_id)
         assert connection.execute(left).all() == [(CUSTOMERS, wrong.customer_id, wrong.meter_id)]
-        carry(connection, "somebody", timedelta(0))
+        defer(connection, "somebody", timedelta(0))
     figures.heal_noted(session)
     assert session.scalar(select(Customer.balance)) == 60
 

@@ -103,7 +103,7 @@ def recalculate(customers: list[int], *, actor: str = "test") -> list[Any]:
     failures: list[Any] = []
     healer = Healer(registry, db.engine.begin, failures.append)
     tower = registry.bundles_of(RECALCULATED)
-    healer.heal_tower(tower, customers, correction_of("heal", actor))
+    healer.heal(tower, customers, correction_of("heal", actor))
     return failures
 
 
@@ -242,7 +242,7 @@ def tower(*customers: int) -> drain.Drained:
     """A recalculation of these customers, of which nothing fails."""
     done = drain.Drained()
     healer = Healer(registry, db.engine.begin, _never, stands=done.add)
-    healer.heal_tower(registry.bundles_of(RECALCULATED), customers, correction_of("heal"))
+    healer.heal(registry.bundles_of(RECALCULATED), customers, correction_of("heal"))
     return done
 
 

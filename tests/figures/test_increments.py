@@ -12,9 +12,9 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase
 
 from backoffice.figures import Registry, triggers
-from backoffice.figures.healing import heal, heal_noted, noted
+from backoffice.figures.healing import heal, renew
 from backoffice.figures.models import FigureNote
-from backoffice.figures.renewal import renew
+from backoffice.figures.outside import heal_noted, noted
 from tests.depth import examples
 
 from .tallies import Sale, Tally, declared, owner, rows_of, two_sellers

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from backoffice.base.money import rounded
 from backoffice.figures import Registry, definitions, drain, hooks, triggers
 from backoffice.figures.errors import AnotherDefinition
-from backoffice.figures.healing import heal, heal_noted
-from backoffice.figures.renewal import renew
+from backoffice.figures.healing import heal, renew
+from backoffice.figures.outside import heal_noted
 from backoffice.figures.verification import verify
 from backoffice.reconciliation.report import Report
 

@@ -11,10 +11,10 @@ from backoffice.base.money import rounded
 from backoffice.database.proof import prove
 from backoffice.figures import Registry
 from backoffice.figures.drain import Touched, correction_of, drain
-from backoffice.figures.healing import heal, heal_noted
+from backoffice.figures.healing import heal
 from backoffice.figures.models import FigureNote
-from backoffice.figures.outside import drain_noted
-from backoffice.figures.recomputing import recompute, settling
+from backoffice.figures.outside import drain_noted, heal_noted
+from backoffice.figures.recomputing import recompute, suppressing
 
 from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world
 
@@ -48,7 +48,7 @@ def test_a_settled_bundle_is_not_noted_but_what_builds_on_it_is(world: Make) -> 
     bundle = registry.bundle_of(registry.get("trust_sales.amount"))
     statement, why = recompute(registry, bundle, correct=True, by_facts=True), correction_of("heal")
     with w.engine.connect() as connection, connection.begin() as transaction:
-        with settling(connection, [SALE]):
+        with suppressing(connection, [SALE]):
             statement.rows(connection, owners=[1], **why)
         assert noted(connection) == {(SELLER, 1)}
         prove(connection)

@@ -211,7 +211,7 @@ def test_sums_over_derived_rows_are_right_by_the_facts_before_those_rows_are(wor
     w.surgery.execute("UPDATE trust_clients SET total = 7 WHERE id = 1")
     done, failures = Drained(), list[Any]()
     healer = Healer(registry, w.engine.begin, failures.append, stands=done.add)
-    healer.heal(registry.bundle_of(sums), [1], correction_of("heal"))
+    healer.heal([registry.bundle_of(sums)], [1], correction_of("heal"))
     assert failures == []
     assert one(w, "SELECT total FROM trust_clients WHERE id = 1") == 10
     assert named(w.drift()) == {("pairs", 1)}

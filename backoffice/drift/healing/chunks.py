@@ -74,18 +74,14 @@ class RunHealer:
         """Owners that were corrected already, with what they build on."""
 
     def heal(self, owners: Sequence[int]) -> None:
-        """Correct these owners."""
-        self.healer.heal(self.bundle, owners, self.correcting)
+        """Correct these owners, each with what it builds on in the bundles beneath."""
+        self.healer.heal(self.bundles, owners, self.correcting)
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
         with self.work.transaction() as step:
             self.step = step
             yield step.connection
-
-    def heal_with_beneath(self, owners: Sequence[int]) -> None:
-        """Correct these owners, and what they build on in the bundles beneath, each with the rest."""
-        self.healer.heal_tower(self.bundles, owners, self.correcting)
 
     def skipped(self, connection: Connection, owners: Sequence[int]) -> set[int]:
         """Of these owners, those that the run has left alone: a chunk may be begun twice."""
@@ -171,7 +167,7 @@ def heal_with_beneath(
     Of an owner that cannot be corrected, an item that failed, nothing beneath is corrected either.
     """
     *beneath, bundle = bundles
-    RunHealer(work, bundle, cause, beneath=beneath).heal_with_beneath(owners)
+    RunHealer(work, bundle, cause, beneath=beneath).heal(owners)
 
 
 def _untold(work: Work, step: Step, gone: Sequence[Finding]) -> list[Finding]:

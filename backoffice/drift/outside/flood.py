@@ -27,9 +27,8 @@ from sqlalchemy import (
 from ...database.proof import prove
 from ...figures import Failure, registry
 from ...figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain
-from ...figures.healing import NOTES_AT_ONCE, carry, put_off
 from ...figures.models import noted_bundle
-from ...figures.outside import drain_noted
+from ...figures.outside import NOTES_AT_ONCE, defer, drain_noted, schedule_retry
 from ...figures.registry import Bundle
 from ...runs.models import CHUNK_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
@@ -134,12 +133,12 @@ class FloodHealer(RunHealer):
         ) -> Drained:
             ids = [note.id for note in part]
             drained = drain_noted(connection, registry, ids, run_id=self.work.asked.id, alone=True)
-            carry(connection, self.db_user, UNTIL_ITS_TURN)
+            defer(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
         def failed(note: Row[*tuple[Any, ...]], error: str) -> None:
             with self.work.transaction() as step:
-                put_off(step.connection, [note.id])
+                schedule_retry(step.connection, [note.id])
             self.healer.failed(Failure(note.bundle, note.owner, error))
 
         self.healer.each(notes, take, failed)
@@ -150,7 +149,7 @@ class FloodHealer(RunHealer):
         def correct(connection: Connection, part: Sequence[int], _: bool) -> Drained:
             pending: Pending = {self.bundle.name: Touched(owners=set(part))}
             drained = drain(connection, registry, pending, self.correcting, alone=True)
-            carry(connection, self.db_user, UNTIL_ITS_TURN)
+            defer(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
         self.healer.each(owners, correct, self.healer.of(self.bundle))
@@ -183,4 +182,4 @@ def _forget(work: Work) -> None:
             prove(step.connection)
             step.connection.execute(delete(NOTES).where(mine))
         else:
-            put_off(step.connection, ids)
+            schedule_retry(step.connection, ids)

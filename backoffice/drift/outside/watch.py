@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from ... import figures
 from ...figures import NotedResult, registry
-from ...figures.drain import NOTES, Drained, due
+from ...figures.drain import NOTES, Drained
 from ...figures.models import noted_bundle
+from ...figures.outside import due_notes
 from ...figures.registry import Bundle
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
@@ -76,7 +77,7 @@ def noted_scope(engine: Engine) -> dict[str, Any]:
     Every owner of a bundle where a note does not say whose (an emptied table; a row that leads to its owner through
     another table). Nothing noted: figures of nobody.
     """
-    waiting = select(noted_bundle, NOTES.c.owner).where(due(registry)).distinct()
+    waiting = select(noted_bundle, NOTES.c.owner).where(due_notes(registry)).distinct()
     noted: dict[str, set[int | None]] = {figure.name: set() for figure in registry.figures}
     with engine.connect() as connection:
         for name, owner in connection.execute(waiting):
@@ -100,7 +101,7 @@ def _within(connection: Connection, _notes: Sequence[Any], drained: Drained) -> 
 
 
 def _waiting(connection: Connection) -> bool:
-    waiting = select(NOTES.c.id).where(due(registry))
+    waiting = select(NOTES.c.id).where(due_notes(registry))
     return connection.execute(waiting.limit(1)).first() is not None
 
 
@@ -111,11 +112,11 @@ def _flooding(connection: Connection) -> Row[int, dict[str, Any]] | None:
 
 
 def _is_flood(connection: Connection) -> bool:
-    some = select(NOTES.c.id).where(due(registry)).limit(FLOOD + 1).subquery()
+    some = select(NOTES.c.id).where(due_notes(registry)).limit(FLOOD + 1).subquery()
     if (connection.scalar(select(func.count()).select_from(some)) or 0) > FLOOD:
         return True
     every = select(noted_bundle).where(
-        NOTES.c.owner.is_(None), NOTES.c.source.is_(None), due(registry)
+        NOTES.c.owner.is_(None), NOTES.c.source.is_(None), due_notes(registry)
     )
     emptied = set(connection.scalars(every.distinct()))
     return any(_is_large(connection, b) for b in registry.bundles if b.name in emptied)
