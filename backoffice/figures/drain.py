@@ -28,8 +28,8 @@ from ..base import table_of
 from . import definitions
 from .actor import actor
 from .declaration import Source
+from .dependencies import is_covered, lower_bundles, trustworthy
 from .errors import WrongIsolation
-from .feeding import is_covered, lower_bundles, trustworthy
 from .increments import Changes, Delta, apply, unaccounted
 from .models import FigureNote
 from .recomputing import (

@@ -27,8 +27,8 @@ from sqlalchemy import (
 )
 
 from .declaration import Figure, Source
+from .dependencies import pairs
 from .expressions import Total
-from .feeding import pairs
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS, Frame, Relations, Scope, absent
 from .statements import Statement, changes, expanded

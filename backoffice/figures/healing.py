@@ -18,6 +18,7 @@ from ..database import statistics
 from ..database.proof import prove
 from . import definitions
 from .declaration import Figure
+from .dependencies import lower_bundles, owners_beneath
 from .drain import (
     NOTES,
     Correcting,
@@ -26,7 +27,6 @@ from .drain import (
     correction_of,
     drain,
 )
-from .feeding import lower_bundles, owners_beneath
 from .models import noted_bundle
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS

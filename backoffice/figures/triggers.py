@@ -38,7 +38,7 @@ from ..database.statistics import RENEW_STATISTICS
 from . import definitions
 from .declaration import Figure, Source
 from .definitions import digest, numbered
-from .feeding import lower_bundles
+from .dependencies import lower_bundles
 from .increments import delta_sql
 from .models import SETTLING
 from .recomputing import suppression_key

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, func, select
 from ..database import statistics
 from .declaration import Figure
 from .definitions import another, differing
-from .feeding import owners_above, trustworthy
+from .dependencies import owners_above, trustworthy
 from .findings import Finding, findings, orphans
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS

@@ -16,7 +16,7 @@ from backoffice.billing.models import Invoice, Meter, MeterAssignment
 from backoffice.customers.models import Customer
 from backoffice.drift.amounts import sum_in_sql
 from backoffice.drift.findings import CORRECTIONS, _apart, as_item
-from backoffice.figures import drain, feeding, registry
+from backoffice.figures import dependencies, drain, registry
 from backoffice.figures.drain import Touched, correction_of
 from backoffice.figures.healing import Healer
 from backoffice.figures.models import Correction
@@ -328,9 +328,9 @@ def test_whose_figures_are_read_for_whom(
     totals, balances, sums = registry.bundles_of(RECALCULATED)
     invoices = registry.bundle_of(invoice_amount)
     with db.engine.connect() as connection:
-        beneath = feeding.owners_beneath(connection, registry, sums, balances, [customer.id])
+        beneath = dependencies.owners_beneath(connection, registry, sums, balances, [customer.id])
         assert beneath == {one.id, other.id}
         assert feeding.owners_above(connection, registry, sums, balances, [one.id]) == {customer.id}
-        assert feeding.owners_beneath(connection, registry, balances, totals, [one.id]) == {one.id}
-        read = feeding.owners_beneath(connection, registry, totals, invoices, [one.id])
+        assert dependencies.owners_beneath(connection, registry, balances, totals, [one.id]) == {one.id}
+        read = dependencies.owners_beneath(connection, registry, totals, invoices, [one.id])
         assert read == set(session.scalars(select(Invoice.id).where(Invoice.meter_id == one.id)))

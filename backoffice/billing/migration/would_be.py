@@ -29,7 +29,7 @@ from ...drift.findings import noted_owners
 from ...drift.verification import chunks as verifying
 from ...drift.verification.chunks import Seen, suspected
 from ...figures import registry
-from ...figures.feeding import lower_bundles, owners_above, owners_beneath
+from ...figures.dependencies import lower_bundles, owners_above, owners_beneath
 from ...figures.findings import findings_over
 from ...figures.registry import Bundle
 from ...runs.models import FOUND

@@ -28,7 +28,7 @@ from ...audit.chain.records import EVENTS
 from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table
 from ...base import N_, table_of
 from ...figures.declaration import Source
-from ...figures.feeding import lower_bundles, owners_above, owners_beneath
+from ...figures.dependencies import lower_bundles, owners_above, owners_beneath
 from ...figures.models import Correction
 from ...figures.registry import Bundle, Registry, registry
 from ...figures.statements import Statement

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, select
 
 from ...figures import registry
-from ...figures.feeding import lower_bundles, owners_above
+from ...figures.dependencies import lower_bundles, owners_above
 from ...figures.registry import Bundle
 from ...runs.models import FOUND
 from ...runs.work import ITEMS, Asked, Chunk, Work

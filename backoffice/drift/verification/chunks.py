@@ -10,8 +10,8 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, func,
 from ...base import N_
 from ...figures import Finding, registry
 from ...figures.definitions import require
+from ...figures.dependencies import lower_bundles
 from ...figures.errors import AnotherDefinition
-from ...figures.feeding import lower_bundles
 from ...figures.findings import findings, orphans
 from ...figures.registry import Bundle
 from ...figures.relations import OWNERS
