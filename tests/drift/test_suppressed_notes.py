@@ -1,0 +1,94 @@
+"""Suppression of notes is out of reach of any program but ours: tried on every declared figure, by every role."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from backoffice import figures
+from backoffice.app.extensions import db
+from backoffice.database import proof
+from backoffice.figures import registry
+from backoffice.figures.models import SETTLING
+from backoffice.figures.recomputing import suppression_key
+from backoffice.figures.registry import Bundle
+from tests.drift.every_figure import fill
+
+Connection = psycopg.Connection[Any]
+
+
+def suppressed() -> list[tuple[Bundle, Any, str]]:
+    """Every figure column whose change a correction may leave unnoted for a bundle, and the key by which it does."""
+    return [
+        (bundle, source.table.c[name], key)
+        for bundle in registry.bundles
+        for source in bundle.sources
+        if (key := suppression_key(bundle, source)) is not None
+        for name in sorted(source.columns)
+        if registry.keeper(source.table.c[name]) is not None
+    ]
+
+
+@pytest.fixture
+def book(session: Any) -> None:
+    """A book in which every figure has rows, with nothing left noted."""
+    fill(session)
+    figures.heal_noted(db.engine)
+
+
+def notes_of(connection: Connection, statement: str, said: str, keys: str) -> list[Any]:
+    """What one statement notes in a transaction that names these keys and says this to prove itself."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("SELECT set_config(%s, %s, true)", [SETTLING, keys])
+        connection.execute("SELECT set_config(%s, %s, true)", [proof.PROOF, said])
+        connection.execute(statement.encode())
+        noted = (
+            "SELECT bundle, owner, source, source_id, was_wrong, key, delta FROM figure_notes "
+            "WHERE xid = pg_current_xact_id()"
+        )
+        return sorted(connection.execute(noted.encode()).fetchall(), key=repr)
+
+
+def changed(column: Any) -> str:
+    return f"UPDATE {column.table.name} SET {column.name} = {column.name} + 1"
+
+
+def bundles_in(notes: list[Any]) -> set[str]:
+    return {name.partition("#")[0] for name, *_ in notes}
+
+
+def test_every_bundle_that_a_correction_writes_has_a_key() -> None:
+    assert {bundle for bundle, *_ in suppressed()} == set(registry.bundles)
+
+
+@pytest.mark.usefixtures("book")
+@pytest.mark.parametrize("role", ["app", "owner"])
+def test_whatever_a_program_says_it_notes_the_same(
+    role: str, app_connection: Connection, owner_connection: Connection
+) -> None:
+    """Not by a guess, nor by the digest that the owner may read: only what the digest is made of counts."""
+    connection = app_connection if role == "app" else owner_connection
+    digests = owner_connection.execute("SELECT token_hash FROM process_keys").fetchall()
+    every_key = ",".join(sorted({key for *_, key in suppressed()}))
+    for bundle, column, _key in suppressed():
+        statement = changed(column)
+        honest = notes_of(connection, statement, "", "")
+        assert bundle.name in bundles_in(honest), statement
+        for said in ("", "guess", every_key, *(digest for (digest,) in digests)):
+            assert notes_of(connection, statement, said, every_key) == honest, statement
+
+
+@pytest.mark.usefixtures("book")
+def test_mutant_a_program_that_knew_the_token_would_be_believed(
+    session: Any, app_connection: Connection
+) -> None:
+    said = proof.token(session.connection())
+    for bundle, column, key in suppressed():
+        statement = changed(column)
+        honest = of_bundle(bundle, notes_of(app_connection, statement, "", ""))
+        silent = of_bundle(bundle, notes_of(app_connection, statement, said, key))
+        assert len(silent) < len(honest), statement
+
+
+def of_bundle(bundle: Bundle, notes: list[Any]) -> list[Any]:
+    return [note for note in notes if note[0].partition("#")[0] == bundle.name]
