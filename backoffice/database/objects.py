@@ -287,11 +287,6 @@ def tampered(
     return changed
 
 
-def mismatches(connection: Connection, group: str, objects: Sequence[DatabaseObject]) -> list[str]:
-    """Names of objects that are not as declared, or no longer wanted."""
-    return list(differences(connection, group, objects))
-
-
 def sync_objects(
     connection: Connection, group: str, objects: Sequence[DatabaseObject]
 ) -> list[str]:

@@ -23,11 +23,11 @@ from sqlalchemy.sql.elements import Case, Grouping
 from ..base import differences
 from .declaration import Figure
 from .expressions import Expression, Total, leaves, total_in
-from .findings import Row
+from .findings import Row, text_of
 from .increments import summand
 from .models import Correction
 from .registry import Registry
-from .relations import OWNERS, Frame, Relations
+from .relations import OWNERS, Frame, Relations, have_same_key
 from .statements import Statement, changes, expanded
 
 ROWS = 200
@@ -64,12 +64,14 @@ class Term:
         return {
             "sign": self.sign,
             "label": self.label,
-            "value": _text(self.value),
+            "value": text_of(self.value),
             "column": self.column,
             "figure": self.figure,
             "entered": self.entered,
             "row_count": self.row_count,
-            "rows": [{"table": r.table, "id": r.id, "amount": _text(r.amount)} for r in self.rows],
+            "rows": [
+                {"table": r.table, "id": r.id, "amount": text_of(r.amount)} for r in self.rows
+            ],
         }
 
 
@@ -123,19 +125,15 @@ class Explanation:
             "columns": [
                 {
                     "column": c.column,
-                    "stored": _text(c.stored),
-                    "expected": _text(c.expected),
-                    "difference": _text(c.difference),
+                    "stored": text_of(c.stored),
+                    "expected": text_of(c.expected),
+                    "difference": text_of(c.difference),
                     "entered": c.entered,
                     "terms": [t.as_dict() for t in c.terms],
                 }
                 for c in self.columns
             ],
         }
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
 
 
 def explain(
@@ -345,7 +343,7 @@ class _Reader:
         stored = self.figure.table.alias()
         joined = rows.join(
             stored,
-            _all_equal(rows, stored, self.figure.key)
+            have_same_key(rows, stored, self.figure.key)
             & (stored.c[self.figure.primary_key.key] == self.key),
         )
         found = (
@@ -358,13 +356,6 @@ class _Reader:
         for name, value in (found or {}).items():
             if name not in targets:
                 yield Term("", name.replace("_", " ").capitalize(), value, name)
-
-
-def _all_equal(left: Any, right: Any, key: Sequence[Column[Any]]) -> Any:
-    first, *rest = (left.c[k.key] == right.c[k.key] for k in key)
-    for condition in rest:
-        first = first & condition
-    return first
 
 
 def label_of(col: Column[Any]) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy.sql.elements import (
     BinaryExpression,
     BindParameter,
     Case,
+    ClauseList,
     ColumnClause,
     ExpressionClauseList,
     FunctionFilter,
@@ -99,6 +100,15 @@ def operands(element: Any) -> list[Any]:
     return list(element.clauses) if isinstance(element, ExpressionClauseList) else []
 
 
+def unwrapped(part: Any) -> Any:
+    """What stands in a label, in brackets, or alone in a list; anything else itself."""
+    if isinstance(part, Label | Grouping):
+        return unwrapped(part.element)
+    if isinstance(part, ClauseList) and not getattr(part, "name", "") and len(part.clauses) == 1:
+        return unwrapped(part.clauses[0])
+    return part
+
+
 def replace(element: Expression, leaf: Callable[[Any], Expression | None]) -> Expression:
     """`element` with each leaf (column or `Total`) for which `leaf` answers replaced by the answer.
 
@@ -122,6 +132,7 @@ def _bracketed(answer: Expression | None) -> Expression | None:
     return Grouping(answer)
 
 
+_ARITHMETIC = (operators.add, operators.sub, operators.mul)
 _AS_THE_FINEST_ARGUMENT = {"coalesce", "sum", "min", "max", "abs", "greatest", "least"}
 
 
@@ -223,6 +234,30 @@ def _room(part: Any) -> int | None:
 def _finest(parts: list[Any]) -> int | None:
     known = [decimals(part) for part in parts]
     return None if None in known else max((k for k in known if k is not None), default=None)
+
+
+def is_never_null(part: Any) -> bool:
+    """Whether an expression surely has a value in every row."""
+    part = unwrapped(part)
+    if isinstance(part, BindParameter):
+        return part.value is not None or part.callable is not None
+    if isinstance(part, ColumnClause):
+        return getattr(part, "nullable", True) is False
+    if getattr(part, "name", "") == "coalesce":
+        return any(map(is_never_null, part.clauses))
+    parts = _made_of(part)
+    return bool(parts) and all(map(is_never_null, parts))
+
+
+def _made_of(part: Any) -> list[Any]:
+    """The parts of an expression that has a value where all of them have one; none of any other."""
+    if isinstance(part, UnaryExpression) and part.operator is operators.neg:
+        return [part.element]
+    if (parts := operands(part)) and part.operator in _ARITHMETIC:
+        return parts
+    if isinstance(part, Case) and part.else_ is not None:
+        return [*(result for _, result in part.whens), part.else_]
+    return list(part.clauses) if getattr(part, "name", "") in ("round", "abs") else []
 
 
 SIGNS = {

@@ -31,7 +31,7 @@ from .dependencies import pairs
 from .expressions import Total
 from .registry import Bundle, Registry
 from .relations import BETWEEN, OWNERS, Frame, Relations, Scope, absent
-from .statements import Statement, changes, expanded
+from .statements import Statement, changes, drifted, expanded
 
 Kind = Literal["different", "missing", "surplus"]
 
@@ -76,16 +76,17 @@ class Finding:
         return {
             "figure": self.figure.name,
             "owner": self.owner,
-            "key": {k: _text(v) for k, v in self.row.key},
+            "key": {k: text_of(v) for k, v in self.row.key},
             "kind": self.kind,
-            "stored": {k: _text(v) for k, v in self.stored.items()},
-            "expected": {k: _text(v) for k, v in self.expected.items()},
+            "stored": {k: text_of(v) for k, v in self.stored.items()},
+            "expected": {k: text_of(v) for k, v in self.expected.items()},
             "root": self.roots[0].as_dict(),
             "roots": [r.as_dict() for r in self.roots],
         }
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
+    """The value for JSON."""
     return None if value is None else str(value)
 
 
@@ -112,8 +113,8 @@ def findings_over(
     found: list[Finding] = []
     for figure in bundle.figures:
         rows = changes(relations, figure.table, (figure,), OWNERS).order_by("owner", "pk")
-        drifted: Any = connection.execute(rows, {"owners": list(owners)}).mappings()
-        found += [_finding(figure, row, ()) for row in drifted]
+        wrong: Any = connection.execute(rows, {"owners": list(owners)}).mappings()
+        found += [_finding(figure, row, ()) for row in wrong]
     return found
 
 
@@ -137,8 +138,8 @@ class _Search:
         return [finding for owner in asked for finding in known[owner]]
 
     def _look(self, figure: Figure, owners: list[int]) -> list[Finding]:
-        drifted = _drifted(self.registry, figure).run(self.connection, owners=owners)
-        rows: list[Any] = list(drifted.mappings())
+        found_rows = drifted(self.registry, figure).run(self.connection, owners=owners)
+        rows: list[Any] = list(found_rows.mappings())
         if not rows:
             return []
         result = _beneath(self.registry, figure).run(self.connection, owners=owners)
@@ -204,13 +205,6 @@ class _Search:
     def _by_key(self, found: Sequence[Finding]) -> dict[int, Finding]:
         keys = ((self._keys[finding.row], finding) for finding in found)
         return {key: finding for key, finding in keys if key is not None}
-
-
-@cache
-def _drifted(registry: Registry, figure: Figure) -> Statement:
-    relations = Relations(registry, expanded(registry))
-    found = changes(relations, figure.table, (figure,), OWNERS)
-    return Statement(found.order_by("owner", "pk"))
 
 
 @cache

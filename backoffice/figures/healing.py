@@ -28,7 +28,7 @@ from .drain import (
     drain,
 )
 from .models import noted_bundle
-from .registry import Bundle, Registry
+from .registry import Bundle, Registry, noop
 from .relations import BETWEEN, OWNERS
 from .statements import suspects
 from .verification import CHUNK, next_owners
@@ -70,10 +70,6 @@ class HealResult:
 
 Begin = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction, which commits at the end of the block."""
-
-
-def noop(*_: Any) -> None:
-    """Nobody wants to be told."""
 
 
 @dataclass(frozen=True)

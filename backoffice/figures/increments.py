@@ -40,27 +40,19 @@ from sqlalchemy import column as plain_column
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import (
-    BindParameter,
-    Case,
-    ClauseList,
-    ColumnClause,
     FunctionFilter,
     Grouping,
-    Label,
     UnaryExpression,
 )
 from sqlalchemy.sql.visitors import iterate
 
 from .declaration import Figure, Source
 from .errors import DeclarationError
-from .expressions import Total, fits, operands, replace
-from .relations import OWNERS, Relations
-from .statements import DIALECT, Statement, changes, expanded
+from .expressions import Total, fits, is_never_null, operands, replace, unwrapped
+from .statements import DIALECT, Statement, drifted
 
 if TYPE_CHECKING:
     from .registry import Registry
-
-_ARITHMETIC = (operators.add, operators.sub, operators.mul)
 
 
 # The rule: which declarations are incremental
@@ -128,8 +120,8 @@ def _not_additive(figure: Figure) -> Iterator[str]:
     if rows._having_criteria or rows._distinct or rows._has_row_limiting_clause:
         yield "an incremental figure of derived rows has no HAVING, DISTINCT or LIMIT."
     selected = rows.selected_columns
-    groups = {id(_bare(part)) for part in rows._group_by_clauses}
-    if groups != {id(_bare(selected[k.key])) for k in figure.key}:
+    groups = {id(unwrapped(part)) for part in rows._group_by_clauses}
+    if groups != {id(unwrapped(selected[k.key])) for k in figure.key}:
         yield "an incremental figure of derived rows is grouped by its key, and by nothing else."
     if counted(figure) is None:
         yield "one column of an incremental figure of derived rows is count(), so that it is known when none is left."
@@ -145,16 +137,16 @@ def counted(figure: Figure) -> Column[Any] | None:
     """The column that says how many source rows stand behind a derived row: `count(*)`, unfiltered."""
     assert figure.select is not None
     selected = figure.select(*figure.models).selected_columns
-    return next((c for c in figure.columns if _is_count(_bare(selected[c.key]))), None)
+    return next((c for c in figure.columns if _is_count(unwrapped(selected[c.key]))), None)
 
 
 def summand(selected: Any) -> ColumnElement[Any] | None:
     """What one source row adds to a selected sum or count; None where that is not so simple."""
-    part = _bare(selected)
+    part = unwrapped(selected)
     if _is_count(part):
         return literal(1)
     if getattr(part, "name", "") == "coalesce" and _is_zero(list(part.clauses)[-1]):
-        part = _bare(next(iter(part.clauses)))
+        part = unwrapped(next(iter(part.clauses)))
     is_sum = getattr(part, "name", "") == "sum" and not isinstance(part, FunctionFilter)
     return next(iter(part.clauses)) if is_sum else None
 
@@ -162,14 +154,6 @@ def summand(selected: Any) -> ColumnElement[Any] | None:
 def _is_zero(part: Any) -> bool:
     """Whether a part of a definition is the constant 0."""
     return getattr(part, "value", None) == 0
-
-
-def _bare(part: Any) -> Any:
-    if isinstance(part, Label | Grouping):
-        return _bare(part.element)
-    if isinstance(part, ClauseList) and not getattr(part, "name", "") and len(part.clauses) == 1:
-        return _bare(part.clauses[0])
-    return part
 
 
 def _is_exact(part: Any) -> bool:
@@ -185,7 +169,7 @@ def _is_count(part: Any) -> bool:
 
 def _is_additive(part: Any, may_be_null: bool = False) -> bool:
     """Whether the value over two sets of rows together is the sum of its values over each."""
-    part = _bare(part)
+    part = unwrapped(part)
     if isinstance(part, FunctionFilter):
         return _is_additive(part.func, may_be_null) and (may_be_null or part.func.name == "count")
     if isinstance(part, UnaryExpression):
@@ -199,39 +183,13 @@ def _is_additive(part: Any, may_be_null: bool = False) -> bool:
         return bool(rest) and all(map(_is_zero, rest)) and _is_additive(first, may_be_null=True)
     if name not in ("sum", "count") or any(_is_distinct(c) for c in clauses):
         return False
-    return name == "count" or (
-        _is_exact(clauses[0]) and (may_be_null or _is_never_null(clauses[0]))
-    )
+    return name == "count" or (_is_exact(clauses[0]) and (may_be_null or is_never_null(clauses[0])))
 
 
 def _is_distinct(part: Any) -> bool:
     return any(getattr(p, "operator", None) is operators.distinct_op for p in iterate(part)) or (
         getattr(part, "name", "") == "distinct"
     )
-
-
-def _is_never_null(part: Any) -> bool:
-    """Whether a summand surely has a value in every row."""
-    part = _bare(part)
-    if isinstance(part, BindParameter):
-        return part.value is not None or part.callable is not None
-    if isinstance(part, ColumnClause):
-        return getattr(part, "nullable", True) is False
-    if getattr(part, "name", "") == "coalesce":
-        return any(map(_is_never_null, part.clauses))
-    parts = _made_of(part)
-    return bool(parts) and all(map(_is_never_null, parts))
-
-
-def _made_of(part: Any) -> list[Any]:
-    """The parts of an expression that has a value where all of them have one; none of any other."""
-    if isinstance(part, UnaryExpression) and part.operator is operators.neg:
-        return [part.element]
-    if (parts := operands(part)) and part.operator in _ARITHMETIC:
-        return parts
-    if isinstance(part, Case) and part.else_ is not None:
-        return [*(result for _, result in part.whens), part.else_]
-    return list(part.clauses) if getattr(part, "name", "") in ("round", "abs") else []
 
 
 # The change: what a trigger notes
@@ -351,20 +309,13 @@ def unaccounted(
         sums = [a + b for a, b in zip(known, delta.columns, strict=True)]
         noted[delta.owner, *delta.key] = sums
     found = set()
-    for row in _compared(registry, figure).run(connection, owners=sorted(owners)).mappings():
+    for row in drifted(registry, figure).run(connection, owners=sorted(owners)).mappings():
         key = (str(row[f"k{i}"]) for i in range(len(figure.key) if figure.derived_rows else 0))
         changed = noted.get((row["owner"], *key), [Decimal(0)] * len(figure.columns))
         for i, change in enumerate(changed):
             if (row[f"s{i}"] or 0) + change != (row[f"e{i}"] or 0):
                 found.add(row["owner"])
     return found
-
-
-@cache
-def _compared(registry: "Registry", figure: Figure) -> Statement:
-    """The rows of which the figure is wrong by the facts."""
-    relations = Relations(registry, expanded(registry))
-    return Statement(changes(relations, figure.table, (figure,), OWNERS))
 
 
 def _given(figure: Figure, **names: Any) -> Any:

@@ -35,10 +35,10 @@ from .drain import (
     correction_of,
     drain,
 )
-from .healing import Failure, Healer, noop
+from .healing import Failure, Healer
 from .hooks import skip_drain
 from .models import noted_bundle
-from .registry import Registry
+from .registry import Registry, noop
 
 NOTES_AT_ONCE = 1_000
 """Notes of outside programs drained in one transaction."""

@@ -87,8 +87,8 @@ Observe = Callable[[float, int], None]
 """Told how many seconds a drain took, and how many figure rows it changed."""
 
 
-def _look_away(_seconds: float, _rows: int) -> None:
-    """Nobody observes."""
+def noop(*_: Any) -> None:
+    """Nobody wants to be told."""
 
 
 class Registry:
@@ -101,7 +101,7 @@ class Registry:
         self.name = name
         self.held: Held | None = None
         """Asked of whatever a correction has written, while its owners are locked; not of what somebody saves."""
-        self.observe: Observe = _look_away
+        self.observe: Observe = noop
         """Told after every drain of a transaction's own notes."""
         self._declared: dict[str, Figure] = {}
         self._bundles: tuple[Bundle, ...] | None = None

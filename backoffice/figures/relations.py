@@ -190,7 +190,7 @@ class Relations:
         rows = self.source_as_stored(figure.table, mine, figure.owner)
         joined = expected.join(
             rows,
-            and_(*(expected.c[k.key] == rows.c[k.key] for k in figure.key)),
+            have_same_key(expected, rows, figure.key),
             full=figure.keep is not None,
             isouter=True,
         )
@@ -208,6 +208,11 @@ class Relations:
             missing = expected.c[figure.key[0].key].is_(None)
             statement = statement.where(~missing | kept)
         return statement.subquery()
+
+
+def have_same_key(left: FromClause, right: FromClause, key: Sequence[Column[Any]]) -> Condition:
+    """Whether rows of both have the same key."""
+    return and_(*(left.c[k.key] == right.c[k.key] for k in key))
 
 
 def absent(col: Column[Any]) -> Expression:
@@ -308,7 +313,7 @@ class Frame:
 
     def _on(self, group: Column[Any] | Figure, sub: Subquery) -> Condition:
         if isinstance(group, Figure):
-            return and_(*(sub.c[k.key] == self.base.c[k.key] for k in group.key))
+            return have_same_key(sub, self.base, group.key)
         return sub.c.by_ == self.base.c[self._primary_key.key]
 
     def _expanded(self, col: Column[Any]) -> Figure | None:

@@ -38,7 +38,7 @@ from sqlalchemy.sql.elements import UnaryExpression
 
 from .declaration import Figure, Source
 from .expressions import replace
-from .relations import OWNERS, Condition, Frame, Relations, Scope, absent
+from .relations import OWNERS, Condition, Frame, Relations, Scope, absent, have_same_key
 
 if TYPE_CHECKING:
     from .registry import Bundle, Registry
@@ -251,6 +251,13 @@ def _pass(
     return Frame(relations, table, scope, owner, reads, riding, trusted), riding
 
 
+@cache
+def drifted(registry: "Registry", figure: Figure) -> Statement:
+    """The owners' rows of which the figure is wrong by the facts, as `changes` answers them, in order."""
+    found = changes(Relations(registry, expanded(registry)), figure.table, (figure,), OWNERS)
+    return Statement(found.order_by("owner", "pk"))
+
+
 def changes(
     relations: Relations,
     table: Table,
@@ -292,7 +299,7 @@ def _derived_changes(
     stored = relations.source_as_stored(figure.table, scope, figure.owner)
     joined = expected.join(
         stored,
-        and_(*(expected.c[k.key] == stored.c[k.key] for k in figure.key)),
+        have_same_key(expected, stored, figure.key),
         full=True,
     )
     marker = figure.key[0].key

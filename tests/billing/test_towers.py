@@ -331,6 +331,8 @@ def test_whose_figures_are_read_for_whom(
         beneath = dependencies.owners_beneath(connection, registry, sums, balances, [customer.id])
         assert beneath == {one.id, other.id}
         assert feeding.owners_above(connection, registry, sums, balances, [one.id]) == {customer.id}
-        assert dependencies.owners_beneath(connection, registry, balances, totals, [one.id]) == {one.id}
+        assert dependencies.owners_beneath(connection, registry, balances, totals, [one.id]) == {
+            one.id
+        }
         read = dependencies.owners_beneath(connection, registry, totals, invoices, [one.id])
         assert read == set(session.scalars(select(Invoice.id).where(Invoice.meter_id == one.id)))
