@@ -102,18 +102,18 @@ class Backoffice(Flask):
     def dispatch_request(self) -> Response:
         """Call the view, then commit what it did."""
         if request.method in SAFE_METHODS:
-            return self._carried_out_at_last()
+            return self._carried_out_with_retries()
         if not self.turns.acquire(timeout=LONGEST_QUEUE):
             log.warning("too many saves at a time", path=request.path)
             raise ServiceUnavailable()
         try:
-            return self._carried_out_at_last()
+            return self._carried_out_with_retries()
         finally:
             self.turns.release()
 
-    def _carried_out_at_last(self) -> Response:
+    def _carried_out_with_retries(self) -> Response:
         """Carry the request out; again, if it lost a race for locks."""
-        return at_last(self._carried_out, self._start_over, path=request.path)
+        return retry_on_conflict(self._carried_out, self._start_over, path=request.path)
 
     def _carried_out(self) -> Response:
         response = self.make_response(super().dispatch_request())
@@ -144,7 +144,7 @@ class Backoffice(Flask):
         return True
 
 
-def at_last(
+def retry_on_conflict(
     work: Callable[[], Done], start_over: Callable[[], bool] = lambda: True, **what: str
 ) -> Done:
     """Do `work`; again, if it lost a race for locks, what it did is undone and it can `start_over`."""

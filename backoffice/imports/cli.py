@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from rich.console import Console
 
 from ..app.command_line import CLEAN, FOUND, Trouble
-from ..app.edge import at_last
+from ..app.edge import retry_on_conflict
 from ..app.extensions import db
 from ..base.money import NUMBER_FORMATS
 from ..drift.healing.moved_wording import print_moved
@@ -107,7 +107,7 @@ def import_command(
     """
     layout = _layout(KINDS[kind], **written)
     with _sign_of_life():
-        report = at_last(
+        report = retry_on_conflict(
             lambda: _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows), kind=kind
         )
         if failed is not None and report.problems:

@@ -330,7 +330,9 @@ def test_whose_figures_are_read_for_whom(
     with db.engine.connect() as connection:
         beneath = dependencies.owners_beneath(connection, registry, sums, balances, [customer.id])
         assert beneath == {one.id, other.id}
-        assert feeding.owners_above(connection, registry, sums, balances, [one.id]) == {customer.id}
+        assert dependencies.owners_above(connection, registry, sums, balances, [one.id]) == {
+            customer.id
+        }
         assert dependencies.owners_beneath(connection, registry, balances, totals, [one.id]) == {
             one.id
         }
