@@ -15,7 +15,8 @@ from backoffice.billing.figures import RECALCULATED, invoice_amount
 from backoffice.billing.models import Invoice, Meter, MeterAssignment
 from backoffice.customers.models import Customer
 from backoffice.drift.amounts import sum_in_sql
-from backoffice.drift.findings import CORRECTIONS, _apart, as_item
+from backoffice.drift.findings import CORRECTIONS, as_item
+from backoffice.drift.healing.chunks import _apart
 from backoffice.figures import dependencies, drain, registry
 from backoffice.figures.drain import Touched, correction_of
 from backoffice.figures.healing import Healer
