@@ -362,7 +362,7 @@ class _Drains:
         return done
 
     def _propagate(self, led: Sequence[tuple[Bundle, Source]], changed: Changes) -> None:
-        """Who is reached from these rows through another table comes later, without a note of it."""
+        """Add the owners that these written rows lead to through another table to those still to recompute."""
         for upper, source in led:
             ids = {key for table, key in changed if table is source.table}
             if ids and upper.name not in self.deferred:

@@ -221,7 +221,7 @@ def settle_connection(connection: Connection, registry: Registry, **how: Any) ->
 
 
 def skip_drain(connection: Connection) -> None:
-    """Let this transaction commit without draining: what it has noted is for somebody else."""
+    """Let this transaction commit without draining: its notes stay for a later drain."""
     connection.info["figures.left"] = True
 
 

@@ -56,7 +56,7 @@ class Leading:
     written: Ids = field(default_factory=dict)
 
     def to_lock(self, table: str) -> set[int]:
-        """Those of a table that are not held yet."""
+        """Those of a table that this transaction has not locked by writing them."""
         return self.noted.get(table, set()) - self.written.get(table, set())
 
     def of(self, table: str) -> set[int]:
@@ -128,10 +128,10 @@ _say = Statement(
 
 @contextmanager
 def suppressing(connection: Connection, names: Sequence[str]) -> Iterator[None]:
-    """While inside, the notes of these names are not made (see `suppression_key`), and corrections may be written.
+    """Suppress the notes of these keys (see `suppression_key`) within the block, and let corrections be written.
 
-    Both because the transaction proves to be one of ours. For one statement; if it fails, its savepoint takes
-    the saying back with it.
+    The triggers heed it only because the transaction proves to be one of our processes'. For one statement: if that
+    fails, going back to its savepoint resets both settings.
     """
     if names:
         _say.run(connection, names=",".join(names), token=token(connection))
@@ -141,11 +141,11 @@ def suppressing(connection: Connection, names: Sequence[str]) -> Iterator[None]:
 
 
 def suppression_key(bundle: Bundle, source: Source) -> str | None:
-    """The name by which a correction says that the bundle's owners need no note of what it writes to a source.
+    """The key that suppresses the notes of a bundle's owners while a correction writes to a source; None: noted.
 
     The rows of owners that it has locked, and computes by the facts in that very statement, need none.
-    Nor do the owners who are reached from the rows through another table: the correction leads to them by
-    the rows that it has written. None: whoever else is to be told is told by a note.
+    Nor do the owners who are reached from the rows through another table: the correction propagates to them by
+    the rows that it has written. All others are told by a note.
     """
     if source.through is not None:
         return None if bundle.incremental else reached_by(bundle, source)
@@ -154,7 +154,7 @@ def suppression_key(bundle: Bundle, source: Source) -> str | None:
 
 
 def reached_by(bundle: Bundle, source: Source) -> str:
-    """The name for the bundle's owners who are reached from a source through another table, that way."""
+    """The suppression key of the bundle's owners that a source reaches through another table."""
     assert source.through is not None
     return f"{bundle.name}<{source.table.name}<{source.through.table.name}.{source.through.key}"
 
@@ -282,12 +282,12 @@ def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any
 
 
 def _recheck_owner(figure: Figure, rows: CTE) -> list[Condition]:
-    """Whose the row is, asked again once it is locked: we may have waited for who gave it to another owner."""
+    """Re-check the owner after the row is locked; it may have changed while waiting."""
     return [] if figure.owner is figure.primary_key else [figure.owner == rows.c.owner]
 
 
 def _unless_kept(figure: Figure) -> list[Condition]:
-    """Asked of the row as it is when it is locked: a fact may have been entered until then."""
+    """Re-check after the row is locked that it holds no entered fact; one may have been entered while waiting."""
     return [] if figure.keep is None else [func.coalesce(figure.keep, False).is_(False)]
 
 

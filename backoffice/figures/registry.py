@@ -88,7 +88,7 @@ Observe = Callable[[float, int], None]
 
 
 def noop(*_: Any) -> None:
-    """Nobody wants to be told."""
+    """Do nothing: what is called where nobody listens."""
 
 
 class Registry:
