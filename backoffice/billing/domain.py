@@ -9,7 +9,6 @@ DOMAIN = Domain(
     screens=(
         "backoffice.billing.views",
         "backoffice.billing.meters.views",
-        "backoffice.billing.meters.editing",
         "backoffice.billing.meters.assignments",
         "backoffice.billing.adjustments.views",
         "backoffice.billing.meters.calculations",
@@ -39,9 +38,10 @@ DOMAIN = Domain(
     ),
     reasons=("backoffice.billing.migration.lines:REASONS",),
     words=("backoffice.billing.migration.lines:WORDS",),
+    records=("backoffice.billing.meters.records:RECORDS",),
     recorded=(
         "backoffice.billing.invoices.history:RECORDED",
-        "backoffice.billing.meters.history:RECORDED",
+        "backoffice.billing.meters.records:RECORDED",
         "backoffice.billing.payments.history:RECORDED",
     ),
     subjects=(

@@ -36,7 +36,7 @@ def _payment(row: Any) -> Place:
 def _meter(row: Any) -> Place:
     return Place(
         row.number,
-        url_for("billing.meter", number=row.number),
+        url_for("meters.record", number=row.number),
         list(filter(None, (row.customer, row.description))),
         **status_in(METERS, "state", row),
     )
@@ -74,7 +74,7 @@ FINDABLE = (
     kind_of(
         "meters",
         N_("Meters"),
-        "billing.meters",
+        "meters.index",
         lambda _user: METERS,
         rank=5,
         ways=(
@@ -87,7 +87,7 @@ FINDABLE = (
     ),
 )
 PAGES = (
-    (N_("Meters"), "billing.meters"),
+    (N_("Meters"), "meters.index"),
     (N_("Invoices"), "billing.invoices"),
     (N_("Payments"), "billing.payments"),
     (N_("Unmatched payments"), "billing.unmatched"),
@@ -95,7 +95,7 @@ PAGES = (
     (N_("Adjustments"), "billing.adjustments"),
     (N_("Recalculation"), "billing.recalculations"),
     (N_("Migration"), "billing.migration"),
-    (N_("New meter"), "billing.new_meter"),
+    (N_("New meter"), "meters.new"),
     (N_("New invoice"), "billing.new_invoice"),
     (N_("Record a payment"), "billing.new_payment"),
 )

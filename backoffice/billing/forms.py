@@ -9,8 +9,7 @@ from wtforms.form import BaseForm
 
 from ..base.refusals import Refusal
 from ..web.formats import in_words
-from ..web.forms import RecordForm, Required, Stamp, at_most, trimmed
-from ..web.idempotency import new_key
+from ..web.forms import RecordForm, Required, at_most, trimmed
 from ..web.typed_fields import DayField
 from .rules import REASON_LENGTH, refuse_to_come
 
@@ -44,9 +43,3 @@ class VoidForm(RecordForm):
             at_most(REASON_LENGTH),
         ],
     )
-
-    @classmethod
-    def for_record(cls, record_id: int, version: int) -> "VoidForm":
-        """A form to make void the record of that id, which is at that version now."""
-        data = {"version": str(Stamp(record_id, version)), "idempotency_key": new_key()}
-        return cls(formdata=None, data=data)

@@ -60,7 +60,7 @@ def _waiting(session: Session, _user: Any) -> Iterator[Notice]:
             meters.count,
             **meters.words(),
         )
-        here = url_for("billing.meters", owed="owing", assigned="unassigned", sort="-balance")
+        here = url_for("meters.index", owed="owing", assigned="unassigned", sort="-balance")
         yield Notice(told, here, "info", meters.count)
 
 

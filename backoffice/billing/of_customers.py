@@ -46,7 +46,7 @@ ASSIGNMENTS = Belonging(
     label=_of_meter(Meter.number),
     day=func.coalesce(MeterAssignment.assigned_from, func.date(MeterAssignment.created_at)),
     amount=case((MeterAssignment.is_active, _of_meter(Meter.net_balance)), else_=0),
-    endpoint="billing.meters",
+    endpoint="meters.index",
 )
 """What an active assignment comes to is what is owed for its meter; the day is that since when."""
 

@@ -29,11 +29,11 @@ def _owner_named(column: Any, key: Any) -> Any:
 
 
 def _meter(place: Place) -> str:
-    return url_for("billing.meter", number=place.name)
+    return url_for("meters.record", number=place.name)
 
 
 def _calculation_of_meter(place: Place, column: str) -> str:
-    return url_for("billing.calculation_of", number=place.name, name=column)
+    return url_for("meters.calculation_of", number=place.name, name=column)
 
 
 def _invoice(place: Place) -> str:

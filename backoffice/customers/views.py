@@ -4,22 +4,25 @@ from flask import Blueprint, Response, abort, redirect, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
-from .. import lists
 from ..app.extensions import db
-from ..records.history import events_of
 from ..records.screens import Screens
 from ..security.permissions import allowed, requires
 from ..web.additions import parts_of
 from ..web.htmx import render
 from ..web.paging import page_number
 from . import merging, queries
-from .listing import customers_for
 from .models import Customer
 from .records import CUSTOMER
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
-screens = Screens(CUSTOMER, "customers/index.html")
-screens.add_to(bp, without=("record", "changes", "delete"))
+screens = Screens(
+    CUSTOMER,
+    "customers/index.html",
+    record_page="customers/record.html",
+    frame="customers/customer.html",
+    head=lambda customer: {"customer": customer},
+)
+screens.add_to(bp, without=("record", "delete"))
 
 
 @bp.get("/options")
@@ -41,33 +44,14 @@ def record(code: str) -> AnyResponse:
         return redirect(url_for("customers.record", code=customer.code, was=found.code))
     number = page_number(request.args.get("page"))
     may_merge = allowed(current_user, "customers.write")
-    wanted = lists.asked(customers_for(current_user))
-    previous, following = lists.neighbours(
-        db.session(), current_user, wanted, customer.id, Customer.code.expression
-    )
-    return render(
-        "customers/record.html",
-        customer=customer,
-        tab="details",
-        way=wanted.as_query,
-        previous=previous,
-        following=following,
+    return screens.shown(
+        customer,
         parts=parts_of(customer, current_user, number),
         was=_merged_code(customer, request.args.get("was", "")),
         merges=merging.live_merges_into(db.session(), customer),
         alike=queries.alike(db.session(), customer) if may_merge else [],
         fields=CUSTOMER.fields,
     )
-
-
-@bp.get("/<path:code>/history")
-@requires("customers.read")
-def changes(code: str) -> Response:
-    """Who changed what and when, and every merge."""
-    customer = screens.found(code)
-    has_figures = allowed(current_user, "figures.read")
-    events = events_of(db.session(), CUSTOMER, customer, has_figures=has_figures)
-    return render("customers/history.html", customer=customer, tab="history", events=events)
 
 
 def _merged_code(customer: Customer, code: str) -> str:

@@ -56,7 +56,7 @@ PLACES = {
     "products": "products.index",
     "orders": "orders.index",
     "order-lines": "orders.index",
-    "meters": "billing.meters",
+    "meters": "meters.index",
     "invoices": "billing.invoices",
     "payments": "billing.payments",
 }
@@ -66,7 +66,7 @@ RECORDS = {
     "customers": ("customers.record", "code"),
     "orders": ("orders.record", "number"),
     "products": ("products.record", "code"),
-    "meters": ("billing.meter", "number"),
+    "meters": ("meters.record", "number"),
     "invoices": ("billing.invoice", "number"),
     "payments": ("billing.payment", "reference"),
 }

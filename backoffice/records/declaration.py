@@ -39,8 +39,9 @@ class Record:
     `name` is the unique column by which people and files know a row; it stands in addresses, with slashes if
     `has_path`. `many` is what its list is called. `listing(user)` is a list of its own, whose `rows` say who sees
     what; without it everybody who `reads` sees all, a column per field. `domain` is the name of its blueprint
-    and of its templates' folder, `title` and `new` what one and a new one are called, `saved` and `deleted` what is
-    said when one is. `reads` and `writes` are the permissions.
+    and of its addresses in the API, `title` and `new` what one and a new one are called, `called` this one
+    ("Meter %(number)s"; without it by the column `name`), `saved` and `deleted` what is said when one is. `reads` and
+    `writes` are the permissions.
 
     Seams: `is_current` raises a refusal of a row that can no longer be changed; `may_go` of one that cannot be
     deleted. `new_fields` are further ones of a new one, with whose values `created` does its own. `parts` are the
@@ -58,6 +59,7 @@ class Record:
     fields: Sequence[Field]
     reads: str
     writes: str
+    called: str = ""
     saved: str = N_("%(name)s is saved.")
     listing: Callable[[Any], "List"] | None = None
     has_path: bool = False

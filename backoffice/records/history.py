@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
+from ..base import Base
 from ..drift.histories import corrected, corrections_of, who_made
 from ..figures import registry
 from ..people.actors import Actors, name_of
@@ -48,9 +49,9 @@ def events_of(
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
-def last_save(session: Session, record: Record, row: Row) -> tuple[str, datetime | None]:
+def last_save(session: Session, model: type[Base], row_id: int) -> tuple[str, datetime | None]:
     """Who has saved the row last, and when; nobody of a row that the trail does not know."""
-    found = audit_history(session, record.model.__tablename__, row.id, limit=1)
+    found = audit_history(session, model.__tablename__, row_id, limit=1)
     return (name_of(session, found[0].actor), found[0].at) if found else ("", None)
 
 

@@ -3,7 +3,7 @@
 A domain adds its own to the same blueprint, or leaves one of these out and makes it by hand.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import Any
 
@@ -26,14 +26,32 @@ from .forms import OfRecord
 from .listing import address_of, list_for, row_named
 from .writing import written
 
-EDIT, RECORD = "records/edit.html", "records/record.html"
+EDIT, RECORD, FRAME = "records/edit.html", "records/record.html", "records/frame.html"
+HISTORY = "records/history.html"
+
+
+def _no_head(_row: Row) -> Mapping[str, Any]:
+    return {}
 
 
 class Screens:
-    """What a browser asks of one record."""
+    """What a browser asks of one record.
 
-    def __init__(self, record: Record, index_page: str = STANDARD) -> None:
-        self.record, self.index_page = record, index_page
+    Templates of one's own: `index_page` the list's, `record_page` one row's; `frame` what the pages of a row share,
+    its head and its tabs, for which `head` answers what it needs of the row.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        index_page: str = STANDARD,
+        *,
+        record_page: str = RECORD,
+        frame: str = FRAME,
+        head: Callable[[Row], Mapping[str, Any]] = _no_head,
+    ) -> None:
+        self.record, self.index_page, self.record_page = record, index_page, record_page
+        self.frame, self.head = frame, head
 
     def add_to(self, bp: Blueprint, *, without: Collection[str] = ()) -> None:
         """Let `bp` show them, but for those of the names in `without`."""
@@ -80,8 +98,11 @@ class Screens:
 
     def show(self, name: str) -> Response:
         """What a row holds."""
-        row, listing = self.found(name), list_for(self.record, current_user)
-        way = lists.asked(listing)
+        return self.shown(self.found(name))
+
+    def shown(self, row: Row, status: int = 200, **context: Any) -> Response:
+        """The page of a row, with the way on through the list; `context` is what a page of one's own shows beside."""
+        way = lists.asked(list_for(self.record, current_user))
         previous, following = lists.neighbours(
             db.session(), current_user, way, row.id, self.record.name.expression
         )
@@ -89,19 +110,21 @@ class Screens:
         written_facts = [
             (f.label, written(f, facts[f.name])) for f in self.record.fields if facts[f.name]
         ]
-        return self._record_page(
-            row, "details", facts=written_facts, way=way.as_query, previous=previous, following=following,
+        return self._in_frame(
+            self.record_page, row, status, tab="details", facts=written_facts,
+            way=way.as_query, previous=previous, following=following, **context,
         )  # fmt: skip
 
     def changes(self, name: str) -> Response:
-        """Who changed what and when."""
+        """Who changed what and when, and every correction."""
         row, has_figures = self.found(name), allowed(current_user, "figures.read")
         events = history.events_of(db.session(), self.record, row, has_figures=has_figures)
-        return self._record_page(row, "history", events=events)
+        return self._in_frame(HISTORY, row, tab="history", events=events)
 
-    def _record_page(self, row: Row, tab: str, **context: Any) -> Response:
+    def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:
         listing = list_for(self.record, current_user)
-        return render(RECORD, record=self.record, row=row, listing=listing, tab=tab, **context)
+        shared = {"record": self.record, "row": row, "listing": listing, "frame": self.frame}
+        return render(template, status=status, **shared, **self.head(row), **context)
 
     def edit(self, name: str) -> Response:
         """The row in a form."""
@@ -173,7 +196,7 @@ class Screens:
             found,
             lambda name: _(labels[name].label),
             lambda name, fact: written(labels[name], fact) or "–",
-            *history.last_save(db.session(), record, row),
+            *history.last_save(db.session(), record.model, row_id),
         )
         shown = forms.opened(record, row, with_theirs(mine, found))
         shown.warning = form.warning_over(row_id)

@@ -5,7 +5,7 @@ Names no domain; imported by domains.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -18,6 +18,7 @@ from ..base.identifiers import NUMBER_SAYS, whole_number
 from ..base.refusals import AnotherRecord, Refusal
 from .form_markup import FormError
 from .formats import in_words
+from .idempotency import new_key
 
 Record = TypeVar("Record")
 
@@ -99,6 +100,12 @@ class RecordForm(FlaskForm):
 
     form_errors: list[str | FormError]
     warning = ""
+
+    @classmethod
+    def over(cls, record_id: int, version: int, **data: Any) -> Self:
+        """The form over a stored record at that version; `data` is what its fields hold."""
+        stamp = str(Stamp(record_id, version))
+        return cls(formdata=None, data={**data, "version": stamp, "idempotency_key": new_key()})
 
     def expected_version(self, record_id: int) -> int:
         """The version that was opened of that record. Raises AnotherRecord where another one was."""

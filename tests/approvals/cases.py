@@ -199,29 +199,29 @@ CASES = [
         _TOUCHED.format(table="invoices", where="number = 'INV-A'"),
     ),
     Case(
-        "billing.assign", "billing.assign_post", a_book, _assign,
+        "billing.assign", "meters.assign_post", a_book, _assign,
         _TOUCHED.format(table="meters", where="number = 'M-E'"),
     ),
     Case(
-        "billing.reassign", "billing.reassign_post", a_book, _reassign,
+        "billing.reassign", "meters.reassign_post", a_book, _reassign,
         _TOUCHED.format(table="meter_assignments", where="is_active"), is_always_shown=True,
     ),
     Case(
-        "billing.end-assignment", "billing.end_assignment_post", a_book, _end,
+        "billing.end-assignment", "meters.end_assignment_post", a_book, _end,
         _TOUCHED.format(table="meter_assignments", where="is_active"),
     ),
     Case(
-        "billing.activate-assignment", "billing.change_assignment", a_book,
+        "billing.activate-assignment", "meters.change_assignment", a_book,
         _of_assignment("activate", "past", "M-D"),
         _TOUCHED.format(table="meter_assignments", where="NOT is_active"),
     ),
     Case(
-        "billing.deactivate-assignment", "billing.change_assignment", a_book,
+        "billing.deactivate-assignment", "meters.change_assignment", a_book,
         _of_assignment("deactivate", "held", "M-A"),
         _TOUCHED.format(table="meter_assignments", where="is_active"),
     ),
     Case(
-        "billing.remove-assignment", "billing.change_assignment", a_book,
+        "billing.remove-assignment", "meters.change_assignment", a_book,
         _of_assignment("remove", "held", "M-A", "deactivate"),
         _TOUCHED.format(table="meter_assignments", where="is_active"),
     ),

@@ -21,8 +21,8 @@ ENTRIES = {
     "orders.create", "orders.update", "orders.delete_post", "customers.create", "customers.update",
     "customers.delete_post", "targets.update", "targets.update_year", "billing.record_payment",
     "billing.replace_payment_post", "billing.create_invoice", "billing.update_invoice",
-    "billing.void_invoice_post", "billing.create_meter", "billing.update_meter", "billing.void_payment_post",
-    "billing.void_adjustment", "billing.adjust_post", "billing.assignment_days_post", "products.create",
+    "billing.void_invoice_post", "meters.create", "meters.update", "billing.void_payment_post",
+    "billing.void_adjustment", "billing.adjust_post", "meters.assignment_days_post", "products.create",
     "products.update", "products.remove_price", "imports.create", "imports.columns_post", "imports.apply",
     "imports.discard",
 }  # fmt: skip

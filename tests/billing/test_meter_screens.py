@@ -9,11 +9,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from backoffice.billing.models import Meter, MeterAssignment
+from backoffice.billing.models import MeterAssignment
 from backoffice.customers.models import Customer
 from tests.approvals.cards import pressed
 from tests.customers.conftest import statements  # noqa: F401 (a fixture)
-from tests.customers.desk import fields_of, form
+from tests.customers.desk import form
 from tests.factories.billing import InvoiceFactory, PaymentFactory
 from tests.factories.customers import CustomerFactory
 from tests.orders.pages import text_of
@@ -22,8 +22,6 @@ from .meter_desk import a_company, verb
 from .meters import meter_of
 
 SignIn = Callable[..., FlaskClient]
-
-HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 @pytest.fixture
@@ -121,63 +119,6 @@ def test_the_record_says_what_is_owed_and_why_and_whose_it_is(finance: FlaskClie
     assert "Overpaid" in text_of(finance.get("/billing/meters/M-2").text)
     assert "Nobody's at present" in text_of(finance.get("/billing/meters/M-4").text)
     assert finance.get("/billing/meters/M-404").status_code == 404
-
-
-def test_a_new_meter_is_saved_once_however_often_its_form_is_sent(
-    finance: FlaskClient, session: Any
-) -> None:
-    derived = {"balance": "5", "invoiced": "5", "id": "77", "version": "9"}
-    page = "/billing/meters/new"
-    typed = form(finance, page, number=" M-7 ", description="Attic", **derived)
-    for _time in range(2):
-        answer = finance.post("/billing/meters/new", data=typed)
-        assert (answer.status_code, answer.location) == (303, "/billing/meters/M-7")
-    [meter] = session.scalars(select(Meter))
-    assert (meter.number, meter.description, meter.version) == ("M-7", "Attic", 1)
-    assert (meter.balance, meter.invoiced) == (0, 0)
-    assert "Meter M-7 is saved." in text_of(finance.get(answer.location).text)
-
-
-@pytest.mark.usefixtures("company")
-@pytest.mark.parametrize(
-    ("number", "said"),
-    [
-        ("", "Enter the number of the meter."),
-        ("M-2", "There is already a meter M-2."),
-        ("attic", "end with a part that has a digit"),
-        ("M-9?x", "Use letters, digits"),
-        ("M" * 50 + "1", "At most 50 characters."),
-    ],
-)
-def test_a_number_that_cannot_be_is_refused_with_a_sentence(
-    finance: FlaskClient, number: str, said: str
-) -> None:
-    typed = form(finance, "/billing/meters/new", number=number)
-    answer = finance.post("/billing/meters/new", data=typed, headers=HTMX)
-    assert answer.status_code == 422
-    assert said in text_of(answer.text)
-    assert "<html" not in answer.text, "htmx gets the form alone"
-
-
-@pytest.mark.usefixtures("company")
-def test_a_second_editor_sees_what_the_first_one_saved(
-    finance: FlaskClient, sign_in: SignIn, session: Any
-) -> None:
-    page = "/billing/meters/M-1/edit"
-    mine = form(finance, page, description="Cellar")
-    theirs = form(sign_in("finance", name="Sari"), page, number="M-11")
-    assert sign_in("finance", name="Sari").post(page, data=theirs).status_code == 303
-    stale = finance.post("/billing/meters/M-11/edit", data=mine)
-    assert stale.status_code == 409
-    text = text_of(stale.text)
-    for words in ("Sari saved this at", "Number M-11 M-1 Theirs"):
-        assert words in text
-    again = fields_of(stale.text, "/billing/meters/M-11/edit")
-    assert (again["number"], again["description"]) == ("M-11", "Cellar")
-    assert finance.post("/billing/meters/M-11/edit", data=again).status_code == 303
-    session.rollback()
-    stored = session.scalars(select(Meter).where(Meter.number == "M-11")).one()
-    assert (stored.description, stored.version) == ("Cellar", 3)
 
 
 # On the customer's screen, in the history, for the watch and on Today

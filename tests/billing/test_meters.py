@@ -18,7 +18,7 @@ from backoffice.billing import queries
 from backoffice.billing.adjustments import actions as adjustment_actions
 from backoffice.billing.meters import actions as meter_actions
 from backoffice.billing.meters import refusals as meter_refusals
-from backoffice.billing.meters.actions import Days, MeterEntry
+from backoffice.billing.meters.actions import Days
 from backoffice.billing.models import Invoice, MeterAssignment, Payment
 from backoffice.billing.rules import VOID
 from tests.factories.billing import (
@@ -326,29 +326,6 @@ def test_postgresql_itself_refuses_two_active_assignments_of_a_meter(session: An
     with pytest.raises(IntegrityError, match="ix_meter_assignments_active"):
         MeterAssignmentFactory(meter=held.meter, customer=CustomerFactory())
     session.rollback()
-
-
-# Meters themselves
-
-
-def test_a_meter_is_entered_and_changed_and_a_second_editor_is_told(session: Any) -> None:
-    meter = meter_actions.create(session, MeterEntry("M-1", "Jl. Sudirman 1"))
-    meter_actions.create(session, MeterEntry("M-2"))
-    session.commit()
-    assert (meter.balance, meter.overpayment, meter.version) == (0, 0, 1)
-    meter_actions.update(session, meter.id, MeterEntry("M-9", "Jl. Sudirman 1"), 1)
-    session.commit()
-    assert queries.meter_of(session, "M-9").version == 2
-    stale = refused(session, lambda: meter_actions.update(session, meter.id, MeterEntry("M-8"), 1))
-    assert (type(stale), stale.status) == (meter_refusals.MeterChanged, 409)
-    for act in (
-        lambda: meter_actions.update(session, meter.id, MeterEntry("M-2"), 2),
-        lambda: meter_actions.create(session, MeterEntry("M-9")),
-    ):
-        assert type(refused(session, act)) is meter_refusals.MeterNumberTaken
-    assert meter_actions.update(session, meter.id, MeterEntry.of(meter), 2).version == 2
-    with pytest.raises(meter_refusals.MeterGone):
-        meter_actions.update(session, 404, MeterEntry("M-7"), 1)
 
 
 # What others read

@@ -89,7 +89,7 @@ def post(session: Session, entry: AdjustmentEntry) -> MeterAdjustment:
     Raises:
         AdjustmentOfNothing, ReasonMissing, NobodysMeter: something is missing.
         StillToCome: it is dated ahead, and would count today.
-        MeterGone: the meter was removed.
+        RecordGone: the meter was removed.
         AdjustmentNumberTaken: another adjustment has the number.
         TooMuchOwed: what is then owed cannot be stored.
     """

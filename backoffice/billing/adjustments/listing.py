@@ -64,7 +64,7 @@ ADJUSTMENTS = List(
             "meter",
             N_("Meter"),
             Meter.number,
-            link=lambda row: url_for("billing.meter", number=row.meter),
+            link=lambda row: url_for("meters.record", number=row.meter),
             classes="cell-end",
         ),
         Column(

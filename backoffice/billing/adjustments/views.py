@@ -48,7 +48,7 @@ def export_adjustments(flavour: str) -> Response:
 def adjustment(number: str) -> Response:
     """One adjustment."""
     found = adjustment_or_404(number)
-    return _record(found, VoidForm.for_record(found.id, found.version))
+    return _record(found, VoidForm.over(found.id, found.version))
 
 
 @bp.post("/adjustments/<path:number>/void")
@@ -97,7 +97,7 @@ def adjust_post(number: str) -> Response:
     except tuple(_FIELDS) as refusal:
         return _refused(form, meter_id, refusal)
     flash(_("Adjustment %(number)s is posted.", number=posted.number), "success")
-    return claim.fulfilled(url_for("billing.meter", number=number))
+    return claim.fulfilled(url_for("meters.record", number=number))
 
 
 _FIELDS: dict[type[Refusal], str] = {

@@ -214,7 +214,7 @@ def _address(invoice: Invoice | None) -> str:
 def void_invoice(number: str) -> Response:
     """Ask for the reason, and say what happens to the payments."""
     invoice = _changeable(number)
-    form = VoidForm.for_record(invoice.id, invoice.version)
+    form = VoidForm.over(invoice.id, invoice.version)
     return _verb_page("billing/invoice_void.html", invoice, form)
 
 

@@ -195,9 +195,7 @@ class MoveForm(RecordForm):
     @classmethod
     def for_invoice(cls, invoice: Invoice) -> "MoveForm":
         """A form to move the invoice as it is now, by default with its payments."""
-        version = str(Stamp(invoice.id, invoice.version))
-        data = {"version": version, "idempotency_key": new_key()}
-        return cls(formdata=None, data=data | {"with_payments": True})
+        return cls.over(invoice.id, invoice.version, with_payments=True)
 
     def validate_meter(self, field: StringField) -> None:
         """There is a meter of that number."""

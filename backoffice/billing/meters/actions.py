@@ -5,16 +5,17 @@ second one sees what the first one did.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session, joinedload
 
 from ... import figures
 from ...base import periods
 from ...customers.queries import label
+from ...records.actions import locked as lock
 from ..models import Meter, MeterAssignment
 from ..rules import counts_ahead, is_to_come
 from .refusals import (
@@ -27,8 +28,6 @@ from .refusals import (
     EndsLater,
     MeterAssigned,
     MeterChanged,
-    MeterGone,
-    MeterNumberTaken,
     NobodyToReassignFrom,
     ReassignedTooEarly,
     SameCustomer,
@@ -37,23 +36,6 @@ from .refusals import (
 
 _OUT_OF_RANGE = "22003"
 """PostgreSQL's code of a number that does not fit its column."""
-
-
-@dataclass(frozen=True)
-class MeterEntry:
-    """What somebody enters about a meter."""
-
-    number: str
-    description: str = ""
-
-    @classmethod
-    def of(cls, meter: Meter) -> "MeterEntry":
-        """The meter as it is stored."""
-        return cls(meter.number, meter.description)
-
-    def facts(self) -> dict[str, str]:
-        """Each fact by its name."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -82,33 +64,6 @@ class Days:
         return f"{first} – {last}"
 
 
-def create(session: Session, entry: MeterEntry) -> Meter:
-    """Add a meter that is nobody's yet. Raises MeterNumberTaken."""
-    meter = Meter(**entry.facts())
-    session.add(meter)
-    _flush(session, entry.number)
-    return meter
-
-
-def update(session: Session, meter_id: int, entry: MeterEntry, version: int) -> Meter:
-    """Change a meter to `entry`, if it is still at `version`; saving what is stored changes nothing.
-
-    Raises:
-        MeterGone, MeterChanged: somebody else was faster.
-        MeterNumberTaken: another meter has the number.
-    """
-    meter = locked(session, meter_id)
-    if meter.version != version:
-        raise MeterChanged(number=meter.number)
-    for name, value in entry.facts().items():
-        setattr(meter, name, value)
-    if session.is_modified(meter):
-        meter.version += 1
-        meter.updated_at = func.now()
-    _flush(session, entry.number)
-    return meter
-
-
 def assign(
     session: Session,
     meter_id: int,
@@ -123,7 +78,7 @@ def assign(
     `version` is that of the meter as somebody was shown it; None: nobody was.
 
     Raises:
-        MeterGone, MeterChanged: it was removed, or is not as it was shown.
+        RecordGone, MeterChanged: it was removed, or is not as it was shown.
         MeterAssigned: it is actively somebody's, and this is to be active too.
         BeginsLater: it is to be active before its first day.
         DaysReversed, DaysOverlap: the days cannot be.
@@ -243,12 +198,8 @@ def remove(session: Session, assignment_id: int, version: int) -> None:
 
 
 def locked(session: Session, meter_id: int) -> Meter:
-    """The meter as it is now, locked against whoever changes it or whose it is. Raises MeterGone."""
-    meter = session.get(
-        Meter, meter_id, with_for_update={"key_share": True}, populate_existing=True
-    )
-    if meter is None:
-        raise MeterGone()
+    """The meter as it is now, locked against whoever changes it or whose it is. Raises RecordGone."""
+    meter: Meter = lock(session, Meter, [meter_id], key_share=True)[meter_id]
     return meter
 
 
@@ -350,13 +301,3 @@ def _change(session: Session, assignment: MeterAssignment, days: Days, *, is_act
 
 def _begins_by(first: date | None, last: date | None) -> bool:
     return first is None or last is None or first <= last
-
-
-def _flush(session: Session, number: str) -> None:
-    try:
-        session.flush()
-    except IntegrityError as error:
-        diagnostics = getattr(error.orig, "diag", None)
-        if getattr(diagnostics, "constraint_name", None) == "uq_meters_number":
-            raise MeterNumberTaken(number=number) from error
-        raise

@@ -10,16 +10,17 @@ from flask_babel import gettext as _
 from ...app.extensions import db
 from ...approvals.screens import Done, carry_out
 from ...approvals.verbs import Verb
+from ...base import periods
 from ...base.out_of_calendar import stored_day
 from ...base.refusals import Refusal, Stale
 from ...customers import queries as customers
+from ...records.history import last_save
 from ...security.permissions import requires
 from ...web.claims import Claim
-from ...web.conflicts import differences, with_theirs
+from ...web.conflicts import conflict_over, differences, with_theirs
 from ...web.htmx import render
 from .. import approved_verbs
 from ..models import Meter, MeterAssignment
-from ..views import bp
 from . import actions as meter_actions
 from . import refusals as meter_refusals
 from .actions import Days
@@ -31,11 +32,10 @@ from .forms import (
     ReassignForm,
     facts_of,
 )
-from .history import conflict_over, recorded_events
 from .queries import assignment_of
 from .refusals import BeginsLater
-from .views import head_of, meter_or_404, record_page
-from .wording import in_words
+from .views import bp, head_of, meter_or_404, record_page
+from .wording import MeterWording, in_words
 
 PAGE = "billing/assignment.html"
 
@@ -48,16 +48,16 @@ def assignment_or_404(number: str, assignment_id: int) -> MeterAssignment:
     return assignment_of(db.session(), meter_or_404(number), assignment_id) or abort(404)
 
 
-@bp.get("/meters/<path:number>/assign")
+@bp.get("/<path:number>/assign")
 @requires("billing.write")
 def assign(number: str) -> Response:
     """A form that says whose the meter is, or was."""
     meter = meter_or_404(number)
     is_free = head_of(meter)["active"] is None
-    return _page("assign", meter, AssignForm.for_new(meter, is_active=is_free))
+    return _page("assign", meter, AssignForm.over(meter.id, meter.version, is_active=is_free))
 
 
-@bp.post("/meters/<path:number>/assign")
+@bp.post("/<path:number>/assign")
 @requires("billing.write")
 def assign_post(number: str) -> Response:
     """Assign the meter."""
@@ -81,71 +81,61 @@ def assign_post(number: str) -> Response:
     return _carried_out(claim, "assign", form, meter, act)
 
 
-@bp.get("/meters/<path:number>/reassign")
+@bp.get("/<path:number>/reassign")
 @requires("billing.write")
 def reassign(number: str) -> Response:
     """A form that gives the meter to another customer from a day on."""
     meter = meter_or_404(number)
     active = head_of(meter)["active"]
     if active is None:
-        return _page("assign", meter, AssignForm.for_new(meter, is_active=True))
-    return _page("reassign", meter, ReassignForm.for_assignment(active), assignment=active)
+        return _page("assign", meter, AssignForm.over(meter.id, meter.version, is_active=True))
+    form = ReassignForm.over(active.id, active.version, since=periods.today())
+    return _page("reassign", meter, form, assignment=active)
 
 
-@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/reassign")
+@bp.post("/<path:number>/assignments/<int:assignment_id>/reassign")
 @requires("billing.write")
 def reassign_post(number: str, assignment_id: int) -> Response:
     """End the present assignment and begin the new one, in one step."""
-    claim = Claim(f"billing.reassign {number} {assignment_id}")
-    if claim.answer is not None:
-        return claim.answer
-    present, form = assignment_or_404(number, assignment_id), ReassignForm()
-    if not form.validate():
-        return _page("reassign", present.meter, form, status=422, assignment=present)
-    asked = {
-        "assignment": assignment_id,
-        "version": form.expected_version(assignment_id),
-        "customer": form.customer_id,
-        "since": form.day.isoformat(),
-    }
+    form = ReassignForm()
 
-    def act(done: Done) -> Response:
+    def act(version: int, claim: Claim, done: Done) -> Response:
+        asked = {
+            "assignment": assignment_id,
+            "version": version,
+            "customer": form.customer_id,
+            "since": form.day.isoformat(),
+        }
         return carry_out(approved_verbs.REASSIGN, asked, claim, done, back=_back(number))
 
-    return _carried_out(claim, "reassign", form, present.meter, act, assignment=present)
+    return _sent("reassign", form, number, assignment_id, act)
 
 
-@bp.get("/meters/<path:number>/assignments/<int:assignment_id>/end")
+@bp.get("/<path:number>/assignments/<int:assignment_id>/end")
 @requires("billing.write")
 def end_assignment(number: str, assignment_id: int) -> Response:
     """A form that asks for the last day."""
     present = assignment_or_404(number, assignment_id)
-    return _page("end", present.meter, EndForm.for_assignment(present), assignment=present)
+    today = periods.today()
+    last = min(present.assigned_to or today, today)
+    form = EndForm.over(present.id, present.version, last=last)
+    return _page("end", present.meter, form, assignment=present)
 
 
-@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/end")
+@bp.post("/<path:number>/assignments/<int:assignment_id>/end")
 @requires("billing.write")
 def end_assignment_post(number: str, assignment_id: int) -> Response:
     """Let the assignment end with that day."""
-    claim = Claim(f"billing.end {number} {assignment_id}")
-    if claim.answer is not None:
-        return claim.answer
-    present, form = assignment_or_404(number, assignment_id), EndForm()
-    if not form.validate():
-        return _page("end", present.meter, form, status=422, assignment=present)
-    asked = {
-        "assignment": assignment_id,
-        "version": form.expected_version(assignment_id),
-        "last": form.day.isoformat(),
-    }
+    form = EndForm()
 
-    def act(done: Done) -> Response:
+    def act(version: int, claim: Claim, done: Done) -> Response:
+        asked = {"assignment": assignment_id, "version": version, "last": form.day.isoformat()}
         return carry_out(approved_verbs.END, asked, claim, done, back=_back(number))
 
-    return _carried_out(claim, "end", form, present.meter, act, assignment=present)
+    return _sent("end", form, number, assignment_id, act)
 
 
-@bp.get("/meters/<path:number>/assignments/<int:assignment_id>/days")
+@bp.get("/<path:number>/assignments/<int:assignment_id>/days")
 @requires("billing.write")
 def assignment_days(number: str, assignment_id: int) -> Response:
     """The days in a form."""
@@ -153,29 +143,23 @@ def assignment_days(number: str, assignment_id: int) -> Response:
     return _page("days", present.meter, DaysForm.for_assignment(present), assignment=present)
 
 
-@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/days")
+@bp.post("/<path:number>/assignments/<int:assignment_id>/days")
 @requires("billing.write")
 def assignment_days_post(number: str, assignment_id: int) -> Response:
     """Correct the days."""
-    claim = Claim(f"billing.days {number} {assignment_id}")
-    if claim.answer is not None:
-        return claim.answer
-    present, form = assignment_or_404(number, assignment_id), DaysForm()
-    if not form.validate():
-        return _page("days", present.meter, form, status=422, assignment=present)
-    version = form.expected_version(assignment_id)
+    form = DaysForm()
 
-    def act(done: Done) -> Response:
+    def act(version: int, _claim: Claim, done: Done) -> Response:
         days = form.days()
         return done(meter_actions.correct_days(db.session(), assignment_id, version, days))
 
     try:
-        return _carried_out(claim, "days", form, present.meter, act, assignment=present)
+        return _sent("days", form, number, assignment_id, act)
     except meter_refusals.AssignmentChanged:
         return _days_conflict(number, assignment_id, form)
 
 
-@bp.post("/meters/<path:number>/assignments/<int:assignment_id>/<verb>")
+@bp.post("/<path:number>/assignments/<int:assignment_id>/<verb>")
 @requires("billing.write")
 def change_assignment(number: str, assignment_id: int, verb: str) -> Response:
     """Activate, deactivate or remove an assignment, as its button says."""
@@ -199,7 +183,27 @@ def change_assignment(number: str, assignment_id: int, verb: str) -> Response:
 
 
 def _back(number: str) -> str:
-    return url_for("billing.meter", number=number)
+    return url_for("meters.record", number=number)
+
+
+def _sent(
+    kind: str,
+    form: MeterRecordForm,
+    number: str,
+    assignment_id: int,
+    act: Callable[[int, Claim, Done], Response],
+) -> Response:
+    """What the form over an assignment asks for, done once; or the form again, with what is wrong."""
+    claim = Claim(f"billing.{kind} {number} {assignment_id}")
+    if claim.answer is not None:
+        return claim.answer
+    present = assignment_or_404(number, assignment_id)
+    if not form.validate():
+        return _page(kind, present.meter, form, status=422, assignment=present)
+    version = form.expected_version(assignment_id)
+    return _carried_out(
+        claim, kind, form, present.meter, lambda done: act(version, claim, done), present
+    )
 
 
 def _carried_out(
@@ -247,24 +251,17 @@ def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
     """Somebody else was faster: the days again, mine beside theirs."""
     db.session.rollback()
     present = assignment_or_404(number, assignment_id)
-    own = (
-        event
-        for event in recorded_events(db.session(), present.meter_id)
-        if (event.table_name, event.row_id) == ("meter_assignments", str(assignment_id))
-    )
     mine = facts_of(form.days())
     found = differences(form.base_facts(), facts_of(Days.of(present)), mine, none="")
     merged = with_theirs(mine, found)
     days = Days(_day(merged["assigned_from"]), _day(merged["assigned_to"]))
     shown = DaysForm.for_assignment(present, days)
-    return _page(
-        "days",
-        present.meter,
-        shown,
-        status=409,
-        assignment=present,
-        conflict=conflict_over(found, next(own, None)),
+    words = MeterWording(db.session())
+    who, at = last_save(db.session(), MeterAssignment, assignment_id)
+    conflict = conflict_over(
+        found, words.label, lambda name, day: words.value(name, day or None), who, at
     )
+    return _page("days", present.meter, shown, status=409, assignment=present, conflict=conflict)
 
 
 def _day(text: str) -> date | None:

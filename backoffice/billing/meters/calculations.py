@@ -20,11 +20,11 @@ from ...web.htmx import render
 from ..figures import customer_balance, meter_balance, meter_totals
 from ..models import Meter, MeterAssignment
 from ..queries import active_meters_of
-from ..views import bp
+from ..views import bp as billing
 from .documents import day_of_row, list_url, record_of_row
 from .listing import BALANCES, SUMS
 from .queries import wrong_figures_of
-from .views import marked_head_of, meter_or_404
+from .views import bp, marked_head_of, meter_or_404
 from .wording import MeterWording
 
 FORMULAS = {
@@ -42,7 +42,7 @@ OF_CUSTOMER = {
 }
 
 
-@bp.get("/meters/<path:number>/calculation")
+@bp.get("/<path:number>/calculation")
 @requires("billing.read")
 def calculation(number: str) -> Response:
     """How what is owed for a meter, or was paid beyond it, was calculated: down to the documents."""
@@ -50,7 +50,7 @@ def calculation(number: str) -> Response:
     return _of_meter(meter, "overpayment" if meter.overpayment else "balance")
 
 
-@bp.get("/meters/<path:number>/calculation/<name>")
+@bp.get("/<path:number>/calculation/<name>")
 @requires("billing.read")
 def calculation_of(number: str, name: str) -> Response:
     """How one figure of a meter was calculated."""
@@ -59,7 +59,7 @@ def calculation_of(number: str, name: str) -> Response:
     return _of_meter(meter_or_404(number), name)
 
 
-@bp.get("/customers/<path:code>/calculation/<name>")
+@billing.get("/customers/<path:code>/calculation/<name>")
 @requires("billing.read")
 def customer_calculation(code: str, name: str) -> Response:
     """How what a customer owes, or has paid beyond it, was calculated: from which meters."""
@@ -83,7 +83,7 @@ def customer_calculation(code: str, name: str) -> Response:
         inactive=_inactive_meters_of(customer),
         link_of_term=_no_link,
         link_of_row=lambda row: url_for(
-            "billing.calculation_of", number=row.values["number"], name=name
+            "meters.calculation_of", number=row.values["number"], name=name
         ),
     )
 
@@ -105,7 +105,7 @@ def _of_meter(meter: Meter, name: str) -> Response:
         corrections=_corrections_of(explanation, name),
         wording=_wording_of(explanation),
         link_of_term=lambda term: url_for(
-            "billing.calculation_of", number=meter.number, name=term.column
+            "meters.calculation_of", number=meter.number, name=term.column
         ),
         link_of_row=record_of_row,
         day_of=day_of_row,

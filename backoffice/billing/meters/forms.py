@@ -1,30 +1,21 @@
-"""What may be typed about a meter, and about whose it is. Figures are no fields, so posting one has no effect."""
+"""What may be typed about whose a meter is."""
 
 import json
 from datetime import date
-from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, StringField, ValidationError
 
-from ...app.extensions import db
-from ...base import periods
 from ...base.refusals import Refusal
 from ...customers.forms import customer_named
 from ...customers.models import Customer
-from ...web.forms import RecordForm, Required, Stamp, at_most, must_be_number, tidy
-from ...web.idempotency import new_key
+from ...web.forms import RecordForm, Required, tidy
 from ...web.typed_fields import DayField
 from ..forms import unless
-from ..models import Meter, MeterAssignment
-from ..queries import meter_of
-from ..rules import NUMBER_LENGTH, is_number
-from .actions import Days, MeterEntry, refuse_day_to_come
-from .refusals import MeterNumberTaken
+from ..models import MeterAssignment
+from .actions import Days, refuse_day_to_come
 from .wording import in_words
-
-DESCRIPTION_LENGTH = 200
 
 
 class MeterRecordForm(RecordForm):
@@ -33,59 +24,6 @@ class MeterRecordForm(RecordForm):
     def in_words(self, refusal: Refusal) -> str:
         """The sentence, its days as they are written on the screens of meters."""
         return in_words(refusal)
-
-
-class MeterForm(MeterRecordForm):
-    """A meter: its number, and what one knows it by."""
-
-    number = StringField(
-        _l("Number"),
-        filters=[tidy],
-        validators=[
-            Required(_l("Enter the number of the meter.")),
-            at_most(NUMBER_LENGTH),
-        ],
-    )
-    description = StringField(
-        _l("Description"),
-        filters=[tidy],
-        validators=[at_most(DESCRIPTION_LENGTH)],
-    )
-
-    def __init__(self, meter: Meter | None, **options: Any) -> None:
-        """A form for `meter`; None: a new one."""
-        super().__init__(**options)
-        self.meter = meter
-
-    @classmethod
-    def for_new(cls) -> "MeterForm":
-        """An empty form."""
-        return cls(None, formdata=None, data={"idempotency_key": new_key()})
-
-    @classmethod
-    def for_meter(cls, meter: Meter, entry: MeterEntry | None = None) -> "MeterForm":
-        """The stored meter for editing; with `entry` instead of what is stored."""
-        stored = MeterEntry.of(meter).facts()
-        data = {
-            **(entry.facts() if entry else stored),
-            "version": str(Stamp(meter.id, meter.version)),
-            "base": json.dumps(stored),
-            "idempotency_key": new_key(),
-        }
-        return cls(meter, formdata=None, data=data)
-
-    def entry(self) -> MeterEntry:
-        """The meter as entered."""
-        return MeterEntry(self.number.data or "", self.description.data or "")
-
-    def validate_number(self, field: StringField) -> None:
-        """A number is part of an address, and no two meters have the same one."""
-        is_kept = self.meter is not None and field.data == self.meter.number
-        if not is_kept:
-            must_be_number(field.data, is_number)
-        other = meter_of(db.session(), field.data)
-        if other is not None and (self.meter is None or other.id != self.meter.id):
-            raise ValidationError(in_words(MeterNumberTaken(number=field.data)))
 
 
 class _OfCustomer(MeterRecordForm):
@@ -118,14 +56,10 @@ class DaysForm(MeterRecordForm):
         """The stored days for correcting; with `days` instead of what is stored."""
         stored = Days.of(assignment)
         shown = days or stored
-        data = {
-            "assigned_from": shown.first,
-            "assigned_to": shown.last,
-            "version": str(Stamp(assignment.id, assignment.version)),
-            "base": json.dumps(facts_of(stored)),
-            "idempotency_key": new_key(),
-        }
-        return cls(formdata=None, data=data)
+        return cls.over(
+            assignment.id, assignment.version,
+            assigned_from=shown.first, assigned_to=shown.last, base=json.dumps(facts_of(stored)),
+        )  # fmt: skip
 
     def days(self) -> Days:
         """The days as entered."""
@@ -152,31 +86,11 @@ class AssignForm(_OfCustomer, DaysForm):
 
     is_active = BooleanField(_l("Active: what is owed for the meter is owed by this customer"))
 
-    @classmethod
-    def for_new(cls, meter: Meter, *, is_active: bool) -> "AssignForm":
-        """An empty form for `meter`; `is_active`: it is nobody's yet."""
-        data = {
-            "is_active": is_active,
-            "version": str(Stamp(meter.id, meter.version)),
-            "idempotency_key": new_key(),
-        }
-        return cls(formdata=None, data=data)
-
 
 class ReassignForm(_OfCustomer):
     """Whose a meter is from a day on."""
 
     since = DayField(_l("From"), validators=[Required(_l("Enter a day.")), not_ahead])
-
-    @classmethod
-    def for_assignment(cls, assignment: MeterAssignment) -> "ReassignForm":
-        """A form to take the meter from who has it now."""
-        data = {
-            "since": periods.today(),
-            "version": str(Stamp(assignment.id, assignment.version)),
-            "idempotency_key": new_key(),
-        }
-        return cls(formdata=None, data=data)
 
     @property
     def day(self) -> date:
@@ -189,16 +103,6 @@ class EndForm(MeterRecordForm):
     """The last day of an assignment."""
 
     last = DayField(_l("Last day"), validators=[Required(_l("Enter a day.")), not_ahead])
-
-    @classmethod
-    def for_assignment(cls, assignment: MeterAssignment) -> "EndForm":
-        """A form to end it, today if nothing else is typed."""
-        data = {
-            "last": min(assignment.assigned_to or periods.today(), periods.today()),
-            "version": str(Stamp(assignment.id, assignment.version)),
-            "idempotency_key": new_key(),
-        }
-        return cls(formdata=None, data=data)
 
     @property
     def day(self) -> date:

@@ -50,7 +50,7 @@ def _state() -> ColumnElement[str]:
 
 
 def _record(row: Any) -> str:
-    return url_for("billing.meter", number=row.number)
+    return url_for("meters.record", number=row.number)
 
 
 def _customer(row: Any) -> str | None:
@@ -68,7 +68,7 @@ def _owed(name: str) -> Column:
     def calculation(row: Any) -> str | None:
         if not getattr(row, name):
             return None
-        return url_for("billing.calculation_of", number=row.number, name=name)
+        return url_for("meters.calculation_of", number=row.number, name=name)
 
     place = "cell-lead" if name == "balance" else "cell-told"
     return replace(_sum(name), link=calculation, classes=f"cell-total {place}")
@@ -77,8 +77,8 @@ def _owed(name: str) -> Column:
 METERS = List(
     "meters",
     N_("Meters"),
-    "billing.meters",
-    export="billing.export_meters",
+    "meters.index",
+    export="meters.export",
     rows=_rows,
     key=Meter.id,
     columns=(
@@ -135,7 +135,7 @@ METERS = List(
     default_sort="number",
     also={"code": Customer.code},
     counted=counted("%(num)s meter", "%(num)s meters"),
-    new=("billing.new_meter", N_("New meter")),
+    new=("meters.new", N_("New meter")),
     nothing_yet=(N_("No meters yet"), N_("Meters are entered here, or come with the import.")),
     nothing_fits=(
         N_("No meter fits that"),

@@ -4,12 +4,6 @@ from ...base import N_
 from ...base.refusals import Refusal, Stale
 
 
-class MeterNumberTaken(Refusal):
-    """Two meters cannot have one number."""
-
-    sentence = N_("There is already a meter %(number)s. Choose another number.")
-
-
 class MeterGone(Refusal):
     """The meter was removed after it was opened."""
 
@@ -18,7 +12,7 @@ class MeterGone(Refusal):
 
 
 class MeterChanged(Stale):
-    """Somebody saved the meter after it was opened for editing."""
+    """Somebody saved the meter after it was shown to whoever assigns it."""
 
     sentence = N_(
         "Somebody else has saved meter %(number)s since you opened it. "

@@ -50,7 +50,7 @@ class ReplacementForm(PaymentForm, VoidForm):
         """Everything as it was recorded; what of it goes where, too."""
         receipt, total = parts[0], _total(parts)
         own = _OWN.fullmatch(receipt.reference)
-        given = VoidForm.for_record(receipt.id, actions.version_of(parts))
+        given = VoidForm.over(receipt.id, actions.version_of(parts))
         data = {
             "customer": customers.label(receipt.customer),
             "amount": total,

@@ -20,7 +20,6 @@ from ...web.claims import Claim
 from ...web.formats import in_words
 from ...web.forms import Stamp
 from ...web.htmx import render
-from ...web.idempotency import new_key
 from ...web.preferences import number_format
 from .. import approved_verbs
 from ..forms import VoidForm
@@ -108,7 +107,7 @@ def void_payment(reference: str) -> Response:
     parts = receipt_or_404(reference)
     if parts[0].status == VOID:
         raise PaymentStaysVoid(reference=reference)
-    return _void_page(parts, VoidForm.for_record(parts[0].id, actions.version_of(parts)))
+    return _void_page(parts, VoidForm.over(parts[0].id, actions.version_of(parts)))
 
 
 @bp.post("/payments/<path:reference>/void")
@@ -161,11 +160,8 @@ def _newest(parts: list[Payment]) -> Event | None:
 def move_payment(reference: str) -> Response:
     """Match or move a part of a receipt: its open invoices, with what of the part goes to each."""
     chosen = _part_or_404(reference)
-    version = str(Stamp(chosen.id, chosen.version))
-    data = {"version": version, "idempotency_key": new_key()}
-    return _place_page(
-        chosen, PlaceForm(formdata=None, data=data), _sheet(chosen, _as_it_is(chosen))
-    )
+    form = PlaceForm.over(chosen.id, chosen.version)
+    return _place_page(chosen, form, _sheet(chosen, _as_it_is(chosen)))
 
 
 @bp.post("/payments/<path:reference>/move")
