@@ -10,7 +10,9 @@ from sqlalchemy.orm import aliased
 from ...base import N_, counted
 from ...customers.models import Customer
 from ...lists import Choice, Column, List, Search, containing
+from ...records.listing import column_of
 from ..models import Meter, MeterAssignment
+from .fields import DESCRIPTION, NUMBER
 
 STATES = {"active": N_("Active"), "inactive": N_("Inactive"), "unassigned": N_("Unassigned")}
 """What a meter is: actively somebody's, somebody's once, or never anybody's."""
@@ -82,8 +84,8 @@ METERS = List(
     rows=_rows,
     key=Meter.id,
     columns=(
-        Column("number", N_("Number"), Meter.number, link=_record, classes="cell-key"),
-        Column("description", N_("Description"), Meter.description),
+        column_of(NUMBER, link=_record, classes="cell-key"),
+        column_of(DESCRIPTION),
         Column(
             "customer",
             N_("Customer"),

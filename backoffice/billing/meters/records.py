@@ -2,10 +2,9 @@
 
 from ...audit.tables import Recorded
 from ...base import N_
-from ...base.identifiers import NUMBER_SAYS
-from ...records import Law, Record, Text
+from ...records import Record
 from ..models import Meter, MeterAdjustment, MeterAssignment
-from ..rules import NUMBER_LENGTH, is_number
+from .fields import FIELDS
 from .history import parts_told
 from .listing import METERS
 from .wording import LABELS
@@ -23,18 +22,10 @@ METER = Record(
     reads="billing.read",
     writes="billing.write",
     has_path=True,
-    fields=(
-        Text(
-            Meter.number, LABELS["number"], longest=NUMBER_LENGTH, required=N_("Enter the number of the meter."),
-            laws=(Law(is_number, NUMBER_SAYS),),
-            taken=N_("There is already a meter %(number)s. Choose another number."),
-            help=N_("Invoices and payments refer to the meter by it."), attributes={"spellcheck": "false"},
-        ),
-        Text(Meter.description, LABELS["description"], help=N_("Where it is, or what one knows it by.")),
-    ),
+    fields=FIELDS,
     parts=(MeterAssignment.meter_id, MeterAdjustment.meter_id),
     telling=parts_told,
-)  # fmt: skip
+)
 
 RECORDS = (METER,)
 RECORDED = (
