@@ -19,6 +19,8 @@ LARGEST_PAGE = 1_000
 JSON = "application/json"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 TEXT = {"type": "string"}
+WITHOUT_NUL = "^[^\\u0000]*$"
+"""PostgreSQL's texts hold none, so none is looked for."""
 
 SCHEMAS: dict[str, Any] = {
     "Problem": {
@@ -153,7 +155,7 @@ def _listing(record: Record) -> dict[str, Any]:
 
 def _asked(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
     """The arguments of a filter, and what each may be."""
-    schema: dict[str, Any] = {"type": "string", "maxLength": LONGEST_TEXT}
+    schema: dict[str, Any] = {"type": "string", "maxLength": LONGEST_TEXT, "pattern": WITHOUT_NUL}
     if isinstance(one, lists.Choice):
         schema = {"enum": list(one.options)}
     elif isinstance(one, lists.Reference):

@@ -191,6 +191,7 @@ def test_what_is_no_record_at_all_is_refused_with_what_to_send(
     for query, code in (
         ("?nothing=1", "ArgumentUnknown"), ("?sort=nothing", "ArgumentUnusable"), ("?limit=0", "ArgumentUnusable"),
         ("?limit=9999", "ArgumentUnusable"), ("?after=x", "ArgumentUnusable"), ("?after=W10", "ArgumentUnusable"),
+        ("?q=a%00b", "ArgumentUnusable"),
     ):  # fmt: skip
         answer = program.send("GET", path + query)
         assert is_problem(answer, 400), query
