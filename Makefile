@@ -33,6 +33,7 @@ lint: .venv/development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djlint --check --lint templates
+	$(BIN)/python -m tests.money_arithmetic
 
 bench: .venv/development $(COMPILED)
 	@$(COMPILE)

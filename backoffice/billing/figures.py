@@ -13,7 +13,7 @@ from ..base.money import rounded
 from ..customers.models import Customer
 from ..figures import figure, total
 from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
-from .rules import VOID, owed_of
+from .rules import VOID, charged_of, owed_of
 
 
 def _sum(amount: Any, by: Any, status: Any) -> ColumnElement[Any]:
@@ -55,7 +55,7 @@ meter_totals = figure(
     formula=N_("The invoices, adjustments and payments of the meter that are not void"),
 )
 
-_charged = Meter.invoiced + Meter.adjusted
+_charged = charged_of(Meter.invoiced, Meter.adjusted)
 
 owed = owed_of(Meter.invoiced, Meter.adjusted, Meter.paid)
 """What all documents of a meter come to; below zero where more was paid than is owed."""

@@ -7,14 +7,12 @@ from typing import Any
 
 from flask import url_for
 from flask_babel import ngettext
-from sqlalchemy import Select, and_, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
 from ..app.navigation import may_open
 from ..web.formats import money_filter, quantity_filter
-from .models import Invoice, Meter, MeterAssignment, Payment
-from .rules import VOID
+from .queries import waiting
 
 MOST_COUNTED = 10_000
 """Documents and meters that are counted; of more than that nobody needs the number."""
@@ -30,12 +28,12 @@ class Waiting:
     def words(self) -> dict[str, str]:
         """The same for a sentence; of very many only that there are so many."""
         more = "+" if self.count == MOST_COUNTED else ""
-        amount = money_filter(self.amount or Decimal(0), symbol=True)
-        return {"count": quantity_filter(self.count) + more, "amount": amount + more}
+        written = money_filter(self.amount or Decimal(0), symbol=True)
+        return {"count": quantity_filter(self.count) + more, "amount": written + more}
 
 
 def _waiting(session: Session, _user: Any) -> Iterator[Notice]:
-    payments, invoices, meters = _counted(session)
+    payments, invoices, meters = (Waiting(*each) for each in waiting(session, MOST_COUNTED))
     if payments.count and may_open("billing.unmatched"):
         told = ngettext(
             "%(count)s payment is not matched to a meter: %(amount)s.",
@@ -62,30 +60,6 @@ def _waiting(session: Session, _user: Any) -> Iterator[Notice]:
         )
         here = url_for("meters.index", owed="owing", assigned="unassigned", sort="-balance")
         yield Notice(told, here, "info", meters.count)
-
-
-def _counted(session: Session) -> list[Waiting]:
-    """Payments and invoices without a meter, and meters that are owed for but nobody's; in one statement."""
-    active = and_(MeterAssignment.meter_id == Meter.id, MeterAssignment.is_active)
-    kinds: tuple[Select[Any], ...] = (
-        select(Payment.amount).where(Payment.meter_id.is_(None), Payment.status != VOID),
-        select(Invoice.amount).where(Invoice.meter_id.is_(None), Invoice.status != VOID),
-        select(Meter.balance.label("amount")).where(Meter.balance > 0, ~exists().where(active)),
-    )
-    counted = []
-    for kind in kinds:
-        found = kind.limit(MOST_COUNTED).subquery()
-        counted.append(
-            select(func.count().label("count"), func.sum(found.c.amount).label("amount"))
-            .select_from(found)
-            .subquery()
-        )
-    payments, invoices, meters = counted
-    together = payments.join(invoices, true()).join(meters, true())
-    numbers = session.execute(
-        select(*(column for each in counted for column in each.c)).select_from(together)
-    ).one()
-    return [Waiting(*numbers[at : at + 2]) for at in range(0, len(numbers), 2)]
 
 
 NOTICES = (Source("billing", "attention", "billing.read", _waiting),)

@@ -1,8 +1,10 @@
-"""What several parts of billing read: a meter, whose it was on a day, a customer's meters, the open invoices."""
+"""What several parts of billing read: a meter, whose it was on a day, a customer's meters, what waits for somebody."""
 
 from datetime import date
+from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from .models import Invoice, Meter, MeterAssignment, Payment
@@ -51,3 +53,30 @@ def active_meters_of(session: Session, customer_id: int) -> list[Meter]:
             .order_by(Meter.number)
         )
     )
+
+
+def waiting(session: Session, most: int) -> list[tuple[int, Decimal | None]]:
+    """Payments and invoices without a meter, and meters that are owed for but nobody's, up to `most` of each kind.
+
+    How many there are and what they come to, in one statement.
+    """
+    active = (MeterAssignment.meter_id == Meter.id) & MeterAssignment.is_active
+    kinds: tuple[Select[Any], ...] = (
+        select(Payment.amount).where(Payment.meter_id.is_(None), Payment.status != VOID),
+        select(Invoice.amount).where(Invoice.meter_id.is_(None), Invoice.status != VOID),
+        select(Meter.balance.label("amount")).where(Meter.balance > 0, ~exists().where(active)),
+    )
+    counted = []
+    for kind in kinds:
+        found = kind.limit(most).subquery()
+        counted.append(
+            select(func.count().label("count"), func.sum(found.c.amount).label("amount"))
+            .select_from(found)
+            .subquery()
+        )
+    payments, invoices, meters = counted
+    together = payments.join(invoices, true()).join(meters, true())
+    numbers = session.execute(
+        select(*(column for each in counted for column in each.c)).select_from(together)
+    ).one()
+    return [(numbers[at], numbers[at + 1]) for at in range(0, len(numbers), 2)]

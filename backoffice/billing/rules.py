@@ -42,9 +42,14 @@ def takes_less(amount: Any, still_open: Any, own: Any) -> Any:
     return (amount > still_open + own) & (amount > own)
 
 
+def charged_of(invoiced: Any, adjusted: Any) -> Any:
+    """What is to be paid, by documents that come to so much; of columns, the expression."""
+    return invoiced + adjusted
+
+
 def owed_of(invoiced: Any, adjusted: Any, paid: Any) -> Any:
-    """What documents come to: below zero where more was paid than is owed; of columns, the expression."""
-    return invoiced + adjusted - paid
+    """What is still to be paid: below zero where more was paid than that; of columns, the expression."""
+    return charged_of(invoiced, adjusted) - paid
 
 
 def is_less_than_paid(amount: Any, paid: Any, before: Any) -> Any:

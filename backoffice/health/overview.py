@@ -32,7 +32,7 @@ def index() -> Response:
     return render(
         "health/index.html",
         figures=figures,
-        total=sum((health.amount for health in figures), Decimal(0)),
+        total=queries.wrong_amount(figures),
         standing=wording.standing_in_words(standing.now()),
         background=queries.background(session),
         days=[day for day in days if day.found or day.corrected],

@@ -1,7 +1,7 @@
 """What the overview of Health tells: each figure with its last verification, and the work in the background."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -62,6 +62,11 @@ class FigureHealth:
             return None
         verified = min(self.check.owners, self.owners) if self.check else 0
         return round_amount(Decimal(100 * verified) / self.owners, 1)
+
+
+def wrong_amount(figures: Iterable[FigureHealth]) -> Decimal:
+    """By how much all of them are wrong."""
+    return sum((health.amount for health in figures), Decimal(0))
 
 
 @dataclass(frozen=True)

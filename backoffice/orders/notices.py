@@ -7,14 +7,12 @@ from typing import Any
 from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
 from ..base import periods
 from ..web.formats import money_filter, quantity_filter
-from .models import Order
-from .queries import visible_to
+from .queries import open_since
 
 OVERDUE = timedelta(days=30)
 """An order that is open for longer is told of: until it is closed it counts toward no target."""
@@ -25,15 +23,7 @@ MOST_COUNTED = 1_000
 
 def _open(session: Session, user: Any) -> Iterator[Notice]:
     last = periods.today() - OVERDUE
-    waiting = (
-        select(Order.grand_total)
-        .where(Order.closing_date.is_(None), Order.order_date <= last, visible_to(user))
-        .limit(MOST_COUNTED)
-        .subquery()
-    )
-    count, amount = session.execute(
-        select(func.count(), func.sum(waiting.c.grand_total)).select_from(waiting)
-    ).one()
+    count, amount = open_since(session, user, last, MOST_COUNTED)
     if not count:
         return
     here = url_for("orders.index", state="open", until=last, sort="order_date")

@@ -12,7 +12,7 @@ from ..customers.owned_records import Belonging
 from ..lists import Column
 from ..web.additions import Columns
 from .models import Order
-from .queries import visible_to
+from .queries import revenue, visible_to
 
 ORDERS_OF_CUSTOMERS = Belonging(
     "orders",
@@ -57,7 +57,7 @@ def columns_of_customers(user: Any) -> Sequence[Column]:
         Column(
             "revenue",
             N_("Revenue"),
-            of_each(func.coalesce(func.sum(Order.grand_total), 0)),
+            of_each(revenue),
             kind="money",
             total=True,
             link=list_of(),

@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select, true
+from sqlalchemy import ColumnElement, exists, func, or_, select, true
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from ..people.models import User
 from ..security.rights import mine_or
 from .models import Order, OrderLine
+
+revenue = func.coalesce(func.sum(Order.grand_total), 0)
+"""What orders come to."""
 
 
 def visible_to(user: Any) -> ColumnElement[bool]:
@@ -37,6 +42,19 @@ def _order(session: Session, user: Any, condition: ColumnElement[bool]) -> Order
             selectinload(Order.lines).joinedload(OrderLine.product),
         )
     ).one_or_none()
+
+
+def open_since(session: Session, user: Any, last: date, most: int) -> tuple[int, Decimal]:
+    """How many of the visible orders up to that day are open, of `most` at most, and what they come to."""
+    waiting = (
+        select(Order.grand_total)
+        .where(Order.closing_date.is_(None), Order.order_date <= last, visible_to(user))
+        .limit(most)
+        .subquery()
+    )
+    amount = func.coalesce(func.sum(waiting.c.grand_total), 0)
+    count, found = session.execute(select(func.count(), amount).select_from(waiting)).one()
+    return count, found
 
 
 def managers_with_orders(session: Session, user: Any) -> Sequence[User]:

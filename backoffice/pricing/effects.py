@@ -5,7 +5,7 @@ over them. The preview on screen and the check under lock are the same function.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -113,6 +113,36 @@ class Effect:
     def is_default(self) -> bool:
         """Whether it is changed unless somebody takes it out."""
         return self.is_possible and not self.remark
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What some orders come to together, before a price change and after it."""
+
+    count: int
+    now: Decimal
+    after: Decimal
+
+    @classmethod
+    def of(cls, amounts: Iterable[tuple[Decimal, Decimal]]) -> "Sum":
+        """Of each order what it came to before and after."""
+        pairs = list(amounts)
+        zero = Decimal(0)
+        return cls(
+            len(pairs),
+            sum((now for now, _ in pairs), zero),
+            sum((after for _, after in pairs), zero),
+        )
+
+    @classmethod
+    def of_effects(cls, effects: Iterable["Effect"]) -> "Sum":
+        """The sums over these orders."""
+        return cls.of((effect.now, effect.after) for effect in effects)
+
+    @property
+    def difference(self) -> Decimal:
+        """By how much they change together."""
+        return self.after - self.now
 
 
 @dataclass(frozen=True)

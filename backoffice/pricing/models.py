@@ -67,3 +67,9 @@ class PriceChangeOrder(Base):
     outcome: Mapped[str] = mapped_column(Text)
     before: Mapped[Money | None]
     after: Mapped[Money | None]
+
+    @property
+    def difference(self) -> Decimal | None:
+        """By how much the grand total changed; None where the order was left."""
+        before, after = self.before, self.after
+        return None if before is None or after is None else after - before

@@ -1,8 +1,5 @@
 """The pricing screen: what a new price would change, live and before anything is saved; and what one has changed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, abort, flash, request, url_for
@@ -22,7 +19,16 @@ from ..web.claims import Claim
 from ..web.htmx import render
 from . import actions, queries
 from .approved_verbs import PRICE_CHANGE, as_payload
-from .effects import MOST, Effect, Effects, NewPrice, count_affected, effects_of, first_open_day
+from .effects import (
+    MOST,
+    Effect,
+    Effects,
+    NewPrice,
+    Sum,
+    count_affected,
+    effects_of,
+    first_open_day,
+)
 from .forms import PricingForm
 from .models import PriceChange
 
@@ -35,27 +41,6 @@ SHOWN = 300
 
 OFFERED = 200
 """Products in the form's list from the start; beyond that the list follows what is typed."""
-
-
-@dataclass(frozen=True)
-class Sum:
-    """What some of the orders come to together."""
-
-    count: int
-    now: Decimal
-    after: Decimal
-
-    @classmethod
-    def of(cls, effects: Sequence[Effect]) -> "Sum":
-        """The sums over these orders."""
-        zero = Decimal(0)
-        now, after = (sum((getattr(e, n) for e in effects), zero) for n in ("now", "after"))
-        return cls(len(effects), now, after)
-
-    @property
-    def difference(self) -> Decimal:
-        """By how much they change together."""
-        return self.after - self.now
 
 
 @bp.get("")
@@ -116,15 +101,14 @@ def change(change_id: int) -> Response:
     new = NewPrice(found.product_id, found.effective_from, found.unit_price)
     rows = queries.orders_of(db.session(), current_user, found)
     applied = [row for row in rows if row.PriceChangeOrder.outcome == "applied"]
-    zero = Decimal(0)
+    of_all = Sum.of((row.PriceChangeOrder.before, row.PriceChangeOrder.after) for row in applied)
     return render(
         "pricing/change.html",
         change=found,
         who=name_of(db.session, found.actor),
         applied=applied,
         left=[row for row in rows if row not in applied],
-        before=sum((row.PriceChangeOrder.before for row in applied), zero),
-        after=sum((row.PriceChangeOrder.after for row in applied), zero),
+        of_all=of_all,
         still_other=count_affected(db.session(), visible_to(current_user), new),
     )
 
@@ -151,8 +135,8 @@ def _page(
         effects=effects,
         rows=rows,
         chosen=chosen,
-        of_all=Sum.of(effects.rows) if effects else None,
-        of_chosen=Sum.of([row for row in rows if row.order_id in chosen]),
+        of_all=Sum.of_effects(effects.rows) if effects else None,
+        of_chosen=Sum.of_effects([row for row in rows if row.order_id in chosen]),
         first_day=_first_day(form, effects),
         note=note,
         offered=products.search(db.session(), "", limit=OFFERED),

@@ -50,17 +50,17 @@ class Progress:
         return min(self.checked / self.total, 1.0)
 
     @property
-    def rate(self) -> float:
+    def speed(self) -> float:
         """Items a second, since it began."""
         seconds = self.elapsed.total_seconds()
         return self.checked / seconds if seconds > 0 else 0.0
 
     @property
     def left(self) -> timedelta | None:
-        """How long it will still take at this rate; None while nobody knows."""
-        if not self.total or self.rate <= 0:
+        """How long it will still take at this speed; None while nobody knows."""
+        if not self.total or self.speed <= 0:
             return None
-        return timedelta(seconds=max(self.total - self.checked, 0) / self.rate)
+        return timedelta(seconds=max(self.total - self.checked, 0) / self.speed)
 
 
 def run_of(session: Session, run_id: int) -> Run:

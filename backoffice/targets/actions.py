@@ -87,6 +87,11 @@ class Proposal:
         """Whether the month has had no target."""
         return self.before is None
 
+    @property
+    def difference(self) -> Decimal:
+        """By how much it changes the target; what had none had nothing."""
+        return self.target - (self.before or 0)
+
 
 @dataclass(frozen=True)
 class Proposals:

@@ -169,7 +169,7 @@ def _proposal(proposal: Proposal) -> dict[str, Any]:
         "month": str(proposal.month),
         "before": None if proposal.before is None else str(proposal.before),
         "target": str(proposal.target),
-        "difference": str(proposal.target - (proposal.before or 0)),
+        "difference": str(proposal.difference),
     }
 
 
@@ -221,7 +221,7 @@ def _print_proposals(proposals: Proposals) -> None:
     for proposal in proposals.proposed[:SHOWN]:
         before = "–" if proposal.before is None else money.format_amount(proposal.before)
         target = money.format_amount(proposal.target)
-        apart = signed_filter(proposal.target - (proposal.before or 0))
+        apart = signed_filter(proposal.difference)
         click.echo(f"  {proposal.month} {proposal.manager.name}: {before} → {target} ({apart})")
     if len(proposals.proposed) > SHOWN:
         click.echo(_("… and %(count)d more", count=len(proposals.proposed) - SHOWN))

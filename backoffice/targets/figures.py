@@ -1,5 +1,6 @@
 """What a manager's month must say: the orders that they closed in it, and what those come to."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -54,6 +55,11 @@ def attainment(achieved: Any, target: Any) -> ColumnElement[Decimal]:
     return func.round(
         achieved * 100 / func.nullif(func.greatest(target, ZERO), ZERO), 1, type_=Numeric
     )
+
+
+def year_target(targets: Iterable[Decimal | None]) -> Decimal:
+    """What the targets of a year's months come to; a month without one adds nothing."""
+    return sum((target for target in targets if target is not None), Decimal(0))
 
 
 TARGET_FIGURES = (achieved,)

@@ -14,6 +14,7 @@ from ..web.formats import month_filter
 from ..web.preferences import number_format
 from ..web.typed_fields import AmountField, QuantityField
 from .actions import Entry
+from .figures import year_target
 from .models import AccountManagerTarget
 
 MOST_PERCENT = Decimal(1000)
@@ -109,7 +110,7 @@ class YearForm(FlaskForm):
         fields = [self.target_of(month) for month in self.months]
         if any(field.process_errors for field in fields):
             return None
-        return sum((field.data for field in fields if field.data is not None), Decimal(0))
+        return year_target(field.data for field in fields)
 
     def entries(self) -> dict[Month, Entry]:
         """The targets as entered; call it on a valid form only."""

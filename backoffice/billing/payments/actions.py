@@ -23,7 +23,7 @@ from ..models import Invoice, Payment
 from ..numbering import next_number
 from ..queries import paid_by_payments
 from ..rules import REASON_LENGTH, VOID, refuse_to_come, takes_less
-from .allocation import Part
+from .allocation import Part, by_invoice, total_of
 from .matching import is_unmatched, sure_matches
 from .refusals import (
     InvoiceHasNoMeter,
@@ -274,7 +274,7 @@ def _refuse_impossible(amount: Decimal, parts: Sequence[Part]) -> None:
         raise NothingPaid()
     if amount > money.max_amount():
         raise PaysTooMuch()
-    total = sum((part.amount for part in parts), Decimal(0))
+    total = total_of(parts)
     if total != amount:
         raise PartsDontAddUp(parts=total, amount=amount)
 
@@ -304,10 +304,7 @@ def _checked(
     own: dict[int | None, Decimal] | None = None,
 ) -> list[Part]:
     """The parts with the meters of their invoices. `own`: what of an invoice is paid by what is moved."""
-    wanted: dict[int, Decimal] = {}
-    for part in parts:
-        if part.invoice_id is not None:
-            wanted[part.invoice_id] = wanted.get(part.invoice_id, Decimal(0)) + part.amount
+    wanted = by_invoice(parts)
     paid = _paid_on(session, wanted)
     for invoice_id, amount in wanted.items():
         before = paid.get(invoice_id, Decimal(0))

@@ -6,6 +6,7 @@ Amounts are in the deployment's currency. Whatever is split here adds up to what
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 ZERO = Decimal(0)
 
@@ -29,6 +30,18 @@ class Part:
     amount: Decimal
     invoice_id: int | None = None
     meter_id: int | None = None
+
+
+class HasAmount(Protocol):
+    """A part of a receipt, stored or about to be."""
+
+    @property
+    def amount(self) -> Decimal:
+        """So much of the receipt."""
+
+    @property
+    def invoice_id(self) -> int | None:
+        """The invoice that it names."""
 
 
 def oldest_first(
@@ -56,6 +69,35 @@ def oldest_first(
 def rest_of(amount: Decimal, allocated: Mapping[int, Decimal]) -> Decimal:
     """What of `amount` no invoice takes; below zero where the invoices get more than there is."""
     return amount - sum(allocated.values(), ZERO)
+
+
+def excess_of(amount: Decimal, allocated: Mapping[int, Decimal]) -> Decimal:
+    """What the invoices get more than `amount`."""
+    return -rest_of(amount, allocated)
+
+
+def open_for(still_open: Decimal, own: Decimal) -> Decimal:
+    """What of an invoice is open for a payment that has `own` on it: that may stay, even where it was overpaid."""
+    return max(still_open + own, own)
+
+
+def left_of(still_open: Decimal, given: Decimal) -> Decimal:
+    """What stays open of an invoice that gets so much."""
+    return still_open - given
+
+
+def total_of(parts: Iterable[HasAmount]) -> Decimal:
+    """What the parts of a receipt come to."""
+    return sum((part.amount for part in parts), ZERO)
+
+
+def by_invoice(parts: Iterable[HasAmount]) -> dict[int, Decimal]:
+    """What the parts put on each invoice that they name, by its id."""
+    found: dict[int, Decimal] = {}
+    for part in parts:
+        if part.invoice_id is not None:
+            found[part.invoice_id] = found.get(part.invoice_id, ZERO) + part.amount
+    return found
 
 
 def parts_of(

@@ -18,6 +18,7 @@ from ...lists import Choice, Column, Days, List, Search, containing
 from ...web.formats import money_filter
 from ..models import Invoice, Meter, Payment
 from ..rules import METHODS, POSTED, VOID
+from .queries import receipt_total
 
 STATUSES = {POSTED: N_("Posted"), "unmatched": N_("Unmatched"), VOID: N_("Void")}
 """What a receipt is; unmatched as long as a part of it is on no meter."""
@@ -30,17 +31,6 @@ _Another = aliased(Customer)
 
 def _rows(_user: Any) -> Select[Any]:
     return select().select_from(Payment).outerjoin(Payment.customer).where(Payment.part == 1)
-
-
-def _total() -> ColumnElement[Any]:
-    """What the parts come to. Few receipts have further parts: those are looked for in an index of theirs."""
-    further = (
-        select(func.sum(_Part.amount))
-        .where(_Part.reference == Payment.reference, _Part.part > 1)
-        .correlate(Payment)
-        .scalar_subquery()
-    )
-    return Payment.amount + func.coalesce(further, 0)
 
 
 def _names(name: Any, joined: Any) -> ColumnElement[Any]:
@@ -165,7 +155,7 @@ PAYMENTS = List(
             words=STATUSES, tones=_TONES, is_sortable=False,
         ),
         Column(
-            "amount", N_("Amount"), case((Payment.status == VOID, 0), else_=_total()),
+            "amount", N_("Amount"), case((Payment.status == VOID, 0), else_=receipt_total()),
             kind="money", total=True, classes="cell-total",
             write=lambda row: money_filter(row.stated),
         ),
@@ -173,7 +163,7 @@ PAYMENTS = List(
         Column("created_at", N_("Recorded"), Payment.created_at, kind="moment", is_shown=False),
     ),
     also={
-        "stated": _total(),
+        "stated": receipt_total(),
         "first_customer": Customer.name,
         "more_customers": _further_customers(func.count(_Part.customer_id.distinct())),
     },

@@ -1,16 +1,32 @@
 """Reads of payments: a receipt, and what its customer can pay. The list: `payment_listing.py`."""
 
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, func, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from ..models import Invoice, Meter, MeterAssignment, Payment
 from ..rules import POSTED
 
 MOST_OFFERED = 100
 """Open invoices that a payment is allocated to by hand; of more than that these are the oldest."""
+
+
+def receipt_total() -> ColumnElement[Decimal]:
+    """What the parts of a receipt come to, beside its first one.
+
+    Few receipts have further parts: those are looked for in an index of theirs.
+    """
+    part = aliased(Payment)
+    further = (
+        select(func.sum(part.amount))
+        .where(part.reference == Payment.reference, part.part > 1)
+        .correlate(Payment)
+        .scalar_subquery()
+    )
+    return Payment.amount + func.coalesce(further, 0)
 
 
 def receipt_of(session: Session, reference: str) -> Sequence[Payment]:

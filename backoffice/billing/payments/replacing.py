@@ -25,6 +25,7 @@ from ..models import Payment
 from ..rules import VOID
 from ..views import bp
 from . import actions, history
+from .allocation import by_invoice, total_of
 from .entry import PAGE, entry_page, previewed
 from .forms import PaymentForm, show_sheet_errors
 from .refusals import (
@@ -48,7 +49,7 @@ class ReplacementForm(PaymentForm, VoidForm):
     @classmethod
     def for_receipt(cls, parts: Sequence[Payment]) -> "ReplacementForm":
         """Everything as it was recorded; what of it goes where, too."""
-        receipt, total = parts[0], _total(parts)
+        receipt, total = parts[0], total_of(parts)
         own = _OWN.fullmatch(receipt.reference)
         given = VoidForm.over(receipt.id, actions.version_of(parts))
         data = {
@@ -75,11 +76,7 @@ class ReplacementForm(PaymentForm, VoidForm):
 
     def own_of(self, customer: Customer) -> Mapping[int, Decimal]:
         """What the receipt paid of each invoice: open again, for the same customer."""
-        own: dict[int, Decimal] = {}
-        for part in self._replaced:
-            if part.invoice_id is not None and part.customer_id == customer.id:
-                own[part.invoice_id] = own.get(part.invoice_id, Decimal(0)) + part.amount
-        return own
+        return by_invoice(part for part in self._replaced if part.customer_id == customer.id)
 
     def may_take(self, reference: str) -> bool:
         """The receipt gives its reference up."""
@@ -89,20 +86,13 @@ class ReplacementForm(PaymentForm, VoidForm):
 def _as_recorded(parts: Sequence[Payment], total: Decimal) -> dict[str, str]:
     """The sheet as the receipt was allocated; it follows another amount, as if it had been filled."""
     style, typed = number_format(), {"shown_for": shown_for(parts[0].customer, total)}
-    paid: dict[int, Decimal] = {}
     for part in parts:
-        if part.invoice_id is not None:
-            paid[part.invoice_id] = paid.get(part.invoice_id, Decimal(0)) + part.amount
-        else:
+        if part.invoice_id is None:
             typed.setdefault(REST, part.meter.number if part.meter else "")
-    for invoice_id, amount in paid.items():
+    for invoice_id, amount in by_invoice(parts).items():
         text = format_amount(amount, style)
         typed |= {f"to-{invoice_id}": text, f"filled-{invoice_id}": text}
     return typed
-
-
-def _total(parts: Sequence[Payment]) -> Decimal:
-    return sum((part.amount for part in parts), Decimal(0))
 
 
 def _receipt(reference: str) -> list[Payment]:
@@ -203,7 +193,7 @@ def _page(
         status,
         first,
         replaced=parts[0],
-        total=_total(parts),
+        total=total_of(parts),
         rests=sorted(set(rests)),
         conflict=newest if status == 409 else None,
     )

@@ -24,8 +24,11 @@ from .allocation import (
     ZERO,
     Part,
     Target,
+    excess_of,
+    left_of,
     meter_for_rest,
     oldest_first,
+    open_for,
     parts_of,
     rest_of,
 )
@@ -60,7 +63,7 @@ class Line:
     @property
     def left(self) -> Decimal | None:
         """What stays open of the invoice."""
-        return None if self.amount is None else self.open - self.amount
+        return None if self.amount is None else left_of(self.open, self.amount)
 
     @property
     def is_overdue(self) -> bool:
@@ -103,13 +106,13 @@ class Sheet:
     def note(self) -> str:
         """What there is to say of the rest: where it stays, or why it cannot be saved."""
         rest = self.rest
-        if rest is None or rest == 0:
+        if self.amount is None or not rest:
             return ""
         if rest < 0:
             return str(
                 _(
                     "The invoices get %(amount)s more than is paid.",
-                    amount=money_filter(-rest, symbol=True),
+                    amount=money_filter(excess_of(self.amount, self._allocated()), symbol=True),
                 )
             )
         if not self.rest_on:
@@ -240,7 +243,7 @@ def _named(typed: Typed) -> Iterator[int]:
 
 
 def _line(invoice: Invoice, own: Decimal, typed: Typed) -> Line:
-    line = Line(invoice, max(invoice.amount - invoice.paid + own, own))
+    line = Line(invoice, open_for(invoice.open, own))
     if line.name not in typed:
         return line
     line.text = typed[line.name].strip()

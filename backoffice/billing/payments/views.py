@@ -1,6 +1,5 @@
 """The list of payments, and one receipt: its parts, its history, making it void, and where a part goes."""
 
-from decimal import Decimal
 from typing import Any
 
 from flask import Response, abort, flash, request, url_for
@@ -28,6 +27,7 @@ from ..models import Payment
 from ..rules import METHODS, POSTED, VOID
 from ..views import bp
 from . import actions, history, queries
+from .allocation import total_of
 from .entry import previewed
 from .forms import PlaceForm, show_sheet_errors
 from .listing import PAYMENTS
@@ -91,7 +91,7 @@ def _head(parts: list[Payment]) -> dict[str, Any]:
         "receipt": parts[0],
         "parts": parts,
         "customers": list({part.customer_id: part.customer for part in parts}.values()),
-        "total": sum((part.amount for part in parts), Decimal(0)),
+        "total": total_of(parts),
         "standing": VOID if is_void else "unmatched" if is_unmatched else POSTED,
         "METHODS": METHODS,
     }

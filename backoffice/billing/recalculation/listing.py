@@ -19,7 +19,7 @@ from ...runs.wording import STATUSES as LOOKS
 from ...web import record_links as subjects
 from ...web.record_links import Place
 from ..figures import customer_balance
-from .report import AMOUNTS, changed
+from .report import AMOUNTS, changed_by
 from .runs import RECALCULATE
 
 _REQUESTER = literal("user:") + cast(User.id, String) == Run.requested_by
@@ -200,9 +200,8 @@ def changes_of(run_id: int, above: Decimal) -> List:
 
     An amount that is right is left empty. `above`: a greater difference is significant.
     """
-    rows = changed(run_id).subquery("changes")
-    apart: Mapping[str, Any] = {n: rows.c[f"{n}_after"] - rows.c[f"{n}_before"] for n in AMOUNTS}
-    size = func.greatest(*(func.abs(difference) for difference in apart.values()))
+    rows = changed_by(run_id)
+    apart, size = {name: rows.c[f"{name}_difference"] for name in AMOUNTS}, rows.c.size
     types = {"balance": N_("Balance"), "overpayment": N_("Overpayment")}
     return List(
         f"recalculation-{run_id}",

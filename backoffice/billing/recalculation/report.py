@@ -71,6 +71,15 @@ def changed(run_id: Any) -> Select[Any]:
     )
 
 
+def changed_by(run_id: Any) -> Subquery:
+    """As `changed`, with each amount's difference, and the greatest of them without its sign as `size`."""
+    rows = changed(run_id).subquery("changed")
+    apart = {name: rows.c[f"{name}_after"] - rows.c[f"{name}_before"] for name in AMOUNTS}
+    size = func.greatest(*map(func.abs, apart.values()))
+    named = (difference.label(f"{name}_difference") for name, difference in apart.items())
+    return select(rows, *named, size.label("size")).subquery("changes")
+
+
 def _edge(pick: Any, name: str, side: Any) -> ColumnElement[Any]:
     """The amount by the first (`pick` is min) or last (max) item that changes it; an item may hold others beside it."""
     before, after = (cast(edge[name].astext, Numeric) for edge in (ITEMS.c.before, ITEMS.c.after))

@@ -1,5 +1,6 @@
 """Recalculations in the browser: asked for as a preview, looked at as a report, then applied."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -146,25 +147,25 @@ class Change:
     name: str
     before: Decimal
     after: Decimal
+    difference: Decimal
     customer: Any = None
     calculation: str | None = None
-
-    @property
-    def difference(self) -> Decimal:
-        """What was added."""
-        return self.after - self.before
 
 
 def _totals(run: Run) -> list[Change]:
     told = run.result["totals"]
-    return [Change(n, Decimal(told[n]["before"]), Decimal(told[n]["after"])) for n in AMOUNTS]
+    return [Change(name, **_amounts(told[name])) for name in AMOUNTS]
+
+
+def _amounts(told: Mapping[str, str]) -> dict[str, Any]:
+    return {name: Decimal(told[name]) for name in ("before", "after", "difference")}
 
 
 def _significant(run: Run) -> list[Change]:
     return [
         Change(
-            told["type"], Decimal(told["before"]), Decimal(told["after"]),
-            told, calculation_url(told["customer_id"], told["code"], told["type"]),
+            told["type"], **_amounts(told), customer=told,
+            calculation=calculation_url(told["customer_id"], told["code"], told["type"]),
         )
         for told in run.result["significant"]["changes"][:MOST_SHOWN]
     ]  # fmt: skip

@@ -84,6 +84,16 @@ class Line:
     amount: Decimal
     balance: Decimal
 
+    @property
+    def before(self) -> Decimal:
+        """What was owed before it."""
+        return self.balance - self.amount
+
+    @property
+    def credited(self) -> Decimal:
+        """What it takes off what is owed."""
+        return -self.amount
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -101,6 +111,11 @@ class Summary:
         """What is owed at the end of the period."""
         owed: Decimal = owed_of(self.invoiced, self.adjusted, self.paid)
         return self.opening + owed
+
+    @property
+    def beyond(self) -> Decimal:
+        """What the documents outside the period and after it come to."""
+        return self.total - self.closing
 
 
 def meters_of_customer(session: Session, customer: Customer) -> Sequence[int]:

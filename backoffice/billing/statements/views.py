@@ -178,7 +178,7 @@ def _page(subject: Subject) -> Response:
         session, subject.meters, asked.period, limit=size, offset=(number - 1) * size
     )
     known = _marks(subject)
-    carried = lines[0].balance - lines[0].amount if lines else summary.opening
+    carried = lines[0].before if lines else summary.opening
     return render(
         "billing/statement.html",
         block="statement",
@@ -232,7 +232,7 @@ def _tie(subject: Subject, summary: Summary, *, is_doubted: bool) -> str:
     values = {
         "balance": money_filter(owner.balance, symbol=True),
         "overpayment": money_filter(owner.overpayment, symbol=True),
-        "rest": money_filter(summary.total - summary.closing, symbol=True),
+        "rest": money_filter(summary.beyond, symbol=True),
         "total": money_filter(summary.total, symbol=True),
     }
     stored = _(
