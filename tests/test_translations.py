@@ -88,6 +88,20 @@ def test_indonesian_is_not_left_in_english():
     assert copied == []
 
 
+def test_english_holds_plurals_and_nothing_else(tmp_path, monkeypatch, marked):
+    """Also after the tool has run over a catalogue that said a sentence twice."""
+    monkeypatch.setattr(translations, "po_file", lambda language: tmp_path / f"{language}.po")
+    monkeypatch.setattr(translations, "extract", lambda: marked)
+    sentence = next(message for message in marked if isinstance(message, str))
+    said_twice = translations._empty("en")
+    said_twice.add(sentence, sentence)
+    translations._write(said_twice, tmp_path / "en.po")
+    translations.update()
+    held = {m.id for m in messages("en")}
+    assert held == {message for message in marked if not isinstance(message, str)}
+    assert sentence in {m.id for m in messages("id") if isinstance(m.id, str)}
+
+
 def test_english_says_what_the_code_says():
     assert messages("en")
     assert all(m.pluralizable for m in messages("en"))
