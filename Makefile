@@ -22,7 +22,7 @@ test: .venv/development $(COMPILED)
 	@$(COMPILE)
 	@$(PYTEST_HERE) $(PYTEST)
 
-# For work under way: without browsers, long searches at random and processes of their own.
+# For work under way: without browsers, whole companies' books, long searches, races and processes of their own.
 test-quick: .venv/development $(COMPILED)
 	@$(COMPILE)
 	@$(PYTEST_HERE) -m "not slow" $(PYTEST)

@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "slow: a browser, a long search at random or processes of its own; see make test-quick",
+        "slow: a browser, a whole company's book, a long search, races or processes of its own; see make test-quick",
     )
     for name in (*READERS, SUPERVISED):
         os.environ.pop(name, None)

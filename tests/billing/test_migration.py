@@ -36,6 +36,8 @@ from tests.drift.every_figure import changes, stored, told
 from tests.processes import killed
 from tests.surgery import past_every_trigger
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def legacy(session: Any, admin_database_url: str) -> None:

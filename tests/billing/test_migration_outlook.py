@@ -34,6 +34,8 @@ from tests.billing.books_of_meters import (
 from tests.drift.every_figure import changes, stored, told
 from tests.factories.billing import MeterFactory
 
+pytestmark = pytest.mark.slow
+
 WRITTEN = {
     "payments", "invoices", "meters", "customers",
     "audit_events", "corrections", "drift_findings", "figure_checks",

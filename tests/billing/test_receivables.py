@@ -17,6 +17,8 @@ from backoffice.customers.models import Customer
 
 from .receivables import DATA, Assignment, Document, Receivables
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"customers": 100, "meters": 100, "invoices": 1674, "payments": 1574}
 
 

@@ -30,6 +30,8 @@ from .ledgers import Ledger, stored
 from .machine import read
 from .offices import Office, noted_then_right, open_office, right_in_the_transaction_and_at_commit
 
+pytestmark = pytest.mark.slow
+
 BAR_SECONDS = 2.0
 """From the other program's commit until everything is right, at the 95th percentile."""
 

@@ -18,6 +18,8 @@ from tests.processes import barrier, together
 
 from .merges import customer, merge, order_for, owners
 
+pytestmark = pytest.mark.slow
+
 Outside = psycopg.Connection[Any]
 
 # Whoever still writes for the duplicate

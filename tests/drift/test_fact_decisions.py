@@ -33,6 +33,8 @@ from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, Paym
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 
 

@@ -33,6 +33,8 @@ from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory, OrderLineFactory
 from tests.factories.people import AccountManagerFactory
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 
 

@@ -22,6 +22,8 @@ from tests.drift.books import an_order, run_of
 from tests.drift.forging import forged_now, tell_of_the_book
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 
 

@@ -18,6 +18,8 @@ from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 
+pytestmark = pytest.mark.slow
+
 KNOWN_WRONG = "Holds amounts that are known to be wrong"
 
 SHOWN_IN = {

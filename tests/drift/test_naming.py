@@ -22,7 +22,7 @@ from tests.drift.forging import a_row_of_every_table
 from tests.surgery import tell_of_everything
 
 Command = Callable[..., Any]
-pytestmark = pytest.mark.leaves_drift
+pytestmark = [pytest.mark.leaves_drift, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests.drift.books import run_of
 from tests.drift.test_partial_repairs import DECLARED, book
 from tests.surgery import tell_of_everything
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["book"]  # the fixture
 
 Surgery = psycopg.Connection[Any]

@@ -21,6 +21,8 @@ from backoffice.runs.models import FAILED, Run
 from tests.drift.books import run_of, text_of
 from tests.drift.whole_book import FIGURES, Stored, everything_stored, write_everything
 
+pytestmark = pytest.mark.slow
+
 SAYS_RIGHT = (
     "Figures are right",
     "Every stored figure is right",

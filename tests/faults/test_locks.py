@@ -18,6 +18,8 @@ from backoffice.orders.models import Order
 from tests.factories.orders import OrderFactory
 from tests.orders.pages import filled
 
+pytestmark = pytest.mark.slow
+
 SAVERS = 8
 LOCK_TIMEOUT = 2.0
 """Seconds that a save waits; twice that where it queues behind others who wait, as PostgreSQL counts."""

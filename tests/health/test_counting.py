@@ -21,6 +21,8 @@ from tests.factories.orders import OrderFactory
 
 from .readings import Readings, read_anew, token
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def unread(app):

@@ -25,6 +25,8 @@ from backoffice.imports.kinds import KINDS, payments
 
 from .documents import DAYS, INVOICES, PAYMENTS, book, entry, invoice, parts, told, voided
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[..., Path]
 Import = Callable[..., dict[str, Any]]
 Problems = Callable[..., list[tuple[int, str, str]]]

@@ -17,6 +17,8 @@ from backoffice.customers.models import Customer
 from backoffice.orders.models import Order, OrderLine
 from backoffice.people.models import User
 
+pytestmark = pytest.mark.slow
+
 NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
 
 FILES = {

@@ -13,6 +13,8 @@ from backoffice import figures
 from backoffice.orders.models import Order
 from tests.factories.orders import OrderFactory
 
+pytestmark = pytest.mark.slow
+
 INSERT = "INSERT INTO order_lines (order_id, kind, quantity, unit_price) VALUES (%s, %s, 1, 5)"
 
 

@@ -23,6 +23,8 @@ from .books import Book, stored
 from .shop import LINES, Shop, noted_then_right
 from .ways import CHANGES, NEW, Change, merge_of, update_statement
 
+pytestmark = pytest.mark.slow
+
 
 def _psql() -> str:
     """The psql of the embedded PostgreSQL."""

@@ -12,6 +12,8 @@ import pytest
 from backoffice.app.commands import COMMANDS, command_named
 from backoffice.app.config import READERS, ROOT
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., Any]
 README = (ROOT / "README.md").read_text()
 PROGRAM = ".venv/bin/backoffice "

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
+pytestmark = pytest.mark.slow
+
 WEB_ALONE = {
     "alembic", "flask_limiter", "flask_migrate", "flask_wtf", "jinja2_fragments", "limits", "whitenoise", "wtforms",
     "backoffice.app.protection", "backoffice.lists.screens", "backoffice.security.permissions",

@@ -15,6 +15,8 @@ from backoffice.runs import actions
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
 
+pytestmark = pytest.mark.slow
+
 
 def counted(session: Any, table: str) -> float:
     """How many rows the planner thinks there are; zero or below: it has not looked since there are any."""

@@ -15,6 +15,8 @@ from backoffice.database.embedded import ADMIN, Services
 from backoffice.targets.models import AccountManagerTarget
 from tests.factories.orders import OrderFactory
 
+pytestmark = pytest.mark.slow
+
 Connection = psycopg.Connection[Any]
 
 

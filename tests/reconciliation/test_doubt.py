@@ -14,6 +14,8 @@ from tests.drift.books import rows_of, run_of, text_of
 from tests.drift.every_figure import fill
 from tests.drift.forging import tell_of_the_book
 
+pytestmark = pytest.mark.slow
+
 Outside = psycopg.Connection[Any]
 
 SPEAKS = {

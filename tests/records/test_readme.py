@@ -11,6 +11,8 @@ from backoffice.app.config import ROOT
 
 from .scratch import MIGRATION, blocks
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_takes_sixty_lines() -> None:
     texts = [*blocks().values(), MIGRATION]

@@ -14,6 +14,8 @@ from backoffice.people.models import User
 from backoffice.reports import queries
 from backoffice.reports.scope import Period, Scope
 
+pytestmark = pytest.mark.slow
+
 NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
 KINDS = ("customers", "account-managers", "orders", "order-lines")
 SIGN = {"package": 1, "addition": 1, "promo": -1, "reduction": -1}

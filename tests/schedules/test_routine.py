@@ -13,6 +13,8 @@ from backoffice.runs.models import DONE, Run, RunItem
 from backoffice.runs.working import perform
 from backoffice.schedules.routine import BLOATED, INDEX, QUERY, TABLE, UNUSED, WORTH_A_LOOK, Sized
 
+pytestmark = pytest.mark.slow
+
 
 def routine() -> tuple[Run, dict[str, RunItem]]:
     run_id = actions.request(db.session(), "database.routine", {}, is_paced=False).id

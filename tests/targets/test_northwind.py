@@ -13,6 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
 KINDS = ("customers", "account-managers", "orders", "order-lines")
 SIGN = {"package": 1, "addition": 1, "promo": -1, "reduction": -1}

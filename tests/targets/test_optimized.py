@@ -20,6 +20,8 @@ from backoffice.targets.models import AccountManagerTarget
 from tests.signing_in import cookie_for
 from tests.surgery import tell_of_everything
 
+pytestmark = pytest.mark.slow
+
 MANAGERS, ORDERS = 60, 60_000
 MILLISECONDS = 200
 """Seed 1's bar for the list of targets with their people."""
