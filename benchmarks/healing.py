@@ -1,8 +1,10 @@
-"""(i) Verifying and healing a large book of which one order in a hundred is wrong, beside one statement."""
+"""(i) Verifying and healing a large book of which one order in a hundred is wrong, beside one statement;
+and one of which every order is wrong, as a run, beside the library's own call."""
 
 import multiprocessing
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from psycopg import Connection
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.database.embedded import ADMIN
 from backoffice.drift.verification.scope import scope_of
@@ -21,7 +24,7 @@ from backoffice.runs.working import perform
 
 from .book import load
 from .report import Measured, Report
-from .timing import ratio, summary, timed
+from .timing import in_turn, ratio, summary, timed
 from .world import World
 
 ORDERS = 1_000_000
@@ -29,6 +32,8 @@ WRONG = 100
 """One in so many."""
 BAR = 1.5
 TWO_WORKERS_BAR = 1 / 1.6
+RUN_BAR = 1.3
+ALL_WRONG = 100_000
 ROUNDS = 5
 HAND_WRITTEN = Path(__file__).with_suffix(".sql").read_text()
 FALSIFY = f"UPDATE orders SET grand_total = grand_total + 1 WHERE id % {WRONG} = 0"
@@ -66,10 +71,39 @@ def measure(world: World, scale: float) -> Report:
         [
             Measured("i", f"verify and heal {size}", by_hand, "×", BAR),
             Measured("i", "two workers, of the time of one", shared, "×", TWO_WORKERS_BAR),
+            _all_wrong(world, max(1_000, int(ALL_WRONG * scale)), numbers),
         ],
         numbers,
         {"(i) the hand-written heal": HAND_WRITTEN},
     )
+
+
+def _all_wrong(world: World, orders: int, numbers: dict[str, Any]) -> Measured:
+    """The same heal with everything that a run keeps of itself, beside the library's bare call."""
+    world.empty()
+    with world.connect(ADMIN) as surgery, world.app.app_context():
+        load(surgery, orders, falsified=False)
+        surgery.execute("SET session_replication_role = replica")
+        sides = {
+            "run": partial(healed, db.engine, 1),
+            "library": partial(figures.heal, db.engine, ORDER_FIGURES),
+        }
+
+        def side(heal: Callable[[], object]) -> float:
+            surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
+            surgery.execute("TRUNCATE corrections, run_items CASCADE")
+            world.settle()
+            seconds = timed(heal)
+            healed_orders = surgery.execute(
+                "SELECT count(*) FROM corrections WHERE figure = 'orders.grand_total'"
+            ).fetchone()
+            assert healed_orders == (orders,)  # targets follow, and are counted apart
+            return seconds
+
+        seconds = in_turn({n: partial(side, heal) for n, heal in sides.items()}, ROUNDS)
+    numbers |= {f"all wrong, {name}": summary(runs) for name, runs in seconds.items()}
+    title = f"heal {orders:,} orders, all wrong: a run, of the library's own call"
+    return Measured("i", title, ratio(seconds["run"], seconds["library"]), "×", RUN_BAR)
 
 
 def healed(engine: Engine, workers: int) -> None:

@@ -2,12 +2,16 @@
 
 import gc
 
-from ..app.loading import uncollected
+from ..app.loading import uncollected, unread
 
 
 def main() -> None:
     """Run `backoffice`."""
     with uncollected():
+        with unread(
+            "rich"
+        ):  # with which structlog would paint tracebacks; our logs are lines of JSON
+            import structlog  # noqa: F401
         from . import cli
     gc.freeze()  # what was read stays
     cli.main()

@@ -17,7 +17,7 @@ WEB_ALONE = {
     "backoffice.app.protection", "backoffice.lists.screens", "backoffice.security.permissions",
 }  # fmt: skip
 SPARED = WEB_ALONE | {
-    "email_validator", "openpyxl", "prometheus_client", "redis", "rq",
+    "email_validator", "openpyxl", "prometheus_client", "redis", "rich", "rq",
 }  # fmt: skip
 """What is slow to read, or drags in much that is, and that no plain command needs."""
 
@@ -82,6 +82,22 @@ def test_a_plain_command_reads_nothing_of_the_web(app: Flask, command: str) -> N
         for name in read
         if name.startswith("backoffice.") and name.endswith((".views", "_views"))
     ]
+
+
+def test_what_was_left_unread_can_be_read_later() -> None:
+    """A bar of progress and a table are drawn with it."""
+    program = """
+import sys
+from backoffice.app.loading import unread
+with unread("rich"):
+    import structlog
+assert "rich" not in sys.modules
+import rich.progress
+with unread("rich"):
+    import rich
+assert rich.progress
+"""
+    assert python(program).returncode == 0
 
 
 def test_help_names_every_command_without_reading_any(app: Flask) -> None:
