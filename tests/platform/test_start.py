@@ -17,7 +17,7 @@ WEB_ALONE = {
     "backoffice.app.protection", "backoffice.lists.screens", "backoffice.security.permissions",
 }  # fmt: skip
 SPARED = WEB_ALONE | {
-    "email_validator", "openpyxl", "prometheus_client", "redis", "rich", "rq",
+    "email_validator", "openpyxl", "prometheus_client", "redis", "rq",
 }  # fmt: skip
 """What is slow to read, or drags in much that is, and that no plain command needs."""
 
@@ -82,6 +82,12 @@ def test_a_plain_command_reads_nothing_of_the_web(app: Flask, command: str) -> N
         for name in read
         if name.startswith("backoffice.") and name.endswith((".views", "_views"))
     ]
+
+
+@pytest.mark.parametrize("command", ["--help", "info --json"])
+def test_what_draws_nothing_leaves_the_painter_alone(app: Flask, command: str) -> None:
+    done = python(LISTED, *command.split())
+    assert not {"rich", "pygments"} & set(json.loads(done.stderr.splitlines()[-1]))
 
 
 def test_what_was_left_unread_can_be_read_later() -> None:
