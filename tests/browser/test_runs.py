@@ -17,9 +17,7 @@ from tests.browser.conftest import LANGUAGES
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import UserFactory
-from tests.runs.balances import balances  # noqa: F401 (a fixture)
-
-pytestmark = pytest.mark.usefixtures("balances")
+from tests.runs.balances import domains  # noqa: F401 (a fixture)
 
 
 def customers(session, *names):
