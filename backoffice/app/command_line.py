@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from getpass import getuser
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 from flask_babel import gettext as _
 
+from ..base.refusals import Refusal
 from ..base.trouble import Trouble
 from ..database.embedded import Services
 
@@ -20,7 +21,8 @@ PATIENCE: dict[str, Any] = {"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000}
 """Settings of a process that nobody waits for at a screen: it has time, but waits a minute for a lock."""
 
 __all__ = [
-    "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Trouble", "database_in_use", "never_together", "operator",
+    "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Tell", "Trouble", "database_in_use", "never_together", "operator",
+    "progress_bar", "refusals_told",
 ]  # fmt: skip
 
 Command = Callable[..., None]
@@ -57,6 +59,41 @@ def _refuse(*names: str) -> None:
     raise Trouble(
         _("%(one)s and %(other)s do not go together. Leave one of them out.", one=one, other=other)
     )
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """What the house refuses is a sentence and exit status 2."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+
+
+Tell = Callable[..., None]
+"""Says how far a bar is: `total`, `completed` and `advance`, as `rich.progress.Progress.update` takes them."""
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None = None) -> Iterator[Tell | None]:
+    """A progress bar on a terminal's standard error; None elsewhere."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    text = TextColumn("{task.description}")
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        yield partial(bar.update, bar.add_task(title, total=total))
 
 
 def operator() -> str:

@@ -31,7 +31,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed, SecurityError
 
 from ..base import N_
-from ..base.refusals import Refusal
+from ..base.refusals import Refusal, broken_constraint
 from ..book import MeaningDiffers, difference_in
 from ..security import bearer
 from ..web.formats import in_words
@@ -277,7 +277,7 @@ def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
     _roll_back_quietly()
     if sqlstate in _OVERTAKEN_SQLSTATES:
         return answer(409)
-    if sqlstate == "23514" and _constraint_of(error).endswith("_in_calendar"):
+    if sqlstate == "23514" and broken_constraint(error).endswith("_in_calendar"):
         return answer(409, _(IMPOSSIBLE_DATE))
     if isinstance(error, DataError):  # NUL in a text, and the like
         return answer(400)
@@ -296,10 +296,6 @@ def _another_book(differs: MeaningDiffers) -> Response:
     wrong = " ".join(f"{name}={here}" for name, here, _there in differs.settings)
     right = " ".join(f"{name}={there}" for name, _here, there in differs.settings)
     return answer(503, explanation=ANOTHER_BOOK, wrong=wrong, right=right)
-
-
-def _constraint_of(error: DBAPIError) -> str:
-    return getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""
 
 
 def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> Explanation | None:

@@ -15,13 +15,10 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import func, select
 
-from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_told
 from ..app.extensions import db
-from ..base.refusals import Refusal
 from .chain import sealing, verifying
 from .chain.anchors import anchor, anchors_in, folder_of
 from .chain.keys import Keyring
@@ -76,7 +73,7 @@ def seal(as_json: bool) -> None:
     """Seal every event that can be sealed now, as the schedule does every few minutes."""
     waiting = db.session.scalar(select(func.count()).where(sealing.waiting(head_of(db.session()))))
     db.session.rollback()
-    with _refusals(), _progress(_("Events"), waiting or 0) as advance:
+    with refusals_told(), _progress(_("Events"), waiting or 0) as advance:
         count = sealing.seal(db.engine, Keyring.of(current_app.config), progress=advance)
     head = head_of(db.session())
     if as_json:
@@ -173,26 +170,6 @@ def _head(head: sealing.Head | None) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except Refusal as refusal:
-        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
-
-
-@contextmanager
 def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal's standard error; nothing elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _count: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda count: bar.advance(task, count)
+    with progress_bar(title, total) as tell:
+        yield lambda count: tell(advance=count) if tell else None

@@ -4,8 +4,11 @@ Actions raise them, and know nothing of HTTP; `app/errors.py` turns one that nob
 a toast or JSON, and a view that has a form shows it there. Imports no Flask, so that actions may.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
+
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from . import N_
 
@@ -55,3 +58,19 @@ class AnotherRecord(Stale):
         "This number now belongs to another record than the one that you opened. Nothing was saved. "
         "Look at which one is shown here before you send it again."
     )
+
+
+def broken_constraint(error: DBAPIError) -> str:
+    """The name of the constraint that a statement broke; empty where it broke none."""
+    return getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""
+
+
+@contextmanager
+def refused_by(constraint: str, refusal: Refusal) -> Iterator[None]:
+    """What breaks that constraint inside is `refusal`; whoever was faster is seen only by the database."""
+    try:
+        yield
+    except IntegrityError as error:
+        if broken_constraint(error) == constraint:
+            raise refusal from error
+        raise

@@ -8,11 +8,10 @@ from flask import current_app
 from flask.cli import with_appcontext
 from flask_babel import gettext as _
 
-from ..app.command_line import Trouble
+from ..app.command_line import Trouble, refusals_told
 from ..app.config import READERS
 from ..app.extensions import db
 from ..base.currencies import CURRENCIES
-from ..base.refusals import Refusal
 from ..book import actions
 from ..book.meaning import MeaningDiffers
 from ..book.owning import as_owner, owner_engine
@@ -52,13 +51,11 @@ def set_meaning(
         raise click.UsageError("Say why, with --reason: it is kept in the audit trail.")
     db.engine.dispose()  # what this very process has open computes nothing
     try:
-        with as_owner(owner_engine(current_app)) as connection:
+        with refusals_told(), as_owner(owner_engine(current_app)) as connection:
             if dry_run:
                 change = actions.planned(connection, currency, timezone)
             else:
                 change = actions.set_meaning(connection, currency, timezone, reason.strip())
-    except Refusal as refusal:
-        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
     except MeaningDiffers as differs:
         raise Trouble(str(differs)) from differs
     if as_json:

@@ -12,21 +12,20 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from sqlalchemy import func, select
 
 from .. import figures
-from ..app.command_line import CLEAN, FOUND, Trouble, never_together, operator
+from ..app.command_line import (
+    CLEAN,
+    FOUND,
+    Trouble,
+    never_together,
+    operator,
+    progress_bar,
+    refusals_told,
+)
 from ..app.extensions import db
-from ..base.refusals import Refusal
 from ..figures import Figure, FigureError, acting_as
 from ..runs.item_tables import print_table
 from ..runs.models import DONE_WITH_FAILURES
@@ -245,14 +244,11 @@ def run_heal(
     A dry run leaves what it found in the run's items, and exits 1 when that is anything. `scope` instead of
     figures and owners: see `scope`.
     """
-    with acting_as(operator()), _progress(selected, owners) as advance:
-        try:
-            done = performing.heal(
-                db.engine, selected, owners or None,
-                every_owner=every_owner, dry_run=dry_run, reason=reason, progress=advance, scope=scope,
-            )  # fmt: skip
-        except Refusal as refusal:
-            raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+    with refusals_told(), acting_as(operator()), _progress(selected, owners) as advance:
+        done = performing.heal(
+            db.engine, selected, owners or None,
+            every_owner=every_owner, dry_run=dry_run, reason=reason, progress=advance, scope=scope,
+        )  # fmt: skip
     if dry_run:
         print_dry_run(done.run, as_json=as_json)
         if not as_json:
@@ -264,11 +260,8 @@ def run_heal(
 
 def run_resumed(run_id: int, as_json: bool) -> None:
     """Continue a run in this process until it has ended, and print what came of it."""
-    try:
-        with acting_as(operator()):
-            done = performing.resume(db.engine, run_id)
-    except Refusal as refusal:
-        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+    with refusals_told(), acting_as(operator()):
+        done = performing.resume(db.engine, run_id)
     print_healed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
 
@@ -306,22 +299,15 @@ def run_heal_noted(as_json: bool) -> None:
 def _progress(
     selected: list[Figure] | None, owners: Sequence[int]
 ) -> Iterator[Callable[[int], None] | None]:
-    """A progress bar over the owners on a terminal's standard error; nothing elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    total = 0
-    for bundle in figures.registry.bundles_of(selected or figures.registry.figures):
-        everyone = select(func.count()).select_from(bundle.owner_table)
-        total += len(set(owners)) if owners else db.session.scalar(everyone) or 0
-    db.session.rollback()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(_("Owners"), total=total)
-        yield lambda checked: bar.update(task, completed=checked)
+    """A progress bar over the owners."""
+    with progress_bar(_("Owners")) as tell:
+        if tell is None:
+            yield None
+            return
+        total = 0
+        for bundle in figures.registry.bundles_of(selected or figures.registry.figures):
+            everyone = select(func.count()).select_from(bundle.owner_table)
+            total += len(set(owners)) if owners else db.session.scalar(everyone) or 0
+        db.session.rollback()
+        tell(total=total)
+        yield lambda checked: tell(completed=checked)

@@ -6,12 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, inspect
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, selectinload
 
 from .. import figures
 from ..base import N_, money
-from ..base.refusals import Refusal, Stale
+from ..base.refusals import Refusal, Stale, refused_by
 from .entries import Breakdown, LineEntry, OrderEntry
 from .figures import ORDER_FIGURES
 from .models import COMPONENT_OF_KIND, Order, OrderLine
@@ -239,10 +238,5 @@ def _is_changed(session: Session, order: Order) -> bool:
 
 
 def _flush(session: Session, entry: OrderEntry) -> None:
-    try:
+    with refused_by("uq_orders_number", NumberTaken(number=entry.number)):
         session.flush()
-    except IntegrityError as error:
-        diagnostics = getattr(error.orig, "diag", None)
-        if getattr(diagnostics, "constraint_name", None) == "uq_orders_number":
-            raise NumberTaken(number=entry.number) from error
-        raise

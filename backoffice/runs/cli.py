@@ -16,21 +16,17 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from sqlalchemy import Select, select
 
-from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_told
 from ..app.extensions import db
 from ..base import periods
-from ..base.refusals import Refusal
 from ..people.actors import names_of
 from . import actions, queries, working
 from .actions import Limits
-from .errors import UnknownKind
 from .item_tables import items_as_dicts, print_items, print_table
-from .kinds import kinds
+from .kinds import kind_of, kinds
 from .models import (
     AWAITING_APPROVAL,
     COUNTERS,
@@ -89,8 +85,9 @@ def list_runs(
 
 def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) -> Select[Run]:
     runs = select(Run).order_by(Run.id.desc())
-    if kind is not None and kind not in kinds():
-        raise _trouble(UnknownKind(kind=kind))
+    if kind is not None:
+        with refusals_told():
+            kind_of(kind)
     quiet = [name for name, known in kinds().items() if known.is_quiet]
     if kind is not None:
         runs = runs.where(Run.kind == kind)
@@ -107,7 +104,7 @@ def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) ->
 @json_option
 def show(run_id: int, count: int, as_json: bool) -> None:
     """One run with what came of it, and its items, those that are wrong by most first."""
-    with _refusals():
+    with refusals_told():
         run = queries.run_of(db.session(), run_id)
     if as_json:
         click.echo(json.dumps({**_as_dict(run), "items": items_as_dicts(run_id, count)}))
@@ -122,7 +119,7 @@ def show(run_id: int, count: int, as_json: bool) -> None:
 @json_option
 def cancel(run_id: int, as_json: bool) -> None:
     """Stop a run: what is under way is finished, nothing further is begun."""
-    with _refusals():
+    with refusals_told():
         run = actions.cancel(db.session(), run_id)
     db.session.commit()
     _print_outcome(run, as_json)
@@ -134,7 +131,7 @@ def cancel(run_id: int, as_json: bool) -> None:
 @json_option
 def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
     """Do what a run left undone: what failed, and what it did not come to."""
-    with _refusals():
+    with refusals_told():
         run = actions.retry(db.session(), run_id)
     _go_on(run, is_queued, as_json)
 
@@ -147,22 +144,9 @@ def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
 def apply(run_id: int, reason: str, is_queued: bool, as_json: bool) -> None:
     """Apply exactly what a dry run has found; above a limit somebody else has to approve it first."""
     limits = Limits.of(current_app.config)
-    with _refusals():
+    with refusals_told():
         run = actions.apply(db.session(), run_id, reason=reason, limits=limits)
     _go_on(run, is_queued, as_json)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What the house refuses is a sentence and exit status 2."""
-    try:
-        yield
-    except Refusal as refusal:
-        raise _trouble(refusal) from refusal
-
-
-def _trouble(refusal: Refusal) -> Trouble:
-    return Trouble(_(refusal.sentence, **refusal.values))
 
 
 def _go_on(run: Run, is_queued: bool, as_json: bool) -> None:
@@ -189,24 +173,15 @@ def _performed(run_id: int) -> Run:
 
 @contextmanager
 def _progress(run_id: int) -> Iterator[Callable[[], None]]:
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(_("Items"), total=None)
+    with progress_bar(_("Items")) as bar:
 
         def tell() -> None:
+            if bar is None:
+                return
             db.session.expire_all()
             progress = queries.progress_of(db.session(), queries.run_of(db.session(), run_id))
             db.session.rollback()
-            bar.update(task, total=progress.total, completed=progress.checked)
+            bar(total=progress.total, completed=progress.checked)
 
         yield tell
 

@@ -14,10 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.orm import Session
 
-from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.command_line import CLEAN, FOUND, Trouble, refusals_told
 from ..app.extensions import db
 from ..base import periods
-from ..base.refusals import Refusal
 from ..drift.healing.performing import performed
 from ..runs import actions
 from ..runs.models import COUNTERS, FAILED, Run
@@ -89,15 +88,12 @@ def run_here(name: str, *, as_json: bool) -> None:
         raise Trouble(
             _("There is no schedule %(name)s. There are: %(names)s.", name=name, names=names)
         )
-    try:
-        with Session(db.engine) as session:
-            run_id = actions.request(
-                session, schedule.kind, schedule.scope(datetime.now(UTC)),
-                schedule=schedule.name, is_paced=False, is_here=True,
-            ).id  # fmt: skip
-            session.commit()
-    except Refusal as refusal:
-        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
+    with refusals_told(), Session(db.engine) as session:
+        run_id = actions.request(
+            session, schedule.kind, schedule.scope(datetime.now(UTC)),
+            schedule=schedule.name, is_paced=False, is_here=True,
+        ).id  # fmt: skip
+        session.commit()
     done = performed(db.engine, run_id)
     if as_json:
         click.echo(json.dumps(_told(done.run)))

@@ -14,11 +14,10 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.command_line import CLEAN, FOUND, Trouble, refusals_told
 from ..app.extensions import db
 from ..base import money, periods
 from ..base.periods import Month
-from ..base.refusals import Refusal
 from ..drift.cli import json_option
 from ..drift.healing import dry_runs, performing
 from ..drift.healing.performing import Performed
@@ -101,12 +100,10 @@ def generate(
 
 def _healed(*, dry_run: bool) -> Performed:
     """What is stored as achieved corrected, or a dry run of that."""
-    try:
+    with refusals_told():
         return performing.heal(
             db.engine, TARGET_FIGURES, reason="targets generate", dry_run=dry_run
         )
-    except Refusal as refusal:
-        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
 
 
 def _achieved(run_id: int) -> dict[tuple[int, Month], Decimal]:

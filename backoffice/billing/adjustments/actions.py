@@ -9,11 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ...base import N_
-from ...base.refusals import Refusal, Stale
+from ...base.refusals import Refusal, Stale, refused_by
 from ..meters.actions import locked, settle
 from ..models import Meter, MeterAdjustment
 from ..numbering import next_number
@@ -157,10 +156,5 @@ def _locked(session: Session, adjustment_id: int) -> MeterAdjustment:
 
 
 def _flush(session: Session, number: str) -> None:
-    try:
+    with refused_by("uq_meter_adjustments_number", AdjustmentNumberTaken(number=number)):
         settle(session)
-    except IntegrityError as error:
-        diagnostics = getattr(error.orig, "diag", None)
-        if getattr(diagnostics, "constraint_name", None) == "uq_meter_adjustments_number":
-            raise AdjustmentNumberTaken(number=number) from error
-        raise

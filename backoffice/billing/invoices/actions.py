@@ -6,12 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ... import figures
 from ...base import money
-from ...base.refusals import Refusal
+from ...base.refusals import Refusal, refused_by
 from ..figures import invoice_amount
 from ..meters.actions import settle
 from ..meters.refusals import TooMuchOwed
@@ -257,12 +256,8 @@ def _count(document: Invoice | Payment) -> None:
 def _store(session: Session, number: str, charges: Charges) -> None:
     """Write the invoice, and what is owed by it."""
     try:
-        settle(session)
+        with refused_by("uq_invoices_number", NumberTaken(number=number)):
+            settle(session)
     except TooMuchOwed as too_much:
         at = "amount" if charges.is_entered else "units"
         raise InvoiceRefused({at: too_much}) from too_much
-    except IntegrityError as error:
-        diagnostics = getattr(error.orig, "diag", None)
-        if getattr(diagnostics, "constraint_name", None) == "uq_invoices_number":
-            raise NumberTaken(number=number) from error
-        raise

@@ -13,15 +13,12 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from sqlalchemy.orm import Session
 
-from ...app.command_line import CLEAN, FOUND, Trouble
+from ...app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_told
 from ...app.extensions import db
 from ...base import money
-from ...base.refusals import Refusal
 from ...drift.cli import json_option
 from ...drift.healing.performing import performed
 from ...runs.errors import AlreadyRunning
@@ -55,7 +52,7 @@ def meter_financials(dry_run: bool, as_json: bool) -> None:
     if dry_run and not as_json:
         click.echo(_("Dry run: nothing is changed."))
     runs: list[Run] = []
-    with _refusals():
+    with refusals_told():
         run: Run | None = _begun(dry_run)
         if run is not None and run.kind in STEP_OF and not as_json:
             _tell_skipped(STEP_OF[run.kind])
@@ -103,7 +100,7 @@ def meter_financial_data(full: bool, as_json: bool) -> None:
     Nothing is changed.
     """
     names = ["validation", "proof"] if full else ["validation"]
-    with _refusals():
+    with refusals_told():
         runs = [_performed(_asked(STEP_NAMED[name], dry_run=False), as_json) for name in names]
     if as_json:
         click.echo(json.dumps(_all_as_dict(runs, False) if full else _as_dict(runs[0])))
@@ -121,7 +118,7 @@ def customer_balances_to_meters(dry_run: bool, as_json: bool) -> None:
 def _do_alone(name: str, dry_run: bool, as_json: bool) -> None:
     if dry_run and not as_json:
         click.echo(_("Dry run: nothing is changed."))
-    with _refusals():
+    with refusals_told():
         run = _performed(_asked(STEP_NAMED[name], dry_run=dry_run), as_json)
     if as_json:
         told = {"outlook": _outlook(run)} if dry_run else {}
@@ -154,14 +151,6 @@ def _print_outlook(run: Run) -> None:
     )
     click.echo(told)
     click.echo(_("Apply exactly these with: %(command)s", command=again))
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except Refusal as refusal:
-        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
 
 
 def _asked(step: Step, *, dry_run: bool) -> int:
@@ -199,23 +188,18 @@ def _performed(run_id: int, as_json: bool) -> Run:
 
 @contextmanager
 def _progress(run_id: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on a terminal's standard error; nothing elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    text = TextColumn("{task.description}")
     with (
         Session(db.engine) as session,
-        Progress(
-            text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-        ) as bar,
+        progress_bar(_(STEP_OF[run_of(session, run_id).kind].title)) as bar,
     ):
-        task = bar.add_task(_(STEP_OF[run_of(session, run_id).kind].title), total=None)
+        if bar is None:
+            session.close()
+            yield None
+            return
 
         def tell(checked: int) -> None:
             session.rollback()
-            bar.update(task, total=run_of(session, run_id).total, completed=checked)
+            bar(total=run_of(session, run_id).total, completed=checked)
 
         yield tell
 

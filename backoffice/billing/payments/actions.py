@@ -12,11 +12,11 @@ from datetime import date
 from decimal import Decimal
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, func, literal, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ... import figures
 from ...base import money
+from ...base.refusals import refused_by
 from ..figures import invoice_paid
 from ..meters.actions import settle
 from ..models import Invoice, Payment
@@ -381,10 +381,5 @@ def _count(payment: Payment) -> None:
 
 def _flush(session: Session, reference: str) -> None:
     """Write the parts and what is owed by them. Raises ReferenceTaken, TooMuchOwed."""
-    try:
+    with refused_by("ix_payments_reference_part", ReferenceTaken(reference=reference)):
         settle(session)
-    except IntegrityError as error:
-        diagnostics = getattr(error.orig, "diag", None)
-        if getattr(diagnostics, "constraint_name", None) == "ix_payments_reference_part":
-            raise ReferenceTaken(reference=reference) from error
-        raise

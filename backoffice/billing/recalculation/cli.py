@@ -17,9 +17,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ...app import logs
-from ...app.command_line import CLEAN, FOUND, Trouble
+from ...app.command_line import CLEAN, FOUND, Trouble, refusals_told
 from ...app.extensions import db
-from ...base.refusals import Refusal
 from ...drift.cli import json_option
 from ...drift.healing.dry_runs import SHOWN
 from ...drift.healing.performing import performed
@@ -86,7 +85,7 @@ def _end(run: Run) -> None:
 
 def _performed(dry_run: bool, count: int, stream: TextIO, *, is_drawn: bool) -> Run:
     """The run, performed in this process until it has ended. Raises Trouble."""
-    try:
+    with refusals_told():
         with Session(db.engine) as session:
             asked = actions.request(
                 session, "billing.recalculate", {}, dry_run=dry_run, is_paced=False, is_here=True
@@ -95,8 +94,6 @@ def _performed(dry_run: bool, count: int, stream: TextIO, *, is_drawn: bool) -> 
             session.commit()
         with _bar(run_id, count, stream, is_drawn=is_drawn) as advance:
             run = performed(db.engine, run_id, advance).run
-    except Refusal as refusal:
-        raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
     if run.status not in (DONE, DONE_WITH_FAILURES):
         told = run.error or run.status
         raise Trouble(_("Run %(run)s did not end well: %(error)s", run=run_id, error=told))
