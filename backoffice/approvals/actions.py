@@ -1,5 +1,6 @@
 """Looking at what a verb would do, and doing it: at once, or above the limits when somebody else has approved it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import delete, func, insert
@@ -30,17 +31,7 @@ def attempt(
     session: Session, verb: Verb, user: User, payload: Payload, limits: Limits
 ) -> tuple[Outlook, bool]:
     """Do it, unless that needs a second person: then nothing of it stays. Answers what changes, and whether it did."""
-    savepoint = session.begin_nested()
-    try:
-        outlook = outlook_of(session, verb, user, payload)
-    except BaseException:
-        savepoint.rollback()
-        raise
-    waits = _exceeds(limits, outlook)
-    if waits:
-        savepoint.rollback()
-    else:
-        savepoint.commit()
+    outlook, waits = _tried(session, limits, lambda: outlook_of(session, verb, user, payload))
     return outlook, not waits
 
 
@@ -64,21 +55,16 @@ def carry_out(
         AlreadyRunning: the same waits for approval already.
         NoLongerAllowed, and what the verb refuses.
     """
-    savepoint = session.begin_nested()
-    try:
+
+    def done() -> Outlook:
         outlook = outlook_of(session, verb, user, payload)
         if outlook.digest != seen:
             raise OutlookChanged()
         if not reason.strip():
             raise ReasonMissing()
-    except BaseException:
-        savepoint.rollback()
-        raise
-    waits = _exceeds(limits, outlook)
-    if waits:
-        savepoint.rollback()
-    else:
-        savepoint.commit()
+        return outlook
+
+    outlook, waits = _tried(session, limits, done)
     asked = {"payload": dict(payload), "digest": outlook.digest}
     run = request(
         session, verb.name, {ASKED: asked},
@@ -91,8 +77,20 @@ def carry_out(
     return run, outlook
 
 
-def _exceeds(limits: Limits, outlook: Outlook) -> bool:
-    return limits.are_exceeded_by(outlook.found.count, outlook.found.gross)
+def _tried(session: Session, limits: Limits, verb: Callable[[], Outlook]) -> tuple[Outlook, bool]:
+    """What the verb has changed, and whether that waits for a second person: then nothing of it stays."""
+    savepoint = session.begin_nested()
+    try:
+        outlook = verb()
+    except BaseException:
+        savepoint.rollback()
+        raise
+    waits = limits.are_exceeded_by(outlook.found.count, outlook.found.gross)
+    if waits:
+        savepoint.rollback()
+    else:
+        savepoint.commit()
+    return outlook, waits
 
 
 def _list(session: Session, run: Run, outlook: Outlook, outcome: str) -> None:

@@ -71,7 +71,8 @@ class Housekeeping(Choice):
             yield Run.kind.not_in(quiet)
 
 
-def _runs(_user: Any) -> Select[Any]:
+def runs(_user: Any) -> Select[Any]:
+    """Every run, with the user who asked for it."""
     return select().select_from(Run).outerjoin(User, _REQUESTER)
 
 
@@ -101,6 +102,30 @@ def _seconds() -> ColumnElement[Any]:
     return func.round(func.extract("epoch", took), 1)
 
 
+REQUESTER = {"user_name": User.name, "actor": Run.requested_by}
+"""What `PERSON` reads beside its value."""
+
+PERSON = Column(
+    "person",
+    N_("Who"),
+    func.coalesce(User.name, Run.requested_by),
+    write=lambda row: row.user_name or name_of(db.session, row.actor),
+)
+
+STATUS = Column(
+    "status",
+    N_("Status"),
+    Run.status,
+    words={status: STATUS_LOOKS[status].word for status in STATUSES},
+    tones={status: STATUS_LOOKS[status].tone for status in STATUSES},
+)
+
+WITH_STATUS = {
+    status.replace(" ", "-"): (STATUS_LOOKS[status].word, Run.status == status)
+    for status in STATUSES
+}
+"""Status in an address → its word and the runs that have it."""
+
 _IS_MINE = Run.requested_by == bindparam("me", callable_=actor.get, type_=Text)
 _IS_TROUBLE = Run.status.in_((FAILED, DONE_WITH_FAILURES))
 
@@ -109,9 +134,9 @@ RUNS = List(
     N_("Runs"),
     "runs.index",
     export="runs.export",
-    rows=_runs,
+    rows=runs,
     key=Run.id,
-    also={"scope_json": Run.scope, "user_name": User.name, "actor": Run.requested_by},
+    also={"scope_json": Run.scope, **REQUESTER},
     columns=(
         Column(
             "number",
@@ -132,20 +157,9 @@ RUNS = List(
             classes="cell-name",
         ),
         Column("dry_run", N_("Dry run"), Run.dry_run, words={True: N_("yes"), False: N_("no")}),
-        Column(
-            "person",
-            N_("Who"),
-            func.coalesce(User.name, Run.requested_by),
-            write=lambda row: row.user_name or name_of(db.session, row.actor),
-        ),
+        PERSON,
         Column("created_at", N_("When"), Run.created_at, kind="moment"),
-        Column(
-            "status",
-            N_("Status"),
-            Run.status,
-            words={status: STATUS_LOOKS[status].word for status in STATUSES},
-            tones={status: STATUS_LOOKS[status].tone for status in STATUSES},
-        ),
+        STATUS,
         _count("checked", N_("Checked")),
         _count("changed", N_("Changed")),
         _count("unchanged", N_("Was right"), is_shown=False),
@@ -164,10 +178,7 @@ RUNS = List(
                 "live": (N_("Live"), Run.finished_at.is_(None)),
                 "trouble": (N_("In trouble"), _IS_TROUBLE),
                 "unmended": (N_("In trouble, and not mended since"), is_unmended()),
-                **{
-                    status.replace(" ", "-"): (STATUS_LOOKS[status].word, Run.status == status)
-                    for status in STATUSES
-                },
+                **WITH_STATUS,
             },
         ),
         Choice("kind", N_("Kind"), ByKind(lambda kind: (kind.title, Run.kind == kind.name))),

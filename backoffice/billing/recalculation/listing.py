@@ -5,29 +5,25 @@ from decimal import Decimal
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Numeric, Select, String, cast, func, literal, select
+from sqlalchemy import ColumnElement, Numeric, Select, cast, func, select
 from sqlalchemy.orm import aliased
 
-from ...app.extensions import db
 from ...base import N_, counted
 from ...customers.models import Customer
 from ...lists import Choice, Column, List, Moments, Search, containing
-from ...people.actors import name_of
-from ...people.models import User
-from ...runs.models import STATUSES, Run
-from ...runs.wording import STATUSES as LOOKS
+from ...runs.listing import PERSON, REQUESTER, STATUS, WITH_STATUS, runs
+from ...runs.models import Run
 from ...web import record_links as subjects
 from ...web.record_links import Place
 from ..figures import customer_balance
 from .report import AMOUNTS, changed_by
 from .runs import RECALCULATE
 
-_REQUESTER = literal("user:") + cast(User.id, String) == Run.requested_by
 _APPLICATION = aliased(Run)
 
 
-def _runs(_user: Any) -> Select[Any]:
-    return select().select_from(Run).outerjoin(User, _REQUESTER).where(Run.kind == RECALCULATE.name)
+def _runs(user: Any) -> Select[Any]:
+    return runs(user).where(Run.kind == RECALCULATE.name)
 
 
 def _count(name: str, label: str) -> Column:
@@ -63,7 +59,7 @@ RECALCULATIONS = List(
     export="billing.export_recalculations",
     rows=_runs,
     key=Run.id,
-    also={"user_name": User.name, "actor": Run.requested_by},
+    also=REQUESTER,
     columns=(
         Column(
             "number",
@@ -80,19 +76,8 @@ RECALCULATIONS = List(
             words={True: N_("Preview"), False: N_("Recalculation")},
         ),
         Column("created_at", N_("When"), Run.created_at, kind="moment"),
-        Column(
-            "person",
-            N_("Who"),
-            func.coalesce(User.name, Run.requested_by),
-            write=lambda row: row.user_name or name_of(db.session, row.actor),
-        ),
-        Column(
-            "status",
-            N_("Status"),
-            Run.status,
-            words={status: LOOKS[status].word for status in STATUSES},
-            tones={status: LOOKS[status].tone for status in STATUSES},
-        ),
+        PERSON,
+        STATUS,
         _count("processed", N_("Customers")),
         _count("balances_changed", N_("Balances changed")),
         _difference("balance", N_("Difference of the balances")),
@@ -121,7 +106,7 @@ RECALCULATIONS = List(
         Choice(
             "status",
             N_("Status"),
-            {s.replace(" ", "-"): (LOOKS[s].word, Run.status == s) for s in STATUSES},
+            WITH_STATUS,
         ),
         Moments("since", "until", N_("From"), N_("to"), Run.created_at),
     ),

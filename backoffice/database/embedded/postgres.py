@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from .places import EmbeddedError, Places, current_user, package_folder
-from .processes import is_alive, last_lines, pids_in, start, wait_until
+from .processes import end_process, is_alive, last_lines, pids_in, start, wait_until
 
 DATABASE = "backoffice"
 ADMIN = "backoffice_admin"
@@ -111,13 +111,7 @@ class Postgres:
         pid = self.pid()
         if pid is None:
             return
-        for how, seconds in ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 5)):
-            try:
-                os.kill(pid, how)
-            except ProcessLookupError:
-                break
-            if wait_until(lambda: not is_alive(pid), seconds):
-                break
+        end_process(pid, (signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 5))
         if self.process is not None:
             self.process.wait()
             self.process = None

@@ -98,6 +98,17 @@ def wait_until(true: Callable[[], bool], seconds: float, every: float = 0.02) ->
     return True
 
 
+def end_process(pid: int, *how: tuple[signal.Signals, float]) -> None:
+    """Send the process one signal after the other, with so many seconds each, until it is gone."""
+    for number, seconds in how:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        if wait_until(lambda: not is_alive(pid), seconds):
+            return
+
+
 def last_lines(log: Path, count: int = 5) -> str:
     """The end of a log file, for an error message."""
     try:

@@ -1,13 +1,12 @@
 """The embedded Redis: carries work and rate limits; nothing is true because it stands there."""
 
-import os
 import shutil
 import signal
 import subprocess
 from pathlib import Path
 
 from .places import EmbeddedError, Places, package_folder
-from .processes import is_alive, last_lines, start, wait_until
+from .processes import end_process, last_lines, start, wait_until
 
 START_SECONDS = 60
 
@@ -89,13 +88,7 @@ class Redis:
         pid = self.pid()
         if pid is None:
             return
-        for how, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
-            try:
-                os.kill(pid, how)
-            except ProcessLookupError:
-                break
-            if wait_until(lambda: not is_alive(pid), seconds):
-                break
+        end_process(pid, (signal.SIGTERM, 20), (signal.SIGKILL, 5))
         if self.process is not None:
             self.process.wait()
             self.process = None
