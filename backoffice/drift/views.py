@@ -12,7 +12,9 @@ from werkzeug.datastructures import MultiDict
 
 from .. import lists
 from ..app.extensions import db
+from ..base import N_
 from ..base.identifiers import is_id
+from ..base.refusals import Refusal
 from ..lists.queries import matching
 from ..people.actors import names_of
 from ..runs import actions as runs
@@ -28,16 +30,22 @@ from .facts.findings import decision_on
 from .facts.wording import differences_of
 from .listing import findings
 from .models import DriftFinding
-from .refusals import TooManyOwners
 
 bp = Blueprint("drift", __name__, url_prefix="/health/drift")
-
 
 MOST_IDS = 1_000
 """Findings that can be chosen one by one."""
 
 MOST_OWNERS = 100_000
 """Owners whose correction is previewed at a time."""
+
+
+class TooManyOwners(Refusal):
+    """More records than a preview of chosen rows takes."""
+
+    sentence = N_(
+        "More than %(most)s records match. Narrow the filter, or choose a whole figure and nothing else."
+    )
 
 
 @bp.get("")

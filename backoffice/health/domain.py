@@ -1,6 +1,7 @@
 """What Health and Today have."""
 
 from ..app.domain import Domain
+from ..base import N_
 
 DOMAIN = Domain(
     "health",
@@ -10,5 +11,10 @@ DOMAIN = Domain(
         "backoffice.health.overview",
         "backoffice.health.dot",
     ),
-    pages=("backoffice.health.finding:PAGES",),
+    pages=(  # the navigation names the first of Health's screens
+        (N_("Drift"), "drift.index"),
+        (N_("Runs"), "runs.index"),
+        (N_("Schedules"), "schedules.index"),
+        (N_("Reconciliation"), "reconciliation.index"),
+    ),
 )

@@ -12,6 +12,7 @@ from ..app.extensions import db
 from ..customers.models import Customer
 from ..drift.marks import Marks, marks
 from ..figures.explanation import SourceRow, Term
+from ..products.rules import SOLD_AS
 from ..security.permissions import requires
 from ..web.additions import Part
 from ..web.htmx import render
@@ -19,7 +20,7 @@ from . import history, queries
 from .figures import ORDER_FIGURES, components, grand_total, line_amount
 from .listing import ORDERS, orders_of
 from .models import COMPONENT_OF_KIND, Order, OrderLine
-from .wording import KIND_NAMES, Wording
+from .wording import Wording
 
 bp = Blueprint("orders", __name__, url_prefix="/orders")
 
@@ -61,7 +62,7 @@ def record(number: str) -> Response:
         following=following,
         marks=_marks(order),
         COMPONENT_OF_KIND=COMPONENT_OF_KIND,
-        KIND_NAMES=KIND_NAMES,
+        SOLD_AS=SOLD_AS,
     )
 
 

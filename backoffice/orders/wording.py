@@ -25,9 +25,6 @@ from ..web.formats import (
 )
 from .models import COMPONENT_OF_KIND
 
-KIND_NAMES = SOLD_AS
-"""Kind of line → the component that its lines add up to, on screen."""
-
 LABELS = {
     "number": N_("Order number"),
     "customer_id": N_("Customer"),
@@ -35,7 +32,7 @@ LABELS = {
     "order_date": N_("Order date"),
     "closing_date": N_("Closing date"),
     "itemised": N_("Entered as lines"),
-    **{COMPONENT_OF_KIND[kind]: name for kind, name in KIND_NAMES.items()},
+    **{COMPONENT_OF_KIND[kind]: name for kind, name in SOLD_AS.items()},
     "grand_total": N_("Grand total"),
     "kind": N_("Component"),
     "product_id": N_("Product"),
@@ -95,7 +92,7 @@ class Wording(Actors):
 
 
 def _kind(value: Any) -> str:
-    return str(_(KIND_NAMES.get(value, value)))
+    return str(_(SOLD_AS.get(value, value)))
 
 
 def _money(value: Any) -> str:

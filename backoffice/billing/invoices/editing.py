@@ -8,6 +8,7 @@ from flask import Response, abort, flash, make_response, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from jinja2_fragments.flask import render_block
+from sqlalchemy.orm import Session
 from wtforms import HiddenField
 
 from ...app.extensions import db
@@ -17,7 +18,7 @@ from ...base.refusals import AnotherRecord, Refusal, Stale
 from ...customers import queries as customers
 from ...security.permissions import requires
 from ...web.claims import Claim
-from ...web.conflicts import Conflict
+from ...web.conflicts import Conflict, conflict_over
 from ...web.form_markup import FormError
 from ...web.forms import RecordForm
 from ...web.htmx import render, trigger
@@ -27,9 +28,9 @@ from ..models import Invoice
 from ..rules import VOID
 from ..views import bp
 from . import actions
-from .conflicts import conflict_of
-from .entries import InvoiceEntry
+from .entries import Facts, InvoiceEntry, merge
 from .forms import InvoiceForm, MoveForm
+from .history import Wording, recorded_events
 from .previews import preview_of
 from .proposals import new_form, proposals
 from .queries import offered_meters
@@ -166,10 +167,28 @@ def _conflict(form: InvoiceForm, mine: InvoiceEntry) -> Response:
     invoice = form.opened(db.session(), Invoice, invoice_id) or abort(404)
     if invoice.status == VOID:
         raise VoidStaysVoid(number=invoice.number)
-    merged, conflict = conflict_of(db.session(), invoice, mine, base)
+    merged, conflict = _conflict_of(db.session(), invoice, mine, base)
     shown = InvoiceForm.for_invoice(invoice, merged)
     shown.warning = form.warning_over(invoice_id)
     return _page(shown, status=409, conflict=conflict)
+
+
+def _conflict_of(
+    session: Session, invoice: Invoice, mine: InvoiceEntry, base: Facts | None
+) -> tuple[InvoiceEntry, Conflict]:
+    """My entry merged over the invoice as it is stored now, and where the two differ."""
+    merged, found = merge(base, mine, InvoiceEntry.of(invoice))
+    recorded = recorded_events(session, invoice)
+    newest = recorded[0] if recorded else None
+    named = {d.name: (d.theirs, d.mine) for d in found}
+    words = Wording(
+        session,
+        customers=named.get("customer_id", ()),
+        meters=named.get("meter_id", ()),
+        actors=[event.actor for event in recorded],
+    )
+    who, at = (words.actor(newest.actor), newest.at) if newest else ("", None)
+    return merged, conflict_over(found, words.label, words.value, who, at)
 
 
 def _page(

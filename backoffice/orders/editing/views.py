@@ -18,6 +18,7 @@ from ...customers import queries as customers
 from ...products import choosing
 from ...products import queries as products
 from ...products.models import Product
+from ...products.rules import SOLD_AS
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.conflicts import Conflict
@@ -30,7 +31,6 @@ from .. import actions, queries
 from ..entries import OrderEntry
 from ..models import COMPONENT_OF_KIND, KINDS, Order
 from ..views import bp, order_or_404
-from ..wording import KIND_NAMES
 from . import steps
 from .conflicts import conflict_of
 from .forms import OrderForm
@@ -219,7 +219,7 @@ def _step(order: Order | None) -> Response:
         if wants_partial():
             return _row(OrderForm(order, current_user, formdata=typed), index)
     elif do == "itemise":
-        steps.itemise(typed, kind, _(KIND_NAMES[kind]))
+        steps.itemise(typed, kind, _(SOLD_AS[kind]))
     elif do == "one-amount":
         steps.enter_one_amount(typed, kind, _total_of(typed, kind))
     elif do == "paste":
