@@ -7,8 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner
+from flask import Flask
 
+from backoffice.app.command_line import Trouble, progress_bar, refusals_told
 from backoffice.app.commands import COMMANDS
+from backoffice.base.refusals import Refusal
 from backoffice.commands.cli import main
 
 Run = Callable[..., Any]
@@ -63,3 +66,25 @@ def test_a_wrong_setting_ends_a_command_with_2(monkeypatch: pytest.MonkeyPatch) 
 def test_bad_usage_ends_with_2(run_command: Run) -> None:
     assert run_command("figures", "verify", "--no-such-option").exit_code == 2
     assert run_command("no-such-command").exit_code == 2
+
+
+def test_a_bar_moves_on_a_terminal_and_nothing_is_drawn_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar("Rows", 2) as tell:
+        assert tell is None
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress_bar("Rows", 2) as tell:
+        assert tell is not None
+        tell(advance=1)
+        tell(completed=2)
+    drawn = capsys.readouterr()
+    assert "2/2" in drawn.err
+    assert drawn.out == ""
+
+
+def test_a_refusal_is_a_sentence_and_exit_status_two(app: Flask) -> None:
+    with pytest.raises(Trouble, match="is not possible here") as told, refusals_told():
+        raise Refusal()
+    assert told.value.exit_code == 2
