@@ -1,7 +1,6 @@
 """What Health and Today have."""
 
 from ..app.domain import Domain
-from ..base import N_
 
 DOMAIN = Domain(
     "health",
@@ -11,10 +10,5 @@ DOMAIN = Domain(
         "backoffice.health.overview",
         "backoffice.health.dot",
     ),
-    pages=(  # the navigation names the first of Health's screens
-        (N_("Drift"), "drift.index"),
-        (N_("Runs"), "runs.index"),
-        (N_("Schedules"), "schedules.index"),
-        (N_("Reconciliation"), "reconciliation.index"),
-    ),
+    pages=("backoffice.health.finding:PAGES",),
 )
