@@ -8,14 +8,15 @@ from typing import Any
 
 from flask import Flask
 from psycopg import Connection
+from sqlalchemy import Select, select
 
 from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.billing.figures import RECALCULATED, invoice_amount, invoice_paid
+from backoffice.billing.models import Invoice
 from backoffice.billing.payments import actions as payment_actions
 from backoffice.billing.payments.actions import ReceiptEntry
 from backoffice.billing.payments.allocation import Part, Target, oldest_first
-from backoffice.billing.queries import open_invoices
 from backoffice.database.embedded import ADMIN
 from tests.surgery import tell_of_everything
 
@@ -117,11 +118,16 @@ def _timed(app: Flask, meter: int, customer: int, numbers: Any) -> float:
     return seconds
 
 
+def _open_of(meter: int) -> Select[tuple[Invoice]]:
+    """What the payment is allocated to, the oldest due first."""
+    first = (Invoice.due_on, Invoice.issued_on, Invoice.id)
+    return select(Invoice).where(Invoice.meter_id == meter, Invoice.is_open).order_by(*first)
+
+
 def _post(meter: int, customer: int, reference: str) -> None:
     amount = Decimal("1.25")
     targets = [
-        Target(invoice.id, meter, invoice.amount - invoice.paid)
-        for invoice in open_invoices(db.session(), [meter])
+        Target(invoice.id, meter, invoice.open) for invoice in db.session.scalars(_open_of(meter))
     ]
     parts = tuple(
         Part(given, invoice_id=key, meter_id=meter)
