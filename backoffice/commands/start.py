@@ -11,7 +11,7 @@ def main() -> None:
         with unread(
             "rich"
         ):  # with which structlog would paint tracebacks; our logs are lines of JSON
-            import structlog  # noqa: F401
+            import structlog  # noqa: F401 (read for what comes after, while rich is away)
         from . import cli
     gc.freeze()  # what was read stays
     cli.main()
