@@ -5,7 +5,7 @@ the record's form. Programs sign in with a token whose scope names the domain (`
 no browser's session opens anything here. docs/api.md says how it is used.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from ..app.extensions import db
 from ..app.protection import limiter
 from ..base import N_
 from ..base.refusals import Invalid, Refusal
+from ..lists import List, Search
 from ..lists.queries import after, matching, order_of, totals_of
 from ..lists.state import State, state_of
 from ..security.bearer import Program, signed_in_program
@@ -131,16 +132,7 @@ class Resource:
     def index(self) -> Response:
         """A page of records, by the list's own filters and sort; `after` goes on where the last page ended."""
         listing = list_for(self.record, _program())
-        sorts = listing.sorts & {field.name for field in self.record.fields}
-        filters = [name for one in listing.filters for name in one.arguments]
-        _check_arguments({*filters, "sort", "limit", "after", "totals"})
-        state = state_of(listing, request.args)
-        if (sort := request.args.get("sort")) and sort.removeprefix("-") not in sorts:
-            raise ArgumentUnusable(argument="sort", value=sort)
-        for name in filters:
-            given = request.args.get(name, "").strip()
-            if given != state.values.get(name, ""):  # screens leave out or cut what makes no sense
-                raise ArgumentUnusable(argument=name, value=given[:100])
+        state = _asked(listing, listing.sorts & {field.name for field in self.record.fields})
         size = _limit()
         rows, has_more = self._page(state, size)
         answer: dict[str, Any] = {"items": [self.as_json(row) for row in rows], "next": None}
@@ -280,10 +272,28 @@ def _version() -> int:
     return int(text)
 
 
-def _check_arguments(known: set[str]) -> None:
-    for name in request.args:
+def _asked(listing: List, sorts: Collection[str]) -> State:
+    """The list as the address asks for it. Screens leave out or cut what makes no sense in one; a program is told.
+
+    Raises ArgumentUnknown, ArgumentUnusable.
+    """
+    filters = {name: one for one in listing.filters for name in one.arguments}
+    known = {*filters, "sort", "limit", "after", "totals"}
+    state = state_of(listing, request.args)
+    for name, texts in request.args.lists():
         if name not in known:
             raise ArgumentUnknown(argument=name[:100], known=", ".join(sorted(known)))
+        text, is_search = texts[0], isinstance(filters.get(name), Search)
+        is_usable = len(texts) == 1
+        if name == "sort":
+            is_usable &= text.removeprefix("-") in sorts
+        elif is_search:
+            is_usable &= text.strip() == state.values.get(name, "")
+        elif name in filters:
+            is_usable &= text == state.values.get(name)
+        if not is_usable:
+            raise ArgumentUnusable(argument=name, value=text[:100])
+    return state
 
 
 def _limit() -> int:

@@ -190,6 +190,7 @@ def test_what_is_no_record_at_all_is_refused_with_what_to_send(
     assert count(session, record) == 0
     for query, code in (
         ("?nothing=1", "ArgumentUnknown"), ("?sort=nothing", "ArgumentUnusable"), ("?limit=0", "ArgumentUnusable"),
+        ("?sort=", "ArgumentUnusable"), ("?limit=1&limit=2", "ArgumentUnusable"),
         ("?limit=9999", "ArgumentUnusable"), ("?after=x", "ArgumentUnusable"), ("?after=W10", "ArgumentUnusable"),
         ("?q=a%00b", "ArgumentUnusable"),
     ):  # fmt: skip
