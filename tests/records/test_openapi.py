@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from backoffice.app.protection import limiter
 from backoffice.people import tokens
 from tests.addresses import records_called_x
-from tests.depth import examples
+from tests.depth import DEPTH, examples
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,10 @@ def try_out(session: Any, operation: Any, mode: GenerationMode) -> None:
     token = tokens.create(session, name=operation.label, scope=scope, expires_at=None)
     session.commit()
 
-    @settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
+    # A build tries the same each time; TEST_DEPTH looks further, at random.
+    @settings(
+        max_examples=examples(25), derandomize=DEPTH == 1, deadline=None, suppress_health_check=list(HealthCheck)
+    )  # fmt: skip
     @given(case=operation.as_strategy(generation_mode=mode))
     def tried(case: schemathesis.Case[Any]) -> None:
         if mode is GenerationMode.POSITIVE and case.query:
