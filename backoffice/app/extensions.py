@@ -9,7 +9,7 @@ import psycopg
 from flask import Flask
 from flask_babel import Babel
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import event
+from sqlalchemy import Dialect, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -52,7 +52,12 @@ def connect_database(app: "Backoffice") -> None:
     assert registry.bundles  # the first look seals: nothing is declared after the start
     with app.app_context():
         event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
-        event.listen(db.engine, "checkout", _ask_whether_it_lives)
+        dialect = db.engine.dialect
+
+        @event.listens_for(db.engine, "checkout")
+        def _check_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+            _ask_whether_it_lives(dialect, connection, record)
+
         refuse_other_books(db.engine)
         proof.set_secret(db.engine, app.config["SECRET_KEY"])
         out_of_calendar.read_all(db.engine)
@@ -89,7 +94,7 @@ def _leave_read_only_to_the_database(connection: Any, record: ConnectionPoolEntr
         connection.read_only = None
 
 
-def _ask_whether_it_lives(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+def _ask_whether_it_lives(dialect: Dialect, connection: Any, record: ConnectionPoolEntry) -> None:
     """Let the pool replace a connection that has died, without a question to the database for each request.
 
     PostgreSQL says good-bye when it ends a connection, and the system closes that of a killed process: then there is
@@ -98,11 +103,10 @@ def _ask_whether_it_lives(connection: Any, record: ConnectionPoolEntry, proxy: A
     rested = time.monotonic() - record.info.get(_RESTED_SINCE, time.monotonic())
     try:
         if rested > ASKED_AFTER_SECONDS or _has_news(connection):
-            proxy._pool._dialect.do_ping(connection)
+            dialect.do_ping(connection)
     except (OSError, psycopg.Error) as error:
-        raise InvalidatePoolError(
-            str(error)
-        ) from error  # whatever ended it has ended the others too
+        # Whatever ended it has ended the others too.
+        raise InvalidatePoolError(str(error)) from error
 
 
 def _has_news(connection: Any) -> bool:
