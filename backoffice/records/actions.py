@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..base import N_, Base
-from ..base.refusals import Refusal, Stale
+from ..base.refusals import Refusal, Stale, broken_constraint
 from .declaration import Record, Row
 from .fields import Field
 
@@ -114,7 +114,7 @@ def _flush(session: Session, record: Record, values: Values) -> None:
     try:
         session.flush()
     except IntegrityError as error:
-        broken = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+        broken = broken_constraint(error)
         for field in record.fields:
             if field.taken and broken == f"uq_{record.model.__tablename__}_{field.name}":
                 raise Taken(field, values[field.name]) from error

@@ -5,7 +5,7 @@ the record's form. Programs sign in with a token whose scope names the domain (`
 no browser's session opens anything here. docs/api.md says how it is used.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -30,7 +30,7 @@ from . import actions, forms
 from .declaration import Record, Row
 from .fields import Flag
 from .listing import address_of, list_for, row_named
-from .openapi import LARGEST_PAGE, document
+from .openapi import LARGEST_PAGE, arguments_of, document
 from .repetition import once
 
 USUAL_PAGE = 100
@@ -132,7 +132,7 @@ class Resource:
     def index(self) -> Response:
         """A page of records, by the list's own filters and sort; `after` goes on where the last page ended."""
         listing = list_for(self.record, _program())
-        state = _asked(listing, listing.sorts & {field.name for field in self.record.fields})
+        state = _asked(self.record, listing)
         size = _limit()
         rows, has_more = self._page(state, size)
         answer: dict[str, Any] = {"items": [self.as_json(row) for row in rows], "next": None}
@@ -168,7 +168,7 @@ class Resource:
         given = _body({field.name for field in (*record.fields, *record.new_fields)})
         usual = {field.name: field.suggested() for field in record.fields}
         form = self._form(None, {**usual, **given}, given)
-        with _refused_by(form):
+        with _as_a_program_is_told(form):
             row = actions.create(db.session(), record, form.values(), form.further_values())
         return self._answer(row, 201)
 
@@ -178,14 +178,14 @@ class Resource:
         given = _body({field.name for field in record.fields})
         stored = {field.name: getattr(row, field.name) for field in record.fields}
         form = self._form(row, {**stored, **given}, given)
-        with _refused_by(form):
+        with _as_a_program_is_told(form):
             changed = actions.update(db.session(), record, row.id, form.values(), version)
         return self._answer(changed)
 
     def delete(self, name: str) -> Response:
         """Delete a record to which nothing belongs, if it is still at the version in `If-Match`."""
         version, row = _version(), self._found(name)
-        with _refused_by():
+        with _as_a_program_is_told():
             actions.delete(db.session(), self.record, row.id, version)
         return Response(status=204)
 
@@ -233,7 +233,7 @@ class Resource:
 
 
 @contextmanager
-def _refused_by(form: forms.OfRecord | None = None) -> Iterator[None]:
+def _as_a_program_is_told(form: forms.OfRecord | None = None) -> Iterator[None]:
     """What an action refuses, as a program is told: another version as 412, else at its field of the form."""
     try:
         yield
@@ -272,13 +272,13 @@ def _version() -> int:
     return int(text)
 
 
-def _asked(listing: List, sorts: Collection[str]) -> State:
+def _asked(record: Record, listing: List) -> State:
     """The list as the address asks for it. Screens leave out or cut what makes no sense in one; a program is told.
 
     Raises ArgumentUnknown, ArgumentUnusable.
     """
     filters = {name: one for one in listing.filters for name in one.arguments}
-    known = {*filters, "sort", "limit", "after", "totals"}
+    known = arguments_of(record, listing)
     state = state_of(listing, request.args)
     for name, texts in request.args.lists():
         if name not in known:
@@ -286,7 +286,7 @@ def _asked(listing: List, sorts: Collection[str]) -> State:
         text, is_search = texts[0], isinstance(filters.get(name), Search)
         is_usable = len(texts) == 1
         if name == "sort":
-            is_usable &= text.removeprefix("-") in sorts
+            is_usable &= text in known["sort"]["enum"]
         elif is_search:
             is_usable &= text.strip() == state.values.get(name, "")
         elif name in filters:

@@ -123,16 +123,20 @@ def _paths(record: Record) -> dict[str, Any]:
     return found
 
 
-def _listing(record: Record) -> dict[str, Any]:
-    listing = list_for(record, Anybody())
+def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any]]:
+    """What the address of a list of the record may say, and what each may be."""
     sorts = sorted(listing.sorts & {field.name for field in record.fields})
-    schemas = {
-        **dict(pair for one in listing.filters for pair in _asked(one)),
+    return {
+        **dict(pair for one in listing.filters for pair in _of_filter(one)),
         "sort": {"enum": [*sorts, *(f"-{name}" for name in sorts)]},
         "limit": {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE},
         "after": TEXT,
         "totals": TEXT,
     }
+
+
+def _listing(record: Record) -> dict[str, Any]:
+    schemas = arguments_of(record, list_for(record, Anybody()))
     arguments = [{"name": n, "in": "query", "schema": schema} for n, schema in schemas.items()]
     page = {
         "type": "object", "required": ["items", "next"],
@@ -153,7 +157,7 @@ def _listing(record: Record) -> dict[str, Any]:
     return operation
 
 
-def _asked(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_filter(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
     """The arguments of a filter, and what each may be."""
     schema: dict[str, Any] = {"type": "string", "maxLength": LONGEST_TEXT, "pattern": WITHOUT_NUL}
     if isinstance(one, lists.Choice):
