@@ -35,6 +35,7 @@ from backoffice.commands.cli import main
 from backoffice.database.embedded import ADMIN, APP, OWNER, Services
 from backoffice.drift import standing
 from backoffice.figures import registry
+from tests.northwind import imported
 from tests.signing_in import cookie_for, someone
 from tests.surgery import LOCKS_END, past_every_trigger
 from tests.sweeping import Sweeper
@@ -240,6 +241,12 @@ def kept_book(application: Flask, sweeper: Sweeper) -> Callable[[str, Callable[[
         sweeper.keep(name)
 
     return kept_book
+
+
+@pytest.fixture
+def northwind(kept_book: Callable[[str, Callable[[], object]], None], run_command: Any) -> None:
+    """The company Northwind, imported by the real command."""
+    kept_book("northwind", lambda: imported(run_command))
 
 
 @pytest.fixture(scope="session")

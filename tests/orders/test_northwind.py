@@ -1,38 +1,23 @@
 """Northwind whole, through the real commands: imported, proven, tampered with, found out and healed."""
 
-import csv
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.northwind import rows
 from tests.surgery import tell_of_everything
 
 from .books import COMPONENT, SIGN, ZERO, Book, LineFacts, OrderFacts, digest, stored
 
 pytestmark = pytest.mark.slow
 
-NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
-KINDS = ("customers", "account-managers", "orders", "order-lines")
 
 Command = Callable[..., Any]
 Outside = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def northwind(kept_book: Any, run_command: Command) -> None:
-    """The company, imported."""
-
-    def make() -> None:
-        for kind in KINDS:
-            done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
-            assert done.exit_code == 0, done.output
-
-    kept_book("northwind", make)
 
 
 @pytest.fixture
@@ -41,12 +26,6 @@ def unwatched(admin_database_url: str) -> Iterator[Outside]:
     with psycopg.connect(admin_database_url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
         yield connection
-
-
-def rows(name: str) -> list[dict[str, str]]:
-    """The lines of one of the files."""
-    with (NORTHWIND / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def from_the_files() -> Book:

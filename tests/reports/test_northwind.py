@@ -1,11 +1,9 @@
 """Northwind's revenue by month, account manager and customer, against a computation from its files alone."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -13,18 +11,11 @@ from sqlalchemy import select
 from backoffice.people.models import User
 from backoffice.reports import queries
 from backoffice.reports.scope import Period, Scope
+from tests.northwind import rows
 
 pytestmark = pytest.mark.slow
 
-NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
-KINDS = ("customers", "account-managers", "orders", "order-lines")
 SIGN = {"package": 1, "addition": 1, "promo": -1, "reduction": -1}
-
-
-def rows(name: str) -> list[dict[str, str]]:
-    """The lines of one of the files."""
-    with (NORTHWIND / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def sales(day: str, year: int) -> Iterator[tuple[dict[str, str], date, Decimal]]:
@@ -38,18 +29,6 @@ def sales(day: str, year: int) -> Iterator[tuple[dict[str, str], date, Decimal]]
     for row in rows("orders.csv"):
         if row[day].startswith(str(year)):
             yield row, date.fromisoformat(row[day]), totals[row["number"]]
-
-
-@pytest.fixture
-def northwind(kept_book, run_command):
-    """The company, imported by the real command."""
-
-    def make():
-        for kind in KINDS:
-            done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
-            assert done.exit_code == 0, done.output
-
-    kept_book("northwind", make)
 
 
 def test_revenue_is_what_the_files_say(northwind, session, finance):

@@ -1,22 +1,20 @@
 """Northwind's nine account managers over 1996 to 1998, against a computation of its own."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.northwind import rows
+
 pytestmark = pytest.mark.slow
 
-NORTHWIND = Path(__file__).parent.parent / "data" / "northwind"
-KINDS = ("customers", "account-managers", "orders", "order-lines")
 SIGN = {"package": 1, "addition": 1, "promo": -1, "reduction": -1}
 CENT = Decimal("0.01")
 
@@ -31,24 +29,6 @@ class Sale:
     manager: str
     closed_on: date | None
     total: Decimal
-
-
-@pytest.fixture
-def northwind(kept_book: Any, run_command: Command) -> None:
-    """The company, imported by the real command."""
-
-    def make() -> None:
-        for kind in KINDS:
-            done = run_command("import", kind, str(NORTHWIND / f"{kind.replace('-', '_')}.csv"))
-            assert done.exit_code == 0, done.output
-
-    kept_book("northwind", make)
-
-
-def rows(name: str) -> list[dict[str, str]]:
-    """The lines of one of the files."""
-    with (NORTHWIND / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def from_the_files() -> dict[str, Sale]:
