@@ -10,7 +10,7 @@ from ..runs.models import Run
 
 
 class KnownSchedule(Base):
-    """A schedule that a scheduler has seen; the schedules themselves stand in `listed.py`.
+    """A schedule that a scheduler has seen; the schedules themselves stand in `catalog.py`.
 
     Nothing that was due before `known_since` is started. `held_due_at` is the last due time that a
     run of the same kind and scope (`held_by`) stood in the way of: it waits for that run's end, and

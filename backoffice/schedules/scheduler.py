@@ -1,5 +1,6 @@
 """The scheduler's loop. It needs PostgreSQL alone, by whose clock it goes; any number may run."""
 
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from threading import Event, Thread
 
@@ -35,7 +36,9 @@ def run(engine: Engine, stopping: Event) -> bool:
     what a look has not committed, PostgreSQL rolls back.
     """
     log.info("scheduler started", schedules=[schedule.name for schedule in SCHEDULES])
-    thread = Thread(target=_look_again_and_again, args=(engine, stopping), daemon=True)
+    in_our_context = copy_context().run  # which says what the app at work has declared
+    arguments = (_look_again_and_again, engine, stopping)
+    thread = Thread(target=in_our_context, args=arguments, daemon=True)
     thread.start()
     while thread.is_alive() and not stopping.is_set():
         thread.join(0.1)  # not stopping.wait(): a signal that comes within it would wait for itself

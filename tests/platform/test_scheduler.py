@@ -17,6 +17,8 @@ from flask import Flask
 from backoffice.app.config import ROOT, SUPERVISED
 from backoffice.database.embedded import APP, Services
 from backoffice.database.embedded.processes import wait_until
+from backoffice.schedules.catalog import SCHEDULES
+from backoffice.schedules.rules import EveryMinutes
 
 NewHome = Callable[[], Path]
 pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
@@ -75,6 +77,27 @@ def test_it_looks_leaves_word_and_ends_at_once_when_told(
     assert known[0] > 5
     assert runs == (0,)  # a book that is new starts nothing
     assert '"event": "scheduler started"' in log
+
+
+def test_it_asks_for_what_is_due_and_goes_on(
+    app: Flask, home: Path, database_url: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
+        long_known = [(schedule.name, datetime(2026, 1, 1, tzinfo=UTC)) for schedule in SCHEDULES]
+        cursor.executemany("INSERT INTO schedules (name, known_since) VALUES (%s, %s)", long_known)
+
+    def asked() -> set[str]:
+        with psycopg.connect(database_url) as connection:
+            rows = connection.execute("SELECT schedule FROM runs").fetchall()
+        return {row[0] for row in rows}
+
+    often = {s.name for s in SCHEDULES if isinstance(s.rule, EveryMinutes)}
+    with scheduler(home, tmp_path / "log") as process:
+        assert wait_until(lambda: asked() >= often, 30), (tmp_path / "log").read_text()
+        looked = looked_at(database_url)
+        assert wait_until(lambda: looked_at(database_url) != looked, 30)
+        ends_at_once(process, tmp_path / "log")
+    assert often
 
 
 def test_it_ends_at_once_though_postgresql_does_not_answer(
