@@ -83,7 +83,7 @@ def at_version(
     """The row, locked, if it is still at `version`. Raises as `update` does."""
     row = locked(session, record.model, [row_id], key_share=key_share)[row_id]
     record.is_current(session, row)
-    if row.version != version:
+    if record.version_of(row) != version:
         raise RecordChanged(name=record.name_of(row))
     return row
 

@@ -107,8 +107,9 @@ class Resource:
             ("GET", f"/{name}", "index", self.index),
             ("GET", one, "record", self.show),
             ("POST", f"/{name}", "create", self.create),
-            ("PATCH", one, "update", self.update),
         ]
+        if not record.append_only:
+            routes.append(("PATCH", one, "update", self.update))
         if record.deleted:
             routes.append(("POST", f"{one}/delete", "delete", self.delete))
         for method, rule, view, answer in routes:
@@ -216,7 +217,7 @@ class Resource:
         db.session.flush()
         response = jsonify(self.as_json(row))
         response.status_code = status
-        response.headers["ETag"] = f'"{row.version}"'
+        response.headers["ETag"] = f'"{self.record.version_of(row)}"'
         if status == 201:
             address = url_for(f"api.{self.record.domain}_record", name=self.record.name_of(row))
             response.headers["Location"] = address
@@ -226,8 +227,9 @@ class Resource:
         """A record as a program reads it: numbers that must be exact as text."""
         return {
             "id": row.id,
-            "version": row.version,
+            "version": self.record.version_of(row),
             **{field.name: _as_json(getattr(row, field.name)) for field in self.record.fields},
+            **{shown.name: _as_json(shown.of(row)) for shown in self.record.shown},
             "url": address_of(self.record, row),
         }
 
@@ -248,6 +250,10 @@ def _as_a_program_is_told(form: forms.OfRecord | None = None) -> Iterator[None]:
 def _as_json(value: Any) -> Any:
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, Mapping):
+        return {name: _as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(one) for one in value]
     return value.isoformat() if isinstance(value, date) else value
 
 

@@ -1,7 +1,7 @@
 """A record, as its domain declares it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -20,6 +20,19 @@ Row = Any
 
 Told = tuple[str, Iterable[Change]]
 """What an event of a part tells in the record's history: its kind (empty: that of the save) and its changes."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a program reads of a record that nobody enters: its status, what its parts are.
+
+    `of` answers it of a row: amounts as Decimals, lists and mappings of them. `schema` is that of its JSON.
+    """
+
+    name: str
+    title: str
+    of: Callable[[Row], Any]
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
 
 
 def _nothing(_session: Session, _row: Row) -> None:
@@ -41,7 +54,8 @@ class Record:
     what; without it everybody who `reads` sees all, a column per field. `domain` is the name of its blueprint
     and of its addresses in the API, `title` and `new` what one and a new one are called, `called` this one
     ("Meter %(number)s"; without it by the column `name`), `saved` and `deleted` what is said when one is. `reads` and
-    `writes` are the permissions.
+    `writes` are the permissions. One that is `append_only` is entered once and never edited. `shown` is what programs
+    read beside the fields.
 
     Seams: `is_current` raises a refusal of a row that can no longer be changed; `may_go` of one that cannot be
     deleted. `new_fields` are further ones of a new one, with whose values `created` does its own. `parts` are the
@@ -64,6 +78,8 @@ class Record:
     listing: Callable[[Any], "List"] | None = None
     has_path: bool = False
     deleted: str = ""
+    append_only: bool = False
+    shown: Sequence[Shown] = ()
     is_current: Callable[[Session, Row], None] = _nothing
     may_go: Callable[[Session, Row], None] = _nothing
     new_fields: Sequence[Field] = ()
@@ -90,6 +106,11 @@ class Record:
     def name_of(self, row: Row) -> str:
         """By which people know the row."""
         return str(getattr(row, self.argument))
+
+    def version_of(self, row: Row) -> int:
+        """What was read of it is of this version; another one as soon as anything of it changes."""
+        version: int = row.version
+        return version
 
     def facts(self, values: Row | Mapping[str, Any]) -> dict[str, str]:
         """The facts of a stored row, or of entered values, by the fields' names."""

@@ -72,7 +72,7 @@ def opened(record: Record, row: Row, facts: Mapping[str, str] | None = None) -> 
     stored = record.facts(row)
     shown = stored if facts is None else facts
     data = {field.name: field.data(shown[field.name]) for field in record.fields} | {
-        "version": str(Stamp(row.id, row.version)),
+        "version": str(Stamp(row.id, record.version_of(row))),
         "base": json.dumps(stored),
         "idempotency_key": new_key(),
     }

@@ -73,15 +73,28 @@ def _model(record: Record) -> str:
 def _schemas(record: Record) -> dict[str, Any]:
     name, fields = _model(record), _properties(record.fields)
     required = [field.name for field in record.fields if field.required]
-    whole = {"id": {"type": "integer"}, "version": {"type": "integer"}, **fields, "url": TEXT}
-    return {
+    beside = {shown.name: {**shown.schema, "title": shown.title} for shown in record.shown}
+    whole = {
+        "id": {"type": "integer"},
+        "version": {"type": "integer"},
+        **fields,
+        **beside,
+        "url": TEXT,
+    }
+    found = {
         name: {"type": "object", "required": list(whole), "properties": whole},
         f"New{name}": {
             "type": "object", "additionalProperties": False, "required": required,
             "properties": {**fields, **_properties(record.new_fields)},
         },
-        f"{name}Change": {"type": "object", "additionalProperties": False, "properties": fields},
     }  # fmt: skip
+    if not record.append_only:
+        found[f"{name}Change"] = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": fields,
+        }
+    return found
 
 
 def _properties(fields: Sequence[Field]) -> dict[str, Any]:
@@ -98,11 +111,12 @@ def _paths(record: Record) -> dict[str, Any]:
     key = {"name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "maxLength": LONGEST_KEY}}
     record_path: dict[str, Any] = {
         "get": _operation(f"One of {name}", f"{name}_record", "200", model, (one,), "404"),
-        "patch": _operation(
+    }
+    if not record.append_only:
+        record_path["patch"] = _operation(
             f"Change one of {name}", f"{name}_update", "200", model, (one, match, key),
             "400", "404", "409", "412", "422", "428", body=f"{model}Change",
-        ),
-    }  # fmt: skip
+        )  # fmt: skip
     found = {
         f"/api/{name}": {
             "get": _listing(record),

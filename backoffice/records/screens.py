@@ -62,11 +62,12 @@ class Screens:
             ("GET", "/export.<flavour>", "export", lists.limited(self._export()), record.reads),
             ("GET", "/new", "new", self.new, record.writes),
             ("POST", "/new", "create", self.create, record.writes),
-            ("GET", f"{one}/edit", "edit", self.edit, record.writes),
-            ("POST", f"{one}/edit", "update", self.update, record.writes),
             ("GET", one, "record", self.show, record.reads),
             ("GET", f"{one}/history", "changes", self.changes, record.reads),
         ]
+        if not record.append_only:
+            routes.append(("GET", f"{one}/edit", "edit", self.edit, record.writes))
+            routes.append(("POST", f"{one}/edit", "update", self.update, record.writes))
         if record.deleted:
             routes.append(("POST", f"{one}/delete", "delete", self.delete, record.writes))
         for method, rule, name, view, permission in routes:
