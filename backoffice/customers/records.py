@@ -1,6 +1,6 @@
 """Customers, as they are entered, listed and told."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -10,16 +10,14 @@ from ..audit.histories import Change
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
 from ..base import N_
-from ..records import Record, Told
+from ..records import Record, Telling, Told
 from . import actions
 from .fields import FIELDS
 from .listing import customers_for
 from .models import Customer, CustomerMerge
 
 
-def _merges_told(
-    session: Session, customer: Customer, events: Sequence[AuditEvent]
-) -> Callable[[AuditEvent], Told]:
+def _merges_told(session: Session, customer: Customer, events: Sequence[AuditEvent]) -> Telling:
     """What a merge or its undoing tells: the other customer."""
     sides = [side or {} for event in events for side in (event.before, event.after)]
     ids = {side[name] for side in sides for name in ("survivor_id", "duplicate_id") if name in side}
@@ -28,19 +26,25 @@ def _merges_told(
     )
     names = {key: f"{code} · {name}" for key, code, name in found}
 
-    def tell(event: AuditEvent) -> Told:
-        after = event.after or {}
-        if event.action == "INSERT":
-            is_survivor = after.get("survivor_id") == customer.id
-            other = after["duplicate_id" if is_survivor else "survivor_id"]
-            label = _("Merged into this customer") if is_survivor else _("Merged into")
-            return "merged", [Change(label, "", names.get(other, f"#{other}"))]
-        if "undone_at" in after:
-            back = _("What it had moved is back where it was.")
-            return "undone", [Change(_("Merge undone"), "", back)]
-        return "", ()
+    def tell(save: Sequence[AuditEvent]) -> Told:
+        kind, changes = "", []
+        for event in save:
+            after = event.after or {}
+            if event.table_name != CustomerMerge.__tablename__:
+                continue
+            if event.action == "INSERT":
+                is_survivor = after.get("survivor_id") == customer.id
+                other = after["duplicate_id" if is_survivor else "survivor_id"]
+                label = _("Merged into this customer") if is_survivor else _("Merged into")
+                kind = "merged"
+                changes.append(Change(label, "", names.get(other, f"#{other}")))
+            elif "undone_at" in after:
+                kind = "undone"
+                back = _("What it had moved is back where it was.")
+                changes.append(Change(_("Merge undone"), "", back))
+        return kind, changes
 
-    return tell
+    return Telling(tell)
 
 
 CUSTOMER = Record(

@@ -1,6 +1,6 @@
 """Products and their prices, as they are entered, listed and told."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_babel import gettext as _
@@ -12,7 +12,7 @@ from ..audit.tables import Recorded
 from ..audit.telling import difference_of
 from ..base import N_
 from ..base.refusals import Refusal
-from ..records import Record, Told
+from ..records import Record, Telling
 from ..records.writing import written
 from ..web.formats import recorded_day
 from . import actions
@@ -36,23 +36,22 @@ def _with_first_price(session: Session, product: Product, entered: Mapping[str, 
         actions.set_price(session, product, day, price)
 
 
-def _prices_told(
-    _session: Session, product: Product, events: Sequence[AuditEvent]
-) -> Callable[[AuditEvent], Told]:
-    """What an event of a price tells: by how much it changed, and from which day it is in force."""
+def _prices_told(_session: Session, product: Product, events: Sequence[AuditEvent]) -> Telling:
+    """What a save tells of prices: by how much each changed, and from which day it is in force."""
     days = {str(price.id): price.effective_from.isoformat() for price in product.prices}
     for event in events:
         if day := {**(event.before or {}), **(event.after or {})}.get("effective_from"):
             days.setdefault(str(event.row_id), day)
 
-    def tell(event: AuditEvent) -> Told:
+    def told(event: AuditEvent) -> Change:
         sides = [(side or {}).get("unit_price") for side in (event.before, event.after)]
         before, after = (written(PRICE, PRICE.fact(side)) for side in sides)
         label = _("Unit price from %(day)s", day=recorded_day(days[str(event.row_id)]))
         apart = difference_of(event.table_name, "unit_price", *sides)
-        return "", [Change(label, before, after, apart)]
+        return Change(label, before, after, apart)
 
-    return tell
+    table = ProductPrice.__tablename__
+    return Telling(lambda save: ("", [told(e) for e in save if e.table_name == table]))
 
 
 PRODUCT = Record(

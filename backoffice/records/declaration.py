@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm.interfaces import ORMOption
 
 from ..audit.histories import Change
 from ..audit.models import AuditEvent
@@ -19,7 +20,19 @@ Row = Any
 """A stored row of the record's model."""
 
 Told = tuple[str, Iterable[Change]]
-"""What an event of a part tells in the record's history: its kind (empty: that of the save) and its changes."""
+"""What a save tells beside the row's own fields: its kind (empty: what happened to the row), and its changes."""
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What a history tells beside the row's own fields.
+
+    `save` answers it of the events of one save, oldest first: those of the row, and of what belongs to it. `part` is
+    what stands before a corrected figure of a row that belongs to it, by that row's key.
+    """
+
+    save: Callable[[Sequence[AuditEvent]], Told]
+    part: Callable[[Mapping[str, Any]], str] = lambda _key: ""
 
 
 @dataclass(frozen=True)
@@ -39,10 +52,8 @@ def _nothing(_session: Session, _row: Row) -> None:
     """There is no such law."""
 
 
-def _no_part(
-    _session: Session, _row: Row, _events: Sequence[AuditEvent]
-) -> Callable[[AuditEvent], Told]:
-    return lambda _event: ("", ())
+def _no_part(_session: Session, _row: Row, _events: Sequence[AuditEvent]) -> Telling:
+    return Telling(lambda _save: ("", ()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +70,8 @@ class Record:
 
     Seams: `is_current` raises a refusal of a row that can no longer be changed; `may_go` of one that cannot be
     deleted. `new_fields` are further ones of a new one, with whose values `created` does its own. `parts` are the
-    foreign keys by which rows of other tables belong to it, `telling` what events of those tell in its history;
-    `labels` are those of columns that nobody enters, for the audit trail.
+    foreign keys by which rows of other tables belong to it, `telling` what a save tells of those in its history;
+    `loads` is what is read with a row; `labels` are those of columns that nobody enters, for the audit trail.
     """
 
     model: type[Base]
@@ -85,7 +96,8 @@ class Record:
     new_fields: Sequence[Field] = ()
     created: Callable[[Session, Row, Mapping[str, Any]], None] | None = None
     parts: Sequence[InstrumentedAttribute[int]] = ()
-    telling: Callable[[Session, Row, Sequence[AuditEvent]], Callable[[AuditEvent], Told]] = _no_part
+    telling: Callable[[Session, Row, Sequence[AuditEvent]], Telling] = _no_part
+    loads: Sequence[ORMOption] = ()
     labels: Mapping[str, str] | None = None
 
     @property

@@ -10,15 +10,20 @@ from sqlalchemy.orm import Session
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.queries import history as audit_history
+from ..audit.telling import difference_of
 from ..base import Base
 from ..drift.histories import corrected, corrections_of, who_made
 from ..figures import registry
 from ..people.actors import Actors, name_of
+from ..web.additions import notes_of
 from .declaration import Record, Row
 from .writing import written
 
-SHOWN = 200
-"""Saves that are shown, the newest."""
+SHOWN = 500
+"""Events that are shown, the newest; the audit screen has them all."""
+
+_KINDS = {"INSERT": "created", "UPDATE": "changed", "DELETE": "deleted"}
+"""What happened to a row → what its save is called."""
 
 
 def events_of(
@@ -31,21 +36,21 @@ def events_of(
     own = [f for f in registry.figures if has_figures and f.owner_table is record.model.__table__]
     corrections = corrections_of(session, own, row.id, limit=SHOWN) if own else ()
     names = Actors(session, [*(e.actor for e in recorded), *map(who_made, corrections)])
-    tell = record.telling(session, row, recorded)
+    telling, notes = record.telling(session, row, recorded), notes_of(session, row)
     events = []
-    for _transaction, save in groupby(recorded, key=lambda event: event.xid):
-        kind, changes, first = "changed", list[Change](), None
-        for event in reversed(list(save)):
-            first = event
-            if event.table_name == record.model.__tablename__:
-                kind = "created" if event.action == "INSERT" else kind
-                changes += _told(record, event)
-            else:
-                another, told = tell(event)
-                kind, changes = another or kind, [*changes, *told]
-        if changes and first is not None:
-            events.append(Event(first.at, names.actor(first.actor), kind, tuple(changes)))
-    events += [corrected(correction, names) for correction in corrections]
+    for transaction, group in groupby(recorded, key=lambda event: event.xid):
+        save = list(group)[::-1]
+        of_row = [event for event in save if event.table_name == record.model.__tablename__]
+        kind, told = telling.save(save)
+        kind = kind or next((_KINDS[e.action] for e in of_row if e.action != "UPDATE"), "changed")
+        changes = (*(change for event in of_row for change in _told(record, event)), *told)
+        if changes:
+            newest, note = save[-1], notes.get(transaction, "")
+            events.append(Event(newest.at, names.actor(newest.actor), kind, changes, note))
+    of_parts = {figure.name for figure in own if figure.table is not record.model.__table__}
+    for correction in corrections:
+        where = telling.part(correction.key) if correction.figure in of_parts else ""
+        events.append(corrected(correction, names, where))
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
@@ -59,9 +64,11 @@ def _told(record: Record, event: AuditEvent) -> Iterator[Change]:
     """What a save of the row itself changed of its fields."""
     before, after = event.before or {}, event.after or {}
     for field in record.fields:
-        sides = [
+        old, new = (
             written(field, field.fact(side[field.name])) if field.name in side else ""
             for side in (before, after)
-        ]
-        if any(sides):
-            yield Change(_(field.label), *sides)
+        )
+        if old or new:
+            told = before.get(field.name), after.get(field.name)
+            apart = difference_of(event.table_name, field.name, *told)
+            yield Change(_(field.label), old, new, apart)

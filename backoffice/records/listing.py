@@ -26,7 +26,8 @@ def list_for(record: Record, user: Any) -> List:
 def row_named(session: Session, record: Record, user: Any, name: str) -> Row | None:
     """The row of that name, if the user's list has it."""
     rows = list_for(record, user).rows(user).with_only_columns(record.model)
-    return session.scalars(rows.where(record.name == name)).one_or_none()
+    named = rows.where(record.name == name).options(*record.loads)
+    return session.scalars(named).one_or_none()
 
 
 def address_of(record: Record, row: Row) -> str:

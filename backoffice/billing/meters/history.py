@@ -1,6 +1,6 @@
 """What happened to whose a meter is and to its adjustments, in words."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from ...audit.histories import Change
 from ...audit.models import AuditEvent
 from ...audit.telling import difference_of
-from ...records import Told
+from ...records import Telling, Told
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from .wording import MeterWording
 
@@ -16,18 +16,23 @@ _UNTOLD = {"id", "meter_id", "created_at", "updated_at", "version"}
 """Recorded columns that mean nothing to a reader."""
 
 
-def parts_told(
-    session: Session, _meter: Meter, events: Sequence[AuditEvent]
-) -> Callable[[AuditEvent], Told]:
-    """What an event of an assignment or of an adjustment tells in the meter's history."""
+def parts_told(session: Session, _meter: Meter, events: Sequence[AuditEvent]) -> Telling:
+    """What a save tells of assignments and adjustments in the meter's history."""
     sides = [side for event in events for side in (event.before, event.after) if side]
     wording = MeterWording(session, customers=[side.get("customer_id") for side in sides])
     names = _names(events, wording)
 
-    def tell(event: AuditEvent) -> Told:
-        return "", _columns(event, wording, names.get((event.table_name, str(event.row_id)), ""))
+    def tell(save: Sequence[AuditEvent]) -> Told:
+        parts = (event for event in save if event.table_name != Meter.__tablename__)
+        return "", [
+            change
+            for event in parts
+            for change in _columns(
+                event, wording, names.get((event.table_name, str(event.row_id)), "")
+            )
+        ]
 
-    return tell
+    return Telling(tell)
 
 
 def _names(events: Sequence[AuditEvent], wording: MeterWording) -> Mapping[tuple[str, str], str]:
