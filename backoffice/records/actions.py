@@ -25,6 +25,16 @@ class Taken(Refusal):
         super().__init__(**{field.name: value})
 
 
+class Impossible(Refusal):
+    """What was entered cannot be stored. `problems` names the field of each."""
+
+    sentence = N_("Nothing was saved: something in it is not possible.")
+
+    def __init__(self, problems: Mapping[str, Refusal]) -> None:
+        super().__init__()
+        self.problems = problems
+
+
 class RecordChanged(Stale):
     """Somebody saved the record after it was opened."""
 
@@ -42,6 +52,8 @@ class RecordGone(Refusal):
 
 def create(session: Session, record: Record, values: Values, further: Values | None = None) -> Row:
     """Add a row, and do what the record does with the `further` values. Raises Taken, and what the record refuses."""
+    if record.create is not None:
+        return record.create(session, values)
     row = record.model(**values)
     session.add(row)
     _flush(session, record, values)
@@ -55,6 +67,8 @@ def update(session: Session, record: Record, row_id: int, values: Values, versio
 
     Raises RecordGone, RecordChanged, or what `record.is_current` raises: somebody else was faster; Taken.
     """
+    if record.update is not None:
+        return record.update(session, row_id, values, version)
     row = at_version(session, record, row_id, version, key_share=True)
     for name, value in values.items():
         setattr(row, name, value)

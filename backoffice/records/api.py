@@ -25,10 +25,9 @@ from ..lists.queries import after, matching, order_of, totals_of
 from ..lists.state import State, state_of
 from ..security.bearer import Program, signed_in_program
 from ..security.permissions import for_programs, requires, stateless
-from ..web.formats import in_words
 from . import actions, forms
 from .declaration import Record, Row
-from .fields import Flag
+from .fields import Field, Flag, is_text
 from .listing import address_of, list_for, row_named
 from .openapi import LARGEST_PAGE, arguments_of, document
 from .repetition import once
@@ -166,7 +165,7 @@ class Resource:
     def create(self) -> Response:
         """A new record."""
         record = self.record
-        given = _body({field.name for field in (*record.fields, *record.new_fields)})
+        given = _body({field.name for field in (*record.fields, *record.new_fields)}, record)
         usual = {field.name: field.suggested() for field in record.fields}
         form = self._form(None, {**usual, **given}, given)
         with _as_a_program_is_told(form):
@@ -176,7 +175,7 @@ class Resource:
     def update(self, name: str) -> Response:
         """A change of some fields of a record, if it is still at the version in `If-Match`."""
         record, version, row = self.record, _version(), self._found(name)
-        given = _body({field.name for field in record.fields})
+        given = _body({field.name for field in record.fields}, record)
         stored = {field.name: getattr(row, field.name) for field in record.fields}
         form = self._form(row, {**stored, **given}, given)
         with _as_a_program_is_told(form):
@@ -204,13 +203,18 @@ class Resource:
         wrong = [
             (f.name, _(f.must_be)) for f in fields if f.name in given and not f.reads(given[f.name])
         ]
+        answers = {name: given[name] for name in self.record.answers if name in given}
+        wrong += [(name, _(Field.must_be)) for name, sent in answers.items() if not is_text(sent)]
         if wrong:
             raise Invalid(wrong)
         facts = {field.name: field.fact(values.get(field.name)) for field in fields}
         sent = {f.name: facts[f.name] for f in fields if facts[f.name] or not isinstance(f, Flag)}
-        form = forms.sent(self.record, row, MultiDict(sent))
+        form = forms.sent(self.record, row, MultiDict(sent | answers))
         if not form.validate():
-            raise Invalid([(name, str(m)) for name, errors in form.errors.items() for m in errors])
+            form.blame(form.problems())
+            raise Invalid(form.said())
+        if asked := form.asked():
+            raise Invalid([(asked[-1].name, asked[-1].in_words)])
         return form
 
     def _answer(self, row: Row, status: int = 200) -> Response:
@@ -242,9 +246,9 @@ def _as_a_program_is_told(form: forms.OfRecord | None = None) -> Iterator[None]:
     except actions.RecordChanged as late:
         raise VersionOvertaken(**late.values) from late
     except Refusal as refusal:
-        if form is None or refusal.field not in form:
+        if form is None or not form.shows(refusal):
             raise
-        raise Invalid([(refusal.field, in_words(refusal))]) from refusal
+        raise Invalid(form.said()) from refusal
 
 
 def _as_json(value: Any) -> Any:
@@ -257,12 +261,12 @@ def _as_json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _body(known: set[str]) -> dict[str, Any]:
-    """What was sent. Raises NotAnObject, or Invalid with every name that is no field."""
+def _body(known: set[str], record: Record) -> dict[str, Any]:
+    """What was sent. Raises NotAnObject, or Invalid with every name that is no field and answers no question."""
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         raise NotAnObject()
-    unknown = [name for name in body if name not in known]
+    unknown = [name for name in body if name not in known and name not in record.answers]
     if unknown:
         sentence = _("There is no such field to enter.")
         raise Invalid([(str(name)[:100], sentence) for name in unknown])

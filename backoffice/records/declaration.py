@@ -15,6 +15,7 @@ from .fields import Field
 
 if TYPE_CHECKING:
     from ..lists import List
+    from .forms import OfRecord
 
 Row = Any
 """A stored row of the record's model."""
@@ -68,6 +69,9 @@ class Record:
     `writes` are the permissions. One that is `append_only` is entered once and never edited. `shown` is what programs
     read beside the fields.
 
+    `form` is a form of one's own, `answers` are the names, with their titles, by which its questions are answered;
+    `create` and `update` do the record's own instead of writing one row: they take what the form's `values` says.
+
     Seams: `is_current` raises a refusal of a row that can no longer be changed; `may_go` of one that cannot be
     deleted. `new_fields` are further ones of a new one, with whose values `created` does its own. `parts` are the
     foreign keys by which rows of other tables belong to it, `telling` what a save tells of those in its history;
@@ -91,6 +95,10 @@ class Record:
     deleted: str = ""
     append_only: bool = False
     shown: Sequence[Shown] = ()
+    form: "type[OfRecord] | None" = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    create: Callable[[Session, Any], Row] | None = None
+    update: Callable[[Session, int, Any, int], Row] | None = None
     is_current: Callable[[Session, Row], None] = _nothing
     may_go: Callable[[Session, Row], None] = _nothing
     new_fields: Sequence[Field] = ()

@@ -18,9 +18,10 @@ from ..base import N_
 _PRICE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?")
 
 
-def _is_text(sent: str) -> bool:
-    """Whether PostgreSQL can hold it: JSON can say halves of letters, and the letter zero."""
-    return "\0" not in sent and not any("\ud800" <= letter <= "\udfff" for letter in sent)
+def is_text(sent: Any) -> bool:
+    """Whether it is a text that PostgreSQL can hold: JSON can say halves of letters, and the letter zero."""
+    is_whole = isinstance(sent, str) and "\0" not in sent
+    return is_whole and not any("\ud800" <= letter <= "\udfff" for letter in sent)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Field:
 
     def reads(self, sent: Any) -> bool:
         """Whether a value of JSON is of the field's type; null is nothing."""
-        return sent is None or (isinstance(sent, str) and _is_text(sent))
+        return sent is None or is_text(sent)
 
     def suggested(self) -> Any:
         """What a new form holds of it."""

@@ -1,35 +1,148 @@
-"""The form of a record, made from its declaration."""
+"""The form of a record, made from its declaration, and what a form of one's own may say besides."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from markupsafe import Markup
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from wtforms import Field as FormField
-from wtforms import ValidationError
+from wtforms import StringField, ValidationError
 
 from ..app.extensions import db
+from ..base.refusals import Refusal
+from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
+from ..web.form_markup import form_errors
 from ..web.formats import in_words
 from ..web.forms import RecordForm, Stamp
 from ..web.idempotency import new_key
-from .actions import Taken
+from . import history
+from .actions import Impossible, Taken
 from .controls import control_of
 from .declaration import Record, Row
 from .fields import Field, Law
+from .writing import written
+
+
+@dataclass(frozen=True)
+class Question:
+    """What has to be answered before something is saved: whoever sends it again says one of the answers under `name`.
+
+    `sentence` asks, with links where it names records, and `help` says more. `answers` are what can be sent, each in
+    words.
+    """
+
+    name: str
+    sentence: str | Markup
+    answers: Mapping[str, str]
+    help: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """The question as a program reads it, with what it may send."""
+        asked = Markup(self.sentence).striptags()  # noqa: S704 (read, not shown)
+        offered = "; ".join(f'"{answer}": {words}' for answer, words in self.answers.items())
+        return " ".join(filter(None, (asked, self.help, offered)))
 
 
 class OfRecord(RecordForm):
-    """The form over a row of a record; without a row, of a new one."""
+    """The form over a row of a record; without a row, of a new one.
+
+    A record's own derives from it: the controls of the declared fields are made for it too, but for those that it has.
+    `inputs_page` is the template of what stands inside the form, `outputs` that of what changes with every keystroke.
+    """
 
     record: ClassVar[Record]
+    inputs_page: ClassVar[str] = "records/inputs.html"
+    outputs: ClassVar[str] = ""
+    classes: ClassVar[str] = "panel form-narrow"
 
     def __init__(self, row: Row | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.row = row
+
+    # What a form of one's own may say besides
+
+    @classmethod
+    def suggested(cls) -> dict[str, Any]:
+        """What the form of a new one holds."""
+        fields = (*cls.record.fields, *cls.record.new_fields)
+        return {field.name: field.suggested() for field in fields}
+
+    def problems(self) -> Mapping[str, Refusal]:
+        """What else saving would refuse, by field; shown where not all that was entered is valid."""
+        return {}
+
+    def questions(self) -> Iterable[Question]:
+        """What has to be answered before the valid form is saved, answered or not, in the order of asking."""
+        return ()
+
+    def live(self) -> Mapping[str, Any]:
+        """What the outputs show of what is being typed. Nothing is written."""
+        return {}
+
+    def beside(self) -> Mapping[str, Any]:
+        """What its page shows besides."""
+        return {}
+
+    def merged(self, session: Session, row: Row) -> tuple[Self, Conflict]:
+        """The form over the row as somebody else has saved it: mine beside theirs; what I left alone is theirs now."""
+        record = self.record
+        mine = record.facts(self.values())
+        found = differences(self.base_facts(), record.facts(row), mine, none="")
+        labels = record.by_name
+        conflict = conflict_over(
+            found,
+            lambda name: _(labels[name].label),
+            lambda name, fact: written(labels[name], fact) or "–",
+            *history.last_save(session, record.model, row.id),
+        )
+        return self.over_row(row, with_theirs(mine, found)), conflict
+
+    @classmethod
+    def over_row(cls, row: Row, facts: Mapping[str, str] | None = None) -> Self:
+        """The form over the stored row; with `facts` instead of what is stored."""
+        record = cls.record
+        stored = record.facts(row)
+        shown = stored if facts is None else facts
+        data = {field.name: field.data(shown[field.name]) for field in record.fields} | {
+            "version": str(Stamp(row.id, record.version_of(row))),
+            "base": json.dumps(stored),
+            "idempotency_key": new_key(),
+        }
+        return cls(row, formdata=None, data=data)
+
+    # What the kit asks of it
+
+    def asked(self) -> list[Question]:
+        """The questions down to the first one that is not answered; none: it may be saved."""
+        shown = []
+        for question in self.questions():
+            shown.append(question)
+            if self[question.name].data not in question.answers:
+                return shown
+        return []
+
+    def shows(self, refusal: Refusal) -> bool:
+        """Show what an action refuses at its fields; false where it is about none of them."""
+        if isinstance(refusal, Impossible):
+            self.blame(refusal.problems)
+            return True
+        if refusal.field in self:
+            self.blame({refusal.field: refusal})
+            return True
+        return False
+
+    def said(self) -> list[tuple[str, str]]:
+        """Everything that is wrong with it, each after the name of its field."""
+        return [(error.id, error.message) for error in form_errors(self)]
 
     @property
     def inputs(self) -> list[tuple[bool, list[tuple[Field, FormField]]]]:
@@ -67,30 +180,28 @@ def sent(record: Record, row: Row | None, facts: MultiDict[str, str]) -> OfRecor
     return form(row, formdata=facts, meta={"csrf": False})
 
 
-def opened(record: Record, row: Row, facts: Mapping[str, str] | None = None) -> OfRecord:
-    """The form over the stored row; with `facts` instead of what is stored."""
-    stored = record.facts(row)
-    shown = stored if facts is None else facts
-    data = {field.name: field.data(shown[field.name]) for field in record.fields} | {
-        "version": str(Stamp(row.id, record.version_of(row))),
-        "base": json.dumps(stored),
-        "idempotency_key": new_key(),
-    }
-    return _form_of(record, is_new=False)(row, formdata=None, data=data)
+def opened(record: Record, row: Row) -> OfRecord:
+    """The form over the stored row."""
+    return _form_of(record, is_new=False).over_row(row)
 
 
 def empty(record: Record) -> OfRecord:
     """The form of a new one, with what can be suggested."""
     form = _form_of(record, is_new=True)
-    usual = {field.name: field.suggested() for field in (*record.fields, *record.new_fields)}
-    return form(None, formdata=None, data={**usual, "idempotency_key": new_key()})
+    return form(None, formdata=None, data={**form.suggested(), "idempotency_key": new_key()})
 
 
 @cache
 def _form_of(record: Record, *, is_new: bool) -> type[OfRecord]:
     fields = (*record.fields, *record.new_fields) if is_new else record.fields
-    controls = {field.name: control_of(field, _laws(record, field)) for field in fields}
-    return type(f"{record.model.__name__}Form", (OfRecord,), {**controls, "record": record})
+    own = record.form or OfRecord
+    controls: dict[str, Any] = {
+        field.name: control_of(field, _laws(record, field))
+        for field in fields
+        if not hasattr(own, field.name)
+    }
+    answers = {name: StringField(_l(title)) for name, title in record.answers.items()}
+    return type(f"{record.model.__name__}Form", (own,), {**controls, **answers, "record": record})
 
 
 def _laws(record: Record, field: Field) -> list[Any]:

@@ -73,6 +73,7 @@ def _model(record: Record) -> str:
 def _schemas(record: Record) -> dict[str, Any]:
     name, fields = _model(record), _properties(record.fields)
     required = [field.name for field in record.fields if field.required]
+    answers = {name: {**TEXT, "title": title} for name, title in record.answers.items()}
     beside = {shown.name: {**shown.schema, "title": shown.title} for shown in record.shown}
     whole = {
         "id": {"type": "integer"},
@@ -85,14 +86,14 @@ def _schemas(record: Record) -> dict[str, Any]:
         name: {"type": "object", "required": list(whole), "properties": whole},
         f"New{name}": {
             "type": "object", "additionalProperties": False, "required": required,
-            "properties": {**fields, **_properties(record.new_fields)},
+            "properties": {**fields, **_properties(record.new_fields), **answers},
         },
     }  # fmt: skip
     if not record.append_only:
         found[f"{name}Change"] = {
             "type": "object",
             "additionalProperties": False,
-            "properties": fields,
+            "properties": {**fields, **answers},
         }
     return found
 

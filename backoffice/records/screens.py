@@ -3,11 +3,20 @@
 A domain adds its own to the same blueprint, or leaves one of these out and makes it by hand.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    make_response,
+    render_template,
+    request,
+    url_for,
+)
 from flask_babel import gettext as _
 from flask_login import current_user
 
@@ -17,12 +26,13 @@ from ..base.refusals import AnotherRecord, Refusal
 from ..lists.screens import STANDARD
 from ..security.permissions import allowed, requires
 from ..web.claims import Claim
-from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
+from ..web.conflicts import Conflict
+from ..web.form_markup import FormError
 from ..web.forms import Stamp
 from ..web.htmx import render
 from . import actions, forms, history
 from .declaration import Record, Row
-from .forms import OfRecord
+from .forms import OfRecord, Question
 from .listing import address_of, list_for, row_named
 from .writing import written
 
@@ -38,7 +48,8 @@ class Screens:
     """What a browser asks of one record.
 
     Templates of one's own: `index_page` the list's, `record_page` one row's; `frame` what the pages of a row share,
-    its head and its tabs, for which `head` answers what it needs of the row.
+    its head and its tabs, for which `head` answers what it needs of the row. `saved_to` says where a saved form leads,
+    without it to the row.
     """
 
     def __init__(
@@ -49,9 +60,10 @@ class Screens:
         record_page: str = RECORD,
         frame: str = FRAME,
         head: Callable[[Row], Mapping[str, Any]] = _no_head,
+        saved_to: Callable[[OfRecord, Row], str] | None = None,
     ) -> None:
         self.record, self.index_page, self.record_page = record, index_page, record_page
-        self.frame, self.head = frame, head
+        self.frame, self.head, self.saved_to = frame, head, saved_to
 
     def add_to(self, bp: Blueprint, *, without: Collection[str] = ()) -> None:
         """Let `bp` show them, but for those of the names in `without`."""
@@ -68,6 +80,8 @@ class Screens:
         if not record.append_only:
             routes.append(("GET", f"{one}/edit", "edit", self.edit, record.writes))
             routes.append(("POST", f"{one}/edit", "update", self.update, record.writes))
+        if record.form is not None and record.form.outputs:
+            routes.append(("POST", "/preview", "preview", self.preview, record.writes))
         if record.deleted:
             routes.append(("POST", f"{one}/delete", "delete", self.delete, record.writes))
         for method, rule, name, view, permission in routes:
@@ -94,8 +108,13 @@ class Screens:
         return self.page(forms.empty(self.record))
 
     def create(self) -> Response:
-        """Save a new one."""
-        return self._save(None)
+        """Save a new one; with `do`, only carry out that button of the form."""
+        return self._save(None) if "do" not in request.args else self.step(self._posted(None))
+
+    def preview(self) -> Response:
+        """What follows from what is being typed, as outputs to be swapped in. Writes nothing."""
+        form = self._posted(None)
+        return make_response(render_template(form.outputs, form=form, **form.live()))
 
     def show(self, name: str) -> Response:
         """What a row holds."""
@@ -129,23 +148,34 @@ class Screens:
 
     def edit(self, name: str) -> Response:
         """The row in a form."""
-        return self.page(forms.opened(self.record, self.found(name)))
+        row = self.found(name)
+        self.record.is_current(db.session(), row)
+        return self.page(forms.opened(self.record, row))
 
     def update(self, name: str) -> Response:
-        """Save a changed one."""
-        return self._save(name)
+        """Save a changed one; with `do`, only carry out that button of the form."""
+        return self._save(name) if "do" not in request.args else self.step(self._posted(name))
 
-    def page(self, form: OfRecord, status: int = 200, conflict: Conflict | None = None) -> Response:
-        """The form on its page."""
-        listing = list_for(self.record, current_user)
+    def step(self, form: OfRecord) -> Response:
+        """What a button of the form does without saving: it shows what follows from what was typed."""
+        return self.page(form)
+
+    def page(
+        self,
+        form: OfRecord,
+        status: int = 200,
+        conflict: Conflict | None = None,
+        asked: Sequence[Question] = (),
+    ) -> Response:
+        """The form on its page, with the questions that it `asked`."""
         context = {
-            "form": form,
-            "record": self.record,
-            "row": form.row,
-            "conflict": conflict,
-            "listing": listing,
-        }
+            "form": form, "record": self.record, "row": form.row, "conflict": conflict, "asked": asked,
+            "listing": list_for(self.record, current_user), **form.live(), **form.beside(),
+        }  # fmt: skip
         return render(EDIT, block="form", status=status, **context)
+
+    def _posted(self, name: str | None) -> OfRecord:
+        return forms.posted(self.record, None if name is None else self.found(name))
 
     def _save(self, name: str | None) -> Response:
         """Save what was sent, or show all that is wrong with it, its input kept."""
@@ -153,21 +183,27 @@ class Screens:
         claim = Claim(f"{record.domain}.save {name or ''}"[:200])
         if claim.answer is not None:
             return claim.answer
-        form = forms.posted(record, None if name is None else self.found(name))
+        form = self._posted(name)
         if not form.validate():
+            form.blame(form.problems())
             return self._refused(form)
+        if asked := form.asked():
+            said = _("Nothing is saved yet: answer the question first.")
+            form.form_errors = [FormError(f"question-{asked[-1].name}", "", said)]
+            return self._refused(form, asked)
         try:
             row = self._saved(form)
         except (actions.RecordChanged, AnotherRecord):
             return self._conflict(form)
         except Refusal as refusal:
-            if refusal.field not in form:
+            if not form.shows(refusal):
                 raise
-            form.blame({refusal.field: refusal})
             return self._refused(form)
         called = record.name_of(row)
         flash(_(record.saved, **{"name": called, record.argument: called}), "success")
-        return claim.fulfilled(address_of(record, row))
+        return claim.fulfilled(
+            self.saved_to(form, row) if self.saved_to else address_of(record, row)
+        )
 
     def _saved(self, form: OfRecord) -> Row:
         if form.row is None:
@@ -176,32 +212,24 @@ class Screens:
         version = form.expected_version(row_id)
         return actions.update(db.session(), self.record, row_id, values, version)
 
-    def _refused(self, form: OfRecord) -> Response:
-        """The form again with what is wrong; nothing of the attempt stays."""
+    def _refused(self, form: OfRecord, asked: Sequence[Question] = ()) -> Response:
+        """The form again with what is wrong, or what it asks; nothing of the attempt stays."""
         row_id = None if form.row is None else form.row.id
         db.session.rollback()
         form.row = (
             None if row_id is None else db.session.get(self.record.model, row_id) or abort(404)
         )
-        return self.page(form, status=422)
+        return self.page(form, 422, asked=asked)
 
     def _conflict(self, form: OfRecord) -> Response:
-        """Somebody else was faster: the form again, mine beside theirs; what I left alone is theirs now."""
-        record, row_id, base = self.record, form.row.id, form.base_facts()  # type: ignore[union-attr]
-        mine = record.facts(form.values())
+        """Somebody else was faster: the form again, mine beside theirs."""
+        row_id = form.row.id  # type: ignore[union-attr]
         db.session.rollback()
-        row = form.opened(db.session(), record.model, row_id) or abort(404)
-        found = differences(base, record.facts(row), mine, none="")
-        labels = record.by_name
-        conflict = conflict_over(
-            found,
-            lambda name: _(labels[name].label),
-            lambda name, fact: written(labels[name], fact) or "–",
-            *history.last_save(db.session(), record.model, row_id),
-        )
-        shown = forms.opened(record, row, with_theirs(mine, found))
+        row = form.opened(db.session(), self.record.model, row_id) or abort(404)
+        self.record.is_current(db.session(), row)
+        shown, conflict = form.merged(db.session(), row)
         shown.warning = form.warning_over(row_id)
-        return self.page(shown, status=409, conflict=conflict)
+        return self.page(shown, 409, conflict)
 
     def delete(self, name: str) -> Response:
         """Delete a row to whom nothing belongs, if it is still as it was shown. Raises what the record refuses."""
