@@ -3,9 +3,10 @@
 docs/records.md says how. What is special in a domain passes its own part through a seam of `Record`.
 """
 
-from .declaration import Record, Shown, Telling, Told
-from .fields import Choice, Day, Field, Flag, Law, Text, UnitPrice
+from .declaration import Record, Shown, Telling, Told, Values, Verb
+from .fields import Amount, Choice, Day, Field, Flag, Law, Named, Notes, Pick, Text, UnitPrice
 
 __all__ = [
-    "Choice", "Day", "Field", "Flag", "Law", "Record", "Shown", "Telling", "Text", "Told", "UnitPrice",
+    "Amount", "Choice", "Day", "Field", "Flag", "Law", "Named", "Notes", "Pick", "Record", "Shown", "Telling",
+    "Text", "Told", "UnitPrice", "Values", "Verb",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """What can be done to any record. Nothing here commits: every verb works in the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -9,11 +9,8 @@ from sqlalchemy.orm import Session
 
 from ..base import N_, Base
 from ..base.refusals import Refusal, Stale, broken_constraint
-from .declaration import Record, Row
+from .declaration import Record, Row, Values
 from .fields import Field
-
-Values = Mapping[str, Any]
-"""What was entered, by the fields' names."""
 
 
 class Taken(Refusal):
@@ -52,11 +49,19 @@ class RecordGone(Refusal):
 
 def create(session: Session, record: Record, values: Values, further: Values | None = None) -> Row:
     """Add a row, and do what the record does with the `further` values. Raises Taken, and what the record refuses."""
-    if record.create is not None:
-        return record.create(session, values)
-    row = record.model(**values)
-    session.add(row)
-    _flush(session, record, values)
+    given = {
+        field.name: field.given(session, values)
+        for field in record.fields
+        if field.given is not None and not values[field.name]
+    }
+    values = {**values, **given} if given else values
+    with _taken(record, values):
+        if record.create is not None:
+            row = record.create(session, values)
+        else:
+            row = record.model(**record.columns(values))
+            session.add(row)
+        session.flush()
     if record.created is not None:
         record.created(session, row, further or {})
     return row
@@ -67,17 +72,23 @@ def update(session: Session, record: Record, row_id: int, values: Values, versio
 
     Raises RecordGone, RecordChanged, or what `record.is_current` raises: somebody else was faster; Taken.
     """
-    if record.update is not None:
-        return record.update(session, row_id, values, version)
-    row = at_version(session, record, row_id, version, key_share=True)
-    for name, value in values.items():
-        setattr(row, name, value)
+    with _taken(record, values):
+        if record.update is not None:
+            return record.update(session, row_id, values, version)
+        row = at_version(session, record, row_id, version, key_share=True)
+        for name, value in record.columns(values).items():
+            setattr(row, name, value)
+        count(session, row)
+        session.flush()
+    return row
+
+
+def count(session: Session, row: Row) -> None:
+    """Let a row that was changed be of the next version."""
     if session.is_modified(row):
         row.version += 1
-        if "updated_at" in record.model.__table__.c:
+        if "updated_at" in row.__table__.c:
             row.updated_at = func.now()
-    _flush(session, record, values)
-    return row
 
 
 def delete(session: Session, record: Record, row_id: int, version: int) -> None:
@@ -123,13 +134,18 @@ def locked(
     return found
 
 
-def _flush(session: Session, record: Record, values: Values) -> None:
-    """Write; what a unique constraint refuses becomes the sentence of its field."""
+@contextmanager
+def _taken(record: Record, values: Values) -> Iterator[None]:
+    """What a unique constraint refuses inside becomes the sentence of its field."""
     try:
-        session.flush()
+        yield
     except IntegrityError as error:
         broken = broken_constraint(error)
         for field in record.fields:
-            if field.taken and broken == f"uq_{record.model.__tablename__}_{field.name}":
-                raise Taken(field, values[field.name]) from error
+            if field.taken and broken == f"uq_{record.model.__tablename__}_{field.key}":
+                raise Taken(field, _entered(values, field.name)) from error
         raise
+
+
+def _entered(values: Values | object, name: str) -> object:
+    return values[name] if isinstance(values, Mapping) else getattr(values, name)

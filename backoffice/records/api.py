@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request, url_for
@@ -26,8 +27,8 @@ from ..lists.state import State, state_of
 from ..security.bearer import Program, signed_in_program
 from ..security.permissions import for_programs, requires, stateless
 from . import actions, forms
-from .declaration import Record, Row
-from .fields import Field, Flag, is_text
+from .declaration import Record, Row, Verb
+from .fields import Field, Flag, Pick, is_text
 from .listing import address_of, list_for, row_named
 from .openapi import LARGEST_PAGE, arguments_of, document
 from .repetition import once
@@ -113,10 +114,15 @@ class Resource:
             routes.append(("POST", f"{one}/delete", "delete", self.delete))
         for method, rule, view, answer in routes:
             bp.add_url_rule(rule, f"{name}_{view}", self._guarded(answer, method), methods=[method])
+        for verb in record.verbs:
+            answer = self._guarded(partial(self.act, verb), "POST", verb.writes)
+            bp.add_url_rule(f"{one}/{verb.name}", f"{name}_{verb.name}", answer, methods=["POST"])
 
-    def _guarded(self, answer: Callable[..., Response], method: str) -> Callable[..., Response]:
+    def _guarded(
+        self, answer: Callable[..., Response], method: str, writes: str = ""
+    ) -> Callable[..., Response]:
         is_reading = method == "GET"
-        permission = self.record.reads if is_reading else self.record.writes
+        permission = self.record.reads if is_reading else writes or self.record.writes
         scope = f"{self.record.domain}:{'read' if is_reading else 'write'}"
 
         def view(**named: str) -> Response:
@@ -135,10 +141,12 @@ class Resource:
         state = _asked(self.record, listing)
         size = _limit()
         rows, has_more = self._page(state, size)
-        answer: dict[str, Any] = {"items": [self.as_json(row) for row in rows], "next": None}
+        answer: dict[str, Any] = {
+            "items": self.as_json([row for row, _value in rows]),
+            "next": None,
+        }
         if has_more:
-            last = rows[-1]
-            sorted_by = getattr(last, state.sort.removeprefix("-"))
+            last, sorted_by = rows[-1]
             arguments: dict[str, Any] = {
                 **request.args.to_dict(),
                 "after": _cursor(state.sort, sorted_by, last.id),
@@ -148,14 +156,16 @@ class Resource:
             answer["count"] = totals_of(db.session(), _program(), state).count
         return jsonify(answer)
 
-    def _page(self, state: State, size: int) -> tuple[Sequence[Row], bool]:
-        rows = matching(_program(), state).with_only_columns(self.record.model)
+    def _page(self, state: State, size: int) -> tuple[Sequence[tuple[Row, Any]], bool]:
+        """Rows, each with what it is sorted by, and whether there are more."""
+        value = state.listing.expression(state.sort.removeprefix("-"))
+        rows = matching(_program(), state).with_only_columns(self.record.model, value)
         if (cursor := request.args.get("after")) is not None:
             value, key = _behind(cursor, state.sort)
             rows = after(rows, state, value, key)
         else:
             rows = rows.order_by(*order_of(state))
-        found = db.session.scalars(rows.limit(size + 1)).all()
+        found = [(row, sorted_by) for row, sorted_by in db.session.execute(rows.limit(size + 1))]
         return found[:size], len(found) > size
 
     def show(self, name: str) -> Response:
@@ -165,7 +175,7 @@ class Resource:
     def create(self) -> Response:
         """A new record."""
         record = self.record
-        given = _body({field.name for field in (*record.fields, *record.new_fields)}, record)
+        given = _body({*record.answers, *(f.name for f in (*record.fields, *record.new_fields))})
         usual = {field.name: field.suggested() for field in record.fields}
         form = self._form(None, {**usual, **given}, given)
         with _as_a_program_is_told(form):
@@ -175,8 +185,8 @@ class Resource:
     def update(self, name: str) -> Response:
         """A change of some fields of a record, if it is still at the version in `If-Match`."""
         record, version, row = self.record, _version(), self._found(name)
-        given = _body({field.name for field in record.fields}, record)
-        stored = {field.name: getattr(row, field.name) for field in record.fields}
+        given = _body({*record.answers, *(field.name for field in record.fields)})
+        [stored] = self.as_json([row])
         form = self._form(row, {**stored, **given}, given)
         with _as_a_program_is_told(form):
             changed = actions.update(db.session(), record, row.id, form.values(), version)
@@ -189,6 +199,16 @@ class Resource:
             actions.delete(db.session(), self.record, row.id, version)
         return Response(status=204)
 
+    def act(self, verb: Verb, name: str) -> Response:
+        """What the verb does, if the row is still at the version in `If-Match`."""
+        version, row = _version(), self._found(name)
+        given = _body({field.name for field in verb.fields}) if verb.fields else {}
+        usual = {field.name: field.suggested() for field in verb.fields}
+        form = self._form(row, {**usual, **given}, given, verb)
+        with _as_a_program_is_told(form):
+            verb.run(db.session(), row.id, version, form.values())
+        return self._answer(row)
+
     def _found(self, name: str) -> Row:
         row = row_named(db.session(), self.record, _program(), name)
         if row is None:
@@ -196,10 +216,14 @@ class Resource:
         return row
 
     def _form(
-        self, row: Row, values: Mapping[str, Any], given: Mapping[str, Any]
+        self,
+        row: Row,
+        values: Mapping[str, Any],
+        given: Mapping[str, Any],
+        verb: Verb | None = None,
     ) -> forms.OfRecord:
         """The record's form over these values, valid. Raises Invalid with every problem of it."""
-        fields = [*self.record.fields, *(() if row else self.record.new_fields)]
+        fields = forms.fields_of(self.record, row, verb)
         wrong = [
             (f.name, _(f.must_be)) for f in fields if f.name in given and not f.reads(given[f.name])
         ]
@@ -209,7 +233,7 @@ class Resource:
             raise Invalid(wrong)
         facts = {field.name: field.fact(values.get(field.name)) for field in fields}
         sent = {f.name: facts[f.name] for f in fields if facts[f.name] or not isinstance(f, Flag)}
-        form = forms.sent(self.record, row, MultiDict(sent | answers))
+        form = forms.sent(self.record, row, MultiDict(sent | answers), verb)
         if not form.validate():
             form.blame(form.problems())
             raise Invalid(form.said())
@@ -219,7 +243,7 @@ class Resource:
 
     def _answer(self, row: Row, status: int = 200) -> Response:
         db.session.flush()
-        response = jsonify(self.as_json(row))
+        response = jsonify(self.as_json([row])[0])
         response.status_code = status
         response.headers["ETag"] = f'"{self.record.version_of(row)}"'
         if status == 201:
@@ -227,15 +251,22 @@ class Resource:
             response.headers["Location"] = address
         return response
 
-    def as_json(self, row: Row) -> dict[str, Any]:
-        """A record as a program reads it: numbers that must be exact as text."""
-        return {
-            "id": row.id,
-            "version": self.record.version_of(row),
-            **{field.name: _as_json(getattr(row, field.name)) for field in self.record.fields},
-            **{shown.name: _as_json(shown.of(row)) for shown in self.record.shown},
-            "url": address_of(self.record, row),
+    def as_json(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        """Records as a program reads them: numbers that must be exact as text, other records by their names."""
+        fields = (*self.record.fields, *self.record.kept)
+        columns = {
+            field.name: _as_json(field, [getattr(r, field.key) for r in rows]) for field in fields
         }
+        return [
+            {
+                "id": row.id,
+                "version": self.record.version_of(row),
+                **{name: values[place] for name, values in columns.items()},
+                **{shown.name: _plain(shown.of(row)) for shown in self.record.shown},
+                "url": address_of(self.record, row),
+            }
+            for place, row in enumerate(rows)
+        ]
 
 
 @contextmanager
@@ -251,22 +282,30 @@ def _as_a_program_is_told(form: forms.OfRecord | None = None) -> Iterator[None]:
         raise Invalid(form.said()) from refusal
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(field: Field, values: Sequence[Any]) -> list[Any]:
+    """Values of one field."""
+    if isinstance(field, Pick):
+        names = field.of.names(db.session(), values)
+        return [names.get(value) for value in values]
+    return [_plain(value) for value in values]
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, Mapping):
-        return {name: _as_json(one) for name, one in value.items()}
+        return {name: _plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_as_json(one) for one in value]
+        return [_plain(one) for one in value]
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _body(known: set[str], record: Record) -> dict[str, Any]:
+def _body(known: set[str]) -> dict[str, Any]:
     """What was sent. Raises NotAnObject, or Invalid with every name that is no field and answers no question."""
     body = request.get_json(silent=True)
     if not isinstance(body, dict):
         raise NotAnObject()
-    unknown = [name for name in body if name not in known and name not in record.answers]
+    unknown = [name for name in body if name not in known]
     if unknown:
         sentence = _("There is no such field to enter.")
         raise Invalid([(str(name)[:100], sentence) for name in unknown])

@@ -1,24 +1,58 @@
 """How the fields of records are typed in a form. How their values are written for people: `writing.py`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from wtforms import BooleanField, SelectChoice, SelectField, StringField
+from wtforms import BooleanField, SelectChoice, SelectField, StringField, TextAreaField
+from wtforms import Field as FormField
 from wtforms.fields.core import UnboundField
+from wtforms.widgets import TextInput
 
-from ..web.forms import Required, at_most, tidy
-from ..web.typed_fields import DayField, UnitPriceField
-from .fields import Choice, Day, Field, Flag, Text, UnitPrice
+from ..app.extensions import db
+from ..web.forms import Required, at_most, tidy, trimmed
+from ..web.typed_fields import AmountField, DayField, UnitPriceField
+from .fields import Amount, Choice, Day, Field, Flag, Named, Notes, Pick, Text, UnitPrice
+from .writing import label_of
 
 Laws = list[Any]
 """Validators."""
 
 
+class PickField(FormField):  # type: ignore[misc]
+    """Another record, typed by its name or chosen from a list; `data` is its id."""
+
+    widget = TextInput()
+
+    def __init__(self, label: Any, laws: Laws, *, of: Named, **options: Any) -> None:
+        super().__init__(label, laws, **options)
+        self.of = of
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Find the one that is meant. Raises ValueError with the sentence, as WTForms wants it."""
+        text = tidy(str(valuelist[0])) if valuelist else ""
+        self.data = None
+        if text:
+            found = self.of.meant(db.session(), text)
+            if len(found) != 1:
+                raise ValueError(_(self.of.several if found else self.of.none))
+            self.data = found[0].id
+
+    def offered(self) -> Sequence[str]:
+        """What the list offers before anything is typed."""
+        return [self.of.label(row) for row in self.of.offered(db.session())]
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(self.raw_data[0])
+        return "" if self.data is None else label_of(self.of, self.data)
+
+
 def _text(field: Text, laws: Laws) -> UnboundField:
-    must = [Required(_l(field.required))] if field.required else []
-    validators = [*must, at_most(field.longest), *laws]
-    return StringField(_l(field.label), filters=[tidy], validators=validators)
+    control = TextAreaField if isinstance(field, Notes) else StringField
+    filters = [trimmed if isinstance(field, Notes) else tidy]
+    return control(_l(field.label), filters=filters, validators=[at_most(field.longest), *laws])
 
 
 def _choice(field: Choice, laws: Laws) -> UnboundField:
@@ -28,13 +62,17 @@ def _choice(field: Choice, laws: Laws) -> UnboundField:
 
 _CONTROLS: Mapping[type[Field], Callable[[Any, Laws], UnboundField]] = {
     Text: _text,
+    Notes: _text,
     Choice: _choice,
     Flag: lambda field, laws: BooleanField(_l(field.label), validators=laws),
     Day: lambda field, laws: DayField(_l(field.label), validators=laws),
+    Amount: lambda field, laws: AmountField(_l(field.label), laws, minimum=field.minimum),
     UnitPrice: lambda field, laws: UnitPriceField(_l(field.label), validators=laws),
+    Pick: lambda field, laws: PickField(_l(field.label), laws, of=field.of),
 }
 
 
 def control_of(field: Field, laws: Laws) -> UnboundField:
     """The form's control for a field, with validators for its laws after its own."""
-    return _CONTROLS[type(field)](field, laws)
+    must = [Required(_l(field.required))] if field.required else []
+    return _CONTROLS[type(field)](field, [*must, *laws])

@@ -57,6 +57,43 @@ def _no_part(_session: Session, _row: Row, _events: Sequence[AuditEvent]) -> Tel
     return Telling(lambda _save: ("", ()))
 
 
+def _no_effect(_session: Session, _row: Row) -> Mapping[str, Any]:
+    return {}
+
+
+Values = Mapping[str, Any]
+"""What was entered, by the fields' names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Verb:
+    """What can be done to a row beside editing it: to void it, to end it.
+
+    `name` stands in addresses, `title` on its button ("Make void"), `question` above its page ("Make invoice %(number)s
+    void?"), where `explains` says what it does. `run(session, row_id, version, values)` does it: it locks in an order
+    of its own, and refuses what it must. `fields` are what it has to know; each is of the column that keeps it. `done`
+    is what is said then, or answers it for the row and what `run` has answered. `refuses` raises a refusal of a row to
+    which it cannot be done now, and is not offered. `is_final`: nothing takes it back. `writes` is a permission of its
+    own.
+
+    Of its page: `effect` answers what a `template` of its own shows of what will happen.
+    """
+
+    name: str
+    title: str
+    run: Callable[[Session, int, int, Values], object]
+    _: KW_ONLY
+    question: str
+    done: str | Callable[[Row, Any], str]
+    fields: Sequence[Field] = ()
+    explains: str = ""
+    is_final: bool = False
+    refuses: Callable[[Session, Row], None] = _nothing
+    writes: str = ""
+    template: str = "records/verb.html"
+    effect: Callable[[Session, Row], Mapping[str, Any]] = _no_effect
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """What people enter in one form: its model, its fields, its list, and who may.
@@ -68,6 +105,8 @@ class Record:
     ("Meter %(number)s"; without it by the column `name`), `saved` and `deleted` what is said when one is. `reads` and
     `writes` are the permissions. One that is `append_only` is entered once and never edited. `shown` is what programs
     read beside the fields.
+
+    `kept` are columns that are shown, told and read by programs, but changed by `verbs` and actions alone.
 
     `form` is a form of one's own, `answers` are the names, with their titles, by which its questions are answered;
     `create` and `update` do the record's own instead of writing one row: they take what the form's `values` says.
@@ -86,6 +125,8 @@ class Record:
     many: str
     new: str
     fields: Sequence[Field]
+    kept: Sequence[Field] = ()
+    verbs: Sequence[Verb] = ()
     reads: str
     writes: str
     called: str = ""
@@ -134,12 +175,18 @@ class Record:
 
     def facts(self, values: Row | Mapping[str, Any]) -> dict[str, str]:
         """The facts of a stored row, or of entered values, by the fields' names."""
-        of = values.get if isinstance(values, Mapping) else lambda name: getattr(values, name)
-        return {field.name: field.fact(of(field.name)) for field in self.fields}
+        if isinstance(values, Mapping):
+            return {field.name: field.fact(values.get(field.name)) for field in self.fields}
+        return {field.name: field.fact(getattr(values, field.key)) for field in self.fields}
+
+    def columns(self, values: Values) -> dict[str, Any]:
+        """What was entered, by the names of the columns."""
+        return {self.by_name[name].key: value for name, value in values.items()}
 
     def recorded(self) -> Recorded:
         """How the audit trail shows its rows."""
-        labels = {field.name: field.label for field in self.fields} | dict(self.labels or {})
+        fields = (*self.fields, *self.kept)
+        labels = {field.key: field.label for field in fields} | dict(self.labels or {})
         return Recorded(
             self.title, self.model, name=self.name,
             endpoint=f"{self.domain}.record", argument=self.argument, labels=labels,

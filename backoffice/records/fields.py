@@ -5,17 +5,16 @@ can be compared.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from ..base import N_
-
-_PRICE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?")
+from ..base import N_, Base
 
 
 def is_text(sent: Any) -> bool:
@@ -39,8 +38,9 @@ class Field:
     `required` is the sentence of one that is left empty; without it the field may be empty. `laws` bind what is
     new: a value that is stored already is not refused by a later law. `taken` is the sentence of a value that
     another row has, where the column is unique; it may name the value by the column's name. `usual` is what a new
-    form suggests, or a function that answers it. `is_short` puts the input beside its neighbours. `attributes` are
-    further ones of the input.
+    form suggests, or a function that answers it; `given` answers what an empty one becomes when a new row is saved.
+    `called` is its name where that is not the column's. `is_short` puts the input beside its neighbours. `attributes`
+    are further ones of the input.
     """
 
     column: InstrumentedAttribute[Any]
@@ -51,6 +51,8 @@ class Field:
     taken: str = ""
     help: str = ""
     usual: Any = ""
+    given: Callable[[Session, Mapping[str, Any]], str] | None = None
+    called: str = ""
     is_short: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,9 +63,14 @@ class Field:
     """Whether the currency stands before its input."""
 
     @property
-    def name(self) -> str:
-        """Its name in the model, the form, the trail and the API."""
+    def key(self) -> str:
+        """Its name in the model and in the trail."""
         return str(self.column.key)
+
+    @property
+    def name(self) -> str:
+        """Its name in the form and in the API."""
+        return self.called or self.key
 
     def value(self, data: Any) -> Any:
         """What the form's data are stored as."""
@@ -105,6 +112,67 @@ class Text(Field):
         """A string with its length."""
         least = {"minLength": 1} if self.required else {}
         return {"type": "string", "maxLength": self.longest, **least}
+
+
+@dataclass(frozen=True, eq=False)
+class Notes(Text):
+    """A text of several lines: a reason, a remark."""
+
+    _: KW_ONLY
+    longest: int = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """How people name the rows of a model to which others refer.
+
+    `name` is the column by which programs name one. `meant` answers the rows that a typed text can mean; one is
+    needed, `none` and `several` are the sentences where there is another number of them. `label` is what stands in
+    forms and on pages; `meant` reads it back. `offered` are the first to choose from; further ones that fit what is
+    typed come from the endpoint `options`, if it has one.
+    """
+
+    name: InstrumentedAttribute[str]
+    _: KW_ONLY
+    meant: Callable[[Session, str], Sequence[Any]]
+    label: Callable[[Any], str]
+    none: str
+    several: str = ""
+    offered: Callable[[Session], Sequence[Any]]
+    options: str = ""
+
+    @property
+    def model(self) -> type[Base]:
+        """Of which rows it says the names."""
+        return cast(type[Base], self.name.class_)
+
+    def names(self, session: Session, ids: Collection[int | None]) -> dict[int, str]:
+        """Each of the rows' names, by id."""
+        key = self.model.__table__.c.id
+        wanted = {each for each in ids if each is not None}
+        asked = select(key, self.name).where(key.in_(wanted))
+        return dict(session.execute(asked).tuples().all()) if wanted else {}
+
+
+@dataclass(frozen=True, eq=False)
+class Pick(Field):
+    """Another record, by its name; its id is stored."""
+
+    _: KW_ONLY
+    of: Named
+
+    @property
+    def name(self) -> str:
+        """The column's without what says that it is an id."""
+        return self.called or self.key.removesuffix("_id")
+
+    def data(self, fact: str) -> int | None:
+        """The id."""
+        return int(fact) if fact else None
+
+    def schema(self) -> dict[str, Any]:
+        """The name of the other record."""
+        return {"type": "string", "minLength": 1} if self.required else {"type": ["string", "null"]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,24 +228,37 @@ class Day(Field):
 
 
 @dataclass(frozen=True, eq=False)
-class UnitPrice(Field):
-    """What one unit costs, in the deployment's currency, with at most four decimals."""
+class Amount(Field):
+    """An amount in the deployment's currency, of at least `minimum`; None: it may be below zero."""
+
+    _: KW_ONLY
+    minimum: Decimal | None = Decimal(0)
 
     is_amount = True
-    must_be = N_('Send the number as a text with a point and at most four decimals, like "1250.5".')
+    must_be = N_('Send the number as a text with a point and at most two decimals, like "1250.50".')
+    pattern = r"-?[0-9]{1,13}(\.[0-9]{1,2})?"
 
     def reads(self, sent: Any) -> bool:
         """Whether it is a number in text: no number of JSON is exact."""
-        return sent is None or (isinstance(sent, str) and _PRICE.fullmatch(sent) is not None)
+        is_number = isinstance(sent, str) and re.fullmatch(self.pattern, sent, re.ASCII)
+        return sent is None or bool(is_number)
 
     def fact(self, value: Any) -> str:
-        """The price without zeros that say nothing."""
+        """The number without zeros that say nothing."""
         return "" if value is None else f"{Decimal(str(value)).normalize():f}"
 
     def data(self, fact: str) -> Decimal | None:
-        """The price."""
+        """The number."""
         return Decimal(fact) if fact else None
 
     def schema(self) -> dict[str, Any]:
         """A decimal as text: no number of JSON is exact."""
-        return {"type": ["string", "null"], "pattern": f"^{_PRICE.pattern}$"}
+        return {"type": ["string", "null"], "pattern": f"^{self.pattern}$"}
+
+
+@dataclass(frozen=True, eq=False)
+class UnitPrice(Amount):
+    """What one unit costs, in the deployment's currency, with at most four decimals."""
+
+    must_be = N_('Send the number as a text with a point and at most four decimals, like "1250.5".')
+    pattern = r"[0-9]{1,15}(\.[0-9]{1,4})?"

@@ -1,7 +1,8 @@
 """The form of a record, made from its declaration, and what a form of one's own may say besides."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -25,8 +26,8 @@ from ..web.forms import RecordForm, Stamp
 from ..web.idempotency import new_key
 from . import history
 from .actions import Impossible, Taken
-from .controls import control_of
-from .declaration import Record, Row
+from .controls import PickField, control_of
+from .declaration import Record, Row, Verb
 from .fields import Field, Law
 from .writing import written
 
@@ -53,13 +54,14 @@ class Question:
 
 
 class OfRecord(RecordForm):
-    """The form over a row of a record; without a row, of a new one.
+    """The form over a row of a record, to change it or for a verb; without a row, of a new one.
 
     A record's own derives from it: the controls of the declared fields are made for it too, but for those that it has.
     `inputs_page` is the template of what stands inside the form, `outputs` that of what changes with every keystroke.
     """
 
     record: ClassVar[Record]
+    fields: ClassVar[tuple[Field, ...]]
     inputs_page: ClassVar[str] = "records/inputs.html"
     outputs: ClassVar[str] = ""
     classes: ClassVar[str] = "panel form-narrow"
@@ -73,8 +75,7 @@ class OfRecord(RecordForm):
     @classmethod
     def suggested(cls) -> dict[str, Any]:
         """What the form of a new one holds."""
-        fields = (*cls.record.fields, *cls.record.new_fields)
-        return {field.name: field.suggested() for field in fields}
+        return {field.name: field.suggested() for field in cls.fields}
 
     def problems(self) -> Mapping[str, Refusal]:
         """What else saving would refuse, by field; shown where not all that was entered is valid."""
@@ -147,73 +148,102 @@ class OfRecord(RecordForm):
     @property
     def inputs(self) -> list[tuple[bool, list[tuple[Field, FormField]]]]:
         """The fields with their controls, in groups of those that stand beside each other (true) or alone."""
-        fields = [field for field in self._fields_in_order if field.name in self]
+        fields = [field for field in self.fields if field.name in self]
         groups = groupby(fields, key=lambda field: field.is_short)
         return [(short, [(f, self[f.name]) for f in group]) for short, group in groups]
 
-    @property
-    def _fields_in_order(self) -> list[Field]:
-        short = [field for field in self.record.fields if field.is_short]
-        place = self.record.fields.index(short[-1]) + 1 if short else len(self.record.fields)
-        return [*self.record.fields[:place], *self.record.new_fields, *self.record.fields[place:]]
-
     def values(self) -> dict[str, Any]:
         """What was entered, as it is stored; call it on a valid form only."""
-        return self._values_of(self.record.fields)
+        return self._values_of(
+            field for field in self.fields if field not in self.record.new_fields
+        )
 
     def further_values(self) -> dict[str, Any]:
         """What was entered of the fields that only a new one has."""
         return self._values_of(self.record.new_fields)
 
-    def _values_of(self, fields: Sequence[Field]) -> dict[str, Any]:
+    def _values_of(self, fields: Iterable[Field]) -> dict[str, Any]:
         return {field.name: field.value(self[field.name].data) for field in fields}
 
 
-def posted(record: Record, row: Row | None) -> OfRecord:
+def posted(record: Record, row: Row | None, verb: Verb | None = None) -> OfRecord:
     """The form as it was sent."""
-    return _form_of(record, is_new=row is None)(row)
+    return _form_of(record, row, verb)(row)
 
 
-def sent(record: Record, row: Row | None, facts: MultiDict[str, str]) -> OfRecord:
+def sent(
+    record: Record, row: Row | None, facts: MultiDict[str, str], verb: Verb | None = None
+) -> OfRecord:
     """The form over what a program has sent; it proves itself by its token."""
-    form = _form_of(record, is_new=row is None)
+    form = _form_of(record, row, verb)
     return form(row, formdata=facts, meta={"csrf": False})
+
+
+def asked(record: Record, row: Row, verb: Verb) -> OfRecord:
+    """The form of a verb over the row as it is, with what can be suggested."""
+    form = _form_of(record, row, verb)
+    stamp = {"version": str(Stamp(row.id, record.version_of(row))), "idempotency_key": new_key()}
+    return form(row, formdata=None, data=form.suggested() | stamp)
 
 
 def opened(record: Record, row: Row) -> OfRecord:
     """The form over the stored row."""
-    return _form_of(record, is_new=False).over_row(row)
+    return _form_of(record, row).over_row(row)
 
 
-def empty(record: Record) -> OfRecord:
-    """The form of a new one, with what can be suggested."""
-    form = _form_of(record, is_new=True)
-    return form(None, formdata=None, data={**form.suggested(), "idempotency_key": new_key()})
+def empty(record: Record, told: Mapping[str, str]) -> OfRecord:
+    """The form of a new one, with what can be suggested, or was `told`: the names of records that it is of."""
+    made = _form_of(record)
+    form = made(None, formdata=None, data={**made.suggested(), "idempotency_key": new_key()})
+    for control in form:
+        if isinstance(control, PickField) and told.get(control.short_name):
+            with suppress(ValueError):
+                control.process_formdata([told[control.short_name]])
+    return form
+
+
+def fields_of(
+    record: Record, row: Row | None = None, verb: Verb | None = None
+) -> tuple[Field, ...]:
+    """The fields in the order of the form: those that only a new one has, after those that are short."""
+    if verb is not None:
+        return tuple(verb.fields)
+    short = [place for place, field in enumerate(record.fields, 1) if field.is_short]
+    place = short[-1] if short else len(record.fields)
+    further = record.new_fields if row is None else ()
+    return (*record.fields[:place], *further, *record.fields[place:])
+
+
+def _form_of(record: Record, row: Row | None = None, verb: Verb | None = None) -> type[OfRecord]:
+    return _made(record, fields_of(record, row, verb), is_own=verb is None)
 
 
 @cache
-def _form_of(record: Record, *, is_new: bool) -> type[OfRecord]:
-    fields = (*record.fields, *record.new_fields) if is_new else record.fields
-    own = record.form or OfRecord
+def _made(record: Record, fields: tuple[Field, ...], *, is_own: bool) -> type[OfRecord]:
+    own = (is_own and record.form) or OfRecord
     controls: dict[str, Any] = {
         field.name: control_of(field, _laws(record, field))
         for field in fields
         if not hasattr(own, field.name)
     }
-    answers = {name: StringField(_l(title)) for name, title in record.answers.items()}
-    return type(f"{record.model.__name__}Form", (own,), {**controls, **answers, "record": record})
+    if is_own:
+        controls |= {name: StringField(_l(title)) for name, title in record.answers.items()}
+    of = {"record": record, "fields": fields}
+    return type(f"{record.model.__name__}Form", (own,), {**controls, **of})
 
 
 def _laws(record: Record, field: Field) -> list[Any]:
-    return [*(_kept(law) for law in field.laws), *([_free(record, field)] if field.taken else [])]
+    kept = [_kept(field, law) for law in field.laws]
+    return [*kept, *([_free(record, field)] if field.taken else [])]
 
 
-def _kept(law: Law) -> Any:
+def _kept(field: Field, law: Law) -> Any:
     """A validator: what is new keeps the law."""
 
     def validate(form: OfRecord, control: FormField) -> None:
-        is_stored = form.row is not None and control.data == getattr(form.row, control.short_name)
-        if control.data and not is_stored and not law.holds(control.data):
+        is_stored = form.row is not None and control.data == getattr(form.row, field.key)
+        is_empty = control.data is None or control.data == ""
+        if not is_empty and not is_stored and not law.holds(control.data):
             raise ValidationError(_(law.sentence))
 
     return validate

@@ -63,12 +63,12 @@ def last_save(session: Session, model: type[Base], row_id: int) -> tuple[str, da
 def _told(record: Record, event: AuditEvent) -> Iterator[Change]:
     """What a save of the row itself changed of its fields."""
     before, after = event.before or {}, event.after or {}
-    for field in record.fields:
+    for field in (*record.fields, *record.kept):
         old, new = (
-            written(field, field.fact(side[field.name])) if field.name in side else ""
+            written(field, field.fact(side[field.key])) if field.key in side else ""
             for side in (before, after)
         )
         if old or new:
-            told = before.get(field.name), after.get(field.name)
-            apart = difference_of(event.table_name, field.name, *told)
+            told = before.get(field.key), after.get(field.key)
+            apart = difference_of(event.table_name, field.key, *told)
             yield Change(_(field.label), old, new, apart)

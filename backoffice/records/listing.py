@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from ..base import N_
 from ..lists import Column, List, Search, containing
 from .declaration import Record, Row
-from .fields import Choice, Day, Field, Flag, Text, UnitPrice
+from .fields import Amount, Choice, Day, Field, Flag, Notes, Pick, Text, UnitPrice
 
 _KINDS: Mapping[type[Field], Any] = {
-    Text: "text", Choice: "text", Flag: "text", Day: "day", UnitPrice: "unit_price",
+    Text: "text", Notes: "text", Choice: "text", Flag: "text", Day: "day", Amount: "money",
+    UnitPrice: "unit_price", Pick: "text",
 }  # fmt: skip
 
 
@@ -73,5 +74,9 @@ def column_of(field: Field, **more: Any) -> Column:
         words = field.words
     elif isinstance(field, Flag):
         words = {True: N_("yes"), False: N_("no")}
+    value: Any = field.column
+    if isinstance(field, Pick):
+        key = field.of.model.__table__.c.id
+        value = select(field.of.name).where(key == field.column).scalar_subquery()
     given = {"label": field.label, "kind": _KINDS[type(field)], "words": words, **more}
-    return Column(field.name, value=field.column, **given)
+    return Column(field.name, value=value, **given)

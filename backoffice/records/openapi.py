@@ -8,8 +8,8 @@ from flask_login import AnonymousUserMixin
 
 from .. import lists
 from ..lists.filters import LONGEST_TEXT, Filter
-from .declaration import Record
-from .fields import Field
+from .declaration import Record, Verb
+from .fields import Field, Pick
 from .listing import list_for
 from .repetition import LONGEST_KEY
 
@@ -74,11 +74,13 @@ def _schemas(record: Record) -> dict[str, Any]:
     name, fields = _model(record), _properties(record.fields)
     required = [field.name for field in record.fields if field.required]
     answers = {name: {**TEXT, "title": title} for name, title in record.answers.items()}
+    kept = _properties(record.kept)
     beside = {shown.name: {**shown.schema, "title": shown.title} for shown in record.shown}
     whole = {
         "id": {"type": "integer"},
         "version": {"type": "integer"},
         **fields,
+        **kept,
         **beside,
         "url": TEXT,
     }
@@ -88,6 +90,7 @@ def _schemas(record: Record) -> dict[str, Any]:
             "type": "object", "additionalProperties": False, "required": required,
             "properties": {**fields, **_properties(record.new_fields), **answers},
         },
+        **{f"{name}{verb.name.title()}": _body_of(verb) for verb in record.verbs if verb.fields},
     }  # fmt: skip
     if not record.append_only:
         found[f"{name}Change"] = {
@@ -96,6 +99,13 @@ def _schemas(record: Record) -> dict[str, Any]:
             "properties": {**fields, **answers},
         }
     return found
+
+
+def _body_of(verb: Verb) -> dict[str, Any]:
+    return {
+        "type": "object", "additionalProperties": False, "properties": _properties(verb.fields),
+        "required": [field.name for field in verb.fields if field.required],
+    }  # fmt: skip
 
 
 def _properties(fields: Sequence[Field]) -> dict[str, Any]:
@@ -135,12 +145,21 @@ def _paths(record: Record) -> dict[str, Any]:
                 "400", "404", "409", "412", "422", "428",
             )
         }  # fmt: skip
+    for verb in record.verbs:
+        found[f"/api/{name}/{{name}}/{verb.name}"] = {
+            "post": _operation(
+                f"{verb.title}: one of {name}", f"{name}_{verb.name}", "200", model, (one, match, key),
+                "400", "404", "409", "412", "422", "428",
+                body=f"{model}{verb.name.title()}" if verb.fields else "",
+            )
+        }  # fmt: skip
     return found
 
 
 def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any]]:
     """What the address of a list of the record may say, and what each may be."""
-    sorts = sorted(listing.sorts & {field.name for field in record.fields})
+    names = {field.name for field in record.fields if not isinstance(field, Pick)}
+    sorts = sorted(listing.sorts & names)
     return {
         **dict(pair for one in listing.filters for pair in _of_filter(one)),
         "sort": {"enum": [*sorts, *(f"-{name}" for name in sorts)]},

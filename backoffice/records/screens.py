@@ -4,7 +4,7 @@ A domain adds its own to the same blueprint, or leaves one of these out and make
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from flask import (
@@ -31,7 +31,7 @@ from ..web.form_markup import FormError
 from ..web.forms import Stamp
 from ..web.htmx import render
 from . import actions, forms, history
-from .declaration import Record, Row
+from .declaration import Record, Row, Verb
 from .forms import OfRecord, Question
 from .listing import address_of, list_for, row_named
 from .writing import written
@@ -84,6 +84,10 @@ class Screens:
             routes.append(("POST", "/preview", "preview", self.preview, record.writes))
         if record.deleted:
             routes.append(("POST", f"{one}/delete", "delete", self.delete, record.writes))
+        for verb in record.verbs:
+            at, may = f"{one}/{verb.name}", verb.writes or record.writes
+            routes.append(("GET", at, verb.name, partial(self.ask, verb), may))
+            routes.append(("POST", at, f"{verb.name}_post", partial(self.act, verb), may))
         for method, rule, name, view, permission in routes:
             if name not in without:
                 bp.add_url_rule(rule, name, _view(view, permission), methods=[method])
@@ -105,7 +109,7 @@ class Screens:
 
     def new(self) -> Response:
         """An empty form."""
-        return self.page(forms.empty(self.record))
+        return self.page(forms.empty(self.record, request.args))
 
     def create(self) -> Response:
         """Save a new one; with `do`, only carry out that button of the form."""
@@ -126,14 +130,15 @@ class Screens:
         previous, following = lists.neighbours(
             db.session(), current_user, way, row.id, self.record.name.expression
         )
-        facts = self.record.facts(row)
-        written_facts = [
-            (f.label, written(f, facts[f.name])) for f in self.record.fields if facts[f.name]
-        ]
         return self._in_frame(
-            self.record_page, row, status, tab="details", facts=written_facts,
+            self.record_page, row, status, tab="details", facts=self._facts(row),
             way=way.as_query, previous=previous, following=following, **context,
         )  # fmt: skip
+
+    def _facts(self, row: Row) -> list[tuple[str, str]]:
+        fields = (*self.record.fields, *self.record.kept)
+        facts = ((field, field.fact(getattr(row, field.key))) for field in fields)
+        return [(field.label, written(field, fact)) for field, fact in facts if fact]
 
     def changes(self, name: str) -> Response:
         """Who changed what and when, and every correction."""
@@ -142,8 +147,10 @@ class Screens:
         return self._in_frame(HISTORY, row, tab="history", events=events)
 
     def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:
-        listing = list_for(self.record, current_user)
-        shared = {"record": self.record, "row": row, "listing": listing, "frame": self.frame}
+        shared = {
+            "record": self.record, "row": row, "listing": list_for(self.record, current_user), "frame": self.frame,
+            "verbs": [verb for verb in self.record.verbs if self._offers(verb, row)],
+        }  # fmt: skip
         return render(template, status=status, **shared, **self.head(row), **context)
 
     def edit(self, name: str) -> Response:
@@ -230,6 +237,56 @@ class Screens:
         shown, conflict = form.merged(db.session(), row)
         shown.warning = form.warning_over(row_id)
         return self.page(shown, 409, conflict)
+
+    def _offers(self, verb: Verb, row: Row) -> bool:
+        """Whether the user may do it, and it can be done now."""
+        if not allowed(current_user, verb.writes or self.record.writes):
+            return False
+        try:
+            verb.refuses(db.session(), row)
+        except Refusal:
+            return False
+        return True
+
+    def ask(self, verb: Verb, name: str) -> Response:
+        """What a verb has to know, and what it will do. Raises what it refuses of the row."""
+        row = self.found(name)
+        verb.refuses(db.session(), row)
+        return self._asked(verb, forms.asked(self.record, row, verb))
+
+    def act(self, verb: Verb, name: str) -> Response:
+        """Do it, if the row is still as it was shown; else say why not, what was typed kept."""
+        record = self.record
+        claim = Claim(f"{record.domain}.{verb.name} {name}"[:200])
+        if claim.answer is not None:
+            return claim.answer
+        row = self.found(name)
+        row_id, form = row.id, forms.posted(record, row, verb)
+        if not form.validate():
+            return self._asked(verb, form, 422)
+        try:
+            answer = verb.run(db.session(), row_id, form.expected_version(row_id), form.values())
+        except Refusal as refusal:
+            db.session.rollback()
+            form.row = form.opened(db.session(), record.model, row_id) or abort(404)
+            if not form.shows(refusal):
+                form.blame({"": refusal})
+            form.reopen(form.row.id, record.version_of(form.row))
+            return self._asked(verb, form, refusal.status)
+        if isinstance(verb.done, str):
+            said = _(verb.done, **{record.argument: record.name_of(row)})
+        else:
+            said = verb.done(row, answer)
+        flash(said, "success")
+        return claim.fulfilled(address_of(record, row))
+
+    def _asked(self, verb: Verb, form: OfRecord, status: int = 200) -> Response:
+        row = form.row
+        context = {
+            "record": self.record, "verb": verb, "row": row, "form": form, "facts": self._facts(row),
+            "listing": list_for(self.record, current_user), **verb.effect(db.session(), row),
+        }  # fmt: skip
+        return render(verb.template, block="form", status=status, **context)
 
     def delete(self, name: str) -> Response:
         """Delete a row to whom nothing belongs, if it is still as it was shown. Raises what the record refuses."""

@@ -6,15 +6,26 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from ..web.formats import recorded_day, unit_price_filter
-from .fields import Choice, Day, Field, Flag, Text, UnitPrice
+from ..app.extensions import db
+from ..web.formats import money_filter, recorded_day, unit_price_filter
+from .fields import Amount, Choice, Day, Field, Flag, Named, Notes, Pick, Text, UnitPrice
+
+
+def label_of(of: Named, row_id: int) -> str:
+    """The name of another record; its id where it is not there any more."""
+    row: Any = db.session.get(of.model, row_id)
+    return f"#{row_id}" if row is None else of.label(row)
+
 
 _WRITTEN: Mapping[type[Field], Callable[[Any, str], str]] = {
     Text: lambda _field, fact: fact,
+    Notes: lambda _field, fact: fact,
     Choice: lambda field, fact: _(field.words[fact]) if fact in field.words else fact,
     Flag: lambda _field, fact: _("yes") if fact else _("no"),
     Day: lambda _field, fact: recorded_day(fact) if fact else "",
+    Amount: lambda _field, fact: money_filter(Decimal(fact)) if fact else "",
     UnitPrice: lambda _field, fact: unit_price_filter(Decimal(fact)) if fact else "",
+    Pick: lambda field, fact: label_of(field.of, int(fact)) if fact else "",
 }
 
 
