@@ -268,10 +268,12 @@ class Screens:
             answer = verb.run(db.session(), row_id, form.expected_version(row_id), form.values())
         except Refusal as refusal:
             db.session.rollback()
-            form.row = form.opened(db.session(), record.model, row_id) or abort(404)
+            row = form.opened(db.session(), record.model, row_id) or abort(404)
+            form.row = row
+            verb.refuses(db.session(), row)
             if not form.shows(refusal):
                 form.blame({"": refusal})
-            form.reopen(form.row.id, record.version_of(form.row))
+            form.reopen(row.id, record.version_of(row))
             return self._asked(verb, form, refusal.status)
         if isinstance(verb.done, str):
             said = _(verb.done, **{record.argument: record.name_of(row)})

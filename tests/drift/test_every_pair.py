@@ -254,7 +254,7 @@ NO_PAIRS = {
     "imports.columns", "imports.export", "imports.failed", "imports.index", "imports.new",
     "lists.view",
     "meters.assign", "meters.assignment_days", "meters.edit", "meters.end_assignment", "meters.export",
-    "meters.index", "meters.new", "meters.reassign", "meters.record",
+    "meters.index", "meters.new", "meters.options", "meters.reassign", "meters.record",
     "metrics.scrape",
     "orders.bulk_edit", "orders.delete", "orders.edit", "orders.export", "orders.index", "orders.new",
     "orders.record",

@@ -3,15 +3,17 @@
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from ...app.extensions import db
 from ...drift.marks import marks
 from ...records.screens import Screens
 from ...security.permissions import requires
+from ...web.htmx import render
 from ..models import Meter
 from .actions import assignments_of
 from .documents import list_url, newest_documents
+from .naming import matching
 from .queries import figures_of
 from .records import METER
 from .wording import word_of
@@ -50,6 +52,14 @@ def meter_or_404(number: str) -> Meter:
     """The meter with that number."""
     found: Meter = screens.found(number)
     return found
+
+
+@bp.get("/options")
+@requires("billing.read")
+def options() -> Response:
+    """The meters that fit what is typed into a form, as options to choose from."""
+    typed = request.args.get("meter", "").strip()[:100]
+    return render("billing/meter_options.html", found=matching(db.session(), typed))
 
 
 @bp.get("/<path:number>")

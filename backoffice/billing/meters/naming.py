@@ -1,0 +1,34 @@
+"""How meters are named where others refer to them: by their number."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ...base import N_
+from ...records import Named
+from ..models import Meter
+
+OFFERED = 20
+
+
+def matching(session: Session, text: str) -> Sequence[Meter]:
+    """The first meters whose number holds the text."""
+    rows = select(Meter).order_by(Meter.number).limit(OFFERED)
+    if text:
+        rows = rows.where(Meter.number.icontains(text, autoescape=True))
+    return session.scalars(rows).all()
+
+
+def _meant(session: Session, text: str) -> Sequence[Meter]:
+    return session.scalars(select(Meter).where(Meter.number == text)).all()
+
+
+METERS = Named(
+    Meter.number,
+    meant=_meant,
+    label=lambda meter: meter.number,
+    none=N_("There is no such meter. Type its number, or choose it."),
+    offered=lambda session: matching(session, ""),
+    options="meters.options",
+)
