@@ -156,7 +156,9 @@ class Declared:
     @cached_property
     def subjects(self) -> Mapping[str, "Subject"]:
         """Table → what the rows of its figures are called, and where they are shown."""
-        return self._named("subjects", ((s.table, s) for s in self._all("subjects")))
+        of_records = (s for record in self.records.values() for s in record.subjects())
+        found = (*of_records, *self._all("subjects"))
+        return self._named("subjects", ((s.table, s) for s in found))
 
     @cached_property
     def owners(self) -> Sequence["OwnersOf"]:

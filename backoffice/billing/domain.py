@@ -11,7 +11,7 @@ DOMAIN = Domain(
         "backoffice.billing.meters.views",
         "backoffice.billing.meters.assignments",
         "backoffice.billing.adjustments.views",
-        "backoffice.billing.meters.calculations",
+        "backoffice.billing.calculations",
         "backoffice.billing.invoices.views",
         "backoffice.billing.invoices.editing",
         "backoffice.billing.statements.views",

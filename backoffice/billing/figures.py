@@ -53,6 +53,11 @@ meter_totals = figure(
     title=N_("Documents of the meter"),
     incremental=True,
     formula=N_("The invoices, adjustments and payments of the meter that are not void"),
+    formulas={
+        Meter.invoiced: N_("The invoices of the meter that are not void"),
+        Meter.adjusted: N_("The adjustments of the meter that are not void"),
+        Meter.paid: N_("The payments on the meter that are not void"),
+    },
 )
 
 _charged = charged_of(Meter.invoiced, Meter.adjusted)
@@ -72,6 +77,12 @@ meter_balance = figure(
     formula=N_(
         "Invoiced + Adjustments − Paid: what is above zero is the balance, what is below is the overpayment"
     ),
+    formulas={
+        Meter.balance: N_("Invoiced + Adjustments − Paid, where that is above zero; else nothing"),
+        Meter.overpayment: N_(
+            "Paid − Invoiced − Adjustments, where that is above zero; else nothing"
+        ),
+    },
 )
 
 
@@ -81,6 +92,10 @@ meter_balance = figure(
     columns=(Customer.balance, Customer.overpayment),
     through={Meter: MeterAssignment.meter_id},
     formula=N_("The balances and the overpayments of the meters that are actively assigned"),
+    formulas={
+        Customer.balance: N_("The balances of the meters that are actively assigned"),
+        Customer.overpayment: N_("The overpayments of the meters that are actively assigned"),
+    },
 )
 def customer_balance(assignments: Any = MeterAssignment, meters: Any = Meter) -> Select[Any]:
     """The sums over active assignments; a customer without any owes nothing."""

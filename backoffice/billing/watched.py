@@ -32,10 +32,6 @@ def _meter(place: Place) -> str:
     return url_for("meters.record", number=place.name)
 
 
-def _calculation_of_meter(place: Place, column: str) -> str:
-    return url_for("meters.calculation_of", number=place.name, name=column)
-
-
 def _invoice(place: Place) -> str:
     return url_for("billing.invoice", number=place.name)
 
@@ -108,7 +104,6 @@ SUBJECTS = tuple(
         _name_in(column, model.id), record, calculation, _owner_named(column, model.id),
     )
     for model, column, record, calculation in (
-        (Meter, Meter.number, _meter, _calculation_of_meter),
         (Invoice, Invoice.number, _invoice, _calculation_of_invoice),
         (Customer, Customer.code, _customer, _calculation_of_customer),
     )

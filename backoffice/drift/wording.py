@@ -1,6 +1,6 @@
 """Drift in words: kinds, likely causes, how a row became right, why something was corrected."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,11 +12,18 @@ from sqlalchemy import Column, Integer, Numeric
 from ..audit.facts import ADDED, CHANGED, REMOVED
 from ..audit.tables import title_of
 from ..base import N_, differences, periods
+from ..base.money import UNIT_PRICE_DECIMALS
 from ..figures import Figure, UnknownFigure, registry
 from ..figures.explanation import label_of
 from ..figures.expressions import leaves
 from ..web import record_links as subjects
-from ..web.formats import moment_filter, money_filter, quantity_filter, signed_filter
+from ..web.formats import (
+    moment_filter,
+    money_filter,
+    quantity_filter,
+    signed_filter,
+    unit_price_filter,
+)
 from .amounts import MONEY_DECIMALS
 from .facts.findings import all_facts, facts_named
 from .facts.models import FactDecision
@@ -148,18 +155,23 @@ def value(figure: str, column: str, told: Any) -> str:
         number = Decimal(str(told))
     except InvalidOperation:
         return str(told)
-    return money_filter(number) if _is_money(kind) else quantity_filter(number)
+    return _writer_of(kind)(number)
 
 
 def difference(figure: str, column: str, before: Any, after: Any) -> str:
     """The signed difference of two recorded values of a figure's column; nothing where they are no numbers."""
     kind = _type_of(figure, column)
     apart = differences.difference(before, after) if isinstance(kind, Numeric | Integer) else None
-    return signed_filter(apart, money_filter if _is_money(kind) else quantity_filter)
+    return signed_filter(apart, _writer_of(kind))
 
 
-def _is_money(kind: Any) -> bool:
-    return isinstance(kind, Numeric) and kind.scale == MONEY_DECIMALS
+def _writer_of(kind: Any) -> Callable[[Decimal], str]:
+    """What writes the numbers of a column of that type: amounts, prices per unit, or quantities."""
+    writers: dict[int | None, Callable[[Decimal], str]] = {
+        MONEY_DECIMALS: money_filter,
+        UNIT_PRICE_DECIMALS: unit_price_filter,
+    }
+    return writers.get(getattr(kind, "scale", None), quantity_filter)
 
 
 def _type_of(figure: str, column: str) -> Any:

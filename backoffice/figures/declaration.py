@@ -61,6 +61,8 @@ class Figure:
     keep: Expression | None = None
     incremental: bool = False
     formula: str | None = None
+    formulas: Mapping[Column[Any], str] = field(default_factory=dict)
+    """The formula of one column in words, where that of all of them says it less well."""
 
     def __repr__(self) -> str:
         return f"<Figure {self.name}>"

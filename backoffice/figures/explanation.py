@@ -44,6 +44,8 @@ class SourceRow:
     amount: Any
     figure: str | None
     """The figure that keeps the amount, when one does: its own explanation goes on from here."""
+    column: str = ""
+    """The column of the row that holds the amount, if one does by itself."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,14 @@ class Explanation:
     def is_right(self) -> bool:
         """Whether every column is what it should be."""
         return all(c.is_right for c in self.columns)
+
+    def of(self, name: str) -> ColumnExplained:
+        """The column of that name. Raises StopIteration where the figure has none."""
+        return next(column for column in self.columns if column.column == name)
+
+    def corrections_of(self, name: str) -> list[Any]:
+        """The corrections that touched that column, newest first."""
+        return [c for c in self.corrections if name in {**(c.before or {}), **(c.after or {})}]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; amounts as strings."""
@@ -206,7 +216,7 @@ class _Reader:
             expected,
             entered,
             terms,
-            self.figure.formula,
+            self.figure.formulas.get(col, self.figure.formula),
         )
 
     def _terms(self, definition: Expression, inside: Column[Any]) -> Iterator[Term]:
@@ -281,13 +291,14 @@ class _Reader:
             .order_by(frame.stored(primary_key))
             .limit(ROWS)
         )
-        keeper = self.registry.keeper(part.argument) if isinstance(part.argument, Column) else None
-        return self._listed(statement, table, keeper)
+        added = part.argument if isinstance(part.argument, Column) else None
+        return self._listed(statement, table, added)
 
     def _listed(
-        self, statement: Select[Any], table: Table, keeper: Figure | None
+        self, statement: Select[Any], table: Table, added: Column[Any] | None
     ) -> tuple[tuple[SourceRow, ...], int]:
         """The rows of `table` that a statement answers with `amount_` and `count_`, and that count."""
+        keeper = None if added is None else self.registry.keeper(added)
         found = Statement(statement).run(self.connection, owners=[self.owner]).mappings().all()
         primary_key = next(iter(table.primary_key))
         rows = [
@@ -297,6 +308,7 @@ class _Reader:
                 values={c.key: row[c.key] for c in table.c},
                 amount=row["amount_"],
                 figure=keeper.name if keeper else None,
+                column="" if added is None else added.key,
             )
             for row in found
         ]
@@ -333,8 +345,8 @@ class _Reader:
             .limit(ROWS)
         )
         name = added.key if isinstance(added, ColumnClause) else None
-        keeper = self.registry.keeper(source.table.c[name]) if name else None
-        listed, count = self._listed(statement, source.table, keeper)
+        held = source.table.c[name] if name else None
+        listed, count = self._listed(statement, source.table, held)
         yield Term("", label_of(col), expected, col.key, None, False, listed, count)
 
     def _select_terms(self) -> Iterator[Term]:

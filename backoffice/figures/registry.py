@@ -355,6 +355,7 @@ def _figure(
     keep: Any = None,
     incremental: bool = False,
     formula: str | None = None,
+    formulas: Mapping[Any, str] | None = None,
 ) -> Any:
     """Declare a figure; returns it. A domain names its figures in its `domain.py`.
 
@@ -375,6 +376,7 @@ def _figure(
         "keep": None if keep is None else expression(keep),
         "incremental": incremental,
         "formula": formula,
+        "formulas": {column(c): words for c, words in (formulas or {}).items()},
     }
     common: dict[str, Any] = {"name": name, "title": title, "owner": owner}
     if definition is not None or isinstance(target, Mapping):

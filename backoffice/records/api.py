@@ -27,6 +27,7 @@ from ..lists.state import State, state_of
 from ..security.bearer import Program, signed_in_program
 from ..security.permissions import for_programs, requires, stateless
 from . import actions, forms
+from .calculations import read_beside
 from .declaration import Record, Row, Verb
 from .fields import Field, Flag, Pick, is_text
 from .listing import address_of, list_for, row_named
@@ -254,6 +255,7 @@ class Resource:
     def as_json(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
         """Records as a program reads them: numbers that must be exact as text, other records by their names."""
         fields = (*self.record.fields, *self.record.kept)
+        beside = list(read_beside(self.record))
         columns = {
             field.name: _as_json(field, [getattr(r, field.key) for r in rows]) for field in fields
         }
@@ -262,7 +264,7 @@ class Resource:
                 "id": row.id,
                 "version": self.record.version_of(row),
                 **{name: values[place] for name, values in columns.items()},
-                **{shown.name: _plain(shown.of(row)) for shown in self.record.shown},
+                **{shown.name: _plain(shown.of(row)) for shown in beside},
                 "url": address_of(self.record, row),
             }
             for place, row in enumerate(rows)

@@ -1,9 +1,11 @@
 """A record, as its domain declares it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flask import url_for
+from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -11,6 +13,8 @@ from ..audit.histories import Change
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
 from ..base import N_, Base
+from ..figures import Figure
+from ..web.record_links import Place, Subject
 from .fields import Field
 
 if TYPE_CHECKING:
@@ -115,6 +119,9 @@ class Record:
     deleted. `new_fields` are further ones of a new one, with whose values `created` does its own. `parts` are the
     foreign keys by which rows of other tables belong to it, `telling` what a save tells of those in its history;
     `loads` is what is read with a row; `labels` are those of columns that nobody enters, for the audit trail.
+
+    `figures` are the stored figures that it shows, of itself and of its parts, each after what it builds on; the last
+    one is what a row comes to. `recalculated` is what the watch calls that owner whose correction can be previewed.
     """
 
     model: type[Base]
@@ -148,6 +155,8 @@ class Record:
     telling: Callable[[Session, Row, Sequence[AuditEvent]], Telling] = _no_part
     loads: Sequence[ORMOption] = ()
     labels: Mapping[str, str] | None = None
+    figures: Sequence[Figure] = ()
+    recalculated: str = ""
 
     @property
     def form_id(self) -> str:
@@ -173,6 +182,17 @@ class Record:
         version: int = row.version
         return version
 
+    @property
+    def figure_columns(self) -> Mapping[str, Figure]:
+        """Each column of its rows that a figure keeps, by its name, with that figure."""
+        own = self.model.__table__
+        return {c.key: f for f in self.figures if f.table is own for c in f.columns}
+
+    def owner_of(self, figure: Figure, row: Row) -> int:
+        """Whose figure of a row it is: its owner's id."""
+        is_own = figure.table is self.model.__table__
+        return int(getattr(row, figure.owner.key) if is_own else row.id)
+
     def facts(self, values: Row | Mapping[str, Any]) -> dict[str, str]:
         """The facts of a stored row, or of entered values, by the fields' names."""
         if isinstance(values, Mapping):
@@ -191,3 +211,29 @@ class Record:
             self.title, self.model, name=self.name,
             endpoint=f"{self.domain}.record", argument=self.argument, labels=labels,
         )  # fmt: skip
+
+    def subjects(self) -> Iterator[Subject]:
+        """How the watch over figures names and shows the rows of its figures, its own and its parts'."""
+        key, own = self.model.__table__.c.id, self.model.__table__
+
+        def name(owner: Any, _key: Any) -> Any:
+            return select(self.name).where(key == owner).scalar_subquery()
+
+        def at(view: str, place: Place, **more: Any) -> str:
+            named: dict[str, Any] = {self.argument: place.name, **more}
+            return url_for(f"{self.domain}.{view}", **named)
+
+        def of_part(place: Place, column: str) -> str:
+            return at("calculation_of_part", place, column=column, part=place.key["id"])
+
+        for table in dict.fromkeys(figure.table for figure in self.figures):
+            is_own = table is own
+            yield Subject(
+                table.name,
+                name,
+                lambda place: at("record", place),
+                (lambda place, column: at("calculation_of", place, column=column))
+                if is_own
+                else of_part,
+                lambda text: select(key).where(self.name == text),
+            )

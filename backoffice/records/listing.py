@@ -5,11 +5,12 @@ from functools import cache, partial
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import Select, select
+from sqlalchemy import Integer, Select, select
 from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..lists import Column, List, Search, containing
+from ..web.record_links import label_of
 from .declaration import Record, Row
 from .fields import Amount, Choice, Day, Field, Flag, Notes, Pick, Text, UnitPrice
 
@@ -39,7 +40,7 @@ def address_of(record: Record, row: Row) -> str:
 
 @cache
 def _of_fields(record: Record) -> List:
-    """A column per field, the name first; searched in its texts, sorted by the name."""
+    """A column per field, the name first, then its figures; searched in its texts, sorted by the name."""
     domain = record.domain
     fields = sorted(record.fields, key=lambda field: field.name != record.argument)
 
@@ -58,7 +59,8 @@ def _of_fields(record: Record) -> List:
             if field.name == record.argument
             else column_of(field)
             for field in fields
-        ],
+        ]
+        + [figure_column(record, name) for name in record.figure_columns],
         filters=(
             Search("q", N_("Search"), containing(*(f.column for f in fields if isinstance(f, Text)))),
         ),
@@ -80,3 +82,12 @@ def column_of(field: Field, **more: Any) -> Column:
         value = select(field.of.name).where(key == field.column).scalar_subquery()
     given = {"label": field.label, "kind": _KINDS[type(field)], "words": words, **more}
     return Column(field.name, value=value, **given)
+
+
+def figure_column(record: Record, name: str, **more: Any) -> Column:
+    """The column of a list that shows a figure, with its total; `more` is what `Column` takes beside."""
+    held = getattr(record.model, name)
+    is_count = isinstance(held.type, Integer)
+    label = label_of(record.figure_columns[name].name, name)
+    given = {"label": label, "kind": "number" if is_count else "money", "total": True, **more}
+    return Column(name, value=held, **given)

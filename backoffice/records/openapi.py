@@ -8,6 +8,7 @@ from flask_login import AnonymousUserMixin
 
 from .. import lists
 from ..lists.filters import LONGEST_TEXT, Filter
+from .calculations import read_beside
 from .declaration import Record, Verb
 from .fields import Field, Pick
 from .listing import list_for
@@ -75,7 +76,7 @@ def _schemas(record: Record) -> dict[str, Any]:
     required = [field.name for field in record.fields if field.required]
     answers = {name: {**TEXT, "title": title} for name, title in record.answers.items()}
     kept = _properties(record.kept)
-    beside = {shown.name: {**shown.schema, "title": shown.title} for shown in record.shown}
+    beside = {shown.name: {**shown.schema, "title": shown.title} for shown in read_beside(record)}
     whole = {
         "id": {"type": "integer"},
         "version": {"type": "integer"},
@@ -159,7 +160,7 @@ def _paths(record: Record) -> dict[str, Any]:
 def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any]]:
     """What the address of a list of the record may say, and what each may be."""
     names = {field.name for field in record.fields if not isinstance(field, Pick)}
-    sorts = sorted(listing.sorts & names)
+    sorts = sorted(listing.sorts & {*names, *record.figure_columns})
     return {
         **dict(pair for one in listing.filters for pair in _of_filter(one)),
         "sort": {"enum": [*sorts, *(f"-{name}" for name in sorts)]},

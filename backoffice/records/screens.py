@@ -31,17 +31,22 @@ from ..web.form_markup import FormError
 from ..web.forms import Stamp
 from ..web.htmx import render
 from . import actions, forms, history
+from .calculations import Calculations, RowsAt, amounts_of, main_column, marks_of
 from .declaration import Record, Row, Verb
 from .forms import OfRecord, Question
 from .listing import address_of, list_for, row_named
 from .writing import written
 
 EDIT, RECORD, FRAME = "records/edit.html", "records/record.html", "records/frame.html"
-HISTORY = "records/history.html"
+HISTORY, CALCULATION = "records/history.html", "records/calculation.html"
 
 
 def _no_head(_row: Row) -> Mapping[str, Any]:
     return {}
+
+
+def _nowhere(_row: Row, _column: str) -> None:
+    return None
 
 
 class Screens:
@@ -49,7 +54,7 @@ class Screens:
 
     Templates of one's own: `index_page` the list's, `record_page` one row's; `frame` what the pages of a row share,
     its head and its tabs, for which `head` answers what it needs of the row. `saved_to` says where a saved form leads,
-    without it to the row.
+    without it to the row; `rows_at` where all rows behind one of its figures are listed.
     """
 
     def __init__(
@@ -61,9 +66,10 @@ class Screens:
         frame: str = FRAME,
         head: Callable[[Row], Mapping[str, Any]] = _no_head,
         saved_to: Callable[[OfRecord, Row], str] | None = None,
+        rows_at: RowsAt = _nowhere,
     ) -> None:
         self.record, self.index_page, self.record_page = record, index_page, record_page
-        self.frame, self.head, self.saved_to = frame, head, saved_to
+        self.frame, self.head, self.saved_to, self.rows_at = frame, head, saved_to, rows_at
 
     def add_to(self, bp: Blueprint, *, without: Collection[str] = ()) -> None:
         """Let `bp` show them, but for those of the names in `without`."""
@@ -82,6 +88,13 @@ class Screens:
             routes.append(("POST", f"{one}/edit", "update", self.update, record.writes))
         if record.form is not None and record.form.outputs:
             routes.append(("POST", "/preview", "preview", self.preview, record.writes))
+        if record.figures:
+            how, part = f"{one}/calculation", "calculation_of_part"
+            routes += [
+                ("GET", how, "calculation", self.calculation, record.reads),
+                ("GET", f"{how}/<column>", "calculation_of", self.calculation, record.reads),
+                ("GET", f"{how}/<column>/<int:part>", part, self.calculation, record.reads),
+            ]
         if record.deleted:
             routes.append(("POST", f"{one}/delete", "delete", self.delete, record.writes))
         for verb in record.verbs:
@@ -132,6 +145,7 @@ class Screens:
         )
         return self._in_frame(
             self.record_page, row, status, tab="details", facts=self._facts(row),
+            figures=amounts_of(self.record, row),
             way=way.as_query, previous=previous, following=following, **context,
         )  # fmt: skip
 
@@ -146,11 +160,20 @@ class Screens:
         events = history.events_of(db.session(), self.record, row, has_figures=has_figures)
         return self._in_frame(HISTORY, row, tab="history", events=events)
 
+    def calculation(self, name: str, column: str = "", part: int | None = None) -> Response:
+        """How a figure of a row, or of a part of it, was calculated; without a column how the one it comes to was."""
+        row = self.found(name)
+        reading = Calculations(db.session(), self.record, row, self.rows_at)
+        shown = reading.of(column or main_column(self.record, row), part) or abort(404)
+        return self._in_frame(CALCULATION, row, tab="calculation", marks=reading.marks, **shown)
+
     def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:
         shared = {
             "record": self.record, "row": row, "listing": list_for(self.record, current_user), "frame": self.frame,
             "verbs": [verb for verb in self.record.verbs if self._offers(verb, row)],
         }  # fmt: skip
+        if self.record.figures and "marks" not in context:
+            shared["marks"] = marks_of(self.record, row)
         return render(template, status=status, **shared, **self.head(row), **context)
 
     def edit(self, name: str) -> Response:

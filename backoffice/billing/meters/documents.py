@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ...app.navigation import may_open
-from ...figures.explanation import SourceRow
 from ...web.formats import day_filter
 from ..adjustments.listing import STATUS_TONES, STATUSES
 from ..models import Invoice, Meter, MeterAdjustment, Payment
@@ -85,18 +84,6 @@ def list_url(meter: Meter, column: str) -> str | None:
     """The list of the documents that a sum of the meter adds up, if there is one."""
     endpoint = LISTS.get(column, "")
     return url_for(endpoint, meter=meter.number) if may_open(endpoint) else None
-
-
-def record_of_row(row: SourceRow) -> str | None:
-    """Where the document behind a figure is shown."""
-    return record_url(row.table, row.values[RECORDS[row.table][1]])
-
-
-def day_of_row(row: SourceRow) -> str:
-    """The day of the document behind a figure."""
-    values = row.values
-    day = values.get("issued_on") or values.get("paid_on") or values.get("adjusted_on")
-    return day_filter(day)
 
 
 def _invoice(invoice: Invoice) -> Document:

@@ -70,7 +70,7 @@ def _owed(name: str) -> Column:
     def calculation(row: Any) -> str | None:
         if not getattr(row, name):
             return None
-        return url_for("meters.calculation_of", number=row.number, name=name)
+        return url_for("meters.calculation_of", number=row.number, column=name)
 
     place = "cell-lead" if name == "balance" else "cell-told"
     return replace(_sum(name), link=calculation, classes=f"cell-total {place}")

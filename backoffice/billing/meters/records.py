@@ -3,6 +3,7 @@
 from ...audit.tables import Recorded
 from ...base import N_
 from ...records import Record
+from ..figures import meter_balance, meter_totals
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from .fields import FIELDS
 from .history import parts_told
@@ -25,6 +26,8 @@ METER = Record(
     fields=FIELDS,
     parts=(MeterAssignment.meter_id, MeterAdjustment.meter_id),
     telling=parts_told,
+    figures=(meter_totals, meter_balance),
+    recalculated="meter",
 )
 
 RECORDS = (METER,)

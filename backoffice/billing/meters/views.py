@@ -6,7 +6,6 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from ...app.extensions import db
-from ...drift.marks import marks
 from ...records.screens import Screens
 from ...security.permissions import requires
 from ...web.htmx import render
@@ -14,7 +13,6 @@ from ..models import Meter
 from .actions import assignments_of
 from .documents import list_url, newest_documents
 from .naming import matching
-from .queries import figures_of
 from .records import METER
 from .wording import word_of
 
@@ -33,17 +31,13 @@ def head_of(meter: Meter) -> dict[str, Any]:
     }
 
 
-def marked_head_of(meter: Meter) -> dict[str, Any]:
-    """The same with the marks of what is wrong of the meter, where its amounts are shown."""
-    return {**head_of(meter), "marks": marks(figures_of([meter.id]))}
-
-
 screens = Screens(
     METER,
     "billing/meters.html",
     record_page="billing/meter_record.html",
     frame="billing/meter.html",
-    head=marked_head_of,
+    head=head_of,
+    rows_at=list_url,
 )
 screens.add_to(bp, without=("record",))
 

@@ -1,0 +1,193 @@
+"""How was this calculated? Every figure of a record, down to the rows that it was derived from."""
+
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import Date, Integer
+from sqlalchemy.orm import Session
+
+from .. import figures
+from ..app.navigation import may_open
+from ..audit.tables import recorded
+from ..base import Base
+from ..drift.marks import Marks, marks
+from ..drift.wording import cause_of_correction, value
+from ..figures import Explanation, Figure
+from ..figures.explanation import SourceRow, Term
+from ..people.actors import Actors
+from ..web import record_links
+from ..web.formats import day_filter, quantity_filter, unit_price_filter
+from .declaration import Record, Row, Shown
+
+RowsAt = Callable[[Row, str], str | None]
+"""Of a row and one of its columns: where all rows behind the figure are listed, if somewhere."""
+
+
+class Wording(Actors):
+    """Says in words what the explanation of a figure holds: the values of its columns, causes, and who."""
+
+    def __init__(self, session: Session, explanation: Explanation) -> None:
+        super().__init__(session, [c.actor or c.db_user for c in explanation.corrections])
+        self._figure = explanation.figure
+
+    def value(self, column: str, told: Any) -> str:
+        """A value of a column; a dash where there is none."""
+        return value(self._figure, column, told)
+
+    def cause(self, cause: str) -> str:
+        """Why a figure was corrected."""
+        return cause_of_correction(cause)
+
+
+def marks_of(record: Record, row: Row) -> Marks:
+    """What is wrong now of the figures that the record's pages show."""
+    return marks({figure: [record.owner_of(figure, row)] for figure in record.figures})
+
+
+def main_column(record: Record, row: Row) -> str:
+    """What a row comes to: of the figure that is declared last the first column that is not nothing."""
+    columns = [column.key for column in record.figures[-1].columns]
+    return next((name for name in columns if getattr(row, name)), columns[0])
+
+
+def read_beside(record: Record) -> Iterator[Shown]:
+    """What a program reads beside the fields: the figures of the row itself, and what the record says."""
+    typed = record.by_name
+    for name, figure in record.figure_columns.items():
+        column = figure.table.c[name]
+        kind = {"type": "integer"} if isinstance(column.type, Integer) else {"type": "string"}
+        words = figure.formulas.get(column) or figure.formula or figure.title
+        if name not in typed:
+            label = record_links.label_of(figure.name, name)
+            schema = {**kind, "readOnly": True, "description": words}
+            yield Shown(name, label, attrgetter(name), schema)
+    yield from record.shown
+
+
+def amounts_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
+    """Column, label and amount in words of every figure of the row itself."""
+    return [
+        (
+            name,
+            record_links.label_of(figure.name, name),
+            value(figure.name, name, getattr(row, name)),
+        )
+        for name, figure in record.figure_columns.items()
+    ]
+
+
+class Calculations:
+    """How the figures of one row of a record were calculated."""
+
+    def __init__(
+        self,
+        session: Session,
+        record: Record,
+        row: Row,
+        rows_at: RowsAt = lambda _row, _column: None,
+    ) -> None:
+        self._session, self._record, self._row, self._rows_at = session, record, row, rows_at
+        self.marks = marks_of(record, row)
+
+    def of(self, column: str, part: int | None = None) -> Mapping[str, Any] | None:
+        """What the page of a column of the row shows, or of a part of it (an order's line) by its id.
+
+        Beside it come its terms that are figures of the record too, with the rows behind them. None where there is
+        no such figure, or no such part.
+        """
+        figure = self._figure(column, is_part=part is not None)
+        if figure is None:
+            return None
+        held = self._row if part is None else self._part(figure, part)
+        explanation = held and figures.explain(self._session, figure, held.id)
+        if not explanation:
+            return None
+        asked = self._shown(figure, held, explanation, column)
+        return {
+            "calculations": [asked, *self._beneath(asked["explained"].terms)],
+            "corrections": explanation.corrections_of(column),
+            "figures": amounts_of(self._record, self._row),
+            "correctable": self._correctable(),
+            "wording": asked["wording"],
+            "is_main": part is None and column == main_column(self._record, self._row),
+        }
+
+    def _correctable(self) -> tuple[str, int] | None:
+        """The kind and the id of the owner whose correction can be previewed."""
+        kind = self._record.recalculated
+        return (kind, self._record.owner_of(self._record.figures[-1], self._row)) if kind else None
+
+    def _figure(self, column: str, *, is_part: bool) -> Figure | None:
+        """The record's figure that keeps the column, of its own row or of a part's."""
+        own = self._record.model.__table__
+        found = (f for f in self._record.figures if (f.table is not own) is is_part)
+        return next((f for f in found if column in {c.key for c in f.columns}), None)
+
+    def _part(self, figure: Figure, part: int) -> Row | None:
+        model = next(m.class_ for m in Base.registry.mappers if m.local_table is figure.table)
+        held = self._session.get(model, part)
+        is_part = held is not None and getattr(held, figure.owner.key) == self._row.id
+        return held if is_part else None
+
+    def _beneath(self, terms: tuple[Term, ...]) -> Iterator[Mapping[str, Any]]:
+        """The terms that are figures of the record themselves, of those that add rows up."""
+        for term in terms:
+            figure = self._figure(term.column, is_part=False) if term.figure else None
+            explanation = figure and figures.explain(self._session, figure, self._row.id)
+            if figure and explanation:
+                shown = self._shown(figure, self._row, explanation, term.column, id=term.column)
+                if any(of_it.rows for of_it in shown["explained"].terms):
+                    yield shown
+
+    def _shown(
+        self, figure: Figure, held: Row, explanation: Explanation, column: str, **more: Any
+    ) -> Mapping[str, Any]:
+        """One column as the macro `calculation` draws it."""
+        return {
+            "explained": explanation.of(column),
+            "wording": Wording(self._session, explanation),
+            "mark": self.marks.of(held, column),
+            "about": None if held is self._row else getattr(held, "description", ""),
+            "link_of_term": self._link_of_term,
+            "link_of_row": self._link_of_row,
+            "note_of_row": lambda row: note_of(figure, row),
+            "more": self._rows_at(self._row, column),
+            **more,
+        }
+
+    def _link_of_term(self, term: Term) -> str | None:
+        """Where a term's own calculation is shown; None of what was entered."""
+        if term.figure is None or self._figure(term.column, is_part=False) is None:
+            return None
+        return self._at("calculation_of", column=term.column)
+
+    def _link_of_row(self, row: SourceRow) -> str | None:
+        """Where a row behind a figure is shown: the calculation of its own figure, else its record."""
+        if row.figure is not None and self._figure(row.column, is_part=True):
+            return self._at("calculation_of_part", column=row.column, part=row.id)
+        known = recorded(row.table)
+        if known is None or known.name is None or not may_open(known.endpoint):
+            return None
+        name = row.values[known.name.key]
+        if row.figure is not None:
+            place = record_links.Place(row.id, {"id": str(row.id)}, name)
+            return record_links.calculation_url(row.figure, place, row.column)
+        return url_for(known.endpoint, **{known.argument: name})
+
+    def _at(self, view: str, **more: Any) -> str:
+        named = {self._record.argument: self._record.name_of(self._row), **more}
+        return url_for(f"{self._record.domain}.{view}", **named)
+
+
+def note_of(figure: Figure, row: SourceRow) -> str:
+    """What is said beside a row behind a figure: how much at which price, else its day, the one that counts there."""
+    values = row.values
+    if "unit_price" in values:
+        return f"{quantity_filter(values['quantity'])} × {unit_price_filter(values['unit_price'])}"
+    table = Base.metadata.tables[row.table]
+    days = [column.key for column in table.c if isinstance(column.type, Date)]
+    read = figure.reads.get(table, frozenset())
+    day = next((name for name in days if name in read), days[0] if days else None)
+    return day_filter(values[day]) if day else ""

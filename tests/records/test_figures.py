@@ -1,0 +1,97 @@
+"""The figures of every declared record: shown, explained, read by programs, and marked where they are wrong."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask, url_for
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backoffice import figures
+from backoffice.app.extensions import db
+from backoffice.drift.wording import value
+from backoffice.records import Record
+from backoffice.records.listing import list_for
+from backoffice.records.openapi import Anybody
+from tests.addresses import records_called_x
+from tests.orders.pages import text_of
+
+from .declared import DECLARED
+from .test_api import Program, address
+
+SignIn = Callable[..., FlaskClient]
+
+WITH_FIGURES = pytest.mark.parametrize(
+    "record", [record for record in DECLARED if record.figures], ids=lambda record: record.domain
+)
+
+
+@pytest.fixture
+def row(session: Any, record: Record) -> Any:
+    """One of the record that has figures above nothing."""
+    records_called_x()
+    session.commit()
+    return session.scalars(select(record.model).order_by(record.model.id)).first()
+
+
+@pytest.fixture
+def reader(sign_in: SignIn) -> FlaskClient:
+    return sign_in("viewer")
+
+
+def at(record: Record, row: Any, view: str, **more: Any) -> str:
+    return url_for(f"{record.domain}.{view}", **{record.argument: record.name_of(row)}, **more)
+
+
+def parts(session: Any, record: Record, row: Any) -> Iterator[tuple[str, int, Any]]:
+    """Column, id and value of each figure of a part of the row."""
+    for figure in record.figures:
+        if figure.table is not record.model.__table__:
+            of_it = select(figure.table).where(figure.owner == row.id)
+            for part in session.execute(of_it).mappings():
+                yield from ((c.key, part["id"], part[c.key]) for c in figure.columns)
+
+
+@WITH_FIGURES
+def test_every_figure_is_explained_and_its_page_and_the_api_say_what_is_stored(
+    app: Flask, session: Any, reader: FlaskClient, record: Record, row: Any
+) -> None:
+    program = Program(app, session, f"{record.domain}:read")
+    with app.test_request_context():
+        paths = {
+            name: at(record, row, "calculation_of", column=name) for name in record.figure_columns
+        }
+        of_parts = [
+            (at(record, row, "calculation_of_part", column=name, part=key), name, told)
+            for name, key, told in parts(session, record, row)
+        ]
+        main, nothing, page = (
+            at(record, row, "calculation"),
+            at(record, row, "calculation_of", column="version"),
+            at(record, row, "record"),
+        )
+    sent = program.send("GET", address(record, record.name_of(row))).get_json()
+    shown = reader.get(page).text
+    for name, figure in record.figure_columns.items():
+        stored = getattr(row, name)
+        told = sent[name]
+        assert told == (stored if isinstance(stored, int) else f"{stored:f}")
+        assert isinstance(told, int | str)
+        text = text_of(reader.get(paths[name]).text)
+        assert f"Stored {value(figure.name, name, stored)}" in text, name
+        assert "Stored as calculated" in text
+        assert "Stored wrongly" not in text
+        assert 'aria-current="page">How was this calculated?' in reader.get(main).text
+        assert f'href="{paths[name]}"' in shown or f'href="{main}"' in shown, name
+    for path, name, told in of_parts:
+        figure = next(
+            f for f in record.figures if name in f.table.c and f.table.c[name] in f.columns
+        )
+        assert f"Stored {value(figure.name, name, told)}" in text_of(reader.get(path).text)
+        assert reader.get(f"{path}77").status_code == 404
+    assert reader.get(main).status_code == 200
+    assert reader.get(nothing).status_code == 404
