@@ -1,24 +1,22 @@
 """The figures of every declared record: shown, explained, read by programs, and marked where they are wrong."""
 
+import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from flask import Flask, url_for
 from flask.testing import FlaskClient
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from backoffice import figures
-from backoffice.app.extensions import db
 from backoffice.drift.wording import value
 from backoffice.records import Record
 from backoffice.records.listing import list_for
 from backoffice.records.openapi import Anybody
 from tests.addresses import records_called_x
 from tests.orders.pages import text_of
+from tests.surgery import past_every_trigger
 
 from .declared import DECLARED
 from .test_api import Program, address
@@ -95,3 +93,57 @@ def test_every_figure_is_explained_and_its_page_and_the_api_say_what_is_stored(
         assert reader.get(f"{path}77").status_code == 404
     assert reader.get(main).status_code == 200
     assert reader.get(nothing).status_code == 404
+
+
+@WITH_FIGURES
+def test_the_document_says_of_every_figure_that_it_is_read_only(
+    app: Flask, session: Any, record: Record
+) -> None:
+    document = app.test_client().get("/api/openapi.json").get_json()
+    known = document["components"]["schemas"]
+    typed = {field.name for field in record.fields}
+    for name in record.figure_columns.keys() - typed:
+        told = known[record.model.__name__]["properties"][name]
+        assert told["readOnly"]
+        assert told["title"]
+        assert told["description"]
+        assert name not in known[f"New{record.model.__name__}"]["properties"]
+    answer = Program(app, session, f"{record.domain}:write").send(
+        "POST", address(record), json=dict.fromkeys(record.figure_columns.keys() - typed, "1")
+    )
+    assert answer.status_code == 422
+    sorts = list_for(record, Anybody()).sorts
+    assert record.figure_columns.keys() <= sorts, "its list shows them"
+
+
+@pytest.mark.leaves_drift
+@WITH_FIGURES
+def test_what_is_stored_wrongly_is_marked_wherever_it_is_shown(
+    app: Flask,
+    session: Any,
+    reader: FlaskClient,
+    record: Record,
+    row: Any,
+    admin_database_url: str,
+) -> None:
+    table = record.model.__tablename__
+    for name, figure in record.figure_columns.items():
+        if name in record.by_name:
+            continue  # an amount that a person may have entered; its figure's other columns stand for it
+        before = getattr(row, name)
+        with past_every_trigger(admin_database_url) as surgery:
+            surgery.execute(f"UPDATE {table} SET {name} = {name} + 7 WHERE id = %s", [row.id])
+        wrong, right = (value(figure.name, name, told) for told in (before + 7, before))
+        with app.test_request_context():
+            pages = [at(record, row, "record"), at(record, row, "calculation_of", column=name)]
+        for page in pages:
+            assert 'class="wrong-mark"' in reader.get(page).text, (name, page)
+        text = text_of(reader.get(pages[1]).text)
+        assert "Stored wrongly" in text
+        assert re.search(rf"Expected {re.escape(right)} Stored {re.escape(wrong)}", text), name
+        figures.heal(session, [figure])
+        session.expire_all()
+        assert getattr(row, name) == before
+        assert 'class="wrong-mark"' not in reader.get(pages[1]).text
+        told = text_of(reader.get(pages[1]).text)
+        assert f"Found by a check {wrong} {right}" in told or f"{wrong} {right}" in told
