@@ -156,8 +156,10 @@ class Declared:
     @cached_property
     def subjects(self) -> Mapping[str, "Subject"]:
         """Table → what the rows of its figures are called, and where they are shown."""
-        of_records = (s for record in self.records.values() for s in record.subjects())
-        found = (*of_records, *self._all("subjects"))
+        found = self._all("subjects")
+        if any(record.figures for record in self.records.values()):
+            of_record = import_module("backoffice.records.subjects").subjects_of
+            found += (subject for record in self.records.values() for subject in of_record(record))
         return self._named("subjects", ((s.table, s) for s in found))
 
     @cached_property

@@ -1,11 +1,9 @@
 """A record, as its domain declares it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flask import url_for
-from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -14,7 +12,6 @@ from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
 from ..base import N_, Base
 from ..figures import Figure
-from ..web.record_links import Place, Subject
 from .fields import Field
 
 if TYPE_CHECKING:
@@ -211,29 +208,3 @@ class Record:
             self.title, self.model, name=self.name,
             endpoint=f"{self.domain}.record", argument=self.argument, labels=labels,
         )  # fmt: skip
-
-    def subjects(self) -> Iterator[Subject]:
-        """How the watch over figures names and shows the rows of its figures, its own and its parts'."""
-        key, own = self.model.__table__.c.id, self.model.__table__
-
-        def name(owner: Any, _key: Any) -> Any:
-            return select(self.name).where(key == owner).scalar_subquery()
-
-        def at(view: str, place: Place, **more: Any) -> str:
-            named: dict[str, Any] = {self.argument: place.name, **more}
-            return url_for(f"{self.domain}.{view}", **named)
-
-        def of_part(place: Place, column: str) -> str:
-            return at("calculation_of_part", place, column=column, part=place.key["id"])
-
-        for table in dict.fromkeys(figure.table for figure in self.figures):
-            is_own = table is own
-            yield Subject(
-                table.name,
-                name,
-                lambda place: at("record", place),
-                (lambda place, column: at("calculation_of", place, column=column))
-                if is_own
-                else of_part,
-                lambda text: select(key).where(self.name == text),
-            )
