@@ -15,7 +15,6 @@ from typing import Any
 from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from flask_babel import gettext as _
 from itsdangerous import BadData, URLSafeSerializer
-from werkzeug.datastructures import MultiDict
 
 from ..app.extensions import db
 from ..app.protection import limiter
@@ -161,6 +160,7 @@ class Resource:
         """Rows, each with what it is sorted by, and whether there are more."""
         value = state.listing.expression(state.sort.removeprefix("-"))
         rows = matching(_program(), state).with_only_columns(self.record.model, value)
+        rows = rows.options(*self.record.loads)
         if (cursor := request.args.get("after")) is not None:
             value, key = _behind(cursor, state.sort)
             rows = after(rows, state, value, key)
@@ -176,7 +176,7 @@ class Resource:
     def create(self) -> Response:
         """A new record."""
         record = self.record
-        given = _body({*record.answers, *(f.name for f in (*record.fields, *record.new_fields))})
+        given = _body(names_sent(record) | {field.name for field in record.new_fields})
         usual = {field.name: field.suggested() for field in record.fields}
         form = self._form(None, {**usual, **given}, given)
         with _as_a_program_is_told(form):
@@ -186,7 +186,7 @@ class Resource:
     def update(self, name: str) -> Response:
         """A change of some fields of a record, if it is still at the version in `If-Match`."""
         record, version, row = self.record, _version(), self._found(name)
-        given = _body({*record.answers, *(field.name for field in record.fields)})
+        given = _body(names_sent(record))
         [stored] = self.as_json([row])
         form = self._form(row, {**stored, **given}, given)
         with _as_a_program_is_told(form):
@@ -228,13 +228,20 @@ class Resource:
         wrong = [
             (f.name, _(f.must_be)) for f in fields if f.name in given and not f.reads(given[f.name])
         ]
+        beside = () if verb is not None else self.record.sent
+        wrong += [
+            (one.name, _(one.must_be))
+            for one in beside
+            if one.name in given and not one.reads(given[one.name])
+        ]
         answers = {name: given[name] for name in self.record.answers if name in given}
         wrong += [(name, _(Field.must_be)) for name, sent in answers.items() if not is_text(sent)]
         if wrong:
             raise Invalid(wrong)
         facts = {field.name: field.fact(values.get(field.name)) for field in fields}
         sent = {f.name: facts[f.name] for f in fields if facts[f.name] or not isinstance(f, Flag)}
-        form = forms.sent(self.record, row, MultiDict(sent | answers), verb)
+        sent |= {one.name: values[one.name] for one in beside if one.name in values} | answers
+        form = forms.sent(self.record, row, sent, given, verb)
         if not form.validate():
             form.blame(form.problems())
             raise Invalid(form.said())
@@ -269,6 +276,12 @@ class Resource:
             }
             for place, row in enumerate(rows)
         ]
+
+
+def names_sent(record: Record) -> set[str]:
+    """What a program may send of a record, by name."""
+    fields = {field.name for field in record.fields}
+    return {*record.answers, *fields, *(shown.name for shown in record.sent)}
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """How the fields of records are typed in a form. How their values are written for people: `writing.py`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, SelectChoice, SelectField, StringField, TextAreaField
-from wtforms import Field as FormField
+from wtforms.fields.choices import Choice as Offered
+from wtforms.fields.choices import SelectFieldBase
 from wtforms.fields.core import UnboundField
-from wtforms.widgets import TextInput
+from wtforms.widgets import Select, TextInput
 
 from ..app.extensions import db
 from ..web.forms import Required, at_most, tidy, trimmed
@@ -20,14 +21,29 @@ Laws = list[Any]
 """Validators."""
 
 
-class PickField(FormField):  # type: ignore[misc]
-    """Another record, typed by its name or chosen from a list; `data` is its id."""
+class PickField(SelectFieldBase):  # type: ignore[misc]
+    """Another record, typed by its name or chosen from a list; `data` is its id.
+
+    Where no further ones are offered while somebody types, one of all that there are is chosen.
+    """
 
     widget = TextInput()
 
     def __init__(self, label: Any, laws: Laws, *, of: Named, **options: Any) -> None:
         super().__init__(label, laws, **options)
         self.of = of
+        if not of.options:
+            self.widget = Select()
+
+    def iter_choices(self) -> Iterator[Offered]:
+        """What is offered, and the one that is chosen, each by its name."""
+        rows = {row.id: row for row in self.of.offered(db.session())}
+        if self.data is not None and self.data not in rows:
+            rows[self.data] = db.session.get_one(self.of.model, self.data)
+        yield Offered("", _("Choose…"), self.data is None, {})
+        for key, row in rows.items():
+            name = getattr(row, self.of.name.key)
+            yield Offered(name, self.of.label(row), key == self.data, {})
 
     def process_formdata(self, valuelist: list[Any]) -> None:
         """Find the one that is meant. Raises ValueError with the sentence, as WTForms wants it."""

@@ -39,15 +39,20 @@ class Telling:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a program reads of a record that nobody enters: its status, what its parts are.
+    """What a program reads of a record beside its fields: its status, what its parts are.
 
-    `of` answers it of a row: amounts as Decimals, lists and mappings of them. `schema` is that of its JSON.
+    `of` answers it of a row: amounts as Decimals, lists and mappings of them. `schema` is that of its JSON. What a
+    program may send as well has an `entry`, the schema of what is sent, and `reads` answers whether something fits it;
+    `must_be` is said of what does not. The form makes controls of it (`OfRecord.typed`).
     """
 
     name: str
     title: str
     of: Callable[[Row], Any]
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    entry: Mapping[str, Any] | None = None
+    reads: Callable[[Any], bool] = lambda _sent: False
+    must_be: str = ""
 
 
 def _nothing(_session: Session, _row: Row) -> None:
@@ -169,6 +174,11 @@ class Record:
     def by_name(self) -> Mapping[str, Field]:
         """Each field by its name."""
         return {field.name: field for field in self.fields}
+
+    @property
+    def sent(self) -> Sequence[Shown]:
+        """What programs send beside the fields."""
+        return [shown for shown in self.shown if shown.entry is not None]
 
     def name_of(self, row: Row) -> str:
         """By which people know the row."""

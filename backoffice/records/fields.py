@@ -39,8 +39,9 @@ class Field:
     new: a value that is stored already is not refused by a later law. `taken` is the sentence of a value that
     another row has, where the column is unique; it may name the value by the column's name. `usual` is what a new
     form suggests, or a function that answers it; `given` answers what an empty one becomes when a new row is saved.
-    `called` is its name where that is not the column's. `is_short` puts the input beside its neighbours. `attributes`
-    are further ones of the input.
+    `called` is its name where that is not the column's. `derived` is what a history says where the trail holds no
+    value, because it followed from others ("from its lines"). `is_short` puts the input beside its neighbours.
+    `attributes` are further ones of the input.
     """
 
     column: InstrumentedAttribute[Any]
@@ -53,6 +54,7 @@ class Field:
     usual: Any = ""
     given: Callable[[Session, Mapping[str, Any]], str] | None = None
     called: str = ""
+    derived: str = ""
     is_short: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
 

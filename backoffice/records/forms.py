@@ -1,7 +1,7 @@
 """The form of a record, made from its declaration, and what a form of one's own may say besides."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -76,6 +76,13 @@ class OfRecord(RecordForm):
     def suggested(cls) -> dict[str, Any]:
         """What the form of a new one holds."""
         return {field.name: field.suggested() for field in cls.fields}
+
+    @classmethod
+    def typed(
+        cls, _row: Row | None, facts: Mapping[str, Any], _given: Collection[str]
+    ) -> MultiDict[str, str]:
+        """What a program has `given`, over what is stored, as the controls of the form are named."""
+        return MultiDict(facts)
 
     def problems(self) -> Mapping[str, Refusal]:
         """What else saving would refuse, by field; shown where not all that was entered is valid."""
@@ -172,11 +179,15 @@ def posted(record: Record, row: Row | None, verb: Verb | None = None) -> OfRecor
 
 
 def sent(
-    record: Record, row: Row | None, facts: MultiDict[str, str], verb: Verb | None = None
+    record: Record,
+    row: Row | None,
+    facts: Mapping[str, Any],
+    given: Collection[str],
+    verb: Verb | None = None,
 ) -> OfRecord:
     """The form over what a program has sent; it proves itself by its token."""
     form = _form_of(record, row, verb)
-    return form(row, formdata=facts, meta={"csrf": False})
+    return form(row, formdata=form.typed(row, facts, given), meta={"csrf": False})
 
 
 def asked(record: Record, row: Row, verb: Verb) -> OfRecord:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from itertools import groupby
 
 from flask_babel import gettext as _
@@ -17,6 +18,7 @@ from ..figures import registry
 from ..people.actors import Actors, name_of
 from ..web.additions import notes_of
 from .declaration import Record, Row
+from .fields import Amount, Field
 from .writing import written
 
 SHOWN = 500
@@ -60,15 +62,23 @@ def last_save(session: Session, model: type[Base], row_id: int) -> tuple[str, da
     return (name_of(session, found[0].actor), found[0].at) if found else ("", None)
 
 
+def _is_usual(field: Field, event: AuditEvent) -> bool:
+    """Whether a new row's amount is the nothing that every new one begins with."""
+    value = (event.after or {}).get(field.key)
+    is_new = event.action == "INSERT" and value is not None
+    return is_new and isinstance(field, Amount) and not Decimal(str(value))
+
+
 def _told(record: Record, event: AuditEvent) -> Iterator[Change]:
     """What a save of the row itself changed of its fields."""
     before, after = event.before or {}, event.after or {}
     for field in (*record.fields, *record.kept):
+        nothing = _(field.derived) if field.derived and event.action == "UPDATE" else ""
         old, new = (
-            written(field, field.fact(side[field.key])) if field.key in side else ""
+            written(field, field.fact(side[field.key])) if field.key in side else nothing
             for side in (before, after)
         )
-        if old or new:
+        if field.key in {**before, **after} and (old or new) and not _is_usual(field, event):
             told = before.get(field.key), after.get(field.key)
             apart = difference_of(event.table_name, field.key, *told)
             yield Change(_(field.label), old, new, apart)

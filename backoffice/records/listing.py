@@ -27,9 +27,18 @@ def list_for(record: Record, user: Any) -> List:
 
 def row_named(session: Session, record: Record, user: Any, name: str) -> Row | None:
     """The row of that name, if the user's list has it."""
+    return session.scalars(_rows(record, user).where(record.name == name)).one_or_none()
+
+
+def row_with_id(session: Session, record: Record, user: Any, row_id: int) -> Row | None:
+    """The row of that id, if the user's list has it."""
+    key = record.model.__table__.c.id
+    return session.scalars(_rows(record, user).where(key == row_id)).one_or_none()
+
+
+def _rows(record: Record, user: Any) -> Select[Any]:
     rows = list_for(record, user).rows(user).with_only_columns(record.model)
-    named = rows.where(record.name == name).options(*record.loads)
-    return session.scalars(named).one_or_none()
+    return rows.options(*record.loads)
 
 
 def address_of(record: Record, row: Row) -> str:

@@ -75,6 +75,7 @@ def _schemas(record: Record) -> dict[str, Any]:
     name, fields = _model(record), _properties(record.fields)
     required = [field.name for field in record.fields if field.required]
     answers = {name: {**TEXT, "title": title} for name, title in record.answers.items()}
+    answers |= {one.name: {**(one.entry or {}), "title": one.title} for one in record.sent}
     kept = _properties(record.kept)
     beside = {shown.name: {**shown.schema, "title": shown.title} for shown in read_beside(record)}
     whole = {

@@ -34,7 +34,7 @@ from . import actions, forms, history
 from .calculations import Calculations, RowsAt, amounts_of, main_column, marks_of
 from .declaration import Record, Row, Verb
 from .forms import OfRecord, Question
-from .listing import address_of, list_for, row_named
+from .listing import address_of, list_for, row_named, row_with_id
 from .writing import written
 
 EDIT, RECORD, FRAME = "records/edit.html", "records/record.html", "records/frame.html"
@@ -255,11 +255,16 @@ class Screens:
         """Somebody else was faster: the form again, mine beside theirs."""
         row_id = form.row.id  # type: ignore[union-attr]
         db.session.rollback()
-        row = form.opened(db.session(), self.record.model, row_id) or abort(404)
+        row = self._opened(form, row_id)
         self.record.is_current(db.session(), row)
         shown, conflict = form.merged(db.session(), row)
         shown.warning = form.warning_over(row_id)
         return self.page(shown, 409, conflict)
+
+    def _opened(self, form: OfRecord, row_id: int) -> Row:
+        """The row that the form was opened on, else that of its address; if the user's list has it, else 404."""
+        row: Row = form.opened(db.session(), self.record.model, row_id) or abort(404)
+        return row_with_id(db.session(), self.record, current_user, row.id) or abort(404)
 
     def _offers(self, verb: Verb, row: Row) -> bool:
         """Whether the user may do it, and it can be done now."""
@@ -291,8 +296,7 @@ class Screens:
             answer = verb.run(db.session(), row_id, form.expected_version(row_id), form.values())
         except Refusal as refusal:
             db.session.rollback()
-            row = form.opened(db.session(), record.model, row_id) or abort(404)
-            form.row = row
+            form.row = row = self._opened(form, row_id)
             verb.refuses(db.session(), row)
             if not form.shows(refusal):
                 form.blame({"": refusal})

@@ -8,8 +8,9 @@ import flask_wtf.form
 from flask import Flask
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from wtforms import BooleanField, Field, FieldList, FormField, SelectField
+from wtforms import BooleanField, Field, FieldList, FormField
 from wtforms.form import BaseForm
+from wtforms.widgets import Select
 
 from ..base import N_
 from .idempotency import new_key
@@ -83,7 +84,7 @@ def hyphenated(attributes: dict[str, Any]) -> dict[str, Any]:
 def _class_of(field: Field) -> str:
     if isinstance(field, BooleanField):
         return "form-check-input"
-    if isinstance(field, SelectField):
+    if isinstance(field.widget, Select):
         return "form-select"
     is_number = (field.render_kw or {}).get("inputmode") == "decimal"
     return "form-control num" if is_number else "form-control"
