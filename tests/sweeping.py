@@ -24,6 +24,9 @@ NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
 MANY = 10_000
 """Rows for which the planner needs to know of a table what autovacuum would have told it."""
 
+COUNT = """
+SELECT '{0}', count(*), max(xmin::text::bigint) FROM public.{0} HAVING count(*) > 0"""
+
 PREPARED = """
 CREATE FUNCTION pg_temp.tables() RETURNS TABLE (name text, id oid) LANGUAGE sql STABLE AS $$
     -- All but the migrations' own.
@@ -31,21 +34,9 @@ CREATE FUNCTION pg_temp.tables() RETURNS TABLE (name text, id oid) LANGUAGE sql 
     WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
       AND relname NOT IN ('alembic_version', 'schema_fingerprints', 'book', 'process_keys')
 $$;
-CREATE FUNCTION pg_temp.rows() RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-    candidate record; told jsonb; found jsonb := '{}';
-BEGIN
-    FOR candidate IN SELECT name FROM pg_temp.tables() LOOP
-        EXECUTE format(
-            'SELECT jsonb_build_array(count(*), max(xmin::text::bigint)) FROM public.%I HAVING count(*) > 0',
-            candidate.name) INTO told;
-        IF told IS NOT NULL THEN found := found || jsonb_build_object(candidate.name, told); END IF;
-    END LOOP;
-    RETURN found;
-END $$;
 CREATE FUNCTION pg_temp.counters() RETURNS TABLE (id oid, value bigint) LANGUAGE sql AS $$
     SELECT s.oid, pg_sequence_last_value(s.oid) FROM pg_class AS s
-    JOIN pg_depend AS d ON d.objid = s.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass
     JOIN pg_temp.tables() AS t ON t.id = d.refobjid WHERE s.relkind = 'S'
 $$;
 CREATE FUNCTION pg_temp.empty(names text[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -167,8 +158,10 @@ class Sweeper:
         self.left, self.known_at = self.rows, self._next_transaction()
 
     def _rows(self) -> Rows:
-        [found] = self.connection.execute("SELECT pg_temp.rows()").fetchone() or [{}]
-        return dict(found)
+        tables = self.connection.execute("SELECT name FROM pg_temp.tables() ORDER BY 1", prepare=True)
+        counts = " UNION ALL ".join(COUNT.format(name) for (name,) in tables)
+        found = self.connection.execute(counts.encode(), prepare=True)
+        return {name: [count, last] for name, count, last in found}
 
     def _next_transaction(self) -> tuple[Any, ...] | None:
         return self.connection.execute(NEXT_TRANSACTION).fetchone()
