@@ -158,7 +158,9 @@ class Sweeper:
         self.left, self.known_at = self.rows, self._next_transaction()
 
     def _rows(self) -> Rows:
-        tables = self.connection.execute("SELECT name FROM pg_temp.tables() ORDER BY 1", prepare=True)
+        tables = self.connection.execute(
+            "SELECT name FROM pg_temp.tables() ORDER BY 1", prepare=True
+        )
         counts = " UNION ALL ".join(COUNT.format(name) for (name,) in tables)
         found = self.connection.execute(counts.encode(), prepare=True)
         return {name: [count, last] for name, count, last in found}
