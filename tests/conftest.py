@@ -94,7 +94,11 @@ def log_to_standard_error() -> None:
     for log in loggers():  # one that has written goes on writing as it did then
         vars(log).pop("bind", None)
     structlog.reset_defaults()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(StandardError()))
+    *processors, _ = structlog.get_config()["processors"]
+    structlog.configure(
+        processors=[*processors, PLAIN],
+        logger_factory=structlog.PrintLoggerFactory(StandardError()),
+    )
 
 
 def loggers() -> list[Any]:
@@ -107,6 +111,9 @@ def loggers() -> list[Any]:
 
 
 KNOWN_LOGGERS: dict[str, Any] = {}
+
+PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+"""A traceback with every variable in colours takes seconds to draw, and nobody looks at it."""
 
 
 class SeparateClient(FlaskClient):

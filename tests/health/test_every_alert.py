@@ -54,7 +54,7 @@ class Watch:
 
     def __init__(
         self, app: Flask, session: Any, surgery: psycopg.Connection[Any],
-        outside: psycopg.Connection[Any], services: Any,
+        outside: psycopg.Connection[Any], services: Any, secret: str,
     ) -> None:  # fmt: skip
         self.app, self.session, self.surgery, self.outside = app, session, surgery, outside
         self.services = services
@@ -62,16 +62,7 @@ class Watch:
         surgery.execute("SET enable_seqscan = off")  # a book at work reads its indexes all day
         surgery.execute("SELECT (SELECT id FROM runs WHERE id = n) FROM generate_series(1, 5000) n")
         surgery.execute("SELECT pg_stat_force_next_flush()")
-        write_everything()
-        run_of("figures.verify")
-        tell_of_the_book(surgery)
-        run_of("audit.facts")
-        session.add(Scheduler(name="here:1"))
-        in_a_year = datetime.now(UTC) + timedelta(days=365)
-        self.secret = tokens.create(
-            session, name="prometheus", scope="metrics", expires_at=in_a_year
-        ).secret
-        session.commit()
+        self.secret = secret
         self.redis = Redis.from_url(services.redis.url)
         self.worker = Worker([queue(self.redis)], connection=self.redis)
         self.worker.register_birth()
@@ -94,12 +85,31 @@ class Watch:
         self.redis.close()
 
 
+SECRETS: list[str] = []
+"""The token's, which nobody can read again; with the book that is kept."""
+
+
+def healthy(session: Any, surgery: psycopg.Connection[Any]) -> None:
+    """Everything once, verified, with a scheduler and the token of Prometheus."""
+    write_everything()
+    run_of("figures.verify")
+    tell_of_the_book(surgery)
+    run_of("audit.facts")
+    session.add(Scheduler(name="here:1"))
+    in_a_year = datetime.now(UTC) + timedelta(days=365)
+    made = tokens.create(session, name="prometheus", scope="metrics", expires_at=in_a_year)
+    SECRETS[:] = [made.secret]
+    session.commit()
+
+
 @pytest.fixture
 def watch(
-    app: Flask, session: Any, surgery: psycopg.Connection[Any],
+    app: Flask, session: Any, surgery: psycopg.Connection[Any], kept_book: Any,
     app_connection: psycopg.Connection[Any], services: Any,
 ) -> Iterator[Watch]:  # fmt: skip
-    made = Watch(app, session, surgery, app_connection, services)
+    kept_book("healthy and watched", lambda: healthy(session, surgery))
+    surgery.execute("UPDATE schedulers SET looked_at = now()")
+    made = Watch(app, session, surgery, app_connection, services, SECRETS[0])
     made.scrape()
     yield made
     made.end()
