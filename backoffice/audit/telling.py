@@ -4,8 +4,8 @@ A page of events costs a statement for the people and one for each table whose r
 however many events it has.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -106,6 +106,19 @@ class _Sides:
     before: Mapping[str, Any]
     after: Mapping[str, Any]
     actor: str = ""
+
+
+def teller(
+    session: Session, events: Sequence[Row]
+) -> Callable[[Row, Collection[str], str], Iterator[Change]]:
+    """Tells what an event of these changed of some columns, each label after `where`."""
+    names = _Names(session, events)
+
+    def tell(event: Row, columns: Collection[str], where: str = "") -> Iterator[Change]:
+        for change in _changes(event, names, columns):
+            yield replace(change, label=where + change.label)
+
+    return tell
 
 
 def differences(
@@ -222,12 +235,13 @@ def _address(known: Recorded, key: str, name: str) -> str | None:
     return url_for(known.endpoint, **arguments)
 
 
-def _changes(row: Row, names: _Names) -> Iterator[Change]:
+def _changes(row: Row, names: _Names, columns: Collection[str] | None = None) -> Iterator[Change]:
     before, after = _sides(row)
     empty = {"", NOTHING} if row.action != "UPDATE" else {""}  # of a whole row only what it holds
     for name in _in_order(row.table_name, {**before, **after}):
         old, new = (_written(row.table_name, name, side, names) for side in (before, after))
-        if name != "id" and not {old, new} <= empty:
+        is_wanted = name != "id" if columns is None else name in columns
+        if is_wanted and not {old, new} <= empty:
             nothing = 0 if isinstance(row, _Sides) and not (before and after) else None
             sides = before.get(name, nothing), after.get(name, nothing)
             apart = difference_of(row.table_name, name, *sides)

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.orm.interfaces import ORMOption
 
 from ..audit.histories import Change
 from ..audit.models import AuditEvent
+from ..audit.queries import history
 from ..audit.tables import Recorded
 from ..base import N_, Base
 from ..figures import Figure
@@ -183,6 +185,16 @@ class Record:
     def name_of(self, row: Row) -> str:
         """By which people know the row."""
         return str(getattr(row, self.argument))
+
+    def trail(self, session: Session, row: Row, limit: int) -> Sequence[AuditEvent]:
+        """The last `limit` events of the row and of what belongs to it, newest first."""
+        return history(session, self.model.__tablename__, row.id, parts=self.parts, limit=limit)
+
+    def holder_of(self, session: Session, field: Field, value: Any) -> int | None:
+        """The id of the row that has this value of a field, of which there can be only one; None: it can be given."""
+        key = self.model.__table__.c.id
+        found: int | None = session.scalar(select(key).where(field.column == value))
+        return found
 
     def version_of(self, row: Row) -> int:
         """What was read of it is of this version; another one as soon as anything of it changes."""

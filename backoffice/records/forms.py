@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from markupsafe import Markup
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from wtforms import Field as FormField
@@ -110,7 +109,7 @@ class OfRecord(RecordForm):
             found,
             lambda name: _(labels[name].label),
             lambda name, fact: written(labels[name], fact) or "–",
-            *history.last_save(session, record.model, row.id),
+            *history.last_save(session, record.trail(session, row, 1)),
         )
         return self.over_row(row, with_theirs(mine, found)), conflict
 
@@ -128,6 +127,16 @@ class OfRecord(RecordForm):
         return cls(row, formdata=None, data=data)
 
     # What the kit asks of it
+
+    def opened(self, session: Session, model: type[Row], record_id: int) -> Row | None:
+        """The row that was opened; where that can no longer be changed, the one that has its name now."""
+        row = super().opened(session, model, record_id)
+        if row is not None and row.id != record_id:
+            try:
+                self.record.is_current(session, row)
+            except Refusal:
+                return session.get(model, record_id)
+        return row
 
     def asked(self) -> list[Question]:
         """The questions down to the first one that is not answered; none: it may be saved."""
@@ -264,8 +273,7 @@ def _free(record: Record, field: Field) -> Any:
     """A validator: no other row has the value. Two at a time are told apart by the database."""
 
     def validate(form: OfRecord, control: FormField) -> None:
-        key = record.model.__table__.c.id
-        other = db.session.scalar(select(key).where(field.column == control.data))
+        other = record.holder_of(db.session(), field, control.data) if control.data else None
         if other is not None and (form.row is None or other != form.row.id):
             raise ValidationError(in_words(Taken(field, control.data)))
 

@@ -1,6 +1,6 @@
 """What happened to a record, in words: every save with who, when and what, and every correction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
@@ -10,9 +10,7 @@ from sqlalchemy.orm import Session
 
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
-from ..audit.queries import history as audit_history
 from ..audit.telling import difference_of
-from ..base import Base
 from ..drift.histories import corrected, corrections_of, who_made
 from ..figures import registry
 from ..people.actors import Actors, name_of
@@ -32,17 +30,16 @@ def events_of(
     session: Session, record: Record, row: Row, *, has_figures: bool = False
 ) -> list[Event]:
     """The record's history, newest first; `has_figures`: with the corrections of what is stored of it."""
-    recorded = list(
-        audit_history(session, record.model.__tablename__, row.id, parts=record.parts, limit=SHOWN)
-    )
+    recorded = list(record.trail(session, row, SHOWN))
     own = [f for f in registry.figures if has_figures and f.owner_table is record.model.__table__]
     corrections = corrections_of(session, own, row.id, limit=SHOWN) if own else ()
     names = Actors(session, [*(e.actor for e in recorded), *map(who_made, corrections)])
+    own_key = (record.model.__tablename__, str(row.id))
     telling, notes = record.telling(session, row, recorded), notes_of(session, row)
     events = []
     for transaction, group in groupby(recorded, key=lambda event: event.xid):
         save = list(group)[::-1]
-        of_row = [event for event in save if event.table_name == record.model.__tablename__]
+        of_row = [event for event in save if (event.table_name, event.row_id) == own_key]
         kind, told = telling.save(save)
         kind = kind or next((_KINDS[e.action] for e in of_row if e.action != "UPDATE"), "changed")
         changes = (*(change for event in of_row for change in _told(record, event)), *told)
@@ -56,10 +53,9 @@ def events_of(
     return sorted(events, key=lambda event: event.at, reverse=True)
 
 
-def last_save(session: Session, model: type[Base], row_id: int) -> tuple[str, datetime | None]:
-    """Who has saved the row last, and when; nobody of a row that the trail does not know."""
-    found = audit_history(session, model.__tablename__, row_id, limit=1)
-    return (name_of(session, found[0].actor), found[0].at) if found else ("", None)
+def last_save(session: Session, newest: Sequence[AuditEvent]) -> tuple[str, datetime | None]:
+    """Who has saved a row last, and when, by the newest event of it; nobody of one that the trail does not know."""
+    return (name_of(session, newest[0].actor), newest[0].at) if newest else ("", None)
 
 
 def _is_usual(field: Field, event: AuditEvent) -> bool:

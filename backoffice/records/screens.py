@@ -22,7 +22,8 @@ from flask_login import current_user
 
 from .. import lists
 from ..app.extensions import db
-from ..base.refusals import AnotherRecord, Refusal
+from ..audit.histories import Event
+from ..base.refusals import AnotherRecord, Refusal, Stale
 from ..lists.screens import STANDARD
 from ..security.permissions import allowed, requires
 from ..web.claims import Claim
@@ -52,9 +53,9 @@ def _nowhere(_row: Row, _column: str) -> None:
 class Screens:
     """What a browser asks of one record.
 
-    Templates of one's own: `index_page` the list's, `record_page` one row's; `frame` what the pages of a row share,
-    its head and its tabs, for which `head` answers what it needs of the row. `saved_to` says where a saved form leads,
-    without it to the row; `rows_at` where all rows behind one of its figures are listed.
+    Templates of one's own: `index_page` the list's, `record_page` one row's, `edit_page` its form's; `frame` what the
+    pages of a row share, its head and its tabs, for which `head` answers what it needs of the row. `saved_to` says
+    where a saved form leads, without it to the row; `rows_at` where all rows behind one of its figures are listed.
     """
 
     def __init__(
@@ -63,13 +64,15 @@ class Screens:
         index_page: str = STANDARD,
         *,
         record_page: str = RECORD,
+        edit_page: str = EDIT,
         frame: str = FRAME,
         head: Callable[[Row], Mapping[str, Any]] = _no_head,
         saved_to: Callable[[OfRecord, Row], str] | None = None,
         rows_at: RowsAt = _nowhere,
     ) -> None:
-        self.record, self.index_page, self.record_page = record, index_page, record_page
-        self.frame, self.head, self.saved_to, self.rows_at = frame, head, saved_to, rows_at
+        self.record, self.index_page = record, index_page
+        self.record_page, self.edit_page, self.frame = record_page, edit_page, frame
+        self.head, self.saved_to, self.rows_at = head, saved_to, rows_at
 
     def add_to(self, bp: Blueprint, *, without: Collection[str] = ()) -> None:
         """Let `bp` show them, but for those of the names in `without`."""
@@ -126,11 +129,11 @@ class Screens:
 
     def create(self) -> Response:
         """Save a new one; with `do`, only carry out that button of the form."""
-        return self._save(None) if "do" not in request.args else self.step(self._posted(None))
+        return self._save(None) if "do" not in request.args else self.step(self.posted(None))
 
     def preview(self) -> Response:
         """What follows from what is being typed, as outputs to be swapped in. Writes nothing."""
-        form = self._posted(None)
+        form = self.posted(None)
         return make_response(render_template(form.outputs, form=form, **form.live()))
 
     def show(self, name: str) -> Response:
@@ -144,12 +147,13 @@ class Screens:
             db.session(), current_user, way, row.id, self.record.name.expression
         )
         return self._in_frame(
-            self.record_page, row, status, tab="details", facts=self._facts(row),
+            self.record_page, row, status, tab="details", facts=self.facts_of(row),
             figures=amounts_of(self.record, row),
             way=way.as_query, previous=previous, following=following, **context,
         )  # fmt: skip
 
-    def _facts(self, row: Row) -> list[tuple[str, str]]:
+    def facts_of(self, row: Row) -> list[tuple[str, str]]:
+        """What a row holds, in words."""
         fields = (*self.record.fields, *self.record.kept)
         facts = ((field, field.fact(getattr(row, field.key))) for field in fields)
         return [(field.label, written(field, fact)) for field, fact in facts if fact]
@@ -184,7 +188,7 @@ class Screens:
 
     def update(self, name: str) -> Response:
         """Save a changed one; with `do`, only carry out that button of the form."""
-        return self._save(name) if "do" not in request.args else self.step(self._posted(name))
+        return self._save(name) if "do" not in request.args else self.step(self.posted(name))
 
     def step(self, form: OfRecord) -> Response:
         """What a button of the form does without saving: it shows what follows from what was typed."""
@@ -202,9 +206,10 @@ class Screens:
             "form": form, "record": self.record, "row": form.row, "conflict": conflict, "asked": asked,
             "listing": list_for(self.record, current_user), **form.live(), **form.beside(),
         }  # fmt: skip
-        return render(EDIT, block="form", status=status, **context)
+        return render(self.edit_page, block="form", status=status, **context)
 
-    def _posted(self, name: str | None) -> OfRecord:
+    def posted(self, name: str | None) -> OfRecord:
+        """The form as it was sent, over the row of that name; without one, of a new one."""
         return forms.posted(self.record, None if name is None else self.found(name))
 
     def _save(self, name: str | None) -> Response:
@@ -213,7 +218,7 @@ class Screens:
         claim = Claim(f"{record.domain}.save {name or ''}"[:200])
         if claim.answer is not None:
             return claim.answer
-        form = self._posted(name)
+        form = self.posted(name)
         if not form.validate():
             form.blame(form.problems())
             return self._refused(form)
@@ -229,11 +234,15 @@ class Screens:
             if not form.shows(refusal):
                 raise
             return self._refused(form)
-        called = record.name_of(row)
-        flash(_(record.saved, **{"name": called, record.argument: called}), "success")
+        flash(self.told_of(row), "success")
         return claim.fulfilled(
             self.saved_to(form, row) if self.saved_to else address_of(record, row)
         )
+
+    def told_of(self, row: Row) -> str:
+        """What is said when a row is saved."""
+        name = self.record.name_of(row)
+        return str(_(self.record.saved, **{"name": name, self.record.argument: name}))
 
     def _saved(self, form: OfRecord) -> Row:
         if form.row is None:
@@ -301,7 +310,7 @@ class Screens:
             if not form.shows(refusal):
                 form.blame({"": refusal})
             form.reopen(row.id, record.version_of(row))
-            return self._asked(verb, form, refusal.status)
+            return self._asked(verb, form, refusal.status, self.newest(row, refusal))
         if isinstance(verb.done, str):
             said = _(verb.done, **{record.argument: record.name_of(row)})
         else:
@@ -309,11 +318,21 @@ class Screens:
         flash(said, "success")
         return claim.fulfilled(address_of(record, row))
 
-    def _asked(self, verb: Verb, form: OfRecord, status: int = 200) -> Response:
+    def newest(self, row: Row, refusal: Refusal) -> Event | None:
+        """What somebody else has done to the row, where that is why something was refused."""
+        events = (
+            history.events_of(db.session(), self.record, row) if isinstance(refusal, Stale) else []
+        )
+        return next(iter(events), None)
+
+    def _asked(
+        self, verb: Verb, form: OfRecord, status: int = 200, newest: Event | None = None
+    ) -> Response:
         row = form.row
         context = {
-            "record": self.record, "verb": verb, "row": row, "form": form, "facts": self._facts(row),
-            "listing": list_for(self.record, current_user), **verb.effect(db.session(), row),
+            "record": self.record, "verb": verb, "row": row, "form": form, "newest": newest,
+            "facts": self.facts_of(row), "listing": list_for(self.record, current_user),
+            **verb.effect(db.session(), row),
         }  # fmt: skip
         return render(verb.template, block="form", status=status, **context)
 

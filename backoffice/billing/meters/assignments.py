@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from ...app.extensions import db
 from ...approvals.screens import Done, carry_out
 from ...approvals.verbs import Verb
+from ...audit.queries import history
 from ...base import periods
 from ...base.out_of_calendar import stored_day
 from ...base.refusals import Refusal, Stale
@@ -257,7 +258,8 @@ def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
     days = Days(_day(merged["assigned_from"]), _day(merged["assigned_to"]))
     shown = DaysForm.for_assignment(present, days)
     words = MeterWording(db.session())
-    who, at = last_save(db.session(), MeterAssignment, assignment_id)
+    newest = history(db.session(), MeterAssignment.__tablename__, assignment_id, limit=1)
+    who, at = last_save(db.session(), newest)
     conflict = conflict_over(
         found, words.label, lambda name, day: words.value(name, day or None), who, at
     )
