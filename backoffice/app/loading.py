@@ -18,6 +18,12 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def collect_again() -> None:
+    """The process has started: look for garbage from now on, but not in what was read."""
+    gc.freeze()
+    gc.enable()
+
+
 @contextmanager
 def unread(name: str) -> Iterator[None]:
     """The package `name` seems not to be installed: for the sake of another that reads it for what we never use."""

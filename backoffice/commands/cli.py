@@ -8,8 +8,8 @@ from flask.cli import FlaskGroup
 
 from ..app import config, create_app, create_background_app, logs
 from ..app.command_line import PATIENCE, database_in_use
-from ..app.commands import COMMANDS, WITH_SCREENS, command_named, commanding
-from ..app.loading import uncollected
+from ..app.commands import COMMANDS, WITH_SCREENS, WITHOUT_DATABASE, command_named, commanding
+from ..app.loading import collect_again
 
 
 class Console(FlaskGroup):
@@ -30,8 +30,10 @@ class Console(FlaskGroup):
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name, imported now."""
-        with uncollected():
-            return command_named(name)
+        command = command_named(name)
+        if name in WITHOUT_DATABASE:  # else the app comes first
+            collect_again()
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command in its operator's name."""
@@ -46,7 +48,9 @@ def app_for_command() -> Flask:
     root = click.get_current_context().find_root()
     root.with_resource(database_in_use(settings))
     create = create_app if root.invoked_subcommand in WITH_SCREENS else create_background_app
-    return create(PATIENCE)
+    app = create(PATIENCE)
+    collect_again()
+    return app
 
 
 @click.group(cls=Console, create_app=app_for_command)

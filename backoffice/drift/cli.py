@@ -12,7 +12,6 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.table import Table
 from sqlalchemy import func, select
 
 from .. import figures
@@ -76,6 +75,8 @@ def list_figures(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"figures": listed}))
         return
+    from rich.table import Table
+
     table = Table(_("Figure"), _("Title"), _("Columns"), _("Owner"), _("Builds on"), _("Noted"))
     for line in listed:
         builds_on = ", ".join(line["builds_on"]) or "–"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fcntl import LOCK_EX, flock
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,14 @@ class Account:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def may(self, test: str, path: Path) -> bool:
-        """Whether this user passes `test` (a flag of test(1)) on `path`: asked by trying, not by modes."""
-        command = ["/bin/sh", "-c", 'test "$1" "$2"', "sh", test, str(path)]
-        return subprocess.run(command, cwd="/", check=False, **self.popen_options).returncode == 0
+        """Whether this user passes `test` (a flag of test(1)) on `path`: asked by trying, not by modes, and once."""
+        return _may(self, test, path)
+
+
+@cache
+def _may(account: Account, test: str, path: Path) -> bool:
+    command = ["/bin/sh", "-c", 'test "$1" "$2"', "sh", test, str(path)]
+    return subprocess.run(command, cwd="/", check=False, **account.popen_options).returncode == 0
 
 
 def current_user() -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 from flask_babel import gettext as _
-from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -74,6 +73,8 @@ def print_items(items: Sequence[RunItem]) -> None:
 def print_rows(findings: Sequence[Mapping[str, Any]]) -> None:
     """The first of these, each as `as_told` has it, as a table; differences by column, net and gross."""
     amounts = (_("Difference"), _("Net"), _("Gross"))
+    from rich.table import Table
+
     table = Table(_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), *amounts, _("Root"))
     shown = findings[:SHOWN]
     rows = ((finding["figure"], finding["owner"], finding["key"]) for finding in shown)
