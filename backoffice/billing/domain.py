@@ -38,7 +38,10 @@ DOMAIN = Domain(
     ),
     reasons=("backoffice.billing.migration.lines:REASONS",),
     words=("backoffice.billing.migration.lines:WORDS",),
-    records=("backoffice.billing.meters.records:RECORDS",),
+    records=(
+        "backoffice.billing.meters.records:RECORDS",
+        "backoffice.billing.adjustments.records:RECORDS",
+    ),
     recorded=(
         "backoffice.billing.invoices.history:RECORDED",
         "backoffice.billing.meters.records:RECORDED",

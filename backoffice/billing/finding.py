@@ -92,7 +92,7 @@ PAGES = (
     (N_("Payments"), "billing.payments"),
     (N_("Unmatched payments"), "billing.unmatched"),
     (N_("Ageing"), "billing.ageing"),
-    (N_("Adjustments"), "billing.adjustments"),
+    (N_("Adjustments"), "adjustments.index"),
     (N_("Recalculation"), "billing.recalculations"),
     (N_("Migration"), "billing.migration"),
     (N_("New meter"), "meters.new"),

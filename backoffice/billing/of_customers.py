@@ -83,7 +83,7 @@ ADJUSTMENTS = Belonging(
     label=MeterAdjustment.number,
     day=MeterAdjustment.adjusted_on,
     amount=_counted(MeterAdjustment, MeterAdjustment.amount),
-    endpoint="billing.adjustments",
+    endpoint="adjustments.index",
 )
 
 

@@ -45,7 +45,7 @@ def _payment(place: Place) -> str:
 
 
 def _adjustment(place: Place) -> str:
-    return url_for("billing.adjustment", number=place.name)
+    return url_for("adjustments.record", number=place.name)
 
 
 def _shown_at(record: Callable[[Place], str]) -> Callable[[Place, str], str]:

@@ -15,4 +15,5 @@ CUSTOMERS = Named(
     several=N_("Several customers fit that. Choose one from the list."),
     offered=lambda session: queries.search(session, "", limit=OFFERED),
     options="customers.options",
+    page="customers.record",
 )

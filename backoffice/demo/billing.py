@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session
 
 from ..base import money, periods
 from ..base.periods import Month
-from ..billing.adjustments import actions as adjustment_actions
+from ..billing.adjustments.records import ADJUSTMENT
 from ..billing.invoices import actions as invoice_actions
 from ..billing.models import Invoice, Meter
 from ..customers.models import Customer
 from ..imports.importing import import_files
 from ..imports.kinds import KINDS
 from ..imports.report import Problem
+from ..records.actions import create
 from .fitting import LinesAsFile, fit
 
 CUSTOMERS = 40
@@ -232,7 +233,8 @@ def _correct(session: Session, today: date) -> None:
         ("NM-1030", 75, "-18.50", "The reading was estimated too high"),
     ):
         meter = session.scalars(select(Meter).where(Meter.number == number)).one()
-        entry = adjustment_actions.AdjustmentEntry(
-            meter.id, today - timedelta(days=days), fit().price(Decimal(amount)), reason
-        )
-        adjustment_actions.post(session, entry)
+        entered = {
+            "meter": meter.id, "adjusted_on": today - timedelta(days=days), "amount": fit().price(Decimal(amount)),
+            "reason": reason, "customer": None, "number": "",
+        }  # fmt: skip
+        create(session, ADJUSTMENT, entered)

@@ -5,6 +5,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from markupsafe import Markup
 from wtforms import BooleanField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import Choice as Offered
 from wtforms.fields.choices import SelectFieldBase
@@ -12,6 +13,7 @@ from wtforms.fields.core import UnboundField
 from wtforms.widgets import Select, TextInput
 
 from ..app.extensions import db
+from ..base.identifiers import whole_number
 from ..web.forms import Required, at_most, tidy, trimmed
 from ..web.typed_fields import AmountField, DayField, UnitPriceField
 from .fields import Amount, Choice, Day, Field, Flag, Named, Notes, Pick, Text, UnitPrice
@@ -24,7 +26,9 @@ Laws = list[Any]
 class PickField(SelectFieldBase):  # type: ignore[misc]
     """Another record, typed by its name or chosen from a list; `data` is its id.
 
-    Where no further ones are offered while somebody types, one of all that there are is chosen.
+    Where no further ones are offered while somebody types, one of all that there are is chosen. An unseen input says
+    which one the form has shown, and as what: a name that nobody has touched is still that one's, though it may be
+    called otherwise by now, and another one so.
     """
 
     widget = TextInput()
@@ -32,6 +36,7 @@ class PickField(SelectFieldBase):  # type: ignore[misc]
     def __init__(self, label: Any, laws: Laws, *, of: Named, **options: Any) -> None:
         super().__init__(label, laws, **options)
         self.of = of
+        self.was = ""
         if not of.options:
             self.widget = Select()
 
@@ -45,11 +50,19 @@ class PickField(SelectFieldBase):  # type: ignore[misc]
             name = getattr(row, self.of.name.key)
             yield Offered(name, self.of.label(row), key == self.data, {})
 
+    def process(self, formdata: Any, *args: Any, **options: Any) -> None:
+        """Read what was typed, and what had been shown."""
+        self.was = formdata.get(f"{self.name}-was", "") if formdata else ""
+        super().process(formdata, *args, **options)
+
     def process_formdata(self, valuelist: list[Any]) -> None:
         """Find the one that is meant. Raises ValueError with the sentence, as WTForms wants it."""
         text = tidy(str(valuelist[0])) if valuelist else ""
         self.data = None
         if text:
+            shown, _colon, label = self.was.partition(":")
+            if tidy(label) == text and (row := db.session.get(self.of.model, whole_number(shown))):
+                text = self.of.label(row)
             found = self.of.meant(db.session(), text)
             if len(found) != 1:
                 raise ValueError(_(self.of.several if found else self.of.none))
@@ -58,6 +71,13 @@ class PickField(SelectFieldBase):  # type: ignore[misc]
     def offered(self) -> Sequence[str]:
         """What the list offers before anything is typed."""
         return [self.of.label(row) for row in self.of.offered(db.session())]
+
+    def __call__(self, **attributes: Any) -> Markup:
+        """The input, and the unseen one."""
+        was = self.was or (f"{self.data}:{label_of(self.of, self.data)}" if self.data else "")
+        unseen = Markup('<input type="hidden" name="{}-was" value="{}">').format(self.name, was)
+        shown: Markup = super().__call__(**attributes)
+        return shown + unseen
 
     def _value(self) -> str:
         if self.raw_data:

@@ -51,7 +51,7 @@ class Field:
     laws: Sequence[Law] = ()
     taken: str = ""
     help: str = ""
-    usual: Any = ""
+    usual: Any = None
     given: Callable[[Session, Mapping[str, Any]], str] | None = None
     called: str = ""
     derived: str = ""
@@ -131,7 +131,7 @@ class Named:
     `name` is the column by which programs name one. `meant` answers the rows that a typed text can mean; one is
     needed, `none` and `several` are the sentences where there is another number of them. `label` is what stands in
     forms and on pages; `meant` reads it back. `offered` are the first to choose from; further ones that fit what is
-    typed come from the endpoint `options`, if it has one.
+    typed come from the endpoint `options`, if it has one. `page` is the endpoint where one is looked at.
     """
 
     name: InstrumentedAttribute[str]
@@ -142,6 +142,7 @@ class Named:
     several: str = ""
     offered: Callable[[Session], Sequence[Any]]
     options: str = ""
+    page: str
 
     @property
     def model(self) -> type[Base]:
@@ -152,8 +153,8 @@ class Named:
         """Each of the rows' names, by id."""
         key = self.model.__table__.c.id
         wanted = {each for each in ids if each is not None}
-        asked = select(key, self.name).where(key.in_(wanted))
-        return dict(session.execute(asked).tuples().all()) if wanted else {}
+        found = session.execute(select(key, self.name).where(key.in_(wanted))) if wanted else ()
+        return {row_id: str(name) for row_id, name in found}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from flask import url_for
 from sqlalchemy import Integer, Select, select
 from sqlalchemy.orm import Session
 
+from ..app.extensions import db
 from ..base import N_
 from ..lists import Column, List, Search, containing
 from ..web.record_links import label_of
@@ -45,6 +46,16 @@ def address_of(record: Record, row: Row) -> str:
     """Where a person looks at a row of the record, or of its list."""
     named: dict[str, Any] = {record.argument: record.name_of(row)}
     return url_for(f"{record.domain}.record", **named)
+
+
+def address_in(field: Field, fact: str) -> str:
+    """Where a person looks at the record that a field names; empty where it names none."""
+    if not isinstance(field, Pick) or not fact:
+        return ""
+    key = int(fact)
+    name = field.of.names(db.session(), [key]).get(key)
+    named: dict[str, Any] = {str(field.of.name.key): name}
+    return "" if name is None else url_for(field.of.page, **named)
 
 
 @cache

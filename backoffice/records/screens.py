@@ -35,7 +35,7 @@ from . import actions, forms, history
 from .calculations import Calculations, RowsAt, amounts_of, main_column, marks_of
 from .declaration import Record, Row, Verb
 from .forms import OfRecord, Question
-from .listing import address_of, list_for, row_named, row_with_id
+from .listing import address_in, address_of, list_for, row_named, row_with_id
 from .writing import written
 
 EDIT, RECORD, FRAME = "records/edit.html", "records/record.html", "records/frame.html"
@@ -152,11 +152,11 @@ class Screens:
             way=way.as_query, previous=previous, following=following, **context,
         )  # fmt: skip
 
-    def facts_of(self, row: Row) -> list[tuple[str, str]]:
-        """What a row holds, in words."""
+    def facts_of(self, row: Row) -> list[tuple[str, str, str]]:
+        """What a row holds, in words: label, value, and the address of the other record that it names."""
         fields = (*self.record.fields, *self.record.kept)
         facts = ((field, field.fact(getattr(row, field.key))) for field in fields)
-        return [(field.label, written(field, fact)) for field, fact in facts if fact]
+        return [(f.label, written(f, fact), address_in(f, fact)) for f, fact in facts if fact]
 
     def changes(self, name: str) -> Response:
         """Who changed what and when, and every correction."""

@@ -22,7 +22,7 @@ ENTRIES = {
     "customers.delete_post", "targets.update", "targets.update_year", "billing.record_payment",
     "billing.replace_payment_post", "billing.create_invoice", "billing.update_invoice",
     "billing.void_invoice_post", "meters.create", "meters.update", "billing.void_payment_post",
-    "billing.void_adjustment", "billing.adjust_post", "meters.assignment_days_post", "products.create",
+    "adjustments.create", "adjustments.void_post", "meters.assignment_days_post", "products.create",
     "products.update", "products.remove_price", "imports.create", "imports.columns_post", "imports.apply",
     "imports.discard",
 }  # fmt: skip
@@ -31,7 +31,12 @@ ENTRIES = {
 API = {
     f"api.{record.domain}_{verb}"
     for record in DECLARED
-    for verb in ("create", "update", *(["delete"] if record.deleted else []))
+    for verb in (
+        "create",
+        *(() if record.append_only else ("update",)),
+        *(("delete",) if record.deleted else ()),
+        *(verb.name for verb in record.verbs),
+    )
 }
 """One record, as a program has sent it: the audit trail has each under its token."""
 

@@ -147,8 +147,9 @@ def test_the_history_tells_every_change_in_words(
         finance, "/billing/meters/M-1/reassign", reassign, customer="BUDI", since="2026-04-01"
     )
     pressed(finance, reassign, typed)
-    adjust = "/billing/meters/M-1/adjust"
-    finance.post(adjust, data=form(finance, adjust, amount="5", reason="Fee"))
+    adjust = "/billing/adjustments/new"
+    fee = form(finance, f"{adjust}?meter=M-1", adjust, amount="5", reason="Fee")
+    assert finance.post(adjust, data=fee).status_code == 303
     text = text_of(finance.get("/billing/meters/M-1/history").text)
     for words in (
         "Description before: Jl. Sudirman 1 → after: Cellar",

@@ -15,12 +15,13 @@ from sqlalchemy.exc import IntegrityError
 from backoffice.base import periods
 from backoffice.base.refusals import Refusal
 from backoffice.billing import queries
-from backoffice.billing.adjustments import actions as adjustment_actions
+from backoffice.billing.adjustments.records import ADJUSTMENT
 from backoffice.billing.meters import actions as meter_actions
 from backoffice.billing.meters import refusals as meter_refusals
 from backoffice.billing.meters.actions import Days
 from backoffice.billing.models import Invoice, MeterAssignment, Payment
 from backoffice.billing.rules import VOID
+from backoffice.records.actions import create
 from tests.factories.billing import (
     MeterAssignmentFactory,
     MeterFactory,
@@ -111,10 +112,12 @@ def some_verb(
     who, meter = chance.choice(customers), chance.choice(meters)
     amount, is_active = Decimal(day.day - 15), day.day % 2 == 0
     month = Days(day, day + timedelta(days=30))
-    entry = adjustment_actions.AdjustmentEntry(meter, day, amount, "Why", customer_id=who)
+    entered = {
+        "meter": meter, "adjusted_on": day, "amount": amount, "reason": "Why", "customer": who, "number": "",
+    }  # fmt: skip
     verbs: list[Callable[[], object]] = [
         lambda: meter_actions.assign(session, meter, who, month, is_active=is_active),
-        lambda: adjustment_actions.post(session, entry),
+        lambda: create(session, ADJUSTMENT, entered),
     ]
     if found:
         one = chance.choice(found)

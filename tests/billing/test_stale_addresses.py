@@ -264,7 +264,6 @@ def meters(session: Any) -> dict[str, int]:
 METER_VERBS = {
     "edit": ("meter-form", {"description": "Attic"}),
     "assign": ("assignment-form", {"customer": "RINA"}),
-    "adjust": ("adjustment-form", {"amount": "5", "reason": "Fee", "adjusted_on": "2026-03-10", "customer": "RINA"}),
 }  # fmt: skip
 
 
@@ -280,12 +279,24 @@ def test_a_form_over_a_meter_does_nothing_to_the_next_one_of_its_number(
     told(answer)
     session.rollback()
     assert session.scalars(select(MeterAssignment)).all() == []
-    assert session.scalars(select(MeterAdjustment)).all() == []
     assert {meter.description for meter in session.scalars(select(Meter))} == {""}
     again = fields_of(answer.text, form_id)
-    again.setlist("reason", ["Fee"])
     sent = slow.post(f"/billing/meters/M-80/{verb}", data=again)
     assert sent.status_code == 303, text_of(sent.text)
+
+
+def test_a_name_that_nobody_touched_means_the_record_that_was_shown(
+    slow: FlaskClient, fast: FlaskClient, session: Any, meters: dict[str, int]
+) -> None:
+    path = "/billing/adjustments/new"
+    fee = {"amount": "5", "reason": "Fee", "adjusted_on": "2026-03-10", "customer": "RINA"}
+    late = filled(slow, f"{path}?meter=M-8", "meteradjustment-form", **fee)
+    other = filled(slow, f"{path}?meter=M-9", "meteradjustment-form", **fee, meter="M-8")
+    renumber(fast, {"M-8": "M-80", "M-9": "M-8"}, "/billing/meters/{}/edit", "meter-form")
+    for sent in (late, other):
+        assert slow.post(path, data=sent).status_code == 303
+    posted = session.scalars(select(MeterAdjustment).order_by(MeterAdjustment.id)).all()
+    assert [one.meter_id for one in posted] == [meters["M-8"], meters["M-9"]], "typed is typed"
 
 
 def test_a_meter_is_assigned_as_it_was_shown(

@@ -43,7 +43,7 @@ def test_a_meter_leads_to_each_new_document_of_it(
     news = {
         "/billing/invoices/new?meter=M-1&customer=RINA",
         "/billing/payments/new?customer=RINA",
-        "/billing/meters/M-1/adjust",
+        "/billing/adjustments/new?meter=M-1",
     }
     assert news <= links(finance.get("/billing/meters/M-1").text)
     nobodys = links(finance.get("/billing/meters/M-4").text)
@@ -87,12 +87,13 @@ def test_mistakes_are_told_in_the_order_of_the_fields(
     finance: FlaskClient, company: dict[str, Any]
 ) -> None:
     def told(path: str, **typed: str) -> list[str]:
-        answer = finance.post(path, data=form(finance, path, **typed))
+        address = path.partition("?")[0]
+        answer = finance.post(address, data=form(finance, path, address, **typed))
         assert answer.status_code == 422
         summary = answer.text.partition("data-error-summary")[2].partition("</ul>")[0]
         return re.findall(r'href="#(\w+)"', summary)
 
-    adjust = "/billing/meters/M-1/adjust"
+    adjust = "/billing/adjustments/new?meter=M-1"
     assert told(adjust, amount="0", reason="", adjusted_on="") == [
         "amount",
         "reason",

@@ -125,8 +125,9 @@ def test_an_adjustment_is_posted_by_keyboard_and_voided(browse: Browse, session:
     adjustments = page.get_by_role("region", name="Adjustments")
     expect(adjustments).to_contain_text("Goodwill")
     adjustments.get_by_role("link", name="ADJ-2026-00001").click()
+    page.get_by_role("link", name="Make void").click()
     page.get_by_label("Reason").fill("It was another meter's")
-    page.get_by_role("button", name="Void this adjustment").click()
+    page.get_by_role("button", name="Make void").click()
     expect(page.get_by_text("Adjustment ADJ-2026-00001 is void.")).to_be_visible()
     assert owed(session)["RINA"] == (1100, 250)
 
@@ -146,9 +147,11 @@ def test_every_screen_of_meters_is_sound_in_every_look(
         "reassign": "/billing/meters/M-1/reassign",
         "end": "/billing/meters/M-1/assignments/1/end",
         "days": "/billing/meters/M-1/assignments/1/days",
-        "adjust": "/billing/meters/M-1/adjust",
+        "adjust": "/billing/adjustments/new?meter=M-1",
         "adjustments": "/billing/adjustments",
         "adjustment": "/billing/adjustments/ADJ-1",
+        "adjustment-void": "/billing/adjustments/ADJ-1/void",
+        "adjustment-history": "/billing/adjustments/ADJ-1/history",
         "calculation": "/billing/meters/M-1/calculation",
         "history": "/billing/meters/M-1/history",
         "customer": "/customers/RINA",
@@ -161,7 +164,7 @@ def test_every_screen_of_meters_is_sound_in_every_look(
     refused = (
         ("new-refused", "/billing/meters/new", "#meter-form"),
         ("reassign-refused", "/billing/meters/M-1/reassign", "#assignment-form"),
-        ("adjust-refused", "/billing/meters/M-1/adjust", "#adjustment-form"),
+        ("adjust-refused", "/billing/adjustments/new?meter=M-1", "#meteradjustment-form"),
     )
     for language, (name, path, form) in itertools.product(LANGUAGES, refused):
         page = browse("finance", language=language)

@@ -20,6 +20,7 @@ class _Reader(HTMLParser):
         self._select: str | None = None
         self._first_option: str | None = None
         self._output: str | None = None
+        self._textarea: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
@@ -34,6 +35,9 @@ class _Reader(HTMLParser):
             self.fields.add(str(given["name"]), given.get("value") or "")
         elif self._inside and tag == "select":
             self._select, self._first_option = given.get("name"), None
+        elif self._inside and tag == "textarea" and given.get("name"):
+            self._textarea = str(given["name"])
+            self.fields.add(self._textarea, "")
         elif tag == "option" and self._select:
             if self._first_option is None:
                 self._first_option = given.get("value") or ""
@@ -48,9 +52,14 @@ class _Reader(HTMLParser):
             self._select = None
         elif tag == "output":
             self._output = None
+        elif tag == "textarea":
+            self._textarea = None
 
     def handle_data(self, data: str) -> None:
         self.words.append(data)
+        if self._textarea is not None:
+            typed = (self.fields[self._textarea] + data).removeprefix("\n")
+            self.fields[self._textarea] = typed.removeprefix("\r\n")
         if self._output is not None:
             self.outputs[self._output] = (self.outputs[self._output] + data).strip()
 

@@ -3,13 +3,48 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from backoffice.app.domain import Declared
 from backoffice.app.domains import DOMAINS
-from backoffice.records import Choice, Field, Flag, Record, Text
+from backoffice.billing.models import Meter
+from backoffice.customers.models import Customer
+from backoffice.records import Amount, Choice, Day, Field, Flag, Pick, Record, Text
+from backoffice.records.writing import written
+from tests.factories.billing import MeterFactory
+from tests.factories.customers import CustomerFactory
 
 DECLARED = tuple(Declared(DOMAINS).records.values())
+EDITED = tuple(record for record in DECLARED if not record.append_only)
+VERBS = tuple((record, verb) for record in DECLARED for verb in record.verbs)
 EVERY_RECORD = pytest.mark.parametrize("record", DECLARED, ids=lambda record: record.domain)
+EVERY_EDITED_RECORD = pytest.mark.parametrize("record", EDITED, ids=lambda record: record.domain)
+EVERY_VERB = pytest.mark.parametrize(
+    ("record", "verb"), VERBS, ids=lambda each: getattr(each, "domain", None) or each.name
+)
+
+REFERRED = {
+    Customer: lambda number: CustomerFactory(code=f"C-{number}", name=f"Customer {number}"),
+    Meter: lambda number: MeterFactory(number=f"M-{number}"),
+}
+"""Model to which others refer → what makes a row of it."""
+
+MOST = 10
+"""Rows to which a record may refer; numbers of values are below it."""
+
+
+def prepare(session: Session, record: Record) -> None:
+    """Let there be what the values of the record's fields name."""
+    fields = (
+        *record.fields,
+        *record.new_fields,
+        *(f for verb in record.verbs for f in verb.fields),
+    )
+    for model in {field.of.model for field in fields if isinstance(field, Pick)}:
+        for number in range(MOST):
+            REFERRED[model](number)  # type: ignore[index]
+    session.commit()
 
 
 def entered(record: Record, number: int) -> dict[str, Any]:
@@ -23,5 +58,31 @@ def value_of(field: Field, number: int) -> Any:
         return list(field.words)[number % len(field.words)]
     if isinstance(field, Flag):
         return number % 2 == 0
+    if isinstance(field, Pick):
+        return f"{'C' if field.of.model is Customer else 'M'}-{number}"
+    if isinstance(field, Amount):
+        return f"{number + 1}00.50"
+    if isinstance(field, Day):
+        return f"2026-03-{number + 10}"
     assert isinstance(field, Text), f"Say here what a {type(field).__name__} may hold."
     return f"{field.name.replace('_', '')}-{number}"
+
+
+def facts_of(record: Record, values: dict[str, Any]) -> dict[str, str]:
+    """What is stored of entered values."""
+    return {name: fact_of(record.by_name[name], value) for name, value in values.items()}
+
+
+def fact_of(field: Field, value: Any) -> str:
+    """What is stored of an entered value: of another record's name its id."""
+    if isinstance(field, Pick):
+        from backoffice.app.extensions import db
+
+        row = db.session.scalars(select(field.of.model).where(field.of.name == value)).one()
+        return str(row.id)  # type: ignore[attr-defined]
+    return field.fact(value)
+
+
+def words_of(field: Field, value: Any) -> str:
+    """An entered value as people read it."""
+    return written(field, fact_of(field, value))

@@ -12,14 +12,11 @@ from ...customers.models import Customer
 from ...lists import Choice, Column, Days, List, Search, containing
 from ...web.formats import money_filter
 from ..models import Meter, MeterAdjustment
-from ..rules import POSTED, VOID
+from ..rules import VOID
+from ..voiding import STATUS_TONES, STATUSES
 
 NOTHING = literal(Decimal("0.00"))
 """What a void document comes to, written as an amount."""
-
-STATUSES = {POSTED: N_("Posted"), VOID: N_("Void")}
-STATUS_TONES = {POSTED: "good", VOID: "neutral"}
-"""The status of a document on screen."""
 
 
 def _rows(_user: Any) -> Select[Any]:
@@ -45,14 +42,14 @@ def _written(row: Any) -> str:
 
 
 def _way_on(row: Any) -> str:
-    return url_for("billing.adjustment", number=row.number)
+    return url_for("adjustments.record", number=row.number)
 
 
 ADJUSTMENTS = List(
     "adjustments",
     N_("Adjustments"),
-    "billing.adjustments",
-    export="billing.export_adjustments",
+    "adjustments.index",
+    export="adjustments.export",
     rows=_rows,
     key=MeterAdjustment.id,
     columns=(
@@ -124,6 +121,7 @@ ADJUSTMENTS = List(
         Search("meter", N_("Meter"), _of_meter, is_quiet=True),
     ),
     default_sort="-adjusted_on",
+    new=("adjustments.new", N_("New adjustment")),
     also={"entered": MeterAdjustment.amount},
     counted=counted("%(num)s adjustment", "%(num)s adjustments"),
     nothing_yet=(

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from ...app.navigation import may_open
 from ...web.formats import day_filter
-from ..adjustments.listing import STATUS_TONES, STATUSES
 from ..models import Invoice, Meter, MeterAdjustment, Payment
 from ..rules import METHODS, VOID
+from ..voiding import STATUS_TONES, STATUSES
 from ..wording import word_of
 
 NEWEST = 8
@@ -24,13 +24,13 @@ NEWEST = 8
 RECORDS = {
     Invoice.__tablename__: ("billing.invoice", "number"),
     Payment.__tablename__: ("billing.payment", "reference"),
-    MeterAdjustment.__tablename__: ("billing.adjustment", "number"),
+    MeterAdjustment.__tablename__: ("adjustments.record", "number"),
 }
 """Table of a document → the screen that shows it, and the column by which."""
 
 LISTS = {
     "invoiced": "billing.invoices",
-    "adjusted": "billing.adjustments",
+    "adjusted": "adjustments.index",
     "paid": "billing.payments",
 }
 """Sum of a meter → the list of the documents that it adds up."""

@@ -31,4 +31,5 @@ METERS = Named(
     none=N_("There is no such meter. Type its number, or choose it."),
     offered=lambda session: matching(session, ""),
     options="meters.options",
+    page="meters.record",
 )

@@ -1,4 +1,4 @@
-"""Reads of one meter: an assignment, an adjustment, and what of its figures is wrong."""
+"""Reads of one meter: an assignment, and what of its figures is wrong."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,7 @@ from sqlalchemy.orm import Session
 from ...drift.verification.looking import look
 from ...figures import Figure, Finding
 from ..figures import meter_balance, meter_totals
-from ..models import Meter, MeterAdjustment, MeterAssignment
-
-
-def adjustment_of(session: Session, number: str) -> MeterAdjustment | None:
-    """The adjustment with this number."""
-    return session.scalar(select(MeterAdjustment).where(MeterAdjustment.number == number))
+from ..models import Meter, MeterAssignment
 
 
 def assignment_of(session: Session, meter: Meter, assignment_id: int) -> MeterAssignment | None:

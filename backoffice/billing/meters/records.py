@@ -35,8 +35,4 @@ RECORDED = (
     Recorded(
         N_("Assignment of a meter"), MeterAssignment, part_of=MeterAssignment.meter_id, labels=LABELS,
     ),
-    Recorded(
-        N_("Adjustment"), MeterAdjustment, name=MeterAdjustment.number,
-        endpoint="billing.adjustment", argument="number", labels=LABELS,
-    ),
 )  # fmt: skip

@@ -108,6 +108,7 @@ class TooMuchOwed(Refusal):
     """Balances that the columns cannot hold."""
 
     sentence = N_("This comes to more than can be stored. Check the amounts.")
+    field = "amount"
 
 
 class DaysReversed(Refusal):

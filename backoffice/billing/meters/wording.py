@@ -18,8 +18,8 @@ from ...drift.wording import cause_of_correction
 from ...people.actors import Actors
 from ...web.formats import day_filter, money_filter, recorded_day
 from ...web.formats import in_words as sentence_of
-from ..adjustments.listing import STATUSES
 from ..models import Meter
+from ..voiding import STATUSES
 from .actions import Days
 
 LABELS = {

@@ -1,0 +1,48 @@
+"""Adjustments, as they are entered, listed, voided and told."""
+
+from ...base import N_
+from ...records import Record, Verb
+from ..models import MeterAdjustment
+from ..voiding import kept_of, reason_of, void_told
+from . import actions
+from .fields import FIELDS
+from .forms import AdjustmentForm
+from .listing import ADJUSTMENTS
+
+VOID = Verb(
+    "void",
+    N_("Make void"),
+    actions.void,
+    question=N_("Make adjustment %(number)s void?"),
+    explains=N_(
+        "It then counts no more, and stays visible with the reason. What was right about it is posted anew."
+    ),
+    done=N_("Adjustment %(number)s is void."),
+    fields=(reason_of(MeterAdjustment),),
+    refuses=actions.refuse_void,
+    is_final=True,
+)
+
+ADJUSTMENT = Record(
+    MeterAdjustment,
+    name=MeterAdjustment.number,
+    domain="adjustments",
+    title=N_("Adjustment"),
+    many=ADJUSTMENTS.title,
+    new=N_("New adjustment"),
+    called=N_("Adjustment %(number)s"),
+    saved=N_("Adjustment %(number)s is posted."),
+    listing=lambda _user: ADJUSTMENTS,
+    reads="billing.read",
+    writes="billing.write",
+    has_path=True,
+    append_only=True,
+    fields=FIELDS,
+    kept=kept_of(MeterAdjustment),
+    verbs=(VOID,),
+    form=AdjustmentForm,
+    create=actions.post,
+    telling=void_told,
+)
+
+RECORDS = (ADJUSTMENT,)

@@ -1,0 +1,41 @@
+"""What documents have in common that are made void instead of deleted: the status, the reason, and how it is told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from ..audit.models import AuditEvent
+from ..base import N_
+from ..records import Choice, Field, Notes, Telling, Told
+from .rules import POSTED, REASON_LENGTH, VOID
+
+STATUSES = {POSTED: N_("Posted"), VOID: N_("Void")}
+STATUS_TONES = {POSTED: "good", VOID: "neutral"}
+"""The status of a document on screen."""
+
+
+def kept_of(model: Any) -> Sequence[Field]:
+    """What only voiding changes of a document."""
+    return (
+        Choice(model.status, N_("Status"), words=STATUSES),
+        Notes(model.void_reason, N_("Why it is void")),
+    )
+
+
+def reason_of(model: Any) -> Field:
+    """What voiding has to know."""
+    return Notes(
+        model.void_reason, N_("Reason"), called="reason", longest=REASON_LENGTH,
+        required=N_("Say why it becomes void. The reason is kept with it."),
+    )  # fmt: skip
+
+
+def void_told(_session: Session, _document: Any, _events: Sequence[AuditEvent]) -> Telling:
+    """A save that makes a document void is of that kind."""
+
+    def save(events: Sequence[AuditEvent]) -> Told:
+        is_void = any((event.after or {}).get("status") == VOID for event in events)
+        return "void" if is_void else "", ()
+
+    return Telling(save)
