@@ -361,14 +361,13 @@ def _figure(
 
     Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`.
     Shape B, as a decorator over a function that returns the SELECT of the expected rows:
-    `@figure(columns=(…,), key=(…,), owner=…)`; the function's default arguments are its
-    sources, and labelled columns that are not targets are the terms of the explanation.
+    `@figure(columns=(…,), key=(…,), owner=…)`; the function's default arguments are its sources, and labelled columns
+    that are not targets are the terms of the explanation.
 
-    `owner` is the target's column that names the owner (default: the row owns itself);
-    `entered` maps a column to the condition under which somebody entered it; `keep` is the
-    condition under which a derived row holds an entered fact; `through` maps a source to the
-    column of an intermediate table that leads from it to the owner; `incremental` lets the
-    write hook apply changes instead of recomputing (sums over long histories).
+    `owner` is the target's column that names the owner (default: the row owns itself); `entered` maps a column to the
+    condition under which somebody entered it; `keep` is the condition under which a derived row holds an entered fact;
+    `through` maps a source to the column of an intermediate table that leads from it to the owner; `incremental` lets
+    the write hook apply changes instead of recomputing (sums over long histories).
     """
     options: dict[str, Any] = {
         "entered": {column(c): expression(e) for c, e in (entered or {}).items()},

@@ -4,9 +4,22 @@ docs/records.md says how. What is special in a domain passes its own part throug
 """
 
 from .declaration import Record, Shown, Telling, Told, Values, Verb
-from .fields import Amount, Choice, Day, Field, Flag, Law, Named, Notes, Pick, Text, UnitPrice
+from .fields import (
+    Amount,
+    CalendarMonth,
+    Choice,
+    Day,
+    Field,
+    Flag,
+    Law,
+    Named,
+    Notes,
+    Pick,
+    Text,
+    UnitPrice,
+)
 
 __all__ = [
-    "Amount", "Choice", "Day", "Field", "Flag", "Law", "Named", "Notes", "Pick", "Record", "Shown", "Telling",
-    "Text", "Told", "UnitPrice", "Values", "Verb",
+    "Amount", "CalendarMonth", "Choice", "Day", "Field", "Flag", "Law", "Named", "Notes", "Pick", "Record", "Shown",
+    "Telling", "Text", "Told", "UnitPrice", "Values", "Verb",
 ]  # fmt: skip

@@ -28,7 +28,7 @@ from ..security.permissions import for_programs, requires, stateless
 from . import actions, forms
 from .calculations import read_beside
 from .declaration import Record, Row, Verb
-from .fields import Field, Flag, Pick, is_text
+from .fields import CalendarMonth, Field, Flag, Pick, is_text
 from .listing import address_of, list_for, row_named
 from .openapi import LARGEST_PAGE, arguments_of, document
 from .repetition import once
@@ -302,6 +302,8 @@ def _as_json(field: Field, values: Sequence[Any]) -> list[Any]:
     if isinstance(field, Pick):
         names = field.of.names(db.session(), values)
         return [names.get(value) for value in values]
+    if isinstance(field, CalendarMonth):
+        return [field.fact(value) or None for value in values]
     return [_plain(value) for value in values]
 
 

@@ -15,8 +15,20 @@ from wtforms.widgets import Select, TextInput
 from ..app.extensions import db
 from ..base.identifiers import whole_number
 from ..web.forms import Required, at_most, tidy, trimmed
-from ..web.typed_fields import AmountField, DayField, UnitPriceField
-from .fields import Amount, Choice, Day, Field, Flag, Named, Notes, Pick, Text, UnitPrice
+from ..web.typed_fields import AmountField, DayField, FirstDayField, UnitPriceField
+from .fields import (
+    Amount,
+    CalendarMonth,
+    Choice,
+    Day,
+    Field,
+    Flag,
+    Named,
+    Notes,
+    Pick,
+    Text,
+    UnitPrice,
+)
 from .writing import label_of
 
 Laws = list[Any]
@@ -102,6 +114,7 @@ _CONTROLS: Mapping[type[Field], Callable[[Any, Laws], UnboundField]] = {
     Choice: _choice,
     Flag: lambda field, laws: BooleanField(_l(field.label), validators=laws),
     Day: lambda field, laws: DayField(_l(field.label), validators=laws),
+    CalendarMonth: lambda field, laws: FirstDayField(_l(field.label), validators=laws),
     Amount: lambda field, laws: AmountField(_l(field.label), laws, minimum=field.minimum),
     UnitPrice: lambda field, laws: UnitPriceField(_l(field.label), validators=laws),
     Pick: lambda field, laws: PickField(_l(field.label), laws, of=field.of),

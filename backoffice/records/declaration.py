@@ -186,9 +186,17 @@ class Record:
         """By which people know the row."""
         return str(getattr(row, self.argument))
 
+    def label_of(self, row: Row) -> str:
+        """What its pages call the row."""
+        return self.name_of(row)
+
     def trail(self, session: Session, row: Row, limit: int) -> Sequence[AuditEvent]:
         """The last `limit` events of the row and of what belongs to it, newest first."""
         return history(session, self.model.__tablename__, row.id, parts=self.parts, limit=limit)
+
+    def is_own(self, event: AuditEvent, row: Row) -> bool:
+        """Whether an event of its trail is of the row itself."""
+        return (event.table_name, event.row_id) == (self.model.__tablename__, str(row.id))
 
     def holder_of(self, session: Session, field: Field, value: Any) -> int | None:
         """The id of the row that has this value of a field, of which there can be only one; None: it can be given."""

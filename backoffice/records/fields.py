@@ -231,6 +231,29 @@ class Day(Field):
 
 
 @dataclass(frozen=True, eq=False)
+class CalendarMonth(Field):
+    """A month, stored as its first day."""
+
+    must_be = N_('Send the month as a text, like "2026-03".')
+
+    def reads(self, sent: Any) -> bool:
+        """Whether it is a text that can be a month; which ones are, its control says."""
+        return sent is None or is_text(sent)
+
+    def fact(self, value: Any) -> str:
+        """The month, as 2026-03."""
+        return "" if value is None else str(value)[:7]
+
+    def data(self, fact: str) -> date | None:
+        """Its first day."""
+        return date.fromisoformat(f"{fact}-01") if fact else None
+
+    def schema(self) -> dict[str, Any]:
+        """A month, as 2026-03."""
+        return {"type": "string", "pattern": "^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$"}
+
+
+@dataclass(frozen=True, eq=False)
 class Amount(Field):
     """An amount in the deployment's currency, of at least `minimum`; None: it may be below zero."""
 

@@ -23,6 +23,7 @@ from ..web.form_markup import form_errors
 from ..web.formats import in_words
 from ..web.forms import RecordForm, Stamp
 from ..web.idempotency import new_key
+from ..web.typed_fields import FirstDayField
 from . import history
 from .actions import Impossible, Taken
 from .controls import PickField, control_of
@@ -212,11 +213,11 @@ def opened(record: Record, row: Row) -> OfRecord:
 
 
 def empty(record: Record, told: Mapping[str, str]) -> OfRecord:
-    """The form of a new one, with what can be suggested, or was `told`: the names of records that it is of."""
+    """The form of a new one, with what can be suggested, or was `told`: the records, or the month, that it is of."""
     made = _form_of(record)
     form = made(None, formdata=None, data={**made.suggested(), "idempotency_key": new_key()})
     for control in form:
-        if isinstance(control, PickField) and told.get(control.short_name):
+        if isinstance(control, PickField | FirstDayField) and told.get(control.short_name):
             with suppress(ValueError):
                 control.process_formdata([told[control.short_name]])
     return form

@@ -34,12 +34,11 @@ def events_of(
     own = [f for f in registry.figures if has_figures and f.owner_table is record.model.__table__]
     corrections = corrections_of(session, own, row.id, limit=SHOWN) if own else ()
     names = Actors(session, [*(e.actor for e in recorded), *map(who_made, corrections)])
-    own_key = (record.model.__tablename__, str(row.id))
     telling, notes = record.telling(session, row, recorded), notes_of(session, row)
     events = []
     for transaction, group in groupby(recorded, key=lambda event: event.xid):
         save = list(group)[::-1]
-        of_row = [event for event in save if (event.table_name, event.row_id) == own_key]
+        of_row = [event for event in save if record.is_own(event, row)]
         kind, told = telling.save(save)
         kind = kind or next((_KINDS[e.action] for e in of_row if e.action != "UPDATE"), "changed")
         changes = (*(change for event in of_row for change in _told(record, event)), *told)

@@ -73,7 +73,7 @@ def _model(record: Record) -> str:
 
 def _schemas(record: Record) -> dict[str, Any]:
     name, fields = _model(record), _properties(record.fields)
-    required = [field.name for field in record.fields if field.required]
+    required = [f.name for f in (*record.fields, *record.new_fields) if f.required]
     answers = {name: {**TEXT, "title": title} for name, title in record.answers.items()}
     answers |= {one.name: {**(one.entry or {}), "title": one.title} for one in record.sent}
     kept = _properties(record.kept)
@@ -160,7 +160,8 @@ def _paths(record: Record) -> dict[str, Any]:
 
 def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any]]:
     """What the address of a list of the record may say, and what each may be."""
-    names = {field.name for field in record.fields if not isinstance(field, Pick)}
+    entered = (*record.fields, *record.kept)
+    names = {field.name for field in entered if not isinstance(field, Pick)}
     sorts = sorted(listing.sorts & {*names, *record.figure_columns})
     return {
         **dict(pair for one in listing.filters for pair in _of_filter(one)),

@@ -12,9 +12,13 @@ from .declaration import Record
 
 
 def subjects_of(record: Record) -> Iterator[Subject]:
-    """One for each table in which a figure of the record stands; parts go by the record's name."""
+    """One for each table in which a figure of its rows stands; parts go by the record's name.
+
+    Where a figure belongs to somebody else (a month's to its manager), the domain says it.
+    """
     own = record.model.__table__
-    for table in dict.fromkeys(figure.table for figure in record.figures):
+    of_rows = (figure for figure in record.figures if figure.owner_table is own)
+    for table in dict.fromkeys(figure.table for figure in of_rows):
         view = "calculation_of" if table is own else "calculation_of_part"
         yield Subject(
             table.name,

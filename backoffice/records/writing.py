@@ -7,8 +7,20 @@ from typing import Any
 from flask_babel import gettext as _
 
 from ..app.extensions import db
-from ..web.formats import money_filter, recorded_day, unit_price_filter
-from .fields import Amount, Choice, Day, Field, Flag, Named, Notes, Pick, Text, UnitPrice
+from ..web.formats import money_filter, month_filter, recorded_day, unit_price_filter
+from .fields import (
+    Amount,
+    CalendarMonth,
+    Choice,
+    Day,
+    Field,
+    Flag,
+    Named,
+    Notes,
+    Pick,
+    Text,
+    UnitPrice,
+)
 
 
 def label_of(of: Named, row_id: int) -> str:
@@ -23,6 +35,7 @@ _WRITTEN: Mapping[type[Field], Callable[[Any, str], str]] = {
     Choice: lambda field, fact: _(field.words[fact]) if fact in field.words else fact,
     Flag: lambda _field, fact: _("yes") if fact else _("no"),
     Day: lambda _field, fact: recorded_day(fact) if fact else "",
+    CalendarMonth: lambda field, fact: month_filter(field.data(fact)),
     Amount: lambda _field, fact: money_filter(Decimal(fact)) if fact else "",
     UnitPrice: lambda _field, fact: unit_price_filter(Decimal(fact)) if fact else "",
     Pick: lambda field, fact: label_of(field.of, int(fact)) if fact else "",

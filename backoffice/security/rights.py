@@ -11,7 +11,13 @@ _READ = frozenset(
         "profile.own", "today.read", "orders.read", "customers.read", "products.read", "targets.read", "reports.read",
     }
 )  # fmt: skip
-_READ_ALL = _READ | {"orders.read_all", "billing.read", "figures.read", "runs.read"}
+_READ_ALL = _READ | {
+    "orders.read_all",
+    "targets.read_all",
+    "billing.read",
+    "figures.read",
+    "runs.read",
+}
 _FINANCE = _READ_ALL | {
     "orders.write",
     "orders.reassign",

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..base import N_, money
 from ..base.periods import Month
-from ..base.refusals import Stale
+from ..base.refusals import Refusal, Stale
 from ..people.models import User
+from ..records import actions as records
 from .figures import achieved
 from .models import AccountManagerTarget
 
@@ -37,6 +38,65 @@ class TargetsChanged(Stale):
     def __init__(self, theirs: Mapping[Month, AccountManagerTarget | None]) -> None:
         super().__init__()
         self.theirs = theirs
+
+
+class TargetThere(Refusal):
+    """The month has a target already."""
+
+    sentence = N_("There is already a target for that month. Change that one.")
+    field = "month"
+
+
+class NoTarget(Refusal):
+    """A new target without an amount."""
+
+    sentence = N_("Enter a target.")
+    field = "target"
+
+
+def create(session: Session, values: Mapping[str, Any]) -> AccountManagerTarget:
+    """Set the target of a month that has none. Raises TargetThere, NoTarget."""
+    manager_id, month, target = (values[name] for name in ("account_manager", "month", "target"))
+    if target is None:
+        raise NoTarget()
+    figures.hold(session, achieved, [manager_id])
+    row = stored_targets(session, manager_id, [Month.of(month)]).get(Month.of(month))
+    if row is None:
+        row = AccountManagerTarget(account_manager_id=manager_id, month=month)
+        session.add(row)
+    elif row.target is not None:
+        raise TargetThere()
+    row.target = target
+    if row.id is not None:
+        records.count(session, row)
+    session.flush()
+    return row
+
+
+def change(
+    session: Session, row_id: int, values: Mapping[str, Any], version: int
+) -> AccountManagerTarget:
+    """Change the target of a month, or take it away, if it is still at `version`. Raises RecordGone, RecordChanged.
+
+    A month without a target and without orders has no row; what was one is answered as it was.
+    """
+    row = session.get(AccountManagerTarget, row_id)
+    if row is None:
+        raise records.RecordGone()
+    figures.hold(session, achieved, [row.account_manager_id])
+    records.locked(session, AccountManagerTarget, [row_id])
+    if row.version != version:
+        raise records.RecordChanged(name=row.code)
+    if values["target"] is None and not row.orders_closed:
+        month = Month.of(row.month)
+        session.expunge(row)
+        _store(session, {(row.account_manager_id, month): None})
+        row.target, row.version = None, version + 1
+        return row
+    row.target = values["target"]
+    records.count(session, row)
+    session.flush()
+    return row
 
 
 def enter(session: Session, manager_id: int, entries: Mapping[Month, Entry]) -> int:

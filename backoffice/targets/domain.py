@@ -11,8 +11,8 @@ DOMAIN = Domain(
         "backoffice.targets.editing",
     ),
     findable=("backoffice.targets.finding:FINDABLE",),
-    recorded=("backoffice.targets.wording:RECORDED",),
     subjects=("backoffice.targets.watched:SUBJECTS",),
+    records=("backoffice.targets.records:RECORDS",),
     owners=("backoffice.targets.watched:OWNERS",),
     notices=("backoffice.targets.notices:NOTICES",),
 )

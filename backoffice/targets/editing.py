@@ -1,4 +1,4 @@
-"""Entering targets: one month on its page, or a year in a grid with its buttons."""
+"""Entering the targets of a year in a grid with its buttons."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,44 +12,17 @@ from jinja2_fragments.flask import render_block
 from ..app.extensions import db
 from ..base import money
 from ..base.periods import Month
-from ..people.actors import name_of
 from ..people.models import User
+from ..records.history import last_save
 from ..security.permissions import requires
 from ..web.htmx import hx_redirect, render
-from . import actions, queries
-from .forms import MonthForm, YearForm
+from . import actions
+from .forms import YearForm
 from .models import AccountManagerTarget
-from .views import bp, manager_or_404, month_or_404, record_page, year_or_404
-from .wording import changes_of
+from .records import TARGET_OF_MONTH
+from .views import bp, manager_or_404, year_or_404
 
 PAGE = "targets/edit.html"
-
-
-@bp.post("/<int:manager_id>/<month>")
-@requires("targets.write")
-def update(manager_id: int, month: str) -> Response:
-    """Save one month's target."""
-    manager, chosen = manager_or_404(manager_id), month_or_404(month)
-    form = MonthForm()
-    if not form.validate():
-        return _month_again(manager, chosen, form, 422)
-    try:
-        actions.enter(db.session(), manager.id, {chosen: form.entry()})
-    except actions.TargetsChanged as changed:
-        conflict = _conflict(manager, changed)
-        row = changed.theirs[chosen]
-        form.base.data = MonthForm.opened(row).base.data
-        return _month_again(manager, chosen, form, 409, conflict=conflict)
-    flash(_("The target is saved."), "success")
-    return hx_redirect(url_for("targets.record", manager_id=manager.id, month=str(chosen)))
-
-
-def _month_again(
-    manager: User, month: Month, form: MonthForm, status: int, **context: Any
-) -> Response:
-    db.session.rollback()
-    row = queries.row_of(db.session(), manager.id, month)
-    return record_page(manager, month, row, form, status, **context)
 
 
 @bp.get("/years/<int:year>/<int:manager_id>/edit")
@@ -76,7 +49,7 @@ def update_year(year: int, manager_id: int) -> Response:
     try:
         count = actions.enter(db.session(), manager.id, form.entries())
     except actions.TargetsChanged as changed:
-        conflict = _conflict(manager, changed)
+        conflict = _conflict(changed)
         form.rebase(changed.theirs)
         db.session.rollback()
         return _page(manager, form, 409, conflict=conflict)
@@ -117,19 +90,14 @@ def _page(manager: User, form: YearForm, status: int = 200, **context: Any) -> R
     )
 
 
-def _conflict(manager: User, changed: actions.TargetsChanged) -> list[dict[str, Any]]:
+def _conflict(changed: actions.TargetsChanged) -> list[dict[str, Any]]:
     """What somebody else stored in the months that I changed too: when, and who."""
     told = []
     for month, row in changed.theirs.items():
-        newest = next(iter(changes_of(db.session(), manager.id, month)), None)
-        told.append(
-            {
-                "month": month,
-                "theirs": row.target if row else None,
-                "who": name_of(db.session(), newest.actor) if newest else "",
-                "at": newest.at if newest else None,
-            }
-        )
+        newest = TARGET_OF_MONTH.trail(db.session(), row, 1) if row else ()
+        who, at = last_save(db.session(), newest)
+        theirs = row.target if row else None
+        told.append({"month": month, "theirs": theirs, "who": who, "at": at})
     return told
 
 

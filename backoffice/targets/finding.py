@@ -27,4 +27,4 @@ def _ask(question: Question) -> list[Place]:
     ]
 
 
-FINDABLE = (Kind("managers", N_("Account managers"), "targets.index", _ask, rank=7),)
+FINDABLE = (Kind("targets", N_("Account managers"), "targets.index", _ask, rank=7),)

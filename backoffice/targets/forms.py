@@ -1,4 +1,4 @@
-"""What may be typed about targets: one month, or the twelve months of a year at once."""
+"""What may be typed about the targets of a year: its twelve months at once."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -36,23 +36,6 @@ def _opened(text: Any) -> Decimal | None:
         return money.parse_amount(str(text), "plain") if text else None
     except money.AmountError:
         return None
-
-
-class MonthForm(FlaskForm):
-    """One month's target; empty is no target. `base` is what the form was opened with."""
-
-    target = AmountField(_l("Target"))
-    base = HiddenField()
-
-    @classmethod
-    def opened(cls, row: AccountManagerTarget | None) -> "MonthForm":
-        """The stored target for editing."""
-        stored = row.target if row else None
-        return cls(formdata=None, data={"target": stored, "base": _plain(stored)})
-
-    def entry(self) -> Entry:
-        """The target as entered; call it on a valid form only."""
-        return Entry(_opened(self.base.data), self.target.data)
 
 
 Form = TypeVar("Form", bound=FlaskForm)

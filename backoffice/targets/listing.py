@@ -15,7 +15,7 @@ from ..people.models import User
 from ..web.formats import month_filter
 from . import queries
 from .figures import attainment, difference
-from .models import AccountManagerTarget
+from .models import AccountManagerTarget, code_of
 from .queries import part_of_month, visible_to
 
 _ROW = AccountManagerTarget
@@ -30,7 +30,7 @@ def orders_of(manager_id: int | None, first: Month, last: Month) -> str:
 
 
 def _record(row: Any) -> str:
-    return url_for("targets.record", manager_id=row.manager_id, month=str(Month.of(row.month)))
+    return url_for("targets.record", code=code_of(row.manager_id, Month.of(row.month)))
 
 
 def _orders(row: Any) -> str | None:
@@ -89,6 +89,7 @@ TARGETS = List(
         ),
     ),
     default_sort="-month",
+    new=("targets.new", N_("New target")),
     nothing_yet=(
         N_("No targets yet"),
         N_("Whoever closes an order, or is set a target, appears here month by month."),

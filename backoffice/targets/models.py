@@ -3,11 +3,12 @@
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, no_nan
+from ..base.periods import Month
 from ..people.models import User
 
 
@@ -41,3 +42,12 @@ class AccountManagerTarget(Base):
     updated_at: Mapped[Moment]
 
     account_manager: Mapped[User] = relationship()
+    code: Mapped[str] = column_property(
+        func.concat(account_manager_id, "/", func.to_char(month, "YYYY-MM"))
+    )
+    """The manager's number and the month, by which addresses and programs name it: 7/2026-03."""
+
+
+def code_of(manager_id: int, month: Month) -> str:
+    """What addresses and programs call a manager's month, whether it has a row or not."""
+    return f"{manager_id}/{month}"

@@ -13,11 +13,11 @@ from ..base.periods import Month
 from ..security.rights import allowed
 from ..web.formats import money_filter, month_filter, percent_filter
 from .figures import attainment
-from .models import AccountManagerTarget
+from .models import AccountManagerTarget, code_of
 
 
 def _own_month(session: Session, user: Any) -> Iterator[Notice]:
-    if allowed(user, "orders.read_all"):
+    if allowed(user, "targets.read_all"):
         return
     month, row = Month.current(), AccountManagerTarget
     found = session.execute(
@@ -32,7 +32,7 @@ def _own_month(session: Session, user: Any) -> Iterator[Notice]:
         "month": month_filter(month.first),
         "achieved": money_filter(achieved, symbol=True),
     }
-    here = url_for("targets.record", manager_id=user.id, month=str(month))
+    here = url_for("targets.record", code=code_of(user.id, month))
     if target:
         words["target"] = money_filter(target, symbol=True)
         words["percent"] = percent_filter(percent)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     Interval,
     Select,
+    and_,
     cast,
     extract,
     func,
@@ -76,22 +77,43 @@ class Year:
 
 def visible_to(user: Any) -> ColumnElement[bool]:
     """The targets that `user` may see: an account manager only their own."""
-    return mine_or(user, "orders.read_all", AccountManagerTarget.account_manager_id.expression)
+    return mine_or(user, "targets.read_all", AccountManagerTarget.account_manager_id.expression)
 
 
 def manager_of(session: Session, user: Any, manager_id: int) -> User | None:
     """The account manager of that id, if `user` may see them: by role, or by what they sold."""
-    wanted = mine_or(user, "orders.read_all", User.id.expression)
+    wanted = mine_or(user, "targets.read_all", User.id.expression)
     statement = select(User).where(User.id == manager_id, wanted, _is_manager())
     return session.scalars(statement).one_or_none()
 
 
 def managers(session: Session, user: Any) -> Sequence[User]:
     """Every account manager whom `user` may see, by name."""
-    wanted = mine_or(user, "orders.read_all", User.id.expression)
+    wanted = mine_or(user, "targets.read_all", User.id.expression)
     return session.scalars(
         select(User).where(wanted, _is_manager()).order_by(User.name, User.id)
     ).all()
+
+
+def every_manager(session: Session) -> Sequence[User]:
+    """Every account manager, by name."""
+    return session.scalars(select(User).where(_is_manager()).order_by(User.name, User.id)).all()
+
+
+def managers_meant_by(session: Session, text: str) -> Sequence[User]:
+    """The account managers whom a typed text names: by e-mail address, by name, or by both."""
+    wanted = text.casefold()
+
+    def is_meant(person: User) -> bool:
+        names = (person.email, person.name, manager_label(person))
+        return wanted in {name.casefold() for name in names}
+
+    return list(filter(is_meant, every_manager(session)))
+
+
+def manager_label(person: User) -> str:
+    """An account manager in a form: name and e-mail address."""
+    return f"{person.name} · {person.email}"
 
 
 def _is_manager() -> ColumnElement[bool]:
@@ -131,17 +153,15 @@ def year_of(session: Session, user: Any, year: int, manager_id: int | None) -> Y
     """The twelve months of a year, of one manager or of everybody whom `user` may see."""
     rows = session.execute(_months(user, year, manager_id)).all()
     months = [
-        MonthSum(
-            row.target, row.achieved, int(row.orders_closed), row.difference, row.attainment,
-            month=Month.of(row.month),
-            running=Sum(
-                row.target_so_far, row.achieved_so_far, int(row.orders_so_far),
-                row.difference_so_far, row.attainment_so_far,
-            ),
-        )
+        MonthSum(**_sum(row), month=Month.of(row.month), running=Sum(**_sum(row, "_so_far")))
         for row in rows
-    ]  # fmt: skip
+    ]
     return Year(year, months)
+
+
+def _sum(row: Any, which: str = "") -> dict[str, Any]:
+    names = ("target", "achieved", "orders_closed", "difference", "attainment")
+    return {name: getattr(row, name + which) for name in names}
 
 
 def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
@@ -163,10 +183,10 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
             month.label("month"),
             func.sum(rows.target).label("target"),
             func.coalesce(func.sum(rows.achieved), ZERO).label("achieved"),
-            func.coalesce(func.sum(rows.orders_closed), 0).label("orders_closed"),
+            cast(func.coalesce(func.sum(rows.orders_closed), 0), Integer).label("orders_closed"),
         )
         .select_from(calendar)
-        .outerjoin(rows, (rows.month == month) & _all(of_whom))
+        .outerjoin(rows, (rows.month == month) & and_(*of_whom))
         .group_by(month)
         .subquery("stored")
     )
@@ -177,7 +197,7 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
         attainment(own.achieved, own.target).label("attainment"),
         so_far["target"].label("target_so_far"),
         so_far["achieved"].label("achieved_so_far"),
-        so_far["orders_closed"].label("orders_so_far"),
+        so_far["orders_closed"].label("orders_closed_so_far"),
         difference(so_far["achieved"], so_far["target"]).label("difference_so_far"),
         attainment(so_far["achieved"], so_far["target"]).label("attainment_so_far"),
     ).order_by(own.month)  # fmt: skip
@@ -185,16 +205,9 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
 
 def _so_far(stored: Any) -> Mapping[str, ColumnElement[Any]]:
     return {
-        name: func.sum(stored.c[name]).over(order_by=stored.c.month)
+        name: cast(func.sum(stored.c[name]).over(order_by=stored.c.month), stored.c[name].type)
         for name in ("target", "achieved", "orders_closed")
     }
-
-
-def _all(conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
-    first, *rest = conditions
-    for condition in rest:
-        first = first & condition
-    return first
 
 
 def managers_of_year(
@@ -211,24 +224,21 @@ def managers_of_year(
             User.id, User.name,
             target.label("target"),
             achieved.label("achieved"),
-            func.coalesce(func.sum(rows.orders_closed), 0).label("orders_closed"),
+            cast(func.coalesce(func.sum(rows.orders_closed), 0), Integer).label("orders_closed"),
             difference(achieved, target).label("difference"),
             attainment(achieved, target).label("attainment"),
         )
         .outerjoin(rows, in_year)
-        .where(mine_or(user, "orders.read_all", User.id.expression), _is_manager())
+        .where(mine_or(user, "targets.read_all", User.id.expression), _is_manager())
         .group_by(User.id, User.name)
         .order_by(User.name, User.id)
         .limit(limit)
         .offset(offset)
     )  # fmt: skip
     return [
-        ManagerSum(
-            row.target, row.achieved, int(row.orders_closed), row.difference, row.attainment,
-            manager_id=row.id, name=row.name,
-        )
+        ManagerSum(**_sum(row), manager_id=row.id, name=row.name)
         for row in session.execute(statement)
-    ]  # fmt: skip
+    ]
 
 
 def part_of_month(part: str) -> ColumnElement[int]:

@@ -1,4 +1,4 @@
-"""Targets: the list, a year month by month, and one month with how its figure was calculated."""
+"""Targets: the list, a year month by month, and one month as it is declared."""
 
 from functools import partial
 from typing import Any
@@ -7,26 +7,24 @@ from flask import Blueprint, Response, abort, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from .. import figures, lists
+from .. import lists
 from ..app.extensions import db
 from ..base import periods
 from ..base.identifiers import whole_number
 from ..base.periods import Month
-from ..drift.marks import marks
-from ..figures.explanation import ColumnExplained, SourceRow
 from ..people.models import User
+from ..records.listing import row_named
+from ..records.screens import Screens
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import money_filter, month_filter, percent_filter
 from ..web.htmx import hx_redirect, render
 from ..web.paging import PAGE_SIZE, Page, page_number
 from . import queries
-from .figures import TARGET_FIGURES, achieved
-from .forms import MonthForm
 from .listing import TARGETS, orders_of
-from .models import AccountManagerTarget
+from .models import AccountManagerTarget, code_of
 from .queries import MonthSum, Year
-from .wording import TargetWording, changes_of
+from .records import TARGET_OF_MONTH
 
 bp = Blueprint("targets", __name__, url_prefix="/targets")
 
@@ -49,21 +47,6 @@ def month_or_404(text: str) -> Month:
 def year_or_404(year: int) -> int:
     """A year for which there can be targets."""
     return year if queries.EARLIEST <= year <= queries.LATEST else abort(404)
-
-
-@bp.get("")
-@requires("targets.read")
-def index() -> Response:
-    """Every manager's months that the filter leaves in, with their totals."""
-    return lists.show(TARGETS, "targets/index.html", this_year=_usual_year())
-
-
-@bp.get("/export.<flavour>")
-@requires("targets.read")
-@lists.limited
-def export(flavour: str) -> Response:
-    """The same as a file."""
-    return lists.export(TARGETS, flavour)
 
 
 @bp.get("/years/<int:year>")
@@ -152,58 +135,49 @@ def _usual_year() -> int:
 # One month
 
 
-@bp.get("/<int:manager_id>/<month>")
+@bp.get("/<path:code>")
 @requires("targets.read")
-def record(manager_id: int, month: str) -> Response:
-    """One month of an account manager: the target, and how what was achieved was calculated."""
-    manager, chosen = manager_or_404(manager_id), month_or_404(month)
-    row = queries.row_of(db.session(), manager.id, chosen)
-    return record_page(manager, chosen, row, MonthForm.opened(row))
-
-
-def record_page(
-    manager: User,
-    month: Month,
-    row: AccountManagerTarget | None,
-    form: MonthForm,
-    status: int = 200,
-    **context: Any,
-) -> Response:
-    """The page of a month with its form in whatever state it is."""
-    known = marks({figure: [manager.id] for figure in TARGET_FIGURES})
-    changes = changes_of(db.session(), manager.id, month)
-    explanation = figures.explain(db.session(), achieved, row.id) if row else None
-    corrections = explanation.corrections if explanation else ()
-    actors = [*(c.actor for c in changes), *(c.actor for c in corrections)]
-    shown = queries.year_of(db.session(), current_user, month.year, manager.id)
+def record(code: str) -> Response:
+    """One month of an account manager: the target, and what was achieved. It may have no row yet."""
+    row = row_named(db.session(), TARGET_OF_MONTH, current_user, code)
+    if row is not None:
+        return screens.shown(row)
+    number, _slash, month = code.partition("/")
+    manager, chosen = manager_or_404(whole_number(number)), month_or_404(month)
+    empty = AccountManagerTarget(account_manager=manager, month=chosen.first)
     return render(
-        "targets/record.html",
-        status=status,
-        manager=manager,
-        month=month,
-        shown=shown.months[month.month - 1],
-        form=form,
-        explained=_explained(explanation),
-        corrections=corrections,
-        changes=changes,
-        row=row,
-        marks=known,
-        is_right=not known.concern(achieved, manager.id, month.first),
-        wording=TargetWording(db.session(), actors=actors),
-        no_link=lambda _term: None,
-        link_of_row=_link_of_row,
-        orders_href=orders_of(manager.id, month, month),
-        **context,
+        "targets/nothing.html", record=TARGET_OF_MONTH, row=empty, tab="", **_head(manager, chosen)
     )
 
 
-def _explained(explanation: figures.Explanation | None) -> list[ColumnExplained]:
-    """What was achieved, with the orders behind it; and how many those are, where that is wrong."""
-    if explanation is None:
-        return []
-    amount, count = explanation.columns
-    return [amount] if count.is_right else [amount, count]
+def _head(manager: User, month: Month) -> dict[str, Any]:
+    """What the head of the pages of a month needs."""
+    shown = queries.year_of(db.session(), current_user, month.year, manager.id)
+    return {
+        "manager": manager,
+        "month": month,
+        "month_code": partial(code_of, manager.id),
+        "shown": shown.months[month.month - 1],
+        "orders_href": orders_of(manager.id, month, month),
+    }
 
 
-def _link_of_row(row: SourceRow) -> str:
-    return url_for("orders.calculation", number=row.values["number"])
+def _orders_behind(row: AccountManagerTarget, _column: str) -> str:
+    month = Month.of(row.month)
+    return orders_of(row.account_manager_id, month, month)
+
+
+screens = Screens(
+    TARGET_OF_MONTH,
+    frame="targets/month.html",
+    head=lambda row: _head(row.account_manager, Month.of(row.month)),
+    rows_at=_orders_behind,
+)
+screens.add_to(bp, without=("index", "record"))
+
+
+@bp.get("")
+@requires("targets.read")
+def index() -> Response:
+    """Every manager's months that the filter leaves in, with their totals."""
+    return lists.show(TARGETS, "targets/index.html", this_year=_usual_year())

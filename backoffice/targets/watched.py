@@ -16,10 +16,6 @@ from .models import AccountManagerTarget
 from .queries import manager_of
 
 
-def _month(key: Any) -> str:
-    return str(key.get("month", ""))[:7]
-
-
 def _name(owner: Any, key: Any) -> Any:
     month = func.left(key["month"].astext, 7)  # none where all of the manager's months are meant
     return select(func.concat_ws(" · ", User.name, month)).where(User.id == owner).scalar_subquery()
@@ -29,8 +25,16 @@ def _named(text: str) -> Any:
     return select(User.id).where((User.name == text) | (User.email == text))
 
 
+def _code(place: Place) -> str:
+    return f"{place.owner}/{str(place.key.get('month', ''))[:7]}"
+
+
 def _record(place: Place) -> str:
-    return url_for("targets.record", manager_id=place.owner, month=_month(place.key))
+    return url_for("targets.record", code=_code(place))
+
+
+def _calculation(place: Place, column: str) -> str:
+    return url_for("targets.calculation_of", code=_code(place), column=column)
 
 
 def _of_manager(session: Session, user: Any, manager_id: int) -> Owners | None:
@@ -42,10 +46,5 @@ def _of_manager(session: Session, user: Any, manager_id: int) -> Owners | None:
     return own | {figure.name: [manager_id] for figure in TARGET_FIGURES}
 
 
-SUBJECTS = (
-    Subject(
-        AccountManagerTarget.__tablename__,
-        _name, _record, lambda place, _column: _record(place), _named,
-    ),
-)  # fmt: skip
+SUBJECTS = (Subject(AccountManagerTarget.__tablename__, _name, _record, _calculation, _named),)
 OWNERS = (OwnersOf("manager", _of_manager),)

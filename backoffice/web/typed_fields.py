@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext
-from wtforms import DateField, Field
+from wtforms import DateField, Field, MonthField
 from wtforms.widgets import TextInput
 
 from ..base import money
@@ -128,3 +128,18 @@ class DayField(DateField):
         if is_out_of_calendar(self.data):
             return TextInput()(self, **attributes)
         return super().__call__(**attributes)
+
+
+class FirstDayField(MonthField):
+    """A calendar month, as its first day; empty is None."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read a month of a year that a record can have."""
+        self.data = None
+        text = valuelist[0].strip() if valuelist else ""
+        if text:
+            self.data = read_day(f"{text}-01") if len(text) == 7 else None
+            if self.data is None:
+                raise ValueError(
+                    gettext("This is not a month. Write it as year-month, like 2026-03.")
+                )

@@ -19,7 +19,7 @@ RUNS = {"runs.apply", "billing.apply_recalculation", "runs.approve", "runs.cance
 
 ENTRIES = {
     "orders.create", "orders.update", "orders.delete_post", "customers.create", "customers.update",
-    "customers.delete_post", "targets.update", "targets.update_year", "billing.record_payment",
+    "customers.delete_post", "targets.create", "targets.update", "targets.update_year", "billing.record_payment",
     "billing.replace_payment_post", "billing.create_invoice", "billing.update_invoice",
     "billing.void_invoice_post", "meters.create", "meters.update", "billing.void_payment_post",
     "adjustments.create", "adjustments.void_post", "meters.assignment_days_post", "products.create",

@@ -70,6 +70,7 @@ DONE_ON_IMPORT = {
     ("backoffice/billing/meters/views.py", "screens.add_to"),
     ("backoffice/customers/views.py", "screens.add_to"),
     ("backoffice/products/views.py", "screens.add_to"),
+    ("backoffice/targets/views.py", "screens.add_to"),
 }
 """What is called at the top of a module that does something to what others see, each with its why."""
 

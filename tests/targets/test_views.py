@@ -16,6 +16,8 @@ from tests.orders.pages import outputs_of, text_of
 
 from .pages import fields_of, filled
 
+FORM = "accountmanagertarget-form"
+
 
 @pytest.fixture
 def andrew(session):
@@ -83,7 +85,7 @@ def test_an_account_manager_sees_their_own_and_cannot_enter(sign_in, shop, nancy
     own = browser.get(f"/targets/years/1997/{nancy.id}")
     assert own.status_code == 200
     assert "Enter targets" not in own.text
-    assert "target-form" not in browser.get(f"/targets/{nancy.id}/1997-01").text
+    assert "/edit" not in browser.get(f"/targets/{nancy.id}/1997-01").text
     assert browser.get(f"/targets/years/1997/{nancy.id}/edit").status_code == 403
     for path in (f"/targets/years/1997/{andrew.id}", f"/targets/{andrew.id}/1997-02"):
         assert browser.get(path).status_code == 404
@@ -140,17 +142,19 @@ def test_a_month_that_is_none_does_not_exist(sign_in, shop, nancy, month):
 
 
 def test_a_month_shows_its_orders_expected_beside_stored(sign_in, shop, nancy):
-    page = sign_in("finance").get(f"/targets/{nancy.id}/1997-01").text
+    page = sign_in("finance").get(f"/targets/{nancy.id}/1997-01/calculation").text
     assert "The grand totals of the orders that the account manager closed" in page
     assert "90.50 = 60.00 + 30.50" in text_of(page)
     assert "Expected 90.50" in text_of(page)
-    assert "Show the 2 orders in the list" in page
+    assert "5 Jan 1997" in text_of(page), "the day on which an order counts: that of its closing"
 
 
 def test_a_month_without_anything_shows_zero(sign_in, shop, nancy):
-    page = text_of(sign_in("finance").get(f"/targets/{nancy.id}/2001-01").text)
-    assert "Achieved Rp 0.00" in page
-    assert "no order was closed in it" in page
+    page = sign_in("finance").get(f"/targets/{nancy.id}/2001-01").text
+    assert "Achieved Rp 0.00" in text_of(page)
+    assert "no order was closed in it" in text_of(page)
+    assert "/targets/new?" in page
+    assert "/targets/new?" not in sign_in(nancy).get(f"/targets/{nancy.id}/2001-01").text
 
 
 @pytest.mark.leaves_drift
@@ -163,7 +167,7 @@ def test_a_wrong_figure_is_shown_and_corrected_as_previewed(
         surgeon.execute("SET session_replication_role = replica")
         surgeon.execute("UPDATE account_manager_targets SET achieved = 1 WHERE achieved = 90.50")
     browser = sign_in("finance")
-    page = browser.get(f"/targets/{nancy.id}/1997-01")
+    page = browser.get(f"/targets/{nancy.id}/1997-01/calculation")
     assert "Stored wrongly" in page.text
     address = f"/health/drift/recalculate/manager/{nancy.id}"
     assert f'action="{address}"' in page.text
@@ -173,7 +177,7 @@ def test_a_wrong_figure_is_shown_and_corrected_as_previewed(
     typed = {"idempotency_key": "k", "reason": "surgery"}
     applied = browser.post(f"/runs/{run_id}/apply", data=typed)
     performed(db.engine, int(applied.location.rsplit("/", 1)[1]))
-    page = text_of(browser.get(f"/targets/{nancy.id}/1997-01").text)
+    page = text_of(browser.get(f"/targets/{nancy.id}/1997-01/calculation").text)
     assert "Stored as calculated" in page
     assert "surgery 1.00 90.50" in page
     session.rollback()
@@ -183,42 +187,40 @@ def test_a_wrong_figure_is_shown_and_corrected_as_previewed(
 # Entering
 
 
-def test_one_month_is_entered_on_its_page(sign_in, shop, nancy, session):
+def test_one_month_is_entered_from_its_page_and_taken_away_again(sign_in, shop, nancy, session):
     browser = sign_in("finance", name="Fina")
     path = f"/targets/{nancy.id}/1997-05"
-    form = filled(browser, path, "target-form", target="1,234.5")
-    assert browser.post(path, data=form).status_code == 303
+    [new] = re.findall(r'href="(/targets/new\?[^"]+)"', browser.get(path).text)
+    form = filled(browser, new.replace("&amp;", "&"), FORM, target="1,234.5")
+    saved = browser.post("/targets/new", data=form)
+    assert saved.location == path
     assert targets(session)["1997-05"] == Decimal("1234.50")
-    page = text_of(browser.get(path).text)
-    assert "Fina" in page
-    assert "– → to 1,234.50" in page
-    form = filled(browser, path, "target-form", target=" ")
-    assert browser.post(path, data=form).status_code == 303
+    page = text_of(browser.get(f"{path}/history").text)
+    assert "Created Fina" in page
+    assert "Target after: 1,234.50" in page
+    form = filled(browser, f"{path}/edit", FORM, target=" ")
+    assert browser.post(f"{path}/edit", data=form).location == path
     assert "1997-05" not in targets(session)
+    form = filled(browser, new.replace("&amp;", "&"), FORM, target="7")
+    assert browser.post("/targets/new", data=form).location == path
+    page = text_of(browser.get(f"{path}/history").text)
+    assert "1,234.50" in page, "what was entered before the month was without a row is told, too"
 
 
-def test_what_cannot_be_read_is_kept_with_its_sentence(sign_in, shop, nancy, session):
+def test_a_month_with_orders_has_a_row_and_is_given_its_target_once(
+    sign_in, shop, nancy, andrew, session
+):
     browser = sign_in("finance")
-    path = f"/targets/{nancy.id}/1997-01"
-    answer = browser.post(path, data=filled(browser, path, "target-form", target="ten"))
-    assert answer.status_code == 422
-    assert "This is not a number" in answer.text
-    assert fields_of(answer.text, "target-form")["target"] == "ten"
-    assert targets(session)["1997-01"] == 100
-
-
-def test_two_editors_of_one_month_see_each_other(sign_in, shop, nancy, session):
-    first, second = sign_in("finance", name="Fina"), sign_in("admin")
-    path = f"/targets/{nancy.id}/1997-01"
-    forms = [filled(b, path, "target-form", target=t) for b, t in ((first, "110"), (second, "120"))]
-    assert first.post(path, data=forms[0]).status_code == 303
-    answer = second.post(path, data=forms[1])
-    assert answer.status_code == 409
-    assert re.search(r"January 1997: 110\.00 \(Fina, ", text_of(answer.text))
-    again = fields_of(answer.text, "target-form")
-    assert (again["target"], again["base"]) == ("120", "110.00")
-    assert second.post(path, data=again).status_code == 303
-    assert targets(session)["1997-01"] == 120
+    new = f"/targets/new?account_manager={andrew.email}&month=1997-02"
+    form = filled(browser, new, FORM, target="50")
+    assert browser.post("/targets/new", data=form).status_code == 303
+    assert targets(session)["1997-02"] == 50
+    again = browser.post("/targets/new", data=filled(browser, new, FORM, target="60"))
+    assert again.status_code == 422
+    assert "There is already a target for that month." in again.text
+    nothing = browser.post("/targets/new", data=filled(browser, new, FORM, target=""))
+    assert "Enter a target." in nothing.text
+    assert targets(session)["1997-02"] == 50
 
 
 def test_a_year_is_entered_at_once_in_the_users_number_format(sign_in, shop, nancy, session):

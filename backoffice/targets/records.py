@@ -1,0 +1,115 @@
+"""An account manager's month, as its target is entered, listed and told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import cast, select
+from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.types import Text
+
+from ..audit.models import AuditEvent
+from ..audit.tables import Recorded
+from ..base import N_
+from ..base.periods import Month
+from ..people.models import User
+from ..records import Amount, CalendarMonth, Named, Pick, Record
+from ..records.forms import OfRecord
+from ..web.formats import month_filter
+from . import actions, queries
+from .figures import achieved
+from .listing import TARGETS
+from .models import AccountManagerTarget, code_of
+
+_ROW = AccountManagerTarget
+
+MANAGERS = Named(
+    User.email,
+    meant=queries.managers_meant_by,
+    label=queries.manager_label,
+    none=N_("No account manager is called that."),
+    several=N_("Several account managers are called that. Choose one by the e-mail address."),
+    offered=queries.every_manager,
+)
+
+MANAGER = Pick(
+    _ROW.account_manager_id, N_("Account manager"), of=MANAGERS,
+    required=N_("Choose an account manager."),
+)  # fmt: skip
+MONTH = CalendarMonth(_ROW.month, N_("Month"), usual=None, required=N_("Enter a month."))
+TARGET = Amount(
+    _ROW.target, N_("Target"), usual=None, help=N_("Leave it empty for a month without target.")
+)
+
+
+class TargetForm(OfRecord):
+    """A month's target; of a new one also whose month it is, and which."""
+
+    def values(self) -> dict[str, Any]:
+        """What was entered."""
+        return self._values_of(self.fields)
+
+
+class Targets(Record):
+    """A manager's month has a row while it has a target or orders: it may come and go."""
+
+    def name_of(self, row: AccountManagerTarget) -> str:
+        """The manager's number and the month; also of a row that is about to go."""
+        return code_of(row.account_manager_id, Month.of(row.month))
+
+    def label_of(self, row: AccountManagerTarget) -> str:
+        """The manager and the month."""
+        return f"{row.account_manager.name} · {month_filter(row.month)}"
+
+    def trail(
+        self, session: Session, row: AccountManagerTarget, limit: int
+    ) -> Sequence[AuditEvent]:
+        """The events of every row that the month has had, newest first.
+
+        A row that nobody has set a target for is derived, and its coming and going in no trail.
+        """
+        once = select(AuditEvent.row_id).where(
+            AuditEvent.table_name == _ROW.__tablename__,
+            AuditEvent.action == "INSERT",
+            AuditEvent.after["account_manager_id"].astext == str(row.account_manager_id),
+            AuditEvent.after["month"].astext == row.month.isoformat(),
+        )
+        present = select(cast(_ROW.id, Text)).where(_ROW.id == row.id)
+        events = select(AuditEvent).where(
+            AuditEvent.table_name == _ROW.__tablename__, AuditEvent.row_id.in_(present.union(once))
+        )
+        return session.scalars(events.order_by(AuditEvent.id.desc()).limit(limit)).all()
+
+    def is_own(self, event: AuditEvent, _row: AccountManagerTarget) -> bool:
+        """Whether it is of the month, whichever row that had."""
+        return event.table_name == _ROW.__tablename__
+
+    def recorded(self) -> Recorded:
+        """How the audit trail shows it: as its manager's."""
+        labels = {field.key: field.label for field in (*self.fields, *self.kept)}
+        return Recorded(self.title, self.model, part_of=_ROW.account_manager_id, labels=labels)
+
+
+TARGET_OF_MONTH = Targets(
+    _ROW,
+    name=_ROW.code,
+    domain="targets",
+    title=N_("Target"),
+    many=TARGETS.title,
+    new=N_("New target"),
+    saved=N_("The target is saved."),
+    listing=lambda _user: TARGETS,
+    reads="targets.read",
+    writes="targets.write",
+    has_path=True,
+    fields=(TARGET,),
+    new_fields=(MANAGER, MONTH),
+    kept=(MANAGER, MONTH),
+    form=TargetForm,
+    create=actions.create,
+    update=actions.change,
+    loads=(joinedload(_ROW.account_manager),),
+    figures=(achieved,),
+    recalculated="manager",
+)
+
+RECORDS = (TARGET_OF_MONTH,)
