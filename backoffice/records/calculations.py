@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..app.navigation import may_open
 from ..audit.tables import recorded
-from ..base import Base
+from ..base import N_, Base
 from ..drift.marks import Marks, marks
 from ..drift.wording import cause_of_correction, value
 from ..figures import Explanation, Figure
@@ -53,8 +53,11 @@ def main_column(record: Record, row: Row) -> str:
 
 
 def read_beside(record: Record) -> Iterator[Shown]:
-    """What a program reads beside the fields: the figures of the row itself, and what the record says."""
+    """What a program reads beside the fields: a name that nobody types, the row's figures, what the record says."""
     typed = record.by_name
+    if record.argument not in typed:
+        schema: Mapping[str, Any] = {"type": "string", "readOnly": True}
+        yield Shown(record.argument, N_("Name"), record.name_of, schema)
     for name, figure in record.figure_columns.items():
         column = figure.table.c[name]
         kind = {"type": "integer"} if isinstance(column.type, Integer) else {"type": "string"}

@@ -131,7 +131,8 @@ class Named:
     `name` is the column by which programs name one. `meant` answers the rows that a typed text can mean; one is
     needed, `none` and `several` are the sentences where there is another number of them. `label` is what stands in
     forms and on pages; `meant` reads it back. `offered` are the first to choose from; further ones that fit what is
-    typed come from the endpoint `options`, if it has one. `page` is the endpoint where one is looked at.
+    typed come from the endpoint `options`, if it has one. `page` is the endpoint where one is looked at, if
+    there is one.
     """
 
     name: InstrumentedAttribute[str]
@@ -142,7 +143,7 @@ class Named:
     several: str = ""
     offered: Callable[[Session], Sequence[Any]]
     options: str = ""
-    page: str
+    page: str = ""
 
     @property
     def model(self) -> type[Base]:

@@ -1,5 +1,6 @@
 """Every record that is declared, and values that it may hold."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,16 +11,23 @@ from backoffice.app.domain import Declared
 from backoffice.app.domains import DOMAINS
 from backoffice.billing.models import Meter
 from backoffice.customers.models import Customer
-from backoffice.records import Amount, Choice, Day, Field, Flag, Pick, Record, Text
+from backoffice.people.models import User
+from backoffice.records import Amount, CalendarMonth, Choice, Day, Field, Flag, Pick, Record, Text
 from backoffice.records.writing import written
 from tests.factories.billing import MeterFactory
 from tests.factories.customers import CustomerFactory
+from tests.factories.people import AccountManagerFactory
 
 DECLARED = tuple(Declared(DOMAINS).records.values())
 EDITED = tuple(record for record in DECLARED if not record.append_only)
 VERBS = tuple((record, verb) for record in DECLARED for verb in record.verbs)
 EVERY_RECORD = pytest.mark.parametrize("record", DECLARED, ids=lambda record: record.domain)
 EVERY_EDITED_RECORD = pytest.mark.parametrize("record", EDITED, ids=lambda record: record.domain)
+NAMED = tuple(record for record in DECLARED if record.argument in record.by_name)
+RENAMED = tuple(record for record in NAMED if not record.append_only)
+"""Whose name somebody enters, and can change; that of others follows from what they are of."""
+EVERY_NAMED_RECORD = pytest.mark.parametrize("record", NAMED, ids=lambda record: record.domain)
+EVERY_RENAMED_RECORD = pytest.mark.parametrize("record", RENAMED, ids=lambda record: record.domain)
 EVERY_VERB = pytest.mark.parametrize(
     ("record", "verb"), VERBS, ids=lambda each: getattr(each, "domain", None) or each.name
 )
@@ -27,8 +35,16 @@ EVERY_VERB = pytest.mark.parametrize(
 REFERRED = {
     Customer: lambda number: CustomerFactory(code=f"C-{number}", name=f"Customer {number}"),
     Meter: lambda number: MeterFactory(number=f"M-{number}"),
+    User: lambda number: AccountManagerFactory(email=f"m-{number}@example.com"),
 }
 """Model to which others refer → what makes a row of it."""
+
+PICKED = {Customer: "C-{}", Meter: "M-{}", User: "m-{}@example.com"}
+VALUES: dict[type[Field], Callable[[int], str]] = {
+    Amount: lambda number: f"{number + 1}00.50",
+    CalendarMonth: lambda number: f"2026-{number + 1:02}",
+    Day: lambda number: f"2026-03-{number + 10}",
+}
 
 MOST = 10
 """Rows to which a record may refer; numbers of values are below it."""
@@ -49,7 +65,16 @@ def prepare(session: Session, record: Record) -> None:
 
 def entered(record: Record, number: int) -> dict[str, Any]:
     """A value for every field, another for every number; they keep the record's laws."""
-    return {field.name: value_of(field, number) for field in record.fields}
+    needed = (field for field in record.new_fields if field.required and field in record.kept)
+    return {field.name: value_of(field, number) for field in (*record.fields, *needed)}
+
+
+def newest(record: Record) -> str:
+    """The name of the one that was entered last."""
+    from backoffice.app.extensions import db
+
+    db.session.rollback()
+    return str(db.session.scalar(select(record.name).order_by(record.model.id.desc()).limit(1)))
 
 
 def value_of(field: Field, number: int) -> Any:
@@ -59,18 +84,17 @@ def value_of(field: Field, number: int) -> Any:
     if isinstance(field, Flag):
         return number % 2 == 0
     if isinstance(field, Pick):
-        return f"{'C' if field.of.model is Customer else 'M'}-{number}"
-    if isinstance(field, Amount):
-        return f"{number + 1}00.50"
-    if isinstance(field, Day):
-        return f"2026-03-{number + 10}"
+        return PICKED[field.of.model].format(number)
+    for kind, value in VALUES.items():
+        if isinstance(field, kind):
+            return value(number)
     assert isinstance(field, Text), f"Say here what a {type(field).__name__} may hold."
     return f"{field.name.replace('_', '')}-{number}"
 
 
 def facts_of(record: Record, values: dict[str, Any]) -> dict[str, str]:
     """What is stored of entered values."""
-    return {name: fact_of(record.by_name[name], value) for name, value in values.items()}
+    return {field.name: fact_of(field, values[field.name]) for field in record.fields}
 
 
 def fact_of(field: Field, value: Any) -> str:
