@@ -67,6 +67,7 @@ DONE_ON_IMPORT = {
     # the one session of the process keeps figures right from the start
     ("backoffice/app/extensions.py", "figure_hooks.install_session"),
     # a record's screens on the domain's own blueprint, as @bp.get does
+    ("backoffice/billing/adjustments/views.py", "screens.add_to"),
     ("backoffice/billing/meters/views.py", "screens.add_to"),
     ("backoffice/customers/views.py", "screens.add_to"),
     ("backoffice/products/views.py", "screens.add_to"),
