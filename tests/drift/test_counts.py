@@ -20,6 +20,7 @@ from backoffice.figures import registry
 from backoffice.runs.models import COUNTERS, Run, RunItem
 from tests.billing.books_of_meters import a_customer, a_payment, an_invoice, migrated, step
 from tests.billing.recalculations import recalculated
+from tests.depth import examples
 from tests.drift.books import run_of
 from tests.drift.every_figure import fill, tamper
 from tests.drift.test_previews import applied
@@ -60,7 +61,7 @@ def runs_of_all_kinds(session: Any, surgery: Outside, chance: random.Random) -> 
 
 @pytest.mark.leaves_drift
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(examples(1)))
 def test_counts_and_amounts_of_every_kind_of_run_tie_out(
     session: Any, surgery: Outside, sign_in: Any, run_command: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch, seed: int,

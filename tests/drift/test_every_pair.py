@@ -35,6 +35,7 @@ from tests.approvals.test_verbs import press
 from tests.billing.books_of_meters import a_customer, a_payment, an_invoice, migrated
 from tests.billing.recalculations import recalculated
 from tests.customers.desk import form
+from tests.depth import examples
 from tests.drift import pairs
 from tests.drift.books import run_of
 from tests.drift.every_figure import fill, tamper
@@ -322,7 +323,7 @@ def read(answer: Any, where: str) -> tuple[pairs.Found, list[str]]:
 
 @pytest.mark.leaves_drift
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(examples(1)))
 def test_every_pair_on_every_page_in_every_file_and_in_all_json_ties_out(
     office: Callable[[int], Office], app: Flask, sign_in: Any, run_command: Command, seed: int
 ) -> None:

@@ -209,10 +209,11 @@ def test_every_declared_figure_is_here() -> None:
 def test_innocent_saves_carry_nothing_that_is_wrong_into_what_is_right(
     figure: Figure, column: Column[Any], again: Callable[[], None], surgery: psycopg.Connection[Any]
 ) -> None:
+    before: set[tuple[str, str, str]] | None = None
     for doing, statements in _innocent(figure).items():
         again()
         _tamper(surgery, column)
-        before, since = _all_wrong(), _last_correction()
+        before, since = before or _all_wrong(), _last_correction()
         for statement in statements.split(";"):
             db.session.execute(text(statement))
         db.session.commit()
@@ -230,10 +231,11 @@ def test_innocent_writes_of_another_program_are_followed_by_the_facts(
     surgery: psycopg.Connection[Any],
     owner_connection: psycopg.Connection[Any],
 ) -> None:
+    before: set[tuple[str, str, str]] | None = None
     for doing, statements in _innocent(figure).items():
         again()
         _tamper(surgery, column)
-        before, since = _all_wrong(), _last_correction()
+        before, since = before or _all_wrong(), _last_correction()
         for statement in statements.split(";"):
             owner_connection.execute(statement.encode())
         assert watch.drain(db.engine).failures == []
@@ -246,10 +248,11 @@ def test_innocent_writes_of_another_program_are_followed_by_the_facts(
 def test_a_correction_of_one_figure_of_one_owner_makes_nothing_else_wrong(
     figure: Figure, column: Column[Any], again: Callable[[], None], surgery: psycopg.Connection[Any]
 ) -> None:
+    before: set[tuple[str, str, str]] | None = None
     for chosen in (f for f in DECLARED if _innocent(f) is _innocent(figure)):
         again()
         _tamper(surgery, column)
-        before, since = _all_wrong(), _last_correction()
+        before, since = before or _all_wrong(), _last_correction()
         scope = {"figures": {chosen.name: [1]}}
         dry = run_of("figures.heal", scope, dry_run=True)
         if dry.changed:

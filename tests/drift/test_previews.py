@@ -17,6 +17,7 @@ from backoffice.runs import actions
 from backoffice.runs.actions import Limits
 from backoffice.runs.models import Run, RunItem
 from backoffice.runs.queries import found_by
+from tests.depth import examples
 from tests.drift.books import an_order, run_of
 from tests.drift.every_figure import changes, fill, stored, tamper, told
 from tests.factories.people import AccountManagerFactory
@@ -73,7 +74,7 @@ def scopes(session: Any) -> list[Any]:
     return [{}, *(scope_of([figure]) for figure in registry.figures), *single]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(examples(2)))
 def test_apply_writes_exactly_what_the_dry_run_lists_whatever_the_scope(
     session: Any, surgery: Outside, seed: int
 ) -> None:

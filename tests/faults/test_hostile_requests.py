@@ -24,7 +24,7 @@ from tests.faults.fuzzing import Fuzzer
 
 pytestmark = pytest.mark.slow
 
-SECONDS = seconds(45)
+SECONDS = seconds(12)
 REQUESTS = int(os.environ.get("BACKOFFICE_FUZZ_REQUESTS", "0"))
 SEED = int(os.environ.get("BACKOFFICE_FUZZ_SEED", "11"))
 

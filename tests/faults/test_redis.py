@@ -25,7 +25,7 @@ from tests.signing_in import cookie_for, someone
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = examples(40)
+PEOPLE = examples(24)
 WITHIN_SECONDS = 2.0
 DONE_WITHIN_SECONDS = 60
 

@@ -41,7 +41,7 @@ from tests.orders.books import Book
 
 pytestmark = pytest.mark.slow
 
-ROUNDS = examples(6)
+ROUNDS = examples(3)
 
 Row = tuple[str, int]
 Totals = dict[Row, dict[str, Decimal]]

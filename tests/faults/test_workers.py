@@ -19,7 +19,7 @@ from tests.faults.workers import book, children, corrupt, digest, until, worker
 
 pytestmark = pytest.mark.slow
 
-OWNERS = examples(60_000)
+OWNERS = examples(20_000)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_killed_frozen_and_orphaned_workers_and_a_killed_redis_change_nothing(
         os.kill(services.redis.pid() or 0, signal.SIGKILL)
         with worker(log):
             services.redis.start(tied=True)
-            patience = 60 + OWNERS / 500
+            patience = 180 + OWNERS / 500
             until(lambda: not state(session, run_id).is_live, patience, "the run has ended", log)
             os.kill(frozen, signal.SIGCONT)
             until(lambda: frozen not in children(second.pid), 30, "the frozen one gave up", log)

@@ -333,7 +333,7 @@ TWO_WHOLES = Book(
 
 
 @settings(
-    max_examples=examples(20),
+    max_examples=examples(6),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

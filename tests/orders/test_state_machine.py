@@ -15,7 +15,7 @@ from .machine import Orders
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = examples(120)
+EXAMPLES = examples(40)
 STEPS = 40
 
 

@@ -269,11 +269,29 @@ def test_two_options_that_decide_the_same_are_refused_and_no_others() -> None:
         assert refused(command) == same, name
 
 
+RUNS: dict[str, str] = {}
+"""What stands under which number in the book that is kept."""
+
+
 @pytest.fixture
 def book(
-    session: Any, surgery: Outside, app_connection: Outside, tmp_path: Path, run_command: Command
-) -> dict[str, str]:
+    session: Any, surgery: Outside, app_connection: Outside, tmp_path: Path, run_command: Command,
+    kept_book: Any,
+) -> dict[str, str]:  # fmt: skip
     """Drift, notes of an outside program, documents without a meter, a file to import; and runs to act on."""
+    kept_book(
+        "a book for every command",
+        lambda: RUNS.update(written(session, surgery, app_connection, run_command)),
+    )
+    session.rollback()
+    (tmp_path / "customers.csv").write_text("code,name,who,note\nNEW,New Ltd,New Ltd,x\n")
+    return {"folder": str(tmp_path), **RUNS}
+
+
+def written(
+    session: Any, surgery: Outside, app_connection: Outside, run_command: Command
+) -> dict[str, str]:
+    """Write it; answers the numbers of its runs and of a finding."""
     fill(session)
     lost = a_customer("LOST", "M-LOST")
     a_payment("P-LOST", lost)
@@ -283,7 +301,6 @@ def book(
     surgery.execute(b"UPDATE order_lines SET quantity = quantity + 1 WHERE id = 2")
     surgery.execute(b"UPDATE meters SET balance = balance + 9")
     surgery.execute(b"UPDATE invoices SET amount = amount + 3 WHERE id = 1")
-    (tmp_path / "customers.csv").write_text("code,name,who,note\nNEW,New Ltd,New Ltd,x\n")
     for arguments in (
         ("users", "create", "somebody@example.com", "--name", "Somebody", "--no-password"),
         ("tokens", "create", "--name", "a-token", "--scope", "metrics"),
@@ -309,7 +326,7 @@ def book(
     app_connection.execute(b"UPDATE order_lines SET quantity = quantity + 2 WHERE id = 4")
     app_connection.execute(b"UPDATE payments SET amount = amount + 2 WHERE id = 2")
     return {
-        "folder": str(tmp_path), "dry": str(dry.id), "live": str(live.id), "cancelled": str(cancelled.id),
+        "dry": str(dry.id), "live": str(live.id), "cancelled": str(cancelled.id),
         "forged": str(told["findings"][0]["finding"]),
     }  # fmt: skip
 

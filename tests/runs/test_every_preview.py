@@ -19,6 +19,7 @@ from tests.billing.test_migration_outlook import (
     assert_applied_as_listed,
     standing,
 )
+from tests.depth import examples
 from tests.drift.every_figure import fill, tamper
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ def previewed(kind: str) -> Run:
 
 
 @pytest.mark.leaves_drift
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(examples(1)))
 @pytest.mark.parametrize("kind", PREVIEWED)
 def test_what_is_listed_is_what_is_written(
     kind: str, seed: int, session: Any, surgery: Any, owner_database_url: str
