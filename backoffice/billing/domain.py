@@ -13,7 +13,6 @@ DOMAIN = Domain(
         "backoffice.billing.adjustments.views",
         "backoffice.billing.calculations",
         "backoffice.billing.invoices.views",
-        "backoffice.billing.invoices.editing",
         "backoffice.billing.statements.views",
         "backoffice.billing.ageing.documents",
         "backoffice.billing.ageing.views",
@@ -40,10 +39,10 @@ DOMAIN = Domain(
     words=("backoffice.billing.migration.lines:WORDS",),
     records=(
         "backoffice.billing.meters.records:RECORDS",
+        "backoffice.billing.invoices.records:RECORDS",
         "backoffice.billing.adjustments.records:RECORDS",
     ),
     recorded=(
-        "backoffice.billing.invoices.history:RECORDED",
         "backoffice.billing.meters.records:RECORDED",
         "backoffice.billing.payments.history:RECORDED",
     ),

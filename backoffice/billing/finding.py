@@ -18,7 +18,7 @@ from .payments.listing import PAYMENTS
 def _invoice(row: Any) -> Place:
     return Place(
         row.number,
-        url_for("billing.invoice", number=row.number),
+        url_for("invoices.record", number=row.number),
         (row.customer, day_filter(row.issued_on), money_filter(row.stated, symbol=True)),
         **status_in(INVOICES, "word", row),
     )
@@ -46,7 +46,7 @@ FINDABLE = (
     kind_of(
         "invoices",
         N_("Invoices"),
-        "billing.invoices",
+        "invoices.index",
         lambda _user: INVOICES,
         rank=3,
         ways=(
@@ -88,7 +88,7 @@ FINDABLE = (
 )
 PAGES = (
     (N_("Meters"), "meters.index"),
-    (N_("Invoices"), "billing.invoices"),
+    (N_("Invoices"), "invoices.index"),
     (N_("Payments"), "billing.payments"),
     (N_("Unmatched payments"), "billing.unmatched"),
     (N_("Ageing"), "billing.ageing"),
@@ -96,6 +96,6 @@ PAGES = (
     (N_("Recalculation"), "billing.recalculations"),
     (N_("Migration"), "billing.migration"),
     (N_("New meter"), "meters.new"),
-    (N_("New invoice"), "billing.new_invoice"),
+    (N_("New invoice"), "invoices.new"),
     (N_("Record a payment"), "billing.new_payment"),
 )

@@ -42,14 +42,14 @@ def _waiting(session: Session, _user: Any) -> Iterator[Notice]:
             **payments.words(),
         )
         yield Notice(told, url_for("billing.unmatched"), "warning", payments.count)
-    if invoices.count and may_open("billing.invoices"):
+    if invoices.count and may_open("invoices.index"):
         told = ngettext(
             "%(count)s invoice has no meter: %(amount)s.",
             "%(count)s invoices have no meter: %(amount)s.",
             invoices.count,
             **invoices.words(),
         )
-        here = url_for("billing.invoices", without="meter")
+        here = url_for("invoices.index", without="meter")
         yield Notice(told, here, "warning", invoices.count)
     if meters.count:
         told = ngettext(

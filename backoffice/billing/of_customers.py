@@ -59,7 +59,7 @@ INVOICES = Belonging(
     label=Invoice.number,
     day=Invoice.issued_on,
     amount=_counted(Invoice, Invoice.amount),
-    endpoint="billing.invoices",
+    endpoint="invoices.index",
 )
 
 PAYMENTS = Belonging(

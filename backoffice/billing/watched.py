@@ -32,14 +32,6 @@ def _meter(place: Place) -> str:
     return url_for("meters.record", number=place.name)
 
 
-def _invoice(place: Place) -> str:
-    return url_for("billing.invoice", number=place.name)
-
-
-def _calculation_of_invoice(place: Place, column: str) -> str:
-    return url_for("billing.invoice_calculation", number=place.name, name=column)
-
-
 def _payment(place: Place) -> str:
     return url_for("billing.payment", reference=place.name)
 
@@ -104,7 +96,6 @@ SUBJECTS = tuple(
         _name_in(column, model.id), record, calculation, _owner_named(column, model.id),
     )
     for model, column, record, calculation in (
-        (Invoice, Invoice.number, _invoice, _calculation_of_invoice),
         (Customer, Customer.code, _customer, _calculation_of_customer),
     )
 )  # fmt: skip

@@ -57,7 +57,7 @@ PLACES = {
     "orders": "orders.index",
     "order-lines": "orders.index",
     "meters": "meters.index",
-    "invoices": "billing.invoices",
+    "invoices": "invoices.index",
     "payments": "billing.payments",
 }
 """Kind of file → the screen on which one sees what was imported."""
@@ -67,7 +67,7 @@ RECORDS = {
     "orders": ("orders.record", "number"),
     "products": ("products.record", "code"),
     "meters": ("meters.record", "number"),
-    "invoices": ("billing.invoice", "number"),
+    "invoices": ("invoices.record", "number"),
     "payments": ("billing.payment", "reference"),
 }
 """Table → the screen of one of its rows, and what names the row in the address."""

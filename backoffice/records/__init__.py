@@ -15,11 +15,13 @@ from .fields import (
     Named,
     Notes,
     Pick,
+    Quantity,
     Text,
     UnitPrice,
 )
 
 __all__ = [
-    "Amount", "CalendarMonth", "Choice", "Day", "Field", "Flag", "Law", "Named", "Notes", "Pick", "Record", "Shown",
+    "Amount", "CalendarMonth", "Choice", "Day", "Field", "Flag", "Law", "Named", "Notes", "Pick", "Quantity", "Record",
+    "Shown",
     "Telling", "Text", "Told", "UnitPrice", "Values", "Verb",
 ]  # fmt: skip

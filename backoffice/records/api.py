@@ -114,7 +114,7 @@ class Resource:
             routes.append(("POST", f"{one}/delete", "delete", self.delete))
         for method, rule, view, answer in routes:
             bp.add_url_rule(rule, f"{name}_{view}", self._guarded(answer, method), methods=[method])
-        for verb in record.verbs:
+        for verb in record.program_verbs:
             answer = self._guarded(partial(self.act, verb), "POST", verb.writes)
             bp.add_url_rule(f"{one}/{verb.name}", f"{name}_{verb.name}", answer, methods=["POST"])
 
@@ -188,6 +188,7 @@ class Resource:
         record, version, row = self.record, _version(), self._found(name)
         given = _body(names_sent(record))
         [stored] = self.as_json([row])
+        stored |= {field.name: None for field in record.fields if not field.counts(row)}
         form = self._form(row, {**stored, **given}, given)
         with _as_a_program_is_told(form):
             changed = actions.update(db.session(), record, row.id, form.values(), version)

@@ -15,7 +15,7 @@ from wtforms.widgets import Select, TextInput
 from ..app.extensions import db
 from ..base.identifiers import whole_number
 from ..web.forms import Required, at_most, tidy, trimmed
-from ..web.typed_fields import AmountField, DayField, FirstDayField, UnitPriceField
+from ..web.typed_fields import AmountField, DayField, FirstDayField, QuantityField, UnitPriceField
 from .fields import (
     Amount,
     CalendarMonth,
@@ -26,6 +26,7 @@ from .fields import (
     Named,
     Notes,
     Pick,
+    Quantity,
     Text,
     UnitPrice,
 )
@@ -116,6 +117,7 @@ _CONTROLS: Mapping[type[Field], Callable[[Any, Laws], UnboundField]] = {
     Day: lambda field, laws: DayField(_l(field.label), validators=laws),
     CalendarMonth: lambda field, laws: FirstDayField(_l(field.label), validators=laws),
     Amount: lambda field, laws: AmountField(_l(field.label), laws, minimum=field.minimum),
+    Quantity: lambda field, laws: QuantityField(_l(field.label), laws, minimum=field.minimum),
     UnitPrice: lambda field, laws: UnitPriceField(_l(field.label), validators=laws),
     Pick: lambda field, laws: PickField(_l(field.label), laws, of=field.of),
 }

@@ -17,6 +17,8 @@ from ..figures import Figure
 from .fields import Field
 
 if TYPE_CHECKING:
+    from ..approvals.verbs import Payload
+    from ..approvals.verbs import Verb as Approved
     from ..lists import List
     from .forms import OfRecord
 
@@ -65,6 +67,10 @@ def _no_part(_session: Session, _row: Row, _events: Sequence[AuditEvent]) -> Tel
     return Telling(lambda _save: ("", ()))
 
 
+def _by_two(_session: Session, _row_id: int, _version: int, _values: "Values") -> object:
+    raise AssertionError("What two people look at is done by what is approved.")
+
+
 def _no_effect(_session: Session, _row: Row) -> Mapping[str, Any]:
     return {}
 
@@ -82,14 +88,15 @@ class Verb:
     of its own, and refuses what it must. `fields` are what it has to know; each is of the column that keeps it. `done`
     is what is said then, or answers it for the row and what `run` has answered. `refuses` raises a refusal of a row to
     which it cannot be done now, and is not offered. `is_final`: nothing takes it back. `writes` is a permission of its
-    own.
+    own. `approved(row, version, values)` answers what two people look at above the limits, and what it is asked: it is
+    done by that instead of `run`, and offered to no program, beside which nobody stands.
 
     Of its page: `effect` answers what a `template` of its own shows of what will happen.
     """
 
     name: str
     title: str
-    run: Callable[[Session, int, int, Values], object]
+    run: Callable[[Session, int, int, Values], object] = _by_two
     _: KW_ONLY
     question: str
     done: str | Callable[[Row, Any], str]
@@ -98,6 +105,7 @@ class Verb:
     is_final: bool = False
     refuses: Callable[[Session, Row], None] = _nothing
     writes: str = ""
+    approved: Callable[[Row, int, Values], "tuple[Approved, Payload]"] | None = None
     template: str = "records/verb.html"
     effect: Callable[[Session, Row], Mapping[str, Any]] = _no_effect
 
@@ -173,6 +181,11 @@ class Record:
         return str(self.name.key)
 
     @property
+    def program_verbs(self) -> Sequence[Verb]:
+        """What a program can do to a row."""
+        return [verb for verb in self.verbs if verb.approved is None]
+
+    @property
     def by_name(self) -> Mapping[str, Field]:
         """Each field by its name."""
         return {field.name: field for field in self.fields}
@@ -224,7 +237,10 @@ class Record:
         """The facts of a stored row, or of entered values, by the fields' names."""
         if isinstance(values, Mapping):
             return {field.name: field.fact(values.get(field.name)) for field in self.fields}
-        return {field.name: field.fact(getattr(values, field.key)) for field in self.fields}
+        return {
+            field.name: field.fact(getattr(values, field.key)) if field.counts(values) else ""
+            for field in self.fields
+        }
 
     def columns(self, values: Values) -> dict[str, Any]:
         """What was entered, by the names of the columns."""

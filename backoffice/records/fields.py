@@ -31,6 +31,10 @@ class Law:
     sentence: str
 
 
+def _always(_row: Any) -> bool:
+    return True
+
+
 @dataclass(frozen=True, eq=False)
 class Field:
     """One column that people enter.
@@ -40,8 +44,9 @@ class Field:
     another row has, where the column is unique; it may name the value by the column's name. `usual` is what a new
     form suggests, or a function that answers it; `given` answers what an empty one becomes when a new row is saved.
     `called` is its name where that is not the column's. `derived` is what a history says where the trail holds no
-    value, because it followed from others ("from its lines"). `is_short` puts the input beside its neighbours.
-    `attributes` are further ones of the input.
+    value, because it followed from others ("from its lines"). `counts` says of a row whether it holds what was entered,
+    and not what follows from other fields. `is_short` puts the input beside its neighbours. `attributes` are further
+    ones of the input.
     """
 
     column: InstrumentedAttribute[Any]
@@ -55,6 +60,7 @@ class Field:
     given: Callable[[Session, Mapping[str, Any]], str] | None = None
     called: str = ""
     derived: str = ""
+    counts: Callable[[Any], bool] = _always
     is_short: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -164,6 +170,7 @@ class Pick(Field):
 
     _: KW_ONLY
     of: Named
+    usual: Any = None
 
     @property
     def name(self) -> str:
@@ -256,10 +263,15 @@ class CalendarMonth(Field):
 
 @dataclass(frozen=True, eq=False)
 class Amount(Field):
-    """An amount in the deployment's currency, of at least `minimum`; None: it may be below zero."""
+    """An amount in the deployment's currency, of at least `minimum`; None: it may be below zero.
+
+    With `empty_is_zero` nothing is stored as zero, and zero is shown as nothing.
+    """
 
     _: KW_ONLY
     minimum: Decimal | None = Decimal(0)
+    empty_is_zero: bool = False
+    usual: Any = None
 
     is_amount = True
     must_be = N_('Send the number as a text with a point and at most two decimals, like "1250.50".')
@@ -270,13 +282,17 @@ class Amount(Field):
         is_number = isinstance(sent, str) and re.fullmatch(self.pattern, sent, re.ASCII)
         return sent is None or bool(is_number)
 
+    def value(self, data: Any) -> Any:
+        """The number."""
+        return Decimal(0) if data is None and self.empty_is_zero else data
+
     def fact(self, value: Any) -> str:
         """The number without zeros that say nothing."""
         return "" if value is None else f"{Decimal(str(value)).normalize():f}"
 
     def data(self, fact: str) -> Decimal | None:
         """The number."""
-        return Decimal(fact) if fact else None
+        return None if fact == "" or (fact == "0" and self.empty_is_zero) else Decimal(fact)
 
     def schema(self) -> dict[str, Any]:
         """A decimal as text: no number of JSON is exact."""
@@ -289,3 +305,12 @@ class UnitPrice(Amount):
 
     must_be = N_('Send the number as a text with a point and at most four decimals, like "1250.5".')
     pattern = r"[0-9]{1,15}(\.[0-9]{1,4})?"
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity(Amount):
+    """How much of something, with at most three decimals."""
+
+    is_amount = False
+    must_be = N_('Send the number as a text with a point and at most three decimals, like "12.5".')
+    pattern = r"[0-9]{1,15}(\.[0-9]{1,3})?"

@@ -4,13 +4,13 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cache
 from itertools import groupby
 from typing import Any, ClassVar, Self
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
-from markupsafe import Markup
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from wtforms import Field as FormField
@@ -36,21 +36,21 @@ from .writing import written
 class Question:
     """What has to be answered before something is saved: whoever sends it again says one of the answers under `name`.
 
-    `sentence` asks, with links where it names records, and `help` says more. `answers` are what can be sent, each in
-    words.
+    `sentence` asks, of the records in `about` (their addresses by their names), and `help` says more. `answers` are
+    what can be sent, each in words.
     """
 
     name: str
-    sentence: str | Markup
+    sentence: str
     answers: Mapping[str, str]
     help: str = ""
+    about: Mapping[str, str] = dataclass_field(default_factory=dict)
 
     @property
     def in_words(self) -> str:
         """The question as a program reads it, with what it may send."""
-        asked = Markup(self.sentence).striptags()  # noqa: S704 (read, not shown)
         offered = "; ".join(f'"{answer}": {words}' for answer, words in self.answers.items())
-        return " ".join(filter(None, (asked, self.help, offered)))
+        return " ".join(filter(None, (self.sentence, ", ".join(self.about), self.help, offered)))
 
 
 class OfRecord(RecordForm):
@@ -162,10 +162,16 @@ class OfRecord(RecordForm):
         """Everything that is wrong with it, each after the name of its field."""
         return [(error.id, error.message) for error in form_errors(self)]
 
-    @property
-    def inputs(self) -> list[tuple[bool, list[tuple[Field, FormField]]]]:
-        """The fields with their controls, in groups of those that stand beside each other (true) or alone."""
-        fields = [field for field in self.fields if field.name in self]
+    def inputs(
+        self, besides: Collection[str] = ()
+    ) -> list[tuple[bool, list[tuple[Field, FormField]]]]:
+        """The fields with their controls, in groups of those that stand beside each other (true) or alone.
+
+        Without those `besides`, which a page of one's own has placed.
+        """
+        fields = [
+            field for field in self.fields if field.name in self and field.name not in besides
+        ]
         groups = groupby(fields, key=lambda field: field.is_short)
         return [(short, [(f, self[f.name]) for f in group]) for short, group in groups]
 

@@ -13,11 +13,23 @@ from ..base import N_
 from ..lists import Column, List, Search, containing
 from ..web.record_links import label_of
 from .declaration import Record, Row
-from .fields import Amount, CalendarMonth, Choice, Day, Field, Flag, Notes, Pick, Text, UnitPrice
+from .fields import (
+    Amount,
+    CalendarMonth,
+    Choice,
+    Day,
+    Field,
+    Flag,
+    Notes,
+    Pick,
+    Quantity,
+    Text,
+    UnitPrice,
+)
 
 _KINDS: Mapping[type[Field], Any] = {
     Text: "text", Notes: "text", Choice: "text", Flag: "text", Day: "day", CalendarMonth: "month", Amount: "money",
-    UnitPrice: "unit_price", Pick: "text",
+    Quantity: "quantity",    UnitPrice: "unit_price", Pick: "text",
 }  # fmt: skip
 
 

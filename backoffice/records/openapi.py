@@ -92,7 +92,7 @@ def _schemas(record: Record) -> dict[str, Any]:
             "type": "object", "additionalProperties": False, "required": required,
             "properties": {**fields, **_properties(record.new_fields), **answers},
         },
-        **{f"{name}{verb.name.title()}": _body_of(verb) for verb in record.verbs if verb.fields},
+        **{f"{name}{verb.name.title()}": _body_of(verb) for verb in record.program_verbs if verb.fields},
     }  # fmt: skip
     if not record.append_only:
         found[f"{name}Change"] = {
@@ -147,7 +147,7 @@ def _paths(record: Record) -> dict[str, Any]:
                 "400", "404", "409", "412", "422", "428",
             )
         }  # fmt: skip
-    for verb in record.verbs:
+    for verb in record.program_verbs:
         found[f"/api/{name}/{{name}}/{verb.name}"] = {
             "post": _operation(
                 f"{verb.title}: one of {name}", f"{name}_{verb.name}", "200", model, (one, match, key),

@@ -19,9 +19,11 @@ from flask import (
 )
 from flask_babel import gettext as _
 from flask_login import current_user
+from sqlalchemy.orm import Session
 
 from .. import lists
 from ..app.extensions import db
+from ..approvals.screens import carry_out
 from ..audit.histories import Event
 from ..base.refusals import AnotherRecord, Refusal, Stale
 from ..lists.screens import STANDARD
@@ -174,7 +176,8 @@ class Screens:
     def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:
         shared = {
             "record": self.record, "row": row, "listing": list_for(self.record, current_user), "frame": self.frame,
-            "verbs": [verb for verb in self.record.verbs if self._offers(verb, row)],
+            "verbs": [verb for verb in self.record.verbs if self._offers(verb.writes, verb.refuses, row)],
+            "may_edit": not self.record.append_only and self._offers("", self.record.is_current, row),
         }  # fmt: skip
         if self.record.figures and "marks" not in context:
             shared["marks"] = marks_of(self.record, row)
@@ -222,11 +225,13 @@ class Screens:
         if not form.validate():
             form.blame(form.problems())
             return self._refused(form)
-        if asked := form.asked():
-            said = _("Nothing is saved yet: answer the question first.")
-            form.form_errors = [FormError(f"question-{asked[-1].name}", "", said)]
-            return self._refused(form, asked)
         try:
+            if form.row is not None:
+                form.expected_version(form.row.id)
+            if asked := form.asked():
+                said = _("Nothing is saved yet: answer the question first.")
+                form.form_errors = [FormError(f"question-{asked[-1].name}", "", said)]
+                return self._refused(form, asked)
             row = self._saved(form)
         except (actions.RecordChanged, AnotherRecord):
             return self._conflict(form)
@@ -275,12 +280,12 @@ class Screens:
         row: Row = form.opened(db.session(), self.record.model, row_id) or abort(404)
         return row_with_id(db.session(), self.record, current_user, row.id) or abort(404)
 
-    def _offers(self, verb: Verb, row: Row) -> bool:
-        """Whether the user may do it, and it can be done now."""
-        if not allowed(current_user, verb.writes or self.record.writes):
+    def _offers(self, permission: str, refuses: Callable[[Session, Row], None], row: Row) -> bool:
+        """Whether the user may do something, and it can be done now."""
+        if not allowed(current_user, permission or self.record.writes):
             return False
         try:
-            verb.refuses(db.session(), row)
+            refuses(db.session(), row)
         except Refusal:
             return False
         return True
@@ -301,8 +306,19 @@ class Screens:
         row_id, form = row.id, forms.posted(record, row, verb)
         if not form.validate():
             return self._asked(verb, form, 422)
+
+        def done(answer: Any) -> Response:
+            said = verb.done
+            called = {record.argument: record.name_of(row)}
+            flash(_(said, **called) if isinstance(said, str) else said(row, answer), "success")
+            return claim.fulfilled(address_of(record, row))
+
         try:
-            answer = verb.run(db.session(), row_id, form.expected_version(row_id), form.values())
+            version, values = form.expected_version(row_id), form.values()
+            if verb.approved is not None:
+                approved, payload = verb.approved(row, version, values)
+                return carry_out(approved, payload, claim, done, back=address_of(record, row))
+            return done(verb.run(db.session(), row_id, version, values))
         except Refusal as refusal:
             db.session.rollback()
             form.row = row = self._opened(form, row_id)
@@ -311,12 +327,6 @@ class Screens:
                 form.blame({"": refusal})
             form.reopen(row.id, record.version_of(row))
             return self._asked(verb, form, refusal.status, self.newest(row, refusal))
-        if isinstance(verb.done, str):
-            said = _(verb.done, **{record.argument: record.name_of(row)})
-        else:
-            said = verb.done(row, answer)
-        flash(said, "success")
-        return claim.fulfilled(address_of(record, row))
 
     def newest(self, row: Row, refusal: Refusal) -> Event | None:
         """What somebody else has done to the row, where that is why something was refused."""

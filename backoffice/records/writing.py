@@ -7,7 +7,13 @@ from typing import Any
 from flask_babel import gettext as _
 
 from ..app.extensions import db
-from ..web.formats import money_filter, month_filter, recorded_day, unit_price_filter
+from ..web.formats import (
+    money_filter,
+    month_filter,
+    quantity_filter,
+    recorded_day,
+    unit_price_filter,
+)
 from .fields import (
     Amount,
     CalendarMonth,
@@ -18,6 +24,7 @@ from .fields import (
     Named,
     Notes,
     Pick,
+    Quantity,
     Text,
     UnitPrice,
 )
@@ -37,6 +44,7 @@ _WRITTEN: Mapping[type[Field], Callable[[Any, str], str]] = {
     Day: lambda _field, fact: recorded_day(fact) if fact else "",
     CalendarMonth: lambda field, fact: month_filter(field.data(fact)),
     Amount: lambda _field, fact: money_filter(Decimal(fact)) if fact else "",
+    Quantity: lambda _field, fact: quantity_filter(Decimal(fact)) if fact else "",
     UnitPrice: lambda _field, fact: unit_price_filter(Decimal(fact)) if fact else "",
     Pick: lambda field, fact: label_of(field.of, int(fact)) if fact else "",
 }

@@ -195,7 +195,7 @@ CASES = [
         _TOUCHED.format(table="payments", where="reference = 'P-A'"),
     ),
     Case(
-        "billing.move-invoice", "billing.move_invoice_post", a_book, _move_invoice,
+        "billing.move-invoice", "invoices.move_post", a_book, _move_invoice,
         _TOUCHED.format(table="invoices", where="number = 'INV-A'"),
     ),
     Case(

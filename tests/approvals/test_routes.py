@@ -20,8 +20,8 @@ RUNS = {"runs.apply", "billing.apply_recalculation", "runs.approve", "runs.cance
 ENTRIES = {
     "orders.create", "orders.update", "orders.delete_post", "customers.create", "customers.update",
     "customers.delete_post", "targets.create", "targets.update", "targets.update_year", "billing.record_payment",
-    "billing.replace_payment_post", "billing.create_invoice", "billing.update_invoice",
-    "billing.void_invoice_post", "meters.create", "meters.update", "billing.void_payment_post",
+    "billing.replace_payment_post", "invoices.create", "invoices.update",
+    "invoices.void_post", "meters.create", "meters.update", "billing.void_payment_post",
     "adjustments.create", "adjustments.void_post", "meters.assignment_days_post", "products.create",
     "products.update", "products.remove_price", "imports.create", "imports.columns_post", "imports.apply",
     "imports.discard",
@@ -35,14 +35,14 @@ API = {
         "create",
         *(() if record.append_only else ("update",)),
         *(("delete",) if record.deleted else ()),
-        *(verb.name for verb in record.verbs),
+        *(verb.name for verb in record.program_verbs),
     )
 }
 """One record, as a program has sent it: the audit trail has each under its token."""
 
 PREVIEWS = {
     "orders.preview", "targets.preview", "billing.preview_payment", "billing.preview_replacement",
-    "billing.preview_invoice", "billing.propose_for_invoice", "billing.preview_move", "pricing.preview",
+    "invoices.preview", "invoices.propose", "billing.preview_move", "pricing.preview",
     "reconciliation.make",
 }  # fmt: skip
 """Write nothing of the books: what is typed is computed, or a report is made."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from backoffice.billing.invoices import actions
-from backoffice.billing.invoices.entries import Charges, InvoiceEntry
-from backoffice.billing.invoices.refusals import InvoiceRefused
+from backoffice.billing.invoices.charges import Charges
+from backoffice.billing.invoices.records import INVOICE
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.customers.models import Customer
+from backoffice.records import actions
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,
@@ -34,16 +34,25 @@ def owner(meter: Meter) -> Customer:
     return meter.assignments[0].customer
 
 
-def entry(meter: Meter, **changes: Any) -> InvoiceEntry:
+def entry(of: Meter, /, charges: Charges = USAGE, **changes: Any) -> dict[str, Any]:
     given = {
         "number": "INV-1",
-        "customer_id": owner(meter).id,
-        "meter_id": meter.id,
+        "customer": owner(of).id,
+        "meter": of.id,
         "issued_on": date(2026, 3, 1),
         "due_on": date(2026, 3, 31),
-        "charges": USAGE,
     }
-    return InvoiceEntry(**given | changes)
+    return {**given, **charges.values(), **changes}
+
+
+def enter(session: Any, made: dict[str, Any]) -> Invoice:
+    invoice: Invoice = actions.create(session, INVOICE, made)
+    return invoice
+
+
+def change(session: Any, invoice_id: int, made: dict[str, Any], version: int) -> Invoice:
+    invoice: Invoice = actions.update(session, INVOICE, invoice_id, made, version)
+    return invoice
 
 
 def invoice_on(meter: Meter, **changes: Any) -> Invoice:
@@ -68,7 +77,7 @@ def balances(session: Any, *owners: Any) -> list[tuple[Decimal, Decimal]]:
     return [(one.balance, one.overpayment) for one in owners]
 
 
-def problems(session: Any, made: InvoiceEntry) -> dict[str, type]:
-    with pytest.raises(InvoiceRefused) as refused:
-        actions.create(session, made)
+def problems(session: Any, made: dict[str, Any]) -> dict[str, type]:
+    with pytest.raises(actions.Impossible) as refused:
+        enter(session, made)
     return {name: type(problem) for name, problem in refused.value.problems.items()}

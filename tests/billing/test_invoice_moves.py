@@ -11,7 +11,7 @@ from backoffice.billing.invoices.refusals import ReasonMissing, SameMeter, VoidS
 from backoffice.billing.models import Meter
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
 
-from .invoices import balances, entry, invoice_on, owner, paid, wanjirus_meter
+from .invoices import balances, change, entry, invoice_on, owner, paid, wanjirus_meter
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_no_void_without_a_reason_and_none_twice(session: Any, meter: Meter) -> 
     session.commit()
     for refused in (
         lambda: actions.void(session, invoice.id, 2, "Again"),
-        lambda: actions.update(session, invoice.id, entry(meter), 2),
+        lambda: change(session, invoice.id, entry(meter), 2),
         lambda: actions.move(session, invoice.id, 2, meter.id),
     ):
         with pytest.raises(VoidStaysVoid, match="Enter a new invoice"):

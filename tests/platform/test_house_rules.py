@@ -68,6 +68,7 @@ DONE_ON_IMPORT = {
     ("backoffice/app/extensions.py", "figure_hooks.install_session"),
     # a record's screens on the domain's own blueprint, as @bp.get does
     ("backoffice/billing/adjustments/views.py", "screens.add_to"),
+    ("backoffice/billing/invoices/views.py", "screens.add_to"),
     ("backoffice/billing/meters/views.py", "screens.add_to"),
     ("backoffice/customers/views.py", "screens.add_to"),
     ("backoffice/products/views.py", "screens.add_to"),

@@ -1,97 +1,88 @@
-"""What may be typed about an invoice. Its amount counts only where there are no units; what is paid is no field."""
+"""The form of an invoice: what it shows while one types, what it asks, and what it refuses besides the fields' own."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from flask import request, url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
-from wtforms import BooleanField, HiddenField, StringField, ValidationError
+from wtforms import Field, HiddenField, ValidationError
 
 from ...app.extensions import db
+from ...base import money, periods
+from ...base.periods import read_day
+from ...base.refusals import Refusal
 from ...customers import queries as customers
-from ...customers.forms import customer_named
-from ...customers.models import Customer
-from ...web.formats import in_words
-from ...web.forms import (
-    RecordForm,
-    Required,
-    Stamp,
-    at_most,
-    must_be_number,
-    trimmed,
-)
-from ...web.idempotency import new_key
-from ...web.typed_fields import AmountField, DayField, QuantityField, UnitPriceField
+from ...records.forms import OfRecord, Question
+from ...web.formats import in_words, money_filter
+from ...web.preferences import number_format
 from .. import queries
-from ..models import Invoice, Meter
-from ..rules import NUMBER_LENGTH, is_number
-from .entries import Charges, InvoiceEntry
-from .queries import meters_of, number_is_taken
-from .refusals import NumberTaken
+from ..models import Meter
+from .actions import payments_naming
+from .charges import Charges, compute, problems_of, usage_of
+from .fields import PLACED
+from .queries import invoices_like, last_rates_of, meters_of
+from .refusals import DueBeforeIssued
 
 DAYS_TO_PAY = timedelta(days=30)
 """From the day of an invoice to the day that is proposed as its due date."""
 
+OFFERED = 200
+"""Customers in a form's list from the start; beyond that it follows what is typed."""
 
-class InvoiceForm(RecordForm):
-    """An invoice: whose, for which meter, when, and units × rate + fixed charge or one amount.
 
-    The hidden `proposed_…` hold what was last filled in for a field: what somebody typed stays. `holds` and `anyway`
-    answer what the form has asked (`invoice_questions`).
+@dataclass(frozen=True)
+class Preview:
+    """What the typed charges come to; None where one of them cannot be read.
+
+    `usage` is units × rate, None too where no units are typed. `note` is the sentence under the
+    amount; `problems` says why an amount that is known could not be saved.
     """
 
-    issued_on = DayField(_l("Issued"), validators=[Required(_l("Enter the day of issue."))])
-    due_on = DayField(_l("Due"))
-    number = StringField(
-        _l("Invoice number"),
-        filters=[trimmed],
-        validators=[at_most(NUMBER_LENGTH)],
-    )
-    customer = StringField(
-        _l("Customer"), filters=[trimmed], validators=[Required(_l("Choose a customer."))]
-    )
-    meter = StringField(_l("Meter"), filters=[trimmed])
-    units = QuantityField(_l("Units"))
-    rate = UnitPriceField(_l("Rate"))
-    fixed_charge = AmountField(_l("Fixed charge"), empty_is_zero=True)
-    amount = AmountField(_l("Amount"))
-    holds = StringField(_l("Which amount holds?"))
-    anyway = StringField(_l("Record anyway"))
+    amount: Decimal | None
+    usage: Decimal | None
+    note: str
+    problems: dict[str, Refusal]
+
+
+class InvoiceForm(OfRecord):
+    """An invoice: whose, for which meter, when, and units × rate + fixed charge or one amount.
+
+    The hidden `proposed_…` hold what was last filled in for a field: what somebody typed stays.
+    """
+
+    inputs_page = "billing/invoice_inputs.html"
+    outputs = "billing/invoice_outputs.html"
+    classes = "order-form"
+    placed = PLACED
+
     proposed_due = HiddenField()
     proposed_rate = HiddenField()
     proposed_fixed_charge = HiddenField()
 
-    def __init__(self, invoice: Invoice | None, **options: Any) -> None:
-        """A form for `invoice`; None for a new one."""
-        super().__init__(**options)
-        self.invoice = invoice
-        self.found_customer: Customer | None = None
-        self.found_meter: Meter | None = None
-
     @classmethod
-    def for_invoice(cls, invoice: Invoice, entry: InvoiceEntry | None = None) -> "InvoiceForm":
-        """The stored invoice for editing, or `entry` over what it holds now."""
-        shown = entry or InvoiceEntry.of(invoice)
-        meter = db.session.get(Meter, shown.meter_id) if shown.meter_id else None
-        charges = shown.charges
-        data = {
-            "number": shown.number,
-            "customer": customers.label(db.session.get_one(Customer, shown.customer_id)),
-            "meter": meter.number if meter else "",
-            "issued_on": shown.issued_on,
-            "due_on": shown.due_on,
-            "units": charges.units,
-            "rate": charges.rate,
-            "fixed_charge": charges.fixed_charge or None,
-            "amount": charges.amount if charges.is_entered else None,
-            "version": str(Stamp(invoice.id, invoice.version)),
-            "base": json.dumps(InvoiceEntry.of(invoice).facts()),
-            "idempotency_key": new_key(),
+    def suggested(cls) -> dict[str, Any]:
+        """For the customer, the meter and the days that the address names, all that can be proposed."""
+        asked, session = request.args, db.session()
+        customer = customers.by_code(session, asked.get("customer", ""))
+        meter = queries.meter_of(session, asked.get("meter", ""))
+        if customer is not None and meter is None:
+            meter = only_meter_of(customer.id)
+        issued_on = read_day(asked.get("issued_on", "")) or periods.today()
+        rate, fixed_charge = rates_of(meter)
+        return {
+            "customer": customer.id if customer else None,
+            "meter": meter.id if meter else None,
+            "issued_on": issued_on,
+            "due_on": read_day(asked.get("due_on", "")) or issued_on + DAYS_TO_PAY,
+            "proposed_due": (issued_on + DAYS_TO_PAY).isoformat(),
+            "rate": rate,
+            "proposed_rate": as_typed_rate(rate),
+            "fixed_charge": fixed_charge,
+            "proposed_fixed_charge": as_typed_amount(fixed_charge),
         }
-        return cls(invoice, formdata=None, data=data)
 
     # What was typed
 
@@ -103,102 +94,173 @@ class InvoiceForm(RecordForm):
 
     def usage(self) -> Charges:
         """Units, rate and fixed charge as typed; what is empty or unreadable counts as 0, but empty units mean none."""
-        units = self.units.data
-        if units is None and self.units.process_errors:
-            units = Decimal(0)
-        return Charges(
-            units=units,
-            rate=self.rate.data,
-            fixed_charge=self.fixed_charge.data or Decimal(0),
-            amount=self.amount.data or Decimal(0),
-        )
+        is_unreadable = self.units.data is None and self.units.process_errors
+        typed = {name: self[name].data for name in ("units", "rate", "fixed_charge", "amount")}
+        return Charges.of(typed | ({"units": Decimal(0)} if is_unreadable else {}))
 
-    def entry(self) -> InvoiceEntry:
-        """The invoice as entered; call it on a valid form only."""
-        assert self.found_customer is not None
-        assert self.issued_on.data is not None
-        return InvoiceEntry(
-            number=self.number.data or "",
-            customer_id=self.found_customer.id,
-            meter_id=self.found_meter.id if self.found_meter else None,
-            issued_on=self.issued_on.data,
-            due_on=self.due_on.data or self.issued_on.data + DAYS_TO_PAY,
-            charges=self.charges(),
-        )
-
-    def typed_customer(self) -> Customer | None:
-        """The one customer that the text names."""
-        typed = self.customer.data or ""
-        found = customers.meant_by(db.session(), typed) if typed else []
-        return found[0] if len(found) == 1 else None
+    def values(self) -> dict[str, Any]:
+        """As entered; a due date and a stored number that are left empty are what they are without being typed."""
+        values = super().values() | self.charges().values()
+        values["number"] = values["number"] or (self.row.number if self.row else "")
+        values["due_on"] = values["due_on"] or values["issued_on"] + DAYS_TO_PAY
+        return values
 
     # What is refused
 
-    def validate_number(self, field: StringField) -> None:
-        """An invoice's number is part of its address, and no two invoices have the same one."""
-        if not field.data:
+    def validate_meter(self, field: Field) -> None:
+        """It is or was the customer's; only an invoice without one may stay so."""
+        present = self.row.meter_id if self.row else None
+        if field.data is None and not field.errors and (self.row is None or present is not None):
+            raise ValidationError(_("Choose a meter: without one the invoice would count nowhere."))
+        if field.data is None or self.customer.data is None or field.data == present:
             return
-        must_be_number(field.data, is_number)
-        if number_is_taken(db.session(), field.data, self.invoice.id if self.invoice else None):
-            raise ValidationError(in_words(NumberTaken(number=field.data)))
-
-    def validate_customer(self, field: StringField) -> None:
-        """The text names exactly one customer."""
-        self.found_customer = customer_named(field.data)
-
-    def validate_meter(self, field: StringField) -> None:
-        """The text names a meter that is or was the customer's; only an invoice without one may stay so."""
-        self.found_meter = queries.meter_of(db.session(), field.data) if field.data else None
-        if not field.data:
-            if self.invoice is None or self.invoice.meter_id is not None:
-                raise ValidationError(
-                    _("Choose a meter: without one the invoice would count nowhere.")
-                )
-            return
-        if self.found_meter is None:
-            raise ValidationError(_("There is no such meter. Choose one of the customer's."))
-        stays = self.invoice is not None and self.invoice.meter_id == self.found_meter.id
-        customer = self.typed_customer()
-        if customer is None or stays:
-            return
-        if self.found_meter.id not in {meter.id for meter in meters_of(db.session(), customer.id)}:
-            raise ValidationError(
-                _(
-                    "%(meter)s is no meter of this customer. Choose one of theirs, or assign it to them first.",
-                    meter=field.data,
-                )
+        theirs = {meter.id: meter for meter in self.meters()}
+        if field.data not in theirs:
+            number = db.session.get_one(Meter, field.data).number
+            said = _(
+                "%(meter)s is no meter of this customer. Choose one of theirs, or assign it to them first.",
+                meter=number,
             )
+            raise ValidationError(said)
 
-    def validate_due_on(self, field: DayField) -> None:
+    def validate_due_on(self, field: Field) -> None:
         """Nothing is due before it is issued."""
         if field.data and self.issued_on.data and field.data < self.issued_on.data:
-            raise ValidationError(
-                _("This is before the invoice is issued. Choose that day or a later one.")
-            )
+            raise ValidationError(in_words(DueBeforeIssued()))
+
+    def problems(self) -> Mapping[str, Refusal]:
+        """What the charges forbid."""
+        return self.preview().problems
 
     def meters(self) -> Sequence[Meter]:
         """The meters to choose from: the typed customer's, those that are theirs now first."""
-        customer = self.typed_customer()
-        return meters_of(db.session(), customer.id) if customer else []
+        return meters_of(db.session(), self.customer.data) if self.customer.data else []
+
+    # What is asked
+
+    def questions(self) -> Iterator[Question]:
+        """Which of two amounts holds, and whether it is a second one of the same meter, month and amount."""
+        computed, typed = self._two_amounts()
+        if computed != typed:
+            words = {
+                f"computed {computed} {typed}": _(
+                    "%(amount)s, computed from units, rate and fixed charge",
+                    amount=money_filter(computed, symbol=True),
+                ),
+                f"typed {computed} {typed}": _(
+                    "%(amount)s, as typed; units, rate and fixed charge are then not kept",
+                    amount=money_filter(typed, symbol=True),
+                ),
+            }
+            yield Question("holds", _("Which amount holds?"), words)
+        if numbers := self._numbers_like_it():
+            yield Question(
+                "anyway",
+                _("There is already invoice"),
+                {" / ".join(numbers): _("Record anyway")},
+                help=_("It is of the same meter, the same month and the same amount."),
+                about={number: url_for("invoices.record", number=number) for number in numbers},
+            )
+
+    def _two_amounts(self) -> tuple[Decimal | None, Decimal | None]:
+        """Computed and typed; the same where one of them is missing or unreadable."""
+        typed, charges = self.amount.data, self.usage()
+        is_whole = None not in (typed, charges.units, charges.rate)
+        if not is_whole or any(
+            self[name].process_errors for name in ("units", "rate", "fixed_charge")
+        ):
+            return None, None
+        return compute(db.session(), charges), typed
+
+    def _numbers_like_it(self) -> Sequence[str]:
+        """Posted invoices like the one that is entered; none where it was one of them before."""
+        values, stored = self.values(), self.row
+        amount, day = compute(db.session(), self.charges()), values["issued_on"]
+        if stored is not None:
+            was = stored.meter_id, stored.amount, stored.issued_on.replace(day=1)
+            if was == (values["meter"], amount, day.replace(day=1)):
+                return ()
+        besides = stored.id if stored else 0
+        return invoices_like(db.session(), values["meter"], amount, day, besides)
+
+    # What is shown
+
+    def live(self) -> dict[str, Any]:
+        """The amount."""
+        return {"preview": self.preview()}
+
+    def beside(self) -> dict[str, Any]:
+        """Customers to choose from, where the keyboard begins, and how many payments name the invoice."""
+        offered = customers.search(db.session(), "", limit=OFFERED)
+        named_by = len(payments_naming(db.session(), self.row.id)) if self.row else 0
+        first = "" if self.is_submitted() else self._first()
+        return {"offered": offered, "OFFERED": OFFERED, "first": first, "named_by": named_by}
+
+    def _first(self) -> str:
+        if self.row is not None:
+            return "amount" if self.row.units is None else "units"
+        return next((name for name in ("customer", "meter") if not self[name].data), "units")
+
+    def preview(self) -> Preview:
+        """The amount of what has been typed: the same computation that saving checks."""
+        charges, session = self.charges(), db.session()
+        unreadable = list(self._unreadable())
+        amount = compute(session, charges)
+        problems = {} if unreadable else problems_of(charges, amount)
+        notes = unreadable or [self._at(name, in_words(p)) for name, p in problems.items()]
+        is_another = not charges.is_entered and self.amount.data not in (None, amount)
+        if is_another and not notes and not self.holds.data:
+            notes = [_("Another amount is typed as well. Saving asks which of the two holds.")]
+        is_begun = any(self[name].data is not None for name in ("units", "amount")) or (
+            is_typed(self.rate, self.proposed_rate)
+            or is_typed(self.fixed_charge, self.proposed_fixed_charge)
+        )
+        return Preview(
+            amount=None if unreadable else amount,
+            usage=None if unreadable or charges.is_entered else usage_of(session, charges),
+            note=notes[0] if notes and (unreadable or is_begun) else "",
+            problems=problems,
+        )
+
+    def _unreadable(self) -> Iterator[str]:
+        """A sentence for each number that cannot be read and would count."""
+        names = ["units", "rate", "fixed_charge"]
+        if self.units.data is None and not self.units.process_errors:
+            names.append("amount")
+        for name in names:
+            yield from (self._at(name, message) for message in self[name].process_errors)
+
+    def _at(self, name: str, problem: str) -> str:
+        return str(_("%(field)s: %(problem)s", field=self[name].label.text, problem=problem))
 
 
-class MoveForm(RecordForm):
-    """Where an invoice goes, and whether its payments go along."""
+def is_typed(field: Field, proposed: Field) -> bool:
+    """Whether the posted field holds something else than what was filled in."""
+    return text_of(field) not in ("", proposed.data)
 
-    meter = StringField(
-        _l("Meter"), filters=[trimmed], validators=[Required(_l("Choose a meter."))]
-    )
-    with_payments = BooleanField(_l("Take the payments that name it along"))
 
-    found_meter: Meter | None = None
+def text_of(field: Field) -> str:
+    """What was typed."""
+    return str((field.raw_data or [""])[0])
 
-    @classmethod
-    def for_invoice(cls, invoice: Invoice) -> "MoveForm":
-        """A form to move the invoice as it is now, by default with its payments."""
-        return cls.over(invoice.id, invoice.version, with_payments=True)
 
-    def validate_meter(self, field: StringField) -> None:
-        """There is a meter of that number."""
-        self.found_meter = queries.meter_of(db.session(), field.data)
-        if self.found_meter is None:
-            raise ValidationError(_("There is no such meter. Type its number, or choose it."))
+def as_typed_rate(rate: Decimal | None) -> str:
+    """A rate as the user would type it."""
+    return "" if rate is None else money.format_unit_price(rate, number_format())
+
+
+def as_typed_amount(amount: Decimal | None) -> str:
+    """An amount as the user would type it."""
+    return "" if amount is None else money.format_amount(amount, number_format())
+
+
+def rates_of(meter: Meter | None) -> tuple[Decimal | None, Decimal | None]:
+    """Rate and fixed charge of the meter's last invoice; none, too, for a fixed charge of nothing."""
+    rate, fixed_charge = (last_rates_of(db.session(), meter.id) if meter else None) or (None, None)
+    return rate, fixed_charge or None
+
+
+def only_meter_of(customer_id: int) -> Meter | None:
+    """The meter that an invoice of this customer is for, where there can be no doubt."""
+    active = queries.active_meters_of(db.session(), customer_id)
+    return active[0] if len(active) == 1 else None

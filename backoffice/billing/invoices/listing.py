@@ -1,4 +1,4 @@
-"""The list of invoices: its columns, its filters, and the way on from every row."""
+"""The list of invoices: its columns, those of further fields too, its filters, and the way on from every row."""
 
 from typing import Any
 
@@ -9,6 +9,8 @@ from sqlalchemy.orm import aliased
 from ...base import N_, counted
 from ...customers.models import Customer
 from ...lists import Choice, Column, Days, List, Search, containing
+from ...records import Text
+from ...records.listing import column_of
 from ...web.formats import money_filter
 from ..models import Invoice, Meter
 from ..rules import POSTED, VOID
@@ -19,6 +21,9 @@ from ..wording import (
     is_called,
     word_column,
 )
+from .fields import FIELDS, PLACED
+
+BY_NAME = {field.name: field for field in FIELDS}
 
 
 def _rows(_user: Any) -> Select[Any]:
@@ -38,7 +43,7 @@ def _of_meter(text: str) -> ColumnElement[bool]:
 
 
 def _found(text: str) -> ColumnElement[bool]:
-    """The number, the customer's code or name, or the meter's number holds the text.
+    """A text of the invoice, the customer's code or name, or the meter's number holds the text.
 
     Customers and meters are looked up by themselves, for they are few beside the invoices, which are
     then read without joining all of them first.
@@ -46,7 +51,7 @@ def _found(text: str) -> ColumnElement[bool]:
     customers = select(Customer.id).where(containing(Customer.code, Customer.name)(text))
     meters = select(Meter.id).where(containing(Meter.number)(text))
     return or_(
-        containing(Invoice.number)(text),
+        containing(*(field.column for field in FIELDS if isinstance(field, Text)))(text),
         Invoice.customer_id.in_(customers),
         Invoice.meter_id.in_(meters),
     )
@@ -58,30 +63,29 @@ def _counted(amount: Any) -> ColumnElement[Any]:
 
 
 def _record(row: Any) -> str:
-    return url_for("billing.invoice", number=row.number)
+    return url_for("invoices.record", number=row.number)
 
 
 INVOICES = List(
     "invoices",
     N_("Invoices"),
-    "billing.invoices",
-    export="billing.export_invoices",
+    "invoices.index",
+    export="invoices.export",
     rows=_rows,
     key=Invoice.id,
     columns=(
-        Column("number", N_("Number"), Invoice.number, link=_record, classes="cell-key"),
+        column_of(BY_NAME["number"], label=N_("Number"), link=_record, classes="cell-key"),
         Column("customer", N_("Customer"), Customer.name, classes="cell-name"),
         Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
         Column("meter", N_("Meter"), Meter.number, empty=N_("No meter"), classes="cell-key cell-part"),
-        Column("issued_on", N_("Issued"), Invoice.issued_on, kind="day", classes="cell-date cell-part"),
-        Column("due_on", N_("Due"), Invoice.due_on, kind="day", classes="cell-date cell-told"),
+        column_of(BY_NAME["issued_on"], classes="cell-date cell-part"),
+        column_of(BY_NAME["due_on"], classes="cell-date cell-told"),
+        *(column_of(field, classes="cell-part") for field in FIELDS if field.name not in PLACED),
         Column(
             "word", N_("Status"), word_column(),
             words=LABELS_OF_WORDS, tones=TONES_OF_WORDS, is_sortable=False, classes="cell-word",
         ),
-        Column("units", N_("Units"), Invoice.units, kind="quantity", is_shown=False),
-        Column("rate", N_("Rate"), Invoice.rate, kind="unit_price", is_shown=False),
-        Column("fixed_charge", N_("Fixed charge"), Invoice.fixed_charge, kind="money", is_shown=False),
+        *(column_of(BY_NAME[name], is_shown=False) for name in ("units", "rate", "fixed_charge")),
         Column(
             "amount", N_("Amount"), _counted(Invoice.amount),
             kind="money", total=True, write=lambda row: money_filter(row.stated), classes="cell-lead",
@@ -119,7 +123,7 @@ INVOICES = List(
     ),
     default_sort="-issued_on",
     counted=counted("%(num)s invoice", "%(num)s invoices"),
-    new=("billing.new_invoice", N_("New invoice")),
+    new=("invoices.new", N_("New invoice")),
     nothing_yet=(N_("No invoices yet"), N_("Invoices are entered here, or come with the import.")),
     nothing_fits=(
         N_("No invoice fits that"),

@@ -1,13 +1,17 @@
-"""Reads of invoices: one with what belongs to it, and what its form offers. The list: `invoice_listing.py`."""
+"""Reads of invoices: one with what belongs to it, and what its form offers and asks."""
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import func, select, true
+from sqlalchemy import extract, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from ..models import Invoice, Meter, MeterAssignment, Payment
 from ..rules import VOID
+
+MOST_NAMED = 5
+"""Invoices like the one that is entered that are named."""
 
 
 def invoice_of(session: Session, number: str) -> Invoice | None:
@@ -17,12 +21,6 @@ def invoice_of(session: Session, number: str) -> Invoice | None:
         .where(Invoice.number == number)
         .options(joinedload(Invoice.customer), joinedload(Invoice.meter))
     ).one_or_none()
-
-
-def number_is_taken(session: Session, number: str, besides: int | None) -> bool:
-    """Whether another invoice than `besides` has that number."""
-    other = true() if besides is None else Invoice.id != besides
-    return session.scalar(select(Invoice.id).where(Invoice.number == number, other)) is not None
 
 
 def meters_of(session: Session, customer_id: int) -> Sequence[Meter]:
@@ -51,6 +49,21 @@ def last_rates_of(session: Session, meter_id: int) -> tuple[Decimal, Decimal] | 
     return None if found is None else (found.rate, found.fixed_charge)
 
 
+def invoices_like(
+    session: Session, meter_id: int | None, amount: Decimal, day: date, besides: int
+) -> Sequence[str]:
+    """The numbers of posted invoices of the same meter, amount and month, but for the one with the id `besides`."""
+    found = select(Invoice.number).where(
+        Invoice.meter_id == meter_id,
+        Invoice.amount == amount,
+        Invoice.status != VOID,
+        Invoice.id != besides,
+        extract("year", Invoice.issued_on) == day.year,
+        extract("month", Invoice.issued_on) == day.month,
+    )
+    return session.scalars(found.order_by(Invoice.number).limit(MOST_NAMED)).all()
+
+
 def payments_of(session: Session, invoice: Invoice) -> Sequence[Payment]:
     """Every payment that names the invoice, the void ones too, by day."""
     return session.scalars(
@@ -59,11 +72,3 @@ def payments_of(session: Session, invoice: Invoice) -> Sequence[Payment]:
         .order_by(Payment.paid_on, Payment.id)
         .options(joinedload(Payment.meter))
     ).all()
-
-
-def offered_meters(session: Session, text: str, limit: int = 20) -> Sequence[Meter]:
-    """Meters whose number holds the text, for choosing one of them all."""
-    statement = select(Meter).order_by(Meter.number).limit(limit)
-    if text:
-        statement = statement.where(Meter.number.icontains(text, autoescape=True))
-    return session.scalars(statement).all()

@@ -1,17 +1,7 @@
 """What is refused of an invoice, each with what to do instead."""
 
 from ...base import N_
-from ...base.refusals import Refusal, Stale
-
-
-class InvoiceRefused(Refusal):
-    """An invoice that cannot be stored. `problems` names the field of each."""
-
-    sentence = N_("The invoice was not saved: something in it is not possible.")
-
-    def __init__(self, problems: dict[str, Refusal]) -> None:
-        super().__init__()
-        self.problems = problems
+from ...base.refusals import Refusal
 
 
 class NothingOwed(Refusal):
@@ -76,28 +66,6 @@ class PaymentsGoAlong(Refusal):
     )
 
 
-class NumberTaken(Refusal):
-    """Two invoices cannot have one number."""
-
-    sentence = N_("There is already an invoice %(number)s. Choose another number.")
-
-
-class InvoiceChanged(Stale):
-    """Somebody saved the invoice after it was opened."""
-
-    sentence = N_(
-        "Somebody else has saved invoice %(number)s since you opened it. "
-        "Look at what they changed, then save again."
-    )
-
-
-class InvoiceGone(Refusal):
-    """There is no such invoice."""
-
-    sentence = N_("There is no such invoice. Choose one from the list.")
-    status = 404
-
-
 class VoidStaysVoid(Refusal):
     """A change of an invoice that is void."""
 
@@ -108,9 +76,11 @@ class ReasonMissing(Refusal):
     """A void invoice says why."""
 
     sentence = N_("Say why the invoice is void. The reason is kept with it.")
+    field = "reason"
 
 
 class SameMeter(Refusal):
     """A move to where the invoice is."""
 
     sentence = N_("Invoice %(number)s is on that meter already. Choose another meter.")
+    field = "meter"

@@ -22,14 +22,14 @@ NEWEST = 8
 """Documents of each kind that a meter's screen shows; all of them are a click away."""
 
 RECORDS = {
-    Invoice.__tablename__: ("billing.invoice", "number"),
+    Invoice.__tablename__: ("invoices.record", "number"),
     Payment.__tablename__: ("billing.payment", "reference"),
     MeterAdjustment.__tablename__: ("adjustments.record", "number"),
 }
 """Table of a document → the screen that shows it, and the column by which."""
 
 LISTS = {
-    "invoiced": "billing.invoices",
+    "invoiced": "invoices.index",
     "adjusted": "adjustments.index",
     "paid": "billing.payments",
 }

@@ -15,8 +15,8 @@ from ...audit.tables import Recorded
 from ...audit.telling import difference_of
 from ...base import N_
 from ...web.formats import money_filter, recorded_day
-from ..invoices.history import Wording as InvoiceWording
-from ..models import Invoice, Payment
+from ..meters.wording import MeterWording
+from ..models import Invoice, Meter, Payment
 from ..rules import METHODS, POSTED, VOID
 
 SHOWN = 200
@@ -48,14 +48,23 @@ RECORDED = (
 )  # fmt: skip
 
 
-class Wording(InvoiceWording):
-    """As an invoice's wording, with the columns of a payment and the invoices by their numbers."""
+class Wording(MeterWording):
+    """As a meter's wording, with the columns of a payment, the invoices and the meters by their numbers."""
 
-    def __init__(self, session: Session, *, invoices: Sequence[Any] = (), **names: Any) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        invoices: Sequence[Any] = (),
+        meters: Sequence[Any] = (),
+        **names: Any,
+    ) -> None:
         super().__init__(session, **names)
-        wanted = {int(key) for key in invoices if key}
-        found = session.execute(select(Invoice.id, Invoice.number).where(Invoice.id.in_(wanted)))
-        self._invoices = {str(key): number for key, number in found} if wanted else {}
+        self._numbers: dict[str, dict[str, str]] = {}
+        for column, model, keys in (("invoice_id", Invoice, invoices), ("meter_id", Meter, meters)):
+            wanted = {int(key) for key in keys if key}
+            found = session.execute(select(model.id, model.number).where(model.id.in_(wanted)))
+            self._numbers[column] = {str(key): number for key, number in found}
 
     def label(self, column: str) -> str:
         """The name of `column` on screen."""
@@ -65,8 +74,8 @@ class Wording(InvoiceWording):
         """A recorded value of `column`; a dash where there is none."""
         if column == "meter_id" and value is None:
             return str(_("No meter"))
-        if column == "invoice_id" and value:
-            return self._invoices.get(str(value), f"#{value}")
+        if column in self._numbers and value:
+            return self._numbers[column].get(str(value), f"#{value}")
         write = _WRITTEN.get(column) if value else None
         return write(value) if write else super().value(column, value)
 

@@ -1,0 +1,43 @@
+"""Invoices, as they are entered, listed and told."""
+
+from sqlalchemy.orm import joinedload
+
+from ...base import N_
+from ...records import Record
+from ..figures import invoice_amount, invoice_paid
+from ..models import Invoice
+from ..voiding import kept_of, void_told
+from . import actions
+from .fields import FIELDS
+from .forms import InvoiceForm
+from .listing import INVOICES
+from .verbs import VERBS
+
+INVOICE = Record(
+    Invoice,
+    name=Invoice.number,
+    domain="invoices",
+    title=N_("Invoice"),
+    many=INVOICES.title,
+    new=N_("New invoice"),
+    called=N_("Invoice %(number)s"),
+    saved=N_("Invoice %(number)s is saved."),
+    listing=lambda _user: INVOICES,
+    reads="billing.read",
+    writes="billing.write",
+    has_path=True,
+    fields=FIELDS,
+    kept=kept_of(Invoice),
+    telling=void_told,
+    loads=(joinedload(Invoice.customer), joinedload(Invoice.meter)),
+    verbs=VERBS,
+    form=InvoiceForm,
+    answers={"holds": N_("Which amount holds?"), "anyway": N_("Record anyway")},
+    create=actions.create,
+    update=actions.update,
+    is_current=actions.check_not_void,
+    figures=(invoice_paid, invoice_amount),
+    labels={"paid": N_("Paid")},
+)
+
+RECORDS = (INVOICE,)
