@@ -79,7 +79,8 @@ def migrate(context: Any) -> None:
 def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
     """Run the migrations, then bring in step with them what is generated; says what was changed.
 
-    Raises MeaningDiffers, and changes nothing, where the book is kept in another currency or time zone.
+    Raises MeaningDiffers, and changes nothing, where the book is kept in another currency or time zone; and Trouble
+    where it shows that new figures are declared wrongly.
     """
     woken = _wake(app)
     with acting_as(actor.get() or "upgrade"), as_owner(engine) as connection:
@@ -95,6 +96,7 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         context.run_migrations()
         versions = seen_by(connection)
         is_newest = versions == set(context.script.get_heads())
+        doubted = _proved(connection) if is_newest else []
         renewed = _sync(connection, app, woken) if is_newest else []
         is_first = is_newest and record_first(connection)
         offended = out_of_calendar.sync(connection, Base.metadata) if is_newest else []
@@ -107,6 +109,7 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         yield f"{len(renewed)} generated database objects were renewed."
     if is_first:
         yield str(of_this_process())
+    yield from doubted
     if offended:
         yield IMPOSSIBLE_DATES.format(tables=", ".join(offended))
     if is_newest:
@@ -159,6 +162,14 @@ def _noticed(plan: Any, moves: list[Any], connection: Connection) -> Any:
         return moves
 
     return noticed
+
+
+def _proved(connection: Connection) -> list[str]:
+    """Try what is declared on the book that is to be kept by it; says what it is kept by and is in doubt."""
+    try:
+        return figures.prove(connection)
+    except figures.DisprovedDeclaration as error:
+        raise Trouble(str(error)) from error
 
 
 def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[str]:

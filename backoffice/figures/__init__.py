@@ -19,13 +19,14 @@ from . import (
     hooks,
     outside,
     previews,
+    proving,
     recomputing,
     triggers,
     verification,
 )
 from .actor import acting_as, actor
 from .declaration import Figure
-from .errors import FigureError, UnknownFigure
+from .errors import DisprovedDeclaration, FigureError, UnknownFigure
 from .explanation import Explanation
 from .expressions import total
 from .findings import Finding
@@ -38,6 +39,7 @@ from .triggers import GUARDS, guard_objects
 AnySession = Session | scoped_session[Any]
 
 __all__ = [
+    "DisprovedDeclaration",
     "Explanation",
     "Failure",
     "Figure",
@@ -58,6 +60,7 @@ __all__ = [
     "noted",
     "out_of_date",
     "preview",
+    "prove",
     "registry",
     "renew",
     "session_over",
@@ -82,6 +85,11 @@ def sync(connection: Connection, of_domains: Sequence[DatabaseObject]) -> list[s
     return objects.sync_objects(connection, GUARDS, guard_objects(of_domains)) + triggers.sync(
         connection, registry
     )
+
+
+def prove(connection: Connection) -> list[str]:
+    """Try what is declared on this book before it is kept by it (`db upgrade`); see `proving.prove`."""
+    return proving.prove(connection, registry)
 
 
 def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:

@@ -1,19 +1,14 @@
-"""One figure, as its domain declares it, and what a declaration must be so that the core can keep it.
+"""One figure, as its domain declares it: its columns, its owner, its definition, and what that reads."""
 
-Anything else is refused at start-up (`check`).
-"""
-
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import signature
 from typing import Any
 
-from sqlalchemy import Column, FromClause, Integer, Numeric, Select, Table, UniqueConstraint, select
-from sqlalchemy.sql.elements import ColumnClause, TextClause
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.sql.visitors import iterate
+from sqlalchemy import Column, FromClause, Select, Table, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..base import table_of
 from .errors import DeclarationError
@@ -94,6 +89,24 @@ class Figure:
         return tuple(t for e in self.definitions.values() for t in totals_in(e))
 
     @cached_property
+    def rows(self) -> Select[Any]:
+        """The SELECT of shape B over the tables themselves.
+
+        Raises:
+            DeclarationError: when it cannot be built.
+        """
+        assert self.select is not None
+        try:
+            rows = self.select(*self.models)
+            str(rows.compile(dialect=postgresql.dialect()))
+        except (SQLAlchemyError, AttributeError, TypeError, KeyError) as error:
+            raise DeclarationError(
+                f"{self.name}: its SELECT cannot be built; mend {self.select.__qualname__}(), "
+                f"which says {type(error).__name__}: {error}"
+            ) from error
+        return rows
+
+    @cached_property
     def reads(self) -> Mapping[Table, frozenset[str]]:
         """The columns that the definition reads, by table."""
         found: dict[Table, set[str]] = {}
@@ -110,7 +123,7 @@ class Figure:
             if part.where is not None:
                 note(part.where)
         if self.select is not None:
-            note(self.select(*self.models))
+            note(self.rows)
             for table in self.models:
                 found.setdefault(table, set())
         return {table: frozenset(names) for table, names in found.items()}
@@ -154,13 +167,21 @@ class Figure:
             named = table.c[self.owner.key]
             if all(k.column is self.owner_key for k in named.foreign_keys):
                 return named
+        leading = set(self.through.values())
         pointing = [c for c in table.c for k in c.foreign_keys if k.column is self.owner_key]
-        if len(pointing) == 1:
-            return pointing[0]
-        raise DeclarationError(
-            f"{self.name}: no column of {table.name} names the owner ({self.owner_table.name}). "
-            f"Name it through=… ."
-        )
+        match [c for c in pointing if c not in leading]:
+            case [only]:
+                return only
+            case []:
+                raise DeclarationError(
+                    f"{self.name}: no column of {table.name} names the owner ({self.owner_table.name}). "
+                    f"Name it through=… ."
+                )
+            case several:
+                raise DeclarationError(
+                    f"{self.name}: {' and '.join(map(str, several))} both name the owner ({self.owner_table.name}). "
+                    f"Add {table.name} up by total(…, by=…), or derive rows whose owner's column has the name of one."
+                )
 
 
 def from_expressions(
@@ -204,7 +225,10 @@ def from_select(
     targets = tuple(column(c) for c in columns)
     table = targets[0].table
     primary_key = next(iter(table.primary_key))
-    models = tuple(table_of(p.default) for p in signature(select).parameters.values())
+    given = signature(select).parameters.items()
+    for argument in (n for n, p in given if not hasattr(p.default, "__table__")):
+        raise DeclarationError(f"{title}: give the argument “{argument}” of its SELECT a model as default.")
+    models = tuple(table_of(p.default) for _, p in given)
     keys = tuple(column(k) for k in key) or (primary_key,)
     return Figure(
         name=_name(name, targets),
@@ -237,143 +261,3 @@ def rows_of(figure: Figure, relation: Callable[[Table], FromClause]) -> Select[A
     return select(
         *(held(targets[c.key], c).label(c.key) if c.key in targets else c for c in inner.c)
     )
-
-
-_CONSTANT = re.compile(r"\*|NULL|-?[\d.]+|'[^']*'", re.IGNORECASE)
-
-_MOVING = {
-    "now", "age", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp",
-    "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday", "random",
-    "gen_random_uuid", "nextval",
-}  # fmt: skip
-"""Functions whose answer changes although no row does: nobody would note it."""
-
-
-def check(figure: Figure) -> None:
-    """Refuse a figure that could not be kept right.
-
-    Raises:
-        DeclarationError: with a sentence that says what to change.
-    """
-    refuse(figure, _broken_rules(figure))
-    assert figure.sources
-
-
-def refuse(figure: Figure, sentences: Iterable[str]) -> None:
-    """Refuse a figure for the first of these sentences; none, and it is kept."""
-    for sentence in sentences:
-        raise DeclarationError(f"{figure.name}: {sentence}")
-
-
-def _broken_rules(figure: Figure) -> Iterator[str]:
-    yield from _keys(figure)
-    yield from _hidden(figure)
-    if figure.select is None:
-        yield from _expressions(figure)
-        yield from _totals(figure)
-    else:
-        yield from _selects(figure)
-    for condition in (figure.keep, *figure.entered.values()):
-        if condition is not None and _tables(condition) - {figure.table}:
-            yield "keep and entered are conditions over the figure's own row."
-    if figure.derived_rows:
-        yield from _derives_rows(figure)
-
-
-def _keys(figure: Figure) -> Iterator[str]:
-    """Owners are named, locked and noted by a whole number; rows are written by theirs."""
-    for table in (figure.table, figure.owner_table, *figure.through):
-        keys = list(table.primary_key)
-        if len(keys) != 1 or not isinstance(keys[0].type, Integer):
-            yield f"{table.name} needs a primary key of one column that is a whole number."
-    if figure.owner is figure.primary_key:
-        return
-    if figure.owner.nullable:
-        yield f"a row without {figure.owner} would be neither kept nor verified; make it NOT NULL."
-    if not any(k.column is figure.owner_key for k in figure.owner.foreign_keys):
-        yield f"{figure.owner} refers to {figure.owner_table.name}, but not by its primary key."
-
-
-def _hidden(figure: Figure) -> Iterator[str]:
-    """What a definition reads must be seen, or its change would not be noted."""
-    for part in (p for whole in _wholes(figure) for p in iterate(whole)):
-        if isinstance(part, TextClause) or _is_literal(part):
-            yield "text() or literal_column() in a definition hides what it reads."
-        name = getattr(part, "name", "") if isinstance(part, FunctionElement) else ""
-        if name in _MOVING:
-            yield f"{name}() changes by itself, which nobody would note."
-
-
-def _is_literal(part: Any) -> bool:
-    literal = isinstance(part, ColumnClause) and part.is_literal
-    return literal and not _CONSTANT.fullmatch(part.name)
-
-
-def _wholes(figure: Figure) -> Iterator[Any]:
-    yield from figure.definitions.values()
-    for part in figure.totals:
-        yield part.argument
-        if part.where is not None:
-            yield part.where
-    if figure.select is not None:
-        yield figure.select(*figure.models)
-
-
-def _tables(element: Any) -> set[Any]:
-    """The tables that an expression reads, outside its totals."""
-    return {p.table for p in iterate(element) if isinstance(p, Column)}
-
-
-def _expressions(figure: Figure) -> Iterator[str]:
-    for definition in figure.definitions.values():
-        for table in _tables(definition) - {figure.table}:
-            yield (
-                "an expression reads its own row and sums over child rows; "
-                f"{table.name} needs a SELECT."
-            )
-
-
-def _totals(figure: Figure) -> Iterator[str]:
-    for part in figure.totals:
-        if all(k.column is not figure.primary_key for k in part.by.foreign_keys):
-            yield f"{part.by} does not refer to {figure.table.name}, whose total it should be."
-        wholes = [w for w in (part.argument, part.where) if w is not None]
-        if any(list(totals_in(w)) for w in wholes):
-            yield "a total within a total; keep the inner one."
-        if any(_tables(w) - {part.child} for w in wholes):
-            yield f"a total over {part.child.name} reads {part.child.name} alone."
-
-
-def _selects(figure: Figure) -> Iterator[str]:
-    assert figure.select is not None
-    for table in figure.reads.keys() - set(figure.models):
-        yield f"its SELECT reads {table.name} past its arguments; make it one of them."
-    for middle in {c.table for c in figure.through.values()} - set(figure.models):
-        yield f"{middle.name} leads to the owner; make it one of the arguments."
-    selected = figure.select(*figure.models).selected_columns.keys()
-    wanted = {*figure.key, *figure.columns, *((figure.owner,) if figure.derived_rows else ())}
-    for col in sorted(c.key for c in wanted if c.key not in selected):
-        yield f"its SELECT answers no column “{col}”."
-    if not figure.derived_rows or figure.keep is not None:
-        for col in figure.columns:
-            if not (col.nullable or isinstance(col.type, Numeric | Integer)):
-                yield f"{col} has no value where the SELECT answers no row; make it nullable."
-
-
-def _derives_rows(figure: Figure) -> Iterator[str]:
-    names = {k.key for k in figure.key}
-    if figure.owner not in figure.key:
-        yield f"a derived row belongs to its owner; make {figure.owner.key} part of the key."
-    if any(k.nullable for k in figure.key):
-        yield "a derived row is known by its key; make its columns NOT NULL."
-    if not any(set(unique) == names for unique in _uniques(figure.table)):
-        yield f"{figure.table.name} needs a unique index on {', '.join(sorted(names))}."
-
-
-def _uniques(table: Table) -> Iterator[list[str]]:
-    for constraint in table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            yield [c.key for c in constraint.columns]
-    for index in table.indexes:
-        if index.unique and index.dialect_options["postgresql"].get("where") is None:
-            yield [c.key for c in index.columns]

@@ -100,23 +100,29 @@ def is_kept_by_ours(registry: Registry) -> ColumnElement[bool]:
     return noted_bundle.in_(kept)
 
 
-def uncomputed(connection: Connection, registry: Registry) -> list[Bundle]:
-    """The bundles that nobody has computed by their present definition yet, in order."""
-    known = _recorded(connection, _computed(registry))
+COMPUTED, PROVED = "computed", "proved"
+"""What is remembered of a definition: that its figures were computed by it, that it was tried on rows of this book."""
+
+
+def without(connection: Connection, registry: Registry, done: str) -> list[Bundle]:
+    """The bundles of whose present definition that (COMPUTED, PROVED) is not remembered, in order."""
+    known = _recorded(connection, f"{registry.name} {done}")
     return [b for b in registry.bundles if known.get(b.name) != digest(registry, b)]
 
 
-def remember(connection: Connection, registry: Registry, bundle: Bundle) -> None:
-    """The bundle is computed by its present definition."""
+def remember(connection: Connection, registry: Registry, bundle: Bundle, done: str) -> None:
+    """That (COMPUTED, PROVED) is so of the bundle's present definition."""
     values = {"fingerprint": digest(registry, bundle), "drop_sql": ""}
-    row = upsert(SchemaFingerprint).values(group=_computed(registry), name=bundle.name, **values)
+    group = f"{registry.name} {done}"
+    row = upsert(SchemaFingerprint).values(group=group, name=bundle.name, **values)
     key = [SchemaFingerprint.group, SchemaFingerprint.name]
     connection.execute(row.on_conflict_do_update(index_elements=key, set_=values))
 
 
 def forget(connection: Connection, registry: Registry, names: Iterable[str]) -> None:
     """Let the next renewal compute these bundles; those that are no longer declared are forgotten too."""
-    computed = delete(SchemaFingerprint).where(SchemaFingerprint.group == _computed(registry))
+    group = f"{registry.name} {COMPUTED}"
+    computed = delete(SchemaFingerprint).where(SchemaFingerprint.group == group)
     name = SchemaFingerprint.name
     connection.execute(computed.where(name.in_(list(names)) | name.not_in(registry.bundle_names)))
 
@@ -128,7 +134,3 @@ def _recorded(connection: Connection, group: str) -> dict[str, str]:
 
 def _kept(registry: Registry) -> str:
     return f"{registry.name} defined"
-
-
-def _computed(registry: Registry) -> str:
-    return f"{registry.name} computed"

@@ -286,10 +286,10 @@ def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResu
     with engine.begin() as connection:
         prove(connection)
         connection.execute(delete(NOTES).where(noted_bundle.not_in(registry.bundle_names)))
-        bundles = definitions.uncomputed(connection, registry)
+        bundles = definitions.without(connection, registry, definitions.COMPUTED)
     for bundle in bundles:
         result = heal(engine, registry, bundle.figures, cause="upgrade")
         yield bundle, result
         if not result.failures:
             with engine.begin() as connection:
-                definitions.remember(connection, registry, bundle)
+                definitions.remember(connection, registry, bundle, definitions.COMPUTED)

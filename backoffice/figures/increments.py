@@ -109,8 +109,7 @@ def _terms(figure: Figure, definition: Any, sign: int = 1) -> list[tuple[int, To
 
 def _not_additive(figure: Figure) -> Iterator[str]:
     """Why the change of derived rows could not be told from the changed source rows alone."""
-    assert figure.select is not None
-    rows: Any = figure.select(*figure.models)
+    rows: Any = figure.rows
     is_select = isinstance(rows, Select) and len(figure.models) == 1
     if not is_select or list(rows.get_final_froms()) != list(figure.models):
         yield "an incremental figure of derived rows is one SELECT from one table."
@@ -135,8 +134,7 @@ def _not_additive(figure: Figure) -> Iterator[str]:
 
 def counted(figure: Figure) -> Column[Any] | None:
     """The column that says how many source rows stand behind a derived row: `count(*)`, unfiltered."""
-    assert figure.select is not None
-    selected = figure.select(*figure.models).selected_columns
+    selected = figure.rows.selected_columns
     return next((c for c in figure.columns if _is_count(unwrapped(selected[c.key]))), None)
 
 

@@ -62,7 +62,9 @@ def preview(
 
     `rows` maps a model to dicts of column → value with the primary key; unsaved rows take
     negative ones, and a column that is left out is NULL, or zero where a figure keeps it. Tables
-    that are not given are read as stored, for `owners`.
+    that are not given are read as stored, for `owners`; figures between those asked for and the given rows
+    are computed, whoever asks for them or not. Of a table that is given, give every row of the owners
+    of the figures asked for.
     """
     tables = tuple(model.__table__ for model in rows)
     statement = _statement(registry, tuple(figures), tables)
@@ -106,14 +108,16 @@ def _statement(
 def _beneath(
     registry: Registry, figures: tuple[Figure, ...], tables: tuple[Table, ...]
 ) -> frozenset[Figure]:
-    """The figures to compute: those asked for, and what they build on in the unsaved rows."""
-    found: set[Figure] = set()
-    waiting = list(figures)
+    """The figures to compute: those asked for, and of what they build on whatever reads the unsaved rows."""
+    unsaved: set[Figure] = set()
+    for figure in registry.figures:  # each after what it builds on
+        if registry.depends_on(figure) & unsaved or {s.table for s in figure.sources} & set(tables):
+            unsaved.add(figure)
+    found, waiting = set(figures), list(figures)
     while waiting:
-        figure = waiting.pop()
-        found.add(figure)
-        lower = registry.depends_on(figure)
-        waiting += [f for f in lower if f.table in tables and f not in found]
+        lower = registry.depends_on(waiting.pop()) & unsaved - found
+        found |= lower
+        waiting += lower
     return frozenset(found)
 
 

@@ -10,10 +10,11 @@ from typing import Any, Protocol, TypeVar, cast, overload
 
 from sqlalchemy import Column, Connection, Table
 
-from .declaration import Definition, Figure, Source, check, from_expressions, from_select, refuse
+from .declaration import Definition, Figure, Source, from_expressions, from_select
 from .errors import CycleError, DeclarationError, UnknownFigure
 from .expressions import Expression, column, columns_in, expression
 from .increments import broken_rules, delta_sql
+from .rules import check, refuse
 
 
 @dataclass(eq=False)

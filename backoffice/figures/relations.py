@@ -173,13 +173,8 @@ class Relations:
             source, reads = by_table[table], figure.reads[table]
             if source.through is None:
                 return self.source(table, scope, source.owner, reads)
-            middle = source.through.table
-            ids = select(middle.c[source.through.key])
-            condition = scope.condition(middle.c[source.owner.key])
-            primary_key = next(iter(table.primary_key))
-            if condition is None:
-                return self.source(table, EVERYTHING, primary_key, reads)
-            return self.source(table, Within(ids.where(condition)), primary_key, reads)
+            led = self.seen_from(scope, source.through.table, source.owner, source.through)
+            return self.source(table, led, next(iter(table.primary_key)), reads)
 
         return rows_of(figure, relation)
 

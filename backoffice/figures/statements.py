@@ -109,6 +109,11 @@ class Statement:
         except psycopg.Error as error:
             raise _raised(connection, text, values, error) from error
 
+    def prepare(self, connection: Connection, **parameters: Any) -> None:
+        """Let PostgreSQL read and plan it, but not run it."""
+        text, values = self._compiled_with(connection, parameters)
+        connection.exec_driver_sql(f"EXPLAIN {text}", values)
+
     def _compiled_with(
         self, connection: Connection, parameters: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:

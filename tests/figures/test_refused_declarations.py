@@ -24,7 +24,7 @@ from backoffice.base.money import Money
 from backoffice.figures import Registry, total
 from backoffice.figures.errors import DeclarationError
 
-from .models import Box, Item, Month, Movement, Purse, Shelf, Transfer
+from .models import Box, Item, Month, Movement, Purse, Shelf, Slot, Thing, Transfer
 
 
 class Base(DeclarativeBase):
@@ -49,6 +49,16 @@ class Part(Base):
     amount: Mapped[Money]
     double: Mapped[Money]
     name: Mapped[str]
+
+
+class Node(Base):
+    """A tree."""
+
+    __tablename__ = "h_tree"
+    id: Mapped[Id]
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("h_tree.id"))
+    amount: Mapped[Money]
+    below: Mapped[Money]
 
 
 class Unnumbered(Base):
@@ -98,6 +108,35 @@ def of_movements(name: str) -> Callable[..., Select[Any]]:
         return select(movement.c.box_id, month, func.sum(movement.c.amount).label(name))
 
     return sums
+
+
+def the_parents_amount(node: Any = Node) -> Select[Any]:
+    parent = node.alias()
+    rows = select(node.c.id, parent.c.amount.label("below"))
+    return rows.join_from(node, parent, parent.c.id == node.c.parent_id)
+
+
+def the_parents_amount_by_two_arguments(node: Any = Node, parent: Any = Node) -> Select[Any]:
+    return select(node.c.id, parent.c.amount.label("below")).where(parent.c.id == node.c.parent_id)
+
+
+def the_branch(node: Any = Node) -> Select[Any]:
+    pairs = select(node.c.id.label("top"), node.c.id).cte(recursive=True)
+    child, held = node.alias(), node.alias()
+    step = select(pairs.c.top, child.c.id).join_from(pairs, child, child.c.parent_id == pairs.c.id)
+    pairs = pairs.union_all(step)
+    rows = select(pairs.c.top.label("id"), func.sum(held.c.amount).label("below"))
+    return rows.join_from(pairs, held, held.c.id == pairs.c.id).group_by(pairs.c.top)
+
+
+def weights(slot: Any = Slot, thing: Any = Thing) -> Select[Any]:
+    rows = select(slot.c.box_id.label("id"), func.sum(thing.c.weight).label("weight"))
+    joined = rows.join_from(slot, thing, thing.c.id == slot.c.thing_id)
+    return joined.group_by(slot.c.box_id)
+
+
+def joined_by_nothing(item: Any = Item, movement: Any = Movement) -> Select[Any]:
+    return select(item.c.box_id.label("id"), item.c.amount.label("total")).join(movement)
 
 
 REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
@@ -201,6 +240,95 @@ REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
             r, Box.total, then=lambda item=Item: select(item.c.box_id, item.c.price.label("total"))
         ),
         "answers no column “id”",
+    ),
+    "a total over its own column": (
+        lambda r: r.figure(
+            Node.below, Node.amount + func.coalesce(total(Node.below, by=Node.parent_id), 0), title="a"
+        ),
+        "keeps itself, has no beginning; add up facts",
+    ),
+    "a total over those rows for which its own column says something": (
+        lambda r: r.figure(
+            Node.below, func.coalesce(
+                total(Node.amount, by=Node.parent_id, where=Node.below > 0), 0
+            ), title="a",
+        ),
+        "keeps itself, has no beginning; add up facts",
+    ),
+    "a total over its own column that may be entered": (
+        lambda r: r.figure(
+            Node.below, func.coalesce(total(Node.below, by=Node.parent_id), Node.below), title="a",
+            entered={Node.below: Node.amount > 0},
+        ),
+        "keeps itself, has no beginning; add up facts",
+    ),
+    "the owners' table joined with itself": (
+        lambda r: a_select(r, Node.below, then=the_parents_amount),
+        "joins h_tree with itself, but of an owner it is given that one row",
+    ),
+    "the owners' table as two arguments": (
+        lambda r: a_select(r, Node.below, then=the_parents_amount_by_two_arguments),
+        "joins h_tree with itself",
+    ),
+    "a recursion over the owners' table": (
+        lambda r: a_select(r, Node.below, then=the_branch),
+        "joins h_tree with itself",
+    ),
+    "a way through another table's key": (
+        lambda r: a_select(r, Box.weight, then=weights, through={Thing: Slot.box_id}),
+        "does not refer to t_things by its primary key; name the column",
+    ),
+    "a way through what is no key": (
+        lambda r: a_select(r, Box.weight, then=weights, through={Thing: Slot.active}),
+        "does not refer to t_things by its primary key",
+    ),
+    "a way from what is not read": (
+        lambda r: a_select(
+            r, Box.total, through={Thing: Slot.thing_id},
+            then=lambda item=Item: select(item.c.box_id.label("id"), item.c.price.label("total")),
+        ),
+        "make both tables arguments of its SELECT",
+    ),
+    "a way of an expression": (
+        lambda r: r.figure(Box.weight, Box.red * 2, title="a", through={Thing: Slot.thing_id}),
+        "make both tables arguments of its SELECT",
+    ),
+    "a way to the figure's own rows": (
+        lambda r: a_select(
+            r, Thing.weight, owner=Thing.id, through={Thing: Slot.thing_id},
+            then=lambda thing=Thing, slot=Slot: select(thing.c.id, thing.c.weight),
+        ),
+        "not through=t_slots.thing_id",
+    ),
+    "a source that names the owner twice": (
+        lambda r: a_select(
+            r, Purse.balance,
+            then=lambda t=Transfer: select(t.c.to_id.label("id"), t.c.amount.label("balance")),
+        ),
+        "t_transfers.from_id and t_transfers.to_id both name the owner",
+    ),
+    "a source that names no owner": (
+        lambda r: a_select(
+            r, Purse.balance,
+            then=lambda i=Item: select(i.c.id, i.c.amount.label("balance")),
+        ),
+        "no column of t_items names the owner",
+    ),
+    "a SELECT of a column that is not there": (
+        lambda r: a_select(r, Box.total, then=lambda item=Item: select(item.c.box, item.c.price)),
+        "its SELECT cannot be built; mend .*AttributeError: box",
+    ),
+    "a SELECT that joins by nothing": (
+        lambda r: a_select(r, Box.total, then=joined_by_nothing),
+        "its SELECT cannot be built; mend joined_by_nothing..",
+    ),
+    "a SELECT that answers nothing": (
+        lambda r: a_select(r, Box.total, then=lambda item=Item: None),
+        "its SELECT cannot be built; mend",
+    ),
+    "a SELECT without a table": (
+        lambda r: a_select(r, Box.total, then=lambda item: item),
+        "give the argument “item” of its SELECT a model as default",
     ),
     "a text that would have no value": (
         lambda r: a_select(r, Part.name, then=lambda part=Part: select(part.c.id, part.c.name)),

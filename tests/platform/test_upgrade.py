@@ -7,12 +7,17 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 
+from backoffice import figures
+from backoffice.base.trouble import Trouble
 from backoffice.commands.upgrade import upgrade
+from backoffice.customers.models import Customer
 from backoffice.database import grants
 from backoffice.database.embedded import ADMIN, Services
+from backoffice.figures import Registry
 from backoffice.targets.models import AccountManagerTarget
+from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 
 pytestmark = pytest.mark.slow
@@ -74,3 +79,59 @@ def test_a_figure_that_the_database_has_not_seen_is_computed_for_the_rows_that_a
     [row] = session.scalars(select(AccountManagerTarget)).all()
     assert (row.month, row.achieved) == (date(2026, 3, 1), order.grand_total)
     assert upgrade(app) == []
+
+
+def a_version_that_declares_wrongly() -> Registry:
+    """Of each customer what all of them owe."""
+    registry = Registry("figures")
+
+    @registry.figure(Customer.overpayment, title="Wrong")
+    def wrong(customers: Any = Customer) -> Select[Any]:
+        return select(customers.c.id, func.sum(customers.c.id).over().label("overpayment"))
+
+    return registry
+
+
+def definitions_kept(connection: Connection) -> list[tuple[Any, ...]]:
+    kept = "SELECT * FROM schema_fingerprints ORDER BY 1, 2"
+    return connection.execute(kept).fetchall()
+
+
+def test_a_version_whose_figures_would_be_wrong_in_this_book_is_refused_and_changes_nothing(
+    app: Flask, session: Any, owner_connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CustomerFactory.create_batch(2)
+    session.commit()
+    before = definitions_kept(owner_connection)
+    with monkeypatch.context() as new_version:
+        new_version.setattr(figures, "registry", a_version_that_declares_wrongly())
+        with pytest.raises(Trouble, match=r"nothing was changed.*customers\.overpayment: of customers"):
+            upgrade(app)
+    assert definitions_kept(owner_connection) == before
+    assert set(session.scalars(select(Customer.overpayment))) == {0}
+
+
+def test_what_the_book_is_kept_by_already_is_only_said_when_rows_show_that_it_is_wrong(
+    app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade(app)
+    try:
+        with monkeypatch.context() as version:
+            version.setattr(figures, "registry", a_version_that_declares_wrongly())
+            upgrade(app)
+            CustomerFactory.create_batch(2)
+            session.commit()
+            [said] = upgrade(app)
+            assert "reads what belongs to other owners" in said
+    finally:
+        upgrade(app)
+
+
+def test_a_declaration_is_tried_once_on_rows_of_the_book(
+    app: Flask, session: Any, owner_connection: Connection
+) -> None:
+    proved = "SELECT name FROM schema_fingerprints WHERE \"group\" = 'figures proved'"
+    OrderFactory(lines=[("package", "Tofu", "3", "10")])
+    session.commit()
+    assert upgrade(app) == []
+    assert "orders" in {name for (name,) in owner_connection.execute(proved)}

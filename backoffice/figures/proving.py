@@ -1,0 +1,203 @@
+"""A declaration is proved, not believed: what is expected of one owner alone is what is expected of it among all.
+
+Whoever saves computes one owner, whoever verifies computes all of them. What a definition makes of an owner
+otherwise when others stand beside it would be written by the one and undone by the other, for ever. That can be
+tried on any book; and what PostgreSQL cannot compute is refused here, not at somebody's first save.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from sqlalchemy import CompoundSelect, Connection, Select, func, literal, select, union, union_all
+from sqlalchemy.exc import DBAPIError
+
+from . import definitions, hooks
+from .declaration import Figure
+from .errors import DisprovedDeclaration
+from .recomputing import WHY, recompute
+from .registry import Bundle, Registry
+from .relations import EVERYTHING, ONE_OWNER, Relations, Scope
+from .statements import Statement, changes, expanded
+
+SAMPLE = 3
+"""Of the oldest, and of the newest owners of a figure so many are tried."""
+
+SECONDS = 5.0
+"""How long all declarations together are tried."""
+
+TOO_LONG = "57014"
+"""The SQL state of a statement that was stopped because its time was over."""
+
+NOBODY = 0
+"""No owner has this id: what is asked of it reads no row, but PostgreSQL has understood the question."""
+
+ALONE, AMONG_ALL, TWICE = range(3)
+
+
+@dataclass(frozen=True)
+class Disproof:
+    """Why a figure's declaration cannot be kept; or only that there was no time to try it."""
+
+    figure: Figure
+    problem: str
+    is_untried: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.figure.name}: {self.problem}"
+
+
+def prove(connection: Connection, registry: Registry) -> list[str]:
+    """Try on this book, before it is kept by them, the declarations that were not tried on its rows yet.
+
+    A wrong one that is new here is refused, for nothing is lost by that: the caller's transaction goes back, and the
+    version before goes on. By one that the book is kept by already nothing gets worse, and nobody is kept from
+    working: that is only said, in sentences, as is what there was no time for.
+
+    Raises:
+        DisprovedDeclaration: of figures that are new, or declared otherwise than the database keeps them.
+    """
+    new = definitions.differing(connection, registry)
+    until, said, refused = time.monotonic() + SECONDS, [], []
+    for bundle in definitions.without(connection, registry, definitions.PROVED):
+        is_new, has_rows = bundle.name in new, _has_rows(connection, bundle)
+        if not (is_new or has_rows):  # PostgreSQL has understood it when it was new
+            continue
+        left = until - time.monotonic()
+        found = list(disproofs(connection, registry, bundle.figures, seconds=left))
+        said += map(str, found)
+        refused += [str(d) for d in found if is_new and not d.is_untried]
+        if has_rows and not found:
+            definitions.remember(connection, registry, bundle, definitions.PROVED)
+    if refused:
+        raise DisprovedDeclaration(refused)
+    return said
+
+
+def _has_rows(connection: Connection, bundle: Bundle) -> bool:
+    """Whether something stands in everything that the bundle reads, so that trying it has shown something."""
+    tables = {source.table for source in bundle.sources}
+    return all(connection.scalar(select(select(table).exists())) for table in tables)
+
+
+def disproofs(
+    connection: Connection,
+    registry: Registry,
+    figures: Iterable[Figure] | None = None,
+    *,
+    sample: int | None = SAMPLE,
+    seconds: float = SECONDS,
+) -> Iterator[Disproof]:
+    """Try the declarations of `figures` (default all) on a few owners (`sample` None: on all); writes nothing.
+
+    Where the time is over, the rest is told of as untried.
+    """
+    until = time.monotonic() + seconds
+    wanted = frozenset(registry.figures if figures is None else figures)
+    for figure in (f for f in registry.figures if f in wanted):
+        point = connection.begin_nested()
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+        try:
+            with hooks.held(connection):
+                found = _disproof(connection, registry, figure, sample, until)
+        finally:
+            point.rollback()
+        if found is not None:
+            yield found
+
+
+def _disproof(
+    connection: Connection, registry: Registry, figure: Figure, sample: int | None, until: float
+) -> Disproof | None:
+    try:
+        _stop_at(connection, until)
+        bundle = registry.bundle_of(figure)
+        writing = recompute(registry, bundle, ONE_OWNER, correct=True, by_facts=True)
+        writing.prepare(connection, owner=NOBODY, **dict.fromkeys(WHY))
+        owners = connection.scalars(_some_owners(figure, sample)).all()
+        for owner in (NOBODY, *owners):
+            _stop_at(connection, until)
+            rows = differing(registry, figure).run(connection, owner=owner).mappings().all()
+            if rows:
+                return Disproof(figure, _sentence(figure, owner, {r["place"]: r for r in rows}))
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        if getattr(error.orig, "sqlstate", None) == TOO_LONG:
+            return Disproof(figure, "there was no time to try its declaration.", is_untried=True)
+        said = str(error.orig).strip().splitlines()[0]
+        return Disproof(figure, f"PostgreSQL cannot compute it: {said}. Mend its definition.")
+    return None
+
+
+def _stop_at(connection: Connection, until: float) -> None:
+    """Let no statement run for longer; taken back with the savepoint."""
+    left = max(1, round(1000 * (until - time.monotonic())))
+    connection.execute(select(func.set_config("statement_timeout", f"{left}ms", True)))
+
+
+def _some_owners(figure: Figure, sample: int | None) -> Select[Any] | CompoundSelect[Any]:
+    """The oldest and the newest, so that one book is always tried alike; or all of them."""
+    key = figure.owner_key
+    if sample is None:
+        return select(key).order_by(key)
+    ends = (select(key).order_by(way).limit(sample).subquery() for way in (key, key.desc()))
+    return union(*map(select, ends))
+
+
+@cache
+def differing(registry: Registry, figure: Figure) -> Statement:
+    """A row each that is expected of `owner` alone and not among all, the other way round, and more than once.
+
+    PostgreSQL itself narrows the whole to the owner, wherever it can tell that this changes nothing.
+    """
+    alone = _expected(registry, figure, ONE_OWNER).cte("alone")
+    everyone = _expected(registry, figure, EVERYTHING).subquery()
+    whole = select(everyone).where(ONE_OWNER.condition(everyone.c.owner)).cte("whole")
+    key = [c for c in alone.c if not c.key.startswith("e")]
+    counted = select(alone, func.count().over(partition_by=key).label("times")).subquery()
+    more = select(*(counted.c[c.key] for c in alone.c)).where(counted.c.times > 1)
+    places = {
+        ALONE: select(alone).except_all(select(whole)),
+        AMONG_ALL: select(whole).except_all(select(alone)),
+        TWICE: more,
+    }
+    picked = (
+        select(select(literal(place).label("place"), rows.subquery()).limit(1).subquery())
+        for place, rows in places.items()
+    )
+    return Statement(union_all(*picked))
+
+
+def _expected(registry: Registry, figure: Figure, scope: Scope) -> Select[Any]:
+    """What is expected of the figure in scope, down to the facts: owner, k* (the key), e* (the columns)."""
+    relations = Relations(registry, expanded(registry))
+    rows = changes(relations, figure.table, (figure,), scope, all_rows=True).subquery()
+    names = ["owner", *(f"k{i}" for i in range(len(figure.key)))]
+    names += (f"e{i}" for i in range(len(figure.columns)))
+    return select(*(rows.c[name] for name in names)).where(~rows.c.surplus)
+
+
+def _sentence(figure: Figure, owner: int, found: Mapping[int, Mapping[Any, Any]]) -> str:
+    table = figure.owner_table.name
+    if TWICE in found:
+        return (
+            f"of {table} {owner} it expects a row more than once ({_told(figure, found[TWICE])}). "
+            "Group its SELECT by the key, or join what it looks up by something unique."
+        )
+    alone, among = (_told(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
+    return (
+        f"of {table} {owner} alone it expects {alone}; among all {table}, {among}. It reads what belongs to other "
+        f"owners: join, group and partition every source by the column that names the owner, lead to it by "
+        f"through=…, or make what is read of others a figure of theirs."
+    )
+
+
+def _told(figure: Figure, row: Mapping[Any, Any] | None) -> str:
+    if row is None:
+        return "nothing"
+    parts = {k.key: row[f"k{i}"] for i, k in enumerate(figure.key)}
+    parts |= {c.key: row[f"e{i}"] for i, c in enumerate(figure.columns)}
+    return ", ".join(f"{name} {value}" for name, value in parts.items())

@@ -1,0 +1,190 @@
+"""What a declaration must be so that the core can keep it; anything else is refused at start-up.
+
+What only a book can show is in `proving`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Column, Integer, Numeric, Table, UniqueConstraint
+from sqlalchemy.sql.elements import ColumnClause, TextClause
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.visitors import iterate
+
+from .declaration import Figure
+from .errors import DeclarationError
+from .expressions import columns_in, totals_in
+
+_CONSTANT = re.compile(r"\*|NULL|-?[\d.]+|'[^']*'", re.IGNORECASE)
+
+_MOVING = {
+    "now", "age", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp",
+    "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday", "random",
+    "gen_random_uuid", "nextval",
+}  # fmt: skip
+"""Functions whose answer changes although no row does: nobody would note it."""
+
+
+_OF_A_TREE = (
+    "What rows of one table are to each other (a tree) is derived in rows of another table: by a SELECT that is led "
+    "through=… a table which names them all (every row's ancestors)."
+)
+
+
+def check(figure: Figure) -> None:
+    """Refuse a figure that could not be kept right.
+
+    Raises:
+        DeclarationError: with a sentence that says what to change.
+    """
+    refuse(figure, _broken_rules(figure))
+    assert figure.sources
+
+
+def refuse(figure: Figure, sentences: Iterable[str]) -> None:
+    """Refuse a figure for the first of these sentences; none, and it is kept."""
+    for sentence in sentences:
+        raise DeclarationError(f"{figure.name}: {sentence}")
+
+
+def _broken_rules(figure: Figure) -> Iterator[str]:
+    yield from _keys(figure)
+    yield from _hidden(figure)
+    yield from _leads(figure)
+    if figure.select is None:
+        yield from _expressions(figure)
+        yield from _totals(figure)
+    else:
+        yield from _selects(figure)
+    for condition in (figure.keep, *figure.entered.values()):
+        if condition is not None and _tables(condition) - {figure.table}:
+            yield "keep and entered are conditions over the figure's own row."
+    if figure.derived_rows:
+        yield from _derives_rows(figure)
+
+
+def _keys(figure: Figure) -> Iterator[str]:
+    """Owners are named, locked and noted by a whole number; rows are written by theirs."""
+    for table in (figure.table, figure.owner_table, *figure.through):
+        keys = list(table.primary_key)
+        if len(keys) != 1 or not isinstance(keys[0].type, Integer):
+            yield f"{table.name} needs a primary key of one column that is a whole number."
+    if figure.owner is figure.primary_key:
+        return
+    if figure.owner.nullable:
+        yield f"a row without {figure.owner} would be neither kept nor verified; make it NOT NULL."
+    if not any(k.column is figure.owner_key for k in figure.owner.foreign_keys):
+        yield f"{figure.owner} refers to {figure.owner_table.name}, but not by its primary key."
+
+
+def _hidden(figure: Figure) -> Iterator[str]:
+    """What a definition reads must be seen, or its change would not be noted."""
+    for part in (p for whole in _wholes(figure) for p in iterate(whole)):
+        if isinstance(part, TextClause) or _is_literal(part):
+            yield "text() or literal_column() in a definition hides what it reads."
+        name = getattr(part, "name", "") if isinstance(part, FunctionElement) else ""
+        if name in _MOVING:
+            yield f"{name}() changes by itself, which nobody would note."
+
+
+def _is_literal(part: Any) -> bool:
+    literal = isinstance(part, ColumnClause) and part.is_literal
+    return literal and not _CONSTANT.fullmatch(part.name)
+
+
+def _wholes(figure: Figure) -> Iterator[Any]:
+    yield from figure.definitions.values()
+    for part in figure.totals:
+        yield part.argument
+        if part.where is not None:
+            yield part.where
+    if figure.select is not None:
+        yield figure.rows
+
+
+def _tables(element: Any) -> set[Any]:
+    """The tables that an expression reads, outside its totals."""
+    return {p.table for p in iterate(element) if isinstance(p, Column)}
+
+
+def _expressions(figure: Figure) -> Iterator[str]:
+    for definition in figure.definitions.values():
+        for table in _tables(definition) - {figure.table}:
+            yield (
+                "an expression reads its own row and sums over child rows; "
+                f"{table.name} needs a SELECT."
+            )
+
+
+def _totals(figure: Figure) -> Iterator[str]:
+    for part in figure.totals:
+        if all(k.column is not figure.primary_key for k in part.by.foreign_keys):
+            yield f"{part.by} does not refer to {figure.table.name}, whose total it should be."
+        wholes = [w for w in (part.argument, part.where) if w is not None]
+        if any(list(totals_in(w)) for w in wholes):
+            yield "a total within a total; keep the inner one."
+        if any(_tables(w) - {part.child} for w in wholes):
+            yield f"a total over {part.child.name} reads {part.child.name} alone."
+        for col in {c for w in (part.by, *wholes) for c in columns_in(w)}.intersection(figure.columns):
+            yield (
+                f"a total over {col}, which the figure keeps itself, has no beginning; add up facts. {_OF_A_TREE}"
+            )
+
+
+def _selects(figure: Figure) -> Iterator[str]:
+    for table in figure.reads.keys() - set(figure.models):
+        yield f"its SELECT reads {table.name} past its arguments; make it one of them."
+    if figure.owner_table not in figure.through and _times_read(figure, figure.owner_table) > 1:
+        yield (
+            f"its SELECT joins {figure.owner_table.name} with itself, but of an owner it is given that one row. "
+            f"{_OF_A_TREE}"
+        )
+    selected = figure.rows.selected_columns.keys()
+    wanted = {*figure.key, *figure.columns, *((figure.owner,) if figure.derived_rows else ())}
+    for col in sorted(c.key for c in wanted if c.key not in selected):
+        yield f"its SELECT answers no column “{col}”."
+    if not figure.derived_rows or figure.keep is not None:
+        for col in figure.columns:
+            if not (col.nullable or isinstance(col.type, Numeric | Integer)):
+                yield f"{col} has no value where the SELECT answers no row; make it nullable."
+
+
+def _times_read(figure: Figure, table: Table) -> int:
+    """How often a SELECT reads a table: as itself, by an alias, or as several of its arguments."""
+    parts = (p.table for p in iterate(figure.rows) if isinstance(p, ColumnClause))
+    read = {t for t in parts if getattr(t, "element", t) is table}
+    return max(len(read), figure.models.count(table))
+
+
+def _leads(figure: Figure) -> Iterator[str]:
+    """What `through` says must be so, or rows would be looked for under other rows' ids."""
+    for table, col in figure.through.items():
+        if figure.select is None or not {table, col.table} <= set(figure.models):
+            yield f"{col} leads from {table.name} to the owner; make both tables arguments of its SELECT."
+        if table is figure.table:
+            yield f"rows of {table.name} are led to their owner by {figure.owner}, not through={col}. {_OF_A_TREE}"
+        if all(k.column is not next(iter(table.primary_key)) for k in col.foreign_keys):
+            yield (
+                f"through={col} does not refer to {table.name} by its primary key; name the column of a table between "
+                f"that does, or give {table.name} a column that names the owner."
+            )
+
+
+def _derives_rows(figure: Figure) -> Iterator[str]:
+    names = {k.key for k in figure.key}
+    if figure.owner not in figure.key:
+        yield f"a derived row belongs to its owner; make {figure.owner.key} part of the key."
+    if any(k.nullable for k in figure.key):
+        yield "a derived row is known by its key; make its columns NOT NULL."
+    if not any(set(unique) == names for unique in _uniques(figure.table)):
+        yield f"{figure.table.name} needs a unique index on {', '.join(sorted(names))}."
+
+
+def _uniques(table: Table) -> Iterator[list[str]]:
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield [c.key for c in constraint.columns]
+    for index in table.indexes:
+        if index.unique and index.dialect_options["postgresql"].get("where") is None:
+            yield [c.key for c in index.columns]
