@@ -16,6 +16,8 @@ from .expressions import Expression, Total, column, columns_in, expression, fits
 
 Definition = Callable[..., Select[Any]]
 
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
 
 @dataclass(frozen=True)
 class Source:
@@ -98,7 +100,7 @@ class Figure:
         assert self.select is not None
         try:
             rows = self.select(*self.models)
-            str(rows.compile(dialect=postgresql.dialect()))
+            rows.compile(dialect=_DIALECT)
         except (SQLAlchemyError, AttributeError, TypeError, KeyError) as error:
             raise DeclarationError(
                 f"{self.name}: its SELECT cannot be built; mend {self.select.__qualname__}(), "
@@ -227,7 +229,9 @@ def from_select(
     primary_key = next(iter(table.primary_key))
     given = signature(select).parameters.items()
     for argument in (n for n, p in given if not hasattr(p.default, "__table__")):
-        raise DeclarationError(f"{title}: give the argument “{argument}” of its SELECT a model as default.")
+        raise DeclarationError(
+            f"{title}: give the argument “{argument}” of its SELECT a model as default."
+        )
     models = tuple(table_of(p.default) for _, p in given)
     keys = tuple(column(k) for k in key) or (primary_key,)
     return Figure(

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Select, func, literal, select, union, union_all
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    literal,
+    select,
+    union,
+    union_all,
+)
 from sqlalchemy.exc import DBAPIError
 
 from . import definitions, hooks
@@ -60,7 +71,9 @@ def prove(connection: Connection, registry: Registry) -> list[str]:
         DisprovedDeclaration: of figures that are new, or declared otherwise than the database keeps them.
     """
     new = definitions.differing(connection, registry)
-    until, said, refused = time.monotonic() + SECONDS, [], []
+    until = time.monotonic() + SECONDS
+    said: list[str] = []
+    refused: list[str] = []
     for bundle in definitions.without(connection, registry, definitions.PROVED):
         is_new, has_rows = bundle.name in new, _has_rows(connection, bundle)
         if not (is_new or has_rows):  # PostgreSQL has understood it when it was new
@@ -155,7 +168,10 @@ def differing(registry: Registry, figure: Figure) -> Statement:
     """
     alone = _expected(registry, figure, ONE_OWNER).cte("alone")
     everyone = _expected(registry, figure, EVERYTHING).subquery()
-    whole = select(everyone).where(ONE_OWNER.condition(everyone.c.owner)).cte("whole")
+    mine = everyone.c.owner == bindparam(
+        "owner", type_=BigInteger
+    )  # said without the core's scopes
+    whole = select(everyone).where(mine).cte("whole")
     key = [c for c in alone.c if not c.key.startswith("e")]
     counted = select(alone, func.count().over(partition_by=key).label("times")).subquery()
     more = select(*(counted.c[c.key] for c in alone.c)).where(counted.c.times > 1)

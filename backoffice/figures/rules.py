@@ -126,7 +126,9 @@ def _totals(figure: Figure) -> Iterator[str]:
             yield "a total within a total; keep the inner one."
         if any(_tables(w) - {part.child} for w in wholes):
             yield f"a total over {part.child.name} reads {part.child.name} alone."
-        for col in {c for w in (part.by, *wholes) for c in columns_in(w)}.intersection(figure.columns):
+        for col in {c for w in (part.by, *wholes) for c in columns_in(w)}.intersection(
+            figure.columns
+        ):
             yield (
                 f"a total over {col}, which the figure keeps itself, has no beginning; add up facts. {_OF_A_TREE}"
             )

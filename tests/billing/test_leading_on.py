@@ -19,7 +19,7 @@ from backoffice.customers.models import Customer
 from backoffice.figures import drain as draining
 from backoffice.figures import registry
 from backoffice.figures.drain import Touched, correction_of, drain
-from backoffice.figures.models import FigureNote
+from backoffice.figures.models import Correction, FigureNote
 from backoffice.figures.outside import defer
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
@@ -151,3 +151,15 @@ def test_a_meter_that_changes_hands_while_it_is_corrected_is_led_to_both(
     balances = dict(session.execute(select(Customer.id, Customer.balance)).all())
     assert balances == {first: 0, other.id: 60}
     assert not list(figures.verify(session))
+
+
+def test_a_program_that_deletes_an_assignment_is_named_for_what_it_changed(
+    assignment: MeterAssignment, session: Any, owner_connection: psycopg.Connection[Any]
+) -> None:
+    """The customer was right before: what a deleted row led to was read as if nothing had."""
+    owner_connection.execute("DELETE FROM meter_assignments")
+    figures.heal_noted(session)
+    [made] = session.scalars(select(Correction))
+    assert (made.figure, made.cause, made.db_user) == (
+        customer_balance.name, "bypass", "backoffice_owner",
+    )  # fmt: skip

@@ -289,7 +289,7 @@ def largest_kind(line: Any = Line) -> Select[Any]:
         partition_by=kinds.c.node_id, order_by=(kinds.c.amount.desc(), kinds.c.kind)
     )
     ranked = select(*kinds.c, place.label("place")).subquery()
-    return select(*(ranked.c[name] for name in kinds.c.keys())).where(ranked.c.place == 1)
+    return select(*(ranked.c[c.key] for c in kinds.c)).where(ranked.c.place == 1)
 
 
 def on_derived_rows(summed: Any = Sum) -> Select[Any]:

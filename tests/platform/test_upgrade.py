@@ -105,7 +105,9 @@ def test_a_version_whose_figures_would_be_wrong_in_this_book_is_refused_and_chan
     before = definitions_kept(owner_connection)
     with monkeypatch.context() as new_version:
         new_version.setattr(figures, "registry", a_version_that_declares_wrongly())
-        with pytest.raises(Trouble, match=r"nothing was changed.*customers\.overpayment: of customers"):
+        with pytest.raises(
+            Trouble, match=r"nothing was changed.*customers\.overpayment: of customers"
+        ):
             upgrade(app)
     assert definitions_kept(owner_connection) == before
     assert set(session.scalars(select(Customer.overpayment))) == {0}
