@@ -3,38 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, Text, or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import aliased
 
 from ...base import N_
 from ...customers.actions import upsert_customers
+from ...customers.fields import FIELDS
 from ...customers.models import Customer
-from ...customers.rules import CODE_LENGTH, is_code
-from ..files import cells
-from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, Kind
+from .of_fields import columns_of
 
-
-def code(cell: str) -> str:
-    """A customer's code: it is part of the address of the customer's page."""
-    if not is_code(cells.text(CODE_LENGTH)(cell)):
-        raise cells.CellError(
-            N_("This cannot be part of a web address. Write a code like ALFKI, C-001 or PT/001.")
-        )
-    return cell
-
-
-def _optional(name: str) -> ImportColumn:
-    return ImportColumn(name, cells.text(200), Text(), required=False, may_be_empty=True, empty="")
-
-
-COLUMNS = (
-    ImportColumn("code", code, Text()),
-    ImportColumn("name", cells.text(200), Text()),
-    *map(_optional, ("contact_name", "phone", "city", "country")),
-)
+COLUMNS = columns_of(FIELDS)
 
 
 def _check(stage: Stage) -> Iterator[Problem]:

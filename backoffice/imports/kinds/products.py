@@ -7,48 +7,22 @@ without a price is the product alone; prices that the files do not name stay.
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Numeric, Select, Text, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from ...base import N_
 from ...products.actions import upsert_prices, upsert_products
+from ...products.fields import CODE, IN_FORCE, NAME, PRICE, UNIT
+from ...products.fields import KIND as KIND_OF_LINE
 from ...products.models import Product, ProductPrice
-from ...products.rules import CODE_LENGTH, NAME_LENGTH, SOLD_AS, UNIT_LENGTH, is_code
-from ..files import cells
-from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, Kind
+from .of_fields import columns_of
 
-
-def code(cell: str) -> str:
-    """A product's code: it is part of the address of the product's page."""
-    if not is_code(cells.text(CODE_LENGTH)(cell)):
-        raise cells.CellError(
-            N_("This cannot be part of a web address. Write a code like CHAI or P-001.")
-        )
-    return cell
-
-
-COLUMNS = (
-    ImportColumn("code", code, Text()),
-    ImportColumn("name", cells.text(NAME_LENGTH), Text()),
-    ImportColumn(
-        "kind",
-        cells.one_of(*SOLD_AS),
-        Text(),
-        required=False,
-        may_be_empty=True,
-        empty="package",
-    ),
-    ImportColumn(
-        "unit", cells.text(UNIT_LENGTH), Text(), required=False, may_be_empty=True, empty=""
-    ),
-    ImportColumn("effective_from", cells.day, Date(), required=False, may_be_empty=True),
-    ImportColumn("unit_price", cells.unit_price, Numeric(15, 4), required=False, may_be_empty=True),
-)
-
-FACTS = ("name", "kind", "unit")
+SAID = (NAME, KIND_OF_LINE, UNIT)
+COLUMNS = columns_of((CODE, *SAID, IN_FORCE, PRICE))
+FACTS = tuple(field.key for field in SAID)
 """What a line says of the product itself, beside its code."""
 
 
