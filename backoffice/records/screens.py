@@ -95,11 +95,11 @@ class Screens:
             routes.append(("POST", "/preview", "preview", self.preview, record.writes))
         if record.figures:
             how, part = f"{one}/calculation", "calculation_of_part"
-            routes += [
-                ("GET", how, "calculation", self.calculation, record.reads),
-                ("GET", f"{how}/<column>", "calculation_of", self.calculation, record.reads),
-                ("GET", f"{how}/<column>/<int:part>", part, self.calculation, record.reads),
-            ]
+            routes.append(("GET", how, "calculation", self.calculation, record.reads))
+            at = f"{how}/<column>"
+            routes.append(("GET", at, "calculation_of", self.calculation, record.reads))
+            if any(figure.table is not record.model.__table__ for figure in record.figures):
+                routes.append(("GET", f"{at}/<int:part>", part, self.calculation, record.reads))
         if record.deleted:
             routes.append(("POST", f"{one}/delete", "delete", self.delete, record.writes))
         for verb in record.verbs:
