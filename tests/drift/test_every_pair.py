@@ -238,7 +238,8 @@ PAIRS = {
 """Where something stands beside what it was or should be. A page or file that is in neither set fails the test."""
 
 NO_PAIRS = {
-    "adjustments.changes", "adjustments.export", "adjustments.index", "adjustments.new", "adjustments.record", "adjustments.void",
+    "adjustments.changes", "adjustments.export", "adjustments.index", "adjustments.new", "adjustments.record",
+    "adjustments.void",
     "api.adjustments_index", "api.adjustments_record",
     "api.openapi", "api.customers_index", "api.customers_record", "api.meters_index", "api.meters_record",
     "api.products_index", "api.products_record",
