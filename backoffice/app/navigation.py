@@ -35,7 +35,13 @@ ENTRIES = (
     Entry(N_("Orders"), "orders.index", "orders", "orders."),
     Entry(N_("Pricing"), "pricing.index", "pricing", "pricing.", also=("products.",)),
     Entry(N_("Customers"), "customers.index", "customers", "customers."),
-    Entry(N_("Billing"), "meters.index", "billing", "billing.", also=("invoices.", "meters.")),
+    Entry(
+        N_("Billing"),
+        "meters.index",
+        "billing",
+        "billing.",
+        also=("invoices.", "meters.", "payments.", "adjustments."),
+    ),
     Entry(N_("Targets"), "targets.index", "targets", "targets."),
     Entry(
         N_("Health"),

@@ -17,8 +17,7 @@ DOMAIN = Domain(
         "backoffice.billing.ageing.documents",
         "backoffice.billing.ageing.views",
         "backoffice.billing.payments.views",
-        "backoffice.billing.payments.entry",
-        "backoffice.billing.payments.replacing",
+        "backoffice.billing.payments.placing",
         "backoffice.billing.payments.unmatched",
         "backoffice.billing.recalculation.views",
         "backoffice.billing.migration.views",
@@ -41,11 +40,9 @@ DOMAIN = Domain(
         "backoffice.billing.meters.records:RECORDS",
         "backoffice.billing.invoices.records:RECORDS",
         "backoffice.billing.adjustments.records:RECORDS",
+        "backoffice.billing.payments.records:RECORDS",
     ),
-    recorded=(
-        "backoffice.billing.meters.records:RECORDED",
-        "backoffice.billing.payments.history:RECORDED",
-    ),
+    recorded=("backoffice.billing.meters.records:RECORDED",),
     subjects=(
         "backoffice.billing.watched:SUBJECTS",
         "backoffice.billing.watched:OTHER_SUBJECTS",

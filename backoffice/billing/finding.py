@@ -27,7 +27,7 @@ def _invoice(row: Any) -> Place:
 def _payment(row: Any) -> Place:
     return Place(
         row.reference,
-        url_for("billing.payment", reference=row.reference),
+        url_for("payments.record", reference=row.reference),
         (row.customer, day_filter(row.paid_on), money_filter(row.stated, symbol=True)),
         **status_in(PAYMENTS, "status", row),
     )
@@ -60,7 +60,7 @@ FINDABLE = (
     kind_of(
         "payments",
         N_("Payments"),
-        "billing.payments",
+        "payments.index",
         lambda _user: PAYMENTS,
         rank=4,
         ways=(
@@ -89,7 +89,7 @@ FINDABLE = (
 PAGES = (
     (N_("Meters"), "meters.index"),
     (N_("Invoices"), "invoices.index"),
-    (N_("Payments"), "billing.payments"),
+    (N_("Payments"), "payments.index"),
     (N_("Unmatched payments"), "billing.unmatched"),
     (N_("Ageing"), "billing.ageing"),
     (N_("Adjustments"), "adjustments.index"),
@@ -97,5 +97,5 @@ PAGES = (
     (N_("Migration"), "billing.migration"),
     (N_("New meter"), "meters.new"),
     (N_("New invoice"), "invoices.new"),
-    (N_("Record a payment"), "billing.new_payment"),
+    (N_("Record a payment"), "payments.new"),
 )

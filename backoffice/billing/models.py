@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.ext.hybrid import hybrid_method, hybrid_property
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, Quantity, UnitPrice, no_nan
@@ -229,6 +229,12 @@ class Payment(Base):
     customer: Mapped[Customer] = relationship()
     meter: Mapped[Meter | None] = relationship()
     invoice: Mapped[Invoice | None] = relationship()
+    parts: Mapped[list["Payment"]] = relationship(
+        primaryjoin=lambda: Payment.reference == remote(foreign(Payment.reference)),
+        order_by=lambda: Payment.part,
+        viewonly=True,
+    )
+    """All payments of the receipt, this one among them."""
 
 
 class MeterAdjustment(Base):

@@ -71,7 +71,7 @@ PAYMENTS = Belonging(
     label=Payment.reference,
     day=Payment.paid_on,
     amount=_counted(Payment, Payment.amount),
-    endpoint="billing.payments",
+    endpoint="payments.index",
 )
 
 ADJUSTMENTS = Belonging(

@@ -33,7 +33,7 @@ def _meter(place: Place) -> str:
 
 
 def _payment(place: Place) -> str:
-    return url_for("billing.payment", reference=place.name)
+    return url_for("payments.record", reference=place.name)
 
 
 def _adjustment(place: Place) -> str:

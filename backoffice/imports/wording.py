@@ -58,7 +58,7 @@ PLACES = {
     "order-lines": "orders.index",
     "meters": "meters.index",
     "invoices": "invoices.index",
-    "payments": "billing.payments",
+    "payments": "payments.index",
 }
 """Kind of file → the screen on which one sees what was imported."""
 
@@ -68,7 +68,7 @@ RECORDS = {
     "products": ("products.record", "code"),
     "meters": ("meters.record", "number"),
     "invoices": ("invoices.record", "number"),
-    "payments": ("billing.payment", "reference"),
+    "payments": ("payments.record", "reference"),
 }
 """Table → the screen of one of its rows, and what names the row in the address."""
 

@@ -155,7 +155,7 @@ class Record:
     deleted: str = ""
     append_only: bool = False
     shown: Sequence[Shown] = ()
-    form: "type[OfRecord] | None" = None
+    form: "type[OfRecord] | str | None" = None
     answers: Mapping[str, str] = field(default_factory=dict)
     create: Callable[[Session, Any], Row] | None = None
     update: Callable[[Session, int, Any, int], Row] | None = None

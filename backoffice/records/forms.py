@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cache
+from importlib import import_module
 from itertools import groupby
 from typing import Any, ClassVar, Self
 
@@ -100,7 +101,7 @@ class OfRecord(RecordForm):
         """What its page shows besides."""
         return {}
 
-    def merged(self, session: Session, row: Row) -> tuple[Self, Conflict]:
+    def merged(self, session: Session, row: Row) -> tuple[Self, Conflict | None]:
         """The form over the row as somebody else has saved it: mine beside theirs; what I left alone is theirs now."""
         record = self.record
         mine = record.facts(self.values())
@@ -175,7 +176,7 @@ class OfRecord(RecordForm):
         groups = groupby(fields, key=lambda field: field.is_short)
         return [(short, [(f, self[f.name]) for f in group]) for short, group in groups]
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Any:
         """What was entered, as it is stored; call it on a valid form only."""
         return self._values_of(
             field for field in self.fields if field not in self.record.new_fields
@@ -241,13 +242,22 @@ def fields_of(
     return (*record.fields[:place], *further, *record.fields[place:])
 
 
+def own_form(record: Record) -> type[OfRecord]:
+    """The class of the record's form: its own, if it has one."""
+    if isinstance(record.form, str):
+        module, _colon, name = record.form.partition(":")
+        own: type[OfRecord] = getattr(import_module(module), name)
+        return own
+    return record.form or OfRecord
+
+
 def _form_of(record: Record, row: Row | None = None, verb: Verb | None = None) -> type[OfRecord]:
     return _made(record, fields_of(record, row, verb), is_own=verb is None)
 
 
 @cache
 def _made(record: Record, fields: tuple[Field, ...], *, is_own: bool) -> type[OfRecord]:
-    own = (is_own and record.form) or OfRecord
+    own = own_form(record) if is_own else OfRecord
     controls: dict[str, Any] = {
         field.name: control_of(field, _laws(record, field))
         for field in fields

@@ -91,7 +91,7 @@ class Screens:
         if not record.append_only:
             routes.append(("GET", f"{one}/edit", "edit", self.edit, record.writes))
             routes.append(("POST", f"{one}/edit", "update", self.update, record.writes))
-        if record.form is not None and record.form.outputs:
+        if forms.own_form(record).outputs:
             routes.append(("POST", "/preview", "preview", self.preview, record.writes))
         if record.figures:
             how, part = f"{one}/calculation", "calculation_of_part"
@@ -328,7 +328,7 @@ class Screens:
             form.reopen(row.id, record.version_of(row))
             return self._asked(verb, form, refusal.status, self.newest(row, refusal))
 
-    def newest(self, row: Row, refusal: Refusal) -> Event | None:
+    def newest(self, row: Row, refusal: Refusal | None) -> Event | None:
         """What somebody else has done to the row, where that is why something was refused."""
         events = (
             history.events_of(db.session(), self.record, row) if isinstance(refusal, Stale) else []

@@ -187,11 +187,11 @@ CASES = [
         _TOUCHED.format(table="payments", where="reference = 'W-1'"),
     ),
     Case(
-        "billing.take-off", "billing.take_off_payment", a_book, _take_off,
+        "billing.take-off", "payments.take_off", a_book, _take_off,
         _TOUCHED.format(table="payments", where="reference = 'P-A'"), is_always_shown=True,
     ),
     Case(
-        "billing.place-payment", "billing.move_payment_post", a_book, _move_payment,
+        "billing.place-payment", "payments.move_post", a_book, _move_payment,
         _TOUCHED.format(table="payments", where="reference = 'P-A'"),
     ),
     Case(

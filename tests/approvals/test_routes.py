@@ -19,9 +19,9 @@ RUNS = {"runs.apply", "billing.apply_recalculation", "runs.approve", "runs.cance
 
 ENTRIES = {
     "orders.create", "orders.update", "orders.delete_post", "customers.create", "customers.update",
-    "customers.delete_post", "targets.create", "targets.update", "targets.update_year", "billing.record_payment",
-    "billing.replace_payment_post", "invoices.create", "invoices.update",
-    "invoices.void_post", "meters.create", "meters.update", "billing.void_payment_post",
+    "customers.delete_post", "targets.create", "targets.update", "targets.update_year", "payments.create",
+    "payments.update", "invoices.create", "invoices.update",
+    "invoices.void_post", "meters.create", "meters.update", "payments.void_post",
     "adjustments.create", "adjustments.void_post", "meters.assignment_days_post", "products.create",
     "products.update", "products.remove_price", "imports.create", "imports.columns_post", "imports.apply",
     "imports.discard",
@@ -41,8 +41,8 @@ API = {
 """One record, as a program has sent it: the audit trail has each under its token."""
 
 PREVIEWS = {
-    "orders.preview", "targets.preview", "billing.preview_payment", "billing.preview_replacement",
-    "invoices.preview", "invoices.propose", "billing.preview_move", "pricing.preview",
+    "orders.preview", "targets.preview", "payments.preview", "payments.preview_replacement",
+    "invoices.preview", "invoices.propose", "payments.preview_move", "pricing.preview",
     "reconciliation.make",
 }  # fmt: skip
 """Write nothing of the books: what is typed is computed, or a report is made."""

@@ -251,8 +251,8 @@ def test_a_reference_can_be_given_again_after_its_receipt_was_void(
     session.commit()
     form = opened(finance, "customer=CUST-A", amount="12", reference="BANK-77")
     assert finance.post(NEW, data=form).location == "/billing/payments/BANK-77?recorded=1"
-    page = said(finance.get("/billing/payments/BANK-77 (void 1)"))
-    assert "This payment is void" in page
+    assert "This payment is void" in said(finance.get("/billing/payments/BANK-77 (void 1)"))
+    page = said(finance.get("/billing/payments/BANK-77 (void 1)/history"))
     assert "Reference before: BANK-77 → after: BANK-77 (void 1)" in page
     assert "Rp 12.00" in said(finance.get("/billing/payments/BANK-77"))
 

@@ -163,7 +163,7 @@ def test_the_rest_stays_on_the_meter_that_was_chosen_or_on_none(finance, custome
         ({"amount": "9999999999999999"}, "This is too large"),
         ({"paid_on": "2199-01-01"}, "This day is still to come."),
         ({"paid_on": ""}, "Enter the day."),
-        ({"method": "barter"}, "Choose how it was paid."),
+        ({"method": "barter"}, "Not a valid choice."),
         ({"reference": "no digit"}, "end with a part that has a digit"),
         ({"rest_on": "M-?"}, "There is no meter M-?."),
     ],

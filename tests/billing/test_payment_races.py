@@ -160,7 +160,7 @@ def test_of_two_who_match_the_same_payment_one_is_too_late(app: Flask, session: 
         return lambda: payment_actions.place(db.session(), payment, 1, [part])
 
     outcomes = both(app, *[tuple(match(p, i) for i in invoices) for p in payments])
-    assert all(sorted(pair) == ["", "PaymentChanged"] for pair in zip(*outcomes, strict=True))
+    assert all(sorted(pair) == ["", "RecordChanged"] for pair in zip(*outcomes, strict=True))
     assert sum(paid(session).values()) == 10 * ROUNDS
 
 
@@ -180,7 +180,7 @@ def test_a_payment_that_is_matched_while_everything_sure_is_matched_is_matched_o
         )
 
     outcomes = both(app, *[(by_hand(p), sure(p)) for p in payments])
-    assert set(outcomes[0]) <= {"", "PaymentChanged"}
+    assert set(outcomes[0]) <= {"", "RecordChanged"}
     assert set(outcomes[1]) == {""}
     session.rollback()
     assert set(session.scalars(select(Payment.version))) == {2}

@@ -12,6 +12,7 @@ from backoffice.billing.models import Meter, Payment
 from backoffice.billing.numbering import next_number
 from backoffice.billing.payments import actions, refusals
 from backoffice.billing.payments.allocation import Part
+from backoffice.records.actions import RecordChanged, RecordGone
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,
@@ -285,8 +286,8 @@ def test_a_number_that_is_counted_passes_over_void_ones(session, customer, recei
     ("part", "version", "reason", "refusal"),
     [
         (0, 3, "  ", refusals.VoidReasonMissing),
-        (0, 2, "bounced", refusals.PaymentChanged),
-        (None, 3, "bounced", refusals.PaymentGone),
+        (0, 2, "bounced", RecordChanged),
+        (None, 3, "bounced", RecordGone),
     ],
 )
 def test_voiding_wants_a_reason_and_what_was_opened(
@@ -382,13 +383,13 @@ def test_a_move_to_where_it_is_a_wrong_sum_and_a_stale_version_are_refused(
         (1, [rest(meter, 50)], refusals.NothingToMove),
         (1, [rest(meter, 49)], refusals.PartsDontAddUp),
         (1, [rest(meter, 50), rest(meter, 0)], refusals.NothingPaid),
-        (0, [on(second, 50)], refusals.PaymentChanged),
-        (2, [on(second, 50)], refusals.PaymentChanged),
+        (0, [on(second, 50)], RecordChanged),
+        (2, [on(second, 50)], RecordChanged),
     ]
     for version, parts, refusal in cases:
         refused(session, refusal, actions.place, payment.id, version, parts)
-    refused(session, refusals.PaymentGone, actions.place, 987_654, 1, [rest(meter, 50)])
-    refused(session, refusals.PaymentGone, actions.take_off, 987_654, 1)
+    refused(session, RecordGone, actions.place, 987_654, 1, [rest(meter, 50)])
+    refused(session, RecordGone, actions.take_off, 987_654, 1)
 
 
 def test_every_refusal_is_a_sentence_that_says_what_to_do_next():

@@ -67,7 +67,7 @@ def test_the_record_says_whose_each_part_is(finance):
 
 def test_it_is_void_as_a_whole_and_cannot_be_recorded_anew_on_one_form(finance):
     void = text_of(finance.get(f"{LIST}/R-2/void").text)
-    assert "Wanjiru, Ltd C-1 Budi & Sons C-2" in void
+    assert "Customer C-1 · Wanjiru, Ltd Customer C-2 · Budi & Sons" in void
     assert "Void and record anew" not in finance.get(f"{LIST}/R-2").text
     refused = finance.get(f"{LIST}/R-2/replace")
     assert refused.status_code == 409
@@ -76,5 +76,5 @@ def test_it_is_void_as_a_whole_and_cannot_be_recorded_anew_on_one_form(finance):
 
 def test_a_part_is_moved_as_its_own_customers(finance):
     page = text_of(finance.get(f"{LIST}/R-2/move?part=2").text)
-    assert "Budi & Sons C-2" in page
+    assert "C-2 · Budi & Sons" in page
     assert "Wanjiru" not in page

@@ -18,10 +18,11 @@ from backoffice.base.refusals import Refusal
 from backoffice.billing.models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 from backoffice.billing.payments import actions
 from backoffice.billing.payments.allocation import Part
-from backoffice.billing.payments.refusals import PaymentChanged, PaymentStaysVoid
+from backoffice.billing.payments.refusals import PaymentStaysVoid
 from backoffice.customers.models import Customer
 from backoffice.orders.models import Order
 from backoffice.products.models import Product
+from backoffice.records.actions import RecordChanged
 from tests.customers.desk import fields_of as form_in
 from tests.customers.desk import form
 from tests.factories.customers import CustomerFactory
@@ -129,7 +130,7 @@ def test_a_form_over_a_receipt_does_nothing_to_the_next_one_of_its_reference(
     text = told(slow.post(address, data=late))
     assert present(session) == before
     if verb != "take-off":
-        assert "changed this payment at" in text
+        assert "changed this at" in text
 
 
 def test_who_was_told_of_the_other_receipt_can_make_it_void(
@@ -168,7 +169,7 @@ def test_under_the_lock_a_receipt_is_known_by_its_first_part(
         return ""
 
     outcomes = together(app, replace, replace)
-    refusals = {kind.__name__ for kind in (PaymentStaysVoid, PaymentChanged)}
+    refusals = {kind.__name__ for kind in (PaymentStaysVoid, RecordChanged)}
     assert min(outcomes) == ""
     assert max(outcomes) in refusals
     assert present(session) == [("posted", Decimal(130), None)]

@@ -97,7 +97,7 @@ def tried(record: Record) -> list[Field]:
 
 def entered(record: Record, number: int) -> dict[str, Any]:
     """A value for every field, another for every number; they keep the record's laws."""
-    needed = (field for field in record.new_fields if field.required and field in record.kept)
+    needed = (field for field in record.new_fields if field.required)
     return {field.name: value_of(field, number) for field in (*tried(record), *needed)}
 
 

@@ -394,5 +394,6 @@ def test_every_domain_that_has_records_is_here() -> None:
         "meters",
         "adjustments",
         "invoices",
+        "payments",
     }
     assert User not in {record.model for record in DECLARED}

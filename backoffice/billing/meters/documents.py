@@ -23,7 +23,7 @@ NEWEST = 8
 
 RECORDS = {
     Invoice.__tablename__: ("invoices.record", "number"),
-    Payment.__tablename__: ("billing.payment", "reference"),
+    Payment.__tablename__: ("payments.record", "reference"),
     MeterAdjustment.__tablename__: ("adjustments.record", "number"),
 }
 """Table of a document → the screen that shows it, and the column by which."""
@@ -31,7 +31,7 @@ RECORDS = {
 LISTS = {
     "invoiced": "invoices.index",
     "adjusted": "adjustments.index",
-    "paid": "billing.payments",
+    "paid": "payments.index",
 }
 """Sum of a meter → the list of the documents that it adds up."""
 

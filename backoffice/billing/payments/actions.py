@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from ... import figures
 from ...base import money
 from ...base.refusals import refused_by
+from ...records.actions import RecordChanged, RecordGone, locked
 from ..figures import invoice_paid
 from ..meters.actions import settle
 from ..models import Invoice, Payment
@@ -34,8 +35,6 @@ from .refusals import (
     NothingToMove,
     OverAllocated,
     PartsDontAddUp,
-    PaymentChanged,
-    PaymentGone,
     PaymentStaysVoid,
     PaysTooMuch,
     ReferenceTaken,
@@ -79,20 +78,8 @@ def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
     reference = entry.reference or _next_reference(session, entry)
     if entry.reference:
         _free(session, reference)
-    payments = [
-        Payment(
-            reference=reference,
-            part=number,
-            customer_id=entry.customer_id,
-            method=entry.method,
-            paid_on=entry.paid_on,
-            amount=part.amount,
-            invoice_id=part.invoice_id,
-            meter_id=part.meter_id,
-            replaces_id=entry.replaces_id if number == 1 else None,
-        )
-        for number, part in enumerate(parts, 1)
-    ]
+    payments = [_payment(reference, entry, part, number) for number, part in enumerate(parts, 1)]
+    payments[0].replaces_id = entry.replaces_id
     session.add_all(payments)
     _flush(session, reference)
     return payments
@@ -105,7 +92,7 @@ def void(session: Session, receipt_id: int, version: int, reason: str) -> list[P
 
     Raises:
         VoidReasonMissing: nobody said why.
-        PaymentGone, PaymentChanged, PaymentStaysVoid: somebody else was faster.
+        RecordGone, RecordChanged, PaymentStaysVoid: somebody else was faster.
         TooMuchOwed: what is then owed cannot be stored.
     """
     own = parts_in(session, _reference_of(session, receipt_id))
@@ -144,7 +131,7 @@ def _made_void(session: Session, receipt_id: int, version: int, reason: str) -> 
     reference = _reference_of(session, receipt_id)
     parts = _locked(session, Payment.reference == reference)
     if receipt_id not in {payment.id for payment in parts} or version_of(parts) != version:
-        raise PaymentChanged(reference=reference)
+        raise RecordChanged(name=reference)
     if not reason.strip():
         raise VoidReasonMissing()
     for payment in parts:
@@ -163,16 +150,16 @@ def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]
     Raises:
         NothingPaid, PartsDontAddUp, OverAllocated: as for `record`.
         NothingToMove: it is there already.
-        PaymentGone, PaymentChanged, PaymentStaysVoid: somebody else was faster.
+        RecordGone, RecordChanged, PaymentStaysVoid: somebody else was faster.
         TooMuchOwed: what is then paid or owed cannot be stored.
     """
     before = session.get(Payment, payment_id, populate_existing=True)
     if before is None:
-        raise PaymentGone()
+        raise RecordGone()
     invoices = _held(session, [before.invoice_id, *_invoices_of(parts)])
     [payment] = _locked(session, Payment.id == payment_id)
     if payment.version != version:
-        raise PaymentChanged(reference=payment.reference)
+        raise RecordChanged(name=payment.reference)
     _refuse_impossible(payment.amount, parts)
     own = payment.amount if payment.invoice_id is not None else Decimal(0)
     first, *others = _checked(session, parts, invoices, {payment.invoice_id: own})
@@ -181,7 +168,10 @@ def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]
     last = session.scalar(
         select(func.max(Payment.part)).where(Payment.reference == payment.reference)
     )
-    added = [_further(payment, part, (last or 0) + n) for n, part in enumerate(others, 1)]
+    added = [
+        _payment(payment.reference, payment, part, number)
+        for number, part in enumerate(others, (last or 0) + 1)
+    ]
     payment.amount = first.amount
     payment.invoice_id, payment.meter_id = first.invoice_id, first.meter_id
     _count(payment)
@@ -194,7 +184,7 @@ def take_off(session: Session, payment_id: int, version: int) -> Payment:
     """Take a payment off its meter and its invoice: it is unmatched again. Raises as `place`."""
     payment = session.get(Payment, payment_id, populate_existing=True)
     if payment is None:
-        raise PaymentGone()
+        raise RecordGone()
     return place(session, payment_id, version, [Part(payment.amount)])[0]
 
 
@@ -231,9 +221,9 @@ def _reference_of(session: Session, receipt_id: int) -> str:
     return session.scalar(select(Payment.reference).where(Payment.id == receipt_id)) or ""
 
 
-def is_taken(session: Session, reference: str) -> bool:
-    """Whether a receipt has the reference that is not void: a void one gives it to the next that wants it."""
-    return any(payment.status != VOID for payment in parts_in(session, reference))
+def holder_of(session: Session, reference: str) -> int | None:
+    """The first part of the receipt that has the reference; a void one gives it to the next that wants it."""
+    return next((p.id for p in parts_in(session, reference) if p.status != VOID), None)
 
 
 def _free(session: Session, reference: str) -> None:
@@ -242,12 +232,13 @@ def _free(session: Session, reference: str) -> None:
     Of two who want it the second one waits here, and finds the first one's. Raises ReferenceTaken.
     """
     parts = _locked_rows(session, Payment.reference == reference)
-    if is_taken(session, reference):
+    if holder_of(session, reference) is not None:
         raise ReferenceTaken(reference=reference)
     spare = _spare_name(session, reference) if parts else ""
     for payment in parts:
-        payment.reference = spare
-        _count(payment)
+        if payment.reference == reference:  # another one may have freed it meanwhile
+            payment.reference = spare
+            _count(payment)
     session.flush()
 
 
@@ -345,32 +336,26 @@ def _refuse_too_much(
 
 
 def _locked(session: Session, condition: ColumnElement[bool]) -> list[Payment]:
-    """The payments, locked against other writers and not void. Raises PaymentGone, PaymentStaysVoid."""
+    """The payments, locked against other writers and not void. Raises RecordGone, PaymentStaysVoid."""
     payments = _locked_rows(session, condition)
     if not payments:
-        raise PaymentGone()
+        raise RecordGone()
     if any(payment.status == VOID for payment in payments):
         raise PaymentStaysVoid(reference=payments[0].reference)
     return payments
 
 
 def _locked_rows(session: Session, condition: ColumnElement[bool]) -> list[Payment]:
-    rows = select(Payment).where(condition).order_by(Payment.id).with_for_update(key_share=True)
-    return list(session.scalars(rows.execution_options(populate_existing=True)))
+    ids = session.scalars(select(Payment.id).where(condition)).all()
+    return list(locked(session, Payment, ids, key_share=True).values())
 
 
-def _further(payment: Payment, part: Part, number: int) -> Payment:
-    """A further part of the same receipt."""
+def _payment(reference: str, of: ReceiptEntry | Payment, part: Part, number: int) -> Payment:
+    """A part of a receipt; what all its parts say alike is that `of` the entry, or of another part."""
     return Payment(
-        reference=payment.reference,
-        part=number,
-        customer_id=payment.customer_id,
-        method=payment.method,
-        paid_on=payment.paid_on,
-        amount=part.amount,
-        invoice_id=part.invoice_id,
-        meter_id=part.meter_id,
-    )
+        reference=reference, part=number, customer_id=of.customer_id, method=of.method, paid_on=of.paid_on,
+        amount=part.amount, invoice_id=part.invoice_id, meter_id=part.meter_id,
+    )  # fmt: skip
 
 
 def _count(payment: Payment) -> None:

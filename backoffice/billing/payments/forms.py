@@ -1,132 +1,168 @@
-"""What may be typed about a payment, a void one's reason, and where a part of a receipt goes."""
+"""What may be typed about a payment, why another one takes its place, and where a part of a receipt goes."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from flask import request
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
-from flask_wtf import FlaskForm
-from wtforms import HiddenField, SelectField, StringField, ValidationError
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 
 from ...app.extensions import db
-from ...base import periods
+from ...audit.histories import Event
+from ...base.money import format_amount
 from ...base.refusals import Refusal
 from ...customers import queries as customers
-from ...customers.forms import customer_named
 from ...customers.models import Customer
+from ...records.declaration import Row
+from ...records.forms import OfRecord
+from ...records.history import events_of
 from ...web.form_markup import FormError
 from ...web.formats import in_words
-from ...web.forms import RecordForm, Required, at_most, must_be_number, trimmed
-from ...web.idempotency import new_key
-from ...web.typed_fields import AmountField, DayField
-from ..forms import not_to_come
-from ..models import Invoice
-from ..rules import METHODS, NUMBER_LENGTH, is_number
-from .actions import ReceiptEntry, is_taken
-from .refusals import OverAllocated, ReferenceTaken
-from .sheets import Sheet, is_as_shown, sheet_of
+from ...web.forms import RecordForm
+from ...web.preferences import number_format
+from ..forms import VoidForm
+from ..invoices.queries import invoice_of
+from ..meters.refusals import TooMuchOwed
+from ..models import Payment
+from . import actions
+from .actions import ReceiptEntry
+from .allocation import Part, by_invoice, total_of
+from .fields import AMOUNT
+from .refusals import OverAllocated, PartsDontAddUp
+from .sheets import REST, Sheet, is_as_shown, sheet_of, shown_for
+
+_OWN = re.compile(actions.OWN_REFERENCE.format(year="[0-9]{4}") + "[0-9]+", re.ASCII)
+"""A reference that was given here: a new receipt gets the next one. Any other came with the payment."""
 
 
-class PaymentForm(FlaskForm):
+def _first_of_address() -> dict[str, str]:
+    """The invoice that the address names is paid first."""
+    invoice = invoice_of(db.session(), request.args.get("invoice", ""))
+    return {"first": str(invoice.id)} if invoice and invoice.is_open else {}
+
+
+TOTAL = "parts_total"
+"""What the parts come to that a program has sent."""
+
+
+class PaymentForm(OfRecord):
     """A payment: whose, how much, when and how; the sheet under it says what of it goes where."""
 
-    customer = StringField(
-        _l("Customer"), filters=[trimmed], validators=[Required(_l("Choose a customer."))]
-    )
-    amount = AmountField(_l("Amount"), validators=[Required(_l("Enter the amount."))])
-    paid_on = DayField(_l("Paid on"), validators=[Required(_l("Enter the day.")), not_to_come])
-    method = SelectField(_l("Method"), validate_choice=False)
-    reference = StringField(
-        _l("Reference"),
-        filters=[trimmed],
-        validators=[at_most(NUMBER_LENGTH)],
-    )
-    idempotency_key = HiddenField()
+    inputs_page = "billing/payment_inputs.html"
+    outputs = "billing/payment_outputs.html"
+    classes = "order-form payment-form"
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.method.choices = [(name, _(label)) for name, label in METHODS.items()]
-        self.form_errors: list[str | FormError] = []
-        self.found_customer: Customer | None = None
-        self.why_no_customer = ""
-        self._typed: Mapping[str, str] = {}
+    def __init__(self, row: Row | None = None, **options: Any) -> None:
+        super().__init__(row, **options)
+        sent = options.get("formdata", request.form)
+        self._typed: Mapping[str, str] = _first_of_address() if sent is None else sent
+        self._is_saving, self._refusal = False, Refusal()
 
     @classmethod
-    def for_new(cls, customer: Customer | None, invoice: Invoice | None) -> "PaymentForm":
-        """An empty form; for an invoice, with what is open of it, to be paid first."""
-        data: dict[str, Any] = {
-            "customer": customers.label(customer) if customer else "",
-            "paid_on": periods.today(),
-            "method": next(iter(METHODS)),
-            "idempotency_key": new_key(),
+    def suggested(cls) -> dict[str, Any]:
+        """What the address says: a customer, or an invoice that is to be paid first."""
+        invoice = invoice_of(db.session(), request.args.get("invoice", ""))
+        customer = invoice.customer if invoice else None
+        if customer is None:
+            customer = customers.by_code(db.session(), request.args.get("customer", ""))
+            customer = customers.survivor_of(db.session(), customer) if customer else None
+        amount = invoice.open if invoice and invoice.is_open else None
+        return super().suggested() | {
+            "customer": customer.id if customer else None,
+            "amount": amount,
         }
-        typed: dict[str, str] = {}
-        if invoice is not None and invoice.is_open:
-            data["amount"] = invoice.open
-            typed["first"] = str(invoice.id)
-        form = cls(formdata=None, data=data)
-        form.found_customer, form._typed = customer, typed
-        return form
 
     @classmethod
-    def posted(cls) -> "PaymentForm":
-        """What was sent, its customer looked up."""
-        form = cls()
-        form._typed = request.form
-        form._look_up()
-        return form
+    def typed(
+        cls, row: Row | None, facts: Mapping[str, Any], given: Collection[str]
+    ) -> MultiDict[str, str]:
+        """What a program has sent as the sheet is typed; without parts the oldest invoice is paid first."""
+        typed = super().typed(row, {n: f for n, f in facts.items() if n != "parts"}, given)
+        payers = customers.meant_by(db.session(), typed.get("customer", ""))
+        if (parts := facts.get("parts")) is None or len(payers) != 1:
+            return typed
+        amount = AMOUNT.data(typed["amount"])
+        total = total_of(Part(Decimal(part["amount"])) for part in parts)
+        typed.update({"shown_for": shown_for(payers[0], amount), REST: "", TOTAL: str(total)})
+        for part in parts:
+            if "invoice" in part:
+                invoice = invoice_of(db.session(), part["invoice"])
+                typed[f"to-{invoice.id if invoice else 0}"] = part["amount"]
+            else:
+                typed[REST] = part.get("meter", "")
+        return typed
 
-    def sheet(self, *, for_saving: bool = False) -> Sheet | None:
+    @property
+    def payer(self) -> Customer | None:
+        """The customer that is named, if it is one."""
+        return db.session.get(Customer, self.customer.data) if self.customer.data else None
+
+    def sheet(self) -> Sheet | None:
         """The customer's open invoices with what of the amount goes to each; None without a customer.
 
-        `for_saving`: as they stand, if they were shown for this very customer and amount.
+        What is saved counts as it stands, if it was shown for this very customer and amount.
         """
-        customer = self.found_customer
+        customer = self.payer
         if customer is None:
             return None
         amount = None if self.amount.process_errors else self.amount.data or Decimal(0)
-        follows = not (for_saving and is_as_shown(customer, amount, self._typed))
+        follows = not (self._is_saving and is_as_shown(customer, amount, self._typed))
         own = self.own_of(customer)
-        return sheet_of(db.session(), customer, amount, self._typed, own=own, follows=follows)
+        sheet = sheet_of(db.session(), customer, amount, self._typed, own=own, follows=follows)
+        if isinstance(self._refusal, OverAllocated):
+            sheet.blame(int(str(self._refusal.values["invoice_id"])), in_words(self._refusal))
+        return sheet
 
     def own_of(self, _customer: Customer) -> Mapping[int, Decimal]:
         """What of each invoice is open beside what the books say. A new payment has nothing yet."""
         return {}
 
-    def may_take(self, reference: str) -> bool:
-        """Whether no other receipt has the reference; a void one gives it up."""
-        return not is_taken(db.session(), reference)
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Everything of it can be, and of the sheet under it."""
+        self._is_saving = True
+        is_valid = super().validate(extra_validators)
+        return not self.live()["sheet_errors"] and is_valid
+
+    def live(self) -> dict[str, Any]:
+        """The sheet; what is wrong in it is said in the summary, each with the way to its field."""
+        sheet, total = self.sheet(), self._typed.get(TOTAL, "")
+        errors = sheet_errors(sheet) if self._is_saving else []
+        if total and self.amount.data and Decimal(total) != self.amount.data:
+            refusal = PartsDontAddUp(parts=Decimal(total), amount=self.amount.data)
+            errors.append(FormError("parts", "", in_words(refusal)))
+        self.form_errors = errors
+        return {"sheet": sheet, "sheet_errors": errors}
 
     def named_in_full(self) -> list[dict[str, str]]:
         """The customer's field with code and name, where less was typed."""
         typed = self._typed.get("customer", "")
-        full = customers.label(self.found_customer) if self.found_customer else typed
+        full = customers.label(self.payer) if self.payer else typed
         return [] if typed == full else [{"id": "customer", "was": typed, "now": full}]
 
-    def sheet_refused(self, refusal: Refusal) -> Sheet | None:
-        """The sheet with what only writing the payment has shown, said at its field.
+    def shows(self, refusal: Refusal) -> bool:
+        """Show what only writing it has shown: at an invoice of the sheet, or at a field."""
+        self._refusal = refusal
+        if isinstance(refusal, OverAllocated):
+            self.form_errors = [FormError("parts", "", in_words(refusal))]
+            return True
+        if isinstance(refusal, TooMuchOwed):
+            self.blame({"amount": refusal})
+            return True
+        return super().shows(refusal)
 
-        What was sent is checked again: call it once all that is undone, for nothing can be read before.
-        """
-        self.validate()
-        sheet = self.sheet(for_saving=True)
-        if isinstance(refusal, OverAllocated) and sheet:
-            sheet.blame(int(str(refusal.values["invoice_id"])), in_words(refusal))
-        else:
-            field = self.reference if isinstance(refusal, ReferenceTaken) else self.amount
-            field.errors = [in_words(refusal)]
-        show_sheet_errors(self, sheet)
-        return sheet
+    def said(self) -> list[tuple[str, str]]:
+        """What is wrong in the sheet is wrong in the parts that a program has sent."""
+        return [(name if name in self else "parts", said) for name, said in super().said()]
 
-    def entry(self, sheet: Sheet) -> ReceiptEntry:
-        """The payment as entered; call it on a valid form and a sheet without errors only."""
-        assert self.found_customer is not None
-        assert self.paid_on.data is not None
-        assert self.amount.data is not None
+    def values(self) -> Any:
+        """The payment as entered; call it on a valid form only."""
+        sheet = self.sheet()
+        assert sheet is not None
         return ReceiptEntry(
-            customer_id=self.found_customer.id,
+            customer_id=self.customer.data,
             paid_on=self.paid_on.data,
             amount=self.amount.data,
             method=self.method.data,
@@ -134,45 +170,65 @@ class PaymentForm(FlaskForm):
             reference=self.reference.data or "",
         )
 
-    def _look_up(self) -> None:
-        """Find the customer that the text names, or say why there is none."""
-        text = self.customer.data or ""
-        if not text:
-            return
-        try:
-            self.found_customer = customer_named(text)
-        except ValidationError as none:
-            self.why_no_customer = str(none)
 
-    def validate_customer(self, _field: StringField) -> None:
-        """The text names exactly one customer."""
-        if self.found_customer is None:
-            raise ValidationError(self.why_no_customer)
+class ReplacementForm(PaymentForm):
+    """A payment as one was recorded, to be put right; and why that one becomes void."""
 
-    def validate_amount(self, field: AmountField) -> None:
-        """Nothing was paid with nothing."""
-        if field.data is not None and field.data <= 0:
-            raise ValidationError(_("Enter an amount above zero."))
+    reason = VoidForm.reason
+    newest: Event | None = None
 
-    def validate_method(self, field: SelectField) -> None:
-        """One of those offered."""
-        if field.data not in METHODS:
-            raise ValidationError(_("Choose how it was paid."))
+    @classmethod
+    def over_row(cls, row: Payment, facts: Mapping[str, str] | None = None) -> Self:
+        """Everything as it was recorded; what of it goes where, too."""
+        form, total = super().over_row(row, facts), total_of(row.parts)
+        form.amount.data = total
+        if _OWN.fullmatch(row.reference):
+            form.reference.data = ""
+        form._typed, form._is_saving = _as_recorded(row.parts, total), True
+        return form
 
-    def validate_reference(self, field: StringField) -> None:
-        """A reference is part of an address, and no two receipts have the same one; a void one gives it up."""
-        if not field.data:
-            return
-        must_be_number(field.data, is_number)
-        if not self.may_take(field.data):
-            raise ValidationError(in_words(ReferenceTaken(reference=field.data)))
+    row: Payment
+
+    def own_of(self, customer: Customer) -> Mapping[int, Decimal]:
+        """What the receipt paid of each invoice: open again, for the same customer."""
+        return by_invoice(part for part in self.row.parts if part.customer_id == customer.id)
+
+    def merged(self, session: Session, row: Payment) -> tuple[Self, None]:
+        """The same about the receipt as it is now; nothing of it is taken from there."""
+        again = type(self)(row)
+        again.validate()
+        again.newest = next(iter(events_of(session, self.record, row)), None)
+        again.reopen(row.id, self.record.version_of(row))
+        return again, None
+
+    def beside(self) -> dict[str, Any]:
+        """What becomes void, and where its rests were."""
+        rests = {
+            p.meter.number if p.meter else _("No meter") for p in self.row.parts if not p.invoice
+        }
+        return {"total": total_of(self.row.parts), "rests": sorted(rests), "newest": self.newest}
+
+    def values(self) -> Any:
+        """Why, and the payment as entered."""
+        return self.reason.data, super().values()
+
+
+def _as_recorded(parts: Sequence[Payment], total: Decimal) -> dict[str, str]:
+    """The sheet as the receipt was allocated; it follows another amount, as if it had been filled."""
+    style, typed = number_format(), {"shown_for": shown_for(parts[0].customer, total)}
+    for part in parts:
+        if part.invoice_id is None:
+            typed.setdefault(REST, part.meter.number if part.meter else "")
+    for invoice_id, amount in by_invoice(parts).items():
+        text = format_amount(amount, style)
+        typed |= {f"to-{invoice_id}": text, f"filled-{invoice_id}": text}
+    return typed
 
 
 class PlaceForm(RecordForm):
     """Where a part of a receipt goes: what of it to which invoice, and the rest on a meter."""
 
 
-def show_sheet_errors(form: PaymentForm | PlaceForm, sheet: Sheet | None) -> None:
-    """Let the form's summary say what is wrong in the sheet under it, each with the way to its field."""
-    errors = sheet.errors if sheet else ()
-    form.form_errors = [FormError(field, "", sentence) for field, sentence in errors]
+def sheet_errors(sheet: Sheet | None) -> list[str | FormError]:
+    """What is wrong in a sheet, for the summary of the form above it, each with the way to its field."""
+    return [FormError(field, "", sentence) for field, sentence in (sheet.errors if sheet else ())]

@@ -23,7 +23,7 @@ from .queries import receipt_total
 STATUSES = {POSTED: N_("Posted"), "unmatched": N_("Unmatched"), VOID: N_("Void")}
 """What a receipt is; unmatched as long as a part of it is on no meter."""
 
-_TONES = {POSTED: "good", "unmatched": "warning", VOID: "void"}
+TONES = {POSTED: "good", "unmatched": "warning", VOID: "void"}
 
 _Part = aliased(Payment)
 _Another = aliased(Customer)
@@ -119,14 +119,14 @@ def _first_of(name: str) -> Callable[[Any], str]:
 
 
 def _record(row: Any) -> str:
-    return url_for("billing.payment", reference=row.reference)
+    return url_for("payments.record", reference=row.reference)
 
 
 PAYMENTS = List(
     "payments",
     N_("Payments"),
-    "billing.payments",
-    export="billing.export_payments",
+    "payments.index",
+    export="payments.export",
     rows=_rows,
     key=Payment.id,
     columns=(
@@ -152,7 +152,7 @@ PAYMENTS = List(
         Column(
             "status", N_("Status"),
             case((Payment.status == VOID, VOID), (_is_unmatched(), "unmatched"), else_=POSTED),
-            words=STATUSES, tones=_TONES, is_sortable=False,
+            words=STATUSES, tones=TONES, is_sortable=False,
         ),
         Column(
             "amount", N_("Amount"), case((Payment.status == VOID, 0), else_=receipt_total()),
@@ -191,7 +191,7 @@ PAYMENTS = List(
     ),
     default_sort="-paid_on",
     counted=counted("%(num)s payment", "%(num)s payments"),
-    new=("billing.new_payment", N_("Record a payment")),
+    new=("payments.new", N_("Record a payment")),
     nothing_yet=(N_("No payments yet"), N_("Payments are recorded here, or come with the import.")),
     nothing_fits=(
         N_("No payment fits that"),

@@ -1,6 +1,6 @@
-"""Reads of payments: a receipt, and what its customer can pay. The list: `payment_listing.py`."""
+"""Reads of payments: what a customer can pay, and what stands in place of what."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -27,20 +27,6 @@ def receipt_total() -> ColumnElement[Decimal]:
         .scalar_subquery()
     )
     return Payment.amount + func.coalesce(further, 0)
-
-
-def receipt_of(session: Session, reference: str) -> Sequence[Payment]:
-    """The parts of the receipt by their numbers, each with its customer, its meter and its invoice."""
-    return session.scalars(
-        select(Payment)
-        .where(Payment.reference == reference)
-        .order_by(Payment.part)
-        .options(
-            joinedload(Payment.customer),
-            joinedload(Payment.meter),
-            joinedload(Payment.invoice).joinedload(Invoice.meter),
-        )
-    ).all()
 
 
 def replaced_by(session: Session, receipt: Payment) -> str | None:

@@ -1,7 +1,7 @@
 """What is refused of a payment, each with what to do instead. Amounts among the values are Decimals."""
 
 from ...base import N_
-from ...base.refusals import Refusal, Stale
+from ...base.refusals import Refusal
 
 
 class NothingPaid(Refusal):
@@ -78,24 +78,9 @@ class MeterOfAnother(Refusal):
 class ReferenceTaken(Refusal):
     """Two receipts cannot have one reference."""
 
+    field = "reference"
     sentence = N_(
         "There is already a payment %(reference)s. Choose another reference, or leave it empty for the next number."
-    )
-
-
-class PaymentGone(Refusal):
-    """There is no such payment."""
-
-    sentence = N_("There is no such payment. Choose one from the list.")
-    status = 404
-
-
-class PaymentChanged(Stale):
-    """Somebody voided, matched or moved the payment after it was opened."""
-
-    sentence = N_(
-        "Somebody else has changed payment %(reference)s since you opened it. "
-        "Look at where it stands now, then repeat your change if it is still needed."
     )
 
 

@@ -17,6 +17,7 @@ from ...base.identifiers import whole_number
 from ...customers.models import Customer
 from ...lists import Buttons, Choice, Column, Days, List, Search, containing
 from ...lists.queries import matching
+from ...records.actions import RecordChanged, RecordGone
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import quantity_filter
@@ -33,7 +34,6 @@ from .matching import (
     sure_matches,
     unsure_matches,
 )
-from .refusals import PaymentChanged, PaymentGone
 from .suggestions import (
     REASONS,
     WHY_UNSURE,
@@ -62,7 +62,7 @@ def _is_unsure(why: str) -> ColumnElement[bool]:
 
 
 def _record(row: Any) -> str:
-    return url_for("billing.payment", reference=row.reference)
+    return url_for("payments.record", reference=row.reference)
 
 
 UNMATCHED = List(
@@ -159,10 +159,10 @@ def match_payment() -> Response:
         return claim.answer
     payment = db.session.get(Payment, whole_number(request.form.get("payment")))
     if payment is None:
-        raise PaymentGone()
+        raise RecordGone()
     reference, version = payment.reference, whole_number(request.form.get("version"))
     if payment.version != version:
-        raise PaymentChanged(reference=reference)
+        raise RecordChanged(name=reference)
 
     def done(matched: Any) -> Response:
         if not matched:

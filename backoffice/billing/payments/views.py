@@ -1,289 +1,156 @@
-"""The list of payments, and one receipt: its parts, its history, making it void, and where a part goes."""
+"""Payments: list, form, files and voiding as declared, and one receipt: where its parts are."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from flask import Response, abort, flash, request, url_for
+from flask import Blueprint, Response, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
-from werkzeug.wrappers import Response as AnyResponse
+from sqlalchemy.orm import Session
 
-from ... import lists
 from ...app.extensions import db
-from ...approvals.screens import carry_out
-from ...audit.histories import Event
-from ...base.identifiers import whole_number
-from ...base.money import format_amount
-from ...base.refusals import AnotherRecord, Refusal
+from ...base import N_
+from ...records import forms
+from ...records.forms import OfRecord
+from ...records.screens import Screens
 from ...security.permissions import requires
-from ...web.claims import Claim
-from ...web.formats import in_words
-from ...web.forms import Stamp
-from ...web.htmx import render
-from ...web.preferences import number_format
-from .. import approved_verbs
-from ..forms import VoidForm
-from ..meters.refusals import TooMuchOwed
+from ...web.formats import money_filter
+from ...web.htmx import render, trigger
 from ..models import Payment
-from ..rules import METHODS, POSTED, VOID
-from ..views import bp
-from . import actions, history, queries
+from ..rules import POSTED, VOID
+from . import actions, queries
 from .allocation import total_of
-from .entry import previewed
-from .forms import PlaceForm, show_sheet_errors
-from .listing import PAYMENTS
-from .refusals import (
-    NothingToMove,
-    OverAllocated,
-    PaymentChanged,
-    PaymentStaysVoid,
-)
-from .sheets import REST, Sheet, sheet_of, shown_for
+from .fields import AMOUNT
+from .forms import PaymentForm
+from .listing import STATUSES, TONES
+from .records import PAYMENT, refuse_void
+from .refusals import ReceiptOfSeveral
+from .sheets import Sheet, changed
 
-PLACE = "billing/payment_place.html"
+bp = Blueprint("payments", __name__, url_prefix="/billing/payments")
 
 
-def receipt_or_404(reference: str) -> list[Payment]:
-    """The parts of the receipt."""
-    return list(queries.receipt_of(db.session(), reference)) or abort(404)
-
-
-@bp.get("/payments")
-@requires("billing.read")
-def payments() -> AnyResponse:
-    """The payments that the filter leaves in, with their totals."""
-    return lists.show(PAYMENTS, "billing/payments.html")
-
-
-@bp.get("/payments/export.<flavour>")
-@requires("billing.read")
-@lists.limited
-def export_payments(flavour: str) -> AnyResponse:
-    """The payments that the filter leaves in, as a file."""
-    return lists.export(PAYMENTS, flavour)
-
-
-@bp.get("/payments/<path:reference>")
-@requires("billing.read")
-def payment(reference: str) -> Response:
-    """One receipt: where its parts are, what happened to it, and the way on through the list."""
-    parts, state = receipt_or_404(reference), lists.asked(PAYMENTS)
-    previous, following = lists.neighbours(
-        db.session(), current_user, state, parts[0].id, Payment.reference.expression
-    )
-    return render(
-        "billing/payment.html",
-        **_head(parts),
-        way=state.as_query,
-        previous=previous,
-        following=following,
-        events=history.events_of(db.session(), parts),
-        replacement=queries.replaced_by(db.session(), parts[0]),
-        replaced=queries.replaced_of(db.session(), parts[0]),
-        is_just_recorded="recorded" in request.args,
-    )
-
-
-def _head(parts: list[Payment]) -> dict[str, Any]:
-    """What the head of one receipt's screens needs."""
-    is_void = parts[0].status == VOID
+def head_of(receipt: Payment) -> dict[str, Any]:
+    """What the pages of one receipt need."""
+    parts, session = receipt.parts, db.session()
     is_unmatched = any(part.meter_id is None for part in parts)
+    status = VOID if receipt.status == VOID else "unmatched" if is_unmatched else POSTED
     return {
-        "receipt": parts[0],
-        "parts": parts,
         "customers": list({part.customer_id: part.customer for part in parts}.values()),
         "total": total_of(parts),
-        "standing": VOID if is_void else "unmatched" if is_unmatched else POSTED,
-        "METHODS": METHODS,
+        "is_unmatched": is_unmatched,
+        "word": STATUSES[status],
+        "tone": TONES[status],
+        "replacement": queries.replaced_by(session, receipt),
+        "replaced": queries.replaced_of(session, receipt),
+        "is_just_recorded": "recorded" in request.args,
     }
 
 
-# Making it void
+def _recorded_at(_form: OfRecord, receipt: Payment) -> str:
+    return url_for("payments.record", reference=receipt.reference, recorded=1)
 
 
-@bp.get("/payments/<path:reference>/void")
+class ReceiptScreens(Screens):
+    """The screens of receipts."""
+
+    def facts_of(self, row: Payment, parts: Sequence[Payment] = ()) -> list[tuple[str, str, str]]:
+        """What a receipt is in a few lines, or some of its parts."""
+        parts, plain = parts or row.parts, super().facts_of
+        payers = {part.customer_id: plain(part)[0] for part in parts}
+        amount = (N_("Amount"), money_filter(total_of(parts), symbol=True), "")
+        return [*payers.values(), *plain(row)[1:], amount]
+
+
+screens = ReceiptScreens(
+    PAYMENT,
+    "billing/payments.html",
+    record_page="billing/payment_record.html",
+    frame="billing/payment.html",
+    head=head_of,
+    saved_to=_recorded_at,
+)
+screens.add_to(bp, without=("preview",))
+
+
+@bp.post("/preview")
 @requires("billing.write")
-def void_payment(reference: str) -> Response:
-    """Ask why, before a receipt is made void."""
-    parts = receipt_or_404(reference)
-    if parts[0].status == VOID:
-        raise PaymentStaysVoid(reference=reference)
-    return _void_page(parts, VoidForm.over(parts[0].id, actions.version_of(parts)))
+def preview() -> Response:
+    """What of the amount goes where, as it is typed: outputs, and fields that nobody touched.
+
+    For another customer, or other invoices than the page shows, the whole sheet. Writes nothing.
+    """
+    return _previewed(forms.posted(PAYMENT, None))
 
 
-@bp.post("/payments/<path:reference>/void")
+def _previewed(form: Any) -> Response:
+    return previewed(form.sheet(), form.named_in_full(), form=form)
+
+
+def previewed(sheet: Sheet | None, more: Collection[Any] = (), **context: Any) -> Response:
+    """What of a page changes with its sheet; `more` are fields of the form that hold something else now."""
+    fields = changed(sheet, request.form) if sheet else None
+    page = PaymentForm.outputs
+    answer = render(page, sheet=sheet, is_anew=fields is None, preview=request.path, **context)
+    found = [*more, *(fields or ())]
+    return trigger(answer, "fill", fields=found) if found else answer
+
+
+# A receipt with a wrong day, method, customer or amount: void, and recorded anew, in one transaction
+
+
+def _refuse_void_or_several(session: Session, receipt: Payment) -> None:
+    refuse_void(session, receipt)
+    if len({part.customer_id for part in receipt.parts}) > 1:
+        raise ReceiptOfSeveral(reference=receipt.reference)
+
+
+def _replaced(session: Session, receipt_id: int, values: Any, version: int) -> Payment:
+    reason, entry = values
+    return actions.replace_receipt(session, receipt_id, version, reason, entry)[0]
+
+
+class Replacing(Screens):
+    """The form of a new payment with everything that a receipt says. Nothing is void before the new one is saved."""
+
+    def told_of(self, row: Payment) -> str:
+        """What was done to both."""
+        void = queries.replaced_of(db.session(), row)
+        return str(
+            _("Payment %(new)s is recorded, and %(old)s is void.", new=row.reference, old=void)
+        )
+
+
+replacing = Replacing(
+    replace(
+        PAYMENT,
+        form="backoffice.billing.payments.forms:ReplacementForm",
+        append_only=False,
+        fields=(*PAYMENT.fields, AMOUNT),
+        update=_replaced,
+        is_current=_refuse_void_or_several,
+    ),
+    edit_page="billing/payment_replace.html",
+    saved_to=_recorded_at,
+)
+
+
+@bp.get("/<path:reference>/replace")
 @requires("billing.write")
-def void_payment_post(reference: str) -> Response:
-    """Make the receipt void, if it is still as it was shown."""
-    claim = Claim(f"billing.void_payment {reference}")
-    if claim.answer is not None:
-        return claim.answer
-    receipt_id, form = receipt_or_404(reference)[0].id, VoidForm()
-    if not form.validate():
-        db.session.rollback()
-        return _void_page(receipt_or_404(reference), form, status=422)
-    try:
-        version = form.expected_version(receipt_id)
-        actions.void(db.session(), receipt_id, version, form.reason.data or "")
-    except TooMuchOwed as too_much:
-        db.session.rollback()
-        form.blame({"reason": too_much})
-        return _void_page(receipt_or_404(reference), form, status=422)
-    except (PaymentChanged, AnotherRecord):
-        db.session.rollback()
-        parts = receipt_or_404(reference)
-        form.reopen(parts[0].id, actions.version_of(parts))
-        return _void_page(parts, form, status=409)
-    flash(_("Payment %(reference)s is void.", reference=reference), "success")
-    return claim.fulfilled(url_for("billing.payment", reference=reference))
+def edit(reference: str) -> Response:
+    """The form of a new payment with everything that the receipt says. Nothing is void yet."""
+    return replacing.edit(reference)
 
 
-def _void_page(parts: list[Payment], form: VoidForm, status: int = 200) -> Response:
-    return render(
-        "billing/payment_void.html",
-        status=status,
-        form=form,
-        conflict=_newest(parts) if status == 409 else None,
-        **_head(parts),
-    )
-
-
-def _newest(parts: list[Payment]) -> Event | None:
-    """What happened to the receipt last."""
-    return next(iter(history.events_of(db.session(), parts)), None)
-
-
-# Where a part goes
-
-
-@bp.get("/payments/<path:reference>/move")
+@bp.post("/<path:reference>/replace")
 @requires("billing.write")
-def move_payment(reference: str) -> Response:
-    """Match or move a part of a receipt: its open invoices, with what of the part goes to each."""
-    chosen = _part_or_404(reference)
-    form = PlaceForm.over(chosen.id, chosen.version)
-    return _place_page(chosen, form, _sheet(chosen, _as_it_is(chosen)))
+def update(reference: str) -> Response:
+    """Make it void and record the other, both or neither; with `do`, only show the open invoices."""
+    return replacing.update(reference)
 
 
-@bp.post("/payments/<path:reference>/move")
+@bp.post("/<path:reference>/replace/preview")
 @requires("billing.write")
-def move_payment_post(reference: str) -> Response:
-    """Put the part where the form says, if it is still as it was shown; with `do`, only count again."""
-    if "do" in request.args:
-        chosen = _part_or_404(reference)
-        return _place_page(chosen, PlaceForm(), _sheet(chosen, request.form))
-    claim = Claim(f"billing.move_payment {reference}")
-    if claim.answer is not None:
-        return claim.answer
-    chosen, form = _part_or_404(reference), PlaceForm()
-    sheet = _sheet(chosen, request.form, follows=False)
-    here = url_for("billing.payment", reference=reference)
-
-    def done(_parts: Any) -> Response:
-        flash(_("Payment %(reference)s is where it belongs now.", reference=reference), "success")
-        return claim.fulfilled(here)
-
-    try:
-        version = form.expected_version(chosen.id)
-        if sheet.errors:
-            return _place_again(chosen, form, sheet, 422)
-        parts = approved_verbs.parts_as_payload(sheet.parts(db.session()))
-        asked = {"payment": chosen.id, "version": version, "parts": parts}
-        return carry_out(approved_verbs.PLACE, asked, claim, done, back=here)
-    except (OverAllocated, NothingToMove, TooMuchOwed) as refusal:
-        return _place_refused(reference, form, refusal)
-    except (PaymentChanged, AnotherRecord):
-        db.session.rollback()
-        chosen = _part_or_404(reference)
-        form.reopen(chosen.id, chosen.version)
-        return _place_again(chosen, form, _sheet(chosen, request.form, follows=False), 409)
-
-
-@bp.post("/payments/<path:reference>/move/preview")
-@requires("billing.write")
-def preview_move(reference: str) -> Response:
-    """What of the part goes where, as it is typed. Writes nothing."""
-    chosen = _part_or_404(reference)
-    return previewed(PLACE, _sheet(chosen, request.form), chosen=chosen)
-
-
-@bp.post("/payments/<path:reference>/take-off")
-@requires("billing.write")
-def take_off_payment(reference: str) -> Response:
-    """Take a part off its meter, if it is still as it was shown: it is unmatched again."""
-    claim = Claim(f"billing.take_off_payment {reference}")
-    if claim.answer is not None:
-        return claim.answer
-    chosen = _part_or_404(reference)
-    version = Stamp.read(request.form.get("version")).version_of(chosen.id)
-    here = url_for("billing.payment", reference=reference)
-
-    def done(_payment: Any) -> Response:
-        flash(_("It is off its meter, and stands among the unmatched payments."), "success")
-        return claim.fulfilled(here)
-
-    asked = {"payment": chosen.id, "version": version}
-    return carry_out(approved_verbs.TAKE_OFF, asked, claim, done, back=here)
-
-
-def _part_or_404(reference: str) -> Payment:
-    """The part that the address or the form names; the first where neither does."""
-    number = whole_number(request.values.get("part", "1"))
-    found = next((p for p in receipt_or_404(reference) if p.part == number), None) or abort(404)
-    if found.status == VOID:
-        raise PaymentStaysVoid(reference=reference)
-    return found
-
-
-def _as_it_is(chosen: Payment) -> dict[str, str]:
-    """What the form holds when it is opened: where the part is; nothing for one that is unmatched."""
-    if chosen.meter is None:
-        return {}
-    typed = {"shown_for": shown_for(chosen.customer, chosen.amount), REST: chosen.meter.number}
-    if chosen.invoice_id is not None:
-        typed[f"to-{chosen.invoice_id}"] = format_amount(chosen.amount, number_format())
-    return typed
-
-
-def _sheet(chosen: Payment, typed: Any, *, follows: bool = True) -> Sheet:
-    """The sheet of one part. What is matched already is not shared out by itself."""
-    own = {chosen.invoice_id: chosen.amount} if chosen.invoice_id is not None else {}
-    follows = follows and chosen.meter_id is None
-    return sheet_of(
-        db.session(),
-        chosen.customer,
-        chosen.amount,
-        typed,
-        own=own,
-        own_meter=chosen.meter.number if chosen.meter else "",
-        follows=follows,
-    )
-
-
-def _place_refused(reference: str, form: PlaceForm, refusal: Refusal) -> Response:
-    """The form again with what only writing it has shown; nothing can be read before that is undone."""
-    db.session.rollback()
-    chosen = _part_or_404(reference)
-    sheet = _sheet(chosen, request.form, follows=False)
-    sheet.blame(whole_number(str(refusal.values.get("invoice_id"))), in_words(refusal))
-    return _place_again(chosen, form, sheet, 422)
-
-
-def _place_again(chosen: Payment, form: PlaceForm, sheet: Sheet, status: int) -> Response:
-    show_sheet_errors(form, sheet)
-    answer = _place_page(chosen, form, sheet, status)
-    db.session.rollback()
-    return answer
-
-
-def _place_page(chosen: Payment, form: PlaceForm, sheet: Sheet, status: int = 200) -> Response:
-    parts = receipt_or_404(chosen.reference)
-    return render(
-        PLACE,
-        block="form",
-        status=status,
-        form=form,
-        sheet=sheet,
-        chosen=chosen,
-        conflict=_newest(parts) if status == 409 else None,
-        **_head(parts),
-    )
+def preview_replacement(reference: str) -> Response:
+    """What of the amount goes where, as it is typed. Writes nothing."""
+    return _previewed(replacing.posted(reference))
