@@ -176,7 +176,7 @@ class OfRecord(RecordForm):
         groups = groupby(fields, key=lambda field: field.is_short)
         return [(short, [(f, self[f.name]) for f in group]) for short, group in groups]
 
-    def values(self) -> Any:
+    def values(self) -> dict[str, Any]:
         """What was entered, as it is stored; call it on a valid form only."""
         return self._values_of(
             field for field in self.fields if field not in self.record.new_fields

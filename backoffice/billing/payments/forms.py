@@ -157,7 +157,7 @@ class PaymentForm(OfRecord):
         """What is wrong in the sheet is wrong in the parts that a program has sent."""
         return [(name if name in self else "parts", said) for name, said in super().said()]
 
-    def values(self) -> Any:
+    def values(self) -> Any:  # the record's own actions take it
         """The payment as entered; call it on a valid form only."""
         sheet = self.sheet()
         assert sheet is not None
