@@ -49,7 +49,7 @@ pytestmark = pytest.mark.slow
 Outside = psycopg.Connection[Any]
 Command = Callable[..., Any]
 
-MOST = 20
+MOST = examples(6)
 """Addresses of one endpoint that are looked at."""
 
 LEADING = {"customers.record": 8}
