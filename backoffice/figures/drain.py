@@ -31,7 +31,7 @@ from .declaration import Source
 from .dependencies import is_covered, lower_bundles, trustworthy
 from .errors import WrongIsolation
 from .increments import Changes, Delta, apply, unaccounted
-from .models import FigureNote
+from .models import FigureNote, bundle_of_note
 from .recomputing import (
     CORRECTED,
     Leading,
@@ -50,14 +50,11 @@ NOTES = table_of(FigureNote)
 DRAINING = "figures.draining"
 """Set while a connection is being drained: what the drain itself reads settles nothing, for the drain does."""
 
-_KNOWN: Any = any_(bindparam("known", type_=ARRAY(Text)))
-"""What this process's declarations note. A newer process's notes are not ours to take."""
-
 _take_mine = Statement(
     delete(NOTES)
     .where(
-        NOTES.c.xid == func.pg_current_xact_id(),
-        NOTES.c.bundle == _KNOWN,
+        NOTES.c.xid == func.pg_current_xact_id(),  # known: a newer process's notes are not ours
+        NOTES.c.bundle == any_(bindparam("known", type_=ARRAY(Text))),
         NOTES.c.definition == any_(bindparam("definitions", type_=ARRAY(Text))),
     )
     .returning(
@@ -386,11 +383,6 @@ def _drop_mine(connection: Connection, fresh: Fresh) -> None:
     for name, owners in fresh.items():
         settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
         connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))
-
-
-def bundle_of_note(name: str) -> str:
-    """The bundle that a note names; see `Bundle.change_name`."""
-    return name.partition("#")[0]
 
 
 def correction_of(

@@ -64,6 +64,11 @@ noted_bundle = func.split_part(FigureNote.bundle, "#", 1)
 """A note's bundle by its bare name: what follows says by which of its declarations the note was written."""
 
 
+def bundle_of_note(name: str) -> str:
+    """The same of a note that was read; see `Bundle.change_name`."""
+    return name.partition("#")[0]
+
+
 class Correction(Base):
     """The permanent record of one heal of one figure row. Append-only.
 

@@ -31,13 +31,12 @@ from .drain import (
     Pending,
     Touched,
     Unnoted,
-    bundle_of_note,
     correction_of,
     drain,
 )
 from .healing import Failure, Healer
 from .hooks import skip_drain
-from .models import noted_bundle
+from .models import bundle_of_note, noted_bundle
 from .registry import Registry, noop
 
 NOTES_AT_ONCE = 1_000

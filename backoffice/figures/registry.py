@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, Table
 
 from .declaration import Definition, Figure, Source, from_expressions, from_select
 from .errors import CycleError, DeclarationError, UnknownFigure
-from .expressions import Expression, column, columns_in, expression
+from .expressions import column, columns_in, expression
 from .increments import broken_rules, delta_sql
 from .rules import check, refuse
 
@@ -107,7 +107,6 @@ class Registry:
         self._declared: dict[str, Figure] = {}
         self._bundles: tuple[Bundle, ...] | None = None
         self._dependencies: dict[Figure, frozenset[Figure]] = {}
-        self._with_expressions: dict[Bundle, tuple[Bundle, Bundle] | None] = {}
 
     # Declaring
 
@@ -190,30 +189,24 @@ class Registry:
         """Of sums that stand on their owner's row: the bundle of what else that row builds on them, and both as one.
 
         Changes are added to the sums alone; but whoever computes them by the facts computes both in
-        one pass, and writes each row once.
+        one pass, and writes each row once. Not where the child rows are derived, or whose they are.
         """
-        if bundle not in self._with_expressions:
-            self._with_expressions[bundle] = self._joined(bundle)
-        return self._with_expressions[bundle]
+        return self._joined.get(bundle)
 
-    def _joined(self, bundle: Bundle) -> tuple[Bundle, Bundle] | None:
-        if not bundle.incremental or bundle.targets != (bundle.owner_table,):
-            return None
-        for other in self.bundles:
-            builds = any(set(bundle.figures) & self.depends_on(f) for f in other.figures)
-            is_same = other.targets == bundle.targets and not any(f.select for f in other.figures)
-            if (
-                builds
-                and is_same
-                and not other.incremental
-                and all(map(self.sums_plain_rows, bundle.figures))
-            ):
-                return other, Bundle(bundle.name, bundle.figures + other.figures)
-        return None
-
-    def sums_plain_rows(self, figure: Figure) -> bool:
-        """Whether neither the child rows that it sums are derived, nor whose they are."""
-        return not any(self.deriving(t.by.table) or self.keeper(t.by) for t in figure.totals)
+    @cached_property
+    def _joined(self) -> dict[Bundle, tuple[Bundle, Bundle]]:
+        found: dict[Bundle, tuple[Bundle, Bundle]] = {}
+        for bundle in (b for b in self.bundles if b.incremental and b.targets == (b.owner_table,)):
+            totals = [t for f in bundle.figures for t in f.totals]
+            if any(self.deriving(t.by.table) or self.keeper(t.by) for t in totals):
+                continue
+            for other in self.bundles:
+                builds = any(set(bundle.figures) & self.depends_on(f) for f in other.figures)
+                by_formula = not (other.incremental or any(f.select for f in other.figures))
+                if builds and by_formula and other.targets == bundle.targets:
+                    both = Bundle(bundle.name, bundle.figures + other.figures)
+                    found.setdefault(bundle, (other, both))
+        return found
 
     def bundles_of(self, figures: Iterable[Figure]) -> tuple[Bundle, ...]:
         """The bundles of `figures`, in order."""
@@ -226,9 +219,7 @@ class Registry:
 
     def deriving(self, table: Table) -> Figure | None:
         """The figure that derives the rows of `table`, if one does."""
-        return next(
-            (f for f in self._declared.values() if f.derived_rows and f.table is table), None
-        )
+        return self._derivers.get(table)
 
     def depends_on(self, figure: Figure) -> frozenset[Figure]:
         """The figures that `figure` builds on directly."""
@@ -255,6 +246,18 @@ class Registry:
                 keepers[col] = figure
         return keepers
 
+    @cached_property
+    def _derivers(self) -> dict[Table, Figure]:
+        """Two figures that derive the rows of one table would remove each other's."""
+        derivers: dict[Table, Figure] = {}
+        for figure in (f for f in self._declared.values() if f.derived_rows):
+            if derivers.setdefault(figure.table, figure) is not figure:
+                raise DeclarationError(
+                    f"{figure.name}: {derivers[figure.table].name} derives the rows of "
+                    f"{figure.table.name} already; make them one figure of several columns."
+                )
+        return derivers
+
     # Sealing
 
     def seal(self) -> None:
@@ -268,38 +271,20 @@ class Registry:
             check(figure)
             if figure.incremental:
                 refuse(figure, broken_rules(figure))
-        self._check_rows()
         self._dependencies = {f: self._direct(f) for f in self._declared.values()}
         ordered = _sorted(self._dependencies)
         self._bundles = self._bundled(ordered)
 
     def _direct(self, figure: Figure) -> frozenset[Figure]:
-        found: set[Figure] = set()
-        for table, names in figure.reads.items():
-            for name in names:
-                keeper = self.keeper(table.c[name])
-                if keeper is not None:
-                    found.add(keeper)
-            found |= {f for f in self._declared.values() if f.derived_rows and f.table is table}
-        own_facts = {c for c in figure.columns if c in figure.entered}
-        reads_itself = any(
-            c in figure.columns and c not in own_facts
-            for e in figure.definitions.values()
-            for c in columns_in(e)
-        )
-        if figure in found and not reads_itself and figure.select is None:
-            found.discard(figure)
-        return frozenset(found)
-
-    def _check_rows(self) -> None:
-        """Two figures that derive the rows of one table would remove each other's."""
-        derive: dict[Table, Figure] = {}
-        for figure in self._declared.values():
-            if figure.derived_rows and derive.setdefault(figure.table, figure) is not figure:
-                raise DeclarationError(
-                    f"{figure.name}: {derive[figure.table].name} derives the rows of "
-                    f"{figure.table.name} already; make them one figure of several columns."
-                )
+        columns = [table.c[name] for table, names in figure.reads.items() for name in names]
+        found = {*map(self.keeper, columns), *map(self.deriving, figure.reads)}
+        if (
+            figure.select is None
+        ):  # its own column in its definition may be a fact that somebody entered
+            own = {c for e in figure.definitions.values() for c in columns_in(e)}
+            if not own & set(figure.columns) - figure.entered.keys():
+                found.discard(figure)
+        return frozenset(f for f in found if f is not None)
 
     def _bundled(self, ordered: tuple[Figure, ...]) -> tuple[Bundle, ...]:
         """Expressions of one owner together, unless another bundle would stand between them."""
@@ -339,7 +324,10 @@ def _sorted(graph: Mapping[Node, frozenset[Node]]) -> tuple[Node, ...]:
         return tuple(TopologicalSorter(graph).static_order())
     except GraphCycle as circle:
         names = " → ".join(str(getattr(n, "name", n)) for n in circle.args[1])
-        raise CycleError(f"These figures build on each other in a circle: {names}.") from None
+        raise CycleError(
+            f"These figures build on each other in a circle: {names}. Compute one of them from facts alone; what "
+            "builds on another column of its own figure is a figure by itself."
+        ) from None
 
 
 def _figure(
@@ -406,4 +394,4 @@ registry = Registry()
 """The deployment's registry; an app takes the figures of its domains into it."""
 figure = cast(Declare, _figure)
 
-__all__ = ["Bundle", "Expression", "Registry", "figure", "registry"]
+__all__ = ["Bundle", "Registry", "figure", "registry"]
