@@ -16,7 +16,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, ForeignKey, Numeric, Select, case, func, literal, select
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Numeric,
+    Select,
+    UniqueConstraint,
+    case,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
@@ -25,6 +35,7 @@ from backoffice.figures.explanation import explain
 from backoffice.figures.expressions import leaves
 from backoffice.figures.healing import heal
 from backoffice.figures.previews import preview
+from backoffice.figures.proving import disproofs
 from tests.depth import examples
 
 from .worlds import Building, World
@@ -61,23 +72,37 @@ class Whole(Base):
     x: Mapped[Decimal] = _kept()
     y: Mapped[Decimal] = _kept()
     z: Mapped[Decimal] = _kept()
+    over: Mapped[Decimal] = _kept()
     top: Mapped[Decimal] = _kept()
 
 
 class Part(Base):
-    """Two facts of a whole's part, and two storeys of figures over them."""
+    """Two facts of a whole's part and its kind, and two storeys of figures over them."""
 
     __tablename__ = "w_parts"
     id: Mapped[Id]
     whole_id: Mapped[int] = mapped_column(ForeignKey(Whole.id))
+    kind: Mapped[int]
     u: Mapped[Decimal] = _fact()
     v: Mapped[Decimal] = _fact()
     p: Mapped[Decimal] = _kept()
     q: Mapped[Decimal] = _kept()
 
 
-FACTS = {Whole: ("a", "b", "c"), Part: ("u", "v")}
-KEPT = {Whole: ("sums", "x", "y", "z", "top"), Part: ("p", "q")}
+class Group(Base):
+    """Derived rows: a whole's parts by kind, between two storeys."""
+
+    __tablename__ = "w_groups"
+    __table_args__ = (UniqueConstraint("whole_id", "kind"),)
+    id: Mapped[Id]
+    whole_id: Mapped[int] = mapped_column(ForeignKey(Whole.id))
+    kind: Mapped[int]
+    g: Mapped[Decimal] = _kept()
+    n: Mapped[int] = mapped_column(server_default="0", default=0)
+
+
+FACTS = {Whole: ("a", "b", "c"), Part: ("kind", "u", "v")}
+KEPT = {Whole: ("sums", "x", "y", "z", "over", "top"), Part: ("p", "q")}
 
 # Trees
 
@@ -108,13 +133,19 @@ def _over(names: tuple[str, ...], *more: st.SearchStrategy[Tree]) -> st.SearchSt
 
 @dataclass(frozen=True)
 class Tower:
-    """The definition of each figure; of `sums`, the total that is added and the one subtracted."""
+    """The definition of each figure; of `sums`, the total that is added and the one subtracted.
+
+    `grouped` is what derived rows sum, by changes (`is_incremental`) or anew; `over` what is summed over these.
+    """
 
     parts: Mapping[str, Tree]
     wholes: Mapping[str, Tree]
     added: Tree
     taken: Tree
     top: Tree
+    grouped: Tree
+    over: Tree
+    is_incremental: bool
 
 
 @st.composite
@@ -132,7 +163,9 @@ def towers(draw: st.DrawFn) -> Tower:
     }
     rounded = st.tuples(st.just("round"), part, st.just(2))
     added, taken = (draw(st.tuples(st.just("total"), rounded, where)) for _ in range(2))
-    return Tower(parts, wholes, added, taken, draw(_over((*whole, "x", "y", "z"))))
+    top = draw(_over((*whole, "x", "y", "z", "over")))
+    over = draw(_over(("n", "g")))
+    return Tower(parts, wholes, added, taken, top, draw(part), over, draw(st.booleans()))
 
 
 # As the declaration says it
@@ -182,6 +215,18 @@ def declared(tower: Tower) -> Registry:
     sums = _said(tower.added, Whole) - _said(tower.taken, Whole)
     registry.figure(Whole.sums, sums, title="sums", incremental=True)
 
+    over = total(_said(tower.over, Group), by=Group.whole_id)
+    registry.figure(Whole.over, func.coalesce(over, 0), title="over")
+
+    @registry.figure(
+        columns=(Group.g, Group.n), key=(Group.whole_id, Group.kind), owner=Group.whole_id,
+        name="groups", title="groups", incremental=tower.is_incremental,
+    )  # fmt: skip
+    def groups(part: Any = Part) -> Select[Any]:
+        amount = func.coalesce(func.sum(_said(("round", tower.grouped, 2), part.c)), 0)
+        key = (part.c.whole_id, part.c.kind)
+        return select(*key, amount.label("g"), func.count().label("n")).group_by(*key)
+
     @registry.figure(Whole.top, title="top")
     def top(whole: Any = Whole) -> Select[Any]:
         return select(whole.c.id, _said(tower.top, whole.c).label("top"))
@@ -222,31 +267,45 @@ def _worth(tree: Tree, row: Mapping[str, Decimal], parts: list[dict[str, Decimal
     return WORTH[kind](*(_worth(part, row, parts) for part in inner))
 
 
-def _computed(
-    tower: Tower, book: Book
-) -> tuple[list[dict[str, Decimal]], list[dict[str, Decimal]]]:
-    """Every whole and every part with its figures."""
-    wholes, everyone = [], []
+Groups = dict[tuple[int, int], tuple[Decimal, int]]
+Told = tuple[list[dict[str, Any]], list[dict[str, Any]], Groups]
+"""Every whole and every part with its figures, and the derived rows by whole and kind."""
+
+
+def _computed(tower: Tower, book: Book) -> Told:
+    wholes, everyone, groups = [], [], Groups()
     with localcontext(EXACT):
-        for facts, given in zip(book.wholes, book.parts, strict=True):
+        for place, (facts, given) in enumerate(zip(book.wholes, book.parts, strict=True), start=1):
             parts = [dict(part) for part in given]
             for part in parts:
                 for name, tree in tower.parts.items():
                     part[name] = _at(_worth(tree, part, []), 2)
+            mine = {kind: _group(tower, parts, kind) for kind in {part["kind"] for part in parts}}
             row = dict(facts)
             row["sums"] = _worth(tower.added, row, parts) - _worth(tower.taken, row, parts)
+            over = (_worth(tower.over, {"g": g, "n": D(n)}, []) for g, n in mine.values())
+            row["over"] = _at(sum(over, D(0)), 2)
             for name, tree in {**tower.wholes, "top": tower.top}.items():
                 row[name] = _at(_worth(tree, row, parts), 2)
             wholes.append(row)
             everyone += parts
-    return wholes, everyone
+            groups |= {(place, int(kind)): values for kind, values in mine.items()}
+    return wholes, everyone, groups
+
+
+def _group(tower: Tower, parts: list[dict[str, Decimal]], kind: Decimal) -> tuple[Decimal, int]:
+    mine = [part for part in parts if part["kind"] == kind]
+    return sum((_at(_worth(tower.grouped, part, []), 2) for part in mine), D(0)), len(mine)
 
 
 # The core beside Python
 
 
-def _facts(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, Decimal]]:
-    return st.fixed_dictionaries(dict.fromkeys(names, AMOUNTS))
+KINDS: st.SearchStrategy[Any] = st.sampled_from([0, 1])
+
+
+def _facts(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({name: KINDS if name == "kind" else AMOUNTS for name in names})
 
 
 @st.composite
@@ -256,7 +315,7 @@ def books(draw: st.DrawFn) -> Book:
     return Book(wholes, [draw(st.lists(_facts(FACTS[Part]), max_size=3)) for _ in wholes])
 
 
-def _stored(world: World) -> tuple[list[dict[str, Decimal]], list[dict[str, Decimal]]]:
+def _stored(world: World) -> Told:
     found = []
     with world.sessions() as session:
         for model in (Whole, Part):
@@ -264,7 +323,8 @@ def _stored(world: World) -> tuple[list[dict[str, Decimal]], list[dict[str, Deci
             columns = (getattr(model, name) for name in names)
             rows = session.execute(select(*columns).order_by(model.id))
             found.append([dict(zip(names, row, strict=True)) for row in rows])
-    return found[0], found[1]
+        groups = session.execute(select(Group.whole_id, Group.kind, Group.g, Group.n)).all()
+    return found[0], found[1], {(whole, kind): (g, n) for whole, kind, g, n in groups}
 
 
 def _written(world: World, book: Book) -> None:
@@ -290,7 +350,7 @@ def _changed(world: World, book: Book) -> None:
         session.commit()
 
 
-def _previewed(world: World, book: Book) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _previewed(world: World, book: Book) -> Told:
     numbers = count(1)
     rows: dict[Any, list[dict[str, Any]]] = {Whole: [], Part: []}
     for place, (facts, parts) in enumerate(zip(book.wholes, book.parts, strict=True), start=1):
@@ -304,6 +364,7 @@ def _previewed(world: World, book: Book) -> tuple[list[dict[str, Any]], list[dic
     return (
         [{name: row[name] for name in (*FACTS[Whole], *KEPT[Whole])} for row in wholes],
         [{name: row[name] for name in (*FACTS[Part], *KEPT[Part])} for row in parts],
+        {(-whole, kind): (row["g"], row["n"]) for (whole, kind), row in seen.rows(Group).items()},
     )
 
 
@@ -324,11 +385,14 @@ A_DIFFERENCE_OF_DIFFERENCES = Tower(
     },
     added=("total", ("neg", ("neg", ("column", "p"))), None),
     taken=("total", ("neg", ("constant", D(-1))), None),
-    top=("neg", ("neg", ("column", "z"))),
+    top=("-", ("neg", ("neg", ("column", "z"))), ("column", "over")),
+    grouped=("-", ("column", "u"), ("column", "q")),
+    over=("-", ("column", "g"), ("-", ("column", "n"), ("column", "g"))),
+    is_incremental=True,
 )
 TWO_WHOLES = Book(
     [{"a": D(10), "b": D(3), "c": D(20)}, {"a": D(0), "b": D(-1), "c": D(1)}],
-    [[{"u": D(5), "v": D(2)}, {"u": D(1), "v": D(-1)}], []],
+    [[{"kind": 0, "u": D(5), "v": D(2)}, {"kind": 1, "u": D(1), "v": D(-1)}], []],
 )
 
 
@@ -348,10 +412,15 @@ def test_every_storey_says_what_python_says(
         _written(world, book)
         assert _stored(world) == expected, "the write hook"
         assert world.drift() == [], "verification"
+        with world.engine.connect() as connection:
+            assert [*disproofs(connection, world.registry, sample=None)] == [], "the proof"
         assert all(told.is_right for told in _explained(world)), "the explanation"
         tampered = "UPDATE w_wholes SET x = x + 1, y = 5, z = 7 - z, sums = 3, top = top - 1"
         world.surgery.execute(tampered)
         world.surgery.execute("UPDATE w_parts SET p = p - 1, q = 11")
+        world.surgery.execute("UPDATE w_groups SET g = g + 1, n = 7 WHERE kind = 0")
+        world.surgery.execute("DELETE FROM w_groups WHERE kind = 1")
+        world.surgery.execute("INSERT INTO w_groups (whole_id, kind, g) VALUES (1, 2, 3)")
         assert heal(world.engine, world.registry).failures == []
         assert _stored(world) == expected, "the heal"
         assert heal(world.engine, world.registry, every_owner=True).corrections == 0, "the rebuild"
