@@ -156,7 +156,7 @@ def record(import_id: int) -> AnyResponse:
         ),
         before=queries.imported_before(db.session(), upload),
         are_stored=queries.are_stored(db.session(), upload),
-        value=Values(db.session()),
+        value=Values(),
         difference_in=difference_of,
         PLACES=PLACES,
         RECORDS=RECORDS,

@@ -6,12 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..billing.rules import METHODS
-from ..orders.wording import LABELS as ORDER_LABELS
-from ..orders.wording import Wording
+from ..orders.fields import FIELDS as ORDER_FIELDS
+from ..orders.fields import LABELS as ORDER_LABELS
+from ..orders.fields import LINE_FIELDS
+from ..products.rules import SOLD_AS
+from ..records.writing import written
 from ..web.formats import (
     money_filter,
     quantity_filter,
@@ -154,17 +156,19 @@ def kinds() -> list[tuple[str, str]]:
 class Values:
     """Writes recorded values as the screens do; names stand in place of ids already."""
 
-    def __init__(self, session: Session) -> None:
-        self._wording = Wording(session)
-
     def __call__(self, column: str, value: Any) -> str:
         """One value; a dash where there is none."""
-        if value in (None, ""):
-            return self._wording.value(column, value)
+        if value in (None, "", []):
+            return "–"
         if column.endswith("_id"):
             return str(value)
-        return _WORDS[column](value) if column in _WORDS else self._wording.value(column, value)
+        if column in _WORDS:
+            return _WORDS[column](value)
+        field = _OF_ORDERS.get(column)
+        return written(field, field.fact(value)) if field else str(value)
 
+
+_OF_ORDERS = {field.key: field for field in (*ORDER_FIELDS, *LINE_FIELDS)}
 
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     **dict.fromkeys(
@@ -173,8 +177,10 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     ),
     "is_active": lambda value: str(_("yes") if value else _("no")),
     "method": lambda value: str(_(METHODS.get(value, value))),
+    **dict.fromkeys(("amount", "grand_total"), lambda value: money_filter(Decimal(str(value)))),
+    "itemised": lambda kinds: ", ".join(str(_(SOLD_AS.get(kind, kind))) for kind in kinds),
     "units": lambda value: quantity_filter(Decimal(str(value))),
     "rate": lambda value: unit_price_filter(Decimal(str(value))),
     "fixed_charge": lambda value: money_filter(Decimal(str(value))),
 }
-"""Column of billing → how its recorded values are written."""
+"""Column that no order has to enter → how its recorded values are written."""

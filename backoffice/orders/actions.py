@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, inspect
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from .. import figures
 from ..base import N_, money
-from ..base.refusals import Refusal, Stale, refused_by
-from .entries import Breakdown, LineEntry, OrderEntry
+from ..base.refusals import Refusal
+from ..records import actions as records
+from .entries import HEADER, LINE, Breakdown, LineEntry, OrderEntry
 from .figures import ORDER_FIGURES
 from .models import COMPONENT_OF_KIND, Order, OrderLine
 
@@ -38,44 +39,12 @@ class TooLarge(Refusal):
     sentence = N_("This comes to more than can be stored. Check the quantities and the prices.")
 
 
-class NumberTaken(Refusal):
-    """Two orders cannot have one number."""
-
-    sentence = N_("There is already an order %(number)s. Choose another number.")
-
-
-class OrderChanged(Stale):
-    """Somebody saved the order after it was opened for editing."""
-
-    sentence = N_(
-        "Somebody else has saved order %(number)s since you opened it. "
-        "Look at what they changed, then save again."
-    )
-
-
-class OrderGone(Refusal):
-    """The order was deleted after it was opened."""
-
-    sentence = N_("This order has been deleted in the meantime.")
-    status = 404
-
-
 class ClosedOrderKept(Refusal):
     """A closed order counts toward targets; it is reopened before it is deleted."""
 
     sentence = N_(
         "Order %(number)s is closed, so it cannot be deleted. Remove its closing date first."
     )
-
-
-class OrderRefused(Refusal):
-    """Totals that cannot be stored. `problems` names the field of each: a component, `grand_total`, `lines-0`."""
-
-    sentence = N_("The order was not saved: its totals are not possible.")
-
-    def __init__(self, problems: dict[str, Refusal]) -> None:
-        super().__init__()
-        self.problems = problems
 
 
 @dataclass(frozen=True)
@@ -136,78 +105,50 @@ def compute(session: Session, breakdown: Breakdown) -> Totals:
 def create(session: Session, entry: OrderEntry) -> Order:
     """Add an order; its totals are stored with it.
 
-    Raises:
-        OrderRefused: a component, a line or the grand total cannot be stored.
-        NumberTaken: another order has the number.
+    Raises Impossible: a component, a line or the grand total cannot be stored.
     """
     _refuse_impossible(session, entry)
     order = Order()
     _apply(order, entry)
     session.add(order)
-    _flush(session, entry)
+    session.flush()
     return order
 
 
 def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> Order:
     """Change an order to `entry`, if it is still at `version`; saving what is stored already changes nothing.
 
-    Raises:
-        OrderGone, OrderChanged: somebody else was faster.
-        OrderRefused, NumberTaken: as for `create`.
+    Raises RecordGone, RecordChanged: somebody else was faster. Impossible as for `create`.
     """
-    order = _locked(session, order_id, version)
+    order: Order = records.locked(session, Order, [order_id], key_share=True)[order_id]
+    if order.version != version:
+        raise records.RecordChanged(name=order.number)
+    session.refresh(order, ["lines"])
     _refuse_impossible(session, entry)
     _apply(order, entry)
     if _is_changed(session, order):
         order.version += 1
         order.updated_at = func.now()
-    _flush(session, entry)
+    session.flush()
     return order
 
 
-def delete(session: Session, order_id: int, version: int) -> None:
-    """Remove an open order with its lines. The audit trail keeps what it was.
-
-    Raises:
-        OrderGone, OrderChanged: somebody else was faster.
-        ClosedOrderKept: the order is closed.
-    """
-    order = _locked(session, order_id, version)
+def check_may_go(_session: Session, order: Order) -> None:
+    """Raises ClosedOrderKept."""
     if order.closing_date is not None:
         raise ClosedOrderKept(number=order.number)
-    session.delete(order)
-    session.flush()
-
-
-def _locked(session: Session, order_id: int, version: int) -> Order:
-    """The order, locked against other writers but not against new lines, if it is still at `version`."""
-    order = session.get(
-        Order,
-        order_id,
-        with_for_update={"key_share": True, "of": Order},
-        populate_existing=True,
-        options=[selectinload(Order.lines)],
-    )
-    if order is None:
-        raise OrderGone()
-    if order.version != version:
-        raise OrderChanged(number=order.number)
-    return order
 
 
 def _refuse_impossible(session: Session, entry: OrderEntry) -> None:
     problems = compute(session, entry.breakdown).problems()
     if problems:
-        raise OrderRefused(problems)
+        raise records.Impossible(problems)
 
 
 def _apply(order: Order, entry: OrderEntry) -> None:
     """Write what was entered; what is derived is left to the figures."""
-    order.number = entry.number
-    order.customer_id = entry.customer_id
-    order.account_manager_id = entry.account_manager_id
-    order.order_date = entry.order_date
-    order.closing_date = entry.closing_date
+    for name in HEADER:
+        setattr(order, name, getattr(entry, name))
     order.itemised = entry.breakdown.kinds
     for component, amount in entry.breakdown.entered.items():
         setattr(order, component, amount)
@@ -221,11 +162,8 @@ def _apply(order: Order, entry: OrderEntry) -> None:
 def _applied(line: OrderLine | None, entry: LineEntry, position: int) -> OrderLine:
     line = line or OrderLine()
     line.position = position
-    line.kind = entry.kind
-    line.product_id = entry.product_id
-    line.description = entry.description
-    line.quantity = entry.quantity
-    line.unit_price = entry.unit_price
+    for name in LINE:
+        setattr(line, name, getattr(entry, name))
     return line
 
 
@@ -235,8 +173,3 @@ def _is_changed(session: Session, order: Order) -> bool:
         not inspect(thing).persistent or session.is_modified(thing)
         for thing in (order, *order.lines)
     )
-
-
-def _flush(session: Session, entry: OrderEntry) -> None:
-    with refused_by("uq_orders_number", NumberTaken(number=entry.number)):
-        session.flush()

@@ -4,10 +4,12 @@ Forms produce an `OrderEntry`, actions take one, and a stored order can be read 
 what is shown for editing, what is saved and what two editors disagree about is the same thing.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from ..web.conflicts import Difference, differences
 from .models import COMPONENT_OF_KIND, KINDS, Order, OrderLine
@@ -15,8 +17,11 @@ from .models import COMPONENT_OF_KIND, KINDS, Order, OrderLine
 HEADER = ("number", "customer_id", "account_manager_id", "order_date", "closing_date")
 """What is entered about an order beside its breakdown."""
 
-Fact = tuple[str, ...]
-"""One entered fact in a comparable form: equal facts are equal texts."""
+ITEMISED = "itemised"
+"""The fact of a component that is made of lines."""
+
+LINE = ("kind", "product_id", "description", "quantity", "unit_price")
+"""What is entered of a line."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +41,17 @@ class LineEntry:
     @classmethod
     def of(cls, line: OrderLine) -> "LineEntry":
         """The stored line, as somebody would enter it."""
-        return cls(
-            kind=line.kind,
-            description=line.description,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            id=line.id,
-            product_id=line.product_id,
-        )
+        return cls(id=line.id, **{name: getattr(line, name) for name in LINE})
+
+    @property
+    def fact(self) -> str:
+        """Everything that is entered of it, as a text; equal lines are equal texts."""
+        told = {
+            **vars(self),
+            "quantity": plain(self.quantity),
+            "unit_price": plain(self.unit_price),
+        }
+        return json.dumps([told[name] for name in LINE])
 
 
 @dataclass(frozen=True)
@@ -85,34 +93,36 @@ class OrderEntry:
     @classmethod
     def of(cls, order: Order) -> "OrderEntry":
         """The stored order, as somebody would enter it."""
+        breakdown = Breakdown(
+            amounts={name: getattr(order, name) for name in COMPONENT_OF_KIND.values()},
+            itemised=frozenset(order.itemised),
+            lines=tuple(map(LineEntry.of, order.lines)),
+        )
+        return cls(breakdown=breakdown, **{name: getattr(order, name) for name in HEADER})
+
+    @classmethod
+    def entered(cls, values: Mapping[str, Any]) -> "OrderEntry":
+        """The order as the record's fields were entered, with its lines."""
+        amounts = {name: values[name] or Decimal(0) for name in COMPONENT_OF_KIND.values()}
         return cls(
-            number=order.number,
-            customer_id=order.customer_id,
-            account_manager_id=order.account_manager_id,
-            order_date=order.order_date,
-            closing_date=order.closing_date,
+            number=values["number"],
+            customer_id=values["customer"],
+            account_manager_id=values["account_manager"],
+            order_date=values["order_date"],
+            closing_date=values["closing_date"],
             breakdown=Breakdown(
-                amounts={name: getattr(order, name) for name in COMPONENT_OF_KIND.values()},
-                itemised=frozenset(order.itemised),
-                lines=tuple(map(LineEntry.of, order.lines)),
+                amounts, frozenset(values.get("itemised", ())), tuple(values.get("lines", ()))
             ),
         )
 
-    def facts(self) -> dict[str, Fact]:
-        """Every entered fact by name; a stored line is one fact, named by its id."""
-        closing = self.closing_date.isoformat() if self.closing_date else ""
-        found: dict[str, Fact] = {
-            "number": (self.number,),
-            "customer_id": (str(self.customer_id),),
-            "account_manager_id": (str(self.account_manager_id),),
-            "order_date": (self.order_date.isoformat(),),
-            "closing_date": (closing,),
-        }
+    def facts(self) -> dict[str, str]:
+        """Every entered fact by its column; a stored line is one fact, named by its id."""
+        found = {name: str(getattr(self, name) or "") for name in HEADER}
         kinds = self.breakdown.kinds
         for kind, component in COMPONENT_OF_KIND.items():
             amount = self.breakdown.amounts.get(component, Decimal(0))
-            found[component] = ("itemised",) if kind in kinds else (_plain(amount),)
-        return found | {name: _line_fact(line) for name, line in self._lines()}
+            found[component] = ITEMISED if kind in kinds else plain(amount)
+        return found | {name: line.fact for name, line in self._lines()}
 
     def _lines(self) -> Iterator[tuple[str, LineEntry]]:
         for position, line in enumerate(self.breakdown.lines):
@@ -120,10 +130,10 @@ class OrderEntry:
 
 
 def merge(
-    base: Mapping[str, Fact] | None, mine: OrderEntry, theirs: OrderEntry
-) -> tuple[OrderEntry, list[Difference[Fact]]]:
+    base: Mapping[str, str] | None, mine: OrderEntry, theirs: OrderEntry
+) -> tuple[OrderEntry, list[Difference[str]]]:
     """My entry over their saved one, and where they had changed what I see differently."""
-    found = differences(base, theirs.facts(), mine.facts(), none=())
+    found = differences(base, theirs.facts(), mine.facts(), none="")
     return _taking(mine, theirs, {d.name for d in found if d.taken}), found
 
 
@@ -134,17 +144,12 @@ def _taking(mine: OrderEntry, theirs: OrderEntry, taken: set[str]) -> OrderEntry
 
 
 def _merged_breakdown(mine: OrderEntry, theirs: OrderEntry, taken: set[str]) -> Breakdown:
-    amounts = {
-        component: (theirs if component in taken else mine).breakdown.amounts.get(
-            component, Decimal(0)
-        )
-        for component in COMPONENT_OF_KIND.values()
-    }
-    itemised = frozenset(
-        kind
-        for kind, component in COMPONENT_OF_KIND.items()
-        if kind in (theirs if component in taken else mine).breakdown.kinds
-    )
+    def side(component: str) -> Breakdown:
+        return (theirs if component in taken else mine).breakdown
+
+    components = COMPONENT_OF_KIND.items()
+    amounts = {name: side(name).amounts.get(name, Decimal(0)) for _kind, name in components}
+    itemised = frozenset(kind for kind, name in components if kind in side(name).kinds)
     stored = {f"line:{line.id}": line for line in theirs.breakdown.lines}
     lines = [stored.get(name) if name in taken else line for name, line in mine._lines()]
     here = {name for name, _ in mine._lines()}
@@ -152,12 +157,6 @@ def _merged_breakdown(mine: OrderEntry, theirs: OrderEntry, taken: set[str]) -> 
     return Breakdown(amounts, itemised, tuple(line for line in lines if line is not None))
 
 
-def _line_fact(line: LineEntry) -> Fact:
-    """Kind, description, quantity, unit price; and the product, where there is one."""
-    fact = (line.kind, line.description, _plain(line.quantity), _plain(line.unit_price))
-    return fact if line.product_id is None else (*fact, str(line.product_id))
-
-
-def _plain(value: Decimal) -> str:
+def plain(value: Decimal) -> str:
     """`value` without trailing zeros, so that 5 and 5.00 are one fact."""
     return f"{value.normalize():f}" if value else "0"

@@ -1,4 +1,4 @@
-"""What happened to an order, in words: every save with who, when and what, and every correction."""
+"""What a save tells of an order's lines, and the grand total before and after it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -11,68 +11,36 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from .. import figures
-from ..audit.histories import Change, Event
+from ..audit.histories import Change
 from ..audit.models import AuditEvent
-from ..audit.queries import history as audit_history
-from ..audit.tables import Recorded
 from ..audit.telling import difference_of
-from ..base import N_
-from ..drift.histories import corrected, corrections_of, who_made
-from ..figures.models import Correction
-from ..web.additions import notes_of
-from .figures import ORDER_FIGURES, line_amount
+from ..records import Field, Telling, Told
+from ..records.writing import written
+from ..web.formats import money_filter
+from .fields import KIND, LINE_FIELDS, PRODUCT, QUANTITY, UNIT_PRICE
+from .figures import ORDER_FIGURES
 from .models import COMPONENT_OF_KIND, Order, OrderLine
-from .wording import LABELS, Wording
-
-SHOWN = 500
-"""Events of one order that its history shows; the audit screen has them all."""
-
-RECORDED = (
-    Recorded(
-        N_("Order"), Order, name=Order.number,
-        endpoint="orders.record", argument="number", labels=LABELS,
-    ),
-    Recorded(N_("Order line"), OrderLine, part_of=OrderLine.order_id, labels=LABELS),
-)  # fmt: skip
-
-_UNTOLD = {"id", "order_id", "position", "created_at", "itemised"}
-"""Recorded columns that mean nothing to a reader; that a component is itemised shows in its amount."""
 
 
-def events_of(session: Session, order: Order) -> list[Event]:
-    """The order's history, newest first."""
-    recorded = recorded_events(session, order.id)
-    corrections = corrections_of(session, ORDER_FIGURES, order.id, limit=SHOWN)
-    wording = wording_of(session, recorded, map(who_made, corrections))
-    lines = _line_names(recorded, order)
-    notes = notes_of(session, order)
-    totals = totals_by_save(session, order, recorded)
-    saved = [
-        _saved(list(group), wording, lines, notes.get(transaction, ""), totals[transaction])
-        for transaction, group in groupby(recorded, key=lambda event: event.xid)
-    ]
-    found = [event for event in saved if event.changes]
-    found += [corrected(one, wording, _line_of(one, lines)) for one in corrections]
-    return sorted(found, key=lambda event: event.at, reverse=True)
+def lines_told(session: Session, order: Order, recorded: Sequence[AuditEvent]) -> Telling:
+    """What each save did to lines, and to the grand total; `recorded` are the order's events, newest first."""
+    names, totals = _line_names(recorded, order), totals_by_save(session, order, recorded)
+    sold = _products(session, recorded)
 
+    def called(line_id: Any) -> str:
+        return _("Line “%(name)s”", name=names.get(str(line_id), f"#{line_id}")) + " · "
 
-def recorded_events(session: Session, order_id: int) -> Sequence[AuditEvent]:
-    """The audit trail of an order and its lines, newest first."""
-    return audit_history(session, "orders", order_id, parts=[OrderLine.order_id], limit=SHOWN)
+    def tell(save: Sequence[AuditEvent]) -> Told:
+        of_lines = [event for event in save if event.table_name == OrderLine.__tablename__]
+        changes = [c for event in of_lines for c in _line(event, called(event.row_id), sold)]
+        before, after = totals[save[0].xid]
+        if before != after:
+            apart = difference_of(Order.__tablename__, "grand_total", before, after)
+            told = "" if before is None else money_filter(before)
+            changes.append(Change(_("Grand total"), told, money_filter(after), apart))
+        return "", changes
 
-
-def wording_of(
-    session: Session, recorded: Iterable[AuditEvent], actors: Iterable[str] = ()
-) -> Wording:
-    """The words for what is recorded in these events."""
-    documents = [d for event in recorded for d in (event.before, event.after) if d]
-    return Wording(
-        session,
-        customers=[d.get("customer_id") for d in documents],
-        people=[d.get("account_manager_id") for d in documents],
-        products=[d.get("product_id") for d in documents],
-        actors=[*(event.actor for event in recorded), *actors],
-    )
+    return Telling(tell, lambda key: called(key.get("id", "")))
 
 
 def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
@@ -86,81 +54,41 @@ def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
     return {row_id: name or f"#{row_id}" for row_id, name in names.items()}
 
 
-def _saved(
-    group: list[AuditEvent],
-    wording: Wording,
-    lines: dict[str, str],
-    note: str,
-    totals: tuple[Decimal | None, Decimal],
-) -> Event:
-    """Everything that one transaction did to the order, as one event; its last line is the grand total."""
-    newest = group[0]
-    own = [event for event in group if event.table_name == Order.__tablename__]
-    kinds = {"INSERT": "created", "DELETE": "deleted"}
-    kind = next((kinds[event.action] for event in own if event.action in kinds), "changed")
-    changes: list[Change] = []
-    for event in sorted(group, key=lambda event: (event.table_name != "orders", event.id)):
-        if event.table_name == Order.__tablename__:
-            changes += _columns(event, wording, "")
-        else:
-            changes += _line(event, wording, lines)
-    before, after = totals
-    if changes and before != after and kind != "deleted":
-        name, told = "grand_total", wording.value
-        old = "" if before is None else told(name, before)
-        apart = difference_of(Order.__tablename__, name, before, after)
-        changes.append(Change(wording.label(name), old, told(name, after), apart))
-    return Event(newest.at, wording.actor(newest.actor), kind, tuple(changes), note)
+def _products(session: Session, recorded: Iterable[AuditEvent]) -> Mapping[str, str]:
+    """What the products are called that the events name, by their ids: all of them in one statement."""
+    sides = (side for event in recorded for side in (event.before, event.after) if side)
+    ids = {side["product_id"] for side in sides if side.get("product_id")}
+    return {str(key): code for key, code in PRODUCT.of.names(session, ids).items()}
 
 
-def _columns(event: AuditEvent, wording: Wording, where: str) -> Iterator[Change]:
+def _line(event: AuditEvent, where: str, sold: Mapping[str, str]) -> Iterator[Change]:
     before, after = event.before or {}, event.after or {}
-    for column in wording.in_order({**before, **after}):
-        if column in _UNTOLD or (event.action == "INSERT" and _says_nothing(column, after[column])):
-            continue
-        old = wording.value(column, before[column]) if column in before else ""
-        new = wording.value(column, after[column]) if column in after else ""
-        if (
-            event.action == "UPDATE"
-        ):  # only an amount that lines make up is recorded on one side only
-            old, new = old or _("from its lines"), new or _("from its lines")
-        apart = difference_of(event.table_name, column, before.get(column), after.get(column))
-        yield Change(where + wording.label(column), old, new, apart)
+    if event.action != "UPDATE":
+        kind = written(KIND, {**before, **after}.get("kind", ""))
+        label = _("Line of %(kind)s", kind=kind)
+        yield Change(label, line_text(before, sold), line_text(after, sold))
+        return
+    for field in LINE_FIELDS:
+        if field.key in after or field.key in before:
+            sides = before.get(field.key), after.get(field.key)
+            apart = difference_of(event.table_name, field.key, *sides)
+            old, new = (_value(field, side, sold) or "–" for side in sides)
+            yield Change(where + _(field.label), old, new, apart)
 
 
-def _says_nothing(column: str, value: Any) -> bool:
-    """Whether a new order's value is only what every new order has."""
-    return value in (None, "") or (column in COMPONENT_OF_KIND.values() and not Decimal(str(value)))
-
-
-def _line(event: AuditEvent, wording: Wording, lines: dict[str, str]) -> Iterator[Change]:
-    name = lines.get(event.row_id or "", f"#{event.row_id}")
-    if event.action == "UPDATE":
-        yield from _columns(event, wording, _("Line “%(name)s”", name=name) + " · ")
-    else:
-        before, after = line_text(event.before, wording), line_text(event.after, wording)
-        kind = (event.after or event.before or {}).get("kind", "")
-        yield Change(_("Line of %(kind)s", kind=wording.value("kind", kind)), before, after)
-
-
-def line_text(line: dict[str, Any] | None, wording: Wording) -> str:
-    """A line in a few words: product, description, quantity × unit price. Empty where there is none."""
-    if line is None:
+def line_text(line: Mapping[str, Any], sold: Mapping[str, str]) -> str:
+    """A recorded line in a few words: product, description, quantity × unit price. Empty where there is none."""
+    if not line:
         return ""
-    amounts = "{} × {}".format(
-        wording.value("quantity", line.get("quantity")),
-        wording.value("unit_price", line.get("unit_price")),
+    product, quantity, price = (
+        _value(field, line.get(field.key), sold) for field in (PRODUCT, QUANTITY, UNIT_PRICE)
     )
-    product = wording.value("product_id", line["product_id"]) if line.get("product_id") else ""
-    return " · ".join(filter(None, (product, line.get("description"), amounts)))
+    return " · ".join(filter(None, (product, line.get("description"), f"{quantity} × {price}")))
 
 
-def _line_of(correction: Correction, lines: dict[str, str]) -> str:
-    """Which line a correction is of; nothing where it is of the order itself."""
-    if correction.figure != line_amount.name:
-        return ""
-    line_id = str(correction.key.get("id", ""))
-    return _("Line “%(name)s”", name=lines.get(line_id, f"#{line_id}")) + " · "
+def _value(field: Field, recorded: Any, sold: Mapping[str, str]) -> str:
+    fact = field.fact(recorded)
+    return sold.get(fact, fact and f"#{fact}") if field is PRODUCT else written(field, fact)
 
 
 # The grand total before and after each save. Figures are not in the audit trail. The facts are, so each save is taken

@@ -124,8 +124,9 @@ class Record:
 
     `kept` are columns that are shown, told and read by programs, but changed by `verbs` and actions alone.
 
-    `form` is a form of one's own, `answers` are the names, with their titles, by which its questions are answered;
-    `create` and `update` do the record's own instead of writing one row: they take what the form's `values` says.
+    `form` is a form of one's own, or its name (`module:Class`), so that no command imports it. `answers` are the names,
+    with their titles, by which its questions are answered; `create` and `update` do the record's own instead of writing
+    one row: they take what the form's `values` says.
 
     Seams: `is_current` raises a refusal of a row that can no longer be changed; `may_go` of one that cannot be
     deleted. `new_fields` are further ones of a new one, with whose values `created` does its own. `parts` are the

@@ -137,8 +137,7 @@ class Named:
     `name` is the column by which programs name one. `meant` answers the rows that a typed text can mean; one is
     needed, `none` and `several` are the sentences where there is another number of them. `label` is what stands in
     forms and on pages; `meant` reads it back. `offered` are the first to choose from; further ones that fit what is
-    typed come from the endpoint `options`, if it has one. `page` is the endpoint where one is looked at, if
-    there is one.
+    typed come from the endpoint `options`, `page` is the endpoint where one is looked at; each where there is one.
     """
 
     name: InstrumentedAttribute[str]
@@ -176,6 +175,10 @@ class Pick(Field):
     def name(self) -> str:
         """The column's without what says that it is an id."""
         return self.called or self.key.removesuffix("_id")
+
+    def suggested(self) -> Any:
+        """The id of the one that a new form suggests; None where it suggests none."""
+        return super().suggested() or None
 
     def data(self, fact: str) -> int | None:
         """The id."""
@@ -235,7 +238,7 @@ class Day(Field):
 
     def schema(self) -> dict[str, Any]:
         """A day, as 2026-03-31."""
-        return {"type": "string", "format": "date"}
+        return {"type": "string" if self.required else ["string", "null"], "format": "date"}
 
 
 @dataclass(frozen=True, eq=False)

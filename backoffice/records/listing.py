@@ -29,7 +29,7 @@ from .fields import (
 
 _KINDS: Mapping[type[Field], Any] = {
     Text: "text", Notes: "text", Choice: "text", Flag: "text", Day: "day", CalendarMonth: "month", Amount: "money",
-    Quantity: "quantity",    UnitPrice: "unit_price", Pick: "text",
+    Quantity: "quantity", UnitPrice: "unit_price", Pick: "text",
 }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def address_of(record: Record, row: Row) -> str:
 
 def address_in(field: Field, fact: str) -> str:
     """Where a person looks at the record that a field names; empty where it names none."""
-    if not isinstance(field, Pick) or not fact:
+    if not isinstance(field, Pick) or not fact or not field.of.page:
         return ""
     key = int(fact)
     name = field.of.names(db.session(), [key]).get(key)

@@ -29,6 +29,8 @@ from backoffice.database.embedded.processes import pids_in
 from backoffice.figures.hooks import NotingCursor
 from backoffice.orders import actions
 from backoffice.orders.entries import Breakdown, LineEntry, OrderEntry
+from backoffice.orders.records import ORDER
+from backoffice.records import actions as records
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
@@ -251,7 +253,7 @@ def acts(session: Any, owner_connection: Outside) -> dict[str, Work]:
     return {
         "create": committing(lambda s: actions.create(s, made)),
         "update": committing(lambda s: actions.update(s, key, changed, version)),
-        "delete": committing(lambda s: actions.delete(s, key, version)),
+        "delete": committing(lambda s: records.delete(s, ORDER, key, version)),
         "heal": heal,
     }
 

@@ -24,8 +24,8 @@ from sqlalchemy.exc import DBAPIError
 
 from backoffice import figures
 from backoffice.app.extensions import db
-from backoffice.orders import actions
 from backoffice.orders.models import Order, OrderLine
+from backoffice.records import actions as records
 
 from .books import COMPONENT, SIGN, Book, LineFacts, OrderFacts, digest
 from .desk import REFUSED, Desk
@@ -216,7 +216,7 @@ class Orders(Desk, RuleBasedStateMachine):
         entry = self.entry(key, is_new, amounts, wanted, lines)
         totals = after.totals()["orders", key].values()
         if min(totals) < 0 or (stale and not is_new):
-            with pytest.raises((actions.OrderRefused, actions.OrderChanged)):
+            with pytest.raises((records.Impossible, records.RecordChanged)):
                 self.act(key, entry, is_new, stale)
             return
         saved = self.act(key, entry, is_new, stale)

@@ -23,7 +23,7 @@ def new_order(client: FlaskClient, session: Any, **changes: Any) -> Any:
         .filter_by(name="Nancy Davolio")
         .one()
     )
-    given = {"customer": "ALFKI", "account_manager": str(manager.id), **changes}
+    given = {"customer": "ALFKI", "account_manager": manager.email, **changes}
     return filled(client, "/orders/new", **given)
 
 

@@ -140,7 +140,7 @@ def test_minus_zero_is_refused_with_a_sentence(finance: FlaskClient, session: An
 
 
 @pytest.mark.parametrize(
-    "number", ["new", "a/edit", "../1", "1//2", "ä1", "x" * 41, "1?", "<b>1</b>", "a\n1"]
+    "number", ["new", "a/edit", "../1", "1//2", "ä1", "x" * 41, "1?", "<b>1</b>"]
 )
 def test_a_number_that_cannot_be_an_address_is_refused(
     finance: FlaskClient, session: Any, number: str

@@ -7,8 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from backoffice.orders.history import events_of, recorded_events, totals_by_save
+from backoffice.orders.history import totals_by_save
 from backoffice.orders.models import Order, OrderLine
+from backoffice.orders.records import ORDER
+from backoffice.records.history import SHOWN, events_of
 from tests.depth import examples
 from tests.factories.orders import OrderFactory
 
@@ -22,6 +24,10 @@ EDITS = st.lists(
     ),
     max_size=6,
 )
+
+
+def recorded_events(session: Any, order: Order) -> Any:
+    return ORDER.trail(session, order, SHOWN)
 
 
 def edit(session: Any, order: Order, what: str, amount: Decimal) -> None:
@@ -59,11 +65,11 @@ def test_every_total_that_was_stored_is_told_between_the_saves(session: Any, edi
     session.commit()
     stored = [order.grand_total]
     for what, amount in edits:
-        before = len(recorded_events(session, order.id))
+        before = len(recorded_events(session, order))
         edit(session, order, what, amount)
-        if len(recorded_events(session, order.id)) > before:  # else nothing was changed
+        if len(recorded_events(session, order)) > before:  # else nothing was changed
             stored.append(order.grand_total)
-    told = totals_by_save(session, order, recorded_events(session, order.id))
+    told = totals_by_save(session, order, recorded_events(session, order))
     pairs = list(reversed(told.values()))
     assert pairs == list(zip([None, *stored], stored, strict=False))
     session.rollback()
@@ -73,7 +79,7 @@ def test_the_history_shows_it(session: Any) -> None:
     order = OrderFactory(total_price=100, additions=0, promo=0, reductions=0)
     session.commit()
     edit(session, order, "promo", Decimal(30))
-    newest, created = events_of(session, order)
+    newest, created = events_of(session, ORDER, order)
     assert newest.changes[-1].label == "Grand total"
     assert (newest.changes[-1].before, newest.changes[-1].after) == ("100.00", "70.00")
     assert (created.changes[-1].before, created.changes[-1].after) == ("", "100.00")

@@ -175,7 +175,14 @@ def test_markup_in_a_name_is_inert(sign_in: SignIn, session: Any) -> None:
     )
     session.commit()
     client = sign_in("finance")
-    paths = ("", "/edit", "/history", "/calculation/total_price", "/calculation/lines/1", "/delete")
+    paths = (
+        "",
+        "/edit",
+        "/history",
+        "/calculation/total_price",
+        "/calculation/amount/1",
+        "/delete",
+    )
     for path in (
         *(f"/orders/{order.number}{p}" for p in paths),
         "/orders",
@@ -241,8 +248,8 @@ def test_a_component_is_explained_by_its_lines_and_a_line_by_its_numbers(
     component = client.get(f"{base}/total_price")
     assert "Package price = the sum of its lines 3.01 = 1.01 + 2.00" in text_of(component.text)
     line_id = order.lines[0].id
-    assert f'href="{base}/lines/{line_id}"' in component.text
-    line = text_of(client.get(f"{base}/lines/{line_id}").text)
+    assert f'href="{base}/amount/{line_id}"' in component.text
+    line = text_of(client.get(f"{base}/amount/{line_id}").text)
     assert "1.01 = 3 × 0.335" in line
     assert "rounded half away from zero" in line
     entered = text_of(client.get(f"{base}/additions").text)
@@ -262,7 +269,7 @@ def test_every_stored_total_of_the_record_leads_to_its_calculation(
         *(f"{base}/{c}" for c in ("total_price", "additions", "promo", "reductions")),
     ):
         assert f'href="{way}"' in html
-    assert f'href="{base}/lines/{order.lines[0].id}"' in html
+    assert f'href="{base}/amount/{order.lines[0].id}"' in html
 
 
 def test_a_wrong_total_is_shown_beside_the_right_one_and_can_be_corrected(
@@ -306,7 +313,7 @@ def test_a_line_of_another_order_is_not_explained_here(
     other = OrderFactory(promo=0, reductions=0, lines=[("package", "Tea", "3", "2")])
     session.commit()
     client = sign_in("viewer")
-    assert client.get(f"/orders/A-1/calculation/lines/{other.lines[0].id}").status_code == 404
+    assert client.get(f"/orders/A-1/calculation/amount/{other.lines[0].id}").status_code == 404
     assert client.get("/orders/A-1/calculation/version").status_code == 404
 
 

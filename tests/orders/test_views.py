@@ -224,7 +224,7 @@ def test_an_account_manager_cannot_give_an_order_away(sign_in: SignIn, session: 
     session.commit()
     client, path = sign_in(order.account_manager), f"/orders/{order.number}/edit"
     typed = filled(
-        client, path, account_manager=str(other.id), account_manager_id=str(other.id), promo="1"
+        client, path, account_manager=other.email, account_manager_id=str(other.id), promo="1"
     )
     assert client.post(path, data=typed).status_code == 303
     session.rollback()
@@ -237,7 +237,7 @@ def test_an_account_managers_new_order_is_their_own(sign_in: SignIn, session: An
     me, other = AccountManagerFactory(), AccountManagerFactory()
     session.commit()
     client = sign_in(me)
-    typed = filled(client, "/orders/new", customer="ALFKI", account_manager=str(other.id))
+    typed = filled(client, "/orders/new", customer="ALFKI", account_manager=other.email)
     assert client.post("/orders/new", data=typed).status_code == 303
     assert only_order(session).account_manager_id == me.id
 
@@ -262,7 +262,7 @@ def test_an_order_can_only_be_given_to_an_active_account_manager(
     viewer, gone = UserFactory(role="viewer"), AccountManagerFactory(is_active=False)
     session.commit()
     for person in (viewer, gone):
-        typed = new_order(finance, session, account_manager=str(person.id))
+        typed = new_order(finance, session, account_manager=person.email)
         assert finance.post("/orders/new", data=typed).status_code == 422
 
 

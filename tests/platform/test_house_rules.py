@@ -71,6 +71,8 @@ DONE_ON_IMPORT = {
     ("backoffice/billing/invoices/views.py", "screens.add_to"),
     ("backoffice/billing/meters/views.py", "screens.add_to"),
     ("backoffice/customers/views.py", "screens.add_to"),
+    ("backoffice/billing/adjustments/views.py", "screens.add_to"),
+    ("backoffice/orders/views.py", "screens.add_to"),
     ("backoffice/products/views.py", "screens.add_to"),
     ("backoffice/targets/views.py", "screens.add_to"),
 }

@@ -117,13 +117,20 @@ def value_of(field: Field, number: int) -> Any:
         return number % 2 == 0
     if isinstance(field, Pick):
         return PICKED[field.of.model].format(number)
-    if isinstance(field, Day) and field.name.startswith("due"):
+    if isinstance(field, Day) and field.name.startswith(("due", "closing")):
         return f"2026-04-{number + 10}"
     for kind, value in VALUES.items():
         if isinstance(field, kind):
             return str(value(number)) + DIGITS.get(type(field), "")
     assert isinstance(field, Text), f"Say here what a {type(field).__name__} may hold."
     return f"{field.name.replace('_', '')}-{number}"
+
+
+OWN = {"orders": "account_manager"}
+"""Who sees only the rows that are theirs; their domain's own tests try which."""
+
+DELETABLE: dict[str, dict[str, Any]] = {"orders": {"closing_date": None}}
+"""What has to be changed of a row before it can be deleted."""
 
 
 def facts_of(record: Record, values: dict[str, Any]) -> dict[str, str]:

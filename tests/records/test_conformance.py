@@ -30,6 +30,7 @@ from .declared import (
     EVERY_NAMED_RECORD,
     EVERY_RECORD,
     EVERY_RENAMED_RECORD,
+    OWN,
     entered,
     fact_of,
     facts_of,
@@ -199,6 +200,7 @@ BAD: dict[type[Field], tuple[Any, ...]] = {
     Text: ("new", "a/edit", "\u202e", "/"),
     Amount: (Decimal(0), Decimal(-1)),
     Day: (date(2099, 1, 1),),
+    Pick: (0,),
 }
 """What some law forbids."""
 
@@ -293,6 +295,9 @@ def test_whoever_may_not_is_refused_and_offered_nothing(
     row = stored(session, record, name)
     for role, allowed in PERMISSIONS.items():
         browser = Desk(sign_in(role), record)
+        if OWN.get(record.domain) == role:
+            assert browser.browser.get(desk.at("record", **desk.named(name))).status_code == 404
+            continue
         verbs = [verb.name for verb in record.verbs] + ([] if record.append_only else ["edit"])
         changes = (desk.at("new"), *(desk.at(verb, **desk.named(name)) for verb in verbs))
         reads = (desk.at("index"), desk.at("record", **desk.named(name)))

@@ -1,86 +1,70 @@
 """Two editors, one order: what the other one saved, beside what is in my form."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping
+from datetime import datetime
 
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ...audit.models import AuditEvent
-from ...web.conflicts import Conflict, Difference, Disagreement
-from ..entries import Fact, OrderEntry, merge
-from ..history import line_text, recorded_events
+from ...audit.queries import history
+from ...people.actors import Actors
+from ...records.writing import written
+from ...web.conflicts import Conflict, Disagreement
+from ..entries import ITEMISED, LINE, OrderEntry, merge
+from ..fields import FIELDS, KIND, PRODUCT
+from ..history import line_text
 from ..models import COMPONENT_OF_KIND, Order, OrderLine
-from ..wording import Wording
+
+_FIELDS = {field.key: field for field in FIELDS}
 
 
 def conflict_of(
-    session: Session, order: Order, mine: OrderEntry, base: dict[str, Fact] | None
+    session: Session, order: Order, mine: OrderEntry, base: Mapping[str, str] | None
 ) -> tuple[OrderEntry, Conflict]:
-    """My entry merged over the order as it is stored now, and where the two differ."""
+    """My entry merged over the order as it is stored now, and where the two differ, each with who saved theirs."""
     merged, differences = merge(base, mine, OrderEntry.of(order))
-    recorded = recorded_events(session, order.id)
-    words = _words(session, recorded, differences)
-    newest = recorded[0] if recorded else None
-    told = tuple(_told(difference, recorded, words) for difference in differences)
-    who = words.actor(newest.actor) if newest else ""
-    return merged, Conflict(who, newest.at if newest else None, told)
+    recorded = history(session, Order.__tablename__, order.id, parts=[OrderLine.order_id])
+    names = Actors(session, [event.actor for event in recorded])
 
+    def saved(name: str) -> tuple[str, datetime | None]:
+        event = next((e for e in recorded if not name or _is_about(e, name)), None)
+        return (names.actor(event.actor), event.at) if event else ("", None)
 
-def _words(
-    session: Session, recorded: Sequence[AuditEvent], differences: Sequence[Difference[Fact]]
-) -> Wording:
-    facts = {d.name: (*d.theirs, *d.mine) for d in differences}
-    return Wording(
-        session,
-        customers=facts.get("customer_id", ()),
-        people=facts.get("account_manager_id", ()),
-        actors=[event.actor for event in recorded],
-        products=[
-            fact[4]
-            for d in differences
-            for fact in (d.theirs, d.mine)
-            if ":" in d.name and fact[4:]
-        ],
-    )
-
-
-def _told(
-    difference: Difference[Fact], recorded: Sequence[AuditEvent], words: Wording
-) -> Disagreement:
-    event = next((e for e in recorded if _is_about(e, difference.name)), None)
-    return Disagreement(
-        label=_label(difference, words),
-        theirs=_text(difference.name, difference.theirs, words),
-        mine=_text(difference.name, difference.mine, words),
-        taken=difference.taken,
-        who=words.actor(event.actor) if event else "",
-        at=event.at if event else None,
-    )
+    told = tuple(
+        Disagreement(
+            _label(d.name, d.theirs or d.mine), _text(session, d.name, d.theirs),
+            _text(session, d.name, d.mine), d.taken, *saved(d.name),
+        )
+        for d in differences
+    )  # fmt: skip
+    return merged, Conflict(*saved(""), told)
 
 
 def _is_about(event: AuditEvent, name: str) -> bool:
     """Whether the event changed the fact of that name."""
-    if name.startswith("line:"):
+    if ":" in name:
         return event.table_name == OrderLine.__tablename__ and f"line:{event.row_id}" == name
     if event.table_name != Order.__tablename__:
         return False
     changed = {**(event.before or {}), **(event.after or {})}
-    return name in changed or (name in COMPONENT_OF_KIND.values() and "itemised" in changed)
+    return name in changed or (name in COMPONENT_OF_KIND.values() and ITEMISED in changed)
 
 
-def _label(difference: Difference[Fact], words: Wording) -> str:
-    if ":" not in difference.name:
-        return words.label(difference.name)
-    kind = (difference.theirs or difference.mine)[0]
-    return _("Line of %(kind)s", kind=words.value("kind", kind))
+def _label(name: str, fact: str) -> str:
+    if name in _FIELDS:
+        return _(_FIELDS[name].label)
+    return _("Line of %(kind)s", kind=written(KIND, json.loads(fact)[0]))
 
 
-def _text(name: str, fact: Fact, words: Wording) -> str:
-    if ":" in name:
-        if not fact:
-            return _("no such line")
-        names = ("kind", "description", "quantity", "unit_price", "product_id")
-        return line_text(dict(zip(names, fact, strict=False)), words)
-    if fact == ("itemised",):
+def _text(session: Session, name: str, fact: str) -> str:
+    if fact == ITEMISED:
         return _("entered as lines")
-    return words.value(name, fact[0] if fact else None)
+    if name in _FIELDS:
+        return written(_FIELDS[name], fact) or "–"
+    if not fact:
+        return _("no such line")
+    line = dict(zip(LINE, json.loads(fact), strict=True))
+    sold = PRODUCT.of.names(session, [line["product_id"]])
+    return line_text(line, {str(key): code for key, code in sold.items()})

@@ -2,20 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
+from flask import request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_login import current_user
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import (
     FieldList,
     Form,
     FormField,
     HiddenField,
-    SelectChoice,
-    SelectField,
     SelectMultipleField,
     StringField,
     ValidationError,
@@ -23,27 +26,35 @@ from wtforms import (
 from wtforms.validators import AnyOf
 
 from ...app.extensions import db
-from ...base import periods
+from ...base import N_
 from ...base.identifiers import whole_number
-from ...base.refusals import Refusal
-from ...customers import queries as customers
-from ...customers.forms import customer_named
-from ...customers.models import Customer
-from ...people.models import User
+from ...base.refusals import Invalid, Refusal
 from ...products import choosing
 from ...products import queries as products
 from ...products.models import Product
-from ...security.rights import allowed
+from ...records.forms import OfRecord
+from ...security.bearer import signed_in_program
+from ...security.rights import sees_all
+from ...web.conflicts import Conflict
 from ...web.formats import in_words
-from ...web.forms import RecordForm, Required, Stamp, at_most, must_be_number, trimmed
+from ...web.forms import Stamp, at_most, trimmed
 from ...web.idempotency import new_key
-from ...web.typed_fields import AmountField, DayField, QuantityField, UnitPriceField
-from .. import queries
-from ..actions import NumberTaken
-from ..entries import Breakdown, Fact, LineEntry, OrderEntry
+from ...web.typed_fields import DayField, QuantityField, UnitPriceField
+from ..entries import Breakdown, LineEntry, OrderEntry
+from ..fields import HEADER_FIELDS, LINE_FIELDS
 from ..models import COMPONENT_OF_KIND, KINDS, Order
-from ..rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS, NUMBER_LENGTH, is_number
+from ..rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS
+from .conflicts import conflict_of
+from .previews import preview_of
 from .steps import KEPT, kept_amount, kept_lines
+
+FEW = 10
+"""Lines above the promo with which a form still begins there without losing its top."""
+
+OFFERED = 200
+"""Products of a kind in the form's lists from the start; beyond that they follow what is typed."""
+
+MADE_OF_LINES = N_("This is the sum of its lines. Send the lines or this amount, not both.")
 
 
 def _id(text: Any) -> int | None:
@@ -146,30 +157,16 @@ class LineList(FieldList):
         self.entries.sort(key=lambda entry: (_place(entry.form.kind.data), entry.index))
 
 
-class OrderForm(RecordForm):
+class OrderForm(OfRecord):
     """An order: header, and each component as one amount or as lines.
 
     The account manager is a field only for who sees everybody's orders; others are their own.
     """
 
-    number = StringField(
-        _l("Order number"),
-        filters=[trimmed],
-        validators=[
-            Required(_l("Enter an order number.")),
-            at_most(NUMBER_LENGTH),
-        ],
-    )
-    customer = StringField(
-        _l("Customer"), filters=[trimmed], validators=[Required(_l("Choose a customer."))]
-    )
-    account_manager = SelectField(_l("Account manager"), coerce=_id, validate_choice=False)
-    order_date = DayField(_l("Order date"), validators=[Required(_l("Enter the order date."))])
-    closing_date = DayField(_l("Closing date"))
-    total_price = AmountField(_l("Package price"), empty_is_zero=True)
-    additions = AmountField(_l("Additions"), empty_is_zero=True)
-    promo = AmountField(_l("Promo"), empty_is_zero=True)
-    reductions = AmountField(_l("Reductions"), empty_is_zero=True)
+    inputs_page = "orders/inputs.html"
+    outputs = "orders/outputs.html"
+    classes = "order-form"
+
     kept_package = HiddenField()
     kept_addition = HiddenField()
     kept_promo = HiddenField()
@@ -177,44 +174,26 @@ class OrderForm(RecordForm):
     itemised = SelectMultipleField(choices=list(KINDS), validate_choice=False)
     lines = LineList(FormField(LineForm))
 
-    def __init__(self, order: Order | None, user: Any, **options: Any) -> None:
-        """A form for `order` (None: a new one) that `user` fills in."""
-        super().__init__(**options)
-        self.order = order
-        self.found_customer: Customer | None = None
+    def __init__(self, row: Order | None = None, **options: Any) -> None:
+        """A form for `row` (None: a new one) that the present user or program fills in."""
+        super().__init__(row, **options)
         self.own_manager_id: int | None = None
-        if not allowed(user, "orders.read_all"):
-            self.own_manager_id = user.id
+        if not sees_all(signed_in_program() or current_user, "orders.read_all"):
+            self.own_manager_id = current_user.id
             del self.account_manager
 
     @classmethod
-    def for_new(cls, user: Any) -> "OrderForm":
-        """An empty form with what can be suggested."""
-        suggested = {
-            "number": queries.suggested_number(db.session()),
-            "order_date": periods.today(),
-            "version": "0",
-            "idempotency_key": new_key(),
-        }
-        return cls(None, user, formdata=None, data=suggested)
-
-    @classmethod
-    def for_order(cls, order: Order, user: Any) -> "OrderForm":
+    def over_row(cls, row: Order, _facts: Mapping[str, str] | None = None) -> Self:
         """The stored order for editing."""
-        return cls.for_entry(order, user, OrderEntry.of(order))
+        return cls.over_entry(row, OrderEntry.of(row))
 
     @classmethod
-    def for_entry(cls, order: Order, user: Any, entry: OrderEntry) -> "OrderForm":
+    def over_entry(cls, order: Order, entry: OrderEntry) -> Self:
         """`entry` for editing over what `order` holds now."""
-        customer = db.session.get_one(Customer, entry.customer_id)
         lines = entry.breakdown.lines
         listed = products.with_ids(db.session(), [line.product_id for line in lines])
         data = {
-            "number": entry.number,
-            "customer": customers.label(customer),
-            "account_manager": entry.account_manager_id,
-            "order_date": entry.order_date,
-            "closing_date": entry.closing_date,
+            **{field.name: getattr(entry, field.key) for field in HEADER_FIELDS},
             **entry.breakdown.entered,
             "itemised": entry.breakdown.kinds,
             "lines": [_line_data(line, listed) for line in lines],
@@ -222,7 +201,27 @@ class OrderForm(RecordForm):
             "base": json.dumps(OrderEntry.of(order).facts()),
             "idempotency_key": new_key(),
         }
-        return cls(order, user, formdata=None, data=data)
+        return cls(order, formdata=None, data=data)
+
+    @classmethod
+    def typed(
+        cls, row: Order | None, facts: Mapping[str, Any], given: Collection[str]
+    ) -> MultiDict[str, str]:
+        """What a program has sent, its lines as rows; what lines make up is no amount unless one is given."""
+        typed = MultiDict({name: fact for name, fact in facts.items() if name != "lines"})
+        lines = facts.get("lines", ())
+        for kind, component in COMPONENT_OF_KIND.items():
+            if component in given:
+                if facts.get(component) and kind in {line["kind"] for line in lines}:
+                    raise Invalid([(component, _(MADE_OF_LINES))])
+            elif row is not None and kind in row.itemised:
+                typed.poplist(component)
+                typed.add("itemised", kind)
+        for index, line in enumerate(lines):
+            typed[f"lines-{index}-line"] = str(line.get("id") or "")
+            for field in LINE_FIELDS:
+                typed[f"lines-{index}-{field.name}"] = str(line.get(field.name) or "")
+        return typed
 
     # What was typed
 
@@ -245,11 +244,6 @@ class OrderForm(RecordForm):
         text = self[KEPT[kind]].data or ""
         return (0, "") if kind in self.kinds else (len(kept_lines(text)), kept_amount(text))
 
-    def keep_from(self, other: "OrderForm") -> None:
-        """Keep the lines that another form over the same order keeps."""
-        for name in KEPT.values():
-            self[name].data = other[name].data
-
     def position_of(self, entry: FormField) -> int:
         """Which line of the page a row is, from 1."""
         return 1 + next(i for i, other in enumerate(self.lines.entries) if other is entry)
@@ -262,49 +256,61 @@ class OrderForm(RecordForm):
             lines=tuple(entry.form.entry() for entry in self.typed_lines()),
         )
 
-    def entry(self) -> OrderEntry:
+    def values(self) -> dict[str, Any]:
         """The order as entered; call it on a valid form only."""
-        assert self.found_customer is not None
-        assert self.order_date.data is not None
-        return OrderEntry(
-            number=self.number.data or "",
-            customer_id=self.found_customer.id,
-            account_manager_id=self._manager_id(),
-            order_date=self.order_date.data,
-            closing_date=self.closing_date.data,
-            breakdown=self.breakdown(),
-        )
+        own = {"account_manager": self.own_manager_id}
+        header = {f.name: self[f.name].data for f in HEADER_FIELDS if f.name in self}
+        breakdown = self.breakdown()
+        lines = {"itemised": breakdown.itemised, "lines": breakdown.lines}
+        return {**own, **header, **breakdown.amounts, **lines}
 
-    def base_facts(self) -> dict[str, Fact] | None:
-        """The facts that editing started from; None where the field does not hold them."""
-        try:
-            facts = json.loads(self.base.data or "")
-            return {str(name): tuple(map(str, fact)) for name, fact in facts.items()}
-        except (ValueError, AttributeError, TypeError, RecursionError):
-            return None
+    # What its page shows, and what becomes of it
 
-    def _manager_id(self) -> int:
-        if self.own_manager_id is not None:
-            return self.own_manager_id
-        return int(self.account_manager.data)
+    def live(self) -> Mapping[str, Any]:
+        """The totals of what is being typed."""
+        return {"preview": preview_of(db.session(), self), "COMPONENT_OF_KIND": COMPONENT_OF_KIND}
+
+    def drawn(self) -> Mapping[str, Any]:
+        """What each part with inputs needs: the addresses of its buttons, how many products there are."""
+        count = products.count(db.session())
+        step_at = partial(_address, self.row)
+        return {**self.live(), "step_at": step_at, "product_count": count, "OFFERED": OFFERED}
+
+    def beside(self) -> Mapping[str, Any]:
+        """What the whole page needs: the products that each section offers, and where the keyboard begins."""
+        offered = {
+            kind: products.search(db.session(), "", kind=kind, only_active=True, limit=OFFERED)
+            for kind in KINDS
+        }
+        shown = {
+            "offered_products": offered,
+            "first": self._first(),
+            "HEADER_FIELDS": HEADER_FIELDS,
+        }
+        return {**self.drawn(), **shown}
+
+    def _first(self) -> str:
+        """The customer of a new order; else the promo, which changes most often, unless much stands above it."""
+        if request.method != "GET":
+            return ""
+        above = sum(len(self.lines_of(kind)) for kind in ("package", "addition"))
+        is_near = "promo" not in self.kinds and above <= FEW
+        return "customer" if self.row is None else "promo" if is_near else ""
+
+    def problems(self) -> Mapping[str, Refusal]:
+        """What forbids storing the totals that are known."""
+        return preview_of(db.session(), self).problems
+
+    def merged(self, session: Session, row: Order) -> tuple[Self, Conflict]:
+        """The form over the order as somebody else has saved it; the lines that an amount replaces are kept."""
+        mine = OrderEntry.entered(self.values())
+        merged, conflict = conflict_of(session, row, mine, self.base_facts())
+        shown = self.over_entry(row, merged)
+        for name in KEPT.values():
+            shown[name].data = self[name].data
+        return shown, conflict
 
     # What is refused
-
-    def validate_number(self, field: StringField) -> None:
-        """An order's number is part of its address, and no two orders have the same one."""
-        must_be_number(field.data, is_number)
-        besides = self.order.id if self.order else None
-        if queries.number_is_taken(db.session(), field.data, besides):
-            raise ValidationError(in_words(NumberTaken(number=field.data)))
-
-    def validate_customer(self, field: StringField) -> None:
-        """The text names exactly one customer."""
-        self.found_customer = customer_named(field.data)
-
-    def validate_account_manager(self, field: SelectField) -> None:
-        """The choice is one of those offered."""
-        if field.data not in {person.id for person in self.managers()}:
-            raise ValidationError(_("Choose an account manager."))
 
     def validate_closing_date(self, field: DayField) -> None:
         """An order is not closed before it is placed."""
@@ -332,7 +338,7 @@ class OrderForm(RecordForm):
     def present_product(self, line: LineForm) -> int | None:
         """The product that the stored line has, if the line is one of this order's."""
         line_id = _id(line.line.data)
-        stored = self.order.lines if self.order else ()
+        stored = self.row.lines if self.row else ()
         return next((other.product_id for other in stored if other.id == line_id), None)
 
     def blame(self, problems: Mapping[str, Refusal]) -> None:
@@ -356,13 +362,9 @@ class OrderForm(RecordForm):
         for component in COMPONENT_OF_KIND.values():
             self[component].errors = list(self[component].process_errors)
 
-    def offer_choices(self) -> None:
-        """Fill what is chosen from a list; only a page that shows the form needs it."""
-        if self.own_manager_id is None:
-            people = [SelectChoice(person.id, person.name) for person in self.managers()]
-            self.account_manager.choices = [SelectChoice("", _("Choose…")), *people]
 
-    def managers(self) -> Sequence[User]:
-        """The people whom the order can be given to."""
-        present = self.order.account_manager_id if self.order else None
-        return queries.assignable_managers(db.session(), present)
+def _address(order: Order | None, **query: Any) -> str:
+    """Where the form is sent; with `do` and what it is about, where a button of it is."""
+    if order is None:
+        return url_for("orders.create", **query)
+    return url_for("orders.update", number=order.number, **query)

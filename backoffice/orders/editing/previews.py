@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
@@ -10,7 +11,9 @@ from sqlalchemy.orm import Session
 from ...base.refusals import Refusal
 from ..actions import compute
 from ..models import COMPONENT_OF_KIND, KINDS
-from .forms import OrderForm
+
+if TYPE_CHECKING:
+    from .forms import OrderForm
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Preview:
     problems: dict[str, Refusal]
 
 
-def preview_of(session: Session, form: OrderForm) -> Preview:
+def preview_of(session: Session, form: "OrderForm") -> Preview:
     """The totals of what has been typed: the same computation that saving checks."""
     totals = compute(session, form.breakdown())
     typed = form.typed_lines()
@@ -52,7 +55,7 @@ def preview_of(session: Session, form: OrderForm) -> Preview:
     )
 
 
-def _unreadable(form: OrderForm) -> Iterator[tuple[str, str]]:
+def _unreadable(form: "OrderForm") -> Iterator[tuple[str, str]]:
     """The components that hold a number that cannot be read, each with a sentence."""
     for kind in KINDS:
         component = COMPONENT_OF_KIND[kind]
@@ -76,7 +79,7 @@ def _unreadable(form: OrderForm) -> Iterator[tuple[str, str]]:
                     )
 
 
-def _told(form: OrderForm, problems: dict[str, Refusal]) -> Iterator[str]:
+def _told(form: "OrderForm", problems: dict[str, Refusal]) -> Iterator[str]:
     """Each problem as a sentence that says which amount it is about."""
     for name, refusal in problems.items():
         sentence = form.in_words(refusal)

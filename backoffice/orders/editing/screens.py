@@ -1,0 +1,141 @@
+"""What the buttons of the order form do: lines come and go, products fill them; nothing is saved."""
+
+from datetime import date
+from functools import partial
+
+from flask import Response, abort, make_response, request
+from flask_babel import gettext as _
+from jinja2_fragments.flask import render_block
+from markupsafe import escape
+
+from ...app.extensions import db
+from ...base import money, periods
+from ...base.identifiers import whole_number
+from ...base.refusals import Refusal
+from ...products import choosing
+from ...products import queries as products
+from ...products.models import Product
+from ...products.rules import SOLD_AS
+from ...records.screens import Screens
+from ...web.formats import day_filter
+from ...web.htmx import trigger, wants_partial
+from ...web.preferences import number_format
+from .. import actions
+from ..models import COMPONENT_OF_KIND, KINDS
+from . import steps
+from .forms import OrderForm
+
+
+class OrderScreens(Screens):
+    """The screens of orders, with the buttons of their form."""
+
+    def step(self, form: OrderForm) -> Response:
+        """Add, remove or paste lines, or change how a component is entered."""
+        typed, again = request.form.copy(), partial(type(form), form.row)
+        kind, do = request.args.get("kind", ""), request.args["do"]
+        line = whole_number(request.args.get("line", ""))
+        if do == "product":
+            return self._chosen(form, typed, line)
+        if do == "remove":
+            steps.remove_line(typed, line)
+            if wants_partial():
+                return trigger(make_response(""), "linesChanged")
+        elif do != "recalculate" and kind not in KINDS:
+            abort(400)
+        elif do == "add":
+            index = steps.add_line(typed, kind)
+            if wants_partial():
+                return _row(again(formdata=typed), index)
+        elif do in _STEPS:
+            _STEPS[do](form, typed, kind)
+        return self._section(again(formdata=typed), kind)
+
+    def _section(self, form: OrderForm, kind: str) -> Response:
+        """The part of the form that shows `kind`; the whole page without htmx."""
+        form.show_unreadable()
+        if not wants_partial() or not kind:
+            return self.page(form)
+        shown = {"form": form, **form.drawn(), "kind": kind, "name": COMPONENT_OF_KIND[kind]}
+        body = render_block(form.inputs_page, "component", **shown)
+        return trigger(make_response(body), "linesChanged")
+
+    def _chosen(self, form: OrderForm, typed: steps.Typed, index: int) -> Response:
+        """Fill a line from the product that was typed into it, and say what there is to say of it."""
+        if not any(entry.index == index for entry in form.lines):
+            abort(400)
+        names = [f"lines-{index}-{name}" for name in (*steps.COLUMNS, "filled")]
+        before = {name: typed.get(name, "") for name in names}
+        note = _fill(form, typed, index)
+        if not wants_partial():
+            shown = type(form)(form.row, formdata=typed)
+            shown.show_unreadable()
+            next(entry for entry in shown.lines if entry.index == index).form.note = note
+            return self.page(shown)
+        filled = [
+            {"id": name, "was": was, "now": typed[name]}
+            for name, was in before.items()
+            if typed.get(name, "") != was
+        ]
+        return trigger(make_response(escape(note)), "fill", fields=filled)
+
+
+def _row(form: OrderForm, index: int) -> Response:
+    entry = next(entry for entry in form.lines if entry.index == index)
+    shown = {"form": form, **form.drawn(), "entry": entry, "is_new": True}
+    return make_response(render_block(form.inputs_page, "row", **shown))
+
+
+def _itemise(_form: OrderForm, typed: steps.Typed, kind: str) -> None:
+    steps.itemise(typed, kind, _(SOLD_AS[kind]))
+
+
+def _one_amount(form: OrderForm, typed: steps.Typed, kind: str) -> None:
+    """Enter what the typed lines come to, as the user would type it."""
+    amount = actions.compute(db.session(), form.breakdown()).components[COMPONENT_OF_KIND[kind]]
+    steps.enter_one_amount(typed, kind, money.format_amount(amount, number_format()))
+
+
+def _paste(form: OrderForm, typed: steps.Typed, kind: str) -> None:
+    """Put the pasted block into the lines; where it begins with products, they fill what it leaves empty."""
+    column, row = request.form.get("column", ""), whole_number(request.form.get("row"))
+    if column not in steps.COLUMNS or row < 0:
+        abort(400)
+    indices = steps.paste(typed, kind, request.form.get("block", ""), row, column)
+    if column == steps.COLUMNS[0]:
+        pasted = type(form)(form.row, formdata=typed)
+        for index in indices:
+            _fill(pasted, typed, index)
+
+
+_STEPS = {"itemise": _itemise, "one-amount": _one_amount, "paste": _paste}
+"""What a button is called → what it does to the lines of one kind."""
+
+
+def _fill(form: OrderForm, typed: steps.Typed, index: int) -> str:
+    """Fill one line of `form` from its product; a sentence where there is no such product, or no price."""
+    line = next(entry.form for entry in form.lines if entry.index == index)
+    if not line.product.data:
+        typed[f"lines-{index}-filled"] = ""
+        return ""
+    found = choosing.named(db.session(), [line.product.data])[line.product.data]
+    try:
+        product = choosing.checked(found, form.present_product(line))
+    except Refusal as refusal:
+        return form.in_words(refusal)
+    assert product is not None
+    day = form.order_date.data or periods.today()
+    earlier = products.by_code(db.session(), line.filled.data or "")
+    now = _filling(product, day)
+    steps.fill(typed, index, now, _filling(earlier, day) if earlier else None)
+    if now.unit_price:
+        return ""
+    return str(
+        _("%(code)s has no price on %(day)s. Enter one.", code=now.code, day=day_filter(day))
+    )
+
+
+def _filling(product: Product, day: date) -> steps.Filling:
+    """What `product` puts into a line of an order of `day`."""
+    price = products.price_on(db.session(), product.id, day)
+    shown = "" if price is None else money.format_unit_price(price, number_format())
+    return steps.Filling(product.code, product.name, shown)
