@@ -8,6 +8,7 @@ from itertools import groupby
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
+from .. import figures
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.telling import difference_of
@@ -32,7 +33,10 @@ def events_of(
     """The record's history, newest first; `has_figures`: with the corrections of what is stored of it."""
     recorded = list(record.trail(session, row, SHOWN))
     own = [f for f in registry.figures if has_figures and f.owner_table is record.model.__table__]
-    corrections = corrections_of(session, own, row.id, limit=SHOWN) if own else ()
+    corrections = [*corrections_of(session, own, row.id, limit=SHOWN)] if own else []
+    for figure in (f for f in record.figures if has_figures and f not in own):
+        explained = figures.explain(session, figure, row.id)  # another's, of whom this is one row
+        corrections += explained.corrections if explained else ()
     names = Actors(session, [*(e.actor for e in recorded), *map(who_made, corrections)])
     telling, notes = record.telling(session, row, recorded), notes_of(session, row)
     events = []

@@ -17,6 +17,9 @@ from .repetition import LONGEST_KEY
 LARGEST_PAGE = 1_000
 """Records of a list that one request gets at most."""
 
+LARGEST_ID = 10**18 - 1
+"""Of the numbers of rows; no list looks for a longer one."""
+
 JSON = "application/json"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 TEXT = {"type": "string"}
@@ -200,7 +203,7 @@ def _of_filter(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(one, lists.Choice):
         schema = {"enum": list(one.options)}
     elif isinstance(one, lists.Reference):
-        schema = {"type": "integer", "minimum": 1}
+        schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
     elif isinstance(one, lists.Days | lists.AsOf):
         schema = {"type": "string", "format": "date"}
     return ((name, schema) for name in one.arguments)

@@ -180,6 +180,8 @@ def test_a_wrong_figure_is_shown_and_corrected_as_previewed(
     page = text_of(browser.get(f"/targets/{nancy.id}/1997-01/calculation").text)
     assert "Stored as calculated" in page
     assert "surgery 1.00 90.50" in page
+    page = text_of(browser.get(f"/targets/{nancy.id}/1997-01/history").text)
+    assert "Achieved before: 1.00 → after: 90.50" in page
     session.rollback()
     assert queries.row_of(session, nancy.id, Month(1997, 1)).achieved == Decimal("90.50")
 
