@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Date,
     Integer,
@@ -243,4 +244,4 @@ def managers_of_year(
 
 def part_of_month(part: str) -> ColumnElement[int]:
     """The year or the number of the month of a stored row."""
-    return cast(extract(part, AccountManagerTarget.month), Integer)
+    return cast(extract(part, AccountManagerTarget.month), BigInteger)

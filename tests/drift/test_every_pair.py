@@ -223,7 +223,7 @@ def office(
 PAIRS = {
     "audit.event", "audit.export", "audit.index",
     "billing.customer_calculation", "billing.export_migration_items",
-    "billing.export_recalculation", "invoices.calculation_of", "invoices.changes",
+    "billing.export_recalculation", "invoices.calculation", "invoices.calculation_of", "invoices.changes",
     "billing.migration_items", "payments.changes", "billing.recalculation", "billing.recalculation_changes",
     "customers.changes",
     "drift.accept", "drift.export", "drift.index", "drift.record", "drift.restore",
@@ -273,7 +273,7 @@ NO_PAIRS = {
     "runs.export", "runs.index", "runs.progress",
     "schedules.index",
     "search.index",
-    "api.targets_index", "api.targets_record",
+    "api.targets_index", "api.targets_record", "api.invoices_index", "api.invoices_record",
     "targets.edit", "targets.edit_year", "targets.export", "targets.index", "targets.manager_year",
     "targets.new", "targets.record", "targets.year",
 }  # fmt: skip
