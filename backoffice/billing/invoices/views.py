@@ -8,6 +8,7 @@ from jinja2_fragments.flask import render_block
 from ...app.extensions import db
 from ...records.forms import OfRecord, posted
 from ...records.screens import Screens
+from ...records.writing import written
 from ...security.permissions import requires
 from ...web.htmx import trigger
 from ..models import Invoice
@@ -15,6 +16,7 @@ from ..rules import METHODS, VOID
 from ..wording import word_of
 from . import queries
 from .charges import Charges, usage_of
+from .fields import FIELDS, PLACED
 from .forms import InvoiceForm
 from .proposals import proposals
 from .records import INVOICE
@@ -51,8 +53,10 @@ def record(number: str) -> Response:
     """One invoice: what it is made of, what was paid on it, and the way on through the list."""
     invoice = screens.found(number)
     charges = Charges(invoice.units, invoice.rate, invoice.fixed_charge, invoice.amount)
+    facts, further = INVOICE.facts(invoice), [f for f in FIELDS if f.name not in PLACED]
     return screens.shown(
         invoice,
+        further=[(f.label, written(f, facts[f.name])) for f in further if facts[f.name]],
         usage=usage_of(db.session(), charges),
         payments=queries.payments_of(db.session(), invoice),
         METHODS=METHODS,

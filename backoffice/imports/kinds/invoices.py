@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from ...base import N_
+from ...billing.invoices.fields import FIELDS, PLACED
 from ...billing.invoices.refusals import LessThanPaid, PaymentsGoAlong
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.queries import paid_by_payments
@@ -46,8 +47,16 @@ from .billing import (
     unknown_meters,
     write,
 )
+from .fields import column_of
+from .fields import kept as kept_field
 
-FACTS = ("customer_id", "meter_id", "units", "rate", "fixed_charge", "issued_on", "due_on")
+FURTHER = tuple(field for field in FIELDS if field.name not in PLACED)
+"""Declared fields that need nothing special here."""
+
+FACTS = (
+    "customer_id", "meter_id", "units", "rate", "fixed_charge", "issued_on", "due_on",
+    *(field.key for field in FURTHER),
+)  # fmt: skip
 """What a line says of an invoice, beside its number and its amount."""
 
 
@@ -68,6 +77,7 @@ COLUMNS = (
     _calculated("units", cells.quantity, 3),
     _calculated("rate", cells.unit_price, 4),
     _calculated("fixed_charge", cells.amount, 2),
+    *map(column_of, FURTHER),
 )
 
 
@@ -165,6 +175,10 @@ def _wanted(stage: Stage) -> Select[Any]:
             kept("fixed_charge", 0).label("fixed_charge"),
             stage.c.issued_on,
             stage.c.due_on,
+            *(
+                kept_field(field, cast(said(stage, field.name), field.column.type)).label(field.key)
+                for field in FURTHER
+            ),
             kept("amount").label("amount"),
             stage.c.amount.label("said_amount"),
             func.coalesce(Invoice.status == VOID, False).label("is_void"),
