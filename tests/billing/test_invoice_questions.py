@@ -5,9 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from backoffice.billing.models import Invoice
+from tests.factories.billing import PaymentFactory
+from tests.records.test_api import Program
 
 from .invoice_desk import filled, invoice_of, new, only, wanjiru, words
 
@@ -124,3 +127,57 @@ def test_a_void_one_is_none_and_saving_what_is_stored_asks_nothing(
     invoice_of(session, customer, number="INV-2")
     typed = filled(finance, "/billing/invoices/INV-2/edit", due_on="2026-04-05")
     assert finance.post("/billing/invoices/INV-2/edit", data=typed).status_code == 303
+
+
+def test_a_program_is_asked_at_the_argument_that_answers_and_can_send_the_answer(
+    app: Flask, customer: Any, session: Any
+) -> None:
+    invoice_of(session, customer, number="INV-1")
+    program = Program(app, session, "invoices:write")
+    sent = {
+        "customer": "C-1", "meter": "M-1", "issued_on": "2026-03-20",
+        "units": "12.5", "rate": "100", "fixed_charge": "250", "amount": "2000",
+    }  # fmt: skip
+    for name, question, answer in (
+        ("holds", "Which amount holds?", "computed 1500.00 2000.00"),
+        ("anyway", "There is already invoice INV-1", "INV-1"),
+    ):
+        refused = program.send("POST", "/api/invoices", json=sent)
+        assert refused.status_code == 422
+        [error] = refused.get_json()["errors"]
+        assert error["field"] == name
+        assert error["message"].startswith(question)
+        assert f'"{answer}"' in error["message"]
+        sent[name] = answer
+    made = program.send("POST", "/api/invoices", json=sent)
+    assert made.status_code == 201, made.text
+    read = made.get_json()
+    assert (read["amount"], read["meter"], read["status"]) == ("1500.00", "M-1", "posted")
+    path = f"/api/invoices/{read['number']}"
+    assert program.send("PATCH", path, match=1, json={"due_on": "2026-05-01"}).status_code == 200
+    whole = program.send(
+        "PATCH",
+        path,
+        match=2,
+        json={"units": None, "rate": None, "fixed_charge": None, "amount": "70"},
+    )
+    assert (whole.get_json()["amount"], whole.get_json()["units"]) == ("70.00", None)
+
+
+def test_a_program_is_refused_as_a_person_is_and_moves_nothing(
+    app: Flask, customer: Any, session: Any
+) -> None:
+    invoice = invoice_of(session, customer, number="INV-1")
+    PaymentFactory(invoice=invoice, meter=invoice.meter, customer=invoice.customer, amount=600)
+    session.commit()
+    program = Program(app, session, "invoices:write")
+    less = program.send("PATCH", "/api/invoices/INV-1", match=1, json={"units": "1"})
+    [error] = less.get_json()["errors"]
+    assert (less.status_code, error["field"]) == (422, "units")
+    assert error["message"].startswith("Payments of")
+    moved = program.send("POST", "/api/invoices/INV-1/move", match=1, json={"meter": "M-2"})
+    assert moved.status_code in (404, 405), "two people look at it"
+    reason = {"reason": "Read twice"}
+    assert program.send("POST", "/api/invoices/INV-1/void", match=1, json=reason).status_code == 200
+    late = program.send("PATCH", "/api/invoices/INV-1", match=2, json={"due_on": "2026-06-01"})
+    assert (late.status_code, late.get_json()["code"]) == (422, "VoidStaysVoid")

@@ -144,14 +144,6 @@ def test_changing_the_units_changes_the_amount_and_both_balances(
     assert invoice.version == 2
 
 
-def test_saving_what_is_stored_changes_nothing(session: Any, meter: Meter) -> None:
-    invoice = invoice_on(meter)
-    session.commit()
-    change(session, invoice.id, entry(meter, number=invoice.number, due_on=invoice.due_on), 1)
-    session.commit()
-    assert invoice.version == 1
-
-
 def test_an_amount_as_a_whole_takes_the_place_of_units(session: Any, meter: Meter) -> None:
     invoice = invoice_on(meter)
     session.commit()

@@ -1,0 +1,39 @@
+"""Columns of files that follow from the declared fields of a record."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from backoffice.billing.models import Invoice
+from backoffice.imports.files.cells import CellError
+from backoffice.imports.files.layout import Notation
+from backoffice.imports.kinds.fields import READ, column_of, kept
+from backoffice.records import Amount, Day, Field, Law, Quantity, Text, UnitPrice
+
+NOT_MORE = (Law(lambda value: str(value) < "9", "No more than that."),)
+
+FIELDS: list[tuple[Field, str, Any]] = [
+    (Text(Invoice.void_reason, "Reason", longest=5, laws=NOT_MORE), "abc", None),
+    (Text(Invoice.void_reason, "Reason", longest=5), "abc", "abc"),
+    (Day(Invoice.due_on, "Due", laws=NOT_MORE), "2026-03-31", date(2026, 3, 31)),
+    (Amount(Invoice.fixed_charge, "Fixed charge"), "12.50", Decimal("12.50")),
+    (Quantity(Invoice.units, "Units"), "1.125", Decimal("1.125")),
+    (UnitPrice(Invoice.rate, "Rate"), "0.1525", Decimal("0.1525")),
+]
+
+
+@pytest.mark.parametrize(("field", "cell", "value"), FIELDS)
+def test_a_cell_is_read_as_its_field_is_and_keeps_its_laws(
+    field: Field, cell: str, value: Any
+) -> None:
+    column = column_of(field)
+    assert (column.name, column.required, column.may_be_empty) == (field.name, False, True)
+    read = column.reader(Notation())
+    if value is None:
+        with pytest.raises(CellError, match="No more than that"):
+            read(cell)
+    else:
+        assert read(cell) == value
+    assert ("coalesce" in str(kept(field, None)), type(field) in READ) == (True, True)
