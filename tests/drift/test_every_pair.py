@@ -52,7 +52,7 @@ Command = Callable[..., Any]
 MOST = examples(6)
 """Addresses of one endpoint that are looked at."""
 
-LEADING = {"customers.record": 8}
+LEADING = {"customers.record": 8, "payments.record": 8}
 """Pages with no pairs that lead to pages with some, and how many of them are looked at."""
 
 
