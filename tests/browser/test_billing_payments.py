@@ -206,7 +206,7 @@ def test_a_double_submit_records_one_payment(
     page.goto(f"{NEW}?customer=ALFKI")
     page.locator("#amount").fill("40")
     expect(page.get_by_label("A-0001", exact=True)).to_have_value("40.00")
-    page.locator("#save-payment").dblclick()
+    page.locator("#save-record").dblclick()
     page.wait_for_url("**/billing/payments/PAY-*")
     assert stored(session) == [("A-0001", "M-A", 40)]
 
@@ -221,7 +221,7 @@ def test_without_javascript_a_payment_is_recorded_too(
     page.get_by_role("button", name="Show open invoices").click()
     expect(page.get_by_label("A-0002", exact=True)).to_have_value("30.00")
     page.get_by_label("A-0002", exact=True).fill("10")
-    page.locator("#save-payment").click()
+    page.locator("#save-record").click()
     expect(page.get_by_role("heading", name="Payment PAY-")).to_be_visible()
     assert stored(session) == [
         ("A-0001", "M-A", 100),

@@ -107,7 +107,7 @@ def test_without_javascript_it_is_put_right_too(
     page.locator("#method").select_option("transfer")
     page.get_by_role("button", name="Show open invoices").click()
     expect(page.get_by_label("A-0001", exact=True)).to_have_value("30.00")
-    page.locator("#save-payment").click()
+    page.locator("#save-record").click()
     expect(page.get_by_text("Recorded in place of")).to_be_visible()
     assert set(receipts(session)) == {"BANK-77", "BANK-77 (void 1)"}
 
