@@ -166,7 +166,7 @@ def test_an_invoice_is_voided_with_a_reason(
     expect(page.get_by_label("Reason")).to_be_focused()
     axe(page)
     page.keyboard.type("Read twice")
-    page.get_by_role("button", name="Make it void").click()
+    page.get_by_role("button", name="Make void").click()
     page.wait_for_url("**/billing/invoices/INV-1")
     expect(page.get_by_text("Reason: Read twice")).to_be_visible()
     expect(page.get_by_role("link", name="Edit")).to_have_count(0)
@@ -182,7 +182,7 @@ def test_an_invoice_is_moved_with_its_payment(
     expect(page.get_by_label("Take the payments that name it along")).to_be_checked()
     axe(page)
     page.get_by_label("Meter", exact=True).fill("M-2")
-    page.get_by_role("button", name="Move the invoice").click()
+    page.get_by_role("button", name="Move to another meter").click()
     page.wait_for_url("**/billing/invoices/INV-1")
     expect(page.get_by_text("Invoice INV-1 and 1 payment are on meter M-2 now.")).to_be_visible()
     assert balances(session) == {"M-1": (100, 0), "M-2": (900, 0)}
