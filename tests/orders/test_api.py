@@ -1,0 +1,171 @@
+"""Orders for programs: lines within an order, amounts or lines, and the laws of the form in the same words."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from backoffice.orders.models import Order
+from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory
+from tests.factories.people import AccountManagerFactory
+from tests.factories.products import ProductFactory
+from tests.orders.pages import fields_of, filled
+from tests.records.test_api import Program, is_problem
+
+SignIn = Callable[..., FlaskClient]
+
+TEA: dict[str, Any] = {
+    "kind": "package",
+    "description": "Tea",
+    "quantity": "3",
+    "unit_price": "0.335",
+}
+
+
+@pytest.fixture
+def program(app: Flask, session: Any) -> Program:
+    """A program that may write orders of ALFKI by Nancy, and of the product CHAI."""
+    CustomerFactory(code="ALFKI")
+    AccountManagerFactory(email="nancy@example.com", name="Nancy")
+    ProductFactory(code="CHAI", name="Chai")
+    return Program(app, session, "orders:write")
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    return {
+        "number": "SO-1", "customer": "ALFKI", "account_manager": "nancy@example.com", "order_date": "2026-03-02",
+        **changes,
+    }  # fmt: skip
+
+
+def made(program: Program, **changes: Any) -> Any:
+    answer = program.send("POST", "/api/orders", json=order(**changes))
+    assert answer.status_code == 201, answer.text
+    return answer.get_json()
+
+
+def changed(program: Program, told: Any, **changes: Any) -> Any:
+    path = f"/api/orders/{told['number']}"
+    return program.send("PATCH", path, match=told["version"], json=changes)
+
+
+def test_lines_are_sent_and_read_within_the_order(program: Program, session: Any) -> None:
+    chai = {"kind": "addition", "product": "CHAI", "quantity": "2", "unit_price": "10"}
+    told = made(program, lines=[TEA, chai], promo="1")
+    assert (told["total_price"], told["additions"], told["promo"]) == ("1.01", "20.00", "1.00")
+    assert told["grand_total"] == "20.01"
+    first, second = told["lines"]
+    assert (first["amount"], first["product"], second["product"]) == ("1.01", None, "CHAI")
+    assert program.send("GET", "/api/orders/SO-1").get_json() == told
+    assert program.send("GET", "/api/orders").get_json()["items"] == [told]
+
+
+def test_a_change_keeps_the_lines_that_it_names_and_what_it_does_not_say(
+    program: Program, session: Any
+) -> None:
+    told = made(program, lines=[TEA, {**TEA, "description": "Cups"}])
+    closed = changed(program, told, closing_date="2026-04-01").get_json()
+    assert closed["lines"] == told["lines"]
+    tea, cups = ({n: v for n, v in line.items() if n != "amount"} for line in told["lines"])
+    again = changed(program, closed, lines=[{**cups, "quantity": "5"}]).get_json()
+    assert [(line["id"], line["amount"]) for line in again["lines"]] == [(cups["id"], "1.68")]
+    assert (again["closing_date"], again["total_price"]) == ("2026-04-01", "1.68")
+    none = changed(program, again, lines=[]).get_json()
+    assert (none["lines"], none["total_price"]) == ([], "0.00")
+    assert changed(program, none, total_price="7").get_json()["grand_total"] == "7.00"
+    assert session.query(Order).one().itemised == []
+    assert tea["id"] != cups["id"]
+
+
+def test_an_amount_beside_lines_of_its_kind_is_refused(program: Program) -> None:
+    told = made(program, lines=[TEA])
+    for answer in (
+        program.send(
+            "POST", "/api/orders", json=order(number="SO-2", lines=[TEA], total_price="5")
+        ),
+        changed(program, told, total_price="5"),
+    ):
+        assert is_problem(answer, 422, "total_price")
+        assert "sum of its lines" in answer.get_json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["", {}, [1], [{}], [{**TEA, "amount": "1"}], [{**TEA, "quantity": 3}], [{**TEA, "id": "1"}], [{**TEA, "x": None}],
+     [{"description": "no kind", "quantity": "1"}], [None], [{**TEA, "id": True}], None],
+)  # fmt: skip
+def test_what_are_no_lines_is_refused(program: Program, session: Any, lines: Any) -> None:
+    answer = program.send("POST", "/api/orders", json=order(lines=lines))
+    assert is_problem(answer, 422, "lines"), answer.text
+    assert session.query(Order).count() == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "sentence"),
+    [
+        ({"quantity": None}, "lines-0-quantity", "Enter a quantity."),
+        ({"kind": "gift"}, "lines-0-kind", "There is no such kind of line."),
+        ({"product": "NOBODY"}, "lines-0-product", "No product is called that."),
+        ({"quantity": "100000000000", "unit_price": "99999999999"}, "lines-0-unit_price", "more than can be stored"),
+    ],
+)  # fmt: skip
+def test_a_line_that_cannot_be_is_refused_at_its_field(
+    program: Program, session: Any, line: Any, field: str, sentence: str
+) -> None:
+    answer = program.send("POST", "/api/orders", json=order(lines=[{**TEA, **line}]))
+    assert answer.status_code == 422, answer.text
+    told = {one["field"]: one["message"] for one in answer.get_json()["errors"]}
+    assert sentence in told[field], told
+    assert session.query(Order).count() == 0
+
+
+def test_totals_that_cannot_be_are_refused_in_the_forms_words(program: Program) -> None:
+    answer = program.send("POST", "/api/orders", json=order(total_price="1", promo="2"))
+    assert answer.status_code == 422
+    assert "The grand total cannot be negative." in answer.text
+
+
+def test_a_line_of_another_order_is_a_new_line_here(program: Program, session: Any) -> None:
+    theirs = OrderFactory(number="X-1", promo=0, reductions=0, lines=[("package", "A", "1", "10")])
+    session.commit()
+    told = made(program, lines=[{**TEA, "id": theirs.lines[0].id}])
+    assert told["lines"][0]["id"] != theirs.lines[0].id
+    session.rollback()
+    assert [line.description for line in theirs.lines] == ["A"]
+
+
+def test_a_program_reads_everybodys_orders(program: Program, app: Flask, session: Any) -> None:
+    OrderFactory(number="X-1")
+    session.commit()
+    reader = Program(app, session, "orders:read")
+    assert [one["number"] for one in reader.send("GET", "/api/orders").get_json()["items"]] == [
+        "X-1"
+    ]
+    assert reader.send("GET", "/api/orders?state=closed").get_json()["items"] == []
+
+
+# On the screen
+
+
+def test_a_forged_stamp_shows_nothing_of_an_order_that_one_may_not_see(
+    sign_in: SignIn, session: Any
+) -> None:
+    mine, theirs = OrderFactory(), OrderFactory(customer=CustomerFactory(code="SECRET"))
+    session.commit()
+    client, path = sign_in(mine.account_manager), f"/orders/{mine.number}/edit"
+    answer = client.post(path, data=filled(client, path, version=f"{theirs.id}:1"))
+    assert answer.status_code == 404
+    assert "SECRET" not in answer.text
+
+
+def test_the_form_of_a_new_order_suggests_no_account_manager_and_keeps_a_chosen_one(
+    sign_in: SignIn, program: Program, session: Any
+) -> None:
+    client = sign_in("finance")
+    assert fields_of(client.get("/orders/new").text)["account_manager"] == ""
+    typed = filled(client, "/orders/new", customer="nobody", account_manager="nancy@example.com")
+    refused = client.post("/orders/new", data=typed)
+    assert fields_of(refused.text)["account_manager"] == "nancy@example.com"
