@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from backoffice.orders.editing import views as editing
+from backoffice.orders.editing import forms as editing
 from backoffice.orders.models import Order
 from backoffice.pricing import views
 from tests.browser.price_list import lines_of, orders_of_tea, total

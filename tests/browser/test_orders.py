@@ -425,7 +425,7 @@ def test_every_order_screen_is_sound_in_every_look(order: Order, every_look: Any
         "order-calculation": "/orders/SO-1/calculation",
         "order-component": "/orders/SO-1/calculation/total_price",
         "order-entered": "/orders/SO-1/calculation/promo",
-        "order-line": f"/orders/SO-1/calculation/lines/{line_id}",
+        "order-line": f"/orders/SO-1/calculation/amount/{line_id}",
         "order-history": "/orders/SO-1/history",
         "order-delete": "/orders/SO-1/delete",
         "customers": "/customers",

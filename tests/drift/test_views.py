@@ -140,7 +140,7 @@ def test_a_finding_of_a_line_and_one_of_a_month_lead_to_where_they_are_shown(
     href = f"/targets/{orders['A-3'].account_manager_id}/2026-03"
     assert f'href="{href}"' in page
     assert finance.get(href).status_code == 200
-    href = f"/orders/A-1/calculation/lines/{orders['A-1'].lines[0].id}"
+    href = f"/orders/A-1/calculation/amount/{orders['A-1'].lines[0].id}"
     assert f'href="{href}"' in finance.get(f"{DRIFT}/{line}").text
     assert finance.get(href).status_code == 200
 

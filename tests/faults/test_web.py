@@ -71,7 +71,7 @@ def test_an_order_cannot_be_called_like_a_page_of_another_one(
 ) -> None:
     """An order 1/calculation/2 was saved, and its page was not found."""
     assert not is_number("1/calculation/2")
-    assert not is_number("1/calculation/lines/2")
+    assert not is_number("1/calculation/amount/2")
     assert not is_number("export.1")
     OrderFactory(number="calculation/2")
     session.commit()
