@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from ..figures import Figure
     from ..lists.marking import Findings
     from ..records import Record
-    from ..runs.kinds import Kind
+    from ..runs.kinds import RunKind
     from ..runs.wording import Reason
-    from ..search.search_results import Kind as Findable
-    from ..web.additions import Columns, Notes, Part
+    from ..search.search_results import Findable
+    from ..web.additions import Addition, Columns, Notes
     from ..web.record_links import Subject, Word
     from .attention import Source
     from .measures import Source as Measured
@@ -117,7 +117,7 @@ class Declared:
         return tuple(self._named("triggers", ((item.name, item) for item in found)).values())
 
     @cached_property
-    def kinds(self) -> dict[str, "Kind"]:
+    def kinds(self) -> dict[str, "RunKind"]:
         """Name → kind of run; all that a worker executes."""
         found = (*self._all("kinds"), *(verb.kind for verb in self.verbs.values()))
         return self._named("kinds of runs", ((kind.name, kind) for kind in found))
@@ -201,7 +201,7 @@ class Declared:
         return tuple(self._named("notices", ((source.name, source) for source in found)).values())
 
     @cached_property
-    def parts(self) -> Sequence["Part"]:
+    def parts(self) -> Sequence["Addition"]:
         """What domains show on the screens of others' records."""
         return self._all("parts")
 

@@ -49,71 +49,71 @@ PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 @dataclass(frozen=True)
-class Explanation:
+class ErrorPage:
     """What a page says about a status: a title, and a sentence."""
 
     title: str
     sentence: str
 
 
-EXPLANATIONS = {
-    400: Explanation(
+ERROR_PAGES = {
+    400: ErrorPage(
         N_("That request was not understood"),
         N_("Something in it was malformed. Go back, load the page again and repeat your change."),
     ),
-    401: Explanation(N_("You are not signed in"), N_("Your session has ended. Sign in to go on.")),
-    403: Explanation(
+    401: ErrorPage(N_("You are not signed in"), N_("Your session has ended. Sign in to go on.")),
+    403: ErrorPage(
         N_("You may not do this"),
         N_("Your role does not allow it. An administrator can give you another role."),
     ),
-    404: Explanation(
+    404: ErrorPage(
         N_("This page does not exist"),
         N_("The address is mistyped, the record was deleted, or it is not yours to see."),
     ),
-    405: Explanation(
+    405: ErrorPage(
         N_("This page cannot be used that way"), N_("Go back and use the buttons of the page.")
     ),
-    409: Explanation(
+    409: ErrorPage(
         N_("Somebody was faster"),
         N_("Somebody else has saved this in the meantime. Load it again to see their version."),
     ),
-    413: Explanation(
+    413: ErrorPage(
         N_("That was too much at once"),
         N_("What you sent is larger than Backoffice accepts. Send it in smaller parts."),
     ),
-    422: Explanation(N_("That cannot be saved"), N_("Correct what is marked, then save again.")),
-    429: Explanation(N_("Too many attempts"), N_("Wait %(seconds)s seconds, then try again.")),
-    500: Explanation(
+    422: ErrorPage(N_("That cannot be saved"), N_("Correct what is marked, then save again.")),
+    429: ErrorPage(N_("Too many attempts"), N_("Wait %(seconds)s seconds, then try again.")),
+    500: ErrorPage(
         N_("Something went wrong on our side"),
         N_(
             "Nothing was saved. Try again; if it happens again, tell your administrator the reference %(reference)s."
         ),
     ),
-    503: Explanation(
+    503: ErrorPage(
         N_("Backoffice is busy"),
         N_("Nothing was saved. Wait a few seconds, then try again."),
     ),
 }
 
-UNREACHABLE = Explanation(
+UNREACHABLE = ErrorPage(
     N_("Backoffice cannot be used at the moment"),
     N_("The database does not answer. Nothing that was saved is lost; try again in a few seconds."),
 )
-ANOTHER_BOOK = Explanation(
+ANOTHER_BOOK = ErrorPage(
     N_("Backoffice cannot be used at the moment"),
     N_(
         "This server was started with %(wrong)s, and the book is kept with %(right)s. Nothing was read or written. "
         "Whoever runs the server starts it with the latter."
     ),
 )
-NO_BOOK = Explanation(
+NO_BOOK = ErrorPage(
     N_("Backoffice cannot be used at the moment"),
     N_(
         "The database does not say yet in which currency and time zone its book is kept. Whoever runs the server "
         "gives the command: backoffice db upgrade"
     ),
 )
-READ_ONLY = Explanation(
+READ_ONLY = ErrorPage(
     N_("Backoffice is read-only for the moment"),
     N_("Nothing was saved. Pages can be read meanwhile; save again in a few minutes."),
 )
@@ -163,7 +163,7 @@ def wants_json() -> bool:
 def answer(
     status: int,
     sentence: str = "",
-    explanation: Explanation | None = None,
+    explanation: ErrorPage | None = None,
     cause: object = None,
     **values: object,
 ) -> Response:
@@ -174,7 +174,7 @@ def answer(
     if status >= 500:
         session.give_up()  # type: ignore[attr-defined]
         refresh_language()
-    usual = EXPLANATIONS.get(status, EXPLANATIONS[500 if status >= 500 else 400])
+    usual = ERROR_PAGES.get(status, ERROR_PAGES[500 if status >= 500 else 400])
     explanation = explanation or usual
     sentence = sentence or _(explanation.sentence, **values)
     if is_api():
@@ -205,7 +205,7 @@ def _http(error: HTTPException) -> Response:
     if status < 400:
         return make_response(error.get_response())
     if isinstance(error, SecurityError | BadHost):  # no address can be built for such a host
-        return make_response(_(EXPLANATIONS[400].sentence), 400, PLAIN)
+        return make_response(_(ERROR_PAGES[400].sentence), 400, PLAIN)
     _roll_back_quietly()
     if status == 401:
         return _unauthorized()
@@ -298,7 +298,7 @@ def _another_book(differs: MeaningDiffers) -> Response:
     return answer(503, explanation=ANOTHER_BOOK, wrong=wrong, right=right)
 
 
-def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> Explanation | None:
+def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> ErrorPage | None:
     """What to say where the error is none of ours; None where it is."""
     sqlstate = sqlstate_of(error)
     if sqlstate == _READ_ONLY_SQLSTATE:
@@ -308,7 +308,7 @@ def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> Explanation | None
         return READ_ONLY
     if sqlstate in _UNREACHABLE_SQLSTATES or _connection_is_lost(error, sqlstate):
         return UNREACHABLE
-    return EXPLANATIONS[503] if sqlstate in _BUSY_SQLSTATES else None
+    return ERROR_PAGES[503] if sqlstate in _BUSY_SQLSTATES else None
 
 
 def _connection_is_lost(error: DBAPIError, sqlstate: str) -> bool:

@@ -16,7 +16,7 @@ from ..security.rights import allowed
 
 
 @dataclass(frozen=True)
-class Entry:
+class NavigationEntry:
     """One screen in the navigation. `section` is the start of its endpoints, `also` are further ones."""
 
     label: str
@@ -31,29 +31,31 @@ class Entry:
 
 
 ENTRIES = (
-    Entry(N_("Today"), "health.today", "today", "health.today"),
-    Entry(N_("Orders"), "orders.index", "orders", "orders."),
-    Entry(N_("Pricing"), "pricing.index", "pricing", "pricing.", also=("products.",)),
-    Entry(N_("Customers"), "customers.index", "customers", "customers."),
-    Entry(
+    NavigationEntry(N_("Today"), "health.today", "today", "health.today"),
+    NavigationEntry(N_("Orders"), "orders.index", "orders", "orders."),
+    NavigationEntry(N_("Pricing"), "pricing.index", "pricing", "pricing.", also=("products.",)),
+    NavigationEntry(N_("Customers"), "customers.index", "customers", "customers."),
+    NavigationEntry(
         N_("Billing"),
         "meters.index",
         "billing",
         "billing.",
         also=("invoices.", "meters.", "payments.", "adjustments."),
     ),
-    Entry(N_("Targets"), "targets.index", "targets", "targets."),
-    Entry(
+    NavigationEntry(N_("Targets"), "targets.index", "targets", "targets."),
+    NavigationEntry(
         N_("Health"),
         "health.index",
         "health",
         "health.",
         also=("drift.", "runs.", "schedules.", "reconciliation."),
     ),
-    Entry(N_("Reports"), "reports.index", "reports", "reports."),
-    Entry(N_("Imports"), "imports.index", "imports", "imports."),
-    Entry(N_("Audit"), "audit.index", "audit", "audit."),
-    Entry(N_("Settings"), "people.users", "settings", "people.user", also=("people.token",)),
+    NavigationEntry(N_("Reports"), "reports.index", "reports", "reports."),
+    NavigationEntry(N_("Imports"), "imports.index", "imports", "imports."),
+    NavigationEntry(N_("Audit"), "audit.index", "audit", "audit."),
+    NavigationEntry(
+        N_("Settings"), "people.users", "settings", "people.user", also=("people.token",)
+    ),
 )
 
 SEARCH_ENDPOINT = "search.index"
@@ -67,7 +69,7 @@ def may_open(endpoint: str) -> bool:
     return permission is not None and allowed(current_user, permission)
 
 
-def entries() -> Iterator[Entry]:
+def entries() -> Iterator[NavigationEntry]:
     """The entries for the present user."""
     return (entry for entry in ENTRIES if may_open(entry.endpoint))
 

@@ -67,12 +67,12 @@ def _confirmed(verb: Verb, payload: Payload, claim: Claim, done: Done, back: str
         )  # fmt: skip
     except AlreadyRunning as same:
         flash(_("Run %(run)s waits with the same request already.", **same.values), "info")
-        return claim.fulfilled(url_for("runs.record", run_id=same.values["run"]))
+        return claim.complete(url_for("runs.record", run_id=same.values["run"]))
     except (OutlookChanged, ReasonMissing) as refusal:
         return _card(verb, actions.look(session, verb, user, payload), back, refusal)
     if run.status == AWAITING_APPROVAL:
         flash(_("Nothing is changed yet: it waits for somebody else's approval."), "info")
-        return claim.fulfilled(url_for("runs.record", run_id=run.id))
+        return claim.complete(url_for("runs.record", run_id=run.id))
     return done(outlook.result)
 
 

@@ -17,7 +17,7 @@ from ..base import N_, table_of
 from ..base.refusals import Refusal
 from ..people.models import User
 from ..people.queries import user_acting_as
-from ..runs.kinds import Kind
+from ..runs.kinds import RunKind
 from ..runs.models import APPLIED, FOUND, SKIPPED, RunItem
 from ..runs.work import Asked, Chunk, Step, Work
 from ..security.rights import allowed
@@ -51,9 +51,9 @@ class Verb:
     is_always_shown: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RunKind:
         """The kind of run that carries it out once it is approved."""
-        return Kind(
+        return RunKind(
             self.name, self.title, self.permission, _plan, partial(_carry_out, self), _result, is_once=True
         )  # fmt: skip
 

@@ -29,8 +29,8 @@ from ..lists import Choice, Column, List, Moments, Reference, Search, containing
 from ..people.models import ApiToken, User
 from .chain.records import EVENTS, xid_of
 from .models import AuditEvent
+from .rendering import ACTIONS, is_measured
 from .tables import ByTable, Recorded, title_of
-from .telling import ACTIONS, is_measured
 
 _ROW = AuditEvent
 

@@ -7,7 +7,7 @@ from flask import current_app
 from sqlalchemy import Connection, select
 
 from ..base import N_, table_of
-from ..runs.kinds import Kind
+from ..runs.kinds import RunKind
 from ..runs.work import Asked, Chunk, Work
 from .chain.anchors import anchor, anchors_in, folder_of
 from .chain.keys import Keyring
@@ -76,15 +76,15 @@ def _verdict(connection: Connection, asked: Asked) -> Mapping[str, Any]:
     return {**_state(connection, asked), **told}
 
 
-SEAL = Kind(
+SEAL = RunKind(
     "audit.seal", N_("Seal the audit trail"), "schedules.run",
     _one_chunk, _seal, _state, is_quiet=True,
 )  # fmt: skip
-ANCHOR = Kind(
+ANCHOR = RunKind(
     "audit.anchor", N_("Anchor the audit trail"), "schedules.run",
     _one_chunk, _anchor, _state, is_quiet=True,
 )  # fmt: skip
-VERIFY = Kind(
+VERIFY = RunKind(
     "audit.verify", N_("Verify the audit trail"), "schedules.run",
     _one_chunk, _verify, _verdict, again=lambda _items: [Chunk({})],
 )  # fmt: skip

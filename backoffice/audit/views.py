@@ -8,7 +8,7 @@ from .. import lists
 from ..app.extensions import db
 from ..security.permissions import requires
 from ..web.htmx import render
-from . import telling
+from . import rendering
 from .chain.queries import chain_of, is_sealed
 from .listing import AUDIT
 from .models import AuditEvent
@@ -23,7 +23,7 @@ def index() -> Response:
     return lists.show(
         AUDIT,
         "audit/index.html",
-        told=partial(telling.told, db.session()),
+        event_views=partial(rendering.event_views, db.session()),
         chain=partial(chain_of, db.session()),
     )
 
@@ -44,11 +44,11 @@ def event(event_id: int) -> Response:
     found = session.get(AuditEvent, event_id) if event_id < 2**63 else None
     if found is None:
         abort(404)
-    [told] = telling.told(session, [found])
+    [view] = rendering.event_views(session, [found])
     return render(
         "audit/event.html",
         event=found,
-        told=told,
-        at=telling.moment(found.at),
+        view=view,
+        at=rendering.moment(found.at),
         is_sealed=is_sealed(session, found),
     )

@@ -7,7 +7,7 @@ from flask import url_for
 from ..base import N_
 from ..customers.finding import owners
 from ..lists.finding import beginning, belonging, called, kind_of, status_in
-from ..search.search_results import Place
+from ..search.search_results import SearchResult
 from ..web.formats import day_filter, money_filter
 from .invoices.listing import INVOICES
 from .meters.listing import METERS
@@ -15,8 +15,8 @@ from .models import Invoice, Meter, MeterAssignment, Payment
 from .payments.listing import PAYMENTS
 
 
-def _invoice(row: Any) -> Place:
-    return Place(
+def _invoice(row: Any) -> SearchResult:
+    return SearchResult(
         row.number,
         url_for("invoices.record", number=row.number),
         (row.customer, day_filter(row.issued_on), money_filter(row.stated, symbol=True)),
@@ -24,8 +24,8 @@ def _invoice(row: Any) -> Place:
     )
 
 
-def _payment(row: Any) -> Place:
-    return Place(
+def _payment(row: Any) -> SearchResult:
+    return SearchResult(
         row.reference,
         url_for("payments.record", reference=row.reference),
         (row.customer, day_filter(row.paid_on), money_filter(row.stated, symbol=True)),
@@ -33,8 +33,8 @@ def _payment(row: Any) -> Place:
     )
 
 
-def _meter(row: Any) -> Place:
-    return Place(
+def _meter(row: Any) -> SearchResult:
+    return SearchResult(
         row.number,
         url_for("meters.record", number=row.number),
         list(filter(None, (row.customer, row.description))),

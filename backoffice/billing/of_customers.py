@@ -14,7 +14,7 @@ from ..customers.owned_records import Belonging
 from ..drift.marks import marks
 from ..lists import Column
 from ..security.rights import allowed
-from ..web.additions import Columns, Part
+from ..web.additions import Addition, Columns
 from .figures import customer_balance
 from .meters.listing import meters_of
 from .meters.queries import figures_of
@@ -133,6 +133,6 @@ def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
     return {"listing": listing, "word": word_of(customer), "marks": known}
 
 
-PARTS = (Part(Customer, "billing/of_customer.html", _part),)
+PARTS = (Addition(Customer, "billing/of_customer.html", _part),)
 COLUMNS = (Columns(Customer, columns_of_customers),)
 OWNED = (ASSIGNMENTS, INVOICES, PAYMENTS, ADJUSTMENTS)

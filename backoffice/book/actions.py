@@ -43,7 +43,7 @@ class InUse(Refusal):
 
 
 @dataclass(frozen=True)
-class Change:
+class MeaningChange:
     """A change of meaning. `fractions` counts entered amounts, by column, that the new currency cannot have."""
 
     before: Meaning
@@ -78,7 +78,7 @@ def record_first(connection: Connection) -> bool:
     return True
 
 
-def planned(connection: Connection, currency: str | None, timezone: str | None) -> Change:
+def planned(connection: Connection, currency: str | None, timezone: str | None) -> MeaningChange:
     """What changing currency or time zone would mean; writes nothing.
 
     Raises MeaningDiffers before the first upgrade.
@@ -88,12 +88,12 @@ def planned(connection: Connection, currency: str | None, timezone: str | None) 
         raise MeaningDiffers(of_this_process(), None)
     after = Meaning(currency or before.currency, timezone or before.timezone)
     is_finer = MINOR_UNITS[before.currency] > MINOR_UNITS[after.currency]
-    return Change(before, after, _fractions(connection, after.currency) if is_finer else {})
+    return MeaningChange(before, after, _fractions(connection, after.currency) if is_finer else {})
 
 
 def set_meaning(
     connection: Connection, currency: str | None, timezone: str | None, reason: str
-) -> Change:
+) -> MeaningChange:
     """Change what the book means; every figure is then due to be computed anew. Raises InUse.
 
     Whoever connects meanwhile waits for us, and compares with what we leave.

@@ -13,7 +13,7 @@ from ..figures.models import Correction
 from ..imports.models import Import, ImportContent, ImportProblem
 from ..people.models import ApiRequest, IdempotencyKey, WebSession
 from ..reconciliation.models import Reconciliation
-from ..runs.kinds import Kind, kinds
+from ..runs.kinds import RunKind, kinds
 from ..runs.models import Run, RunItem
 from ..runs.work import Asked, Chunk, Work
 
@@ -121,6 +121,6 @@ def _remove(work: Work, old: Old) -> int:
     return count
 
 
-CHORE = Kind("chore", N_("Housekeeping"), "schedules.run", _plan, _work, is_quiet=True)
+CHORE = RunKind("chore", N_("Housekeeping"), "schedules.run", _plan, _work, is_quiet=True)
 
 KINDS = (CHORE,)

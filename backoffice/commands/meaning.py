@@ -64,7 +64,7 @@ def set_meaning(
         _print(change, dry_run)
 
 
-def _print(change: actions.Change, dry_run: bool) -> None:
+def _print(change: actions.MeaningChange, dry_run: bool) -> None:
     before, after = change.before, change.after
     if before == after:
         click.echo(_("The book means that already."))

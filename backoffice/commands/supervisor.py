@@ -35,7 +35,7 @@ STOP_SECONDS = 15
 
 
 @dataclass
-class Part:
+class Process:
     """One of our processes."""
 
     name: str
@@ -155,7 +155,7 @@ def _prepare_database() -> list[Any]:
     return sign_ins
 
 
-def _parts(settings: config.Settings) -> list[Part]:
+def _parts(settings: config.Settings) -> list[Process]:
     logs = settings["BACKOFFICE_HOME"] / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
     environment = {
@@ -173,12 +173,12 @@ def _parts(settings: config.Settings) -> list[Part]:
         "scheduler": [python, str(ROOT / "worker.py"), "--scheduler"],
     }
     return [
-        Part(name, command, fresh_enough(logs / f"{name}.log"), environment)
+        Process(name, command, fresh_enough(logs / f"{name}.log"), environment)
         for name, command in commands.items()
     ]
 
 
-def _wait_for_first_answer(web: Part, settings: config.Settings) -> None:
+def _wait_for_first_answer(web: Process, settings: config.Settings) -> None:
     end = time.monotonic() + FIRST_ANSWER_SECONDS
     while not _answers(settings["HOST"], settings["PORT"]):
         if not web.is_running() or time.monotonic() > end:
@@ -224,7 +224,7 @@ def _welcome(settings: config.Settings, sign_ins: Sequence[Any], seconds: float)
     sys.stdout.flush()
 
 
-def _watch(parts: Sequence[Part], services: Services | None, settings: config.Settings) -> None:
+def _watch(parts: Sequence[Process], services: Services | None, settings: config.Settings) -> None:
     """Until a signal: start again what died."""
     kept: list[Postgres | Redis] = []
     if services is not None:
@@ -241,7 +241,7 @@ def _watch(parts: Sequence[Part], services: Services | None, settings: config.Se
                 click.echo(sentence)
 
 
-def _stop(parts: Sequence[Part]) -> None:
+def _stop(parts: Sequence[Process]) -> None:
     """End all parts at once, and wait for all of them."""
     for part in parts:
         if part.process is not None and part.is_running():

@@ -8,7 +8,7 @@ from flask import url_for
 from ..base import N_
 from ..lists import List
 from ..lists.finding import kind_of
-from ..search.search_results import Place, Question
+from ..search.search_results import Question, SearchResult
 from . import queries
 from .listing import customers_for
 
@@ -44,8 +44,8 @@ def _alike(question: Question, _listing: List) -> Sequence[Any]:
     return [c.id for c in queries.search(question.session, question.text, limit=question.limit)]
 
 
-def _place(row: Any) -> Place:
-    return Place(
+def _place(row: Any) -> SearchResult:
+    return SearchResult(
         row.name,
         url_for("customers.record", code=row.code),
         [row.code, *filter(None, (row.city, row.contact_name))],

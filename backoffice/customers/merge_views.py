@@ -72,7 +72,7 @@ def merge_post() -> Response:
             ),
             "success",
         )
-        return claim.fulfilled(url_for("customers.record", code=survivor.code))
+        return claim.complete(url_for("customers.record", code=survivor.code))
 
     asked = {
         "survivor": survivor_id,
@@ -118,7 +118,7 @@ def undo_post(merge_id: int) -> Response:
         stayed = sum(way.moved_on for way in undoing.ways)
         if stayed or undoing.changed_since:
             flash(_("Some of it had moved on or was changed since, and stays as it is."), "warning")
-        return claim.fulfilled(url_for("customers.record", code=record.duplicate.code))
+        return claim.complete(url_for("customers.record", code=record.duplicate.code))
 
     back = url_for("customers.undo", merge_id=merge_id)
     return carry_out(approved_verbs.UNDO, {"merge": record.id}, claim, done, back=back)

@@ -20,7 +20,7 @@ from ..base import N_
 from ..figures import registry
 from ..figures.healing import WRITE_CHUNK
 from ..figures.registry import Bundle
-from ..runs.kinds import Kind, Scope, as_dry_run
+from ..runs.kinds import RunKind, Scope, as_dry_run
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import Reason
 from ..runs.work import CHUNKS, RUNS, Asked, Chunk, Work
@@ -32,7 +32,7 @@ from .models import FORGED
 from .outside import flood
 from .verification import chunks as verifying
 from .verification import guards
-from .verification.scope import Part, chunks, listed, parts
+from .verification.scope import BundlePart, chunks, listed, parts
 
 FIXING = 1_000
 """The first stage of the heals that follow a verification; the stages before are the verification itself."""
@@ -145,7 +145,7 @@ def _found(connection: Connection, asked: Asked) -> int:
     return count
 
 
-def _looked_at(connection: Connection, asked: Asked, part: Part) -> tuple[int, bool]:
+def _looked_at(connection: Connection, asked: Asked, part: BundlePart) -> tuple[int, bool]:
     """How many owners of the bundle were looked at, and whether nothing of it failed."""
     mine = CHUNKS.c.run_id == asked.id, CHUNKS.c.payload["bundle"].astext == part.bundle.name
     is_check = CHUNKS.c.stage < FIXING
@@ -176,25 +176,25 @@ def _heals_unseen(scope: Scope) -> tuple[str, Scope] | None:
     return as_dry_run("figures.heal", {key: scope[key] for key in scope if key != "fix"})
 
 
-VERIFY = Kind(
+VERIFY = RunKind(
     "figures.verify", N_("Verify figures"), "figures.heal",
     _plan_verify, _verify, _checked, _fix_again, preview=_heals_unseen, findings="drift.index",
 )  # fmt: skip
-HEAL = Kind(
+HEAL = RunKind(
     "figures.heal", N_("Heal figures"), "figures.heal",
     _plan_heal, _heal, _checked, _again, apply_as="figures.apply",
     preview=partial(as_dry_run, "figures.heal"),
 )  # fmt: skip
-REBUILD = Kind(
+REBUILD = RunKind(
     "figures.rebuild", N_("Rebuild figures"), "figures.heal",
     _plan_heal, _rebuild, _checked, _again, apply_as="figures.apply",
     preview=partial(as_dry_run, "figures.rebuild"),
 )  # fmt: skip
-APPLY = Kind(
+APPLY = RunKind(
     "figures.apply", N_("Apply what a dry run found"), "figures.heal",
     applying.plan, applying.work, applying.result, _again,
 )  # fmt: skip
-DRAIN = Kind(
+DRAIN = RunKind(
     "figures.drain", N_("Follow another program's writes"), "figures.heal",
     flood.plan, flood.work, again=flood.again,
 )  # fmt: skip

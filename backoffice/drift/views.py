@@ -110,8 +110,8 @@ def preview() -> Response:
     if not scope:
         said = _("Tick rows that are wrong first, or choose all that match.")
         flash(f"{said} {_('About facts you decide one by one, each on its own page.')}", "warning")
-        return claim.fulfilled(url_for("drift.index"))
-    return claim.fulfilled(_previewed(scope))
+        return claim.complete(url_for("drift.index"))
+    return claim.complete(_previewed(scope))
 
 
 @bp.post("/recalculate/<kind>/<int:record_id>")
@@ -127,8 +127,8 @@ def recalculate(kind: str, record_id: int) -> Response:
         return claim.answer
     if not any(owners.values()):
         flash(_("Nothing is derived of this record, so there is nothing to recalculate."), "info")
-        return claim.fulfilled(safe_next(request.form.get("next")) or url_for("drift.index"))
-    return claim.fulfilled(_previewed({figure: list(ids) for figure, ids in owners.items()}))
+        return claim.complete(safe_next(request.form.get("next")) or url_for("drift.index"))
+    return claim.complete(_previewed({figure: list(ids) for figure, ids in owners.items()}))
 
 
 @bp.post("/verify")
@@ -141,7 +141,7 @@ def verify() -> Response:
     claim = Claim("drift.verify")
     if claim.answer is not None:
         return claim.answer
-    return claim.fulfilled(_asked("figures.verify", {"figures": {name: None}} if name else {}))
+    return claim.complete(_asked("figures.verify", {"figures": {name: None}} if name else {}))
 
 
 def _previewed(owners: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from .files.reading import OneFile
 from .files.sources import as_sources
 from .files.workbooks import NoWorkbook
 from .importing import import_files
-from .kinds import KINDS, Kind
+from .kinds import KINDS, ImportKind
 from .report import Problem, Report
 from .returning import Complaint, write_failed_rows
 
@@ -31,7 +31,7 @@ NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 
-def _columns(kind: Kind) -> str:
+def _columns(kind: ImportKind) -> str:
     """The columns of a kind of file as the help shows them, optional ones in brackets."""
     names = (c.name if c.required else f"[{c.name}]" for c in kind.columns)
     return f"{kind.name}: {', '.join(names)}"
@@ -120,7 +120,7 @@ def import_command(
 
 
 def _layout(
-    kind: Kind,
+    kind: ImportKind,
     mapped: tuple[str, ...],
     ignored: tuple[str, ...],
     date_format: str,
@@ -145,7 +145,7 @@ def _layout(
 
 
 def _imported(
-    kind: Kind, files: tuple[Path, ...], layout: Layout, dry_run: bool, skip_bad_rows: bool
+    kind: ImportKind, files: tuple[Path, ...], layout: Layout, dry_run: bool, skip_bad_rows: bool
 ) -> Report:
     try:
         report = import_files(
@@ -168,7 +168,7 @@ def _imported(
 
 
 def _write_failed(
-    path: Path, kind: Kind, files: tuple[Path, ...], layout: Layout, report: Report
+    path: Path, kind: ImportKind, files: tuple[Path, ...], layout: Layout, report: Report
 ) -> None:
     """Write the bad lines; all lines, where some would be wrong without the others."""
     opened = [OneFile(source, kind.columns, layout) for source in as_sources(files)]

@@ -25,7 +25,7 @@ from .files.layout import (
 )
 from .files.reading import ImportColumn, OneFile
 from .importing import header_problems
-from .kinds import Kind
+from .kinds import ImportKind
 from .wording import kinds, label, sentence
 
 FIRST_VALUES = 3
@@ -61,7 +61,7 @@ class LayoutForm(FlaskForm):
     dates = SelectField(_l("Dates"))
     numbers = SelectField(_l("Numbers"))
 
-    def __init__(self, kind: Kind, layout: Layout, delimiter: str) -> None:
+    def __init__(self, kind: ImportKind, layout: Layout, delimiter: str) -> None:
         super().__init__(
             encoding=layout.encoding,
             delimiter=layout.delimiter or delimiter,
@@ -73,7 +73,7 @@ class LayoutForm(FlaskForm):
         self._choose("dates", kind, "day", DATE_FORMATS)
         self._choose("numbers", kind, "number", NUMBER_FORMATS)
 
-    def _choose(self, name: str, kind: Kind, what: str, choices: Mapping[str, str]) -> None:
+    def _choose(self, name: str, kind: ImportKind, what: str, choices: Mapping[str, str]) -> None:
         """Offer the choices, and none of them in advance where the files can be read in two ways."""
         if not any(column.holds == what for column in kind.columns):
             del self[name]

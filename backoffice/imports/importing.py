@@ -13,7 +13,7 @@ from .files.layout import Layout
 from .files.reading import OneFile
 from .files.sources import Source, as_sources
 from .files.stage import Stage
-from .kinds import Kind
+from .kinds import ImportKind
 from .report import Problem, Report
 
 OUT_OF_RANGE = "22003"
@@ -25,7 +25,7 @@ Judge = Callable[[Report, Stage], bool]
 
 def import_files(
     session: Session,
-    kind: Kind,
+    kind: ImportKind,
     files: Sequence[Path | Source],
     *,
     layout: Layout | None = None,
@@ -61,7 +61,7 @@ class _Import:
         self,
         report: Report,
         stage: Stage,
-        kind: Kind,
+        kind: ImportKind,
         files: Sequence[OneFile],
         judge: Judge | None,
     ) -> None:

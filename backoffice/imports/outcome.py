@@ -22,7 +22,7 @@ from ..audit.models import AuditEvent
 from ..base import Base
 from ..figures.registry import registry
 from .files.stage import Stage
-from .kinds import Kind
+from .kinds import ImportKind
 from .models import Import
 
 SHOWN = 20
@@ -56,7 +56,7 @@ class Outcome:
     fingerprint: str = ""
 
 
-def outcome_of(session: Session, kind: Kind, stage: Stage) -> Outcome:
+def outcome_of(session: Session, kind: ImportKind, stage: Stage) -> Outcome:
     """What the present transaction's import has done; call it before it is committed or undone."""
     wording = _Wording(session)
     sample = [
@@ -86,7 +86,7 @@ def _worth_telling() -> tuple[ColumnElement[bool], ...]:
     return ~AuditEvent.table_name.in_(derived), says_something
 
 
-def _totals(session: Session, kind: Kind, stage: Stage) -> list[list[str]]:
+def _totals(session: Session, kind: ImportKind, stage: Stage) -> list[list[str]]:
     sums = kind.totals(stage)
     if not sums:
         return []

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
 from ..app.extensions import db
-from ..audit.telling import difference_of
+from ..audit.rendering import difference_of
 from ..base.refusals import Refusal
 from ..drift.healing.moved_wording import moved_in_words
 from ..security.permissions import requires
@@ -95,7 +95,7 @@ def create() -> Response:
     except Refusal as refusal:
         form.files.errors = [_(refusal.sentence, **refusal.values)]
         return _upload_page(form, status=422)
-    return claim.fulfilled(url_for("imports.columns", import_id=made.id))
+    return claim.complete(url_for("imports.columns", import_id=made.id))
 
 
 @bp.get("/<int:import_id>/columns")

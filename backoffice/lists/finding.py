@@ -12,10 +12,10 @@ from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy import literal, select, union_all
 
-from ..search.search_results import Kind, Place, Question
+from ..search.search_results import Findable, Question, SearchResult
 from .declaration import List, Row
 from .filters import escaped
-from .joins import lean
+from .joins import prune_joins
 from .queries import matching, order_of, totals_cost, totals_of
 from .state import State, state_of
 
@@ -38,8 +38,8 @@ def kind_of(
     rank: int,
     ways: Sequence[Way],
     reads: Sequence[str],
-    place: Callable[[Row], Place],
-) -> Kind:
+    place: Callable[[Row], SearchResult],
+) -> Findable:
     """What the search finds in the list whose screen is `endpoint`: `ways` first, then what its filter `q` leaves in.
 
     The latter only where the list is short, for no index helps with it. `place` makes a place of a row,
@@ -47,7 +47,7 @@ def kind_of(
     is told before the next is tried, which may take too long.
     """
 
-    def ask(question: Question) -> Iterator[Place]:
+    def ask(question: Question) -> Iterator[SearchResult]:
         listing, told = listing_of(question.user), set[Any]()
         for way in (*ways, _holding):
             if len(told) >= question.limit:
@@ -64,7 +64,7 @@ def kind_of(
             return None
         return totals_of(question.session, question.user, state).count
 
-    return Kind(
+    return Findable(
         name, title, endpoint, ask,
         rank=rank, count=count, all_of=lambda text: url_for(endpoint, q=text),
     )  # fmt: skip
@@ -76,7 +76,7 @@ def called(column: Any) -> Way:
     def way(question: Question, listing: List) -> Sequence[Any]:
         rows = listing.rows(question.user).where(column.in_(in_either_case(question.text)))
         order = [(column == question.text).desc(), listing.key]
-        found = lean(rows, [listing.key.label("key")], order).limit(question.limit)
+        found = prune_joins(rows, [listing.key.label("key")], order).limit(question.limit)
         return question.session.scalars(found).all()
 
     return way
@@ -89,7 +89,7 @@ def beginning(column: Any) -> Way:
         rows = listing.rows(question.user)
         value = column.expression.label("value")
         parts = [
-            lean(
+            prune_joins(
                 rows.where(column.like(f"{escaped(text)}%", escape="/")),
                 [literal(rank).label("rank"), value, listing.key.label("key")],
                 [column.expression],
@@ -114,7 +114,7 @@ def belonging(column: Any, owners: Callable[[Question], Sequence[int]]) -> Way:
         key = listing.key.label("key")
         parts = union_all(
             *(
-                lean(rows.where(column == owner), [key], order).limit(question.limit)
+                prune_joins(rows.where(column == owner), [key], order).limit(question.limit)
                 for owner in found
             )
         ).subquery("found")
@@ -137,7 +137,7 @@ def _holding(question: Question, listing: List) -> Sequence[Any]:
     state = _state(question, listing)
     if not _is_affordable(question, state):
         return ()
-    found = lean(matching(question.user, state), [listing.key.label("key")], order_of(state))
+    found = prune_joins(matching(question.user, state), [listing.key.label("key")], order_of(state))
     return question.session.scalars(found.limit(question.limit)).all()
 
 

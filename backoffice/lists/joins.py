@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.visitors import iterate
 
 
-def lean(
+def prune_joins(
     rows: Select[Any], columns: Sequence[ColumnElement[Any]], order: Sequence[Any] = ()
 ) -> Select[Any]:
     """`columns` of `rows` in `order`, without the outer joins that neither they nor `rows` name."""

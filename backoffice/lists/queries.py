@@ -18,7 +18,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.visitors import InternalTraversal
 
 from .declaration import Column, List, Row
-from .joins import lean
+from .joins import prune_joins
 from .state import State
 
 
@@ -46,7 +46,7 @@ def page_of(
         found = session.execute(wanted.limit(size + 1).offset((number - 1) * size)).all()
         return _rows(found[:size]), len(found) > size
     keys = (
-        lean(matching(user, state), [listing.key.label("key")], order)
+        prune_joins(matching(user, state), [listing.key.label("key")], order)
         .limit(size + 1)
         .offset((number - 1) * size)
         .subquery("page")
@@ -85,7 +85,7 @@ def totals_cost(session: Session, user: Any, state: State) -> float:
 def _totals(user: Any, state: State) -> Select[Any]:
     summed = _summed(state)
     values = [state.listing.key.label("key"), *(c.value.label(c.name) for c in summed)]
-    rows = lean(matching(user, state), values).subquery("matching")
+    rows = prune_joins(matching(user, state), values).subquery("matching")
     sums = [func.coalesce(func.sum(rows.c[c.name]), 0).label(c.name) for c in summed]
     return select(func.count().label("found"), *sums).select_from(rows)
 

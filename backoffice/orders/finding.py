@@ -8,15 +8,15 @@ from flask_babel import gettext as _
 from ..base import N_
 from ..customers.finding import owners
 from ..lists.finding import beginning, belonging, called, kind_of
-from ..search.search_results import Place
+from ..search.search_results import SearchResult
 from ..web.formats import day_filter, money_filter
 from .listing import ORDERS
 from .models import Order
 
 
-def _place(row: Any) -> Place:
+def _place(row: Any) -> SearchResult:
     status, tone = (_("Closed"), "good") if row.closing_date else (_("Open"), "neutral")
-    return Place(
+    return SearchResult(
         row.number,
         url_for("orders.record", number=row.number),
         (row.customer, day_filter(row.order_date), money_filter(row.grand_total, symbol=True)),

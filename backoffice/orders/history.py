@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..audit.histories import Change
 from ..audit.models import AuditEvent
-from ..audit.telling import difference_of
+from ..audit.rendering import difference_of
 from ..records import Field, Telling, Told
 from ..records.writing import written
 from ..web.formats import money_filter

@@ -8,7 +8,7 @@ from .. import lists
 from ..customers.models import Customer
 from ..products.rules import SOLD_AS
 from ..security.permissions import requires
-from ..web.additions import Part
+from ..web.additions import Addition
 from ..web.htmx import render
 from ..web.idempotency import new_key
 from .editing.screens import OrderScreens
@@ -47,4 +47,4 @@ def _of_customer(customer: Customer, _user: Any, _number: int) -> dict[str, Any]
     return {"listing": lists.part(orders_of(customer), without=without, **own)}
 
 
-PARTS = (Part(Customer, "orders/of_customer.html", _of_customer),)
+PARTS = (Addition(Customer, "orders/of_customer.html", _of_customer),)

@@ -4,7 +4,7 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from ..base import N_
-from ..search.search_results import Kind, Place, Question
+from ..search.search_results import Findable, Question, SearchResult
 from ..security.rights import ROLES
 from ..web.paging import Page
 from .queries import Listed, find_users
@@ -18,9 +18,9 @@ def _page(question: Question) -> Page[Listed]:
     return page
 
 
-def _ask(question: Question) -> list[Place]:
+def _ask(question: Question) -> list[SearchResult]:
     return [
-        Place(
+        SearchResult(
             person.name,
             url_for("people.user", user_id=person.id),
             (person.email, _(ROLES[person.role])),
@@ -32,7 +32,7 @@ def _ask(question: Question) -> list[Place]:
 
 
 FINDABLE = (
-    Kind(
+    Findable(
         "users",
         N_("Users"),
         "people.users",

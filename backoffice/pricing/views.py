@@ -14,7 +14,7 @@ from ..people.actors import name_of
 from ..products import queries as products
 from ..products.models import Product
 from ..security.permissions import allowed, requires
-from ..web.additions import Notes, Part
+from ..web.additions import Addition, Notes
 from ..web.claims import Claim
 from ..web.htmx import render
 from . import actions, queries
@@ -83,7 +83,7 @@ def apply() -> Response:
 
     def done(change: PriceChange) -> Response:
         flash(_("The new price is stored."), "success")
-        return claim.fulfilled(url_for("pricing.change", change_id=change.id))
+        return claim.complete(url_for("pricing.change", change_id=change.id))
 
     asked, back = as_payload(new, form.chosen()), url_for("pricing.index")
     try:
@@ -164,5 +164,5 @@ def _of_product(product: Product, _user: Any, _number: int) -> dict[str, Any]:
     return {"changes": queries.changes_of_product(db.session(), product.id)}
 
 
-PARTS = (Part(Product, "pricing/of_product.html", _of_product),)
+PARTS = (Addition(Product, "pricing/of_product.html", _of_product),)
 NOTES = (Notes(Order, queries.notes_of),)

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from ..base import N_
 from ..lists import List
 from ..lists.finding import kind_of
-from ..search.search_results import Place, Question
+from ..search.search_results import Question, SearchResult
 from ..web.formats import unit_price_filter
 from . import queries
 from .listing import PRODUCTS
@@ -20,8 +20,8 @@ def _named(question: Question, _listing: List) -> Sequence[Any]:
     return [product.id for product in found]
 
 
-def _place(row: Any) -> Place:
-    return Place(
+def _place(row: Any) -> SearchResult:
+    return SearchResult(
         row.name,
         url_for("products.record", code=row.code),
         list(filter(None, (row.code, unit_price_filter(row.unit_price), row.unit))),

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from ..audit.histories import Change
 from ..audit.models import AuditEvent
+from ..audit.rendering import difference_of
 from ..audit.tables import Recorded
-from ..audit.telling import difference_of
 from ..base import N_
 from ..base.refusals import Refusal
 from ..records import Record, Telling

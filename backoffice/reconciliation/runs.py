@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from ..base import N_
 from ..figures import registry
 from ..lists.csv_files import FLAVOURS
-from ..runs.kinds import Kind
+from ..runs.kinds import RunKind
 from ..runs.work import Asked, Chunk, Work
 from . import actions
 from .actions import REPORTS
@@ -107,7 +107,7 @@ def result(connection: Connection, asked: Asked) -> dict[str, Any]:
     return {name: int(value) for name, value in connection.execute(mine).mappings().one().items()}
 
 
-NIGHTLY = Kind(
+NIGHTLY = RunKind(
     "reconciliation.nightly", N_("Nightly reconciliation"), "schedules.run",
     plan, work, finish=result,
 )  # fmt: skip

@@ -155,7 +155,7 @@ def make() -> Response:
     flash(
         _("The reports are being made; Reconciliation lists each as soon as it is done."), "success"
     )
-    return claim.fulfilled(url_for("runs.record", run_id=run.id))
+    return claim.complete(url_for("runs.record", run_id=run.id))
 
 
 @bp.get("/kept/<int:report_id>")

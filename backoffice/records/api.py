@@ -244,7 +244,7 @@ class Resource:
         sent |= {one.name: values[one.name] for one in beside if one.name in values} | answers
         form = forms.sent(self.record, row, sent, given, verb)
         if not form.validate():
-            form.blame(form.problems())
+            form.add_errors(form.problems())
             raise Invalid(form.said())
         if asked := form.asked():
             raise Invalid([(asked[-1].name, asked[-1].in_words)])

@@ -152,10 +152,10 @@ class OfRecord(RecordForm):
     def shows(self, refusal: Refusal) -> bool:
         """Show what an action refuses at its fields; false where it is about none of them."""
         if isinstance(refusal, Impossible):
-            self.blame(refusal.problems)
+            self.add_errors(refusal.problems)
             return True
         if refusal.field in self:
-            self.blame({refusal.field: refusal})
+            self.add_errors({refusal.field: refusal})
             return True
         return False
 

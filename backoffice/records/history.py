@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
-from ..audit.telling import difference_of
+from ..audit.rendering import difference_of
 from ..drift.histories import corrected, corrections_of, who_made
 from ..figures import registry
 from ..people.actors import Actors, name_of

@@ -223,7 +223,7 @@ class Screens:
             return claim.answer
         form = self.posted(name)
         if not form.validate():
-            form.blame(form.problems())
+            form.add_errors(form.problems())
             return self._refused(form)
         try:
             if form.row is not None:
@@ -240,7 +240,7 @@ class Screens:
                 raise
             return self._refused(form)
         flash(self.told_of(row), "success")
-        return claim.fulfilled(
+        return claim.complete(
             self.saved_to(form, row) if self.saved_to else address_of(record, row)
         )
 
@@ -311,7 +311,7 @@ class Screens:
             said = verb.done
             called = {record.argument: record.name_of(row)}
             flash(_(said, **called) if isinstance(said, str) else said(row, answer), "success")
-            return claim.fulfilled(address_of(record, row))
+            return claim.complete(address_of(record, row))
 
         try:
             version, values = form.expected_version(row_id), form.values()
@@ -324,7 +324,7 @@ class Screens:
             form.row = row = self._opened(form, row_id)
             verb.refuses(db.session(), row)
             if not form.shows(refusal):
-                form.blame({"": refusal})
+                form.add_errors({"": refusal})
             form.reopen(row.id, record.version_of(row))
             return self._asked(verb, form, refusal.status, self.newest(row, refusal))
 
@@ -356,7 +356,7 @@ class Screens:
         version = Stamp.read(request.form.get("version")).version_of(row.id)
         actions.delete(db.session(), record, row.id, version)
         flash(_(record.deleted, **{"name": name, record.argument: name}), "success")
-        return claim.fulfilled(url_for(f"{record.domain}.index"))
+        return claim.complete(url_for(f"{record.domain}.index"))
 
 
 def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from ..base.identifiers import whole_number
 from ..base.periods import Month
 from ..customers import queries as customers
 from . import queries
-from .scope import BASES, LONGEST, Period, Scope
+from .scope import BASES, LONGEST, Period, ReportScope
 
 NOBODY = 0
 """An id that no customer has: the orders of a customer whom the filter does not name."""
@@ -23,7 +23,7 @@ NOBODY = 0
 class Asked:
     """What somebody asks of a report: its scope, as it is typed, and what is wrong with that."""
 
-    scope: Scope
+    scope: ReportScope
     customer: str
     years: range
     problems: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
     text = arguments.get("customer", "").strip()[:100]
     customer_id, code = _customer(session, text, problems) if text else (None, "")
     manager_id = None if manager < 0 else manager
-    scope = Scope(period, basis, manager_id, customer_id, code)
+    scope = ReportScope(period, basis, manager_id, customer_id, code)
     return Asked(scope, text, years, problems)
 
 

@@ -13,7 +13,7 @@ from ..lists.marking import Mark
 from ..orders.figures import grand_total
 from ..orders.models import Order
 from . import queries
-from .scope import Period, Scope
+from .scope import Period, ReportScope
 
 MOST = 10_000
 """Orders that are known to be wrong, of whom is told whose line they are in."""
@@ -33,7 +33,7 @@ class Doubted:
         return self.mark if (keys if key is None else key in keys) else None
 
 
-def doubted(session: Session, user: Any, scope: Scope) -> Doubted:
+def doubted(session: Session, user: Any, scope: ReportScope) -> Doubted:
     """What of the report is known to be wrong."""
     if not FINDINGS.is_any_open(session, [grand_total.name]):
         return Doubted({}, {}, Mark(None))
@@ -45,26 +45,26 @@ def doubted(session: Session, user: Any, scope: Scope) -> Doubted:
     return Doubted(_by_dimension(now, 0), _by_dimension(before, 12), mark)
 
 
-def behind(user: Any, scope: Scope, dimension: str, key: Any) -> Select[Any]:
+def behind(user: Any, scope: ReportScope, dimension: str, key: Any) -> Select[Any]:
     """The ids of the orders that the line with this `key` adds up."""
     found = _orders(user, scope, scope.period)
     return found.with_only_columns(Order.id).where(_dimensions(scope)[dimension] == key)
 
 
-def _wrong(user: Any, scope: Scope, period: Period) -> Select[Any]:
+def _wrong(user: Any, scope: ReportScope, period: Period) -> Select[Any]:
     known = FINDINGS.of_row(grand_total.table, Order.grand_total.key)
     assert known is not None
     return _orders(user, scope, period).where(known.may_be_wrong)
 
 
-def _orders(user: Any, scope: Scope, period: Period) -> Select[Any]:
+def _orders(user: Any, scope: ReportScope, period: Period) -> Select[Any]:
     day = queries.DATES[scope.basis]
     return select(*(value.label(name) for name, value in _dimensions(scope).items())).where(
         day.between(period.since, period.until), *queries.conditions(user, scope)
     )
 
 
-def _dimensions(scope: Scope) -> Mapping[str, Any]:
+def _dimensions(scope: ReportScope) -> Mapping[str, Any]:
     day = queries.DATES[scope.basis]
     return {
         "month": cast(func.date_trunc("month", cast(day, DateTime)), Date),

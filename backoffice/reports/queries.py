@@ -29,7 +29,7 @@ from ..customers.models import Customer
 from ..orders.models import Order
 from ..orders.queries import visible_to
 from ..people.models import User
-from .scope import Scope
+from .scope import ReportScope
 
 TOP = 10
 """Account managers and customers shown one by one; the rest is one row, "others"."""
@@ -43,7 +43,7 @@ _NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportLine:
     """What one month, account manager or customer came to, beside the same days a year earlier.
 
     `key` is a month's first day or an id; None for a total or for what is not listed one by one.
@@ -75,9 +75,9 @@ class Table:
     """Revenue by one dimension: the lines, those that are not listed as one, and their exact sum."""
 
     dimension: str
-    lines: Sequence[Line]
-    total: Line
-    others: Line | None = None
+    lines: Sequence[ReportLine]
+    total: ReportLine
+    others: ReportLine | None = None
     count: int = 0
 
     @property
@@ -93,7 +93,7 @@ class Summary:
     months: Table
     managers: Table
     customers: Table
-    total: Line
+    total: ReportLine
 
 
 def percent(part: Decimal, whole: Decimal) -> Decimal | None:
@@ -101,7 +101,7 @@ def percent(part: Decimal, whole: Decimal) -> Decimal | None:
     return round_amount(part * 100 / whole, 1) if whole > 0 else None
 
 
-def summary(session: Session, user: Any, scope: Scope) -> Summary:
+def summary(session: Session, user: Any, scope: ReportScope) -> Summary:
     """The report: every month, the first account managers and customers, and what the others come to."""
     found = session.execute(_summary(user, scope)).all()
     levels = {name: [row for row in found if row.level == level] for name, level in _LEVELS.items()}
@@ -112,7 +112,7 @@ def summary(session: Session, user: Any, scope: Scope) -> Summary:
         for dimension in ("manager", "customer")
     )
     by_month = {row.month: _line(row, row.month) for row in levels["month"]}
-    nothing = Line(None, share=None if total.share is None else _NOTHING)
+    nothing = ReportLine(None, share=None if total.share is None else _NOTHING)
     months = [
         by_month.get(month.first, replace(nothing, key=month.first))
         for month in scope.period.months
@@ -120,7 +120,7 @@ def summary(session: Session, user: Any, scope: Scope) -> Summary:
     return Summary(Table("month", months, total, count=len(months)), managers, customers, total)
 
 
-def _first_lines(session: Session, dimension: str, rows: Sequence[Any], total: Line) -> Table:
+def _first_lines(session: Session, dimension: str, rows: Sequence[Any], total: ReportLine) -> Table:
     lines = [_line(row, getattr(row, dimension)) for row in rows]
     count = rows[0].found if rows else 0
     others = _others(lines, total) if count > len(lines) else None
@@ -130,7 +130,7 @@ def _first_lines(session: Session, dimension: str, rows: Sequence[Any], total: L
 def table(
     session: Session,
     user: Any,
-    scope: Scope,
+    scope: ReportScope,
     dimension: str,
     *,
     limit: int | None = None,
@@ -139,9 +139,9 @@ def table(
     """Every line of one dimension, or a page of them; the total is of all, whatever page is shown."""
     rows = session.execute(ranking(user, scope, dimension).limit(limit).offset(offset)).all()
     if not rows:
-        return Table(dimension, (), Line(None))
+        return Table(dimension, (), ReportLine(None))
     first = rows[0]
-    total = Line(
+    total = ReportLine(
         None,
         revenue=first.all_revenue,
         orders=int(first.all_orders),
@@ -152,7 +152,7 @@ def table(
     return Table(dimension, _named(session, dimension, lines), total, count=first.found)
 
 
-def count(session: Session, user: Any, scope: Scope, dimension: str) -> int:
+def count(session: Session, user: Any, scope: ReportScope, dimension: str) -> int:
     """How many lines `table` has in all."""
     rows = ranking(user, scope, dimension).order_by(None).subquery()
     return session.scalar(select(func.count()).select_from(rows)) or 0
@@ -170,7 +170,7 @@ def years(session: Session, user: Any, basis: str) -> range:
 # Statements
 
 
-def _facts(user: Any, scope: Scope) -> Any:
+def _facts(user: Any, scope: ReportScope) -> Any:
     """The orders of the period, and those of a year before moved forward to stand beside them."""
     counted = DATES[scope.basis]
     nothing = literal(_NOTHING, Numeric(15, 2))
@@ -193,7 +193,7 @@ def _facts(user: Any, scope: Scope) -> Any:
     return union_all(*selects).subquery("facts")
 
 
-def conditions(user: Any, scope: Scope) -> Iterator[Any]:
+def conditions(user: Any, scope: ReportScope) -> Iterator[Any]:
     """Which orders a report adds up, whatever the period."""
     yield visible_to(user)
     if scope.manager_id is not None:
@@ -212,7 +212,7 @@ _LEVELS: Mapping[str, int] = {"month": 0b011, "manager": 0b101, "customer": 0b11
 """What PostgreSQL's grouping() says of a row that is grouped by this dimension alone."""
 
 
-def _summary(user: Any, scope: Scope) -> Select[Any]:
+def _summary(user: Any, scope: ReportScope) -> Select[Any]:
     """All three dimensions and the total, in one statement and so from one snapshot."""
     facts = _facts(user, scope)
     keys = [facts.c[name] for name in DIMENSIONS]
@@ -231,7 +231,7 @@ def _summary(user: Any, scope: Scope) -> Select[Any]:
     return select(ranked).where(or_(is_listed, ranked.c.place <= TOP)).order_by(ranked.c.place)
 
 
-def ranking(user: Any, scope: Scope, dimension: str) -> Select[Any]:
+def ranking(user: Any, scope: ReportScope, dimension: str) -> Select[Any]:
     """Every line of one dimension with the whole total: months in their order, else the largest first."""
     facts = _facts(user, scope)
     found = select(facts.c[dimension].label("key"), *_sums(facts)).group_by(facts.c[dimension])
@@ -247,7 +247,7 @@ def _largest_first(lines: Any) -> tuple[ColumnElement[Any], ...]:
     return lines.c.revenue.desc(), lines.c.before.desc()
 
 
-def _with_every_month(sums: Select[Any], scope: Scope) -> Select[Any]:
+def _with_every_month(sums: Select[Any], scope: ReportScope) -> Select[Any]:
     """The sums by month, with 0 for a month that has none."""
     found, months = sums.subquery("found"), scope.period.months
     calendar = (
@@ -287,15 +287,15 @@ def _with_shares(sums: Any, keys: Sequence[Any], level: Any = None) -> Any:
 # Lines
 
 
-def _line(row: Any, key: Any) -> Line:
-    return Line(
+def _line(row: Any, key: Any) -> ReportLine:
+    return ReportLine(
         key, revenue=row.revenue, orders=int(row.orders), before=row.before, share=row.share
     )
 
 
-def _others(lines: Sequence[Line], total: Line) -> Line:
+def _others(lines: Sequence[ReportLine], total: ReportLine) -> ReportLine:
     shares = [line.share for line in lines if line.share is not None]
-    return Line(
+    return ReportLine(
         None,
         revenue=total.revenue - sum((line.revenue for line in lines), _NOTHING),
         orders=total.orders - sum(line.orders for line in lines),
@@ -304,7 +304,7 @@ def _others(lines: Sequence[Line], total: Line) -> Line:
     )
 
 
-def _named(session: Session, dimension: str, lines: Sequence[Line]) -> list[Line]:
+def _named(session: Session, dimension: str, lines: Sequence[ReportLine]) -> list[ReportLine]:
     """The lines with the names of whom they are about."""
     if dimension == "month":
         return list(lines)

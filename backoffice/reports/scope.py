@@ -59,7 +59,7 @@ def _year_before(day: date) -> date:
 
 
 @dataclass(frozen=True)
-class Scope:
+class ReportScope:
     """The orders that a report adds up."""
 
     period: Period
@@ -94,11 +94,11 @@ class Scope:
         }
         return {name: str(value) for name, value in arguments.items() if value}
 
-    def within(self, period: Period) -> "Scope":
+    def within(self, period: Period) -> "ReportScope":
         """The same orders of another period."""
         return replace(self, period=period)
 
     @property
-    def year_before(self) -> "Scope":
+    def year_before(self) -> "ReportScope":
         """The same a year earlier."""
         return self.within(self.period.year_before)

@@ -24,8 +24,8 @@ from . import forms, queries
 from .exporting import TITLES, listing_of
 from .forms import Asked
 from .marking import doubted
-from .queries import Line, Table
-from .scope import BASES, RULES, Scope
+from .queries import ReportLine, Table
+from .scope import BASES, RULES, ReportScope
 
 bp = Blueprint("reports", __name__, url_prefix="/reports")
 
@@ -60,7 +60,7 @@ def of_dimension(dimension: str) -> Response:
     return _page("reports/table.html", asked, table=found, page=page)
 
 
-def _lines(scope: Scope, dimension: str, number: int) -> Table:
+def _lines(scope: ReportScope, dimension: str, number: int) -> Table:
     start = (number - 1) * PAGE_SIZE
     return queries.table(
         db.session(), current_user, scope, dimension, limit=PAGE_SIZE, offset=start
@@ -107,7 +107,7 @@ def _told(asked: Asked, people: Sequence[User]) -> list[str]:
     return [_(RULES[asked.scope.basis]), *names, *([asked.customer] if asked.customer else [])]
 
 
-def _chart(scope: Scope, table: Table) -> Chart:
+def _chart(scope: ReportScope, table: Table) -> Chart:
     names = "LLL" if scope.period.since.year == scope.period.until.year else "LLL yy"
     return bar_chart(
         [
@@ -123,7 +123,7 @@ def _chart(scope: Scope, table: Table) -> Chart:
     )
 
 
-def _in_words(line: Line) -> str:
+def _in_words(line: ReportLine) -> str:
     """What a bar says."""
     return str(
         _(
@@ -141,7 +141,7 @@ def _in_words(line: Line) -> str:
     )
 
 
-def _narrowed(scope: Scope, dimension: str, line: Line) -> Scope:
+def _narrowed(scope: ReportScope, dimension: str, line: ReportLine) -> ReportScope:
     """What a line is made of; the whole scope for a total."""
     if line.key is None:
         return scope
@@ -152,13 +152,13 @@ def _narrowed(scope: Scope, dimension: str, line: Line) -> Scope:
     return replace(scope, customer_id=line.key, customer_code=line.code)
 
 
-def _orders_of(scope: Scope, dimension: str, line: Line, before: bool = False) -> str:
+def _orders_of(scope: ReportScope, dimension: str, line: ReportLine, before: bool = False) -> str:
     """The list of exactly the orders that a line adds up, or added up a year before."""
     narrowed = _narrowed(scope, dimension, line)
     shown = narrowed.year_before if before else narrowed
     return url_for("orders.index", **shown.as_order_query)
 
 
-def _report_of(scope: Scope, dimension: str, line: Line) -> str:
+def _report_of(scope: ReportScope, dimension: str, line: ReportLine) -> str:
     """The report of one line alone."""
     return url_for("reports.index", **_narrowed(scope, dimension, line).as_query)

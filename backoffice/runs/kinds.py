@@ -35,7 +35,7 @@ def _no_part(_scope: Scope) -> bool:
 
 
 @dataclass(frozen=True)
-class Kind:
+class RunKind:
     """One kind of run.
 
     `plan` cuts what was asked into chunks, in one transaction; `work` does one chunk; `finish` says,
@@ -72,12 +72,12 @@ def as_dry_run(name: str, scope: Scope) -> tuple[str, Scope]:
     return name, {key: value for key, value in scope.items() if key != "retry"}
 
 
-def kinds() -> Mapping[str, Kind]:
+def kinds() -> Mapping[str, RunKind]:
     """Name → kind, of everything that the domains of the app declare."""
     return declared().kinds
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> RunKind:
     """The kind of that name. Raises UnknownKind."""
     if name not in kinds():
         raise UnknownKind(kind=name)

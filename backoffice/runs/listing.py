@@ -28,7 +28,7 @@ from ..lists import Choice, Column, List, Moments, Reference
 from ..people.actors import name_of
 from ..people.models import User
 from ..web import record_links as subjects
-from .kinds import Kind, kinds
+from .kinds import RunKind, kinds
 from .models import DONE_WITH_FAILURES, FAILED, STATUSES, Run, RunChunk
 from .queries import is_unmended
 from .wording import STATUSES as STATUS_LOOKS
@@ -40,7 +40,7 @@ _REQUESTER = literal("user:") + cast(User.id, Text) == Run.requested_by
 class ByKind(Mapping[str, Any]):
     """Something of every kind of run, by its name; kinds are declared after this module is read."""
 
-    def __init__(self, value: Callable[[Kind], Any]) -> None:
+    def __init__(self, value: Callable[[RunKind], Any]) -> None:
         self._value = value
 
     def __getitem__(self, name: str) -> Any:

@@ -14,7 +14,7 @@ from ..figures import registry
 from ..web import record_links as subjects
 from ..web.record_links import Place
 from .errors import UnknownRun
-from .kinds import Kind
+from .kinds import RunKind
 from .models import (
     COUNTERS,
     DONE,
@@ -128,7 +128,7 @@ def followers_of(session: Session, run: Run) -> Sequence[Run]:
     return session.scalars(select(Run).where(Run.follows == run.id).order_by(Run.id)).all()
 
 
-def is_applicable(kind: Kind, run: Run, followers: Sequence[Run]) -> bool:
+def is_applicable(kind: RunKind, run: Run, followers: Sequence[Run]) -> bool:
     """Whether what it has found can be applied: once, but an application that never began does not count."""
     is_applied = any(
         follower.kind == kind.apply_as and (follower.is_live or follower.started_at is not None)

@@ -81,7 +81,7 @@ def cancel(run_id: int) -> Response:
         return claim.answer
     actions.cancel(db.session(), run.id)
     flash(_("Run %(run)s is stopped: nothing further of it is begun.", run=run.id), "success")
-    return claim.fulfilled(url_for("runs.record", run_id=run.id))
+    return claim.complete(url_for("runs.record", run_id=run.id))
 
 
 @bp.post("/<int:run_id>/retry")
@@ -93,7 +93,7 @@ def retry(run_id: int) -> Response:
     if claim.answer is not None:
         return claim.answer
     asked = actions.retry(db.session(), run.id)
-    return claim.fulfilled(url_for("runs.record", run_id=asked.id))
+    return claim.complete(url_for("runs.record", run_id=asked.id))
 
 
 @bp.post("/<int:run_id>/approve")
@@ -108,7 +108,7 @@ def approve(run_id: int) -> Response:
         return claim.answer
     actions.approve(db.session(), run.id)
     flash(_("Run %(run)s is approved.", run=run.id), "success")
-    return claim.fulfilled(url_for("runs.record", run_id=run.id))
+    return claim.complete(url_for("runs.record", run_id=run.id))
 
 
 @bp.post("/<int:run_id>/apply")
@@ -125,7 +125,7 @@ def apply(run_id: int) -> Response:
         return response
     limits = Limits.of(current_app.config)
     asked = actions.apply(db.session(), run.id, reason=form.reason.data, limits=limits)
-    return claim.fulfilled(url_for("runs.record", run_id=asked.id))
+    return claim.complete(url_for("runs.record", run_id=asked.id))
 
 
 def _own_or_403(run_id: int) -> Run:

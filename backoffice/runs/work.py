@@ -61,7 +61,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedChunk:
     """A chunk that this process may work on, while its fence stands."""
 
     number: int
@@ -171,7 +171,7 @@ class Pace:
 class Work:
     """One claimed chunk, as the kind's `work` sees it."""
 
-    def __init__(self, engine: Engine, asked: Asked, claim: Claim, pace: Pace) -> None:
+    def __init__(self, engine: Engine, asked: Asked, claim: ClaimedChunk, pace: Pace) -> None:
         self.engine = engine
         self.asked = asked
         self.claim = claim

@@ -32,7 +32,7 @@ from sqlalchemy.exc import DBAPIError
 from ..database import statistics
 from ..figures.actor import acting_as
 from .errors import Fenced
-from .kinds import Kind, kinds
+from .kinds import RunKind, kinds
 from .models import (
     CANCELLED,
     CHUNK_DONE,
@@ -54,7 +54,7 @@ from .work import (
     RUNS,
     Asked,
     Chunk,
-    Claim,
+    ClaimedChunk,
     Pace,
     Work,
     give_up_when_idle,
@@ -133,7 +133,7 @@ def perform(
         _end_if_done(engine, kind, asked)
 
 
-def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
+def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
     """The next chunk that nobody holds, under a new fence; None when there is none at the moment."""
     mine = CHUNKS.alias("mine")
     is_free = or_(mine.c.lease_until.is_(None), mine.c.lease_until < func.clock_timestamp())
@@ -163,7 +163,7 @@ def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
             lease_until=func.clock_timestamp() + seconds_of(_lease(lease, CHUNKS.c.attempts)),
         )
         .returning(
-            *(CHUNKS.c[name] for name in Claim.__dataclass_fields__ if name != "lease"),
+            *(CHUNKS.c[name] for name in ClaimedChunk.__dataclass_fields__ if name != "lease"),
             # Of what the row has become: it counts this attempt.
             _lease(lease, CHUNKS.c.attempts - 1).label("lease"),
         )
@@ -177,7 +177,7 @@ def _claim(engine: Engine, run_id: int, lease: float) -> Claim | None:
             _give_up(connection, run_id, row["number"])
     if row["attempts"] > MOST_CLAIMS:
         return _claim(engine, run_id, lease)
-    return Claim(**row)
+    return ClaimedChunk(**row)
 
 
 def _give_up(connection: Connection, run_id: int, number: int) -> None:
@@ -197,7 +197,7 @@ def _all_left_failed() -> dict[str, ColumnElement[int]]:
     return {"failed": CHUNKS.c.failed + rest, "checked": CHUNKS.c.checked + rest}
 
 
-def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
+def _do(engine: Engine, kind: RunKind, asked: Asked, work: Work) -> None:
     """Do one chunk; what goes wrong is recorded, and never ends the worker."""
     try:
         if work.claim.stage == PLAN_STAGE:
@@ -219,7 +219,7 @@ def _do(engine: Engine, kind: Kind, asked: Asked, work: Work) -> None:
         _release(engine, work, error, counts=not is_lost)
 
 
-def _plan(kind: Kind, asked: Asked, work: Work) -> None:
+def _plan(kind: RunKind, asked: Asked, work: Work) -> None:
     """Cut the run into chunks, all of them or none."""
     statistics.refresh(work.engine)
     with work.transaction(is_last=True) as step:
@@ -236,7 +236,7 @@ def _plan(kind: Kind, asked: Asked, work: Work) -> None:
         )
 
 
-def _planned(kind: Kind, asked: Asked, connection: Connection) -> Iterable[Chunk]:
+def _planned(kind: RunKind, asked: Asked, connection: Connection) -> Iterable[Chunk]:
     if "retry" not in asked.scope or not _was_planned(connection, int(asked.scope["retry"])):
         return kind.plan(connection, asked)
     return _left_of(kind, connection, int(asked.scope["retry"]))
@@ -249,7 +249,7 @@ def _was_planned(connection: Connection, run_id: int) -> bool:
     return connection.execute(plan).first() is None
 
 
-def _left_of(kind: Kind, connection: Connection, earlier: int) -> Iterable[Chunk]:
+def _left_of(kind: RunKind, connection: Connection, earlier: int) -> Iterable[Chunk]:
     """The chunks that an earlier run left undone, and those of the items that failed in it."""
     left = select(CHUNKS.c.payload, CHUNKS.c.size, CHUNKS.c.stage).where(
         CHUNKS.c.run_id == earlier, CHUNKS.c.status != CHUNK_DONE, CHUNKS.c.stage != PLAN_STAGE
@@ -279,7 +279,7 @@ def _release(engine: Engine, work: Work, error: Exception, *, counts: bool) -> N
 # The end of a run: in its own last transaction, in PostgreSQL, it says that it is done.
 
 
-def _end_if_done(engine: Engine, kind: Kind, asked: Asked) -> bool:
+def _end_if_done(engine: Engine, kind: RunKind, asked: Asked) -> bool:
     """End the run when every chunk is done or has failed, or it was cancelled and nobody works on it."""
     with engine.begin() as connection:
         give_up_when_idle(connection)
@@ -314,7 +314,7 @@ def _is_at_work(connection: Connection, run_id: int, chunks: Any) -> bool:
 
 
 def _finish(
-    connection: Connection, kind: Kind, asked: Asked, status: str, values: dict[str, Any]
+    connection: Connection, kind: RunKind, asked: Asked, status: str, values: dict[str, Any]
 ) -> str:
     """Say what came of the run; where the kind cannot say it, the run has failed, and says why."""
     try:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..base import N_, periods
-from ..runs.kinds import Kind
+from ..runs.kinds import RunKind
 from ..runs.wording import Reason
 from ..runs.work import Asked, Chunk, Work
 from . import routine
@@ -31,12 +31,12 @@ def _summarise(connection: Connection, asked: Asked) -> Mapping[str, Any]:
     return summary(connection, date.fromisoformat(given) if given else yesterday)
 
 
-SUMMARY = Kind(
+SUMMARY = RunKind(
     "summary.daily", N_("Daily summary"), "schedules.run",
     _nothing, _no_work, finish=_summarise,
 )  # fmt: skip
 
-ROUTINE = Kind(
+ROUTINE = RunKind(
     "database.routine", N_("Database routine"), "schedules.run",
     routine.plan, routine.work, finish=routine.result,
 )  # fmt: skip

@@ -64,4 +64,4 @@ def run(name: str) -> Response:
             _("Run %(run)s does the same at the moment; nothing further was started.", run=asked),
             "info",
         )
-    return claim.fulfilled(url_for("runs.record", run_id=asked))
+    return claim.complete(url_for("runs.record", run_id=asked))

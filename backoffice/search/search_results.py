@@ -32,7 +32,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Place:
+class SearchResult:
     """One thing that was found: its name, its address, and what tells it apart from others.
 
     `status` is a word with its `tone`. `names` are what it can be called exactly: its title, if they
@@ -56,12 +56,12 @@ class Place:
         return text in (self.names or (self.title,))
 
 
-Ask = Callable[[Question], Iterable[Place]]
+Ask = Callable[[Question], Iterable[SearchResult]]
 """Finds the likeliest places first, at most as many as the question wants; what came before it took long is shown."""
 
 
 @dataclass(frozen=True)
-class Kind:
+class Findable:
     """One kind of record that can be found: what it is called, and the screen whose readers may find it.
 
     Those of a lower `rank` are asked and shown first. `all_of`: where everything stands that holds a text;
@@ -83,9 +83,9 @@ def wanted(typed: str) -> str:
     return " ".join(typed[: LONGEST_TEXT * 4].replace("\0", "").split())[:LONGEST_TEXT]
 
 
-def meant(places: Sequence[Place], text: str, *, is_all: bool) -> Place | None:
+def meant(places: Sequence[SearchResult], text: str, *, is_all: bool) -> SearchResult | None:
     """The one place that the text names: to the letter, else in any case; else the only one, if that `is_all`."""
-    for names in (Place.is_written, Place.is_called):
+    for names in (SearchResult.is_written, SearchResult.is_called):
         named = [place for place in places if names(place, text)]
         if named:
             return named[0] if len(named) == 1 else None

@@ -25,7 +25,7 @@ from ..base import N_
 from ..security.permissions import requires
 from ..web.htmx import render, wants_partial
 from . import search_results as places
-from .search_results import Kind, Place, Question
+from .search_results import Findable, Question, SearchResult
 
 bp = Blueprint("search", __name__)
 
@@ -62,8 +62,8 @@ class Group:
     `is_late`: there may be more, which took too long.
     """
 
-    kind: Kind
-    places: tuple[Place, ...] = ()
+    kind: Findable
+    places: tuple[SearchResult, ...] = ()
     count: int | None = None
     is_late: bool = False
 
@@ -97,9 +97,9 @@ def _groups(wanted: str, pace: Pace) -> Iterator[Group]:
     _give_back_the_time()
 
 
-def _in_time(kind: Kind, question: Question, pace: Pace, end: float) -> Group:
+def _in_time(kind: Findable, question: Question, pace: Pace, end: float) -> Group:
     """What the kind finds in its time; where that ends first, what it had found by then."""
-    found: list[Place] = []
+    found: list[SearchResult] = []
     try:
         with _until(min(time.monotonic() + pace.kind, end), question.session):
             found.extend(kind.ask(question))
@@ -151,13 +151,13 @@ def _start_anew(error: DBAPIError) -> None:
     begin()
 
 
-def _screens(question: Question) -> list[Place]:
+def _screens(question: Question) -> list[SearchResult]:
     """The screens whose name, in the user's language or in English, has all the words; that begin so first."""
     words = question.text.casefold().split()
     named = [(entry.label, entry.endpoint) for entry in navigation.ENTRIES]
     named += [(label, endpoint) for endpoint, label in declared().pages.items()]
     found = [
-        Place(_(label), url_for(endpoint), names=(_(label), label))
+        SearchResult(_(label), url_for(endpoint), names=(_(label), label))
         for label, endpoint in dict.fromkeys(named)
         if all(word in f"{_(label)} {label}".casefold() for word in words) and may_open(endpoint)
     ]
@@ -166,4 +166,4 @@ def _screens(question: Question) -> list[Place]:
     return found[: question.limit]
 
 
-FINDABLE = (Kind("screens", N_("Screens"), "people.profile", _screens, rank=9),)
+FINDABLE = (Findable("screens", N_("Screens"), "people.profile", _screens, rank=9),)

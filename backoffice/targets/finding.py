@@ -4,11 +4,11 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from ..base import N_
-from ..search.search_results import Kind, Place, Question
+from ..search.search_results import Findable, Question, SearchResult
 from . import queries
 
 
-def _ask(question: Question) -> list[Place]:
+def _ask(question: Question) -> list[SearchResult]:
     words = question.text.casefold().split()
     found = [
         person
@@ -16,7 +16,7 @@ def _ask(question: Question) -> list[Place]:
         if all(word in f"{person.name} {person.email}".casefold() for word in words)
     ]
     return [
-        Place(
+        SearchResult(
             person.name,
             url_for("targets.index", manager=person.id),
             (person.email,),
@@ -27,4 +27,4 @@ def _ask(question: Question) -> list[Place]:
     ]
 
 
-FINDABLE = (Kind("targets", N_("Account managers"), "targets.index", _ask, rank=7),)
+FINDABLE = (Findable("targets", N_("Account managers"), "targets.index", _ask, rank=7),)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
+class Addition:
     """A template on the screen of every record `of` a model, and what it needs.
 
     `context` is a function of the record, the user and the page asked for; None: there is nothing to show to this user.

@@ -13,7 +13,7 @@ from .idempotency import once, remember
 class Claim:
     """The key that a form was sent with, claimed for an action; see `idempotency.once`.
 
-    `answer` is what the form was answered the first time; None: do the work, and answer `fulfilled`.
+    `answer` is what the form was answered the first time; None: do the work, and answer `complete`.
     """
 
     def __init__(self, action: str) -> None:
@@ -26,7 +26,7 @@ class Claim:
         earlier = once(db.session, **self._names, body=request.form)
         self.answer = None if earlier is None else hx_redirect(earlier["location"])
 
-    def fulfilled(self, location: str) -> Response:
+    def complete(self, location: str) -> Response:
         """Send the browser to `location`, and every repetition of the form too."""
         remember(db.session, **self._names, response={"location": location})
         return hx_redirect(location)

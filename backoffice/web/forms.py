@@ -138,7 +138,7 @@ class RecordForm(FlaskForm):
         """The sentence of a refusal as the form says it."""
         return in_words(refusal)
 
-    def blame(self, problems: Mapping[str, Refusal]) -> None:
+    def add_errors(self, problems: Mapping[str, Refusal]) -> None:
         """Show each problem at its field; the one of no name above the form."""
         for name, problem in problems.items():
             sentence = self.in_words(problem)

@@ -302,7 +302,7 @@ def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
     monkeypatch.setitem(
         declared().kinds,
         validate.name,
-        kinds.Kind(validate.name, "", "figures.heal", broken, broken),
+        kinds.RunKind(validate.name, "", "figures.heal", broken, broken),
     )
     first = chain.begin(session(), is_paced=False)
     session.commit()

@@ -20,17 +20,17 @@ from backoffice.drift.marks import RecordedFindings
 from backoffice.drift.recalculation import OwnersOf
 from backoffice.figures import Figure
 from backoffice.records import Record
-from backoffice.runs.kinds import Kind
+from backoffice.runs.kinds import RunKind
 from backoffice.runs.wording import Reason
-from backoffice.search.search_results import Kind as Findable
-from backoffice.web.additions import Columns, Notes, Part
+from backoffice.search.search_results import Findable
+from backoffice.web.additions import Addition, Columns, Notes
 from backoffice.web.record_links import Subject, Word
 
 SORTS: dict[str, type] = {
-    "kinds": Kind, "verbs": Verb, "scopes": tuple, "reasons": Reason, "words": Word,
+    "kinds": RunKind, "verbs": Verb, "scopes": tuple, "reasons": Reason, "words": Word,
     "triggers": DatabaseObject, "records": Record, "recorded": Recorded, "subjects": Subject, "owners": OwnersOf,
     "measures": Measures, "findings": RecordedFindings, "findable": Findable, "pages": tuple, "notices": Notices,
-    "parts": Part, "columns": Columns, "notes": Notes, "owned_records": Belonging,
+    "parts": Addition, "columns": Columns, "notes": Notes, "owned_records": Belonging,
 }  # fmt: skip
 MODULES = {"models", "figures", "screens"}
 
@@ -69,7 +69,7 @@ def test_every_domain_declares_in_its_own_package() -> None:
         assert strange == []
 
 
-COUNT = Kind("test.count", "Count", "figures.heal", lambda *_: (), lambda _: None)
+COUNT = RunKind("test.count", "Count", "figures.heal", lambda *_: (), lambda _: None)
 
 
 def test_two_apps_in_one_process_know_their_own(

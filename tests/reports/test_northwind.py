@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from backoffice.people.models import User
 from backoffice.reports import queries
-from backoffice.reports.scope import Period, Scope
+from backoffice.reports.scope import Period, ReportScope
 from tests.northwind import rows
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def test_revenue_is_what_the_files_say(northwind, session, finance):
                 expected["month"][on.replace(day=1)] += total
                 expected["manager"][row["account_manager_email"]] += total
                 expected["customer"][row["customer_code"]] += total
-            scope = Scope(Period.of_year(year), basis)
+            scope = ReportScope(Period.of_year(year), basis)
             for dimension in queries.DIMENSIONS:
                 found = queries.table(session, finance, scope, dimension)
                 names = {

@@ -12,12 +12,12 @@ from sqlalchemy import delete, func, select
 from backoffice.base.periods import Month
 from backoffice.orders.models import Order
 from backoffice.reports import queries
-from backoffice.reports.scope import Period, Scope
+from backoffice.reports.scope import Period, ReportScope
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 
-Y1997 = Scope(Period.of_year(1997))
+Y1997 = ReportScope(Period.of_year(1997))
 
 
 def amounts(lines):
@@ -52,7 +52,7 @@ def test_by_order_date_open_orders_count_too(session, finance, order):
 def test_a_period_counts_its_first_and_its_last_day(session, finance, order):
     for day in ("1997-01-09", "1997-01-10", "1997-02-20", "1997-02-21"):
         order("1", day)
-    scope = Scope(Period(date(1997, 1, 10), date(1997, 2, 20)))
+    scope = ReportScope(Period(date(1997, 1, 10), date(1997, 2, 20)))
     found = queries.summary(session, finance, scope)
     assert [(line.key.month, line.orders) for line in found.months.lines] == [(1, 1), (2, 1)]
 
@@ -74,7 +74,7 @@ def test_in_a_period_of_years_an_order_counts_now_and_a_year_later_as_before(
 ):
     order("50", "1996-06-30")
     order("70", "1997-06-30")
-    scope = Scope(Period(date(1996, 1, 1), date(1997, 12, 31)))
+    scope = ReportScope(Period(date(1996, 1, 1), date(1997, 12, 31)))
     found = queries.summary(session, finance, scope)
     assert [(line.revenue, line.before) for line in found.months.lines if line.orders] == [
         (50, 0),
@@ -159,7 +159,7 @@ def test_every_dimension_comes_to_what_the_orders_come_to(session, finance, made
             reductions=0, account_manager=managers[manager], customer=customers[customer],
         )  # fmt: skip
     period = Period(date(1997, 1, 1) + timedelta(days), date(1997, 12, 31))
-    found = queries.summary(session, finance, Scope(period))
+    found = queries.summary(session, finance, ReportScope(period))
     expected = [
         session.scalar(
             select(func.coalesce(func.sum(Order.grand_total), 0)).where(
@@ -177,7 +177,7 @@ def test_every_dimension_comes_to_what_the_orders_come_to(session, finance, made
         if table.dimension != "month" and found.total.revenue:
             shares = [line.share for line in table.lines]
             assert shares == sorted(shares, reverse=True)
-        everything = queries.table(session, finance, Scope(period), table.dimension)
+        everything = queries.table(session, finance, ReportScope(period), table.dimension)
         assert list(everything.lines)[: len(table.lines)] == list(table.lines)
         if everything.lines:
             assert replace(everything.total, share=None) == replace(found.total, share=None)
@@ -210,7 +210,7 @@ def test_a_report_of_one_manager_and_one_customer(session, finance, order):
 
 
 def test_months_of_a_period_are_all_there(session, finance):
-    scope = Scope(Period(date(1996, 11, 5), date(1997, 2, 3)))
+    scope = ReportScope(Period(date(1996, 11, 5), date(1997, 2, 3)))
     found = queries.summary(session, finance, scope)
     assert [Month.of(line.key) for line in found.months.lines] == scope.period.months
     assert (found.total.revenue, found.total.share) == (0, None)

@@ -15,7 +15,7 @@ from backoffice.app.domain import Domain
 from backoffice.app.domains import DOMAINS
 from backoffice.base import table_of
 from backoffice.customers.models import Customer
-from backoffice.runs.kinds import Kind
+from backoffice.runs.kinds import RunKind
 from backoffice.runs.models import APPLIED, FOUND, ITEM_FAILED, RunItem
 from backoffice.runs.work import Asked, Chunk, Step, Work
 
@@ -84,12 +84,16 @@ def amounts(before: Decimal, after: Decimal) -> dict[str, Decimal]:
     }
 
 
-BALANCES = Kind(
+BALANCES = RunKind(
     "test.balances", "Recalculate customer balances", "figures.heal", plan, work,
     again=again, apply_as="test.balances-apply",
 )  # fmt: skip
-APPLYING = Kind("test.balances-apply", "Apply customer balances", "figures.heal", plan, work, again=again)  # fmt: skip
-CHORE = Kind("test.chore", "A chore", "users.manage", lambda _c, _a: (), lambda _w: None, is_quiet=True)  # fmt: skip
+APPLYING = RunKind(
+    "test.balances-apply", "Apply customer balances", "figures.heal", plan, work, again=again
+)
+CHORE = RunKind(
+    "test.chore", "A chore", "users.manage", lambda _c, _a: (), lambda _w: None, is_quiet=True
+)
 
 
 SCRATCH = Domain("balances", kinds=(BALANCES, APPLYING, CHORE))

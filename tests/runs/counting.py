@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from backoffice.app.domain import Domain
 from backoffice.base import table_of
 from backoffice.customers.models import Customer
-from backoffice.runs.kinds import Kind
+from backoffice.runs.kinds import RunKind
 from backoffice.runs.models import APPLIED, ITEM_FAILED
 from backoffice.runs.work import Asked, Chunk, Work
 
@@ -61,7 +61,7 @@ def _count(connection: Connection, key: int) -> None:
     connection.execute(update(CUSTOMERS).where(CUSTOMERS.c.id == key).values(city=counted))
 
 
-COUNTING = Kind("test.counting", "Count", "figures.heal", plan, work)
+COUNTING = RunKind("test.counting", "Count", "figures.heal", plan, work)
 SCRATCH = Domain("counting", kinds=(COUNTING,))
 
 Counted = dict[str, Any]

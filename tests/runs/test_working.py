@@ -228,7 +228,7 @@ def test_a_run_that_cannot_be_planned_fails_and_says_why(
         raise RuntimeError("no plan")
 
     run_id = ask(session)
-    broken_kind = kinds.Kind(COUNTING.name, "", "", broken, broken)
+    broken_kind = kinds.RunKind(COUNTING.name, "", "", broken, broken)
     monkeypatch.setitem(declared().kinds, COUNTING.name, broken_kind)
     end = time.monotonic() + 60
     while state(session, run_id).is_live and time.monotonic() < end:

@@ -11,12 +11,12 @@ from backoffice.app.domain import Domain
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.base import periods
-from backoffice.runs.kinds import Kind
+from backoffice.runs.kinds import RunKind
 from backoffice.runs.models import DONE, Run
 from backoffice.schedules.catalog import Schedule
 from backoffice.schedules.rules import Daily
 
-NOTHING = Kind("test.nothing", "Nothing", "schedules.run", lambda *_: (), lambda _: None)
+NOTHING = RunKind("test.nothing", "Nothing", "schedules.run", lambda *_: (), lambda _: None)
 SCRATCH = Domain("nothing", kinds=(NOTHING,))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug import exceptions as http
 
-from backoffice.app.errors import EXPLANATIONS, answer
+from backoffice.app.errors import ERROR_PAGES, answer
 from backoffice.base.refusals import Refusal, Stale
 
 HTMX = {"HX-Request": "true"}
@@ -48,13 +48,13 @@ class PriceBelowCost(Refusal):
     sentence = "The price of %(name)s is below its cost. Raise it."
 
 
-@pytest.mark.parametrize("status", sorted(EXPLANATIONS))
+@pytest.mark.parametrize("status", sorted(ERROR_PAGES))
 @pytest.mark.parametrize("language", ["en", "id"])
 def test_every_status_has_a_sentence_in_every_language(app, status, language):
     with app.test_request_context("/", headers={"Cookie": f"language={language}"}):
         said = answer(status, seconds=5, reference="abc").get_data(as_text=True)
     assert f'<html lang="{language}"' in said
-    sentence = EXPLANATIONS[status].sentence % {"seconds": 5, "reference": "abc"}
+    sentence = ERROR_PAGES[status].sentence % {"seconds": 5, "reference": "abc"}
     assert (sentence in said) == (language == "en")
 
 

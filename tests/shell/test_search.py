@@ -20,7 +20,7 @@ from backoffice.orders.listing import ORDERS
 from backoffice.orders.models import Order
 from backoffice.people.models import User
 from backoffice.search import views as search
-from backoffice.search.search_results import Kind, Place, Question
+from backoffice.search.search_results import Findable, Question, SearchResult
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,
@@ -304,12 +304,12 @@ def test_users_are_found_by_those_who_manage_them_and_managers_by_who_may_see_th
 ROLES_THAT_ASKED: list[str] = []
 
 
-def note(question: Question) -> list[Place]:
+def note(question: Question) -> list[SearchResult]:
     ROLES_THAT_ASKED.append(question.user.role)
     return []
 
 
-SECRET = Domain("secret", findable=(Kind("secret", "Secret", "audit.index", note, rank=5),))
+SECRET = Domain("secret", findable=(Findable("secret", "Secret", "audit.index", note, rank=5),))
 
 
 @pytest.mark.parametrize("domains", [(*DOMAINS, SECRET)], ids=["secret"])
@@ -394,7 +394,7 @@ def test_a_whole_number_is_looked_up_by_equality_which_an_index_answers_in_any_c
     assert "Seq Scan" not in plan
 
 
-def cancelled(question: Question) -> Iterator[Place]:
+def cancelled(question: Question) -> Iterator[SearchResult]:
     """A kind that PostgreSQL cancels at once, whatever time it has."""
     connection = question.session.connection()
     connection.execute(text("SET LOCAL statement_timeout = 20"))
@@ -402,7 +402,7 @@ def cancelled(question: Question) -> Iterator[Place]:
     yield from ()
 
 
-SLOW = Kind(
+SLOW = Findable(
     "slow", "Orders", "orders.index", cancelled,
     rank=0, all_of=lambda text: f"/orders?q={text}",
 )  # fmt: skip
@@ -455,12 +455,12 @@ def test_what_was_found_stays_when_it_takes_long_to_count_all(
 def test_all_statements_of_a_kind_share_its_time(
     app: Any, sign_in: SignIn, book: None, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    def endless(question: Question) -> Iterator[Place]:
-        yield Place("SO-1", "/orders/SO-1")
+    def endless(question: Question) -> Iterator[SearchResult]:
+        yield SearchResult("SO-1", "/orders/SO-1")
         while True:
             question.session.execute(select(func.pg_sleep(seconds)))
 
-    kind = Kind("endless", "Orders", "orders.index", endless, rank=0)
+    kind = Findable("endless", "Orders", "orders.index", endless, rank=0)
     monkeypatch.setattr(app.declared, "findable", {"endless": kind})
     monkeypatch.setattr(search, "SUGGESTIONS", search.Pace(5, 0.3, 60.0))
     monkeypatch.setattr(search, "WHOLE_PAGE", search.Pace(10, 60.0, 0.3))

@@ -172,7 +172,7 @@ def change_assignment(number: str, assignment_id: int, verb: str) -> Response:
 
     def done(_result: object) -> Response:
         flash(_said(meter), "success")
-        return claim.fulfilled(_back(number))
+        return claim.complete(_back(number))
 
     try:
         version = MeterRecordForm().expected_version(assignment_id)
@@ -221,7 +221,7 @@ def _carried_out(
 
     def done(_result: object) -> Response:
         flash(_said(meter), "success")
-        return claim.fulfilled(_back(number))
+        return claim.complete(_back(number))
 
     try:
         return act(done)
@@ -229,7 +229,7 @@ def _carried_out(
         if refusal.status == 404 or (kind == "days" and isinstance(refusal, Stale)):
             raise
         db.session.rollback()
-        form.blame({"assigned_from" if isinstance(refusal, BeginsLater) else "": refusal})
+        form.add_errors({"assigned_from" if isinstance(refusal, BeginsLater) else "": refusal})
         if assignment_id is not None:
             assignment = assignment_or_404(number, assignment_id)
             form.reopen(assignment.id, assignment.version)

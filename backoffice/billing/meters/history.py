@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from ...audit.histories import Change
 from ...audit.models import AuditEvent
-from ...audit.telling import difference_of
+from ...audit.rendering import difference_of
 from ...records import Telling, Told
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from .wording import MeterWording

@@ -23,7 +23,7 @@ from ...runs.models import CHUNK_FAILED, DONE, Run
 from ...runs.work import CHUNKS, RUNS, Asked
 from ..figures import invoice_amount
 from .documents import is_left_to_do
-from .steps import KEY, STEP_OF, STEPS, WHOLE, Step, after
+from .steps import KEY, STEP_OF, STEPS, WHOLE, MigrationStep, after
 
 Finish = Callable[[Connection, Asked], Mapping[str, Any]]
 
@@ -32,7 +32,7 @@ SCOPES = ((KEY, N_("a step of a migration")),)
 
 def ask(
     session: Session,
-    step: Step,
+    step: MigrationStep,
     *,
     dry_run: bool = False,
     is_here: bool = False,
@@ -73,7 +73,7 @@ def under_way(session: Session, *, dry_run: bool) -> Run | None:
     return session.scalar(live.order_by(Run.id).limit(1))
 
 
-def first_unfinished(session: Session) -> Step:
+def first_unfinished(session: Session) -> MigrationStep:
     """The step to begin at: one that was done, and would find nothing to do now, is not begun again.
 
     From the third one on a step is the only way to know; where it finds nothing it writes nothing.
@@ -84,7 +84,7 @@ def first_unfinished(session: Session) -> Step:
     return STEPS[2]
 
 
-def last_done(session: Session, step: Step) -> Run | None:
+def last_done(session: Session, step: MigrationStep) -> Run | None:
     """The last time that the step was done, without any failure."""
     done = select(Run).where(Run.kind == step.kind, Run.status == DONE, ~Run.dry_run)
     return session.scalar(done.order_by(Run.id.desc()).limit(1))

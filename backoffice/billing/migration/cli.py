@@ -29,7 +29,7 @@ from ...runs.queries import found_by, run_of
 from ...runs.wording import STATUSES
 from . import chain
 from .lines import lines_of, open_rows, ties_out, totals_of, word_of
-from .steps import KEY, STEP_NAMED, STEP_OF, STEPS, Step, after
+from .steps import KEY, STEP_NAMED, STEP_OF, STEPS, MigrationStep, after
 
 migrate = AppGroup("migrate")
 backfill = AppGroup("backfill")
@@ -153,7 +153,7 @@ def _print_outlook(run: Run) -> None:
     click.echo(_("Apply exactly these with: %(command)s", command=again))
 
 
-def _asked(step: Step, *, dry_run: bool) -> int:
+def _asked(step: MigrationStep, *, dry_run: bool) -> int:
     with Session(db.engine) as session:
         run = chain.ask(session, step, dry_run=dry_run, is_here=True, is_paced=False)
         session.commit()
@@ -204,7 +204,7 @@ def _progress(run_id: int) -> Iterator[Callable[[int], None] | None]:
         yield tell
 
 
-def _tell_skipped(first: Step) -> None:
+def _tell_skipped(first: MigrationStep) -> None:
     for step in STEPS[: first.number - 1]:
         title = _(step.title)
         click.echo(_("Step %(number)s: %(title)s", number=step.number, title=title))

@@ -90,7 +90,7 @@ WORDS = (
 
 
 @dataclass(frozen=True)
-class Line:
+class StepLine:
     """One line of a report: so many rows, of this amount, and why."""
 
     section: str
@@ -112,18 +112,18 @@ class Line:
         return self.case.severity if self.case else WARNING
 
 
-def lines_of(run: Run) -> Sequence[Line]:
+def lines_of(run: Run) -> Sequence[StepLine]:
     """The lines of a step's run that has ended, those that were done first."""
     report = run.result if DONE in run.result else _of_recalculation(run)
     return [line for section in SECTIONS for line in sorted(_lines(report, section), key=_place)]
 
 
-def _place(line: Line) -> tuple[int, int]:
+def _place(line: StepLine) -> tuple[int, int]:
     """What is gravest first, and of that what is most."""
     return _GRAVITY.index(line.severity), -line.rows
 
 
-def word_of(run: Run, line: Line) -> tuple[str, str]:
+def word_of(run: Run, line: StepLine) -> tuple[str, str]:
     """What is said of a line, and its tone: whether it was done, is left, or what a look has found."""
     if line.section == LEFT and STEP_OF[run.kind].only_looks:
         return SEVERITIES[line.severity]
@@ -131,10 +131,10 @@ def word_of(run: Run, line: Line) -> tuple[str, str]:
     return SECTION_WORDS[line.section][run.dry_run], "neutral" if is_quiet else TONES[line.section]
 
 
-def _lines(report: Mapping[str, Any], section: str) -> Iterator[Line]:
+def _lines(report: Mapping[str, Any], section: str) -> Iterator[StepLine]:
     for name, told in (report.get(section) or {}).items():
         amount = Decimal(told["amount"]) if "amount" in told else None
-        yield Line(
+        yield StepLine(
             section, name, subjects.title_of(name), int(told["rows"]), amount, CASES.get(name)
         )
 

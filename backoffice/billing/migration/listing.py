@@ -17,7 +17,7 @@ _AMOUNTS = ("amount_before", "amount_after", "amount")
 
 
 @dataclass(frozen=True)
-class Told:
+class ItemSummary:
     """What the items of one name say: whether amounts change, or other values; beside what; how many reasons."""
 
     amounts: bool
@@ -26,7 +26,7 @@ class Told:
     whys: int
 
 
-def told_by(session: Session, run_id: int, name: str) -> Told:
+def summary_of(session: Session, run_id: int, name: str) -> ItemSummary:
     """What they say."""
     about = RunItem.details["about"].astext
     said = select(
@@ -35,10 +35,10 @@ def told_by(session: Session, run_id: int, name: str) -> Told:
         func.coalesce(func.bool_or(about.is_not(None)), False),
         func.count(RunItem.error.distinct()),
     ).where(RunItem.run_id == run_id, RunItem.subject == name)
-    return Told(*session.execute(said).one())
+    return ItemSummary(*session.execute(said).one())
 
 
-def found(run_id: int, name: str, told: Told) -> List:
+def found(run_id: int, name: str, told: ItemSummary) -> List:
     """The items of that name in a run, as the run's own list draws them; what all say alike is not repeated."""
     items = items_of(run_id)
     kept = {*_ALWAYS, "gross"} | set(_AMOUNTS if told.amounts else ())
@@ -61,7 +61,7 @@ def found(run_id: int, name: str, told: Told) -> List:
     )
 
 
-def _called(column: Column, told: Told) -> Column:
+def _called(column: Column, told: ItemSummary) -> Column:
     """What is left has an amount, and no difference; one reason stands above the list."""
     shown = {"error": told.whys > 1, "concerns": not told.amounts, "gross": told.amounts}
     return replace(column, is_shown=shown.get(column.name, column.is_shown))

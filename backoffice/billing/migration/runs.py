@@ -5,7 +5,7 @@ from functools import partial
 from ...base import N_
 from ...drift.healing import applying
 from ...drift.runs import HEAL
-from ...runs.kinds import Kind, Scope, as_dry_run
+from ...runs.kinds import RunKind, Scope, as_dry_run
 from . import (
     amounts,
     balances,
@@ -29,36 +29,36 @@ def _placed_unseen(scope: Scope) -> tuple[str, Scope] | None:
     return None if "run" in scope else as_dry_run("billing.backfill-payment-meters", scope)
 
 
-PLACE = Kind(
+PLACE = RunKind(
     "billing.backfill-payment-meters", N_("Give payments their meters"), "figures.heal",
     together.plan, together.work, going_on(placing.finish), groups.again,
     apply_as="billing.backfill-payment-meters", report=REPORT, preview=_placed_unseen,
     is_part=is_step,
 )  # fmt: skip
-AMOUNTS = Kind(
+AMOUNTS = RunKind(
     "billing.backfill-invoice-amounts", N_("Compute invoice amounts"), "figures.heal",
     amounts.plan, amounts.work, going_on(amounts.finish), HEAL.again, apply_as="figures.apply",
     report=REPORT, preview=partial(as_dry_run, "billing.backfill-invoice-amounts"), is_part=is_step,
 )  # fmt: skip
-VALIDATE = Kind(
+VALIDATE = RunKind(
     "billing.validate", N_("Validate payments and documents"), "figures.heal",
     checks.plan, checks.work, going_on(checks.finish), report=REPORT,
 )  # fmt: skip
-BALANCES = Kind(
+BALANCES = RunKind(
     "billing.meter-balances", N_("Calculate meter balances"), "figures.heal",
     balances.plan, balances.work, going_on(balances.finish), balances.again,
     apply_as="figures.apply", report=REPORT,
     preview=partial(as_dry_run, "billing.meter-balances"), is_part=is_step,
 )  # fmt: skip
-PROVE = Kind(
+PROVE = RunKind(
     "billing.prove", N_("Prove that everything ties out"), "figures.heal",
     proving.plan, proving.work, going_on(proving.finish), report=REPORT,
 )  # fmt: skip
-WHOLE = Kind(
+WHOLE = RunKind(
     steps.WHOLE, N_("Migration, all steps"), "figures.heal",
     whole.plan, whole.gather, whole.finish, apply_as=steps.APPLY_WHOLE,
 )  # fmt: skip
-APPLY_WHOLE = Kind(
+APPLY_WHOLE = RunKind(
     steps.APPLY_WHOLE, N_("Apply a migration"), "figures.heal",
     together.plan, together.work, applying.result, groups.again,
 )  # fmt: skip

@@ -22,8 +22,8 @@ from ...runs.queries import (
 )
 from ..figures import customer_balance
 from .checks import CHECKS, Check
-from .lines import Line, lines_of, open_rows, ties_out
-from .steps import APPLY_WHOLE, KEY, STEP_OF, STEPS, WHOLE, Step
+from .lines import StepLine, lines_of, open_rows, ties_out
+from .steps import APPLY_WHOLE, KEY, STEP_OF, STEPS, WHOLE, MigrationStep
 
 NEVER, RUNNING, BROKEN, DIFFERS, LEFT_OVER, FINISHED = (
     "never", "running", "broken", "differs", "left", "finished",
@@ -50,7 +50,7 @@ class Standing:
     `applied` has applied that preview; `is_applied`: what a preview found was, this one or an earlier one.
     """
 
-    step: Step
+    step: MigrationStep
     live: Run | None
     progress: Progress | None
     last: Run | None
@@ -62,12 +62,12 @@ class Standing:
     """Rows of the step's figures that are known to be wrong now."""
 
     @cached_property
-    def lines(self) -> Sequence[Line]:
+    def lines(self) -> Sequence[StepLine]:
         """The last report, without what comes to nothing."""
         return [] if self.last is None else _told(self.last)
 
     @cached_property
-    def previewed(self) -> Sequence[Line]:
+    def previewed(self) -> Sequence[StepLine]:
         """The same of the preview."""
         return [] if self.preview is None else _told(self.preview)
 
@@ -96,7 +96,7 @@ class Standing:
         return LEFT_OVER if self.left else FINISHED
 
 
-def _told(run: Run) -> list[Line]:
+def _told(run: Run) -> list[StepLine]:
     return [line for line in lines_of(run) if line.rows]
 
 
@@ -105,7 +105,7 @@ class Checked:
     """One check, and what the last look at it has found; no line: nothing, or nobody has looked."""
 
     check: Check
-    line: Line | None
+    line: StepLine | None
 
 
 def checked(standing: Standing) -> list[Checked]:
@@ -211,7 +211,7 @@ def _applied(session: Session) -> set[str]:
     return set(session.scalars(found))
 
 
-def _figures(step: Step) -> Sequence[str]:
+def _figures(step: MigrationStep) -> Sequence[str]:
     return [customer_balance.name] if step.number == 5 else list(step.scope.get("figures", ()))
 
 

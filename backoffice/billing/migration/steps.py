@@ -10,7 +10,7 @@ from ..figures import invoice_amount, meter_balance, meter_totals
 
 
 @dataclass(frozen=True)
-class Step:
+class MigrationStep:
     """One step: the kind of run that does it, its scope, what it is called and what it does."""
 
     number: int
@@ -26,7 +26,7 @@ class Step:
 
 
 STEPS = (
-    Step(
+    MigrationStep(
         1, "payment-meters", "billing.backfill-payment-meters",
         N_("Give payments their meters"),
         N_(
@@ -34,20 +34,20 @@ STEPS = (
             "assigned to its customer on its day. Invoices without a meter come first, by their day."
         ),
     ),
-    Step(
+    MigrationStep(
         2, "invoice-amounts", "billing.backfill-invoice-amounts",
         N_("Compute invoice amounts"),
         N_("Units × rate, rounded, and the fixed charge. Amounts that were entered stay as they are."),
         scope_of([invoice_amount]),
     ),
-    Step(
+    MigrationStep(
         3, "validation", "billing.validate",
         N_("Validate payments and documents"),
         N_("Orphans, documents without a meter, payments past their invoice, duplicates, days outside an assignment."),
         in_advance=N_("As it will be when the other steps have written what they list here."),
         only_looks=True,
     ),
-    Step(
+    MigrationStep(
         4, "meter-balances", "billing.meter-balances",
         N_("Calculate meter balances"),
         N_("Invoices and adjustments less payments: what is above zero is the balance, what is below the overpayment."),
@@ -57,7 +57,7 @@ STEPS = (
             "amounts that step 2 will write, which themselves change them."
         ),
     ),
-    Step(
+    MigrationStep(
         5, "customer-balances", "billing.recalculate",
         N_("Recalculate customer balances"),
         N_("The sums over the meters that are actively assigned to the customer."),
@@ -66,7 +66,7 @@ STEPS = (
             "amounts that step 2 will write, which themselves change them."
         ),
     ),
-    Step(
+    MigrationStep(
         6, "proof", "billing.prove",
         N_("Prove that everything ties out"),
         N_("Adds the documents up once more by independent SQL, and compares meters, customers and the whole."),
@@ -89,7 +89,7 @@ STEP_NAMED = {step.name: step for step in STEPS}
 """Name in addresses → step."""
 
 
-def after(step: Step) -> Step | None:
+def after(step: MigrationStep) -> MigrationStep | None:
     """The step that follows; None after the last one."""
     return next((other for other in STEPS if other.number == step.number + 1), None)
 

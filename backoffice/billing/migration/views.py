@@ -23,10 +23,10 @@ from ...web.idempotency import new_key
 from ..views import bp
 from . import chain
 from .lines import CASES, lines_of, totals_of, word_of
-from .listing import found, told_by
+from .listing import found, summary_of
 from .report import INFO, SEVERITIES
 from .step_status import STATES, checked, standings, whole_previewed
-from .steps import STEP_NAMED, STEP_OF, Step
+from .steps import STEP_NAMED, STEP_OF, MigrationStep
 
 PAGE = "billing/migration.html"
 ALL = "all"
@@ -74,10 +74,10 @@ def migrate(name: str, verb: str) -> Response:
             ),
             "info",
         )
-    return claim.fulfilled(url_for("billing.migration"))
+    return claim.complete(url_for("billing.migration"))
 
 
-def _ask(step: Step | None, *, dry_run: bool) -> Run:
+def _ask(step: MigrationStep | None, *, dry_run: bool) -> Run:
     """Ask for the step, or for all of them. Raises AlreadyRunning."""
     if step is None:
         return chain.begin(db.session(), dry_run=dry_run)
@@ -109,7 +109,7 @@ def migration_items(run_id: int, name: str) -> Response:
     case = CASES.get(name)
     is_grave = case is not None and (case.cure or case.severity == INFO)
     return lists.show(
-        found(run.id, name, told_by(db.session(), run.id, name)), "billing/migration_items.html",
+        found(run.id, name, summary_of(db.session(), run.id, name)), "billing/migration_items.html",
         run=run, step=STEP_OF[run.kind], case=case,
         severity=SEVERITIES[case.severity] if case and is_grave else None,
     )  # fmt: skip
@@ -123,7 +123,7 @@ def export_migration_items(run_id: int, name: str, flavour: str) -> Response:
     run = _run_or_404(run_id)
     if name not in set(subjects.names()):
         abort(404)
-    return lists.export(found(run.id, name, told_by(db.session(), run.id, name)), flavour)
+    return lists.export(found(run.id, name, summary_of(db.session(), run.id, name)), flavour)
 
 
 def _run_or_404(run_id: int) -> Run:

@@ -113,7 +113,7 @@ class PaymentForm(OfRecord):
         own = self.own_of(customer)
         sheet = sheet_of(db.session(), customer, amount, self._typed, own=own, follows=follows)
         if isinstance(self._refusal, OverAllocated):
-            sheet.blame(int(str(self._refusal.values["invoice_id"])), in_words(self._refusal))
+            sheet.add_errors(int(str(self._refusal.values["invoice_id"])), in_words(self._refusal))
         return sheet
 
     def own_of(self, _customer: Customer) -> Mapping[int, Decimal]:
@@ -149,7 +149,7 @@ class PaymentForm(OfRecord):
             self.form_errors = [FormError("parts", "", in_words(refusal))]
             return True
         if isinstance(refusal, TooMuchOwed):
-            self.blame({"amount": refusal})
+            self.add_errors({"amount": refusal})
             return True
         return super().shows(refusal)
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from ...audit.histories import Change
 from ...audit.models import AuditEvent
-from ...audit.telling import teller
+from ...audit.rendering import teller
 from ...records import Telling, Told
 from ..models import Payment
 from ..rules import VOID

@@ -52,7 +52,7 @@ def move_post(reference: str) -> Response:
 
     def done(_parts: Any) -> Response:
         flash(_("Payment %(reference)s is where it belongs now.", reference=reference), "success")
-        return claim.fulfilled(here)
+        return claim.complete(here)
 
     try:
         version = form.expected_version(chosen.id)
@@ -85,7 +85,7 @@ def take_off(reference: str) -> Response:
 
     def done(_payment: Any) -> Response:
         flash(_("It is off its meter, and stands among the unmatched payments."), "success")
-        return claim.fulfilled(here)
+        return claim.complete(here)
 
     asked = {"payment": chosen.id, "version": version}
     return carry_out(approved_verbs.TAKE_OFF, asked, claim, done, back=here)
@@ -134,7 +134,7 @@ def _refused(reference: str, form: PlaceForm, refusal: Refusal | None = None) ->
     if is_stale:
         form.reopen(chosen.id, chosen.version)
     elif refusal is not None:
-        sheet.blame(whole_number(str(refusal.values.get("invoice_id"))), in_words(refusal))
+        sheet.add_errors(whole_number(str(refusal.values.get("invoice_id"))), in_words(refusal))
     form.form_errors = sheet_errors(sheet)
     return _page(chosen, form, sheet, 409 if is_stale else 422, refusal)
 

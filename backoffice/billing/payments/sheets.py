@@ -150,7 +150,7 @@ class Sheet:
         meter = shared.meter_of(session, self.rest_on) if self.rest_on else None
         return parts_of(self.amount, self._allocated(), meter.id if meter else None)
 
-    def blame(self, invoice_id: int, sentence: str) -> None:
+    def add_errors(self, invoice_id: int, sentence: str) -> None:
         """Show what was refused of an invoice at its field; of none that is here, at the meter's."""
         named = [line for line in self.lines if line.invoice.id == invoice_id]
         for line in named:

@@ -168,7 +168,7 @@ def match_payment() -> Response:
         if not matched:
             return _gone(claim, reference)
         flash(_("Payment %(reference)s is matched.", reference=reference), "success")
-        return claim.fulfilled(_here(matched=1))
+        return claim.complete(_here(matched=1))
 
     choice = request.form.get("choice", "")
     if choice == "sure":
@@ -188,7 +188,7 @@ def _gone(claim: Claim, reference: str) -> Response:
         _("That is not open any more. Look at what else fits %(reference)s.", reference=reference),
         "warning",
     )
-    return claim.fulfilled(_here(matched=1))
+    return claim.complete(_here(matched=1))
 
 
 @bp.post("/unmatched/match-sure")
@@ -201,11 +201,11 @@ def match_sure() -> Response:
     chosen = _chosen()
     if not chosen:
         flash(_("Tick payments first, or choose all that match."), "warning")
-        return claim.fulfilled(_here())
+        return claim.complete(_here())
 
     def done(matched: list[int]) -> Response:
         _tell(len(matched), len(chosen) - len(matched))
-        return claim.fulfilled(_here())
+        return claim.complete(_here())
 
     asked = {"payments": sorted(chosen)}
     return carry_out(approved_verbs.MATCH_SURE, asked, claim, done, back=_here())

@@ -3,13 +3,13 @@
 from functools import partial
 
 from ...base import N_
-from ...runs.kinds import Kind, as_dry_run
+from ...runs.kinds import RunKind, as_dry_run
 from ..migration.chain import going_on
 from ..migration.steps import is_step
 from . import chunks as recalculation
 from . import report as recalculation_report
 
-RECALCULATE = Kind(
+RECALCULATE = RunKind(
     "billing.recalculate", N_("Recalculate customer balances"), "figures.heal",
     recalculation.plan, recalculation.recalculate, going_on(recalculation_report.finish),
     recalculation.again, apply_as="figures.apply", report="billing.recalculation",

@@ -70,7 +70,7 @@ def recalculate() -> Response:
         number = asked.id
     except AlreadyRunning as same:
         number = int(str(same.values["run"]))
-    return claim.fulfilled(url_for("billing.recalculation", run_id=number))
+    return claim.complete(url_for("billing.recalculation", run_id=number))
 
 
 @bp.get("/recalculations/<int:run_id>")
@@ -101,7 +101,7 @@ def apply_recalculation(run_id: int) -> Response:
         return _page(run, form, status=422)
     limits = Limits.of(current_app.config)
     asked = actions.apply(db.session(), run.id, reason=form.reason.data, limits=limits)
-    return claim.fulfilled(url_for("runs.record", run_id=asked.id))
+    return claim.complete(url_for("runs.record", run_id=asked.id))
 
 
 @bp.get("/recalculations/<int:run_id>/changes")
@@ -141,7 +141,7 @@ def _above(run: Run) -> Decimal:
 
 
 @dataclass(frozen=True)
-class Change:
+class AmountChange:
     """An amount before and after. Of a significant change also whose it is, and how it is calculated."""
 
     name: str
@@ -152,18 +152,18 @@ class Change:
     calculation: str | None = None
 
 
-def _totals(run: Run) -> list[Change]:
+def _totals(run: Run) -> list[AmountChange]:
     told = run.result["totals"]
-    return [Change(name, **_amounts(told[name])) for name in AMOUNTS]
+    return [AmountChange(name, **_amounts(told[name])) for name in AMOUNTS]
 
 
 def _amounts(told: Mapping[str, str]) -> dict[str, Any]:
     return {name: Decimal(told[name]) for name in ("before", "after", "difference")}
 
 
-def _significant(run: Run) -> list[Change]:
+def _significant(run: Run) -> list[AmountChange]:
     return [
-        Change(
+        AmountChange(
             told["type"], **_amounts(told), customer=told,
             calculation=calculation_url(told["customer_id"], told["code"], told["type"]),
         )

@@ -69,7 +69,7 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Line:
+class StatementLine:
     """One document of a statement. `amount` is below zero where it takes off what is owed.
 
     `note` is the reason of an adjustment, or the invoices that a payment names.
@@ -134,7 +134,7 @@ def running(meters: Sequence[int], period: Period) -> Subquery:
 
 def lines_of(
     session: Session, meters: Sequence[int], period: Period, *, limit: int, offset: int = 0
-) -> Sequence[Line]:
+) -> Sequence[StatementLine]:
     """The documents in the period in their order, from `offset` on."""
     documents = _positioned(meters)
     page = (
@@ -146,8 +146,8 @@ def lines_of(
         .subquery("page")
     )
     found = session.execute(_told(page).order_by(page.c.position)).mappings()
-    names = [field.name for field in fields(Line)]
-    return [Line(**{name: row[name] for name in names}) for row in found]
+    names = [field.name for field in fields(StatementLine)]
+    return [StatementLine(**{name: row[name] for name in names}) for row in found]
 
 
 def summary_of(session: Session, meters: Sequence[int], period: Period) -> Summary:
@@ -229,7 +229,7 @@ def _of(
 
 
 def _told(documents: Subquery) -> Select[*tuple[Any, ...]]:
-    """The documents with the numbers of their meters, and a note: see `Line`."""
+    """The documents with the numbers of their meters, and a note: see `StatementLine`."""
     on, paid = _each(documents.c.meter_ids, "of_meters"), _each(documents.c.invoice_ids, "paid")
     meter = select(Meter.number).where(Meter.id == on.c.id).scalar_subquery()
     invoice = select(Invoice.number).where(Invoice.id == paid.c.id).scalar_subquery()

@@ -33,7 +33,7 @@ from ..models import Invoice, Meter
 from ..of_customers import MOST_LOOKED_AT
 from ..views import bp
 from . import queries as statements
-from .queries import Line, Period, Summary
+from .queries import Period, StatementLine, Summary
 
 PERIODS = {
     "this_month": N_("This month"),
@@ -89,7 +89,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Subject:
+class StatementOwner:
     """Whose statement it is: a customer's, or one meter's."""
 
     customer: Customer | None
@@ -156,18 +156,18 @@ def export_meter_statement(number: str, flavour: str) -> Response:
     return _export(_of_meter(number), flavour)
 
 
-def _of_customer(code: str) -> Subject:
+def _of_customer(code: str) -> StatementOwner:
     customer = customers.found(code)
-    return Subject(customer, None, statements.meters_of_customer(db.session(), customer))
+    return StatementOwner(customer, None, statements.meters_of_customer(db.session(), customer))
 
 
-def _of_meter(number: str) -> Subject:
+def _of_meter(number: str) -> StatementOwner:
     meter = queries.meter_of(db.session(), number) or abort(404)
     owner = next((each.customer for each in meter.assignments if each.is_active), None)
-    return Subject(owner, meter, [meter.id])
+    return StatementOwner(owner, meter, [meter.id])
 
 
-def _page(subject: Subject) -> Response:
+def _page(subject: StatementOwner) -> Response:
     asked, session = _asked(), db.session()
     summary = statements.summary_of(session, subject.meters, asked.period)
     is_printed = "print" in request.args
@@ -199,18 +199,18 @@ def _page(subject: Subject) -> Response:
     )
 
 
-def _uncounted(subject: Subject) -> statements.Uncounted | None:
+def _uncounted(subject: StatementOwner) -> statements.Uncounted | None:
     """What of the customer counts nowhere; the statement of a meter says nothing of it."""
     if subject.meter is not None or subject.customer is None:
         return None
     return statements.not_counted_yet(db.session(), subject.customer, limit=UNCOUNTED_SHOWN)
 
 
-def _url_of(line: Line) -> str | None:
+def _url_of(line: StatementLine) -> str | None:
     return record_url(statements.TABLES[line.kind], line.number)
 
 
-def _marks(subject: Subject) -> Marks:
+def _marks(subject: StatementOwner) -> Marks:
     """What of the stored amounts behind the statement is wrong; a great many meters are not compared anew."""
     meters = figures_of(subject.meters[:MOST_LOOKED_AT])
     if subject.meter is None and subject.customer is not None:
@@ -225,7 +225,7 @@ def _marks(subject: Subject) -> Marks:
     return Marks({**seen.places, of_invoice: Mark(FINDINGS.address(found))})
 
 
-def _tie(subject: Subject, summary: Summary, *, is_doubted: bool) -> str:
+def _tie(subject: StatementOwner, summary: Summary, *, is_doubted: bool) -> str:
     """How the closing amount and the stored balance belong together; nothing is said that was not tested."""
     owner = subject.meter or subject.customer
     assert owner is not None
@@ -293,7 +293,7 @@ def _typed_days() -> list[str]:
 # Files
 
 
-def _export(subject: Subject, flavour: str) -> Response:
+def _export(subject: StatementOwner, flavour: str) -> Response:
     asked = _asked()
     if asked.unread:
         raise NoSuchDay(days=asked.unread)
@@ -301,7 +301,7 @@ def _export(subject: Subject, flavour: str) -> Response:
     return lists.export(_listing(subject, asked, summary), flavour)
 
 
-def _listing(subject: Subject, asked: Asked, summary: Summary) -> List:
+def _listing(subject: StatementOwner, asked: Asked, summary: Summary) -> List:
     """The whole period as a list, for files; the control totals are at its end."""
     rows = statements.running(subject.meters, asked.period)
     return List(
@@ -328,7 +328,7 @@ def _listing(subject: Subject, asked: Asked, summary: Summary) -> List:
     )
 
 
-def _said(subject: Subject, asked: Asked, summary: Summary) -> Iterator[Said]:
+def _said(subject: StatementOwner, asked: Asked, summary: Summary) -> Iterator[Said]:
     yield Said("whose", N_("Meter") if subject.meter else N_("Customer"), subject.name)
     yield Said("period", N_("Period"), asked.in_words)
     yield Said("opening", N_("Opening"), money_filter(summary.opening))

@@ -17,8 +17,8 @@ from ...app.command_line import CLEAN, FOUND, Trouble, operator
 from ...app.extensions import db
 from ...audit.cli import group, json_option
 from ...audit.facts import ADDED, REMOVED, facts_by_table
+from ...audit.rendering import label_of
 from ...audit.tables import title_of
-from ...audit.telling import label_of
 from ...base import N_
 from ...base.refusals import Refusal
 from ...figures import acting_as

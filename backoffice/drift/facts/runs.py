@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from ...audit.facts import EVENTS_AT_A_TIME, Facts, facts_by_table, last_event
 from ...base import N_
-from ...runs.kinds import Kind
+from ...runs.kinds import RunKind
 from ...runs.models import CHUNK_DONE
 from ...runs.work import CHUNKS, RUNS, Asked, Chunk, Work
 from ..findings import check
@@ -98,7 +98,7 @@ def _is_whole(connection: Connection, asked: Asked) -> bool:
     return "retry" not in asked.scope and connection.execute(undone.limit(1)).first() is None
 
 
-VERIFY_FACTS = Kind(
+VERIFY_FACTS = RunKind(
     "audit.facts", N_("Verify facts against the audit trail"), "figures.heal",
     _plan, _work, _finish,
 )  # fmt: skip

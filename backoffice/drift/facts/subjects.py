@@ -8,8 +8,8 @@ from sqlalchemy import Column, String, cast, null, select
 
 from ...app.navigation import may_open
 from ...audit.facts import facts_by_table
+from ...audit.rendering import SHARED_LABELS
 from ...audit.tables import Recorded, recorded, title_of
-from ...audit.telling import SHARED_LABELS
 from ...base import Base
 from ...web.record_links import Place, Subject, Word
 from ..verification.impossible import all_dates

@@ -66,7 +66,7 @@ def _decided(finding_id: int, verb: str, decision: str, done: str) -> Response:
         db.session.rollback()
         return _page(finding_id, verb, form, refusal.status, in_words(refusal))
     flash(done, "success")
-    return claim.fulfilled(url_for("drift.record", finding_id=finding_id))
+    return claim.complete(url_for("drift.record", finding_id=finding_id))
 
 
 def _page(

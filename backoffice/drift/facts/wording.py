@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from ...audit.histories import Change
-from ...audit.telling import differences
+from ...audit.rendering import differences
 from ..models import DriftFinding
 from .findings import facts_named
 

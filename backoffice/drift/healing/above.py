@@ -14,13 +14,13 @@ from ...figures.dependencies import lower_bundles, owners_above
 from ...figures.registry import Bundle
 from ...runs.models import FOUND
 from ...runs.work import ITEMS, Asked, Chunk, Work
-from ..verification.scope import Part, bundle_named, listed
+from ..verification.scope import BundlePart, bundle_named, listed
 
 FIRST = 1_000
 """The first stage at which a dry run looks above its scope; the stages before are the scope itself."""
 
 
-def plan(covered: Sequence[Part]) -> Iterator[Chunk]:
+def plan(covered: Sequence[BundlePart]) -> Iterator[Chunk]:
     """A chunk for every bundle that builds on the scope and is not wholly in it; each leads to its owners."""
     led = {part.bundle for part in covered}
     for number, bundle in enumerate(registry.bundles):
@@ -32,7 +32,7 @@ def plan(covered: Sequence[Part]) -> Iterator[Chunk]:
             )
 
 
-def _is_whole(covered: Sequence[Part], bundle: Bundle) -> bool:
+def _is_whole(covered: Sequence[BundlePart], bundle: Bundle) -> bool:
     return any(part.bundle is bundle and part.owners is None for part in covered)
 
 

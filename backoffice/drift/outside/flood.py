@@ -33,7 +33,7 @@ from ...figures.registry import Bundle
 from ...runs.models import CHUNK_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
 from ..healing.chunks import RunHealer
-from ..verification.scope import Part, bundle_named, chunks, listed
+from ..verification.scope import BundlePart, bundle_named, chunks, listed
 
 OWNERS_AT_ONCE = 1_000
 
@@ -96,7 +96,7 @@ def _cut_up(connection: Connection, bundle: Bundle, high: int, stage: int) -> It
     emptied = connection.execute(every.order_by(NOTES.c.id)).all()
     if emptied:
         user = {"db_user": emptied[-1].db_user}
-        for chunk in chunks(connection, Part(bundle, None), stage, OWNERS_AT_ONCE):
+        for chunk in chunks(connection, BundlePart(bundle, None), stage, OWNERS_AT_ONCE):
             yield Chunk({**chunk.payload, **user}, chunk.size, stage)
         gone = {"bundle": bundle.name, "forget": [note.id for note in emptied]}
         yield Chunk(gone, 0, stage + 1)

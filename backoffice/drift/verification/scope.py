@@ -19,7 +19,7 @@ LAST = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Part:
+class BundlePart:
     """One bundle, and which of its owners; None: every one."""
 
     bundle: Bundle
@@ -36,7 +36,7 @@ def scope_of(
     return {"figures": {figure.name: given for figure in figures}}
 
 
-def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> list[Part]:
+def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> list[BundlePart]:
     """The bundles that a scope covers, each after those that it builds on.
 
     `beneath` adds what a figure to which changes are added builds on, for that is healed before it.
@@ -52,16 +52,16 @@ def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> lis
     return [_part(bundle, chosen) for bundle in registry.bundles_of(chosen)]
 
 
-def _part(bundle: Bundle, chosen: Mapping[Figure, Sequence[int] | None]) -> Part:
+def _part(bundle: Bundle, chosen: Mapping[Figure, Sequence[int] | None]) -> BundlePart:
     given = [chosen[figure] for figure in bundle.figures if figure in chosen]
     lists = [owners for owners in given if owners is not None]
     if len(lists) < len(given):
-        return Part(bundle, None)
-    return Part(bundle, sorted({owner for owners in lists for owner in owners}))
+        return BundlePart(bundle, None)
+    return BundlePart(bundle, sorted({owner for owners in lists for owner in owners}))
 
 
 def chunks(
-    connection: Connection, part: Part, stage: int, size: int | None = None
+    connection: Connection, part: BundlePart, stage: int, size: int | None = None
 ) -> Iterator[Chunk]:
     """The part in chunks of about `size` owners; by default as many as one statement compares."""
     size = size or SCAN
@@ -86,7 +86,7 @@ def listed(bundle: Bundle, owners: Sequence[int], stage: int, size: int = SCAN) 
         yield Chunk({"bundle": bundle.name, "owners": page}, len(page), stage)
 
 
-def later(covered: Sequence[Part], bundle: Bundle) -> frozenset[str]:
+def later(covered: Sequence[BundlePart], bundle: Bundle) -> frozenset[str]:
     """The bundles that the run itself looks at over all their owners after this one."""
     position = [part.bundle for part in covered].index(bundle)
     return frozenset(p.bundle.name for p in covered[position + 1 :] if p.owners is None)

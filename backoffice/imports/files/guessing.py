@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from ...base.money import NUMBER_FORMATS, AmountError
-from ..kinds import Kind
+from ..kinds import ImportKind
 from .cells import CellError
 from .layout import DATE_FORMATS, Layout, Notation, named
 from .reading import ImportColumn, OneFile
@@ -84,7 +84,7 @@ A column that means something of its own in a kind of file stands with that kind
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
-def meanings(header: Iterable[str], kind: Kind) -> dict[str, str]:
+def meanings(header: Iterable[str], kind: ImportKind) -> dict[str, str]:
     """For each name in a header the column of ours that it is likely to be; each of ours once.
 
     A name that fits nothing is left out: whoever uploads the file says what it is.
@@ -118,7 +118,7 @@ def _plain(name: str) -> str:
     return _BETWEEN_WORDS.sub("", name.casefold())
 
 
-def guessed(sources: Sequence[Source], kind: Kind, layout: Layout) -> Layout:
+def guessed(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layout:
     """`layout` with what its `columns` leave open, and a notation that fits the first rows.
 
     `dates` or `numbers` are empty where the rows can be read in two ways.
@@ -147,7 +147,7 @@ NUMBER_ORDER = sorted(NUMBER_FORMATS, key=lambda name: name != "plain")
 Cells = Mapping[ImportColumn, Sequence[str]]
 
 
-def _cells_of(sources: Sequence[Source], kind: Kind, layout: Layout) -> Cells:
+def _cells_of(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Cells:
     """The filled cells of the first rows, by column of ours."""
     found: dict[ImportColumn, set[str]] = {}
     for source in sources:

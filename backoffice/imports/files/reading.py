@@ -49,7 +49,7 @@ class ImportColumn:
         return self.read.in_notation(notation) if isinstance(self.read, Written) else self.read
 
 
-class Line(NamedTuple):
+class FileLine(NamedTuple):
     """A line that could be read: where it stands, and a value for each column of the header."""
 
     number: int
@@ -95,7 +95,7 @@ class OneFile:
         if self.header:
             self._check_header()
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[FileLine]:
         """Every line that can be read; the others leave problems. None if the header is wrong."""
         if self.problems:
             return
@@ -196,7 +196,7 @@ class OneFile:
             if column.required and column not in self.columns:
                 self._note(1, column.name, N_("This column is missing."))
 
-    def _line(self, row: Row) -> Line | None:
+    def _line(self, row: Row) -> FileLine | None:
         if row.trouble:
             self.count += 1
             limit = LIMITS.get(row.trouble, "")
@@ -221,7 +221,7 @@ class OneFile:
         )
         self._check_ignored(row)
         if len(self.problems) == before:
-            return Line(row.number, values)
+            return FileLine(row.number, values)
         self._tear(values)
         return None
 

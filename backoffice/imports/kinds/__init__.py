@@ -12,9 +12,9 @@ from . import (
     payments,
     products,
 )
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, ImportKind] = {
     kind.name: kind
     for kind in (
         customers.KIND,
@@ -29,4 +29,4 @@ KINDS: Mapping[str, Kind] = {
 }
 """By name, in the order in which a company's files are imported."""
 
-__all__ = ["KINDS", "Changes", "Kind"]
+__all__ = ["KINDS", "Changes", "ImportKind"]

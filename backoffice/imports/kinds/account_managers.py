@@ -14,7 +14,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 
 COLUMNS = (
     ImportColumn("email", cells.email, Text()),
@@ -34,4 +34,4 @@ def _apply(stage: Stage) -> Changes:
     return Changes(*upsert(stage.session, User, ordered, "email", initial=frozenset({"role"})))
 
 
-KIND = Kind("account-managers", COLUMNS, _check, _apply)
+KIND = ImportKind("account-managers", COLUMNS, _check, _apply)

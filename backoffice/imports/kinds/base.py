@@ -30,7 +30,7 @@ def no_totals(_stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ImportKind:
     """One kind of file: its columns, what is checked against the database, and what it then does.
 
     `check` names every line that cannot be applied. `apply` changes rows, set-based. `check_result`

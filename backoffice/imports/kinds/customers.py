@@ -12,7 +12,7 @@ from ...customers.fields import FIELDS
 from ...customers.models import Customer
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 from .of_fields import columns_of
 
 COLUMNS = columns_of(FIELDS)
@@ -48,4 +48,4 @@ def _apply(stage: Stage) -> Changes:
     return Changes(*upsert_customers(stage.session, select(*given).order_by(stage.c.code)))
 
 
-KIND = Kind("customers", COLUMNS, _check, _apply)
+KIND = ImportKind("customers", COLUMNS, _check, _apply)

@@ -34,7 +34,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 from .billing import (
     at,
     booked_customers,
@@ -248,4 +248,4 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     return {N_("Amount"): func.sum(amount)}
 
 
-KIND = Kind("invoices", COLUMNS, _check, _apply, _check_result, totals=_totals)
+KIND = ImportKind("invoices", COLUMNS, _check, _apply, _check_result, totals=_totals)

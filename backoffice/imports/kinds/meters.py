@@ -47,7 +47,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 from .billing import at, booked_customers, lock, number, said, unknown_customers
 
 
@@ -339,4 +339,4 @@ def _upsert_meters(stage: Stage) -> None:
     upsert(stage.session, Meter, meters, "number", on_change=changed)
 
 
-KIND = Kind("meters", COLUMNS, _check, _apply, together="meter_number")
+KIND = ImportKind("meters", COLUMNS, _check, _apply, together="meter_number")

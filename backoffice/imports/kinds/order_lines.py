@@ -44,7 +44,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 from .orders import negative_totals, number
 
 COLUMNS = (
@@ -244,7 +244,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     }
 
 
-KIND = Kind(
+KIND = ImportKind(
     "order-lines",
     COLUMNS,
     _check,

@@ -21,7 +21,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 
 number = cells.number(NUMBER_LENGTH, is_number)
 
@@ -138,4 +138,4 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     }
 
 
-KIND = Kind("orders", COLUMNS, _check, _apply, _check_result, totals=_totals)
+KIND = ImportKind("orders", COLUMNS, _check, _apply, _check_result, totals=_totals)

@@ -39,7 +39,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 from .billing import (
     at,
     booked_customers,
@@ -312,6 +312,6 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     return {N_("Amount"): func.sum(stage.c.amount)}
 
 
-KIND = Kind(
+KIND = ImportKind(
     "payments", COLUMNS, _check, _apply, _check_result, together="reference", totals=_totals
 )

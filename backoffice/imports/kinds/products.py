@@ -17,7 +17,7 @@ from ...products.fields import KIND as KIND_OF_LINE
 from ...products.models import Product, ProductPrice
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, Kind
+from .base import Changes, ImportKind
 from .of_fields import columns_of
 
 SAID = (NAME, KIND_OF_LINE, UNIT)
@@ -109,4 +109,4 @@ def _counts(stage: Stage) -> Select[Any]:
     )
 
 
-KIND = Kind("products", COLUMNS, _check, _apply, together="code")
+KIND = ImportKind("products", COLUMNS, _check, _apply, together="code")

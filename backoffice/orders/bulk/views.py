@@ -57,7 +57,7 @@ def bulk_apply() -> Response:
 
     def done(outcome: actions.Outcome) -> Response:
         _tell(outcome)
-        return claim.fulfilled(back)
+        return claim.complete(back)
 
     try:
         return carry_out(BULK_EDIT, as_payload(chosen, change, seen), claim, done, back=back)

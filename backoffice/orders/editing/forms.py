@@ -341,7 +341,7 @@ class OrderForm(OfRecord):
         stored = self.row.lines if self.row else ()
         return next((other.product_id for other in stored if other.id == line_id), None)
 
-    def blame(self, problems: Mapping[str, Refusal]) -> None:
+    def add_errors(self, problems: Mapping[str, Refusal]) -> None:
         """Show each problem at its field; `lines-0` is the first row into which something is typed."""
         typed = self.typed_lines()
         for name, problem in problems.items():

@@ -75,7 +75,7 @@ Row = Any
 
 
 @dataclass(frozen=True)
-class Told:
+class EventView:
     """One event in words: by column of the list in `texts`. `href` leads to its record, if there is a way."""
 
     row: Row
@@ -90,7 +90,7 @@ def moment(at: datetime) -> str:
     return str(at) if is_out_of_calendar(at) else str(format_datetime(at, "d MMM y HH:mm:ss"))
 
 
-def told(session: Session, rows: Sequence[Row]) -> list[Told]:
+def event_views(session: Session, rows: Sequence[Row]) -> list[EventView]:
     """The events in words, in their order."""
     names = _Names(session, rows)
     return [_told(row, names) for row in rows]
@@ -203,13 +203,13 @@ def _part_of(table: str) -> Column[Any] | None:
     return column
 
 
-def _told(row: Row, names: _Names) -> Told:
+def _told(row: Row, names: _Names) -> EventView:
     table, key = names.place_of(row)
     known, name = recorded(table), names.of(table, key)
     href = _address(known, key, name) if known and name is not None else None
     number = row.key if hasattr(row, "key") else row.id
     word, tone = ACTIONS.get(row.action, (row.action, "neutral"))
-    return Told(
+    return EventView(
         row=row,
         texts={
             "at": moment_filter(row.at),
