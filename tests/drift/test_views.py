@@ -120,7 +120,7 @@ def test_a_finding_shows_both_amounts_the_way_to_the_calculation_and_the_record(
     for words in ("Grand total", "Stored wrongly", "100.00", "30.00", "-Rp 70.00", "this row"):
         assert words in told, words
     assert 'href="/orders/A-1"' in page
-    assert 'href="/orders/A-1/calculation"' in page
+    assert 'href="/orders/A-1/calculation/grand_total"' in page
     assert finance.get("/orders/A-1/calculation").status_code == 200
     assert f'href="/runs/{newest_run(session).id}"' in page
 
