@@ -151,7 +151,7 @@ def test_a_save_without_javascript_leads_back_to_its_form(
     page.goto("/orders/SO-1/edit")
     session.execute(delete(WebSession))
     session.commit()
-    page.locator("#save-order").click()
+    page.locator("#save-record").click()
     page.locator("[name=email]").fill("ayu@northwind.example")
     page.locator("[name=password]").fill(PASSWORD)
     page.locator(".gate button[type=submit]").click()
