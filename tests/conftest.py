@@ -22,6 +22,7 @@ import pytest
 import structlog
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings
 from redis import Redis
 
 from backoffice import create_app, figures, translations
@@ -60,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "slow: a browser, a whole company's book, a long search, races or processes of its own; see make test-quick",
     )
+    settings.register_profile("here", deadline=None)  # nobody has promised how fast an example is
+    settings.load_profile("here")
     for name in (*READERS, SUPERVISED):
         os.environ.pop(name, None)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many processes each would compile all
