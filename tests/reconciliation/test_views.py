@@ -49,7 +49,7 @@ def test_the_screen_shows_control_totals_and_the_greatest_differences(
     assert f"{stored[0]:,}" in page
     assert "Differences" in page
     assert "2 rows are wrong" in page
-    assert re.findall(r'href="/orders/(R-\d)/calculation"', page) == ["R-4", "R-2"]
+    assert re.findall(r'href="/orders/(R-\d)/calculation/grand_total"', page) == ["R-4", "R-2"]
     fragment = client.get(address, headers={"HX-Request": "true"}).text
     assert "<html" not in fragment
     assert "67.00" in fragment
