@@ -7,33 +7,30 @@ no browser's session opens anything here. docs/api.md says how it is used.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, request, url_for
+from flask import Blueprint, Response, jsonify, request, url_for
 from flask_babel import gettext as _
-from itsdangerous import BadData, URLSafeSerializer
 
 from ..app.extensions import db
 from ..app.protection import limiter
 from ..base import N_
 from ..base.refusals import Invalid, Refusal
-from ..lists import List, Search
 from ..lists.queries import after, matching, order_of, totals_of
-from ..lists.state import State, state_of
+from ..lists.state import State
 from ..security.bearer import Program, signed_in_program
 from ..security.permissions import for_programs, requires, stateless
 from . import actions, forms
+from .asking import asked, behind, cursor_of, limit
 from .calculations import read_beside
 from .declaration import Record, Row, Verb
 from .fields import CalendarMonth, Field, Flag, Pick, is_text
 from .listing import address_of, list_for, row_named
-from .openapi import LARGEST_PAGE, arguments_of, document
+from .openapi import document
 from .repetition import once
-
-USUAL_PAGE = 100
 
 RATE = "600 per minute; 12000 per hour"
 """What one token may ask."""
@@ -58,20 +55,6 @@ class VersionOvertaken(Refusal):
 
     sentence = actions.RecordChanged.sentence
     status = 412
-
-
-class ArgumentUnknown(Refusal):
-    """An argument of the address that means nothing here; leaving it out would answer something else."""
-
-    sentence = N_("The address says %(argument)s, which means nothing here. It may say: %(known)s.")
-    status = 400
-
-
-class ArgumentUnusable(Refusal):
-    """An argument whose value cannot be."""
-
-    sentence = N_("The argument %(argument)s cannot be %(value)s.")
-    status = 400
 
 
 class RecordNotFound(Refusal):
@@ -138,8 +121,8 @@ class Resource:
     def index(self) -> Response:
         """A page of records, by the list's own filters and sort; `after` goes on where the last page ended."""
         listing = list_for(self.record, _program())
-        state = _asked(self.record, listing)
-        size = _limit()
+        state = asked(self.record, listing)
+        size = limit()
         rows, has_more = self._page(state, size)
         answer: dict[str, Any] = {
             "items": self.as_json([row for row, _value in rows]),
@@ -149,7 +132,7 @@ class Resource:
             last, sorted_by = rows[-1]
             arguments: dict[str, Any] = {
                 **request.args.to_dict(),
-                "after": _cursor(state.sort, sorted_by, last.id),
+                "after": cursor_of(state.sort, sorted_by, last.id),
             }
             answer["next"] = url_for(request.endpoint or "", **arguments)
         if "totals" in request.args:
@@ -162,7 +145,7 @@ class Resource:
         rows = matching(_program(), state).with_only_columns(self.record.model, value)
         rows = rows.options(*self.record.loads)
         if (cursor := request.args.get("after")) is not None:
-            value, key = _behind(cursor, state.sort)
+            value, key = behind(cursor, state.sort)
             rows = after(rows, state, value, key)
         else:
             rows = rows.order_by(*order_of(state))
@@ -337,72 +320,6 @@ def _version() -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise VersionMissing()
     return int(text)
-
-
-def _asked(record: Record, listing: List) -> State:
-    """The list as the address asks for it. Screens leave out or cut what makes no sense in one; a program is told.
-
-    Raises ArgumentUnknown, ArgumentUnusable.
-    """
-    filters = {name: one for one in listing.filters for name in one.arguments}
-    known = arguments_of(record, listing)
-    state = state_of(listing, request.args)
-    for name, texts in request.args.lists():
-        if name not in known:
-            raise ArgumentUnknown(argument=name[:100], known=", ".join(sorted(known)))
-        text, is_search = texts[0], isinstance(filters.get(name), Search)
-        is_usable = len(texts) == 1
-        if name == "sort":
-            is_usable &= text in known["sort"]["enum"]
-        elif is_search:
-            is_usable &= text.strip() == state.values.get(name, "")
-        elif name in filters:
-            is_usable &= text == state.values.get(name)
-        if not is_usable:
-            raise ArgumentUnusable(argument=name, value=text[:100])
-    return state
-
-
-def _limit() -> int:
-    text = request.args.get("limit", str(USUAL_PAGE))
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= LARGEST_PAGE):
-        raise ArgumentUnusable(argument="limit", value=text[:100])
-    return int(text)
-
-
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "date": date.fromisoformat,
-    "datetime": datetime.fromisoformat,
-    "Decimal": Decimal,
-    "str": str,
-    "int": int,
-    "bool": bool,
-    "NoneType": lambda _value: None,
-}
-
-
-def _cursors() -> URLSafeSerializer:
-    """Cursors are ours alone: what they hold goes into a statement."""
-    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="api-cursor")
-
-
-def _cursor(sort: str, value: Any, key: int) -> str:
-    """Where a page has ended: its last row's sorted value and key, so that rows that come or go move nothing."""
-    is_plain = isinstance(value, bool | int | str | None)
-    return str(
-        _cursors().dumps([sort, type(value).__name__, value if is_plain else str(value), key])
-    )
-
-
-def _behind(cursor: str, sort: str) -> tuple[Any, int]:
-    """What a cursor holds. Raises ArgumentUnusable of one that is not ours, or of another order."""
-    try:
-        sorted_by, kind, value, key = _cursors().loads(cursor)
-    except BadData:
-        sorted_by = None
-    if sorted_by != sort:
-        raise ArgumentUnusable(argument="after", value=cursor[:100])
-    return _READ[kind](value), key
 
 
 def api_of(declared: Iterable[Record]) -> Blueprint:

@@ -1,0 +1,99 @@
+"""What a program asks of a list by its address: filters and sort, how long a page is, and where it goes on."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from flask import current_app, request
+from itsdangerous import BadData, URLSafeSerializer
+
+from ..base import N_
+from ..base.refusals import Refusal
+from ..lists import List, Search
+from ..lists.state import State, state_of
+from .declaration import Record
+from .openapi import LARGEST_PAGE, arguments_of
+
+USUAL_PAGE = 100
+
+
+class ArgumentUnknown(Refusal):
+    """An argument of the address that means nothing here; leaving it out would answer something else."""
+
+    sentence = N_("The address says %(argument)s, which means nothing here. It may say: %(known)s.")
+    status = 400
+
+
+class ArgumentUnusable(Refusal):
+    """An argument whose value cannot be."""
+
+    sentence = N_("The argument %(argument)s cannot be %(value)s.")
+    status = 400
+
+
+def asked(record: Record, listing: List) -> State:
+    """The list as the address asks for it. Screens leave out or cut what makes no sense in one; a program is told.
+
+    Raises ArgumentUnknown, ArgumentUnusable.
+    """
+    filters = {name: one for one in listing.filters for name in one.arguments}
+    known = arguments_of(record, listing)
+    state = state_of(listing, request.args)
+    for name, texts in request.args.lists():
+        if name not in known:
+            raise ArgumentUnknown(argument=name[:100], known=", ".join(sorted(known)))
+        text, is_search = texts[0], isinstance(filters.get(name), Search)
+        is_usable = len(texts) == 1
+        if name == "sort":
+            is_usable &= text in known["sort"]["enum"]
+        elif is_search:
+            is_usable &= text.strip() == state.values.get(name, "")
+        elif name in filters:
+            is_usable &= text == state.values.get(name)
+        if not is_usable:
+            raise ArgumentUnusable(argument=name, value=text[:100])
+    return state
+
+
+def limit() -> int:
+    """How many records a page has. Raises ArgumentUnusable."""
+    text = request.args.get("limit", str(USUAL_PAGE))
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= LARGEST_PAGE):
+        raise ArgumentUnusable(argument="limit", value=text[:100])
+    return int(text)
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "date": date.fromisoformat,
+    "datetime": datetime.fromisoformat,
+    "Decimal": Decimal,
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "NoneType": lambda _value: None,
+}
+
+
+def _signed() -> URLSafeSerializer:
+    """Cursors are ours alone: what they hold goes into a statement."""
+    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="api-cursor")
+
+
+def cursor_of(sort: str, value: Any, key: int) -> str:
+    """Where a page has ended: its last row's sorted value and key, so that rows that come or go move nothing."""
+    is_plain = isinstance(value, bool | int | str | None)
+    return str(
+        _signed().dumps([sort, type(value).__name__, value if is_plain else str(value), key])
+    )
+
+
+def behind(cursor: str, sort: str) -> tuple[Any, int]:
+    """What a cursor holds. Raises ArgumentUnusable of one that is not ours, or of another order."""
+    try:
+        sorted_by, kind, value, key = _signed().loads(cursor)
+    except BadData:
+        sorted_by = None
+    if sorted_by != sort:
+        raise ArgumentUnusable(argument="after", value=cursor[:100])
+    return _READ[kind](value), key
