@@ -233,8 +233,11 @@ class Day(Field):
     """A day."""
 
     def data(self, fact: str) -> date | None:
-        """The day."""
-        return date.fromisoformat(fact) if fact else None
+        """The day; none where another program has stored one that no calendar has."""
+        try:
+            return date.fromisoformat(fact) if fact else None
+        except ValueError:
+            return None
 
     def schema(self) -> dict[str, Any]:
         """A day, as 2026-03-31."""

@@ -14,9 +14,10 @@ from backoffice import figures
 from backoffice.customers import actions, merging, queries
 from backoffice.customers.models import Customer
 from backoffice.customers.records import CUSTOMER
-from backoffice.orders import history as order_history
 from backoffice.orders import views as _views  # noqa: F401 (registers what belongs to customers)
 from backoffice.orders.models import Order
+from backoffice.orders.records import ORDER
+from backoffice.records import history
 from backoffice.records.actions import RecordGone, delete
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
@@ -76,7 +77,7 @@ def test_the_move_stands_in_the_history_of_every_order(app: Flask, session: Any)
     session.commit()
     merge(session, a, b)
     with app.test_request_context():
-        [newest, *_] = order_history.events_of(session, session.query(Order).one())
+        [newest, *_] = history.events_of(session, ORDER, session.query(Order).one())
     assert [(c.label, c.before, c.after) for c in newest.changes] == [
         ("Customer", "B · Beta", "A · Alpha")
     ]
