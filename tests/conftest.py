@@ -22,7 +22,7 @@ import pytest
 import structlog
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from backoffice import create_app, figures, translations
@@ -61,7 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "slow: a browser, a whole company's book, a long search, races or processes of its own; see make test-quick",
     )
-    settings.register_profile("here", deadline=None)  # nobody has promised how fast an example is
+    # Nobody has promised how fast an example is; the first one of a process reads Unicode's tables.
+    settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("here")
     for name in (*READERS, SUPERVISED):
         os.environ.pop(name, None)
