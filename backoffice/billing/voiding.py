@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from ..audit.models import AuditEvent
 from ..base import N_
-from ..records import Choice, Field, Notes, Telling, Told
+from ..records import Choice, Field, Notes, Telling
 from .rules import POSTED, REASON_LENGTH, VOID
 
 STATUSES = {POSTED: N_("Posted"), VOID: N_("Void")}
@@ -33,9 +33,9 @@ def reason_of(model: Any) -> Field:
 
 def void_told(_session: Session, _document: Any, _events: Sequence[AuditEvent]) -> Telling:
     """A save that makes a document void is of that kind."""
+    return Telling(lambda events: (kind_of(events), ()))
 
-    def save(events: Sequence[AuditEvent]) -> Told:
-        is_void = any((event.after or {}).get("status") == VOID for event in events)
-        return "void" if is_void else "", ()
 
-    return Telling(save)
+def kind_of(events: Sequence[AuditEvent]) -> str:
+    """What a save is called that makes a document void; empty of any other."""
+    return "void" if any((event.after or {}).get("status") == VOID for event in events) else ""

@@ -86,9 +86,14 @@ def update(session: Session, record: Record, row_id: int, values: Values, versio
 def count(session: Session, row: Row) -> None:
     """Let a row that was changed be of the next version."""
     if session.is_modified(row):
-        row.version += 1
-        if "updated_at" in row.__table__.c:
-            row.updated_at = func.now()
+        next_version(row)
+
+
+def next_version(row: Row) -> None:
+    """Whoever has read the row before is late from now on."""
+    row.version += 1
+    if "updated_at" in row.__table__.c:
+        row.updated_at = func.now()
 
 
 def delete(session: Session, record: Record, row_id: int, version: int) -> None:

@@ -26,7 +26,7 @@ from ..security.permissions import for_programs, requires, stateless
 from . import actions, forms
 from .asking import asked, behind, cursor_of, limit
 from .calculations import read_beside
-from .declaration import Record, Row, Verb
+from .declaration import Record, Row, Shown, Verb
 from .fields import CalendarMonth, Field, Flag, Pick, is_text
 from .listing import address_of, list_for, row_named
 from .openapi import document
@@ -209,13 +209,11 @@ class Resource:
     ) -> forms.OfRecord:
         """The record's form over these values, valid. Raises Invalid with every problem of it."""
         fields = forms.fields_of(self.record, row, verb)
-        wrong = [
-            (f.name, _(f.must_be)) for f in fields if f.name in given and not f.reads(given[f.name])
-        ]
         beside = () if verb is not None else self.record.sent
-        wrong += [
+        enterable: tuple[Field | Shown, ...] = (*fields, *beside)
+        wrong = [
             (one.name, _(one.must_be))
-            for one in beside
+            for one in enterable
             if one.name in given and not one.reads(given[one.name])
         ]
         answers = {name: given[name] for name in self.record.answers if name in given}

@@ -67,7 +67,7 @@ def address_in(field: Field, fact: str) -> str:
     key = int(fact)
     name = field.of.names(db.session(), [key]).get(key)
     named: dict[str, Any] = {str(field.of.name.key): name}
-    return "" if name is None or not field.of.page else url_for(field.of.page, **named)
+    return "" if name is None else url_for(field.of.page, **named)
 
 
 @cache

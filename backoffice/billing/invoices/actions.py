@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from ...base.refusals import Refusal
@@ -14,10 +14,9 @@ from ..meters.refusals import TooMuchOwed
 from ..models import Invoice, Payment
 from ..queries import holder_on, paid_by_payments
 from ..rules import REASON_LENGTH, VOID, is_less_than_paid
-from .charges import Charges, compute, problems_of
+from .charges import Charges, compute, problems_of, problems_of_days
 from .fields import FIELDS
 from .refusals import (
-    DueBeforeIssued,
     LessThanPaid,
     PaymentsGoAlong,
     ReasonMissing,
@@ -75,10 +74,10 @@ def void(session: Session, invoice_id: int, version: int, reason: str) -> list[P
     payments = _locked_payments(session, invoice.id)
     for payment in payments:
         payment.invoice_id = None
-        _count(payment)
+        records.next_version(payment)
     invoice.status = VOID
     invoice.void_reason = reason.strip()[:REASON_LENGTH]
-    _count(invoice)
+    records.next_version(invoice)
     settle(session)
     return payments
 
@@ -107,9 +106,9 @@ def move(
             payment.meter_id = meter_id
         else:
             payment.invoice_id = None
-        _count(payment)
+        records.next_version(payment)
     invoice.meter_id, invoice.customer_id = meter_id, customer_id
-    _count(invoice)
+    records.next_version(invoice)
     settle(session)
     return payments
 
@@ -148,8 +147,7 @@ def _refuse_impossible(session: Session, values: Values, invoice: Invoice | None
     charges = Charges.of(values)
     amount = compute(session, charges)
     problems = problems_of(charges, amount)
-    if values["due_on"] < values["issued_on"]:
-        problems["due_on"] = DueBeforeIssued()
+    problems |= problems_of_days(values["issued_on"], values["due_on"])
     if invoice is not None:
         paid = session.scalar(select(paid_by_payments).where(Invoice.id == invoice.id))
         if paid and is_less_than_paid(amount, paid, invoice.amount):
@@ -171,12 +169,6 @@ def _columns(values: Values) -> dict[str, Any]:
     """What was entered, by columns; an amount that follows from units is left to its figure."""
     left = () if Charges.of(values).is_entered else ("amount",)
     return {field.key: values[field.name] for field in FIELDS if field.key not in left}
-
-
-def _count(document: Invoice | Payment) -> None:
-    """One version more."""
-    document.version += 1
-    document.updated_at = func.now()
 
 
 def _store(session: Session, values: Values) -> None:

@@ -1,7 +1,8 @@
-"""What an invoice's amount is made of, and what is possible of it."""
+"""What an invoice's amount is made of, and what is possible of it and of its days."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..figures import invoice_amount
 from ..models import Invoice
 from .refusals import (
     ChargeWithoutUnits,
+    DueBeforeIssued,
     NegativeCharge,
     NothingOwed,
     RateMissing,
@@ -70,6 +72,12 @@ def compute(session: Session, charges: Charges) -> Decimal:
 def usage_of(session: Session, charges: Charges) -> Decimal:
     """What the units of these charges would come to."""
     return compute(session, replace(charges, fixed_charge=Decimal(0)))
+
+
+def problems_of_days(issued_on: date | None, due_on: date | None) -> dict[str, Refusal]:
+    """Nothing is due before it is issued: what forbids these days, by field."""
+    is_early = issued_on is not None and due_on is not None and due_on < issued_on
+    return {"due_on": DueBeforeIssued()} if is_early else {}
 
 
 def problems_of(charges: Charges, amount: Decimal) -> dict[str, Refusal]:

@@ -21,10 +21,9 @@ from ...web.preferences import number_format
 from .. import queries
 from ..models import Meter
 from .actions import payments_naming
-from .charges import Charges, compute, problems_of, usage_of
+from .charges import Charges, compute, problems_of, problems_of_days, usage_of
 from .fields import PLACED
 from .queries import invoices_like, last_rates_of, meters_of
-from .refusals import DueBeforeIssued
 
 DAYS_TO_PAY = timedelta(days=30)
 """From the day of an invoice to the day that is proposed as its due date."""
@@ -125,8 +124,8 @@ class InvoiceForm(OfRecord):
 
     def validate_due_on(self, field: Field) -> None:
         """Nothing is due before it is issued."""
-        if field.data and self.issued_on.data and field.data < self.issued_on.data:
-            raise ValidationError(in_words(DueBeforeIssued()))
+        for refusal in problems_of_days(self.issued_on.data, field.data).values():
+            raise ValidationError(in_words(refusal))
 
     def problems(self) -> Mapping[str, Refusal]:
         """What the charges forbid."""

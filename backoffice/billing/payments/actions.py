@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from ... import figures
 from ...base import money
 from ...base.refusals import refused_by
-from ...records.actions import RecordChanged, RecordGone, locked
+from ...records.actions import RecordChanged, RecordGone, locked, next_version
 from ..figures import invoice_paid
 from ..meters.actions import settle
 from ..models import Invoice, Payment
@@ -137,7 +137,7 @@ def _made_void(session: Session, receipt_id: int, version: int, reason: str) -> 
     for payment in parts:
         payment.status = VOID
         payment.void_reason = reason.strip()[:REASON_LENGTH]
-        _count(payment)
+        next_version(payment)
     return parts
 
 
@@ -174,7 +174,7 @@ def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]
     ]
     payment.amount = first.amount
     payment.invoice_id, payment.meter_id = first.invoice_id, first.meter_id
-    _count(payment)
+    next_version(payment)
     session.add_all(added)
     _flush(session, payment.reference)
     return [payment, *added]
@@ -238,7 +238,7 @@ def _free(session: Session, reference: str) -> None:
     for payment in parts:
         if payment.reference == reference:  # another one may have freed it meanwhile
             payment.reference = spare
-            _count(payment)
+            next_version(payment)
     session.flush()
 
 
@@ -356,12 +356,6 @@ def _payment(reference: str, of: ReceiptEntry | Payment, part: Part, number: int
         reference=reference, part=number, customer_id=of.customer_id, method=of.method, paid_on=of.paid_on,
         amount=part.amount, invoice_id=part.invoice_id, meter_id=part.meter_id,
     )  # fmt: skip
-
-
-def _count(payment: Payment) -> None:
-    """One version more."""
-    payment.version += 1
-    payment.updated_at = func.now()
 
 
 def _flush(session: Session, reference: str) -> None:

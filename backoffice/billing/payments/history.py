@@ -10,7 +10,7 @@ from ...audit.models import AuditEvent
 from ...audit.rendering import teller
 from ...records import Telling, Told
 from ..models import Payment
-from ..rules import VOID
+from ..voiding import kind_of
 
 WHERE = ("amount", "invoice_id", "meter_id")
 """Columns that every part has for itself."""
@@ -27,7 +27,6 @@ def where_it_went(session: Session, receipt: Payment, events: Sequence[AuditEven
             number = numbers[event.row_id or ""]
             where = _("Part %(number)d", number=number) + " · " if len(numbers) > 1 else ""
             changes += tell(event, WHERE, where)
-        is_void = any((event.after or {}).get("status") == VOID for event in events)
-        return "void" if is_void else "", changes
+        return kind_of(events), changes
 
     return Telling(save)

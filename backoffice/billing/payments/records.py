@@ -10,7 +10,8 @@ from ...audit.models import AuditEvent
 from ...base import N_
 from ...records import Choice, Field, Notes, Record, Shown, Verb
 from ..models import Payment
-from ..rules import REASON_LENGTH, VOID
+from ..rules import VOID
+from ..voiding import reason_of
 from . import actions
 from .allocation import total_of
 from .fields import AMOUNT, FIELDS, are_parts
@@ -70,12 +71,7 @@ VOIDING = Verb(
     ),
     question=N_("Make payment %(reference)s void?"),
     done=N_("Payment %(reference)s is void."),
-    fields=(
-        Notes(
-            Payment.void_reason, N_("Reason"), called="reason", longest=REASON_LENGTH,
-            required=N_("Say why it becomes void. The reason is kept with it."),
-        ),
-    ),
+    fields=(reason_of(Payment),),
     explains=N_(
         "A void payment stays in the list, struck through, and counts nowhere; all its parts become void with it. "
         "This cannot be taken back: record the payment again where it is needed."
