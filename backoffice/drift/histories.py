@@ -1,6 +1,7 @@
 """Corrections as events of a record's history: what each column was and became, and by how much."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from ..audit.histories import Change, Event
 from ..figures import Figure
+from ..figures.explanation import key_as_stored
 from ..figures.models import Correction
 from ..people.actors import Actors
 from ..web import record_links as subjects
@@ -20,6 +22,17 @@ def corrections_of(
     """The corrections of these figures of one owner, newest first."""
     names = [figure.name for figure in figures]
     found = select(Correction).where(Correction.owner == owner, Correction.figure.in_(names))
+    return session.scalars(found.order_by(Correction.id.desc()).limit(limit)).all()
+
+
+def corrections_of_row(
+    session: Session, figure: Figure, owner: int, row: Any, *, limit: int
+) -> Sequence[Correction]:
+    """The corrections of one of the rows that a figure has of an owner, newest first."""
+    key = key_as_stored(figure, [getattr(row, k.key) for k in figure.key])
+    found = select(Correction).where(
+        Correction.figure == figure.name, Correction.owner == owner, Correction.key == key
+    )
     return session.scalars(found.order_by(Correction.id.desc()).limit(limit)).all()
 
 

@@ -1,13 +1,15 @@
 """How was this calculated? The formula in words, every term with its value and the rows behind it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
     Column,
     ColumnClause,
+    ColumnElement,
     Connection,
     Select,
     Table,
@@ -169,7 +171,7 @@ def explain(
     history = connection.execute(
         select(Correction.__table__)
         .where(Correction.figure == figure.name, Correction.owner == owner)
-        .where(Correction.key == func.jsonb_build_object(*_key_of(figure, row)))
+        .where(Correction.key == key_as_stored(figure, [value for _name, value in names]))
         .order_by(Correction.id.desc())
         .limit(50)
     ).all()
@@ -178,10 +180,11 @@ def explain(
     )
 
 
-def _key_of(figure: Figure, row: Any) -> Iterator[Any]:
-    for i, k in enumerate(figure.key):
-        yield literal(k.key, Text)
-        yield cast(literal(row[f"k{i}"], k.type), k.type)
+def key_as_stored(figure: Figure, values: Iterable[Any]) -> ColumnElement[Any]:
+    """The key of a figure row as corrections hold it, of its values in the declaration's order."""
+    pairs = zip(figure.key, values, strict=True)
+    named = ((literal(k.key, Text), cast(literal(value, k.type), k.type)) for k, value in pairs)
+    return func.jsonb_build_object(*chain.from_iterable(named))
 
 
 class _Reader:

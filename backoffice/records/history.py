@@ -8,11 +8,10 @@ from itertools import groupby
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from .. import figures
 from ..audit.histories import Change, Event
 from ..audit.models import AuditEvent
 from ..audit.rendering import difference_of
-from ..drift.histories import corrected, corrections_of, who_made
+from ..drift.histories import corrected, corrections_of, corrections_of_row, who_made
 from ..figures import registry
 from ..people.actors import Actors, name_of
 from ..web.additions import notes_of
@@ -35,8 +34,8 @@ def events_of(
     own = [f for f in registry.figures if has_figures and f.owner_table is record.model.__table__]
     corrections = [*corrections_of(session, own, row.id, limit=SHOWN)] if own else []
     for figure in (f for f in record.figures if has_figures and f not in own):
-        explained = figures.explain(session, figure, row.id)  # another's, of whom this is one row
-        corrections += explained.corrections if explained else ()
+        owner = record.owner_of(figure, row)  # another's, of whom this is one row
+        corrections += corrections_of_row(session, figure, owner, row, limit=SHOWN)
     names = Actors(session, [*(e.actor for e in recorded), *map(who_made, corrections)])
     telling, notes = record.telling(session, row, recorded), notes_of(session, row)
     events = []

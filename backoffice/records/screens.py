@@ -149,7 +149,7 @@ class Screens:
             db.session(), current_user, way, row.id, self.record.name.expression
         )
         return self._in_frame(
-            self.record_page, row, status, tab="details", facts=self.facts_of(row),
+            self.record_page, row, status, tab="details", facts_of=self.facts_of,
             figures=amounts_of(self.record, row),
             way=way.as_query, previous=previous, following=following, **context,
         )  # fmt: skip

@@ -45,6 +45,16 @@ finally:
     print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
 
+COLLECTING = """
+import gc, sys
+sys.argv = ["backoffice", *sys.argv[1:]]
+from backoffice.commands.start import main
+try:
+    main()
+finally:
+    print(gc.isenabled(), gc.get_freeze_count() > 0, file=sys.stderr)
+"""
+
 KNOWN = """
 import json, sys
 import backoffice.app
@@ -69,6 +79,12 @@ with app.app_context():
 def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("command", ["info --json", "users list --json"])
+def test_once_a_command_has_started_garbage_is_collected_again(app: Flask, command: str) -> None:
+    done = python(COLLECTING, *command.split())
+    assert done.stderr.splitlines()[-1] == "True True", done.stderr
 
 
 @pytest.mark.parametrize("command", PLAIN)

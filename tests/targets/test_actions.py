@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from backoffice.app.extensions import db
 from backoffice.base.periods import Month
+from backoffice.records.actions import RecordChanged
 from backoffice.targets import actions, queries
 from backoffice.targets.actions import Entry
 from backoffice.targets.models import AccountManagerTarget
@@ -108,6 +110,65 @@ def test_the_second_of_two_at_the_same_moment_waits_and_sees_the_first(
         session.commit()
         assert isinstance(outcome.result(20), actions.TargetsChanged) is is_locked
     assert list(stored(session).values()) == [5]
+
+
+@pytest.mark.parametrize("is_locked", [True, False], ids=["locked", "unlocked"])
+def test_of_two_who_save_one_month_at_the_same_moment_the_second_is_told(
+    app, session, nancy, app_connection, monkeypatch, is_locked
+):
+    """Whoever enters the year holds the manager alone: a form that did not would overwrite what it never saw."""
+    session.commit()
+    manager_id = nancy.id
+    actions.enter(session, manager_id, {JANUARY: entry(None, "5")})
+    session.commit()
+    row = actions.stored_targets(session, manager_id, [JANUARY])[JANUARY]
+    row_id, version = row.id, row.version
+    actions.enter(session, manager_id, {JANUARY: entry("5", "7")})
+    if not is_locked:
+        monkeypatch.setattr(actions.figures, "hold", lambda *_: None)
+        monkeypatch.setattr(actions.records, "locked", lambda *_: None)
+
+    def second():
+        with app.app_context():
+            try:
+                return actions.change(db.session(), row_id, {"target": Decimal(6)}, version)
+            except RecordChanged as changed:
+                return changed
+            finally:
+                db.session.rollback()
+
+    with ThreadPoolExecutor(1) as other:
+        outcome = other.submit(second)
+        wait_until_somebody_waits(app_connection)
+        session.commit()
+        assert isinstance(outcome.result(20), RecordChanged) is is_locked
+
+
+@pytest.mark.parametrize("is_locked", [True, False], ids=["locked", "unlocked"])
+def test_of_two_who_set_the_target_of_a_new_month_the_second_is_refused_with_a_sentence(
+    app, session, nancy, app_connection, monkeypatch, is_locked
+):
+    session.commit()
+    manager_id = nancy.id
+    values = {"account_manager": manager_id, "month": JANUARY.first}
+    actions.create(session, {**values, "target": Decimal(5)})
+    if not is_locked:
+        monkeypatch.setattr(actions.figures, "hold", lambda *_: None)
+
+    def second():
+        with app.app_context():
+            try:
+                return actions.create(db.session(), {**values, "target": Decimal(6)})
+            except (actions.TargetThere, IntegrityError) as refused:
+                return refused
+            finally:
+                db.session.rollback()
+
+    with ThreadPoolExecutor(1) as other:
+        outcome = other.submit(second)
+        wait_until_somebody_waits(app_connection)
+        session.commit()
+        assert isinstance(outcome.result(20), actions.TargetThere) is is_locked
 
 
 def wait_until_somebody_waits(connection):
