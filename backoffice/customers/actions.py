@@ -19,16 +19,13 @@ class CustomerMerged(Stale):
 
 
 class CustomerKept(Refusal):
-    """Something belongs to the customer. `held`: how many of what."""
+    """Something belongs to the customer."""
 
     sentence = N_(
         "Customer %(code)s cannot be deleted, because something belongs to it. "
         "Merge it into another customer instead."
     )
-
-    def __init__(self, code: str, held: dict[Belonging, int]) -> None:
-        super().__init__(code=code)
-        self.held = held
+    status = 409
 
 
 class CustomerHasDuplicates(Refusal):
@@ -47,9 +44,8 @@ def check_not_merged(_session: Session, customer: Customer) -> None:
 
 def check_may_go(session: Session, customer: Customer) -> None:
     """Raises CustomerKept or CustomerHasDuplicates where something belongs to the customer."""
-    held = held_by(session, customer)
-    if held:
-        raise CustomerKept(customer.code, held)
+    if held_by(session, customer):
+        raise CustomerKept(code=customer.code)
     if session.scalar(select(Customer.id).where(Customer.merged_into_id == customer.id).limit(1)):
         raise CustomerHasDuplicates(code=customer.code)
 

@@ -5,11 +5,7 @@ from ..app.domain import Domain
 DOMAIN = Domain(
     "customers",
     models=("backoffice.customers.models",),
-    screens=(
-        "backoffice.customers.views",
-        "backoffice.customers.deleting",
-        "backoffice.customers.merge_views",
-    ),
+    screens=("backoffice.customers.views", "backoffice.customers.merge_views"),
     triggers=("backoffice.customers.triggers:TRIGGERS",),
     verbs=("backoffice.customers.approved_verbs:VERBS",),
     findable=("backoffice.customers.finding:FINDABLE",),

@@ -1,8 +1,10 @@
 """Customers, as they are entered, listed and told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -10,7 +12,7 @@ from ..audit.histories import Change
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
 from ..base import N_
-from ..records import Record, Telling, Told
+from ..records import Deletion, Record, Telling, Told
 from . import actions
 from .fields import FIELDS
 from .listing import customers_for
@@ -47,6 +49,11 @@ def _merges_told(session: Session, customer: Customer, events: Sequence[AuditEve
     return Telling(tell)
 
 
+def _held(session: Session, customer: Customer) -> Mapping[str, Any]:
+    held = actions.held_by(session, customer)
+    return {"held": ", ".join(ngettext(*belonging.counted, n) for belonging, n in held.items())}
+
+
 CUSTOMER = Record(
     Customer,
     name=Customer.code,
@@ -55,14 +62,20 @@ CUSTOMER = Record(
     many=N_("Customers"),
     new=N_("New customer"),
     saved=N_("Customer %(code)s is saved."),
-    deleted=N_("Customer %(code)s is deleted."),
     listing=customers_for,
     reads="customers.read",
     writes="customers.write",
     has_path=True,
     fields=FIELDS,
     is_current=actions.check_not_merged,
-    may_go=actions.check_may_go,
+    verbs=(
+        Deletion(
+            done=N_("Customer %(code)s is deleted."),
+            refuses=actions.check_may_go,
+            template="customers/delete.html",
+            effect=_held,
+        ),
+    ),
     parts=(CustomerMerge.survivor_id, CustomerMerge.duplicate_id),
     telling=_merges_told,
     labels={"merged_into_id": N_("Merged into")},

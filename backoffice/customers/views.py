@@ -22,7 +22,7 @@ screens = Screens(
     frame="customers/customer.html",
     head=lambda customer: {"customer": customer},
 )
-screens.add_to(bp, without=("record", "delete"))
+screens.add_to(bp, without=("record",))
 
 
 @bp.get("/options")

@@ -8,7 +8,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from ..audit.tables import Recorded
 from ..base import N_
 from ..base.identifiers import is_id
-from ..records import Record, Shown
+from ..records import Deletion, Record, Shown
 from . import actions
 from .entries import LINE, OrderEntry
 from .fields import FIELDS, LABELS, LINE_FIELDS
@@ -88,7 +88,6 @@ ORDER = Record(
     new=N_("New order"),
     called=N_("Order %(number)s"),
     saved=N_("Order %(number)s is saved."),
-    deleted=N_("Order %(number)s is deleted."),
     listing=lambda _user: ORDERS,
     reads="orders.read",
     writes="orders.write",
@@ -99,7 +98,15 @@ ORDER = Record(
     update=lambda session, order_id, values, version: actions.update(
         session, order_id, OrderEntry.entered(values), version
     ),
-    may_go=actions.check_may_go,
+    verbs=(
+        Deletion(
+            done=N_("Order %(number)s is deleted."),
+            explains=N_(
+                "The order and its lines go for good. The audit trail keeps what they were."
+            ),
+            refuses=actions.check_may_go,
+        ),
+    ),
     shown=(LINES,),
     figures=ORDER_FIGURES,
     recalculated="order",

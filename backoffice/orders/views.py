@@ -1,16 +1,13 @@
-"""Orders: list, form, files and one order's pages as declared; asking before one is deleted."""
+"""Orders: list, form, files and one order's pages as declared."""
 
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from .. import lists
 from ..customers.models import Customer
 from ..products.rules import SOLD_AS
-from ..security.permissions import requires
 from ..web.additions import Addition
-from ..web.htmx import render
-from ..web.idempotency import new_key
 from .editing.screens import OrderScreens
 from .listing import orders_of
 from .models import COMPONENT_OF_KIND
@@ -23,22 +20,7 @@ screens = OrderScreens(
     frame="orders/frame.html",
     head=lambda order: {"order": order, "COMPONENT_OF_KIND": COMPONENT_OF_KIND, "SOLD_AS": SOLD_AS},
 )
-screens.add_to(bp, without=("delete",))
-
-
-@bp.get("/<path:number>/delete")
-@requires("orders.write")
-def delete(number: str) -> Response:
-    """Ask before an order is deleted."""
-    order = screens.found(number)
-    return render("orders/delete.html", order=order, idempotency_key=new_key())
-
-
-@bp.post("/<path:number>/delete")
-@requires("orders.write")
-def delete_post(number: str) -> Response:
-    """Delete an open order, if it is still as it was shown."""
-    return screens.delete(number)
+screens.add_to(bp)
 
 
 def _of_customer(customer: Customer, _user: Any, _number: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_, Base
 from ..base.refusals import Refusal, Stale, broken_constraint
-from .declaration import Record, Row, Values
+from .declaration import Deletion, Record, Row, Values, Verb
 from .fields import Field
 
 
@@ -96,15 +96,17 @@ def next_version(row: Row) -> None:
         row.updated_at = func.now()
 
 
-def delete(session: Session, record: Record, row_id: int, version: int) -> None:
-    """Remove a row, if it is still at `version`. The audit trail keeps what it was.
-
-    Raises RecordGone, RecordChanged, and what the record's seams refuse.
-    """
+def do(
+    session: Session, record: Record, verb: Verb, row_id: int, version: int, values: Values
+) -> object:
+    """What the verb does to a row, if it is still at `version`. Raises RecordGone, RecordChanged, what it refuses."""
+    if not isinstance(verb, Deletion):
+        return verb.run(session, row_id, version, values)
     row = at_version(session, record, row_id, version)
-    record.may_go(session, row)
+    verb.refuses(session, row)
     session.delete(row)
     session.flush()
+    return None
 
 
 def at_version(

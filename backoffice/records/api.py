@@ -1,4 +1,4 @@
-"""The JSON API of every record, from its declaration: lists, one record, a new one, a change, and deleting.
+"""The JSON API of every record, from its declaration: lists, one record, a new one, a change, and verbs.
 
 What a screen refuses, the API refuses with the same sentence, at the same field: both send what was entered through
 the record's form. Programs sign in with a token whose scope names the domain (`customers:read`, `customers:write`);
@@ -26,7 +26,7 @@ from ..security.permissions import for_programs, requires, stateless
 from . import actions, forms
 from .asking import asked, behind, cursor_of, limit
 from .calculations import read_beside
-from .declaration import Record, Row, Shown, Verb
+from .declaration import Deletion, Record, Row, Shown, Verb
 from .fields import CalendarMonth, Field, Flag, Pick, is_text
 from .listing import address_of, list_for, row_named
 from .openapi import document
@@ -93,8 +93,6 @@ class Resource:
         ]
         if not record.append_only:
             routes.append(("PATCH", one, "update", self.update))
-        if record.deleted:
-            routes.append(("POST", f"{one}/delete", "delete", self.delete))
         for method, rule, view, answer in routes:
             bp.add_url_rule(rule, f"{name}_{view}", self._guarded(answer, method), methods=[method])
         for verb in record.program_verbs:
@@ -177,13 +175,6 @@ class Resource:
             changed = actions.update(db.session(), record, row.id, form.values(), version)
         return self._answer(changed)
 
-    def delete(self, name: str) -> Response:
-        """Delete a record to which nothing belongs, if it is still at the version in `If-Match`."""
-        version, row = _version(), self._found(name)
-        with _as_a_program_is_told():
-            actions.delete(db.session(), self.record, row.id, version)
-        return Response(status=204)
-
     def act(self, verb: Verb, name: str) -> Response:
         """What the verb does, if the row is still at the version in `If-Match`."""
         version, row = _version(), self._found(name)
@@ -191,8 +182,8 @@ class Resource:
         usual = {field.name: field.suggested() for field in verb.fields}
         form = self._form(row, {**usual, **given}, given, verb)
         with _as_a_program_is_told(form):
-            verb.run(db.session(), row.id, version, form.values())
-        return self._answer(row)
+            actions.do(db.session(), self.record, verb, row.id, version, form.values())
+        return Response(status=204) if isinstance(verb, Deletion) else self._answer(row)
 
     def _found(self, name: str) -> Row:
         row = row_named(db.session(), self.record, _program(), name)
@@ -267,14 +258,14 @@ def names_sent(record: Record) -> set[str]:
 
 
 @contextmanager
-def _as_a_program_is_told(form: forms.OfRecord | None = None) -> Iterator[None]:
+def _as_a_program_is_told(form: forms.OfRecord) -> Iterator[None]:
     """What an action refuses, as a program is told: another version as 412, else at its field of the form."""
     try:
         yield
     except actions.RecordChanged as late:
         raise VersionOvertaken(**late.values) from late
     except Refusal as refusal:
-        if form is None or not form.shows(refusal):
+        if not form.shows(refusal):
             raise
         raise Invalid(form.said()) from refusal
 

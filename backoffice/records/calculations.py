@@ -81,6 +81,13 @@ def amounts_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
     ]
 
 
+def total_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
+    """What a row comes to, as a fact of it; nothing where that is entered, or nothing is added up."""
+    shown = main_column(record, row) if record.figure_columns else ""
+    amounts = amounts_of(record, row) if shown not in record.by_name else ()
+    return [(label, amount, "") for name, label, amount in amounts if name == shown]
+
+
 class Calculations:
     """How the figures of one row of a record were calculated."""
 

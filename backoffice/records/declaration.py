@@ -111,6 +111,18 @@ class Verb:
 
 
 @dataclass(frozen=True, eq=False)
+class Deletion(Verb):
+    """Deleting a row. It is offered of every one: its page says why that cannot be done now."""
+
+    name: str = "delete"
+    title: str = N_("Delete")
+    _: KW_ONLY
+    question: str = N_("Delete %(name)s?")
+    explains: str = N_("It goes for good. The audit trail keeps what it was.")
+    is_final: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class Record:
     """What people enter in one form: its model, its fields, its list, and who may.
 
@@ -118,8 +130,8 @@ class Record:
     `has_path`. `many` is what its list is called. `listing(user)` is a list of its own, whose `rows` say who sees
     what; without it everybody who `reads` sees all, a column per field. `domain` is the name of its blueprint
     and of its addresses in the API, `title` and `new` what one and a new one are called, `called` this one
-    ("Meter %(number)s"; without it by the column `name`), `saved` and `deleted` what is said when one is. `reads` and
-    `writes` are the permissions. One that is `append_only` is entered once and never edited. `shown` is what programs
+    ("Meter %(number)s"; without it by the column `name`), `saved` what is said when one is. `reads` and `writes` are
+    the permissions. One that is `append_only` is entered once and never edited. `shown` is what programs
     read beside the fields.
 
     `kept` are columns that are shown, told and read by programs, but changed by `verbs` and actions alone.
@@ -128,10 +140,10 @@ class Record:
     with their titles, by which its questions are answered; `create` and `update` do the record's own instead of writing
     one row: they take what the form's `values` says.
 
-    Seams: `is_current` raises a refusal of a row that can no longer be changed; `may_go` of one that cannot be
-    deleted. `new_fields` are further ones of a new one, with whose values `created` does its own. `parts` are the
-    foreign keys by which rows of other tables belong to it, `telling` what a save tells of those in its history;
-    `loads` is what is read with a row; `labels` are those of columns that nobody enters, for the audit trail.
+    Seams: `is_current` raises a refusal of a row that can no longer be changed. `new_fields` are further ones of a new
+    one, with whose values `created` does its own. `parts` are the foreign keys by which rows of other tables belong to
+    it, `telling` what a save tells of those in its history; `loads` is what is read with a row; `labels` are those of
+    columns that nobody enters, for the audit trail.
 
     `figures` are the stored figures that it shows, of itself and of its parts, each after what it builds on; the last
     one is what a row comes to. `recalculated` is what the watch calls that owner whose correction can be previewed.
@@ -153,7 +165,6 @@ class Record:
     saved: str = N_("%(name)s is saved.")
     listing: Callable[[Any], "List"] | None = None
     has_path: bool = False
-    deleted: str = ""
     append_only: bool = False
     shown: Sequence[Shown] = ()
     form: "type[OfRecord] | str | None" = None
@@ -161,7 +172,6 @@ class Record:
     create: Callable[[Session, Any], Row] | None = None
     update: Callable[[Session, int, Any, int], Row] | None = None
     is_current: Callable[[Session, Row], None] = _nothing
-    may_go: Callable[[Session, Row], None] = _nothing
     new_fields: Sequence[Field] = ()
     created: Callable[[Session, Row, Mapping[str, Any]], None] | None = None
     parts: Sequence[InstrumentedAttribute[int]] = ()

@@ -9,7 +9,7 @@ from flask_login import AnonymousUserMixin
 from .. import lists
 from ..lists.filters import LONGEST_TEXT, Filter
 from .calculations import read_beside
-from .declaration import Record, Verb
+from .declaration import Deletion, Record, Verb
 from .fields import Field, Pick
 from .listing import list_for
 from .repetition import LONGEST_KEY
@@ -143,17 +143,12 @@ def _paths(record: Record) -> dict[str, Any]:
         },
         f"/api/{name}/{{name}}": record_path,
     }  # fmt: skip
-    if record.deleted:
-        found[f"/api/{name}/{{name}}/delete"] = {
-            "post": _operation(
-                f"Delete one of {name}", f"{name}_delete", "204", "", (one, match, key),
-                "400", "404", "409", "412", "422", "428",
-            )
-        }  # fmt: skip
     for verb in record.program_verbs:
+        is_gone = isinstance(verb, Deletion)
         found[f"/api/{name}/{{name}}/{verb.name}"] = {
             "post": _operation(
-                f"{verb.title}: one of {name}", f"{name}_{verb.name}", "200", model, (one, match, key),
+                f"{verb.title}: one of {name}", f"{name}_{verb.name}",
+                "204" if is_gone else "200", "" if is_gone else model, (one, match, key),
                 "400", "404", "409", "412", "422", "428",
                 body=f"{model}{verb.name.title()}" if verb.fields else "",
             )

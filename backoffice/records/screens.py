@@ -1,4 +1,4 @@
-"""The screens of a record: list and files, form, saving with its conflict, and deleting.
+"""The screens of a record: list and files, form, saving with its conflict, and verbs.
 
 A domain adds its own to the same blueprint, or leaves one of these out and makes it by hand.
 """
@@ -31,11 +31,11 @@ from ..security.permissions import allowed, requires
 from ..web.claims import Claim
 from ..web.conflicts import Conflict
 from ..web.form_markup import FormError
-from ..web.forms import Stamp
+from ..web.formats import in_words
 from ..web.htmx import render
 from . import actions, forms, history
-from .calculations import Calculations, RowsAt, amounts_of, main_column, marks_of
-from .declaration import Record, Row, Verb
+from .calculations import Calculations, RowsAt, amounts_of, main_column, marks_of, total_of
+from .declaration import Deletion, Record, Row, Verb
 from .forms import OfRecord, Question
 from .listing import address_in, address_of, list_for, row_named, row_with_id
 from .writing import written
@@ -100,8 +100,6 @@ class Screens:
             routes.append(("GET", at, "calculation_of", self.calculation, record.reads))
             if any(figure.table is not record.model.__table__ for figure in record.figures):
                 routes.append(("GET", f"{at}/<int:part>", part, self.calculation, record.reads))
-        if record.deleted:
-            routes.append(("POST", f"{one}/delete", "delete", self.delete, record.writes))
         for verb in record.verbs:
             at, may = f"{one}/{verb.name}", verb.writes or record.writes
             routes.append(("GET", at, verb.name, partial(self.ask, verb), may))
@@ -176,8 +174,9 @@ class Screens:
     def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:
         shared = {
             "record": self.record, "row": row, "listing": list_for(self.record, current_user), "frame": self.frame,
-            "verbs": [verb for verb in self.record.verbs if self._offers(verb.writes, verb.refuses, row)],
-            "may_edit": not self.record.append_only and self._offers("", self.record.is_current, row),
+            "verbs": [verb for verb in self.record.verbs if self._offers(verb, row)],
+            "may_edit": not self.record.append_only and allowed(current_user, self.record.writes)
+            and _refusal(self.record.is_current, row) is None,
         }  # fmt: skip
         if self.record.figures and "marks" not in context:
             shared["marks"] = marks_of(self.record, row)
@@ -246,8 +245,7 @@ class Screens:
 
     def told_of(self, row: Row) -> str:
         """What is said when a row is saved."""
-        name = self.record.name_of(row)
-        return str(_(self.record.saved, **{"name": name, self.record.argument: name}))
+        return str(_(self.record.saved, **called(self.record, row)))
 
     def _saved(self, form: OfRecord) -> Row:
         if form.row is None:
@@ -280,21 +278,15 @@ class Screens:
         row: Row = form.opened(db.session(), self.record.model, row_id) or abort(404)
         return row_with_id(db.session(), self.record, current_user, row.id) or abort(404)
 
-    def _offers(self, permission: str, refuses: Callable[[Session, Row], None], row: Row) -> bool:
-        """Whether the user may do something, and it can be done now."""
-        if not allowed(current_user, permission or self.record.writes):
+    def _offers(self, verb: Verb, row: Row) -> bool:
+        """Whether the user may do it, and it can be done now or its page says why not."""
+        if not allowed(current_user, verb.writes or self.record.writes):
             return False
-        try:
-            refuses(db.session(), row)
-        except Refusal:
-            return False
-        return True
+        return isinstance(verb, Deletion) or _refusal(verb.refuses, row) is None
 
     def ask(self, verb: Verb, name: str) -> Response:
-        """What a verb has to know, and what it will do. Raises what it refuses of the row."""
-        row = self.found(name)
-        verb.refuses(db.session(), row)
-        return self._asked(verb, forms.asked(self.record, row, verb))
+        """What a verb has to know, and what it will do; or why it cannot be done now."""
+        return self._asked(verb, forms.asked(self.record, self.found(name), verb))
 
     def act(self, verb: Verb, name: str) -> Response:
         """Do it, if the row is still as it was shown; else say why not, what was typed kept."""
@@ -306,23 +298,26 @@ class Screens:
         row_id, form = row.id, forms.posted(record, row, verb)
         if not form.validate():
             return self._asked(verb, form, 422)
+        is_gone = isinstance(verb, Deletion)
+        way_on = url_for(f"{record.domain}.index") if is_gone else address_of(record, row)
 
         def done(answer: Any) -> Response:
             said = verb.done
-            called = {record.argument: record.name_of(row)}
-            flash(_(said, **called) if isinstance(said, str) else said(row, answer), "success")
-            return claim.complete(address_of(record, row))
+            flash(
+                _(said, **called(record, row)) if isinstance(said, str) else said(row, answer),
+                "success",
+            )
+            return claim.complete(way_on)
 
         try:
             version, values = form.expected_version(row_id), form.values()
             if verb.approved is not None:
                 approved, payload = verb.approved(row, version, values)
-                return carry_out(approved, payload, claim, done, back=address_of(record, row))
-            return done(verb.run(db.session(), row_id, version, values))
+                return carry_out(approved, payload, claim, done, back=way_on)
+            return done(actions.do(db.session(), record, verb, row_id, version, values))
         except Refusal as refusal:
             db.session.rollback()
             form.row = row = self._opened(form, row_id)
-            verb.refuses(db.session(), row)
             if not form.shows(refusal):
                 form.add_errors({"": refusal})
             form.reopen(row.id, record.version_of(row))
@@ -339,24 +334,31 @@ class Screens:
         self, verb: Verb, form: OfRecord, status: int = 200, newest: Event | None = None
     ) -> Response:
         row = form.row
+        refusal = _refusal(verb.refuses, row)
         context = {
             "record": self.record, "verb": verb, "row": row, "form": form, "newest": newest,
-            "facts": self.facts_of(row), "listing": list_for(self.record, current_user),
+            "refusal": refusal and in_words(refusal), "called": called(self.record, row),
+            "facts": [*self.facts_of(row), *total_of(self.record, row)],
+            "listing": list_for(self.record, current_user), "back": address_of(self.record, row),
             **verb.effect(db.session(), row),
         }  # fmt: skip
+        status = refusal.status if refusal else status
         return render(verb.template, block="form", status=status, **context)
 
-    def delete(self, name: str) -> Response:
-        """Delete a row to whom nothing belongs, if it is still as it was shown. Raises what the record refuses."""
-        record = self.record
-        claim = Claim(f"{record.domain}.delete {name}"[:200])
-        if claim.answer is not None:
-            return claim.answer
-        row = self.found(name)
-        version = Stamp.read(request.form.get("version")).version_of(row.id)
-        actions.delete(db.session(), record, row.id, version)
-        flash(_(record.deleted, **{"name": name, record.argument: name}), "success")
-        return claim.complete(url_for(f"{record.domain}.index"))
+
+def called(record: Record, row: Row) -> Mapping[str, str]:
+    """What sentences may call a row: by what its name is called, and by `name`."""
+    name = record.name_of(row)
+    return {"name": name, record.argument: name}
+
+
+def _refusal(refuses: Callable[[Session, Row], None], row: Row) -> Refusal | None:
+    """What forbids something of a row now, if anything does."""
+    try:
+        refuses(db.session(), row)
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:

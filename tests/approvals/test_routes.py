@@ -34,7 +34,6 @@ API = {
     for verb in (
         "create",
         *(() if record.append_only else ("update",)),
-        *(("delete",) if record.deleted else ()),
         *(verb.name for verb in record.program_verbs),
     )
 }

@@ -192,16 +192,6 @@ def test_an_order_that_somebody_else_saved_is_not_overwritten(session: Any) -> N
     assert (order.version, order.number, order.grand_total) == (2, opened.number, 1)
 
 
-def test_an_order_that_somebody_deleted_is_gone(session: Any) -> None:
-    order = OrderFactory()
-    session.commit()
-    opened, order_id = OrderEntry.of(order), order.id
-    records.delete(session, ORDER, order_id, 1)
-    session.commit()
-    with pytest.raises(records.RecordGone):
-        actions.update(session, order_id, opened, 1)
-
-
 def test_saving_what_is_stored_already_is_no_new_version(session: Any) -> None:
     order = OrderFactory(**NOTHING_OFF, lines=[("package", "A", "1.5", "10.00")])
     session.commit()
@@ -221,28 +211,3 @@ def test_adding_or_removing_a_line_is_a_new_version(session: Any) -> None:
     actions.update(session, order.id, replace(stored, breakdown=without), 1)
     session.commit()
     assert (order.version, order.total_price) == (2, 0)
-
-
-# Deleting
-
-
-def test_a_deleted_order_takes_its_lines_along(session: Any) -> None:
-    order = OrderFactory(**NOTHING_OFF, lines=[("package", "A", "1", "10")])
-    session.commit()
-    records.delete(session, ORDER, order.id, 1)
-    session.commit()
-    assert session.query(Order).count() == session.query(OrderLine).count() == 0
-
-
-def test_a_closed_order_is_not_deleted(session: Any) -> None:
-    order = OrderFactory(closing_date=date(2026, 3, 9))
-    session.commit()
-    with pytest.raises(actions.ClosedOrderKept, match=order.number):
-        records.delete(session, ORDER, order.id, 1)
-
-
-def test_an_order_that_somebody_changed_is_not_deleted(session: Any) -> None:
-    order = OrderFactory()
-    session.commit()
-    with pytest.raises(records.RecordChanged):
-        records.delete(session, ORDER, order.id, 7)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from backoffice.orders.models import Order
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory, UserFactory
@@ -271,40 +270,3 @@ def test_an_order_keeps_an_account_manager_who_has_left(finance: FlaskClient, se
     session.commit()
     path = f"/orders/{order.number}/edit"
     assert finance.post(path, data=filled(finance, path, promo="1")).status_code == 303
-
-
-# Deleting
-
-
-def test_an_order_is_deleted_after_a_question(finance: FlaskClient, session: Any) -> None:
-    order = OrderFactory(promo=0, reductions=0, lines=[("package", "A", "1", "10")])
-    session.commit()
-    path = f"/orders/{order.number}/delete"
-    asked = finance.get(path)
-    assert "10.00" in text_of(asked.text)
-    sent = {"version": f"{order.id}:1", "idempotency_key": "once"}
-    assert finance.post(path, data=sent).status_code == 303
-    assert finance.post(path, data=sent).status_code == 303
-    session.rollback()
-    assert session.query(Order).count() == 0
-
-
-def test_a_closed_order_is_not_deleted(finance: FlaskClient, session: Any) -> None:
-    order = OrderFactory(closing_date=date(2026, 3, 3))
-    session.commit()
-    path = f"/orders/{order.number}/delete"
-    assert "is closed" in text_of(finance.get(path).text)
-    refused = finance.post(path, data={"version": f"{order.id}:1", "idempotency_key": "k"})
-    assert refused.status_code == 422
-    assert "Remove its closing date first." in text_of(refused.text)
-    assert session.query(Order).count() == 1
-
-
-def test_an_order_that_changed_since_the_question_is_not_deleted(
-    finance: FlaskClient, session: Any
-) -> None:
-    order = OrderFactory()
-    session.commit()
-    path = f"/orders/{order.number}/delete"
-    stale = {"version": f"{order.id}:0", "idempotency_key": "k"}
-    assert finance.post(path, data=stale).status_code == 409

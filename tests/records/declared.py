@@ -17,6 +17,7 @@ from backoffice.records import (
     CalendarMonth,
     Choice,
     Day,
+    Deletion,
     Field,
     Flag,
     Pick,
@@ -28,11 +29,14 @@ from backoffice.records import (
 from backoffice.records.writing import written
 from tests.factories.billing import MeterFactory
 from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 
 DECLARED = tuple(Declared(DOMAINS).records.values())
 EDITED = tuple(record for record in DECLARED if not record.append_only)
-VERBS = tuple((record, verb) for record in DECLARED for verb in record.program_verbs)
+ACTS = tuple((record, verb) for record in DECLARED for verb in record.program_verbs)
+VERBS = tuple((record, verb) for record, verb in ACTS if not isinstance(verb, Deletion))
+DELETIONS = tuple((record, verb) for record, verb in ACTS if isinstance(verb, Deletion))
 """What two people look at, `tests/approvals` tries."""
 
 EVERY_RECORD = pytest.mark.parametrize("record", DECLARED, ids=lambda record: record.domain)
@@ -42,8 +46,11 @@ RENAMED = tuple(record for record in NAMED if not record.append_only)
 """Whose name somebody enters, and can change; that of others follows from what they are of."""
 EVERY_NAMED_RECORD = pytest.mark.parametrize("record", NAMED, ids=lambda record: record.domain)
 EVERY_RENAMED_RECORD = pytest.mark.parametrize("record", RENAMED, ids=lambda record: record.domain)
-EVERY_VERB = pytest.mark.parametrize(
-    ("record", "verb"), VERBS, ids=lambda each: getattr(each, "domain", None) or each.name
+EVERY_VERB, EVERY_DELETION, EVERY_ACT = (
+    pytest.mark.parametrize(
+        ("record", "verb"), each, ids=lambda each: getattr(each, "domain", None) or each.name
+    )
+    for each in (VERBS, DELETIONS, ACTS)
 )
 
 REFERRED = {
@@ -129,8 +136,14 @@ def value_of(field: Field, number: int) -> Any:
 OWN = {"orders": "account_manager"}
 """Who sees only the rows that are theirs; their domain's own tests try which."""
 
-DELETABLE: dict[str, dict[str, Any]] = {"orders": {"closing_date": None}}
-"""What has to be changed of a row before it can be deleted."""
+DELETABLE: dict[str, dict[str, Any]] = {"orders": {"closing_date": ""}}
+"""What one is entered with that can be deleted."""
+
+KEPT: dict[str, Callable[[Any], object]] = {
+    "orders": lambda order: setattr(order, "closing_date", order.order_date),
+    "customers": lambda customer: OrderFactory(customer=customer),
+}
+"""What makes that a row cannot be deleted."""
 
 
 def facts_of(record: Record, values: dict[str, Any]) -> dict[str, str]:

@@ -20,7 +20,6 @@ from backoffice.security import bearer as signed_in
 
 from .declared import (
     DECLARED,
-    DELETABLE,
     EVERY_EDITED_RECORD,
     EVERY_RECORD,
     entered,
@@ -254,13 +253,6 @@ def test_a_change_needs_the_present_version(program: Program, session: Any, reco
     assert "Somebody else has saved" in late.get_json()["detail"]
     same = program.send("PATCH", path, match=2, json=_change(record, 2))
     assert same.headers["ETag"] == '"2"', "saving what is stored changes nothing"
-    if record.deleted:
-        assert is_problem(program.send("POST", f"{path}/delete", match=1), 412)
-        version = 2
-        if first := DELETABLE.get(record.domain):
-            version = program.send("PATCH", path, match=2, json=first).get_json()["version"]
-        assert program.send("POST", f"{path}/delete", match=version).status_code == 204
-        assert is_problem(program.send("GET", path), 404)
 
 
 @EVERY_RECORD
@@ -297,7 +289,6 @@ def test_only_a_token_of_the_right_scope_opens_anything(
     attempts = [
         ("GET", address(record)), ("GET", path), ("POST", address(record)),
         *([] if record.append_only else [("PATCH", path)]),
-        *([("POST", f"{path}/delete")] if record.deleted else []),
         *(("POST", f"{path}/{verb.name}") for verb in record.program_verbs),
     ]  # fmt: skip
     for method, at in attempts:

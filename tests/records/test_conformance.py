@@ -26,6 +26,7 @@ from tests.orders.pages import _read, text_of
 
 from .declared import (
     DECLARED,
+    DELETABLE,
     EVERY_EDITED_RECORD,
     EVERY_NAMED_RECORD,
     EVERY_RECORD,
@@ -291,7 +292,7 @@ def test_one_that_is_not_there_is_not_found(desk: Desk, record: Record) -> None:
 def test_whoever_may_not_is_refused_and_offered_nothing(
     sign_in: SignIn, desk: Desk, session: Any, record: Record
 ) -> None:
-    name = desk.enter(1)
+    name = desk.enter(1, **DELETABLE.get(record.domain, {}))
     row = stored(session, record, name)
     for role, allowed in PERMISSIONS.items():
         browser = Desk(sign_in(role), record)

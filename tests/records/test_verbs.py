@@ -17,9 +17,18 @@ from backoffice.records.writing import written
 from backoffice.security.rights import PERMISSIONS
 from tests.orders.pages import _read, text_of
 
-from .declared import DECLARED, EVERY_VERB, entered, value_of
+from .declared import (
+    DECLARED,
+    DELETABLE,
+    EVERY_ACT,
+    EVERY_DELETION,
+    EVERY_VERB,
+    KEPT,
+    entered,
+    value_of,
+)
 from .test_api import Program, address, is_problem
-from .test_conformance import HTMX, Desk, histories, stored
+from .test_conformance import HTMX, Desk, count, histories, stored
 
 SignIn = Callable[..., FlaskClient]
 
@@ -161,11 +170,11 @@ def overtaken(session: Any, record: Record, name: str) -> None:
     session.commit()
 
 
-@EVERY_VERB
+@EVERY_ACT
 def test_only_who_may_does_it(
     sign_in: SignIn, desk: Desk, session: Any, record: Record, verb: Verb
 ) -> None:
-    name = desk.enter(1)
+    name = desk.enter(1, **DELETABLE.get(record.domain, {}))
     row = stored(session, record, name)
     before, version = held(record, row), record.version_of(row)
     for role, rights in PERMISSIONS.items():
@@ -178,11 +187,11 @@ def test_only_who_may_does_it(
     assert held(record, stored(session, record, name)) == before
 
 
-@EVERY_VERB
+@EVERY_ACT
 def test_a_form_over_one_that_has_another_name_now_does_nothing_to_the_next(
     desk: Desk, session: Any, record: Record, verb: Verb
 ) -> None:
-    first, second = desk.enter(1), desk.enter(2)
+    first, second = (desk.enter(n, **DELETABLE.get(record.domain, {})) for n in (1, 2))
     form = asked(desk, verb, first, **known(verb))
     for name, another in ((first, "gone-9"), (second, first)):
         setattr(stored(session, record, name), record.argument, another)
@@ -214,13 +223,14 @@ def test_a_program_does_it_once_under_its_key(
 
 
 @pytest.mark.parametrize("is_locked", [True, False])
-@EVERY_VERB
+@EVERY_ACT
 def test_of_two_who_do_it_at_once_one_is_refused_and_without_its_lock_neither_would_be(
     app: Flask, desk: Desk, session: Any, record: Record, verb: Verb, is_locked: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The second case is the mutant that shows that the first bites."""
-    row_id = stored(session, record, desk.enter(1)).id
+    name = desk.enter(1, **DELETABLE.get(record.domain, {}))
+    row_id = stored(session, record, name).id
     session.rollback()
     looked, outcomes = threading.Barrier(2), []
 
@@ -241,7 +251,7 @@ def test_of_two_who_do_it_at_once_one_is_refused_and_without_its_lock_neither_wo
                 field.name: field.data(field.fact(value_of(field, number))) for field in verb.fields
             }
             try:
-                verb.run(db.session(), row_id, 1, values)
+                actions.do(db.session(), record, verb, row_id, 1, values)
                 db.session.commit()
                 outcomes.append("done")
             except Refusal:
@@ -265,6 +275,73 @@ def unlock(monkeypatch: pytest.MonkeyPatch, verb: Verb, instead: Callable[..., A
         for name, thing in list(vars(module).items()) if module else ():
             if thing is original and module.__name__.startswith("backoffice"):
                 monkeypatch.setattr(module, name, instead)
+
+
+@EVERY_DELETION
+def test_one_is_deleted_once_after_a_question_and_its_trail_stays(
+    desk: Desk, session: Any, record: Record, verb: Verb
+) -> None:
+    name = desk.enter(1, **DELETABLE.get(record.domain, {}))
+    row_id = stored(session, record, name).id
+    page = desk.browser.get(desk.at("record", **desk.named(name)))
+    assert f'href="{at(desk, verb, name)}"' in page.text
+    form = asked(desk, verb, name)
+    assert count(session, record) == 1, "asking changes nothing"
+    for _ in range(2):  # a double click has one effect
+        done = desk.browser.post(at(desk, verb, name), data=form)
+        assert (done.status_code, done.location) == (303, desk.at("index"))
+    assert count(session, record) == 0
+    its_own = {"table_name": record.model.__tablename__, "row_id": str(row_id)}
+    events = session.scalars(select(AuditEvent).filter_by(**its_own).order_by(AuditEvent.id)).all()
+    assert [event.action for event in events] == ["INSERT", "DELETE"]
+    assert desk.browser.get(desk.at("record", **desk.named(name))).status_code == 404
+
+
+@EVERY_DELETION
+def test_one_that_somebody_changed_meanwhile_is_not_deleted(
+    desk: Desk, program: Program, session: Any, record: Record, verb: Verb
+) -> None:
+    name = desk.enter(1, **DELETABLE.get(record.domain, {}))
+    path = f"{address(record, name)}/{verb.name}"
+    form = asked(desk, verb, name)
+    overtaken(session, record, name)
+    late = desk.browser.post(at(desk, verb, name), data=form)
+    assert late.status_code == 409
+    assert "Somebody else has saved" in text_of(late.text)
+    assert is_problem(program.send("POST", path), 428)
+    assert is_problem(program.send("POST", path, match=1), 412)
+    assert count(session, record) == 1
+    assert desk.browser.post(at(desk, verb, name), data=sent(late.text, verb)).status_code == 303
+    assert count(session, record) == 0
+    assert is_problem(program.send("POST", path, match=2), 404)
+
+
+@EVERY_DELETION
+def test_one_that_has_to_stay_says_why_before_it_is_asked_and_after(
+    desk: Desk, program: Program, session: Any, record: Record, verb: Verb
+) -> None:
+    name = desk.enter(1, **DELETABLE.get(record.domain, {}))
+    path = f"{address(record, name)}/{verb.name}"
+    form = asked(desk, verb, name)
+    row = stored(session, record, name)
+    if record.domain not in KEPT:
+        assert program.send("POST", path, match=1).status_code == 204
+        return
+    KEPT[record.domain](row)
+    session.commit()
+    with pytest.raises(Refusal) as told:
+        verb.refuses(session(), row)
+    session.rollback()
+    page = desk.browser.get(at(desk, verb, name))
+    assert at(desk, verb, name) in desk.browser.get(desk.at("record", **desk.named(name))).text
+    for answer in (page, desk.browser.post(at(desk, verb, name), data=form)):
+        assert answer.status_code == told.value.status
+        assert "cannot be deleted" in text_of(answer.text)
+        assert 'class="btn btn-danger"' not in answer.text
+    refused = program.send("POST", path, match=1)
+    assert is_problem(refused, told.value.status)
+    assert refused.get_json()["detail"] == told.value.sentence % told.value.values
+    assert count(session, record) == 1
 
 
 def test_every_verb_is_at_an_address_that_no_record_has() -> None:
