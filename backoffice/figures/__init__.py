@@ -25,7 +25,7 @@ from . import (
     verification,
 )
 from .actor import acting_as, actor
-from .declaration import Figure
+from .declaration import Figure, Last
 from .errors import DisprovedDeclaration, FigureError, UnknownFigure
 from .explanation import Explanation
 from .expressions import total
@@ -46,6 +46,7 @@ __all__ = [
     "FigureError",
     "Finding",
     "HealResult",
+    "Last",
     "NotedResult",
     "Preview",
     "Registry",

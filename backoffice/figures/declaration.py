@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from inspect import signature
 from typing import Any
 
-from sqlalchemy import Column, FromClause, Select, Table, select
+from sqlalchemy import Column, FromClause, Select, Table, cast, false, null, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,6 +33,22 @@ class Source:
     columns: frozenset[str]
 
 
+class Last:
+    """As the default of a SELECT's argument: of each owner the last stored row before the place where it continues.
+
+    It has the target's columns; join it by the owner's, for one statement continues many owners. Where everything is
+    computed from its beginning there is no such row.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.table = table_of(model)
+
+    def none(self) -> FromClause:
+        """No row."""
+        columns = (cast(null(), c.type).label(c.key) for c in self.table.c)
+        return select(*columns).where(false()).subquery("last")
+
+
 @dataclass(eq=False)
 class Figure:
     """A derived number that is stored: which columns, whose it is, and the definition of its expected value.
@@ -41,6 +57,12 @@ class Figure:
     (shape B). `entered` names the rows in which a column is a fact that somebody entered.
     `derived_rows` says that the rows themselves are derived, so that one may be missing or
     surplus; a row that meets `keep` holds an entered fact and is never surplus.
+
+    `along` is the column along which rows run (a day, a number): what is expected of a row depends on what stands
+    before it, never on what comes after. So after a change the hook continues from there: of the sources in `since` it
+    reads only what stands at that place or later, those in `looked_up` as a whole; the expression of each says at
+    which place a row of it stands. Of sums, `at_once` lets the trigger itself add the change; of rows that run, it
+    lets the trigger look whether they were written with their right values.
     """
 
     name: str
@@ -57,6 +79,10 @@ class Figure:
     derived_rows: bool = False
     keep: Expression | None = None
     incremental: bool = False
+    along: Column[Any] | None = None
+    since: Mapping[Table, Expression] = field(default_factory=dict)
+    looked_up: Mapping[Table, Expression] = field(default_factory=dict)
+    at_once: bool = False
     formula: str | None = None
     formulas: Mapping[Column[Any], str] = field(default_factory=dict)
     """The formula of one column in words, where that of all of them says it less well."""
@@ -84,6 +110,12 @@ class Figure:
     def owner_key(self) -> Column[Any]:
         """The primary key of the owner's table."""
         return next(iter(self.owner_table.primary_key))
+
+    @cached_property
+    def places(self) -> Mapping[Table, Expression]:
+        """Of each table whose rows stand somewhere along: where."""
+        own = {} if self.along is None else {self.table: self.along}
+        return {**own, **self.looked_up, **self.since}
 
     @cached_property
     def totals(self) -> tuple[Total, ...]:
@@ -128,13 +160,16 @@ class Figure:
             note(self.rows)
             for table in self.models:
                 found.setdefault(table, set())
+        for place in (*self.since.values(), *self.looked_up.values()):
+            note(place)
         return {table: frozenset(names) for table, names in found.items()}
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
         """Every table whose change may change the figure, the target itself among them."""
         tables = {self.table: frozenset[str](), **self.reads}
-        own = frozenset(c.key for c in (*self.columns, *self.key, self.owner))
+        along = () if self.along is None else (self.along,)
+        own = frozenset(c.key for c in (*self.columns, *self.key, self.owner, *along))
         if self.keep is not None:
             own |= {c.key for c in columns_in(self.keep)}
         found: list[Source] = []
@@ -146,6 +181,10 @@ class Figure:
             elif not foreign_keys:
                 found.append(self._source(table, names))
         return tuple(found)
+
+    def source_of(self, table: Table) -> Source:
+        """How a SELECT's rows of that table name the owner."""
+        return next(s for s in self.sources if s.table is table)
 
     def _sums_by(self, table: Table) -> tuple[Column[Any], ...]:
         """The foreign keys by which totals over `table` name the owner itself."""
@@ -227,12 +266,21 @@ def from_select(
     targets = tuple(column(c) for c in columns)
     table = targets[0].table
     primary_key = next(iter(table.primary_key))
-    given = signature(select).parameters.items()
-    for argument in (n for n, p in given if not hasattr(p.default, "__table__")):
+    given = {n: p.default for n, p in signature(select).parameters.items()}
+    lasts = {n: given.pop(n) for n, default in list(given.items()) if isinstance(default, Last)}
+    for argument in (n for n, model in given.items() if not hasattr(model, "__table__")):
         raise DeclarationError(
             f"{title}: give the argument “{argument}” of its SELECT a model as default."
         )
-    models = tuple(table_of(p.default) for _, p in given)
+    models = tuple(map(table_of, given.values()))
+    if options.get("along") is not None and table in models:
+        options["since"] = {table: options["along"], **options["since"]}
+    if lasts and (
+        options.get("along") is None or any(d.table is not table for d in lasts.values())
+    ):
+        raise DeclarationError(
+            f"{title}: the last row is one of its own ({table.name}), before a place; say along=… which column."
+        )
     keys = tuple(column(k) for k in key) or (primary_key,)
     return Figure(
         name=_name(name, targets),
@@ -241,7 +289,7 @@ def from_select(
         columns=targets,
         key=keys,
         owner=primary_key if owner is None else column(owner),
-        select=select,
+        select=_over_relations(select, tuple(given), lasts),
         models=models,
         derived_rows=keys != (primary_key,),
         **options,
@@ -254,10 +302,28 @@ def _name(given: str | None, columns: tuple[Column[Any], ...]) -> str:
     return given or f"{columns[0].table.name}.{columns[0].key}"
 
 
-def rows_of(figure: Figure, relation: Callable[[Table], FromClause]) -> Select[Any]:
-    """The expected rows of a figure of shape B over the given relations, as the target holds them."""
+def _over_relations(
+    select: Definition, names: tuple[str, ...], lasts: Mapping[str, Last]
+) -> Definition:
+    """The SELECT over relations by position and, as `last`, the last stored rows; without them from the beginning."""
+
+    @wraps(select)
+    def rows(*relations: FromClause, last: FromClause | None = None) -> Select[Any]:
+        before = {n: default.none() if last is None else last for n, default in lasts.items()}
+        return select(**dict(zip(names, relations, strict=True)), **before)
+
+    return rows
+
+
+def rows_of(
+    figure: Figure, relation: Callable[[Table], FromClause], last: FromClause | None = None
+) -> Select[Any]:
+    """The expected rows of a figure of shape B over the given relations, as the target holds them.
+
+    Continued from the `last` stored rows, where they are given.
+    """
     assert figure.select is not None
-    rows = figure.select(*(relation(table) for table in figure.models))
+    rows = figure.select(*(relation(table) for table in figure.models), last=last)
     selected = {c.key: c for c in rows.selected_columns}
     if all(fits(c, selected[c.key]) for c in figure.columns):
         return rows

@@ -39,10 +39,12 @@ from .recomputing import (
     lock_owners,
     reached_by,
     recompute,
+    recompute_since,
     scope_of,
     suppressing,
 )
 from .registry import Bundle, Registry
+from .relations import ONE_OWNER, OWNERS, Scope
 from .statements import Statement
 
 NOTES = table_of(FigureNote)
@@ -59,7 +61,7 @@ _take_mine = Statement(
     )
     .returning(
         NOTES.c.id, NOTES.c.bundle, NOTES.c.was_wrong, NOTES.c.owner, NOTES.c.source,
-        NOTES.c.source_id, NOTES.c.key, NOTES.c.delta,
+        NOTES.c.source_id, NOTES.c.key, NOTES.c.delta, NOTES.c.since,
         func.current_setting("transaction_isolation"),
     )
 )  # fmt: skip
@@ -72,9 +74,16 @@ class Touched:
     everything: bool = False
     owners: set[int] = field(default_factory=set)
     deltas: list[Delta] = field(default_factory=list)
+    since: set[tuple[int, str]] = field(default_factory=set)
+    """Owners, each with a place from which on its rows follow from what was touched."""
     rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     written: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     """As `rows`, but written by a correction of this transaction, which tells of them itself."""
+
+    @property
+    def named(self) -> set[int]:
+        """The owners who are named."""
+        return self.owners | {d.owner for d in self.deltas} | {owner for owner, _ in self.since}
 
     def add(
         self,
@@ -83,12 +92,15 @@ class Touched:
         source_id: int | None,
         key: list[str] | None = None,
         delta: list[Decimal] | None = None,
+        since: str | None = None,
     ) -> None:
         """Take one note in; an absolute recompute outweighs any change noted beside it."""
         if source is not None and source_id is not None:
             self.rows[source].add(source_id)
         if owner is None:
             self.everything = self.everything or source is None
+        elif since is not None:
+            self.since.add((owner, since))
         elif delta is None:
             self.owners.add(owner)
         else:
@@ -163,7 +175,7 @@ def drain(
         is_tampered=by_facts,
     )  # fmt: skip
     for name, touched in drains.waiting.items():
-        drains.seen[name] |= touched.owners | {delta.owner for delta in touched.deltas}
+        drains.seen[name] |= touched.named
     info = connection.info  # a connection that is lost in the drain has none any more
     info[DRAINING] = True
     try:
@@ -279,9 +291,10 @@ class _Drains:
         if touched.everything:
             owners = set(self.connection.execute(select(bundle.owner_key)).scalars())
         deltas = [d for d in touched.deltas if d.owner not in owners]
-        moved = {d.owner for d in deltas}
+        since = {at for at in touched.since if at[0] not in owners}
+        moved = {d.owner for d in deltas} | {owner for owner, _ in since}
         if self.is_by_facts:
-            owners, deltas, moved = owners | moved, [], set()
+            owners, deltas, since, moved = owners | moved, [], set(), set()
         leading = Leading(touched.rows, touched.written)
         locked = lock_owners(self.connection, bundle, owners | moved, leading)
         absolute = locked - moved
@@ -294,7 +307,22 @@ class _Drains:
         if deltas:
             there = [d for d in deltas if d.owner in locked]
             done.changed += apply(self.connection, bundle.figures[0], there)
+        if since:
+            places = [at for at in since if at[0] in locked]
+            done.changed += self._continued(bundle, places)
         return locked, done
+
+    def _continued(self, bundle: Bundle, places: Sequence[tuple[int, str]]) -> Changes:
+        """Write what is expected of these owners from these places on."""
+        scope: Scope
+        given: dict[str, Any]
+        if len(places) == 1:
+            scope, given = ONE_OWNER, {"owner": places[0][0], "place": places[0][1]}
+        else:
+            owners, texts = zip(*places, strict=True) if places else ((), ())
+            scope, given = OWNERS, {"owners": list(owners), "places": list(texts)}
+        answers = recompute_since(self.registry, bundle, scope).rows(self.connection, **given)
+        return [(bundle.targets[0], key) for _, keys in answers for key in keys or ()]
 
     def _correct(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
         """Recompute these owners; of those whose corrections may not stand all is taken back (see `Registry.held`).

@@ -35,6 +35,8 @@ class FigureNote(Base):
     `definition` is the one of the bundle by which it was written; see `definitions`.
     `was_wrong` says of the owner that something was wrong before the statement that wrote; empty, that it
     may have been (see `before`).
+    `since` says from which place on the owner's rows follow from what was touched, where they run (`Figure.along`); as
+    text, and empty where they are all to be computed.
     `source` and `source_id` name the row that reached the owner through another table, so that
     the drain can ask again under lock whose it is.
     """
@@ -50,6 +52,7 @@ class FigureNote(Base):
     source_id: Mapped[int | None] = mapped_column(BigInteger)
     delta: Mapped[list[Decimal] | None] = mapped_column(ARRAY(Numeric))
     key: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    since: Mapped[str | None] = mapped_column(Text)
     definition: Mapped[str] = mapped_column(Text, server_default="", default="")
     was_wrong: Mapped[bool | None] = mapped_column(server_default="false", default=False)
     db_user: Mapped[str] = mapped_column(Text, server_default=func.session_user())

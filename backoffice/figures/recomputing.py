@@ -35,6 +35,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..base import table_of
 from ..database.proof import PROOF, token
+from .continuing import along, changes_since, places_given
 from .declaration import Figure, Source
 from .models import SETTLING, Correction
 from .registry import Bundle, Registry
@@ -214,7 +215,7 @@ def recompute(
     for number, table in enumerate(bundle.targets):
         figures = bundle.figures_of(table)
         rows = changes(relations, table, figures, scope).cte(f"changes_{number}")
-        written = _write(table, figures, rows, number)
+        written = _write(table, figures, rows, number, _theirs(figures[0], scope))
         answers += (_answer(number, w.c.pk) for w in written)
         if correct:
             records = _corrections(figures, rows, written, number)
@@ -225,14 +226,39 @@ def recompute(
     return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
 
 
+@cache
+def recompute_since(registry: Registry, bundle: Bundle, scope: Scope) -> Statement:
+    """As `recompute`, of rows that run, from the given places on; see `continuing.places_given`."""
+    [figure] = bundle.figures
+    places = places_given(figure, scope)
+    relations = Relations(registry, expanded(registry, bundle))
+    rows = changes_since(relations, figure, scope, places).cte("changes_0")
+    first = select(func.min(places.c.place)).scalar_subquery()
+    mine = [*_theirs(figure, scope), figure.table.c[along(figure).key] >= first]
+    answers = [_answer(0, w.c.pk) for w in _write(figure.table, (figure,), rows, 0, mine)]
+    return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
+
+
+def _theirs(figure: Figure, scope: Scope) -> list[Condition]:
+    """What keeps a write to its owners' rows: a guess of many rows would make the planner read the whole table."""
+    condition = None if figure.owner is figure.primary_key else scope.condition(figure.owner)
+    return [] if condition is None else [condition]
+
+
 def _answer(number: int, keys: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
     """Thousands of keys as one row: fetched one by one they cost the process more than PostgreSQL."""
     return select(literal(number).label("number"), func.array_agg(keys).label("keys"))
 
 
-def _write(table: Table, figures: Sequence[Figure], rows: CTE, number: int) -> list[CTE]:
+def _write(
+    table: Table,
+    figures: Sequence[Figure],
+    rows: CTE,
+    number: int,
+    mine: Sequence[Condition],
+) -> list[CTE]:
     primary_key = figures[0].primary_key
-    is_theirs = _recheck_owner(figures[0], rows)
+    is_theirs = [*_recheck_owner(figures[0], rows), *mine]
     values = _values(figures, rows)
     change = (
         update(table)

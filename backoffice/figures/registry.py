@@ -343,6 +343,10 @@ def _figure(
     through: Mapping[Any, Any] | None = None,
     keep: Any = None,
     incremental: bool = False,
+    along: Any = None,
+    since: Mapping[Any, Any] | None = None,
+    looked_up: Mapping[Any, Any] | None = None,
+    at_once: bool = False,
     formula: str | None = None,
     formulas: Mapping[Any, str] | None = None,
 ) -> Any:
@@ -356,13 +360,18 @@ def _figure(
     `owner` is the target's column that names the owner (default: the row owns itself); `entered` maps a column to the
     condition under which somebody entered it; `keep` is the condition under which a derived row holds an entered fact;
     `through` maps a source to the column of an intermediate table that leads from it to the owner; `incremental` lets
-    the write hook apply changes instead of recomputing (sums over long histories).
+    the write hook apply changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so
+    itself, whoever writes. `along`, `since` and `looked_up`, for rows that run (balances): see `Figure`, and `Last`.
     """
     options: dict[str, Any] = {
         "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
         "through": {m.__table__: column(c) for m, c in (through or {}).items()},
         "keep": None if keep is None else expression(keep),
         "incremental": incremental,
+        "along": None if along is None else column(along),
+        "since": {m.__table__: expression(e) for m, e in (since or {}).items()},
+        "looked_up": {m.__table__: expression(e) for m, e in (looked_up or {}).items()},
+        "at_once": at_once,
         "formula": formula,
         "formulas": {column(c): words for c, words in (formulas or {}).items()},
     }

@@ -167,16 +167,15 @@ class Relations:
 
     def expected_rows(self, figure: Figure, scope: Scope) -> Select[Any]:
         """The SELECT of a shape B figure over these relations, scope in every source."""
-        by_table = {s.table: s for s in figure.sources}
+        return rows_of(figure, lambda table: self.read_by(figure, table, scope))
 
-        def relation(table: Table) -> FromClause:
-            source, reads = by_table[table], figure.reads[table]
-            if source.through is None:
-                return self.source(table, scope, source.owner, reads)
-            led = self.seen_from(scope, source.through.table, source.owner, source.through)
-            return self.source(table, led, next(iter(table.primary_key)), reads)
-
-        return rows_of(figure, relation)
+    def read_by(self, figure: Figure, table: Table, scope: Scope) -> FromClause:
+        """What the SELECT of a figure reads of one of its tables, in scope."""
+        source, reads = figure.source_of(table), figure.reads[table]
+        if source.through is None:
+            return self.source(table, scope, source.owner, reads)
+        led = self.seen_from(scope, source.through.table, source.owner, source.through)
+        return self.source(table, led, next(iter(table.primary_key)), reads)
 
     def _derived(self, figure: Figure, scope: Scope, owner: Column[Any]) -> Subquery:
         """A table whose rows are derived: the expected rows, with what else is stored beside them."""

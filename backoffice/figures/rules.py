@@ -4,7 +4,7 @@ What only a book can show is in `proving`.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import Column, Integer, Numeric, Table, UniqueConstraint
@@ -52,6 +52,7 @@ def _broken_rules(figure: Figure) -> Iterator[str]:
     yield from _keys(figure)
     yield from _hidden(figure)
     yield from _leads(figure)
+    yield from _runs(figure)
     if figure.select is None:
         yield from _expressions(figure)
         yield from _totals(figure)
@@ -171,6 +172,35 @@ def _leads(figure: Figure) -> Iterator[str]:
                 f"through={col} does not refer to {table.name} by its primary key; name the column of a table between "
                 f"that does, or give {table.name} a column that names the owner."
             )
+
+
+def _runs(figure: Figure) -> Iterator[str]:
+    """Rows that run along a column, or that say so by halves."""
+    along, places = figure.along, {**figure.looked_up, **figure.since}
+    if figure.at_once and along is None and (figure.derived_rows or not figure.incremental):
+        yield "at_once is for sums that stand on their owner's row (incremental), and for rows that run (along)."
+    if along is None:
+        if places:
+            yield "since and looked_up say where rows stand along a column of its own; say along=… which."
+        return
+    if figure.select is None or along.table is not figure.table or along.nullable:
+        yield f"rows run along a column of {figure.table.name} that is NOT NULL, by a SELECT; {along} is none."
+    if figure.owner is figure.primary_key:
+        yield f"rows run of each owner; say owner=… which column of {figure.table.name} names it."
+    if not figure.since:
+        yield "nothing of it is read from a place on; say since={…: where its rows stand}, or leave along out."
+    yield from _stand(figure, places)
+
+
+def _stand(figure: Figure, places: Mapping[Table, Any]) -> Iterator[str]:
+    """Where a row stands is said of the sources that name the owner themselves, by their own columns."""
+    for table, place in places.items():
+        if table not in figure.models or table in figure.through:
+            yield f"{table.name}, of which a place is said, is no argument of its SELECT whose rows name the owner."
+        if table in figure.since and table in figure.looked_up:
+            yield f"{table.name} is read from a place on (since) or as a whole (looked_up), not both."
+        if _tables(place) != {table}:
+            yield f"where a row of {table.name} stands is said by its own columns."
 
 
 def _derives_rows(figure: Figure) -> Iterator[str]:

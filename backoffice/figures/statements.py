@@ -15,15 +15,18 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     Column,
+    ColumnElement,
     CompoundSelect,
     Connection,
     CursorResult,
     Dialect,
     Select,
+    Subquery,
     Table,
     and_,
     any_,
     bindparam,
+    false,
     func,
     literal,
     or_,
@@ -302,32 +305,38 @@ def _derived_changes(
     """As `changes`, for a figure whose rows are themselves derived: some missing, some surplus."""
     expected = relations.expected_rows(figure, scope).subquery()
     stored = relations.source_as_stored(figure.table, scope, figure.owner)
-    joined = expected.join(
-        stored,
-        have_same_key(expected, stored, figure.key),
-        full=True,
-    )
-    marker = figure.key[0].key
-    unexpected: Condition = expected.c[marker].is_(None)
-    missing: Condition = stored.c[figure.primary_key.key].is_(None)
-    surplus = unexpected
+    return compared(figure, expected, stored, all_rows=all_rows)
+
+
+def compared(
+    figure: Figure, expected: Subquery, stored: Subquery, *, all_rows: bool = False
+) -> Select[Any]:
+    """As `changes`, of the rows that a SELECT expects beside those that are stored."""
+    is_derived, is_same = figure.derived_rows, have_same_key(expected, stored, figure.key)
+    joined = stored.join(expected, is_same, isouter=True, full=is_derived)
+    missing: Condition = stored.c[figure.primary_key.key].is_(None) if is_derived else false()
+    surplus: Condition = expected.c[figure.key[0].key].is_(None) if is_derived else false()
     if figure.keep is not None:
         kept = replace(figure.keep, lambda c: stored.c[c.key])
-        surplus = and_(unexpected, func.coalesce(kept, False).is_(False))
+        surplus = and_(surplus, func.coalesce(kept, False).is_(False))
     values = [
         func.coalesce(expected.c[c.key], absent(c))
-        if figure.keep is not None
+        if figure.keep is not None or not is_derived
         else expected.c[c.key]
         for c in figure.columns
     ]
-    owner = func.coalesce(expected.c[figure.owner.key], stored.c[figure.owner.key])
+
+    def either(col: Column[Any]) -> ColumnElement[Any]:
+        return (
+            func.coalesce(expected.c[col.key], stored.c[col.key])
+            if is_derived
+            else stored.c[col.key]
+        )
+
     statement = select(
         stored.c[figure.primary_key.key].label("pk"),
-        owner.label("owner"),
-        *(
-            func.coalesce(expected.c[k.key], stored.c[k.key]).label(f"k{i}")
-            for i, k in enumerate(figure.key)
-        ),
+        either(figure.owner).label("owner"),
+        *(either(k).label(f"k{i}") for i, k in enumerate(figure.key)),
         *(stored.c[c.key].label(f"s{i}") for i, c in enumerate(figure.columns)),
         *(v.label(f"e{i}") for i, v in enumerate(values)),
         missing.label("missing"),

@@ -1,0 +1,225 @@
+"""Whether an owner's figures were right before a write: asked by the triggers of whoever touches it first.
+
+A save recomputes from what is stored beneath, or adds what changed. Where somebody has written past the triggers,
+that carries what is wrong into what was right. So whoever touches an owner first in a transaction asks whether its
+figures are what their definitions make of what was stored (`wrong_before`): if not, the note says so, and the drain
+computes everything of this transaction down to the facts. Of rows that run it asks from the last one on before the
+touched place: whatever lies further back is not carried on by this save.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Table,
+    Text,
+    any_,
+    cast,
+    func,
+    literal_column,
+    select,
+    table,
+    true,
+    union_all,
+)
+from sqlalchemy import column as plain_column
+
+from .continuing import along, as_text, changes_since, first_places, place_of
+from .declaration import Figure, Source
+from .definitions import digest, numbered
+from .dependencies import lower_bundles
+from .registry import Bundle, Registry
+from .relations import Condition, Relations, Scope
+from .statements import DIALECT, wrong_owners
+
+quote = DIALECT.identifier_preparer.quote
+
+
+def touched_rows(source: Source, event: str, asked: frozenset[str] | None = None) -> str:
+    """The rows of which an event touched what is asked for (by default: whatever the source is read for).
+
+    As a subquery over its transition tables.
+    """
+    if event == "insert":
+        return "new_rows"
+    if event == "delete":
+        return "old_rows"
+    names = {source.owner.key} if source.through is None else set()
+    names |= source.columns if asked is None else asked
+    names |= {c.key for c in source.table.primary_key}
+    columns = ", ".join(quote(n) for n in sorted(names))
+    new, old = f"SELECT {columns} FROM new_rows", f"SELECT {columns} FROM old_rows"
+    return f"(({new} EXCEPT ALL {old}) UNION ALL ({old} EXCEPT ALL {new}))"
+
+
+def named(definition: str, name: str) -> str:
+    """By which definition, and of which bundle, a note is."""
+    return f"{quoted(definition)}, {quoted(name)}"
+
+
+def quoted(text: str) -> str:
+    """A text as a constant of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+TOUCHED_OWNERS, TOUCHED_PLACES = "touched_owners", "touched_places"
+"""The variables of a trigger function that hold the owners whom a statement touches, and from where on."""
+
+_GIVEN = (
+    literal_column(TOUCHED_OWNERS, ARRAY(BigInteger)),
+    literal_column(TOUCHED_PLACES, ARRAY(Text)),
+)
+
+
+class Touched(Scope):
+    """The owners of the trigger's variable."""
+
+    def condition(self, owner: ColumnElement[Any]) -> Condition:
+        """`owner = ANY(touched_owners)`."""
+        return owner == any_(literal_column(TOUCHED_OWNERS, ARRAY(BigInteger)))
+
+
+def is_asked(registry: Registry, bundle: Bundle) -> bool:
+    """Whether something builds on the bundle, or it on something, so that a save may carry on what is wrong."""
+    if bundle.incremental:
+        return False
+    return bool(lower_bundles(registry, bundle) or _upper(registry, bundle))
+
+
+def asked_columns(registry: Registry, bundle: Bundle, source: Source) -> frozenset[str]:
+    """The columns of a source whose change is a reason to ask: all but those that the bundle alone writes."""
+    own = {c.key for f in bundle.figures_of(source.table) for c in f.columns if c not in f.entered}
+    names = set(source.columns)
+    if source.table in bundle.targets:
+        names |= {
+            name
+            for upper in _upper(registry, bundle)
+            for other in upper.sources
+            if other.table is source.table
+            for name in (*other.columns, *_named_by(other))
+        }
+    if source.through is None and source.owner is not next(iter(source.table.primary_key)):
+        names.add(source.owner.key)
+    return frozenset(names - own)
+
+
+def wrong_before(registry: Registry, bundle: Bundle, source: Source, event: str) -> str:
+    """SELECT owner, was_wrong: the touched owners whose figures were wrong before this event on this source.
+
+    A row that leads to others may lead to one that is wrong: of its owners that stays open.
+    """
+    if event != "delete" and _leads_to_figures(registry, bundle, source):
+        return f"SELECT unnest({TOUCHED_OWNERS}) AS owner, NULL::boolean AS was_wrong"
+    overlay = {source.table: _before(source.table, event)}
+    relations = Relations(registry, frozenset(bundle.figures), overlay, overlay_is_scoped=False)
+    if is_continued(bundle, source):
+        figure = bundle.figures[0]
+        rows = changes_since(relations, figure, Touched(), first_places(figure, *_GIVEN))
+        found = rows.subquery("found")
+    else:
+        found = wrong_owners(relations, bundle, Touched()).subquery("found")
+    return numbered(plain(select(found.c.owner, true().label("was_wrong")).distinct()))
+
+
+def is_continued(bundle: Bundle, source: Source) -> bool:
+    """Whether a change of a source says from where on its owners' rows follow from it."""
+    return source.through is None and source.table in bundle.figures[0].places
+
+
+def places_touched(
+    figure: Figure, source: Source, event: str, asked: frozenset[str] | None = None
+) -> str:
+    """SELECT owner, place: from where on, as text, the rows of the touched owners follow from what was touched."""
+    rows = table("touched", *(plain_column(c.key, c.type) for c in source.table.c))
+    owner = rows.c[source.owner.key]
+    first = select(owner.label("owner"), place_of(figure, source.table, rows).label("place"))
+    text = plain(first.where(owner.is_not(None)).group_by(owner))
+    return text.replace("FROM touched", f"FROM {touched_rows(source, event, asked)} AS touched", 1)
+
+
+def _last_places(figure: Figure, places: str) -> str:
+    """The same, from the last row on before each of these places, so that what is continued is looked at too."""
+    given = table("given", plain_column("owner", BigInteger), plain_column("place", Text))
+    place = cast(given.c.place, along(figure).type)
+    stored = figure.table.alias("stored")
+    at = stored.c[along(figure).key]
+    last = select(func.max(at)).where(stored.c[figure.owner.key] == given.c.owner, at < place)
+    since = func.coalesce(last.scalar_subquery(), place)
+    text = plain(select(given.c.owner, as_text(since).label("place")))
+    return text.replace("FROM given", f"FROM ({places}) AS given", 1)
+
+
+def plain(statement: Any) -> str:
+    """The SQL of a statement, constants written into it."""
+    return str(statement.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
+
+
+def holds_figures_beneath(registry: Registry, bundle: Bundle, source: Source) -> bool:
+    """Whether what the bundle reads in a source is kept by another."""
+    keepers = {registry.keeper(source.table.c[name]) for name in source.columns}
+    return bool(keepers - {None, *bundle.figures})
+
+
+def _named_by(source: Source) -> Iterator[str]:
+    if source.through is None:
+        yield source.owner.key
+
+
+def _upper(registry: Registry, bundle: Bundle) -> list[Bundle]:
+    return [other for other in registry.bundles if bundle in lower_bundles(registry, other)]
+
+
+def _leads_to_figures(registry: Registry, bundle: Bundle, source: Source) -> bool:
+    return any(
+        far.through is not None
+        and far.through.table is source.table
+        and holds_figures_beneath(registry, bundle, far)
+        for far in bundle.sources
+    )
+
+
+def _before(written: Table, event: str) -> FromClause:
+    """The table as it was before the event, from the trigger's transition tables."""
+    key = next(iter(written.primary_key))
+    now = select(*written.c)
+    if event in ("insert", "update"):
+        new = table("new_rows", plain_column(key.key))
+        now = now.where(key.not_in(select(new.c[key.key])))
+    if event == "insert":
+        return now.subquery(f"before_{written.name}")
+    old = select(table("old_rows", *(plain_column(c.key, c.type) for c in written.c)))
+    return union_all(now, old).subquery(f"before_{written.name}")
+
+
+def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
+    """Note those of whom something was wrong before, ahead of the note that they are touched."""
+    is_owner = source.through is None and source.owner is next(iter(source.table.primary_key))
+    if event == "truncate" or not is_asked(registry, bundle) or (is_owner and event != "update"):
+        return  # an owner who comes has no figures yet, and one who goes has none any more
+    key = quote(next(iter(source.table.primary_key)).key)
+    rows = f"{touched_rows(source, event, asked_columns(registry, bundle, source))} AS touched"
+    owner = quote(source.owner.key)
+    if source.through is not None:
+        middle, leads = quote(source.through.table.name), quote(source.through.key)
+        rows, owner = f"{rows} JOIN {middle} AS m ON m.{leads} = touched.{key}", f"m.{owner}"
+    wrong = wrong_before(registry, bundle, source, event)
+    note = named(digest(registry, bundle), bundle.name)
+    if is_continued(bundle, source):
+        figure = bundle.figures[0]
+        places = places_touched(figure, source, event, asked_columns(registry, bundle, source))
+        yield (
+            f"SELECT coalesce(array_agg(last.owner), '{{}}'), array_agg(last.place) "
+            f"INTO {TOUCHED_OWNERS}, {TOUCHED_PLACES} FROM ({_last_places(figure, places)}) AS last"
+        )
+    else:
+        yield f"{TOUCHED_OWNERS} := ARRAY(SELECT DISTINCT {owner} FROM {rows} WHERE {owner} IS NOT NULL)"
+    yield (
+        f"IF {TOUCHED_OWNERS} <> '{{}}' THEN\n"
+        f"  INSERT INTO figure_notes (definition, bundle, owner, was_wrong) "
+        f"SELECT {note}, wrong.owner, wrong.was_wrong FROM ({wrong}) AS wrong;\n"
+        f"  END IF"
+    )

@@ -1,0 +1,159 @@
+"""Rows that run are continued from the last stored one before the change, whoever writes and however far back."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Date, ForeignKey, Select, UniqueConstraint, cast, delete, func, insert, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from backoffice.base import Id
+from backoffice.base.money import Money
+from backoffice.figures import Last, Registry, proving
+
+from .worlds import Building, World
+
+
+class Base(DeclarativeBase):
+    """The tables of this world."""
+
+
+class Account(Base):
+    """Whose movements they are."""
+
+    __tablename__ = "ct_accounts"
+    id: Mapped[Id]
+
+
+class Movement(Base):
+    """An amount on a day."""
+
+    __tablename__ = "ct_movements"
+    id: Mapped[Id]
+    account_id: Mapped[int] = mapped_column(ForeignKey(Account.id), index=True)
+    day: Mapped[date]
+    amount: Mapped[Money]
+
+
+class Closing(Base):
+    """What stands on an account at the end of a month in which something moved."""
+
+    __tablename__ = "ct_closings"
+    __table_args__ = (UniqueConstraint("account_id", "month"),)
+    id: Mapped[Id]
+    account_id: Mapped[int] = mapped_column(ForeignKey(Account.id))
+    month: Mapped[date]
+    opening: Mapped[Money]
+    closing: Mapped[Money]
+
+
+registry = Registry("continuing")
+
+
+def month_of(day: Any) -> Any:
+    return cast(func.date_trunc("month", cast(day, Date)), Date)
+
+
+@registry.figure(
+    columns=(Closing.opening, Closing.closing),
+    key=(Closing.account_id, Closing.month),
+    owner=Closing.account_id,
+    along=Closing.month,
+    since={Movement: month_of(Movement.day)},
+    name="closings",
+    title="Closings",
+)
+def closings(movements: Any = Movement, last: Any = Last(Closing)) -> Select[Any]:
+    month = month_of(movements.c.day)
+    moved = (
+        select(movements.c.account_id, month.label("month"), func.sum(movements.c.amount).label("sum"))
+        .group_by(movements.c.account_id, month)
+        .subquery()
+    )
+    carried = func.coalesce(last.c.closing, 0)
+    until = func.sum(moved.c.sum).over(partition_by=moved.c.account_id, order_by=moved.c.month)
+    return select(
+        moved.c.account_id,
+        moved.c.month,
+        (carried + until - moved.c.sum).label("opening"),
+        (carried + until).label("closing"),
+    ).select_from(moved.outerjoin(last, last.c.account_id == moved.c.account_id))
+
+
+@pytest.fixture
+def world(building: Building) -> Iterator[World]:
+    with building(Base, registry) as made:
+        with made.sessions() as session:
+            session.execute(insert(Account), [{"id": i} for i in (1, 2, 3)])
+            session.commit()
+        yield made
+
+
+def expected(movements: list[tuple[int, int, date, Decimal]]) -> dict[tuple[int, date], tuple[Decimal, Decimal]]:
+    found: dict[tuple[int, date], tuple[Decimal, Decimal]] = {}
+    for account in {m[1] for m in movements}:
+        balance = Decimal(0)
+        for month in sorted({m[2].replace(day=1) for m in movements if m[1] == account}):
+            moved = sum((m[3] for m in movements if m[1] == account and m[2].replace(day=1) == month), Decimal(0))
+            found[account, month] = (balance, balance + moved)
+            balance += moved
+    return found
+
+
+def stored(session: Any) -> dict[tuple[int, date], tuple[Decimal, Decimal]]:
+    rows = session.execute(select(Closing.account_id, Closing.month, Closing.opening, Closing.closing))
+    return {(a, m): (o, c) for a, m, o, c in rows}
+
+
+def facts(session: Any) -> list[tuple[int, int, date, Decimal]]:
+    return [tuple(r) for r in session.execute(select(Movement.id, Movement.account_id, Movement.day, Movement.amount))]
+
+
+DAYS = st.dates(date(2024, 1, 1), date(2025, 12, 31))
+AMOUNTS = st.decimals(Decimal("-999.99"), Decimal("999.99"), places=2)
+STEP = st.one_of(
+    st.tuples(st.just("add"), st.integers(1, 3), DAYS, AMOUNTS),
+    st.tuples(st.just("many"), st.integers(1, 3), DAYS, AMOUNTS),
+    st.tuples(st.just("day"), st.integers(0, 30), DAYS, AMOUNTS),
+    st.tuples(st.just("amount"), st.integers(0, 30), DAYS, AMOUNTS),
+    st.tuples(st.just("move"), st.integers(0, 30), DAYS, AMOUNTS),
+    st.tuples(st.just("delete"), st.integers(0, 30), DAYS, AMOUNTS),
+)
+
+
+@given(st.lists(st.tuples(STEP, st.booleans()), max_size=25))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_happens_the_rows_are_what_python_makes_of_the_facts(world: World, steps: list[Any]) -> None:
+    with world.sessions() as session:
+        session.execute(delete(Movement))
+        session.commit()
+        for (kind, number, day, amount), commits in steps:
+            there = session.scalars(select(Movement).order_by(Movement.id)).all()
+            row = there[number % len(there)] if there else None
+            if kind == "add":
+                session.add(Movement(account_id=number, day=day, amount=amount))
+            elif kind == "many":
+                session.execute(
+                    text("INSERT INTO ct_movements (account_id, day, amount) SELECT a, :day, :n + a FROM ct_accounts AS t(a)"),
+                    {"day": day, "n": amount},
+                )
+            elif row is not None and kind == "day":
+                row.day = day
+            elif row is not None and kind == "amount":
+                row.amount = amount
+            elif row is not None and kind == "move":
+                row.account_id = row.account_id % 3 + 1
+            elif row is not None:
+                session.delete(row)
+            if commits:
+                session.commit()
+                assert stored(session) == expected(facts(session))
+        session.commit()
+        assert stored(session) == expected(facts(session))
+    assert world.drift() == []
+    with world.engine.connect() as connection:
+        assert list(proving.disproofs(connection, registry, sample=None)) == []
