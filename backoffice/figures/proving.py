@@ -1,12 +1,13 @@
 """A declaration is proved, not believed: what is expected of one owner alone is what is expected of it among all.
 
 Whoever saves computes one owner, whoever verifies computes all of them. What a definition makes of an owner
-otherwise when others stand beside it would be written by the one and undone by the other, for ever. That can be
-tried on any book; and what PostgreSQL cannot compute is refused here, not at somebody's first save.
+otherwise when others stand beside it would be written by the one and undone by the other, for ever. Rows that run are
+computed from the beginning and continued from a place on: that must come to the same too. Both can be tried on any
+book; and what PostgreSQL cannot compute is refused here, not at somebody's first save.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,6 +16,8 @@ from sqlalchemy import (
     BigInteger,
     CompoundSelect,
     Connection,
+    Float,
+    FromClause,
     Select,
     bindparam,
     func,
@@ -26,11 +29,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from . import definitions, hooks
+from .continuing import along, as_text, changes_since, places_given
 from .declaration import Figure
 from .errors import DisprovedDeclaration
 from .recomputing import WHY, recompute
 from .registry import Bundle, Registry
-from .relations import EVERYTHING, ONE_OWNER, Relations, Scope
+from .relations import EVERYTHING, ONE_OWNER, OWNERS, Relations, Scope
 from .statements import Statement, changes, expanded
 
 SAMPLE = 3
@@ -135,6 +139,9 @@ def _disproof(
             rows = differing(registry, figure).run(connection, owner=owner).mappings().all()
             if rows:
                 return Disproof(figure, _sentence(figure, owner, {r["place"]: r for r in rows}))
+        if figure.along is not None:
+            _stop_at(connection, until)
+            return _disproof_of_places(connection, registry, figure, owners)
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
@@ -142,6 +149,25 @@ def _disproof(
             return Disproof(figure, "there was no time to try its declaration.", is_untried=True)
         said = str(error.orig).strip().splitlines()[0]
         return Disproof(figure, f"PostgreSQL cannot compute it: {said}. Mend its definition.")
+    return None
+
+
+def _disproof_of_places(
+    connection: Connection, registry: Registry, figure: Figure, owners: Sequence[int]
+) -> Disproof | None:
+    """Continue all these owners at once: from the first of their rows, from one in the middle, from the last."""
+    for quantile in (0.0, 0.5, 1.0):
+        found = _places(registry, figure).run(connection, owners=[*owners], quantile=quantile)
+        given = [(NOBODY, None), *found]
+        rows = (
+            differing_since(registry, figure)
+            .run(connection, owners=[o for o, _ in given], places=[p for _, p in given])
+            .mappings()
+            .all()
+        )
+        if rows:
+            told = {r["place"]: r for r in rows}
+            return Disproof(figure, _sentence_of_places(figure, told))
     return None
 
 
@@ -187,13 +213,60 @@ def differing(registry: Registry, figure: Figure) -> Statement:
     return Statement(union_all(*picked))
 
 
+@cache
+def _places(registry: Registry, figure: Figure) -> Statement:
+    """owner, place (as text): at `quantile` of the rows that are expected of each of the `owners`."""
+    rows = _whole(registry, figure)
+    at = func.percentile_disc(bindparam("quantile", type_=Float)).within_group(
+        rows.c[along(figure).key]
+    )
+    owner = rows.c[figure.owner.key]
+    return Statement(select(owner, as_text(at)).group_by(owner))
+
+
+@cache
+def differing_since(registry: Registry, figure: Figure) -> Statement:
+    """A row each that is expected of `owners` continued from `places` and not from the beginning; the other way round.
+
+    What stands before the places is as expected, whatever is stored.
+    """
+    relations = Relations(registry, expanded(registry))
+    places = places_given(figure, OWNERS)
+    beneath = _whole(registry, figure)
+    rows = changes_since(relations, figure, OWNERS, places, beneath, all_rows=True).subquery()
+    names = _names(figure)
+    later = select(*(rows.c[name] for name in names)).where(~rows.c.surplus).cte("alone")
+    mine = (places.c.owner == beneath.c[figure.owner.key]) & (
+        beneath.c[along(figure).key] >= places.c.place
+    )
+    columns = (figure.owner, *figure.key, *figure.columns)
+    named = (beneath.c[c.key].label(name) for c, name in zip(columns, names, strict=True))
+    whole = select(*named).join_from(beneath, places, mine).cte("whole")
+    apart = {ALONE: (later, whole), AMONG_ALL: (whole, later)}
+    picked = (
+        select(literal(place).label("place"), select(a).except_all(select(b)).limit(1).subquery())
+        for place, (a, b) in apart.items()
+    )
+    return Statement(union_all(*picked))
+
+
+def _whole(registry: Registry, figure: Figure) -> FromClause:
+    """The owners' rows of its table, computed from the beginning."""
+    relations = Relations(registry, expanded(registry))
+    every = frozenset(figure.table.c.keys())
+    return relations.source(figure.table, OWNERS, figure.owner, every)
+
+
+def _names(figure: Figure) -> list[str]:
+    names = ["owner", *(f"k{i}" for i in range(len(figure.key)))]
+    return [*names, *(f"e{i}" for i in range(len(figure.columns)))]
+
+
 def _expected(registry: Registry, figure: Figure, scope: Scope) -> Select[Any]:
     """What is expected of the figure in scope, down to the facts: owner, k* (the key), e* (the columns)."""
     relations = Relations(registry, expanded(registry))
     rows = changes(relations, figure.table, (figure,), scope, all_rows=True).subquery()
-    names = ["owner", *(f"k{i}" for i in range(len(figure.key)))]
-    names += (f"e{i}" for i in range(len(figure.columns)))
-    return select(*(rows.c[name] for name in names)).where(~rows.c.surplus)
+    return select(*(rows.c[name] for name in _names(figure))).where(~rows.c.surplus)
 
 
 def _sentence(figure: Figure, owner: int, found: Mapping[int, Mapping[Any, Any]]) -> str:
@@ -208,6 +281,15 @@ def _sentence(figure: Figure, owner: int, found: Mapping[int, Mapping[Any, Any]]
         f"of {table} {owner} alone it expects {alone}; among all {table}, {among}. It reads what belongs to other "
         f"owners: join, group and partition every source by the column that names the owner, lead to it by "
         f"through=…, or make what is read of others a figure of theirs."
+    )
+
+
+def _sentence_of_places(figure: Figure, found: Mapping[int, Mapping[Any, Any]]) -> str:
+    since, whole = (_told(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
+    return (
+        f"continued from a place along {along(figure)} it expects {since}; computed from the beginning, {whole}. "
+        f"A row may depend on what stands before it alone: take what was carried from Last({figure.table.name}), "
+        "joined by the owner, and say by looked_up=… what is read as a whole."
     )
 
 

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Date, ForeignKey, Select, UniqueConstraint, cast, delete, func, insert, select, text
+from sqlalchemy import (
+    Date,
+    ForeignKey,
+    Select,
+    UniqueConstraint,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
@@ -70,7 +81,9 @@ def month_of(day: Any) -> Any:
 def closings(movements: Any = Movement, last: Any = Last(Closing)) -> Select[Any]:
     month = month_of(movements.c.day)
     moved = (
-        select(movements.c.account_id, month.label("month"), func.sum(movements.c.amount).label("sum"))
+        select(
+            movements.c.account_id, month.label("month"), func.sum(movements.c.amount).label("sum")
+        )
         .group_by(movements.c.account_id, month)
         .subquery()
     )
@@ -84,6 +97,101 @@ def closings(movements: Any = Movement, last: Any = Last(Closing)) -> Select[Any
     ).select_from(moved.outerjoin(last, last.c.account_id == moved.c.account_id))
 
 
+def carrying_what_comes_later() -> Registry:
+    """What stands at the end of a month, less what moves in the next one: an earlier row follows from a later one."""
+    bad = Registry("continuing backwards")
+
+    @bad.figure(
+        columns=(Closing.opening, Closing.closing), key=(Closing.account_id, Closing.month), owner=Closing.account_id,
+        along=Closing.month, since={Movement: month_of(Movement.day)}, name="closings", title="Closings",
+    )  # fmt: skip
+    def backwards(movements: Any = Movement) -> Select[Any]:
+        month = month_of(movements.c.day)
+        moved = func.sum(movements.c.amount)
+        until = func.sum(moved).over(partition_by=movements.c.account_id, order_by=month)
+        return select(
+            movements.c.account_id,
+            month.label("month"),
+            moved.label("opening"),
+            until.label("closing"),
+        ).group_by(movements.c.account_id, month)
+
+    return bad
+
+
+def forgetting_whose(carried: Any) -> Registry:
+    """It continues every owner from the last row of anybody."""
+    bad = Registry("continuing anybody")
+
+    @bad.figure(
+        columns=(Closing.opening, Closing.closing), key=(Closing.account_id, Closing.month), owner=Closing.account_id,
+        along=Closing.month, since={Movement: month_of(Movement.day)}, name="closings", title="Closings",
+    )  # fmt: skip
+    def anybody(movements: Any = Movement, last: Any = Last(Closing)) -> Select[Any]:
+        month = month_of(movements.c.day)
+        moved = func.sum(movements.c.amount)
+        until = func.sum(moved).over(partition_by=movements.c.account_id, order_by=month)
+        before = func.coalesce(carried(last.c.closing), 0)
+        return select(
+            movements.c.account_id, month.label("month"), (before + until - moved).label("opening"),
+            (before + until).label("closing"),
+        ).group_by(movements.c.account_id, month)  # fmt: skip
+
+    return bad
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (carrying_what_comes_later, "continued from a place along ct_closings.month it expects"),
+        (
+            lambda: forgetting_whose(lambda c: select(c).scalar_subquery()),
+            "more than one row returned",
+        ),
+        (
+            lambda: forgetting_whose(lambda c: select(func.max(c)).scalar_subquery()),
+            "continued from a place",
+        ),
+    ],
+    ids=["later", "anybody", "greatest"],
+)
+def test_what_cannot_be_continued_is_disproved(world: World, bad: Any, says: str) -> None:
+    with world.sessions() as session:
+        for account in (1, 2):
+            for month in range(1, 6):
+                session.add(
+                    Movement(
+                        account_id=account,
+                        day=date(2025, month, 3),
+                        amount=Decimal(month * account),
+                    )
+                )
+        session.commit()
+    with world.engine.connect() as connection:
+        assert list(proving.disproofs(connection, registry)) == []
+        [found] = proving.disproofs(connection, bad())
+    assert says in str(found)
+
+
+def test_a_save_reads_what_comes_after_the_change_and_the_last_row_before(world: World) -> None:
+    """What a surgeon changed further back is left to verification: a save does not go there."""
+    with world.sessions() as session:
+        for month in range(1, 13):
+            session.add(Movement(account_id=1, day=date(2025, month, 3), amount=Decimal(10)))
+        session.commit()
+        world.surgery.execute("UPDATE ct_movements SET amount = 1000 WHERE day = '2025-02-03'")
+        session.add(Movement(account_id=1, day=date(2025, 12, 30), amount=Decimal(5)))
+        session.add(Movement(account_id=1, day=date(2025, 6, 30), amount=Decimal(1)))
+        session.commit()
+        rows = stored(session)
+        assert rows[1, date(2025, 6, 1)] == (50, 61)
+        assert rows[1, date(2025, 12, 1)] == (111, 126)
+        found = {f.key["month"] for f in world.drift()}
+        assert found == {date(2025, month, 1) for month in range(2, 13)}
+        world.surgery.execute("UPDATE ct_movements SET amount = 10 WHERE day = '2025-02-03'")
+    assert world.drift() == []
+
+
 @pytest.fixture
 def world(building: Building) -> Iterator[World]:
     with building(Base, registry) as made:
@@ -93,24 +201,36 @@ def world(building: Building) -> Iterator[World]:
         yield made
 
 
-def expected(movements: list[tuple[int, int, date, Decimal]]) -> dict[tuple[int, date], tuple[Decimal, Decimal]]:
+def expected(
+    movements: list[tuple[int, int, date, Decimal]],
+) -> dict[tuple[int, date], tuple[Decimal, Decimal]]:
     found: dict[tuple[int, date], tuple[Decimal, Decimal]] = {}
     for account in {m[1] for m in movements}:
         balance = Decimal(0)
         for month in sorted({m[2].replace(day=1) for m in movements if m[1] == account}):
-            moved = sum((m[3] for m in movements if m[1] == account and m[2].replace(day=1) == month), Decimal(0))
+            moved = sum(
+                (m[3] for m in movements if m[1] == account and m[2].replace(day=1) == month),
+                Decimal(0),
+            )
             found[account, month] = (balance, balance + moved)
             balance += moved
     return found
 
 
 def stored(session: Any) -> dict[tuple[int, date], tuple[Decimal, Decimal]]:
-    rows = session.execute(select(Closing.account_id, Closing.month, Closing.opening, Closing.closing))
+    rows = session.execute(
+        select(Closing.account_id, Closing.month, Closing.opening, Closing.closing)
+    )
     return {(a, m): (o, c) for a, m, o, c in rows}
 
 
 def facts(session: Any) -> list[tuple[int, int, date, Decimal]]:
-    return [tuple(r) for r in session.execute(select(Movement.id, Movement.account_id, Movement.day, Movement.amount))]
+    return [
+        tuple(r)
+        for r in session.execute(
+            select(Movement.id, Movement.account_id, Movement.day, Movement.amount)
+        )
+    ]
 
 
 DAYS = st.dates(date(2024, 1, 1), date(2025, 12, 31))
@@ -126,8 +246,12 @@ STEP = st.one_of(
 
 
 @given(st.lists(st.tuples(STEP, st.booleans()), max_size=25))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_whatever_happens_the_rows_are_what_python_makes_of_the_facts(world: World, steps: list[Any]) -> None:
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+def test_whatever_happens_the_rows_are_what_python_makes_of_the_facts(
+    world: World, steps: list[Any]
+) -> None:
     with world.sessions() as session:
         session.execute(delete(Movement))
         session.commit()
@@ -138,7 +262,10 @@ def test_whatever_happens_the_rows_are_what_python_makes_of_the_facts(world: Wor
                 session.add(Movement(account_id=number, day=day, amount=amount))
             elif kind == "many":
                 session.execute(
-                    text("INSERT INTO ct_movements (account_id, day, amount) SELECT a, :day, :n + a FROM ct_accounts AS t(a)"),
+                    text(
+                        "INSERT INTO ct_movements (account_id, day, amount) "
+                        "SELECT a, :day, :n + a FROM ct_accounts AS t(a)"
+                    ),
                     {"day": day, "n": amount},
                 )
             elif row is not None and kind == "day":
