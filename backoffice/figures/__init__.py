@@ -26,6 +26,7 @@ from . import (
 )
 from .actor import acting_as, actor
 from .declaration import Figure, Last
+from .declaring import figure
 from .errors import DisprovedDeclaration, FigureError, UnknownFigure
 from .explanation import Explanation
 from .expressions import total
@@ -33,7 +34,7 @@ from .findings import Finding
 from .healing import Failure, HealResult
 from .outside import NotedResult
 from .previews import Preview, Rows
-from .registry import Bundle, Registry, figure, registry
+from .registry import Bundle, Registry, registry
 from .triggers import GUARDS, guard_objects
 
 AnySession = Session | scoped_session[Any]

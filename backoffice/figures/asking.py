@@ -125,6 +125,14 @@ def wrong_before(registry: Registry, bundle: Bundle, source: Source, event: str)
     return numbered(plain(select(found.c.owner, true().label("was_wrong")).distinct()))
 
 
+def wrong_since(registry: Registry, bundle: Bundle) -> str:
+    """SELECT owner: of whom a row, from the touched places on, is not what follows from what stands before."""
+    relations = Relations(registry, frozenset(bundle.figures))
+    figure = bundle.figures[0]
+    rows = changes_since(relations, figure, Touched(), first_places(figure, *_GIVEN)).subquery("f")
+    return numbered(plain(select(rows.c.owner)))
+
+
 def is_continued(bundle: Bundle, source: Source) -> bool:
     """Whether a change of a source says from where on its owners' rows follow from it."""
     return source.through is None and source.table in bundle.figures[0].places

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, wraps
-from inspect import signature
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Column, FromClause, Select, Table, cast, false, null, select
@@ -12,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..base import table_of
 from .errors import DeclarationError
-from .expressions import Expression, Total, column, columns_in, expression, fits, held, totals_in
+from .expressions import Expression, Total, columns_in, fits, held, totals_in
 
 Definition = Callable[..., Select[Any]]
 
@@ -223,96 +222,6 @@ class Figure:
                     f"{self.name}: {' and '.join(map(str, several))} both name the owner ({self.owner_table.name}). "
                     f"Add {table.name} up by total(…, by=…), or derive rows whose owner's column has the name of one."
                 )
-
-
-def from_expressions(
-    definitions: Mapping[Any, Any],
-    *,
-    name: str | None,
-    title: str,
-    owner: Any,
-    **options: Any,
-) -> Figure:
-    """A figure of shape A: an expression for each column of existing rows."""
-    given = {column(c): expression(e) for c, e in definitions.items()}
-    plain = given if options["incremental"] else {c: held(c, e) for c, e in given.items()}
-    first = next(iter(plain))
-    if any(c.table is not first.table for c in plain):
-        raise DeclarationError(f"{title}: the columns of one figure stand in one table.")
-    primary_key = next(iter(first.table.primary_key))
-    return Figure(
-        name=_name(name, tuple(plain)),
-        title=title,
-        table=first.table,
-        columns=tuple(plain),
-        key=(primary_key,),
-        owner=primary_key if owner is None else column(owner),
-        definitions=plain,
-        **options,
-    )
-
-
-def from_select(
-    select: Definition,
-    *,
-    columns: tuple[Any, ...],
-    key: tuple[Any, ...],
-    owner: Any,
-    name: str | None,
-    title: str,
-    **options: Any,
-) -> Figure:
-    """A figure of shape B: a SELECT of the expected rows, keyed by `key`."""
-    targets = tuple(column(c) for c in columns)
-    table = targets[0].table
-    primary_key = next(iter(table.primary_key))
-    given = {n: p.default for n, p in signature(select).parameters.items()}
-    lasts = {n: given.pop(n) for n, default in list(given.items()) if isinstance(default, Last)}
-    for argument in (n for n, model in given.items() if not hasattr(model, "__table__")):
-        raise DeclarationError(
-            f"{title}: give the argument “{argument}” of its SELECT a model as default."
-        )
-    models = tuple(map(table_of, given.values()))
-    if options.get("along") is not None and table in models:
-        options["since"] = {table: options["along"], **options["since"]}
-    if lasts and (
-        options.get("along") is None or any(d.table is not table for d in lasts.values())
-    ):
-        raise DeclarationError(
-            f"{title}: the last row is one of its own ({table.name}), before a place; say along=… which column."
-        )
-    keys = tuple(column(k) for k in key) or (primary_key,)
-    return Figure(
-        name=_name(name, targets),
-        title=title,
-        table=table,
-        columns=targets,
-        key=keys,
-        owner=primary_key if owner is None else column(owner),
-        select=_over_relations(select, tuple(given), lasts),
-        models=models,
-        derived_rows=keys != (primary_key,),
-        **options,
-    )
-
-
-def _name(given: str | None, columns: tuple[Column[Any], ...]) -> str:
-    if given is None and len(columns) > 1:
-        raise DeclarationError(f"A figure of several columns ({columns[0]}, …) needs a name.")
-    return given or f"{columns[0].table.name}.{columns[0].key}"
-
-
-def _over_relations(
-    select: Definition, names: tuple[str, ...], lasts: Mapping[str, Last]
-) -> Definition:
-    """The SELECT over relations by position and, as `last`, the last stored rows; without them from the beginning."""
-
-    @wraps(select)
-    def rows(*relations: FromClause, last: FromClause | None = None) -> Select[Any]:
-        before = {n: default.none() if last is None else last for n, default in lasts.items()}
-        return select(**dict(zip(names, relations, strict=True)), **before)
-
-    return rows
 
 
 def rows_of(

@@ -7,31 +7,19 @@ Notes that an outside program left behind are drained by `outside.drain_noted`, 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import chain, repeat
 from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Connection,
-    Text,
-    any_,
-    bindparam,
-    delete,
-    func,
-    literal,
-    select,
-)
+from sqlalchemy import Connection, select
 
-from ..base import table_of
 from . import definitions
 from .actor import actor
 from .declaration import Source
 from .dependencies import is_covered, lower_bundles, trustworthy
 from .errors import WrongIsolation
-from .increments import Changes, Delta, apply, unaccounted
-from .models import FigureNote, bundle_of_note
+from .increments import Changes, apply, unaccounted
+from .models import bundle_of_note
+from .notes import TAKE_MINE, Touched, drop_mine
 from .recomputing import (
     CORRECTED,
     Leading,
@@ -45,66 +33,9 @@ from .recomputing import (
 )
 from .registry import Bundle, Registry
 from .relations import ONE_OWNER, OWNERS, Scope
-from .statements import Statement
-
-NOTES = table_of(FigureNote)
 
 DRAINING = "figures.draining"
 """Set while a connection is being drained: what the drain itself reads settles nothing, for the drain does."""
-
-_take_mine = Statement(
-    delete(NOTES)
-    .where(
-        NOTES.c.xid == func.pg_current_xact_id(),  # known: a newer process's notes are not ours
-        NOTES.c.bundle == any_(bindparam("known", type_=ARRAY(Text))),
-        NOTES.c.definition == any_(bindparam("definitions", type_=ARRAY(Text))),
-    )
-    .returning(
-        NOTES.c.id, NOTES.c.bundle, NOTES.c.was_wrong, NOTES.c.owner, NOTES.c.source,
-        NOTES.c.source_id, NOTES.c.key, NOTES.c.delta, NOTES.c.since,
-        func.current_setting("transaction_isolation"),
-    )
-)  # fmt: skip
-
-
-@dataclass
-class Touched:
-    """What the notes say of one bundle: whose figures to recompute, or by how much they changed."""
-
-    everything: bool = False
-    owners: set[int] = field(default_factory=set)
-    deltas: list[Delta] = field(default_factory=list)
-    since: set[tuple[int, str]] = field(default_factory=set)
-    """Owners, each with a place from which on its rows follow from what was touched."""
-    rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    written: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """As `rows`, but written by a correction of this transaction, which tells of them itself."""
-
-    @property
-    def named(self) -> set[int]:
-        """The owners who are named."""
-        return self.owners | {d.owner for d in self.deltas} | {owner for owner, _ in self.since}
-
-    def add(
-        self,
-        owner: int | None,
-        source: str | None,
-        source_id: int | None,
-        key: list[str] | None = None,
-        delta: list[Decimal] | None = None,
-        since: str | None = None,
-    ) -> None:
-        """Take one note in; an absolute recompute outweighs any change noted beside it."""
-        if source is not None and source_id is not None:
-            self.rows[source].add(source_id)
-        if owner is None:
-            self.everything = self.everything or source is None
-        elif since is not None:
-            self.since.add((owner, since))
-        elif delta is None:
-            self.owners.add(owner)
-        else:
-            self.deltas.append(Delta(owner, tuple(key or ()), delta))
 
 
 @dataclass
@@ -186,7 +117,7 @@ def drain(
                 return total
             total.add(drains.next(bundle))
             if alone:
-                _drop_mine(connection, drains.fresh)
+                drop_mine(connection, drains.fresh)
                 return total
     finally:
         info[DRAINING] = False
@@ -227,10 +158,10 @@ class _Drains:
 
         Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
         """
-        notes = _take_mine.rows(
+        taken = TAKE_MINE.rows(
             self.connection, known=self.registry.noted_names, definitions=self.definitions
         )
-        for _id, name, was_wrong, owner, *touched, isolation in sorted(notes):
+        for _id, name, was_wrong, owner, *touched, isolation in sorted(taken):
             if isolation != "read committed":
                 raise WrongIsolation(isolation)
             bundle = bundle_of_note(name)
@@ -403,14 +334,6 @@ class _Drains:
             if is_covered(self.connection, self.registry, bundle, lower, owners, self.known)
         ]
         return trustworthy(self.registry, bundle, covered)
-
-
-def _drop_mine(connection: Connection, fresh: Fresh) -> None:
-    """Forget the notes that the core's own write has made on owners just recomputed."""
-    mine = delete(NOTES).where(NOTES.c.xid == func.pg_current_xact_id())
-    for name, owners in fresh.items():
-        settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
-        connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))
 
 
 def correction_of(

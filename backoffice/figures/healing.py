@@ -19,15 +19,9 @@ from ..database.proof import prove
 from . import definitions
 from .declaration import Figure
 from .dependencies import lower_bundles, owners_beneath
-from .drain import (
-    NOTES,
-    Correcting,
-    Drained,
-    Touched,
-    correction_of,
-    drain,
-)
+from .drain import Correcting, Drained, correction_of, drain
 from .models import noted_bundle
+from .notes import NOTES, Touched
 from .registry import Bundle, Registry, noop
 from .relations import BETWEEN, OWNERS
 from .statements import suspects

@@ -216,8 +216,9 @@ def settle_connection(connection: Connection, registry: Registry, **how: Any) ->
     _driver(connection).has_written = False
     connection.info.get("figures.written", []).extend(changes)
     registry.observe(time.perf_counter() - began_at, len(changes))
-    for session in list(connection.info.get("figures.sessions", ())) if changes else ():
-        _expire(session, registry, changes)
+    if changes or registry.added_at_once:
+        for session in list(connection.info.get("figures.sessions", ())):
+            _expire(session, registry, changes)
 
 
 def skip_drain(connection: Connection) -> None:
@@ -287,13 +288,20 @@ def _table_named_by(part: Any) -> str:
 
 
 def _expire(session: Session, registry: Registry, rows: Changes | None = None) -> None:
-    """Let instances (those of `rows`, or all) read their figures anew; a pending change stays."""
+    """Let instances (those of `rows`, or all) read their figures anew; a pending change stays.
+
+    Nobody tells which sums a trigger has added to: those of all instances are read anew.
+    """
     written = None if rows is None else set(rows)
     for state in session.identity_map.all_states():
         table = state.mapper.local_table
         if table not in registry.targets:
             continue
-        if written is None or (table, (state.identity or (0,))[0]) in written:
+        if (
+            written is None
+            or table in registry.added_at_once
+            or (table, (state.identity or (0,))[0]) in written
+        ):
             loaded = _kept_attributes(state.mapper, registry) & state.dict.keys()
             stale, instance = loaded - state.committed_state.keys(), state.obj()
             if stale and instance is not None:

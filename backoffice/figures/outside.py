@@ -25,18 +25,11 @@ from sqlalchemy import (
 
 from ..database.proof import prove
 from . import definitions
-from .drain import (
-    NOTES,
-    Drained,
-    Pending,
-    Touched,
-    Unnoted,
-    correction_of,
-    drain,
-)
+from .drain import Drained, Pending, Unnoted, correction_of, drain
 from .healing import Failure, Healer
 from .hooks import skip_drain
 from .models import bundle_of_note, noted_bundle
+from .notes import NOTES, Touched
 from .registry import Registry, noop
 
 NOTES_AT_ONCE = 1_000

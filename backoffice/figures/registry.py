@@ -6,13 +6,14 @@ from functools import cached_property
 from graphlib import CycleError as GraphCycle
 from graphlib import TopologicalSorter
 from hashlib import sha256
-from typing import Any, Protocol, TypeVar, cast, overload
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Table
 
-from .declaration import Definition, Figure, Source, from_expressions, from_select
+from . import declaring
+from .declaration import Figure, Source
 from .errors import CycleError, DeclarationError, UnknownFigure
-from .expressions import column, columns_in, expression
+from .expressions import columns_in
 from .increments import broken_rules, delta_sql
 from .rules import check, refuse
 
@@ -122,7 +123,7 @@ class Registry:
 
     def figure(self, *given: Any, **options: Any) -> Any:
         """Declare a figure and take it in; returns it. Arguments as those of the function `figure`."""
-        made: Any = figure(*given, **options)
+        made: Any = declaring.figure(*given, **options)
         if isinstance(made, Figure):
             return self._add(made)
         return lambda select: self._add(made(select))
@@ -227,6 +228,11 @@ class Registry:
         return self._dependencies[figure]
 
     @cached_property
+    def added_at_once(self) -> frozenset[Table]:
+        """The tables that hold sums to which triggers add."""
+        return frozenset(f.table for f in self._declared.values() if f.at_once and f.incremental)
+
+    @cached_property
     def targets(self) -> frozenset[Table]:
         """Every table that holds a figure."""
         return frozenset(f.table for f in self._declared.values())
@@ -272,6 +278,10 @@ class Registry:
             if figure.incremental:
                 refuse(figure, broken_rules(figure))
         self._dependencies = {f: self._direct(f) for f in self._declared.values()}
+        for figure, beneath in self._dependencies.items():
+            if figure.at_once and figure.incremental and beneath:
+                kept = ", ".join(sorted(f.name for f in beneath))
+                refuse(figure, [f"at_once adds up facts, and {kept} is none; leave at_once out."])
         ordered = _sorted(self._dependencies)
         self._bundles = self._bundled(ordered)
 
@@ -330,77 +340,7 @@ def _sorted(graph: Mapping[Node, frozenset[Node]]) -> tuple[Node, ...]:
         ) from None
 
 
-def _figure(
-    target: Any = None,
-    definition: Any = None,
-    *,
-    title: str,
-    name: str | None = None,
-    owner: Any = None,
-    key: tuple[Any, ...] = (),
-    columns: tuple[Any, ...] = (),
-    entered: Mapping[Any, Any] | None = None,
-    through: Mapping[Any, Any] | None = None,
-    keep: Any = None,
-    incremental: bool = False,
-    along: Any = None,
-    since: Mapping[Any, Any] | None = None,
-    looked_up: Mapping[Any, Any] | None = None,
-    at_once: bool = False,
-    formula: str | None = None,
-    formulas: Mapping[Any, str] | None = None,
-) -> Any:
-    """Declare a figure; returns it. A domain names its figures in its `domain.py`.
-
-    Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`.
-    Shape B, as a decorator over a function that returns the SELECT of the expected rows:
-    `@figure(columns=(…,), key=(…,), owner=…)`; the function's default arguments are its sources, and labelled columns
-    that are not targets are the terms of the explanation.
-
-    `owner` is the target's column that names the owner (default: the row owns itself); `entered` maps a column to the
-    condition under which somebody entered it; `keep` is the condition under which a derived row holds an entered fact;
-    `through` maps a source to the column of an intermediate table that leads from it to the owner; `incremental` lets
-    the write hook apply changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so
-    itself, whoever writes. `along`, `since` and `looked_up`, for rows that run (balances): see `Figure`, and `Last`.
-    """
-    options: dict[str, Any] = {
-        "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
-        "through": {m.__table__: column(c) for m, c in (through or {}).items()},
-        "keep": None if keep is None else expression(keep),
-        "incremental": incremental,
-        "along": None if along is None else column(along),
-        "since": {m.__table__: expression(e) for m, e in (since or {}).items()},
-        "looked_up": {m.__table__: expression(e) for m, e in (looked_up or {}).items()},
-        "at_once": at_once,
-        "formula": formula,
-        "formulas": {column(c): words for c, words in (formulas or {}).items()},
-    }
-    common: dict[str, Any] = {"name": name, "title": title, "owner": owner}
-    if definition is not None or isinstance(target, Mapping):
-        definitions = target if isinstance(target, Mapping) else {target: definition}
-        return from_expressions(definitions, **common, **options)
-
-    def declare(select: Definition) -> Figure:
-        targets = columns or (target,)
-        return from_select(select, columns=targets, key=key, **common, **options)
-
-    return declare
-
-
-class Declare(Protocol):
-    """`figure`, as its two shapes are used."""
-
-    @overload
-    def __call__(
-        self, *, columns: tuple[Any, ...], title: str, **options: Any
-    ) -> Callable[[Definition], Figure]: ...
-
-    @overload
-    def __call__(self, target: Any, definition: Any = None, **options: Any) -> Any: ...
-
-
 registry = Registry()
 """The deployment's registry; an app takes the figures of its domains into it."""
-figure = cast(Declare, _figure)
 
-__all__ = ["Bundle", "Registry", "figure", "registry"]
+__all__ = ["Bundle", "Registry", "registry"]

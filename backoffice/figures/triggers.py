@@ -29,6 +29,7 @@ from .asking import (
     quote,
     quoted,
     touched_rows,
+    wrong_since,
 )
 from .declaration import Figure, Source
 from .definitions import digest
@@ -138,7 +139,10 @@ def _noted(registry: Registry, bundle: Bundle, source: Source, event: str) -> st
     name = suppression_key(bundle, source)
     if event == "truncate" or name is None:
         return body
-    return f"  IF ({quoted(name)} = ANY (settled)) IS NOT TRUE THEN\n{body}\n  END IF;"
+    unless = f"({quoted(name)} = ANY (settled)) IS NOT TRUE"
+    if bundle.figures[0].at_once and bundle.incremental:
+        unless += f" AND NOT {_is_adding(bundle)}"
+    return f"  IF {unless} THEN\n{body}\n  END IF;"
 
 
 def _notes(registry: Registry, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
@@ -151,14 +155,20 @@ def _notes(registry: Registry, bundle: Bundle, source: Source, event: str) -> It
     is_gone = event == "delete" and holds_figures_beneath(registry, bundle, source)
     if event == "truncate":
         yield f"INSERT INTO figure_notes (definition, bundle) VALUES ({named(definition, bundle.name)})"
+    elif is_far and bundle.figures[0].at_once:
+        yield from _added(bundle, bundle.figures[0], source, event)
     elif is_far and not is_gone:
         yield _delta_note(definition, bundle, bundle.figures[0], source, event)
     elif source.through is not None:
         yield from _through_notes(definition, bundle, source, event)
     elif is_continued(bundle, source):
+        places = f"({places_touched(bundle.figures[0], source, event)}) AS places"
+        if bundle.figures[0].at_once:
+            yield from _looked_at(registry, bundle, places)
+            places = f"unnest({TOUCHED_OWNERS}, {TOUCHED_PLACES}) AS places"
         yield (
-            f"INSERT INTO figure_notes (definition, bundle, owner, since) SELECT {named(definition, bundle.name)}, "
-            f"places.* FROM ({places_touched(bundle.figures[0], source, event)}) AS places"
+            f"INSERT INTO figure_notes (definition, bundle, owner, since) "
+            f"SELECT {named(definition, bundle.name)}, places.* FROM {places}"
         )
     else:
         owner = quote(source.owner.key)
@@ -174,6 +184,59 @@ def _delta_note(definition: str, bundle: Bundle, figure: Figure, source: Source,
     return (
         f"INSERT INTO figure_notes (definition, bundle, owner, key, delta) "
         f"SELECT {named(definition, bundle.change_name)}, noted.* FROM ({delta}) AS noted"
+    )
+
+
+ADDING = "backoffice.adding"
+"""The setting by which a trigger that adds to sums tells the one on their table that it is this that writes."""
+
+_MARK = (
+    "(SELECT encode(sha256(convert_to(min(k.token_hash) || pg_current_xact_id(), 'UTF8')), 'hex') "
+    "FROM public.process_keys AS k)"
+)
+"""What nobody but the owner, as whom the triggers run, can say; and in no other transaction."""
+
+
+def _added(bundle: Bundle, figure: Figure, source: Source, event: str) -> Iterator[str]:
+    """Add the change to its owners here and now, in id order; so nobody has to be told of it."""
+    delta = delta_sql(figure, source, new=event != "delete", old=event != "insert")
+    target, key = quote(figure.table.name), quote(figure.primary_key.key)
+    changed = f"({delta}) AS d(owner, key, delta)"
+    columns = [quote(c.key) for c in figure.columns]
+    sums = ", ".join(f"{c} = t.{c} + d.delta[{i}]" for i, c in enumerate(columns, start=1))
+    few = "new_rows" if event == "insert" else "old_rows"
+    yield (
+        f"IF (SELECT count(*) FROM (SELECT 1 FROM {few} LIMIT 2) AS few) > 1 OR TG_OP = 'UPDATE' THEN\n"
+        f"  PERFORM 1 FROM {target} WHERE {key} IN (SELECT d.owner FROM {changed}) ORDER BY {key} FOR NO KEY UPDATE;\n"
+        f"  END IF"
+    )
+    yield f"PERFORM set_config('{ADDING}', {quoted(bundle.name + ':')} || {_MARK}, true)"
+    yield f"UPDATE {target} AS t SET {sums} FROM {changed} WHERE t.{key} = d.owner"
+    yield f"PERFORM set_config('{ADDING}', '', true)"
+
+
+def _is_adding(bundle: Bundle) -> str:
+    """Whether a write to the sums is that of the trigger which adds to them."""
+    said = f"current_setting('{ADDING}', true)"
+    return f"(coalesce({said}, '') <> '' AND {said} IS NOT DISTINCT FROM {quoted(bundle.name + ':')} || {_MARK})"
+
+
+def _looked_at(registry: Registry, bundle: Bundle, places: str) -> Iterator[str]:
+    """Hold the owners, and keep of the touched ones those whose rows are not right as they were written."""
+    key = quote(bundle.owner_key.key)
+    wrong = wrong_since(registry, bundle)
+    yield (
+        f"SELECT array_agg(places.owner), array_agg(places.place) "
+        f"INTO {TOUCHED_OWNERS}, {TOUCHED_PLACES} FROM {places}"
+    )
+    yield (
+        f"PERFORM 1 FROM {quote(bundle.owner_table.name)} WHERE {key} = ANY ({TOUCHED_OWNERS}) ORDER BY {key} "
+        f"FOR NO KEY UPDATE"
+    )
+    yield (
+        f"SELECT array_agg(places.owner), array_agg(places.place) INTO {TOUCHED_OWNERS}, {TOUCHED_PLACES} "
+        f"FROM unnest({TOUCHED_OWNERS}, {TOUCHED_PLACES}) AS places(owner, place) "
+        f"WHERE places.place IS NULL OR places.owner IN (SELECT wrong.owner FROM ({wrong}) AS wrong)"
     )
 
 

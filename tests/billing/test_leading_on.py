@@ -18,8 +18,9 @@ from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
 from backoffice.figures import drain as draining
 from backoffice.figures import registry
-from backoffice.figures.drain import Touched, correction_of, drain
+from backoffice.figures.drain import correction_of, drain
 from backoffice.figures.models import Correction, FigureNote
+from backoffice.figures.notes import Touched
 from backoffice.figures.outside import defer
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory

@@ -18,9 +18,10 @@ from backoffice.drift.amounts import sum_in_sql
 from backoffice.drift.findings import CORRECTIONS, as_item
 from backoffice.drift.healing.chunks import _apart
 from backoffice.figures import dependencies, drain, registry
-from backoffice.figures.drain import Touched, correction_of
+from backoffice.figures.drain import correction_of
 from backoffice.figures.healing import Healer
 from backoffice.figures.models import Correction
+from backoffice.figures.notes import Touched
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,

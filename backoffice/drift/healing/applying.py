@@ -11,9 +11,10 @@ from sqlalchemy import ARRAY, BigInteger, Connection, any_, distinct, func, lite
 from ...base import N_
 from ...base.differences import NUMBER
 from ...figures import Finding, registry
-from ...figures.drain import Drained, Touched, drain
+from ...figures.drain import Drained, drain
 from ...figures.findings import findings
 from ...figures.healing import WRITE_CHUNK
+from ...figures.notes import Touched
 from ...figures.recomputing import Leading, lock_owners
 from ...figures.registry import Bundle
 from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED

@@ -26,8 +26,9 @@ from sqlalchemy import (
 
 from ...database.proof import prove
 from ...figures import Failure, registry
-from ...figures.drain import NOTES, Drained, Pending, Touched, correction_of, drain
+from ...figures.drain import Drained, Pending, correction_of, drain
 from ...figures.models import noted_bundle
+from ...figures.notes import NOTES, Touched
 from ...figures.outside import NOTES_AT_ONCE, defer, drain_noted, schedule_retry
 from ...figures.registry import Bundle
 from ...runs.models import CHUNK_FAILED

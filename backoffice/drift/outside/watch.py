@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from ... import figures
 from ...figures import NotedResult, registry
-from ...figures.drain import NOTES, Drained
+from ...figures.drain import Drained
 from ...figures.models import noted_bundle
+from ...figures.notes import NOTES
 from ...figures.outside import due_notes
 from ...figures.registry import Bundle
 from ...runs import actions

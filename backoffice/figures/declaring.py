@@ -1,0 +1,175 @@
+"""What a domain writes: `figure`, in its two shapes."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import signature
+from typing import Any, Protocol, cast, overload
+
+from sqlalchemy import Column, FromClause, Select
+
+from ..base import table_of
+from .declaration import Definition, Figure, Last
+from .errors import DeclarationError
+from .expressions import column, expression, held
+
+
+def _figure(
+    target: Any = None,
+    definition: Any = None,
+    *,
+    title: str,
+    name: str | None = None,
+    owner: Any = None,
+    key: tuple[Any, ...] = (),
+    columns: tuple[Any, ...] = (),
+    entered: Mapping[Any, Any] | None = None,
+    through: Mapping[Any, Any] | None = None,
+    keep: Any = None,
+    incremental: bool = False,
+    along: Any = None,
+    since: Mapping[Any, Any] | None = None,
+    looked_up: Mapping[Any, Any] | None = None,
+    at_once: bool = False,
+    formula: str | None = None,
+    formulas: Mapping[Any, str] | None = None,
+) -> Any:
+    """Declare a figure; returns it. See `Declare`."""
+    options: dict[str, Any] = {
+        "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
+        "through": {m.__table__: column(c) for m, c in (through or {}).items()},
+        "keep": None if keep is None else expression(keep),
+        "incremental": incremental,
+        "along": None if along is None else column(along),
+        "since": {m.__table__: expression(e) for m, e in (since or {}).items()},
+        "looked_up": {m.__table__: expression(e) for m, e in (looked_up or {}).items()},
+        "at_once": at_once,
+        "formula": formula,
+        "formulas": {column(c): words for c, words in (formulas or {}).items()},
+    }
+    common: dict[str, Any] = {"name": name, "title": title, "owner": owner}
+    if definition is not None or isinstance(target, Mapping):
+        definitions = target if isinstance(target, Mapping) else {target: definition}
+        return from_expressions(definitions, **common, **options)
+
+    def declare(select: Definition) -> Figure:
+        targets = columns or (target,)
+        return from_select(select, columns=targets, key=key, **common, **options)
+
+    return declare
+
+
+class Declare(Protocol):
+    """Declare a figure; returns it. A domain names its figures in its `domain.py`.
+
+    Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`.
+    Shape B, as a decorator over a function that returns the SELECT of the expected rows:
+    `@figure(columns=(…,), key=(…,), owner=…)`; the function's default arguments are its sources, and labelled columns
+    that are not targets are the terms of the explanation.
+
+    `owner` is the target's column that names the owner (default: the row owns itself); `entered` maps a column to the
+    condition under which somebody entered it; `keep` is the condition under which a derived row holds an entered fact;
+    `through` maps a source to the column of an intermediate table that leads from it to the owner; `incremental` lets
+    the write hook apply changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so
+    itself, whoever writes. `along`, `since` and `looked_up`, for rows that run (balances): see `Figure`, and `Last`.
+    """
+
+    @overload
+    def __call__(
+        self, *, columns: tuple[Any, ...], title: str, **options: Any
+    ) -> Callable[[Definition], Figure]: ...
+
+    @overload
+    def __call__(self, target: Any, definition: Any = None, **options: Any) -> Any: ...
+
+
+figure = cast(Declare, _figure)
+
+
+def from_expressions(
+    definitions: Mapping[Any, Any],
+    *,
+    name: str | None,
+    title: str,
+    owner: Any,
+    **options: Any,
+) -> Figure:
+    """A figure of shape A: an expression for each column of existing rows."""
+    given = {column(c): expression(e) for c, e in definitions.items()}
+    plain = given if options["incremental"] else {c: held(c, e) for c, e in given.items()}
+    first = next(iter(plain))
+    if any(c.table is not first.table for c in plain):
+        raise DeclarationError(f"{title}: the columns of one figure stand in one table.")
+    primary_key = next(iter(first.table.primary_key))
+    return Figure(
+        name=_name(name, tuple(plain)),
+        title=title,
+        table=first.table,
+        columns=tuple(plain),
+        key=(primary_key,),
+        owner=primary_key if owner is None else column(owner),
+        definitions=plain,
+        **options,
+    )
+
+
+def from_select(
+    select: Definition,
+    *,
+    columns: tuple[Any, ...],
+    key: tuple[Any, ...],
+    owner: Any,
+    name: str | None,
+    title: str,
+    **options: Any,
+) -> Figure:
+    """A figure of shape B: a SELECT of the expected rows, keyed by `key`."""
+    targets = tuple(column(c) for c in columns)
+    table = targets[0].table
+    primary_key = next(iter(table.primary_key))
+    given = {n: p.default for n, p in signature(select).parameters.items()}
+    lasts = {n: given.pop(n) for n, default in list(given.items()) if isinstance(default, Last)}
+    for argument in (n for n, model in given.items() if not hasattr(model, "__table__")):
+        raise DeclarationError(
+            f"{title}: give the argument “{argument}” of its SELECT a model as default."
+        )
+    models = tuple(map(table_of, given.values()))
+    if options.get("along") is not None and table in models:
+        options["since"] = {table: options["along"], **options["since"]}
+    if lasts and (
+        options.get("along") is None or any(d.table is not table for d in lasts.values())
+    ):
+        raise DeclarationError(
+            f"{title}: the last row is one of its own ({table.name}), before a place; say along=… which column."
+        )
+    keys = tuple(column(k) for k in key) or (primary_key,)
+    return Figure(
+        name=_name(name, targets),
+        title=title,
+        table=table,
+        columns=targets,
+        key=keys,
+        owner=primary_key if owner is None else column(owner),
+        select=_over_relations(select, tuple(given), lasts),
+        models=models,
+        derived_rows=keys != (primary_key,),
+        **options,
+    )
+
+
+def _name(given: str | None, columns: tuple[Column[Any], ...]) -> str:
+    if given is None and len(columns) > 1:
+        raise DeclarationError(f"A figure of several columns ({columns[0]}, …) needs a name.")
+    return given or f"{columns[0].table.name}.{columns[0].key}"
+
+
+def _over_relations(
+    select: Definition, names: tuple[str, ...], lasts: Mapping[str, Last]
+) -> Definition:
+    """The SELECT over relations by position and, as `last`, the last stored rows; without them from the beginning."""
+
+    @wraps(select)
+    def rows(*relations: FromClause, last: FromClause | None = None) -> Select[Any]:
+        before = {n: default.none() if last is None else last for n, default in lasts.items()}
+        return select(**dict(zip(names, relations, strict=True)), **before)
+
+    return rows

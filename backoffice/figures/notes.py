@@ -1,0 +1,77 @@
+"""The notes of touched owners, as a drain takes them: its own transaction's."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from sqlalchemy import ARRAY, BigInteger, Connection, Text, any_, bindparam, delete, func, literal
+
+from ..base import table_of
+from .increments import Delta
+from .models import FigureNote
+from .statements import Statement
+
+NOTES = table_of(FigureNote)
+
+TAKE_MINE = Statement(
+    delete(NOTES)
+    .where(
+        NOTES.c.xid == func.pg_current_xact_id(),  # known: a newer process's notes are not ours
+        NOTES.c.bundle == any_(bindparam("known", type_=ARRAY(Text))),
+        NOTES.c.definition == any_(bindparam("definitions", type_=ARRAY(Text))),
+    )
+    .returning(
+        NOTES.c.id, NOTES.c.bundle, NOTES.c.was_wrong, NOTES.c.owner, NOTES.c.source,
+        NOTES.c.source_id, NOTES.c.key, NOTES.c.delta, NOTES.c.since,
+        func.current_setting("transaction_isolation"),
+    )
+)  # fmt: skip
+
+
+@dataclass
+class Touched:
+    """What the notes say of one bundle: whose figures to recompute, or by how much they changed."""
+
+    everything: bool = False
+    owners: set[int] = field(default_factory=set)
+    deltas: list[Delta] = field(default_factory=list)
+    since: set[tuple[int, str]] = field(default_factory=set)
+    """Owners, each with a place from which on its rows follow from what was touched."""
+    rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    written: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """As `rows`, but written by a correction of this transaction, which tells of them itself."""
+
+    @property
+    def named(self) -> set[int]:
+        """The owners who are named."""
+        return self.owners | {d.owner for d in self.deltas} | {owner for owner, _ in self.since}
+
+    def add(
+        self,
+        owner: int | None,
+        source: str | None,
+        source_id: int | None,
+        key: list[str] | None = None,
+        delta: list[Decimal] | None = None,
+        since: str | None = None,
+    ) -> None:
+        """Take one note in; an absolute recompute outweighs any change noted beside it."""
+        if source is not None and source_id is not None:
+            self.rows[source].add(source_id)
+        if owner is None:
+            self.everything = self.everything or source is None
+        elif since is not None:
+            self.since.add((owner, since))
+        elif delta is None:
+            self.owners.add(owner)
+        else:
+            self.deltas.append(Delta(owner, tuple(key or ()), delta))
+
+
+def drop_mine(connection: Connection, fresh: Mapping[str, set[int]]) -> None:
+    """Forget the notes that the core's own write has made on owners just recomputed."""
+    mine = delete(NOTES).where(NOTES.c.xid == func.pg_current_xact_id())
+    for name, owners in fresh.items():
+        settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
+        connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))
