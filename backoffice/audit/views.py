@@ -28,12 +28,7 @@ def index() -> Response:
     )
 
 
-@bp.get("/export.<flavour>")
-@requires("audit.read")
-@lists.limited
-def export(flavour: str) -> Response:
-    """The same as a file."""
-    return lists.export(AUDIT, flavour)
+lists.add_export(bp, "/export.<flavour>", "export", "audit.read", lambda: AUDIT)
 
 
 @bp.get("/<int:event_id>")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..base.refusals import Refusal, Stale
-from ..records.actions import locked
+from ..records.actions import locked, next_version
 from .fields import MERGED
 from .models import Customer, CustomerMerge
 from .owned_records import Belonging, Held, belongings
@@ -225,8 +225,7 @@ def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
 def _change(customer: Customer, facts: Mapping[str, str]) -> None:
     for name, value in facts.items():
         setattr(customer, name, value)
-    customer.version += 1
-    customer.updated_at = func.now()
+    next_version(customer)
 
 
 def _way(session: Session, record: CustomerMerge, belonging: Belonging, *, lock: bool) -> Way:

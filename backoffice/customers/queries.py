@@ -3,7 +3,7 @@
 from sqlalchemy import Select, false, or_, select
 from sqlalchemy.orm import Session
 
-from ..records.matching import by_code_or_name
+from ..base.matching import by_code_or_name
 from .models import Customer
 
 MOST_STEPS = 100

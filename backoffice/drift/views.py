@@ -56,12 +56,7 @@ def index() -> Response:
     return lists.show(findings(), "drift/index.html", standing=said)
 
 
-@bp.get("/export.<flavour>")
-@requires("figures.read")
-@lists.limited
-def export(flavour: str) -> Response:
-    """The same as a file."""
-    return lists.export(findings(), flavour)
+lists.add_export(bp, "/export.<flavour>", "export", "figures.read", findings)
 
 
 @bp.get("/<int:finding_id>")
@@ -104,8 +99,6 @@ def record(finding_id: int) -> Response:
 def preview() -> Response:
     """Let a dry run show what the correction of the chosen findings would change."""
     claim = Claim("drift.preview")
-    if claim.answer is not None:
-        return claim.answer
     scope = _scope_of(request.form)
     if not scope:
         said = _("Tick rows that are wrong first, or choose all that match.")
@@ -123,8 +116,6 @@ def recalculate(kind: str, record_id: int) -> Response:
     if owners is None:
         abort(404)
     claim = Claim(f"drift.recalculate:{kind}:{record_id}")
-    if claim.answer is not None:
-        return claim.answer
     if not any(owners.values()):
         flash(_("Nothing is derived of this record, so there is nothing to recalculate."), "info")
         return claim.complete(safe_next(request.form.get("next")) or url_for("drift.index"))
@@ -139,8 +130,6 @@ def verify() -> Response:
     if name and name not in wording.figure_titles():
         abort(404)
     claim = Claim("drift.verify")
-    if claim.answer is not None:
-        return claim.answer
     return claim.complete(_asked("figures.verify", {"figures": {name: None}} if name else {}))
 
 

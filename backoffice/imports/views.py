@@ -59,12 +59,7 @@ def index() -> Response:
     return lists.show(IMPORTS, "imports/index.html")
 
 
-@bp.get("/export.<flavour>")
-@requires("imports.run")
-@lists.limited
-def export(flavour: str) -> Response:
-    """The list as a file."""
-    return lists.export(IMPORTS, flavour)
+lists.add_export(bp, "/export.<flavour>", "export", "imports.run", lambda: IMPORTS)
 
 
 @bp.get("/new")
@@ -80,8 +75,6 @@ def create() -> Response:
     """Take the files in."""
     form = UploadForm()
     claim = Claim("imports.create")
-    if claim.answer is not None:
-        return claim.answer
     if not form.validate():
         return _upload_page(form, status=422)
     sent = [file for file in request.files.getlist("files") if file.filename]

@@ -13,18 +13,18 @@ from .queries import neighbours
 from .state import state_of
 
 if TYPE_CHECKING:
-    from .exporting import export, limited
+    from .exporting import add_export, export, limited
     from .screens import asked, look, part, show
     from .wording import in_words
 
 __all__ = [
-    "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search",
+    "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search", "add_export",
     "asked", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show", "state_of",
     "text_in",
 ]  # fmt: skip
 
 _OF_SCREENS = {
-    **dict.fromkeys(("export", "limited"), "exporting"),
+    **dict.fromkeys(("add_export", "export", "limited"), "exporting"),
     **dict.fromkeys(("asked", "look", "part", "show"), "screens"),
     "in_words": "wording",
 }

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from flask import Response, abort, request, send_file
+from flask import Blueprint, Response, abort, request, send_file
 from flask_babel import gettext as _
 from flask_login import current_user
 from sqlalchemy import Connection, text
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from ..app.extensions import db
 from ..app.protection import limiter
 from ..base import periods
+from ..security.permissions import requires
 from ..web.formats import quantity_filter
 from . import csv_files, queries, workbooks
 from .csv_files import BYTE_ORDER_MARK, FLAVOURS, Flavour
@@ -60,6 +61,18 @@ def export(listing: List, flavour: str) -> Response:
     except BaseException:
         connection.close()
         raise
+
+
+def add_export(
+    bp: Blueprint, rule: str, endpoint: str, permission: str, listing: Callable[..., List]
+) -> None:
+    """Let `bp` answer a list as a file for whoever has the permission; `listing` takes the rest of the address."""
+
+    def view(flavour: str, **named: Any) -> Response:
+        """The same as a file."""
+        return export(listing(**named), flavour)
+
+    bp.add_url_rule(rule, endpoint, requires(permission)(limited(view)), methods=["GET"])
 
 
 def _snapshot() -> Connection:

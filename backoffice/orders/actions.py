@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, inspect
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from .. import figures
@@ -127,8 +127,7 @@ def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> 
     _refuse_impossible(session, entry)
     _apply(order, entry)
     if _is_changed(session, order):
-        order.version += 1
-        order.updated_at = func.now()
+        records.next_version(order)
     session.flush()
     return order
 

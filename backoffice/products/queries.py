@@ -7,7 +7,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
 from sqlalchemy.orm import Session
 
-from ..records.matching import by_code_or_name
+from ..base.matching import by_code_or_name
 from .models import Product, ProductPrice
 from .rules import SEPARATOR
 

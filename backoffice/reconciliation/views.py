@@ -136,12 +136,7 @@ def kept() -> Response:
     return lists.show(KEPT, "reconciliation/kept.html", idempotency_key=new_key())
 
 
-@bp.get("/kept/export.<flavour>")
-@requires("figures.read")
-@lists.limited
-def export_kept(flavour: str) -> Response:
-    """The list as a file."""
-    return lists.export(KEPT, flavour)
+lists.add_export(bp, "/kept/export.<flavour>", "export_kept", "figures.read", lambda: KEPT)
 
 
 @bp.post("/kept")
@@ -149,8 +144,6 @@ def export_kept(flavour: str) -> Response:
 def make() -> Response:
     """Ask for a report of every figure now."""
     claim = Claim("reconciliation.make")
-    if claim.answer is not None:
-        return claim.answer
     run = runs.request(db.session(), "reconciliation.nightly", {})
     flash(
         _("The reports are being made; Reconciliation lists each as soon as it is done."), "success"

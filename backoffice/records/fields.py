@@ -9,12 +9,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ..base import N_, Base
+from ..lists.declaration import Kind
 
 
 def is_text(sent: Any) -> bool:
@@ -69,6 +70,9 @@ class Field:
 
     is_amount = False
     """Whether the currency stands before its input."""
+
+    kind: ClassVar[Kind] = "text"
+    """How a list writes it."""
 
     @property
     def key(self) -> str:
@@ -232,6 +236,8 @@ class Flag(Field):
 class Day(Field):
     """A day."""
 
+    kind = "day"
+
     def data(self, fact: str) -> date | None:
         """The day; none where another program has stored one that no calendar has."""
         try:
@@ -248,6 +254,7 @@ class Day(Field):
 class CalendarMonth(Field):
     """A month, stored as its first day."""
 
+    kind = "month"
     must_be = N_('Send the month as a text, like "2026-03".')
 
     def reads(self, sent: Any) -> bool:
@@ -274,6 +281,7 @@ class Amount(Field):
     With `empty_is_zero` nothing is stored as zero, and zero is shown as nothing.
     """
 
+    kind: ClassVar[Kind] = "money"
     _: KW_ONLY
     minimum: Decimal | None = Decimal(0)
     empty_is_zero: bool = False
@@ -309,6 +317,7 @@ class Amount(Field):
 class UnitPrice(Amount):
     """What one unit costs, in the deployment's currency, with at most four decimals."""
 
+    kind = "unit_price"
     must_be = N_('Send the number as a text with a point and at most four decimals, like "1250.5".')
     pattern = r"[0-9]{1,15}(\.[0-9]{1,4})?"
 
@@ -317,6 +326,7 @@ class UnitPrice(Amount):
 class Quantity(Amount):
     """How much of something, with at most three decimals."""
 
+    kind = "quantity"
     is_amount = False
     must_be = N_('Send the number as a text with a point and at most three decimals, like "12.5".')
     pattern = r"[0-9]{1,15}(\.[0-9]{1,3})?"

@@ -13,24 +13,7 @@ from ..base import N_
 from ..lists import Column, List, Search, containing
 from ..web.record_links import label_of
 from .declaration import Record, Row
-from .fields import (
-    Amount,
-    CalendarMonth,
-    Choice,
-    Day,
-    Field,
-    Flag,
-    Notes,
-    Pick,
-    Quantity,
-    Text,
-    UnitPrice,
-)
-
-_KINDS: Mapping[type[Field], Any] = {
-    Text: "text", Notes: "text", Choice: "text", Flag: "text", Day: "day", CalendarMonth: "month", Amount: "money",
-    Quantity: "quantity", UnitPrice: "unit_price", Pick: "text",
-}  # fmt: skip
+from .fields import Choice, Field, Flag, Pick, Text
 
 
 def list_for(record: Record, user: Any) -> List:
@@ -112,7 +95,7 @@ def column_of(field: Field, **more: Any) -> Column:
     if isinstance(field, Pick):
         key = field.of.model.__table__.c.id
         value = select(field.of.name).where(key == field.column).scalar_subquery()
-    given = {"label": field.label, "kind": _KINDS[type(field)], "words": words, **more}
+    given = {"label": field.label, "kind": field.kind, "words": words, **more}
     return Column(field.name, value=value, **given)
 
 

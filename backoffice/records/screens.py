@@ -82,7 +82,6 @@ class Screens:
         one = f"/<{'path:' if record.has_path else ''}{record.argument}>"
         routes: list[tuple[str, str, str, Callable[..., Any], str]] = [
             ("GET", "", "index", self.index, record.reads),
-            ("GET", "/export.<flavour>", "export", lists.limited(self._export()), record.reads),
             ("GET", "/new", "new", self.new, record.writes),
             ("POST", "/new", "create", self.create, record.writes),
             ("GET", one, "record", self.show, record.reads),
@@ -104,6 +103,9 @@ class Screens:
             at, may = f"{one}/{verb.name}", verb.writes or record.writes
             routes.append(("GET", at, verb.name, partial(self.ask, verb), may))
             routes.append(("POST", at, f"{verb.name}_post", partial(self.act, verb), may))
+        lists.add_export(
+            bp, "/export.<flavour>", "export", record.reads, lambda: list_for(record, current_user)
+        )
         for method, rule, name, view, permission in routes:
             if name not in without:
                 bp.add_url_rule(rule, name, _view(view, permission), methods=[method])
@@ -115,13 +117,6 @@ class Screens:
     def index(self) -> Response:
         """The rows that the filter leaves in."""
         return lists.show(list_for(self.record, current_user), self.index_page)
-
-    def _export(self) -> Callable[..., Any]:
-        def export(flavour: str) -> Response:
-            """The same as a file."""
-            return lists.export(list_for(self.record, current_user), flavour)
-
-        return export
 
     def new(self) -> Response:
         """An empty form."""
@@ -218,8 +213,6 @@ class Screens:
         """Save what was sent, or show all that is wrong with it, its input kept."""
         record = self.record
         claim = Claim(f"{record.domain}.save {name or ''}"[:200])
-        if claim.answer is not None:
-            return claim.answer
         form = self.posted(name)
         if not form.validate():
             form.add_errors(form.problems())
@@ -292,8 +285,6 @@ class Screens:
         """Do it, if the row is still as it was shown; else say why not, what was typed kept."""
         record = self.record
         claim = Claim(f"{record.domain}.{verb.name} {name}"[:200])
-        if claim.answer is not None:
-            return claim.answer
         row = self.found(name)
         row_id, form = row.id, forms.posted(record, row, verb)
         if not form.validate():

@@ -36,12 +36,7 @@ def index() -> Response:
     return lists.show(RUNS, "runs/index.html")
 
 
-@bp.get("/export.<flavour>")
-@requires("runs.read")
-@lists.limited
-def export(flavour: str) -> Response:
-    """The same as a file."""
-    return lists.export(RUNS, flavour)
+lists.add_export(bp, "/export.<flavour>", "export", "runs.read", lambda: RUNS)
 
 
 @bp.get("/<int:run_id>")
@@ -77,8 +72,6 @@ def cancel(run_id: int) -> Response:
     """Stop the run; its kind says who may."""
     run = _own_or_403(run_id)
     claim = Claim("runs.cancel")
-    if claim.answer is not None:
-        return claim.answer
     actions.cancel(db.session(), run.id)
     flash(_("Run %(run)s is stopped: nothing further of it is begun.", run=run.id), "success")
     return claim.complete(url_for("runs.record", run_id=run.id))
@@ -90,8 +83,6 @@ def retry(run_id: int) -> Response:
     """Ask for what the run left undone; its kind says who may."""
     run = _own_or_403(run_id)
     claim = Claim("runs.retry")
-    if claim.answer is not None:
-        return claim.answer
     asked = actions.retry(db.session(), run.id)
     return claim.complete(url_for("runs.record", run_id=asked.id))
 
@@ -104,8 +95,6 @@ def approve(run_id: int) -> Response:
     if not may_approve(current_user, run.kind):
         abort(403)
     claim = Claim("runs.approve")
-    if claim.answer is not None:
-        return claim.answer
     actions.approve(db.session(), run.id)
     flash(_("Run %(run)s is approved.", run=run.id), "success")
     return claim.complete(url_for("runs.record", run_id=run.id))
@@ -117,8 +106,6 @@ def apply(run_id: int) -> Response:
     """Ask for exactly what the dry run has found to be applied; its kind says who may."""
     run, form = _own_or_403(run_id), ApplyForm()
     claim = Claim("runs.apply")
-    if claim.answer is not None:
-        return claim.answer
     if not form.validate():
         response = _page(run, form)
         response.status_code = 422

@@ -51,8 +51,6 @@ def run(name: str) -> Response:
     if not allowed(current_user, kind_of(schedule.kind).permission):
         abort(403)
     claim = Claim("schedules.run")
-    if claim.answer is not None:
-        return claim.answer
     now = datetime.now(UTC)
     try:
         asked = actions.request_or_preview(

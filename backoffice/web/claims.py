@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response, abort, request
 from flask_login import current_user
 
 from ..app.extensions import db
@@ -11,20 +11,20 @@ from .idempotency import once, remember
 
 
 class Claim:
-    """The key that a form was sent with, claimed for an action; see `idempotency.once`.
+    """The key that a form was sent with, claimed for an action: do the work, and answer `complete`.
 
-    `answer` is what the form was answered the first time; None: do the work, and answer `complete`.
+    Of a form that comes again the request ends here, with the first answer; see `idempotency.once`.
     """
 
     def __init__(self, action: str) -> None:
-        """Claim the key of the posted form for `action`."""
         self._names: dict[str, Any] = {
             "user_id": current_user.id,
             "action": action,
             "key": request.form.get("idempotency_key", ""),
         }
         earlier = once(db.session, **self._names, body=request.form)
-        self.answer = None if earlier is None else hx_redirect(earlier["location"])
+        if earlier is not None:
+            abort(hx_redirect(earlier["location"]))
 
     def complete(self, location: str) -> Response:
         """Send the browser to `location`, and every repetition of the form too."""

@@ -44,14 +44,6 @@ def ageing_documents() -> Response:
     )
 
 
-@bp.get("/ageing/documents/export.<flavour>")
-@requires("billing.read")
-@lists.limited
-def export_ageing_documents(flavour: str) -> Response:
-    """The same as a file."""
-    return lists.export(_listing(request.args), flavour)
-
-
 def _of_customer(code: str) -> Select[int]:
     """The meters that are actively the customer's now, whoever their documents were booked on."""
     own = select(MeterAssignment.meter_id).join(Customer)
@@ -107,6 +99,15 @@ def _listing(given: Mapping[str, str]) -> List:
         nothing_yet=(N_("Nothing is owed"), N_("No meter has a balance on this day.")),
         nothing_fits=(N_("Nothing fits that"), N_("Take something out of the filter, or choose another day.")),
     )  # fmt: skip
+
+
+lists.add_export(
+    bp,
+    "/ageing/documents/export.<flavour>",
+    "export_ageing_documents",
+    "billing.read",
+    lambda: _listing(request.args),
+)
 
 
 def _filters(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Filter, ...]:

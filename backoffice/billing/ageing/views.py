@@ -70,18 +70,13 @@ def _tie(day: date) -> dict[str, str]:
     return {"said": f"{said} {more}"}
 
 
-@bp.get("/ageing/export.<flavour>")
-@requires("billing.read")
-@lists.limited
-def export_ageing(flavour: str) -> Response:
-    """The same as a file."""
-    return lists.export(_listing(), flavour)
-
-
 def _listing() -> List:
     """The list that the address asks for."""
     day = AS_OF.day(request.args)
     return _by_meter(day) if request.args.get("by") == "meter" else _by_customer(day)
+
+
+lists.add_export(bp, "/ageing/export.<flavour>", "export_ageing", "billing.read", _listing)
 
 
 def _by_customer(day: date) -> List:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session, joinedload
 
 from ... import figures
 from ...base import periods
 from ...customers.queries import label
+from ...records.actions import count
 from ...records.actions import locked as lock
 from ..models import Meter, MeterAssignment
 from ..rules import counts_ahead, is_to_come
@@ -293,9 +294,7 @@ def _added(
 def _change(session: Session, assignment: MeterAssignment, days: Days, *, is_active: bool) -> None:
     assignment.assigned_from, assignment.assigned_to = days.first, days.last
     assignment.is_active = is_active
-    if session.is_modified(assignment):
-        assignment.version += 1
-        assignment.updated_at = func.now()
+    count(session, assignment)
     settle(session)
 
 

@@ -21,14 +21,14 @@ from .. import approved_verbs
 from ..meters.refusals import TooMuchOwed
 from ..models import Payment
 from .forms import PlaceForm, sheet_errors
-from .records import refuse_void
+from .records import PAYMENT, refuse_void
 from .refusals import NothingToMove, OverAllocated
 from .sheets import REST, Sheet, sheet_of, shown_for
 from .views import bp, previewed, screens
 
 
 @bp.get("/<path:reference>/move")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def move(reference: str) -> Response:
     """Match or move a part of a receipt: its open invoices, with what of the part goes to each."""
     chosen = _part_or_404(reference)
@@ -37,15 +37,13 @@ def move(reference: str) -> Response:
 
 
 @bp.post("/<path:reference>/move")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def move_post(reference: str) -> Response:
     """Put the part where the form says, if it is still as it was shown; with `do`, only count again."""
     if "do" in request.args:
         chosen = _part_or_404(reference)
         return _page(chosen, PlaceForm(), _sheet(chosen, request.form))
     claim = Claim(f"billing.move_payment {reference}")
-    if claim.answer is not None:
-        return claim.answer
     chosen, form = _part_or_404(reference), PlaceForm()
     sheet = _sheet(chosen, request.form, follows=False)
     here = url_for("payments.record", reference=reference)
@@ -66,19 +64,17 @@ def move_post(reference: str) -> Response:
 
 
 @bp.post("/<path:reference>/move/preview")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def preview_move(reference: str) -> Response:
     """What of the part goes where, as it is typed. Writes nothing."""
     return previewed(_sheet(_part_or_404(reference), request.form))
 
 
 @bp.post("/<path:reference>/take-off")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def take_off(reference: str) -> Response:
     """Take a part off its meter, if it is still as it was shown: it is unmatched again."""
     claim = Claim(f"billing.take_off_payment {reference}")
-    if claim.answer is not None:
-        return claim.answer
     chosen = _part_or_404(reference)
     version = Stamp.read(request.form.get("version")).version_of(chosen.id)
     here = url_for("payments.record", reference=reference)

@@ -34,6 +34,7 @@ from .matching import (
     sure_matches,
     unsure_matches,
 )
+from .records import PAYMENT
 from .suggestions import (
     REASONS,
     WHY_UNSURE,
@@ -123,7 +124,7 @@ UNMATCHED = List(
 
 
 @bp.get("/unmatched")
-@requires("billing.read")
+@requires(PAYMENT.reads)
 def unmatched() -> AnyResponse:
     """The payments that are on no meter, each with where it may belong."""
     return lists.show(
@@ -142,21 +143,16 @@ def _known_of(rows: Any) -> dict[int, Known]:
     return suggestions_for(db.session(), [row.key for row in rows])
 
 
-@bp.get("/unmatched/export.<flavour>")
-@requires("billing.read")
-@lists.limited
-def export_unmatched(flavour: str) -> AnyResponse:
-    """The same as a file."""
-    return lists.export(UNMATCHED, flavour)
+lists.add_export(
+    bp, "/unmatched/export.<flavour>", "export_unmatched", PAYMENT.reads, lambda: UNMATCHED
+)
 
 
 @bp.post("/unmatched/match")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def match_payment() -> Response:
     """Accept one suggestion, if the payment is still as it was shown."""
     claim = Claim("billing.match_payment")
-    if claim.answer is not None:
-        return claim.answer
     payment = db.session.get(Payment, whole_number(request.form.get("payment")))
     if payment is None:
         raise RecordGone()
@@ -192,12 +188,10 @@ def _gone(claim: Claim, reference: str) -> Response:
 
 
 @bp.post("/unmatched/match-sure")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def match_sure() -> Response:
     """Match every chosen payment of which it is sure where it belongs; the others stay."""
     claim = Claim("billing.match_sure")
-    if claim.answer is not None:
-        return claim.answer
     chosen = _chosen()
     if not chosen:
         flash(_("Tick payments first, or choose all that match."), "warning")

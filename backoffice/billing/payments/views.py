@@ -74,7 +74,7 @@ screens.add_to(bp, without=("preview",))
 
 
 @bp.post("/preview")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def preview() -> Response:
     """What of the amount goes where, as it is typed: outputs, and fields that nobody touched.
 
@@ -136,21 +136,21 @@ replacing = Replacing(
 
 
 @bp.get("/<path:reference>/replace")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def edit(reference: str) -> Response:
     """The form of a new payment with everything that the receipt says. Nothing is void yet."""
     return replacing.edit(reference)
 
 
 @bp.post("/<path:reference>/replace")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def update(reference: str) -> Response:
     """Make it void and record the other, both or neither; with `do`, only show the open invoices."""
     return replacing.update(reference)
 
 
 @bp.post("/<path:reference>/replace/preview")
-@requires("billing.write")
+@requires(PAYMENT.writes)
 def preview_replacement(reference: str) -> Response:
     """What of the amount goes where, as it is typed. Writes nothing."""
     return _previewed(replacing.posted(reference))

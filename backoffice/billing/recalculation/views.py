@@ -49,12 +49,13 @@ def recalculations() -> Response:
     )
 
 
-@bp.get("/recalculations/export.<flavour>")
-@requires("billing.read")
-@lists.limited
-def export_recalculations(flavour: str) -> Response:
-    """The same as a file."""
-    return lists.export(RECALCULATIONS, flavour)
+lists.add_export(
+    bp,
+    "/recalculations/export.<flavour>",
+    "export_recalculations",
+    "billing.read",
+    lambda: RECALCULATIONS,
+)
 
 
 @bp.post("/recalculations")
@@ -62,8 +63,6 @@ def export_recalculations(flavour: str) -> Response:
 def recalculate() -> Response:
     """Let a dry run show what a recalculation of all customers would change."""
     claim = Claim("billing.recalculate")
-    if claim.answer is not None:
-        return claim.answer
     is_paced = _count() > MOST_WAITED_FOR
     try:
         asked = actions.request(db.session(), RECALCULATE.name, {}, dry_run=True, is_paced=is_paced)
@@ -95,8 +94,6 @@ def apply_recalculation(run_id: int) -> Response:
     """Ask for exactly what the dry run has found to be applied."""
     run, form = _run_or_404(run_id), ApplyForm()
     claim = Claim("billing.apply_recalculation")
-    if claim.answer is not None:
-        return claim.answer
     if not form.validate():
         return _page(run, form, status=422)
     limits = Limits.of(current_app.config)
