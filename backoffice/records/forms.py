@@ -233,13 +233,15 @@ def empty(record: Record, told: Mapping[str, str]) -> OfRecord:
 def fields_of(
     record: Record, row: Row | None = None, verb: Verb | None = None
 ) -> tuple[Field, ...]:
-    """The fields in the order of the form: those that only a new one has, after those that are short."""
+    """The fields in the order of the form: what only a new one has, or has otherwise, after those that are short."""
     if verb is not None:
         return tuple(verb.fields)
-    short = [place for place, field in enumerate(record.fields, 1) if field.is_short]
-    place = short[-1] if short else len(record.fields)
     further = record.new_fields if row is None else ()
-    return (*record.fields[:place], *further, *record.fields[place:])
+    otherwise = {field.name for field in further}
+    fields = [field for field in record.fields if field.name not in otherwise]
+    short = [place for place, field in enumerate(fields, 1) if field.is_short]
+    place = short[-1] if short else len(fields)
+    return (*fields[:place], *further, *fields[place:])
 
 
 def own_form(record: Record) -> type[OfRecord]:

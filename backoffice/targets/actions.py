@@ -47,18 +47,9 @@ class TargetThere(Refusal):
     field = "month"
 
 
-class NoTarget(Refusal):
-    """A new target without an amount."""
-
-    sentence = N_("Enter a target.")
-    field = "target"
-
-
 def create(session: Session, values: Mapping[str, Any]) -> AccountManagerTarget:
-    """Set the target of a month that has none. Raises TargetThere, NoTarget."""
+    """Set the target of a month that has none. Raises TargetThere."""
     manager_id, month, target = (values[name] for name in ("account_manager", "month", "target"))
-    if target is None:
-        raise NoTarget()
     figures.hold(session, achieved, [manager_id])
     row = stored_targets(session, manager_id, [Month.of(month)]).get(Month.of(month))
     if row is None:

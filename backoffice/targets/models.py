@@ -3,13 +3,40 @@
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
-from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    false,
+    func,
+    text,
+)
+from sqlalchemy.orm import ColumnProperty, Mapped, column_property, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
+from ..base.identifiers import whole_number
 from ..base.money import Money, no_nan
 from ..base.periods import Month
 from ..people.models import User
+
+
+class _OfCode(ColumnProperty.Comparator[str]):
+    """A code is looked for by what it is made of, which is indexed."""
+
+    def __eq__(self, code: object) -> ColumnElement[bool]:  # type: ignore[override]
+        number, _slash, month = str(code).partition("/")
+        try:
+            manager_id, first = whole_number(number), Month.parse(month).first
+        except ValueError:
+            return false()
+        is_code = code == code_of(manager_id, Month.of(first))
+        row = AccountManagerTarget
+        meant = (row.account_manager_id == manager_id) & (row.month == first)
+        return meant if is_code else false()
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class AccountManagerTarget(Base):
@@ -43,7 +70,8 @@ class AccountManagerTarget(Base):
 
     account_manager: Mapped[User] = relationship()
     code: Mapped[str] = column_property(
-        func.concat(account_manager_id, "/", func.to_char(month, "YYYY-MM"))
+        func.concat(account_manager_id, "/", func.to_char(month, "YYYY-MM")),
+        comparator_factory=_OfCode,
     )
     """The manager's number and the month, by which addresses and programs name it: 7/2026-03."""
 

@@ -39,6 +39,7 @@ MONTH = CalendarMonth(_ROW.month, N_("Month"), usual=None, required=N_("Enter a 
 TARGET = Amount(
     _ROW.target, N_("Target"), usual=None, help=N_("Leave it empty for a month without target.")
 )
+NEW_TARGET = Amount(_ROW.target, N_("Target"), usual=None, required=N_("Enter a target."))
 
 
 class TargetForm(OfRecord):
@@ -102,7 +103,7 @@ TARGET_OF_MONTH = Targets(
     writes="targets.write",
     has_path=True,
     fields=(TARGET,),
-    new_fields=(MANAGER, MONTH),
+    new_fields=(MANAGER, MONTH, NEW_TARGET),
     kept=(MANAGER, MONTH),
     form=TargetForm,
     create=actions.create,

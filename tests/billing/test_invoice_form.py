@@ -1,7 +1,6 @@
 """The form of an invoice over HTTP: entering, its live amount, changing, and two who change one."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -226,40 +225,7 @@ def test_an_invoice_with_which_too_much_is_owed_is_refused_at_its_field(
     assert 'value="M-1"' in moved.text
 
 
-def test_a_double_click_saves_one_invoice(
-    sign_in: SignIn, finance: FlaskClient, session: Any
-) -> None:
-    typed = new(finance)
-    with ThreadPoolExecutor(4) as clicks:
-        answers = list(
-            clicks.map(lambda _: finance.post("/billing/invoices/new", data=typed), range(4))
-        )
-    assert {answer.status_code for answer in answers} == {303}
-    assert len({answer.location for answer in answers}) == 1
-    assert session.query(Invoice).count() == 1
-
-
 # Changing
-
-
-def test_two_editors_get_a_diff_and_lose_nothing(
-    sign_in: SignIn, finance: FlaskClient, session: Any, customer: Customer
-) -> None:
-    invoice_of(session, customer)
-    path = "/billing/invoices/INV-1/edit"
-    mine = filled(finance, path, units="20")
-    theirs = sign_in("admin", name="Njoroge")
-    theirs.post(path, data=filled(theirs, path, rate="110", due_on="2026-04-15"))
-    refused = finance.post(path, data=mine)
-    told = words(refused, 409)
-    assert "Njoroge saved this" in told
-    assert "Rate 110.00 100.00 Theirs" in told
-    assert "Due 15 Apr 2026 31 Mar 2026 Theirs" in told
-    merged = fields_of(refused.text, "invoice-form")
-    assert (merged["units"], merged["rate"], merged["due_on"]) == ("20", "110.00", "2026-04-15")
-    assert finance.post(path, data=merged).status_code == 303
-    invoice = only(session)
-    assert (invoice.units, invoice.rate, invoice.amount) == (20, 110, 2450)
 
 
 def test_payments_that_name_it_hold_it_where_it_is(

@@ -130,19 +130,6 @@ def test_a_receipt_is_made_void_with_a_reason_all_of_it_at_once(finance, receipt
     assert finance.get("/billing/payments/PAY-1/move").status_code == 409
 
 
-def test_voiding_wants_a_reason_and_the_version_that_was_shown(finance, receipt, session):
-    answer = void(finance, "PAY-1", reason=" ")
-    assert answer.status_code == 422
-    assert "Say why it becomes void." in answer.text
-    shown = unseen(answer.text)["version"]
-    stale = void(finance, "PAY-1", version=shown.removesuffix("2") + "1")
-    assert stale.status_code == 409
-    assert "changed this at" in text_of(stale.text)
-    assert f'value="{shown}"' in stale.text
-    session.rollback()
-    assert set(session.scalars(select(Payment.status))) == {"posted"}
-
-
 def move(browser, part, **changes):
     path = "/billing/payments/PAY-1/move"
     form = fields_of(browser.get(f"{path}?part={part}").text, "place-form")

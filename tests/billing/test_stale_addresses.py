@@ -26,8 +26,6 @@ from backoffice.records.actions import RecordChanged
 from tests.customers.desk import fields_of as form_in
 from tests.customers.desk import form
 from tests.factories.customers import CustomerFactory
-from tests.factories.orders import OrderFactory
-from tests.factories.products import ProductFactory
 from tests.orders.pages import text_of
 from tests.processes import barrier, together
 from tests.targets.pages import fields_of, filled
@@ -202,24 +200,6 @@ def swapped(browser: FlaskClient) -> None:
     renumber(browser, numbers, "/billing/invoices/{}/edit", "invoice-form")
 
 
-def test_a_form_to_void_an_invoice_does_not_void_the_next_one_of_its_number(
-    slow: FlaskClient, fast: FlaskClient, session: Any, invoices: tuple[int, int]
-) -> None:
-    path = "/billing/invoices/INV-1/void"
-    late = form(slow, path, reason="Twice")
-    swapped(fast)
-    answer = slow.post(path, data=late)
-    assert "Make invoice INV-9 void?" in told(answer)
-    session.rollback()
-    assert {invoice.status for invoice in session.scalars(select(Invoice))} == {"posted"}
-    mine = "/billing/invoices/INV-9/void"
-    again = slow.post(mine, data=form_in(answer.text, mine, reason="Twice"))
-    assert again.status_code == 303
-    session.rollback()
-    states = [session.get_one(Invoice, key).status for key in invoices]
-    assert states == ["void", "posted"]
-
-
 def test_a_form_to_move_an_invoice_does_not_move_the_next_one_of_its_number(
     slow: FlaskClient, fast: FlaskClient, session: Any, invoices: tuple[int, int]
 ) -> None:
@@ -230,22 +210,6 @@ def test_a_form_to_move_an_invoice_does_not_move_the_next_one_of_its_number(
     session.rollback()
     on = {invoice.meter.number for invoice in session.scalars(select(Invoice))}
     assert on == {"M-1"}
-
-
-def test_what_was_typed_over_an_invoice_is_kept_for_that_one(
-    slow: FlaskClient, fast: FlaskClient, session: Any, invoices: tuple[int, int]
-) -> None:
-    path = "/billing/invoices/INV-1/edit"
-    late = filled(slow, path, "invoice-form", units="20")
-    swapped(fast)
-    answer = slow.post(path, data=late)
-    assert "Theirs Mine" in told(answer)
-    again = fields_of(answer.text, "invoice-form")
-    assert (again["number"], again["units"]) == ("INV-9", "20")
-    assert slow.post("/billing/invoices/INV-9/edit", data=again).status_code == 303
-    session.rollback()
-    units = [session.get_one(Invoice, key).units for key in invoices]
-    assert units == [Decimal(20), Decimal("12.5")]
 
 
 # Meters
@@ -313,60 +277,3 @@ def test_a_meter_is_assigned_as_it_was_shown(
     assert session.scalars(select(MeterAssignment)).all() == []
     again = fields_of(answer.text, "assignment-form")
     assert slow.post(path, data=again).status_code == 303
-
-
-# Orders, customers and products
-
-
-def named(kind: str, session: Any) -> tuple[str, str, type[AnyRecord]]:
-    """Two records A-1 and A-2 of that kind: the address of a form over one, its id, and the model."""
-    versions = {"A-1": 2, "A-2": 1}
-    if kind == "orders":
-        for number, version in versions.items():
-            OrderFactory(number=number, closing_date=None, version=version)
-        found = ("/orders/{}/edit", "order-form", Order)
-    elif kind == "customers":
-        for code, version in versions.items():
-            CustomerFactory(code=code, version=version)
-        found = ("/customers/{}/edit", "customer-form", Customer)
-    else:
-        for code, version in versions.items():
-            ProductFactory(code=code, name="Tea", version=version)
-        found = ("/products/{}/edit", "product-form", Product)
-    session.commit()
-    return found
-
-
-@pytest.mark.parametrize(
-    ("kind", "field", "typed"),
-    [("orders", "promo", "7"), ("customers", "city", "Bogor"), ("products", "unit", "crate")],
-)
-def test_what_was_typed_over_any_other_record_is_kept_for_that_one_too(
-    slow: FlaskClient, fast: FlaskClient, session: Any, kind: str, field: str, typed: str
-) -> None:
-    at, form_id, model = named(kind, session)
-    late = filled(slow, at.format("A-1"), form_id, **{field: typed})
-    renumber(fast, {"A-1": "A-9", "A-2": "A-1"}, at, form_id)
-    answer = slow.post(at.format("A-1"), data=late)
-    told(answer)
-    again = fields_of(answer.text, form_id)
-    assert slow.post(at.format("A-9"), data=again).status_code == 303
-    session.rollback()
-    key = "number" if kind == "orders" else "code"
-    stored = {getattr(row, key): str(getattr(row, field)) for row in session.scalars(select(model))}
-    assert stored["A-9"].startswith(typed)
-    assert not stored["A-1"].startswith(typed)
-
-
-@pytest.mark.parametrize("kind", ["orders", "customers"])
-def test_a_question_before_deleting_is_about_the_record_that_it_showed(
-    slow: FlaskClient, fast: FlaskClient, session: Any, kind: str
-) -> None:
-    at, form_id, model = named(kind, session)
-    path = f"/{kind}/A-1/delete"
-    count = len(session.scalars(select(model)).all())
-    late = form(slow, path)
-    renumber(fast, {"A-1": "A-9", "A-2": "A-1"}, at, form_id)
-    told(slow.post(path, data=late))
-    session.rollback()
-    assert len(session.scalars(select(model)).all()) == count

@@ -94,15 +94,9 @@ def test_a_product_is_created_with_its_first_price(finance: FlaskClient, session
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"code": ""}, "Enter a code."),
         ({"code": "new"}, "This cannot be part of a web address."),
-        ({"code": "a/b"}, "This cannot be part of a web address."),
-        ({"code": "x" * 41}, "At most 40 characters."),
-        ({"name": ""}, "Enter a name."),
-        ({"kind": "gift"}, "Not a valid choice."),
         ({"unit_price": "abc"}, "This is not a number."),
         ({"unit_price": "1", "effective_from": ""}, "Enter the day from which"),
-        ({"code": "TEA"}, "There is already a product TEA."),
     ],
 )
 def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
@@ -148,12 +142,3 @@ def test_the_record_tells_prices_past_and_to_come_and_who_changed_what(
 def test_the_options_follow_what_is_typed(finance: FlaskClient, tea: Product) -> None:
     assert 'value="TEA"' in finance.get("/products/options?lines-3-product=gree").text
     assert finance.get("/products/options?product=gree&kind=addition").text.strip() == ""
-
-
-@pytest.mark.parametrize("flavour", ["csv", "xlsx"])
-def test_the_price_list_is_a_file_too(finance: FlaskClient, tea: Product, flavour: str) -> None:
-    answer = finance.get(f"/products/export.{flavour}")
-    assert answer.status_code == 200
-    if flavour == "csv":
-        rows = answer.get_data(as_text=True).splitlines()
-        assert rows[1].startswith("TEA,Green tea,Package price,box,2026-01-01,10")

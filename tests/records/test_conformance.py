@@ -265,13 +265,15 @@ def two_fields(record: Record) -> tuple[Field, Field]:
 
 
 @EVERY_RENAMED_RECORD
-def test_a_form_that_was_opened_on_another_record_saves_nothing(
+def test_a_form_that_was_opened_on_another_record_is_kept_for_that_one(
     desk: Desk, session: Any, record: Record
 ) -> None:
     """The number in the address has gone to another one meanwhile."""
     first, second = desk.enter(1), desk.enter(2)
     address = desk.at("edit", **desk.named(first))
-    form = desk.form(address)
+    field, _other = two_fields(record)
+    typed = value_of(field, 7)
+    form = desk.form(address, **{field.name: typed})
     gone = value_of(record.by_name[record.argument], 9)
     assert desk.edit(first, **{record.argument: gone}).status_code == 303
     assert desk.edit(second, **{record.argument: first}).status_code == 303
@@ -280,6 +282,10 @@ def test_a_form_that_was_opened_on_another_record_saves_nothing(
     assert answer.status_code == 409
     assert "belongs to another record" in text_of(answer.text)
     assert record.facts(stored(session, record, first)) == before
+    its_own = desk.at("edit", **desk.named(gone))
+    assert desk.browser.post(its_own, data=desk.read(answer.text)).status_code == 303
+    facts = record.facts(stored(session, record, gone))
+    assert facts == {**facts, field.name: fact_of(field, typed), record.argument: gone}
 
 
 @EVERY_RECORD

@@ -201,6 +201,10 @@ def test_a_form_over_one_that_has_another_name_now_does_nothing_to_the_next(
     assert answer.status_code == 409
     assert "belongs to another record" in text_of(answer.text)
     assert held(record, stored(session, record, first)) == before
+    its_own = at(desk, verb, "gone-9")
+    assert f'action="{its_own}"' in answer.text
+    assert desk.browser.post(its_own, data=sent(answer.text, verb)).status_code == 303
+    assert held(record, stored(session, record, first)) == before
 
 
 @EVERY_VERB

@@ -132,6 +132,21 @@ def test_the_stored_column_is_summed_from_the_index_alone(
     assert scan["Index Name"] == "ix_orders_account_manager_id_closing_date_grand_total"
 
 
+def test_a_month_is_found_by_its_code_from_the_index(
+    session: Any, manager: User, owner_connection: psycopg.Connection[Any]
+) -> None:
+    code = AccountManagerTarget.code
+    stored = session.scalars(select(code).filter_by(account_manager_id=manager.id)).all()
+    found = {name: session.scalars(select(code).where(code == name)).one() for name in stored}
+    assert list(found) == list(found.values())
+    for name in (f"0{stored[0]}", f"{stored[0]}0", "7", "7/2026", "x/2026-03", "7/2026-13", ""):
+        assert session.scalars(select(code).where(code == name)).all() == [], name
+    wanted = select(AccountManagerTarget.id).where(code == stored[0])
+    literal = wanted.compile(db.engine, compile_kwargs={"literal_binds": True})
+    [(plan,)] = owner_connection.execute(f"EXPLAIN (FORMAT JSON) {literal}".encode()).fetchall()
+    assert {n["Node Type"] for n in nodes(plan[0]["Plan"])} <= {"Index Scan", "Index Only Scan"}
+
+
 def test_the_check_of_plans_would_notice_a_missing_index(
     manager: User, owner_connection: psycopg.Connection[Any]
 ) -> None:
