@@ -28,13 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as plain_column
 
-from .continuing import along, as_text, changes_since, first_places, place_of
+from .continuing import along, as_text, first_places, place_of
 from .declaration import Figure, Source
 from .definitions import digest, numbered
 from .dependencies import lower_bundles
 from .registry import Bundle, Registry
 from .relations import Condition, Relations, Scope
-from .statements import DIALECT, wrong_owners
+from .statements import DIALECT, changes_since, wrong_owners
 
 quote = DIALECT.identifier_preparer.quote
 

@@ -2,8 +2,12 @@
 
 What is expected of such a row depends on what stands before it alone. So whatever an owner's history, a save reads and
 writes what comes from there on; verify, heal and rebuild begin at the beginning all the same.
+
+A row that was closed is a fact, and what stands before it too: what comes after is continued from it, by whomever.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -22,23 +26,23 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    null,
     select,
     true,
+    union_all,
 )
 
 from .declaration import Figure, rows_of
 from .expressions import replace
-from .relations import ONE_OWNER, Relations, Scope
-from .statements import compared
 
 
 @cache
-def places_given(figure: Figure, scope: Scope) -> Subquery:
+def places_given(figure: Figure, *, of_one: bool) -> Subquery:
     """owner, place: from where on each owner's rows are continued, as the statement's parameters say.
 
     `place` of the `owner`, or `places` of the `owners`, each as text, of which the first of each owner counts.
     """
-    if scope is ONE_OWNER:
+    if of_one:
         owner = cast(bindparam("owner", type_=BigInteger), BigInteger).label("owner")
         place = cast(bindparam("place", type_=Text), along(figure).type).label("place")
         return select(owner, place).subquery("places")
@@ -57,57 +61,94 @@ def first_places(figure: Figure, owners: Any, places: Any) -> Subquery:
     return select(owner, first).group_by(given.c.owner).subquery("places")
 
 
-def changes_since(
-    relations: Relations,
-    figure: Figure,
-    scope: Scope,
-    places: Subquery,
-    beneath: FromClause | None = None,
-    *,
-    all_rows: bool = False,
+@dataclass(frozen=True)
+class Beginning:
+    """From where on a figure's rows are computed: from `places` on, after each owner's last `closed` row, or both."""
+
+    figure: Figure
+    target: FromClause
+    """Its table, from which the last row before is taken."""
+    places: Subquery | None = None
+    closed: Subquery | None = None
+
+    def later(
+        self, rows: FromClause, owner: ColumnElement[Any], at: ColumnElement[Any]
+    ) -> Select[Any]:
+        """Of some rows, with their owner and where they stand, those that are computed or compared."""
+        found = select(*rows.c)
+        origin: Any = rows
+        if self.places is not None:
+            origin = origin.join(self.places, self.places.c.owner == owner)
+            found = found.where(at >= self.places.c.place)
+        if self.closed is not None:
+            origin = origin.outerjoin(self.closed, self.closed.c.owner == owner)
+            found = found.where((at > self.closed.c.place) | self.closed.c.place.is_(None))
+        return found.select_from(origin)
+
+    def last(self) -> Subquery:
+        """Of each owner the last row before, as the target's columns."""
+        at, key = self.target.c[along(self.figure).key], self.target.c[self.figure.primary_key.key]
+        whose = self.places if self.places is not None else self.closed
+        assert whose is not None
+        origin: Any = whose
+        if self.places is None:
+            is_before = at <= whose.c.place
+        elif self.closed is None:
+            is_before = at < whose.c.place
+        else:
+            origin = whose.outerjoin(self.closed, self.closed.c.owner == whose.c.owner)
+            is_before = (at < whose.c.place) | (at <= self.closed.c.place)
+        before = (
+            select(*self.target.c)
+            .where(self.target.c[self.figure.owner.key] == whose.c.owner, is_before)
+            .order_by(at.desc(), key.desc())
+            .limit(1)
+            .lateral("before")
+        )
+        return select(*before.c).select_from(origin.join(before, true())).subquery("last")
+
+    def rows(self, read_by: Callable[[Table], FromClause]) -> Select[Any]:
+        """The figure's SELECT over what stands there or later, of relations that are given, and the last row before."""
+
+        def relation(table: Table) -> FromClause:
+            rows = read_by(table)
+            if table not in self.figure.since:
+                return rows
+            at = replace(self.figure.since[table], lambda part: rows.c[part.key])
+            owner = rows.c[self.figure.source_of(table).owner.key]
+            return self.later(rows, owner, at).subquery()
+
+        return rows_of(self.figure, relation, self.last())
+
+    def stored(self, rows: FromClause) -> Subquery:
+        """Of the target's rows those that stand there or later."""
+        owner, at = rows.c[self.figure.owner.key], rows.c[along(self.figure).key]
+        return self.later(rows, owner, at).subquery()
+
+
+def last_closed(figure: Figure, stored: FromClause) -> Subquery | None:
+    """owner, place: of the stored rows each owner's last closed one; None where rows are never closed."""
+    if figure.closed is None:
+        return None
+    is_closed = replace(figure.closed, lambda part: stored.c[part.key])
+    owner, at = stored.c[figure.owner.key], stored.c[along(figure).key]
+    place = func.max(at).label("place")
+    return select(owner.label("owner"), place).where(is_closed).group_by(owner).subquery("closed")
+
+
+def with_closed(
+    rows: Select[Any], figure: Figure, stored: FromClause, closed: Subquery
 ) -> Select[Any]:
-    """As `statements.changes`, of the rows from these places on, continued from what is stored before them.
-
-    Or from what stands before them in `beneath`.
-    """
-    target = relations.stored(figure.table) if beneath is None else beneath
-    expected = _rows_since(relations, figure, scope, places, target).subquery()
-    stored = relations.stored(figure.table)
-    mine = (places.c.owner == stored.c[figure.owner.key]) & (
-        stored.c[along(figure).key] >= places.c.place
+    """The expected rows after the last closed one and, as they are stored, the closed ones and those before them."""
+    columns = [(str(c.key), c.type) for c in rows.selected_columns]
+    facts = (
+        (stored.c[name] if name in stored.c else cast(null(), kind)).label(name)
+        for name, kind in columns
     )
-    rows = select(*stored.c).join_from(stored, places, mine).subquery()
-    return compared(figure, expected, rows, all_rows=all_rows)
-
-
-def _rows_since(
-    relations: Relations, figure: Figure, scope: Scope, places: Subquery, target: FromClause
-) -> Select[Any]:
-    """The SELECT of a figure over what stands at these places or later, and the last row before each."""
-
-    def relation(table: Table) -> FromClause:
-        rows = relations.read_by(figure, table, scope)
-        if table not in figure.since:
-            return rows
-        at = replace(figure.since[table], lambda part: rows.c[part.key])
-        owner = rows.c[figure.source_of(table).owner.key]
-        mine = (places.c.owner == owner) & (at >= places.c.place)
-        return select(*rows.c).join_from(rows, places, mine).subquery()
-
-    return rows_of(figure, relation, _last_before(figure, places, target))
-
-
-def _last_before(figure: Figure, places: Subquery, target: FromClause) -> Subquery:
-    """Of each owner the last row before its place, as the target's columns."""
-    at, key = target.c[along(figure).key], target.c[figure.primary_key.key]
-    before = (
-        select(*target.c)
-        .where(target.c[figure.owner.key] == places.c.owner, at < places.c.place)
-        .order_by(at.desc(), key.desc())
-        .limit(1)
-        .lateral("before")
-    )
-    return select(*before.c).select_from(places.join(before, true())).subquery("last")
+    at = stored.c[along(figure).key]
+    whose = closed.c.owner == stored.c[figure.owner.key]
+    before = select(*facts).join_from(stored, closed, whose).where(at <= closed.c.place)
+    return select(union_all(rows, before).subquery())
 
 
 def place_of(figure: Figure, table: Table, rows: Any) -> ColumnElement[Any]:

@@ -81,6 +81,8 @@ class Figure:
     along: Column[Any] | None = None
     since: Mapping[Table, Expression] = field(default_factory=dict)
     looked_up: Mapping[Table, Expression] = field(default_factory=dict)
+    closed: Expression | None = None
+    """The condition under which a row that runs was closed: it is a fact then, and so is what stands before it."""
     at_once: bool = False
     formula: str | None = None
     formulas: Mapping[Column[Any], str] = field(default_factory=dict)
@@ -113,7 +115,7 @@ class Figure:
     @cached_property
     def places(self) -> Mapping[Table, Expression]:
         """Of each table whose rows stand somewhere along: where."""
-        own = {} if self.along is None else {self.table: self.along}
+        own = {} if self.along is None or self.closed is not None else {self.table: self.along}
         return {**own, **self.looked_up, **self.since}
 
     @cached_property
@@ -171,6 +173,8 @@ class Figure:
         own = frozenset(c.key for c in (*self.columns, *self.key, self.owner, *along))
         if self.keep is not None:
             own |= {c.key for c in columns_in(self.keep)}
+        if self.closed is not None:
+            own |= {c.key for c in columns_in(self.closed)}
         found: list[Source] = []
         for table, names in tables.items():
             foreign_keys = self._sums_by(table)

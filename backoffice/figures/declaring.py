@@ -29,6 +29,7 @@ def _figure(
     along: Any = None,
     since: Mapping[Any, Any] | None = None,
     looked_up: Mapping[Any, Any] | None = None,
+    closed: Any = None,
     at_once: bool = False,
     formula: str | None = None,
     formulas: Mapping[Any, str] | None = None,
@@ -42,6 +43,7 @@ def _figure(
         "along": None if along is None else column(along),
         "since": {m.__table__: expression(e) for m, e in (since or {}).items()},
         "looked_up": {m.__table__: expression(e) for m, e in (looked_up or {}).items()},
+        "closed": None if closed is None else expression(closed),
         "at_once": at_once,
         "formula": formula,
         "formulas": {column(c): words for c, words in (formulas or {}).items()},
@@ -70,7 +72,7 @@ class Declare(Protocol):
     condition under which somebody entered it; `keep` is the condition under which a derived row holds an entered fact;
     `through` maps a source to the column of an intermediate table that leads from it to the owner; `incremental` lets
     the write hook apply changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so
-    itself, whoever writes. `along`, `since` and `looked_up`, for rows that run (balances): see `Figure`, and `Last`.
+    itself, whoever writes. `along`, `since`, `looked_up`, `closed`, for rows that run (balances): see `Figure`, `Last`.
     """
 
     @overload

@@ -24,6 +24,7 @@ from .recomputing import (
     CORRECTED,
     Leading,
     led_through,
+    led_to,
     lock_owners,
     reached_by,
     recompute,
@@ -140,6 +141,8 @@ class _Drains:
     is_tampered: bool = False
     """Whether somebody whom this transaction touches was wrong before it: then only facts are trusted."""
     fresh: Fresh = field(default_factory=dict)
+    locked: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """By owners' table, whom this drain has locked; they stay so until its transaction ends."""
     known: Known = field(default_factory=dict)
     others: frozenset[str] = frozenset()
     """Bundles that the database keeps by another definition; asked where corrections are made."""
@@ -227,7 +230,7 @@ class _Drains:
         if self.is_by_facts:
             owners, deltas, since, moved = owners | moved, [], set(), set()
         leading = Leading(touched.rows, touched.written)
-        locked = lock_owners(self.connection, bundle, owners | moved, leading)
+        locked = self._locked(bundle, owners | moved, leading)
         absolute = locked - moved
         if self.unnoted is not None and bundle.incremental and not touched.everything:
             told = locked - touched.owners
@@ -242,6 +245,15 @@ class _Drains:
             places = [at for at in since if at[0] in locked]
             done.changed += self._continued(bundle, places)
         return locked, done
+
+    def _locked(self, bundle: Bundle, owners: set[int], leading: Leading) -> set[int]:
+        """Those of the owners that exist, locked: by this drain for a lower bundle already, or now."""
+        mine = self.locked[bundle.owner_table.name]
+        if owners <= mine and not led_to(bundle):
+            return owners
+        locked = lock_owners(self.connection, bundle, owners, leading)
+        mine |= locked
+        return locked
 
     def _continued(self, bundle: Bundle, places: Sequence[tuple[int, str]]) -> Changes:
         """Write what is expected of these owners from these places on."""

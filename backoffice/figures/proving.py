@@ -29,13 +29,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from . import definitions, hooks
-from .continuing import along, as_text, changes_since, places_given
+from .continuing import Beginning, along, as_text, last_closed, places_given
 from .declaration import Figure
 from .errors import DisprovedDeclaration
 from .recomputing import WHY, recompute
 from .registry import Bundle, Registry
 from .relations import EVERYTHING, ONE_OWNER, OWNERS, Relations, Scope
-from .statements import Statement, changes, expanded
+from .statements import Statement, changes, changes_since, expanded
 
 SAMPLE = 3
 """Of the oldest, and of the newest owners of a figure so many are tried."""
@@ -231,17 +231,16 @@ def differing_since(registry: Registry, figure: Figure) -> Statement:
     What stands before the places is as expected, whatever is stored.
     """
     relations = Relations(registry, expanded(registry))
-    places = places_given(figure, OWNERS)
+    places = places_given(figure, of_one=False)
     beneath = _whole(registry, figure)
     rows = changes_since(relations, figure, OWNERS, places, beneath, all_rows=True).subquery()
     names = _names(figure)
     later = select(*(rows.c[name] for name in names)).where(~rows.c.surplus).cte("alone")
-    mine = (places.c.owner == beneath.c[figure.owner.key]) & (
-        beneath.c[along(figure).key] >= places.c.place
-    )
+    begins = Beginning(figure, beneath, places, last_closed(figure, beneath))
+    mine = begins.stored(beneath)
     columns = (figure.owner, *figure.key, *figure.columns)
-    named = (beneath.c[c.key].label(name) for c, name in zip(columns, names, strict=True))
-    whole = select(*named).join_from(beneath, places, mine).cte("whole")
+    named = (mine.c[c.key].label(name) for c, name in zip(columns, names, strict=True))
+    whole = select(*named).cte("whole")
     apart = {ALONE: (later, whole), AMONG_ALL: (whole, later)}
     picked = (
         select(literal(place).label("place"), select(a).except_all(select(b)).limit(1).subquery())

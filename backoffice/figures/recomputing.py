@@ -35,12 +35,21 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..base import table_of
 from ..database.proof import PROOF, token
-from .continuing import along, changes_since, places_given
+from .continuing import along, places_given
 from .declaration import Figure, Source
 from .models import SETTLING, Correction
 from .registry import Bundle, Registry
 from .relations import ONE_OWNER, OWNERS, Condition, Relations, Scope
-from .statements import NOTHING, Statement, changes, expanded, lock, lock_rows, named_by
+from .statements import (
+    NOTHING,
+    Statement,
+    changes,
+    changes_since,
+    expanded,
+    lock,
+    lock_rows,
+    named_by,
+)
 
 Ids = Mapping[str, set[int]]
 """Of tables, by their names, the ids of some rows."""
@@ -92,7 +101,7 @@ def lock_owners(
     source's own rows are locked first: who changes one of them while we lead it to an owner locks
     no owner in common with us.
     """
-    for far in _reached_through(bundle):
+    for far in led_to(bundle):
         if ids := leading.to_lock(far.table.name):
             lock_rows(far.table).run(connection, ids=sorted(ids))
     locked: set[int] = set()
@@ -106,13 +115,14 @@ def lock_owners(
     return locked
 
 
-def _reached_through(bundle: Bundle) -> list[Source]:
+def led_to(bundle: Bundle) -> list[Source]:
+    """The sources that reach the bundle's owners through another table."""
     return [s for f in bundle.figures for s in f.sources if s.through is not None]
 
 
 def _named_through(connection: Connection, bundle: Bundle, leading: Leading) -> set[int]:
     found: set[int] = set()
-    for far in _reached_through(bundle):
+    for far in led_to(bundle):
         if ids := leading.of(far.table.name):
             rows = named_by(far).rows(connection, ids=sorted(ids))
             found |= {owner for (owner,) in rows}
@@ -230,7 +240,7 @@ def recompute(
 def recompute_since(registry: Registry, bundle: Bundle, scope: Scope) -> Statement:
     """As `recompute`, of rows that run, from the given places on; see `continuing.places_given`."""
     [figure] = bundle.figures
-    places = places_given(figure, scope)
+    places = places_given(figure, of_one=scope is ONE_OWNER)
     relations = Relations(registry, expanded(registry, bundle))
     rows = changes_since(relations, figure, scope, places).cte("changes_0")
     first = select(func.min(places.c.place)).scalar_subquery()

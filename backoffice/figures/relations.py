@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.functions import coalesce
 
+from .continuing import Beginning, last_closed, with_closed
 from .declaration import Figure, rows_of
 from .expressions import Expression, Total, replace
 
@@ -107,6 +108,8 @@ class Relations:
     overlay: Mapping[Table, FromClause] = field(default_factory=dict)
     overlay_is_scoped: bool = True
     """Whether what is laid over a table holds rows of the scope alone, as unsaved rows do."""
+    from_beginning: bool = False
+    """Whether closed rows, too, are computed."""
 
     def stored(self, table: Table) -> FromClause:
         """The table itself, or what is laid over it."""
@@ -167,7 +170,27 @@ class Relations:
 
     def expected_rows(self, figure: Figure, scope: Scope) -> Select[Any]:
         """The SELECT of a shape B figure over these relations, scope in every source."""
-        return rows_of(figure, lambda table: self.read_by(figure, table, scope))
+        stored = self.source_as_stored(figure.table, scope, figure.owner)
+        closed = None if self.from_beginning else last_closed(figure, stored)
+        if closed is None:
+            return rows_of(figure, lambda table: self.read_by(figure, table, scope))
+        begins = Beginning(figure, stored, closed=closed)
+        rows = begins.rows(lambda table: self.read_by(figure, table, scope))
+        return with_closed(rows, figure, stored, closed)
+
+    def rows_since(
+        self, figure: Figure, scope: Scope, places: Subquery, beneath: FromClause | None = None
+    ) -> tuple[Subquery, Subquery]:
+        """The rows of a figure from these places on, as expected and as stored.
+
+        Continued from what is stored before them, or stands before them in `beneath`.
+        """
+        stored = self.stored(figure.table)
+        target = stored if beneath is None else beneath
+        closed = last_closed(figure, self.source_as_stored(figure.table, scope, figure.owner))
+        begins = Beginning(figure, target, places, closed)
+        rows = begins.rows(lambda table: self.read_by(figure, table, scope))
+        return rows.subquery(), begins.stored(stored)
 
     def read_by(self, figure: Figure, table: Table, scope: Scope) -> FromClause:
         """What the SELECT of a figure reads of one of its tables, in scope."""

@@ -58,9 +58,9 @@ def _broken_rules(figure: Figure) -> Iterator[str]:
         yield from _totals(figure)
     else:
         yield from _selects(figure)
-    for condition in (figure.keep, *figure.entered.values()):
+    for condition in (figure.keep, figure.closed, *figure.entered.values()):
         if condition is not None and _tables(condition) - {figure.table}:
-            yield "keep and entered are conditions over the figure's own row."
+            yield "keep, closed and entered are conditions over the figure's own row."
     if figure.derived_rows:
         yield from _derives_rows(figure)
 
@@ -180,7 +180,7 @@ def _runs(figure: Figure) -> Iterator[str]:
     if figure.at_once and along is None and (figure.derived_rows or not figure.incremental):
         yield "at_once is for sums that stand on their owner's row (incremental), and for rows that run (along)."
     if along is None:
-        if places:
+        if places or figure.closed is not None:
             yield "since and looked_up say where rows stand along a column of its own; say along=… which."
         return
     if figure.select is None or along.table is not figure.table or along.nullable:

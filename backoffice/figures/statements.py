@@ -20,6 +20,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Dialect,
+    FromClause,
     Select,
     Subquery,
     Table,
@@ -305,6 +306,20 @@ def _derived_changes(
     """As `changes`, for a figure whose rows are themselves derived: some missing, some surplus."""
     expected = relations.expected_rows(figure, scope).subquery()
     stored = relations.source_as_stored(figure.table, scope, figure.owner)
+    return compared(figure, expected, stored, all_rows=all_rows)
+
+
+def changes_since(
+    relations: Relations,
+    figure: Figure,
+    scope: Scope,
+    places: Subquery,
+    beneath: FromClause | None = None,
+    *,
+    all_rows: bool = False,
+) -> Select[Any]:
+    """As `changes`, of the rows from these places on; see `Relations.rows_since`."""
+    expected, stored = relations.rows_since(figure, scope, places, beneath)
     return compared(figure, expected, stored, all_rows=all_rows)
 
 
