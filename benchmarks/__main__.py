@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from . import (
     answering,
+    charging,
     comparing,
     exporting,
     healing,
@@ -21,6 +22,7 @@ from . import (
     previewing,
     recalculating,
     revenue,
+    running,
     saving,
     sealing,
     targeting,
@@ -45,6 +47,8 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "m": ("the revenue report", revenue.measure),
     "n": ("the empty signed-in route", answering.measure),
     "o": ("beside django-computedfields", comparing.measure),
+    "p": ("figures that run from row to row", running.measure),
+    "q": ("charging a wallet", charging.measure),
 }
 """Letter → what it measures, and the function that does."""
 

@@ -55,17 +55,21 @@ def a_world(
                 grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO backoffice_app"
                 connection.exec_driver_sql(grant)
             triggers.sync(connection, registry)
-        engine = create_engine(
-            _sqlalchemy(app), connect_args={"cursor_factory": hooks.NotingCursor}
-        )
+        engine, sessions = keeping(app, registry)
         stack.callback(engine.dispose)
-        hooks.install(engine, registry)
-        sessions = sessionmaker(engine, class_=type("ASession", (Session,), {}))
-        hooks.install_session(sessions, registry)
         outside = stack.enter_context(psycopg.connect(owner, autocommit=True))
         surgery = stack.enter_context(psycopg.connect(admin, autocommit=True))
         surgery.execute("SET session_replication_role = replica")
         yield World(registry, engine, sessions, outside, surgery, lambda: psycopg.connect(owner))
+
+
+def keeping(url: str, registry: Registry) -> tuple[Engine, sessionmaker[Session]]:
+    """An engine and sessions that keep the registry's figures right, as the app's do."""
+    engine = create_engine(_sqlalchemy(url), connect_args={"cursor_factory": hooks.NotingCursor})
+    hooks.install(engine, registry)
+    sessions = sessionmaker(engine, class_=type("ASession", (Session,), {}))
+    hooks.install_session(sessions, registry)
+    return engine, sessions
 
 
 def _drop(engine: Engine, base: type[DeclarativeBase], registry: Registry) -> None:
