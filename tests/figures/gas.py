@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money, Quantity, UnitPrice, rounded
-from backoffice.figures import Registry, total
+from backoffice.figures import Last, Registry, total
 
 from .shapes import Facts, Shape, Told
 
@@ -119,6 +119,9 @@ registry = Registry("gas")
     columns=(Calculation.dated, Calculation.price_id, Calculation.volume_sm3, Calculation.total),
     key=(Calculation.customer_id, Calculation.reading_id),
     owner=Calculation.customer_id,
+    along=Calculation.dated,
+    since={Reading: Reading.read_on},
+    looked_up={Price: Price.effective_from},
     name="calculations",
     title="Price of a reading",
 )
@@ -153,10 +156,17 @@ def month_of(day: Any) -> Any:
     columns=(Month.opening, Month.deposits, Month.purchases, Month.closing),
     key=(Month.customer_id, Month.month),
     owner=Month.customer_id,
+    along=Month.month,
+    since={
+        Calculation: month_of(Calculation.dated),
+        Deposit: month_of(Deposit.deposited_on),
+    },
     name="months",
     title="Monthly balance",
 )
-def monthly(calculations: Any = Calculation, deposits: Any = Deposit) -> Select[Any]:
+def monthly(
+    calculations: Any = Calculation, deposits: Any = Deposit, last: Any = Last(Month)
+) -> Select[Any]:
     """What was paid in and used in each month, and the balance before and after."""
     nothing = literal(D(0), Numeric(15, 2))
     moves = union_all(
@@ -178,8 +188,11 @@ def monthly(calculations: Any = Calculation, deposits: Any = Deposit) -> Select[
         .subquery()
     )
     moved = sums.c.deposits - sums.c.purchases
-    closing = func.sum(moved).over(partition_by=sums.c.customer_id, order_by=sums.c.month)
-    return select(*sums.c, (closing - moved).label("opening"), closing.label("closing"))
+    until = func.sum(moved).over(partition_by=sums.c.customer_id, order_by=sums.c.month)
+    closing = func.coalesce(last.c.closing, 0) + until
+    return select(
+        *sums.c, (closing - moved).label("opening"), closing.label("closing")
+    ).select_from(sums.outerjoin(last, last.c.customer_id == sums.c.customer_id))
 
 
 balance = registry.figure(

@@ -119,6 +119,7 @@ account_sums = registry.figure(
     name="accounts",
     title="Debits and credits",
     incremental=True,
+    at_once=True,
 )
 
 
@@ -165,6 +166,7 @@ posted = registry.figure(
     title="Posted",
     name="postings.posted",
     incremental=True,
+    at_once=True,
 )
 still_open = registry.figure(
     Posting.open,

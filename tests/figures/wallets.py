@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money
-from backoffice.figures import Registry, total
+from backoffice.figures import Last, Registry, total
 
 from .shapes import Facts, Shape, Told
 
@@ -65,26 +65,30 @@ sums = registry.figure(
     name="wallets",
     title="Wallet",
     incremental=True,
+    at_once=True,
 )
 
 
 @registry.figure(
     columns=(Movement.balance_before, Movement.balance_after),
     owner=Movement.wallet_id,
+    along=Movement.id,
+    at_once=True,
     name="running",
     title="Running balance",
 )
-def running(movements: Any = Movement) -> Select[Any]:
+def running(movements: Any = Movement, last: Any = Last(Movement)) -> Select[Any]:
     """Every movement upon those before it."""
     m = movements.c
     moved = case((m.kind == "charge", -m.amount), else_=m.amount)
-    after = func.sum(moved).over(partition_by=m.wallet_id, order_by=m.id)
+    until = func.sum(moved).over(partition_by=m.wallet_id, order_by=m.id)
+    after = func.coalesce(last.c.balance_after, 0) + until
     return select(
         m.id,
         m.wallet_id,
         (after - moved).label("balance_before"),
         after.label("balance_after"),
-    )
+    ).select_from(movements.outerjoin(last, last.c.wallet_id == m.wallet_id))
 
 
 # Charging
