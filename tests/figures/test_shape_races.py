@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from backoffice.figures import drain as drain_module
@@ -185,11 +185,13 @@ def test_without_the_lock_a_reading_is_lost_from_a_balance(
 @of(LEDGER)
 def test_entries_that_name_the_same_accounts_in_opposite_order_do_not_meet(world: World) -> None:
     def post(debited: int, credited: int, amount: int) -> None:
-        with world.sessions() as session:
-            for account, side in ((debited, "debit"), (credited, "credit")):
-                line = {"account_id": account, "posted_on": date(2024, 2, 1), side: D(amount)}
-                session.add(ledger.Line(posting_id=1, **line))
-                session.flush()
+        common = {"posting_id": 1, "posted_on": date(2024, 2, 1)}
+        lines = [
+            common | {"account_id": debited, "debit": D(amount), "credit": D(0)},
+            common | {"account_id": credited, "debit": D(0), "credit": D(amount)},
+        ]
+        with world.sessions() as session:  # in one statement, whose owners are locked in order
+            session.execute(insert(ledger.Line).values(lines))
             session.commit()
 
     for number in range(examples(30)):
