@@ -1,7 +1,6 @@
 """Products and their prices, as they are entered, listed and told."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
@@ -12,7 +11,7 @@ from ..audit.rendering import difference_of
 from ..audit.tables import Recorded
 from ..base import N_
 from ..base.refusals import Refusal
-from ..records import Record, Telling
+from ..records import Record, Telling, Values
 from ..records.writing import written
 from ..web.formats import recorded_day
 from . import actions
@@ -28,12 +27,16 @@ class PriceWithoutDay(Refusal):
     field = "effective_from"
 
 
-def _with_first_price(session: Session, product: Product, entered: Mapping[str, Any]) -> None:
-    price, day = entered.get("unit_price"), entered.get("effective_from")
+def _with_first_price(session: Session, entered: Values) -> Product:
+    product = Product(**{field.key: entered[field.name] for field in FIELDS})
+    session.add(product)
+    session.flush()
+    price, day = entered[PRICE.name], entered[IN_FORCE.name]
     if price is not None:
         if day is None:
             raise PriceWithoutDay()
         actions.set_price(session, product, day, price)
+    return product
 
 
 def _prices_told(_session: Session, product: Product, events: Sequence[AuditEvent]) -> Telling:
@@ -67,7 +70,7 @@ PRODUCT = Record(
     writes="products.write",
     fields=FIELDS,
     new_fields=(PRICE, IN_FORCE),
-    created=_with_first_price,
+    create=_with_first_price,
     parts=(ProductPrice.product_id,),
     telling=_prices_told,
 )  # fmt: skip

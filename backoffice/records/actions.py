@@ -47,8 +47,8 @@ class RecordGone(Refusal):
     status = 404
 
 
-def create(session: Session, record: Record, values: Values, further: Values | None = None) -> Row:
-    """Add a row, and do what the record does with the `further` values. Raises Taken, and what the record refuses."""
+def create(session: Session, record: Record, values: Values) -> Row:
+    """Add a row, by the record's own action if it has one. Raises Taken, and what the record refuses."""
     given = {
         field.name: field.given(session, values)
         for field in record.fields
@@ -62,8 +62,6 @@ def create(session: Session, record: Record, values: Values, further: Values | N
             row = record.model(**record.columns(values))
             session.add(row)
         session.flush()
-    if record.created is not None:
-        record.created(session, row, further or {})
     return row
 
 

@@ -161,7 +161,7 @@ class Resource:
         usual = {field.name: field.suggested() for field in record.fields}
         form = self._form(None, {**usual, **given}, given)
         with _as_a_program_is_told(form):
-            row = actions.create(db.session(), record, form.values(), form.further_values())
+            row = actions.create(db.session(), record, form.values())
         return self._answer(row, 201)
 
     def update(self, name: str) -> Response:

@@ -141,7 +141,7 @@ class Record:
     one row: they take what the form's `values` says.
 
     Seams: `is_current` raises a refusal of a row that can no longer be changed. `new_fields` are further ones of a new
-    one, with whose values `created` does its own. `parts` are the foreign keys by which rows of other tables belong to
+    one, or otherwise, which its `create` takes. `parts` are the foreign keys by which rows of other tables belong to
     it, `telling` what a save tells of those in its history; `loads` is what is read with a row; `labels` are those of
     columns that nobody enters, for the audit trail.
 
@@ -173,7 +173,6 @@ class Record:
     update: Callable[[Session, int, Any, int], Row] | None = None
     is_current: Callable[[Session, Row], None] = _nothing
     new_fields: Sequence[Field] = ()
-    created: Callable[[Session, Row, Mapping[str, Any]], None] | None = None
     parts: Sequence[InstrumentedAttribute[int]] = ()
     telling: Callable[[Session, Row, Sequence[AuditEvent]], Telling] = _no_part
     loads: Sequence[ORMOption] = ()

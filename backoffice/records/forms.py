@@ -178,16 +178,7 @@ class OfRecord(RecordForm):
 
     def values(self) -> dict[str, Any]:
         """What was entered, as it is stored; call it on a valid form only."""
-        return self._values_of(
-            field for field in self.fields if field not in self.record.new_fields
-        )
-
-    def further_values(self) -> dict[str, Any]:
-        """What was entered of the fields that only a new one has."""
-        return self._values_of(self.record.new_fields)
-
-    def _values_of(self, fields: Iterable[Field]) -> dict[str, Any]:
-        return {field.name: field.value(self[field.name].data) for field in fields}
+        return {field.name: field.value(self[field.name].data) for field in self.fields}
 
 
 def posted(record: Record, row: Row | None, verb: Verb | None = None) -> OfRecord:

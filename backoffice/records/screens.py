@@ -242,7 +242,7 @@ class Screens:
 
     def _saved(self, form: OfRecord) -> Row:
         if form.row is None:
-            return actions.create(db.session(), self.record, form.values(), form.further_values())
+            return actions.create(db.session(), self.record, form.values())
         row_id, values = form.row.id, form.values()
         version = form.expected_version(row_id)
         return actions.update(db.session(), self.record, row_id, values, version)

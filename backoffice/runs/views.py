@@ -10,14 +10,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from .. import lists
 from ..app.extensions import db
-from ..people.actors import names_of
 from ..security.permissions import requires
 from ..web.claims import Claim
 from ..web.htmx import render, trigger, wants_partial
-from ..web.idempotency import new_key
-from . import actions, queries, wording
-from .actions import Limits, may_act, may_approve, verbs_of
-from .forms import ApplyForm
+from . import actions, queries
+from .actions import Limits, may_act, may_approve
+from .forms import ApplyForm, about
 from .items import items_of
 from .kinds import kinds
 from .listing import RUNS
@@ -131,20 +129,5 @@ def _page(run: Run, form: ApplyForm) -> Response:
 
 
 def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
-    session, limits = db.session(), Limits.of(current_app.config)
-    followers = queries.followers_of(session, run)
-    actors = [run.requested_by, run.approved_by, run.cancelled_by]
-    return {
-        "run": run,
-        "kind": kinds().get(run.kind),
-        "look": wording.STATUSES[run.status],
-        "progress": queries.progress_of(session, run),
-        "followers": followers,
-        "verbs": verbs_of(session, current_user, run, followers, limits),
-        "limits": limits,
-        "names": names_of(session, actors),
-        "whose": queries.whose(session, run),
-        "form": form,
-        "idempotency_key": new_key(),
-        "wording": wording,
-    }
+    whose = queries.whose(db.session(), run)
+    return {**about(run, form), "kind": kinds().get(run.kind), "whose": whose}

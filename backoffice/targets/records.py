@@ -1,7 +1,6 @@
 """An account manager's month, as its target is entered, listed and told."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import cast, select
 from sqlalchemy.orm import Session, joinedload
@@ -13,7 +12,6 @@ from ..base import N_
 from ..base.periods import Month
 from ..people.models import User
 from ..records import Amount, CalendarMonth, Named, Pick, Record
-from ..records.forms import OfRecord
 from ..web.formats import month_filter
 from . import actions, queries
 from .figures import achieved
@@ -40,14 +38,6 @@ TARGET = Amount(
     _ROW.target, N_("Target"), usual=None, help=N_("Leave it empty for a month without target.")
 )
 NEW_TARGET = Amount(_ROW.target, N_("Target"), usual=None, required=N_("Enter a target."))
-
-
-class TargetForm(OfRecord):
-    """A month's target; of a new one also whose month it is, and which."""
-
-    def values(self) -> dict[str, Any]:
-        """What was entered."""
-        return self._values_of(self.fields)
 
 
 class Targets(Record):
@@ -105,7 +95,6 @@ TARGET_OF_MONTH = Targets(
     fields=(TARGET,),
     new_fields=(MANAGER, MONTH, NEW_TARGET),
     kept=(MANAGER, MONTH),
-    form=TargetForm,
     create=actions.create,
     update=actions.change,
     loads=(joinedload(_ROW.account_manager),),

@@ -6,18 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 from flask import Response, abort, current_app, url_for
-from flask_login import current_user
 from sqlalchemy import func, select
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Response as AnyResponse
 
 from ... import lists
 from ...app.extensions import db
-from ...people.actors import names_of
-from ...runs import actions, queries, wording
-from ...runs.actions import Limits, verbs_of
+from ...runs import actions
+from ...runs.actions import Limits
 from ...runs.errors import AlreadyRunning
-from ...runs.forms import ApplyForm
+from ...runs.forms import ApplyForm, about
 from ...runs.models import Run
 from ...security.permissions import requires
 from ...web.claims import Claim
@@ -173,27 +171,13 @@ def _page(run: Run, form: ApplyForm, status: int = 200) -> Response:
 
 
 def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
-    session, limits = db.session(), Limits.of(current_app.config)
-    followers = queries.followers_of(session, run)
-    actors = [run.requested_by, run.approved_by, run.cancelled_by]
-    context: dict[str, Any] = {
-        "run": run,
-        "look": wording.STATUSES[run.status],
-        "progress": queries.progress_of(session, run),
-        "followers": followers,
-        "verbs": verbs_of(session, current_user, run, followers, limits),
-        "limits": limits,
-        "names": names_of(session, actors),
-        "form": form,
-        "idempotency_key": new_key(),
-        "wording": wording,
-    }
+    context = about(run, form)
     if run.result:
         context |= {
             "counts": {name: run.result["customers"][name] for _, name in METRICS},
             "totals": _totals(run),
             "significant": _significant(run),
             "above": _above(run),
-            "left": left_by(session, run.id, MOST_SHOWN),
+            "left": left_by(db.session(), run.id, MOST_SHOWN),
         }
     return context
