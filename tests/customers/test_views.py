@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from backoffice.customers.models import Customer
+from tests.factories.billing import MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
@@ -158,6 +159,18 @@ def test_the_next_and_previous_customers_are_those_of_the_list_that_one_came_fro
     for relation, code in (("prev", previous), ("next", following)):
         found = re.search(rf'rel="{relation}"\s+data-key="."\s+href="/customers/(\w+)', page)
         assert (found and found[1]) == code
+
+
+def test_the_pages_of_each_list_on_the_record_have_a_name_of_their_own(
+    sign_in: SignIn, session: Any, company: dict[str, Any]
+) -> None:
+    MeterAssignmentFactory(customer=session.scalars(select(Customer).filter_by(code="ALFKI")).one())
+    session.commit()
+    page = sign_in("finance").get("/customers/ALFKI").text
+    assert re.findall(r'pagination-bar"\s+aria-label="([^"]+)"', page) == [
+        "Pages: Meters",
+        "Pages: Orders",
+    ]
 
 
 # Entering and changing
