@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     case,
     cast,
+    func,
     literal,
     select,
 )
@@ -120,8 +121,18 @@ def page_of(
     for name, sums in report.totals(page).items():
         totals[name].add(sums)
     columns = columns_of(report, language)
-    cells = [cell_of(column, flavour).label(column.name) for column in columns]
+    cells = [_cell_of(report, column, flavour).label(column.name) for column in columns]
     yield from rows_of(report.connection, _ordered(report, cells), flavour, page)
+
+
+def _cell_of(report: Report, column: Column, flavour: Flavour) -> ColumnElement[Any]:
+    """A number is written as one beside columns that hold none, too."""
+    cell = cell_of(column, flavour)
+    number = report.lines.c.get(f"{column.name}_number")
+    if number is None or column.is_number:
+        return cell
+    written = cell_of(Column(column.name, column.label, number, kind="money"), flavour)
+    return func.coalesce(cast(written, Text), cell)
 
 
 def foot_of(

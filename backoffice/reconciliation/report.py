@@ -150,7 +150,8 @@ def _lines(
 
     `stored` is NULL of a missing row, `expected` of a surplus one; in sums both count as zero. A row
     that corrections of the period have removed has neither. `stored` and `expected` are texts where
-    the figure holds anything but numbers, and then nothing is added up.
+    the figure holds anything but numbers; `stored_number` and `expected_number` are what adds up: NULL in the lines of
+    a column that holds no numbers.
     """
     relations = Relations(registry, expanded(registry))
     rows = changes(relations, figure.table, (figure,), scope, all_rows=True).subquery("compared")
@@ -186,11 +187,14 @@ def _of_columns(figure: Figure, whole: Select[Any]) -> Any:
 
 
 def _of_column(figure: Figure, rows: Any, i: int) -> Select[Any]:
-    column, is_number = figure.columns[i], all(_is_number(c) for c in figure.columns)
-    stored, expected = (
-        cast(rows.c[f"{side}{i}"], Numeric if is_number else Text) for side in ("s", "e")
+    column, is_number = figure.columns[i], _is_number(figure.columns[i])
+    sides = [rows.c[f"{side}{i}"] for side in ("s", "e")]
+    numbers = [cast(side if is_number else null(), Numeric) for side in sides]
+    texts = [cast(side, Text) for side in sides]
+    stored, expected = numbers if all(map(_is_number, figure.columns)) else texts
+    difference = (
+        func.coalesce(numbers[1], 0) - func.coalesce(numbers[0], 0) if is_number else null()
     )
-    difference = func.coalesce(expected, 0) - func.coalesce(stored, 0) if is_number else null()
     return select(
         rows.c.owner,
         rows.c.key,
@@ -200,9 +204,13 @@ def _of_column(figure: Figure, rows: Any, i: int) -> Select[Any]:
         stored.label("stored"),
         expected.label("expected"),
         cast(difference, Numeric).label("difference"),
-        cast(stored.is_not_distinct_from(expected), Boolean).label("is_right"),
+        cast(sides[0].is_not_distinct_from(sides[1]), Boolean).label("is_right"),
         func.coalesce(rows.c[f"n{i}"], 0).label("corrections"),
         func.coalesce(rows.c[f"c{i}"], 0).label("corrected"),
+        *(
+            n.label(name)
+            for n, name in zip(numbers, ("stored_number", "expected_number"), strict=True)
+        ),
     )
 
 
@@ -244,17 +252,16 @@ def _amounts(figure: Figure) -> Iterator[Any]:
 def _sums(lines: Subquery) -> Select[Any]:
     """The control totals of the lines, by column."""
     c = lines.c
-    is_number = isinstance(c.stored.type, Numeric)
 
     def total(value: Any) -> Any:
-        return func.coalesce(func.sum(value), 0) if is_number else literal(0, Numeric)
+        return func.coalesce(func.sum(value), 0)
 
     return select(
         c.column,
         func.count().label("rows"),
         func.count().filter(~c.is_right).label("drifted"),
-        total(c.stored).label("stored"),
-        total(c.expected).label("expected"),
+        total(c.stored_number).label("stored"),
+        total(c.expected_number).label("expected"),
         total(c.difference).label("difference"),
         cast(func.sum(c.corrections), BigInteger).label("corrections"),
         func.coalesce(func.sum(c.corrected), 0).label("corrected"),
