@@ -20,10 +20,10 @@ from redis.exceptions import RedisError
 from backoffice.app import config, create_background_app, logs
 from backoffice.app.command_line import PATIENCE, Trouble
 from backoffice.app.extensions import db
+from backoffice.base.actor import acting_as
 from backoffice.book import MeaningDiffers, check_at_start
 from backoffice.database.embedded import Places, Services
 from backoffice.drift.outside import watch
-from backoffice.figures.actor import acting_as
 from backoffice.runs import attendant, worker
 from backoffice.runs.relay import relay
 from backoffice.runs.working import perform

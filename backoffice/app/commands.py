@@ -11,8 +11,8 @@ from flask import current_app, has_app_context
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from ..base.actor import acting_as
 from ..book import MeaningDiffers, difference_in
-from ..figures.actor import acting_as
 from ..figures.errors import AnotherDefinition
 from . import logs
 from .command_line import PATIENCE, Trouble, database_in_use, operator

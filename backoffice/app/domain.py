@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..customers.owned_records import Belonging
     from ..database.objects import DatabaseObject
     from ..drift.recalculation import OwnersOf
-    from ..figures import Figure
+    from ..figures import Check, Figure
     from ..lists.marking import Findings
     from ..records import Record
     from ..runs.kinds import RunKind
@@ -42,7 +42,8 @@ class Domain:
     Work: `kinds` of background runs; `verbs` that two people look at. `scopes` say what it means that a run's scope has
     something of a name, `reasons` why one of its items was left, `words` what items are called that are of no figure.
 
-    Facts: `models` are the modules with its tables, `figures` those that declare what is derived; `triggers` what
+    Facts: `models` are the modules with its tables, `figures` those that declare what is derived, and what must come
+    to the same; `triggers` what
     PostgreSQL keeps of them, whoever writes; `records` what people enter, and what the API answers for; `recorded` how
     the audit trail shows further tables; `subjects` what rows of figures are called, and where they are shown; `owners`
     which figures belong to a record; `measures` what is told to Prometheus; `findings` keeps what is known to be wrong.
@@ -106,9 +107,20 @@ class Declared:
         """What is derived of the facts: every figure of these modules, so that none is declared and forgotten."""
         from ..figures import Figure
 
+        return self._derived(Figure)
+
+    @cached_property
+    def checks(self) -> Mapping[str, "Check"]:
+        """Name → what must come to the same, of the same modules."""
+        from ..figures import Check
+
+        return self._named("checks", ((check.name, check) for check in self._derived(Check)))
+
+    def _derived(self, sort: type[Any]) -> tuple[Any, ...]:
+        """Everything of that sort that the modules of figures declare."""
         modules = (import_module(name) for domain in self.domains for name in domain.figures)
         found = (thing for module in modules for thing in vars(module).values())
-        return tuple(dict.fromkeys(thing for thing in found if isinstance(thing, Figure)))
+        return tuple(dict.fromkeys(thing for thing in found if isinstance(thing, sort)))
 
     @cached_property
     def triggers(self) -> Sequence["DatabaseObject"]:

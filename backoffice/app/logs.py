@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 
-from ..figures.actor import actor
+from ..base.actor import actor
 
 HIDDEN = "[hidden]"
 

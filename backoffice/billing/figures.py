@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, case, func, literal, select
 from ..base import N_
 from ..base.money import rounded
 from ..customers.models import Customer
-from ..figures import figure, total
+from ..figures import amounts, check, figure, total
 from .models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 from .rules import VOID, charged_of, owed_of
 
@@ -116,3 +116,49 @@ BILLING_FIGURES = (invoice_amount, invoice_paid, meter_totals, meter_balance, cu
 
 RECALCULATED = (meter_totals, meter_balance, customer_balance)
 """What a recalculation of a customer covers, each after what it builds on."""
+
+_counts = Payment.status != VOID
+_BALANCE, _OVERPAYMENT = N_("Balance"), N_("Overpayment")
+
+payments_placed = check(
+    "payments.placed",
+    title=N_("What payments are placed on, and the payments"),
+    left=amounts(N_("Paid on the invoice"), select(Invoice.paid))
+    + amounts(
+        N_("Payments on no invoice"),
+        select(Payment.amount).where(_counts, Payment.invoice_id.is_(None)),
+    ),
+    right=amounts(N_("Payments"), select(Payment.amount).where(_counts)),
+)
+
+
+def _documents(document: Any) -> Select[Any]:
+    """The amounts of documents that count on a meter."""
+    return select(document.amount).where(document.status != VOID, document.meter_id.is_not(None))
+
+
+balances_documented = check(
+    "meters.balances",
+    title=N_("Balances of meters, and their documents"),
+    left=amounts(N_("Balances of meters"), select(Meter.balance))
+    - amounts(N_("Overpayments of meters"), select(Meter.overpayment)),
+    right=amounts(N_("Invoices"), _documents(Invoice))
+    + amounts(N_("Adjustments"), _documents(MeterAdjustment))
+    - amounts(N_("Payments"), _documents(Payment)),
+)
+
+
+def _of_assigned(title: str, column: Any) -> Select[Any]:
+    """What stands on the meters that are actively assigned."""
+    assigned = select(MeterAssignment.meter_id).where(MeterAssignment.is_active)
+    return select(literal(title), column).where(Meter.id.in_(assigned))
+
+
+customers_owe = check(
+    "customers.balances",
+    title=N_("Balances of customers, and of their meters"),
+    left=amounts(N_("Balances of customers"), select(literal(_BALANCE), Customer.balance))
+    - amounts(N_("Overpayments of customers"), select(literal(_OVERPAYMENT), Customer.overpayment)),
+    right=amounts(N_("Balances of meters"), _of_assigned(_BALANCE, Meter.balance))
+    - amounts(N_("Overpayments of meters"), _of_assigned(_OVERPAYMENT, Meter.overpayment)),
+)

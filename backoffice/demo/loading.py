@@ -12,9 +12,9 @@ from sqlalchemy import select
 
 from ..app.extensions import db
 from ..base import periods
+from ..base.actor import acting_as
 from ..base.periods import Month
 from ..customers.models import Customer
-from ..figures.actor import acting_as
 from ..imports.importing import import_files
 from ..imports.kinds import KINDS
 from ..people import actions

@@ -24,6 +24,7 @@ from ..app.command_line import (
     progress_bar,
     refusals_told,
 )
+from ..app.domain import declared
 from ..app.extensions import db
 from ..figures import Figure, FigureError, acting_as
 from ..runs.item_tables import print_table
@@ -33,6 +34,8 @@ from .healing import performing
 from .healing.dry_runs import print_dry_run
 from .healing.performing import Scope, Verified
 from .healing.printing import (
+    print_checks,
+    print_compared,
     print_explanation,
     print_failures,
     print_findings,
@@ -72,8 +75,17 @@ def list_figures(as_json: bool) -> None:
         }
         for f in figures.registry.figures
     ]
+    checks = [
+        {
+            "check": one.name,
+            "title": one.title,
+            "left": [f"{part.sign} {part.title}" for part in one.left.sums],
+            "right": [f"{part.sign} {part.title}" for part in one.right.sums],
+        }
+        for one in declared().checks.values()
+    ]
     if as_json:
-        click.echo(json.dumps({"figures": listed}))
+        click.echo(json.dumps({"figures": listed, "checks": checks}))
         return
     from rich.table import Table
 
@@ -90,6 +102,41 @@ def list_figures(as_json: bool) -> None:
             str(line["noted"]),
         )
     print_table(table)
+    print_checks(declared().checks.values())
+
+
+@group.command("check")
+@click.argument("names", nargs=-1, metavar="[CHECK]…")
+@json_option
+def compare_checks(names: tuple[str, ...], as_json: bool) -> None:
+    """Compare both sides of every check now. Exit status 1 when they are not the same."""
+    known = declared().checks
+    if unknown := [name for name in names if name not in known]:
+        raise Trouble(
+            _("There is no check %(name)s; `backoffice figures list` names them.", name=unknown[0])
+        )
+    with db.engine.connect() as plain:
+        snapshot = plain.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        seen = [
+            (
+                compared := one.compare(snapshot),
+                one.differing(snapshot) if not compared.holds else (),
+            )
+            for one in (known[name] for name in names or known)
+        ]
+    if as_json:
+        parts = ([part.as_dict() for part in differing] for _compared, differing in seen)
+        told = [
+            {**one.as_dict(), "differing_parts": p}
+            for (one, _d), p in zip(seen, parts, strict=True)
+        ]
+        click.echo(json.dumps({"checks": told}))
+    else:
+        for compared, differing in seen:
+            print_compared(compared, differing)
+    sys.exit(CLEAN if all(compared.holds for compared, _d in seen) else FOUND)
 
 
 @group.command()
@@ -200,6 +247,8 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
             "figures": counts,
             "not_verified": list(done.not_ours),
             "findings": with_names(db.session.connection(), done.findings),
+            "checks": list(done.checks),
+            "differing": list(done.differing),
         }
         click.echo(json.dumps(told))
     else:
@@ -210,7 +259,7 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
         names = ", ".join(done.not_ours)
         click.echo(_("Not verified: %(figures)s. %(why)s", figures=names, why=_(ANOTHER)), err=True)
     if done.is_whole:
-        sys.exit(FOUND if done.findings else CLEAN)
+        sys.exit(CLEAN if done.is_right else FOUND)
     _say_incomplete(done)
     sys.exit(FOUND)
 

@@ -11,8 +11,11 @@ DOMAIN = Domain(
     ),
     kinds=("backoffice.drift.runs:KINDS", "backoffice.drift.facts.runs:KINDS"),
     reasons=("backoffice.drift.runs:REASONS",),
-    words=("backoffice.drift.facts.subjects:words",),
-    subjects=("backoffice.drift.facts.subjects:subjects",),
+    words=("backoffice.drift.facts.subjects:words", "backoffice.drift.verification.checks:words"),
+    subjects=(
+        "backoffice.drift.facts.subjects:subjects",
+        "backoffice.drift.verification.checks:subjects",
+    ),
     notices=("backoffice.drift.notices:NOTICES",),
     findings=("backoffice.drift.marks:KEEPERS",),
 )

@@ -26,6 +26,8 @@ OWNERLESS = "ownerless"
 FORGED = "forged"
 IMPOSSIBLE = "impossible"
 """A date that no record can have; the cause is called as the kind."""
+UNEQUAL = "unequal"
+"""A check whose sides differ; the cause is called so where every figure in it is right."""
 
 ACCEPTED, RESTORED = "accepted", "restored"
 
@@ -46,13 +48,14 @@ class DriftFinding(Base):
     or `save` (somebody's save recomputed it); of a fact `accepted` or `restored`, by a person.
     Of a row of facts `figure` is `facts:<table>`, `key` its id, `stored` what stands in the row and
     `expected` what the trail says, and `owner` the record that it is shown with. Of a date that cannot be
-    `figure` is `dates:<table>`.
+    `figure` is `dates:<table>`; of a check that differs `check:<name>`, `owner` 0, `stored` its left side and
+    `expected` its right one.
     """
 
     __tablename__ = "drift_findings"
     __table_args__ = (
         CheckConstraint(
-            "kind IN ('different', 'missing', 'surplus', 'changed', 'added', 'removed', 'impossible')",
+            "kind IN ('different', 'missing', 'surplus', 'changed', 'added', 'removed', 'impossible', 'unequal')",
             name="kind",
         ),
         CheckConstraint("amount <> 'NaN'", name="amount_no_nan"),
@@ -99,7 +102,7 @@ class FigureCheck(Base):
 
     `owners` is how many were compared, `rows` how many rows there were or should have been, `drifted`
     how many of them were wrong, `amount` by how much in all (gross amounts, in the deployment's
-    currency).
+    currency). Of a check (`check:<name>`) `owners` and `rows` are its parts.
     """
 
     __tablename__ = "figure_checks"

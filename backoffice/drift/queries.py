@@ -28,6 +28,7 @@ from .amounts import sum_in_sql
 from .facts.findings import all_facts
 from .models import OF_FIGURES, DriftFinding
 from .standing import IS_OPEN
+from .verification.checks import all_sums
 
 MOST_ROOTS = 20
 """Roots of one finding that are looked for: a month may follow from thousands of orders."""
@@ -52,7 +53,7 @@ def expected() -> ColumnElement[Decimal]:
 
 def _sum_of(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
     figure = DriftFinding.figure.expression
-    added = sum_in_sql([*registry.figures, *all_facts()], figure, values)
+    added = sum_in_sql([*registry.figures, *all_facts(), *all_sums()], figure, values)
     return case((values.is_not(None) & DriftFinding.amount.is_not(None), added))
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from ..base import N_
-from ..figures import registry
+from ..figures import Check, registry
 from ..figures.healing import WRITE_CHUNK
 from ..figures.registry import Bundle
 from ..runs.kinds import RunKind, Scope, as_dry_run
@@ -30,6 +30,7 @@ from .healing import above, applying
 from .healing import chunks as healing
 from .models import FORGED
 from .outside import flood
+from .verification import checks as checking
 from .verification import chunks as verifying
 from .verification import guards
 from .verification.scope import BundlePart, chunks, listed, parts
@@ -61,6 +62,14 @@ def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     if asked.scope.get("fix"):
         for number, part in enumerate(covered):
             yield Chunk({"bundle": part.bundle.name, "fix": True}, 0, FIXING + 2 * number)
+    yield from map(checking.chunk_of, _checks(covered))
+
+
+def _checks(covered: Sequence[BundlePart]) -> Sequence[Check]:
+    """The checks of what is looked at over all owners."""
+    return checking.reading(
+        f for part in covered if part.owners is None for f in part.bundle.figures
+    )
 
 
 def _heal(work: Work) -> None:
@@ -81,6 +90,8 @@ def _verify(work: Work) -> None:
     """Verify, or heal what was found: first its owners are listed, then they are corrected."""
     if "guards" in work.payload:
         guards.verify(work)
+    elif "check" in work.payload:
+        checking.verify(work)
     elif work.claim.stage < FIXING:
         verifying.verify(work)
     elif "fix" in work.payload:
@@ -127,6 +138,7 @@ def _checked(connection: Connection, asked: Asked) -> Mapping[str, Any]:
                 verified_at=run.started_at, owners=owners, milliseconds=took, run_id=asked.id,
             )  # fmt: skip
         told[part.bundle.name] = owners
+    checking.settle_open(connection)
     if asked.kind != VERIFY.name:
         return {"owners": told}
     return {"found": _found(connection, asked), "owners": told}
@@ -136,8 +148,9 @@ def _found(connection: Connection, asked: Asked) -> int:
     """How many rows are wrong, or were until this run has corrected them."""
     corrected = select(CORRECTIONS.c.id).where(CORRECTIONS.c.run_id == asked.id)
     is_mine = or_(FINDINGS.c.healed_at.is_(None), FINDINGS.c.correction_id.in_(corrected))
-    count = 0
-    for part in parts(registry, asked.scope, beneath=False):
+    covered = parts(registry, asked.scope, beneath=False)
+    count = checking.differing(connection, _checks(covered))
+    for part in covered:
         names = [figure.name for figure in part.bundle.figures]
         wrong = select(func.count()).select_from(FINDINGS)
         wrong = wrong.where(FINDINGS.c.figure.in_(names), is_mine, *_within(asked, part.bundle))

@@ -35,7 +35,8 @@ from ..app.extensions import db
 from ..figures import Figure, registry
 from ..figures.models import FigureNote, noted_bundle
 from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
-from .models import DriftFinding, FigureCheck
+from .models import UNEQUAL, DriftFinding, FigureCheck
+from .verification.checks import all_checks, figures_in
 from .verification.guards import broken
 
 LATEST = timedelta(hours=26)
@@ -65,11 +66,11 @@ IS_OPEN: ColumnElement[bool] = DriftFinding.healed_at.is_(None)
 class Standing:
     """How the books stand as far as verification knows.
 
-    `wrong` rows, of figures or of facts, are open findings, whose gross amounts `amount` adds up, in
-    the deployment's currency; the oldest was first seen at `oldest`. `verified_at` is when the figure was verified
-    that has waited longest. `verified` figures were verified some time, `unverified` ones have rows
-    and never were, the last verification of `failed` ones failed since. `waiting` changes by
-    other programs have not been followed yet; `unguarded` triggers are not as declared, so that
+    `wrong` rows, of figures or of facts, and checks that differ though all rows are right, are open findings, whose
+    gross amounts `amount` adds up, in the deployment's currency; the oldest was first seen at `oldest`. `verified_at`
+    is when the figure was verified that has waited longest. `verified` figures and checks were verified some time,
+    `unverified` ones have rows and never were, the last verification of `failed` ones failed since. `waiting` changes
+    by other programs have not been followed yet; `unguarded` triggers are not as declared, so that
     changes may go unnoticed.
     """
 
@@ -105,17 +106,21 @@ class Standing:
 def read(connection: Connection | Session, *, most: int | None = None) -> Standing:
     """How the books stand now. With `most`, no more than so many findings and notes are counted."""
     opened = (
-        select(DriftFinding.gross.label("amount"), DriftFinding.first_seen_at)
+        select(
+            DriftFinding.gross.label("amount"),
+            DriftFinding.first_seen_at,
+            or_(DriftFinding.kind != UNEQUAL, DriftFinding.is_root).label("is_counted"),
+        )
         .where(IS_OPEN)
         .limit(most)
         .subquery()
     )
     checks = select(
         func.min(FigureCheck.verified_at).label("verified_at"), func.count().label("verified")
-    ).where(FigureCheck.figure.in_([figure.name for figure in registry.figures])).subquery()  # fmt: skip
+    ).where(FigureCheck.figure.in_(_verified_names())).subquery()  # fmt: skip
     found = select(
-        func.count().label("wrong"),
-        func.coalesce(func.sum(opened.c.amount), 0).label("amount"),
+        _counted(func.count(), opened.c.is_counted).label("wrong"),
+        func.coalesce(_counted(func.sum(opened.c.amount), opened.c.is_counted), 0).label("amount"),
         func.min(opened.c.first_seen_at).label("oldest"),
     ).subquery()
     noted = select(FigureNote.id).where(is_of_another()).limit(most or MOST_COUNTED).subquery()
@@ -130,6 +135,17 @@ def read(connection: Connection | Session, *, most: int | None = None) -> Standi
         ).select_from(found.join(checks, true()))
     ).one()  # fmt: skip
     return Standing(**row._mapping, unguarded=_unguarded(connection))
+
+
+def _counted(aggregate: Any, is_counted: Any) -> ColumnElement[Any]:
+    """Without the checks that differ because rows are wrong, as long as there is anything else."""
+    is_any = func.count().filter(is_counted) > 0
+    return case((is_any, aggregate.filter(is_counted)), else_=aggregate)
+
+
+def _verified_names() -> list[str]:
+    """What is verified every night: the figures and the checks."""
+    return [*(figure.name for figure in registry.figures), *all_checks()]
 
 
 def _unguarded(connection: Connection | Session) -> int:
@@ -150,11 +166,13 @@ def is_of_another() -> ColumnElement[bool]:
 
 
 def _unverified() -> ColumnElement[int]:
-    """How many figures have rows and were never verified."""
+    """How many figures and checks have rows and were never verified."""
     counted: ColumnElement[int] = literal(0, Integer)
-    for figure in registry.figures:
-        has_rows = select(figure.primary_key).exists()
-        is_checked = select(FigureCheck.figure).where(FigureCheck.figure == figure.name).exists()
+    kept = {figure.name: [figure.table] for figure in registry.figures}
+    kept |= {name: sorted(one.tables, key=str) for name, one in all_checks().items()}
+    for name, tables in kept.items():
+        has_rows = or_(*(select(next(iter(t.primary_key))).exists() for t in tables))
+        is_checked = select(FigureCheck.figure).where(FigureCheck.figure == name).exists()
         counted = counted + case((has_rows & ~is_checked, 1), else_=0)
     return counted
 
@@ -186,9 +204,12 @@ def is_doubted(session: Session, kept: Collection[Figure]) -> bool:
 def doubted(session: Session | Connection) -> set[str]:
     """The figures of which something is known to be wrong, in their rows, in the facts that they read or beneath.
 
-    And those into which changes by other programs are to be counted still; of very many changes: all figures.
+    Those that a check reads which differs, and those into which changes by other programs are to be counted
+    still; of very many changes: all figures.
     """
-    wrong = {name.rpartition(":")[2] for name in _found_wrong(session)}
+    known, found_wrong = all_checks(), _found_wrong(session)
+    wrong = {name.rpartition(":")[2] for name in found_wrong if name not in known}
+    wrong |= {f.name for name in found_wrong if name in known for f in figures_in(known[name])}
     waiting = _waiting_bundles(session)
     found: set[str] = set()
     for figure in registry.figures:  # lower figures first

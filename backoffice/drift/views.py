@@ -11,6 +11,7 @@ from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
 from .. import lists
+from ..app.domain import declared
 from ..app.extensions import db
 from ..base import N_
 from ..base.identifiers import is_id
@@ -30,6 +31,7 @@ from .facts.findings import decision_on
 from .facts.wording import differences_of
 from .listing import findings
 from .models import DriftFinding
+from .verification import checks, looking
 
 bp = Blueprint("drift", __name__, url_prefix="/health/drift")
 
@@ -52,6 +54,7 @@ class TooManyOwners(Refusal):
 @requires("figures.read")
 def index() -> Response:
     """What is wrong, the greatest difference first."""
+    looking.look_at_checks()
     said = wording.standing_in_words(standing.now())
     return lists.show(findings(), "drift/index.html", standing=said)
 
@@ -63,6 +66,7 @@ lists.add_export(bp, "/export.<flavour>", "export", "figures.read", findings)
 @requires("figures.read")
 def record(finding_id: int) -> Response:
     """One finding: what is stored, what should be, why, and how often the row was corrected."""
+    looking.look_at_checks()
     finding, called = queries.finding_of(db.session(), finding_id) or abort(404)
     place, state = queries.place_of(finding, called), lists.asked(findings())
     previous, following = lists.neighbours(
@@ -85,6 +89,7 @@ def record(finding_id: int) -> Response:
         actors=names_of(db.session, whom),
         changes=changes,
         decision=decision,
+        check=checks.all_checks().get(finding.figure),
         previous=previous,
         following=following,
         way=state.as_query,
@@ -92,6 +97,15 @@ def record(finding_id: int) -> Response:
         wording=wording,
         idempotency_key=new_key(),
     )
+
+
+@bp.get("/checks/<name>")
+@requires("figures.read")
+def check(name: str) -> Response:
+    """A check, compared now: both sides with their sums, and the parts in which they differ."""
+    one = declared().checks.get(name) or abort(404)
+    seen, parts = looking.look_at_check(one)
+    return render("drift/check.html", check=one, seen=seen, parts=parts, wording=wording)
 
 
 @bp.post("/preview")

@@ -13,7 +13,8 @@ from ..audit.facts import ADDED, CHANGED, REMOVED
 from ..audit.tables import title_of
 from ..base import N_, differences, periods
 from ..base.money import UNIT_PRICE_DECIMALS
-from ..figures import Figure, UnknownFigure, registry
+from ..figures import Check, Figure, UnknownFigure, registry
+from ..figures.checks import Side
 from ..figures.explanation import label_of
 from ..figures.expressions import leaves
 from ..web import record_links as subjects
@@ -40,9 +41,11 @@ from .models import (
     ROUNDING,
     ROW,
     SURPLUS,
+    UNEQUAL,
     UNNOTICED,
 )
 from .standing import Standing
+from .verification.checks import all_checks
 from .verification.impossible import all_dates
 
 KINDS = {
@@ -53,6 +56,7 @@ KINDS = {
     ADDED: N_("Added past the audit trail"),
     REMOVED: N_("Removed past the audit trail"),
     IMPOSSIBLE: N_("A date that cannot be"),
+    UNEQUAL: N_("Sums that differ"),
 }
 """How a stored row differs from what it should be."""
 
@@ -65,6 +69,7 @@ CAUSES = {
     ROUNDING: N_("Rounding"),
     FORGED: N_("Past the audit trail"),
     IMPOSSIBLE: N_("Impossible date"),
+    UNEQUAL: N_("The rows themselves"),
 }
 """The likely cause of a finding."""
 
@@ -93,6 +98,10 @@ CAUSES_TOLD = {
     IMPOSSIBLE: N_(
         "The record holds a date or a moment outside the years 1900 to 2199, written before Backoffice refused "
         "such, or past it. Open the record and correct the date."
+    ),
+    UNEQUAL: N_(
+        "Every stored figure in it is right by itself: something is counted twice, or nowhere. Nobody but whoever "
+        "finds the rows corrects this."
     ),
 }
 """The same as a sentence."""
@@ -125,7 +134,20 @@ def titles() -> Mapping[str, str]:
     """Whatever a finding may be of → what it is called, to be translated."""
     of_facts = {facts.name: title_of(facts.table) for facts in all_facts()}
     of_dates = {name: title_of(table) for name, table in all_dates().items()}
-    return {**figure_titles(), **of_facts, **of_dates}
+    of_checks = {name: check.title for name, check in all_checks().items()}
+    return {**figure_titles(), **of_facts, **of_dates, **of_checks}
+
+
+def side_in_words(side: Side) -> str:
+    """What a side of a check adds up: Invoices + Adjustments − Payments."""
+    first, *more = side.sums
+    signed = [f"− {_(first.title)}" if first.sign == "−" else str(_(first.title))]
+    return " ".join([*signed, *(f"{one.sign} {_(one.title)}" for one in more)])
+
+
+def check_in_words(check: Check) -> str:
+    """What a check says: Paid on the invoice + Payments on no invoice = Payments."""
+    return f"{side_in_words(check.left)} = {side_in_words(check.right)}"
 
 
 def formula_in_words(figure: Figure) -> str:
@@ -175,6 +197,8 @@ def _writer_of(kind: Any) -> Callable[[Decimal], str]:
 
 
 def _type_of(figure: str, column: str) -> Any:
+    if figure in all_checks():
+        return Numeric(scale=MONEY_DECIMALS)
     facts = facts_named(figure)
     if facts is not None:
         return facts.table.c[column].type if column in facts.table.c else None

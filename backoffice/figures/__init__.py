@@ -1,6 +1,6 @@
 """Figures: stored totals that are declared once, kept right, verified, explained and healed.
 
-A domain declares with `figure` and `total`; everybody else calls the functions here, which act
+A domain declares with `figure`, `total` and `check`; everybody else calls the functions here, which act
 on the deployment's registry. The core imports no domain.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.orm import Session, scoped_session
 
+from ..base.actor import acting_as, actor
 from ..database import objects
 from ..database.objects import DatabaseObject
 from . import (
@@ -24,7 +25,7 @@ from . import (
     triggers,
     verification,
 )
-from .actor import acting_as, actor
+from .checks import Check, amounts, check
 from .declaration import Figure, Last
 from .declaring import figure
 from .errors import DisprovedDeclaration, FigureError, UnknownFigure
@@ -40,6 +41,7 @@ from .triggers import GUARDS, guard_objects
 AnySession = Session | scoped_session[Any]
 
 __all__ = [
+    "Check",
     "DisprovedDeclaration",
     "Explanation",
     "Failure",
@@ -54,6 +56,8 @@ __all__ = [
     "UnknownFigure",
     "acting_as",
     "actor",
+    "amounts",
+    "check",
     "explain",
     "figure",
     "heal",

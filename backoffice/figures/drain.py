@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from ..base.actor import actor
 from . import definitions
-from .actor import actor
 from .declaration import Source
 from .dependencies import is_covered, lower_bundles, trustworthy
 from .errors import WrongIsolation

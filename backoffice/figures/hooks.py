@@ -34,7 +34,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.visitors import iterate
 
-from .actor import actor
+from ..base.actor import actor
 from .drain import DRAINING, drain
 from .increments import Changes
 from .registry import Registry

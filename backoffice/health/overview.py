@@ -9,6 +9,7 @@ from flask_babel import ngettext
 
 from ..app.extensions import db
 from ..drift import standing, wording
+from ..drift.verification.looking import look_at_checks
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import day_filter, quantity_filter
@@ -26,6 +27,7 @@ NAMED = 6
 @requires("figures.read")
 def index() -> Response:
     """Whether the figures are right, when they were verified, and what was corrected lately."""
+    look_at_checks()
     session = db.session()
     figures = queries.figures(session)
     days = queries.corrected(session, figures)
@@ -33,6 +35,7 @@ def index() -> Response:
         "health/index.html",
         figures=figures,
         total=queries.wrong_amount(figures),
+        checks=queries.checks(session),
         standing=wording.standing_in_words(standing.now()),
         background=queries.background(session),
         days=[day for day in days if day.found or day.corrected],

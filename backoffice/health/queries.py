@@ -14,7 +14,8 @@ from ..base import periods
 from ..base.money import round_amount
 from ..drift.models import DriftFinding, FigureCheck
 from ..drift.standing import IS_OPEN, LATEST, failed_figures
-from ..figures import Figure, registry
+from ..drift.verification.checks import all_checks
+from ..figures import Check, Figure, registry
 from ..figures.models import Correction, noted_bundle
 from ..runs.models import QUEUED, Run, is_held
 
@@ -125,6 +126,30 @@ def figures(session: Session) -> Sequence[FigureHealth]:
     for name, noted in _noted(session).items():
         found[name].noted = noted
     return list(found.values())
+
+
+@dataclass(frozen=True)
+class CheckHealth:
+    """One check: when it was verified last, and what was found to differ, net and gross."""
+
+    check: Check
+    verified: FigureCheck | None
+    finding: DriftFinding | None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it was verified too long ago."""
+        return self.verified is not None and self.verified.verified_at < datetime.now(UTC) - LATEST
+
+
+def checks(session: Session) -> Sequence[CheckHealth]:
+    """Every check, as it is known."""
+    names = all_checks()
+    mine = select(FigureCheck).where(FigureCheck.figure.in_(names))
+    verified = {row.figure: row for row in session.scalars(mine)}
+    opened = select(DriftFinding).where(IS_OPEN, DriftFinding.figure.in_(names))
+    found = {row.figure: row for row in session.scalars(opened)}
+    return [CheckHealth(one, verified.get(n), found.get(n)) for n, one in names.items()]
 
 
 def _sizes(session: Session) -> Mapping[str, int]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, column, func, select, table, text
 from ..app.measures import Measure, Reading, Source
 from ..base import money, table_of
 from ..drift.models import DIFFERENT, MISSING, SURPLUS, DriftFinding, FigureCheck
+from ..drift.verification.checks import all_checks
 from ..figures import Figure, registry
 from ..figures.models import Correction, FigureNote
 
@@ -44,6 +45,16 @@ COVERAGE = Measure(
 )
 TOOK = Measure(
     "backoffice_figure_verification_seconds", "How long the last verification took.", ("figure",)
+)
+GAP = Measure(
+    "backoffice_check_difference",
+    "By how much the sides of a check differ, part by part and unsigned, as it was last looked at.",
+    ("check", "currency"),
+)
+CHECK_AGE = Measure(
+    "backoffice_check_verified_age_seconds",
+    "How long ago a check was compared last; +Inf: never.",
+    ("check",),
 )
 NOTED = Measure("backoffice_notes_undrained", "Notes of outside programs that wait to be drained.")
 NOTED_AGE = Measure("backoffice_notes_oldest_age_seconds", "Age of the oldest of these; 0: none.")
@@ -105,6 +116,23 @@ def _checks(connection: Connection) -> Iterator[Reading]:
         yield COVERAGE.is_now(_share(check.owners, owners.get(figure.owner_table.name, 0)), name)
 
 
+def _ties(connection: Connection) -> Iterator[Reading]:
+    """What was found of checks; of one in which an amount is no number the difference is +Inf."""
+    names = all_checks()
+    age = func.extract("epoch", func.clock_timestamp() - CHECKS.c.verified_at)
+    mine = select(CHECKS.c.figure, age).where(CHECKS.c.figure.in_(names))
+    ages: dict[str, Any] = dict(connection.execute(mine).all())
+    opened = select(FINDINGS.c.figure, FINDINGS.c.gross).where(
+        FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None)
+    )
+    apart: dict[str, Any] = dict(connection.execute(opened).all())
+    for name, one in names.items():
+        gap = apart.get(name, 0)
+        told = float("inf") if gap is None else gap
+        yield GAP.is_now(told, one.name, money.currency())
+        yield CHECK_AGE.is_now(ages.get(name, float("inf")), one.name)
+
+
 def _share(verified: int, owners: int) -> float:
     return min(1.0, verified / owners) if owners else 1.0
 
@@ -145,6 +173,7 @@ def _names() -> list[str]:
 SOURCES = (
     Source("drift", (OPEN, AMOUNT, VALID), _drift),
     Source("checks", (AGE, VERIFIED_AT, TOOK, COVERAGE), _checks),
+    Source("ties", (GAP, CHECK_AGE), _ties),
     Source("notes", (NOTED, NOTED_AGE), _noted),
     Source("corrections", (CORRECTED,), _corrected),
 )

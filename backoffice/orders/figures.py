@@ -1,13 +1,15 @@
 """What an order's stored totals must be: line amounts, the four components, the grand total."""
 
 from decimal import Decimal
+from functools import reduce
+from operator import add
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, not_
+from sqlalchemy import ColumnElement, Select, case, func, literal, not_, or_, select
 
 from ..base import N_
 from ..base.money import rounded
-from ..figures import figure, total
+from ..figures import amounts, check, figure, total
 from .models import COMPONENT_OF_KIND, Order, OrderLine
 
 
@@ -57,3 +59,29 @@ grand_total = figure(
 
 ORDER_FIGURES = (line_amount, components, grand_total)
 """Everything that is stored about an order and derived, each after what it builds on."""
+
+
+def _title(kind: str) -> str:
+    """What the component of a kind is called."""
+    return str(_COMPONENTS[kind].info["label"])
+
+
+def _made_of_lines(kind: str) -> Select[Any]:
+    """The components that are the sum of their lines, and not an amount that somebody entered."""
+    has_lines = select(OrderLine.id).where(OrderLine.order_id == Order.id, OrderLine.kind == kind)
+    made = or_(_itemised(kind), has_lines.exists())
+    return select(literal(_title(kind)), _COMPONENTS[kind]).where(made)
+
+
+lines_counted = check(
+    "orders.lines",
+    title=N_("Components of orders, and their lines"),
+    left=reduce(add, (amounts(_title(kind), _made_of_lines(kind)) for kind in _COMPONENTS)),
+    right=amounts(
+        N_("Order lines"),
+        select(
+            case({kind: literal(_title(kind)) for kind in _COMPONENTS}, value=OrderLine.kind),
+            OrderLine.amount,
+        ),
+    ),
+)

@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from ..app.command_line import Trouble, never_together, operator
 from ..app.extensions import db
+from ..base.actor import acting_as
 from ..base.refusals import Refusal
-from ..figures.actor import acting_as
 from ..security.rights import ROLES
 from . import actions, queries
 from .models import User

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, scoped_session
 
+from ..base.actor import actor
 from ..base.identifiers import is_id
-from ..figures.actor import actor
 from ..web.paging import PAGE_SIZE, Page
 from .models import User, WebSession
 

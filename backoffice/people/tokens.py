@@ -12,9 +12,9 @@ from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import N_
+from ..base.actor import actor
 from ..base.identifiers import is_visible
 from ..base.refusals import Refusal
-from ..figures.actor import actor
 from .models import OF_RECORDS, SCOPES, ApiToken
 
 Db = Session | scoped_session[Session]

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from ..base import table_of
-from ..figures.actor import actor
+from ..base.actor import actor
 from ..people.queries import acting_user
 from ..security.rights import Person, allowed
 from .errors import (

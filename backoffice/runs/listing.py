@@ -22,8 +22,8 @@ from sqlalchemy.orm import Session
 
 from ..app.extensions import db
 from ..base import N_, counted
+from ..base.actor import actor
 from ..figures import registry
-from ..figures.actor import actor
 from ..lists import Choice, Column, List, Moments, Reference
 from ..people.actors import name_of
 from ..people.models import User

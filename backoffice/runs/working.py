@@ -29,8 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
+from ..base.actor import acting_as
 from ..database import statistics
-from ..figures.actor import acting_as
 from .errors import Fenced
 from .kinds import RunKind, kinds
 from .models import (

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ..base import periods, table_of
-from ..figures.actor import acting_as
+from ..base.actor import acting_as
 from ..runs import actions
 from ..runs.errors import AlreadyRunning
 from ..runs.models import Run

@@ -13,7 +13,7 @@ from flask_login import current_user
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from ..app.edge import Backoffice
-from ..figures.actor import actor
+from ..base.actor import actor
 from ..people.models import OF_RECORDS, SCOPES
 from . import bearer
 from .rights import KNOWN, PERMISSIONS, ROLES, allowed, mine_or

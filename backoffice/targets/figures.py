@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Date, DateTime, Numeric, Select, cast, fun
 
 from ..base import N_
 from ..base.periods import FIRST_DAY, LAST_DAY
-from ..figures import figure
+from ..figures import amounts, check, figure
 from ..orders.models import Order
 from .models import AccountManagerTarget
 
@@ -64,3 +64,20 @@ def year_target(targets: Iterable[Decimal | None]) -> Decimal:
 
 TARGET_FIGURES = (achieved,)
 """Everything that is stored about a manager's month and derived."""
+
+MONTH = "YYYY-MM"
+
+closed_counted = check(
+    "targets.achieved",
+    title=N_("Achieved in a month, and the orders closed in it"),
+    left=amounts(
+        N_("Achieved"),
+        select(func.to_char(AccountManagerTarget.month, MONTH), AccountManagerTarget.achieved),
+    ),
+    right=amounts(
+        N_("Grand totals of closed orders"),
+        select(func.to_char(Order.closing_date, MONTH), Order.grand_total).where(
+            Order.closing_date.between(FIRST_DAY, LAST_DAY)
+        ),
+    ),
+)

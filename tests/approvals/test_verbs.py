@@ -11,10 +11,10 @@ from sqlalchemy import select
 from backoffice.app.extensions import db
 from backoffice.audit.scope import NOT_AUDITED
 from backoffice.base import Base
+from backoffice.base.actor import acting_as
 from backoffice.drift.facts.findings import PREFIX
 from backoffice.drift.healing.performing import performed
 from backoffice.figures import registry
-from backoffice.figures.actor import acting_as
 from backoffice.people.models import User
 from backoffice.runs import actions
 from backoffice.runs.errors import MayNotApprove, NothingToRetry

@@ -21,7 +21,7 @@ from backoffice.audit.chain.sealing import seal
 from backoffice.audit.chain.verifying import record, verify
 from backoffice.audit.models import AuditEvent
 from backoffice.audit.tables import ByTable, title_of
-from backoffice.figures.actor import acting_as
+from backoffice.base.actor import acting_as
 from backoffice.people.models import User
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory

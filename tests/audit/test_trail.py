@@ -10,8 +10,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from backoffice.audit.models import AuditEvent
+from backoffice.base.actor import acting_as
 from backoffice.customers.models import Customer
-from backoffice.figures.actor import acting_as
 from backoffice.orders.models import Order, OrderLine
 from backoffice.people.models import User
 from tests.factories.customers import CustomerFactory

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from backoffice import figures
 from backoffice.app.extensions import db
+from backoffice.base.actor import acting_as
 from backoffice.customers.models import Customer
-from backoffice.figures.actor import acting_as
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run
 from tests.browser.conftest import LANGUAGES

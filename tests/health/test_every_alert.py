@@ -143,6 +143,13 @@ def one_total_is_changed_past_every_trigger(watch: Watch) -> None:
     run_of("figures.verify")
 
 
+@of("BackofficeCheckDiffers")
+def a_side_of_a_check_is_changed_past_every_trigger(watch: Watch) -> None:
+    watch.surgery.execute("UPDATE invoices SET paid = paid + 7")
+    run_of("figures.verify")
+
+
+@of("BackofficeCheckUncompared")
 @of("BackofficeCheckerStale")
 def nothing_was_verified_for_27_hours(watch: Watch) -> None:
     watch.surgery.execute("UPDATE figure_checks SET verified_at = now() - interval '27 hours'")

@@ -17,10 +17,10 @@ from backoffice.app.domain import Domain
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.base import periods
+from backoffice.base.actor import acting_as
 from backoffice.base.periods import Month
 from backoffice.database.proof import prove
 from backoffice.drift.models import FigureCheck
-from backoffice.figures.actor import acting_as
 from backoffice.imports.models import Import
 from backoffice.orders.models import Order
 from backoffice.runs import actions

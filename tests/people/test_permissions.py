@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from backoffice.app import edge
 from backoffice.app.extensions import db
 from backoffice.app.protection import csrf
-from backoffice.figures.actor import actor
+from backoffice.base.actor import actor
 from backoffice.people.models import User
 from backoffice.security.permissions import PERMISSIONS, ROLES, allowed, requires
 from tests.addresses import addresses, records_called_x

@@ -13,7 +13,7 @@ from backoffice import create_app
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
 from backoffice.audit.models import AuditEvent
-from backoffice.figures.actor import actor
+from backoffice.base.actor import actor
 from backoffice.people import tokens
 from backoffice.people.actors import name_of
 from backoffice.people.models import SCOPES, ApiToken, WebSession

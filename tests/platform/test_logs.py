@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from backoffice.app import logs
 from backoffice.app.config import ROOT
 from backoffice.app.extensions import db
-from backoffice.figures.actor import acting_as
+from backoffice.base.actor import acting_as
 from backoffice.runs import actions
 from backoffice.runs.working import perform
 

@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from backoffice.app.domain import Declared
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
+from backoffice.base.actor import acting_as
 from backoffice.drift.healing.performing import performed
-from backoffice.figures.actor import acting_as
 from backoffice.orders.models import Order
 from backoffice.people.models import User
 from backoffice.runs import actions

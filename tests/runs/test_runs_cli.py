@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
-from backoffice.figures.actor import acting_as
+from backoffice.base.actor import acting_as
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run
 from tests.factories.customers import CustomerFactory

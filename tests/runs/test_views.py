@@ -15,7 +15,7 @@ from sqlalchemy import select
 from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
-from backoffice.figures.actor import acting_as
+from backoffice.base.actor import acting_as
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run, RunItem
 from tests.factories.customers import CustomerFactory

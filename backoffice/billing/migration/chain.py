@@ -12,9 +12,9 @@ from sqlalchemy import Connection, exists, func, select
 from sqlalchemy.orm import Session
 
 from ...base import N_, periods
+from ...base.actor import acting_as
 from ...drift.verification.scope import LAST
 from ...figures import registry
-from ...figures.actor import acting_as
 from ...figures.relations import BETWEEN
 from ...figures.statements import suspects
 from ...runs import actions

@@ -37,8 +37,8 @@ from sqlalchemy.orm import Session
 from ... import figures
 from ...audit.facts import ADDED, REMOVED, Facts, Forgery
 from ...base import Base
+from ...base.actor import actor
 from ...figures import registry, written
-from ...figures.actor import actor
 from ...figures.hooks import settle_connection
 from ...figures.notes import Touched
 from ..healing.moved import Moved, moved_by

@@ -20,6 +20,7 @@ from ...figures.registry import Bundle
 from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
 from ...runs.work import Asked, Chunk, Work
 from ..findings import ITEMS, as_item
+from ..verification.checks import settle_open
 from ..verification.scope import bundle_named, listed
 from .chunks import RunHealer
 
@@ -138,6 +139,7 @@ def _skip(healer: RunHealer, items: Iterable[dict[str, Any]]) -> None:
 
 def result(connection: Connection, asked: Asked) -> dict[str, Any]:
     """How many of the items that the dry run found were applied, had moved, or were right already."""
+    settle_open(connection)
     found = connection.scalar(select(func.count()).select_from(ITEMS).where(*_found(asked))) or 0
     counts: dict[str, int] = dict(
         connection.execute(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from ... import figures as core
 from ...base import N_
-from ...figures import Figure
+from ...figures import Check, Figure
 from ...figures.errors import AnotherDefinition
 from ...runs import actions
 from ...runs.errors import AlreadyRunning, NothingToResume, StillWaiting
@@ -20,6 +21,7 @@ from ...runs.queries import progress_of, run_of
 from ...runs.working import perform
 from ..findings import as_told, told_now
 from ..queries import found_in
+from ..verification import checks
 from ..verification.chunks import ANOTHER
 from ..verification.scope import scope_of
 
@@ -81,6 +83,15 @@ class Verified:
     """Why it could not be recorded, as a sentence to be translated."""
     not_ours: Sequence[str] = ()
     """The figures that were not looked at: the database keeps them by another definition."""
+    checks: Sequence[str] = ()
+    """The checks that were compared, too."""
+    differing: Sequence[dict[str, Any]] = ()
+    """Those of them that differ, each as `checks.as_told` has it."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing wrong was found."""
+        return not self.findings and not self.differing
 
     @property
     def is_whole(self) -> bool:
@@ -125,7 +136,23 @@ def verify(
     not_ours = [f.name for b in core.registry.bundles if b.name in refused for f in b.figures]
     with Session(engine) as session:
         found = [as_told(vars(finding)) for finding in found_in(session, figures, owners)]
-    return Verified(done.run, found, not_ours=sorted(not_ours))
+        compared = _checks(figures, owners)
+        apart = checks.found(session.connection(), compared)
+    return Verified(
+        done.run,
+        found,
+        not_ours=sorted(not_ours),
+        checks=[c.name for c in compared],
+        differing=apart,
+    )
+
+
+def _checks(figures: Sequence[Figure] | None, owners: Sequence[int] | None) -> list[Check]:
+    """The checks that are compared with these figures of these owners."""
+    if owners is not None:
+        return []
+    chosen = core.registry.bundles_of(figures or core.registry.figures)
+    return checks.reading(figure for bundle in chosen for figure in bundle.figures)
 
 
 def _compared(
@@ -140,7 +167,11 @@ def _compared(
         found.extend(told_now(f) for f in core.verify(engine, figures, owners, progress=progress))
     except AnotherDefinition as other:
         return Verified(None, found, reason, other.names)
-    return Verified(None, found, reason)
+    compared = _checks(figures, owners)
+    with engine.connect() as connection:
+        seen = [checks.as_told(c.compare(connection)) for c in compared]
+    apart = [one for one in seen if Decimal(one["gross"])]
+    return Verified(None, found, reason, checks=[c.name for c in compared], differing=apart)
 
 
 def resume(engine: Engine, run_id: int) -> Performed:

@@ -1,16 +1,19 @@
 """What figures' commands print: what was found, what was corrected, and how a figure was calculated."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 from flask_babel import gettext as _
 
 from ... import figures
 from ...app.extensions import db
+from ...figures import Check
+from ...figures.checks import Compared, Part
+from ...runs.item_tables import print_table
 from ...runs.models import COUNTERS
 from ..naming import named_failures
-from ..wording import difference
+from ..wording import difference, side_in_words
 from .dry_runs import SHOWN, print_rows, row_in_words
 from .performing import Performed, Verified
 
@@ -54,8 +57,15 @@ def print_failures(failures: Sequence[tuple[str, int | None, str]]) -> None:
 def print_findings(done: Verified, *, is_all: bool) -> None:
     """The first rows that drifted, or that everything is right, if everything was looked at."""
     found = done.findings
+    for one in done.differing:
+        click.echo(
+            _(
+                "%(check)s: %(left)s ≠ %(right)s. `backoffice figures check %(check)s` shows both sides.",
+                check=one["check"], left=one["left"], right=one["right"],
+            )
+        )  # fmt: skip
     if not found:
-        if done.is_whole:
+        if done.is_whole and not done.differing:
             click.echo(_("Every figure is right.") if is_all else _("What was verified is right."))
         return
     print_rows(found)
@@ -67,6 +77,28 @@ def print_findings(done: Verified, *, is_all: bool) -> None:
     )
     if done.run:
         click.echo(_("Run %(run)s recorded them: Health → Drift lists them.", run=done.run.id))
+
+
+def print_checks(checks: Iterable[Check]) -> None:
+    """What must come to the same, as a table."""
+    from rich.table import Table
+
+    table = Table(_("Check"), _("Title"), _("Left side"), _("Right side"))
+    for one in checks:
+        table.add_row(one.name, _(one.title), side_in_words(one.left), side_in_words(one.right))
+    print_table(table)
+
+
+def print_compared(seen: Compared, differing: Sequence[Part]) -> None:
+    """Both sides of a check with their sums, and the parts in which they differ."""
+    mark = "=" if seen.holds else "≠"
+    one, whole = seen.check, seen.whole
+    click.echo(f"{one.name}: {_(one.title)}: {whole.left} {mark} {whole.right}")
+    for part in (*one.left.sums, *one.right.sums):
+        amount = whole.sums[(*one.left.sums, *one.right.sums).index(part)]
+        click.echo(f"    {part.sign} {_(part.title)} {amount}")
+    for each in (each for each in differing if each.label is not None):
+        click.echo(f"  {_(each.label)}: {each.left} ≠ {each.right} ({each.difference:+})")
 
 
 def print_explanation(explanation: figures.Explanation, name: str | None) -> None:

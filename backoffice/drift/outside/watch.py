@@ -23,6 +23,7 @@ from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
 from ...runs.working import perform
 from ..findings import close_corrected, record_held
+from ..verification.checks import settle_open
 from ..verification.scope import bundle_named
 
 log = structlog.get_logger("backoffice.watch")
@@ -65,6 +66,8 @@ def drain(engine: Engine, above: int = 0) -> NotedResult:
     done = figures.heal_noted(engine, within=_within, above=above)
     if done.notes:
         log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
+        with engine.begin() as connection:
+            settle_open(connection)
     return done
 
 

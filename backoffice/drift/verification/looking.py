@@ -4,7 +4,7 @@ So nothing that a page shows as wrong is right elsewhere, and nothing stays open
 has made right. Where it cannot be written down (a read-only copy) the page says it all the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...app.extensions import db
-from ...figures import Figure, Finding, registry
+from ...figures import Check, Figure, Finding, registry
+from ...figures.checks import Compared, Part
 from ...figures.definitions import differing
 from ...figures.findings import findings
 from ...figures.registry import Bundle
@@ -32,6 +33,7 @@ from ...figures.relations import OWNERS
 from ...figures.statements import suspects
 from .. import standing
 from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
+from . import checks
 from .chunks import Seen, still_wrong
 
 log = structlog.get_logger("backoffice.looking")
@@ -62,6 +64,34 @@ def look(owners: Owners) -> list[Finding]:
     if {_as_known(finding) for finding in found} != known:
         _write_down(asked, seen)
     return [finding for finding in found if finding.figure in owners]
+
+
+def look_at_checks() -> None:
+    """Look again at every check that was found to differ."""
+    if checks.is_any_open(db.session()):
+        _recorded(checks.settle_open)
+
+
+def look_at_check(one: Check) -> tuple[Compared, Sequence[Part]]:
+    """A check now, with the parts in which its sides differ; what was known of it is brought in step."""
+    with db.engine.connect() as plain:
+        snapshot = plain.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        seen, parts = one.compare(snapshot), one.differing(snapshot)
+    if not seen.holds or checks.is_any_open(db.session()):
+        _recorded(lambda connection: checks.settle(connection, one, seen))
+    return seen, parts
+
+
+def _recorded(work: Callable[[Connection], object]) -> None:
+    try:
+        with db.engine.begin() as connection:
+            connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
+            work(connection)
+    except SQLAlchemyError as error:
+        log.warning("what a page saw could not be recorded", error=type(error).__name__)
+    standing.forget()
 
 
 def _by_bundle(owners: Owners) -> dict[Bundle, list[int]]:

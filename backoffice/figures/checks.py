@@ -1,0 +1,262 @@
+"""Checks: two sums that must come to the same, declared once and compared in one snapshot.
+
+A figure is compared with its own definition, owner by owner. A check compares what two places of the book say of the
+same money, over all of it: what is stored in totals on the left, what the documents come to on the right. It holds
+where every part of it does, so what is too much in one place never makes up for what is missing in another. Nobody
+heals it: where it does not hold while every figure is right, something is counted twice, or nowhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property, reduce
+from operator import add
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Numeric,
+    Select,
+    Subquery,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
+
+from .errors import DeclarationError
+from .expressions import columns_in
+
+SHOWN = 50
+"""Parts that are shown, those that differ most."""
+
+NAN = Decimal("NaN")
+
+Rows = Select[*tuple[Any, ...]]
+"""A SELECT of amounts, perhaps each with its part before it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """One sum of a side: its title, whether it is added or taken off, and the SELECT of the amounts in it.
+
+    The SELECT's last column is the amount; the one before it, if there is one, says which part the amount is of.
+    """
+
+    title: str
+    rows: Rows
+    sign: str = "+"
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The sums that a side of a check consists of; sides are added to and taken off each other."""
+
+    sums: tuple[Sum, ...]
+
+    def __add__(self, other: "Side") -> "Side":
+        return Side((*self.sums, *other.sums))
+
+    def __sub__(self, other: "Side") -> "Side":
+        turned = {"+": "−", "−": "+"}
+        return Side((*self.sums, *(replace(one, sign=turned[one.sign]) for one in other.sums)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the sums of both sides, in their order, come to in one part; `label` is None of a check without parts."""
+
+    label: str | None
+    sums: tuple[Decimal, ...]
+    left: Decimal
+    right: Decimal
+
+    @property
+    def difference(self) -> Decimal:
+        """Right minus left."""
+        return self.right - self.left
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; amounts as strings."""
+        amounts = ("left", "right", "difference")
+        sums = [str(one) for one in self.sums]
+        return {"part": self.label, "sums": sums, **{n: str(getattr(self, n)) for n in amounts}}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A check as one snapshot has it: what both sides come to, how many parts there are, and how many differ.
+
+    `gross` adds up the differences of the parts without their signs.
+    """
+
+    check: "Check"
+    whole: Part
+    parts: int
+    differing: int
+    gross: Decimal
+
+    @property
+    def holds(self) -> bool:
+        """Whether both sides are the same in every part."""
+        return self.differing == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; amounts as strings."""
+        both = (*self.check.left.sums, *self.check.right.sums)
+        sums = [
+            {"title": one.title, "sign": one.sign, "amount": str(amount)}
+            for one, amount in zip(both, self.whole.sums, strict=True)
+        ]
+        count = len(self.check.left.sums)
+        return {
+            "check": self.check.name,
+            "title": self.check.title,
+            "holds": self.holds,
+            "left": str(self.whole.left),
+            "right": str(self.whole.right),
+            "difference": str(self.whole.difference),
+            "gross": str(self.gross),
+            "parts": self.parts,
+            "differing": self.differing,
+            "left_sums": sums[:count],
+            "right_sums": sums[count:],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """Two sums that must come to the same; see `check`."""
+
+    name: str
+    title: str
+    left: Side
+    right: Side
+
+    def __repr__(self) -> str:
+        return f"<Check {self.name}>"
+
+    @cached_property
+    def columns(self) -> frozenset[Column[Any]]:
+        """Every column that either side reads."""
+        both = (*self.left.sums, *self.right.sums)
+        return frozenset(column for one in both for column in columns_in(one.rows))
+
+    @cached_property
+    def tables(self) -> frozenset[Table]:
+        """The tables of these columns."""
+        return frozenset(column.table for column in self.columns)
+
+    @cached_property
+    def _parts(self) -> Subquery:
+        """`part, n0, n1, … (a sum each), left_, right_, is_same`: one row per part."""
+        both = (*self.left.sums, *self.right.sums)
+        entries = union_all(*(_entries(number, one) for number, one in enumerate(both))).subquery()
+        sums = [_of_number(entries, number) for number in range(len(both))]
+        signed = [one if b.sign == "+" else -one for one, b in zip(sums, both, strict=True)]
+        count = len(self.left.sums)
+        left, right = (reduce(add, side) for side in (signed[:count], signed[count:]))
+        grouped = (
+            select(
+                entries.c.part,
+                *(one.label(f"n{number}") for number, one in enumerate(sums)),
+                left.label("left_"),
+                right.label("right_"),
+            )
+            .group_by(entries.c.part)
+            .subquery()
+        )
+        nan = literal(NAN, Numeric)  # equal to itself, but no amount
+        differs = or_(grouped.c.left_ != grouped.c.right_, grouped.c.left_ == nan)
+        return select(grouped, differs.label("differs")).subquery()
+
+    @cached_property
+    def _whole(self) -> Select[Any]:
+        parts, zero = self._parts, literal(0, Numeric)
+        count = len(self.left.sums) + len(self.right.sums)
+        sums = [parts.c[f"n{number}"] for number in range(count)] + [parts.c.left_, parts.c.right_]
+        return select(
+            func.count().label("parts"),
+            func.count().filter(parts.c.differs).label("differing"),
+            func.coalesce(func.sum(func.abs(parts.c.right_ - parts.c.left_)), zero).label("gross"),
+            *(func.coalesce(func.sum(one), zero).label(one.key) for one in sums),
+        )
+
+    @cached_property
+    def _differing(self) -> Select[Any]:
+        parts = self._parts
+        size = func.abs(parts.c.right_ - parts.c.left_).desc()
+        wanted = select(parts).where(parts.c.differs).order_by(size, parts.c.part)
+        return wanted.limit(bindparam("limit", type_=Integer))
+
+    def compare(self, connection: Connection) -> Compared:
+        """Both sides now. It is one statement, and so one snapshot."""
+        row = connection.execute(self._whole).mappings().one()
+        return Compared(self, self._part(None, row), row["parts"], row["differing"], row["gross"])
+
+    def differing(self, connection: Connection, limit: int = SHOWN) -> Sequence[Part]:
+        """The parts in which the sides differ, those that differ most first, with every sum in them."""
+        rows = connection.execute(self._differing, {"limit": limit}).mappings()
+        return [self._part(row["part"], row) for row in rows]
+
+    def _part(self, label: str | None, row: Any) -> Part:
+        count = len(self.left.sums) + len(self.right.sums)
+        sums = tuple(row[f"n{number}"] for number in range(count))
+        return Part(label, sums, row["left_"], row["right_"])
+
+
+def _entries(number: int, one: Sum) -> Select[Any]:
+    rows = one.rows.subquery()
+    *parts, amount = rows.c
+    part: ColumnElement[Any] = parts[0] if parts else null()
+    return select(
+        literal(number, Integer).label("number"),
+        cast(part, Text).label("part"),
+        cast(amount, Numeric).label("amount"),
+    )
+
+
+def _of_number(entries: Subquery, number: int) -> ColumnElement[Any]:
+    """What the entries of one sum come to; nothing is zero."""
+    added = func.sum(entries.c.amount).filter(entries.c.number == number)
+    return func.coalesce(added, literal(0, Numeric))
+
+
+def amounts(title: str, rows: Rows) -> Side:
+    """A side, or a term of one: the amounts that a SELECT answers (its last column), each perhaps with its part.
+
+    Raises:
+        DeclarationError: of a SELECT that answers anything else.
+    """
+    *parts, amount = rows.selected_columns
+    if len(parts) > 1 or not isinstance(amount.type, Numeric | Integer):
+        raise DeclarationError(
+            f"{title}: its SELECT answers an amount, or a part (the same text on both sides) and the amount in it."
+        )
+    return Side((Sum(title, rows),))
+
+
+def check(name: str, left: Side, right: Side, *, title: str) -> Check:
+    """Declare that both sides come to the same, in every part; it is verified with the figures, and never healed.
+
+    On the left stands what totals have stored, on the right what it must come to by other rows. A domain declares its
+    checks in the module of its figures.
+
+    Raises:
+        DeclarationError: where the sides could not be compared.
+    """
+    widths = {len(one.rows.selected_columns) for one in (*left.sums, *right.sums)}
+    if len(widths) != 1:
+        raise DeclarationError(f"{name}: give every sum of it a part, or none.")
+    if ":" in name or not name:
+        raise DeclarationError(f"{name!r}: a check is named like a figure (payments.placed).")
+    return Check(name, title, left, right)
