@@ -20,7 +20,7 @@ from ..web.preferences import number_format
 from ..web.record_links import Place
 from . import queries
 from .models import FOLLOWS, DriftFinding
-from .standing import IS_OPEN
+from .standing import IS_COUNTED, IS_OPEN
 from .wording import CAUSES, KINDS
 from .wording import titles as all_titles
 
@@ -64,7 +64,7 @@ def _at_least(text: str) -> ColumnElement[bool]:
 
 
 def _rows(_user: Any) -> Select[Any]:
-    return select().select_from(DriftFinding)
+    return select().select_from(DriftFinding).where(IS_COUNTED)
 
 
 def _place(row: Any) -> Place:

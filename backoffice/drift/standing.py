@@ -5,7 +5,7 @@ without failure, no change by another program waits, and the triggers that note 
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
+    Table,
     case,
     cast,
     distinct,
@@ -61,6 +62,9 @@ State = Literal["right", "waiting", "stale", "failed", "unverified", "unguarded"
 
 IS_OPEN: ColumnElement[bool] = DriftFinding.healed_at.is_(None)
 
+IS_COUNTED: ColumnElement[bool] = or_(DriftFinding.kind != UNEQUAL, DriftFinding.is_root)
+"""A row that is wrong, or a check that differs though every row is right; not one that follows from a row."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -69,9 +73,9 @@ class Standing:
     `wrong` rows, of figures or of facts, and checks that differ though all rows are right, are open findings, whose
     gross amounts `amount` adds up, in the deployment's currency; the oldest was first seen at `oldest`. `verified_at`
     is when the figure was verified that has waited longest. `verified` figures and checks were verified some time,
-    `unverified` ones have rows and never were, the last verification of `failed` ones failed since. `waiting` changes
-    by other programs have not been followed yet; `unguarded` triggers are not as declared, so that
-    changes may go unnoticed.
+    `unverified` figures and `uncompared` checks have rows and never were, the last verification of `failed` ones
+    failed since. `waiting` changes by other programs have not been followed yet; `unguarded` triggers are not as
+    declared, so that changes may go unnoticed.
     """
 
     wrong: int
@@ -83,6 +87,7 @@ class Standing:
     failed: int = 0
     waiting: int = 0
     unguarded: int = 0
+    uncompared: int = 0
 
     @property
     def state(self) -> State:
@@ -90,7 +95,7 @@ class Standing:
         known: tuple[tuple[Any, State], ...] = (
             (self.wrong, "wrong"),
             (self.unguarded, "unguarded"),
-            (self.unverified, "unverified"),
+            (self.unverified or self.uncompared, "unverified"),
             (self.failed, "failed"),
             (self.is_stale, "stale"),
             (self.waiting, "waiting"),
@@ -109,7 +114,7 @@ def read(connection: Connection | Session, *, most: int | None = None) -> Standi
         select(
             DriftFinding.gross.label("amount"),
             DriftFinding.first_seen_at,
-            or_(DriftFinding.kind != UNEQUAL, DriftFinding.is_root).label("is_counted"),
+            IS_COUNTED.label("is_counted"),
         )
         .where(IS_OPEN)
         .limit(most)
@@ -128,7 +133,8 @@ def read(connection: Connection | Session, *, most: int | None = None) -> Standi
         select(
             found,
             checks,
-            _unverified().label("unverified"),
+            _unverified({f.name: [f.table] for f in registry.figures}).label("unverified"),
+            _unverified({n: c.tables for n, c in all_checks().items()}).label("uncompared"),
             failed_figures().with_only_columns(func.count(distinct(FigureCheck.figure)))
             .scalar_subquery().label("failed"),
             select(func.count()).select_from(noted).scalar_subquery().label("waiting"),
@@ -165,13 +171,13 @@ def is_of_another() -> ColumnElement[bool]:
     return func.coalesce(~mine, true())
 
 
-def _unverified() -> ColumnElement[int]:
-    """How many figures and checks have rows and were never verified."""
+def _unverified(kept: Mapping[str, Iterable[Table]]) -> ColumnElement[int]:
+    """How many of these have rows in any of their tables and were never verified."""
     counted: ColumnElement[int] = literal(0, Integer)
-    kept = {figure.name: [figure.table] for figure in registry.figures}
-    kept |= {name: sorted(one.tables, key=str) for name, one in all_checks().items()}
     for name, tables in kept.items():
-        has_rows = or_(*(select(next(iter(t.primary_key))).exists() for t in tables))
+        has_rows = or_(
+            *(select(next(iter(t.primary_key))).exists() for t in sorted(tables, key=str))
+        )
         is_checked = select(FigureCheck.figure).where(FigureCheck.figure == name).exists()
         counted = counted + case((has_rows & ~is_checked, 1), else_=0)
     return counted

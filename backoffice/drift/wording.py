@@ -259,7 +259,7 @@ def _in_a_line(verdict: str, standing: Standing) -> str:
 
 def _verdict(standing: Standing) -> str:
     """Whether every figure is right, of books of which nothing is known to be wrong."""
-    if standing.unverified:
+    if standing.unverified or standing.uncompared:
         return ""
     if not standing.verified:
         return _("There is no figure to check yet.")
@@ -311,7 +311,7 @@ def waiting_in_words(standing: Standing) -> str:
 
 def checked_in_words(standing: Standing) -> str:
     """When the figures were verified last, or that they never were."""
-    if standing.unverified:
+    if standing.unverified or standing.uncompared:
         return unverified_in_words(standing)
     if standing.verified_at is None:
         return ""
@@ -324,6 +324,12 @@ def unverified_in_words(standing: Standing) -> str:
     """How many figures were never verified, so that nobody knows of them."""
     if not standing.verified:
         return _("No figure has been verified yet.")
+    if not standing.unverified:
+        return ngettext(
+            "%(num)d check has never been compared.",
+            "%(num)d checks have never been compared.",
+            standing.uncompared,
+        )
     return ngettext(
         "%(num)d figure has never been verified.",
         "%(num)d figures have never been verified.",

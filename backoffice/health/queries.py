@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from ..base import periods
 from ..base.money import round_amount
 from ..drift.models import DriftFinding, FigureCheck
-from ..drift.standing import IS_OPEN, LATEST, failed_figures
+from ..drift.standing import IS_COUNTED, IS_OPEN, LATEST, failed_figures
 from ..drift.verification.checks import all_checks
 from ..figures import Check, Figure, registry
 from ..figures.models import Correction, noted_bundle
@@ -211,7 +211,7 @@ def _found_by_day(session: Session, since: date) -> Mapping[date, int]:
     day = _business_day(DriftFinding.first_seen_at.expression)
     rows = (
         select(day, func.count())
-        .where(DriftFinding.first_seen_at >= periods.start_of(since))
+        .where(DriftFinding.first_seen_at >= periods.start_of(since), IS_COUNTED)
         .group_by(day)
     )
     return defaultdict(int, session.execute(rows).all())

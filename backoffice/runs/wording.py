@@ -93,6 +93,7 @@ _RESULTS = {
     "right": N_("Right"),
     "wrong": N_("Wrong"),
     "unverified": N_("Figures never verified"),
+    "uncompared": N_("Checks never compared"),
     "waiting": N_("Changes by other programs that wait"),
     "unguarded": N_("Triggers that are not as declared"),
     "net": N_("Net"),

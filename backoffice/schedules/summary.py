@@ -48,13 +48,13 @@ def _drift(connection: Connection, day: date) -> dict[str, Any]:
         func.coalesce(func.sum(amount), 0) for amount in (DriftFinding.amount, DriftFinding.gross)
     )
     seen = select(func.count().label("rows"), net.label("net"), gross.label("gross"))
-    row = connection.execute(seen.where(_on(DriftFinding.first_seen_at, day))).one()
+    row = connection.execute(seen.where(_on(DriftFinding.first_seen_at, day), standing.IS_COUNTED)).one()
     return {"rows": row.rows, "net": str(row.net), "gross": str(row.gross)}
 
 
 def _books(connection: Connection) -> dict[str, Any]:
     found = standing.read(connection)
-    counts = ("wrong", "unverified", "failed", "waiting", "unguarded")
+    counts = ("wrong", "unverified", "uncompared", "failed", "waiting", "unguarded")
     return {"right": found.state == "right", **{name: getattr(found, name) for name in counts}}
 
 
