@@ -48,7 +48,9 @@ def _drift(connection: Connection, day: date) -> dict[str, Any]:
         func.coalesce(func.sum(amount), 0) for amount in (DriftFinding.amount, DriftFinding.gross)
     )
     seen = select(func.count().label("rows"), net.label("net"), gross.label("gross"))
-    row = connection.execute(seen.where(_on(DriftFinding.first_seen_at, day), standing.IS_COUNTED)).one()
+    row = connection.execute(
+        seen.where(_on(DriftFinding.first_seen_at, day), standing.IS_COUNTED)
+    ).one()
     return {"rows": row.rows, "net": str(row.net), "gross": str(row.gross)}
 
 

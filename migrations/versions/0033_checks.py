@@ -1,13 +1,13 @@
 """Findings may be of checks: two sums that should come to the same, and do not.
 
-Revision ID: 0032_checks
-Revises: 0031_api
+Revision ID: 0033_checks
+Revises: 0032_notes_since
 """
 
 from alembic import op
 
-revision = "0032_checks"
-down_revision = "0031_api"
+revision = "0033_checks"
+down_revision = "0032_notes_since"
 branch_labels = None
 depends_on = None
 
