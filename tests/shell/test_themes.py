@@ -1,20 +1,24 @@
-"""A theme changes colours and nothing else, so a look at one theme has seen the other one's page, too."""
+"""A theme changes colours and a language words, and nothing else: what a look at one has seen holds of the other."""
 
 import re
 
 from backoffice.app.config import ROOT
 
 SAYS_WHICH = {"base.html", "shell/preferences.html"}
-"""The templates that write the theme down, and which button is pressed."""
+"""The templates that write the theme or the language down, and which button is pressed."""
+
+FOLDER = ROOT / "templates"
+
+
+def asking_for(name: str) -> set[str]:
+    """The templates of which an expression reads this variable; a sentence may name it."""
+    asks = re.compile(rf"\{{[{{%][^}}]*(?<![\w.]){name}\b[^}}]*[}}%]\}}")
+    texts = {p: re.sub(r'_\("[^"]*"', "_(", p.read_text()) for p in FOLDER.rglob("*.html")}
+    return {str(p.relative_to(FOLDER)) for p, text in texts.items() if asks.search(text)}
 
 
 def test_no_page_says_another_thing_in_another_theme() -> None:
-    folder = ROOT / "templates"
-    asks = re.compile(r"\{[{%][^}]*\btheme\b[^}]*[}%]\}")
-    asking = {
-        str(p.relative_to(folder)) for p in folder.rglob("*.html") if asks.search(p.read_text())
-    }
-    assert asking == SAYS_WHICH
+    assert asking_for("theme") == SAYS_WHICH
 
 
 def test_a_theme_is_nothing_but_the_scheme_of_colours() -> None:
@@ -28,3 +32,10 @@ def test_a_theme_is_nothing_but_the_scheme_of_colours() -> None:
 
 def test_no_script_asks_for_the_theme() -> None:
     assert "heme" not in (ROOT / "static" / "app.js").read_text()
+
+
+def test_no_page_is_built_otherwise_in_another_language() -> None:
+    assert asking_for("language") == SAYS_WHICH
+    for sheet in (ROOT / "static").rglob("*.css"):
+        assert not re.search(r":lang\(|\[lang\b", sheet.read_text()), sheet.name
+    assert "documentElement.lang" not in (ROOT / "static" / "app.js").read_text()
