@@ -2,24 +2,27 @@
 
 Heal = lock → a new statement recomputes → compare → write only if different → correction, in one
 transaction per chunk of owners. A rebuild is the same over every owner, not the suspected ones.
+A chunk is cut by the time that it takes (`Stride`), for whoever saves one of its owners waits for its end.
 """
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, func, select
+from sqlalchemy import Connection, Engine, Table, delete, func, select
 from sqlalchemy.exc import DBAPIError
 
 from ..database import statistics
 from ..database.proof import prove
 from . import definitions
 from .declaration import Figure
-from .dependencies import lower_bundles, owners_beneath
+from .dependencies import lower_bundles, owners_above, owners_beneath
 from .drain import Correcting, Drained, correction_of, drain
+from .hooks import given_up_after
 from .models import noted_bundle
 from .notes import NOTES, Touched
 from .registry import Bundle, Registry, noop
@@ -28,11 +31,26 @@ from .statements import suspects
 from .verification import CHUNK, next_owners
 
 WRITE_CHUNK = 1_000
-"""Owners locked and recomputed in one transaction, so that nobody waits long for a lock."""
+"""The most owners that are locked and recomputed in one transaction, however little they cost."""
+
+FIRST_CHUNK = 16
+"""Owners of the first transaction, when nobody knows yet what one costs."""
+
+GROWTH = 8
+"""How many times as many the next transaction may take, however little the last one took."""
+
+USUAL_SECONDS = 0.15
+"""What a transaction is meant to take: a person who saves one of its owners waits for its end."""
+
+MOST_SECONDS = 0.3
+"""When a transaction over several owners is given up, and done again over fewer of them."""
 
 TRIES = 6
 PASSING = {"40001", "40P01", "55P03"}
 """SQL states of a conflict with somebody else (serialization, deadlock, lock timeout): tried again."""
+
+CANCELLED = "57014"
+"""SQL state of a statement that PostgreSQL has cancelled: over several owners, for it was given too many of them."""
 
 PATIENCE = "200ms"
 """How long a heal waits for a lock: less than PostgreSQL waits before it looks for a deadlock, so
@@ -66,6 +84,29 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction, which commits at the end of the block."""
 
 
+@dataclass
+class Stride:
+    """How many owners the next transaction takes: as many as take `USUAL_SECONDS`, going by the last ones."""
+
+    length: int = FIRST_CHUNK
+
+    def took(self, owners: int, seconds: float) -> None:
+        """A transaction over so many took so long; one that was short does not say that the next has to be shorter."""
+        wanted = max(1, int(owners * USUAL_SECONDS / max(seconds, 1e-6)))
+        if seconds > USUAL_SECONDS:
+            self.length = min(self.length, wanted)
+        else:
+            self.length = max(self.length, min(wanted, owners * GROWTH, WRITE_CHUNK))
+
+    def was_too_long(self, owners: int) -> None:
+        """A transaction over so many was given up."""
+        self.length = max(1, min(self.length, owners // 4))
+
+
+class TooLong(Exception):
+    """A transaction over several owners was given up at its deadline: nothing of it stands."""
+
+
 @dataclass(frozen=True)
 class Healer:
     """Corrects owners in short transactions, each tried again where it met somebody else's.
@@ -73,6 +114,7 @@ class Healer:
     One owner that cannot be corrected is told of (`failed`) and never stops the rest. `within` is
     called inside each transaction with the owners (or notes) that it dealt with, `stands`
     once it has committed. Bundles that are `deferred` are verified by the caller afterwards.
+    `strides` remember, by bundle, what its owners have cost so far.
     """
 
     registry: Registry
@@ -81,36 +123,81 @@ class Healer:
     within: Callable[[Connection, Sequence[Any], Drained], None] = noop
     stands: Callable[[Drained], None] = noop
     deferred: Collection[str] = ()
+    strides: dict[str, Stride] = field(default_factory=dict)
 
     def heal(
-        self, bundles: Sequence[Bundle], owners: Sequence[int], correcting: Correcting
+        self,
+        bundles: Sequence[Bundle],
+        owners: Sequence[int],
+        correcting: Correcting,
+        corrected: Sequence[int] = (),
     ) -> None:
         """Correct these owners of the last bundle together with what they build on in the others, if there are any.
 
-        In one transaction, from the lowest up, so that nothing is computed down to the facts twice
-        (see `drain`). `bundles` are in order. Where an owner cannot be corrected, what is beneath it is not
-        either; it is tried again without whoever else reads the same rows. Where what builds on an owner cannot be,
-        the owner is corrected alone: that changes nothing of what is expected above it, so nothing stays noted there.
+        Those in one transaction, from the lowest up, so that nothing is computed down to the facts twice
+        (see `drain`), and with them what else the same owners build on it. What other owners build on it comes
+        afterwards, each once: a correction changes nothing of what is expected above it. `bundles` are in order.
+        Where an owner cannot be corrected, what is beneath it is not either; it is tried again without whoever else
+        reads the same rows. `corrected` were corrected before by somebody who did not come to what builds on them.
         """
         *lower, top = bundles
+        tables = {bundle.owner_table for bundle in bundles}
+        apart = {b.name for b in self.registry.bundles if b.owner_table not in tables}
+        above: dict[Bundle, set[int]] = defaultdict(set)
 
         def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
             found = {top: set(part)}
             for bundle in reversed(lower):
                 found[bundle] = {
                     owner
-                    for upper, above in found.items()
+                    for upper, mine in found.items()
                     if bundle in lower_bundles(self.registry, upper)
-                    for owner in owners_beneath(connection, self.registry, upper, bundle, above)
+                    for owner in owners_beneath(connection, self.registry, upper, bundle, mine)
                 }
             pending = {bundle.name: Touched(owners=owners) for bundle, owners in found.items()}
-            return drain(
+            before = self._above(connection, found)  # a figure may itself say whose the row is
+            drained = drain(
                 connection, self.registry, pending, correcting,
-                deferred=self.registry.bundle_names if alone else self.deferred,
+                deferred=self.registry.bundle_names if alone else apart.union(self.deferred),
             )  # fmt: skip
+            if drained.corrections:
+                for led in (before, self._above(connection, found)):
+                    for upper, ids in led.items():
+                        above[upper] |= ids
+            return drained
 
-        for i in range(0, len(owners), WRITE_CHUNK):
-            self.each(owners[i : i + WRITE_CHUNK], correct, self.of(top))
+        self.each(owners, correct, self.of(top), top.name)
+        if corrected:
+            with self.begin() as connection:
+                for upper, ids in self._above(connection, {top: set(corrected)}).items():
+                    above[upper] |= ids
+        besides = replace(
+            self,
+            failed=noop,
+            within=lambda connection, _, drained: self.within(connection, (), drained),
+        )  # they count as none of the owners who were asked for
+        for upper in self.registry.bundles:
+            if led := sorted(above.get(upper, ())):
+                besides.heal([upper], led, correcting)
+
+    def _above(
+        self, connection: Connection, found: Mapping[Bundle, set[int]]
+    ) -> dict[Bundle, set[int]]:
+        """The other owners who build directly on these, or on what the same owners build on them.
+
+        Not those of `deferred` bundles.
+        """
+        by_table: dict[Table, set[int]] = defaultdict(set)
+        for bundle, owners in found.items():
+            by_table[bundle.owner_table] |= owners
+        above: dict[Bundle, set[int]] = defaultdict(set)
+        for upper in self.registry.bundles:
+            if upper.owner_table in by_table or upper.name in self.deferred:
+                continue
+            for lower in lower_bundles(self.registry, upper):
+                if mine := by_table.get(lower.owner_table):
+                    above[upper] |= owners_above(connection, self.registry, upper, lower, mine)
+        return {upper: ids - {None} for upper, ids in above.items()}
 
     def of(self, bundle: Bundle) -> Callable[[int, str], None]:
         """Tells of an owner of the bundle that could not be corrected."""
@@ -121,47 +208,64 @@ class Healer:
         things: Sequence[Thing],
         work: Callable[[Connection, Sequence[Thing], bool], Drained],
         failed: Callable[[Thing, str], None],
+        name: str = "",
     ) -> None:
-        """Do `work` on the things in one transaction; where that fails, halve until the one is found.
+        """Do `work` on the things, as many in a transaction as the stride of that `name` allows.
 
-        That one is then done alone, without what builds on it.
+        Where that fails, halve until the one is found. That one is then done alone, without what builds on it.
         """
-        if not things:
-            return
-        outcome = self._tried(things, work, TRIES if len(things) == 1 else 1)
-        if outcome is None:
-            return
-        if len(things) == 1:
-            if self._tried(things, work, 1, alone=True) is not None:
-                failed(things[0], outcome)
-            return
-        middle = len(things) // 2
-        for half in (things[:middle], things[middle:]):
-            self.each(half, work, failed)
+        stride = self.strides.setdefault(name, Stride())
+        position = 0
+        while position < len(things):
+            part = things[position : position + stride.length]
+            try:
+                outcome = self._tried(part, work, stride, TRIES if len(part) == 1 else 1)
+            except TooLong:
+                stride.was_too_long(len(part))
+                continue
+            position += len(part)
+            if outcome is None:
+                continue
+            if len(part) > 1:
+                middle = len(part) // 2
+                for half in (part[:middle], part[middle:]):
+                    self.each(half, work, failed, name)
+            elif self._tried(part, work, stride, 1, alone=True) is not None:
+                failed(part[0], outcome)
 
     def _tried(
         self,
         things: Sequence[Thing],
         work: Callable[[Connection, Sequence[Thing], bool], Drained],
+        stride: Stride,
         tries: int,
         *,
         alone: bool = False,
     ) -> str | None:
-        """One transaction, tried again where it met somebody else's; answers the error that remains."""
+        """One transaction, tried again where it met somebody else's; answers the error that remains.
+
+        Raises TooLong where fewer things have to be tried instead; one by itself may take as long as it takes.
+        """
         attempt = 0
         while True:
             attempt += 1
             try:
                 with self.begin() as connection:
-                    connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
-                    drained = work(connection, things, alone)
-                    self.within(connection, things, drained)
+                    began = time.monotonic()
+                    with given_up_after(connection, MOST_SECONDS if len(things) > 1 else None):
+                        connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
+                        drained = work(connection, things, alone)
+                        self.within(connection, things, drained)
+                    seconds = time.monotonic() - began
                 self.stands(drained)
+                stride.took(len(things), seconds)
                 return None
             except DBAPIError as error:
                 state = getattr(error.orig, "sqlstate", None)
                 if error.connection_invalidated or state is None:
                     raise
+                if state == CANCELLED and len(things) > 1:
+                    raise TooLong() from error
                 if state not in PASSING or attempt == tries:
                     return str(error.orig).strip().splitlines()[0]
                 time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 (jitter, no secret)
@@ -197,9 +301,11 @@ def heal(
     if given is None:
         statistics.refresh(engine)
         wanted = registry.with_beneath(wanted)
-    for bundle in registry.bundles_of(wanted):
+    bundles = registry.bundles_of(wanted)
+    for number, bundle in enumerate(bundles, start=1):
+        later = [] if given is not None else [other.name for other in bundles[number:]]
         for page in _pages(engine, registry, bundle, given, every_owner):
-            healer.heal([bundle], page.owners, correcting)
+            replace(healer, deferred=later).heal([bundle], page.owners, correcting)
             result.checked += page.size
     result.corrections = len(done.corrections)
     result.held = done.held

@@ -93,6 +93,45 @@ class NotingCursor(psycopg.Cursor[Any]):
             self.connection.named_actor = name  # type: ignore[attr-defined]
 
 
+class _HurriedCursor(NotingCursor):
+    """A cursor of a transaction that PostgreSQL gives up at the connection's `deadline`.
+
+    `statement_timeout` counts from the beginning of each statement, so each is told what is left.
+    """
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        """Execute, once PostgreSQL knows how long it may take."""
+        driver: Any = self.connection
+        if _matches(_ROLLS_BACK, query):  # which takes the setting back as well
+            driver.allowed = float("inf")
+            return super().execute(query, params, **options)
+        left = driver.deadline - time.monotonic()
+        if left < driver.allowed - LEEWAY_SECONDS:
+            setting = "SELECT set_config('statement_timeout', %s, true)"
+            psycopg.Cursor.execute(self, setting, [f"{max(1, int(left * 1000))}ms"])
+            driver.allowed = left
+        return super().execute(query, params, **options)
+
+
+LEEWAY_SECONDS = 0.03
+"""By how much a statement may be told too much: to tell each costs as much as a small statement does."""
+
+
+@contextmanager
+def given_up_after(connection: Connection, seconds: float | None) -> Iterator[None]:
+    """Let PostgreSQL cancel what this transaction is at when so many seconds are over (None: never)."""
+    if seconds is None:
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    usual, driver.cursor_factory = driver.cursor_factory, _HurriedCursor
+    driver.deadline, driver.allowed = time.monotonic() + seconds, float("inf")
+    try:
+        yield
+    finally:
+        driver.cursor_factory = usual
+
+
 def text_of(query: Any) -> str:
     """The SQL of what is sent through a cursor."""
     if isinstance(query, Composable):

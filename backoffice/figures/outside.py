@@ -5,7 +5,7 @@ What cannot be drained stays noted, and is tried again later.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,14 +26,17 @@ from sqlalchemy import (
 from ..database.proof import prove
 from . import definitions
 from .drain import Drained, Pending, Unnoted, correction_of, drain
-from .healing import Failure, Healer
+from .healing import Failure, Healer, Stride
 from .hooks import skip_drain
 from .models import bundle_of_note, noted_bundle
 from .notes import NOTES, Touched
-from .registry import Registry, noop
+from .registry import Bundle, Registry, noop
 
 NOTES_AT_ONCE = 1_000
-"""Notes of outside programs drained in one transaction."""
+"""The most notes of outside programs that are drained in one transaction.
+
+The first takes as many: of who was wrong before, it is told best where all of a program's notes are drained together.
+"""
 
 
 @dataclass
@@ -51,67 +54,104 @@ def heal_noted(
     within: Callable[[Connection, Sequence[Any], Drained], None] = noop,
     above: int = 0,
 ) -> NotedResult:
-    """Drain every note that outside programs left behind.
+    """Drain every note that outside programs left behind, bundle after bundle, lower ones first.
 
-    Those of bundles that this process does not know belong to a newer one, and stay for it.
+    What builds on a figure stays noted, in the name of the program that wrote, until its own bundle's turn comes.
+    Notes of bundles that this process does not know belong to a newer one, and stay for it.
     `within` as in `Healer`; only notes with an id `above` that are looked at. One that cannot be
     drained is tried again later, and later each time.
     """
     result = NotedResult()
-    failed = result.failures.append
-    healer = Healer(registry, engine.begin, failed, within=within, stands=result.add)
-    after = above
-    while True:
-        page = select(NOTES.c.id, NOTES.c.bundle, NOTES.c.owner, NOTES.c.db_user).where(
-            NOTES.c.id > after, due_notes(registry)
-        )
-        with engine.connect() as connection:
-            notes = connection.execute(page.order_by(NOTES.c.id).limit(NOTES_AT_ONCE)).all()
-        if not notes:
-            return result
-        take_notes(healer, notes, run_id)
-        after = notes[-1].id
+    strides = {bundle.name: Stride(NOTES_AT_ONCE) for bundle in registry.bundles}
+    healer = Healer(
+        registry, engine.begin, result.failures.append,
+        within=within, stands=result.add, strides=strides,
+    )  # fmt: skip
+    for bundle in registry.bundles:
+        after = above
+        while notes := _page(engine, registry, bundle, after):
+            _take_notes(healer, bundle, notes, run_id)
+            after = notes[-1].id
+    return result
 
 
-def take_notes(
-    healer: Healer, notes: Sequence[Row[int, str, int | None, str]], run_id: int | None
-) -> None:
-    """Drain these notes; where what builds on a figure cannot be corrected, that stays noted.
+Notes = Sequence[Row[*tuple[Any, ...]]]
+"""Notes of one owner (or one that names none)."""
 
-    One user's in a transaction: lower owners are locked first, and a second user's would come after
-    the first one's higher ones.
-    """
 
-    def take(connection: Connection, part: Sequence[Row[*tuple[Any, ...]]], alone: bool) -> Drained:
-        ids = [note.id for note in part]
-        drained = drain_noted(connection, healer.registry, ids, run_id=run_id, alone=alone)
-        if alone:
-            defer(connection, part[0].db_user, UPPER_AGAIN)
+def _page(engine: Engine, registry: Registry, bundle: Bundle, after: int) -> Notes:
+    """The bundle's next notes by id."""
+    columns = (NOTES.c[name] for name in ("id", "bundle", "owner", "source", "db_user"))
+    mine = noted_bundle == bundle.name, NOTES.c.id > after, due_notes(registry)
+    page = select(*columns).where(*mine).order_by(NOTES.c.id).limit(NOTES_AT_ONCE)
+    with engine.connect() as connection:
+        return connection.execute(page).all()
+
+
+def by_owner(notes: Notes) -> list[Notes]:
+    """The notes in groups: what is noted of an owner is drained at once, for it is recomputed only once."""
+    groups: dict[Any, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
+    for note in notes:
+        groups[note.bundle, note.owner or -note.id].append(note)
+    return list(groups.values())
+
+
+def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None) -> None:
+    """Drain these notes of a bundle, one user's in a transaction; then those of emptied tables."""
+
+    def take(connection: Connection, part: Sequence[Notes], _alone: bool) -> Drained:
+        ids = [note.id for group in part for note in group]
+        drained = drain_noted(connection, healer.registry, ids, run_id=run_id, alone=True)
+        drained.notes -= defer(connection, part[0][0].db_user, timedelta())
         return drained
 
-    def failed(note: Row[*tuple[Any, ...]], error: str) -> None:
+    def failed(group: Notes, error: str) -> None:
         with healer.begin() as connection:
-            schedule_retry(connection, [note.id])
-        healer.failed(Failure(note.bundle, note.owner, error))
+            schedule_retry(connection, [note.id for note in group])
+        healer.failed(Failure(bundle.name, group[0].owner, error))
 
+    emptied = [note for note in notes if note.owner is None and note.source is None]
     for db_user in dict.fromkeys(note.db_user for note in notes):
-        mine = [note for note in notes if note.db_user == db_user]
-        healer.each(mine, take, failed)
+        mine = [note for note in notes if note.db_user == db_user and note not in emptied]
+        healer.each(by_owner(mine), take, failed, bundle.name)
+    if emptied:
+        _take_emptied(healer, bundle, emptied, run_id)
 
 
-UPPER_AGAIN = timedelta(seconds=30)
-"""When what builds on a drained figure, and could not be corrected, is tried again."""
+def _take_emptied(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None) -> None:
+    """Recompute every owner of a bundle of which a whole table was emptied; then forget the notes of that."""
+    failures: list[Failure] = []
+
+    def failed(failure: Failure) -> None:
+        failures.append(failure)
+        healer.failed(failure)
+
+    with healer.begin() as connection:
+        key = bundle.owner_key
+        owners = list(connection.scalars(select(key).order_by(key)))
+    correcting = correction_of("bypass", db_user=notes[-1].db_user, run_id=run_id)
+    replace(healer, failed=failed).heal([bundle], owners, correcting)
+    ids = [note.id for note in notes]
+    with healer.begin() as connection:
+        if failures:
+            schedule_retry(connection, ids)
+        else:
+            prove(connection)
+            connection.execute(delete(NOTES).where(NOTES.c.id == func.any(ids)))
+    if not failures:
+        healer.stands(Drained(notes=len(ids)))
 
 
-def defer(connection: Connection, db_user: str, until: timedelta) -> None:
-    """Leave noted what this transaction has noted, in the name of the program that wrote.
+def defer(connection: Connection, db_user: str, until: timedelta) -> int:
+    """Leave noted what this transaction has noted, in the name of the program that wrote; answers how many notes.
 
     Nobody but its own run takes it up before `until`.
     """
     mine = NOTES.c.xid == func.pg_current_xact_id()
     later = func.clock_timestamp() + until
-    connection.execute(update(NOTES).where(mine).values(db_user=db_user, retry_at=later))
+    left = connection.execute(update(NOTES).where(mine).values(db_user=db_user, retry_at=later))
     skip_drain(connection)
+    return left.rowcount
 
 
 def schedule_retry(connection: Connection, ids: Sequence[int]) -> None:

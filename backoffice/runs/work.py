@@ -171,11 +171,20 @@ class Pace:
 class Work:
     """One claimed chunk, as the kind's `work` sees it."""
 
-    def __init__(self, engine: Engine, asked: Asked, claim: ClaimedChunk, pace: Pace) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        asked: Asked,
+        claim: ClaimedChunk,
+        pace: Pace,
+        learned: dict[str, Any] | None = None,
+    ) -> None:
         self.engine = engine
         self.asked = asked
         self.claim = claim
         self.payload = claim.payload
+        self.learned = {} if learned is None else learned
+        """What the worker has learned in earlier chunks of the run, by name; the kind says what."""
         self._pace = pace
         self.is_done = False
 

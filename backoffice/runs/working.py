@@ -117,13 +117,13 @@ def perform(
         log.error("run not performed", run=run_id, reason="unknown run or kind")
         return
     kind, end = kinds()[asked.kind], time.monotonic() + seconds
-    pace = Pace(asked.is_paced)
+    pace, learned = Pace(asked.is_paced), dict[str, Any]()
     with acting_as(asked.requested_by), structlog.contextvars.bound_contextvars(run=run_id):
         patience = time.monotonic() + PATIENCE_SECONDS
         while not stopping() and time.monotonic() < end:
             claim = _claim(engine, asked.id, lease)
             if claim is not None:
-                _do(engine, kind, asked, Work(engine, asked, claim, pace))
+                _do(engine, kind, asked, Work(engine, asked, claim, pace, learned))
                 progress()
                 patience = time.monotonic() + PATIENCE_SECONDS
             elif _end_if_done(engine, kind, asked) or time.monotonic() > patience:

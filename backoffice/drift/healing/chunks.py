@@ -68,14 +68,33 @@ class RunHealer:
             self._failed,
             within=self._within,
             deferred=deferred,
+            strides=work.learned,
         )
         self.step: Step | None = None
         self.applied: set[int] = set()
         """Owners that were corrected already, with what they build on."""
 
     def heal(self, owners: Sequence[int]) -> None:
-        """Correct these owners, each with what it builds on in the bundles beneath."""
-        self.healer.heal(self.bundles, owners, self.correcting)
+        """Correct these owners, each with what it builds on in the bundles beneath, and what builds on them."""
+        self.healer.heal(self.bundles, owners, self.correcting, self._corrected_before())
+
+    def _corrected_before(self) -> Sequence[int]:
+        """The chunk's owners whom an earlier attempt has corrected; it may not have come to what builds on them."""
+        payload = self.work.payload
+        if self.work.claim.attempts == 1:
+            return ()
+        own = CORRECTIONS.c
+        mine = (
+            own.owner == any_(literal(payload["owners"], ARRAY(BigInteger)))
+            if "owners" in payload
+            else own.owner.between(payload["low"], payload["high"])
+        )
+        names = [figure.name for figure in self.bundle.figures]
+        before = select(own.owner).where(
+            own.run_id == self.work.asked.id, own.figure.in_(names), mine
+        )
+        with self.work.snapshot() as connection:
+            return list(connection.scalars(before.distinct()))
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
@@ -102,7 +121,7 @@ class RunHealer:
 
     def _within(self, connection: Connection, things: Sequence[Any], drained: Drained) -> None:
         assert self.step is not None
-        owners = self.owners_among(things)
+        owners = len(things)
         _items_of_corrections(connection, registry, self.work.asked.id, drained, self.named)
         corrections = drained.corrections
         close_corrected(connection, corrections)
@@ -126,10 +145,6 @@ class RunHealer:
                 owners = len({finding.owner for finding in new})
                 self.step.more -= owners
                 self.step.tally.checked -= owners
-
-    def owners_among(self, things: Sequence[Any]) -> int:
-        """How many owners a transaction dealt with."""
-        return len(things)
 
     def _failed(self, failure: Failure) -> None:
         with self.work.transaction() as step:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Row,
     and_,
     any_,
     delete,
@@ -29,7 +28,14 @@ from ...figures import Failure, registry
 from ...figures.drain import Drained, Pending, correction_of, drain
 from ...figures.models import noted_bundle
 from ...figures.notes import NOTES, Touched
-from ...figures.outside import NOTES_AT_ONCE, defer, drain_noted, schedule_retry
+from ...figures.outside import (
+    NOTES_AT_ONCE,
+    Notes,
+    by_owner,
+    defer,
+    drain_noted,
+    schedule_retry,
+)
 from ...figures.registry import Bundle
 from ...runs.models import CHUNK_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
@@ -126,23 +132,21 @@ class FloodHealer(RunHealer):
         self.db_user = db_user
         self.correcting = correction_of("bypass", db_user=db_user, run_id=work.asked.id)
 
-    def take(self, notes: Sequence[Row[*tuple[object, ...]]]) -> None:
+    def take(self, notes: Notes) -> None:
         """Drain these notes."""
 
-        def take(
-            connection: Connection, part: Sequence[Row[*tuple[object, ...]]], _: bool
-        ) -> Drained:
-            ids = [note.id for note in part]
+        def take(connection: Connection, part: Sequence[Notes], _: bool) -> Drained:
+            ids = [note.id for group in part for note in group]
             drained = drain_noted(connection, registry, ids, run_id=self.work.asked.id, alone=True)
             defer(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
-        def failed(note: Row[*tuple[Any, ...]], error: str) -> None:
+        def failed(group: Notes, error: str) -> None:
             with self.work.transaction() as step:
-                schedule_retry(step.connection, [note.id])
-            self.healer.failed(Failure(note.bundle, note.owner, error))
+                schedule_retry(step.connection, [note.id for note in group])
+            self.healer.failed(Failure(group[0].bundle, group[0].owner, error))
 
-        self.healer.each(notes, take, failed)
+        self.healer.each(by_owner(notes), take, failed, self.bundle.name)
 
     def recompute(self, owners: Sequence[int]) -> None:
         """Recompute these owners, of whom all that they are derived from was taken away."""
@@ -153,11 +157,7 @@ class FloodHealer(RunHealer):
             defer(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
-        self.healer.each(owners, correct, self.healer.of(self.bundle))
-
-    def owners_among(self, things: Sequence[Any]) -> int:
-        """How many owners a transaction dealt with: of one there may be several notes."""
-        return len({getattr(thing, "owner", thing) for thing in things})
+        self.healer.each(owners, correct, self.healer.of(self.bundle), self.bundle.name)
 
 
 def _recompute(work: Work, bundle: Bundle) -> None:

@@ -1,0 +1,384 @@
+"""A heal never keeps people waiting: its transactions are cut by the time that they take, whatever an owner costs."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import CheckConstraint, Connection, ForeignKey, Index, func, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from backoffice.base import Id
+from backoffice.base.money import Money
+from backoffice.figures import Registry, healing, total
+from backoffice.figures.drain import Drained, correction_of
+from backoffice.figures.healing import FIRST_CHUNK, WRITE_CHUNK, Healer, Stride, heal
+from backoffice.figures.outside import heal_noted, noted
+
+from .worlds import World
+
+pytestmark = pytest.mark.slow
+
+D = Decimal
+LONGEST_WAIT = 0.5
+"""Seconds that a heal may keep a person waiting who saves."""
+
+
+class Base(DeclarativeBase):
+    """Tables of these tests only."""
+
+
+class Branch(Base):
+    """Above the tills: one for all of them."""
+
+    __tablename__ = "h_branches"
+    id: Mapped[Id]
+    takings: Mapped[Money] = mapped_column(server_default="0", default=D(0))
+
+
+class Till(Base):
+    """The owner, of a long history."""
+
+    __tablename__ = "h_tills"
+    __table_args__ = (CheckConstraint("takings <> 13", name="unlucky"),)
+    id: Mapped[Id]
+    branch_id: Mapped[int] = mapped_column(ForeignKey(Branch.id), index=True)
+    label: Mapped[str] = mapped_column(server_default="", default="")
+    takings: Mapped[Money] = mapped_column(server_default="0", default=D(0))
+
+
+class Sale(Base):
+    """What was taken, and what was in the till then."""
+
+    __tablename__ = "h_sales"
+    __table_args__ = (Index("ix_h_sales", "till_id", "sold_on", "id"),)
+    id: Mapped[Id]
+    till_id: Mapped[int] = mapped_column(ForeignKey(Till.id))
+    sold_on: Mapped[date]
+    amount: Mapped[Money]
+    in_till: Mapped[Money] = mapped_column(server_default="0", default=D(0))
+
+
+registry = Registry("tills")
+registry.figure(
+    Branch.takings, func.coalesce(total(Till.takings, by=Till.branch_id), 0), title="Takings"
+)
+registry.figure(
+    Till.takings, func.coalesce(total(Sale.amount, by=Sale.till_id), 0), title="Takings"
+)
+
+
+@registry.figure(Sale.in_till, owner=Sale.till_id, title="In the till")
+def in_till(sales: Any = Sale) -> Any:
+    """The till's sales up to this one."""
+    running = func.sum(sales.c.amount).over(
+        partition_by=sales.c.till_id, order_by=(sales.c.sold_on, sales.c.id)
+    )
+    return select(sales.c.id, sales.c.till_id, running.label("in_till"))
+
+
+TILLS = registry.bundle_of(registry.get("h_sales.in_till"))
+
+
+@pytest.fixture
+def world(build: Callable[..., World]) -> World:
+    return build(Base, registry)
+
+
+def fill(w: World, tills: int, sales: int, *, of_the_first: int = 0) -> None:
+    """So many tills of one branch with so many sales each, all of which say of the till what is wrong."""
+    w.surgery.execute("INSERT INTO h_branches (takings) VALUES (0)")
+    w.surgery.execute(f"INSERT INTO h_tills (branch_id) SELECT 1 FROM generate_series(1, {tills})")
+    w.surgery.execute(
+        "INSERT INTO h_sales (till_id, sold_on, amount, in_till) "
+        "SELECT till, date '2020-01-01' + day, 1 + day % 7, -1 FROM "
+        f"generate_series(1, {tills}) AS till, "
+        f"generate_series(1, CASE till WHEN 1 THEN {of_the_first or sales} ELSE {sales} END) AS day"
+    )
+    w.surgery.execute(
+        "UPDATE h_tills SET takings = (SELECT sum(amount) FROM h_sales WHERE till_id = h_tills.id)"
+    )
+    w.surgery.execute("UPDATE h_branches SET takings = (SELECT sum(takings) FROM h_tills)")
+    w.surgery.execute("VACUUM ANALYZE h_tills, h_sales, corrections")
+
+
+def times_corrected(w: World) -> Counter[int]:
+    """How many rows were corrected once, how many twice …"""
+    rows = w.outside.execute(
+        "SELECT count(*) FROM corrections WHERE figure = 'h_sales.in_till' GROUP BY owner, key"
+    )
+    return Counter(times for (times,) in rows)
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Counts the transactions that were given up, and the owners of those that stood."""
+    seen: dict[str, list[int]] = {"given_up": [], "stood": []}
+    took, was_too_long = Stride.took, Stride.was_too_long
+
+    def stood(self: Stride, owners: int, seconds: float) -> None:
+        seen["stood"].append(owners)
+        took(self, owners, seconds)
+
+    def given_up(self: Stride, owners: int) -> None:
+        seen["given_up"].append(owners)
+        was_too_long(self, owners)
+
+    monkeypatch.setattr(Stride, "took", stood)
+    monkeypatch.setattr(Stride, "was_too_long", given_up)
+    yield seen
+    monkeypatch.undo()
+
+
+class AllAtOnce(Stride):
+    """The mutant: a thousand owners in a transaction, however long that takes."""
+
+    def __init__(self) -> None:
+        super().__init__(WRITE_CHUNK)
+
+    def took(self, owners: int, seconds: float) -> None:
+        """Learns nothing."""
+
+
+def longest_wait_beside_a_heal(w: World) -> float:
+    """How long the slowest of the people waits who label tills while all tills are healed."""
+    done = threading.Event()
+    waited: list[float] = []
+    errors: list[BaseException] = []
+
+    def label(first: int) -> None:
+        number = first
+        try:
+            while not done.is_set():
+                number += 1
+                began = time.perf_counter()
+                with w.sessions() as session:
+                    session.get_one(Till, number % tills + 1).label = f"No. {number}"
+                    session.commit()
+                waited.append(time.perf_counter() - began)
+                time.sleep(0.005)
+        except BaseException as error:  # noqa: BLE001 (handed to the test)
+            errors.append(error)
+
+    with w.engine.connect() as connection:
+        tills = connection.scalar(select(func.count()).select_from(Till)) or 0
+    savers = [threading.Thread(target=label, args=(n * tills // 2,)) for n in range(2)]
+    for saver in savers:
+        saver.start()
+    result = heal(w.engine, w.registry)
+    done.set()
+    for saver in savers:
+        saver.join()
+    assert (result.failures, errors) == ([], [])
+    assert len(waited) > 20
+    return max(waited)
+
+
+def test_whoever_saves_beside_a_heal_waits_half_a_second_at_most(world: World) -> None:
+    fill(world, tills=150, sales=500)
+    assert longest_wait_beside_a_heal(world) < LONGEST_WAIT
+    assert times_corrected(world) == {1: 150 * 500}
+    assert not world.drift()
+
+
+def test_where_a_heal_takes_all_owners_at_once_the_same_people_wait_longer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant: proof that the test above bites."""
+    monkeypatch.setattr(healing, "Stride", AllAtOnce)
+    monkeypatch.setattr(healing, "MOST_SECONDS", 600)
+    fill(world, tills=150, sales=500)
+    assert longest_wait_beside_a_heal(world) > 2 * LONGEST_WAIT
+    assert not world.drift()
+
+
+def test_an_owner_of_a_long_history_among_many_is_healed_by_itself_and_everybody_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(world, tills=40, sales=10, of_the_first=30_000)
+    with counted(monkeypatch) as seen:
+        result = heal(world.engine, registry)
+    assert seen["given_up"], "the first chunk takes too long"
+    assert 1 in seen["stood"]
+    assert result.failures == []
+    assert result.corrections == 30_000 + 39 * 10
+    assert times_corrected(world) == {1: 30_000 + 39 * 10}
+    assert not world.drift()
+
+
+def test_nothing_of_a_transaction_that_was_given_up_stands_and_nobody_has_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every transaction over several owners takes too long: each is healed by itself."""
+    monkeypatch.setattr(healing, "MOST_SECONDS", 0.002)
+    fill(world, tills=20, sales=50)
+    with counted(monkeypatch) as seen:
+        result = heal(world.engine, registry)
+    assert (result.failures, result.corrections) == ([], 20 * 50)
+    assert set(seen["stood"]) == {1}
+    assert times_corrected(world) == {1: 20 * 50}
+    assert not world.drift()
+
+
+def test_statements_that_are_short_by_themselves_are_given_up_together(world: World) -> None:
+    fill(world, tills=3, sales=1)
+    slept: list[int] = []
+
+    def sleep(connection: Connection, part: Any, alone: bool) -> Drained:
+        for _ in range(20 if len(part) > 1 else 1):
+            slept.append(len(part))
+            savepoint = connection.begin_nested()
+            connection.execute(text("SELECT pg_sleep(0.05)"))
+            savepoint.rollback()
+        return Drained()
+
+    def never(*_: Any) -> None:
+        raise AssertionError("nobody has failed")
+
+    Healer(registry, world.engine.begin, never).each([1, 2, 3], sleep, never)
+    assert slept.count(3) < 10
+    assert slept.count(1) == 3
+    heal(world.engine, registry)
+
+
+def test_what_one_connection_was_given_does_not_hurry_whoever_uses_it_next(world: World) -> None:
+    fill(world, tills=2, sales=1)
+    heal(world.engine, registry)
+    with world.engine.begin() as connection:
+        assert connection.scalar(text("SHOW statement_timeout")) == "0"
+        connection.execute(text(f"SELECT pg_sleep({healing.MOST_SECONDS + 0.1})"))
+
+
+def test_a_heal_that_was_interrupted_continues_where_it_stopped(world: World) -> None:
+    fill(world, tills=60, sales=20)
+    stood: list[Drained] = []
+
+    def interrupt(drained: Drained) -> None:
+        stood.append(drained)
+        if len(stood) == 2:
+            raise KeyboardInterrupt
+
+    healer = Healer(registry, world.engine.begin, lambda _: None, stands=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        healer.heal([TILLS], range(1, 61), correction_of("heal"))
+    before = times_corrected(world)[1]
+    assert before == sum(len(drained.corrections) for drained in stood) > 0
+    assert heal(world.engine, registry).corrections == 60 * 20 - before
+    assert times_corrected(world) == {1: 60 * 20}
+    assert not world.drift()
+
+
+def test_what_builds_on_many_owners_is_corrected_once_and_after_them(world: World) -> None:
+    fill(world, tills=60, sales=1)
+    world.surgery.execute("UPDATE h_tills SET takings = takings + 1")
+    world.surgery.execute("UPDATE h_branches SET takings = takings + 1")
+    done: list[Drained] = []
+    healer = Healer(registry, world.engine.begin, lambda _: None, stands=done.append)
+    tills = registry.bundle_of(registry.get("h_tills.takings"))
+    healer.heal([tills], range(1, 61), correction_of("heal"))
+    figures = [set(drained.corrected) for drained in done]
+    assert figures.count({"h_branches.takings"}) == 1
+    assert figures[-1] == {"h_branches.takings"}
+    heal(world.engine, registry)
+    assert not world.drift()
+
+
+def test_who_cannot_be_corrected_is_told_of_and_keeps_nobody_from_it(world: World) -> None:
+    """The till's total comes to what its CHECK refuses, and somebody has written another past it."""
+    fill(world, tills=30, sales=3)
+    world.surgery.execute("UPDATE h_tills SET takings = 14")
+    world.surgery.execute("UPDATE h_sales SET amount = 13.00 / 3 WHERE till_id = 7")
+    world.surgery.execute(
+        "UPDATE h_sales SET amount = 4.34 WHERE id = (SELECT min(id) FROM h_sales WHERE till_id = 7)"
+    )
+    result = heal(world.engine, registry)
+    assert [failure.owner for failure in result.failures] == [7]
+    assert {
+        finding.owner for finding in world.drift(figures=[registry.get("h_tills.takings")])
+    } == {7}
+    world.surgery.execute("UPDATE h_sales SET amount = 1 WHERE till_id = 7")
+    assert heal(world.engine, registry).failures == []
+
+
+def test_many_notes_of_one_owner_are_drained_at_once(world: World) -> None:
+    fill(world, tills=2, sales=300)
+    heal(world.engine, registry)
+    with world.open_outside() as program:
+        for sale in range(1, 301):
+            program.execute("UPDATE h_sales SET amount = 2 WHERE id = %s", [sale])
+    assert sum(noted(world.engine).values()) >= 300
+    times = Counter[int]()
+    drained = heal_noted(
+        world.engine, registry, within=lambda _c, things, _d: times.update([len(things)])
+    )
+    assert drained.failures == []
+    assert set(times) == {1}
+    assert times[1] <= 2 * len(registry.bundles)
+    assert noted(world.engine) == {}
+    assert not world.drift()
+
+
+def test_an_emptied_table_is_followed_a_few_owners_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(world, tills=30, sales=2)
+    heal(world.engine, registry)
+    monkeypatch.setattr(healing, "MOST_SECONDS", 0.002)
+    world.outside.execute("TRUNCATE h_sales")
+    assert noted(world.engine) == {"h_sales.in_till": 1, "h_tills": 1}
+    with counted(monkeypatch) as seen:
+        drained = heal_noted(world.engine, registry)
+    assert drained.failures == []
+    assert set(seen["stood"]) == {1}
+    causes = world.outside.execute(
+        "SELECT DISTINCT cause FROM corrections WHERE figure = 'h_tills.takings'"
+    )
+    assert causes.fetchall() == [("bypass",)]
+    assert noted(world.engine) == {}
+    assert not world.drift()
+
+
+@given(
+    fixed=st.floats(0, 0.1),
+    costs=st.lists(st.sampled_from([0.00001, 0.001, 0.02, 0.2, 3.0]), min_size=1, max_size=300),
+)
+def test_every_owner_gets_a_turn_whatever_each_costs(fixed: float, costs: list[float]) -> None:
+    """A clock of our own: what takes longer than it may is given up, and costs what it may."""
+    stride, position, clock, tries = Stride(), 0, 0.0, 0
+    while position < len(costs):
+        part = costs[position : position + stride.length]
+        seconds, tries = fixed + sum(part), tries + 1
+        if len(part) > 1 and seconds > healing.MOST_SECONDS:
+            clock += healing.MOST_SECONDS
+            stride.was_too_long(len(part))
+            assert stride.length < len(part)
+            continue
+        clock += seconds
+        stride.took(len(part), seconds)
+        position += len(part)
+    assert tries <= 3 * len(costs) + 10
+    assert 1 <= stride.length <= WRITE_CHUNK
+
+
+def test_owners_that_cost_little_are_soon_taken_a_thousand_at_a_time() -> None:
+    stride, done, transactions = Stride(), 0, 0
+    while done < 100_000:
+        stride.took(stride.length, 0.002 + stride.length * 0.0001)
+        done, transactions = done + stride.length, transactions + 1
+    assert FIRST_CHUNK < stride.length == WRITE_CHUNK
+    assert transactions < 110
+
+
+def test_the_rest_of_a_page_shortens_no_stride_and_what_takes_long_does() -> None:
+    stride = Stride(800)
+    stride.took(3, 0.004)
+    assert stride.length == 800
+    stride.took(3, 0.6)
+    assert stride.length == 1
