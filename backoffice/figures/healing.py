@@ -79,6 +79,12 @@ class HealResult:
     failures: list[Failure] = field(default_factory=list)
     held: dict[str, set[int]] = field(default_factory=dict)
 
+    def add(self, drained: Drained) -> None:
+        """Count what a transaction did that stands."""
+        self.corrections += len(drained.corrections)
+        for bundle, owners in drained.held.items():
+            self.held.setdefault(bundle, set()).update(owners)
+
 
 Begin = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction, which commits at the end of the block."""
@@ -290,11 +296,9 @@ def heal(
     suspected ones; either way only differences are written.
     """
     result = HealResult()
-
-    done = Drained()
     given = None if owners is None else sorted(set(owners))
     correcting = correction_of(cause, reason, run_id=run_id)
-    healer = Healer(registry, engine.begin, result.failures.append, stands=done.add)
+    healer = Healer(registry, engine.begin, result.failures.append, stands=result.add)
     wanted = registry.figures if figures is None else figures
     with engine.connect() as connection:
         definitions.require(connection, registry, registry.bundles_of(wanted))
@@ -307,8 +311,6 @@ def heal(
         for page in _pages(engine, registry, bundle, given, every_owner):
             replace(healer, deferred=later).heal([bundle], page.owners, correcting)
             result.checked += page.size
-    result.corrections = len(done.corrections)
-    result.held = done.held
     return result
 
 

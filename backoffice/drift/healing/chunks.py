@@ -81,7 +81,7 @@ class RunHealer:
     def _corrected_before(self) -> Sequence[int]:
         """The chunk's owners whom an earlier attempt has corrected; it may not have come to what builds on them."""
         payload = self.work.payload
-        if self.work.claim.attempts == 1:
+        if self.work.claim.fence == 1:
             return ()
         own = CORRECTIONS.c
         mine = (
