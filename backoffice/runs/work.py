@@ -5,7 +5,7 @@ takes the chunk over while it works and a worker that was overtaken writes nothi
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -153,10 +153,14 @@ class Step:
 
 
 class Pace:
-    """The pace of a worker's run: a paced one rests between transactions, so that people at screens don't feel it."""
+    """The pace of a worker's run: a paced one rests between transactions, so that people at screens don't feel it.
 
-    def __init__(self, is_paced: bool) -> None:
+    A worker that is told to stop finishes what it has begun without a rest.
+    """
+
+    def __init__(self, is_paced: bool, stopping: Callable[[], bool] = lambda: False) -> None:
         self._factor = (1 - SHARE) / SHARE if is_paced else 0.0
+        self._stopping = stopping
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -164,7 +168,7 @@ class Pace:
         began = time.monotonic()
         yield
         rest = min((time.monotonic() - began) * self._factor, LONGEST_REST)
-        if rest > 0:
+        if rest > 0 and not self._stopping():
             time.sleep(rest)
 
 

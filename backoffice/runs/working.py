@@ -117,7 +117,7 @@ def perform(
         log.error("run not performed", run=run_id, reason="unknown run or kind")
         return
     kind, end = kinds()[asked.kind], time.monotonic() + seconds
-    pace, learned = Pace(asked.is_paced), dict[str, Any]()
+    pace, learned = Pace(asked.is_paced, stopping), dict[str, Any]()
     with acting_as(asked.requested_by), structlog.contextvars.bound_contextvars(run=run_id):
         patience = time.monotonic() + PATIENCE_SECONDS
         while not stopping() and time.monotonic() < end:
