@@ -225,6 +225,13 @@ def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Ite
     is_owner = source.through is None and source.owner is next(iter(source.table.primary_key))
     if event == "truncate" or not is_asked(registry, bundle) or (is_owner and event != "update"):
         return  # an owner who comes has no figures yet, and one who goes has none any more
+    figure = bundle.figures[0]
+    if (
+        figure.along is not None
+        and source.table is figure.table
+        and source.table not in figure.models
+    ):
+        return  # whoever writes such a row, it is computed anew with all that come after
     key = quote(next(iter(source.table.primary_key)).key)
     rows = f"{touched_rows(source, event, asked_columns(registry, bundle, source))} AS touched"
     owner = quote(source.owner.key)
@@ -234,7 +241,6 @@ def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Ite
     wrong = wrong_before(registry, bundle, source, event)
     note = named(digest(registry, bundle), bundle.name)
     if is_continued(bundle, source):
-        figure = bundle.figures[0]
         places = places_touched(figure, source, event, asked_columns(registry, bundle, source))
         yield (
             f"SELECT coalesce(array_agg(last.owner), '{{}}'), array_agg(last.place) "
