@@ -32,7 +32,6 @@ from .continuing import along, as_text, first_places, place_of
 from .declaration import Figure, Source
 from .definitions import digest, numbered
 from .dependencies import lower_bundles
-from .expressions import columns_in
 from .registry import Bundle, Registry
 from .relations import Condition, Relations, Scope
 from .statements import DIALECT, changes_since, wrong_owners
@@ -40,15 +39,10 @@ from .statements import DIALECT, changes_since, wrong_owners
 quote = DIALECT.identifier_preparer.quote
 
 
-def touched_rows(
-    source: Source,
-    event: str,
-    asked: frozenset[str] | None = None,
-    told: frozenset[str] = frozenset(),
-) -> str:
+def touched_rows(source: Source, event: str, asked: frozenset[str] | None = None) -> str:
     """The rows of which an event touched what is asked for (by default: whatever the source is read for).
 
-    As a subquery over its transition tables; it tells what is asked for, the columns `told` and the key.
+    As a subquery over its transition tables.
     """
     if event == "insert":
         return "new_rows"
@@ -56,17 +50,10 @@ def touched_rows(
         return "old_rows"
     names = {source.owner.key} if source.through is None else set()
     names |= source.columns if asked is None else asked
-    key = next(iter(source.table.primary_key)).key
-    names |= {key}
+    names |= {c.key for c in source.table.primary_key}
     columns = ", ".join(quote(n) for n in sorted(names))
     new, old = f"SELECT {columns} FROM new_rows", f"SELECT {columns} FROM old_rows"
-    changed = f"(({new} EXCEPT ALL {old}) UNION ALL ({old} EXCEPT ALL {new}))"
-    if told <= names:
-        return changed
-    columns = ", ".join(quote(n) for n in sorted(names | told))
-    every = f"SELECT {columns} FROM new_rows UNION ALL SELECT {columns} FROM old_rows"
-    ids = f"SELECT changed.{quote(key)} FROM {changed} AS changed"
-    return f"(SELECT * FROM ({every}) AS every WHERE every.{quote(key)} IN ({ids}))"
+    return f"(({new} EXCEPT ALL {old}) UNION ALL ({old} EXCEPT ALL {new}))"
 
 
 def named(definition: str, name: str) -> str:
@@ -159,11 +146,7 @@ def places_touched(
     owner = rows.c[source.owner.key]
     first = select(owner.label("owner"), place_of(figure, source.table, rows).label("place"))
     text = plain(first.where(owner.is_not(None)).group_by(owner))
-    told = frozenset(
-        c.key for c in columns_in(figure.places[source.table])
-    )  # a figure may keep its own place
-    touched = touched_rows(source, event, asked, told)
-    return text.replace("FROM touched", f"FROM {touched} AS touched", 1)
+    return text.replace("FROM touched", f"FROM {touched_rows(source, event, asked)} AS touched", 1)
 
 
 def _last_places(figure: Figure, places: str) -> str:
