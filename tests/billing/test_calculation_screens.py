@@ -59,29 +59,6 @@ def test_from_the_customer_to_the_source_rows_it_is_two_clicks(finance: FlaskCli
     assert "/billing/meters/M-1/calculation/paid" in documents.text
 
 
-@pytest.mark.usefixtures("company")
-@pytest.mark.parametrize(
-    ("number", "name", "said"),
-    [
-        ("M-1", "invoiced", "1,500.00 = 1,500.00"),
-        ("M-1", "adjusted", "0.00 ="),
-        ("M-1", "paid", "400.00 = 400.00"),
-        ("M-1", "overpayment", "0.00 = 400.00 − 1,500.00 − 0.00"),
-        ("M-2", "overpayment", "250.00 = 350.00 − 100.00 − 0.00"),
-        ("M-2", "balance", "0.00 = 100.00 + 0.00 − 350.00"),
-    ],
-)
-def test_every_figure_of_a_meter_explains_itself(
-    finance: FlaskClient, number: str, name: str, said: str
-) -> None:
-    page = finance.get(f"/billing/meters/{number}/calculation/{name}")
-    assert page.status_code == 200
-    assert said in text_of(page.text)
-    assert "Stored as calculated" in page.text
-    assert finance.get(f"/billing/meters/{number}/calculation/number").status_code == 404
-    assert finance.get("/billing/customers/RINA/calculation/name").status_code == 404
-
-
 @pytest.mark.leaves_drift
 def test_a_figure_that_somebody_tampered_with_is_shown_beside_what_it_should_be(
     finance: FlaskClient, company: dict[str, Any], admin_database_url: str

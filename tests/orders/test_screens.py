@@ -256,22 +256,6 @@ def test_a_component_is_explained_by_its_lines_and_a_line_by_its_numbers(
     assert "Additions = the amount that was entered" in entered
 
 
-def test_every_stored_total_of_the_record_leads_to_its_calculation(
-    sign_in: SignIn, session: Any
-) -> None:
-    order = OrderFactory(promo=0, reductions=0, lines=[("package", "Tea", "3", "2")])
-    session.commit()
-    client = sign_in("viewer")
-    html = client.get(f"/orders/{order.number}").text
-    base = f"/orders/{order.number}/calculation"
-    for way in (
-        base,
-        *(f"{base}/{c}" for c in ("total_price", "additions", "promo", "reductions")),
-    ):
-        assert f'href="{way}"' in html
-    assert f'href="{base}/amount/{order.lines[0].id}"' in html
-
-
 def test_a_wrong_total_is_shown_beside_the_right_one_and_can_be_corrected(
     sign_in: SignIn, session: Any, shop: dict[str, Order], admin_database_url: str
 ) -> None:

@@ -93,6 +93,7 @@ def test_every_figure_is_explained_and_its_page_and_the_api_say_what_is_stored(
         figure = next(
             f for f in record.figures if name in f.table.c and f.table.c[name] in f.columns
         )
+        assert f'href="{path}"' in shown, path
         assert f"Stored {value(figure.name, name, told)}" in text_of(reader.get(path).text)
         assert reader.get(f"{path}77").status_code == 404
     assert reader.get(main).status_code == 200
