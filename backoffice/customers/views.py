@@ -50,7 +50,6 @@ def record(code: str) -> AnyResponse:
         was=_merged_code(customer, request.args.get("was", "")),
         merges=merging.live_merges_into(db.session(), customer),
         alike=queries.alike(db.session(), customer) if may_merge else [],
-        fields=CUSTOMER.fields,
     )
 
 

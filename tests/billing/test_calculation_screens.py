@@ -68,7 +68,7 @@ def test_a_figure_that_somebody_tampered_with_is_shown_beside_what_it_should_be(
         surgery.execute("UPDATE meters SET paid = 1 WHERE number = 'M-1'")
         surgery.execute("UPDATE meters SET balance = 9 WHERE number = 'M-2'")
     record = text_of(finance.get("/billing/meters/M-1").text)
-    assert "A figure of this meter is stored wrongly." in record
+    assert "A figure of this record is stored wrongly." in record
     paid = text_of(finance.get("/billing/meters/M-1/calculation/paid").text)
     assert "Stored wrongly" in paid
     assert "Expected 400.00 Stored 1.00" in paid

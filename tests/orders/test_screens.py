@@ -263,7 +263,7 @@ def test_a_wrong_total_is_shown_beside_the_right_one_and_can_be_corrected(
         connection.execute("SET session_replication_role = replica")
         connection.execute("UPDATE orders SET grand_total = -5 WHERE number = 'A-1'")
     viewer, finance = sign_in("viewer"), sign_in("finance", name="Fitri")
-    wrong = "A total of this order is stored wrongly."
+    wrong = "A figure of this record is stored wrongly."
     assert wrong in text_of(viewer.get("/orders/A-1").text)
     assert wrong not in text_of(viewer.get("/orders/A-2").text)
     told = text_of(viewer.get("/orders/A-1/calculation").text)

@@ -144,6 +144,7 @@ def test_what_is_stored_wrongly_is_marked_wherever_it_is_shown(
             pages = [at(record, row, "record"), at(record, row, "calculation_of", column=name)]
         for page in pages:
             assert 'class="wrong-mark"' in reader.get(page).text, (name, page)
+        assert "A figure of this record is stored wrongly." in reader.get(pages[0]).text
         text = text_of(reader.get(pages[1]).text)
         assert "Stored wrongly" in text
         assert re.search(rf"Expected {re.escape(right)} Stored {re.escape(wrong)}", text), name
