@@ -1,7 +1,5 @@
 """How was this calculated? From a customer to their meters; the meters' own pages lead on to the documents."""
 
-from dataclasses import replace
-
 from flask import Response, abort, url_for
 from sqlalchemy import select
 
@@ -10,15 +8,12 @@ from ..app.extensions import db
 from ..customers import queries as customers
 from ..customers.models import Customer
 from ..drift.marks import marks
-from ..figures.explanation import SourceRow, Term
 from ..records.calculations import Wording
 from ..security.permissions import requires
 from ..web.htmx import render
-from .figures import customer_balance, meter_balance
+from .figures import customer_balance
 from .meters.listing import BALANCES
-from .meters.queries import wrong_figures_of
 from .models import Meter, MeterAssignment
-from .queries import active_meters_of
 from .views import bp
 
 
@@ -31,38 +26,18 @@ def customer_calculation(code: str, name: str) -> Response:
         abort(404)
     explanation = figures.explain(db.session(), customer_balance, customer.id) or abort(404)
     column = explanation.of(name)
-    meters = _meters_of(customer, name)
-    term = Term("", column.label, column.expected, name, None, False, meters, len(meters))
     return render(
         "billing/customer_calculation.html",
         customer=customer,
         name=name,
         marks=marks({customer_balance: [customer.id]}),
-        explained=replace(column, terms=(term,)),
+        explained=column,
         corrections=explanation.corrections_of(name),
         wording=Wording(db.session(), explanation),
         inactive=_inactive_meters_of(customer),
         link_of_row=lambda row: url_for(
             "meters.calculation_of", number=row.values["number"], column=name
         ),
-    )
-
-
-def _meters_of(customer: Customer, name: str) -> tuple[SourceRow, ...]:
-    """The meters that count for a customer, each with what it should have stored."""
-    meters = active_meters_of(db.session(), customer.id)
-    wrong = wrong_figures_of([meter.id for meter in meters])
-    expected = {finding.owner: finding.expected for finding in wrong if name in finding.expected}
-    return tuple(
-        SourceRow(
-            table=Meter.__tablename__,
-            id=meter.id,
-            values={"number": meter.number},
-            amount=expected.get(meter.id, {}).get(name, getattr(meter, name)),
-            figure=meter_balance.name,
-            column=name,
-        )
-        for meter in meters
     )
 
 

@@ -15,8 +15,8 @@ from ..base import N_, differences, periods
 from ..base.money import UNIT_PRICE_DECIMALS
 from ..figures import Check, Figure, UnknownFigure, registry
 from ..figures.checks import Side
-from ..figures.explanation import label_of
 from ..figures.expressions import leaves
+from ..figures.terms import label_of
 from ..web import record_links as subjects
 from ..web.formats import (
     moment_filter,

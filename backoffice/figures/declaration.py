@@ -87,6 +87,10 @@ class Figure:
     formula: str | None = None
     formulas: Mapping[Column[Any], str] = field(default_factory=dict)
     """The formula of one column in words, where that of all of them says it less well."""
+    behind: Mapping[Column[Any], Expression] = field(default_factory=dict)
+    """Of a SELECT's columns what stands behind them, for the explanation alone: see `figure`."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What its labelled columns that are no targets are called."""
 
     def __repr__(self) -> str:
         return f"<Figure {self.name}>"

@@ -33,6 +33,8 @@ def _figure(
     at_once: bool = False,
     formula: str | None = None,
     formulas: Mapping[Any, str] | None = None,
+    behind: Mapping[Any, Any] | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> Any:
     """Declare a figure; returns it. See `Declare`."""
     options: dict[str, Any] = {
@@ -47,6 +49,8 @@ def _figure(
         "at_once": at_once,
         "formula": formula,
         "formulas": {column(c): words for c, words in (formulas or {}).items()},
+        "behind": {column(c): expression(e) for c, e in (behind or {}).items()},
+        "titles": dict(titles or {}),
     }
     common: dict[str, Any] = {"name": name, "title": title, "owner": owner}
     if definition is not None or isinstance(target, Mapping):
@@ -72,7 +76,11 @@ class Declare(Protocol):
     condition under which somebody entered it; `keep` is the condition under which a derived row holds an entered fact;
     `through` maps a source to the column of an intermediate table that leads from it to the owner; `incremental` lets
     the write hook apply changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so
-    itself, whoever writes. `along`, `since`, `looked_up`, `closed`, for rows that run (balances): see `Figure`, `Last`.
+    itself, whoever writes. `behind` says of a SELECT's columns what they are made of where the SELECT itself does not
+    (a running balance): columns of the same row, and totals over its sources, whose `where` may name the row's own
+    columns; the explanation shows it, and nothing is computed by it. `titles` are what labelled columns are called,
+    `title=` what a total is. `along`, `since`, `looked_up`, `closed`, for rows that run (balances): see `Figure` and
+    `Last`.
     """
 
     @overload

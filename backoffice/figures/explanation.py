@@ -3,80 +3,51 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from itertools import chain
 from typing import Any
+from typing import cast as cast_type
 
 from sqlalchemy import (
     Column,
-    ColumnClause,
     ColumnElement,
     Connection,
+    FromClause,
     Select,
     Table,
     Text,
-    case,
+    and_,
     cast,
     func,
     literal,
+    null,
     select,
+    tuple_,
 )
-from sqlalchemy.sql.elements import Case, Grouping
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from ..base import differences
 from .declaration import Figure
-from .expressions import Expression, Total, leaves, total_in
+from .expressions import Expression, Total, columns_in, leaves, replace, total_in, unwrapped
 from .findings import Row, text_of
-from .increments import summand
 from .models import Correction
 from .registry import Registry
-from .relations import OWNERS, Frame, Relations, have_same_key
+from .relations import OWNERS, Frame, Relations
 from .statements import Statement, changes, expanded
-
-ROWS = 200
-"""Source rows listed per term; the term says how many there are in all."""
-
-
-@dataclass(frozen=True)
-class SourceRow:
-    """A row behind a term: which table and row, its values, and what it adds to the term."""
-
-    table: str
-    id: int
-    values: Mapping[str, Any]
-    amount: Any
-    figure: str | None
-    """The figure that keeps the amount, when one does: its own explanation goes on from here."""
-    column: str = ""
-    """The column of the row that holds the amount, if one does by itself."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term of a formula: “− Promo 5,000,000”, and the rows that it is the sum of."""
-
-    sign: str
-    label: str
-    value: Any
-    column: str
-    figure: str | None = None
-    entered: bool = False
-    rows: tuple[SourceRow, ...] = ()
-    row_count: int = 0
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; amounts as strings."""
-        return {
-            "sign": self.sign,
-            "label": self.label,
-            "value": text_of(self.value),
-            "column": self.column,
-            "figure": self.figure,
-            "entered": self.entered,
-            "row_count": self.row_count,
-            "rows": [
-                {"table": r.table, "id": r.id, "amount": text_of(r.amount)} for r in self.rows
-            ],
-        }
+from .terms import (
+    ROWS,
+    Added,
+    Listed,
+    Reader,
+    Term,
+    added_by,
+    in_words,
+    label_of,
+    label_of_sum,
+    source_column,
+    title_of,
+)
 
 
 @dataclass(frozen=True)
@@ -164,9 +135,12 @@ def explain(
     if row is None:
         return None
     names = tuple((k.key, row[f"k{i}"]) for i, k in enumerate(figure.key))
-    reader = _Reader(connection, registry, figure, owner, key)
+    expected = {col.key: row[f"e{i}"] for i, col in enumerate(figure.columns)}
+    kind = Reader if figure.select is None else _SelectReader
+    reader = kind(connection, registry, figure, owner, key, expected)
     explained = tuple(
-        reader.column(col, row[f"s{i}"], row[f"e{i}"]) for i, col in enumerate(figure.columns)
+        _column(figure, col, row[f"s{i}"], row[f"e{i}"], reader.terms(col))
+        for i, col in enumerate(figure.columns)
     )
     history = connection.execute(
         select(Correction.__table__)
@@ -180,6 +154,14 @@ def explain(
     )
 
 
+def _column(
+    figure: Figure, col: Column[Any], stored: Any, expected: Any, terms: tuple[Term, ...]
+) -> ColumnExplained:
+    entered = any(term.entered for term in terms)
+    formula = figure.formulas.get(col, figure.formula)
+    return ColumnExplained(col.key, label_of(col), stored, expected, entered, terms, formula)
+
+
 def key_as_stored(figure: Figure, values: Iterable[Any]) -> ColumnElement[Any]:
     """The key of a figure row as corrections hold it, of its values in the declaration's order."""
     pairs = zip(figure.key, values, strict=True)
@@ -187,192 +169,199 @@ def key_as_stored(figure: Figure, values: Iterable[Any]) -> ColumnElement[Any]:
     return func.jsonb_build_object(*chain.from_iterable(named))
 
 
-class _Reader:
-    """Reads the terms of one row's definition, at their expected values."""
+class _SelectReader(Reader):
+    """The terms of a SELECT's columns.
 
-    def __init__(
-        self,
-        connection: Connection,
-        registry: Registry,
-        figure: Figure,
-        owner: int,
-        key: int,
-    ) -> None:
-        self.connection = connection
-        self.registry = registry
-        self.figure = figure
-        self.owner = owner
-        self.key = key
-        self.relations = Relations(registry, expanded(registry))
+    A sum is told by the rows that it is grouped from, a running sum by those up to this one. Where the SELECT does not
+    say it by itself, the declaration does (`behind`): in the language of expressions, and never to compute anything by.
+    """
 
-    def column(self, col: Column[Any], stored: Any, expected: Any) -> ColumnExplained:
-        """One column with its terms."""
-        if self.figure.select is not None:
-            terms = (*self._behind(col, expected), *self._select_terms())
-        else:
-            terms = tuple(self._terms(self.figure.definitions[col], col))
-        entered = any(t.entered for t in terms)
-        return ColumnExplained(
-            col.key,
-            label_of(col),
-            stored,
-            expected,
-            entered,
-            terms,
-            self.figure.formulas.get(col, self.figure.formula),
-        )
+    def terms(self, col: Column[Any]) -> tuple[Term, ...]:
+        """What the expected value of the column is made of, and what its SELECT says beside it."""
+        behind = self.figure.behind.get(col)
+        own = self._of_select(col) if behind is None else self._declared(behind, col)
+        return (*own, *self._beside())
 
-    def _terms(self, definition: Expression, inside: Column[Any]) -> Iterator[Term]:
-        signed = list(leaves(self._branch(definition, inside)))
-        reads = (*self.figure.columns, *(e for _, e in signed))
-        frame = Frame(self.relations, self.figure.table, OWNERS, self.figure.owner, reads)
-        values = (
-            Statement(
-                frame.select(*(frame.value(e, inside) for _, e in signed)).where(
-                    frame.stored(self.figure.primary_key) == self.key
-                )
-            )
-            .run(self.connection, owners=[self.owner])
-            .one()
-        )
-        for (sign, leaf), value in zip(signed, values, strict=True):
-            yield self._term(sign, leaf, value, inside)
-
-    def _term(self, sign: str, leaf: Any, value: Any, inside: Column[Any]) -> Term:
-        part = total_in(leaf)
-        if part is not None:
-            rows, count = self._rows(part)
-            entered = count == 0 and self._entered(inside)
-            return Term(sign, label_of(inside), value, inside.key, None, entered, rows, count)
-        if leaf is inside:
-            return Term(sign, label_of(leaf), value, leaf.key, None, self._entered(inside))
-        if isinstance(leaf, Column):
-            keeper = self.registry.keeper(leaf)
-            return Term(sign, label_of(leaf), value, leaf.key, keeper.name if keeper else None)
-        return Term(sign, str(leaf), value, "")
-
-    def _branch(self, definition: Any, inside: Column[Any]) -> Expression:
-        """Of a CASE, what holds for this row; anything else as it is."""
-        bare = definition.element if isinstance(definition, Grouping) else definition
-        if not isinstance(bare, Case) or bare.value is not None or bare.else_ is None:
-            return definition  # type: ignore[no-any-return]
-        numbered = [(condition, literal(i)) for i, (condition, _) in enumerate(bare.whens)]
-        which = case(*numbered, else_=literal(len(numbered)))
-        reads = (*self.figure.columns, which)
-        frame = Frame(self.relations, self.figure.table, OWNERS, self.figure.owner, reads)
-        asked = frame.select(frame.value(which, inside))
-        mine = asked.where(frame.stored(self.figure.primary_key) == self.key)
-        chosen = Statement(mine).run(self.connection, owners=[self.owner]).scalar_one()
-        branches = [*(result for _, result in bare.whens), bare.else_]
-        held: Expression = branches[chosen]
-        return held
-
-    def _entered(self, col: Column[Any]) -> bool:
-        """Whether somebody entered the column in this row, rather than the figure keeping it."""
-        condition = self.figure.entered.get(col)
-        if condition is None:
-            return False
-        asked = select(condition).where(self.figure.primary_key == self.key)
-        return bool(self.connection.execute(asked).scalar())
-
-    def _rows(self, part: Total) -> tuple[tuple[SourceRow, ...], int]:
-        """The child rows that a total adds up, at their expected amounts."""
+    def _sum(self, part: Total, listed: Listed) -> Any:
+        """What a total comes to: its rows, or all of them where not all are listed."""
+        rows, count = listed
+        if count == len(rows):
+            return sum(row.amount for row in rows) if rows else None
         table: Table = part.by.table
-        primary_key = next(iter(table.primary_key))
-        reads = (*table.c, part.argument) if part.where is None else (*table.c, part.argument, part.where)  # fmt: skip
-        frame = Frame(self.relations, table, OWNERS, part.by, reads)
-        condition = frame.stored(part.by) == self.key
-        if part.where is not None:
-            condition = condition & frame.value(part.where)
-        statement = (
-            frame.select(
-                frame.value(part.argument).label("amount_"),
-                func.count().over().label("count_"),
-                *(frame.stored(c).label(c.key) for c in table.c),
-            )
-            .where(condition)
-            .order_by(frame.stored(primary_key))
-            .limit(ROWS)
+        where = None if part.where is None else replace(part.where, self._own(part))
+        relations = self.relations.with_derived_rows(table, OWNERS, part.by)
+        reads = (part.argument, *(() if where is None else (where,)))
+        frame = Frame(relations, table, OWNERS, part.by, reads)
+        added = frame.select(func.sum(frame.value(part.argument)))
+        if where is not None:
+            added = added.where(frame.value(where))
+        return Statement(added).run(self.connection, owners=[self.owner]).scalar()
+
+    def _declared(self, behind: Expression, inside: Column[Any]) -> Iterator[Term]:
+        signed = list(leaves(behind))
+        for sign, leaf in signed:
+            part = total_in(leaf)
+            if part is not None:
+                listed = self._rows(part, self.owner)
+                value = self._sum(part, listed)
+                value = 0 if value is None and part is not leaf else value
+                label = title_of(part, inside, is_only=len(signed) == 1)
+                yield Term(sign, label, value, inside.key, None, False, *listed)
+            elif isinstance(leaf, Column):
+                keeper = self.registry.keeper(leaf)
+                name = keeper.name if keeper else None
+                yield Term(sign, label_of(leaf), self._values[leaf.key], leaf.key, name)
+            else:
+                yield Term(sign, in_words(leaf), getattr(leaf, "value", None), "")
+
+    def _of_select(self, col: Column[Any]) -> Iterator[Term]:
+        """The leaves of a selected column, where each of them can be told; else the column itself."""
+        plain = self._leaves(self.figure.rows, col)
+        over = self._leaves(self._rows_selected, col)
+        if not all(self._is_known(leaf) for _sign, leaf in plain) or len(plain) != len(over):
+            yield Term("", label_of(col), self.expected[col.key], col.key)
+            return
+        values = self._values_of([leaf for _sign, leaf in over])
+        for (sign, leaf), (_sign, held), value in zip(plain, over, values, strict=True):
+            is_only = len(plain) == 1
+            source = source_column(leaf)
+            if leaf in self.figure.columns:
+                yield Term(sign, label_of(leaf), self.expected[leaf.key], leaf.key)
+                continue
+            if source is not None:
+                keeper = self.registry.keeper(source)
+                yield Term(
+                    sign, label_of(source), value, source.key, keeper.name if keeper else None
+                )
+                continue
+            added = added_by(leaf)
+            assert added is not None
+            shown = self.expected[col.key] if is_only else value
+            label = label_of(col) if is_only else label_of_sum(added, col)
+            listed = self._rows_added(added, added_by(held))
+            yield Term(sign, label, shown, col.key, None, False, *listed)
+
+    def _leaves(self, rows: Select[Any], col: Column[Any]) -> list[tuple[str, Any]]:
+        """The leaves of a selected column; what is selected as another column of the figure is that column."""
+        selected: dict[Any, Any] = {
+            c: unwrapped(rows.selected_columns[c.key]) for c in self.figure.columns
+        }
+        others = {
+            id(e): c for c, e in selected.items() if c is not col and source_column(e) is None
+        }
+
+        def named(part: Any, **_: Any) -> Any:
+            return others.get(id(part))
+
+        own: Expression = replacement_traverse(selected[col], {}, cast_type(Any, named))
+        return list(leaves(own))
+
+    def _is_known(self, leaf: Any) -> bool:
+        return source_column(leaf) is not None or (
+            (added := added_by(leaf)) is not None and self._source_of(added) is not None
         )
-        added = part.argument if isinstance(part.argument, Column) else None
-        return self._listed(statement, table, added)
 
-    def _listed(
-        self, statement: Select[Any], table: Table, added: Column[Any] | None
-    ) -> tuple[tuple[SourceRow, ...], int]:
-        """The rows of `table` that a statement answers with `amount_` and `count_`, and that count."""
-        keeper = None if added is None else self.registry.keeper(added)
-        found = Statement(statement).run(self.connection, owners=[self.owner]).mappings().all()
-        primary_key = next(iter(table.primary_key))
-        rows = [
-            SourceRow(
-                table=table.name,
-                id=row[primary_key.key],
-                values={c.key: row[c.key] for c in table.c},
-                amount=row["amount_"],
-                figure=keeper.name if keeper else None,
-                column="" if added is None else added.key,
-            )
-            for row in found
-        ]
-        return tuple(rows), found[0]["count_"] if found else 0
+    def _source_of(self, added: Added) -> Table | None:
+        """The one table whose rows a sum is told by: that of its argument, or the only one that is read."""
+        tables = {c.table for c in columns_in(added.argument)} or set(self.figure.models)
+        [table, *more] = tables
+        is_once = not more and self.figure.models.count(table) == 1
+        return table if is_once else None
 
-    def _behind(self, col: Column[Any], expected: Any) -> Iterator[Term]:
-        """The rows of its one source that a derived row adds up, or counts, in `col`."""
-        figure = self.figure
-        if not (figure.derived_rows and figure.incremental):
-            return
-        [source] = [s for s in figure.sources if s.table is not figure.table]
-        every = frozenset(source.table.c.keys())
-        rows = self.relations.source(source.table, OWNERS, source.owner, every)
-        assert figure.select is not None
-        grouped = figure.select(rows)
-        added = summand(grouped.selected_columns[col.key])
-        if added is None:
-            return
-        mine = select(*(figure.table.c[k.key] for k in figure.key))
-        wanted = self.connection.execute(mine.where(figure.primary_key == self.key)).one()
-        keys = (grouped.selected_columns[k.key] for k in figure.key)
-        statement = (
-            grouped.with_only_columns(
-                added.label("amount_"), func.count().over().label("count_"), *rows.c
+    @cached_property
+    def _relations_read(self) -> Mapping[Table, FromClause]:
+        models = dict.fromkeys(self.figure.models)
+        return {t: self.relations.read_by(self.figure, t, OWNERS) for t in models}
+
+    @cached_property
+    def _rows_selected(self) -> Any:
+        """The SELECT over the rows of the owner, as its declaration writes it."""
+        assert self.figure.select is not None
+        return self.figure.select(*(self._relations_read[table] for table in self.figure.models))
+
+    def _is_this_row(self, columns: Any) -> list[Any]:
+        """That selected key columns are this row's."""
+        return [columns[k.key] == literal(self._values[k.key], k.type) for k in self.figure.key]
+
+    def _values_of(self, over: Sequence[Any]) -> Sequence[Any]:
+        """The leaves of a selected column in this row; nothing where the SELECT answers no such row."""
+        asked_for = (null() if leaf in self.figure.columns else leaf for leaf in over)
+        named = [leaf.label(f"term{number}") for number, leaf in enumerate(asked_for)]
+        rows = self._rows_selected.add_columns(*named).subquery()
+        asked = select(*(rows.c[f"term{number}"] for number in range(len(over))))
+        mine = Statement(asked.where(*self._is_this_row(rows.c)))
+        row = mine.run(self.connection, owners=[self.owner]).first()
+        return tuple(row) if row is not None else [None] * len(over)
+
+    def _rows_added(self, plain: Added, held: Added | None) -> Listed:
+        table = self._source_of(plain)
+        rows: Any = self._rows_selected
+        if table is None or held is None or rows._distinct or rows._has_row_limiting_clause:
+            return (), 0
+        if (held.over is None) is not bool(rows._group_by_clauses):
+            return (), 0
+        asked = self._running(table, held) if held.over is not None else self._grouped(table, held)
+        return ((), 0) if asked is None else self._listed(asked, table, plain.argument, self.owner)
+
+    def _grouped(self, table: Table, added: Added) -> Select[Any]:
+        """The rows that were grouped into this one."""
+        rows, source = self._rows_selected, self._relations_read[table]
+        is_mine = self._is_this_row({c.key: unwrapped(c) for c in rows.selected_columns})
+        conditions = [*is_mine, *(() if added.where is None else (added.where,))]
+        return (  # type: ignore[no-any-return]
+            rows.with_only_columns(
+                added.argument.label("amount_"), func.count().over().label("count_"), *source.c,
+                maintain_column_froms=True,
             )
             .group_by(None)
-            .where(
-                *(
-                    key == literal(v, k.type)
-                    for key, v, k in zip(keys, wanted, figure.key, strict=True)
-                )
-            )
-            .order_by(rows.c[next(iter(source.table.primary_key)).key])
+            .where(*conditions)
+            .order_by(source.c[next(iter(table.primary_key)).key])
+            .limit(ROWS)
+        )  # fmt: skip
+
+    def _running(self, table: Table, added: Added) -> Select[Any] | None:
+        """The rows of the window up to this one."""
+        over, rows, source = added.over, self._rows_selected, self._relations_read[table]
+        parts, order = _each(over.partition_by), _each(over.order_by)
+        is_plain = over.rows is None and over.range_ is None
+        if not (order and is_plain) or any(isinstance(o, UnaryExpression) for o in order):
+            return None
+        keys = [unwrapped(rows.selected_columns[k.key]) for k in self.figure.key]
+        every = rows.with_only_columns(
+            added.argument.label("amount_"),
+            *(c.label(f"part{i}") for i, c in enumerate(parts)),
+            *(c.label(f"at{i}") for i, c in enumerate(order)),
+            *(c.label(k.key + "_key") for c, k in zip(keys, self.figure.key, strict=True)),
+            *source.c,
+            maintain_column_froms=True,
+        ).subquery()
+        mine = every.alias()
+        places = tuple_(*(every.c[f"at{i}"] for i in range(len(order))))
+        place = tuple_(*(mine.c[f"at{i}"] for i in range(len(order))))
+        same = (every.c[f"part{i}"] == mine.c[f"part{i}"] for i in range(len(parts)))
+        is_mine = self._is_this_row({k.key: mine.c[k.key + "_key"] for k in self.figure.key})
+        return (
+            select(every, func.count().over().label("count_"))
+            .join_from(every, mine, and_(places <= place, *same))
+            .where(*is_mine)
+            .order_by(places.desc(), every.c[next(iter(table.primary_key)).key].desc())
             .limit(ROWS)
         )
-        name = added.key if isinstance(added, ColumnClause) else None
-        held = source.table.c[name] if name else None
-        listed, count = self._listed(statement, source.table, held)
-        yield Term("", label_of(col), expected, col.key, None, False, listed, count)
 
-    def _select_terms(self) -> Iterator[Term]:
+    def _beside(self) -> Iterator[Term]:
         """The labelled columns of a SELECT that are not targets, for this row."""
         rows = self.relations.expected_rows(self.figure, OWNERS).subquery()
-        stored = self.figure.table.alias()
-        joined = rows.join(
-            stored,
-            have_same_key(rows, stored, self.figure.key)
-            & (stored.c[self.figure.primary_key.key] == self.key),
-        )
-        found = (
-            Statement(select(rows).select_from(joined))
-            .run(self.connection, owners=[self.owner])
-            .mappings()
-            .first()
-        )
         targets = {c.key for c in (*self.figure.columns, *self.figure.key, self.figure.owner)}
-        for name, value in (found or {}).items():
-            if name not in targets:
-                yield Term("", name.replace("_", " ").capitalize(), value, name)
+        names = [c.key for c in rows.c if c.key not in targets]
+        if not names:
+            return
+        asked = select(*(rows.c[name] for name in names)).where(*self._is_this_row(rows.c))
+        found = Statement(asked).run(self.connection, owners=[self.owner]).first() or ()
+        for name, value in zip(names, found, strict=False):
+            label = self.figure.titles.get(name) or name.replace("_", " ").capitalize()
+            yield Term("", label, value, name, is_beside=True)
 
 
-def label_of(col: Column[Any]) -> str:
-    """The column's label for people: `info["label"]`, else its name in words (to be translated)."""
-    return str(col.info.get("label") or col.key.replace("_", " ").capitalize())
+def _each(clauses: Any) -> list[Any]:
+    """By what a window is parted, or ordered, one by one."""
+    return [] if clauses is None else list(getattr(clauses, "clauses", [clauses]))

@@ -46,20 +46,25 @@ class Total(ColumnClause[Decimal]):
 
     inherit_cache = False
 
-    def __init__(self, argument: Expression, by: Column[Any], where: Expression | None) -> None:
+    def __init__(
+        self, argument: Expression, by: Column[Any], where: Expression | None, title: str = ""
+    ) -> None:
         super().__init__(f"total_{next(_serial)}", argument.type)
         self.argument = argument
         self.by = by
         self.where = where
         self.child = by.table
+        self.title = title
 
 
-def total(argument: Any, *, by: Any, where: Any = None) -> Total:
+def total(argument: Any, *, by: Any, where: Any = None, title: str = "") -> Total:
     """Sum `argument` over the rows whose foreign key `by` points here, those that meet `where` only.
 
-    NULL where there is no such row, so `coalesce(total(…), fallback)` says what then holds.
+    NULL where there is no such row, so `coalesce(total(…), fallback)` says what then holds. `title` is what it is
+    called among several terms.
     """
-    return Total(expression(argument), column(by), None if where is None else expression(where))
+    condition = None if where is None else expression(where)
+    return Total(expression(argument), column(by), condition, title)
 
 
 def expression(value: Any) -> Expression:

@@ -58,6 +58,7 @@ def _broken_rules(figure: Figure) -> Iterator[str]:
         yield from _totals(figure)
     else:
         yield from _selects(figure)
+    yield from _behind(figure)
     for condition in (figure.keep, figure.closed, *figure.entered.values()):
         if condition is not None and _tables(condition) - {figure.table}:
             yield "keep, closed and entered are conditions over the figure's own row."
@@ -151,6 +152,22 @@ def _selects(figure: Figure) -> Iterator[str]:
         for col in figure.columns:
             if not (col.nullable or isinstance(col.type, Numeric | Integer)):
                 yield f"{col} has no value where the SELECT answers no row; make it nullable."
+
+
+def _behind(figure: Figure) -> Iterator[str]:
+    """What is said to stand behind a column is what the figure is derived from, of the same owner."""
+    for col, expression in figure.behind.items():
+        if figure.select is None or col not in figure.columns:
+            yield f"behind={col} tells of the columns of a SELECT; an expression says by itself what it is made of."
+        elif _tables(expression) - {figure.table}:
+            yield f"behind={col} reads columns of its own row, and totals over its sources."
+        for part in totals_in(expression):
+            source = figure.source_of(part.child) if part.child in figure.models else None
+            if source is None or source.through is not None or source.owner is not part.by:
+                yield (
+                    f"behind={col} adds up {part.child.name} by {part.by}, but the figure is not derived from its "
+                    f"rows that name the owner so."
+                )
 
 
 def _times_read(figure: Figure, table: Table) -> int:

@@ -1,6 +1,7 @@
 """The shape of gas: readings are priced by date, and a customer's balance runs from month to month."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -152,6 +153,21 @@ def month_of(day: Any) -> Any:
     return cast(func.date_trunc("month", cast(day, DateTime)), Date)
 
 
+def _deposited(when: Callable[[Any], Any]) -> Any:
+    """The deposits of the months that `when` tells."""
+    where = when(month_of(Deposit.deposited_on))
+    return total(Deposit.amount, by=Deposit.customer_id, where=where, title="Deposits")
+
+
+def _used(when: Callable[[Any], Any]) -> Any:
+    where = when(month_of(Calculation.dated))
+    return total(Calculation.total, by=Calculation.customer_id, where=where, title="Purchases")
+
+
+def _moved(when: Callable[[Any], Any]) -> Any:
+    return func.coalesce(_deposited(when), 0) - func.coalesce(_used(when), 0)
+
+
 @registry.figure(
     columns=(Month.opening, Month.deposits, Month.purchases, Month.closing),
     key=(Month.customer_id, Month.month),
@@ -163,6 +179,12 @@ def month_of(day: Any) -> Any:
     },
     name="months",
     title="Monthly balance",
+    behind={
+        Month.opening: _moved(lambda month: month < Month.month),
+        Month.deposits: _deposited(lambda month: month == Month.month),
+        Month.purchases: _used(lambda month: month == Month.month),
+        Month.closing: Month.opening + Month.deposits - Month.purchases,
+    },
 )
 def monthly(
     calculations: Any = Calculation, deposits: Any = Deposit, last: Any = Last(Month)

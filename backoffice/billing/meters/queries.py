@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ...drift.verification.looking import look
-from ...figures import Figure, Finding
+from ...figures import Figure
 from ..figures import meter_balance, meter_totals
 from ..models import Meter, MeterAssignment
 
@@ -18,11 +17,6 @@ def assignment_of(session: Session, meter: Meter, assignment_id: int) -> MeterAs
             MeterAssignment.id == assignment_id, MeterAssignment.meter_id == meter.id
         )
     )
-
-
-def wrong_figures_of(meter_ids: Sequence[int]) -> list[Finding]:
-    """What is stored wrongly of these meters' own figures now."""
-    return look(figures_of(meter_ids))
 
 
 def figures_of(meter_ids: Sequence[int]) -> dict[Figure, Sequence[int]]:
