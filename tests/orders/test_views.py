@@ -37,48 +37,6 @@ def finance(sign_in: SignIn, session: Any) -> FlaskClient:
 # Two editors
 
 
-def test_a_stale_version_is_answered_with_a_field_diff(sign_in: SignIn, session: Any) -> None:
-    """FAULTS 22: two editors, one order; nothing of either is lost."""
-    order = OrderFactory()
-    ana, budi = UserFactory(name="Ana"), UserFactory(name="Budi")
-    session.commit()
-    path = f"/orders/{order.number}/edit"
-    first, second = sign_in(ana), sign_in(budi)
-    anas = filled(first, path, promo="700,000")
-    budis = filled(second, path, promo="800,000", additions="1")
-    assert first.post(path, data=anas).status_code == 303
-    answer = second.post(path, data=budis)
-    assert answer.status_code == 409
-    said = text_of(answer.text)
-    assert "Ana saved this at" in said
-    assert "700,000.00" in said
-    assert "800,000.00" in said
-    kept = fields_of(answer.text)
-    assert (kept["promo"], kept["additions"]) == ("800,000.00", "1.00")
-    again = second.post(path, data=kept)
-    assert again.status_code == 303
-    session.rollback()
-    assert (order.promo, order.additions, order.version) == (800_000, 1, 3)
-
-
-def test_of_two_who_save_at_the_same_moment_one_is_asked(sign_in: SignIn, session: Any) -> None:
-    """FAULTS 22, without luck: the order is locked before its version is compared."""
-    order = OrderFactory()
-    session.commit()
-    path = f"/orders/{order.number}/edit"
-    clients = [sign_in("finance") for _ in range(4)]
-    forms = [filled(client, path, promo=str(n + 1)) for n, client in enumerate(clients)]
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(
-            pool.map(
-                lambda pair: pair[0].post(path, data=pair[1]), zip(clients, forms, strict=True)
-            )
-        )
-    assert sorted(answer.status_code for answer in answers) == [303, 409, 409, 409]
-    session.rollback()
-    assert order.version == 2
-
-
 def test_what_i_did_not_touch_takes_their_value(sign_in: SignIn, session: Any) -> None:
     order = OrderFactory(
         promo=0, reductions=0, lines=[("package", "A", "1", "10"), ("package", "B", "1", "20")]
@@ -102,46 +60,7 @@ def test_what_i_did_not_touch_takes_their_value(sign_in: SignIn, session: Any) -
     assert order.grand_total == 57
 
 
-@pytest.mark.parametrize("version", ["", "x", "99", "-1", "9" * 30])
-def test_a_tampered_version_is_a_conflict_not_a_save(
-    finance: FlaskClient, session: Any, version: str
-) -> None:
-    """FAULTS 12."""
-    order = OrderFactory()
-    session.commit()
-    path = f"/orders/{order.number}/edit"
-    answer = finance.post(path, data=filled(finance, path, promo="1", version=version))
-    assert answer.status_code == 409
-    session.rollback()
-    assert order.promo == 1_000_000
-
-
-@pytest.mark.parametrize("base", ["", "[]", "{", '{"promo": 7}', "[" * 100_000, '"x"'])
-def test_a_tampered_base_only_keeps_my_input(sign_in: SignIn, session: Any, base: str) -> None:
-    order = OrderFactory()
-    session.commit()
-    path, client = f"/orders/{order.number}/edit", sign_in("finance")
-    mine = filled(client, path, base=base, additions="1")
-    client.post(path, data=filled(client, path, promo="2"))
-    answer = client.post(path, data=mine)
-    assert answer.status_code == 409
-    assert fields_of(answer.text)["additions"] == "1.00"
-
-
 # One effect per form
-
-
-def test_an_update_that_is_sent_twice_is_no_conflict_with_itself(
-    finance: FlaskClient, session: Any
-) -> None:
-    order = OrderFactory()
-    session.commit()
-    path = f"/orders/{order.number}/edit"
-    typed = filled(finance, path, promo="2", number="SO-900")
-    first, second = finance.post(path, data=typed), finance.post(path, data=typed)
-    assert first.location == second.location == "/orders/SO-900"
-    session.rollback()
-    assert (order.version, order.promo) == (2, 2)
 
 
 def test_the_same_form_sent_at_the_same_time_has_one_effect(

@@ -153,7 +153,11 @@ def test_every_field_is_changed_alone_counted_and_told(
     for version, field in enumerate(tried(record), start=2):
         value = value_of(field, 3)
         before = record.facts(stored(session, record, name))
-        assert desk.edit(name, **{field.name: value}).status_code == 303
+        address = desk.at("edit", **desk.named(name))
+        form = desk.form(address, **{field.name: value})
+        first, again = (desk.browser.post(address, data=form) for _ in range(2))
+        assert first.status_code == 303, field.name
+        assert (again.status_code, again.location) == (303, first.location), "a double click"
         name = value if field.name == record.argument else name
         row = stored(session, record, name)
         assert record.facts(row) == {**before, field.name: fact_of(field, value)}
@@ -232,6 +236,7 @@ def test_what_cannot_be_is_said_at_its_field_and_nothing_typed_is_lost(
 def test_two_editors_see_each_others_changes_and_nothing_typed_is_lost(
     sign_in: SignIn, desk: Desk, session: Any, record: Record
 ) -> None:
+    """FAULTS 22."""
     name = desk.enter(1)
     theirs = Desk(sign_in("finance", name="Budi"), record)
     both, one = two_fields(record)
@@ -262,6 +267,29 @@ def two_fields(record: Record) -> tuple[Field, Field]:
     texts = [field for field in record.fields if isinstance(field, Text | Day)]
     first, *others = sorted(texts, key=lambda field: field.name == record.argument)
     return first, others[0]
+
+
+@EVERY_RENAMED_RECORD
+def test_a_tampered_version_is_a_conflict_and_a_tampered_base_keeps_what_is_mine(
+    desk: Desk, session: Any, record: Record
+) -> None:
+    """FAULTS 12."""
+    name, (mine, other) = desk.enter(1), two_fields(record)
+    address, value = desk.at("edit", **desk.named(name)), value_of(mine, 7)
+    form = desk.form(address, **{mine.name: value})
+    before = record.facts(stored(session, record, name))
+    for version in ("", "x", "99", "-1", "9" * 30):
+        tampered = form.to_dict() | {"version": version}
+        assert desk.browser.post(address, data=tampered).status_code == 409, version
+    assert record.facts(stored(session, record, name)) == before
+    theirs = value_of(other, 9)
+    assert desk.edit(name, **{other.name: theirs}).status_code == 303
+    name = theirs if other.name == record.argument else name
+    address = desk.at("edit", **desk.named(name))
+    for base in ("", "[]", "{", f'{{"{mine.name}": 7}}', "[" * 100_000, '"x"'):
+        answer = desk.browser.post(address, data=form.to_dict() | {"base": base})
+        assert answer.status_code == 409, base[:20]
+        assert desk.read(answer.text)[mine.name] == value, base[:20]
 
 
 @EVERY_RENAMED_RECORD
@@ -359,7 +387,7 @@ def test_of_two_that_enter_the_same_at_once_one_is_told_that_it_is_taken(
 def test_of_two_that_save_at_once_one_sees_the_others_change_and_without_the_lock_it_would_not(
     app: Flask, desk: Desk, session: Any, record: Record, is_locked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    """The second case is the mutant that shows that the first bites."""
+    """FAULTS 22, without luck; the second case is the mutant that shows that the first bites."""
     row_id = stored(session, record, desk.enter(1)).id
     looked, outcomes = threading.Barrier(2), []
 
