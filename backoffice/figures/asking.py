@@ -206,7 +206,8 @@ def _before(written: Table, event: str) -> FromClause:
 def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
     """Note those of whom something was wrong before, ahead of the note that they are touched."""
     is_owner = source.through is None and source.owner is next(iter(source.table.primary_key))
-    if event == "truncate" or not is_asked(registry, bundle) or (is_owner and event != "update"):
+    is_nobodys = event == "truncate" or source.for_everybody
+    if is_nobodys or not is_asked(registry, bundle) or (is_owner and event != "update"):
         return  # an owner who comes has no figures yet, and one who goes has none any more
     figure = bundle.figures[0]
     if (

@@ -23,13 +23,15 @@ class Source:
     """A table that a figure is derived from, and how one of its rows names the owner.
 
     `owner` is a column of `table`; or, where `through` is given, a column of the intermediate
-    table whose `through` column names the source row by its primary key.
+    table whose `through` column names the source row by its primary key. A source `for_everybody` names no owner:
+    `owner` is its own primary key, and every owner reads all of it.
     """
 
     table: Table
     owner: Column[Any]
     through: Column[Any] | None
     columns: frozenset[str]
+    for_everybody: bool = False
 
 
 class Last:
@@ -74,6 +76,8 @@ class Figure:
     select: Definition | None = None
     models: tuple[Table, ...] = ()
     through: Mapping[Table, Column[Any]] = field(default_factory=dict)
+    for_everybody: tuple[Table, ...] = ()
+    """Sources that name no owner (a price list): each is read whole, and a change of it is everybody's."""
     entered: Mapping[Column[Any], Expression] = field(default_factory=dict)
     derived_rows: bool = False
     keep: Expression | None = None
@@ -200,6 +204,8 @@ class Figure:
         return tuple(dict.fromkeys(t.by for t in self.totals if t.child is table))
 
     def _source(self, table: Table, names: frozenset[str]) -> Source:
+        if table in self.for_everybody:
+            return Source(table, next(iter(table.primary_key)), None, names, for_everybody=True)
         through = self.through.get(table)
         if through is not None:
             return Source(table, self._owner_column(through.table), through, names)
@@ -223,7 +229,7 @@ class Figure:
             case []:
                 raise DeclarationError(
                     f"{self.name}: no column of {table.name} names the owner ({self.owner_table.name}). "
-                    f"Name it through=… ."
+                    f"Name it through=… , or, where it is everybody's, for_everybody=(…,)."
                 )
             case several:
                 raise DeclarationError(

@@ -24,6 +24,7 @@ def _figure(
     columns: tuple[Any, ...] = (),
     entered: Mapping[Any, Any] | None = None,
     through: Mapping[Any, Any] | None = None,
+    for_everybody: tuple[Any, ...] = (),
     keep: Any = None,
     incremental: bool = False,
     along: Any = None,
@@ -40,6 +41,7 @@ def _figure(
     options: dict[str, Any] = {
         "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
         "through": {m.__table__: column(c) for m, c in (through or {}).items()},
+        "for_everybody": tuple(map(table_of, for_everybody)),
         "keep": None if keep is None else expression(keep),
         "incremental": incremental,
         "along": None if along is None else column(along),
@@ -74,7 +76,8 @@ class Declare(Protocol):
 
     `owner` is the target's column that names the owner (default: the row owns itself); `entered` maps a column to the
     condition under which somebody entered it; `keep` is the condition under which a derived row holds an entered fact;
-    `through` maps a source to the column of an intermediate table that leads from it to the owner; `incremental` lets
+    `through` maps a source to the column of an intermediate table that leads from it to the owner; sources in
+    `for_everybody` name no owner (a price list); `incremental` lets
     the write hook apply changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so
     itself, whoever writes. `behind` says of a SELECT's columns what they are made of where the SELECT itself does not
     (a running balance): columns of the same row, and totals over its sources, whose `where` may name the row's own

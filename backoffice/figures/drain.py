@@ -23,6 +23,7 @@ from .notes import TAKE_MINE, Touched, drop_mine
 from .recomputing import (
     CORRECTED,
     Leading,
+    hold_everybodys,
     led_through,
     led_to,
     lock_owners,
@@ -222,6 +223,7 @@ class _Drains:
         `names` are the bundles that are settled so: see `_with_expressions`.
         """
         owners = touched.owners
+        hold_everybodys(self.connection, bundle, is_changed=touched.everything)
         if touched.everything:
             owners = set(self.connection.execute(select(bundle.owner_key)).scalars())
         deltas = [d for d in touched.deltas if d.owner not in owners]

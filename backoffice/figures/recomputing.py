@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
     Connection,
     Select,
@@ -113,6 +115,24 @@ def lock_owners(
         locked |= {key for (key,) in lock(bundle, scope).rows(connection, **values)}
         waiting = _named_through(connection, bundle, leading) - asked
     return locked
+
+
+def hold_everybodys(connection: Connection, bundle: Bundle, *, is_changed: bool) -> None:
+    """Let whoever changes what is everybody's wait for those who are being recomputed, and them for it.
+
+    An owner who comes meanwhile is locked by nobody, and would be left at what everybody's was before.
+    """
+    if any(source.for_everybody for source in bundle.sources):
+        _everybodys(bundle, is_changed).rows(connection)
+
+
+@cache
+def _everybodys(bundle: Bundle, is_changed: bool) -> Statement:
+    key = literal(
+        int.from_bytes(sha256(bundle.name.encode()).digest()[:8], signed=True), BigInteger
+    )
+    held = func.pg_advisory_xact_lock(key) if is_changed else func.pg_advisory_xact_lock_shared(key)
+    return Statement(select(cast(held, Text)))
 
 
 def led_to(bundle: Bundle) -> list[Source]:

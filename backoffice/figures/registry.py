@@ -1,7 +1,7 @@
 """The registry of figures: sealed at start-up, in the order in which they build on each other."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError as GraphCycle
 from graphlib import TopologicalSorter
@@ -73,7 +73,7 @@ class Bundle:
                 way = (source.table, source.owner, source.through)
                 known = merged.get(way)
                 columns = source.columns | (known.columns if known else frozenset())
-                merged[way] = Source(source.table, source.owner, source.through, columns)
+                merged[way] = replace(source, columns=columns)
         return tuple(merged.values())
 
     def figures_of(self, table: Table) -> tuple[Figure, ...]:
@@ -277,6 +277,7 @@ class Registry:
             check(figure)
             if figure.incremental:
                 refuse(figure, broken_rules(figure))
+            refuse(figure, self._everybodys_figures(figure))
         self._dependencies = {f: self._direct(f) for f in self._declared.values()}
         for figure, beneath in self._dependencies.items():
             if figure.at_once and figure.incremental and beneath:
@@ -284,6 +285,12 @@ class Registry:
                 refuse(figure, [f"at_once adds up facts, and {kept} is none; leave at_once out."])
         ordered = _sorted(self._dependencies)
         self._bundles = self._bundled(ordered)
+
+    def _everybodys_figures(self, figure: Figure) -> Iterator[str]:
+        for table in figure.for_everybody:
+            kept = next((f for f in self._declared.values() if f.table is table), None)
+            if kept is not None:
+                yield f"{table.name} is everybody's, but {kept.name} is kept in it; what everybody reads are facts."
 
     def _direct(self, figure: Figure) -> frozenset[Figure]:
         columns = [table.c[name] for table, names in figure.reads.items() for name in names]

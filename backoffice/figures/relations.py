@@ -196,7 +196,8 @@ class Relations:
         """What the SELECT of a figure reads of one of its tables, in scope."""
         source, reads = figure.source_of(table), figure.reads[table]
         if source.through is None:
-            return self.source(table, scope, source.owner, reads)
+            whole = EVERYTHING if source.for_everybody else scope
+            return self.source(table, whole, source.owner, reads)
         led = self.seen_from(scope, source.through.table, source.owner, source.through)
         return self.source(table, led, next(iter(table.primary_key)), reads)
 

@@ -36,6 +36,7 @@ from ...figures.outside import (
     drain_noted,
     schedule_retry,
 )
+from ...figures.recomputing import hold_everybodys
 from ...figures.registry import Bundle
 from ...runs.models import CHUNK_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
@@ -82,6 +83,7 @@ UNTIL_ITS_TURN = timedelta(minutes=10)
 def _cut(work: Work, bundle: Bundle) -> None:
     """Cut what is noted of this bundle now into chunks by owner."""
     with work.transaction(is_last=True) as step:
+        hold_everybodys(step.connection, bundle, is_changed=True)
         high = step.connection.scalar(select(func.max(NOTES.c.id)).where(_of(bundle)))
         if high is not None:
             step.add(_cut_up(step.connection, bundle, high, work.claim.stage))
