@@ -23,6 +23,7 @@ import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
+from jinja2 import FileSystemBytecodeCache
 from redis import Redis
 
 from backoffice import create_app, figures, translations
@@ -150,11 +151,29 @@ def services(home: Path) -> Iterator[Services]:
 
 
 @pytest.fixture(scope="session")
-def application(services: Services) -> Flask:
+def made_app(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Flask]:
+    """`made_app(domains)`: an app whose requests see nothing of a test's.
+
+    Its templates are compiled once for all processes of this run; each would spend seconds on them.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "templates"
+    folder.mkdir(exist_ok=True)
+
+    def made_app(*domains: Sequence[Domain]) -> Flask:
+        app = create_app(SETTINGS, *domains)
+        app.test_client_class = SeparateClient
+        app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(folder))
+        return app
+
+    return made_app
+
+
+@pytest.fixture(scope="session")
+def application(services: Services, made_app: Callable[..., Flask]) -> Flask:
     """The app on a database migrated by the real command; made once. Tests take `app`."""
     translations.compile()
-    application = create_app(SETTINGS)
-    application.test_client_class = SeparateClient
+    application = made_app()
     done = application.test_cli_runner().invoke(main, ["db", "upgrade"])
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
     standing.SECONDS = float("inf")  # no page looks anew, so that what a page asks can be counted;
@@ -279,15 +298,16 @@ def northwind(kept_book: Callable[[str, Callable[[], object]], None], run_comman
 
 
 @pytest.fixture(scope="session")
-def application_of(application: Flask) -> Callable[[Sequence[Domain]], Flask]:
+def application_of(
+    application: Flask, made_app: Callable[..., Flask]
+) -> Callable[[Sequence[Domain]], Flask]:
     """The app of some domains on the same database, made once for each choice of them."""
     made = {DOMAINS: application}
 
     def application_of(domains: Sequence[Domain]) -> Flask:
         chosen = tuple(domains)
         if chosen not in made:
-            made[chosen] = create_app(SETTINGS, chosen)
-            made[chosen].test_client_class = SeparateClient
+            made[chosen] = made_app(chosen)
         return made[chosen]
 
     return application_of

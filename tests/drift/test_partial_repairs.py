@@ -8,6 +8,7 @@ owner. What was right stays right, what a correction has written is what the fac
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -129,12 +130,16 @@ def _numbers(amounts: dict[str, str] | None) -> dict[str, Decimal] | None:
     return None if amounts is None else {name: Decimal(text) for name, text in amounts.items()}
 
 
+@cache
+def _every_row(figure: Figure) -> Statement:
+    relations = Relations(registry, expanded(registry))
+    return Statement(changes(relations, figure.table, (figure,), EVERYTHING, all_rows=True))
+
+
 def _expected(figure: Figure) -> dict[str, dict[str, Decimal]]:
     """By key, what every row of the figure is by the facts."""
-    relations = Relations(registry, expanded(registry))
     with db.engine.connect() as connection:
-        found = changes(relations, figure.table, (figure,), EVERYTHING, all_rows=True)
-        rows = Statement(found).run(connection).mappings().all()
+        rows = _every_row(figure).run(connection).mappings().all()
     return {
         str(sorted((k.key, str(row[f"k{i}"])) for i, k in enumerate(figure.key))): {
             c.key: Decimal(row[f"e{i}"]) for i, c in enumerate(figure.columns)
