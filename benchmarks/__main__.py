@@ -27,6 +27,7 @@ from . import (
     sealing,
     targeting,
     verifying,
+    waiting,
 )
 from .report import Report, table
 from .world import World, new_world
@@ -49,6 +50,7 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "o": ("beside django-computedfields", comparing.measure),
     "p": ("figures that run from row to row", running.measure),
     "q": ("charging a wallet", charging.measure),
+    "w": ("saving beside a heal", waiting.measure),
 }
 """Letter → what it measures, and the function that does."""
 

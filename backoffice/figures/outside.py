@@ -68,8 +68,11 @@ def heal_noted(
         within=within, stands=result.add, strides=strides,
     )  # fmt: skip
     for bundle in registry.bundles:
-        after = above
-        while notes := _page(engine, registry, bundle, after):
+        after, high = (
+            above,
+            _last_note(engine),
+        )  # what comes meanwhile keeps no other bundle waiting
+        while notes := _page(engine, registry, bundle, after, high):
             _take_notes(healer, bundle, notes, run_id)
             after = notes[-1].id
     return result
@@ -79,11 +82,18 @@ Notes = Sequence[Row[*tuple[Any, ...]]]
 """Notes of one owner (or one that names none)."""
 
 
-def _page(engine: Engine, registry: Registry, bundle: Bundle, after: int) -> Notes:
+def _last_note(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return connection.scalar(select(func.max(NOTES.c.id))) or 0
+
+
+def _page(engine: Engine, registry: Registry, bundle: Bundle, after: int, high: int) -> Notes:
     """The bundle's next notes by id."""
     columns = (NOTES.c[name] for name in ("id", "bundle", "owner", "source", "db_user"))
-    mine = noted_bundle == bundle.name, NOTES.c.id > after, due_notes(registry)
-    page = select(*columns).where(*mine).order_by(NOTES.c.id).limit(NOTES_AT_ONCE)
+    mine = noted_bundle == bundle.name, NOTES.c.id > after, NOTES.c.id <= high
+    page = (
+        select(*columns).where(*mine, due_notes(registry)).order_by(NOTES.c.id).limit(NOTES_AT_ONCE)
+    )
     with engine.connect() as connection:
         return connection.execute(page).all()
 

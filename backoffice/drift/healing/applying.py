@@ -58,7 +58,7 @@ def work(work: Work) -> None:
         every = registry.bundle_names
         return drain(connection, registry, pending, healer.correcting, deferred=every)
 
-    healer.healer.each(owners, apply, healer.healer.of(bundle))
+    healer.healer.each(owners, apply, healer.healer.of(bundle), bundle.name)
 
 
 def _found(asked: Asked) -> tuple[Any, ...]:
