@@ -61,6 +61,7 @@ def measure(world: World, scale: float) -> Report:
     rounds = max(10, int(ROUNDS * scale))
     with a_book(world, max(1000, int(MANY * scale))) as book, world.connect() as hand:
         few, many, few_by_hand, many_by_hand = range(2 * WALLETS + 1, 2 * WALLETS + 5)
+        asleep = 2 * WALLETS
         with acting_as("user:1"):
             seconds = in_turn(
                 {
@@ -68,6 +69,7 @@ def measure(world: World, scale: float) -> Report:
                     "many": partial(_charge, book, many),
                     "few by hand": partial(_charge_by_hand, book, hand, few_by_hand),
                     "many by hand": partial(_charge_by_hand, book, hand, many_by_hand),
+                    "asleep": partial(_charge_by_hand, book, book.surgery, asleep),
                 },
                 rounds,
                 warm_up=8,
@@ -83,6 +85,8 @@ def measure(world: World, scale: float) -> Report:
                      ratio(seconds["many"], seconds["few"]), "×", 1.2),
             Measured("q", "a charge, beside it by hand",
                      ratio(seconds["few"], seconds["few by hand"]), "×"),
+            Measured("q", "the same, by hand with every trigger asleep",
+                     ratio(seconds["few"], seconds["asleep"]), "×"),
             Measured("q", "charges by 4 processes, beside those by hand", together, "×", 0.6, at_least=True),
             Measured("q", "the same, all of one wallet", hot, "×"),
             Measured("q", "charges by 4 processes", median(rates["many"]), "/s"),
@@ -163,7 +167,7 @@ def _rates(world: World, book: Book) -> dict[str, list[float]]:
 
 
 def _rate(work: Callable[..., None], url: str, chosen: range) -> float:
-    start = multiprocessing.get_context("spawn")
+    start = multiprocessing.get_context("fork")
     barrier, answers = start.Barrier(PROCESSES), start.Queue()
     processes = [
         start.Process(target=work, args=(url, list(chosen), number, barrier, answers))

@@ -19,6 +19,8 @@ from sqlalchemy import (
     Float,
     FromClause,
     Select,
+    Table,
+    and_,
     bindparam,
     func,
     literal,
@@ -30,8 +32,9 @@ from sqlalchemy.exc import DBAPIError
 
 from . import definitions, hooks
 from .continuing import Beginning, along, as_text, last_closed, places_given
-from .declaration import Figure
+from .declaration import Figure, rows_of
 from .errors import DisprovedDeclaration
+from .expressions import replace
 from .recomputing import WHY, recompute
 from .registry import Bundle, Registry
 from .relations import EVERYTHING, ONE_OWNER, OWNERS, Relations, Scope
@@ -157,7 +160,7 @@ def _disproof_of_places(
 ) -> Disproof | None:
     """Continue all these owners at once: from the first of their rows, from one in the middle, from the last."""
     for quantile in (0.0, 0.5, 1.0):
-        found = _places(registry, figure).run(connection, owners=[*owners], quantile=quantile)
+        found = _places(registry, figure).run(connection, owners=[*owners], quantile=quantile).all()
         given = [(NOBODY, None), *found]
         rows = (
             differing_since(registry, figure)
@@ -168,6 +171,11 @@ def _disproof_of_places(
         if rows:
             told = {r["place"]: r for r in rows}
             return Disproof(figure, _sentence_of_places(figure, told))
+        early = differing_before(registry, figure).run(
+            connection, owners=[o for o, _ in found], places=[p for _, p in found]
+        )
+        if told := {r["place"]: r for r in early.mappings()}:
+            return Disproof(figure, _sentence_of_what_is_later(figure, told))
     return None
 
 
@@ -241,10 +249,50 @@ def differing_since(registry: Registry, figure: Figure) -> Statement:
     columns = (figure.owner, *figure.key, *figure.columns)
     named = (mine.c[c.key].label(name) for c, name in zip(columns, names, strict=True))
     whole = select(*named).cte("whole")
-    apart = {ALONE: (later, whole), AMONG_ALL: (whole, later)}
+    return _apart({ALONE: (later, whole), AMONG_ALL: (whole, later)})
+
+
+@cache
+def differing_before(registry: Registry, figure: Figure) -> Statement:
+    """A row each that stands before its owner's place and is expected with what comes later, and not without it.
+
+    And the other way round: whoever saves what comes later would not write it.
+    """
+    relations = Relations(registry, expanded(registry))
+    places = places_given(figure, of_one=False)
+    stored = relations.stored(figure.table)
+
+    def whole(table: Table) -> FromClause:
+        return relations.read_by(figure, table, OWNERS)
+
+    def earlier(table: Table) -> FromClause:
+        rows = whole(table)
+        if table not in figure.places:
+            return rows
+        at = replace(figure.places[table], lambda part: rows.c[part.key])
+        owner = rows.c[figure.source_of(table).owner.key]
+        mine = (places.c.owner == owner) & (at < places.c.place)
+        return select(*rows.c).join_from(rows, places, mine).subquery()
+
+    def before(rows: Any) -> Select[Any]:
+        columns = (figure.owner, *figure.key, *figure.columns)
+        named = (rows.c[c.key].label(n) for c, n in zip(columns, _names(figure), strict=True))
+        told = select(*named).join_from(rows, places, places.c.owner == rows.c[figure.owner.key])
+        at = rows.c.get(along(figure).key)
+        if at is None:  # where its rows stand is a fact of theirs
+            same = [stored.c[k.key] == rows.c[k.key] for k in figure.key]
+            told, at = told.join(stored, and_(*same)), stored.c[along(figure).key]
+        return told.where(at < places.c.place)
+
+    alone, among = (before(rows_of(figure, of).subquery()).cte() for of in (earlier, whole))
+    return _apart({ALONE: (alone, among), AMONG_ALL: (among, alone)})
+
+
+def _apart(sides: Mapping[int, tuple[Any, Any]]) -> Statement:
+    """By place, a row of one side that the other has not."""
     picked = (
         select(literal(place).label("place"), select(a).except_all(select(b)).limit(1).subquery())
-        for place, (a, b) in apart.items()
+        for place, (a, b) in sides.items()
     )
     return Statement(union_all(*picked))
 
@@ -289,6 +337,15 @@ def _sentence_of_places(figure: Figure, found: Mapping[int, Mapping[Any, Any]]) 
         f"continued from a place along {along(figure)} it expects {since}; computed from the beginning, {whole}. "
         f"A row may depend on what stands before it alone: take what was carried from Last({figure.table.name}), "
         "joined by the owner, and say by looked_up=… what is read as a whole."
+    )
+
+
+def _sentence_of_what_is_later(figure: Figure, found: Mapping[int, Mapping[Any, Any]]) -> str:
+    early, whole = (_told(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
+    return (
+        f"before a place along {along(figure)} it expects {early} of what stands before it; with what comes later, "
+        f"{whole}. A row may depend on what stands before it alone, or a save of what is later leaves it wrong: order "
+        f"what runs by {along(figure)} and look nothing up ahead, or declare it without along=…."
     )
 
 

@@ -116,17 +116,7 @@ class Month(Base):
 registry = Registry("gas")
 
 
-@registry.figure(
-    columns=(Calculation.dated, Calculation.price_id, Calculation.volume_sm3, Calculation.total),
-    key=(Calculation.customer_id, Calculation.reading_id),
-    owner=Calculation.customer_id,
-    along=Calculation.dated,
-    since={Reading: Reading.read_on},
-    looked_up={Price: Price.effective_from},
-    name="calculations",
-    title="Price of a reading",
-)
-def calculation(readings: Any = Reading, prices: Any = Price) -> Select[Any]:
+def priced(readings: Any = Reading, prices: Any = Price) -> Select[Any]:
     """Each reading beside the price whose time it falls into."""
     until = func.lead(prices.c.effective_from).over(
         partition_by=prices.c.customer_id, order_by=(prices.c.effective_from, prices.c.id)
@@ -146,6 +136,18 @@ def calculation(readings: Any = Reading, prices: Any = Price) -> Select[Any]:
         volume.label("volume_sm3"),
         rounded(volume * period.c.price).label("total"),
     ).join_from(readings, period, is_of_the_day)
+
+
+calculation = registry.figure(
+    columns=(Calculation.dated, Calculation.price_id, Calculation.volume_sm3, Calculation.total),
+    key=(Calculation.customer_id, Calculation.reading_id),
+    owner=Calculation.customer_id,
+    along=Calculation.dated,
+    since={Reading: Reading.read_on},
+    looked_up={Price: Price.effective_from},
+    name="calculations",
+    title="Price of a reading",
+)(priced)
 
 
 def month_of(day: Any) -> Any:

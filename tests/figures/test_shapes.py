@@ -1,6 +1,8 @@
 """Gas, wallets and a ledger: whatever is changed by whomever, every stored row is what Python says."""
 
 from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -8,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
-from backoffice.figures import Figure, Finding, Preview
+from backoffice.figures import Figure, Finding, Last, Preview, Registry
 from backoffice.figures.explanation import explain
 from backoffice.figures.healing import heal
 from backoffice.figures.outside import heal_noted
@@ -18,14 +21,15 @@ from backoffice.figures.previews import preview
 from backoffice.figures.proving import disproofs
 from tests.depth import examples
 
-from .gas import GAS
+from .gas import GAS, Calculation, Price, Reading, calculation, priced
 from .ledger import LEDGER
 from .shapes import Shape, Told, Transaction, laid_over, outside_sessions, transactions, written
-from .wallets import WALLETS
+from .wallets import WALLETS, Movement, charge
 from .worlds import Building, World
 
 pytestmark = pytest.mark.slow
 
+D = Decimal
 SHAPES = (GAS, WALLETS, LEDGER)
 shaped = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 searched = settings(
@@ -77,7 +81,7 @@ def test_every_stored_row_is_what_python_says(
         assert shape.stored(world) == shape.expected(world)
     assert world.drift() == []
     with world.engine.connect() as connection:
-        assert [*disproofs(connection, world.registry, sample=None, seconds=60)] == []
+        assert [*disproofs(connection, world.registry, sample=None, seconds=120)] == []
 
 
 @shaped
@@ -208,3 +212,96 @@ def test_every_stored_value_is_explained(world: World, shape: Shape) -> None:
                 assert told is not None
                 assert told.is_right
                 assert [c.column for c in told.columns] == [c.key for c in figure.columns]
+
+
+# Continuing
+
+
+def test_a_charge_is_continued_from_the_last_movement_and_reads_none_before(
+    building: Building,
+) -> None:
+    with building(WALLETS.base, WALLETS.registry) as world:
+        WALLETS.begin(world, with_book=True)
+        world.surgery.execute("UPDATE shape_movements SET amount = amount + 1000 WHERE id = 1")
+        with world.sessions() as session:
+            charge(session, 1, D(1))
+            session.add(Movement(wallet_id=1, kind="refund", amount=D(1)))
+            session.commit()
+        shown = WALLETS.stored(world)["running"]
+        assert [shown[9,], shown[10,]] == [(D(76), D(75)), (D(75), D(76))]
+        assert {f.owner for f in world.drift()} == {1}
+        world.surgery.execute("UPDATE shape_movements SET amount = amount - 1000 WHERE id = 1")
+        assert world.drift() == []
+
+
+def test_a_reading_is_priced_and_carried_on_without_what_lies_before_its_month(
+    building: Building,
+) -> None:
+    with building(GAS.base, GAS.registry) as world:
+        GAS.begin(world, with_book=True)
+        right = GAS.stored(world)
+        world.surgery.execute(
+            "UPDATE shape_readings SET volume = 9999 WHERE read_on < '2024-02-01'"
+        )
+        world.surgery.execute(
+            "UPDATE shape_deposits SET amount = 9999 WHERE deposited_on < '2024-02-01'"
+        )
+        with world.sessions() as session:
+            session.add(Reading(customer_id=1, read_on=date(2024, 3, 6), volume=D(1)))
+            session.commit()
+        stored = GAS.stored(world)
+        earlier = {key: row for key, row in right["months"].items() if key[1] < date(2024, 3, 1)}
+        assert {key: stored["months"][key] for key in earlier} == earlier
+        assert stored["months"][1, date(2024, 3, 1)][0] == earlier[1, date(2024, 2, 1)][-1]
+        assert len(world.drift()) > len(earlier)
+        GAS.begin(world)
+
+
+def backwards(movements: Any = Movement, last: Any = Last(Movement)) -> Select[Any]:
+    """A balance before what comes later: from the other end."""
+    m = movements.c
+    after = func.sum(m.amount).over(partition_by=m.wallet_id, order_by=m.id.desc())
+    return select(m.id, m.wallet_id, after.label("balance_after"))
+
+
+def forgetful(movements: Any = Movement) -> Select[Any]:
+    """A balance upon those before it, which does not say how it is continued."""
+    m = movements.c
+    after = func.sum(m.amount).over(partition_by=m.wallet_id, order_by=m.id)
+    return select(m.id, m.wallet_id, after.label("balance_after"))
+
+
+@pytest.mark.parametrize("definition", [backwards, forgetful])
+def test_movements_that_do_not_follow_from_those_before_are_disproved(
+    building: Building, definition: Any
+) -> None:
+    wrong = Registry("wrong wallets")
+    wrong.figure(
+        Movement.balance_after, owner=Movement.wallet_id, along=Movement.id, title="Wrong"
+    )(definition)
+    with building(WALLETS.base, WALLETS.registry) as world:
+        WALLETS.begin(world, with_book=True)
+        assert refuted(world, wrong) == ["shape_movements.balance_after"]
+        assert refuted(world, WALLETS.registry) == []
+
+
+def test_a_price_list_of_which_only_the_later_prices_are_read_is_disproved(
+    building: Building,
+) -> None:
+    wrong = Registry("wrong gas")
+    wrong.figure(
+        columns=calculation.columns, key=calculation.key, owner=calculation.owner,
+        along=Calculation.dated, since={Reading: Reading.read_on, Price: Price.effective_from},
+        name="calculations", title="Wrong",
+    )(priced)  # fmt: skip
+    with building(GAS.base, GAS.registry) as world:
+        GAS.begin(world, with_book=True)
+        assert refuted(world, wrong) == ["calculations"]
+        assert refuted(world, GAS.registry) == []
+
+
+def refuted(world: World, registry: Registry) -> list[str]:
+    """The figures whose declaration is disproved on the world's book."""
+    with world.engine.connect() as connection:
+        found = disproofs(connection, registry, sample=None, seconds=120)
+        return [disproof.figure.name for disproof in found]
