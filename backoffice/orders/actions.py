@@ -121,8 +121,7 @@ def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> 
     Raises RecordGone, RecordChanged: somebody else was faster. Impossible as for `create`.
     """
     order: Order = records.locked(session, Order, [order_id], key_share=True)[order_id]
-    if order.version != version:
-        raise records.RecordChanged(name=order.number)
+    records.check_version(order, version, order.number)
     session.refresh(order, ["lines"])
     _refuse_impossible(session, entry)
     _apply(order, entry)

@@ -118,6 +118,12 @@ def at_version(
     return row
 
 
+def check_version(row: Row, version: int, name: str) -> None:
+    """Raises RecordChanged where a row, known by that name, is no longer at `version`."""
+    if row.version != version:
+        raise RecordChanged(name=name)
+
+
 def locked(
     session: Session, model: type[Base], ids: Sequence[int], *, key_share: bool = False
 ) -> dict[int, Row]:

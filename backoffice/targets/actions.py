@@ -76,8 +76,7 @@ def change(
         raise records.RecordGone()
     figures.hold(session, achieved, [row.account_manager_id])
     records.locked(session, AccountManagerTarget, [row_id])
-    if row.version != version:
-        raise records.RecordChanged(name=row.code)
+    records.check_version(row, version, row.code)
     if values["target"] is None and not row.orders_closed:
         month = Month.of(row.month)
         session.expunge(row)

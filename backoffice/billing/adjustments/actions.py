@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from ...base import N_
 from ...base.refusals import Refusal, Stale
 from ...records import Values
-from ...records.actions import RecordChanged, RecordGone, count
+from ...records.actions import RecordGone, check_version, count
 from ...records.actions import locked as lock
 from ..meters.actions import locked, settle
 from ..models import Meter, MeterAdjustment
@@ -79,8 +79,7 @@ def void(session: Session, adjustment_id: int, version: int, told: Values) -> Me
         adjustment_id
     ]
     refuse_void(session, adjustment)
-    if adjustment.version != version:
-        raise RecordChanged(name=adjustment.number)
+    check_version(adjustment, version, adjustment.number)
     adjustment.status, adjustment.void_reason = VOID, told["reason"]
     count(session, adjustment)
     settle(session)

@@ -132,8 +132,7 @@ def check_not_void(_session: Session, invoice: Invoice) -> None:
 def _locked(session: Session, invoice_id: int, version: int) -> Invoice:
     """The invoice, locked against other writers, if it is still at `version` and not void."""
     invoice: Invoice = records.locked(session, Invoice, [invoice_id], key_share=True)[invoice_id]
-    if invoice.version != version:
-        raise records.RecordChanged(name=invoice.number)
+    records.check_version(invoice, version, invoice.number)
     check_not_void(session, invoice)
     return invoice
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from ... import figures
 from ...base import money
 from ...base.refusals import refused_by
-from ...records.actions import RecordChanged, RecordGone, locked, next_version
+from ...records.actions import RecordChanged, RecordGone, check_version, locked, next_version
 from ..figures import invoice_paid
 from ..meters.actions import settle
 from ..models import Invoice, Payment
@@ -158,8 +158,7 @@ def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]
         raise RecordGone()
     invoices = _held(session, [before.invoice_id, *_invoices_of(parts)])
     [payment] = _locked(session, Payment.id == payment_id)
-    if payment.version != version:
-        raise RecordChanged(name=payment.reference)
+    check_version(payment, version, payment.reference)
     _refuse_impossible(payment.amount, parts)
     own = payment.amount if payment.invoice_id is not None else Decimal(0)
     first, *others = _checked(session, parts, invoices, {payment.invoice_id: own})

@@ -17,7 +17,7 @@ from ...base.identifiers import whole_number
 from ...customers.models import Customer
 from ...lists import Buttons, Choice, Column, Days, List, Search, containing
 from ...lists.queries import matching
-from ...records.actions import RecordChanged, RecordGone
+from ...records.actions import RecordGone, check_version
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import quantity_filter
@@ -157,8 +157,7 @@ def match_payment() -> Response:
     if payment is None:
         raise RecordGone()
     reference, version = payment.reference, whole_number(request.form.get("version"))
-    if payment.version != version:
-        raise RecordChanged(name=reference)
+    check_version(payment, version, reference)
 
     def done(matched: Any) -> Response:
         if not matched:
