@@ -103,9 +103,9 @@ class Screens:
             at, may = f"{one}/{verb.name}", verb.writes or record.writes
             routes.append(("GET", at, verb.name, partial(self.ask, verb), may))
             routes.append(("POST", at, f"{verb.name}_post", partial(self.act, verb), may))
-        lists.add_export(
-            bp, "/export.<flavour>", "export", record.reads, lambda: list_for(record, current_user)
-        )
+        if "export" not in without:
+            listing = partial(list_for, record, current_user)
+            lists.add_export(bp, "/export.<flavour>", "export", record.reads, listing)
         for method, rule, name, view, permission in routes:
             if name not in without:
                 bp.add_url_rule(rule, name, _view(view, permission), methods=[method])
