@@ -13,7 +13,7 @@ from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, Payment
 from backoffice.drift.facts import deciding
 from backoffice.drift.facts.holding import HELD, held
-from backoffice.drift.models import ACCEPTED, RESTORED, DriftFinding
+from backoffice.drift.models import ACCEPTED, RESTORED, UNEQUAL, DriftFinding
 from backoffice.drift.outside import watch
 from backoffice.figures import registry
 from backoffice.figures.models import Correction
@@ -68,7 +68,8 @@ RIGHT = [
 
 def findings(session: Any) -> dict[tuple[str, int], DriftFinding]:
     session.rollback()
-    rows = session.scalars(select(DriftFinding).where(DriftFinding.healed_at.is_(None)))
+    is_open = (DriftFinding.healed_at.is_(None), DriftFinding.kind != UNEQUAL)
+    rows = session.scalars(select(DriftFinding).where(*is_open))
     return {(finding.figure, finding.owner): finding for finding in rows}
 
 
