@@ -27,6 +27,8 @@ from backoffice.base import Id
 from backoffice.base.money import Money
 from backoffice.figures import Last, Registry, proving, total
 from backoffice.figures.healing import heal
+from backoffice.figures.recomputing import recompute, recompute_since
+from backoffice.figures.relations import ONE_OWNER
 from backoffice.figures.verification import inside_closed
 
 from .worlds import Building, World
@@ -375,3 +377,27 @@ def test_a_movement_of_a_closed_month_leaves_it_as_it_is_and_is_told_of(world: W
         with world.engine.connect() as connection:
             assert list(proving.disproofs(connection, registry, sample=None)) == []
     assert world.drift() == []
+
+
+@pytest.mark.parametrize("is_continued", [False, True], ids=["from the beginning", "continued"])
+def test_of_one_owner_nobody_elses_rows_are_read(world: World, is_continued: bool) -> None:
+    """A guess of many changed rows must not let PostgreSQL read the whole table for the sake of one owner."""
+    world.surgery.execute("INSERT INTO ct_accounts (id) SELECT n FROM generate_series(10, 30) n")
+    world.surgery.execute(
+        "INSERT INTO ct_movements (account_id, day, amount) SELECT n, date '1900-01-05' + 31 * m, 10 "
+        "FROM generate_series(10, 30) n, generate_series(1, 2000) m"
+    )
+    assert heal(world.engine, registry).corrections > 30_000
+    world.surgery.execute("ANALYZE ct_movements, ct_closings, ct_accounts")
+    bundle = registry.bundle_of(closings)
+    if is_continued:
+        statement = recompute_since(registry, bundle, ONE_OWNER)
+    else:
+        statement = recompute(registry, bundle, ONE_OWNER, correct=False, by_facts=False)
+    with world.engine.connect() as connection:
+        text, values = statement._compiled_with(connection, {"owner": 20, "place": "2026-01-01"})
+        plan = "\n".join(row for (row,) in connection.exec_driver_sql(f"EXPLAIN {text}", values))
+    assert "Seq Scan on ct_" not in plan
+    world.surgery.execute(
+        "DELETE FROM ct_movements; DELETE FROM ct_closings; DELETE FROM ct_accounts WHERE id > 9"
+    )
