@@ -94,5 +94,9 @@ def _audited(table: Table, registry: Registry) -> AuditedTable:
             for column, figure in keepers.items()
             if figure is not None and column in figure.entered
         },
-        None if derived is None else false() if derived.keep is None else derived.keep,
+        None
+        if derived is None
+        else false()
+        if derived.entered_rows is None
+        else derived.entered_rows,
     )

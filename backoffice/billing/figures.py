@@ -90,7 +90,7 @@ meter_balance = figure(
     name="customers.balance",
     title=N_("Customer balance"),
     columns=(Customer.balance, Customer.overpayment),
-    through={Meter: MeterAssignment.meter_id},
+    reached_by={Meter: MeterAssignment.meter_id},
     formula=N_("The balances and the overpayments of the meters that are actively assigned"),
     formulas={
         Customer.balance: N_("The balances of the meters that are actively assigned"),

@@ -57,7 +57,7 @@ class Figure:
     `definitions` holds an expression per column (shape A); `select` builds the expected rows
     (shape B). `entered` names the rows in which a column is a fact that somebody entered.
     `derived_rows` says that the rows themselves are derived, so that one may be missing or
-    surplus; a row that meets `keep` holds an entered fact and is never surplus.
+    surplus; a row that meets `entered_rows` holds an entered fact and is never surplus.
 
     `along` is the column along which rows run (a day, a number): what is expected of a row depends on what stands
     before it, never on what comes after. So after a change the hook continues from there: of the sources in `since` it
@@ -75,12 +75,12 @@ class Figure:
     definitions: Mapping[Column[Any], Expression] = field(default_factory=dict)
     select: Definition | None = None
     models: tuple[Table, ...] = ()
-    through: Mapping[Table, Column[Any]] = field(default_factory=dict)
+    reached_by: Mapping[Table, Column[Any]] = field(default_factory=dict)
     for_everybody: tuple[Table, ...] = ()
     """Sources that name no owner (a price list): each is read whole, and a change of it is everybody's."""
     entered: Mapping[Column[Any], Expression] = field(default_factory=dict)
     derived_rows: bool = False
-    keep: Expression | None = None
+    entered_rows: Expression | None = None
     incremental: bool = False
     along: Column[Any] | None = None
     since: Mapping[Table, Expression] = field(default_factory=dict)
@@ -179,8 +179,8 @@ class Figure:
         tables = {self.table: frozenset[str](), **self.reads}
         along = () if self.along is None else (self.along,)
         own = frozenset(c.key for c in (*self.columns, *self.key, self.owner, *along))
-        if self.keep is not None:
-            own |= {c.key for c in columns_in(self.keep)}
+        if self.entered_rows is not None:
+            own |= {c.key for c in columns_in(self.entered_rows)}
         if self.closed is not None:
             own |= {c.key for c in columns_in(self.closed)}
         found: list[Source] = []
@@ -206,11 +206,11 @@ class Figure:
     def _source(self, table: Table, names: frozenset[str]) -> Source:
         if table in self.for_everybody:
             return Source(table, next(iter(table.primary_key)), None, names, for_everybody=True)
-        through = self.through.get(table)
+        through = self.reached_by.get(table)
         if through is not None:
             return Source(table, self._owner_column(through.table), through, names)
         owner = self._owner_column(table)
-        leading = {c.key for c in self.through.values() if c.table is table}
+        leading = {c.key for c in self.reached_by.values() if c.table is table}
         return Source(table, owner, None, names | {owner.key} | leading)
 
     def _owner_column(self, table: Table) -> Column[Any]:
@@ -221,7 +221,7 @@ class Figure:
             named = table.c[self.owner.key]
             if all(k.column is self.owner_key for k in named.foreign_keys):
                 return named
-        leading = set(self.through.values())
+        leading = set(self.reached_by.values())
         pointing = [c for c in table.c for k in c.foreign_keys if k.column is self.owner_key]
         match [c for c in pointing if c not in leading]:
             case [only]:
@@ -229,7 +229,7 @@ class Figure:
             case []:
                 raise DeclarationError(
                     f"{self.name}: no column of {table.name} names the owner ({self.owner_table.name}). "
-                    f"Name it through=… , or, where it is everybody's, for_everybody=(…,)."
+                    f"Name it reached_by=… , or, where it is everybody's, for_everybody=(…,)."
                 )
             case several:
                 raise DeclarationError(

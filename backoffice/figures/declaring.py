@@ -20,12 +20,12 @@ def _figure(
     title: str,
     name: str | None = None,
     owner: Any = None,
-    key: tuple[Any, ...] = (),
+    row_per: tuple[Any, ...] = (),
     columns: tuple[Any, ...] = (),
     entered: Mapping[Any, Any] | None = None,
-    through: Mapping[Any, Any] | None = None,
+    reached_by: Mapping[Any, Any] | None = None,
     for_everybody: tuple[Any, ...] = (),
-    keep: Any = None,
+    entered_rows: Any = None,
     incremental: bool = False,
     along: Any = None,
     since: Mapping[Any, Any] | None = None,
@@ -40,9 +40,9 @@ def _figure(
     """Declare a figure; returns it. See `Declare`."""
     options: dict[str, Any] = {
         "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
-        "through": {m.__table__: column(c) for m, c in (through or {}).items()},
+        "reached_by": {m.__table__: column(c) for m, c in (reached_by or {}).items()},
         "for_everybody": tuple(map(table_of, for_everybody)),
-        "keep": None if keep is None else expression(keep),
+        "entered_rows": None if entered_rows is None else expression(entered_rows),
         "incremental": incremental,
         "along": None if along is None else column(along),
         "since": {m.__table__: expression(e) for m, e in (since or {}).items()},
@@ -61,7 +61,7 @@ def _figure(
 
     def declare(select: Definition) -> Figure:
         targets = columns or (target,)
-        return from_select(select, columns=targets, key=key, **common, **options)
+        return from_select(select, columns=targets, row_per=row_per, **common, **options)
 
     return declare
 
@@ -71,19 +71,20 @@ class Declare(Protocol):
 
     Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`.
     Shape B, as a decorator over a function that returns the SELECT of the expected rows:
-    `@figure(columns=(…,), key=(…,), owner=…)`; the function's default arguments are its sources, and labelled columns
-    that are not targets are the terms of the explanation.
+    `@figure(columns=(…,), row_per=(…,), owner=…)`; the function's default arguments are its sources, and labelled
+    columns that are not targets are the terms of the explanation.
 
-    `owner` is the target's column that names the owner (default: the row owns itself); `entered` maps a column to the
-    condition under which somebody entered it; `keep` is the condition under which a derived row holds an entered fact;
-    `through` maps a source to the column of an intermediate table that leads from it to the owner; sources in
-    `for_everybody` name no owner (a price list); `incremental` lets
-    the write hook apply changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so
-    itself, whoever writes. `behind` says of a SELECT's columns what they are made of where the SELECT itself does not
-    (a running balance): columns of the same row, and totals over its sources, whose `where` may name the row's own
-    columns; the explanation shows it, and nothing is computed by it. `titles` are what labelled columns are called,
-    `title=` what a total is. `along`, `since`, `looked_up`, `closed`, for rows that run (balances): see `Figure` and
-    `Last`.
+    `owner` is the target's column that names the owner (default: the row owns itself). `row_per`: the rows are derived
+    themselves, one for each value of these columns; `entered_rows` is the condition under which such a row holds an
+    entered fact. `entered` maps a column to the condition under which somebody entered it. `reached_by` maps a source
+    to the column of an intermediate table that leads from it to the owner; sources in `for_everybody` name no owner (a
+    price list). `incremental` lets the write hook apply changes instead of recomputing (sums over long histories);
+    `at_once` lets the trigger do so itself, whoever writes. `along`, `since`, `looked_up` and `closed`, for rows that
+    run (balances): see `Figure`, and `Last`.
+
+    `behind` says of a SELECT's columns what they are made of where the SELECT itself does not (a running balance):
+    columns of the same row, and totals over its sources, whose `where` may name the row's own columns; the explanation
+    shows it, and nothing is computed by it. `titles` are what labelled columns are called, `title=` what a total is.
     """
 
     @overload
@@ -129,13 +130,13 @@ def from_select(
     select: Definition,
     *,
     columns: tuple[Any, ...],
-    key: tuple[Any, ...],
+    row_per: tuple[Any, ...],
     owner: Any,
     name: str | None,
     title: str,
     **options: Any,
 ) -> Figure:
-    """A figure of shape B: a SELECT of the expected rows, keyed by `key`."""
+    """A figure of shape B: a SELECT of the expected rows, one per `row_per`."""
     targets = tuple(column(c) for c in columns)
     table = targets[0].table
     primary_key = next(iter(table.primary_key))
@@ -154,7 +155,7 @@ def from_select(
         raise DeclarationError(
             f"{title}: the last row is one of its own ({table.name}), before a place; say along=… which column."
         )
-    keys = tuple(column(k) for k in key) or (primary_key,)
+    keys = tuple(column(k) for k in row_per) or (primary_key,)
     return Figure(
         name=_name(name, targets),
         title=title,

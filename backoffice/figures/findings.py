@@ -235,7 +235,7 @@ def _follows(
     known = beneath.get(tuple(row[f"k{i}"] for i in range(len(figure.key))))
     if row["missing"]:
         return known is None
-    if known is None and figure.derived_rows and figure.keep is None:
+    if known is None and figure.derived_rows and figure.entered_rows is None:
         return False
     values = known or tuple(getattr(absent(c), "value", None) for c in figure.columns)
     stored = [row[f"s{i}"] for i in range(len(figure.columns))]

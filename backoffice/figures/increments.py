@@ -389,7 +389,9 @@ def _remove(figure: Figure) -> Statement:
     """DELETE the rows `ids` behind which no source row stands, unless they hold an entered fact."""
     count = counted(figure)
     assert count is not None
-    kept = literal(False) if figure.keep is None else func.coalesce(figure.keep, False)
+    kept = (
+        literal(False) if figure.entered_rows is None else func.coalesce(figure.entered_rows, False)
+    )
     return Statement(
         delete(figure.table).where(figure.primary_key == func.any(_IDS), count == 0, ~kept)
     )

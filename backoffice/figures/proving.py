@@ -327,7 +327,7 @@ def _sentence(figure: Figure, owner: int, found: Mapping[int, Mapping[Any, Any]]
     return (
         f"of {table} {owner} alone it expects {alone}; among all {table}, {among}. It reads what belongs to other "
         f"owners: join, group and partition every source by the column that names the owner, lead to it by "
-        f"through=…, or make what is read of others a figure of theirs."
+        f"reached_by=…, or make what is read of others a figure of theirs."
     )
 
 

@@ -344,7 +344,11 @@ def _recheck_owner(figure: Figure, rows: CTE) -> list[Condition]:
 
 def _unless_kept(figure: Figure) -> list[Condition]:
     """Re-check after the row is locked that it holds no entered fact; one may have been entered while waiting."""
-    return [] if figure.keep is None else [func.coalesce(figure.keep, False).is_(False)]
+    return (
+        []
+        if figure.entered_rows is None
+        else [func.coalesce(figure.entered_rows, False).is_(False)]
+    )
 
 
 def _corrections(

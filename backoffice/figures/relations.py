@@ -209,7 +209,7 @@ class Relations:
         joined = expected.join(
             rows,
             have_same_key(expected, rows, figure.key),
-            full=figure.keep is not None,
+            full=figure.entered_rows is not None,
             isouter=True,
         )
         columns: list[ColumnElement[Any]] = []
@@ -221,8 +221,8 @@ class Relations:
             else:
                 columns.append(rows.c[col.key].label(col.key))
         statement = select(*columns).select_from(joined)
-        if figure.keep is not None:
-            kept = replace(figure.keep, lambda c: rows.c[c.key])
+        if figure.entered_rows is not None:
+            kept = replace(figure.entered_rows, lambda c: rows.c[c.key])
             missing = expected.c[figure.key[0].key].is_(None)
             statement = statement.where(~missing | kept)
         return statement.subquery()

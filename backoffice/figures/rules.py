@@ -28,7 +28,7 @@ _MOVING = {
 
 _OF_A_TREE = (
     "What rows of one table are to each other (a tree) is derived in rows of another table: by a SELECT that is led "
-    "through=… a table which names them all (every row's ancestors)."
+    "reached_by=… a table which names them all (every row's ancestors)."
 )
 
 
@@ -60,16 +60,16 @@ def _broken_rules(figure: Figure) -> Iterator[str]:
         yield from _selects(figure)
     yield from _behind(figure)
     yield from _everybodys(figure)
-    for condition in (figure.keep, figure.closed, *figure.entered.values()):
+    for condition in (figure.entered_rows, figure.closed, *figure.entered.values()):
         if condition is not None and _tables(condition) - {figure.table}:
-            yield "keep, closed and entered are conditions over the figure's own row."
+            yield "entered_rows, closed and entered are conditions over the figure's own row."
     if figure.derived_rows:
         yield from _derives_rows(figure)
 
 
 def _keys(figure: Figure) -> Iterator[str]:
     """Owners are named, locked and noted by a whole number; rows are written by theirs."""
-    for table in (figure.table, figure.owner_table, *figure.through):
+    for table in (figure.table, figure.owner_table, *figure.reached_by):
         keys = list(table.primary_key)
         if len(keys) != 1 or not isinstance(keys[0].type, Integer):
             yield f"{table.name} needs a primary key of one column that is a whole number."
@@ -140,7 +140,7 @@ def _totals(figure: Figure) -> Iterator[str]:
 def _selects(figure: Figure) -> Iterator[str]:
     for table in figure.reads.keys() - set(figure.models):
         yield f"its SELECT reads {table.name} past its arguments; make it one of them."
-    if figure.owner_table not in figure.through and _times_read(figure, figure.owner_table) > 1:
+    if figure.owner_table not in figure.reached_by and _times_read(figure, figure.owner_table) > 1:
         yield (
             f"its SELECT joins {figure.owner_table.name} with itself, but of an owner it is given that one row. "
             f"{_OF_A_TREE}"
@@ -149,7 +149,7 @@ def _selects(figure: Figure) -> Iterator[str]:
     wanted = {*figure.key, *figure.columns, *((figure.owner,) if figure.derived_rows else ())}
     for col in sorted(c.key for c in wanted if c.key not in selected):
         yield f"its SELECT answers no column “{col}”."
-    if not figure.derived_rows or figure.keep is not None:
+    if not figure.derived_rows or figure.entered_rows is not None:
         for col in figure.columns:
             if not (col.nullable or isinstance(col.type, Numeric | Integer)):
                 yield f"{col} has no value where the SELECT answers no row; make it nullable."
@@ -173,7 +173,7 @@ def _behind(figure: Figure) -> Iterator[str]:
 
 def _everybodys(figure: Figure) -> Iterator[str]:
     """What is read by everybody is an argument of the SELECT, and nobody's own."""
-    leading = {*figure.through, *(c.table for c in figure.through.values())}
+    leading = {*figure.reached_by, *(c.table for c in figure.reached_by.values())}
     for table in figure.for_everybody:
         if table not in figure.models or table in {figure.table, figure.owner_table, *leading}:
             yield f"{table.name} is for_everybody: an argument of its SELECT that leads to no owner."
@@ -189,16 +189,16 @@ def _times_read(figure: Figure, table: Table) -> int:
 
 
 def _leads(figure: Figure) -> Iterator[str]:
-    """What `through` says must be so, or rows would be looked for under other rows' ids."""
-    for table, col in figure.through.items():
+    """What `reached_by` says must be so, or rows would be looked for under other rows' ids."""
+    for table, col in figure.reached_by.items():
         if figure.select is None or not {table, col.table} <= set(figure.models):
             yield f"{col} leads from {table.name} to the owner; make both tables arguments of its SELECT."
         if table is figure.table:
-            yield f"rows of {table.name} are led to their owner by {figure.owner}, not through={col}. {_OF_A_TREE}"
+            yield f"rows of {table.name} are led to their owner by {figure.owner}, not reached_by={col}. {_OF_A_TREE}"
         if all(k.column is not next(iter(table.primary_key)) for k in col.foreign_keys):
             yield (
-                f"through={col} does not refer to {table.name} by its primary key; name the column of a table between "
-                f"that does, or give {table.name} a column that names the owner."
+                f"reached_by={col} does not refer to {table.name} by its primary key; name the column of a table "
+                f"between that does, or give {table.name} a column that names the owner."
             )
 
 
@@ -223,7 +223,7 @@ def _runs(figure: Figure) -> Iterator[str]:
 def _stand(figure: Figure, places: Mapping[Table, Any]) -> Iterator[str]:
     """Where a row stands is said of the sources that name the owner themselves, by their own columns."""
     for table, place in places.items():
-        if table not in figure.models or table in figure.through:
+        if table not in figure.models or table in figure.reached_by:
             yield f"{table.name}, of which a place is said, is no argument of its SELECT whose rows name the owner."
         if table in figure.since and table in figure.looked_up:
             yield f"{table.name} is read from a place on (since) or as a whole (looked_up), not both."

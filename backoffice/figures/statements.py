@@ -331,12 +331,12 @@ def compared(
     joined = stored.join(expected, is_same, isouter=True, full=is_derived)
     missing: Condition = stored.c[figure.primary_key.key].is_(None) if is_derived else false()
     surplus: Condition = expected.c[figure.key[0].key].is_(None) if is_derived else false()
-    if figure.keep is not None:
-        kept = replace(figure.keep, lambda c: stored.c[c.key])
+    if figure.entered_rows is not None:
+        kept = replace(figure.entered_rows, lambda c: stored.c[c.key])
         surplus = and_(surplus, func.coalesce(kept, False).is_(False))
     values = [
         func.coalesce(expected.c[c.key], absent(c))
-        if figure.keep is not None or not is_derived
+        if figure.entered_rows is not None or not is_derived
         else expected.c[c.key]
         for c in figure.columns
     ]

@@ -19,9 +19,9 @@ ZERO = literal(Decimal(0), Numeric(15, 2))
     name="account_manager_targets.achieved",
     title=N_("Achieved"),
     columns=(AccountManagerTarget.achieved, AccountManagerTarget.orders_closed),
-    key=(AccountManagerTarget.account_manager_id, AccountManagerTarget.month),
+    row_per=(AccountManagerTarget.account_manager_id, AccountManagerTarget.month),
     owner=AccountManagerTarget.account_manager_id,
-    keep=AccountManagerTarget.target.is_not(None),
+    entered_rows=AccountManagerTarget.target.is_not(None),
     incremental=True,
     formula=N_("The grand totals of the orders that the account manager closed in the month"),
 )

@@ -140,7 +140,7 @@ def priced(readings: Any = Reading, prices: Any = Price) -> Select[Any]:
 
 calculation = registry.figure(
     columns=(Calculation.dated, Calculation.price_id, Calculation.volume_sm3, Calculation.total),
-    key=(Calculation.customer_id, Calculation.reading_id),
+    row_per=(Calculation.customer_id, Calculation.reading_id),
     owner=Calculation.customer_id,
     along=Calculation.dated,
     since={Reading: Reading.read_on},
@@ -172,7 +172,7 @@ def _moved(when: Callable[[Any], Any]) -> Any:
 
 @registry.figure(
     columns=(Month.opening, Month.deposits, Month.purchases, Month.closing),
-    key=(Month.customer_id, Month.month),
+    row_per=(Month.customer_id, Month.month),
     owner=Month.customer_id,
     along=Month.month,
     since={

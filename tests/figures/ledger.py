@@ -125,7 +125,7 @@ account_sums = registry.figure(
 
 @registry.figure(
     columns=(Month.debits, Month.credits, Month.lines),
-    key=(Month.account_id, Month.month),
+    row_per=(Month.account_id, Month.month),
     owner=Month.account_id,
     name="account_months",
     title="Month of an account",
@@ -149,7 +149,7 @@ def account_month(lines: Any = Line) -> Select[Any]:
 
 @registry.figure(
     columns=(Posting.dated, Posting.expected),
-    key=(Posting.document_id,),
+    row_per=(Posting.document_id,),
     owner=Posting.document_id,
     name="postings.expected",
     title="To be posted",

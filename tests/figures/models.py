@@ -160,7 +160,7 @@ item_amount = figure(
 )
 
 
-@figure(Box.weight, title="Box weight", through={Thing: Slot.thing_id})
+@figure(Box.weight, title="Box weight", reached_by={Thing: Slot.thing_id})
 def box_weight(slot: Any = Slot, thing: Any = Thing) -> Select[Any]:
     """The weight of the things in active slots."""
     return (
@@ -185,9 +185,9 @@ def movement_balance(movement: Any = Movement) -> Select[Any]:
 
 @figure(
     columns=(Month.added, Month.moves),
-    key=(Month.box_id, Month.month),
+    row_per=(Month.box_id, Month.month),
     owner=Month.box_id,
-    keep=Month.target.is_not(None),
+    entered_rows=Month.target.is_not(None),
     name="t_months.sums",
     title="Monthly sums",
 )

@@ -110,7 +110,11 @@ def declared(definition: Callable[..., Select[Any]] = by_month, **options: Any) 
     """A registry of the sale's amount and the tallies above it."""
     registry = Registry("increments")
     registry.figure(Sale.amount, rounded(Sale.price * 2), owner=Sale.seller_id, title="Amount")
-    given = {"columns": COLUMNS, "key": KEY, "keep": Tally.target.is_not(None)} | options
+    given = {
+        "columns": COLUMNS,
+        "row_per": KEY,
+        "entered_rows": Tally.target.is_not(None),
+    } | options
     registry.figure(
         owner=Tally.seller_id, name="i_tallies.sums", title="Tally", incremental=True, **given
     )(definition)

@@ -78,7 +78,7 @@ def month_of(day: Any) -> Any:
 
 @registry.figure(
     columns=(Closing.opening, Closing.closing),
-    key=(Closing.account_id, Closing.month),
+    row_per=(Closing.account_id, Closing.month),
     owner=Closing.account_id,
     along=Closing.month,
     since={Movement: month_of(Movement.day)},
@@ -118,8 +118,9 @@ def carrying_what_comes_later() -> Registry:
     bad = Registry("continuing backwards")
 
     @bad.figure(
-        columns=(Closing.opening, Closing.closing), key=(Closing.account_id, Closing.month), owner=Closing.account_id,
-        along=Closing.month, since={Movement: month_of(Movement.day)}, name="closings", title="Closings",
+        columns=(Closing.opening, Closing.closing), row_per=(Closing.account_id, Closing.month),
+        owner=Closing.account_id, along=Closing.month, since={Movement: month_of(Movement.day)},
+        name="closings", title="Closings",
     )  # fmt: skip
     def backwards(movements: Any = Movement) -> Select[Any]:
         month = month_of(movements.c.day)
@@ -140,8 +141,9 @@ def forgetting_whose(carried: Any) -> Registry:
     bad = Registry("continuing anybody")
 
     @bad.figure(
-        columns=(Closing.opening, Closing.closing), key=(Closing.account_id, Closing.month), owner=Closing.account_id,
-        along=Closing.month, since={Movement: month_of(Movement.day)}, name="closings", title="Closings",
+        columns=(Closing.opening, Closing.closing), row_per=(Closing.account_id, Closing.month),
+        owner=Closing.account_id, along=Closing.month, since={Movement: month_of(Movement.day)},
+        name="closings", title="Closings",
     )  # fmt: skip
     def anybody(movements: Any = Movement, last: Any = Last(Closing)) -> Select[Any]:
         month = month_of(movements.c.day)

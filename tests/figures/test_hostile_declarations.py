@@ -160,7 +160,7 @@ def test_a_column_of_the_same_name_that_refers_to_another_table_is_not_the_owner
     registry = Registry("clubs")
 
     @registry.figure(
-        columns=(Income.amount,), key=(Income.owner_id,), owner=Income.owner_id, title="Income"
+        columns=(Income.amount,), row_per=(Income.owner_id,), owner=Income.owner_id, title="Income"
     )
     def income(fee: Any = Fee) -> Select[Any]:
         amount = func.sum(fee.c.amount).label("amount")

@@ -147,7 +147,7 @@ def running(definition: Callable[..., Select[Any]]) -> Declare:
 
 def sums(definition: Callable[..., Select[Any]], **options: Any) -> Declare:
     """A SELECT of derived rows."""
-    given = {"columns": (Sum.amount, Sum.lines), "key": (Sum.node_id, Sum.kind)}
+    given = {"columns": (Sum.amount, Sum.lines), "row_per": (Sum.node_id, Sum.kind)}
     return lambda registry: registry.figure(
         owner=Sum.node_id, name="p_sums", title="Sums", **given, **options
     )(definition)
@@ -200,9 +200,9 @@ def what_the_peers_hold(line: Any = Line, node: Any = Node) -> Select[Any]:
 
 def branches(definition: Callable[..., Select[Any]]) -> Declare:
     """A SELECT of derived rows over what an ancestor is led to."""
-    options: dict[str, Any] = {"columns": (Branch.amount,), "key": (Branch.node_id,)}
+    options: dict[str, Any] = {"columns": (Branch.amount,), "row_per": (Branch.node_id,)}
     return lambda registry: registry.figure(
-        owner=Branch.node_id, title="Branches", through={Node: Ancestor.descendant_id}, **options
+        owner=Branch.node_id, title="Branches", reached_by={Node: Ancestor.descendant_id}, **options
     )(definition)
 
 

@@ -275,30 +275,30 @@ REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
         "joins h_tree with itself",
     ),
     "a way through another table's key": (
-        lambda r: a_select(r, Box.weight, then=weights, through={Thing: Slot.box_id}),
+        lambda r: a_select(r, Box.weight, then=weights, reached_by={Thing: Slot.box_id}),
         "does not refer to t_things by its primary key; name the column",
     ),
     "a way through what is no key": (
-        lambda r: a_select(r, Box.weight, then=weights, through={Thing: Slot.active}),
+        lambda r: a_select(r, Box.weight, then=weights, reached_by={Thing: Slot.active}),
         "does not refer to t_things by its primary key",
     ),
     "a way from what is not read": (
         lambda r: a_select(
-            r, Box.total, through={Thing: Slot.thing_id},
+            r, Box.total, reached_by={Thing: Slot.thing_id},
             then=lambda item=Item: select(item.c.box_id.label("id"), item.c.price.label("total")),
         ),
         "make both tables arguments of its SELECT",
     ),
     "a way of an expression": (
-        lambda r: r.figure(Box.weight, Box.red * 2, title="a", through={Thing: Slot.thing_id}),
+        lambda r: r.figure(Box.weight, Box.red * 2, title="a", reached_by={Thing: Slot.thing_id}),
         "make both tables arguments of its SELECT",
     ),
     "a way to the figure's own rows": (
         lambda r: a_select(
-            r, Thing.weight, owner=Thing.id, through={Thing: Slot.thing_id},
+            r, Thing.weight, owner=Thing.id, reached_by={Thing: Slot.thing_id},
             then=lambda thing=Thing, slot=Slot: select(thing.c.id, thing.c.weight),
         ),
-        "not through=t_slots.thing_id",
+        "not reached_by=t_slots.thing_id",
     ),
     "a source that names the owner twice": (
         lambda r: a_select(
@@ -337,14 +337,14 @@ REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
     "derived rows whose key is not unique": (
         lambda r: a_select(
             r, then=of_parts, columns=(PartMonth.added,), owner=PartMonth.person_id,
-            key=(PartMonth.person_id, PartMonth.month),
+            row_per=(PartMonth.person_id, PartMonth.month),
         ),
         "needs a unique index on month, person_id",
     ),
     "derived rows whose key may be NULL": (
         lambda r: a_select(
             r, columns=(PartMonth.added,), owner=PartMonth.person_id,
-            key=(PartMonth.person_id, PartMonth.maybe),
+            row_per=(PartMonth.person_id, PartMonth.maybe),
             then=lambda part=Part: select(
                 part.c.person_id, part.c.month.label("maybe"), part.c.amount.label("added")
             ),
@@ -354,7 +354,7 @@ REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
     "derived rows whose owner is not in the key": (
         lambda r: a_select(
             r, then=of_parts, columns=(PartMonth.added,), owner=PartMonth.person_id,
-            key=(PartMonth.month,),
+            row_per=(PartMonth.month,),
         ),
         "make person_id part of the key",
     ),
@@ -362,7 +362,7 @@ REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
         lambda r: [
             a_select(
                 r, then=of_movements(column.key), columns=(column,), owner=Month.box_id,
-                key=(Month.box_id, Month.month),
+                row_per=(Month.box_id, Month.month),
             )
             for column in (Month.added, Month.moves)
         ],

@@ -219,7 +219,7 @@ def declared(tower: Tower) -> Registry:
     registry.figure(Whole.over, func.coalesce(over, 0), title="over")
 
     @registry.figure(
-        columns=(Group.g, Group.n), key=(Group.whole_id, Group.kind), owner=Group.whole_id,
+        columns=(Group.g, Group.n), row_per=(Group.whole_id, Group.kind), owner=Group.whole_id,
         name="groups", title="groups", incremental=tower.is_incremental,
     )  # fmt: skip
     def groups(part: Any = Part) -> Select[Any]:

@@ -103,7 +103,7 @@ def sales() -> Registry:
 def by_seller_and_client(registry: Registry) -> None:
     @registry.figure(
         columns=(Pair.amount,),
-        key=(Pair.seller_id, Pair.client_id),
+        row_per=(Pair.seller_id, Pair.client_id),
         owner=Pair.seller_id,
         name="pairs",
         title="By seller and client",

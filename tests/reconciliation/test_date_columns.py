@@ -56,7 +56,7 @@ registry = Registry("dated")
 
 
 @registry.figure(
-    columns=(Month.last_on, Month.amount, Month.moves), key=(Month.party_id, Month.month),
+    columns=(Month.last_on, Month.amount, Month.moves), row_per=(Month.party_id, Month.month),
     owner=Month.party_id, name="rd_months.all", title="Months",
 )  # fmt: skip
 def months(moves: Any = Move) -> Select[Any]:
