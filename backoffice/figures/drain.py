@@ -44,13 +44,15 @@ DRAINING = "figures.draining"
 class Drained:
     """What a drain did: notes taken, rows written, corrections left (their ids, by figure).
 
-    `held` names owners, by bundle, that were left alone: see `Registry.held`.
+    `held` names owners, by bundle, that were left alone: see `Registry.held`. It is `cut` where as many rows were
+    written as may be: there may be more.
     """
 
     notes: int = 0
     changed: Changes = field(default_factory=list)
     corrected: dict[str, list[int]] = field(default_factory=dict)
     held: dict[str, set[int]] = field(default_factory=dict)
+    is_cut: bool = False
 
     @property
     def corrections(self) -> list[int]:
@@ -65,6 +67,7 @@ class Drained:
             self.corrected.setdefault(figure, []).extend(corrections)
         for bundle, owners in other.held.items():
             self.held.setdefault(bundle, set()).update(owners)
+        self.is_cut = self.is_cut or other.is_cut
 
 
 Pending = dict[str, Touched]
@@ -88,6 +91,7 @@ def drain(
     unnoted: Unnoted | None = None,
     by_facts: bool = False,
     only: Mapping[str, Collection[int]] | None = None,
+    most_rows: int | None = None,
 ) -> Drained:
     """Recompute whatever this transaction has touched, and what is `pending` beside it.
 
@@ -101,11 +105,12 @@ def drain(
     wrong by the facts. With `unnoted`, what was wrong before anybody noted it is corrected in nobody's name.
     `by_facts` trusts no stored figure without correcting any, so that what is written does not depend on what else
     is. Of the bundles in `only` the notes on other owners are dropped: the caller knows that nothing of theirs changes.
+    Of a bundle that is corrected at `most_rows` are written; where there may be more, nothing that builds on it is.
     """
     total = Drained()
     drains = _Drains(
         connection, registry, pending or {}, correcting, alone, deferred, unnoted, only or {},
-        is_tampered=by_facts,
+        is_tampered=by_facts, most_rows=most_rows, asked=frozenset(pending or ()),
     )  # fmt: skip
     for name, touched in drains.waiting.items():
         drains.seen[name] |= touched.named
@@ -118,6 +123,9 @@ def drain(
             if bundle is None:
                 return total
             total.add(drains.next(bundle))
+            if total.is_cut:
+                drop_mine(connection)
+                return total
             if alone:
                 drop_mine(connection, drains.fresh)
                 return total
@@ -141,6 +149,9 @@ class _Drains:
     """By bundle, the owners whom a note has named: they have been changing since."""
     is_tampered: bool = False
     """Whether somebody whom this transaction touches was wrong before it: then only facts are trusted."""
+    most_rows: int | None = None
+    asked: frozenset[str] = frozenset()
+    """The bundles that the caller asked for: of no other is anything left for another time."""
     fresh: Fresh = field(default_factory=dict)
     locked: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     """By owners' table, whom this drain has locked; they stay so until its transaction ends."""
@@ -309,10 +320,11 @@ class _Drains:
         """Write what is expected of these owners; a correction notes little of it, see `triggers`."""
         scope, values = scope_of(owners)
         correct = self.correcting is not None
+        most_rows = self.most_rows if bundle.name in self.asked else None
         statement = recompute(
             self.registry, bundle, scope,
             correct=correct, by_facts=self.is_by_facts or bundle.incremental,
-            trusted=self._trusted(bundle, owners),
+            trusted=self._trusted(bundle, owners), most_rows=most_rows,
         )  # fmt: skip
         leads = correct and not self.alone and self.unnoted is None
         led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
@@ -328,6 +340,7 @@ class _Drains:
                 done.corrected.setdefault(bundle.figures[CORRECTED - number].name, []).extend(keys)
             else:
                 done.changed += zip(repeat(bundle.targets[number]), keys)
+        done.is_cut = most_rows is not None and len(done.changed) >= most_rows
         self._propagate(led, done.changed)
         return done
 

@@ -26,9 +26,7 @@ from .hooks import given_up_after
 from .models import noted_bundle
 from .notes import NOTES, Touched
 from .registry import Bundle, Registry, noop
-from .relations import BETWEEN, OWNERS
-from .statements import suspects
-from .verification import CHUNK, next_owners
+from .verification import pages
 
 WRITE_CHUNK = 1_000
 """The most owners that are locked and recomputed in one transaction, however little they cost."""
@@ -39,11 +37,17 @@ FIRST_CHUNK = 16
 GROWTH = 8
 """How many times as many the next transaction may take, however little the last one took."""
 
+MOST_ROWS = 2_000
+"""Of one owner by itself, the most rows of a figure that are written in one transaction."""
+
 USUAL_SECONDS = 0.15
 """What a transaction is meant to take: a person who saves one of its owners waits for its end."""
 
 MOST_SECONDS = 0.3
 """When a transaction over several owners is given up, and done again over fewer of them."""
+
+CUT = "more rows than one transaction writes"
+"""What is said of an owner of whom more is wrong than a transaction writes: it comes again."""
 
 TRIES = 6
 PASSING = {"40001", "40P01", "55P03"}
@@ -150,22 +154,23 @@ class Healer:
         tables = {bundle.owner_table for bundle in bundles}
         apart = {b.name for b in self.registry.bundles if b.owner_table not in tables}
         above: dict[Bundle, set[int]] = defaultdict(set)
+        stuck: set[int] = set()
+        written: set[tuple[Table, int]] = set()
 
         def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
-            found = {top: set(part)}
-            for bundle in reversed(lower):
-                found[bundle] = {
-                    owner
-                    for upper, mine in found.items()
-                    if bundle in lower_bundles(self.registry, upper)
-                    for owner in owners_beneath(connection, self.registry, upper, bundle, mine)
-                }
+            found = self._with_beneath(connection, lower, top, part)
             pending = {bundle.name: Touched(owners=owners) for bundle, owners in found.items()}
             before = self._above(connection, found)  # a figure may itself say whose the row is
             drained = drain(
                 connection, self.registry, pending, correcting,
                 deferred=self.registry.bundle_names if alone else apart.union(self.deferred),
+                most_rows=MOST_ROWS if len(part) == 1 and part[0] not in stuck else None,
             )  # fmt: skip
+            if (
+                drained.is_cut
+            ):  # a row that comes again stays wrong: then everything is written at once
+                stuck.update(part if written.intersection(drained.changed) else ())
+                written.update(drained.changed)
             if drained.corrections:
                 for led in (before, self._above(connection, found)):
                     for upper, ids in led.items():
@@ -185,6 +190,20 @@ class Healer:
         for upper in self.registry.bundles:
             if led := sorted(above.get(upper, ())):
                 besides.heal([upper], led, correcting)
+
+    def _with_beneath(
+        self, connection: Connection, lower: Sequence[Bundle], top: Bundle, owners: Sequence[int]
+    ) -> dict[Bundle, set[int]]:
+        """The owners, and those of the lower bundles that they build on."""
+        found = {top: set(owners)}
+        for bundle in reversed(lower):
+            found[bundle] = {
+                owner
+                for upper, mine in found.items()
+                if bundle in lower_bundles(self.registry, upper)
+                for owner in owners_beneath(connection, self.registry, upper, bundle, mine)
+            }
+        return found
 
     def _above(
         self, connection: Connection, found: Mapping[Bundle, set[int]]
@@ -229,6 +248,8 @@ class Healer:
             except TooLong:
                 stride.was_too_long(len(part))
                 continue
+            if outcome is CUT:
+                continue
             position += len(part)
             if outcome is None:
                 continue
@@ -236,7 +257,10 @@ class Healer:
                 middle = len(part) // 2
                 for half in (part[:middle], part[middle:]):
                     self.each(half, work, failed, name)
-            elif self._tried(part, work, stride, 1, alone=True) is not None:
+                continue
+            while (again := self._tried(part, work, stride, 1, alone=True)) is CUT:
+                pass
+            if again is not None:
                 failed(part[0], outcome)
 
     def _tried(
@@ -261,11 +285,11 @@ class Healer:
                     with given_up_after(connection, MOST_SECONDS if len(things) > 1 else None):
                         connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
                         drained = work(connection, things, alone)
-                        self.within(connection, things, drained)
+                        self.within(connection, () if drained.is_cut else things, drained)
                     seconds = time.monotonic() - began
                 self.stands(drained)
                 stride.took(len(things), seconds)
-                return None
+                return CUT if drained.is_cut else None
             except DBAPIError as error:
                 state = getattr(error.orig, "sqlstate", None)
                 if error.connection_invalidated or state is None:
@@ -308,76 +332,10 @@ def heal(
     bundles = registry.bundles_of(wanted)
     for number, bundle in enumerate(bundles, start=1):
         later = [] if given is not None else [other.name for other in bundles[number:]]
-        for page in _pages(engine, registry, bundle, given, every_owner):
+        for page in pages(engine, registry, bundle, given, every_owner):
             replace(healer, deferred=later).heal([bundle], page.owners, correcting)
             result.checked += page.size
     return result
-
-
-@dataclass(frozen=True)
-class Page:
-    """Owners to recompute, out of `size` owners in id order up to `last`."""
-
-    owners: list[int]
-    last: int
-    size: int
-
-
-def _pages(
-    engine: Engine,
-    registry: Registry,
-    bundle: Bundle,
-    given: list[int] | None,
-    every_owner: bool,
-) -> Iterator[Page]:
-    """The scope's owners page by page; those suspected, or all of them."""
-    after: int | None = None
-    while True:
-        with engine.connect() as connection:
-            page = (
-                _next_of(connection, registry, bundle, given, after, every_owner)
-                if given is not None
-                else _next_of_all(connection, registry, bundle, after, every_owner)
-            )
-        if page is None:
-            return
-        yield page
-        after = page.last
-
-
-def _next_of(
-    connection: Connection,
-    registry: Registry,
-    bundle: Bundle,
-    given: list[int],
-    after: int | None,
-    every_owner: bool,
-) -> Page | None:
-    ids = [i for i in given if after is None or i > after][:CHUNK]
-    if not ids:
-        return None
-    if every_owner:
-        return Page(ids, ids[-1], len(ids))
-    found = suspects(registry, bundle, OWNERS).run(connection, owners=ids).scalars()
-    return Page(sorted(found), ids[-1], len(ids))
-
-
-def _next_of_all(
-    connection: Connection,
-    registry: Registry,
-    bundle: Bundle,
-    after: int | None,
-    every_owner: bool,
-) -> Page | None:
-    bounds = next_owners(connection, bundle, after, CHUNK)
-    if bounds is None:
-        return None
-    low, high, size = bounds
-    if every_owner:
-        everyone = select(bundle.owner_key).where(bundle.owner_key.between(low, high))
-        return Page(sorted(connection.execute(everyone).scalars()), high, size)
-    found = suspects(registry, bundle, BETWEEN).run(connection, low=low, high=high).scalars()
-    return Page(sorted(found), high, size)
 
 
 def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResult]]:

@@ -69,9 +69,12 @@ class Touched:
             self.deltas.append(Delta(owner, tuple(key or ()), delta))
 
 
-def drop_mine(connection: Connection, fresh: Mapping[str, set[int]]) -> None:
-    """Forget the notes that the core's own write has made on owners just recomputed."""
+def drop_mine(connection: Connection, fresh: Mapping[str, set[int]] | None = None) -> None:
+    """Forget the notes that the core's own write has made on owners just recomputed (None: on anybody)."""
     mine = delete(NOTES).where(NOTES.c.xid == func.pg_current_xact_id())
+    if fresh is None:
+        connection.execute(mine)
+        return
     for name, owners in fresh.items():
         settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
         connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))

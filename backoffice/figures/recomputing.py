@@ -230,21 +230,22 @@ def recompute(
     correct: bool,
     by_facts: bool,
     trusted: frozenset[Bundle] = NOTHING,
+    most_rows: int | None = None,
 ) -> Statement:
     """Write the expected values of the owners' figures where they differ, in one statement.
 
     Run it in the statement after `lock`. With `correct` every figure row that changes leaves a
     correction (parameters cause, reason, actor, db_user, run_id). `by_facts` computes down to the facts,
     whatever is stored beneath, but for bundles that are `trusted`; without it the lower figures of other
-    bundles are read as they are stored. Answers, each with a list or None: the target's number and the
-    primary keys of rows written, CORRECTED and ids.
+    bundles are read as they are stored; of each target at most `most_rows` are written. Answers,
+    each with a list or None: the target's number and the primary keys of rows written, CORRECTED and ids.
     """
     known = expanded(registry, None if by_facts else bundle, trusted)
     relations = Relations(registry, known)
     answers: list[Select[Any]] = []
     for number, table in enumerate(bundle.targets):
         figures = bundle.figures_of(table)
-        rows = changes(relations, table, figures, scope).cte(f"changes_{number}")
+        rows = changes(relations, table, figures, scope).limit(most_rows).cte(f"changes_{number}")
         written = _write(table, figures, rows, number, _theirs(figures[0], scope))
         answers += (_answer(number, w.c.pk) for w in written)
         if correct:

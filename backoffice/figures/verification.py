@@ -200,3 +200,69 @@ def next_owners(
         select(func.min(page.c.id), func.max(page.c.id), func.count())
     ).one()
     return None if size == 0 else (low, high, size)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Owners to recompute, out of `size` owners in id order up to `last`."""
+
+    owners: list[int]
+    last: int
+    size: int
+
+
+def pages(
+    engine: Engine,
+    registry: Registry,
+    bundle: Bundle,
+    given: list[int] | None,
+    every_owner: bool,
+) -> Iterator[Page]:
+    """The scope's owners page by page; those suspected, or all of them."""
+    after: int | None = None
+    while True:
+        with engine.connect() as connection:
+            page = (
+                _next_of(connection, registry, bundle, given, after, every_owner)
+                if given is not None
+                else _next_of_all(connection, registry, bundle, after, every_owner)
+            )
+        if page is None:
+            return
+        yield page
+        after = page.last
+
+
+def _next_of(
+    connection: Connection,
+    registry: Registry,
+    bundle: Bundle,
+    given: list[int],
+    after: int | None,
+    every_owner: bool,
+) -> Page | None:
+    ids = [i for i in given if after is None or i > after][:CHUNK]
+    if not ids:
+        return None
+    if every_owner:
+        return Page(ids, ids[-1], len(ids))
+    found = suspects(registry, bundle, OWNERS).run(connection, owners=ids).scalars()
+    return Page(sorted(found), ids[-1], len(ids))
+
+
+def _next_of_all(
+    connection: Connection,
+    registry: Registry,
+    bundle: Bundle,
+    after: int | None,
+    every_owner: bool,
+) -> Page | None:
+    bounds = next_owners(connection, bundle, after, CHUNK)
+    if bounds is None:
+        return None
+    low, high, size = bounds
+    if every_owner:
+        everyone = select(bundle.owner_key).where(bundle.owner_key.between(low, high))
+        return Page(sorted(connection.execute(everyone).scalars()), high, size)
+    found = suspects(registry, bundle, BETWEEN).run(connection, low=low, high=high).scalars()
+    return Page(sorted(found), high, size)

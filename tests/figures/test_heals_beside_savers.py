@@ -117,6 +117,15 @@ def times_corrected(w: World) -> Counter[int]:
     return Counter(times for (times,) in rows)
 
 
+def corrected_at_most(w: World) -> int:
+    """How many rows of one till a transaction has corrected at most."""
+    found = w.outside.execute(
+        "SELECT max(n) FROM (SELECT count(*) AS n FROM corrections GROUP BY owner, xmin::text) AS each"
+    ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Counts the transactions that were given up, and the owners of those that stood."""
@@ -210,6 +219,50 @@ def test_an_owner_of_a_long_history_among_many_is_healed_by_itself_and_everybody
     assert result.failures == []
     assert result.corrections == 30_000 + 39 * 10
     assert times_corrected(world) == {1: 30_000 + 39 * 10}
+    assert corrected_at_most(world) == healing.MOST_ROWS
+    assert not world.drift()
+
+
+def test_a_long_history_is_corrected_in_pieces_and_an_interrupted_one_goes_on(world: World) -> None:
+    fill(world, tills=2, sales=10, of_the_first=4_500)
+    stood: list[Drained] = []
+
+    def interrupt(drained: Drained) -> None:
+        stood.append(drained)
+        if drained.is_cut:
+            raise KeyboardInterrupt
+
+    healer = Healer(registry, world.engine.begin, lambda _: None, stands=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        healer.heal([TILLS], [1], correction_of("heal"))
+    assert times_corrected(world) == {1: healing.MOST_ROWS}
+    world.surgery.execute(
+        "UPDATE h_sales SET in_till = 7 WHERE till_id = 1 AND in_till <> -1 AND id % 2 = 0"
+    )
+    heal(world.engine, registry)
+    assert corrected_at_most(world) == healing.MOST_ROWS
+    assert sum(n for n in times_corrected(world).values()) == 4_510
+    assert not world.drift()
+
+
+def test_a_row_that_stays_wrong_whatever_is_written_is_not_corrected_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program's own trigger takes back every correction."""
+    monkeypatch.setattr(healing, "MOST_ROWS", 5)
+    fill(world, tills=1, sales=20)
+    world.outside.execute(
+        "CREATE FUNCTION h_stubborn() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.in_till := -1; RETURN NEW; END'"
+    )
+    world.outside.execute(
+        "CREATE TRIGGER stubborn BEFORE UPDATE ON h_sales FOR EACH ROW EXECUTE FUNCTION h_stubborn()"
+    )
+    try:
+        heal(world.engine, registry)
+        assert len(world.drift()) == 20
+    finally:
+        world.outside.execute("DROP FUNCTION h_stubborn CASCADE")
+    heal(world.engine, registry)
     assert not world.drift()
 
 

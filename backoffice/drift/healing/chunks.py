@@ -125,7 +125,7 @@ class RunHealer:
         _items_of_corrections(connection, registry, self.work.asked.id, drained, self.named)
         corrections = drained.corrections
         close_corrected(connection, corrections)
-        corrected = _corrected_owners(connection, self.bundle, drained)
+        corrected = _corrected_owners(connection, self.bundle, drained) if things else 0
         further = len(corrections) - corrected  # rows of the same owners, and of owners above
         self.step.more += further
         self.step.tally.checked += owners + further
