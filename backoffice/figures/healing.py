@@ -166,9 +166,7 @@ class Healer:
                 deferred=self.registry.bundle_names if alone else apart.union(self.deferred),
                 most_rows=MOST_ROWS if len(part) == 1 and part[0] not in stuck else None,
             )  # fmt: skip
-            if (
-                drained.is_cut
-            ):  # a row that comes again stays wrong: then everything is written at once
+            if drained.is_cut:  # a row that comes again stays wrong: then all is written at once
                 stuck.update(part if written.intersection(drained.changed) else ())
                 written.update(drained.changed)
             if drained.corrections:
