@@ -191,14 +191,18 @@ def failed_figures() -> Select[Any]:
     covered = Run.scope["figures"]
     began_at = func.coalesce(Run.started_at, Run.created_at)
     whole = covered[FigureCheck.figure] == cast(literal("null"), JSONB)
-    return select(FigureCheck.figure).join(
-        Run,
-        (Run.kind == "figures.verify")
-        & Run.status.in_((FAILED, DONE_WITH_FAILURES))
-        & (Run.created_at > func.now() - LATEST)
-        & (began_at > FigureCheck.verified_at)
-        & ~Run.scope.has_key("retry")
-        & or_(~Run.scope.has_key("figures"), whole),
+    return (
+        select(FigureCheck.figure)
+        .join(
+            Run,
+            (Run.kind == "figures.verify")
+            & Run.status.in_((FAILED, DONE_WITH_FAILURES))
+            & (Run.created_at > func.now() - LATEST)
+            & (began_at > FigureCheck.verified_at)
+            & ~Run.scope.has_key("retry")
+            & or_(~Run.scope.has_key("figures"), whole),
+        )
+        .where(FigureCheck.figure.in_([figure.name for figure in registry.figures]))
     )
 
 

@@ -247,7 +247,7 @@ NO_PAIRS = {
     "api.openapi", "api.customers_index", "api.customers_record", "api.meters_index", "api.meters_record",
     "api.orders_index", "api.orders_record", "api.payments_index", "api.payments_record",
     "api.products_index", "api.products_record",
-    "billing.ageing", "billing.ageing_documents",
+    "billing.ageing", "billing.ageing_documents", "drift.check",
     "invoices.edit", "billing.export_ageing",
     "billing.export_ageing_documents", "invoices.export", "billing.export_meter_statement",
     "payments.export", "billing.export_recalculations", "billing.export_statement",
@@ -368,7 +368,7 @@ JSON_PAIRS = {
 JSON_WITHOUT = {
     "audit accept-fact", "audit anchor", "audit restore-fact", "audit seal", "audit verify-chain",
     "audit verify-facts", "db routine",
-    "db set-meaning", "demo load", "figures list", "import", "info",
+    "db set-meaning", "demo load", "figures check", "figures list", "import", "info",
     "runs apply", "runs cancel", "runs list", "runs retry", "schedule list",
     "schedule run", "tokens create", "tokens list", "users list", "validate meter-financial-data",
 }  # fmt: skip

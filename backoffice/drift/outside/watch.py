@@ -66,6 +66,7 @@ def drain(engine: Engine, above: int = 0) -> NotedResult:
     done = figures.heal_noted(engine, within=_within, above=above)
     if done.notes:
         log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
+    if done.corrections:  # what they have mended, checks may follow
         with engine.begin() as connection:
             settle_open(connection)
     return done

@@ -173,6 +173,7 @@ def _write_down(asked: Mapping[Bundle, list[int]], seen: Mapping[Bundle, Seen]) 
                 record(connection, wrong, each.noted, None)
                 owned = FINDINGS.c.owner == any_(literal(asked[bundle], ARRAY(BigInteger)))
                 close_unseen(connection, bundle, owned, each.at)
+            checks.settle_open(connection)
     except SQLAlchemyError as error:
         log.warning("what a page saw could not be recorded", error=type(error).__name__)
         standing.seen(sum(len(each.found) for each in seen.values()))
