@@ -155,6 +155,10 @@ def month_of(day: Any) -> Any:
     return cast(func.date_trunc("month", cast(day, DateTime)), Date)
 
 
+Index("ix_shape_calculations_month", Calculation.customer_id, month_of(Calculation.dated))
+Index("ix_shape_deposits_month", Deposit.customer_id, month_of(Deposit.deposited_on))
+
+
 def _deposited(when: Callable[[Any], Any]) -> Any:
     """The deposits of the months that `when` tells."""
     where = when(month_of(Deposit.deposited_on))
