@@ -189,8 +189,20 @@ class Relations:
         target = stored if beneath is None else beneath
         closed = last_closed(figure, self.source_as_stored(figure.table, scope, figure.owner))
         begins = Beginning(figure, target, places, closed)
-        rows = begins.rows(lambda table: self.read_by(figure, table, scope))
-        return rows.subquery(), begins.stored(stored)
+
+        def read(table: Table) -> FromClause:
+            """The places themselves name the owners; said twice, each would look through all the ids again."""
+            is_placed = table in figure.since and not self._computes(figure, table)
+            return self.read_by(figure, table, EVERYTHING if is_placed else scope)
+
+        return begins.rows(read).subquery(), begins.stored(stored)
+
+    def _computes(self, figure: Figure, table: Table) -> bool:
+        """Whether what a figure reads of a table is anything but rows as they are stored."""
+        source, reads = figure.source_of(table), figure.reads[table]
+        keepers = {self.registry.keeper(table.c[name]) for name in reads}
+        derived = self.registry.deriving(table)
+        return source.through is not None or bool({*keepers, derived} & self.expand)
 
     def read_by(self, figure: Figure, table: Table, scope: Scope) -> FromClause:
         """What the SELECT of a figure reads of one of its tables, in scope."""

@@ -40,6 +40,11 @@ def _kept() -> Any:
     return mapped_column(server_default="0", default=D(0))
 
 
+def month_of(day: Any) -> Any:
+    """The first of the day's month."""
+    return cast(func.date_trunc("month", cast(day, DateTime)), Date)
+
+
 class Customer(Base):
     """The owner of all of it."""
 
@@ -113,6 +118,11 @@ class Month(Base):
     closing: Mapped[Money]
 
 
+# Months run by month, so whoever continues them looks for what stands in one or later.
+Index("ix_shape_calculations_month", Calculation.customer_id, month_of(Calculation.dated))
+Index("ix_shape_deposits_month", Deposit.customer_id, month_of(Deposit.deposited_on))
+
+
 registry = Registry("gas")
 
 
@@ -148,15 +158,6 @@ calculation = registry.figure(
     name="calculations",
     title="Price of a reading",
 )(priced)
-
-
-def month_of(day: Any) -> Any:
-    """The first of the day's month."""
-    return cast(func.date_trunc("month", cast(day, DateTime)), Date)
-
-
-Index("ix_shape_calculations_month", Calculation.customer_id, month_of(Calculation.dated))
-Index("ix_shape_deposits_month", Deposit.customer_id, month_of(Deposit.deposited_on))
 
 
 def _deposited(when: Callable[[Any], Any]) -> Any:
