@@ -290,7 +290,7 @@ def test_a_price_list_of_which_only_the_later_prices_are_read_is_disproved(
 ) -> None:
     wrong = Registry("wrong gas")
     wrong.figure(
-        columns=calculation.columns, key=calculation.key, owner=calculation.owner,
+        columns=calculation.columns, row_per=calculation.key, owner=calculation.owner,
         along=Calculation.dated, since={Reading: Reading.read_on, Price: Price.effective_from},
         name="calculations", title="Wrong",
     )(priced)  # fmt: skip
