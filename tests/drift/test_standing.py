@@ -226,7 +226,7 @@ def test_a_page_that_cannot_record_what_it_saw_says_it(
     surgery.execute("REVOKE INSERT, UPDATE ON drift_findings FROM backoffice_app")
     try:
         answer = finance.get("/orders/SO-1")
-        assert "A total of this order is stored wrongly" in answer.text
+        assert "A figure of this record is stored wrongly" in answer.text
         assert "Figures are right" not in answer.text
     finally:
         surgery.execute("GRANT INSERT, UPDATE ON drift_findings TO backoffice_app")
