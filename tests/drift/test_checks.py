@@ -24,7 +24,7 @@ from backoffice.app.domain import Declared
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.billing.figures import invoice_paid
-from backoffice.drift import standing
+from backoffice.drift import listing, standing
 from backoffice.drift.models import FOLLOWS, NOTED, UNEQUAL, DriftFinding, FigureCheck
 from backoffice.drift.outside import watch
 from backoffice.figures import amounts, check
@@ -88,9 +88,11 @@ def declared(app, monkeypatch):
     def declare(one):
         monkeypatch.setitem(app.declared.checks, one.name, one)
         standing.forget()
+        listing.findings.cache_clear()
         return one
 
-    return declare
+    yield declare
+    listing.findings.cache_clear()
 
 
 @pytest.fixture
