@@ -22,6 +22,22 @@ def _figure(
     owner: Any = None,
     row_per: tuple[Any, ...] = (),
     columns: tuple[Any, ...] = (),
+    **options: Any,
+) -> Any:
+    """Declare a figure; returns it. See `Declare`."""
+    common = {"name": name, "title": title, "owner": owner, **_options(**options)}
+    if definition is not None or isinstance(target, Mapping):
+        definitions = target if isinstance(target, Mapping) else {target: definition}
+        return from_expressions(definitions, **common)
+
+    def declare(select: Definition) -> Figure:
+        return from_select(select, columns=columns or (target,), row_per=row_per, **common)
+
+    return declare
+
+
+def _options(
+    *,
     entered: Mapping[Any, Any] | None = None,
     reached_by: Mapping[Any, Any] | None = None,
     for_everybody: tuple[Any, ...] = (),
@@ -36,9 +52,9 @@ def _figure(
     formulas: Mapping[Any, str] | None = None,
     behind: Mapping[Any, Any] | None = None,
     titles: Mapping[str, str] | None = None,
-) -> Any:
-    """Declare a figure; returns it. See `Declare`."""
-    options: dict[str, Any] = {
+) -> dict[str, Any]:
+    """What else may be said of a figure, as `Figure` holds it."""
+    return {
         "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
         "reached_by": {m.__table__: column(c) for m, c in (reached_by or {}).items()},
         "for_everybody": tuple(map(table_of, for_everybody)),
@@ -54,16 +70,6 @@ def _figure(
         "behind": {column(c): expression(e) for c, e in (behind or {}).items()},
         "titles": dict(titles or {}),
     }
-    common: dict[str, Any] = {"name": name, "title": title, "owner": owner}
-    if definition is not None or isinstance(target, Mapping):
-        definitions = target if isinstance(target, Mapping) else {target: definition}
-        return from_expressions(definitions, **common, **options)
-
-    def declare(select: Definition) -> Figure:
-        targets = columns or (target,)
-        return from_select(select, columns=targets, row_per=row_per, **common, **options)
-
-    return declare
 
 
 class Declare(Protocol):

@@ -6,6 +6,7 @@ Notes that an outside program left behind are drained by `outside.drain_noted`, 
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import Any
@@ -114,21 +115,25 @@ def drain(
     )  # fmt: skip
     for name, touched in drains.waiting.items():
         drains.seen[name] |= touched.named
-    info = connection.info  # a connection that is lost in the drain has none any more
-    info[DRAINING] = True
-    try:
+    with _draining(connection):
         while True:
             drains.collect()
             bundle = next((b for b in registry.bundles if b.name in drains.waiting), None)
             if bundle is None:
                 return total
             total.add(drains.next(bundle))
-            if total.is_cut:
-                drop_mine(connection)
+            if alone or total.is_cut:
+                drop_mine(connection, None if total.is_cut else drains.fresh)
                 return total
-            if alone:
-                drop_mine(connection, drains.fresh)
-                return total
+
+
+@contextmanager
+def _draining(connection: Connection) -> Iterator[None]:
+    """While inside, what is read settles nothing."""
+    info = connection.info  # a connection that is lost in the drain has none any more
+    info[DRAINING] = True
+    try:
+        yield
     finally:
         info[DRAINING] = False
 

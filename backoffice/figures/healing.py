@@ -180,11 +180,15 @@ class Healer:
             with self.begin() as connection:
                 for upper, ids in self._above(connection, {top: set(corrected)}).items():
                     above[upper] |= ids
+        self._heal_above(above, correcting)
+
+    def _heal_above(self, above: Mapping[Bundle, set[int]], correcting: Correcting) -> None:
+        """Correct what other owners build on corrected ones; they count as none of those who were asked for."""
         besides = replace(
             self,
             failed=noop,
             within=lambda connection, _, drained: self.within(connection, (), drained),
-        )  # they count as none of the owners who were asked for
+        )
         for upper in self.registry.bundles:
             if led := sorted(above.get(upper, ())):
                 besides.heal([upper], led, correcting)
