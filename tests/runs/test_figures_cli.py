@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import func, select
 
+from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.drift.healing import performing
 from backoffice.figures import registry
@@ -60,6 +61,8 @@ def test_verify_exits_0_when_clean_and_1_with_what_drifted(
         "figures": {figure.name: 0 for figure in registry.figures},
         "not_verified": [],
         "findings": [],
+        "checks": [*declared().checks],
+        "differing": [],
     }
     surgery.execute("UPDATE orders SET grand_total = 1")
     for dry in (("verify",), ("heal", "--dry-run"), ("rebuild", "--dry-run")):
