@@ -42,7 +42,7 @@ LOAD = (
     " SELECT w, n, kind, amount, CASE kind WHEN 'charge' THEN -amount ELSE amount END AS moved FROM ("
     "  SELECT w, n, CASE n %% 10 WHEN 1 THEN 'recharge' WHEN 5 THEN 'refund' ELSE 'charge' END AS kind,"
     "   CASE n %% 10 WHEN 1 THEN 1000 ELSE (1 + (w * 31 + n * 7919) %% 999) / 10.0 END AS amount"
-    "  FROM generate_series(%(first)s::int, %(last)s::int) w, generate_series(1, %(size)s::int) n"
+    "  FROM generate_series(%(first)s::int, %(last)s::int) w, generate_series(1, %(size)s::bigint) n"
     " ) drawn"
     ") moves WINDOW s AS (PARTITION BY w ORDER BY n) ORDER BY w, n"
 )
