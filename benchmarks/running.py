@@ -60,7 +60,7 @@ def measure(world: World, scale: float) -> Report:
     with a_book(world, max(3 * READ_TOGETHER, int(CUSTOMERS * scale))) as book:
         print("    verifying, appending, entering late …", file=sys.stderr)
         with world.connect() as hand:
-            verified = in_turn(_verifying(book, hand), max(3, rounds // 12))
+            verified = in_turn(_verifying(book, hand), max(7, rounds // 8))
             hands = {" by hand": hand, " asleep": book.surgery}
             appended = in_turn(_appending(book, hands), rounds, warm_up=6)
             late = in_turn(_late(book, hands), max(5, rounds // 3), warm_up=3)
