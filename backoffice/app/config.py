@@ -1,6 +1,7 @@
 """Settings, all of them from the environment, checked before anything starts."""
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping
@@ -144,6 +145,16 @@ def _audit_secrets(text: str) -> tuple[str, ...]:
     return secrets_
 
 
+_RATE = r"[1-9][0-9]{0,8} per (second|minute|hour|day)"
+_RATES = re.compile(f"{_RATE}(; *{_RATE})*", re.ASCII)
+
+
+def _rates(text: str) -> str:
+    if not _RATES.fullmatch(text):
+        raise ValueError(f"{text!r} is no rate; write it like 600 per minute; 12000 per hour.")
+    return text
+
+
 def _hosts(text: str) -> list[str] | None:
     return [host.strip() for host in text.split(",") if host.strip()] or None
 
@@ -173,6 +184,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "LOCK_TIMEOUT": ("5000", _whole(0, 86_400_000)),
     "WEB_LOCK_TIMEOUT": ("2000", _whole(0, 86_400_000)),
     "RUN_LEASE_SECONDS": ("30", _whole(1, 3600)),
+    "API_RATE": ("600 per minute; 12000 per hour", _rates),
     "WEB_THREADS": ("24", _whole(1, 1000)),
     "LOG_LEVEL": ("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
 }

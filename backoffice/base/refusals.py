@@ -18,11 +18,14 @@ class Refusal(Exception):
 
     `sentence` says what is wrong and what to do next, with `%(name)s` where a value belongs; it is
     translated where it is shown. `status` is the HTTP status it becomes. `field` names the field of
-    a form that it is about, if it is about one.
+    a form that it is about, if it is about one. `type` is the URI of the problem that programs know it by, and
+    `members` name those of its values that they read beside the sentence (RFC 9457).
     """
 
     sentence: str = N_("That is not possible here.")
     status: ClassVar[int] = 422
+    type: ClassVar[str] = "about:blank"
+    members: ClassVar[tuple[str, ...]] = ()
     field: str = ""
 
     def __init__(self, **values: object) -> None:
@@ -40,6 +43,12 @@ class Invalid(Refusal):
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         self.problems = problems
+
+
+class KeyUsedOtherwise(Refusal):
+    """A key that came before with another request."""
+
+    sentence = N_("This Idempotency-Key was used before with another request. Send a new one.")
 
 
 class Stale(Refusal):

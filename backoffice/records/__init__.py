@@ -3,7 +3,7 @@
 docs/records.md says how. What is special in a domain passes its own part through a seam of `Record`.
 """
 
-from .declaration import Deletion, Record, Shown, Telling, Told, Values, Verb
+from .declaration import Contents, Deletion, Record, Repeated, Shown, Telling, Told, Values, Verb
 from .fields import (
     Amount,
     CalendarMonth,
@@ -21,6 +21,6 @@ from .fields import (
 )
 
 __all__ = [
-    "Amount", "CalendarMonth", "Choice", "Day", "Deletion", "Field", "Flag", "Law", "Named", "Notes", "Pick",
-    "Quantity", "Record", "Shown", "Telling", "Text", "Told", "UnitPrice", "Values", "Verb",
+    "Amount", "CalendarMonth", "Choice", "Contents", "Day", "Deletion", "Field", "Flag", "Law", "Named", "Notes",
+    "Pick", "Quantity", "Record", "Repeated", "Shown", "Telling", "Text", "Told", "UnitPrice", "Values", "Verb",
 ]  # fmt: skip

@@ -7,33 +7,34 @@ no browser's session opens anything here. docs/api.md says how it is used.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
-from decimal import Decimal
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from flask_babel import gettext as _
 
 from ..app.extensions import db
 from ..app.protection import limiter
 from ..base import N_
 from ..base.refusals import Invalid, Refusal
+from ..lists import List
 from ..lists.queries import after, matching, order_of, totals_of
 from ..lists.state import State
 from ..security.bearer import Program, signed_in_program
 from ..security.permissions import for_programs, requires, stateless
+from ..web.problems import as_json as _plain
 from . import actions, forms
 from .asking import asked, behind, cursor_of, limit
 from .calculations import read_beside
-from .declaration import Deletion, Record, Row, Shown, Verb
+from .declaration import Contents, Deletion, Record, Repeated, Row, Shown, Verb
 from .fields import CalendarMonth, Field, Flag, Pick, is_text
 from .listing import address_of, list_for, row_named
 from .openapi import document
-from .repetition import once
+from .repetition import key_sent, once, replayed
 
-RATE = "600 per minute; 12000 per hour"
-"""What one token may ask."""
+UNPROCESSABLE = Refusal.status
+"""What is said at a field; a refusal of a status of its own keeps it."""
 
 
 class NotAnObject(Refusal):
@@ -70,6 +71,11 @@ def _program() -> Program:
     return program
 
 
+def _rate() -> str:
+    """What one token may ask."""
+    return str(current_app.config["API_RATE"])
+
+
 def of_token() -> str:
     """Whose requests are counted together."""
     program = signed_in_program()
@@ -96,29 +102,57 @@ class Resource:
         for method, rule, view, answer in routes:
             bp.add_url_rule(rule, f"{name}_{view}", self._guarded(answer, method), methods=[method])
         for verb in record.program_verbs:
-            answer = self._guarded(partial(self.act, verb), "POST", verb.writes)
-            bp.add_url_rule(f"{one}/{verb.name}", f"{name}_{verb.name}", answer, methods=["POST"])
+            act = self.book if verb.creates else self.act
+            answer = self._guarded(partial(act, verb), "POST", verb)
+            bp.add_url_rule(
+                f"{one}/{verb.address}", f"{name}_{verb.name}", answer, methods=["POST"]
+            )
+        for held in record.contents:
+            at, view = f"{one}/{held.name}", f"{name}_{held.name}"
+            bp.add_url_rule(at, view, self._guarded(partial(self.held, held), "GET"))
+            part = self._guarded(partial(self.part, held), "GET")
+            bp.add_url_rule(f"{at}/<path:part>", f"{view}_record", part)
 
     def _guarded(
-        self, answer: Callable[..., Response], method: str, writes: str = ""
+        self, answer: Callable[..., Response], method: str, verb: Verb | None = None
     ) -> Callable[..., Response]:
         is_reading = method == "GET"
-        permission = self.record.reads if is_reading else writes or self.record.writes
+        writes = (verb and verb.writes) or self.record.writes
+        permission = self.record.reads if is_reading else writes
         scope = f"{self.record.domain}:{'read' if is_reading else 'write'}"
 
         def view(**named: str) -> Response:
-            if is_reading:
+            if is_reading or (verb is not None and verb.key):
                 return answer(*named.values())
             return once(_program().token_id, lambda: answer(*named.values()))
 
         view.__doc__ = answer.__doc__
-        limited = limiter.shared_limit(RATE, scope="api", key_func=of_token)(view)
+        limited = limiter.shared_limit(_rate, scope="api", key_func=of_token)(view)
         guarded: Callable[..., Response] = for_programs(requires(permission, scope=scope)(limited))
         return guarded
 
     def index(self) -> Response:
         """A page of records, by the list's own filters and sort; `after` goes on where the last page ended."""
-        listing = list_for(self.record, _program())
+        return self._listed(list_for(self.record, _program()))
+
+    def held(self, held: Contents, name: str) -> Response:
+        """A page of what belongs to a record, by its own list's filters and sort."""
+        row, whole = self._found(name), list_for(held.record, _program())
+
+        def rows(user: Any) -> Any:
+            return whole.rows(user).where(held.of == row.id)
+
+        return Resource(held.record)._listed(replace(whole, rows=rows))
+
+    def part(self, held: Contents, name: str, part: str) -> Response:
+        """One of those that belong to a record."""
+        row, of_it = self._found(name), Resource(held.record)
+        found = of_it._found(part)
+        if getattr(found, held.of.key) != row.id:
+            raise RecordNotFound()
+        return of_it._answer(found)
+
+    def _listed(self, listing: List) -> Response:
         state = asked(self.record, listing)
         size = limit()
         rows, has_more = self._page(state, size)
@@ -129,6 +163,7 @@ class Resource:
         if has_more:
             last, sorted_by = rows[-1]
             arguments: dict[str, Any] = {
+                **(request.view_args or {}),
                 **request.args.to_dict(),
                 "after": cursor_of(state.sort, sorted_by, last.id),
             }
@@ -162,7 +197,10 @@ class Resource:
         form = self._form(None, {**usual, **given}, given)
         with _as_a_program_is_told(form):
             row = actions.create(db.session(), record, form.values())
-        return self._answer(row, 201)
+        answer = self._answer(row, 201)
+        named: dict[str, Any] = {"name": record.name_of(row)}
+        answer.headers["Location"] = url_for(f"api.{record.domain}_record", **named)
+        return answer
 
     def update(self, name: str) -> Response:
         """A change of some fields of a record, if it is still at the version in `If-Match`."""
@@ -178,12 +216,29 @@ class Resource:
     def act(self, verb: Verb, name: str) -> Response:
         """What the verb does, if the row is still at the version in `If-Match`."""
         version, row = _version(), self._found(name)
+        self._do(verb, row, version)
+        return Response(status=204) if isinstance(verb, Deletion) else self._answer(row)
+
+    def book(self, verb: Verb, name: str) -> Response:
+        """What the verb creates; under a key that came before, what it has created then."""
+        record, row = self.record, self._found(name)
+        held = record.content_of(verb.creates)
+        assert held is not None, "what a verb creates is of the record's contents"
+        key = {verb.key: key_sent()} if verb.key else {}
+        found = self._do(verb, row, record.version_of(row), **key)
+        made = found.row if isinstance(found, Repeated) else found
+        named: dict[str, Any] = {"name": name, "part": held.record.name_of(made)}
+        answer = Resource(held.record)._answer(made, 201)
+        answer.headers["Location"] = url_for(f"api.{record.domain}_{held.name}_record", **named)
+        return replayed(answer) if isinstance(found, Repeated) else answer
+
+    def _do(self, verb: Verb, row: Row, version: int, **key: str | None) -> Any:
         given = _body({field.name for field in verb.fields}) if verb.fields else {}
         usual = {field.name: field.suggested() for field in verb.fields}
         form = self._form(row, {**usual, **given}, given, verb)
         with _as_a_program_is_told(form):
-            actions.do(db.session(), self.record, verb, row.id, version, form.values())
-        return Response(status=204) if isinstance(verb, Deletion) else self._answer(row)
+            values = {**form.values(), **key}
+            return actions.do(db.session(), self.record, verb, row.id, version, values)
 
     def _found(self, name: str) -> Row:
         row = row_named(db.session(), self.record, _program(), name)
@@ -223,13 +278,11 @@ class Resource:
         return form
 
     def _answer(self, row: Row, status: int = 200) -> Response:
+        """The row, with its version as ETag."""
         db.session.flush()
         response = jsonify(self.as_json([row])[0])
         response.status_code = status
         response.headers["ETag"] = f'"{self.record.version_of(row)}"'
-        if status == 201:
-            address = url_for(f"api.{self.record.domain}_record", name=self.record.name_of(row))
-            response.headers["Location"] = address
         return response
 
     def as_json(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -265,7 +318,7 @@ def _as_a_program_is_told(form: forms.OfRecord) -> Iterator[None]:
     except actions.RecordChanged as late:
         raise VersionOvertaken(**late.values) from late
     except Refusal as refusal:
-        if not form.shows(refusal):
+        if refusal.status != UNPROCESSABLE or not form.shows(refusal):
             raise
         raise Invalid(form.said()) from refusal
 
@@ -278,16 +331,6 @@ def _as_json(field: Field, values: Sequence[Any]) -> list[Any]:
     if isinstance(field, CalendarMonth):
         return [field.fact(value) or None for value in values]
     return [_plain(value) for value in values]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value.isoformat() if isinstance(value, date) else value
 
 
 def _body(known: set[str]) -> dict[str, Any]:
@@ -313,7 +356,7 @@ def _version() -> int:
 
 def api_of(declared: Iterable[Record]) -> Blueprint:
     """The blueprint of the API over these records, with its OpenAPI document."""
-    records = tuple(declared)
+    records = tuple(record for record in declared if record.writes)
     bp = Blueprint("api", __name__, url_prefix="/api")
     for record in records:
         Resource(record).add_to(bp)

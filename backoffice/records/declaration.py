@@ -13,6 +13,7 @@ from ..audit.models import AuditEvent
 from ..audit.queries import history
 from ..audit.tables import Recorded
 from ..base import N_, Base
+from ..base.refusals import Refusal
 from ..figures import Figure
 from .fields import Field
 
@@ -79,9 +80,16 @@ Values = Mapping[str, Any]
 """What was entered, by the fields' names."""
 
 
+@dataclass(frozen=True)
+class Repeated:
+    """The row that a verb created before under the same key, with the same content."""
+
+    row: Row
+
+
 @dataclass(frozen=True, eq=False)
 class Verb:
-    """What can be done to a row beside editing it: to void it, to end it.
+    """What can be done to a row beside editing it: to void it, to end it, to book on it.
 
     `name` stands in addresses, `title` on its button ("Make void"), `question` above its page ("Make invoice %(number)s
     void?"), where `explains` says what it does. `run(session, row_id, version, values)` does it: it locks in an order
@@ -90,6 +98,12 @@ class Verb:
     which it cannot be done now, and is not offered. `is_final`: nothing takes it back. `writes` is a permission of its
     own. `approved(row, version, values)` answers what two people look at above the limits, and what it is asked: it is
     done by that instead of `run`, and offered to no program, beside which nobody stands.
+
+    One that `creates` a row of one of the `contents` is of no version: its fields are of that record's columns, and
+    `run` answers the new row. Programs find it at the address `at` and are answered that row; no
+    version is asked of them. With `key`, `run` is told under that name the key of the request, None without one, and
+    keeps it itself: it answers `Repeated` where it comes again, and raises `KeyUsedOtherwise` of other content.
+    `raises` are refusals whose status the API's document names. One that is not `for_people` has no screen.
 
     Of its page: `effect` answers what a `template` of its own shows of what will happen.
     """
@@ -106,8 +120,30 @@ class Verb:
     refuses: Callable[[Session, Row], None] = _nothing
     writes: str = ""
     approved: Callable[[Row, int, Values], "tuple[Approved, Payload]"] | None = None
+    creates: "Record | None" = None
+    at: str = ""
+    key: str = ""
+    raises: Sequence[type[Refusal]] = ()
+    for_people: bool = True
     template: str = "records/verb.html"
     effect: Callable[[Session, Row], Mapping[str, Any]] = _no_effect
+
+    @property
+    def address(self) -> str:
+        """Where programs find it, below a row's address."""
+        return self.at or self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """Rows of another record that belong to one of this, by their foreign key `of`: what was booked on it.
+
+    Programs read them below its address, under `name`: pages, filters and totals as the list of that record has them.
+    """
+
+    name: str
+    record: "Record"
+    of: InstrumentedAttribute[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +167,9 @@ class Record:
     what; without it everybody who `reads` sees all, a column per field. `domain` is the name of its blueprint
     and of its addresses in the API, `title` and `new` what one and a new one are called, `called` this one
     ("Meter %(number)s"; without it by the column `name`), `saved` what is said when one is. `reads` and `writes` are
-    the permissions. One that is `append_only` is entered once and never edited. `shown` is what programs
-    read beside the fields.
+    the permissions; what verbs of another record create, and nobody enters, has no `writes`. One that is `append_only`
+    is entered once and never edited. `shown` is what programs read beside the fields; `contents` are rows of another
+    record that belong to one.
 
     `kept` are columns that are shown, told and read by programs, but changed by `verbs` and actions alone.
 
@@ -155,18 +192,19 @@ class Record:
     domain: str
     title: str
     many: str
-    new: str
+    new: str = ""
     fields: Sequence[Field]
     kept: Sequence[Field] = ()
     verbs: Sequence[Verb] = ()
     reads: str
-    writes: str
+    writes: str = ""
     called: str = ""
     saved: str = N_("%(name)s is saved.")
     listing: Callable[[Any], "List"] | None = None
     has_path: bool = False
     append_only: bool = False
     shown: Sequence[Shown] = ()
+    contents: Sequence[Contents] = ()
     form: "type[OfRecord] | str | None" = None
     answers: Mapping[str, str] = field(default_factory=dict)
     create: Callable[[Session, Any], Row] | None = None
@@ -229,8 +267,11 @@ class Record:
 
     def version_of(self, row: Row) -> int:
         """What was read of it is of this version; another one as soon as anything of it changes."""
-        version: int = row.version
-        return version
+        return int(getattr(row, "version", 1))
+
+    def content_of(self, created: "Record | None") -> Contents | None:
+        """Where the rows that a verb creates stand below it."""
+        return next((each for each in self.contents if each.record is created), None)
 
     @property
     def figure_columns(self) -> Mapping[str, Figure]:

@@ -271,7 +271,8 @@ def _kept(field: Field, law: Law) -> Any:
     """A validator: what is new keeps the law."""
 
     def validate(form: OfRecord, control: FormField) -> None:
-        is_stored = form.row is not None and control.data == getattr(form.row, field.key)
+        is_of_row = form.row is not None and form.row.__table__ is field.column.class_.__table__
+        is_stored = is_of_row and control.data == getattr(form.row, field.key)
         is_empty = control.data is None or control.data == ""
         if not is_empty and not is_stored and not law.holds(control.data):
             raise ValidationError(_(law.sentence))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ..app.extensions import db
 from ..base import N_
+from ..base.identifiers import whole_number
 from ..lists import Column, List, Search, containing
 from ..web.record_links import label_of
 from .declaration import Record, Row
@@ -23,7 +24,8 @@ def list_for(record: Record, user: Any) -> List:
 
 def row_named(session: Session, record: Record, user: Any, name: str) -> Row | None:
     """The row of that name, if the user's list has it."""
-    return session.scalars(_rows(record, user).where(record.name == name)).one_or_none()
+    named: Any = whole_number(name) if isinstance(record.name.type, Integer) else name
+    return session.scalars(_rows(record, user).where(record.name == named)).one_or_none()
 
 
 def row_with_id(session: Session, record: Record, user: Any, row_id: int) -> Row | None:
@@ -80,7 +82,7 @@ def _of_fields(record: Record) -> List:
             Search("q", N_("Search"), containing(*(f.column for f in fields if isinstance(f, Text)))),
         ),
         default_sort=record.argument,
-        new=(f"{domain}.new", record.new),
+        new=(f"{domain}.new", record.new) if record.writes else None,
     )  # fmt: skip
 
 

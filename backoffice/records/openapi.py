@@ -97,6 +97,8 @@ def _schemas(record: Record) -> dict[str, Any]:
         },
         **{f"{name}{verb.name.title()}": _body_of(verb) for verb in record.program_verbs if verb.fields},
     }  # fmt: skip
+    for held in record.contents:
+        found[_model(held.record)] = _schemas(held.record)[_model(held.record)]
     if not record.append_only:
         found[f"{name}Change"] = {
             "type": "object",
@@ -135,7 +137,7 @@ def _paths(record: Record) -> dict[str, Any]:
         )  # fmt: skip
     found = {
         f"/api/{name}": {
-            "get": _listing(record),
+            "get": _listing(record, f"{name}_index"),
             "post": _operation(
                 f"A new one of {name}", f"{name}_create", "201", model, (key,), "400", "409", "422",
                 body=f"New{model}",
@@ -145,14 +147,24 @@ def _paths(record: Record) -> dict[str, Any]:
     }  # fmt: skip
     for verb in record.program_verbs:
         is_gone = isinstance(verb, Deletion)
-        found[f"/api/{name}/{{name}}/{verb.name}"] = {
+        status, answered = ("204", "") if is_gone else ("200", model)
+        sent, refused = [one, match, key], ["400", "404", "409", "412", "422", "428"]
+        if verb.creates is not None:
+            status, answered = "201", _model(verb.creates)
+            sent, refused = [one, key], ["400", "404", "409", "422"]
+        refused += [str(refusal.status) for refusal in verb.raises]
+        found[f"/api/{name}/{{name}}/{verb.address}"] = {
             "post": _operation(
-                f"{verb.title}: one of {name}", f"{name}_{verb.name}",
-                "204" if is_gone else "200", "" if is_gone else model, (one, match, key),
-                "400", "404", "409", "412", "422", "428",
+                f"{verb.title}: one of {name}", f"{name}_{verb.name}", status, answered, sent, *refused,
                 body=f"{model}{verb.name.title()}" if verb.fields else "",
             )
         }  # fmt: skip
+    for held in record.contents:
+        at, part = f"/api/{name}/{{name}}/{held.name}", {**one, "name": "part"}
+        listing = _listing(held.record, f"{name}_{held.name}", one)
+        shown = f"{name}_{held.name}_record", "200", _model(held.record), (one, part), "404"
+        found[at] = {"get": listing}
+        found[f"{at}/{{part}}"] = {"get": _operation(f"One of {held.name}", *shown)}
     return found
 
 
@@ -160,7 +172,7 @@ def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any
     """What the address of a list of the record may say, and what each may be."""
     entered = (*record.fields, *record.kept)
     names = {field.name for field in entered if not isinstance(field, Pick)}
-    sorts = sorted(listing.sorts & {*names, *record.figure_columns})
+    sorts = sorted(listing.sorts & {record.argument, *names, *record.figure_columns})
     return {
         **dict(pair for one in listing.filters for pair in _of_filter(one)),
         "sort": {"enum": [*sorts, *(f"-{name}" for name in sorts)]},
@@ -170,9 +182,10 @@ def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any
     }
 
 
-def _listing(record: Record) -> dict[str, Any]:
+def _listing(record: Record, name: str, *within: dict[str, Any]) -> dict[str, Any]:
+    """The operation of that name; `within` is what its address says of the record whose contents are listed."""
     schemas = arguments_of(record, list_for(record, Anybody()))
-    arguments = [{"name": n, "in": "query", "schema": schema} for n, schema in schemas.items()]
+    asked = [{"name": n, "in": "query", "schema": schema} for n, schema in schemas.items()]
     page = {
         "type": "object", "required": ["items", "next"],
         "properties": {
@@ -180,13 +193,9 @@ def _listing(record: Record) -> dict[str, Any]:
             "next": {"type": ["string", "null"]}, "count": {"type": "integer"},
         },
     }  # fmt: skip
+    refused = ("400", "404") if within else ("400",)
     operation = _operation(
-        f"A page of {record.domain}",
-        f"{record.domain}_index",
-        "200",
-        "",
-        arguments,
-        "400",
+        f"A page of {record.domain}", name, "200", "", (*within, *asked), *refused
     )
     operation["responses"]["200"]["content"] = {JSON: {"schema": page}}
     return operation

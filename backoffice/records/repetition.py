@@ -13,18 +13,12 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ..app.extensions import db
 from ..base import N_
-from ..base.refusals import Refusal
+from ..base.refusals import KeyUsedOtherwise, Refusal
 from ..people.models import ApiRequest
 
 LONGEST_KEY = 255
 
 KEPT_HEADERS = ("ETag", "Location", "Content-Type")
-
-
-class KeyUsedOtherwise(Refusal):
-    """A key that came before with another request."""
-
-    sentence = N_("This Idempotency-Key was used before with another request. Send a new one.")
 
 
 class KeyUnusable(Refusal):
@@ -34,16 +28,22 @@ class KeyUnusable(Refusal):
     status = 400
 
 
+def key_sent() -> str | None:
+    """The key of the request, if it has one. Raises KeyUnusable."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= LONGEST_KEY:
+        raise KeyUnusable(longest=LONGEST_KEY)
+    return key
+
+
 def once(token_id: int, work: Callable[[], Response]) -> Response:
     """The answer of `work`; of a repetition the first answer, without doing it again.
 
     Raises KeyUsedOtherwise, KeyUnusable. A request without a key is simply carried out.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = key_sent()
     if key is None:
         return work()
-    if not 1 <= len(key) <= LONGEST_KEY:
-        raise KeyUnusable(longest=LONGEST_KEY)
     names = {"token_id": token_id, "key": key}
     claim = insert(ApiRequest).values(**names, request_digest=_digest()).on_conflict_do_nothing()
     if db.session.execute(claim.returning(ApiRequest.key)).one_or_none() is None:
@@ -67,6 +67,11 @@ def _earlier(names: dict[str, object]) -> Response:
         raise KeyUsedOtherwise()
     answer = make_response(first.response, first.status)
     answer.headers.update(first.headers)
+    return replayed(answer)
+
+
+def replayed(answer: Response) -> Response:
+    """An answer that says that it was given before."""
     answer.headers["Idempotent-Replay"] = "true"
     return answer
 

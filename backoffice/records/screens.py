@@ -82,11 +82,12 @@ class Screens:
         one = f"/<{'path:' if record.has_path else ''}{record.argument}>"
         routes: list[tuple[str, str, str, Callable[..., Any], str]] = [
             ("GET", "", "index", self.index, record.reads),
-            ("GET", "/new", "new", self.new, record.writes),
-            ("POST", "/new", "create", self.create, record.writes),
             ("GET", one, "record", self.show, record.reads),
             ("GET", f"{one}/history", "changes", self.changes, record.reads),
         ]
+        if record.writes:
+            routes.append(("GET", "/new", "new", self.new, record.writes))
+            routes.append(("POST", "/new", "create", self.create, record.writes))
         if not record.append_only:
             routes.append(("GET", f"{one}/edit", "edit", self.edit, record.writes))
             routes.append(("POST", f"{one}/edit", "update", self.update, record.writes))
@@ -99,7 +100,7 @@ class Screens:
             routes.append(("GET", at, "calculation_of", self.calculation, record.reads))
             if any(figure.table is not record.model.__table__ for figure in record.figures):
                 routes.append(("GET", f"{at}/<int:part>", part, self.calculation, record.reads))
-        for verb in record.verbs:
+        for verb in (verb for verb in record.verbs if verb.for_people):
             at, may = f"{one}/{verb.name}", verb.writes or record.writes
             routes.append(("GET", at, verb.name, partial(self.ask, verb), may))
             routes.append(("POST", at, f"{verb.name}_post", partial(self.act, verb), may))
@@ -273,7 +274,7 @@ class Screens:
 
     def _offers(self, verb: Verb, row: Row) -> bool:
         """Whether the user may do it, and it can be done now or its page says why not."""
-        if not allowed(current_user, verb.writes or self.record.writes):
+        if not verb.for_people or not allowed(current_user, verb.writes or self.record.writes):
             return False
         return isinstance(verb, Deletion) or _refusal(verb.refuses, row) is None
 
@@ -302,6 +303,8 @@ class Screens:
 
         try:
             version, values = form.expected_version(row_id), form.values()
+            if verb.key:
+                values[verb.key] = form.idempotency_key.data
             if verb.approved is not None:
                 approved, payload = verb.approved(row, version, values)
                 return carry_out(approved, payload, claim, done, back=way_on)

@@ -1,5 +1,6 @@
 """The API of every declared record: what a screen takes, refuses and locks, it does as well, and says the same."""
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -289,7 +290,8 @@ def test_only_a_token_of_the_right_scope_opens_anything(
     attempts = [
         ("GET", address(record)), ("GET", path), ("POST", address(record)),
         *([] if record.append_only else [("PATCH", path)]),
-        *(("POST", f"{path}/{verb.name}") for verb in record.program_verbs),
+        *(("POST", f"{path}/{verb.address}") for verb in record.program_verbs),
+        *(("GET", f"{path}/{held.name}") for held in record.contents),
     ]  # fmt: skip
     for method, at in attempts:
         sent = {"json": entered(record, 9)}
@@ -307,7 +309,7 @@ def test_the_document_names_every_route_of_the_api_and_every_field(app: Flask) -
     document = app.test_client().get("/api/openapi.json").get_json()
     assert document["openapi"] == "3.1.0"
     routes = {
-        (rule.rule.replace("<path:name>", "{name}"), method.lower())
+        (re.sub("<path:([a-z]+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.endpoint.startswith("api.") and rule.endpoint != "api.openapi"
