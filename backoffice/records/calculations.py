@@ -46,16 +46,10 @@ def marks_of(record: Record, row: Row) -> Marks:
     return marks({figure: [record.owner_of(figure, row)] for figure in record.figures})
 
 
-def main_column(record: Record, row: Row) -> str:
-    """What a row comes to: of the figure that is declared last the first column that is not nothing."""
-    columns = [column.key for column in record.figures[-1].columns]
-    return next((name for name in columns if getattr(row, name)), columns[0])
-
-
 def read_beside(record: Record) -> Iterator[Shown]:
     """What a program reads beside the fields: a name that nobody types, the row's figures, what the record says."""
     typed = record.by_name
-    if record.argument not in typed:
+    if record.argument not in {*typed, "id"}:
         schema: Mapping[str, Any] = {"type": "string", "readOnly": True}
         yield Shown(record.argument, N_("Name"), record.name_of, schema)
     for name, figure in record.figure_columns.items():
@@ -83,7 +77,7 @@ def amounts_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
 
 def total_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
     """What a row comes to, as a fact of it; nothing where that is entered, or nothing is added up."""
-    shown = main_column(record, row) if record.figure_columns else ""
+    shown = record.main_column(row) if record.figure_columns else ""
     amounts = amounts_of(record, row) if shown not in record.by_name else ()
     return [(label, amount, "") for name, label, amount in amounts if name == shown]
 
@@ -121,7 +115,7 @@ class Calculations:
             "figures": amounts_of(self._record, self._row),
             "correctable": self._correctable(),
             "wording": asked["wording"],
-            "is_main": part is None and column == main_column(self._record, self._row),
+            "is_main": part is None and column == self._record.main_column(self._row),
         }
 
     def _correctable(self) -> tuple[str, int] | None:

@@ -279,6 +279,11 @@ class Record:
         own = self.model.__table__
         return {c.key: f for f in self.figures if f.table is own for c in f.columns}
 
+    def main_column(self, row: Row) -> str:
+        """What a row comes to: of the figure that is declared last the first column that is not nothing."""
+        columns = [column.key for column in self.figures[-1].columns]
+        return next((name for name in columns if getattr(row, name)), columns[0])
+
     def owner_of(self, figure: Figure, row: Row) -> int:
         """Whose figure of a row it is: its owner's id."""
         is_own = figure.table is self.model.__table__

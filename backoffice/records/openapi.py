@@ -25,6 +25,15 @@ PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas
 TEXT = {"type": "string"}
 WITHOUT_NUL = "^[^\\u0000]*$"
 """PostgreSQL's texts hold none, so none is looked for."""
+ONE = {"name": "name", "in": "path", "required": True, "schema": TEXT}
+PART = {**ONE, "name": "part"}
+MATCH = {
+    "name": "If-Match", "in": "header", "required": True, "schema": TEXT,
+    "description": "The version that was read, in quotes.",
+}  # fmt: skip
+KEY = {"name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "maxLength": LONGEST_KEY}}
+OF_VERSION = ("400", "404", "409", "412", "422", "428")
+"""What refuses a change of something that was read before."""
 
 SCHEMAS: dict[str, Any] = {
     "Problem": {
@@ -121,51 +130,64 @@ def _properties(fields: Sequence[Field]) -> dict[str, Any]:
 
 def _paths(record: Record) -> dict[str, Any]:
     model, name = _model(record), record.domain
-    one = {"name": "name", "in": "path", "required": True, "schema": TEXT}
-    match = {
-        "name": "If-Match", "in": "header", "required": True, "schema": TEXT,
-        "description": "The version that was read, in quotes.",
-    }  # fmt: skip
-    key = {"name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "maxLength": LONGEST_KEY}}
-    record_path: dict[str, Any] = {
-        "get": _operation(f"One of {name}", f"{name}_record", "200", model, (one,), "404"),
+    one: dict[str, Any] = {
+        "get": _operation(f"One of {name}", f"{name}_record", "200", model, (ONE,), "404")
     }
     if not record.append_only:
-        record_path["patch"] = _operation(
-            f"Change one of {name}", f"{name}_update", "200", model, (one, match, key),
-            "400", "404", "409", "412", "422", "428", body=f"{model}Change",
-        )  # fmt: skip
+        one["patch"] = _operation(
+            f"Change one of {name}",
+            f"{name}_update",
+            "200",
+            model,
+            (ONE, MATCH, KEY),
+            *OF_VERSION,
+            body=f"{model}Change",
+        )
+    new = _operation(
+        f"A new one of {name}",
+        f"{name}_create",
+        "201",
+        model,
+        (KEY,),
+        "400",
+        "409",
+        "422",
+        body=f"New{model}",
+    )
     found = {
-        f"/api/{name}": {
-            "get": _listing(record, f"{name}_index"),
-            "post": _operation(
-                f"A new one of {name}", f"{name}_create", "201", model, (key,), "400", "409", "422",
-                body=f"New{model}",
-            ),
-        },
-        f"/api/{name}/{{name}}": record_path,
-    }  # fmt: skip
+        f"/api/{name}": {"get": _listing(record, f"{name}_index"), "post": new},
+        f"/api/{name}/{{name}}": one,
+    }
     for verb in record.program_verbs:
-        is_gone = isinstance(verb, Deletion)
-        status, answered = ("204", "") if is_gone else ("200", model)
-        sent, refused = [one, match, key], ["400", "404", "409", "412", "422", "428"]
-        if verb.creates is not None:
-            status, answered = "201", _model(verb.creates)
-            sent, refused = [one, key], ["400", "404", "409", "422"]
-        refused += [str(refusal.status) for refusal in verb.raises]
-        found[f"/api/{name}/{{name}}/{verb.address}"] = {
-            "post": _operation(
-                f"{verb.title}: one of {name}", f"{name}_{verb.name}", status, answered, sent, *refused,
-                body=f"{model}{verb.name.title()}" if verb.fields else "",
-            )
-        }  # fmt: skip
+        found[f"/api/{name}/{{name}}/{verb.address}"] = {"post": _act(record, verb)}
     for held in record.contents:
-        at, part = f"/api/{name}/{{name}}/{held.name}", {**one, "name": "part"}
-        listing = _listing(held.record, f"{name}_{held.name}", one)
-        shown = f"{name}_{held.name}_record", "200", _model(held.record), (one, part), "404"
-        found[at] = {"get": listing}
-        found[f"{at}/{{part}}"] = {"get": _operation(f"One of {held.name}", *shown)}
+        at, operation = f"/api/{name}/{{name}}/{held.name}", f"{name}_{held.name}"
+        found[at] = {"get": _listing(held.record, operation, ONE)}
+        part = (
+            f"One of {held.name}",
+            f"{operation}_record",
+            "200",
+            _model(held.record),
+            (ONE, PART),
+            "404",
+        )
+        found[f"{at}/{{part}}"] = {"get": _operation(*part)}
     return found
+
+
+def _act(record: Record, verb: Verb) -> dict[str, Any]:
+    status, answered = "200", _model(record)
+    sent, refused = [ONE, MATCH, KEY], list(OF_VERSION)
+    if isinstance(verb, Deletion):
+        status, answered = "204", ""
+    if verb.creates is not None:
+        status, answered = "201", _model(verb.creates)
+        sent, refused = [ONE, KEY], ["400", "404", "409", "422"]
+    return _operation(
+        f"{verb.title}: one of {record.domain}", f"{record.domain}_{verb.name}", status, answered, sent,
+        *refused, *(str(refusal.status) for refusal in verb.raises),
+        body=f"{_model(record)}{verb.name.title()}" if verb.fields else "",
+    )  # fmt: skip
 
 
 def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any]]:

@@ -34,7 +34,7 @@ from ..web.form_markup import FormError
 from ..web.formats import in_words
 from ..web.htmx import render
 from . import actions, forms, history
-from .calculations import Calculations, RowsAt, amounts_of, main_column, marks_of, total_of
+from .calculations import Calculations, RowsAt, amounts_of, marks_of, total_of
 from .declaration import Deletion, Record, Row, Verb
 from .forms import OfRecord, Question
 from .listing import address_in, address_of, list_for, row_named, row_with_id
@@ -164,7 +164,7 @@ class Screens:
         """How a figure of a row, or of a part of it, was calculated; without a column how the one it comes to was."""
         row = self.found(name)
         reading = Calculations(db.session(), self.record, row, self.rows_at)
-        shown = reading.of(column or main_column(self.record, row), part) or abort(404)
+        shown = reading.of(column or self.record.main_column(row), part) or abort(404)
         return self._in_frame(CALCULATION, row, tab="calculation", marks=reading.marks, **shown)
 
     def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:

@@ -61,6 +61,7 @@ def test_what_is_booked_is_answered_with_its_address_and_needs_no_version(
     assert made.status_code == 201, made.text
     told = made.get_json()
     assert (told["amount"], told["what"]) == ("-30.00", "Tea")
+    assert isinstance(told["id"], int)
     assert made.headers["Location"] == f"/api/purses/mine/entries/{told['id']}"
     assert program.send("GET", made.headers["Location"]).get_json() == told
     assert held(session) == (Decimal(70), [Decimal(100), Decimal(-30)])
