@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
+from threading import BrokenBarrierError
 from typing import Any
 
 from flask import Flask
@@ -38,6 +39,40 @@ def together(app: Flask, *works: Work, seconds: float = 60) -> list[Any]:
             process.join(max(0.0, end - time.monotonic()))
             process.kill()
             process.join()
+
+
+def in_rounds(
+    app: Flask, rounds: int, *hands: Callable[[int], Any], between: Work | None = None
+) -> list[list[Any]]:
+    """What each hand answers, round by round: each has a process of its own, and all begin every round together.
+
+    After each round, while none of them is at work, `between` is called. Where one raises, all stop.
+    """
+    meet = barrier(len(hands) + (between is not None))
+
+    def by_turns(act: Callable[[int], Any], first: int) -> list[Any]:
+        answers: list[Any] = []
+        try:
+            for turn in range(2 * rounds):
+                if turn % 2 == 0:
+                    meet.wait()
+                if turn % 2 == first:
+                    answers.append(act(turn // 2))
+                if turn % 2 == 0:
+                    meet.wait()
+        except BrokenBarrierError:
+            pass  # who has broken it tells of it
+        except BaseException:
+            meet.abort()
+            raise
+        return answers
+
+    works: list[Work] = [lambda hand=hand: by_turns(hand, 0) for hand in hands]
+    if between is not None:
+        works.append(lambda: by_turns(lambda _: between(), 1))
+    found = together(app, *works, seconds=60 + rounds)
+    assert {len(answers) for answers in found} == {rounds}, "a round was not finished"
+    return found[: len(hands)]
 
 
 def killed(app: Flask, work: Work) -> int:

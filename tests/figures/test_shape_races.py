@@ -1,25 +1,29 @@
-"""Gas, wallets and a ledger under several hands at once; and without the lock the same races go wrong."""
+"""Gas, wallets and a ledger under several hands at once, each in a process of its own.
+
+Without what guards them the same races go wrong.
+"""
 
 import random
+import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from backoffice.figures import drain as drain_module
 from backoffice.figures import recomputing
 from tests.depth import examples
+from tests.processes import Work, in_rounds, sqlstate
 
 from . import gas, ledger, wallets
 from .gas import GAS
 from .ledger import LEDGER
 from .shapes import Shape
-from .test_races import at_once
 from .wallets import WALLETS, InsufficientBalance, charge, charge_unlocked
 from .worlds import Building, World
 
@@ -27,6 +31,9 @@ pytestmark = pytest.mark.slow
 
 D = Decimal
 Charge = Callable[[Session, int, Decimal], None]
+Races = Callable[..., list[list[Any]]]
+
+DEADLOCK = "40P01"
 
 
 @pytest.fixture
@@ -37,15 +44,38 @@ def world(building: Building, shape: Shape) -> Iterator[World]:
         yield made
 
 
+@pytest.fixture
+def race(app: Any, world: World) -> Races:
+    """As `processes.in_rounds`, each hand with connections of its own to the world."""
+
+    def apart(work: Callable[..., Any]) -> Callable[..., Any]:
+        def act(*number: int) -> Any:
+            if not number or number[0] == 0:
+                world.engine.dispose(close=False)  # the parent's connections are the parent's
+            return work(*number)
+
+        return act
+
+    def race(rounds: int, *hands: Callable[[int], Any], between: Work | None = None) -> Any:
+        after = None if between is None else apart(between)
+        return in_rounds(app, rounds, *map(apart, hands), between=after)
+
+    return race
+
+
 def of(shape: Shape) -> pytest.MarkDecorator:
     """The world of the test."""
     return pytest.mark.parametrize("shape", [shape], ids=lambda s: s.name)
 
 
+def is_as_python_says(world: World, shape: Shape) -> None:
+    assert shape.stored(world) == shape.expected(world)
+
+
 # Wallets
 
 
-def charge_until_refused(world: World, how: Charge) -> int:
+def charge_until_refused(world: World, race: Races, how: Charge) -> int:
     """Eight take 7 out of one wallet of 100, each until it is refused; how often that went well."""
     with world.sessions() as session:
         session.add(wallets.Movement(wallet_id=1, kind="recharge", amount=D(100)))
@@ -62,29 +92,32 @@ def charge_until_refused(world: World, how: Charge) -> int:
             except InsufficientBalance:
                 return taken
 
-    with ThreadPoolExecutor(8) as pool:
-        return sum(pool.map(take, range(8)))
+    return sum(taken for [taken] in race(1, *[take] * 8))
 
 
 @of(WALLETS)
-def test_of_eight_who_charge_one_wallet_none_gets_what_is_not_there(world: World) -> None:
-    assert charge_until_refused(world, charge) == 14
-    assert WALLETS.stored(world) == WALLETS.expected(world)
+def test_of_eight_who_charge_one_wallet_none_gets_what_is_not_there(
+    world: World, race: Races
+) -> None:
+    assert charge_until_refused(world, race, charge) == 14
+    is_as_python_says(world, WALLETS)
     assert WALLETS.stored(world)["wallets"][1,] == (D(2), D(100), D(98))
     assert world.drift() == []
 
 
 @of(WALLETS)
-def test_without_the_lock_a_wallet_is_charged_with_more_than_it_holds(world: World) -> None:
+def test_without_the_lock_a_wallet_is_charged_with_more_than_it_holds(
+    world: World, race: Races
+) -> None:
     for _ in range(20):
         WALLETS.begin(world)
-        if charge_until_refused(world, charge_unlocked) > 14:
+        if charge_until_refused(world, race, charge_unlocked) > 14:
             return
     pytest.fail("Without the lock nothing went wrong: the lock guards nothing.")
 
 
 @of(WALLETS)
-def test_charges_edits_and_moves_of_one_wallet_do_not_meet(world: World) -> None:
+def test_charges_edits_and_moves_of_one_wallet_do_not_meet(world: World, race: Races) -> None:
     with world.sessions() as session:
         session.add_all(
             wallets.Movement(wallet_id=w, kind="recharge", amount=D(10**6)) for w in (1, 2)
@@ -96,84 +129,86 @@ def test_charges_edits_and_moves_of_one_wallet_do_not_meet(world: World) -> None
     ) -> None:  # what is written follows upon what others are editing
         recomputing.hold(session.connection(), world.registry.bundle_of(wallets.running), owners)
 
-    def charged() -> None:
+    def charged(_: int) -> None:
         with world.sessions() as session:
             charge(session, 1, D(3))
             session.commit()
 
-    def edited(amount: int) -> None:
+    def edited(number: int) -> None:
         with world.sessions() as session:
             hold(session, 1)
-            session.execute(
-                update(wallets.Movement).where(wallets.Movement.id == 1).values(amount=amount)
-            )
+            first = update(wallets.Movement).where(wallets.Movement.id == 1)
+            session.execute(first.values(amount=10**6 + number))
             session.commit()
 
-    def moved(wallet: int) -> None:
+    def moved(number: int) -> None:
         with world.sessions() as session:
             hold(session, 1, 2)
-            last = (
-                select(wallets.Movement.id)
-                .order_by(wallets.Movement.id.desc())
-                .limit(1)
-                .scalar_subquery()
-            )
-            session.execute(
-                update(wallets.Movement).where(wallets.Movement.id == last).values(wallet_id=wallet)
-            )
+            ids = select(wallets.Movement.id).order_by(wallets.Movement.id.desc()).limit(1)
+            last = update(wallets.Movement).where(wallets.Movement.id == ids.scalar_subquery())
+            session.execute(last.values(wallet_id=1 + number % 2))
             session.commit()
 
-    for number in range(examples(15)):
-        at_once(
-            charged, lambda n=number: edited(10**6 + n), lambda n=number: moved(1 + n % 2), charged
-        )
-        assert WALLETS.stored(world) == WALLETS.expected(world)
+    hands = (charged, edited, moved, charged)
+    race(examples(15), *hands, between=lambda: is_as_python_says(world, WALLETS))
     assert world.drift() == []
 
 
 # Gas
 
 
-def read_and_price_at_once(world: World, rounds: int) -> None:
+def read_and_price_at_once(
+    world: World, race: Races, rounds: int, between: Work | None = None
+) -> None:
     """One customer is read today and for the past, pays, and gets other prices, by several at once."""
-    chance = random.Random(13)
     start = date(2024, 1, 1)
     with world.sessions() as session:
         session.add(gas.Price(customer_id=1, effective_from=start, price=D(10), factor=D(1)))
         session.commit()
 
-    def add(row: Any) -> None:
-        with world.sessions() as session:
-            session.add(row)
-            session.commit()
+    def adds(make: Callable[[int, date], Any]) -> Callable[[int], None]:
+        def add(number: int) -> None:
+            past = start + timedelta(random.Random(number).randrange(100))
+            with world.sessions() as session:
+                session.add(make(number, past))
+                session.commit()
 
-    for number in range(rounds):
-        today = start + timedelta(100 + number)
-        past = start + timedelta(chance.randrange(100))
-        rows = (
-            gas.Reading(customer_id=1, read_on=today, volume=D("12.345")),
-            gas.Reading(customer_id=1, read_on=past, volume=D("1.5")),
-            gas.Deposit(customer_id=1, deposited_on=past, amount=D(77)),
-            gas.Price(customer_id=1, effective_from=past, price=D(number), factor=D("1.01")),
-        )
-        at_once(*(lambda row=row: add(row) for row in rows))
+        return add
+
+    race(
+        rounds,
+        adds(
+            lambda number, _: gas.Reading(
+                customer_id=1, read_on=start + timedelta(100 + number), volume=D("12.345")
+            )
+        ),
+        adds(lambda _, past: gas.Reading(customer_id=1, read_on=past, volume=D("1.5"))),
+        adds(lambda _, past: gas.Deposit(customer_id=1, deposited_on=past, amount=D(77))),
+        adds(
+            lambda number, past: gas.Price(
+                customer_id=1, effective_from=past, price=D(number), factor=D("1.01")
+            )
+        ),
+        between=between,
+    )
 
 
 @of(GAS)
-def test_readings_of_today_and_of_the_past_and_prices_do_not_meet(world: World) -> None:
-    read_and_price_at_once(world, examples(15))
-    assert GAS.stored(world) == GAS.expected(world)
+def test_readings_of_today_and_of_the_past_and_prices_do_not_meet(
+    world: World, race: Races
+) -> None:
+    read_and_price_at_once(world, race, examples(15), lambda: is_as_python_says(world, GAS))
     assert world.drift() == []
 
 
 @of(GAS)
 def test_without_the_lock_a_reading_is_lost_from_a_balance(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, race: Races, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drain_module, "lock_owners", lambda _c, _b, owners, _r: owners)
     for _ in range(5):
         GAS.begin(world)
-        read_and_price_at_once(world, 5)
+        read_and_price_at_once(world, race, 5)
         if GAS.stored(world) != GAS.expected(world):
             return
     pytest.fail("Without the lock nothing went wrong: the lock guards nothing.")
@@ -182,20 +217,82 @@ def test_without_the_lock_a_reading_is_lost_from_a_balance(
 # The ledger
 
 
-@of(LEDGER)
-def test_entries_that_name_the_same_accounts_in_opposite_order_do_not_meet(world: World) -> None:
-    def post(debited: int, credited: int, amount: int) -> None:
-        common = {"posting_id": 1, "posted_on": date(2024, 2, 1)}
-        lines = [
-            common | {"account_id": debited, "debit": D(amount), "credit": D(0)},
-            common | {"account_id": credited, "debit": D(0), "credit": D(amount)},
-        ]
-        with world.sessions() as session:  # in one statement, whose owners are locked in order
+PAIRS = ((1, 2), (2, 1), (2, 3), (3, 1))
+"""Accounts that are debited and credited: each of them by one the one way round and by another the other."""
+
+
+def post(world: World, debited: int, credited: int, amount: int) -> str:
+    """An entry, its lines in one statement; the code of what PostgreSQL said to it, if anything."""
+    common = {"posting_id": 1, "posted_on": date(2024, 2, 1)}
+    lines = [
+        common | {"account_id": debited, "debit": D(amount), "credit": D(0)},
+        common | {"account_id": credited, "debit": D(0), "credit": D(amount)},
+    ]
+    with world.sessions() as session:
+        try:
             session.execute(insert(ledger.Line).values(lines))
             session.commit()
+        except OperationalError as error:
+            return sqlstate(error)
+        return ""
 
-    for number in range(examples(30)):
-        pairs = ((1, 2), (2, 1), (2, 3), (3, 1))
-        at_once(*(lambda p=pair, n=number: post(*p, n + 1) for pair in pairs))
-    assert LEDGER.stored(world) == LEDGER.expected(world)
+
+def post_both_ways(world: World, race: Races, rounds: int, between: Work | None = None) -> set[str]:
+    """What four say who post at once on three accounts."""
+    hands = (lambda n, pair=pair: post(world, *pair, n + 1) for pair in PAIRS)
+    return {said for hand in race(rounds, *hands, between=between) for said in hand}
+
+
+@of(LEDGER)
+def test_entries_that_name_the_same_accounts_in_opposite_order_do_not_meet(
+    world: World, race: Races
+) -> None:
+    said = post_both_ways(world, race, examples(30), lambda: is_as_python_says(world, LEDGER))
+    assert said == {""}
     assert world.drift() == []
+
+
+def trigger_changed(world: World, *changes: tuple[str, str]) -> None:
+    """Another trigger adds up what is posted: with these parts of its text replaced, each of which is there."""
+    name = "backoffice_note_shape_lines_insert"
+    found = world.outside.execute(
+        "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = %s", [name]
+    ).fetchone()
+    assert found is not None
+    [body] = found
+    for part, other in changes:
+        body, times = re.subn(part, other, body, flags=re.DOTALL)
+        assert times, part
+    world.outside.execute(body)
+
+
+@of(LEDGER)
+def test_accounts_that_are_held_in_the_order_of_the_lines_end_in_a_deadlock(
+    world: World, race: Races
+) -> None:
+    first = "(SELECT min(l.id) FROM new_rows AS l WHERE l.account_id = shape_accounts.id)"
+    held = r"(PERFORM 1 FROM shape_accounts [^;]* ORDER BY) id FOR NO KEY UPDATE"
+    trigger_changed(world, (held, rf"\1 {first} FOR NO KEY UPDATE"))
+    for _ in range(5):
+        if DEADLOCK in post_both_ways(world, race, 10):
+            return
+    pytest.fail("In the order of the lines nobody met: the order by id guards nothing.")
+
+
+@of(LEDGER)
+def test_a_balance_that_is_read_before_its_account_is_held_loses_a_line(
+    world: World, race: Races
+) -> None:
+    held = r"PERFORM 1 FROM shape_accounts [^;]*;"
+    added = r"debits = t\.debits \+"
+    read = "debits = (SELECT a.debits FROM shape_accounts AS a WHERE a.id = t.id) +"
+    trigger_changed(world, (added, read))
+    post_both_ways(world, race, 10)
+    is_as_python_says(world, LEDGER)  # held before it is read, nothing is lost
+    trigger_changed(world, (held, "NULL;"))
+    for _ in range(5):
+        LEDGER.begin(world)
+        post_both_ways(world, race, 10)
+        if LEDGER.stored(world) != LEDGER.expected(world):
+            return
+    pytest.fail("Without the lock nothing went wrong: the lock guards nothing.")
