@@ -5,10 +5,11 @@ statement is built once per set of figures and a preview costs one round trip.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 from sqlalchemy import (
@@ -35,6 +36,9 @@ from .statements import Statement, changes
 Rows = Mapping[Any, Sequence[Mapping[str, Any]]]
 Values = dict[Table, dict[Any, dict[str, Any]]]
 
+LAST = 2**62
+"""Unsaved rows are numbered from here on: to whatever goes by number they come after all that is stored."""
+
 
 class Preview:
     """The figures of unsaved rows, by table and primary key; derived rows by their figure's key."""
@@ -60,21 +64,23 @@ def preview(
 ) -> Preview:
     """What `figures` would be if `rows` were stored instead of their owners' present rows.
 
-    `rows` maps a model to dicts of column → value with the primary key; unsaved rows take
-    negative ones, and a column that is left out is NULL, or zero where a figure keeps it. Tables
-    that are not given are read as stored, for `owners`; figures between those asked for and the given rows
-    are computed, whoever asks for them or not. Of a table that is given, give every row of the owners
-    of the figures asked for.
+    `rows` maps a model to dicts of column → value with the primary key; unsaved rows take −1, −2, … (or none, and
+    are answered under those numbers), and come in that order after all that are stored. A column that is left out
+    is NULL, or zero where a figure keeps it. Tables that are not given are read as stored, for `owners`; figures
+    between those asked for and the given rows are computed, whoever asks for them or not. Of a table that is given,
+    give every row of the owners of the figures asked for. A row that would go, or come, is told by the figure
+    that derives it, and of no other.
     """
     tables = tuple(model.__table__ for model in rows)
     statement = _statement(registry, tuple(figures), tables)
     documents = {
         f"rows_{model.__table__.name}": json.dumps(
-            [_complete(registry, model.__table__, row) for row in given], default=_plain
+            [_complete(registry, model.__table__, row) for row in _with_numbers(model, given)],
+            default=_plain,
         )
         for model, given in rows.items()
     }
-    result = statement.run(connection, owners=list(owners), **documents).one()
+    result = statement.run(connection, owners=[*map(_number, owners)], **documents).one()
     values: Values = {}
     for figure, found in zip(figures, result, strict=True):
         by_key = values.setdefault(figure.table, {})
@@ -96,11 +102,16 @@ def _statement(
     relations = Relations(registry, _beneath(registry, figures, tables), overlay)
     columns = []
     for figure in figures:
-        rows = changes(relations, figure.table, (figure,), OWNERS, all_rows=True).subquery()
+        seen = relations
+        if not figure.derived_rows:  # of its rows those that would be there
+            seen = relations.with_derived_rows(figure.table, OWNERS, figure.owner)
+        rows = changes(seen, figure.table, (figure,), OWNERS, all_rows=True).subquery()
         names = [f"k{i}" for i in range(len(figure.key))]
         names += [f"e{i}" for i in range(len(figure.columns))]
         document = func.jsonb_build_array(*(cast(rows.c[n], Text) for n in names))
-        expected = select(cast(func.jsonb_agg(document), Text)).where(~rows.c.surplus)
+        expected = select(cast(func.jsonb_agg(document), Text)).where(
+            ~rows.c.surplus, *(rows.c[f"k{i}"].is_not(None) for i in range(len(figure.key)))
+        )
         columns.append(expected.scalar_subquery())
     return Statement(select(*columns))
 
@@ -115,7 +126,10 @@ def _beneath(
             unsaved.add(figure)
     found, waiting = set(figures), list(figures)
     while waiting:
-        lower = registry.depends_on(waiting.pop()) & unsaved - found
+        figure = waiting.pop()
+        derives = registry.deriving(figure.table)
+        mine = registry.depends_on(figure) | ({derives} if derives is not None else set())
+        lower = mine & unsaved - found
         found |= lower
         waiting += lower
     return frozenset(found)
@@ -131,10 +145,31 @@ def _recordset(table: Table) -> FromClause:
     )
 
 
+def _with_numbers(model: Any, rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The rows, those without a number by the next that none has."""
+    key, *others = (column.key for column in model.__table__.primary_key)
+    known = {row.get(key) for row in rows}
+    free = (number for number in count(-1, -1) if number not in known)
+    for row in rows:
+        yield row if others or row.get(key) is not None else {**row, key: next(free)}
+
+
+def _number(given: int) -> int:
+    """The number of a row; of an unsaved one that by which it comes last."""
+    return given if given >= 0 else LAST - given
+
+
 def _complete(registry: Registry, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    numbers = (c for c in table.c if isinstance(c.type, Numeric | Integer))
-    zeros = {c.key: "0" for c in numbers if registry.keeper(c) is not None}
-    return {**zeros, **{name: _exact(value) for name, value in row.items()}}
+    amounts = (c for c in table.c if isinstance(c.type, Numeric | Integer))
+    zeros = {c.key: "0" for c in amounts if registry.keeper(c) is not None}
+    numbers = {c.key for c in table.c if c.primary_key or c.foreign_keys}
+    return {
+        **zeros,
+        **{
+            name: _number(value) if name in numbers and isinstance(value, int) else _exact(value)
+            for name, value in row.items()
+        },
+    }
 
 
 def _exact(value: Any) -> Any:
@@ -149,8 +184,14 @@ def _plain(value: Any) -> str:
     raise TypeError(f"{value!r} cannot be previewed.")
 
 
+def _whole(text: str) -> int:
+    """A whole number; that of an unsaved row as it was given."""
+    number = int(text)
+    return number if number < LAST else LAST - number
+
+
 _READ: dict[type, Callable[[str], Any]] = {
-    int: int,
+    int: _whole,
     Decimal: Decimal,
     bool: "true".__eq__,
     date: stored_day,

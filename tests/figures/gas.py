@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from sqlalchemy import (
+    BigInteger,
     Date,
     DateTime,
     ForeignKey,
@@ -99,7 +100,7 @@ class Calculation(Base):
     customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
     reading_id: Mapped[int] = mapped_column(ForeignKey(Reading.id, ondelete="CASCADE"), index=True)
     dated: Mapped[date]
-    price_id: Mapped[int]
+    price_id: Mapped[int] = mapped_column(BigInteger)
     volume_sm3: Mapped[Quantity]
     total: Mapped[Money]
 

@@ -149,19 +149,28 @@ def transactions(shape: Shape, *, only_ours: bool = False) -> st.SearchStrategy[
     return st.builds(Transaction, steps, outside)
 
 
+NEW = 10**9
+"""The first number of rows that are not stored."""
+
+
 def laid_over(facts: Facts, transaction: Transaction) -> Facts:
     """The facts as the transaction would leave them; what is new comes after all that is stored."""
-    found, numbers = deepcopy(facts), count(10**9)
+    found = deepcopy(facts)
+    numbers = {model: count(NEW) for model in found}
     for step in transaction.steps:
         rows = found[step.model]
         chosen = step.of([row["id"] for row in rows])
         if step.kind == "insert":
-            rows += ({"id": next(numbers), **row} for row in step.rows)
+            rows += ({"id": next(numbers[step.model]), **row} for row in step.rows)
         elif step.kind == "edit":
             for row in (row for row in rows if row["id"] in chosen):
                 row.update(step.rows[0])
         else:
             found[step.model] = [row for row in rows if row["id"] not in chosen]
+    for rows in found.values():
+        new = (row for row in rows if row["id"] >= NEW)
+        for number, row in enumerate(new, start=NEW):
+            row["id"] = number
     return found
 
 

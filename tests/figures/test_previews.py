@@ -62,3 +62,16 @@ def test_an_unsaved_row_between_leads_to_what_it_names(db: Session, shelf: Shelf
     ]
     seen = preview(db.connection(), registry, [box_weight], {Slot: slots}, [box.id])
     assert seen.row(Box, box.id) == {"weight": D(50)}
+
+
+def test_what_names_an_unsaved_row_finds_it_whatever_the_order(db: Session, shelf: Shelf) -> None:
+    rows = {
+        Box: [{"id": -1, "shelf_id": shelf.id}, {"shelf_id": shelf.id}],
+        Item: [
+            {"id": -5, "box_id": -1, "colour": "red", "quantity": D(2), "price": D(3)},
+            {"box_id": -2, "colour": "red", "quantity": D(1), "price": D(5)},
+        ],
+    }
+    seen = preview(db.connection(), registry, [item_amount, box_totals], rows)
+    assert {key: row["total"] for key, row in seen.rows(Box).items()} == {-1: D(6), -2: D(5)}
+    assert {key: row["amount"] for key, row in seen.rows(Item).items()} == {-5: D(6), -1: D(5)}
