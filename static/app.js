@@ -39,6 +39,20 @@
     if (event.detail.ctx && !event.detail.ctx.response) toast("error", toasts.dataset.lost);
   });
 
+  // ---------- what is typed before htmx listens: told to it once it does ----------
+
+  const early = new Map();
+  const remember = (event) => early.set(event.target, event.type);
+  for (const type of ["input", "change"]) document.addEventListener(type, remember);
+  document.addEventListener(
+    "htmx:after:process",
+    () => {
+      for (const type of ["input", "change"]) document.removeEventListener(type, remember);
+      for (const [field, type] of early) field.dispatchEvent(new Event(type, { bubbles: true }));
+    },
+    { once: true },
+  );
+
   // ---------- an ended session: what is typed stays, and is saved after signing in again ----------
 
   const ended = one("#session-ended");

@@ -72,6 +72,23 @@ def test_from_the_key_to_the_record_without_a_mouse(browse: Browse, book: None) 
     page.wait_for_url("**/orders/SO-2")
 
 
+LATE = """
+const soon = window.setTimeout;
+window.setTimeout = (work, wait, ...given) =>
+  document.readyState === "complete" || wait ? soon(work, wait, ...given) : soon(work, 1000, ...given);
+"""
+
+
+def test_what_is_typed_before_htmx_listens_is_searched_for(browse: Browse, book: None) -> None:
+    """It begins in a task of its own, which on a busy machine comes long after the page."""
+    page = browse("finance")
+    page.add_init_script(LATE)
+    page.goto("/today")
+    page.keyboard.press("/")
+    page.keyboard.type("alf")
+    expect(options(page)).to_have_count(6)
+
+
 def test_escape_closes_the_list_and_keeps_what_is_typed(browse: Browse, book: None) -> None:
     page = browse("finance")
     page.goto("/today")
