@@ -119,7 +119,7 @@ def no_connection_left(office: Office) -> Iterator[None]:
     """Others have taken all connections; ours were lost."""
     office.execute(
         f"ALTER ROLE {APP} CONNECTION LIMIT 0",
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{APP}'",
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{APP}'",
     )
     try:
         yield
@@ -132,7 +132,7 @@ def read_only(office: Office) -> Iterator[None]:
     """A standby, or a database under maintenance: it only reads."""
     office.execute(
         f"ALTER ROLE {APP} SET default_transaction_read_only = on",
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{APP}'",
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{APP}'",
     )
     try:
         yield
