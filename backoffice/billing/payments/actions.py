@@ -313,7 +313,9 @@ def _paid_on(session: Session, invoice_ids: Iterable[int]) -> dict[int, Decimal]
     if not ids:
         return {}
     held = Invoice.id == any_(literal(ids, ARRAY(BigInteger)))
-    return dict(session.execute(select(Invoice.id, paid_by_payments).where(held)).tuples().all())
+    return {
+        row.id: row[1] for row in session.execute(select(Invoice.id, paid_by_payments).where(held))
+    }
 
 
 def _refuse_too_much(
