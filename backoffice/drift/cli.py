@@ -26,6 +26,7 @@ from ..app.command_line import (
 )
 from ..app.domain import declared
 from ..app.extensions import db
+from ..database.snapshots import snapshot
 from ..figures import Figure, FigureError, acting_as
 from ..runs.item_tables import print_table
 from ..runs.models import DONE_WITH_FAILURES
@@ -115,28 +116,19 @@ def compare_checks(names: tuple[str, ...], as_json: bool) -> None:
         raise Trouble(
             _("There is no check %(name)s; `backoffice figures list` names them.", name=unknown[0])
         )
-    with db.engine.connect() as plain:
-        snapshot = plain.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        seen = [
-            (
-                compared := one.compare(snapshot),
-                one.differing(snapshot) if not compared.holds else (),
-            )
-            for one in (known[name] for name in names or known)
-        ]
+    asked = [known[name] for name in names or known]
+    with snapshot(db.engine) as connection:
+        seen = [(one.compare(connection), one.differing(connection)) for one in asked]
     if as_json:
-        parts = ([part.as_dict() for part in differing] for _compared, differing in seen)
         told = [
-            {**one.as_dict(), "differing_parts": p}
-            for (one, _d), p in zip(seen, parts, strict=True)
+            {**compared.as_dict(), "differing_parts": [part.as_dict() for part in parts]}
+            for compared, parts in seen
         ]
         click.echo(json.dumps({"checks": told}))
     else:
-        for compared, differing in seen:
-            print_compared(compared, differing)
-    sys.exit(CLEAN if all(compared.holds for compared, _d in seen) else FOUND)
+        for compared, parts in seen:
+            print_compared(compared, parts)
+    sys.exit(CLEAN if all(compared.holds for compared, _parts in seen) else FOUND)
 
 
 @group.command()

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, func, select
 
 from ..database import statistics
+from ..database.snapshots import snapshot
 from .continuing import last_closed
 from .declaration import Figure
 from .definitions import another, differing
@@ -142,10 +143,7 @@ def _chunks(
     after = None
     given = owners
     while True:
-        with engine.connect() as plain:
-            connection = plain.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
+        with snapshot(engine) as connection:
             if given is not None:
                 ids, given = given[:chunk], given[chunk:]
                 size = len(ids)

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..app.counting import instruments
 from ..app.measures import Measure, Reading, Source
+from ..database.snapshots import snapshot
 from .machine import Machine
 
 log = structlog.get_logger("backoffice.metrics")
@@ -89,10 +90,7 @@ class Board(Collector):
         """Read every source, in one snapshot; answer whether there is a database."""
         failed: dict[str, Exception] = {}
         try:
-            with self._engine.connect() as plain:
-                connection = plain.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
+            with snapshot(self._engine) as connection:
                 failed = _read_all(connection, self._sources.values(), readings, end)
                 is_up = not connection.invalidated
         except SQLAlchemyError as error:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.orm import Session
 
 from ..base.identifiers import is_id
+from ..database import snapshots
 from ..figures import Figure
 from ..web import record_links as subjects
 from .models import Reconciliation
@@ -21,10 +22,7 @@ MANY = 50_000
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """A connection of its own on one snapshot; whatever is read over it belongs together."""
-    with engine.connect() as plain:
-        connection = plain.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
+    with snapshots.snapshot(engine) as connection:
         connection.execute(select(func.set_config("statement_timeout", LONGEST, True)))
         connection.execute(select(func.set_config("datestyle", "ISO, YMD", True)))
         yield connection

@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from ..base import table_of
+from ..database import snapshots
 from .errors import Fenced
 from .models import AMOUNTS, CHUNK_DONE, COUNTERS, OPEN, Run, RunChunk, RunItem
 
@@ -210,10 +211,8 @@ class Work:
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A read-only REPEATABLE READ snapshot, for comparing; a rest afterwards."""
-        with self._pace.around(), self.engine.connect() as plain:
-            yield plain.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
+        with self._pace.around(), snapshots.snapshot(self.engine) as connection:
+            yield connection
 
     def _hold(self, connection: Connection) -> None:
         give_up_when_idle(connection, self.claim.lease)

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Text, cast, func, insert, select, tuple_
 
 from ...base import N_, table_of
+from ...database.snapshots import snapshot
 from .. import corrections
 from ..models import AuditCheck
 from .anchors import Anchor, Anchors
@@ -100,9 +101,8 @@ def verify(
     progress: Progress = lambda _count: None,
 ) -> Verification:
     """Compare every sealed event with its seal, every seal with its chain, and the chain with the anchors."""
-    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with engine.connect() as plain, plain.execution_options(**options).begin():
-        return _Verifying(plain, keys, anchors or Anchors(), progress).result()
+    with snapshot(engine) as connection, connection.begin():
+        return _Verifying(connection, keys, anchors or Anchors(), progress).result()
 
 
 def record(connection: Connection, found: Verification) -> None:

@@ -94,8 +94,7 @@ def print_compared(seen: Compared, differing: Sequence[Part]) -> None:
     mark = "=" if seen.holds else "≠"
     one, whole = seen.check, seen.whole
     click.echo(f"{one.name}: {_(one.title)}: {whole.left} {mark} {whole.right}")
-    for part in (*one.left.sums, *one.right.sums):
-        amount = whole.sums[(*one.left.sums, *one.right.sums).index(part)]
+    for part, amount in zip((*one.left.sums, *one.right.sums), whole.sums, strict=True):
         click.echo(f"    {part.sign} {_(part.title)} {amount}")
     for each in (each for each in differing if each.label is not None):
         click.echo(f"  {_(each.label)}: {each.left} ≠ {each.right} ({each.difference:+})")
