@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
+    Select,
     Table,
     Text,
     any_,
@@ -34,7 +35,7 @@ from .definitions import digest, numbered
 from .dependencies import lower_bundles
 from .registry import Bundle, Registry
 from .relations import Condition, Relations, Scope
-from .statements import DIALECT, changes_since, wrong_owners
+from .statements import DIALECT, changes_since, plain, wrong_owners
 
 quote = DIALECT.identifier_preparer.quote
 
@@ -116,21 +117,21 @@ def wrong_before(registry: Registry, bundle: Bundle, source: Source, event: str)
         return f"SELECT unnest({TOUCHED_OWNERS}) AS owner, NULL::boolean AS was_wrong"
     overlay = {source.table: _before(source.table, event)}
     relations = Relations(registry, frozenset(bundle.figures), overlay, overlay_is_scoped=False)
-    if is_continued(bundle, source):
-        figure = bundle.figures[0]
-        rows = changes_since(relations, figure, Touched(), first_places(figure, *_GIVEN))
-        found = rows.subquery("found")
-    else:
-        found = wrong_owners(relations, bundle, Touched()).subquery("found")
+    wrong = _wrong_since if is_continued(bundle, source) else wrong_owners
+    found = wrong(relations, bundle, Touched()).subquery("found")
     return numbered(plain(select(found.c.owner, true().label("was_wrong")).distinct()))
 
 
 def wrong_since(registry: Registry, bundle: Bundle) -> str:
     """SELECT owner: of whom a row, from the touched places on, is not what follows from what stands before."""
     relations = Relations(registry, frozenset(bundle.figures))
-    figure = bundle.figures[0]
-    rows = changes_since(relations, figure, Touched(), first_places(figure, *_GIVEN)).subquery("f")
+    rows = _wrong_since(relations, bundle, Touched()).subquery("found")
     return numbered(plain(select(rows.c.owner)))
+
+
+def _wrong_since(relations: Relations, bundle: Bundle, scope: Scope) -> Select[Any]:
+    figure = bundle.figures[0]
+    return changes_since(relations, figure, scope, first_places(figure, *_GIVEN))
 
 
 def is_continued(bundle: Bundle, source: Source) -> bool:
@@ -159,11 +160,6 @@ def _last_places(figure: Figure, places: str) -> str:
     since = func.coalesce(last.scalar_subquery(), place)
     text = plain(select(given.c.owner, as_text(since).label("place")))
     return text.replace("FROM given", f"FROM ({places}) AS given", 1)
-
-
-def plain(statement: Any) -> str:
-    """The SQL of a statement, constants written into it."""
-    return str(statement.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def holds_figures_beneath(registry: Registry, bundle: Bundle, source: Source) -> bool:
@@ -216,21 +212,17 @@ def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Ite
         and source.table not in figure.models
     ):
         return  # whoever writes such a row, it is computed anew with all that come after
-    key = quote(next(iter(source.table.primary_key)).key)
-    rows = f"{touched_rows(source, event, asked_columns(registry, bundle, source))} AS touched"
-    owner = quote(source.owner.key)
-    if source.through is not None:
-        middle, leads = quote(source.through.table.name), quote(source.through.key)
-        rows, owner = f"{rows} JOIN {middle} AS m ON m.{leads} = touched.{key}", f"m.{owner}"
+    columns = asked_columns(registry, bundle, source)
     wrong = wrong_before(registry, bundle, source, event)
     note = named(digest(registry, bundle), bundle.name)
     if is_continued(bundle, source):
-        places = places_touched(figure, source, event, asked_columns(registry, bundle, source))
+        places = places_touched(figure, source, event, columns)
         yield (
             f"SELECT coalesce(array_agg(last.owner), '{{}}'), array_agg(last.place) "
             f"INTO {TOUCHED_OWNERS}, {TOUCHED_PLACES} FROM ({_last_places(figure, places)}) AS last"
         )
     else:
+        rows, owner = _with_owner(source, touched_rows(source, event, columns))
         yield f"{TOUCHED_OWNERS} := ARRAY(SELECT DISTINCT {owner} FROM {rows} WHERE {owner} IS NOT NULL)"
     yield (
         f"IF {TOUCHED_OWNERS} <> '{{}}' THEN\n"
@@ -238,3 +230,13 @@ def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Ite
         f"SELECT {note}, wrong.owner, wrong.was_wrong FROM ({wrong}) AS wrong;\n"
         f"  END IF"
     )
+
+
+def _with_owner(source: Source, touched: str) -> tuple[str, str]:
+    """Touched rows of a source with what names their owner: FROM what, and which column of it."""
+    rows, owner = f"{touched} AS touched", quote(source.owner.key)
+    if source.through is None:
+        return rows, owner
+    key = quote(next(iter(source.table.primary_key)).key)
+    middle, leads = quote(source.through.table.name), quote(source.through.key)
+    return f"{rows} JOIN {middle} AS m ON m.{leads} = touched.{key}", f"m.{owner}"

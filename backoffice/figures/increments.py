@@ -49,7 +49,7 @@ from sqlalchemy.sql.visitors import iterate
 from .declaration import Figure, Source
 from .errors import DeclarationError
 from .expressions import Total, fits, is_never_null, operands, replace, unwrapped
-from .statements import DIALECT, Statement, drifted
+from .statements import Statement, drifted, plain
 
 if TYPE_CHECKING:
     from .registry import Registry
@@ -227,7 +227,7 @@ def _of_owners(figure: Figure, source: Source, rows: str, sign: int) -> str:
             if part.by is source.owner:
                 added = added + direction * _contribution(part, source.table, alias)
         columns.append(added.label(f"d{i}"))
-    return _plain(select(*columns))
+    return plain(select(*columns))
 
 
 def _contribution(part: Total, child: Table, rows: Any) -> ColumnElement[Any]:
@@ -250,14 +250,10 @@ def _of_groups(figure: Figure, source: Source, rows: str, sign: int) -> str:
         *(cast(chosen[k.key], k.type).label(f"k{i}") for i, k in enumerate(figure.key)),
         *(chosen[c.key].label(f"d{i}") for i, c in enumerate(figure.columns)),
     ]
-    text = _plain(grouped.with_only_columns(*named))
+    text = plain(grouped.with_only_columns(*named))
     names = [f"k{i}" for i in range(len(figure.key))]
     names += [f"{'-' * (sign < 0)}coalesce(d{i}, 0) AS d{i}" for i in range(len(figure.columns))]
     return f"SELECT {', '.join(names)} FROM ({text}) AS {rows}_"
-
-
-def _plain(statement: Select[Any]) -> str:
-    return str(statement.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 # The adding: what the drain does with the changes

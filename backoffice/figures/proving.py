@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     CompoundSelect,
     Connection,
@@ -209,16 +210,7 @@ def differing(registry: Registry, figure: Figure) -> Statement:
     key = [c for c in alone.c if not c.key.startswith("e")]
     counted = select(alone, func.count().over(partition_by=key).label("times")).subquery()
     more = select(*(counted.c[c.key] for c in alone.c)).where(counted.c.times > 1)
-    places = {
-        ALONE: select(alone).except_all(select(whole)),
-        AMONG_ALL: select(whole).except_all(select(alone)),
-        TWICE: more,
-    }
-    picked = (
-        select(select(literal(place).label("place"), rows.subquery()).limit(1).subquery())
-        for place, rows in places.items()
-    )
-    return Statement(union_all(*picked))
+    return _one_each({**_apart(alone, whole), TWICE: more})
 
 
 @cache
@@ -249,7 +241,7 @@ def differing_since(registry: Registry, figure: Figure) -> Statement:
     columns = (figure.owner, *figure.key, *figure.columns)
     named = (mine.c[c.key].label(name) for c, name in zip(columns, names, strict=True))
     whole = select(*named).cte("whole")
-    return _apart({ALONE: (later, whole), AMONG_ALL: (whole, later)})
+    return _one_each(_apart(later, whole))
 
 
 @cache
@@ -285,14 +277,22 @@ def differing_before(registry: Registry, figure: Figure) -> Statement:
         return told.where(at < places.c.place)
 
     alone, among = (before(rows_of(figure, of).subquery()).cte() for of in (earlier, whole))
-    return _apart({ALONE: (alone, among), AMONG_ALL: (among, alone)})
+    return _one_each(_apart(alone, among))
 
 
-def _apart(sides: Mapping[int, tuple[Any, Any]]) -> Statement:
-    """By place, a row of one side that the other has not."""
+def _apart(alone: CTE, whole: CTE) -> dict[int, CompoundSelect[Any]]:
+    """The rows that one of the two has and the other has not."""
+    return {
+        ALONE: select(alone).except_all(select(whole)),
+        AMONG_ALL: select(whole).except_all(select(alone)),
+    }
+
+
+def _one_each(found: Mapping[int, Any]) -> Statement:
+    """A row of each of these, with the place at which it was found."""
     picked = (
-        select(literal(place).label("place"), select(a).except_all(select(b)).limit(1).subquery())
-        for place, (a, b) in sides.items()
+        select(select(literal(place).label("place"), rows.subquery()).limit(1).subquery())
+        for place, rows in found.items()
     )
     return Statement(union_all(*picked))
 

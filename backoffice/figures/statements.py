@@ -73,6 +73,11 @@ DIALECT.statement_compiler = PlainCompiler
 DIALECT._backslash_escapes = False  # type: ignore[attr-defined]  # as in every PostgreSQL since 9.1
 
 
+def plain(statement: Any) -> str:
+    """The SQL of a statement for a trigger, constants written into it."""
+    return str(statement.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
+
+
 class _Constants(PlainCompiler, PGCompiler_psycopg):
     """Writes a declaration's constants into the SQL, so that only what varies is a parameter.
 

@@ -480,3 +480,29 @@ def test_a_check_never_differs_while_people_save(app, session):
 def test_what_cannot_be_compared_is_refused_when_it_is_declared(make, sentence):
     with pytest.raises(DeclarationError, match=sentence):
         make()
+
+
+@pytest.mark.leaves_drift
+def test_a_page_that_cannot_record_that_a_check_differs_says_right_of_nothing(
+    book, declared, finance, surgery
+):
+    declared(
+        check(
+            "tests.wrong",
+            title="Wrong",
+            left=amounts("One", select(Order.grand_total)),
+            right=amounts("None", select(literal(0, MONEY))),
+        )
+    )
+    assert run_of("figures.verify").result["found"] == 1
+    surgery.execute("UPDATE drift_findings SET healed_at = now()")
+    standing.forget_everything()
+    assert "Figures are right" in finance.get("/customers").text
+    surgery.execute("REVOKE INSERT, UPDATE ON drift_findings FROM backoffice_app")
+    try:
+        told = finance.get("/health/drift/checks/tests.wrong")
+        assert told.status_code == 200
+        assert "Differs" in told.text
+        assert "Figures are right" not in told.text
+    finally:
+        surgery.execute("GRANT INSERT, UPDATE ON drift_findings TO backoffice_app")

@@ -1,7 +1,7 @@
 """Sums of movements are added by the trigger itself, and rows written with their right balance need no drain."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money
-from backoffice.figures import FigureError, Last, Registry, proving, total
+from backoffice.figures import FigureError, Last, Registry, proving, total, triggers
 from backoffice.figures.healing import heal
 
 from .worlds import Building, World
@@ -167,6 +167,42 @@ def test_the_sums_of_many_at_the_same_moment_are_all_there(world: World) -> None
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(write, range(6)))
     assert balances(world) == [150, 150, 0]
+
+
+@pytest.mark.parametrize("is_locked", [True, False], ids=["locked", "unlocked"])
+def test_of_two_who_write_a_balance_at_once_the_second_is_looked_at_after_the_first(
+    building: Building, monkeypatch: pytest.MonkeyPatch, is_locked: bool
+) -> None:
+    """Both write what is right as far as each sees; whoever did not wait would leave a wrong one that nobody noted."""
+    alone = Registry(f"running alone {is_locked}")
+    alone.declare([running])
+    if not is_locked:
+        steps = triggers._looked_at
+
+        def unlocked(*given: Any) -> Iterator[str]:
+            return (step for step in steps(*given) if "FOR NO KEY UPDATE" not in step)
+
+        monkeypatch.setattr(triggers, "_looked_at", unlocked)
+    write = "INSERT INTO ao_moves (purse_id, kind, amount, after) VALUES (1, 'in', %s, %s)"
+    with building(Base, alone) as world:
+        world.outside.execute("INSERT INTO ao_houses (id) OVERRIDING SYSTEM VALUE VALUES (1)")
+        world.outside.execute(
+            "INSERT INTO ao_purses (id, house_id) OVERRIDING SYSTEM VALUE VALUES (1, 1)"
+        )
+        with (
+            world.open_outside() as first,
+            world.open_outside() as second,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            first.execute(write, [10, 10])
+            waiting = pool.submit(second.execute, write, [5, 5])
+            wait([waiting], timeout=1)
+            assert waiting.done() is not is_locked
+            first.commit()
+            waiting.result(20)
+            second.commit()
+        assert len(world.drift()) == 1
+        assert bool(notes(world)) is is_locked
 
 
 def test_a_tampered_sum_is_noted_and_no_program_can_pretend_to_be_the_trigger(world: World) -> None:

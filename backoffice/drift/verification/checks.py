@@ -31,6 +31,9 @@ SUM = "sum"
 
 MOST_ROOTS = 20
 
+_IS_OPEN = (FINDINGS.c.figure.startswith(PREFIX), FINDINGS.c.healed_at.is_(None))
+"""A check was found to differ, and nobody has seen that both sides are the same again."""
+
 LAST_STAGE = 1_000_000
 """After every figure was compared, and corrected where that was asked for."""
 
@@ -122,15 +125,13 @@ def settle(
 
 def is_any_open(connection: Connection | Session) -> bool:
     """Whether any check was found to differ."""
-    mine = FINDINGS.c.figure.startswith(PREFIX), FINDINGS.c.healed_at.is_(None)
-    return bool(connection.scalar(select(select(FINDINGS.c.id).where(*mine).exists())))
+    return bool(connection.scalar(select(select(FINDINGS.c.id).where(*_IS_OPEN).exists())))
 
 
 def settle_open(connection: Connection) -> None:
     """Look again at every check that was found to differ; what is declared no more is closed."""
-    mine = (FINDINGS.c.figure.startswith(PREFIX), FINDINGS.c.healed_at.is_(None))
     known = all_checks()
-    for name in connection.scalars(select(FINDINGS.c.figure).where(*mine)).all():
+    for name in connection.scalars(select(FINDINGS.c.figure).where(*_IS_OPEN)).all():
         if name in known:
             settle(connection, known[name], known[name].compare(connection))
         else:
@@ -140,14 +141,14 @@ def settle_open(connection: Connection) -> None:
 def differing(connection: Connection, covered: Iterable[Check]) -> int:
     """How many of these are found to differ though every figure in them is right."""
     names = [name_of(one) for one in covered]
-    mine = FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None), FINDINGS.c.is_root
+    mine = *_IS_OPEN, FINDINGS.c.figure.in_(names), FINDINGS.c.is_root
     return connection.scalar(select(func.count()).select_from(FINDINGS).where(*mine)) or 0
 
 
 def found(connection: Connection, covered: Iterable[Check]) -> list[dict[str, Any]]:
     """Those of these checks that are found to differ, each as `as_told` has it."""
     names = {name_of(one): one.name for one in covered}
-    opened = select(FINDINGS).where(FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None))
+    opened = select(FINDINGS).where(*_IS_OPEN, FINDINGS.c.figure.in_(names))
     return [
         _told(names[row.figure], row.stored[SUM], row.expected[SUM], row.gross)
         for row in connection.execute(opened.order_by(FINDINGS.c.figure))
@@ -226,5 +227,5 @@ def _amount(value: Decimal) -> Decimal | None:
 
 
 def _close(connection: Connection, names: list[str]) -> None:
-    mine = FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None)
+    mine = *_IS_OPEN, FINDINGS.c.figure.in_(names)
     connection.execute(update(FINDINGS).where(*mine).values(healed_at=func.now(), healed_by="save"))

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...app.extensions import db
+from ...database.snapshots import snapshot
 from ...figures import Check, Figure, Finding, registry
 from ...figures.checks import Compared, Part
 from ...figures.definitions import differing
@@ -50,10 +51,7 @@ def look(owners: Owners) -> list[Finding]:
     asked = _by_bundle(owners)
     if not asked:
         return []
-    with db.engine.connect() as plain:
-        connection = plain.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
+    with snapshot(db.engine) as connection:
         apart = differing(connection, registry)  # of those this process knows nothing
         asked = {bundle: ids for bundle, ids in asked.items() if bundle.name not in apart}
         if not asked:
@@ -74,23 +72,23 @@ def look_at_checks() -> None:
 
 def look_at_check(one: Check) -> tuple[Compared, Sequence[Part]]:
     """A check now, with the parts in which its sides differ; what was known of it is brought in step."""
-    with db.engine.connect() as plain:
-        snapshot = plain.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
-        )
-        seen, parts = one.compare(snapshot), one.differing(snapshot)
+    with snapshot(db.engine) as connection:
+        seen, parts = one.compare(connection), one.differing(connection)
     if not seen.holds or checks.is_any_open(db.session()):
-        _recorded(lambda connection: checks.settle(connection, one, seen))
+        _recorded(lambda connection: checks.settle(connection, one, seen), int(not seen.holds))
     return seen, parts
 
 
-def _recorded(work: Callable[[Connection], object]) -> None:
+def _recorded(work: Callable[[Connection], object], wrong: int = 0) -> None:
+    """Record by `work` what a page saw; where that cannot be, remember at least how much of it is `wrong`."""
     try:
         with db.engine.begin() as connection:
             connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
             work(connection)
     except SQLAlchemyError as error:
         log.warning("what a page saw could not be recorded", error=type(error).__name__)
+        if wrong:
+            standing.seen(wrong)
     standing.forget()
 
 
@@ -164,17 +162,14 @@ def _in_order(values: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _write_down(asked: Mapping[Bundle, list[int]], seen: Mapping[Bundle, Seen]) -> None:
     """Record what was seen and is so still, and close what was not seen again."""
-    try:
-        with db.engine.begin() as connection:
-            connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
-            for bundle, each in seen.items():
-                still = still_wrong(connection, bundle, each.found)
-                wrong = [finding for finding in each.found if finding.owner in still]
-                record(connection, wrong, each.noted, None)
-                owned = FINDINGS.c.owner == any_(literal(asked[bundle], ARRAY(BigInteger)))
-                close_unseen(connection, bundle, owned, each.at)
-            checks.settle_open(connection)
-    except SQLAlchemyError as error:
-        log.warning("what a page saw could not be recorded", error=type(error).__name__)
-        standing.seen(sum(len(each.found) for each in seen.values()))
-    standing.forget()
+
+    def work(connection: Connection) -> None:
+        for bundle, each in seen.items():
+            still = still_wrong(connection, bundle, each.found)
+            wrong = [finding for finding in each.found if finding.owner in still]
+            record(connection, wrong, each.noted, None)
+            owned = FINDINGS.c.owner == any_(literal(asked[bundle], ARRAY(BigInteger)))
+            close_unseen(connection, bundle, owned, each.at)
+        checks.settle_open(connection)
+
+    _recorded(work, sum(len(each.found) for each in seen.values()))
