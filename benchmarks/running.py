@@ -19,7 +19,7 @@ from psycopg import ClientCursor, Connection
 from sqlalchemy import text
 
 from backoffice.database.embedded import ADMIN, APP, OWNER
-from backoffice.figures.verification import verify
+from backoffice.figures.verifying.verification import verify
 from tests.figures import gas
 from tests.figures.worlds import World as Book
 from tests.figures.worlds import a_world

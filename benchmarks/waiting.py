@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Event
 from random import Random
 from typing import Any
 
-from backoffice.figures.healing import heal
+from backoffice.figures.verifying.healing import heal
 from tests.figures import gas
 from tests.figures.worlds import World as Book
 

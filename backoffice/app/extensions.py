@@ -17,8 +17,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ..base import Base, out_of_calendar
 from ..book import APPLICATION, refuse_other_books
 from ..database import proof
-from ..figures import hooks as figure_hooks
-from ..figures.registry import registry
+from ..figures.computing.registry import registry
+from ..figures.keeping import hooks as figure_hooks
 from .counting.watching import TimedCursor
 
 if TYPE_CHECKING:

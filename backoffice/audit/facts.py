@@ -45,9 +45,9 @@ from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, array
 
 from ..base import Base
 from ..database.grants import PRIVILEGES, WORK
-from ..figures.expressions import replace
-from ..figures.registry import Registry, registry
-from ..figures.statements import Statement
+from ..figures.computing.registry import Registry, registry
+from ..figures.computing.statements import Statement
+from ..figures.declaring.expressions import replace
 from .chain.records import EVENTS
 from .scope import AuditedTable, audited_tables
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, MetaData, Table, false
 
-from ..figures.registry import Registry
+from ..figures.computing.registry import Registry
 
 NOT_AUDITED: Mapping[str, str] = {
     "alembic_version": "which migrations have run; nobody enters it",

@@ -21,9 +21,9 @@ from ..database.objects import (
     sync_objects,
     tampered,
 )
-from ..figures.expressions import replace
-from ..figures.registry import Registry, registry
-from ..figures.triggers import TRANSITION
+from ..figures.computing.registry import Registry, registry
+from ..figures.declaring.expressions import replace
+from ..figures.keeping.triggers import TRANSITION
 from . import corrections
 from .models import AuditEvent
 from .scope import AuditedTable, audited_tables

@@ -22,7 +22,8 @@ from sqlalchemy import table as table_named
 from ..base import N_, Base, table_of
 from ..base.currencies import MINOR_UNITS
 from ..base.refusals import Refusal
-from ..figures import definitions, registry
+from ..figures import registry
+from ..figures.computing import definitions
 from .meaning import APPLICATION, Meaning, MeaningDiffers, of_this_process
 from .models import Book
 

@@ -28,7 +28,8 @@ from ..book.owning import as_owner, owner_engine
 from ..database import grants, proof
 from ..database.objects import asleep, drop_generated
 from ..database.revisions import seen_by
-from ..figures import acting_as, actor, definitions
+from ..figures import acting_as, actor
+from ..figures.computing import definitions
 
 ONE_AT_A_TIME = 0x0B0FF1CE
 """Key of the advisory lock under which migrations wait for each other."""

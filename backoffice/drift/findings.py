@@ -27,10 +27,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from ..audit.facts import Forgery
 from ..base import differences, money, table_of
 from ..figures import Finding, registry
-from ..figures.drain import Drained
-from ..figures.findings import findings
+from ..figures.computing.registry import Bundle
+from ..figures.keeping.drain import Drained
 from ..figures.models import Correction, FigureNote, noted_bundle
-from ..figures.registry import Bundle
+from ..figures.verifying.findings import findings
 from ..runs.models import RunItem
 from .amounts import amounts_of, as_fields, money_columns
 from .facts.findings import record as record_facts

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from ..audit.histories import Change, Event
 from ..figures import Figure
-from ..figures.explanation import key_as_stored
 from ..figures.models import Correction
+from ..figures.showing.explanation import key_as_stored
 from ..people.actors import Actors
 from ..web import record_links as subjects
 from . import wording

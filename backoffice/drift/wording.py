@@ -14,9 +14,9 @@ from ..audit.tables import title_of
 from ..base import N_, differences, periods
 from ..base.money import UNIT_PRICE_DECIMALS
 from ..figures import Check, Figure, UnknownFigure, registry
-from ..figures.checks import Side
-from ..figures.expressions import leaves
-from ..figures.terms import label_of
+from ..figures.declaring.checks import Side
+from ..figures.declaring.expressions import leaves
+from ..figures.showing.terms import label_of
 from ..web import record_links as subjects
 from ..web.formats import (
     moment_filter,

@@ -14,29 +14,21 @@ from sqlalchemy.orm import Session, scoped_session
 from ..base.actor import acting_as, actor
 from ..database import objects
 from ..database.objects import DatabaseObject
-from . import (
-    explanation,
-    healing,
-    hooks,
-    outside,
-    previews,
-    proving,
-    recomputing,
-    triggers,
-    verification,
-)
-from .checks import Check, amounts, check
-from .declaration import Figure, Last
-from .declaring import figure
+from .computing.registry import Bundle, Registry, registry
+from .declaring.checks import Check, amounts, check
+from .declaring.declaration import Figure, Last
+from .declaring.expressions import total
+from .declaring.figure import figure
 from .errors import DisprovedDeclaration, FigureError, UnknownFigure
-from .explanation import Explanation
-from .expressions import total
-from .findings import Finding
-from .healing import Failure, HealResult
-from .outside import NotedResult
-from .previews import Preview, Rows
-from .registry import Bundle, Registry, registry
-from .triggers import GUARDS, guard_objects
+from .keeping import hooks, recomputing, triggers
+from .keeping.triggers import GUARDS, guard_objects
+from .showing import explanation, previews
+from .showing.explanation import Explanation
+from .showing.previews import Preview, Rows
+from .verifying import healing, outside, proving, verification
+from .verifying.findings import Finding
+from .verifying.healing import Failure, HealResult
+from .verifying.outside import NotedResult
 
 AnySession = Session | scoped_session[Any]
 

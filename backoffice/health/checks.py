@@ -11,7 +11,7 @@ from ..app.domain import declared
 from ..app.extensions import db
 from ..book import difference_in
 from ..database import objects, proof
-from ..figures import definitions
+from ..figures.computing import definitions
 
 Check = Callable[[Connection], str]
 """Looks at the database; answers a sentence about what is wrong, or nothing."""

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from ..audit.models import AuditEvent
 from ..base import Base
-from ..figures.registry import registry
+from ..figures.computing.registry import registry
 from .files.stage import Stage
 from .kinds import ImportKind
 from .models import Import

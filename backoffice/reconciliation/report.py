@@ -34,13 +34,13 @@ from sqlalchemy import (
 )
 
 from ..base import table_of
-from ..figures.declaration import Figure
-from ..figures.definitions import require
+from ..figures.computing.definitions import require
+from ..figures.computing.registry import Registry
+from ..figures.computing.relations import BETWEEN, OWNERS, Relations, Scope
+from ..figures.computing.statements import Statement, changes, expanded
+from ..figures.declaring.declaration import Figure
 from ..figures.models import Correction
-from ..figures.registry import Registry
-from ..figures.relations import BETWEEN, OWNERS, Relations, Scope
-from ..figures.statements import Statement, changes, expanded
-from ..figures.verification import next_owners
+from ..figures.verifying.verification import next_owners
 
 PAGE = 20_000
 """Owners read in one statement."""

@@ -15,7 +15,7 @@ from ..base import N_, Base
 from ..drift.marks import Marks, marks
 from ..drift.wording import cause_of_correction, value
 from ..figures import Explanation, Figure
-from ..figures.terms import SourceRow, Term
+from ..figures.showing.terms import SourceRow, Term
 from ..people.actors import Actors
 from ..web import record_links
 from ..web.formats import day_filter, quantity_filter, unit_price_filter

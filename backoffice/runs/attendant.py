@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from ..database.embedded.processes import dies_with_parent
-from ..figures.triggers import CHANNEL
+from ..figures.keeping.triggers import CHANNEL
 from .relay import relay
 
 log = structlog.get_logger("backoffice.attendant")

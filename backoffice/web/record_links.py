@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ..app.domain import declared
 from ..figures import Figure, UnknownFigure, registry
-from ..figures.terms import label_of as label_of_column
+from ..figures.showing.terms import label_of as label_of_column
 
 Name = Callable[[ColumnElement[int], ColumnElement[Any]], ColumnElement[Any]]
 """Of an owner's id and a key (JSON, values as text): the row's name, as an expression of PostgreSQL."""

@@ -10,7 +10,7 @@ from backoffice import audit
 from backoffice.audit.scope import BOOKKEEPING, NOT_AUDITED, audited_tables
 from backoffice.audit.triggers import audit_objects
 from backoffice.base import Base
-from backoffice.figures.registry import Registry, registry
+from backoffice.figures.computing.registry import Registry, registry
 
 
 def tables_of(connection: psycopg.Connection[Any]) -> set[str]:

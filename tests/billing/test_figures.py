@@ -20,7 +20,7 @@ from backoffice.billing.figures import (
     meter_totals,
 )
 from backoffice.billing.models import Meter
-from backoffice.figures.terms import Term
+from backoffice.figures.showing.terms import Term
 from tests.depth import examples
 from tests.surgery import tell_of_everything
 

@@ -16,12 +16,12 @@ from backoffice.base import table_of
 from backoffice.billing.figures import customer_balance, meter_totals
 from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
-from backoffice.figures import drain as draining
 from backoffice.figures import registry
-from backoffice.figures.drain import correction_of, drain
+from backoffice.figures.keeping import drain as draining
+from backoffice.figures.keeping.drain import correction_of, drain
+from backoffice.figures.keeping.notes import Touched
 from backoffice.figures.models import Correction, FigureNote
-from backoffice.figures.notes import Touched
-from backoffice.figures.outside import defer
+from backoffice.figures.verifying.outside import defer
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 

@@ -14,7 +14,7 @@ from backoffice.billing.migration.groups import documents_of
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.customers.models import Customer
 from backoffice.figures import registry
-from backoffice.figures.dependencies import lower_bundles
+from backoffice.figures.computing.dependencies import lower_bundles
 from backoffice.figures.models import Correction
 from backoffice.runs.errors import NothingToApply
 from backoffice.runs.models import Run, RunItem

@@ -26,7 +26,7 @@ from backoffice.billing.payments.allocation import Part
 from backoffice.customers.models import Customer
 from backoffice.drift.healing.performing import performed
 from backoffice.drift.models import DriftFinding
-from backoffice.figures import drain
+from backoffice.figures.keeping import drain
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
 from tests.depth import seconds

@@ -17,11 +17,13 @@ from backoffice.customers.models import Customer
 from backoffice.drift.amounts import sum_in_sql
 from backoffice.drift.findings import CORRECTIONS, as_item
 from backoffice.drift.healing.chunks import _apart
-from backoffice.figures import dependencies, drain, registry
-from backoffice.figures.drain import correction_of
-from backoffice.figures.healing import Healer
+from backoffice.figures import registry
+from backoffice.figures.computing import dependencies
+from backoffice.figures.keeping import drain
+from backoffice.figures.keeping.drain import correction_of
+from backoffice.figures.keeping.notes import Touched
 from backoffice.figures.models import Correction
-from backoffice.figures.notes import Touched
+from backoffice.figures.verifying.healing import Healer
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Table
 from sqlalchemy.exc import IntegrityError
 
-from backoffice.figures import proving, registry
-from backoffice.figures.relations import OneOwner, Relations
+from backoffice.figures import registry
+from backoffice.figures.computing.relations import OneOwner, Relations
+from backoffice.figures.verifying import proving
 from tests.depth import examples
 from tests.drift.forging import Forger, a_forger
 

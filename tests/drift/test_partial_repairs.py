@@ -22,9 +22,9 @@ from backoffice.billing.figures import RECALCULATED, invoice_amount, invoice_pai
 from backoffice.drift.healing.performing import performed
 from backoffice.drift.outside import watch
 from backoffice.figures import Figure, registry
+from backoffice.figures.computing.relations import EVERYTHING, Relations
+from backoffice.figures.computing.statements import Statement, changes, expanded
 from backoffice.figures.models import Correction, FigureNote
-from backoffice.figures.relations import EVERYTHING, Relations
-from backoffice.figures.statements import Statement, changes, expanded
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.runs import actions
 from backoffice.targets.figures import TARGET_FIGURES

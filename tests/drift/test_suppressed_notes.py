@@ -9,9 +9,9 @@ from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.database import proof
 from backoffice.figures import registry
+from backoffice.figures.computing.registry import Bundle
+from backoffice.figures.keeping.recomputing import suppression_key
 from backoffice.figures.models import SETTLING
-from backoffice.figures.recomputing import suppression_key
-from backoffice.figures.registry import Bundle
 from tests.drift.every_figure import fill
 
 Connection = psycopg.Connection[Any]

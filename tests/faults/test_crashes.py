@@ -26,7 +26,7 @@ from backoffice.app.extensions import db
 from backoffice.commands.upgrade import upgrade
 from backoffice.database.embedded import OWNER, Services
 from backoffice.database.embedded.processes import pids_in
-from backoffice.figures.hooks import NotingCursor
+from backoffice.figures.keeping.hooks import NotingCursor
 from backoffice.orders import actions
 from backoffice.orders.entries import Breakdown, LineEntry, OrderEntry
 from backoffice.orders.records import ORDER

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
-from backoffice.figures import Registry, hooks, triggers
-from backoffice.figures.verification import verify
+from backoffice.figures import Registry
+from backoffice.figures.keeping import hooks, triggers
+from backoffice.figures.verifying.verification import verify
 
 from .models import Base, Box, Item, Shelf, registry
 from .worlds import Building, World, a_world

@@ -12,8 +12,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money
-from backoffice.figures import FigureError, Last, Registry, proving, total, triggers
-from backoffice.figures.healing import heal
+from backoffice.figures import FigureError, Last, Registry, total
+from backoffice.figures.keeping import triggers
+from backoffice.figures.verifying import proving
+from backoffice.figures.verifying.healing import heal
 
 from .worlds import Building, World
 

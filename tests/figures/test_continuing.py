@@ -25,11 +25,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money
-from backoffice.figures import Last, Registry, proving, total
-from backoffice.figures.healing import heal
-from backoffice.figures.recomputing import recompute, recompute_since
-from backoffice.figures.relations import ONE_OWNER
-from backoffice.figures.verification import inside_closed
+from backoffice.figures import Last, Registry, total
+from backoffice.figures.computing.relations import ONE_OWNER
+from backoffice.figures.keeping.recomputing import recompute, recompute_since
+from backoffice.figures.verifying import proving
+from backoffice.figures.verifying.healing import heal
+from backoffice.figures.verifying.verification import inside_closed
 
 from .worlds import Building, World
 

@@ -10,10 +10,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from backoffice.figures import acting_as
-from backoffice.figures.healing import heal
 from backoffice.figures.models import Correction
-from backoffice.figures.outside import heal_noted, noted
-from backoffice.figures.verification import Finding, verify
+from backoffice.figures.verifying.healing import heal
+from backoffice.figures.verifying.outside import heal_noted, noted
+from backoffice.figures.verifying.verification import Finding, verify
 
 from .models import Box, Movement, Purse, Shelf, Slot, Thing, Transfer, registry
 

@@ -13,14 +13,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money, Quantity, UnitPrice
-from backoffice.figures import Figure, Registry, drain, total
+from backoffice.figures import Figure, Registry, total
 from backoffice.figures.errors import DeclarationError
-from backoffice.figures.explanation import explain
-from backoffice.figures.healing import heal
+from backoffice.figures.keeping import drain
 from backoffice.figures.models import Correction, FigureNote
-from backoffice.figures.outside import heal_noted
-from backoffice.figures.previews import preview
-from backoffice.figures.proving import disproofs
+from backoffice.figures.showing.explanation import explain
+from backoffice.figures.showing.previews import preview
+from backoffice.figures.verifying.healing import heal
+from backoffice.figures.verifying.outside import heal_noted
+from backoffice.figures.verifying.proving import disproofs
 
 from .worlds import Building, World
 

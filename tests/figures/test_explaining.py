@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from backoffice import figures as product
 from backoffice.figures import Figure, Registry, total
 from backoffice.figures.errors import DeclarationError
-from backoffice.figures.explanation import ColumnExplained, Explanation, explain
-from backoffice.figures.terms import Term
+from backoffice.figures.showing.explanation import ColumnExplained, Explanation, explain
+from backoffice.figures.showing.terms import Term
 from tests.drift.whole_book import FIGURES, write_everything
 
 from . import gas, ledger, wallets
@@ -139,7 +139,7 @@ def test_a_derived_row_is_explained_by_the_rows_of_its_group_and_by_its_labelled
 def test_a_longer_list_says_how_many_there_are_and_its_value_is_that_of_all(
     db: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from backoffice.figures import terms
+    from backoffice.figures.showing import terms
 
     monkeypatch.setattr(terms, "ROWS", 2)
     box = Box()

@@ -17,10 +17,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money
-from backoffice.figures import Registry, healing, total
-from backoffice.figures.drain import Drained, correction_of
-from backoffice.figures.healing import FIRST_CHUNK, WRITE_CHUNK, Healer, Stride, heal
-from backoffice.figures.outside import heal_noted, noted
+from backoffice.figures import Registry, total
+from backoffice.figures.keeping.drain import Drained, correction_of
+from backoffice.figures.verifying import healing
+from backoffice.figures.verifying.healing import FIRST_CHUNK, WRITE_CHUNK, Healer, Stride, heal
+from backoffice.figures.verifying.outside import heal_noted, noted
 
 from .worlds import World
 

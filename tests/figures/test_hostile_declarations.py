@@ -11,8 +11,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money, Quantity, UnitPrice
-from backoffice.figures import Registry, total, triggers
-from backoffice.figures.previews import preview
+from backoffice.figures import Registry, total
+from backoffice.figures.keeping import triggers
+from backoffice.figures.showing.previews import preview
 
 from .worlds import World
 

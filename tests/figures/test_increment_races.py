@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import DeclarativeBase
 
-from backoffice.figures import Registry, hooks
-from backoffice.figures import drain as drain_module
-from backoffice.figures.recomputing import hold
+from backoffice.figures import Registry
+from backoffice.figures.keeping import drain as drain_module
+from backoffice.figures.keeping import hooks
+from backoffice.figures.keeping.recomputing import hold
 
 from .tallies import Sale, Tally, rows_of, two_sellers
 from .test_races import at_once

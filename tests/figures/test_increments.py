@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase
 
-from backoffice.figures import Registry, triggers
-from backoffice.figures.healing import heal, renew
+from backoffice.figures import Registry
+from backoffice.figures.keeping import triggers
 from backoffice.figures.models import FigureNote
-from backoffice.figures.outside import heal_noted, noted
+from backoffice.figures.verifying.healing import heal, renew
+from backoffice.figures.verifying.outside import heal_noted, noted
 from tests.depth import examples
 
 from .tallies import Sale, Tally, declared, owner, rows_of, two_sellers

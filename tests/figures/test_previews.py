@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backoffice.figures.previews import preview
+from backoffice.figures.showing.previews import preview
 
 from .models import (
     Box,

@@ -23,9 +23,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money
-from backoffice.figures import Figure, Registry, proving, total
-from backoffice.figures.proving import disproofs
-from backoffice.figures.relations import EVERYTHING, ONE_OWNER, Scope
+from backoffice.figures import Figure, Registry, total
+from backoffice.figures.computing.relations import EVERYTHING, ONE_OWNER, Scope
+from backoffice.figures.verifying import proving
+from backoffice.figures.verifying.proving import disproofs
 
 from .conftest import sqlalchemy_url
 

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from backoffice.figures import drain as drain_module
-from backoffice.figures import hooks
-from backoffice.figures.healing import heal
-from backoffice.figures.recomputing import lock_owners
-from backoffice.figures.verification import verify
+from backoffice.figures.keeping import drain as drain_module
+from backoffice.figures.keeping import hooks
+from backoffice.figures.keeping.recomputing import lock_owners
+from backoffice.figures.verifying.healing import heal
+from backoffice.figures.verifying.verification import verify
 
 from .models import Box, Item, Month, Movement, Purse, Slot, Thing, Transfer, registry
 

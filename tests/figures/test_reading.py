@@ -10,11 +10,11 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from backoffice.base import money
-from backoffice.figures.explanation import explain
-from backoffice.figures.expressions import leaves
-from backoffice.figures.healing import heal
+from backoffice.figures.declaring.expressions import leaves
 from backoffice.figures.models import FigureNote
-from backoffice.figures.previews import preview
+from backoffice.figures.showing.explanation import explain
+from backoffice.figures.showing.previews import preview
+from backoffice.figures.verifying.healing import heal
 from backoffice.reconciliation.report import Report, Totals, new_totals
 
 from .models import Box, Item, Movement, Price, Shelf, Usage, registry

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Select, create_engine, func, select, text
 
-from backoffice.figures import Registry, UnknownFigure, total, triggers
+from backoffice.figures import Registry, UnknownFigure, total
 from backoffice.figures.errors import CycleError, DeclarationError
+from backoffice.figures.keeping import triggers
 
 from .conftest import sqlalchemy_url
 from .models import Box, Item, Price, Purse, Shelf, Transfer, registry

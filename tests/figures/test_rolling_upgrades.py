@@ -9,11 +9,13 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from backoffice.base.money import rounded
-from backoffice.figures import Registry, definitions, drain, hooks, triggers
+from backoffice.figures import Registry
+from backoffice.figures.computing import definitions
 from backoffice.figures.errors import AnotherDefinition
-from backoffice.figures.healing import heal, renew
-from backoffice.figures.outside import heal_noted
-from backoffice.figures.verification import verify
+from backoffice.figures.keeping import drain, hooks, triggers
+from backoffice.figures.verifying.healing import heal, renew
+from backoffice.figures.verifying.outside import heal_noted
+from backoffice.figures.verifying.verification import verify
 from backoffice.reconciliation.report import Report
 
 from .test_trust import Bucket, Make, Sale, fill, one, summed, world

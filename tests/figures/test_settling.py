@@ -10,12 +10,12 @@ from backoffice.base import table_of
 from backoffice.base.money import rounded
 from backoffice.database.proof import prove
 from backoffice.figures import Registry
-from backoffice.figures.drain import correction_of, drain
-from backoffice.figures.healing import heal
+from backoffice.figures.keeping.drain import correction_of, drain
+from backoffice.figures.keeping.notes import Touched
+from backoffice.figures.keeping.recomputing import recompute, suppressing
 from backoffice.figures.models import FigureNote
-from backoffice.figures.notes import Touched
-from backoffice.figures.outside import drain_noted, heal_noted
-from backoffice.figures.recomputing import recompute, suppressing
+from backoffice.figures.verifying.healing import heal
+from backoffice.figures.verifying.outside import drain_noted, heal_noted
 
 from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world
 

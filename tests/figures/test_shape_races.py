@@ -15,8 +15,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from backoffice.figures import drain as drain_module
-from backoffice.figures import recomputing
+from backoffice.figures.keeping import drain as drain_module
+from backoffice.figures.keeping import recomputing
 from tests.depth import examples
 from tests.processes import Work, in_rounds, sqlstate
 

@@ -14,11 +14,11 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 
 from backoffice.figures import Figure, Finding, Last, Preview, Registry
-from backoffice.figures.explanation import explain
-from backoffice.figures.healing import heal
-from backoffice.figures.outside import heal_noted
-from backoffice.figures.previews import preview
-from backoffice.figures.proving import disproofs
+from backoffice.figures.showing.explanation import explain
+from backoffice.figures.showing.previews import preview
+from backoffice.figures.verifying.healing import heal
+from backoffice.figures.verifying.outside import heal_noted
+from backoffice.figures.verifying.proving import disproofs
 from tests.depth import examples
 
 from .gas import GAS, Calculation, Price, Reading, calculation, priced

@@ -11,10 +11,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money, Quantity, UnitPrice, rounded
-from backoffice.figures import Registry, definitions, total
-from backoffice.figures.relations import ONE_OWNER, OWNERS
-from backoffice.figures.statements import Statement, lock
-from backoffice.figures.verification import verify
+from backoffice.figures import Registry, total
+from backoffice.figures.computing import definitions
+from backoffice.figures.computing.relations import ONE_OWNER, OWNERS
+from backoffice.figures.computing.statements import Statement, lock
+from backoffice.figures.verifying.verification import verify
 
 from .conftest import sqlalchemy_url
 from .models import Shelf, shelf_total

@@ -31,11 +31,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
 from backoffice.figures import Registry, total
-from backoffice.figures.explanation import explain
-from backoffice.figures.expressions import leaves
-from backoffice.figures.healing import heal
-from backoffice.figures.previews import preview
-from backoffice.figures.proving import disproofs
+from backoffice.figures.declaring.expressions import leaves
+from backoffice.figures.showing.explanation import explain
+from backoffice.figures.showing.previews import preview
+from backoffice.figures.verifying.healing import heal
+from backoffice.figures.verifying.proving import disproofs
 from tests.depth import examples
 
 from .worlds import Building, World

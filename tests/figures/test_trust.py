@@ -16,8 +16,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from backoffice.base import Id
 from backoffice.base.money import Money, rounded
 from backoffice.figures import Registry, total
-from backoffice.figures.drain import Drained, correction_of
-from backoffice.figures.healing import Healer, heal
+from backoffice.figures.keeping.drain import Drained, correction_of
+from backoffice.figures.verifying.healing import Healer, heal
 
 from .worlds import World, a_world
 

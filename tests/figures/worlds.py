@@ -11,9 +11,10 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from backoffice.database.objects import SchemaFingerprint
 from backoffice.database.proof import prove
-from backoffice.figures import Finding, Registry, hooks, triggers
+from backoffice.figures import Finding, Registry
+from backoffice.figures.keeping import hooks, triggers
 from backoffice.figures.models import FigureNote
-from backoffice.figures.verification import verify
+from backoffice.figures.verifying.verification import verify
 
 
 @dataclass

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from backoffice import figures
 from backoffice.app.extensions import db
-from backoffice.figures import drain, recomputing
+from backoffice.figures.keeping import drain, recomputing
 from backoffice.orders.models import Order, OrderLine
 from tests.factories.orders import OrderFactory
 from tests.processes import barrier, sqlstate, together

@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, delete, insert, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from backoffice.figures import hooks
-from backoffice.figures.registry import registry
+from backoffice.figures.computing.registry import registry
+from backoffice.figures.keeping import hooks
 from backoffice.orders.models import Order, OrderLine
 
 from .books import LineFacts, OrderFacts

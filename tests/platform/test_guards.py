@@ -22,8 +22,8 @@ from backoffice.commands.upgrade import upgrade
 from backoffice.customers.triggers import stamps_balance
 from backoffice.database.objects import DatabaseObject
 from backoffice.drift import standing
-from backoffice.figures.registry import registry
-from backoffice.figures.triggers import guard_objects, note_objects
+from backoffice.figures.computing.registry import registry
+from backoffice.figures.keeping.triggers import guard_objects, note_objects
 from backoffice.runs import actions
 from backoffice.runs.models import DONE_WITH_FAILURES, RunItem
 from backoffice.runs.working import perform

@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from backoffice.base import Id
 from backoffice.base.money import Money
 from backoffice.figures import Registry
-from backoffice.figures.healing import heal
+from backoffice.figures.verifying.healing import heal
 from backoffice.lists.csv_files import FLAVOURS
 from backoffice.reconciliation.files import About, csv_of, plain, values_of
 from backoffice.reconciliation.report import Report

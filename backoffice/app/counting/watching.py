@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, has_request_context, request
 
-from ...figures import hooks
-from ...figures.registry import registry
+from ...figures.computing.registry import registry
+from ...figures.keeping import hooks
 
 log = structlog.get_logger("backoffice.database")
 

@@ -15,8 +15,8 @@ from ...base import N_, periods
 from ...base.actor import acting_as
 from ...drift.verification.scope import LAST
 from ...figures import registry
-from ...figures.relations import BETWEEN
-from ...figures.statements import suspects
+from ...figures.computing.relations import BETWEEN
+from ...figures.computing.statements import suspects
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import CHUNK_FAILED, DONE, Run

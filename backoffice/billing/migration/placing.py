@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Row, Select, Table, func, literal, select, tr
 
 from ...base import table_of
 from ...figures import registry
-from ...figures.drain import Drained
-from ...figures.healing import Failure, Healer
-from ...figures.hooks import held, settle_connection
+from ...figures.keeping.drain import Drained
+from ...figures.keeping.hooks import held, settle_connection
+from ...figures.verifying.healing import Failure, Healer
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import customer_balance

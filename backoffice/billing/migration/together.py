@@ -17,11 +17,11 @@ from ...drift.findings import close_corrected
 from ...drift.healing.applying import FIELDS, MOVED, sameness
 from ...drift.healing.moved import totals_written
 from ...figures import registry
-from ...figures.drain import Correcting, Drained, correction_of, drain
-from ...figures.healing import PASSING, Healer
-from ...figures.hooks import held, written
-from ...figures.increments import Changes
-from ...figures.notes import Touched
+from ...figures.computing.increments import Changes
+from ...figures.keeping.drain import Correcting, Drained, correction_of, drain
+from ...figures.keeping.hooks import held, written
+from ...figures.keeping.notes import Touched
+from ...figures.verifying.healing import PASSING, Healer
 from ...runs.models import AMOUNTS, APPLIED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import RECALCULATED

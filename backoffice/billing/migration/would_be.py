@@ -29,9 +29,9 @@ from ...drift.findings import noted_owners
 from ...drift.verification import chunks as verifying
 from ...drift.verification.chunks import Seen, suspected
 from ...figures import registry
-from ...figures.dependencies import lower_bundles, owners_above, owners_beneath
-from ...figures.findings import findings_over
-from ...figures.registry import Bundle
+from ...figures.computing.dependencies import lower_bundles, owners_above, owners_beneath
+from ...figures.computing.registry import Bundle
+from ...figures.verifying.findings import findings_over
 from ...runs.models import FOUND
 from ...runs.work import ITEMS, RUNS, Asked, Work
 from ..models import Meter

@@ -24,7 +24,7 @@ from ...base import table_of
 from ...drift.healing import chunks as healing
 from ...drift.verification.scope import LAST, SCAN, bundle_named, listed
 from ...figures import registry
-from ...figures.registry import Bundle
+from ...figures.computing.registry import Bundle
 from ...runs.work import Asked, Chunk, Work
 from ..figures import RECALCULATED
 from ..migration import would_be

@@ -39,8 +39,8 @@ from ...audit.facts import ADDED, REMOVED, Facts, Forgery
 from ...base import Base
 from ...base.actor import actor
 from ...figures import registry, written
-from ...figures.hooks import settle_connection
-from ...figures.notes import Touched
+from ...figures.keeping.hooks import settle_connection
+from ...figures.keeping.notes import Touched
 from ..healing.moved import Moved, moved_by
 from ..models import ACCEPTED, DriftFinding
 from .findings import facts_named, settle

@@ -27,11 +27,11 @@ from sqlalchemy import (
 from ...audit.chain.records import EVENTS
 from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table
 from ...base import N_, table_of
-from ...figures.declaration import Source
-from ...figures.dependencies import lower_bundles, owners_above, owners_beneath
+from ...figures.computing.dependencies import lower_bundles, owners_above, owners_beneath
+from ...figures.computing.registry import Bundle, Registry, registry
+from ...figures.computing.statements import Statement
+from ...figures.declaring.declaration import Source
 from ...figures.models import Correction
-from ...figures.registry import Bundle, Registry, registry
-from ...figures.statements import Statement
 
 CORRECTIONS = table_of(Correction)
 

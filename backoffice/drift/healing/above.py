@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, select
 
 from ...figures import registry
-from ...figures.dependencies import lower_bundles, owners_above
-from ...figures.registry import Bundle
+from ...figures.computing.dependencies import lower_bundles, owners_above
+from ...figures.computing.registry import Bundle
 from ...runs.models import FOUND
 from ...runs.work import ITEMS, Asked, Chunk, Work
 from ..verification.scope import BundlePart, bundle_named, listed

@@ -11,12 +11,12 @@ from sqlalchemy import ARRAY, BigInteger, Connection, any_, distinct, func, lite
 from ...base import N_
 from ...base.differences import NUMBER
 from ...figures import Finding, registry
-from ...figures.drain import Drained, drain
-from ...figures.findings import findings
-from ...figures.healing import WRITE_CHUNK
-from ...figures.notes import Touched
-from ...figures.recomputing import Leading, lock_owners
-from ...figures.registry import Bundle
+from ...figures.computing.registry import Bundle
+from ...figures.keeping.drain import Drained, drain
+from ...figures.keeping.notes import Touched
+from ...figures.keeping.recomputing import Leading, lock_owners
+from ...figures.verifying.findings import findings
+from ...figures.verifying.healing import WRITE_CHUNK
 from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
 from ...runs.work import Asked, Chunk, Work
 from ..findings import ITEMS, as_item

@@ -25,10 +25,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, array
 
 from ...figures import Failure, Figure, Finding, registry
-from ...figures.drain import Drained, correction_of
-from ...figures.healing import Healer
-from ...figures.registry import Bundle, Registry
-from ...figures.statements import Statement
+from ...figures.computing.registry import Bundle, Registry
+from ...figures.computing.statements import Statement
+from ...figures.keeping.drain import Drained, correction_of
+from ...figures.verifying.healing import Healer
 from ...runs.models import APPLIED, ITEM_FAILED, SKIPPED
 from ...runs.work import Step, Work
 from ..amounts import gross_in_sql, sum_in_sql

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from ... import figures
 from ...app.extensions import db
 from ...figures import Check
-from ...figures.checks import Compared, Part
+from ...figures.declaring.checks import Compared, Part
 from ...runs.item_tables import print_table
 from ...runs.models import COUNTERS
 from ..naming import named_failures

@@ -25,10 +25,12 @@ from sqlalchemy import (
 
 from ...database.proof import prove
 from ...figures import Failure, registry
-from ...figures.drain import Drained, Pending, correction_of, drain
+from ...figures.computing.registry import Bundle
+from ...figures.keeping.drain import Drained, Pending, correction_of, drain
+from ...figures.keeping.notes import NOTES, Touched
+from ...figures.keeping.recomputing import hold_everybodys
 from ...figures.models import noted_bundle
-from ...figures.notes import NOTES, Touched
-from ...figures.outside import (
+from ...figures.verifying.outside import (
     NOTES_AT_ONCE,
     Notes,
     by_owner,
@@ -36,8 +38,6 @@ from ...figures.outside import (
     drain_noted,
     schedule_retry,
 )
-from ...figures.recomputing import hold_everybodys
-from ...figures.registry import Bundle
 from ...runs.models import CHUNK_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
 from ..healing.chunks import RunHealer

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from ... import figures
 from ...figures import NotedResult, registry
-from ...figures.drain import Drained
+from ...figures.computing.registry import Bundle
+from ...figures.keeping.drain import Drained
+from ...figures.keeping.notes import NOTES
 from ...figures.models import noted_bundle
-from ...figures.notes import NOTES
-from ...figures.outside import due_notes
-from ...figures.registry import Bundle
+from ...figures.verifying.outside import due_notes
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import Run

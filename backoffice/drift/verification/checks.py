@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from ...app.domain import declared
 from ...base import N_
 from ...figures import Check, Figure, registry
-from ...figures.checks import Compared
+from ...figures.declaring.checks import Compared
 from ...figures.models import noted_bundle
 from ...runs.work import Chunk, Work
 from ...web.record_links import Place, Subject, Word

@@ -9,14 +9,14 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, func,
 
 from ...base import N_
 from ...figures import Finding, registry
-from ...figures.definitions import require
-from ...figures.dependencies import lower_bundles
+from ...figures.computing.definitions import require
+from ...figures.computing.dependencies import lower_bundles
+from ...figures.computing.registry import Bundle
+from ...figures.computing.relations import OWNERS
+from ...figures.computing.statements import suspects
 from ...figures.errors import AnotherDefinition
-from ...figures.findings import findings, orphans
-from ...figures.registry import Bundle
-from ...figures.relations import OWNERS
-from ...figures.statements import suspects
-from ...figures.verification import MANY, suspected_between
+from ...figures.verifying.findings import findings, orphans
+from ...figures.verifying.verification import MANY, suspected_between
 from ...runs.models import CHUNK_FAILED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import CHUNKS, Asked, Step, Work
 from ..facts.holding import HELD, held

@@ -26,12 +26,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...app.extensions import db
 from ...database.snapshots import snapshot
 from ...figures import Check, Figure, Finding, registry
-from ...figures.checks import Compared, Part
-from ...figures.definitions import differing
-from ...figures.findings import findings
-from ...figures.registry import Bundle
-from ...figures.relations import OWNERS
-from ...figures.statements import suspects
+from ...figures.computing.definitions import differing
+from ...figures.computing.registry import Bundle
+from ...figures.computing.relations import OWNERS
+from ...figures.computing.statements import suspects
+from ...figures.declaring.checks import Compared, Part
+from ...figures.verifying.findings import findings
 from .. import standing
 from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
 from . import checks

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ...figures import Figure
-from ...figures.registry import Bundle, Registry
-from ...figures.verification import next_owners
+from ...figures.computing.registry import Bundle, Registry
+from ...figures.verifying.verification import next_owners
 from ...runs.work import Chunk
 
 SCAN = 10_000

@@ -17,9 +17,9 @@ from hashlib import sha256
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ..database.objects import SchemaFingerprint
-from .errors import AnotherDefinition
-from .models import noted_bundle
+from ...database.objects import SchemaFingerprint
+from ..errors import AnotherDefinition
+from ..models import noted_bundle
 from .registry import Bundle, Registry
 from .relations import BETWEEN
 from .statements import DIALECT, suspects

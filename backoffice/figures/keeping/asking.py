@@ -29,13 +29,13 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as plain_column
 
-from .continuing import along, as_text, first_places, place_of
-from .declaration import Figure, Source
-from .definitions import digest, numbered
-from .dependencies import lower_bundles
-from .registry import Bundle, Registry
-from .relations import Condition, Relations, Scope
-from .statements import DIALECT, changes_since, plain, wrong_owners
+from ..computing.definitions import digest, numbered
+from ..computing.dependencies import lower_bundles
+from ..computing.registry import Bundle, Registry
+from ..computing.relations import Condition, Relations, Scope
+from ..computing.statements import DIALECT, changes_since, plain, wrong_owners
+from ..declaring.continuing import along, as_text, first_places, place_of
+from ..declaring.declaration import Figure, Source
 
 quote = DIALECT.identifier_preparer.quote
 

@@ -24,13 +24,21 @@ from sqlalchemy.sql.elements import (
     Over,
 )
 
-from .declaration import Figure
-from .expressions import Expression, Total, columns_in, leaves, replace, total_in, unwrapped
-from .findings import text_of
-from .increments import summand
-from .registry import Registry
-from .relations import OWNERS, Frame, Relations
-from .statements import Statement, expanded
+from ..computing.increments import summand
+from ..computing.registry import Registry
+from ..computing.relations import OWNERS, Frame, Relations
+from ..computing.statements import Statement, expanded
+from ..declaring.declaration import Figure
+from ..declaring.expressions import (
+    Expression,
+    Total,
+    columns_in,
+    leaves,
+    replace,
+    total_in,
+    unwrapped,
+)
+from ..verifying.findings import text_of
 
 ROWS = 200
 """Source rows listed per term; the term says how many there are in all."""

@@ -34,10 +34,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.visitors import iterate
 
-from ..base.actor import actor
+from ...base.actor import actor
+from ..computing.increments import Changes
+from ..computing.registry import Registry
 from .drain import DRAINING, drain
-from .increments import Changes
-from .registry import Registry
 
 _READS = re.compile(
     r"\s*(select|with|show|set|begin|start|savepoint|release|commit|explain|fetch|close|declare)\b",

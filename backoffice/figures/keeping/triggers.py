@@ -13,11 +13,16 @@ from hashlib import sha256
 
 from sqlalchemy import Connection, Table
 
-from ..database import objects
-from ..database.objects import DatabaseObject, append_only, differences, refusal, sync_objects
-from ..database.proof import IS_OURS, KEY_CHECK
-from ..database.statistics import RENEW_STATISTICS
-from . import definitions
+from ...database import objects
+from ...database.objects import DatabaseObject, append_only, differences, refusal, sync_objects
+from ...database.proof import IS_OURS, KEY_CHECK
+from ...database.statistics import RENEW_STATISTICS
+from ..computing import definitions
+from ..computing.definitions import digest
+from ..computing.increments import delta_sql
+from ..computing.registry import Bundle, Registry
+from ..declaring.declaration import Figure, Source
+from ..models import SETTLING
 from .asking import (
     TOUCHED_OWNERS,
     TOUCHED_PLACES,
@@ -31,12 +36,7 @@ from .asking import (
     touched_rows,
     wrong_since,
 )
-from .declaration import Figure, Source
-from .definitions import digest
-from .increments import delta_sql
-from .models import SETTLING
 from .recomputing import suppression_key
-from .registry import Bundle, Registry
 
 CHANNEL = "backoffice_notes"
 """What is notified when a program writes that does not say who acts, and so is none of ours."""

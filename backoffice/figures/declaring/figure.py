@@ -7,9 +7,9 @@ from typing import Any, Protocol, cast, overload
 
 from sqlalchemy import Column, FromClause, Select
 
-from ..base import table_of
+from ...base import table_of
+from ..errors import DeclarationError
 from .declaration import Definition, Figure, Last
-from .errors import DeclarationError
 from .expressions import column, expression, held
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import Column, FromClause, Select, Table, cast, false, null, sel
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..base import table_of
-from .errors import DeclarationError
+from ...base import table_of
+from ..errors import DeclarationError
 from .expressions import Expression, Total, columns_in, fits, held, totals_in
 
 Definition = Callable[..., Select[Any]]

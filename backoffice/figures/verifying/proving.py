@@ -31,15 +31,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from . import definitions, hooks
-from .continuing import Beginning, along, as_text, last_closed, places_given
-from .declaration import Figure, rows_of
-from .errors import DisprovedDeclaration
-from .expressions import replace
-from .recomputing import WHY, recompute
-from .registry import Bundle, Registry
-from .relations import EVERYTHING, ONE_OWNER, OWNERS, Relations, Scope
-from .statements import Statement, changes, changes_since, expanded
+from ..computing import definitions
+from ..computing.registry import Bundle, Registry
+from ..computing.relations import EVERYTHING, ONE_OWNER, OWNERS, Relations, Scope
+from ..computing.statements import Statement, changes, changes_since, expanded
+from ..declaring.continuing import Beginning, along, as_text, last_closed, places_given
+from ..declaring.declaration import Figure, rows_of
+from ..declaring.expressions import replace
+from ..errors import DisprovedDeclaration
+from ..keeping import hooks
+from ..keeping.recomputing import WHY, recompute
 
 SAMPLE = 3
 """Of the oldest, and of the newest owners of a figure so many are tried."""

@@ -16,16 +16,16 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Table, delete, func, select
 from sqlalchemy.exc import DBAPIError
 
-from ..database import statistics
-from ..database.proof import prove
-from . import definitions
-from .declaration import Figure
-from .dependencies import lower_bundles, owners_above, owners_beneath
-from .drain import Correcting, Drained, correction_of, drain
-from .hooks import given_up_after
-from .models import noted_bundle
-from .notes import NOTES, Touched
-from .registry import Bundle, Registry, noop
+from ...database import statistics
+from ...database.proof import prove
+from ..computing import definitions
+from ..computing.dependencies import lower_bundles, owners_above, owners_beneath
+from ..computing.registry import Bundle, Registry, noop
+from ..declaring.declaration import Figure
+from ..keeping.drain import Correcting, Drained, correction_of, drain
+from ..keeping.hooks import given_up_after
+from ..keeping.notes import NOTES, Touched
+from ..models import noted_bundle
 from .verification import pages
 
 WRITE_CHUNK = 1_000

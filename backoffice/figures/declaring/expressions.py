@@ -34,7 +34,7 @@ from sqlalchemy.sql.elements import (
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
-from .errors import DeclarationError
+from ..errors import DeclarationError
 
 _serial = count(1)
 

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Text, any_, bindparam, delete, func, literal
 
-from ..base import table_of
-from .increments import Delta
-from .models import FigureNote
-from .statements import Statement
+from ...base import table_of
+from ..computing.increments import Delta
+from ..computing.statements import Statement
+from ..models import FigureNote
 
 NOTES = table_of(FigureNote)
 

@@ -23,14 +23,14 @@ from sqlalchemy import (
     update,
 )
 
-from ..database.proof import prove
-from . import definitions
-from .drain import Drained, Pending, Unnoted, correction_of, drain
+from ...database.proof import prove
+from ..computing import definitions
+from ..computing.registry import Bundle, Registry, noop
+from ..keeping.drain import Drained, Pending, Unnoted, correction_of, drain
+from ..keeping.hooks import skip_drain
+from ..keeping.notes import NOTES, Touched
+from ..models import bundle_of_note, noted_bundle
 from .healing import Failure, Healer, Stride
-from .hooks import skip_drain
-from .models import bundle_of_note, noted_bundle
-from .notes import NOTES, Touched
-from .registry import Bundle, Registry, noop
 
 NOTES_AT_ONCE = 1_000
 """The most notes of outside programs that are drained in one transaction.

@@ -21,7 +21,7 @@ from sqlalchemy import (
     union,
 )
 
-from .declaration import Figure, Source
+from ..declaring.declaration import Figure, Source
 from .registry import Bundle, Registry
 from .statements import Statement
 

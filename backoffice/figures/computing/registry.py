@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Table
 
-from . import declaring
-from .declaration import Figure, Source
-from .errors import CycleError, DeclarationError, UnknownFigure
-from .expressions import columns_in
+from ..declaring import figure as declaring
+from ..declaring.declaration import Figure, Source
+from ..declaring.expressions import columns_in
+from ..declaring.rules import check, refuse
+from ..errors import CycleError, DeclarationError, UnknownFigure
 from .increments import broken_rules, delta_sql
-from .rules import check, refuse
 
 
 @dataclass(eq=False)

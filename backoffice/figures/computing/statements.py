@@ -40,8 +40,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import UnaryExpression
 
-from .declaration import Figure, Source
-from .expressions import replace
+from ..declaring.declaration import Figure, Source
+from ..declaring.expressions import replace
 from .relations import OWNERS, Condition, Frame, Relations, Scope, absent, have_same_key
 
 if TYPE_CHECKING:

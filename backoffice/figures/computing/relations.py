@@ -34,9 +34,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.functions import coalesce
 
-from .continuing import Beginning, last_closed, with_closed
-from .declaration import Figure, rows_of
-from .expressions import Expression, Total, replace
+from ..declaring.continuing import Beginning, last_closed, with_closed
+from ..declaring.declaration import Figure, rows_of
+from ..declaring.expressions import Expression, Total, replace
 
 if TYPE_CHECKING:
     from .registry import Registry

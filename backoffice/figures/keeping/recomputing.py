@@ -35,14 +35,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ..base import table_of
-from ..database.proof import PROOF, token
-from .continuing import along, places_given
-from .declaration import Figure, Source
-from .models import SETTLING, Correction
-from .registry import Bundle, Registry
-from .relations import ONE_OWNER, OWNERS, Condition, Relations, Scope
-from .statements import (
+from ...base import table_of
+from ...database.proof import PROOF, token
+from ..computing.registry import Bundle, Registry
+from ..computing.relations import ONE_OWNER, OWNERS, Condition, Relations, Scope
+from ..computing.statements import (
     NOTHING,
     Statement,
     changes,
@@ -52,6 +49,9 @@ from .statements import (
     lock_rows,
     named_by,
 )
+from ..declaring.continuing import along, places_given
+from ..declaring.declaration import Figure, Source
+from ..models import SETTLING, Correction
 
 Ids = Mapping[str, set[int]]
 """Of tables, by their names, the ids of some rows."""

@@ -13,13 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ..base.actor import actor
-from . import definitions
-from .declaration import Source
-from .dependencies import is_covered, lower_bundles, trustworthy
-from .errors import WrongIsolation
-from .increments import Changes, apply, unaccounted
-from .models import bundle_of_note
+from ...base.actor import actor
+from ..computing import definitions
+from ..computing.dependencies import is_covered, lower_bundles, trustworthy
+from ..computing.increments import Changes, apply, unaccounted
+from ..computing.registry import Bundle, Registry
+from ..computing.relations import ONE_OWNER, OWNERS, Scope
+from ..declaring.declaration import Source
+from ..errors import WrongIsolation
+from ..models import bundle_of_note
 from .notes import TAKE_MINE, Touched, drop_mine
 from .recomputing import (
     CORRECTED,
@@ -34,8 +36,6 @@ from .recomputing import (
     scope_of,
     suppressing,
 )
-from .registry import Bundle, Registry
-from .relations import ONE_OWNER, OWNERS, Scope
 
 DRAINING = "figures.draining"
 """Set while a connection is being drained: what the drain itself reads settles nothing, for the drain does."""

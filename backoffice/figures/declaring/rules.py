@@ -12,8 +12,8 @@ from sqlalchemy.sql.elements import ColumnClause, TextClause
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate
 
+from ..errors import DeclarationError
 from .declaration import Figure
-from .errors import DeclarationError
 from .expressions import columns_in, totals_in
 
 _CONSTANT = re.compile(r"\*|NULL|-?[\d.]+|'[^']*'", re.IGNORECASE)

@@ -15,17 +15,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
 
-from ..database import statistics
-from ..database.snapshots import snapshot
-from .continuing import last_closed
-from .declaration import Figure
-from .definitions import another, differing
-from .dependencies import owners_above, trustworthy
-from .errors import DeclarationError
+from ...database import statistics
+from ...database.snapshots import snapshot
+from ..computing.definitions import another, differing
+from ..computing.dependencies import owners_above, trustworthy
+from ..computing.registry import Bundle, Registry
+from ..computing.relations import BETWEEN, OWNERS, Relations
+from ..computing.statements import Statement, changes, expanded, suspects
+from ..declaring.continuing import last_closed
+from ..declaring.declaration import Figure
+from ..errors import DeclarationError
 from .findings import Finding, findings, orphans
-from .registry import Bundle, Registry
-from .relations import BETWEEN, OWNERS, Relations
-from .statements import Statement, changes, expanded, suspects
 
 CHUNK = 200_000
 """Owners compared in one statement; a million orders take about five."""

@@ -26,12 +26,12 @@ from sqlalchemy import (
     select,
 )
 
-from .declaration import Figure, Source
-from .dependencies import pairs
-from .expressions import Total
-from .registry import Bundle, Registry
-from .relations import BETWEEN, OWNERS, Frame, Relations, Scope, absent
-from .statements import Statement, changes, drifted, expanded
+from ..computing.dependencies import pairs
+from ..computing.registry import Bundle, Registry
+from ..computing.relations import BETWEEN, OWNERS, Frame, Relations, Scope, absent
+from ..computing.statements import Statement, changes, drifted, expanded
+from ..declaring.declaration import Figure, Source
+from ..declaring.expressions import Total
 
 Kind = Literal["different", "missing", "surplus"]
 

@@ -27,11 +27,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ..base.out_of_calendar import stored_day, stored_moment
-from .declaration import Figure
-from .registry import Registry
-from .relations import OWNERS, Relations
-from .statements import Statement, changes
+from ...base.out_of_calendar import stored_day, stored_moment
+from ..computing.registry import Registry
+from ..computing.relations import OWNERS, Relations
+from ..computing.statements import Statement, changes
+from ..declaring.declaration import Figure
 
 Rows = Mapping[Any, Sequence[Mapping[str, Any]]]
 Values = dict[Table, dict[Any, dict[str, Any]]]

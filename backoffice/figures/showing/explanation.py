@@ -27,14 +27,22 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from ..base import differences
-from .declaration import Figure
-from .expressions import Expression, Total, columns_in, leaves, replace, total_in, unwrapped
-from .findings import Row, text_of
-from .models import Correction
-from .registry import Registry
-from .relations import OWNERS, Frame, Relations
-from .statements import Statement, changes, expanded
+from ...base import differences
+from ..computing.registry import Registry
+from ..computing.relations import OWNERS, Frame, Relations
+from ..computing.statements import Statement, changes, expanded
+from ..declaring.declaration import Figure
+from ..declaring.expressions import (
+    Expression,
+    Total,
+    columns_in,
+    leaves,
+    replace,
+    total_in,
+    unwrapped,
+)
+from ..models import Correction
+from ..verifying.findings import Row, text_of
 from .terms import (
     ROWS,
     Added,

@@ -46,9 +46,9 @@ from sqlalchemy.sql.elements import (
 )
 from sqlalchemy.sql.visitors import iterate
 
-from .declaration import Figure, Source
-from .errors import DeclarationError
-from .expressions import Total, fits, is_never_null, operands, replace, unwrapped
+from ..declaring.declaration import Figure, Source
+from ..declaring.expressions import Total, fits, is_never_null, operands, replace, unwrapped
+from ..errors import DeclarationError
 from .statements import Statement, drifted, plain
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from .errors import DeclarationError
+from ..errors import DeclarationError
 from .expressions import columns_in
 
 SHOWN = 50

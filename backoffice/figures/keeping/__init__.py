@@ -1,0 +1,1 @@
+"""Right at every commit: notes, locks, recomputing; triggers for whoever writes."""

@@ -1,0 +1,1 @@
+"""What drifted, with its roots, and how it is healed; whether a declaration is right at all."""
