@@ -66,9 +66,12 @@ class Bundle:
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
-        """What its figures are derived from; whatever reaches the owner by the same way is one source."""
+        """What its figures are derived from; whatever reaches the owner by the same way is one source.
+
+        Not what PostgreSQL follows by itself: nobody has to note that.
+        """
         merged: dict[tuple[object, ...], Source] = {}
-        for figure in self.figures:
+        for figure in (f for f in self.figures if not f.generated):
             for source in figure.sources:
                 way = (source.table, source.owner, source.through)
                 known = merged.get(way)
@@ -162,14 +165,19 @@ class Registry:
         changes = [bundle.change_name for bundle in self.bundles if bundle.incremental]
         return self.bundle_names + changes
 
-    def with_beneath(self, figures: Sequence[Figure]) -> tuple[Figure, ...]:
-        """`figures`, and what those of them build on to which changes are added."""
+    def with_beneath(
+        self, figures: Sequence[Figure], *, of_same_owner: bool = False
+    ) -> tuple[Figure, ...]:
+        """`figures`, and what those of them build on to which changes are added, or which PostgreSQL follows.
+
+        `of_same_owner`: the latter alone, for what PostgreSQL follows stands in the same row.
+        """
         found = set(figures)
-        waiting = [f for f in figures if f.incremental]
+        waiting = [f for f in figures if f.generated or (f.incremental and not of_same_owner)]
         while waiting:
             lower = self.depends_on(waiting.pop()) - found
             found |= lower
-            waiting += lower
+            waiting += (f for f in lower if f.generated or not of_same_owner)
         return tuple(f for f in self.figures if f in found)
 
     def get(self, name: str) -> Figure:
@@ -185,6 +193,12 @@ class Registry:
     def bundle_of(self, figure: Figure) -> Bundle:
         """The bundle in which `figure` is recomputed."""
         return next(b for b in self.bundles if figure in b.figures)
+
+    def written(self, bundle: Bundle) -> tuple[Figure, ...]:
+        """What a correction of the bundle sets right: what it writes, and what PostgreSQL follows of that."""
+        mine = frozenset(bundle.figures)
+        follow = (f for f in self.figures if f.generated and is_followed(self.depends_on(f), mine))
+        return (*(f for f in bundle.figures if not f.generated), *follow)
 
     def with_expressions(self, bundle: Bundle) -> tuple[Bundle, Bundle] | None:
         """Of sums that stand on their owner's row: the bundle of what else that row builds on them, and both as one.
@@ -284,7 +298,23 @@ class Registry:
                 kept = ", ".join(sorted(f.name for f in beneath))
                 refuse(figure, [f"at_once adds up facts, and {kept} is none; leave at_once out."])
         ordered = _sorted(self._dependencies)
-        self._bundles = self._bundled(ordered)
+        bundles = self._bundled(ordered)
+        for figure in (f for f in ordered if f.generated):
+            refuse(figure, self._follows(figure, bundles))
+        self._bundles = bundles
+
+    def _follows(self, figure: Figure, bundles: Sequence[Bundle]) -> Iterator[str]:
+        """What PostgreSQL follows is corrected in the statement that writes what it reads, all of it."""
+        beneath = self._dependencies[figure]
+        is_of_one = any(is_followed(beneath, frozenset(b.figures)) for b in bundles)
+        if beneath and not (
+            is_of_one and all(f.select is None and f.owner is figure.owner for f in beneath)
+        ):
+            names = ", ".join(sorted(f.name for f in beneath))
+            yield (
+                f"PostgreSQL would follow {names}, which one correction does not write. Let it be computed from facts, "
+                "from expressions of the same owner, or from the sums of one figure; or leave Computed out."
+            )
 
     def _everybodys_figures(self, figure: Figure) -> Iterator[str]:
         for table in figure.for_everybody:
@@ -310,6 +340,7 @@ class Registry:
         for figure in ordered:
             way = (figure.owner_table, figure.table)
             alone = figure.select is not None or figure.incremental
+            alone = alone or (figure.generated and not self._dependencies[figure])
             alone = alone or owner.setdefault(way, figure.owner) is not figure.owner
             together.setdefault(figure if alone else figure.owner_table, []).append(figure)
         bundles = [Bundle(k.name, tuple(f)) for k, f in together.items()]
@@ -331,6 +362,11 @@ class Registry:
             )
             for b in bundles
         }
+
+
+def is_followed(beneath: frozenset[Figure], written: frozenset[Figure]) -> bool:
+    """Whether what PostgreSQL computes from `beneath` follows when `written` are written."""
+    return bool(beneath) and beneath <= written
 
 
 Node = TypeVar("Node")

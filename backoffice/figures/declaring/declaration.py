@@ -83,6 +83,8 @@ class Figure:
     derived_rows: bool = False
     entered_rows: Expression | None = None
     incremental: bool = False
+    generated: bool = False
+    """Whether PostgreSQL itself computes it from its row: it follows at once, whoever writes, and nobody writes it."""
     along: Column[Any] | None = None
     since: Mapping[Table, Expression] = field(default_factory=dict)
     looked_up: Mapping[Table, Expression] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Protocol, cast, overload
 
-from sqlalchemy import Column, FromClause, Select
+from sqlalchemy import Column, Computed, FromClause, Select, TextClause
 
 from ...base import table_of
 from ..errors import DeclarationError
@@ -29,6 +29,8 @@ def _figure(
     if definition is not None or isinstance(target, Mapping):
         definitions = target if isinstance(target, Mapping) else {target: definition}
         return from_expressions(definitions, **common)
+    if target is not None and (computed := column(target).computed) is not None:
+        return from_expressions({target: _computed_by(computed)}, generated=True, **common)
 
     def declare(select: Definition) -> Figure:
         return from_select(select, columns=columns or (target,), row_per=row_per, **common)
@@ -72,10 +74,19 @@ def _options(
     }
 
 
+def _computed_by(computed: Computed) -> Any:
+    if isinstance(computed.sqltext, TextClause):
+        raise DeclarationError(
+            f"{computed.column}: Computed() of a text hides what it reads; write the expression over mapped columns."
+        )
+    return computed.sqltext
+
+
 class Declare(Protocol):
     """Declare a figure; returns it. A domain names its figures in its `domain.py`.
 
-    Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`.
+    Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`; or `figure(Account.balance)`
+    of a column that PostgreSQL computes from its row itself, as `Computed(debits - credits, persisted=True)`.
     Shape B, as a decorator over a function that returns the SELECT of the expected rows:
     `@figure(columns=(…,), row_per=(…,), owner=…)`; the function's default arguments are its sources, and labelled
     columns that are not targets are the terms of the explanation.
@@ -111,6 +122,7 @@ def from_expressions(
     name: str | None,
     title: str,
     owner: Any,
+    generated: bool = False,
     **options: Any,
 ) -> Figure:
     """A figure of shape A: an expression for each column of existing rows."""
@@ -128,6 +140,7 @@ def from_expressions(
         key=(primary_key,),
         owner=primary_key if owner is None else column(owner),
         definitions=plain,
+        generated=generated,
         **options,
     )
 

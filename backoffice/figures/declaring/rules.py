@@ -53,6 +53,7 @@ def _broken_rules(figure: Figure) -> Iterator[str]:
     yield from _hidden(figure)
     yield from _leads(figure)
     yield from _runs(figure)
+    yield from _generated(figure)
     if figure.select is None:
         yield from _expressions(figure)
         yield from _totals(figure)
@@ -229,6 +230,19 @@ def _stand(figure: Figure, places: Mapping[Table, Any]) -> Iterator[str]:
             yield f"{table.name} is read from a place on (since) or as a whole (looked_up), not both."
         if _tables(place) != {table}:
             yield f"where a row of {table.name} stands is said by its own columns."
+
+
+def _generated(figure: Figure) -> Iterator[str]:
+    """What PostgreSQL computes itself is stored, is said once, and is nobody's to enter or to add to."""
+    for col in figure.columns:
+        if col.computed is None:
+            continue
+        if not figure.generated:
+            yield f"PostgreSQL computes {col} itself; declare it by its column alone: figure({col}, title=…)."
+        elif not col.computed.persisted:
+            yield f"{col} is computed when it is read; say Computed(…, persisted=True), and it is a stored total."
+    if figure.generated and (figure.incremental or figure.at_once or figure.entered):
+        yield "PostgreSQL computes it from its row: leave incremental, at_once and entered out."
 
 
 def _derives_rows(figure: Figure) -> Iterator[str]:

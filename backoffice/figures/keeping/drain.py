@@ -342,7 +342,8 @@ class _Drains:
             if keys is None:
                 continue
             if number <= CORRECTED:
-                done.corrected.setdefault(bundle.figures[CORRECTED - number].name, []).extend(keys)
+                corrected = self.registry.figures[CORRECTED - number]
+                done.corrected.setdefault(corrected.name, []).extend(keys)
             else:
                 done.changed += zip(repeat(bundle.targets[number]), keys)
         done.is_cut = most_rows is not None and len(done.changed) >= most_rows

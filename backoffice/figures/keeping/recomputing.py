@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     CTE,
     BigInteger,
     ColumnElement,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     case,
     cast,
     delete,
+    false,
     func,
     insert,
     literal,
@@ -217,7 +219,7 @@ CORRECTIONS = table_of(Correction)
 WHY = ("cause", "reason", "actor", "db_user", "run_id")
 """What a correction records beside the figure's own; parameters of `recompute`."""
 CORRECTED = -1
-"""The number under which `recompute` answers corrections (of the bundle's second figure one less, and so on),
+"""The number under which `recompute` answers corrections (of the registry's second figure one less, and so on),
 rather than rows of a target."""
 
 
@@ -243,17 +245,21 @@ def recompute(
     known = expanded(registry, None if by_facts else bundle, trusted)
     relations = Relations(registry, known)
     answers: list[Select[Any]] = []
+    kept = registry.written(bundle)
     for number, table in enumerate(bundle.targets):
-        figures = bundle.figures_of(table)
+        if not (figures := tuple(f for f in kept if f.table is table)):
+            continue
         rows = changes(relations, table, figures, scope).limit(most_rows).cte(f"changes_{number}")
         written = _write(table, figures, rows, number, _theirs(figures[0], scope))
         answers += (_answer(number, w.c.pk) for w in written)
         if correct:
             records = _corrections(figures, rows, written, number)
-            places = (CORRECTED - bundle.figures.index(figure) for figure in figures)
+            places = (CORRECTED - registry.figures.index(figure) for figure in figures)
             answers += (
                 _answer(*answer) for answer in zip(places, (r.c.id for r in records), strict=True)
             )
+    if not answers:
+        return Statement(select(literal(0), cast(null(), ARRAY(BigInteger))).where(false()))
     return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
 
 
@@ -330,6 +336,8 @@ def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any
     """
     values: dict[str, ColumnElement[Any]] = {}
     for i, (figure, col) in enumerate((f, c) for f in figures for c in f.columns):
+        if figure.generated:
+            continue
         stored, expected = rows.c[f"s{i}"], rows.c[f"e{i}"]
         untouched = stored.is_not_distinct_from(expected)
         values[col.key] = (

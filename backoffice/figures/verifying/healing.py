@@ -330,7 +330,7 @@ def heal(
         definitions.require(connection, registry, registry.bundles_of(wanted))
     if given is None:
         statistics.refresh(engine)
-        wanted = registry.with_beneath(wanted)
+    wanted = registry.with_beneath(wanted, of_same_owner=given is not None)
     bundles = registry.bundles_of(wanted)
     for number, bundle in enumerate(bundles, start=1):
         later = [] if given is not None else [other.name for other in bundles[number:]]
