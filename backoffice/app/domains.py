@@ -20,6 +20,7 @@ from ..runs import domain as runs
 from ..schedules import domain as schedules
 from ..search import domain as search
 from ..targets import domain as targets
+from ..wallets import domain as wallets
 from .domain import Domain
 
 DOMAINS: tuple[Domain, ...] = (
@@ -31,6 +32,7 @@ DOMAINS: tuple[Domain, ...] = (
     approvals.DOMAIN,
     customers.DOMAIN,
     billing.DOMAIN,
+    wallets.DOMAIN,
     orders.DOMAIN,
     audit.DOMAIN,
     health.DOMAIN,

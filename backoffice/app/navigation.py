@@ -42,6 +42,7 @@ ENTRIES = (
         "billing.",
         also=("invoices.", "meters.", "payments.", "adjustments."),
     ),
+    NavigationEntry(N_("Wallets"), "wallets.index", "wallets", "wallets.", also=("wallet_",)),
     NavigationEntry(N_("Targets"), "targets.index", "targets", "targets."),
     NavigationEntry(
         N_("Health"),

@@ -17,6 +17,8 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "corrections": ("SELECT", "INSERT"),  # append-only
     "fact_decisions": ("SELECT", "INSERT"),  # append-only
     "price_changes": ("SELECT", "INSERT"),  # append-only
+    # Append-only, but that a heal of the running balance writes these two.
+    "wallet_transactions": ("SELECT", "INSERT", "UPDATE (balance_before, balance_after)"),
     "price_change_orders": ("SELECT", "INSERT"),  # append-only
     # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED asks for UPDATE of a
     # column; a drain that leaves what builds on a figure noted says in whose name.

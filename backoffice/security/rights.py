@@ -15,6 +15,7 @@ _READ_ALL = _READ | {
     "orders.read_all",
     "targets.read_all",
     "billing.read",
+    "wallets.read",
     "figures.read",
     "runs.read",
 }
@@ -23,6 +24,7 @@ _FINANCE = _READ_ALL | {
     "orders.reassign",
     "customers.write",
     "billing.write",
+    "wallets.write",
     "products.write",
     "targets.write",
     "figures.heal",

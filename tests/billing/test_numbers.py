@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from backoffice.billing import numbering
+from backoffice.base import numbering
 from backoffice.billing.models import Payment
 from backoffice.billing.rules import is_number
 from tests.factories.billing import PaymentFactory

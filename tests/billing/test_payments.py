@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from backoffice.base.numbering import next_number
 from backoffice.base.refusals import Refusal
 from backoffice.billing.models import Meter, Payment
-from backoffice.billing.numbering import next_number
 from backoffice.billing.payments import actions, refusals
 from backoffice.billing.payments.allocation import Part
 from backoffice.records.actions import RecordChanged, RecordGone

@@ -9,13 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ...base import N_
+from ...base.numbering import next_number
 from ...base.refusals import Refusal, Stale
 from ...records import Values
 from ...records.actions import RecordGone, check_version, count
 from ...records.actions import locked as lock
 from ..meters.actions import locked, settle
 from ..models import Meter, MeterAdjustment
-from ..numbering import next_number
 from ..queries import holder_on
 from ..rules import VOID, refuse_to_come
 

@@ -7,11 +7,11 @@ from sqlalchemy.orm import Session
 
 from ...base import N_, periods
 from ...base.identifiers import NUMBER_SAYS
+from ...base.numbering import next_number
 from ...customers.naming import CUSTOMERS
 from ...records import Amount, Day, Law, Pick, Quantity, Text, UnitPrice
 from ..meters.naming import METERS
 from ..models import Invoice
-from ..numbering import next_number
 from ..rules import NUMBER_LENGTH, is_number
 
 

@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 
 from ... import figures
 from ...base import money
+from ...base.numbering import next_number
 from ...base.refusals import refused_by
 from ...records.actions import RecordChanged, RecordGone, check_version, locked, next_version
 from ..figures import invoice_paid
 from ..meters.actions import settle
 from ..models import Invoice, Payment
-from ..numbering import next_number
 from ..queries import paid_by_payments
 from ..rules import REASON_LENGTH, VOID, refuse_to_come, takes_less
 from .allocation import Part, by_invoice, total_of

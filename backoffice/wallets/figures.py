@@ -1,0 +1,67 @@
+"""What is in a wallet: the sums of its transactions, and beside each of them the balance before and after it.
+
+PostgreSQL adds to the sums with every transaction, whoever writes it; a transaction that was written with the right
+balances, known under the wallet's lock, needs no second look.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+
+from ..base import N_
+from ..figures import Last, figure, total
+from .models import Wallet, WalletTransaction
+from .rules import ADJUSTMENT, CHARGE, RECHARGE, REFUND, moved_by
+
+
+def _sum(*types: str) -> ColumnElement[Any]:
+    """The amounts of the wallet's transactions of these types."""
+    is_one = WalletTransaction.transaction_type.in_(types)
+    by = WalletTransaction.wallet_id
+    return func.coalesce(total(WalletTransaction.amount, by=by, where=is_one), 0)
+
+
+@figure(
+    name="wallet_transactions.balance",
+    title=N_("Balance before and after"),
+    columns=(WalletTransaction.balance_before, WalletTransaction.balance_after),
+    owner=WalletTransaction.wallet_id,
+    along=WalletTransaction.id,
+    at_once=True,
+    formula=N_("What was in the wallet before, and what the transaction moved"),
+)
+def running(
+    transactions: Any = WalletTransaction, last: Any = Last(WalletTransaction)
+) -> Select[Any]:
+    """Every transaction upon those before it."""
+    t = transactions.c
+    moved = moved_by(t.transaction_type, t.amount)
+    until = func.sum(moved).over(partition_by=t.wallet_id, order_by=t.id)
+    after = func.coalesce(last.c.balance_after, 0) + until
+    return select(
+        t.id,
+        t.wallet_id,
+        (after - moved).label("balance_before"),
+        after.label("balance_after"),
+    ).select_from(transactions.outerjoin(last, last.c.wallet_id == t.wallet_id))
+
+
+wallet_totals = figure(
+    {
+        Wallet.balance: _sum(RECHARGE, REFUND, ADJUSTMENT) - _sum(CHARGE),
+        Wallet.total_recharged: _sum(RECHARGE),
+        Wallet.total_spent: _sum(CHARGE) - _sum(REFUND),
+    },
+    name="wallets.balance",
+    title=N_("Wallet"),
+    incremental=True,
+    at_once=True,
+    formulas={
+        Wallet.balance: N_("Recharges, refunds and adjustments − Charges"),
+        Wallet.total_recharged: N_("The recharges of the wallet"),
+        Wallet.total_spent: N_("Charges − Refunds"),
+    },
+)
+
+WALLET_FIGURES = (running, wallet_totals)
+"""Everything that is stored about wallets and derived; the last one is what a wallet comes to."""

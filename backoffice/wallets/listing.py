@@ -1,0 +1,195 @@
+"""The list of wallets, with what is in each and when something last moved; and the list of their transactions."""
+
+from dataclasses import replace
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import ColumnElement, Select, and_, cast, func, select
+from sqlalchemy.types import BigInteger
+
+from ..base import N_, counted
+from ..customers.models import Customer
+from ..lists import Choice, Column, List, Moments, Search, containing
+from ..people.models import User
+from ..records.listing import column_of
+from .fields import LOW_LIMIT, NUMBER
+from .models import Wallet, WalletTransaction
+from .rules import STATUSES, TONES, TYPES, moved_by
+
+
+def _of_customer(text: str) -> ColumnElement[bool]:
+    has_code = select(Customer.id).where(Customer.code.in_({text, text.upper()}))
+    return Wallet.customer_id.in_(has_code)
+
+
+def _wallet(row: Any) -> str:
+    return url_for("wallets.record", number=row.number)
+
+
+def _customer(row: Any) -> str:
+    return url_for("customers.record", code=row.customer_code)
+
+
+def _sum(name: str) -> Column:
+    """A figure of a wallet, with the way to how it was calculated."""
+    held = getattr(Wallet, name)
+
+    def calculation(row: Any) -> str | None:
+        if not getattr(row, name):
+            return None
+        return url_for("wallets.calculation_of", number=row.number, column=name)
+
+    classes = f"cell-total {'cell-lead' if name == 'balance' else 'cell-part'}"
+    return Column(
+        name, held.info["label"], held, kind="money", total=True, link=calculation, classes=classes
+    )
+
+
+def _wallets(_user: Any) -> Select[Any]:
+    return select().select_from(Wallet).outerjoin(Wallet.customer)
+
+
+_last_moved = (
+    select(func.max(WalletTransaction.created_at))
+    .where(WalletTransaction.wallet_id == Wallet.id)
+    .correlate(Wallet)
+    .scalar_subquery()
+)
+
+WALLETS = List(
+    "wallets",
+    N_("Wallets"),
+    "wallets.index",
+    export="wallets.export",
+    rows=_wallets,
+    key=Wallet.id,
+    columns=(
+        column_of(NUMBER, link=_wallet, classes="cell-key"),
+        Column("customer", N_("Customer"), Customer.name, link=_customer, classes="cell-name"),
+        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        Column("status", N_("Status"), Wallet.status, words=STATUSES, tones=TONES, classes="cell-word"),
+        Column("last_moved", N_("Last transaction"), _last_moved, kind="moment", is_sortable=False),
+        replace(column_of(LOW_LIMIT), classes="cell-part"),
+        _sum("total_recharged"),
+        _sum("total_spent"),
+        _sum("balance"),
+    ),
+    filters=(
+        Search(
+            "q", N_("Search"), containing(Wallet.number, Customer.code, Customer.name),
+            placeholder=N_("Number or customer"),
+        ),
+        Choice(
+            "status", N_("Status"),
+            {status: (word, Wallet.status == status) for status, word in STATUSES.items()},
+        ),
+        Choice(
+            "state", N_("Balance"),
+            {
+                "low": (N_("Below its limit"), and_(Wallet.is_low)),
+                "negative": (N_("Below zero"), Wallet.balance < 0),
+                "filled": (N_("Above zero"), Wallet.balance > 0),
+            },
+        ),
+        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+    ),
+    default_sort="number",
+    counted=counted("%(num)s wallet", "%(num)s wallets"),
+    new=("wallets.new", N_("New wallet")),
+    nothing_yet=(N_("No wallets yet"), N_("A wallet is opened for a customer, and then recharged.")),
+    nothing_fits=(
+        N_("No wallet fits that"),
+        N_("Take something out of the filter, or search for a part of the number."),
+    ),
+    classes="wallets-table compact",
+)  # fmt: skip
+
+
+def _maker() -> ColumnElement[Any]:
+    """The name of the user who made a transaction; of a program what the trail calls it."""
+    number = func.substring(WalletTransaction.made_by, "^user:([0-9]{1,18})$")
+    name = select(User.name).where(User.id == cast(number, BigInteger)).scalar_subquery()
+    return func.coalesce(name, WalletTransaction.made_by)
+
+
+_MOVED = moved_by(WalletTransaction.transaction_type, WalletTransaction.amount)
+"""What a transaction has moved, with its sign."""
+
+
+def _balance(name: str) -> Column:
+    held = getattr(WalletTransaction, name)
+    return Column(
+        name, held.info["label"], held, kind="money", is_sortable=False, classes="cell-total",
+        link=lambda row: url_for(
+            "wallets.calculation_of_part", number=row.wallet, column=name, part=row.key
+        ),
+    )  # fmt: skip
+
+
+def _transactions(_user: Any) -> Select[Any]:
+    return select().select_from(WalletTransaction).outerjoin(WalletTransaction.wallet)
+
+
+TRANSACTIONS = List(
+    "wallet_transactions",
+    N_("Wallet transactions"),
+    "wallet_transactions.index",
+    export="wallet_transactions.export",
+    rows=_transactions,
+    key=WalletTransaction.id,
+    columns=(
+        Column("id", N_("Transaction"), WalletTransaction.id, kind="number"),
+        Column("created_at", N_("When"), WalletTransaction.created_at, kind="moment", is_sortable=False),
+        Column(
+            "wallet", N_("Wallet"), Wallet.number, is_sortable=False, classes="cell-key",
+            link=lambda row: url_for("wallets.record", number=row.wallet),
+        ),
+        Column(
+            "transaction_type", N_("Type"), WalletTransaction.transaction_type, words=TYPES,
+            is_sortable=False, classes="cell-word",
+        ),
+        Column("service_type", N_("Service"), WalletTransaction.service_type, is_sortable=False),
+        Column(
+            "description", N_("Description"), WalletTransaction.description, is_sortable=False,
+            classes="cell-wide",
+        ),
+        Column("reference", N_("Reference"), WalletTransaction.reference, is_sortable=False),
+        Column("made_by", N_("Made by"), _maker(), is_sortable=False),
+        Column(
+            "moved", N_("Amount"), _MOVED, kind="money", total=True, is_sortable=False,
+            classes="cell-total",
+        ),
+        _balance("balance_before"),
+        replace(_balance("balance_after"), classes="cell-total cell-lead"),
+    ),
+    filters=(
+        Search(
+            "q", N_("Search"),
+            containing(
+                WalletTransaction.description, WalletTransaction.reference, WalletTransaction.service_type,
+            ),
+            placeholder=N_("Description, reference or service"),
+        ),
+        Choice(
+            "type", N_("Type"),
+            {
+                name: (word, WalletTransaction.transaction_type == name)
+                for name, word in TYPES.items()
+            },
+        ),
+        Moments("since", "until", N_("From"), N_("to"), WalletTransaction.created_at),
+        Search("wallet", N_("Wallet"), lambda text: Wallet.number == text, is_quiet=True),
+    ),
+    default_sort="-id",
+    counted=counted("%(num)s transaction", "%(num)s transactions"),
+    nothing_yet=(N_("No transactions yet"), N_("What is put into wallets and taken out of them appears here.")),
+    classes="wallet-transactions-table compact",
+)  # fmt: skip
+
+
+def transactions_of(wallet: Wallet) -> List:
+    """The transactions of one wallet, the newest first."""
+    mine = WalletTransaction.wallet_id == wallet.id
+    return replace(
+        TRANSACTIONS, rows=lambda user: _transactions(user).where(mine), path="wallets.record"
+    )

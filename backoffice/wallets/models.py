@@ -1,0 +1,103 @@
+"""Wallets, and the transactions that make up what is in them."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from ..audit.models import ACTOR_DEFAULT
+from ..base import N_, Base, Id, Moment
+from ..base.money import Money, no_nan
+from ..customers.models import Customer
+from .rules import ACTIVE
+
+
+class Wallet(Base):
+    """What a customer has paid in advance, in the deployment's currency.
+
+    `balance`, `total_recharged` and `total_spent` are figures. A wallet is suspended with a `suspension_reason` by a
+    person, and stays so until a person lifts it; without one because an adjustment took it below zero, until it is
+    zero again. `low_limit` is the balance below which somebody is told; 0: nobody is.
+    """
+
+    __tablename__ = "wallets"
+    __table_args__ = (
+        no_nan("low_limit", "balance", "total_recharged", "total_spent"),
+        CheckConstraint("status IN ('active', 'suspended', 'closed')", name="status"),
+        CheckConstraint("low_limit >= 0", name="low_limit"),
+        Index("ix_wallets_customer_id", "customer_id"),
+        Index(
+            "ix_wallets_attention",
+            "balance",
+            postgresql_where=text("status = 'suspended' OR (status = 'active' AND balance < low_limit)"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    number: Mapped[str] = mapped_column(Text, unique=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    status: Mapped[str] = mapped_column(Text, server_default=ACTIVE, default=ACTIVE)
+    suspension_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    closing_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    low_limit: Mapped[Money] = mapped_column(server_default="0", default=Decimal(0))
+    balance: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Balance")}
+    )
+    total_recharged: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Total recharged")}
+    )
+    total_spent: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Total spent")}
+    )
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    customer: Mapped[Customer] = relationship()
+
+    @hybrid_property
+    def is_low(self) -> Any:
+        """Whether there is less in it than its limit; the index of wallets that need attention answers it."""
+        return (self.status == ACTIVE) & (self.balance < self.low_limit)
+
+
+class WalletTransaction(Base):
+    """What was put into a wallet, or taken out of it. Append-only: a correction is another transaction.
+
+    `amount` is above zero, that of an adjustment above or below it. `balance_before` and `balance_after` are a figure:
+    what was in the wallet before and after it. Of a `idempotency_key` there is one transaction, for ever.
+    """
+
+    __tablename__ = "wallet_transactions"
+    __table_args__ = (
+        no_nan("amount", "balance_before", "balance_after"),
+        CheckConstraint(
+            "transaction_type IN ('recharge', 'charge', 'refund', 'adjustment')",
+            name="transaction_type",
+        ),
+        CheckConstraint(
+            "amount > 0 OR (transaction_type = 'adjustment' AND amount < 0)", name="amount"
+        ),
+        Index("ix_wallet_transactions_wallet_id_id", "wallet_id", "id"),
+    )
+
+    id: Mapped[Id]
+    wallet_id: Mapped[int] = mapped_column(ForeignKey(Wallet.id))
+    transaction_type: Mapped[str] = mapped_column(Text)
+    amount: Mapped[Money] = mapped_column(info={"label": N_("Amount")})
+    service_type: Mapped[str] = mapped_column(Text, server_default="", default="")
+    description: Mapped[str] = mapped_column(Text, server_default="", default="")
+    reference: Mapped[str] = mapped_column(Text, server_default="", default="")
+    idempotency_key: Mapped[str | None] = mapped_column(Text, unique=True)
+    balance_before: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Balance before")}
+    )
+    balance_after: Mapped[Money] = mapped_column(
+        server_default="0", default=Decimal(0), info={"label": N_("Balance after")}
+    )
+    made_by: Mapped[str] = mapped_column(Text, server_default=text(ACTOR_DEFAULT))
+    created_at: Mapped[Moment]
+
+    wallet: Mapped[Wallet] = relationship()

@@ -1,0 +1,71 @@
+"""What is refused of wallets, each named after its law."""
+
+from ..base import N_
+from ..base.refusals import Refusal, Stale
+
+
+class InsufficientBalance(Refusal):
+    """A charge of more than there is."""
+
+    sentence = N_(
+        "Wallet %(number)s holds %(balance)s, which is less than %(amount)s. Nothing was charged: recharge it first."
+    )
+    status = 402
+
+
+class WalletSuspended(Refusal):
+    """A charge to a wallet that is suspended."""
+
+    sentence = N_("Wallet %(number)s is suspended. Nothing is charged to it until that is lifted.")
+
+
+class WalletClosed(Stale):
+    """Somebody has closed it."""
+
+    sentence = N_("Wallet %(number)s is closed. Nothing moves in it any more.")
+
+
+class WalletNotEmpty(Refusal):
+    """What is in a wallet, or owed for it, is settled before it is closed."""
+
+    sentence = N_("There is %(balance)s in wallet %(number)s. Adjust it to zero, then close it.")
+
+
+class AlreadySuspended(Stale):
+    """Somebody has suspended it."""
+
+    sentence = N_("Wallet %(number)s is suspended already.")
+
+
+class NotSuspended(Stale):
+    """There is nothing to lift."""
+
+    sentence = N_("Wallet %(number)s is not suspended.")
+
+
+class TooMuchInIt(Refusal):
+    """More than a wallet can hold, in it or altogether."""
+
+    sentence = N_("That is more than a wallet can hold.")
+    field = "amount"
+
+
+class KeyUsedOtherwise(Refusal):
+    """A key under which another transaction was made."""
+
+    sentence = N_("This idempotency key was used before for another transaction. Send a new one.")
+
+
+class NoAmount(Refusal):
+    """A transaction of nothing, of less, or of a fraction of the smallest unit."""
+
+    sentence = N_(
+        "Enter an amount above zero. Only an adjustment can be below it, and none is zero."
+    )
+    field = "amount"
+
+
+class BelowZero(Refusal):
+    """The suspension of a wallet that owes."""
+
+    sentence = N_("Wallet %(number)s is below zero. A recharge lifts the suspension by itself.")

@@ -1,0 +1,39 @@
+"""What holds for wallets wherever they are entered: words and limits."""
+
+from typing import Any
+
+from sqlalchemy import case
+
+from ..base import N_
+from ..base import identifiers as names
+
+ACTIVE, SUSPENDED, CLOSED = "active", "suspended", "closed"
+RECHARGE, CHARGE, REFUND, ADJUSTMENT = "recharge", "charge", "refund", "adjustment"
+
+STATUSES = {ACTIVE: N_("Active"), SUSPENDED: N_("Suspended"), CLOSED: N_("Closed")}
+TONES = {ACTIVE: "good", SUSPENDED: "warning", CLOSED: "neutral"}
+"""The status on screen. Nothing is charged to a wallet that is suspended, nothing moves in one that is closed."""
+
+TYPES = {
+    RECHARGE: N_("Recharge"), CHARGE: N_("Charge"), REFUND: N_("Refund"), ADJUSTMENT: N_("Adjustment"),
+}  # fmt: skip
+"""What a transaction is, and its name on screen."""
+
+NUMBER_LENGTH = 50
+TEXT_LENGTH = 200
+REASON_LENGTH = 500
+
+_BELOW = ("/calculation/", "/transactions/")
+"""Addresses of pages below a wallet, which go on with a part that may have a digit."""
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` can be the number of a wallet."""
+    return names.is_number(text, _BELOW)
+
+
+def moved_by(transaction_type: Any, amount: Any) -> Any:
+    """By how much a transaction moves the balance; of columns, the expression."""
+    if isinstance(transaction_type, str):
+        return -amount if transaction_type == CHARGE else amount
+    return case((transaction_type == CHARGE, -amount), else_=amount)
