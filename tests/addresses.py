@@ -1,11 +1,14 @@
 """Every address of the app, and records for which they are pages."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from flask import Flask
 from werkzeug.routing import Rule
 from werkzeug.routing.converters import NumberConverter
 
+from backoffice.app.extensions import db
+from backoffice.wallets.actions import recharge
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,
@@ -14,6 +17,7 @@ from tests.factories.billing import (
 )
 from tests.factories.orders import OrderFactory
 from tests.factories.products import ProductFactory
+from tests.factories.wallets import WalletFactory
 
 
 def addresses(app: Flask, **known: object) -> Iterator[tuple[Rule, str, str]]:
@@ -32,7 +36,7 @@ def addresses(app: Flask, **known: object) -> Iterator[tuple[Rule, str, str]]:
 
 
 def records_called_x() -> None:
-    """An order x of a customer x, a product x, and x of all billing: pages exist. Not committed."""
+    """An order x of a customer x, a product x, a wallet x, and x of all billing: pages exist. Not committed."""
     order = OrderFactory(
         number="x", customer__code="x", lines=[("package", "Queso", "12", "14.00")]
     )
@@ -42,3 +46,5 @@ def records_called_x() -> None:
     invoice = InvoiceFactory(number="x", **of_it)
     PaymentFactory(reference="x", invoice=invoice, **of_it)
     MeterAdjustmentFactory(number="x", **of_it)
+    wallet = WalletFactory(number="x", customer=order.customer)
+    recharge(db.session(), wallet.id, Decimal(100), description="x")

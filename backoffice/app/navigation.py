@@ -42,7 +42,9 @@ ENTRIES = (
         "billing.",
         also=("invoices.", "meters.", "payments.", "adjustments."),
     ),
-    NavigationEntry(N_("Wallets"), "wallets.index", "wallets", "wallets.", also=("wallet_",)),
+    NavigationEntry(
+        N_("Wallets"), "wallets.index", "wallets", "wallets.", also=("wallet_transactions.",)
+    ),
     NavigationEntry(N_("Targets"), "targets.index", "targets", "targets."),
     NavigationEntry(
         N_("Health"),

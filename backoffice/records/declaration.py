@@ -188,7 +188,7 @@ class Record:
 
     model: type[Base]
     _: KW_ONLY
-    name: InstrumentedAttribute[str]
+    name: InstrumentedAttribute[str] | InstrumentedAttribute[int]
     domain: str
     title: str
     many: str

@@ -5,6 +5,7 @@ with the balances that are known by that. The sums follow by themselves, in the 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from ..base import money, periods
 from ..base.numbering import next_number
-from ..base.refusals import Refusal
+from ..base.refusals import KeyUsedOtherwise, Refusal
 from ..customers.models import Customer
 from ..records import Values
 from ..records.actions import RecordGone, check_version, count, next_version
@@ -25,7 +26,6 @@ from .refusals import (
     AlreadySuspended,
     BelowZero,
     InsufficientBalance,
-    KeyUsedOtherwise,
     NoAmount,
     NotSuspended,
     TooMuchInIt,
@@ -54,9 +54,8 @@ def number_for(session: Session, _entered: Values) -> str:
 
 def open_wallet(session: Session, entered: Values) -> Wallet:
     """A new wallet of a customer, with nothing in it."""
-    wallet = Wallet(
-        number=entered["number"], customer_id=entered["customer"], low_limit=entered["low_limit"]
-    )
+    told = {name: entered[name] for name in ("number", "description", "low_limit")}
+    wallet = Wallet(**told, customer_id=entered["customer"])
     session.add(wallet)
     session.flush()
     return wallet
@@ -65,17 +64,16 @@ def open_wallet(session: Session, entered: Values) -> Wallet:
 def wallet_of(session: Session, customer_id: int) -> Wallet:
     """The customer's oldest wallet that is not closed; opened if there is none, once however many ask.
 
-    They wait for each other at the customer, which is there. Raises RecordGone.
+    They wait for each other at the customer, who is there. Raises RecordGone.
     """
     found: Wallet | None = session.scalars(_of_customer(customer_id)).first()
     if found is None:
         lock(session, Customer, [customer_id], key_share=True)
         found = session.scalars(_of_customer(customer_id)).first()
     if found is None:
-        number = number_for(session, {})
-        found = open_wallet(
-            session, {"number": number, "customer": customer_id, "low_limit": Decimal(0)}
-        )
+        found = Wallet(number=number_for(session, {}), customer_id=customer_id)
+        session.add(found)
+        session.flush()
     return found
 
 
@@ -90,39 +88,37 @@ def _of_customer(customer_id: int) -> Select[Wallet]:
 def charge(
     session: Session, wallet_id: int, amount: Decimal, **told: str | None
 ) -> WalletTransaction:
-    """Take `amount`, above zero, out of a wallet.
-
-    It is told the `service_type`, a `description`, a `reference`, and an `idempotency_key`: what comes again under one
-    is answered the first transaction.
-
-    Raises:
-        InsufficientBalance: there is less in it; nothing is changed.
-        WalletSuspended, WalletClosed, RecordGone: nothing can be charged to it.
-        NoAmount, TooMuchInIt: it is no amount of money, or more than can be stored.
-        KeyUsedOtherwise: another transaction was made under this key.
-    """
-    return _posted(session, wallet_id, CHARGE, amount, told)
+    """Take `amount`, above zero, out of a wallet; see `post`."""
+    return post(session, wallet_id, CHARGE, amount, **told).row
 
 
 def recharge(
     session: Session, wallet_id: int, amount: Decimal, **told: str | None
 ) -> WalletTransaction:
-    """Put `amount`, above zero, into a wallet; one that was below zero is suspended no more. Raises as `charge`."""
-    return _posted(session, wallet_id, RECHARGE, amount, told)
+    """Put `amount`, above zero, into a wallet; see `post`."""
+    return post(session, wallet_id, RECHARGE, amount, **told).row
 
 
 def refund(
     session: Session, wallet_id: int, amount: Decimal, **told: str | None
 ) -> WalletTransaction:
-    """Give back `amount`, above zero, of what was charged. Raises as `charge`."""
-    return _posted(session, wallet_id, REFUND, amount, told)
+    """Give back `amount`, above zero, of what was charged; see `post`."""
+    return post(session, wallet_id, REFUND, amount, **told).row
 
 
 def adjust(
     session: Session, wallet_id: int, amount: Decimal, **told: str | None
 ) -> WalletTransaction:
-    """Correct what is in a wallet by `amount`, above or below zero; below zero it is suspended. Raises as `charge`."""
-    return _posted(session, wallet_id, ADJUSTMENT, amount, told)
+    """Correct what is in a wallet by `amount`, above or below zero; see `post`."""
+    return post(session, wallet_id, ADJUSTMENT, amount, **told).row
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A transaction, and whether it was made now; else it was before, under the same key."""
+
+    row: WalletTransaction
+    is_new: bool
 
 
 _HELD = (
@@ -141,31 +137,47 @@ _MADE = (
 _OUT_OF_RANGE = "22003"
 
 
-def _posted(
-    session: Session, wallet_id: int, transaction_type: str, amount: Decimal, told: Values
-) -> WalletTransaction:
-    """A transaction of the wallet; under a key that was used, the one that was made then."""
-    key = told.get("idempotency_key")
-    entered = {
-        "wallet_id": wallet_id, "transaction_type": transaction_type, "amount": amount,
-        "service_type": "", "description": "", "reference": "", **told, "idempotency_key": key,
-    }  # fmt: skip
+def post(
+    session: Session, wallet_id: int, transaction_type: str, amount: Decimal, **told: str | None
+) -> Posted:
+    """A transaction of a wallet; under an `idempotency_key` that was used, the one that was made then.
+
+    `told` are its `service_type`, `description` and `reference` besides. An adjustment that takes a wallet below zero
+    suspends it, and whatever brings it up to zero again lifts that.
+
+    Raises:
+        InsufficientBalance: a charge of more than there is; nothing is changed.
+        WalletSuspended, WalletClosed, RecordGone: nothing can be charged to it, or moved in it.
+        NoAmount, TooMuchInIt: it is no amount of money, or more than can be stored.
+        KeyUsedOtherwise: another transaction was made under this key.
+    """
     refuse_amount(transaction_type, amount)
+    entered = {
+        **_UNTOLD,
+        **told,
+        "wallet_id": wallet_id,
+        "transaction_type": transaction_type,
+        "amount": amount,
+    }
     wallet = session.execute(_HELD, {"id": wallet_id}).one_or_none()
     if wallet is None:
         raise RecordGone()
     after = wallet.balance + moved_by(transaction_type, amount)
     try:
         refuse_post(wallet, transaction_type, amount, after)
-        made = _inserted(
-            session, {**entered, "balance_before": wallet.balance, "balance_after": after}
-        )
+        balances = {"balance_before": wallet.balance, "balance_after": after}
+        made = _inserted(session, {**entered, **balances})
+    except TooMuchInIt:
+        raise
     except Refusal:
         if (first := _earlier(session, entered)) is not None:
-            return first
+            return Posted(first, is_new=False)
         raise
     _follow(session, wallet, after)
-    return made
+    return Posted(made, is_new=True)
+
+
+_UNTOLD = {"service_type": "", "description": "", "reference": "", "idempotency_key": None}
 
 
 def refuse_amount(transaction_type: str, amount: Decimal) -> None:

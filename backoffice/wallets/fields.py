@@ -20,7 +20,12 @@ LOW_LIMIT = Amount(
 )  # fmt: skip
 CUSTOMER = Pick(Wallet.customer_id, N_("Customer"), of=CUSTOMERS, required=N_("Choose a customer."))
 
-FIELDS = (NUMBER, LOW_LIMIT)
+WHAT_FOR = Text(
+    Wallet.description, N_("Description"), longest=TEXT_LENGTH,
+    help=N_("What it is for, where a customer has several."),
+)  # fmt: skip
+
+FIELDS = (NUMBER, WHAT_FOR, LOW_LIMIT)
 KEPT = (
     CUSTOMER,
     Choice(Wallet.status, N_("Status"), words=STATUSES),

@@ -38,6 +38,7 @@ class Wallet(Base):
     id: Mapped[Id]
     number: Mapped[str] = mapped_column(Text, unique=True)
     customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    description: Mapped[str] = mapped_column(Text, server_default="", default="")
     status: Mapped[str] = mapped_column(Text, server_default=ACTIVE, default=ACTIVE)
     suspension_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
     closing_reason: Mapped[str] = mapped_column(Text, server_default="", default="")

@@ -1,13 +1,95 @@
 """Wallets, as they are opened, listed, suspended and closed; and what moves in them."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
 from ..audit.tables import Recorded
 from ..base import N_
-from ..records import Record, Verb
+from ..records import Contents, Field, Record, Repeated, Values, Verb
 from . import actions
-from .fields import CLOSED_BECAUSE, CUSTOMER, FIELDS, KEPT, OF_TRANSACTION, SUSPENDED_BECAUSE
+from .fields import (
+    ADJUSTED,
+    AMOUNT,
+    CLOSED_BECAUSE,
+    CUSTOMER,
+    DESCRIPTION,
+    FIELDS,
+    KEPT,
+    OF_TRANSACTION,
+    REASON,
+    REFERENCE,
+    SERVICE_TYPE,
+    SUSPENDED_BECAUSE,
+)
 from .figures import running, wallet_totals
-from .listing import WALLETS
+from .listing import TRANSACTIONS, WALLETS
 from .models import Wallet, WalletTransaction
+from .refusals import InsufficientBalance
+from .rules import ADJUSTMENT, CHARGE, RECHARGE, REFUND
+
+
+class Transactions(Record):
+    """What moved in wallets; the trail shows it with its wallet."""
+
+    def recorded(self) -> Recorded:
+        """How the audit trail shows it: as its wallet's."""
+        labels = {field.key: field.label for field in self.fields}
+        return Recorded(self.title, self.model, part_of=WalletTransaction.wallet_id, labels=labels)
+
+
+TRANSACTION = Transactions(
+    WalletTransaction,
+    name=WalletTransaction.id,
+    domain="wallet_transactions",
+    title=N_("Wallet transaction"),
+    many=TRANSACTIONS.title,
+    called=N_("Transaction %(id)s"),
+    listing=lambda _user: TRANSACTIONS,
+    reads="wallets.read",
+    append_only=True,
+    fields=OF_TRANSACTION,
+)
+
+
+def _posts(transaction_type: str) -> Callable[[Session, int, int, Values], Any]:
+    """How a verb makes a transaction of that type."""
+
+    def run(session: Session, wallet_id: int, _version: int, values: Values) -> Any:
+        posted = actions.post(session, wallet_id, transaction_type, **values)
+        return posted.row if posted.is_new else Repeated(posted.row)
+
+    return run
+
+
+def _posting(name: str, title: str, fields: Sequence[Field], **more: Any) -> Verb:
+    """A verb that makes a transaction."""
+    given: dict[str, Any] = {
+        "refuses": actions.refuse_moves, "creates": TRANSACTION, "key": "idempotency_key", "fields": fields,
+    }  # fmt: skip
+    return Verb(name, title, _posts(more.pop("makes", name)), **given | more)
+
+
+POSTINGS = (
+    _posting(
+        RECHARGE, N_("Recharge"), (AMOUNT, REFERENCE, DESCRIPTION), at="recharges",
+        question=N_("Recharge wallet %(number)s"), done=N_("Wallet %(number)s is recharged."),
+    ),
+    _posting(
+        REFUND, N_("Refund"), (AMOUNT, SERVICE_TYPE, REFERENCE, DESCRIPTION), at="refunds",
+        question=N_("Refund to wallet %(number)s"), done=N_("The refund is in wallet %(number)s."),
+    ),
+    _posting(
+        "adjust", N_("Adjust"), (ADJUSTED, REASON, REFERENCE), at="adjustments", makes=ADJUSTMENT,
+        question=N_("Adjust wallet %(number)s"), done=N_("Wallet %(number)s is adjusted."),
+    ),
+    _posting(
+        CHARGE, N_("Charge"), (AMOUNT, SERVICE_TYPE, DESCRIPTION, REFERENCE), at="charges", for_people=False,
+        question=N_("Charge wallet %(number)s"), done=N_("Wallet %(number)s is charged."),
+        refuses=actions.refuse_charge, raises=(InsufficientBalance,),
+    ),
+)  # fmt: skip
 
 SUSPEND = Verb(
     "suspend", N_("Suspend"), actions.suspend,
@@ -31,7 +113,16 @@ CLOSE = Verb(
     fields=(CLOSED_BECAUSE,), refuses=actions.refuse_close, is_final=True,
 )  # fmt: skip
 
-WALLET = Record(
+
+class Wallets(Record):
+    """A wallet comes to what is in it, be that nothing."""
+
+    def main_column(self, _row: Wallet) -> str:
+        """Its balance."""
+        return "balance"
+
+
+WALLET = Wallets(
     Wallet,
     name=Wallet.number,
     domain="wallets",
@@ -47,15 +138,10 @@ WALLET = Record(
     fields=FIELDS,
     new_fields=(CUSTOMER,),
     kept=KEPT,
-    verbs=(SUSPEND, LIFT, CLOSE),
+    contents=(Contents("transactions", TRANSACTION, WalletTransaction.wallet_id),),
+    verbs=(*POSTINGS, SUSPEND, LIFT, CLOSE),
     create=actions.open_wallet,
     figures=(running, wallet_totals),
 )
 
-RECORDS = (WALLET,)
-RECORDED = (
-    Recorded(
-        N_("Wallet transaction"), WalletTransaction, part_of=WalletTransaction.wallet_id,
-        labels={field.key: field.label for field in OF_TRANSACTION},
-    ),
-)  # fmt: skip
+RECORDS = (WALLET, TRANSACTION)

@@ -11,6 +11,9 @@ class InsufficientBalance(Refusal):
         "Wallet %(number)s holds %(balance)s, which is less than %(amount)s. Nothing was charged: recharge it first."
     )
     status = 402
+    field = "amount"
+    type = "urn:backoffice:problem:insufficient-balance"
+    members = ("balance",)
 
 
 class WalletSuspended(Refusal):
@@ -48,12 +51,6 @@ class TooMuchInIt(Refusal):
 
     sentence = N_("That is more than a wallet can hold.")
     field = "amount"
-
-
-class KeyUsedOtherwise(Refusal):
-    """A key under which another transaction was made."""
-
-    sentence = N_("This idempotency key was used before for another transaction. Send a new one.")
 
 
 class NoAmount(Refusal):

@@ -47,6 +47,7 @@ def _create_wallets() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
         sa.Column("number", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.BigInteger(), nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
         sa.Column("status", sa.Text(), server_default="active", nullable=False),
         sa.Column("suspension_reason", sa.Text(), server_default="", nullable=False),
         sa.Column("closing_reason", sa.Text(), server_default="", nullable=False),

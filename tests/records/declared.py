@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from backoffice.app.domain import Declared
@@ -25,6 +25,7 @@ from backoffice.records import (
     Record,
     Text,
     UnitPrice,
+    Verb,
 )  # fmt: skip
 from backoffice.records.writing import written
 from tests.factories.billing import MeterFactory
@@ -71,6 +72,19 @@ VALUES: dict[type[Field], Callable[[int], str]] = {
 
 MOST = 10
 """Rows to which a record may refer; numbers of values are below it."""
+
+
+READY: dict[tuple[str, str], dict[str, Any]] = {
+    ("wallets", "lift"): {"status": "suspended", "suspension_reason": "Because"},
+}
+"""Record and verb → what is to be stored of a new row so that the verb can be done to it."""
+
+
+def make_ready(session: Session, record: Record, verb: Verb, name: str) -> None:
+    """Let the verb be possible."""
+    if values := READY.get((record.domain, verb.name)):
+        session.execute(update(record.model).where(record.name == name).values(values))
+        session.commit()
 
 
 def prepare(session: Session, record: Record) -> None:

@@ -1,0 +1,10 @@
+"""What moved in all wallets: list, files and pages as declared."""
+
+from flask import Blueprint
+
+from ..records.screens import Screens
+from .records import TRANSACTION
+
+bp = Blueprint("wallet_transactions", __name__, url_prefix="/wallet-transactions")
+
+Screens(TRANSACTION).add_to(bp)
