@@ -233,7 +233,8 @@ class Resource:
         return replayed(answer) if isinstance(found, Repeated) else answer
 
     def _do(self, verb: Verb, row: Row, version: int, **key: str | None) -> Any:
-        given = _body({field.name for field in verb.fields}) if verb.fields or request.get_data() else {}
+        known = {field.name for field in verb.fields}
+        given = _body(known) if known or request.get_data() else {}
         usual = {field.name: field.suggested() for field in verb.fields}
         form = self._form(row, {**usual, **given}, given, verb)
         with _as_a_program_is_told(form):
