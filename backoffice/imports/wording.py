@@ -31,6 +31,7 @@ KIND_NAMES = {
     "meters": N_("Meters"),
     "invoices": N_("Invoices"),
     "payments": N_("Payments"),
+    "wallet-charges": N_("Wallet charges"),
 }
 """Kind of file → its name on screen."""
 
@@ -49,6 +50,10 @@ ABOUT = {
     "payments": N_(
         "Created and updated by their reference. A meter and an invoice may be named; they come first."
     ),
+    "wallet-charges": N_(
+        "Charged in the order of the file, each as if it came alone. What a wallet cannot pay is refused; "
+        "what was charged before, by its key, is left as it is."
+    ),
 }
 """Kind of file → what its rows do."""
 
@@ -61,6 +66,7 @@ PLACES = {
     "meters": "meters.index",
     "invoices": "invoices.index",
     "payments": "payments.index",
+    "wallet-charges": "wallet_transactions.index",
 }
 """Kind of file → the screen on which one sees what was imported."""
 
@@ -71,6 +77,7 @@ RECORDS = {
     "meters": ("meters.record", "number"),
     "invoices": ("invoices.record", "number"),
     "payments": ("payments.record", "reference"),
+    "wallets": ("wallets.record", "number"),
 }
 """Table → the screen of one of its rows, and what names the row in the address."""
 
@@ -88,6 +95,7 @@ LABELS = {
     "effective_from": N_("Valid from"),
     "email": N_("E-mail"),
     "fixed_charge": N_("Fixed charge"),
+    "idempotency_key": N_("Idempotency key"),
     "invoice_id": N_("Invoice"),
     "invoice_number": N_("Invoice number"),
     "is_active": N_("Active"),
@@ -105,8 +113,10 @@ LABELS = {
     "rate": N_("Rate"),
     "reference": N_("Reference"),
     "role": N_("Role"),
+    "service_type": N_("Service"),
     "unit": N_("Unit"),
     "units": N_("Units"),
+    "wallet_id": N_("Wallet"),
 }
 """Column → its name on screen."""
 
@@ -114,6 +124,8 @@ OWN_LABELS = {
     "meters": {"number": N_("Meter number")},
     "invoices": {"number": N_("Invoice number"), "amount": N_("Amount")},
     "payments": {"amount": N_("Amount")},
+    "wallet-charges": {"amount": N_("Amount")},
+    "wallet_transactions": {"amount": N_("Amount")},
 }
 """Kind of file, or table → its columns that are called otherwise there."""
 

@@ -11,6 +11,7 @@ from . import (
     orders,
     payments,
     products,
+    wallet_charges,
 )
 from .base import Changes, ImportKind
 
@@ -25,6 +26,7 @@ KINDS: Mapping[str, ImportKind] = {
         meters.KIND,
         invoices.KIND,
         payments.KIND,
+        wallet_charges.KIND,
     )
 }
 """By name, in the order in which a company's files are imported."""

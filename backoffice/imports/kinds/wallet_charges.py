@@ -1,0 +1,166 @@
+"""`import wallet-charges`: what services take from wallets, for everybody at once.
+
+Each line is charged, or refused, as if it came alone, in the order of the file: what one takes is not there for those
+after it, and one that is refused takes nothing. A line is known by its idempotency key, for ever: what was charged
+before is left as it is, so the same file again charges nothing twice.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Numeric, Select, Subquery, Text
+from sqlalchemy import and_, case, cast, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from ...base import N_
+from ...base.refusals import KeyUsedOtherwise
+from ...wallets.models import Wallet, WalletTransaction
+from ...wallets.refusals import InsufficientBalance, WalletClosed, WalletSuspended
+from ...wallets.rules import ACTIVE, CHARGE, CLOSED, NUMBER_LENGTH, SUSPENDED, TEXT_LENGTH, moved_by
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
+from ..report import Problem
+from .base import Changes, ImportKind
+from .billing import at, lock, overtaken
+
+TOLD = ("service_type", "description", "reference")
+"""What a line may say of its charge, beside how much and from which wallet."""
+
+SAME = ("wallet_id", "amount", *TOLD)
+"""What comes again under a key says the same of these."""
+
+COLUMNS = (
+    ImportColumn("wallet_id", cells.text(NUMBER_LENGTH), Text()),
+    ImportColumn("amount", cells.positive_amount, Numeric(15, 2)),
+    *(
+        ImportColumn(name, cells.text(TEXT_LENGTH), Text(), required=False, may_be_empty=True)
+        for name in TOLD
+    ),
+    ImportColumn("idempotency_key", cells.text(255), Text()),
+)
+
+
+def _named(stage: Stage) -> Subquery:
+    """Each wallet that the lines name, by its number, else by its id."""
+    names = select(stage.c.wallet_id.label("name")).distinct().subquery()
+    by_number = select(Wallet.id).where(Wallet.number == names.c.name).scalar_subquery()
+    key = case((names.c.name.regexp_match("^[0-9]{1,18}$"), cast(names.c.name, BigInteger)))
+    by_id = select(Wallet.id).where(Wallet.id == key).scalar_subquery()
+    return select(names.c.name, func.coalesce(by_number, by_id).label("wallet_id")).subquery()
+
+
+def _lines(stage: Stage) -> Subquery:
+    """Each line with its wallet, and with what was made under its key before."""
+    c, tx, named = stage.c, WalletTransaction, _named(stage)
+    said = {name: func.coalesce(c[name] if stage.has(name) else None, "") for name in TOLD}
+    own = {"wallet_id": named.c.wallet_id, "amount": c.amount, **said}
+    is_same = and_(
+        tx.transaction_type == CHARGE, *(getattr(tx, name) == own[name] for name in SAME)
+    )
+    wallets = stage.lines.join(named, named.c.name == c.wallet_id).outerjoin(
+        Wallet, Wallet.id == named.c.wallet_id
+    )
+    return (
+        select(
+            c.n, c.file, c.line, c.idempotency_key, c.wallet_id.label("name"),
+            *(value.label(name) for name, value in own.items()),
+            Wallet.number, Wallet.status, Wallet.balance,
+            tx.id.is_not(None).label("is_used"),
+            func.coalesce(is_same, literal(False)).label("was_charged"),
+        )
+        .select_from(wallets)
+        .outerjoin(tx, tx.idempotency_key == c.idempotency_key)
+        .subquery()
+    )  # fmt: skip
+
+
+def _judged(stage: Stage) -> Select[Any]:
+    """What becomes of each line: the first of its key takes what is there when its turn comes.
+
+    One that says the same as the first of its key has its fate. One that says something else is its rival: refused,
+    unless the first is.
+    """
+    lines = _lines(stage)
+    c = lines.c
+    by_key = {"partition_by": c.idempotency_key, "order_by": c.n}
+    first = {name: func.first_value(c[name]).over(**by_key) for name in SAME}
+    is_rival = or_(*(c[name].is_distinct_from(value) for name, value in first.items()))
+    seen = select(
+        *c, is_rival.label("is_rival"), (func.row_number().over(**by_key) == 1).label("is_first")
+    ).subquery()
+    takes = case((seen.c.is_first & ~seen.c.is_used & (seen.c.status == ACTIVE), seen.c.amount), else_=0)
+    in_order = {"partition_by": seen.c.wallet_id, "order_by": seen.c.n}
+    left = func.wallet_left(seen.c.balance, takes, type_=Numeric(15, 2)).over(**in_order)
+    turns = select(*seen.c, takes.label("takes"), left.label("left")).subquery()
+    in_order = {"partition_by": turns.c.wallet_id, "order_by": turns.c.n}
+    held = func.lag(turns.c.left, 1, turns.c.balance, type_=Numeric(15, 2)).over(**in_order).label("held")
+    held_then = select(*turns.c, held).subquery()
+    is_new = (held_then.c.takes > 0) & (held_then.c.takes <= held_then.c.held)
+    decided = select(*held_then.c, is_new.label("is_new")).subquery()
+    goes_through = func.first_value(decided.c.is_new | decided.c.was_charged, type_=Boolean).over(
+        partition_by=decided.c.idempotency_key, order_by=decided.c.n
+    )
+    return select(*decided.c, goes_through.label("first_goes_through"))
+
+
+def _check(stage: Stage) -> Iterator[Problem]:
+    """What is refused.
+
+    Where the first line of a key is refused, its rival may be charged: what comes after that one is judged when the
+    refused ones are out.
+    """
+    lock(stage, select(_named(stage).c.wallet_id), Wallet)
+    lines = stage.lay_out(_judged(stage))
+    c = lines.c
+    may_be_charged = c.is_rival & ~c.first_goes_through & ~c.is_used
+    open_from = select(func.min(c.n)).where(may_be_charged).scalar_subquery()
+    judged = at(lines, c.name.label("value"), c.number, c.held.label("balance"), c.amount)
+    judged = judged.where(c.n < func.coalesce(open_from, c.n + 1), ~c.was_charged)
+    unknown, is_another = c.wallet_id.is_(None), c.is_used | c.is_rival
+    wrong = (
+        (unknown, "wallet_id", N_("There is no wallet %(value)s.")),
+        (~unknown & is_another, "idempotency_key", KeyUsedOtherwise.sentence),
+        (~is_another & (c.status == CLOSED), "wallet_id", WalletClosed.sentence),
+        (~is_another & (c.status == SUSPENDED), "wallet_id", WalletSuspended.sentence),
+        (
+            ~is_another & (c.status == ACTIVE) & ~c.first_goes_through,
+            "amount",
+            InsufficientBalance.sentence,
+        ),
+    )
+    for lines_of_it, column, sentence in wrong:
+        yield from stage.problems(judged.where(lines_of_it), column, sentence)
+
+
+def _apply(stage: Stage) -> Changes:
+    """Book them in the order of the file, each with what is there before and after it."""
+    c = stage.wanted.c
+    moved = moved_by(literal(CHARGE), c.amount)
+    after = c.balance + func.sum(moved).over(partition_by=c.wallet_id, order_by=c.n)
+    values: Mapping[str, ColumnElement[Any]] = {
+        "transaction_type": literal(CHARGE), "idempotency_key": c.idempotency_key,
+        **{name: c[name] for name in SAME}, "balance_before": after - moved, "balance_after": after,
+    }  # fmt: skip
+    rows = select(*(value.label(name) for name, value in values.items()))
+    made = insert(WalletTransaction).from_select(
+        list(values), rows.where(c.is_new).order_by(c.n), include_defaults=False
+    )
+    made = made.on_conflict_do_nothing(index_elements=[WalletTransaction.idempotency_key])
+    written = made.returning(WalletTransaction.id).cte("written")
+    return Changes(stage.session.scalars(select(func.count()).select_from(written)).one(), 0)
+
+
+def _overtaken(stage: Stage) -> Iterator[Problem]:
+    """Lines whose key somebody has used meanwhile, for another wallet."""
+    c, tx = stage.wanted.c, WalletTransaction
+    is_there = (tx.idempotency_key == c.idempotency_key) & (tx.wallet_id == c.wallet_id)
+    lines = at(stage.wanted).where(c.is_new, ~select(tx.id).where(is_there).exists())
+    yield from overtaken(stage, lines)
+
+
+def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
+    return {N_("Amount"): func.sum(stage.c.amount)}
+
+
+KIND = ImportKind("wallet-charges", COLUMNS, _check, _apply, _overtaken, totals=_totals)
