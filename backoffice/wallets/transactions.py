@@ -7,4 +7,5 @@ from .records import TRANSACTION
 
 bp = Blueprint("wallet_transactions", __name__, url_prefix="/wallet-transactions")
 
-Screens(TRANSACTION).add_to(bp)
+screens = Screens(TRANSACTION)
+screens.add_to(bp)

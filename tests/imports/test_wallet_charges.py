@@ -51,12 +51,24 @@ def charges(session: Session, after: int = 0) -> list[tuple[Any, ...]]:
 def test_lines_take_what_is_there_when_their_turn_comes(
     write: Write, report_of: Import, session: Session, wallet: Wallet, run_command: Any
 ) -> None:
-    file = write("c.csv", HEADER, "W-1,60,vps,March,a", "W-1,50,vps,March,b", f"{wallet.id},40,,,c", "W-9,1,,,d")
+    file = write(
+        "c.csv",
+        HEADER,
+        "W-1,60,vps,March,a",
+        "W-1,50,vps,March,b",
+        f"{wallet.id},40,,,c",
+        "W-9,1,,,d",
+    )
     report = report_of("wallet-charges", file)
-    assert [(p["line"], p["column"]) for p in report["problems"]] == [(3, "amount"), (5, "wallet_id")]
+    assert [(p["line"], p["column"]) for p in report["problems"]] == [
+        (3, "amount"),
+        (5, "wallet_id"),
+    ]
     session.rollback()
     assert charges(session) == [], "all of it or nothing, unless the good lines are asked for"
-    done = run_command("import", "wallet-charges", str(file), "--skip-bad-rows", "--failed", str(file.parent / "f"))
+    done = run_command(
+        "import", "wallet-charges", str(file), "--skip-bad-rows", "--failed", str(file.parent / "f")
+    )
     assert done.exit_code == 1
     session.rollback()
     key = wallet.id

@@ -66,12 +66,19 @@ def test_a_wallet_is_opened_charged_refunded_and_read(program: Program, session:
     assert post(program, "refunds", amount="5.00").status_code == 201
     assert post(program, "adjustments", amount="-1.00", description="Miscounted").status_code == 201
     read = program.send("GET", "/api/wallets/W-1").get_json()
-    assert (read["balance"], read["total_recharged"], read["total_spent"]) == ("74.00", "100.00", "25.00")
+    assert (read["balance"], read["total_recharged"], read["total_spent"]) == (
+        "74.00",
+        "100.00",
+        "25.00",
+    )
     assert (read["customer"], read["status"]) == ("A", "active")
     listed = program.send("GET", "/api/wallets/W-1/transactions?sort=id&limit=3").get_json()
     assert [one["balance_after"] for one in listed["items"]] == ["100.00", "70.00", "75.00"]
     rest = program.send("GET", listed["next"]).get_json()
-    assert ([one["transaction_type"] for one in rest["items"]], rest["next"]) == (["adjustment"], None)
+    assert ([one["transaction_type"] for one in rest["items"]], rest["next"]) == (
+        ["adjustment"],
+        None,
+    )
     charges = program.send("GET", "/api/wallets/W-1/transactions?type=charge&totals=1").get_json()
     assert (charges["count"], charges["items"][0]["id"]) == (1, told["id"])
 
@@ -125,17 +132,20 @@ def test_what_is_no_amount_is_422_at_its_field(program: Program, session: Any, a
     assert moved(session) == before
 
 
-def test_a_key_holds_for_ever_and_for_its_content_alone(
-    program: Program, session: Any
-) -> None:
+def test_a_key_holds_for_ever_and_for_its_content_alone(program: Program, session: Any) -> None:
     sent = {"amount": "30.00", "service_type": "vps", "reference": "U-7"}
     first = post(program, "charges", key="k", **sent)
     another = tokens.create(session, name="Another", scope="wallets:write", expires_at=None)
     session.commit()
     other_program = copy(program)
     other_program.headers = {"Authorization": f"Bearer {another.secret}"}
-    assert session.scalar(select(ApiRequest)) is None, "no week ends what the transaction itself keeps"
-    for again in (post(program, "charges", key="k", **sent), post(other_program, "charges", key="k", **sent)):
+    assert session.scalar(select(ApiRequest)) is None, (
+        "no week ends what the transaction itself keeps"
+    )
+    for again in (
+        post(program, "charges", key="k", **sent),
+        post(other_program, "charges", key="k", **sent),
+    ):
         assert (again.status_code, again.get_json()) == (201, first.get_json())
         assert again.headers["Location"] == first.headers["Location"]
         assert again.headers["Idempotent-Replay"] == "true"
@@ -146,7 +156,13 @@ def test_a_key_holds_for_ever_and_for_its_content_alone(
         ("charges", "W-1", {"amount": "30.01"}), ("charges", "W-1", {"reference": "U-8"}),
         ("refunds", "W-1", {}), ("recharges", "W-2", {}),
     ):  # fmt: skip
-        refused = post(program, at, wallet=of, key="k", **{**sent, **change} if at != "recharges" else {"amount": "30.00"})
+        refused = post(
+            program,
+            at,
+            wallet=of,
+            key="k",
+            **{**sent, **change} if at != "recharges" else {"amount": "30.00"},
+        )
         assert is_problem(refused, 422), (at, change)
         assert refused.get_json()["code"] == "KeyUsedOtherwise"
     assert [kind for kind, *_ in moved(session)] == ["recharge", "charge"]
@@ -182,7 +198,9 @@ def test_of_many_at_once_with_one_key_one_charges_and_without_one_none_overdraws
 def test_only_a_token_of_wallets_opens_them(
     app: Flask, session: Any, sign_in: SignIn, program: Program
 ) -> None:
-    reader, stranger = (Program(app, session, scope) for scope in ("wallets:read", "customers:write"))
+    reader, stranger = (
+        Program(app, session, scope) for scope in ("wallets:read", "customers:write")
+    )
     before = moved(session)
     for method, at in (
         ("GET", "/api/wallets/W-1/transactions"), ("POST", "/api/wallets"), ("POST", "/api/wallets/W-1/charges"),

@@ -89,12 +89,18 @@ def _judged(stage: Stage) -> Select[Any]:
     seen = select(
         *c, is_rival.label("is_rival"), (func.row_number().over(**by_key) == 1).label("is_first")
     ).subquery()
-    takes = case((seen.c.is_first & ~seen.c.is_used & (seen.c.status == ACTIVE), seen.c.amount), else_=0)
+    takes = case(
+        (seen.c.is_first & ~seen.c.is_used & (seen.c.status == ACTIVE), seen.c.amount), else_=0
+    )
     in_order = {"partition_by": seen.c.wallet_id, "order_by": seen.c.n}
     left = func.wallet_left(seen.c.balance, takes, type_=Numeric(15, 2)).over(**in_order)
     turns = select(*seen.c, takes.label("takes"), left.label("left")).subquery()
     in_order = {"partition_by": turns.c.wallet_id, "order_by": turns.c.n}
-    held = func.lag(turns.c.left, 1, turns.c.balance, type_=Numeric(15, 2)).over(**in_order).label("held")
+    held = (
+        func.lag(turns.c.left, 1, turns.c.balance, type_=Numeric(15, 2))
+        .over(**in_order)
+        .label("held")
+    )
     held_then = select(*turns.c, held).subquery()
     is_new = (held_then.c.takes > 0) & (held_then.c.takes <= held_then.c.held)
     decided = select(*held_then.c, is_new.label("is_new")).subquery()
