@@ -123,7 +123,8 @@ def test_what_is_no_amount_is_422_at_its_field(program: Program, session: Any, a
     for sent, field in (
         ({}, "amount"), ({"amount": "0"}, "amount"), ({"amount": "-1.00"}, "amount"), ({"amount": 1}, "amount"),
         ({"amount": "1.005"}, "amount"), ({"amount": "NaN"}, "amount"), ({"amount": "1e3"}, "amount"),
-        ({"amount": "1", "balance_after": "9"}, "balance_after"), ({"amount": "1", "description": "x" * 201}, "description"),
+        ({"amount": "1", "balance_after": "9"}, "balance_after"),
+        ({"amount": "1", "description": "x" * 201}, "description"),
     ):  # fmt: skip
         assert is_problem(post(program, at, **sent), 422, field), sent
     assert is_problem(post(program, at, wallet="W-9", amount="1.00"), 404)

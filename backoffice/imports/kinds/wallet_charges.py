@@ -8,8 +8,22 @@ before is left as it is, so the same file again charges nothing twice.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Numeric, Select, Subquery, Text
-from sqlalchemy import and_, case, cast, func, literal, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Numeric,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from ...base import N_
@@ -83,7 +97,7 @@ def _judged(stage: Stage) -> Select[Any]:
     """
     lines = _lines(stage)
     c = lines.c
-    by_key = {"partition_by": c.idempotency_key, "order_by": c.n}
+    by_key: dict[str, Any] = {"partition_by": c.idempotency_key, "order_by": c.n}
     first = {name: func.first_value(c[name]).over(**by_key) for name in SAME}
     is_rival = or_(*(c[name].is_distinct_from(value) for name, value in first.items()))
     seen = select(
@@ -92,7 +106,7 @@ def _judged(stage: Stage) -> Select[Any]:
     takes = case(
         (seen.c.is_first & ~seen.c.is_used & (seen.c.status == ACTIVE), seen.c.amount), else_=0
     )
-    in_order = {"partition_by": seen.c.wallet_id, "order_by": seen.c.n}
+    in_order: dict[str, Any] = {"partition_by": seen.c.wallet_id, "order_by": seen.c.n}
     left = func.wallet_left(seen.c.balance, takes, type_=Numeric(15, 2)).over(**in_order)
     turns = select(*seen.c, takes.label("takes"), left.label("left")).subquery()
     in_order = {"partition_by": turns.c.wallet_id, "order_by": turns.c.n}
