@@ -29,6 +29,7 @@ from ..computing.registry import Bundle, Registry, noop
 from ..keeping.drain import Drained, Pending, Unnoted, correction_of, drain
 from ..keeping.hooks import skip_drain
 from ..keeping.notes import NOTES, Touched
+from ..keeping.recomputing import hold_everybodys
 from ..models import bundle_of_note, noted_bundle
 from .healing import Failure, Healer, Stride
 
@@ -136,9 +137,15 @@ def _take_emptied(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | No
         failures.append(failure)
         healer.failed(failure)
 
-    with healer.begin() as connection:
-        key = bundle.owner_key
-        owners = list(connection.scalars(select(key).order_by(key)))
+    owners: list[int] = []
+
+    def everybody(connection: Connection, _: Sequence[Bundle], _alone: bool) -> Drained:
+        """Who comes at this moment, and was computed before, is there once whoever computes has been waited for."""
+        hold_everybodys(connection, bundle, is_changed=True)
+        owners[:] = connection.scalars(select(bundle.owner_key).order_by(bundle.owner_key))
+        return Drained()
+
+    healer.each([bundle], everybody, lambda _, error: failed(Failure(bundle.name, None, error)))
     correcting = correction_of("bypass", db_user=notes[-1].db_user, run_id=run_id)
     replace(healer, failed=failed).heal([bundle], owners, correcting)
     ids = [note.id for note in notes]
