@@ -4,7 +4,7 @@ What only a book can show is in `proving`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Integer, Numeric, Table, UniqueConstraint
@@ -219,6 +219,35 @@ def _runs(figure: Figure) -> Iterator[str]:
     if not figure.since:
         yield "nothing of it is read from a place on; say since={…: where its rows stand}, or leave along out."
     yield from _stand(figure, places)
+    yield from _found_by_place(figure, along)
+
+
+def _found_by_place(figure: Figure, along: Column[Any]) -> Iterator[str]:
+    """Rows are continued so that a save does not read a history: then no index may be missing by which it does not."""
+    read = {figure.table: along} | dict(figure.since)
+    for table, place in read.items():
+        owner = figure.source_of(table).owner
+        if not any(_begins_with(parts, owner, place) for parts in _indexed(table)):
+            said = place.key if isinstance(place, Column) else place
+            yield (
+                f"each save would read all that {table.name} holds of its owner; give it an index on ({owner.key}, {said}). "
+                f"Where histories are short, leave along out."
+            )
+
+
+def _begins_with(parts: Sequence[Any], owner: Column[Any], place: Any) -> bool:
+    """Whether an index on these parts finds an owner's rows from a place on."""
+    return len(parts) > 1 and parts[0] is owner and bool(place.compare(parts[1]))
+
+
+def _indexed(table: Table) -> Iterator[Sequence[Any]]:
+    """What each index holds that a table's rows are all in, its parts in order."""
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            yield list(constraint.columns)
+    for index in table.indexes:
+        if index.dialect_options["postgresql"].get("where") is None:
+            yield list(index.expressions)
 
 
 def _stand(figure: Figure, places: Mapping[Table, Any]) -> Iterator[str]:
