@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import ForeignKey, Select, Text, case, func, insert, select, text
+from sqlalchemy import ForeignKey, Index, Select, Text, case, func, insert, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
@@ -46,8 +46,9 @@ class Move(Base):
     """A movement, and what stood in the purse before and after it."""
 
     __tablename__ = "ao_moves"
+    __table_args__ = (Index("ix_ao_moves", "purse_id", "id"),)
     id: Mapped[Id]
-    purse_id: Mapped[int] = mapped_column(ForeignKey(Purse.id), index=True)
+    purse_id: Mapped[int] = mapped_column(ForeignKey(Purse.id))
     kind: Mapped[str] = mapped_column(Text)
     amount: Mapped[Money]
     before: Mapped[Money] = mapped_column(server_default="0", default=Decimal(0))

@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     Date,
+    DateTime,
     ForeignKey,
+    Index,
     Select,
     UniqueConstraint,
     cast,
@@ -52,7 +54,7 @@ class Movement(Base):
 
     __tablename__ = "ct_movements"
     id: Mapped[Id]
-    account_id: Mapped[int] = mapped_column(ForeignKey(Account.id), index=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey(Account.id))
     day: Mapped[date]
     amount: Mapped[Money]
 
@@ -74,7 +76,10 @@ registry = Registry("continuing")
 
 
 def month_of(day: Any) -> Any:
-    return cast(func.date_trunc("month", cast(day, Date)), Date)
+    return cast(func.date_trunc("month", cast(day, DateTime)), Date)
+
+
+Index("ix_ct_movements", Movement.account_id, month_of(Movement.day))
 
 
 @registry.figure(

@@ -16,12 +16,13 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
 from backoffice.base import Id
 from backoffice.base.money import Money
-from backoffice.figures import Registry, total
+from backoffice.figures import Last, Registry, total
 from backoffice.figures.errors import DeclarationError
 
 from .models import Box, Item, Month, Movement, Purse, Shelf, Slot, Thing, Transfer
@@ -74,6 +75,50 @@ class Doubled(Base):
     line: Mapped[int] = mapped_column(primary_key=True)
     amount: Mapped[Money]
     double: Mapped[Money]
+
+
+def of_day(day: Any) -> Any:
+    return func.coalesce(day, date(2026, 1, 1))
+
+
+class Used(Base):
+    """Rows that run, and no index by which an owner's are found from a day on."""
+
+    __tablename__ = "h_used"
+    __table_args__ = (
+        Index("ix_h_day", "day", "person_id"),
+        Index("ix_h_some", "person_id", "day", postgresql_where=text("amount > 0")),
+        Index("ix_h_amount", "person_id", "amount", "day"),
+    )
+    id: Mapped[Id]
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), index=True)
+    day: Mapped[date]
+    amount: Mapped[Money]
+    until: Mapped[Money]
+
+
+class Found(Base):
+    """The same with one, the days downwards; of months there is none."""
+
+    __tablename__ = "h_found"
+    id: Mapped[Id]
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    day: Mapped[date]
+    amount: Mapped[Money]
+    until: Mapped[Money]
+
+
+Index("ix_h_found", Found.person_id, Found.day.desc())
+
+
+def running(model: Any) -> Callable[..., Select[Any]]:
+    def rows(used: Any = model, last: Any = Last(model)) -> Select[Any]:
+        sums = func.sum(used.c.amount).over(partition_by=used.c.person_id, order_by=used.c.day)
+        until = (func.coalesce(last.c.until, 0) + sums).label("until")
+        joined = used.outerjoin(last, last.c.person_id == used.c.person_id)
+        return select(used.c.id, used.c.person_id, used.c.day, until).select_from(joined)
+
+    return rows
 
 
 class PartMonth(Base):
@@ -358,6 +403,19 @@ REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
         ),
         "make person_id part of the key",
     ),
+    "rows that run, to be found by no index": (
+        lambda r: a_select(
+            r, Used.until, then=running(Used), owner=Used.person_id, along=Used.day
+        ),
+        "read all that h_used holds of its owner.* give it an index on .person_id, day., or",
+    ),
+    "rows that stand at an expression of which there is no index": (
+        lambda r: a_select(
+            r, Found.until, then=running(Found), owner=Found.person_id, along=Found.day,
+            since={Found: of_day(Found.day)},
+        ),
+        "index on .person_id, coalesce.day, '2026-01-01'..",
+    ),
     "two figures that derive the rows of one table": (
         lambda r: [
             a_select(
@@ -378,3 +436,9 @@ def test_what_could_not_be_kept_is_refused(
     registry = Registry()
     with pytest.raises(DeclarationError, match=sentence):
         declare(registry) and registry.seal()
+
+
+def test_rows_that_run_are_kept_where_an_index_leads_to_their_places() -> None:
+    registry = Registry()
+    a_select(registry, Found.until, then=running(Found), owner=Found.person_id, along=Found.day)
+    registry.seal()

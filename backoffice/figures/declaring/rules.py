@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Integer, Numeric, Table, UniqueConstraint
-from sqlalchemy.sql.elements import ColumnClause, TextClause
+from sqlalchemy.sql.elements import ColumnClause, TextClause, UnaryExpression
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate
 
@@ -223,31 +223,24 @@ def _runs(figure: Figure) -> Iterator[str]:
 
 
 def _found_by_place(figure: Figure, along: Column[Any]) -> Iterator[str]:
-    """Rows are continued so that a save does not read a history: then no index may be missing by which it does not."""
-    read = {figure.table: along} | dict(figure.since)
-    for table, place in read.items():
+    """Rows are continued so that a save reads no history: so no index may be missing by which it finds its place."""
+    for table, place in {figure.table: along, **figure.since}.items():
         owner = figure.source_of(table).owner
-        if not any(_begins_with(parts, owner, place) for parts in _indexed(table)):
-            said = place.key if isinstance(place, Column) else place
-            yield (
-                f"each save would read all that {table.name} holds of its owner; give it an index on ({owner.key}, {said}). "
-                f"Where histories are short, leave along out."
-            )
+        if owner.primary_key or any(_leads_to(parts, owner, place) for _, parts in _indexes(table)):
+            continue
+        parts = ", ".join(str(p.compile(compile_kwargs=_WRITTEN_OUT)) for p in (owner, place))
+        yield (
+            f"each save would read all that {table.name} holds of its owner, however long; give it an index on "
+            f"({parts}), or, where histories are short, leave along out."
+        )
 
 
-def _begins_with(parts: Sequence[Any], owner: Column[Any], place: Any) -> bool:
+_WRITTEN_OUT = {"literal_binds": True, "include_table": False}
+
+
+def _leads_to(parts: Sequence[Any], owner: Column[Any], place: Any) -> bool:
     """Whether an index on these parts finds an owner's rows from a place on."""
     return len(parts) > 1 and parts[0] is owner and bool(place.compare(parts[1]))
-
-
-def _indexed(table: Table) -> Iterator[Sequence[Any]]:
-    """What each index holds that a table's rows are all in, its parts in order."""
-    for constraint in table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            yield list(constraint.columns)
-    for index in table.indexes:
-        if index.dialect_options["postgresql"].get("where") is None:
-            yield list(index.expressions)
 
 
 def _stand(figure: Figure, places: Mapping[Table, Any]) -> Iterator[str]:
@@ -285,9 +278,21 @@ def _derives_rows(figure: Figure) -> Iterator[str]:
 
 
 def _uniques(table: Table) -> Iterator[list[str]]:
+    for is_unique, parts in _indexes(table):
+        if is_unique and all(isinstance(part, Column) for part in parts):
+            yield [part.key for part in parts]
+
+
+def _indexes(table: Table) -> Iterator[tuple[bool, list[Any]]]:
+    """Of every index that holds all rows of a table: whether it is unique, and what it is on, in order."""
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint):
-            yield [c.key for c in constraint.columns]
+            yield True, list(constraint.columns)
     for index in table.indexes:
-        if index.unique and index.dialect_options["postgresql"].get("where") is None:
-            yield [c.key for c in index.columns]
+        if index.dialect_options["postgresql"].get("where") is None:
+            yield bool(index.unique), [_either_way(part) for part in index.expressions]
+
+
+def _either_way(part: Any) -> Any:
+    """What is indexed, whether upwards or downwards."""
+    return part.element if isinstance(part, UnaryExpression) and part.modifier else part
