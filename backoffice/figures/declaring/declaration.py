@@ -62,9 +62,9 @@ class Figure:
     `along` is the column along which rows run (a day, a number): what is expected of a row depends on what stands
     before it, never on what comes after. So after a change the hook continues from there: of the sources in `since` it
     reads only what stands at that place or later, those in `looked_up` as a whole; the expression of each says at
-    which place a row of it stands. An index of what is read from a place on leads there from the owner's column. Of sums,
-    `at_once` lets the trigger itself add the change; of rows that run, it lets the trigger look whether they were
-    written with their right values.
+    which place a row of it stands. An index of what is read from a place on leads there from the owner's column. Of
+    sums, `at_once` lets the trigger itself add the change; of rows that run, it lets the trigger look whether they
+    were written with their right values.
     """
 
     name: str
