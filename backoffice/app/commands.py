@@ -34,6 +34,10 @@ COMMANDS = {
         "backoffice.billing.migration.cli:backfill",
         "Single steps of the migration: fill in what documents lack.",
     ),
+    "balance": Offered(
+        "backoffice.wallets.cli:group",
+        "Wallets: whether balances are what their transactions come to.",
+    ),
     "db": Offered(
         "backoffice.commands.db:group",
         "The database itself: its schema, triggers, grants and statistics.",

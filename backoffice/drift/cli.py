@@ -30,7 +30,7 @@ from ..database.snapshots import snapshot
 from ..figures import Figure, FigureError, acting_as
 from ..runs.item_tables import print_table
 from ..runs.models import DONE_WITH_FAILURES
-from .facts.holding import HELD
+from .facts.holding import why_left
 from .healing import performing
 from .healing.dry_runs import print_dry_run
 from .healing.performing import Scope, Verified
@@ -45,6 +45,7 @@ from .healing.printing import (
 from .naming import named_failures, row_of, scoped, with_names
 from .outside import watch
 from .verification.chunks import ANOTHER
+from .verification.scope import bundle_named
 
 group = AppGroup("figures")
 
@@ -313,9 +314,9 @@ def run_heal_noted(as_json: bool) -> None:
     with acting_as(operator()):
         drained = watch.drain(db.engine)
     failures = [(f.bundle, f.owner, f.error) for f in drained.failures]
-    failures += [
-        (name, owner, HELD) for name in drained.held for owner in sorted(drained.held[name])
-    ]
+    for name, owners in drained.held.items():
+        why = why_left(db.session.connection(), bundle_named(figures.registry, name), owners)
+        failures += [(name, owner, why[owner]) for owner in sorted(owners)]
     if as_json:
         click.echo(
             json.dumps(

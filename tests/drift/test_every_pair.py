@@ -234,10 +234,16 @@ PAIRS = {
     "reconciliation.download", "reconciliation.index", "reconciliation.kept_report", "reconciliation.report",
     "runs.export_items", "runs.record",
     "targets.calculation", "targets.calculation_of",
+    "wallets.calculation", "wallets.calculation_of", "wallets.calculation_of_part",
 }  # fmt: skip
 """Where something stands beside what it was or should be. A page or file that is in neither set fails the test."""
 
-PERHAPS = {"adjustments.changes", "targets.changes"}
+PERHAPS = {
+    "adjustments.changes",
+    "targets.changes",
+    "wallet_transactions.changes",
+    "wallets.changes",
+}
 """Where something does if it has been changed, which no book is sure of."""
 
 NO_PAIRS = {
@@ -277,6 +283,10 @@ NO_PAIRS = {
     "api.targets_index", "api.targets_record", "api.invoices_index", "api.invoices_record",
     "targets.edit", "targets.edit_year", "targets.export", "targets.index", "targets.manager_year",
     "targets.new", "targets.record", "targets.year",
+    "api.wallets_index", "api.wallets_record", "api.wallets_transactions", "api.wallets_transactions_record",
+    "wallet_transactions.export", "wallet_transactions.index", "wallet_transactions.record",
+    "wallets.adjust", "wallets.close", "wallets.edit", "wallets.export", "wallets.index", "wallets.lift", "wallets.new",
+    "wallets.recharge", "wallets.record", "wallets.refund", "wallets.suspend",
 }  # fmt: skip
 """Where nothing does."""
 
@@ -367,7 +377,7 @@ JSON_PAIRS = {
 
 JSON_WITHOUT = {
     "audit accept-fact", "audit anchor", "audit restore-fact", "audit seal", "audit verify-chain",
-    "audit verify-facts", "db routine",
+    "audit verify-facts", "balance verify-sync", "db routine",
     "db set-meaning", "demo load", "figures check", "figures list", "import", "info",
     "runs apply", "runs cancel", "runs list", "runs retry", "schedule list",
     "schedule run", "tokens create", "tokens list", "users list", "validate meter-financial-data",

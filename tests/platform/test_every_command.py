@@ -68,6 +68,14 @@ COMMANDS: dict[str, Spoken] = {
     "audit verify-facts": Spoken("records", decides={"tables": ("where", ("--table", "orders"))}),
     "backfill invoice-amounts": Spoken("book"),
     "backfill payment-meter-ids": Spoken("book"),
+    "balance verify-sync": Spoken(
+        "book",
+        decides={
+            "fix": ("what becomes of it", ("--fix",)), "rebuild": ("what becomes of it", ("--rebuild",)),
+            "user_id": ("which wallets", ("--user-id", "1")), "wallet_id": ("which wallets", ("--wallet-id", "1")),
+            "reason": REASON,
+        },
+    ),
     "db routine": Spoken("records"),
     "db set-meaning": Spoken(
         "book",

@@ -3,6 +3,9 @@
 Asked of the few that a heal would write. Their own facts are compared with the trail, those of what
 they build on, and so on down. A row that was moved from one owner to another past the trail is beneath
 both: the one that it stands with now, and the one with whom the trail has it.
+
+Rows that were written right under their owner's lock (a running balance, added at once) are evidence as well: where
+they do not follow from each other any more, nothing of the owner is corrected but by a person, who says why.
 """
 
 from collections import defaultdict
@@ -20,7 +23,9 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    func,
     literal,
+    or_,
     select,
 )
 
@@ -29,7 +34,7 @@ from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table
 from ...base import N_, table_of
 from ...figures.computing.dependencies import lower_bundles, owners_above, owners_beneath
 from ...figures.computing.registry import Bundle, Registry, registry
-from ...figures.computing.statements import Statement
+from ...figures.computing.statements import Statement, drifted
 from ...figures.declaring.declaration import Source
 from ...figures.models import Correction
 
@@ -45,13 +50,50 @@ HELD = N_(
 """Why an owner is left alone."""
 
 
+BROKEN = N_(
+    "Its rows do not follow from each other any more, though each was right when it was written. Look at what was "
+    "written past the app; whoever knows that heals it with a reason"
+)
+"""Why an owner is left alone of whom every fact is as the trail has it."""
+
+
 def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[int]) -> set[int]:
-    """The owners whom these corrections have made follow facts in doubt; see `Registry.held`."""
+    """The owners whom these corrections have made follow what is in doubt; see `Registry.held`."""
     if not corrections:
         return set()
-    mine = CORRECTIONS.c.id == any_(literal(list(corrections), ARRAY(BigInteger)))
-    owners = connection.scalars(select(CORRECTIONS.c.owner).where(mine).distinct())
-    return set(held(connection, bundle, set(owners)))
+    own = CORRECTIONS.c
+    mine = own.id == any_(literal(list(corrections), ARRAY(BigInteger)))
+    is_decided = or_(own.cause != "heal", own.reason != "")
+    told = select(own.owner, func.bool_and(is_decided)).where(mine).group_by(own.owner)
+    decided: dict[int, bool] = dict(connection.execute(told).tuples().all())
+    undecided = {owner for owner, is_one in decided.items() if not is_one}
+    return set(held(connection, bundle, set(decided))) | _broken(connection, bundle, undecided)
+
+
+def why_left(connection: Connection, bundle: Bundle, owners: Collection[int]) -> Mapping[int, str]:
+    """Of owners that were left alone the sentence that says why."""
+    doubted = held(connection, bundle, owners)
+    return {owner: HELD if owner in doubted else BROKEN for owner in owners}
+
+
+def _broken(connection: Connection, bundle: Bundle, owners: Collection[int]) -> set[int]:
+    """Of these owners, whom a heal would correct, those whose rows do not follow from each other."""
+    if not owners:
+        return set()
+    if _is_evidence(bundle):
+        return set(owners)
+    found = set[int]()
+    for other in registry.bundles:
+        if _is_evidence(other) and other.owner_table is bundle.owner_table:
+            wrong = drifted(registry, other.figures[0]).run(connection, owners=sorted(owners))
+            found.update(row["owner"] for row in wrong.mappings())
+    return found
+
+
+def _is_evidence(bundle: Bundle) -> bool:
+    """Whether its rows run, and are written with their right values by whoever holds the lock."""
+    figure = bundle.figures[0]
+    return figure.along is not None and figure.at_once
 
 
 def held(

@@ -32,7 +32,7 @@ from ...figures.verifying.healing import Healer
 from ...runs.models import APPLIED, ITEM_FAILED, SKIPPED
 from ...runs.work import Step, Work
 from ..amounts import gross_in_sql, sum_in_sql
-from ..facts.holding import HELD
+from ..facts.holding import why_left
 from ..findings import (
     CORRECTIONS,
     ITEMS,
@@ -135,12 +135,14 @@ class RunHealer:
         self.step.tally.changed += len(corrections)
 
     def _leave_held(self, connection: Connection, drained: Drained) -> None:
-        """Say what was left alone because facts beneath it are in doubt: of each owner once in the run."""
+        """Say what was left alone because something beneath it is in doubt: of each owner once in the run."""
         assert self.step is not None
         for bundle, left in record_held(connection, drained, self.work.asked.id):
             told = self.told_of(connection, bundle, [f.owner for f in left], SKIPPED)
             new = [finding for finding in left if finding.owner not in told]
-            leave_alone(self.step, new, HELD)
+            why = why_left(connection, bundle, {finding.owner for finding in new})
+            for sentence in sorted(set(why.values())):
+                leave_alone(self.step, [f for f in new if why[f.owner] == sentence], sentence)
             if bundle is self.bundle:  # the size of the chunk counts its owners already
                 owners = len({finding.owner for finding in new})
                 self.step.more -= owners

@@ -1,0 +1,152 @@
+"""Whether what is stored of wallets is what their transactions come to: look, put right, recompute, report.
+
+It is the verification and the heal of figures, over wallets alone, told as finance asks for it. A wallet of which a
+fact differs from the audit trail, or whose balances before and after do not follow, is named and left alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from .. import figures
+from ..base import N_
+from ..drift.healing import performing
+from .figures import WALLET_FIGURES, running
+from .models import Wallet
+
+SYNCED, MISMATCH, FIXED, ERROR = "synced", "mismatch", "fixed", "error"
+
+LEFT = N_("It could not be corrected. `backoffice figures verify` says more.")
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One wallet: what is stored of its balance, what its transactions come to, and what else of it differs.
+
+    `columns` are its figures that differ, each with what is stored and what is actual; `transactions` how many of them
+    have other balances beside them than they should.
+    """
+
+    wallet: int
+    number: str
+    user: int
+    status: str
+    stored: Decimal
+    actual: Decimal
+    columns: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    transactions: int = 0
+
+    @property
+    def difference(self) -> Decimal:
+        """By how much the stored balance is too high."""
+        return self.stored - self.actual
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; amounts as texts."""
+        return {
+            "wallet_id": self.wallet, "number": self.number, "user_id": self.user, "status": self.status,
+            "stored_balance": str(self.stored), "actual_balance": str(self.actual), "difference": str(self.difference),
+            "columns": {
+                name: {"stored_amount": str(stored), "actual_amount": str(actual)}
+                for name, (stored, actual) in self.columns.items()
+            },
+            "transactions": self.transactions,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a look at wallets, or putting them right, came to; `errors` are sentences, each after a wallet's number."""
+
+    details: Sequence[Detail]
+    errors: Sequence[tuple[str, str]] = ()
+
+    def count(self, status: str) -> int:
+        """How many wallets are so."""
+        return sum(detail.status == status for detail in self.details)
+
+    @property
+    def wrong(self) -> Sequence[Detail]:
+        """The wallets that are, or were, other than their transactions, the largest difference first."""
+        apart = (detail for detail in self.details if detail.status != SYNCED)
+        return sorted(apart, key=lambda d: (-abs(d.difference), d.wallet))
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every wallet is right now."""
+        return self.count(SYNCED) + self.count(FIXED) == len(self.details)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, in the shape that the seed promises."""
+        return {
+            "checked": len(self.details), "synced": self.count(SYNCED), "fixed": self.count(FIXED),
+            "errors": [{"number": number, "error": error} for number, error in self.errors],
+            "details": [detail.as_dict() for detail in self.details],
+        }  # fmt: skip
+
+
+def verify(engine: Engine, wallets: Collection[int] | None = None) -> Result:
+    """Compare what is stored of these wallets (None: all) with their transactions. Writes nothing."""
+    wrong: dict[int, dict[str, tuple[Decimal, Decimal]]] = defaultdict(dict)
+    transactions: dict[int, int] = defaultdict(int)
+    for finding in figures.verify(engine, WALLET_FIGURES, wallets):
+        if finding.figure is running:
+            transactions[finding.owner] += 1
+            continue
+        for name, stored in finding.stored.items():
+            wrong[finding.owner][name] = stored, finding.expected[name]
+    rows = select(Wallet.id, Wallet.number, Wallet.customer_id, Wallet.balance).order_by(Wallet.id)
+    if wallets is not None:
+        rows = rows.where(Wallet.id.in_(wallets))
+    details = []
+    with Session(engine) as session:
+        for wallet, number, customer, balance in session.execute(rows):
+            columns = wrong.get(wallet, {})
+            stored, actual = columns.get("balance", (balance, balance))
+            apart = columns or wallet in transactions
+            details.append(
+                Detail(
+                    wallet, number, customer, MISMATCH if apart else SYNCED, stored, actual,
+                    columns, transactions.get(wallet, 0),
+                )
+            )  # fmt: skip
+    return Result(details)
+
+
+def fix(engine: Engine, wallets: Collection[int] | None = None, *, reason: str = "") -> Result:
+    """Put right what differs, each with a correction. Raises AlreadyRunning."""
+    return _corrected(engine, wallets, reason, is_rebuild=False)
+
+
+def rebuild(engine: Engine, wallets: Collection[int] | None = None, *, reason: str = "") -> Result:
+    """Recompute every wallet from its transactions, and write what differs. Raises AlreadyRunning."""
+    return _corrected(engine, wallets, reason, is_rebuild=True)
+
+
+def discrepancies(engine: Engine) -> Sequence[Detail]:
+    """The wallets whose stored figures are not what their transactions come to, the largest difference first."""
+    return verify(engine).wrong
+
+
+def _corrected(
+    engine: Engine, wallets: Collection[int] | None, reason: str, *, is_rebuild: bool
+) -> Result:
+    before = verify(engine, wallets)
+    done = performing.heal(engine, WALLET_FIGURES, wallets, every_owner=is_rebuild, reason=reason)
+    why = {owner: error for _subject, owner, error in done.failures if owner is not None}
+    still = {d.wallet for d in verify(engine, wallets).details if d.status != SYNCED}
+    details, errors = [], []
+    for detail in before.details:
+        status = detail.status
+        if detail.wallet in still:
+            status = ERROR
+            errors.append((detail.number, why.get(detail.wallet, LEFT)))
+        elif status == MISMATCH:
+            status = FIXED
+        details.append(replace(detail, status=status))
+    return Result(details, errors)
