@@ -68,17 +68,18 @@ def by_column(figure: Measured, before: Values, after: Values) -> dict[str, Deci
 
 
 def amounts_of(figure: Measured, before: Values, after: Values) -> Amounts | None:
-    """Before, after, net and gross of a row; None of a figure without money."""
+    """Before, after, net and gross of a row; None of a figure without money, or where an amount is no number."""
     columns = money_columns(figure)
     if not columns:
         return None
     apart = by_column(figure, before, after).values()
-    return Amounts(
+    amounts = Amounts(
         amount_before=sum((_amount(before, c) for c in columns), Decimal(0)),
         amount_after=sum((_amount(after, c) for c in columns), Decimal(0)),
         amount=sum(apart, Decimal(0)),
         gross=sum(map(abs, apart), Decimal(0)),
     )
+    return amounts if amounts.gross.is_finite() else None
 
 
 def as_fields(amounts: Amounts | None) -> dict[str, Decimal]:

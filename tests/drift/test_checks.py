@@ -182,9 +182,11 @@ def test_an_amount_that_is_no_number_differs_from_itself(book, session, surgery)
     surgery.execute(f"ALTER TABLE payments DROP CONSTRAINT {name}")
     try:
         surgery.execute("UPDATE payments SET amount = 'NaN', invoice_id = NULL")
-        run_of("figures.verify")
-        finding = opened(session)[PLACED]
-        assert (finding.amount, finding.gross) == (None, None)
+        run = run_of("figures.verify")
+        found = opened(session)
+        for figure in (PLACED, "facts:payments"):
+            assert (found[figure].amount, found[figure].gross) == (None, None), figure
+        assert (run.status, run.failed) == ("done", 0)
     finally:
         surgery.execute("UPDATE payments SET amount = 1")
         surgery.execute(f"ALTER TABLE payments ADD CONSTRAINT {name} {guard}")
