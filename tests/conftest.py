@@ -38,6 +38,7 @@ from backoffice.commands.cli import main
 from backoffice.database.embedded import ADMIN, APP, OWNER, Services
 from backoffice.drift import standing
 from backoffice.figures import registry
+from backoffice.runs import work
 from tests.northwind import imported
 from tests.signing_in import cookie_for, someone
 from tests.surgery import LOCKS_END, past_every_trigger
@@ -179,6 +180,7 @@ def application(services: Services, made_app: Callable[..., Flask]) -> Flask:
     standing.SECONDS = float("inf")  # no page looks anew, so that what a page asks can be counted;
     with application.app_context():
         standing.known()  # a test of the dot itself makes it forget
+    work.LONGEST_REST = 0.0  # nobody sits at a screen for whom a run here would rest
     gc.collect()
     gc.freeze()  # the app stays: looking through all of it again and again takes a tenth of the tests' time
     gc.set_threshold(20_000, 20, 20)

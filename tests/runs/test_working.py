@@ -14,7 +14,7 @@ from backoffice.app.domain import Domain, declared
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.runs import actions, kinds, working
+from backoffice.runs import actions, kinds, work, working
 from backoffice.runs.errors import Fenced, NothingToRetry, UnknownKind
 from backoffice.runs.models import Run, RunChunk, RunItem
 from backoffice.runs.work import Work
@@ -244,6 +244,13 @@ def test_nobody_can_ask_for_what_no_worker_knows(session: Any) -> None:
         actions.request(session, "os.system", {})
 
 
+@pytest.fixture
+def people_at_screens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run rests for them; those of other tests rest for nobody."""
+    monkeypatch.setattr(work, "LONGEST_REST", 2.0)
+
+
+@pytest.mark.usefixtures("people_at_screens")
 def test_a_paced_run_rests_longer_than_it_works(session: Any, customers: list[Customer]) -> None:
     unpaced = ask(session)
     began = time.monotonic()
@@ -258,6 +265,7 @@ def test_a_paced_run_rests_longer_than_it_works(session: Any, customers: list[Cu
     assert paced > 1.5 * quick
 
 
+@pytest.mark.usefixtures("people_at_screens")
 @pytest.mark.parametrize("is_told_to_stop", [False, True])
 def test_a_paced_worker_rests_between_transactions_until_it_is_told_to_stop(
     is_told_to_stop: bool,
