@@ -13,25 +13,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from werkzeug.serving import make_server
 
+from tests.browser.looks import AXE, LANGUAGES, WIDTHS, Seen, assert_no_axe_findings
 from tests.signing_in import cookie_for, someone
 
 HERE = Path(__file__).parent
-AXE = (HERE / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
+PATIENCE = 20_000
+"""Milliseconds that a page is given to become what is expected; on a busy machine the usual five pass with nothing done."""
 
-# The page as it stays: axe measures colours, and half-way through a transition they are neither. No rule that we
-# ask reads the style sheets and media that axe would fetch first.
-FINDINGS = """async rules => {
-    if (!window.axe) return null;
-    const moving = () => document.getAnimations().filter(
-        animation => animation.effect.getComputedTiming().endTime !== Infinity);
-    while (moving().length) await Promise.allSettled(moving().map(animation => animation.finished));
-    return (await axe.run({...rules, resultTypes: ["violations"], preload: false})).violations;
-}"""
-
-TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+expect.set_options(timeout=PATIENCE)
 
 CHROMIUM = next(
     filter(
@@ -54,46 +46,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-WIDTHS = {"wide": (1280, 800), "narrow": (390, 844)}
-LANGUAGES = ("en", "id")
-THEMES = ("light", "dark")
-
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-COLOURS = ["color-contrast", "link-in-text-block"]
-"""What another theme may break: it changes colours and nothing else (tests/shell/test_themes.py)."""
-ROOM = [
-    "target-size",
-    "scrollable-region-focusable",
-    "landmark-unique",
-    "label-content-name-mismatch",
-]
-"""What longer words may break where there is less room, and rules that compare words with words."""
-
-EVERYTHING: dict[str, Any] = {"runOnly": RULES}
-ONLY_COLOURS = {"runOnly": {"type": "rule", "values": COLOURS}}
-NO_COLOURS = {"runOnly": RULES, "rules": {rule: {"enabled": False} for rule in COLOURS}}
-ONLY_ROOM = {"runOnly": {"type": "rule", "values": ROOM}}
-
-LOOKS = {
-    "en": [
-        ("light", "wide", EVERYTHING),
-        ("dark", "wide", ONLY_COLOURS),
-        ("light", "narrow", EVERYTHING),
-        ("dark", "narrow", ONLY_COLOURS),
-    ],
-    "id": [("light", "wide", NO_COLOURS), ("light", "narrow", ONLY_ROOM)],
-}
-"""What is asked of a page in each language: another one changes its words and nothing else
-(tests/shell/test_themes.py), so their colours have been seen, and what there is only when it is narrow has a name."""
-
-WEAR = """theme => {
-    document.documentElement.dataset.bsTheme = theme;
-    document.querySelector("meta[name=color-scheme]").content = theme;
-    for (const button of document.querySelectorAll("button[name=theme]"))
-        button.setAttribute("aria-pressed", button.value === theme);
-}"""
-"""Give a page that is open another theme, as the server would have written it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -193,20 +145,6 @@ def axe() -> Callable[[Page], None]:
     return assert_no_axe_findings
 
 
-def assert_no_axe_findings(page: Page, rules: Any = EVERYTHING) -> None:
-    """Fail with every finding of axe-core, its element and the cure."""
-    findings = page.evaluate(FINDINGS, rules)
-    if findings is None:
-        page.evaluate(AXE)
-        findings = page.evaluate(FINDINGS, rules)
-    told = [
-        f"{finding['id']}: {node['html'][:200]}\n   {node['failureSummary']}"
-        for finding in findings
-        for node in finding["nodes"]
-    ]
-    assert not told, f"axe-core on {page.url}:\n" + "\n".join(told)
-
-
 @pytest.fixture
 def screenshot() -> Callable[[Page, str], None]:
     """`screenshot(page, "order")`: a picture for people to look at; only if somebody asked for it."""
@@ -221,32 +159,21 @@ def screenshot() -> Callable[[Page, str], None]:
     return screenshot
 
 
+@pytest.fixture(scope="session")
+def seen() -> Seen:
+    """What this process has found sound in some look."""
+    return Seen()
+
+
 @pytest.fixture
-def is_sound(screenshot: Callable[[Page, str], None]) -> Callable[[Page, str], None]:
+def is_sound(seen: Seen, screenshot: Callable[[Page, str], None]) -> Callable[..., None]:
     """`is_sound(page, "order")`: as it stands, in every look of its language, axe finds nothing and it fits.
 
     The page itself stays as it was, wide and light. A test asks it in both languages.
     """
 
     def is_sound(page: Page, name: str, widths: Iterable[str] = WIDTHS) -> None:
-        language = page.evaluate("document.documentElement.lang")
-        looks = [look for look in LOOKS[language] if look[1] in widths]
-        for theme, width, rules in looks:
-            wear(page, theme, width)
-            look = f"{name}-{language}-{theme}-{width}"
-            screenshot(page, look)
-            try:
-                assert_no_axe_findings(page, rules)
-                assert (pixels := page.evaluate(TOO_WIDE)) <= 0, f"{pixels} pixels too wide"
-            except AssertionError as error:
-                raise AssertionError(f"{look}, {page.url}: {error}") from None
-        wear(page, THEMES[0], "wide")
-
-    def wear(page: Page, theme: str, width: str) -> None:
-        across, down = WIDTHS[width]
-        if page.viewport_size != {"width": across, "height": down}:
-            page.set_viewport_size({"width": across, "height": down})
-        page.evaluate(WEAR, theme)
+        seen.examine(page, name, widths, screenshot)
 
     return is_sound
 
@@ -260,6 +187,7 @@ def every_look(
     def every_look(screens: Mapping[str, str], who: str | Any = "finance") -> None:
         for language in LANGUAGES:
             page = browse(who, language=language)
+            page.add_init_script(AXE)  # a third of what it costs a page that is open
             for name, path in screens.items():
                 page.goto(path)
                 assert page.evaluate("document.documentElement.lang") == language, path

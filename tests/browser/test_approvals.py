@@ -14,7 +14,7 @@ from backoffice.billing.models import Payment
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
 from tests.approvals.cases import a_book
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 
 Browse = Callable[..., Page]
 

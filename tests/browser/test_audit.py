@@ -14,7 +14,7 @@ from backoffice.audit.chain.keys import Keyring
 from backoffice.audit.chain.sealing import seal
 from backoffice.audit.chain.verifying import record, verify
 from backoffice.base.actor import acting_as
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import UserFactory

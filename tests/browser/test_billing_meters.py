@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from backoffice.customers.models import Customer
 from tests.billing.meters import meter_of
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 from tests.factories.billing import InvoiceFactory, MeterAdjustmentFactory, PaymentFactory
 from tests.factories.customers import CustomerFactory
 

@@ -14,7 +14,7 @@ from backoffice.drift.healing.performing import performed
 from backoffice.runs import working
 from backoffice.runs.models import Run
 from tests.billing.recalculations import a_customer, balances, recalculated
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 
 
 @pytest.fixture

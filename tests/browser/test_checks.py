@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from backoffice.drift import standing
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 from tests.drift.books import run_of
 from tests.drift.whole_book import write_everything
 from tests.surgery import past_every_trigger

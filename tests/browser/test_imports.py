@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from backoffice.customers.models import Customer
 from backoffice.orders.models import Order
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 
 from backoffice.lists import screens
 from backoffice.orders.models import Order
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory

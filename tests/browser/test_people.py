@@ -3,7 +3,7 @@
 import pytest
 
 from backoffice.people import actions
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 
 PASSWORD = "seventeen brown hens"
 

@@ -13,7 +13,7 @@ from backoffice.base.actor import acting_as
 from backoffice.customers.models import Customer
 from backoffice.runs import actions, working
 from backoffice.runs.models import Run
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import UserFactory

@@ -12,7 +12,7 @@ from backoffice.runs.models import DONE, FAILED
 from backoffice.schedules import scheduler
 from backoffice.schedules.catalog import SCHEDULES
 from backoffice.schedules.models import KnownSchedule
-from tests.browser.conftest import LANGUAGES
+from tests.browser.looks import LANGUAGES
 
 
 def every_state(session):
@@ -50,6 +50,7 @@ def test_a_schedule_is_run_now_and_its_run_is_shown(session, browse, axe):
     page.goto("/schedules")
     expect(row(page, "Verify every figure and heal")).to_contain_text("never"), "only shown so far"
     row(page, "Balance health").get_by_role("button", name="Run now").click()
+    expect(page).to_have_url(re.compile(r"/runs/\d+$"))
     number = page.url.rsplit("/", 1)[-1]
     page.goto("/schedules")
     row(page, "Balance health").get_by_role("link", name=f"Run {number}").click()

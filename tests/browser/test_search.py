@@ -11,7 +11,7 @@ from sqlalchemy import delete
 
 from backoffice.people.models import WebSession
 from backoffice.search import views as search
-from tests.browser.conftest import LANGUAGES, WIDTHS
+from tests.browser.looks import LANGUAGES, WIDTHS
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory

@@ -324,8 +324,8 @@ def test_an_explicit_theme_outranks_the_device_and_is_remembered(browse):
     page = browse("finance", theme="auto", color_scheme="light")
     page.goto("/profile")
     page.locator(".topbar-end [name=theme][value=dark]").click()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
     assert page.url.endswith("/profile")
-    assert page.locator("html").get_attribute("data-bs-theme") == "dark"
     assert (
         page.evaluate("getComputedStyle(document.querySelector('main')).backgroundColor")
         != "rgb(255, 255, 255)"
@@ -360,14 +360,14 @@ def test_everything_works_without_javascript(open_page, session):
     page.locator("[name=password]").fill(PASSWORD)
     page.locator(".gate button[type=submit]").click()
     page.wait_for_url("**/settings/users?role=viewer")
-    assert page.locator("tbody tr").count() == 1
+    expect(page.locator("tbody tr")).to_have_count(1)
     page.locator("#role").select_option("admin")
     page.locator("main .filters button").click()
     page.locator("tbody a.row-link").first.click()
-    assert page.locator("h1").inner_text() == "Eka"
+    expect(page.locator("h1")).to_have_text("Eka")
     page.locator("details.menu-nav summary").click()
     page.locator(".menu-nav [name=language][value=id]").click()
-    assert page.locator("html").get_attribute("lang") == "id"
+    expect(page.locator("html")).to_have_attribute("lang", "id")
     page.locator("details.menu-user summary").click()
     page.get_by_role("button", name="Keluar").click()
     page.wait_for_url("**/login")

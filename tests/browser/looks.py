@@ -1,0 +1,187 @@
+"""What a page must stand in every look: axe finds nothing, it fits, and no look is examined twice for the same thing.
+
+Whether colours can be told apart is a matter of the ink, what it stands on, its size and its weight (WCAG 1.4.3): a
+page all of whose inks have been found sound in a theme is not measured there once more. What is there only in one
+width, or only in the other, has a shape: where all of them have been seen, the names and roles of the page are those
+that the wide look has seen.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+AXE = (Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
+
+# The page as it stays: axe measures colours, and half-way through a transition they are neither. No rule that we
+# ask reads the style sheets and media that axe would fetch first.
+FINDINGS = """async rules => {
+    if (!window.axe) return null;
+    const moving = () => document.getAnimations().filter(
+        animation => animation.effect.getComputedTiming().endTime !== Infinity);
+    while (moving().length) await Promise.allSettled(moving().map(animation => animation.finished));
+    return (await axe.run({...rules, resultTypes: ["violations"], preload: false})).violations;
+}"""
+
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+WIDTHS = {"wide": (1280, 800), "narrow": (390, 844)}
+LANGUAGES = ("en", "id")
+THEMES = ("light", "dark")
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS = ["color-contrast", "link-in-text-block"]
+"""What another theme may break: it changes colours and nothing else (tests/shell/test_themes.py)."""
+ROOM = [
+    "target-size",
+    "scrollable-region-focusable",
+    "landmark-unique",
+    "label-content-name-mismatch",
+]
+"""What may break where there is less room, whatever is shown."""
+
+EVERYTHING: dict[str, Any] = {"runOnly": RULES}
+ONLY_COLOURS = {"runOnly": {"type": "rule", "values": COLOURS}}
+NO_COLOURS = {"runOnly": RULES, "rules": {rule: {"enabled": False} for rule in COLOURS}}
+ONLY_ROOM = {"runOnly": {"type": "rule", "values": ROOM}}
+
+IN_COLOUR = (("light", "wide"), ("light", "narrow"), ("dark", "wide"), ("dark", "narrow"))
+IN_WORDS = (("light", "wide"), ("light", "narrow"))
+"""Another language changes words and nothing else (tests/shell/test_themes.py), so its colours have been seen."""
+
+WEAR = """theme => {
+    document.documentElement.dataset.bsTheme = theme;
+    document.querySelector("meta[name=color-scheme]").content = theme;
+    for (const button of document.querySelectorAll("button[name=theme]"))
+        button.setAttribute("aria-pressed", button.value === theme);
+}"""
+"""Give a page that is open another theme, as the server would have written it."""
+
+INKS = """async () => {
+    const moving = () => document.getAnimations().filter(
+        animation => animation.effect.getComputedTiming().endTime !== Infinity);
+    while (moving().length) await Promise.allSettled(moving().map(animation => animation.finished));
+    const grounds = new Map([[null, ""]]);
+    const groundOf = element => {
+        if (grounds.has(element)) return grounds.get(element);
+        const style = getComputedStyle(element), above = groundOf(element.parentElement);
+        const paints = style.backgroundColor !== "rgba(0, 0, 0, 0)" || style.backgroundImage !== "none"
+            || style.opacity !== "1" || style.filter !== "none" || style.mixBlendMode !== "normal";
+        const own = [style.backgroundColor, style.backgroundImage, style.opacity, style.filter, style.mixBlendMode];
+        const lies = style.position === "static" || style.position === "relative"
+            ? "" : element.tagName + "." + element.className;
+        const ground = (paints ? own.join(" ") + " on " : "") + lies + above;
+        grounds.set(element, ground);
+        return ground;
+    };
+    const inkOf = style => [style.color, style.fontSize, style.fontWeight, style.fontFamily, style.textShadow,
+        style.textDecorationLine, style.borderBottomStyle].join(" ");
+    const inks = new Set();
+    for (const element of document.body.querySelectorAll("*")) {
+        const says = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+        if (!says && !element.matches("input, select, textarea") || !element.checkVisibility()) continue;
+        const link = element.closest("a");
+        inks.add([inkOf(getComputedStyle(element)), link ? "in " + inkOf(getComputedStyle(link.parentElement)) : "",
+            element.matches(":disabled, [aria-disabled=true]") ? "off" : "", groundOf(element)].join(" / "));
+    }
+    return [...inks];
+}"""
+"""Every ink in which anything is written now, with what it stands on."""
+
+REMEMBER = """() => {
+    window.shownWide = new Set([...document.body.querySelectorAll("*")].filter(e => e.checkVisibility()));
+}"""
+
+SHAPES = """() => {
+    const wide = window.shownWide;
+    if (!wide) return null;
+    const differs = e => e.checkVisibility() !== wide.has(e);
+    const shapeOf = e => e.tagName + "." + e.className + " " + [...e.attributes].map(a => a.name).sort().join(" ");
+    const shapes = new Set();
+    for (const element of document.body.querySelectorAll("*")) {
+        if (!differs(element) || differs(element.parentElement)) continue;
+        const acts = "a, button, input, select, textarea, summary, [role], [tabindex]";
+        const whole = element.closest(acts) || (element.querySelector(acts) && element);
+        shapes.add(whole ? whole.outerHTML.replace(/[0-9a-f]{16,}|[0-9]+/g, "0") + element.className
+            : shapeOf(element.parentElement) + " > " + shapeOf(element));
+    }
+    return [...shapes];
+}"""
+"""What is shown now and was not when the page was wide, or the other way round."""
+
+
+def findings_of(page: Page, rules: Any) -> list[str]:
+    """What axe-core finds on the page as it stands: each with its element and the cure."""
+    findings = page.evaluate(FINDINGS, rules)
+    if findings is None:
+        page.evaluate(AXE)
+        findings = page.evaluate(FINDINGS, rules)
+    return [
+        f"{finding['id']}: {node['html'][:200]}\n   {node['failureSummary']}"
+        for finding in findings
+        for node in finding["nodes"]
+    ]
+
+
+def assert_no_axe_findings(page: Page, rules: Any = EVERYTHING) -> None:
+    """Fail with every finding of axe-core, its element and the cure."""
+    told = findings_of(page, rules)
+    assert not told, f"axe-core on {page.url}:\n" + "\n".join(told)
+
+
+def wear(page: Page, theme: str, width: str) -> None:
+    """Let the open page stand in this theme and width."""
+    across, down = WIDTHS[width]
+    if page.viewport_size != {"width": across, "height": down}:
+        page.set_viewport_size({"width": across, "height": down})
+    page.evaluate(WEAR, theme)
+
+
+@dataclass
+class Seen:
+    """What this process has found sound: inks by theme, and shapes that only one width shows."""
+
+    inks: dict[str, set[str]] = field(default_factory=lambda: {theme: set() for theme in THEMES})
+    shapes: set[str] = field(default_factory=set)
+
+    def examine(
+        self, page: Page, name: str, widths: Iterable[str], picture: Callable[[Page, str], None]
+    ) -> None:
+        """Look at the page in every look of its language; it is left wide and light."""
+        language = page.evaluate("document.documentElement.lang")
+        for theme, width in IN_COLOUR if language == LANGUAGES[0] else IN_WORDS:
+            if width not in widths:
+                continue
+            wear(page, theme, width)
+            look = f"{name}-{language}-{theme}-{width}"
+            picture(page, look)
+            try:
+                if theme == THEMES[0]:
+                    self._examine_names(page, width, language)
+                    assert (pixels := page.evaluate(TOO_WIDE)) <= 0, f"{pixels} pixels too wide"
+                if language == LANGUAGES[0]:
+                    self._examine_colours(page, theme)
+            except AssertionError as error:
+                raise AssertionError(f"{look}, {page.url}: {error}") from None
+        wear(page, THEMES[0], "wide")
+
+    def _examine_names(self, page: Page, width: str, language: str) -> None:
+        if width == "wide":
+            page.evaluate(REMEMBER)
+            if language == LANGUAGES[0]:
+                assert_no_axe_findings(page, NO_COLOURS)
+            return
+        shapes = page.evaluate(SHAPES)
+        is_known = (
+            shapes is not None and language == LANGUAGES[0] and self.shapes.issuperset(shapes)
+        )
+        assert_no_axe_findings(page, ONLY_ROOM if is_known else NO_COLOURS)
+        self.shapes.update(shapes or ())
+
+    def _examine_colours(self, page: Page, theme: str) -> None:
+        inks = set(page.evaluate(INKS))
+        if not inks <= self.inks[theme]:
+            assert_no_axe_findings(page, ONLY_COLOURS)
+            self.inks[theme] |= inks
