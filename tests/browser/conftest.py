@@ -21,7 +21,7 @@ from tests.signing_in import cookie_for, someone
 
 HERE = Path(__file__).parent
 PATIENCE = 20_000
-"""Milliseconds that a page is given to become what is expected; on a busy machine the usual five pass with nothing done."""
+"""Milliseconds in which a page becomes what is expected; on a busy machine the usual five seconds pass with nothing."""
 
 expect.set_options(timeout=PATIENCE)
 

@@ -100,7 +100,7 @@ def owner_of(forgery: Forgery) -> int:
 
 
 def _amounts(forgery: Forgery) -> Amounts | None:
-    """By how much money the row is off the trail, as of a figure; None where no amount of it is, or one is no number."""
+    """By how much money the row is off the trail, as of a figure; None of one without, or that is no number."""
     facts = facts_by_table()[forgery.table]
     apart = tuple(c for c in facts.columns if c.key in forgery.columns)
     return amounts_of(FactsOf("", forgery.table, apart), forgery.row, forgery.trail)
