@@ -103,7 +103,8 @@ class Verb:
     `run` answers the new row. Programs find it at the address `at` and are answered that row; no
     version is asked of them. With `key`, `run` is told under that name the key of the request, None without one, and
     keeps it itself: it answers `Repeated` where it comes again, and raises `KeyUsedOtherwise` of other content.
-    `raises` are refusals whose status the API's document names. One that is not `for_people` has no screen.
+    `raises` are refusals whose status the API's document names. One that is not `for_people` has no screen; `shortcut`
+    is the key that opens that from a row's pages.
 
     Of its page: `effect` answers what a `template` of its own shows of what will happen.
     """
@@ -125,6 +126,7 @@ class Verb:
     key: str = ""
     raises: Sequence[type[Refusal]] = ()
     for_people: bool = True
+    shortcut: str = ""
     template: str = "records/verb.html"
     effect: Callable[[Session, Row], Mapping[str, Any]] = _no_effect
 

@@ -138,7 +138,7 @@ TRANSACTIONS = List(
     rows=_transactions,
     key=WalletTransaction.id,
     columns=(
-        Column("id", N_("Transaction"), WalletTransaction.id, kind="number"),
+        Column("id", N_("Transaction"), WalletTransaction.id, classes="cell-key"),
         Column("created_at", N_("When"), WalletTransaction.created_at, kind="moment", is_sortable=False),
         Column(
             "wallet", N_("Wallet"), Wallet.number, is_sortable=False, classes="cell-key",

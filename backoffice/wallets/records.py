@@ -73,15 +73,15 @@ def _posting(name: str, title: str, fields: Sequence[Field], **more: Any) -> Ver
 
 POSTINGS = (
     _posting(
-        RECHARGE, N_("Recharge"), (AMOUNT, REFERENCE, DESCRIPTION), at="recharges",
+        RECHARGE, N_("Recharge"), (AMOUNT, REFERENCE, DESCRIPTION), at="recharges", shortcut="r",
         question=N_("Recharge wallet %(number)s"), done=N_("Wallet %(number)s is recharged."),
     ),
     _posting(
-        REFUND, N_("Refund"), (AMOUNT, SERVICE_TYPE, REFERENCE, DESCRIPTION), at="refunds",
+        REFUND, N_("Refund"), (AMOUNT, SERVICE_TYPE, REFERENCE, DESCRIPTION), at="refunds", shortcut="f",
         question=N_("Refund to wallet %(number)s"), done=N_("The refund is in wallet %(number)s."),
     ),
     _posting(
-        "adjust", N_("Adjust"), (ADJUSTED, REASON, REFERENCE), at="adjustments", makes=ADJUSTMENT,
+        "adjust", N_("Adjust"), (ADJUSTED, REASON, REFERENCE), at="adjustments", makes=ADJUSTMENT, shortcut="a",
         question=N_("Adjust wallet %(number)s"), done=N_("Wallet %(number)s is adjusted."),
     ),
     _posting(

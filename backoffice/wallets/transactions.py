@@ -7,5 +7,5 @@ from .records import TRANSACTION
 
 bp = Blueprint("wallet_transactions", __name__, url_prefix="/wallet-transactions")
 
-screens = Screens(TRANSACTION)
+screens = Screens(TRANSACTION, "wallets/transactions.html")
 screens.add_to(bp)

@@ -1,18 +1,29 @@
-"""Wallets: list, form, files and verbs as declared; one wallet shows what moved in it."""
+"""Wallets: list, form, files and verbs as declared; one wallet shows how its balance went, and what moved in it."""
+
+from collections.abc import Sequence
 
 from flask import Blueprint, Response
 
 from .. import lists
+from ..app.extensions import db
 from ..records.screens import Screens
 from ..security.permissions import requires
+from ..web.charts import Chart, Point, bar_chart
+from ..web.formats import day_filter, money_filter
+from .history import Day, balances_by_day
 from .listing import transactions_of
 from .records import WALLET
+from .rules import STATUSES, TONES
+
+NAMED = 6
+"""Every so many days one is named under the chart; a telephone has no room for more."""
 
 bp = Blueprint("wallets", __name__, url_prefix="/wallets")
 
 screens = Screens(
-    WALLET, "wallets/index.html", record_page="wallets/record.html", frame="wallets/wallet.html"
-)
+    WALLET, "wallets/index.html", record_page="wallets/record.html", frame="wallets/wallet.html",
+    head=lambda _wallet: {"STATUSES": STATUSES, "TONES": TONES},
+)  # fmt: skip
 screens.add_to(bp, without=("record",))
 
 
@@ -24,4 +35,18 @@ def record(number: str) -> Response:
     part = lists.part(
         transactions_of(wallet), without=("wallet",), endpoint="wallets.record", number=number
     )
-    return screens.shown(wallet, transactions=part)
+    days = balances_by_day(db.session(), wallet) if part.rows else ()
+    return screens.shown(wallet, transactions=part, days=days, chart=_chart(days))
+
+
+def _chart(days: Sequence[Day]) -> Chart:
+    return bar_chart(
+        [
+            Point(
+                label=day_filter(day.day).rsplit(" ", 1)[0] if number % NAMED == 0 else "",
+                title=f"{day_filter(day.day)}: {money_filter(day.balance, symbol=True)}",
+                value=day.balance,
+            )
+            for number, day in enumerate(days)
+        ]
+    )

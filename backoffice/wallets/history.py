@@ -1,0 +1,62 @@
+"""What was in a wallet at the end of each of the last days."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Date, cast, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from ..base import periods
+from .models import Wallet, WalletTransaction
+
+DAYS = 30
+"""Days that are shown, today among them."""
+
+LOOKED_AT = 5_000
+"""Of a wallet in which more has moved than that, fewer days are shown."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day, and what was in the wallet when it ended."""
+
+    day: date
+    balance: Decimal
+
+
+def balances_by_day(session: Session, wallet: Wallet) -> Sequence[Day]:
+    """The last days, oldest first, but for those of which not all transactions are among the newest."""
+    today = periods.today()
+    closing = _closing(session, wallet.id)
+    begins = today - timedelta(days=DAYS - 1)
+    if sum(count for _balance, count in closing.values()) >= LOOKED_AT:
+        begins = max(begins, min(closing) + timedelta(days=1))
+    earlier = max((day for day in closing if day < begins), default=None)
+    balance = closing[earlier][0] if earlier else Decimal(0)
+    days = []
+    for number in range((today - begins).days + 1):
+        day = begins + timedelta(days=number)
+        balance = closing.get(day, (balance, 0))[0]
+        days.append(Day(day, balance))
+    return days
+
+
+def _closing(session: Session, wallet_id: int) -> dict[date, tuple[Decimal, int]]:
+    """Day → the balance after its last transaction, and how many it had; of the newest transactions."""
+    t = WalletTransaction
+    newest = (
+        select(t.id, t.created_at, t.balance_after)
+        .where(t.wallet_id == wallet_id)
+        .order_by(t.id.desc())
+        .limit(LOOKED_AT)
+        .subquery()
+    )
+    day = cast(func.timezone(periods.timezone().key, newest.c.created_at), Date)
+    counted = func.count().over(partition_by=day)
+    rows = select(day, newest.c.balance_after, counted).order_by(day, newest.c.id.desc())
+    return {
+        day: (balance, count) for day, balance, count in session.execute(rows.ext(distinct_on(day)))
+    }
