@@ -190,6 +190,10 @@ TRANSACTIONS = List(
 def transactions_of(wallet: Wallet) -> List:
     """The transactions of one wallet, the newest first."""
     mine = WalletTransaction.wallet_id == wallet.id
+    others = tuple(column for column in TRANSACTIONS.columns if column.name != "wallet")
     return replace(
-        TRANSACTIONS, rows=lambda user: _transactions(user).where(mine), path="wallets.record"
+        TRANSACTIONS,
+        rows=lambda user: _transactions(user).where(mine),
+        columns=others,
+        path="wallets.record",
     )

@@ -7,5 +7,5 @@ from .records import TRANSACTION
 
 bp = Blueprint("wallet_transactions", __name__, url_prefix="/wallet-transactions")
 
-screens = Screens(TRANSACTION, "wallets/transactions.html")
+screens = Screens(TRANSACTION, "wallets/transactions.html", frame="wallets/transaction.html")
 screens.add_to(bp)

@@ -32,9 +32,7 @@ screens.add_to(bp, without=("record",))
 def record(number: str) -> Response:
     """One wallet with its transactions, the newest first."""
     wallet = screens.found(number)
-    part = lists.part(
-        transactions_of(wallet), without=("wallet",), endpoint="wallets.record", number=number
-    )
+    part = lists.part(transactions_of(wallet), endpoint="wallets.record", number=number)
     days = balances_by_day(db.session(), wallet) if part.rows else ()
     return screens.shown(wallet, transactions=part, days=days, chart=_chart(days))
 

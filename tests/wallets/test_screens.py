@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backoffice.base import periods
@@ -88,6 +89,12 @@ def test_what_a_person_posts_moves_once_and_stands_in_the_statement(
     assert "Suspended" in page
     assert "Miscounted" in page
     assert "Ayu" in page
+    posted = session.scalars(
+        select(WalletTransaction).order_by(WalletTransaction.id.desc())
+    ).first()
+    own = browser.get(f"/wallet-transactions/{posted.id}").text
+    assert 'href="/wallets/W-1"' in own
+    assert "-Rp 20.00" in text_of(own)
     form = _read(browser.get("/wallets/W-1/recharge").text, "recharge-form").fields
     form["amount"] = "20"
     browser.post("/wallets/W-1/recharge", data=form)
