@@ -121,7 +121,7 @@ def _balance(name: str) -> Column:
     return Column(
         name, held.info["label"], held, kind="money", is_sortable=False, classes="cell-total",
         link=lambda row: url_for(
-            "wallets.calculation_of_part", number=row.wallet, column=name, part=row.key
+            "wallets.calculation_of_part", number=row.of, column=name, part=row.key
         ),
     )  # fmt: skip
 
@@ -138,10 +138,13 @@ TRANSACTIONS = List(
     rows=_transactions,
     key=WalletTransaction.id,
     columns=(
-        Column("id", N_("Transaction"), WalletTransaction.id, classes="cell-key"),
+        Column(
+            "id", N_("Transaction"), WalletTransaction.id, classes="cell-key",
+            link=lambda row: url_for("wallet_transactions.record", id=row.id),
+        ),
         Column("created_at", N_("When"), WalletTransaction.created_at, kind="moment", is_sortable=False),
         Column(
-            "wallet", N_("Wallet"), Wallet.number, is_sortable=False, classes="cell-key",
+            "wallet", N_("Wallet"), Wallet.number, is_sortable=False,
             link=lambda row: url_for("wallets.record", number=row.wallet),
         ),
         Column(
@@ -181,6 +184,7 @@ TRANSACTIONS = List(
         Search("wallet", N_("Wallet"), lambda text: Wallet.number == text, is_quiet=True),
     ),
     default_sort="-id",
+    also={"of": Wallet.number},
     counted=counted("%(num)s transaction", "%(num)s transactions"),
     nothing_yet=(N_("No transactions yet"), N_("What is put into wallets and taken out of them appears here.")),
     classes="wallet-transactions-table compact",

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from backoffice.base import periods
 from backoffice.wallets import actions, history
-from backoffice.wallets.models import Wallet
+from backoffice.wallets.models import Wallet, WalletTransaction
 from backoffice.wallets.records import WALLET
 from tests.factories.wallets import WalletFactory
 from tests.orders.pages import _read, text_of
