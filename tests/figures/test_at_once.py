@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import ForeignKey, Index, Select, Text, case, func, insert, select, text
+from sqlalchemy import ForeignKey, Index, Select, Text, case, event, func, insert, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backoffice.base import Id
@@ -206,6 +206,34 @@ def test_of_two_who_write_a_balance_at_once_the_second_is_looked_at_after_the_fi
             second.commit()
         assert len(world.drift()) == 1
         assert bool(notes(world)) is is_locked
+
+
+def test_a_flush_over_several_owners_holds_them_first_and_of_one_nobody(world: World) -> None:
+    with world.sessions() as session:
+        moves = [Move(purse_id=p, kind="in", amount=Decimal(1), after=Decimal(1)) for p in (2, 3)]
+        session.add_all(moves)
+        session.commit()
+        [moved, gone] = moves
+        assert (moved.purse_id, gone.purse_id) == (2, 3)
+        sent: list[tuple[str, Any]] = []
+
+        @event.listens_for(world.engine, "before_cursor_execute")
+        def keep(_connection: Any, _cursor: Any, sql: str, values: Any, *_: Any) -> None:
+            sent.append((sql, values))
+
+        moved.purse_id = 1
+        session.delete(gone)
+        session.flush()
+        sql, values = sent[0]
+        assert "FOR NO KEY UPDATE" in sql
+        assert values["owners"] == [1, 2, 3]
+        session.commit()
+        sent.clear()
+        session.add(Move(purse_id=3, kind="in", amount=Decimal(1), after=Decimal(1)))
+        session.commit()
+        assert "INSERT" in sent[0][0]
+        event.remove(world.engine, "before_cursor_execute", keep)
+    assert world.drift() == []
 
 
 def test_a_tampered_sum_is_noted_and_no_program_can_pretend_to_be_the_trigger(world: World) -> None:

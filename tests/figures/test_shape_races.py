@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from backoffice.figures.keeping import drain as drain_module
-from backoffice.figures.keeping import recomputing
+from backoffice.figures.keeping import holding, recomputing
 from tests.depth import examples
-from tests.processes import Work, in_rounds, sqlstate
+from tests.processes import Work, barrier, in_rounds, sqlstate
 
 from . import gas, ledger, wallets
 from .gas import GAS
@@ -221,35 +222,103 @@ PAIRS = ((1, 2), (2, 1), (2, 3), (3, 1))
 """Accounts that are debited and credited: each of them by one the one way round and by another the other."""
 
 
-def post(world: World, debited: int, credited: int, amount: int) -> str:
-    """An entry, its lines in one statement; the code of what PostgreSQL said to it, if anything."""
+def lines(debited: int, credited: int, amount: int) -> list[dict[str, Any]]:
     common = {"posting_id": 1, "posted_on": date(2024, 2, 1)}
-    lines = [
-        common | {"account_id": debited, "debit": D(amount), "credit": D(0)},
-        common | {"account_id": credited, "debit": D(0), "credit": D(amount)},
+    return [
+        common | {"account_id": debited, "debit": D(amount)},
+        common | {"account_id": credited, "credit": D(amount)},
     ]
-    with world.sessions() as session:
-        try:
-            session.execute(insert(ledger.Line).values(lines))
-            session.commit()
-        except OperationalError as error:
-            return sqlstate(error)
-        return ""
 
 
-def post_both_ways(world: World, race: Races, rounds: int, between: Work | None = None) -> set[str]:
-    """What four say who post at once on three accounts."""
-    hands = (lambda n, pair=pair: post(world, *pair, n + 1) for pair in PAIRS)
+def in_one_statement(session: Session, *entry: int) -> None:
+    nothing = {"debit": D(0), "credit": D(0)}
+    session.execute(insert(ledger.Line).values([nothing | line for line in lines(*entry)]))
+
+
+def by_the_unit_of_work(session: Session, *entry: int) -> None:
+    """Two statements, for the lines are not of the same columns."""
+    session.add_all(ledger.Line(**line) for line in lines(*entry))
+
+
+def one_by_one(session: Session, *entry: int) -> None:
+    for line in lines(*entry):
+        session.execute(insert(ledger.Line).values(line))
+
+
+def held_first(session: Session, *entry: int) -> None:
+    bundle = LEDGER.registry.bundle_of(ledger.account_sums)
+    recomputing.hold(session.connection(), bundle, entry[:2])
+    one_by_one(session, *entry)
+
+
+Post = Callable[..., None]
+
+
+def post_both_ways(
+    world: World, race: Races, rounds: int, how: Post, between: Work | None = None
+) -> set[str]:
+    """What PostgreSQL said to four who post at once on three accounts; nothing, where it was content."""
+
+    def post(pair: tuple[int, int], number: int) -> str:
+        with world.sessions() as session:
+            try:
+                how(session, *pair, number + 1)
+                session.commit()
+            except OperationalError as error:
+                return sqlstate(error)
+            return ""
+
+    hands = (partial(post, pair) for pair in PAIRS)
     return {said for hand in race(rounds, *hands, between=between) for said in hand}
 
 
 @of(LEDGER)
+@pytest.mark.parametrize("how", [in_one_statement, by_the_unit_of_work, held_first])
 def test_entries_that_name_the_same_accounts_in_opposite_order_do_not_meet(
-    world: World, race: Races
+    world: World, race: Races, how: Post
 ) -> None:
-    said = post_both_ways(world, race, examples(30), lambda: is_as_python_says(world, LEDGER))
+    said = post_both_ways(world, race, examples(10), how, lambda: is_as_python_says(world, LEDGER))
     assert said == {""}
     assert world.drift() == []
+
+
+@of(LEDGER)
+def test_where_each_line_is_a_statement_one_is_refused_and_comes_again(
+    world: World, race: Races
+) -> None:
+    """The price of sums at once (decision 25): who does not hold the accounts first meets, and is tried again."""
+    meet = barrier(2)
+
+    def post(debited: int, credited: int) -> list[str]:
+        said: list[str] = []
+        while True:
+            with world.sessions() as session:
+                try:
+                    for line in lines(debited, credited, 7):
+                        session.execute(insert(ledger.Line).values(line | {"posting_id": None}))
+                        if not said and "debit" in line:
+                            meet.wait()
+                    session.commit()
+                    return said
+                except OperationalError as error:
+                    said.append(sqlstate(error))
+
+    [[one], [other]] = race(1, lambda _: post(1, 2), lambda _: post(2, 1))
+    assert one + other == [DEADLOCK]
+    assert LEDGER.stored(world)["accounts"] == {(1,): (7, 7), (2,): (7, 7), (3,): (0, 0)}
+    is_as_python_says(world, LEDGER)
+    assert world.drift() == []
+
+
+@of(LEDGER)
+def test_a_unit_of_work_that_holds_nobody_first_ends_in_a_deadlock(
+    world: World, race: Races, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "hold", lambda *_: None)
+    for _ in range(20):
+        if DEADLOCK in post_both_ways(world, race, 2, by_the_unit_of_work):
+            return
+    pytest.fail("Nobody met: what is held before a flush guards nothing.")
 
 
 def trigger_changed(world: World, *changes: tuple[str, str]) -> None:
@@ -274,7 +343,7 @@ def test_accounts_that_are_held_in_the_order_of_the_lines_end_in_a_deadlock(
     held = r"(PERFORM 1 FROM shape_accounts [^;]* ORDER BY) id FOR NO KEY UPDATE"
     trigger_changed(world, (held, rf"\1 {first} FOR NO KEY UPDATE"))
     for _ in range(5):
-        if DEADLOCK in post_both_ways(world, race, 10):
+        if DEADLOCK in post_both_ways(world, race, 10, in_one_statement):
             return
     pytest.fail("In the order of the lines nobody met: the order by id guards nothing.")
 
@@ -287,12 +356,12 @@ def test_a_balance_that_is_read_before_its_account_is_held_loses_a_line(
     added = r"debits = t\.debits \+"
     read = "debits = (SELECT a.debits FROM shape_accounts AS a WHERE a.id = t.id) +"
     trigger_changed(world, (added, read))
-    post_both_ways(world, race, 10)
+    post_both_ways(world, race, 10, in_one_statement)
     is_as_python_says(world, LEDGER)  # held before it is read, nothing is lost
     trigger_changed(world, (held, "NULL;"))
     for _ in range(5):
         LEDGER.begin(world)
-        post_both_ways(world, race, 10)
+        post_both_ways(world, race, 10, in_one_statement)
         if LEDGER.stored(world) != LEDGER.expected(world):
             return
     pytest.fail("Without the lock nothing went wrong: the lock guards nothing.")

@@ -37,6 +37,7 @@ from sqlalchemy.sql.visitors import iterate
 from ...base.actor import actor
 from ..computing.increments import Changes
 from ..computing.registry import Registry
+from . import holding
 from .drain import DRAINING, drain
 
 _READS = re.compile(
@@ -190,6 +191,7 @@ def install(engine: Engine, registry: Registry) -> None:
 
 def install_session(session: Any, registry: Registry) -> None:
     """Make a session (class, factory or scoped session) drain before commit and figure reads."""
+    holding.install(session, registry)
 
     @event.listens_for(session, "after_begin")
     def _remember(session: Session, _transaction: Any, connection: Connection) -> None:
