@@ -10,4 +10,10 @@ from sqlalchemy import Connection, Engine
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """A connection of its own that reads one snapshot (REPEATABLE READ) and cannot write."""
     with engine.connect() as plain:
-        yield plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        connection = plain.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        with (
+            connection.begin()
+        ):  # it commits: a ROLLBACK makes the driver forget what it has prepared
+            yield connection

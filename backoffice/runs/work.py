@@ -215,9 +215,9 @@ class Work:
             yield connection
 
     def _hold(self, connection: Connection) -> None:
-        give_up_when_idle(connection, self.claim.lease)
         is_live = select(RUNS.c.id).where(RUNS.c.id == self.asked.id, RUNS.c.finished_at.is_(None))
-        mine = select(CHUNKS.c.number).where(*self.mine(), is_live.exists()).with_for_update()
+        mine = select(CHUNKS.c.number, ended_when_idle(self.claim.lease))
+        mine = mine.where(*self.mine(), is_live.exists()).with_for_update()
         if connection.execute(mine).first() is None:
             raise Fenced()
 
@@ -265,7 +265,10 @@ def seconds_of(seconds: float | ColumnElement[float]) -> Any:
 
 def give_up_when_idle(connection: Connection, seconds: float = 60.0) -> None:
     """Let PostgreSQL end this transaction if its process is stopped in the middle of it."""
+    connection.execute(select(ended_when_idle(seconds)))
+
+
+def ended_when_idle(seconds: float) -> ColumnElement[str]:
+    """Selected, lets PostgreSQL end this transaction if its process is stopped in the middle of it."""
     milliseconds = str(int(seconds * 1000))
-    connection.execute(
-        select(func.set_config("idle_in_transaction_session_timeout", milliseconds, True))
-    )
+    return func.set_config("idle_in_transaction_session_timeout", milliseconds, True)

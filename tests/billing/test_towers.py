@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -334,11 +335,21 @@ def test_whose_figures_are_read_for_whom(
     with db.engine.connect() as connection:
         beneath = dependencies.owners_beneath(connection, registry, sums, balances, [customer.id])
         assert beneath == {one.id, other.id}
-        assert dependencies.owners_above(connection, registry, sums, balances, [one.id]) == {
-            customer.id
-        }
+        above = partial(dependencies.owners_above, connection, registry, sums, balances, [one.id])
+        assert above() == {customer.id}
+        assert above(between=(customer.id, customer.id)) == {customer.id}
+        assert above(between=(customer.id + 1, customer.id + 9)) == set()
         assert dependencies.owners_beneath(connection, registry, balances, totals, [one.id]) == {
             one.id
         }
         read = dependencies.owners_beneath(connection, registry, totals, invoices, [one.id])
         assert read == set(session.scalars(select(Invoice.id).where(Invoice.meter_id == one.id)))
+
+
+def test_a_plan_for_a_few_owners_does_not_read_those_of_everybody(session: Any) -> None:
+    """A range that the plan does not know is guessed to be narrow: it was read first, and was the whole book."""
+    _totals, balances, sums = registry.bundles_of(RECALCULATED)
+    for bounded in (False, True):
+        statement = dependencies._reading(registry, sums, balances, is_bounded=bounded)
+        assert statement is not None
+        assert ("BETWEEN" in statement.text(db.engine.dialect)) is bounded

@@ -13,6 +13,7 @@ from sqlalchemy import event, text
 from backoffice.app import extensions
 from backoffice.app.extensions import db
 from backoffice.database.embedded import APP
+from backoffice.database.snapshots import snapshot
 
 KILL = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{APP}'"
 
@@ -96,3 +97,20 @@ def test_a_page_that_reads_nothing_of_its_own_opens_no_transaction(
         event.remove(db.session, "after_begin", begin)
     assert len(statements) == 1
     assert not begun
+
+
+def test_what_was_prepared_outlives_a_snapshot_and_its_locks_do_not(app: Flask) -> None:
+    """A ROLLBACK makes the driver forget what it has prepared, and every statement would be planned anew."""
+    question = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE :like")
+    with app.app_context(), db.engine.connect() as first:
+        backend = first.scalar(text("SELECT pg_backend_pid()"))
+        first.commit()
+    prepared: list[int] = []
+    with app.app_context():
+        for _ in range(8):
+            with snapshot(db.engine) as connection:
+                assert connection.scalar(text("SELECT pg_backend_pid()")) == backend
+                prepared.append(connection.scalar(question, {"like": "%pg_prepared%"}) or 0)
+    assert prepared[-1] == 1
+    with app.app_context(), db.engine.begin() as after:
+        assert after.scalar(text("SHOW transaction_read_only")) == "off"

@@ -101,7 +101,7 @@ def verify(
     progress: Progress = lambda _count: None,
 ) -> Verification:
     """Compare every sealed event with its seal, every seal with its chain, and the chain with the anchors."""
-    with snapshot(engine) as connection, connection.begin():
+    with snapshot(engine) as connection:
         return _Verifying(connection, keys, anchors or Anchors(), progress).result()
 
 

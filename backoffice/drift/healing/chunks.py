@@ -215,7 +215,8 @@ def _corrected_owners(connection: Connection, bundle: Bundle, drained: Drained) 
     """How many of the bundle's owners a drain has corrected."""
     if not drained.corrected:
         return 0
-    if bundle.targets == (bundle.owner_table,) and not bundle.figures[0].derived_rows:
+    written = {table for table, _ in drained.changed if table in bundle.targets}
+    if written == {bundle.owner_table} and not any(f.derived_rows for f in bundle.figures):
         return len({key for table, key in drained.changed if table is bundle.owner_table})
     corrections = _of(drained, [figure.name for figure in bundle.figures])
     mine = CORRECTIONS.c.id == any_(literal(corrections, ARRAY(BigInteger)))

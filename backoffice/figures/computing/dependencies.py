@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     not_,
     select,
+    true,
     union,
 )
 
@@ -28,9 +29,6 @@ from .statements import Statement
 _OWNERS: Any = any_(bindparam("owners", type_=ARRAY(BigInteger)))
 _KNOWN: Any = any_(bindparam("known", type_=ARRAY(BigInteger)))
 _LOW, _HIGH = (bindparam(name, type_=BigInteger) for name in ("low", "high"))
-
-LAST = 2**63 - 1
-"""Above every owner."""
 
 Pair = tuple[Any, Any]
 """Columns of a row of a source: the owner that reads it, and the owner of the lower figure in it."""
@@ -131,17 +129,22 @@ def owners_above(
     lower: Bundle,
     owners: Iterable[int],
     *,
-    low: int = 0,
-    high: int = LAST,
+    between: tuple[int, int] | None = None,
 ) -> set[int]:
-    """The owners of the upper bundle, from `low` to `high`, for whom these owners' lower figures are read."""
+    """The owners of the upper bundle, of all or `between` two ids, for whom these owners' lower figures are read.
+
+    Without bounds the statement has none: a range that is unknown to a plan is guessed to be narrow, and whoever
+    follows that guess reads everybody's rows for a few owners.
+    """
+    bounds = dict(zip(("low", "high"), between, strict=True)) if between else {}
     found = set(owners) if has_same_owners(upper, lower) else set()
-    found = {owner for owner in found if low <= owner <= high}
-    statement = _reading(registry, upper, lower)
+    if between:
+        found = {owner for owner in found if bounds["low"] <= owner <= bounds["high"]}
+    statement = _reading(registry, upper, lower, is_bounded=bool(between))
     if statement is not None:
-        given = {"owners": sorted(set(owners)), "low": low, "high": high}
-        found |= {key for (key,) in statement.rows(connection, **given)}
-    return found
+        rows = statement.rows(connection, owners=sorted(set(owners)), **bounds)
+        found |= {key for (key,) in rows}
+    return found - {None}
 
 
 def is_covered(
@@ -189,9 +192,11 @@ def _read_for_besides(registry: Registry, upper: Bundle, lower: Bundle) -> State
 
 
 @cache
-def _reading(registry: Registry, upper: Bundle, lower: Bundle) -> Statement | None:
+def _reading(
+    registry: Registry, upper: Bundle, lower: Bundle, *, is_bounded: bool
+) -> Statement | None:
     selects = [
-        select(up).where(low == _OWNERS, up.between(_LOW, _HIGH))
+        select(up).where(low == _OWNERS, up.between(_LOW, _HIGH) if is_bounded else true())
         for up, low in _pairs(registry, upper, lower)
     ]
     return _of(selects)

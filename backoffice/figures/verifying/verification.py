@@ -182,7 +182,7 @@ def suspected_between(
     found = set(statement.run(connection, low=low, high=high).scalars())
     for lower in trusted:
         if wrong := compared[lower]:
-            found |= owners_above(connection, registry, bundle, lower, wrong, low=low, high=high)
+            found |= owners_above(connection, registry, bundle, lower, wrong, between=(low, high))
     return found
 
 
@@ -219,7 +219,9 @@ def pages(
     """The scope's owners page by page; those suspected, or all of them."""
     after: int | None = None
     while True:
-        with engine.connect() as connection:
+        with (
+            engine.begin() as connection
+        ):  # a ROLLBACK makes the driver forget what it has prepared
             page = (
                 _next_of(connection, registry, bundle, given, after, every_owner)
                 if given is not None
