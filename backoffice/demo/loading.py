@@ -1,4 +1,4 @@
-"""The demo company: Northwind, imported like any other file, with meters, and four people who can sign in."""
+"""The demo company: Northwind, imported like any other file, with meters and wallets; four people can sign in."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from ..people import actions
 from ..people.models import User
 from ..runs.actions import request
 from ..targets import actions as targets
-from . import billing
+from . import billing, wallets
 from .fitting import fitted, years_with_targets
 
 FILES = {
@@ -85,6 +85,7 @@ def load() -> list[SignIn]:
                 raise DemoError(f"{name}: {report.problems[0]}")
         if problem := billing.load(db.session()):
             raise DemoError(f"billing: {problem}")
+        wallets.load(db.session())
         for year in years_with_targets(periods.today()):
             months = list(Month(year, 1).through(Month(year, 12)))
             targets.generate(db.session(), months, growth=GROWTH)

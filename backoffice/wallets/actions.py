@@ -138,7 +138,7 @@ _OUT_OF_RANGE = "22003"
 
 
 def post(
-    session: Session, wallet_id: int, transaction_type: str, amount: Decimal, **told: str | None
+    session: Session, wallet_id: int, transaction_type: str, amount: Decimal, **told: Any
 ) -> Posted:
     """A transaction of a wallet; under an `idempotency_key` that was used, the one that was made then.
 

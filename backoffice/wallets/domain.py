@@ -9,5 +9,7 @@ DOMAIN = Domain(
     screens=("backoffice.wallets.views", "backoffice.wallets.transactions"),
     triggers=("backoffice.wallets.of_customers:TRIGGERS",),
     records=("backoffice.wallets.records:RECORDS",),
+    notices=("backoffice.wallets.notices:NOTICES",),
+    parts=("backoffice.wallets.of_customers:PARTS",),
     owned_records=("backoffice.wallets.of_customers:OWNED",),
 )

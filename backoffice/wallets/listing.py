@@ -12,7 +12,7 @@ from ..customers.models import Customer
 from ..lists import Choice, Column, List, Moments, Search, containing
 from ..people.models import User
 from ..records.listing import column_of
-from .fields import LOW_LIMIT, NUMBER
+from .fields import LOW_LIMIT, NUMBER, WHAT_FOR
 from .models import Wallet, WalletTransaction
 from .rules import STATUSES, TONES, TYPES, moved_by
 
@@ -65,6 +65,7 @@ WALLETS = List(
     key=Wallet.id,
     columns=(
         column_of(NUMBER, link=_wallet, classes="cell-key"),
+        column_of(WHAT_FOR, classes="cell-wide"),
         Column("customer", N_("Customer"), Customer.name, link=_customer, classes="cell-name"),
         Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
         Column("status", N_("Status"), Wallet.status, words=STATUSES, tones=TONES, classes="cell-word"),
@@ -76,7 +77,7 @@ WALLETS = List(
     ),
     filters=(
         Search(
-            "q", N_("Search"), containing(Wallet.number, Customer.code, Customer.name),
+            "q", N_("Search"), containing(Wallet.number, Wallet.description, Customer.code, Customer.name),
             placeholder=N_("Number or customer"),
         ),
         Choice(
@@ -200,4 +201,29 @@ def transactions_of(wallet: Wallet) -> List:
         rows=lambda user: _transactions(user).where(mine),
         columns=others,
         path="wallets.record",
+    )
+
+
+def wallets_of(customer: Customer) -> List:
+    """The wallets of one customer."""
+    names = (
+        "number",
+        "description",
+        "status",
+        "last_moved",
+        "total_recharged",
+        "total_spent",
+        "balance",
+    )
+    columns = [replace(WALLETS.column(name), total=name == "balance") for name in names]
+    return List(
+        "wallets_of_customer",
+        WALLETS.title,
+        "customers.record",
+        rows=lambda _user: select().select_from(Wallet).where(Wallet.customer_id == customer.id),
+        key=Wallet.id,
+        columns=columns,
+        default_sort="number",
+        counted=WALLETS.counted,
+        classes="wallets-table compact",
     )

@@ -11,7 +11,7 @@ from ..audit.models import ACTOR_DEFAULT
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, no_nan
 from ..customers.models import Customer
-from .rules import ACTIVE
+from .rules import ACTIVE, SUSPENDED
 
 
 class Wallet(Base):
@@ -60,8 +60,13 @@ class Wallet(Base):
 
     @hybrid_property
     def is_low(self) -> Any:
-        """Whether there is less in it than its limit; the index of wallets that need attention answers it."""
+        """Whether there is less in it than its limit."""
         return (self.status == ACTIVE) & (self.balance < self.low_limit)
+
+    @hybrid_property
+    def needs_attention(self) -> Any:
+        """Whether it is suspended, or there is less in it than its limit; an index answers it."""
+        return (self.status == SUSPENDED) | self.is_low
 
 
 class WalletTransaction(Base):

@@ -1,10 +1,18 @@
 """Wallets on the screens of customers, when they are deleted, and when they are merged."""
 
-from sqlalchemy import func
+from typing import Any
 
+from sqlalchemy import func, select
+
+from .. import lists
+from ..app.extensions import db
 from ..base import N_, counted
+from ..customers.models import Customer
 from ..customers.owned_records import Belonging
 from ..customers.triggers import follows_merged
+from ..security.rights import allowed
+from ..web.additions import Addition
+from .listing import wallets_of
 from .models import Wallet
 
 WALLETS = Belonging(
@@ -19,5 +27,17 @@ WALLETS = Belonging(
     endpoint="wallets.index",
 )
 
+
+def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
+    """The customer's wallets; nothing for who may not read them, or where there is none."""
+    mine = select(Wallet.id).where(Wallet.customer_id == customer.id)
+    if not allowed(user, "wallets.read") or not db.session.scalar(select(mine.exists())):
+        return None
+    return {
+        "listing": lists.part(wallets_of(customer), endpoint="customers.record", code=customer.code)
+    }
+
+
+PARTS = (Addition(Customer, "wallets/of_customer.html", _part),)
 OWNED = (WALLETS,)
 TRIGGERS = (follows_merged("wallets"),)

@@ -17,6 +17,7 @@ from backoffice.orders.models import Order
 from backoffice.people.actions import authenticate
 from backoffice.people.models import User
 from backoffice.security.permissions import ROLES
+from backoffice.wallets.models import Wallet, WalletTransaction
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +67,10 @@ def test_its_billing_has_something_for_every_screen(
     assert count(Payment.part == 2) > 10
     assert count(MeterAdjustment.id > 0) == 2
     assert count(Customer.overpayment > 0) >= 1
+    assert count(Wallet.id > 0) == 8
+    assert count(Wallet.is_low) >= 1
+    assert count(Wallet.status == "suspended") == 1
+    assert count(WalletTransaction.id > 0) > 80
     latest, overdue = session.execute(
         select(func.max(Invoice.issued_on), func.min(Invoice.due_on)).where(
             Invoice.paid < Invoice.amount, Invoice.status == "posted"

@@ -25,6 +25,7 @@ from backoffice.wallets.refusals import (
 )
 from tests.depth import examples
 from tests.factories.wallets import WalletFactory
+from tests.orders.pages import text_of
 
 from .books import is_in_step, sums, told_by_python, transactions
 
@@ -246,3 +247,31 @@ def test_what_was_written_over_is_found_and_is_its_own_root(
     found = list(figures.verify(session))
     assert {(root.figure, dict(root.key)["id"]) for f in found for root in f.roots} == roots
     assert {(f.figure.name, f.owner) for f in found} == {(name, 1) for name, _ in roots}
+
+
+def test_today_tells_of_what_is_low_or_below_zero_and_the_customers_page_shows_it(
+    session: Any, wallet: Wallet, sign_in: Any
+) -> None:
+    browser = sign_in("finance")
+    assert "wallet" not in text_of(browser.get("/today").text).casefold().replace("wallets", "")
+    wallet.low_limit = D(60_000)
+    other = WalletFactory(number="WAL-2", customer=wallet.customer)
+    actions.charge(session, wallet.id, D(50_000))
+    actions.adjust(session, other.id, D(-7))
+    session.commit()
+    told = text_of(browser.get("/today").text)
+    assert "1 wallet holds less than its limit." in told
+    assert "1 wallet is below zero: Rp -7.00." in told or "1 wallet is below zero" in told
+    page = text_of(browser.get("/wallets?state=low").text)
+    assert "WAL-1" in page
+    assert "WAL-2" not in page
+    of_customer = text_of(browser.get(f"/customers/{wallet.customer.code}").text)
+    assert "WAL-1" in of_customer
+    assert "WAL-2" in of_customer
+    assert "WAL-1" not in text_of(
+        sign_in("account_manager").get(f"/customers/{wallet.customer.code}").text
+    )
+    actions.adjust(session, other.id, D(7))
+    actions.suspend(session, wallet.id, wallet.version, {"reason": "Asked for"})
+    session.commit()
+    assert "limit" not in text_of(browser.get("/today").text)

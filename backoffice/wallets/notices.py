@@ -1,0 +1,41 @@
+"""What wallets have to say on Today: those with little in them, and those below zero."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import url_for
+from flask_babel import ngettext
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ..app.attention import Notice, Source
+from ..web.formats import money_filter, quantity_filter
+from .models import Wallet
+
+
+def _low(session: Session, _user: Any) -> Iterator[Notice]:
+    low, below, owed = session.execute(
+        select(
+            func.count().filter(Wallet.is_low),
+            func.count().filter(Wallet.balance < 0),
+            func.sum(Wallet.balance).filter(Wallet.balance < 0),
+        ).where(Wallet.needs_attention)
+    ).one()
+    if below:
+        told = ngettext(
+            "%(count)s wallet is below zero: %(amount)s.",
+            "%(count)s wallets are below zero: %(amount)s.",
+            below, count=quantity_filter(below), amount=money_filter(owed, symbol=True),
+        )  # fmt: skip
+        here = url_for("wallets.index", state="negative", sort="balance")
+        yield Notice(told, here, "warning", below)
+    if low:
+        told = ngettext(
+            "%(count)s wallet holds less than its limit.",
+            "%(count)s wallets hold less than their limits.",
+            low, count=quantity_filter(low),
+        )  # fmt: skip
+        yield Notice(told, url_for("wallets.index", state="low", sort="balance"), "info", low)
+
+
+NOTICES = (Source("wallets", "attention", "wallets.read", _low),)
