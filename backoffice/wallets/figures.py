@@ -65,3 +65,6 @@ wallet_totals = figure(
 
 WALLET_FIGURES = (running, wallet_totals)
 """Everything that is stored about wallets and derived; the last one is what a wallet comes to."""
+
+below_zero = func.sum(Wallet.balance).filter(Wallet.balance < 0)
+"""What all wallets below zero come to together."""

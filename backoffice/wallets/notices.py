@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
 from ..web.formats import money_filter, quantity_filter
+from .figures import below_zero
 from .models import Wallet
 
 
@@ -18,7 +19,7 @@ def _low(session: Session, _user: Any) -> Iterator[Notice]:
         select(
             func.count().filter(Wallet.is_low),
             func.count().filter(Wallet.balance < 0),
-            func.sum(Wallet.balance).filter(Wallet.balance < 0),
+            below_zero,
         ).where(Wallet.needs_attention)
     ).one()
     if below:
