@@ -253,6 +253,28 @@ def test_a_tampered_sum_is_noted_and_no_program_can_pretend_to_be_the_trigger(wo
         assert session.scalar(select(Purse.balance).where(Purse.id == 1)) == 10
 
 
+@pytest.mark.parametrize("written", ["after", "before"])
+def test_what_is_right_by_all_before_it_is_not_continued_from_a_row_that_was_written_over(
+    world: World, written: str
+) -> None:
+    world.outside.execute(
+        "INSERT INTO ao_moves (purse_id, kind, amount, before, after) VALUES (1, 'in', 10, 0, 10), (1, 'out', 4, 10, 6)"
+    )
+    world.surgery.execute(f"UPDATE ao_moves SET {written} = 17 WHERE id = 2")
+    with world.sessions() as session:
+        session.add(
+            Move(purse_id=1, kind="in", amount=Decimal(1), before=Decimal(6), after=Decimal(7))
+        )
+        session.commit()
+        rows = session.execute(select(Move.before, Move.after).order_by(Move.id)).all()
+        assert tuple(rows[-1]) == (6, 7)
+    assert {(f.figure.name, f.key["id"]) for f in world.drift()} - {("ao_houses.worth", 1)} == {
+        ("running", 2)
+    }
+    world.outside.execute("INSERT INTO ao_moves (purse_id, kind, amount) VALUES (1, 'in', 2)")
+    assert notes(world) == 1, "a row without its balances is still noted"
+
+
 def test_what_is_not_there_for_the_app_to_read_cannot_be_said_by_it(
     app: Any, database_url: str
 ) -> None:

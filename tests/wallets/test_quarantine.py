@@ -111,17 +111,22 @@ def test_neither_the_nightly_fix_nor_a_rebuild_heals_over_it_and_a_person_with_a
 
 
 @pytest.mark.leaves_drift
+@pytest.mark.parametrize("row", [1, 2, 3])
+@pytest.mark.parametrize("column", ["balance_before", "balance_after"])
 def test_people_go_on_trading_and_what_is_in_doubt_stays_as_it_is(
-    session: Any, surgery: Any, wallets: list[Wallet]
+    session: Any, surgery: Any, wallets: list[Wallet], row: int, column: str
 ) -> None:
-    surgery.execute("UPDATE wallet_transactions SET balance_after = 0 WHERE id = 2")
+    """Of the last row too: what is known under the lock is not continued from what was written over it."""
+    surgery.execute(f"UPDATE wallet_transactions SET {column} = 17 WHERE id = {row}")
     before = stored(session)[0]
     actions.charge(session, 1, D(50))
     session.commit()
+    actions.recharge(session, 1, D(20))
+    session.commit()
     rows, [first, _second] = stored(session)
-    assert rows[:-1] == before
-    assert rows[-1] == (7, 50, 700, 650)
-    assert first == (1, 650, 900, 250)
+    assert rows[:-2] == before
+    assert rows[-2:] == [(7, 50, 700, 650), (8, 20, 650, 670)]
+    assert first == (1, 670, 920, 250)
     assert found(session) == {RUNNING: {1}}
 
 

@@ -65,7 +65,7 @@ def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[in
     mine = own.id == any_(literal(list(corrections), ARRAY(BigInteger)))
     is_decided = or_(own.cause != "heal", own.reason != "")
     told = select(own.owner, func.bool_and(is_decided)).where(mine).group_by(own.owner)
-    decided: dict[int, bool] = dict(connection.execute(told).tuples().all())
+    decided = {row.owner: bool(row[1]) for row in connection.execute(told)}
     undecided = {owner for owner, is_one in decided.items() if not is_one}
     return set(held(connection, bundle, set(decided))) | _broken(connection, bundle, undecided)
 

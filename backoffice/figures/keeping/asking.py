@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
+    Subquery,
     Table,
     Text,
     any_,
@@ -33,7 +34,7 @@ from ..computing.definitions import digest, numbered
 from ..computing.dependencies import lower_bundles
 from ..computing.registry import Bundle, Registry
 from ..computing.relations import Condition, Relations, Scope
-from ..computing.statements import DIALECT, changes_since, plain, wrong_owners
+from ..computing.statements import DIALECT, changes, changes_since, plain, wrong_owners
 from ..declaring.continuing import along, as_text, first_places, place_of
 from ..declaring.declaration import Figure, Source
 
@@ -132,6 +133,40 @@ def wrong_since(registry: Registry, bundle: Bundle) -> str:
 def _wrong_since(relations: Relations, bundle: Bundle, scope: Scope) -> Select[Any]:
     figure = bundle.figures[0]
     return changes_since(relations, figure, scope, first_places(figure, *_GIVEN))
+
+
+def written_upon_wrong(registry: Registry, bundle: Bundle) -> str:
+    """SELECT owner: of whom the last row before a touched place was wrong, and what stands from there on is right.
+
+    Right by all that stands before it: whoever wrote it knew more than that last row, so it is not continued.
+    """
+    figure = bundle.figures[0]
+    relations = Relations(registry, frozenset(bundle.figures))
+    touched = f"SELECT * FROM unnest({TOUCHED_OWNERS}, {TOUCHED_PLACES}) AS touched(owner, place)"
+    last = f"({_last_places(figure, touched)}) AS last"
+    given = [
+        literal_column(
+            f"(SELECT array_agg(last.{name} ORDER BY last.owner, last.place) FROM {last})", kind
+        )
+        for name, kind in (("owner", ARRAY(BigInteger)), ("place", ARRAY(Text)))
+    ]
+    since_last = changes_since(relations, figure, Touched(), first_places(figure, *given))
+    absolute = changes(relations, figure.table, (figure,), Touched())
+    places = first_places(figure, *_GIVEN)
+    before = _wrong_at(figure, since_last, places, is_before=True)
+    since = _wrong_at(figure, absolute, places, is_before=False)
+    return numbered(plain(before.except_(since)))
+
+
+def _wrong_at(
+    figure: Figure, wrong: Select[Any], places: Subquery, *, is_before: bool
+) -> Select[Any]:
+    """Whose wrong rows stand before these places, or from there on."""
+    rows, stored = wrong.subquery(f"wrong_{is_before:d}".lower()), figure.table.alias("standing")
+    at, key = stored.c[along(figure).key], stored.c[figure.primary_key.key]
+    found = select(rows.c.owner).join(stored, key == rows.c.pk)
+    found = found.join(places, places.c.owner == rows.c.owner)
+    return found.where(at < places.c.place if is_before else at >= places.c.place)
 
 
 def is_continued(bundle: Bundle, source: Source) -> bool:

@@ -34,6 +34,7 @@ from .asking import (
     quote,
     quoted,
     touched_rows,
+    written_upon_wrong,
     wrong_since,
 )
 from .recomputing import suppression_key
@@ -243,6 +244,14 @@ def _looked_at(registry: Registry, bundle: Bundle, places: str) -> Iterator[str]
         f"SELECT array_agg(places.owner), array_agg(places.place) INTO {TOUCHED_OWNERS}, {TOUCHED_PLACES} "
         f"FROM unnest({TOUCHED_OWNERS}, {TOUCHED_PLACES}) AS places(owner, place) "
         f"WHERE places.place IS NULL OR places.owner IN (SELECT wrong.owner FROM ({wrong}) AS wrong)"
+    )
+    upon = written_upon_wrong(registry, bundle)
+    yield (
+        f"IF {TOUCHED_OWNERS} IS NOT NULL THEN\n"
+        f"  SELECT array_agg(places.owner), array_agg(places.place) INTO {TOUCHED_OWNERS}, {TOUCHED_PLACES} "
+        f"FROM unnest({TOUCHED_OWNERS}, {TOUCHED_PLACES}) AS places(owner, place) "
+        f"WHERE places.owner NOT IN (SELECT upon.owner FROM ({upon}) AS upon);\n"
+        f"  END IF"
     )
 
 
