@@ -16,27 +16,27 @@ from sqlalchemy import (
     Connection,
     and_,
     any_,
-    delete,
     func,
     literal,
     or_,
     select,
 )
 
-from ...database.proof import prove
 from ...figures import Failure, registry
 from ...figures.computing.registry import Bundle
 from ...figures.keeping.drain import Drained, Pending, correction_of, drain
 from ...figures.keeping.notes import NOTES, Touched
 from ...figures.keeping.recomputing import hold_everybodys
 from ...figures.models import noted_bundle
+from ...figures.verifying.healing import Pieces
 from ...figures.verifying.outside import (
     NOTES_AT_ONCE,
     Notes,
     by_owner,
     defer,
-    drain_noted,
+    forget,
     schedule_retry,
+    taking,
 )
 from ...runs.models import CHUNK_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
@@ -136,12 +136,7 @@ class FloodHealer(RunHealer):
 
     def take(self, notes: Notes) -> None:
         """Drain these notes."""
-
-        def take(connection: Connection, part: Sequence[Notes], _: bool) -> Drained:
-            ids = [note.id for group in part for note in group]
-            drained = drain_noted(connection, registry, ids, run_id=self.work.asked.id, alone=True)
-            defer(connection, self.db_user, UNTIL_ITS_TURN)
-            return drained
+        take = taking(registry, self.db_user, UNTIL_ITS_TURN, self.work.asked.id)
 
         def failed(group: Notes, error: str) -> None:
             with self.work.transaction() as step:
@@ -152,10 +147,15 @@ class FloodHealer(RunHealer):
 
     def recompute(self, owners: Sequence[int]) -> None:
         """Recompute these owners, of whom all that they are derived from was taken away."""
+        pieces = Pieces()
 
         def correct(connection: Connection, part: Sequence[int], _: bool) -> Drained:
             pending: Pending = {self.bundle.name: Touched(owners=set(part))}
-            drained = drain(connection, registry, pending, self.correcting, alone=True)
+            drained = drain(
+                connection, registry, pending, self.correcting, alone=True,
+                most_rows=pieces.most_rows(part[0]) if len(part) == 1 else None,
+            )  # fmt: skip
+            pieces.wrote(part[0], drained)
             defer(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
@@ -181,8 +181,6 @@ def _forget(work: Work) -> None:
     )
     with work.transaction(is_last=True) as step:
         if step.connection.execute(failed.limit(1)).first() is None:
-            mine = NOTES.c.id == any_(literal(ids, ARRAY(BigInteger)))
-            prove(step.connection)
-            step.connection.execute(delete(NOTES).where(mine))
+            forget(step.connection, ids)
         else:
             schedule_retry(step.connection, ids)

@@ -106,7 +106,8 @@ def drain(
     wrong by the facts. With `unnoted`, what was wrong before anybody noted it is corrected in nobody's name.
     `by_facts` trusts no stored figure without correcting any, so that what is written does not depend on what else
     is. Of the bundles in `only` the notes on other owners are dropped: the caller knows that nothing of theirs changes.
-    Of a bundle that is corrected at `most_rows` are written; where there may be more, nothing that builds on it is.
+    Of a bundle that is corrected at `most_rows` are written; where there may be more, nothing that builds on it is
+    (`alone`: it stays noted).
     """
     total = Drained()
     drains = _Drains(
@@ -123,7 +124,7 @@ def drain(
                 return total
             total.add(drains.next(bundle))
             if alone or total.is_cut:
-                drop_mine(connection, None if total.is_cut else drains.fresh)
+                drop_mine(connection, drains.fresh if alone else None)
                 return total
 
 

@@ -113,6 +113,27 @@ class Stride:
         self.length = max(1, min(self.length, owners // 4))
 
 
+class Pieces:
+    """How many rows of a figure a transaction writes of one owner: a piece at a time, until one comes again.
+
+    A row that comes again although it was written (somebody takes it back) ends that: then all is written at once.
+    """
+
+    def __init__(self) -> None:
+        self._stuck: set[int] = set()
+        self._written: set[tuple[Table, int]] = set()
+
+    def most_rows(self, owner: int) -> int | None:
+        """Of this owner by itself; None: all."""
+        return None if owner in self._stuck else MOST_ROWS
+
+    def wrote(self, owner: int, drained: Drained) -> None:
+        """A transaction over that owner alone has written this."""
+        if drained.is_cut:
+            self._stuck |= {owner} if self._written.intersection(drained.changed) else set()
+            self._written.update(drained.changed)
+
+
 class TooLong(Exception):
     """A transaction over several owners was given up at its deadline: nothing of it stands."""
 
@@ -154,8 +175,7 @@ class Healer:
         tables = {bundle.owner_table for bundle in bundles}
         apart = {b.name for b in self.registry.bundles if b.owner_table not in tables}
         above: dict[Bundle, set[int]] = defaultdict(set)
-        stuck: set[int] = set()
-        written: set[tuple[Table, int]] = set()
+        pieces = Pieces()
 
         def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
             found = self._with_beneath(connection, lower, top, part)
@@ -164,11 +184,9 @@ class Healer:
             drained = drain(
                 connection, self.registry, pending, correcting,
                 deferred=self.registry.bundle_names if alone else apart.union(self.deferred),
-                most_rows=MOST_ROWS if len(part) == 1 and part[0] not in stuck else None,
+                most_rows=pieces.most_rows(part[0]) if len(part) == 1 else None,
             )  # fmt: skip
-            if drained.is_cut:  # a row that comes again stays wrong: then all is written at once
-                stuck.update(part if written.intersection(drained.changed) else ())
-                written.update(drained.changed)
+            pieces.wrote(part[0], drained)
             if drained.corrections:
                 for led in (before, self._above(connection, found)):
                     for upper, ids in led.items():

@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from ...database import statistics
 from ...database.proof import prove
 from ..computing import definitions
 from ..computing.registry import Bundle, Registry, noop
@@ -31,7 +32,7 @@ from ..keeping.hooks import skip_drain
 from ..keeping.notes import NOTES, Touched
 from ..keeping.recomputing import hold_everybodys
 from ..models import bundle_of_note, noted_bundle
-from .healing import Failure, Healer, Stride
+from .healing import Failure, Healer, Pieces, Stride
 
 NOTES_AT_ONCE = 1_000
 """The most notes of outside programs that are drained in one transaction.
@@ -68,6 +69,10 @@ def heal_noted(
         registry, engine.begin, result.failures.append,
         within=within, stands=result.add, strides=strides,
     )  # fmt: skip
+    if _last_note(engine) > above:
+        statistics.refresh(
+            engine
+        )  # of one long history, too, the planner must not think that it is short
     for bundle in registry.bundles:
         after, high = (
             above,
@@ -107,14 +112,30 @@ def by_owner(notes: Notes) -> list[Notes]:
     return list(groups.values())
 
 
-def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None) -> None:
-    """Drain these notes of a bundle, one user's in a transaction; then those of emptied tables."""
+def taking(
+    registry: Registry, db_user: str, until: timedelta, run_id: int | None
+) -> Callable[[Connection, Sequence[Notes], bool], Drained]:
+    """Drains notes of a program, of one bundle alone: what builds on it is left noted (see `defer`).
+
+    Of one owner by itself a piece at a time: its notes stay until the last.
+    """
+    pieces = Pieces()
 
     def take(connection: Connection, part: Sequence[Notes], _alone: bool) -> Drained:
-        ids = [note.id for group in part for note in group]
-        drained = drain_noted(connection, healer.registry, ids, run_id=run_id, alone=True)
-        drained.notes -= defer(connection, part[0][0].db_user, timedelta())
+        ids, which = [note.id for group in part for note in group], part[0][0].id
+        most_rows = pieces.most_rows(which) if len(part) == 1 else None
+        drained = drain_noted(
+            connection, registry, ids, run_id=run_id, alone=True, most_rows=most_rows
+        )
+        pieces.wrote(which, drained)
+        drained.notes -= defer(connection, db_user, until)
         return drained
+
+    return take
+
+
+def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None) -> None:
+    """Drain these notes of a bundle, one user's in a transaction; then those of emptied tables."""
 
     def failed(group: Notes, error: str) -> None:
         with healer.begin() as connection:
@@ -124,6 +145,7 @@ def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None
     emptied = [note for note in notes if note.owner is None and note.source is None]
     for db_user in dict.fromkeys(note.db_user for note in notes):
         mine = [note for note in notes if note.db_user == db_user and note not in emptied]
+        take = taking(healer.registry, db_user, timedelta(), run_id)
         healer.each(by_owner(mine), take, failed, bundle.name)
     if emptied:
         _take_emptied(healer, bundle, emptied, run_id)
@@ -153,8 +175,7 @@ def _take_emptied(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | No
         if failures:
             schedule_retry(connection, ids)
         else:
-            prove(connection)
-            connection.execute(delete(NOTES).where(NOTES.c.id == func.any(ids)))
+            forget(connection, ids)
     if not failures:
         healer.stands(Drained(notes=len(ids)))
 
@@ -197,15 +218,15 @@ def drain_noted(
     *,
     run_id: int | None = None,
     alone: bool = False,
+    most_rows: int | None = None,
 ) -> Drained:
     """Drain notes that outside programs left behind.
 
     The corrections name the cause `bypass` and the database user who wrote; of what was wrong before and
     nobody noted, the cause `heal` and nobody. Notes that another worker is draining are passed over; with
-    `alone` what builds on them stays noted.
+    `alone` what builds on them stays noted. Where it is cut at `most_rows`, they stay, to be drained again.
     """
     definitions.hold(connection)
-    prove(connection)
     taken = _taken(connection, registry, ids)
     by_user: dict[str, Pending] = {}
     seen: set[tuple[str, int | None]] = set()
@@ -220,20 +241,34 @@ def drain_noted(
         if name not in registry.noted_names:  # a change by another declaration
             del touched[2:]
         pending.setdefault(bundle, Touched()).add(owner, *touched)
-    total = Drained(notes=len(taken))
+    total = Drained()
     for db_user, pending in by_user.items():  # in the order in which they wrote
         correcting = correction_of("bypass", db_user=db_user, run_id=run_id)
-        total.add(drain(connection, registry, pending, correcting, alone=alone, unnoted=unnoted))
+        total.add(
+            drain(
+                connection, registry, pending, correcting,
+                alone=alone, unnoted=unnoted, most_rows=most_rows,
+            )
+        )  # fmt: skip
+    if not total.is_cut:
+        total.notes += forget(connection, [note.id for note in taken])
     return total
 
 
 def _taken(connection: Connection, registry: Registry, ids: Sequence[int]) -> Sequence[Row[Any]]:
-    """The notes of these ids that nobody else is draining, removed."""
-    chosen = select(NOTES.c.id).where(NOTES.c.id == func.any(ids), known_notes(registry))
-    chosen = chosen.with_for_update(skip_locked=True)
+    """The notes of these ids that nobody else is draining, held."""
     names = ["id", "bundle", "was_wrong", "db_user", "owner", "source", "source_id", "key", "delta"]
-    removed = delete(NOTES).where(NOTES.c.id.in_(chosen.scalar_subquery()))
-    return connection.execute(removed.returning(*(NOTES.c[name] for name in names))).all()
+    chosen = select(*(NOTES.c[name] for name in names)).where(
+        NOTES.c.id == func.any(list(ids)), known_notes(registry)
+    )
+    return connection.execute(chosen.with_for_update(skip_locked=True)).all()
+
+
+def forget(connection: Connection, ids: Sequence[int]) -> int:
+    """Remove notes that have done their work; answers how many."""
+    prove(connection)
+    mine = NOTES.c.id == func.any(list(ids))
+    return connection.execute(delete(NOTES).where(mine)).rowcount
 
 
 def known_notes(registry: Registry) -> ColumnElement[bool]:
