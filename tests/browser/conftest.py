@@ -187,7 +187,7 @@ def every_look(
     def every_look(screens: Mapping[str, str], who: str | Any = "finance") -> None:
         for language in LANGUAGES:
             page = browse(who, language=language)
-            page.add_init_script(AXE)  # a third of what it costs a page that is open
+            page.add_init_script(AXE)  # a fifth of what it costs a page that is open
             for name, path in screens.items():
                 page.goto(path)
                 assert page.evaluate("document.documentElement.lang") == language, path
