@@ -1,6 +1,6 @@
 """Writing past everything that would note it, refuse it or keep it right."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,14 +20,18 @@ def past_every_trigger(admin_database_url: str) -> Iterator[psycopg.Connection[A
         yield connection
 
 
-def tell_of_everything(connection: psycopg.Connection[Any]) -> None:
-    """Let the audit trail say of every table what it holds now, as if it had been entered so.
+def tell_of_everything(
+    connection: psycopg.Connection[Any], tables: Collection[str] | None = None
+) -> None:
+    """Let the audit trail say of every table, or of these, what it holds now, as if it had been entered so.
 
     For books that are made past the triggers, and for forgeries that somebody has accepted.
     """
     connection.execute("SET timezone = 'UTC'")
     for facts in facts_by_table().values():
         name, columns = facts.name, [column.key for column in facts.columns]
+        if tables is not None and name not in tables:
+            continue
         connection.execute(
             "INSERT INTO audit_events (table_name, row_id, action)"
             f" SELECT '{name}', e.row_id, 'DELETE' FROM audit_events e WHERE e.table_name = '{name}'"

@@ -79,6 +79,10 @@ BILLING = {
 }
 """What a save, or another program, does in either tower; each by itself, with the ids of the book."""
 
+SNAPSHOT = ("orders", "order_lines", "account_manager_targets", "customers", "meters", "meter_assignments",
+            "invoices", "payments", "meter_adjustments")  # fmt: skip
+"""What any of these statements writes to, or a tampering."""
+
 
 def _innocent(figure: Figure) -> dict[str, str]:
     return ORDERS if figure in (*ORDER_FIGURES, *TARGET_FIGURES) else BILLING
@@ -155,7 +159,7 @@ def _tamper(surgery: psycopg.Connection[Any], column: Column[Any]) -> None:
         f"UPDATE {table} SET {name} = {name} + 7".encode()
     )  # every row, so that any may be first
     tell_of_everything(
-        surgery
+        surgery, SNAPSHOT
     )  # an amount that is entered in some rows: as if somebody had accepted it
 
 
@@ -177,10 +181,6 @@ def _last_correction() -> int:
     last = db.session.scalar(select(func.coalesce(func.max(Correction.id), 0))) or 0
     db.session.rollback()
     return last
-
-
-SNAPSHOT = ("orders", "order_lines", "account_manager_targets", "customers", "meters", "meter_assignments",
-            "invoices", "payments", "meter_adjustments")  # fmt: skip
 
 
 @pytest.fixture
