@@ -194,7 +194,7 @@ def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any
     """What the address of a list of the record may say, and what each may be."""
     entered = (*record.fields, *record.kept)
     names = {field.name for field in entered if not isinstance(field, Pick)}
-    sorts = sorted(listing.sorts & {record.argument, *names, *record.figure_columns})
+    sorts = sorted(listing.sorts & {"id", *names, *record.figure_columns})
     return {
         **dict(pair for one in listing.filters for pair in _of_filter(one)),
         "sort": {"enum": [*sorts, *(f"-{name}" for name in sorts)]},

@@ -61,7 +61,8 @@ def _named(stage: Stage) -> Subquery:
     by_number = select(Wallet.id).where(Wallet.number == names.c.name).scalar_subquery()
     key = case((names.c.name.regexp_match("^[0-9]{1,18}$"), cast(names.c.name, BigInteger)))
     by_id = select(Wallet.id).where(Wallet.id == key).scalar_subquery()
-    return select(names.c.name, func.coalesce(by_number, by_id).label("wallet_id")).subquery()
+    named = select(names.c.name, func.coalesce(by_number, by_id).label("wallet_id"))
+    return named.offset(0).subquery()  # else PostgreSQL looks for each again and again
 
 
 def _lines(stage: Stage) -> Subquery:
