@@ -85,5 +85,7 @@ def _register_screens(app: "Backoffice") -> None:
     for record in app.declared.records.values():
         if record.domain not in app.blueprints:
             app.register_blueprint(screens.blueprint_of(record))
-    api = import_module("backoffice.records.api").api_of(app.declared.records.values())
+    api = import_module("backoffice.records.api").api_of(
+        app.declared.records.values(), app.declared.resources
+    )
     app.register_blueprint(api)

@@ -48,6 +48,8 @@ class Domain:
     the audit trail shows further tables; `subjects` what rows of figures are called, and where they are shown; `owners`
     which figures belong to a record; `measures` what is told to Prometheus; `findings` keeps what is known to be wrong.
 
+    Programs: `resources` are what the API answers for besides, each with `add_to(blueprint)` and its OpenAPI `paths()`.
+
     Screens: `screens` are the modules with its views, each with its blueprint as `bp`. The search of the shell finds
     `findable` and leads to `pages` (label, endpoint); Today shows `notices`. On the screens of other domains' records
     stand its `parts`, in their lists its `columns`, in their histories its `notes`; `owned_records` are customers'.
@@ -64,6 +66,7 @@ class Domain:
     figures: Sequence[str] = ()
     triggers: Things = ()
     records: Things = ()
+    resources: Things = ()
     recorded: Things = ()
     subjects: Things = ()
     owners: Things = ()
@@ -158,6 +161,11 @@ class Declared:
     def records(self) -> dict[str, "Record"]:
         """Domain's name in addresses → what people enter there, and what the API answers for."""
         return self._named("records", ((record.domain, record) for record in self._all("records")))
+
+    @cached_property
+    def resources(self) -> Sequence[Any]:
+        """What the API answers for beside records."""
+        return self._all("resources")
 
     @cached_property
     def recorded(self) -> Mapping[str, "Recorded"]:

@@ -7,5 +7,6 @@ DOMAIN = Domain(
     models=("backoffice.imports.models",),
     screens=("backoffice.imports.views",),
     recorded=("backoffice.imports.listing:RECORDED",),
+    resources=("backoffice.imports.api:RESOURCES",),
     notices=("backoffice.imports.notices:NOTICES",),
 )

@@ -82,6 +82,22 @@ def of_token() -> str:
     return f"token:{program.token_id}" if program else str(request.remote_addr)
 
 
+def guarded(
+    answer: Callable[..., Response], permission: str, scope: str, *, is_once: bool
+) -> Callable[..., Response]:
+    """A view for programs with a token of `scope`, held to their rate; `is_once`: one effect per key."""
+
+    def view(**named: str) -> Response:
+        if not is_once:
+            return answer(*named.values())
+        return once(_program().token_id, lambda: answer(*named.values()))
+
+    view.__doc__ = answer.__doc__
+    limited = limiter.shared_limit(_rate, scope="api", key_func=of_token)(view)
+    found: Callable[..., Response] = for_programs(requires(permission, scope=scope)(limited))
+    return found
+
+
 class Resource:
     """What a program asks of one record."""
 
@@ -120,16 +136,8 @@ class Resource:
         writes = (verb and verb.writes) or self.record.writes
         permission = self.record.reads if is_reading else writes
         scope = f"{self.record.domain}:{'read' if is_reading else 'write'}"
-
-        def view(**named: str) -> Response:
-            if is_reading or (verb is not None and verb.key):
-                return answer(*named.values())
-            return once(_program().token_id, lambda: answer(*named.values()))
-
-        view.__doc__ = answer.__doc__
-        limited = limiter.shared_limit(_rate, scope="api", key_func=of_token)(view)
-        guarded: Callable[..., Response] = for_programs(requires(permission, scope=scope)(limited))
-        return guarded
+        keeps_key = verb is not None and bool(verb.key)
+        return guarded(answer, permission, scope, is_once=not is_reading and not keeps_key)
 
     def index(self) -> Response:
         """A page of records, by the list's own filters and sort; `after` goes on where the last page ended."""
@@ -355,17 +363,19 @@ def _version() -> int:
     return int(text)
 
 
-def api_of(declared: Iterable[Record]) -> Blueprint:
-    """The blueprint of the API over these records, with its OpenAPI document."""
+def api_of(declared: Iterable[Record], resources: Sequence[Any] = ()) -> Blueprint:
+    """The blueprint of the API over these records, and what domains let programs do besides; with its document."""
     records = tuple(record for record in declared if record.writes)
     bp = Blueprint("api", __name__, url_prefix="/api")
+    for resource in resources:
+        resource.add_to(bp)
     for record in records:
         Resource(record).add_to(bp)
 
     @stateless
     def openapi() -> Response:
         """What the API has, in the words of OpenAPI 3.1; no secret, so open to everybody."""
-        return jsonify(document(records))
+        return jsonify(document(records, resources))
 
     bp.add_url_rule("/openapi.json", "openapi", openapi)
     return bp

@@ -60,13 +60,15 @@ class Anybody(AnonymousUserMixin):  # type: ignore[misc]
     id = 0
 
 
-def document(records: Sequence[Record]) -> dict[str, Any]:
+def document(records: Sequence[Record], resources: Sequence[Any] = ()) -> dict[str, Any]:
     """The whole document: a path per address, a schema per record."""
     paths: dict[str, Any] = {}
     schemas = dict(SCHEMAS)
     for record in records:
         schemas |= _schemas(record)
         paths |= _paths(record)
+    for resource in resources:
+        paths |= resource.paths()
     return {
         "openapi": "3.1.0",
         "info": {"title": "Backoffice", "version": version("backoffice")},
@@ -131,10 +133,10 @@ def _properties(fields: Sequence[Field]) -> dict[str, Any]:
 def _paths(record: Record) -> dict[str, Any]:
     model, name = _model(record), record.domain
     one: dict[str, Any] = {
-        "get": _operation(f"One of {name}", f"{name}_record", "200", model, (ONE,), "404")
+        "get": operation(f"One of {name}", f"{name}_record", "200", model, (ONE,), "404")
     }
     if not record.append_only:
-        one["patch"] = _operation(
+        one["patch"] = operation(
             f"Change one of {name}",
             f"{name}_update",
             "200",
@@ -143,7 +145,7 @@ def _paths(record: Record) -> dict[str, Any]:
             *OF_VERSION,
             body=f"{model}Change",
         )
-    new = _operation(
+    new = operation(
         f"A new one of {name}",
         f"{name}_create",
         "201",
@@ -161,17 +163,17 @@ def _paths(record: Record) -> dict[str, Any]:
     for verb in record.program_verbs:
         found[f"/api/{name}/{{name}}/{verb.address}"] = {"post": _act(record, verb)}
     for held in record.contents:
-        at, operation = f"/api/{name}/{{name}}/{held.name}", f"{name}_{held.name}"
-        found[at] = {"get": _listing(held.record, operation, ONE)}
+        at, view = f"/api/{name}/{{name}}/{held.name}", f"{name}_{held.name}"
+        found[at] = {"get": _listing(held.record, view, ONE)}
         part = (
             f"One of {held.name}",
-            f"{operation}_record",
+            f"{view}_record",
             "200",
             _model(held.record),
             (ONE, PART),
             "404",
         )
-        found[f"{at}/{{part}}"] = {"get": _operation(*part)}
+        found[f"{at}/{{part}}"] = {"get": operation(*part)}
     return found
 
 
@@ -183,7 +185,7 @@ def _act(record: Record, verb: Verb) -> dict[str, Any]:
     if verb.creates is not None:
         status, answered = "201", _model(verb.creates)
         sent, refused = [ONE, KEY], ["400", "404", "409", "422"]
-    return _operation(
+    return operation(
         f"{verb.title}: one of {record.domain}", f"{record.domain}_{verb.name}", status, answered, sent,
         *refused, *(str(refusal.status) for refusal in verb.raises),
         body=f"{_model(record)}{verb.name.title()}" if verb.fields else "",
@@ -216,11 +218,9 @@ def _listing(record: Record, name: str, *within: dict[str, Any]) -> dict[str, An
         },
     }  # fmt: skip
     refused = ("400", "404") if within else ("400",)
-    operation = _operation(
-        f"A page of {record.domain}", name, "200", "", (*within, *asked), *refused
-    )
-    operation["responses"]["200"]["content"] = {JSON: {"schema": page}}
-    return operation
+    found = operation(f"A page of {record.domain}", name, "200", "", (*within, *asked), *refused)
+    found["responses"]["200"]["content"] = {JSON: {"schema": page}}
+    return found
 
 
 def _of_filter(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -235,7 +235,7 @@ def _of_filter(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
     return ((name, schema) for name in one.arguments)
 
 
-def _operation(
+def operation(
     summary: str,
     name: str,
     status: str,
@@ -244,6 +244,7 @@ def _operation(
     *refusals: str,
     body: str = "",
 ) -> dict[str, Any]:
+    """One operation: what its answer is called, what it takes, and by which statuses it refuses."""
     answer: dict[str, Any] = {"description": "Done."}
     if model:
         answer["content"] = {JSON: {"schema": {"$ref": f"#/components/schemas/{model}"}}}

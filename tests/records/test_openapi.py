@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import schemathesis
 from flask import Flask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -31,12 +31,19 @@ def test_every_operation_answers_as_the_document_says(
         try_out(session, found.ok(), mode)
 
 
+def is_unsaid(value: Any) -> bool:
+    """Whether no address can say it: an empty list or object, which is wrong and then is not there."""
+    inside = value.values() if isinstance(value, dict) else value
+    return isinstance(value, dict | list) and all(map(is_unsaid, inside))
+
+
 def try_out(session: Any, operation: Any, mode: GenerationMode) -> None:
     """What fits the document is taken, what does not is refused, and every answer is of a shape that it names.
 
     Of a body that fits, no schema can say that its code is free and keeps the record's laws: 422 is an answer too.
     """
-    scope = f"{operation.path.split('/')[2]}:write"
+    said = operation.definition.raw.get("security", [{}])[0].get("token")
+    [scope] = said or [f"{operation.path.split('/')[2]}:write"]
     token = tokens.create(session, name=operation.label, scope=scope, expires_at=None)
     session.commit()
 
@@ -48,6 +55,7 @@ def try_out(session: Any, operation: Any, mode: GenerationMode) -> None:
     def tried(case: schemathesis.Case[Any]) -> None:
         if mode is GenerationMode.POSITIVE and case.query:
             case.query.pop("after", None)  # only the API itself can make one
+        assume(not any(map(is_unsaid, (case.query or {}).values())))
         case.call_and_validate(
             headers={"Authorization": f"Bearer {token.secret}"},
             excluded_checks=[] if case.method == "GET" else [positive_data_acceptance],

@@ -37,7 +37,8 @@ class ImportKind:
     looks at the outcome with all figures settled; a problem there undoes everything, too.
 
     `together` names the column by whose value lines come in together or not at all. `totals` are
-    sums over the waiting lines, by their (translatable) names, which people compare with their own.
+    sums over the waiting lines, by their (translatable) names, which people compare with their own. `sent_by` names the
+    domain whose programs may send such files themselves: each line by itself, and the bad ones are left out.
     """
 
     name: str
@@ -47,3 +48,4 @@ class ImportKind:
     check_result: Callable[[Stage], Iterator[Problem]] = no_problems
     together: str = ""
     totals: Callable[[Stage], Mapping[str, ColumnElement[Any]]] = no_totals
+    sent_by: str = ""

@@ -184,4 +184,6 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     return {N_("Amount"): func.sum(stage.c.amount)}
 
 
-KIND = ImportKind("wallet-charges", COLUMNS, _check, _apply, _overtaken, totals=_totals)
+KIND = ImportKind(
+    "wallet-charges", COLUMNS, _check, _apply, _overtaken, totals=_totals, sent_by="wallets"
+)

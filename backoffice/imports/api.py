@@ -1,0 +1,94 @@
+"""Files that programs send themselves, as the body of one request: a line that is refused stops none of the others."""
+
+from io import BytesIO
+from typing import Any
+
+from flask import Response, jsonify, request
+
+from ..app.extensions import db
+from ..base.refusals import Invalid
+from ..records.api import guarded
+from ..records.asking import ArgumentUnknown
+from ..records.openapi import JSON, KEY, TEXT, operation
+from . import wording
+from .files.layout import Layout
+from .files.sources import StoredFile
+from .files.uploads import MOST_BYTES, MOST_LINES, Upload, packed
+from .importing import import_files
+from .kinds import KINDS, ImportKind
+from .refusals import TooMuch
+
+COUNTS = ("read", "created", "unchanged", "bad_lines")
+
+REPORT: dict[str, Any] = {
+    "type": "object",
+    "required": ["kind", "dry_run", *COUNTS, "problems"],
+    "properties": {
+        "kind": TEXT,
+        "dry_run": {"type": "boolean"},
+        **{name: {"type": "integer"} for name in COUNTS},
+        "problems": {
+            "type": "array",
+            "items": {
+                "type": "object", "required": ["line", "column", "message"],
+                "properties": {"line": {"type": "integer"}, "column": TEXT, "message": TEXT},
+            },
+        },
+    },
+}  # fmt: skip
+"""What was done: of the lines that are not among the problems, each was carried out, now or before."""
+
+
+class FileSent:
+    """Files of one kind."""
+
+    def __init__(self, kind: ImportKind) -> None:
+        self.kind = kind
+        self.view = f"imports_{kind.name.replace('-', '_')}"
+
+    def add_to(self, bp: Any) -> None:
+        """Let `bp` take them in."""
+        domain = self.kind.sent_by
+        view = guarded(self.take, f"{domain}.write", f"{domain}:write", is_once=True)
+        bp.add_url_rule(f"/imports/{self.kind.name}", self.view, view, methods=["POST"])
+
+    def take(self) -> Response:
+        """Carry out the lines of the body; with `dry_run` only say what that would do."""
+        for name in request.args.keys() - {"dry_run"}:
+            raise ArgumentUnknown(argument=name[:100], known="dry_run")
+        sent = packed(Upload("body.csv", BytesIO(request.get_data())))
+        if sent.size > MOST_BYTES or sent.lines > MOST_LINES + 1:
+            megabytes = MOST_BYTES // 2**20
+            raise TooMuch(megabytes=megabytes, lines=f"{MOST_LINES:,}", kind=self.kind.name)
+        report = import_files(
+            db.session(), self.kind, [StoredFile(sent.name, sent.content)],
+            layout=Layout(encoding=sent.encoding), dry_run="dry_run" in request.args, skip_bad_lines=True,
+        )  # fmt: skip
+        problems = [
+            (p.line, p.column, wording.sentence(p.message, p.params)) for p in report.problems
+        ]
+        if not report.read:
+            raise Invalid([(column, sentence) for _line, column, sentence in problems])
+        return jsonify(
+            kind=report.kind,
+            dry_run=report.dry_run,
+            **{name: getattr(report, name) for name in COUNTS},
+            problems=[
+                {"line": line, "column": column, "message": sentence}
+                for line, column, sentence in problems
+            ],
+        )
+
+    def paths(self) -> dict[str, Any]:
+        """What the API's document says of it."""
+        asked = {"name": "dry_run", "in": "query", "schema": TEXT}
+        found = operation(
+            f"A file of {self.kind.name}", self.view, "200", "", (asked, KEY), "400", "413", "422"
+        )
+        found["responses"]["200"]["content"] = {JSON: {"schema": REPORT}}
+        found["requestBody"] = {"required": True, "content": {"text/csv": {"schema": TEXT}}}
+        found["security"] = [{"token": [f"{self.kind.sent_by}:write"]}]
+        return {f"/api/imports/{self.kind.name}": {"post": found}}
+
+
+RESOURCES = tuple(FileSent(kind) for kind in KINDS.values() if kind.sent_by)
