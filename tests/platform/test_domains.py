@@ -19,6 +19,7 @@ from backoffice.database.objects import DatabaseObject
 from backoffice.drift.marks import RecordedFindings
 from backoffice.drift.recalculation import OwnersOf
 from backoffice.figures import Figure
+from backoffice.imports.api import FileSent
 from backoffice.records import Record
 from backoffice.runs.kinds import RunKind
 from backoffice.runs.wording import Reason
@@ -31,6 +32,7 @@ SORTS: dict[str, type] = {
     "triggers": DatabaseObject, "records": Record, "recorded": Recorded, "subjects": Subject, "owners": OwnersOf,
     "measures": Measures, "findings": RecordedFindings, "findable": Findable, "pages": tuple, "notices": Notices,
     "parts": Addition, "columns": Columns, "notes": Notes, "owned_records": Belonging,
+    "resources": FileSent,
 }  # fmt: skip
 MODULES = {"models", "figures", "screens"}
 
