@@ -8,7 +8,7 @@ from flask import Response, jsonify, request
 from ..app.extensions import db
 from ..base.refusals import Invalid
 from ..records.api import guarded
-from ..records.asking import ArgumentUnknown
+from ..records.asking import ArgumentUnknown, ArgumentUnusable
 from ..records.openapi import JSON, KEY, TEXT, operation
 from . import wording
 from .files.layout import Layout
@@ -54,15 +54,14 @@ class FileSent:
 
     def take(self) -> Response:
         """Carry out the lines of the body; with `dry_run` only say what that would do."""
-        for name in request.args.keys() - {"dry_run"}:
-            raise ArgumentUnknown(argument=name[:100], known="dry_run")
+        is_dry = _is_dry_run()
         sent = packed(Upload("body.csv", BytesIO(request.get_data())))
         if sent.size > MOST_BYTES or sent.lines > MOST_LINES + 1:
             megabytes = MOST_BYTES // 2**20
             raise TooMuch(megabytes=megabytes, lines=f"{MOST_LINES:,}", kind=self.kind.name)
         report = import_files(
             db.session(), self.kind, [StoredFile(sent.name, sent.content)],
-            layout=Layout(encoding=sent.encoding), dry_run="dry_run" in request.args, skip_bad_lines=True,
+            layout=Layout(encoding=sent.encoding), dry_run=is_dry, skip_bad_lines=True,
         )  # fmt: skip
         problems = [
             (p.line, p.column, wording.sentence(p.message, p.params)) for p in report.problems
@@ -81,7 +80,7 @@ class FileSent:
 
     def paths(self) -> dict[str, Any]:
         """What the API's document says of it."""
-        asked = {"name": "dry_run", "in": "query", "schema": TEXT}
+        asked = {"name": "dry_run", "in": "query", "schema": {"enum": ["1"]}}
         found = operation(
             f"A file of {self.kind.name}", self.view, "200", "", (asked, KEY), "400", "413", "422"
         )
@@ -89,6 +88,16 @@ class FileSent:
         found["requestBody"] = {"required": True, "content": {"text/csv": {"schema": TEXT}}}
         found["security"] = [{"token": [f"{self.kind.sent_by}:write"]}]
         return {f"/api/imports/{self.kind.name}": {"post": found}}
+
+
+def _is_dry_run() -> bool:
+    """Whether the address asks for one. Raises ArgumentUnknown, ArgumentUnusable."""
+    for name, texts in request.args.lists():
+        if name != "dry_run":
+            raise ArgumentUnknown(argument=name[:100], known="dry_run")
+        if texts != ["1"]:
+            raise ArgumentUnusable(argument=name, value=texts[0][:100])
+    return "dry_run" in request.args
 
 
 RESOURCES = tuple(FileSent(kind) for kind in KINDS.values() if kind.sent_by)

@@ -80,7 +80,8 @@ def test_what_is_no_such_file_is_refused_with_what_it_should_be(
     for body in ("", "wallet_id,amount\nW-1,5", "no,such\n1,2", "\0\0", "%PDF-1"):
         answer = program.send("POST", PATH, data=body, content_type="text/csv")
         assert answer.status_code == 422, (body, answer.text)
-    assert is_problem(send(program, at=f"{PATH}?good=1"), 400)
+    for query in ("good=1", "dry_run=0", "dry_run=1&dry_run=1"):
+        assert is_problem(send(program, *LINES, at=f"{PATH}?{query}"), 400), query
     assert charged(session) == []
 
 
