@@ -132,48 +132,27 @@ def _properties(fields: Sequence[Field]) -> dict[str, Any]:
 
 def _paths(record: Record) -> dict[str, Any]:
     model, name = _model(record), record.domain
-    one: dict[str, Any] = {
-        "get": operation(f"One of {name}", f"{name}_record", "200", model, (ONE,), "404")
-    }
-    if not record.append_only:
-        one["patch"] = operation(
-            f"Change one of {name}",
-            f"{name}_update",
-            "200",
-            model,
-            (ONE, MATCH, KEY),
-            *OF_VERSION,
-            body=f"{model}Change",
-        )
+    shown = operation(f"One of {name}", f"{name}_record", "200", model, (ONE,), "404")
     new = operation(
-        f"A new one of {name}",
-        f"{name}_create",
-        "201",
-        model,
-        (KEY,),
-        "400",
-        "409",
-        "422",
-        body=f"New{model}",
-    )
+        f"A new one of {name}", f"{name}_create", "201", model, (KEY,), "400", "409", "422", body=f"New{model}",
+    )  # fmt: skip
     found = {
         f"/api/{name}": {"get": _listing(record, f"{name}_index"), "post": new},
-        f"/api/{name}/{{name}}": one,
+        f"/api/{name}/{{name}}": {"get": shown},
     }
+    if not record.append_only:
+        found[f"/api/{name}/{{name}}"]["patch"] = operation(
+            f"Change one of {name}", f"{name}_update", "200", model, (ONE, MATCH, KEY), *OF_VERSION,
+            body=f"{model}Change",
+        )  # fmt: skip
     for verb in record.program_verbs:
         found[f"/api/{name}/{{name}}/{verb.address}"] = {"post": _act(record, verb)}
     for held in record.contents:
         at, view = f"/api/{name}/{{name}}/{held.name}", f"{name}_{held.name}"
-        found[at] = {"get": _listing(held.record, view, ONE)}
-        part = (
-            f"One of {held.name}",
-            f"{view}_record",
-            "200",
-            _model(held.record),
-            (ONE, PART),
-            "404",
+        part = operation(
+            f"One of {held.name}", f"{view}_record", "200", _model(held.record), (ONE, PART), "404"
         )
-        found[f"{at}/{{part}}"] = {"get": operation(*part)}
+        found |= {at: {"get": _listing(held.record, view, ONE)}, f"{at}/{{part}}": {"get": part}}
     return found
 
 
