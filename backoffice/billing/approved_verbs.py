@@ -6,28 +6,35 @@ A payload holds ids, versions and amounts as text; the actions look at all of th
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
 from ..approvals.verbs import Payload, Verb
 from ..base import N_
+from ..base.late import Late
 from ..people.models import User
-from .invoices import actions as invoice_actions
-from .meters import actions as meter_actions
-from .meters.actions import Days
-from .payments import actions as payment_actions
-from .payments.allocation import Part
+
+if TYPE_CHECKING:
+    from .invoices import actions as invoice_actions
+    from .meters import actions as meter_actions
+    from .payments import actions as payment_actions
+    from .payments import allocation
+else:
+    invoice_actions = Late("backoffice.billing.invoices.actions")
+    meter_actions = Late("backoffice.billing.meters.actions")
+    payment_actions = Late("backoffice.billing.payments.actions")
+    allocation = Late("backoffice.billing.payments.allocation")
 
 PERMISSION = "billing.write"
 
 
-def parts_as_payload(parts: Sequence[Part]) -> list[list[Any]]:
+def parts_as_payload(parts: "Sequence[allocation.Part]") -> list[list[Any]]:
     """Where the parts of a payment go, as JSON."""
     return [[str(part.amount), part.invoice_id, part.meter_id] for part in parts]
 
 
-def days_as_payload(days: Days) -> list[str | None]:
+def days_as_payload(days: "meter_actions.Days") -> list[str | None]:
     """The days of an assignment, as JSON."""
     return [day.isoformat() if day else None for day in (days.first, days.last)]
 
@@ -45,7 +52,10 @@ def _take_off(session: Session, _user: User, asked: Payload) -> object:
 
 
 def _place(session: Session, _user: User, asked: Payload) -> object:
-    parts = [Part(Decimal(amount), invoice, meter) for amount, invoice, meter in asked["parts"]]
+    parts = [
+        allocation.Part(Decimal(amount), invoice, meter)
+        for amount, invoice, meter in asked["parts"]
+    ]
     return payment_actions.place(session, asked["payment"], asked["version"], parts)
 
 
@@ -58,7 +68,7 @@ def _move_invoice(session: Session, _user: User, asked: Payload) -> object:
 def _assign(session: Session, _user: User, asked: Payload) -> object:
     first, last = map(_day, asked["days"])
     return meter_actions.assign(
-        session, asked["meter"], asked["customer"], Days(first, last),
+        session, asked["meter"], asked["customer"], meter_actions.Days(first, last),
         is_active=asked["is_active"], version=asked["version"],
     )  # fmt: skip
 

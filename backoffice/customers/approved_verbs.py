@@ -1,11 +1,18 @@
 """Merging customers and taking a merge back, as two people look at it above the limits."""
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy.orm import Session
 
 from ..approvals.verbs import Payload, Verb
 from ..base import N_
+from ..base.late import Late
 from ..people.models import User
-from . import merging
+
+if TYPE_CHECKING:
+    from . import merging
+else:
+    merging = Late("backoffice.customers.merging")
 
 
 def _merge(session: Session, user: User, asked: Payload) -> object:
@@ -15,7 +22,7 @@ def _merge(session: Session, user: User, asked: Payload) -> object:
     )  # fmt: skip
 
 
-def _undo(session: Session, user: User, asked: Payload) -> merging.Undoing:
+def _undo(session: Session, user: User, asked: Payload) -> object:
     return merging.undo(session, asked["merge"], by=user.id)
 
 

@@ -3,20 +3,25 @@
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
 from ..approvals.verbs import Payload, Verb
 from ..base import N_
-from ..orders.queries import visible_to
+from ..base.late import Late
 from ..people.models import User
-from . import actions
-from .effects import NewPrice
-from .models import PriceChange
+
+if TYPE_CHECKING:
+    from ..orders import queries as orders
+    from . import actions, effects
+else:
+    orders = Late("backoffice.orders.queries")
+    actions = Late("backoffice.pricing.actions")
+    effects = Late("backoffice.pricing.effects")
 
 
-def as_payload(new: NewPrice, chosen: Mapping[int, int]) -> dict[str, Any]:
+def as_payload(new: "effects.NewPrice", chosen: Mapping[int, int]) -> dict[str, Any]:
     """The price, and the chosen orders with their versions as they were shown, as JSON."""
     return {
         "product": new.product_id,
@@ -26,10 +31,12 @@ def as_payload(new: NewPrice, chosen: Mapping[int, int]) -> dict[str, Any]:
     }
 
 
-def _act(session: Session, user: User, asked: Payload) -> PriceChange:
-    new = NewPrice(asked["product"], date.fromisoformat(asked["from"]), Decimal(asked["price"]))
+def _act(session: Session, user: User, asked: Payload) -> object:
+    new = effects.NewPrice(
+        asked["product"], date.fromisoformat(asked["from"]), Decimal(asked["price"])
+    )
     chosen = dict(map(tuple, asked["orders"]))
-    return actions.apply(session, visible_to(user), new, chosen)
+    return actions.apply(session, orders.visible_to(user), new, chosen)
 
 
 PRICE_CHANGE = Verb("pricing.apply", N_("Change the price"), "products.write", _act)

@@ -13,9 +13,6 @@ from ..app.extensions import db
 from ..base import periods
 from ..drift.cli import chosen, group, owner_option, scope
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
-from .files import About, csv_of, plain
-from .queries import snapshot
-from .report import Report, Totals
 
 __all__ = ["group", "reconcile"]
 
@@ -40,6 +37,11 @@ def reconcile(
     bom: bool,
 ) -> None:
     """Every row stored beside expected, then the control totals. Exit status 1 when anything differs."""
+    # `figures list` is of this group too, and reads no report.
+    from .files import About, csv_of, plain
+    from .queries import snapshot
+    from .report import Report, Totals
+
     if since and until and since > until:
         raise Trouble(_("The first day comes after the last one."))
     [figure] = chosen((name,)) or []

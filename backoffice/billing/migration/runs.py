@@ -1,24 +1,26 @@
 """The kinds of runs of the migration, one per step; the fifth is the recalculation of customers."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ...base import N_
+from ...base.late import Late
 from ...drift.healing import applying
 from ...drift.runs import HEAL
 from ...runs.kinds import RunKind, Scope, as_dry_run
-from . import (
-    amounts,
-    balances,
-    checks,
-    groups,
-    placing,
-    proving,
-    steps,
-    together,
-    whole,
-)
+from . import steps
 from .chain import going_on
 from .steps import is_step
+
+if TYPE_CHECKING:
+    from . import amounts, balances, checks, groups, placing, proving, together, whole
+else:
+    amounts, balances, checks, groups, placing, proving, together, whole = (
+        Late(f"backoffice.billing.migration.{name}")
+        for name in (
+            "amounts", "balances", "checks", "groups", "placing", "proving", "together", "whole",
+        )
+    )  # fmt: skip
 
 REPORT = "billing.migration_report"
 """The endpoint that shows what a step's run has said."""

@@ -1,13 +1,20 @@
 """The kind of run that recalculates customers from the documents of their meters."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ...base import N_
+from ...base.late import Late
 from ...runs.kinds import RunKind, as_dry_run
 from ..migration.chain import going_on
 from ..migration.steps import is_step
-from . import chunks as recalculation
-from . import report as recalculation_report
+
+if TYPE_CHECKING:
+    from . import chunks as recalculation
+    from . import report as recalculation_report
+else:
+    recalculation = Late("backoffice.billing.recalculation.chunks")
+    recalculation_report = Late("backoffice.billing.recalculation.report")
 
 RECALCULATE = RunKind(
     "billing.recalculate", N_("Recalculate customer balances"), "figures.heal",

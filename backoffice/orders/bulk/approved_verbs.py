@@ -1,20 +1,20 @@
 """Changing many orders at once, as two people look at it above the limits."""
 
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from ...approvals.verbs import Payload, Verb
 from ...base import N_
-from ...lists.state import state_of
 from ...people.models import User
-from ..listing import ORDERS
-from .actions import Change, Chosen, Mark, Outcome, apply
+
+if TYPE_CHECKING:
+    from .actions import Change, Chosen, Mark
 
 
-def as_payload(chosen: Chosen, change: Change, seen: Mark) -> dict[str, Any]:
+def as_payload(chosen: "Chosen", change: "Change", seen: "Mark") -> dict[str, Any]:
     """What was chosen, what shall change and what the preview showed, as JSON."""
     return {
         "query": chosen.state.as_query,
@@ -26,7 +26,11 @@ def as_payload(chosen: Chosen, change: Change, seen: Mark) -> dict[str, Any]:
     }
 
 
-def _act(session: Session, user: User, asked: Payload) -> Outcome:
+def _act(session: Session, user: User, asked: Payload) -> object:
+    from ...lists.state import state_of  # the list and its filters: who lists the verbs reads none
+    from ..listing import ORDERS
+    from .actions import Change, Chosen, Mark, apply
+
     ids = None if asked["ids"] is None else tuple(asked["ids"])
     chosen = Chosen(user, state_of(ORDERS, MultiDict(asked["query"])), ids)
     day = asked["closing_date"]
