@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from backoffice.commands.cli import main
 from backoffice.drift.verification.scope import scope_of
 from backoffice.figures import registry
 from backoffice.runs import actions
+from backoffice.wallets.actions import recharge
 from tests.billing.books_of_meters import a_customer, a_payment, an_invoice
 from tests.billing.recalculations import digest
 from tests.drift.books import run_of
 from tests.drift.every_figure import fill
+from tests.factories.wallets import WalletFactory
 
 pytestmark = pytest.mark.slow
 
@@ -305,7 +308,9 @@ def written(
     lost = a_customer("LOST", "M-LOST")
     a_payment("P-LOST", lost)
     an_invoice("I-LOST", lost)
+    recharge(session, WalletFactory(customer=lost).id, Decimal(100))
     session.commit()
+    surgery.execute(b"UPDATE wallets SET balance = balance + 3")
     surgery.execute(b"UPDATE orders SET grand_total = grand_total + 5 WHERE id = 1")
     surgery.execute(b"UPDATE order_lines SET quantity = quantity + 1 WHERE id = 2")
     surgery.execute(b"UPDATE meters SET balance = balance + 9")
