@@ -159,17 +159,21 @@ def _take_emptied(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | No
         failures.append(failure)
         healer.failed(failure)
 
-    owners: list[int] = []
+    every = select(bundle.owner_key).order_by(bundle.owner_key)
+    correcting = correction_of("bypass", db_user=notes[-1].db_user, run_id=run_id)
+    with healer.begin() as connection:
+        owners = list(connection.scalars(every))
+    replace(healer, failed=failed).heal([bundle], owners, correcting)
+    came: list[int] = []
 
-    def everybody(connection: Connection, _: Sequence[Bundle], _alone: bool) -> Drained:
-        """Who comes at this moment, and was computed before, is there once whoever computes has been waited for."""
+    def wait(connection: Connection, _: Sequence[Bundle], _alone: bool) -> Drained:
+        """Who was computed before, but had not committed yet, is there once they have been waited for."""
         hold_everybodys(connection, bundle, is_changed=True)
-        owners[:] = connection.scalars(select(bundle.owner_key).order_by(bundle.owner_key))
+        came[:] = set(connection.scalars(every)) - set(owners)
         return Drained()
 
-    healer.each([bundle], everybody, lambda _, error: failed(Failure(bundle.name, None, error)))
-    correcting = correction_of("bypass", db_user=notes[-1].db_user, run_id=run_id)
-    replace(healer, failed=failed).heal([bundle], owners, correcting)
+    healer.each([bundle], wait, lambda _, error: failed(Failure(bundle.name, None, error)))
+    replace(healer, failed=failed).heal([bundle], sorted(came), correcting)
     ids = [note.id for note in notes]
     with healer.begin() as connection:
         if failures:
