@@ -3,6 +3,7 @@
 Whatever is asked starts from the list's own `rows`: nobody finds what the list would not show them.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -10,7 +11,7 @@ from typing import Any
 
 from flask import url_for
 from flask_babel import gettext as _
-from sqlalchemy import literal, select, union_all
+from sqlalchemy import String, literal, select, union_all
 
 from ..search.search_results import Findable, Question, SearchResult
 from .declaration import List, Row
@@ -71,11 +72,19 @@ def kind_of(
 
 
 def called(column: Any) -> Way:
-    """By the number itself, in any case: an index on the column gives it, in whatever collation."""
+    """By the number itself, in any case: an index on the column gives it, in whatever collation.
+
+    A name that is a whole number is nothing but its digits.
+    """
+    is_text = isinstance(column.type, String)
 
     def way(question: Question, listing: List) -> Sequence[Any]:
-        rows = listing.rows(question.user).where(column.in_(in_either_case(question.text)))
-        order = [(column == question.text).desc(), listing.key]
+        text = question.text
+        if not is_text and not re.fullmatch(r"[0-9]{1,18}", text):
+            return ()
+        asked: Sequence[Any] = in_either_case(text) if is_text else [int(text)]
+        rows = listing.rows(question.user).where(column.in_(asked))
+        order = [(column == asked[0]).desc(), listing.key]
         found = prune_joins(rows, [listing.key.label("key")], order).limit(question.limit)
         return question.session.scalars(found).all()
 
@@ -158,10 +167,10 @@ def _is_affordable(question: Question, state: State) -> bool:
 def _rows(
     question: Question, listing: List, keys: Sequence[Any], reads: Sequence[str]
 ) -> Sequence[Row]:
-    """The rows with these keys, as far as they are read."""
+    """The rows with these keys, as far as they are read and the list has it."""
     if not keys:
         return ()
-    values = {name: listing.column(name).value for name in reads} | dict(listing.also)
+    values = {c.name: c.value for c in listing.columns if c.name in reads} | dict(listing.also)
     columns = [listing.key.label("key"), *(v.label(name) for name, v in values.items())]
     rows = listing.rows(question.user).with_only_columns(*columns)
     return question.session.execute(rows.where(listing.key.in_(keys))).all()

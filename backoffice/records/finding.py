@@ -15,8 +15,8 @@ def findable(record: Record) -> Findable:
     texts = [field.name for field in record.fields if isinstance(field, Text)]
 
     def place(row: Row) -> SearchResult:
-        name = getattr(row, record.argument)
-        told = [getattr(row, text) for text in texts if text != record.argument]
+        name = str(getattr(row, record.argument))
+        told = [getattr(row, text, None) for text in texts if text != record.argument]
         return SearchResult(name, address_of(record, row), list(filter(None, told)), names=(name,))
 
     return kind_of(

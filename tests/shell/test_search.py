@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from backoffice.orders.models import Order
 from backoffice.people.models import User
 from backoffice.search import views as search
 from backoffice.search.search_results import Findable, Question, SearchResult
+from backoffice.wallets.actions import recharge
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,
@@ -31,6 +33,7 @@ from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory, UserFactory
 from tests.factories.products import ProductFactory
+from tests.factories.wallets import WalletFactory
 from tests.orders.pages import text_of
 
 SignIn = Callable[..., FlaskClient]
@@ -111,6 +114,17 @@ def test_enter_goes_straight_to_what_is_called_so_or_is_the_only_one(
     assert status == 303
     assert location is not None
     assert re.sub(r"C\d+", "C001", location) == address
+
+
+def test_what_is_called_by_a_whole_number_is_found_by_its_digits(
+    sign_in: SignIn, session: Any, book: None
+) -> None:
+    moved = recharge(session, WalletFactory().id, Decimal(500))
+    session.commit()
+    browser = sign_in("finance")
+    assert any(address.endswith(f"/{moved.id}") for address in suggested(browser, str(moved.id)))
+    for wanted in ("9" * 30, f"{moved.id}a", "²"):
+        assert suggested(browser, wanted) == []
 
 
 @pytest.mark.parametrize("wanted", ["SO-", "alfreds", "7", "nothing like it"])
