@@ -156,3 +156,20 @@ def test_a_transaction_that_differs_from_the_trail_is_a_finding_of_its_wallet(
     assert named == {
         (2, "changed", wallets[0].number), (6, "removed", wallets[1].number),
     }  # fmt: skip
+
+
+@pytest.mark.leaves_drift
+def test_what_was_removed_is_restored_from_the_trail_and_what_was_changed_only_the_owner_puts_right(
+    session: Any, surgery: Any, wallets: list[Wallet], run_command: Callable[..., Any]
+) -> None:
+    before = stored(session)
+    for tampered, words, status in (
+        ("DELETE FROM wallet_transactions WHERE id = 2", "is restored from the audit trail", 0),
+        ("UPDATE wallet_transactions SET amount = 1 WHERE id = 2", "Whoever owns the database", 2),
+    ):
+        surgery.execute(tampered)
+        told = run_command("audit", "verify-facts", "--table", "wallet_transactions", "--json")
+        number = json.loads(told.stdout)["findings"][0]["finding"]
+        done = run_command("audit", "restore-fact", str(number), "--reason", "It was charged")
+        assert (done.exit_code, words in done.stdout + done.stderr) == (status, True), done.output
+        assert (stored(session) == before) is (status == 0)
