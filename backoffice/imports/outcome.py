@@ -34,10 +34,11 @@ SORTS = {"DELETE": "removed", "UPDATE": "updated", "INSERT": "created"}
 UNTOLD = ("id", "created_at", "position")
 """Recorded columns that mean nothing to a reader, and differ when the same is done twice."""
 
-HIDDEN = (*UNTOLD, "itemised", "part", "status")
+HIDDEN = (*UNTOLD, "itemised", "part", "status", "transaction_type", "made_by")
 """Recorded columns that are not shown; that a component is itemised shows in its lines.
 
-Which part of its receipt a payment is, its place says; and no file makes a document void.
+Which part of its receipt a payment is, its place says; no file makes a document void; and that what it moves in
+wallets are charges, and who made them, goes without saying.
 """
 
 _NOTHING: tuple[Any, ...] = (None, "", "0.00", [])
