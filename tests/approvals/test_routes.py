@@ -24,7 +24,8 @@ ENTRIES = {
     "invoices.void_post", "meters.create", "meters.update", "payments.void_post",
     "adjustments.create", "adjustments.void_post", "meters.assignment_days_post", "products.create",
     "products.update", "products.remove_price", "imports.create", "imports.columns_post", "imports.apply",
-    "imports.discard",
+    "imports.discard", "wallets.create", "wallets.update", "wallets.recharge_post", "wallets.refund_post",
+    "wallets.adjust_post", "wallets.suspend_post", "wallets.lift_post", "wallets.close_post",
 }  # fmt: skip
 """One document, or a file of them, as somebody has typed it: the audit trail has each under their name."""
 
@@ -36,8 +37,8 @@ API = {
         *(() if record.append_only else ("update",)),
         *(verb.name for verb in record.program_verbs),
     )
-}
-"""One record, as a program has sent it: the audit trail has each under its token."""
+} | {"api.imports_wallet_charges"}
+"""One record, or a file of them, as a program has sent it: the audit trail has each under its token."""
 
 PREVIEWS = {
     "orders.preview", "targets.preview", "payments.preview", "payments.preview_replacement",
