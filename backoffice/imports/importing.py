@@ -109,7 +109,7 @@ class _Import:
             problems = list(self.kind.check_result(self.stage))
             if not problems:
                 report.created, report.updated, report.removed = changes
-                report.moved = moved_by(session, rows)
+                report.moved = moved_by(session, [*rows, *self.kind.moved_at_once(self.stage)])
                 report.went_through = True
                 report.unchanged = self.stage.count - report.created - report.updated
                 may_stay = self.judge is None or self.judge(report, self.stage)

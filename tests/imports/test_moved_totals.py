@@ -10,12 +10,14 @@ import pytest
 
 from backoffice.figures import registry
 from backoffice.imports.kinds import KINDS
+from backoffice.wallets.actions import recharge
 from tests.billing.books_of_meters import digest
 from tests.drift.books import text_of
 from tests.drift.every_figure import changes, stored, told
 from tests.factories.billing import PaymentFactory
 from tests.factories.orders import OrderFactory, OrderLineFactory
 from tests.factories.people import AccountManagerFactory
+from tests.factories.wallets import WalletFactory
 from tests.imports.desk import LINES, ORDERS, Desk
 from tests.imports.documents import DAYS, INVOICES, PAYMENTS, book, invoice
 
@@ -28,8 +30,9 @@ FILES: dict[str, list[str]] = {
     "customers": ["code,name", "A,Ada Anew"],
     "products": ["code,name", "D-1,Desk"],
     "account-managers": ["email,name", "ana@example.com,Ana"],
+    "wallet-charges": ["wallet_id,amount,idempotency_key", "W-1,25,a", "W-1,30.50,b"],
 }
-MOVES = {"invoices", "payments", "meters", "orders", "order-lines"}
+MOVES = {"invoices", "payments", "meters", "orders", "order-lines", "wallet-charges"}
 
 
 class Moved:
@@ -47,6 +50,7 @@ def a_book(session: Any) -> None:
     plain = dict.fromkeys(("additions", "promo", "reductions"), 0)
     order = OrderFactory(number="N-1", account_manager=manager, closing_date="2026-02-10", **plain)
     OrderLineFactory(order=order)
+    recharge(session, WalletFactory(number="W-1").id, Decimal(100))
     session.commit()
 
 

@@ -1,10 +1,10 @@
 """What a kind of import is."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Table
 
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -29,6 +29,11 @@ def no_totals(_stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     return {}
 
 
+def no_rows(_stage: Stage) -> Iterable[tuple[Table, int]]:
+    """None that settling does not write."""
+    return ()
+
+
 @dataclass(frozen=True)
 class ImportKind:
     """One kind of file: its columns, what is checked against the database, and what it then does.
@@ -39,6 +44,7 @@ class ImportKind:
     `together` names the column by whose value lines come in together or not at all. `totals` are
     sums over the waiting lines, by their (translatable) names, which people compare with their own. `sent_by` names the
     domain whose programs may send such files themselves: each line by itself, and the bad ones are left out.
+    `moved_at_once` are rows of figures to which PostgreSQL adds what `apply` writes, so that no settling writes them.
     """
 
     name: str
@@ -49,3 +55,4 @@ class ImportKind:
     together: str = ""
     totals: Callable[[Stage], Mapping[str, ColumnElement[Any]]] = no_totals
     sent_by: str = ""
+    moved_at_once: Callable[[Stage], Iterable[tuple[Table, int]]] = no_rows

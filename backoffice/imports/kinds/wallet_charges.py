@@ -15,6 +15,7 @@ from sqlalchemy import (
     Numeric,
     Select,
     Subquery,
+    Table,
     Text,
     and_,
     case,
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from ...base import N_
+from ...base import N_, table_of
 from ...base.refusals import KeyUsedOtherwise
 from ...wallets.models import Wallet, WalletTransaction
 from ...wallets.refusals import InsufficientBalance, WalletClosed, WalletSuspended
@@ -184,6 +185,20 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     return {N_("Amount"): func.sum(stage.c.amount)}
 
 
+def _wallets(stage: Stage) -> Iterator[tuple[Table, int]]:
+    """The wallets that are charged."""
+    c = stage.wanted.c
+    charged = select(c.wallet_id).where(c.is_new).distinct()
+    return ((table_of(Wallet), key) for key in stage.session.scalars(charged).all())
+
+
 KIND = ImportKind(
-    "wallet-charges", COLUMNS, _check, _apply, _overtaken, totals=_totals, sent_by="wallets"
+    "wallet-charges",
+    COLUMNS,
+    _check,
+    _apply,
+    _overtaken,
+    totals=_totals,
+    sent_by="wallets",
+    moved_at_once=_wallets,
 )
