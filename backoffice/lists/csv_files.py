@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func
+from sqlalchemy import ColumnElement, Connection, Integer, Select, Text, case, cast, func
 
 from ..base import periods
 from .declaration import Column
@@ -113,6 +113,8 @@ def cell_of(column: Column, flavour: Flavour) -> ColumnElement[Any]:
     if column.words:
         named = {stored: guarded(_(word)) for stored, word in column.words.items()}
         return case(named, value=value, else_=_guarded(cast(value, Text)))
+    if isinstance(value.type, Integer):  # what a row is called: not to be added up, and no formula
+        return cast(value, Text)
     return _guarded(value)
 
 
