@@ -113,10 +113,10 @@ def cell_of(column: Column, flavour: Flavour) -> ColumnElement[Any]:
     if column.words:
         named = {stored: guarded(_(word)) for stored, word in column.words.items()}
         return case(named, value=value, else_=_guarded(cast(value, Text)))
-    if isinstance(value.type, Integer):  # what a row is called: not to be added up, and no formula
-        return cast(value, Text)
     return _guarded(value)
 
 
 def _guarded(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    if isinstance(value.type, Integer):  # what a row is called, which is no formula
+        return cast(value, Text)
     return case((func.ascii(value).in_(_STARTS), func.concat("'", value)), else_=value)
