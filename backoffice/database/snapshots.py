@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from sqlalchemy import Connection, Engine
 
 
@@ -13,7 +14,16 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         connection = plain.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-        with (
-            connection.begin()
-        ):  # it commits: a ROLLBACK makes the driver forget what it has prepared
-            yield connection
+        yield connection
+        if not connection.invalidated:
+            _end(connection)
+
+
+def _end(connection: Connection) -> None:
+    """End it by COMMIT: after a ROLLBACK the driver forgets what it has prepared.
+
+    By the driver itself, for a commit of the app's has something to do first that a snapshot cannot: to write.
+    """
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    driver.commit()
