@@ -79,7 +79,8 @@ class DatabaseObject:
 
     `when` is its condition as PostgreSQL itself writes it; `of` are the columns of which an update fires it, in their
     order in the table. `settings` are those of the function, by the names that PostgreSQL calls them; `takes` and
-    `answers` its arguments and its type, in its words too.
+    `answers` its arguments and its type, in its words too. `aggregate` is the name of one whose state, the function's
+    first argument, becomes what the function answers, row by row.
     """
 
     name: str
@@ -95,6 +96,7 @@ class DatabaseObject:
     settings: tuple[tuple[str, str], ...] = AROUND
     takes: str = ""
     answers: str = "boolean"
+    aggregate: str = ""
 
     @cached_property
     def state(self) -> State:
@@ -131,13 +133,24 @@ LANGUAGE plpgsql SECURITY DEFINER
 {around} AS {mark}{self.body}{mark};
 """
         if not self.table:
-            return create
+            return create + self._aggregate_sql
         return f"""{create}REVOKE ALL ON FUNCTION {function} FROM PUBLIC;
 CREATE TRIGGER {_quote(self.name)} {"BEFORE" if self.is_before else "AFTER"} {self._events}
 ON public.{_quote(self.table)} {self._transition}
 FOR EACH {"ROW" if self.is_for_each_row else "STATEMENT"} {f"WHEN ({self.when})" if self.when else ""}
 EXECUTE FUNCTION {function};
 """
+
+    @property
+    def _aggregate_sql(self) -> str:
+        """What makes the aggregate; it goes with its function."""
+        if not self.aggregate:
+            return ""
+        rows = self.takes.partition(", ")[2]
+        return (
+            f"CREATE OR REPLACE AGGREGATE public.{_quote(self.aggregate)}({rows}) "
+            f"(SFUNC = public.{_quote(self.name)}, STYPE = {self.answers});\n"
+        )
 
     @property
     def drop_sql(self) -> str:

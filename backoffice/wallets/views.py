@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from .. import lists
 from ..app.extensions import db
+from ..records.calculations import marks_of
 from ..records.screens import Screens
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart
@@ -32,9 +33,10 @@ screens.add_to(bp, without=("record",))
 def record(number: str) -> Response:
     """One wallet with its transactions, the newest first."""
     wallet = screens.found(number)
+    marks = marks_of(WALLET, wallet)  # first: the list marks what is known by then
     part = lists.part(transactions_of(wallet), endpoint="wallets.record", number=number)
     days = balances_by_day(db.session(), wallet) if part.rows else ()
-    return screens.shown(wallet, transactions=part, days=days, chart=_chart(days))
+    return screens.shown(wallet, transactions=part, days=days, chart=_chart(days), marks=marks)
 
 
 def _chart(days: Sequence[Day]) -> Chart:

@@ -1,4 +1,4 @@
-"""What is left in a wallet after charges that come one after the other, each charged or refused.
+"""What is left in a wallet after charges that come one after the other. From now on it is kept as declared.
 
 Revision ID: 0035_charging_in_order
 Revises: 0034_wallets
@@ -31,5 +31,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Without the aggregate."""
-    op.execute("DROP AGGREGATE wallet_left(numeric, numeric)")
-    op.execute("DROP FUNCTION wallet_left_after(numeric, numeric, numeric)")
+    op.execute("DROP AGGREGATE IF EXISTS wallet_left(numeric, numeric)")
+    op.execute("DROP FUNCTION IF EXISTS wallet_left_after(numeric, numeric, numeric)")

@@ -94,6 +94,7 @@ def test_the_preview_says_what_goes_over_and_what_it_comes_to(
     shown = merging.preview(session, *pair)
     moves = {m.belonging.name: (m.duplicate.count, int(m.duplicate.amount)) for m in shown.moves}
     assert moves == {
+        "wallets": (0, 0),
         "orders": (0, 0),
         "meter_assignments": (3, 250),
         "invoices": (2, 200),

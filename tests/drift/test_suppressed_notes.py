@@ -1,5 +1,6 @@
 """Suppression of notes is out of reach of any program but ours: tried on every declared figure, by every role."""
 
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -12,7 +13,9 @@ from backoffice.figures import registry
 from backoffice.figures.computing.registry import Bundle
 from backoffice.figures.keeping.recomputing import suppression_key
 from backoffice.figures.models import SETTLING
+from backoffice.wallets.actions import recharge
 from tests.drift.every_figure import fill
+from tests.factories.wallets import WalletFactory
 
 Connection = psycopg.Connection[Any]
 
@@ -33,6 +36,8 @@ def suppressed() -> list[tuple[Bundle, Any, str]]:
 def book(session: Any) -> None:
     """A book in which every figure has rows, with nothing left noted."""
     fill(session)
+    recharge(session, WalletFactory().id, Decimal(100))
+    session.commit()
     figures.heal_noted(db.engine)
 
 

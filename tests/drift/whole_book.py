@@ -16,6 +16,8 @@ from backoffice.billing.figures import BILLING_FIGURES
 from backoffice.figures import Figure
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.targets.figures import TARGET_FIGURES
+from backoffice.wallets.actions import recharge
+from backoffice.wallets.figures import WALLET_FIGURES
 from backoffice.web import record_links as subjects
 from backoffice.web.record_links import Place
 from tests.factories.billing import (
@@ -27,13 +29,14 @@ from tests.factories.billing import (
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
+from tests.factories.wallets import WalletFactory
 
 ADDED = Decimal(7)
 """What a tampering adds to a stored number."""
 
 
 def write_everything() -> None:
-    """A closed order with lines of every kind, a meter with every kind of document; all committed."""
+    """A closed order with lines of every kind, a meter with every kind of document, a wallet; all committed."""
     customer = CustomerFactory(code="ACME", name="Acme")
     OrderFactory(
         number="SO-1", customer=customer, account_manager=AccountManagerFactory(name="Nancy"),
@@ -45,6 +48,8 @@ def write_everything() -> None:
     invoice = InvoiceFactory(number="INV-1", customer=customer, meter=meter)
     PaymentFactory(reference="PAY-1", customer=customer, meter=meter, invoice=invoice)
     MeterAdjustmentFactory(number="ADJ-1", customer=customer, meter=meter)
+    wallet = WalletFactory(number="WAL-1", customer=customer)
+    recharge(db.session(), wallet.id, Decimal(100))
     db.session.commit()
 
 
@@ -88,7 +93,7 @@ class Stored:
         return [address for address in dict.fromkeys(found) if address]
 
 
-FIGURES = (*ORDER_FIGURES, *TARGET_FIGURES, *BILLING_FIGURES)
+FIGURES = (*ORDER_FIGURES, *TARGET_FIGURES, *BILLING_FIGURES, *WALLET_FIGURES)
 """Every figure that the product declares, without sealing the registry while tests are collected."""
 
 

@@ -102,6 +102,8 @@ def test_a_page_that_reads_nothing_of_its_own_opens_no_transaction(
 def test_what_was_prepared_outlives_a_snapshot_and_its_locks_do_not(app: Flask) -> None:
     """A ROLLBACK makes the driver forget what it has prepared, and every statement would be planned anew."""
     question = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE :like")
+    with app.app_context():
+        db.engine.dispose()  # then there is one connection, whoever was here before
     with app.app_context(), db.engine.connect() as first:
         backend = first.scalar(text("SELECT pg_backend_pid()"))
         first.commit()

@@ -144,6 +144,7 @@ def test_every_function_and_trigger_of_the_database_is_declared(
         *declared(Base.metadata, registry),
     ]
     names = {item.name for item in declared_here}
+    names |= {item.aggregate for item in declared_here if item.aggregate}
     assert set(as_owner.scalars(text(OURS))) == names
     assert set(as_owner.scalars(text(TRIGGERS))) == {i.name for i in declared_here if i.table}
 

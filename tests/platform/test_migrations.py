@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -197,13 +198,13 @@ def test_flask_itself_migrates_and_knows_our_commands(app: Flask, services: Serv
 def test_flask_makes_a_numbered_migration(app: Flask, services: Services, tmp_path: Path) -> None:
     newest = ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""
     name = f"{int(newest[:4]) + 1:04d}_of_this_test_alone"
-    path = MIGRATIONS / "versions" / f"{name}.py"
-    try:
-        done = flask(services, "db", "revision", "-m", "Of this test, alone")
-        assert done.returncode == 0, done.stderr
-        made = path.read_text()
-    finally:
-        path.unlink(missing_ok=True)
+    copied = tmp_path / "migrations"  # others ask meanwhile which the newest one is
+    shutil.copytree(MIGRATIONS, copied)
+    done = flask(
+        services, "db", "revision", "-m", "Of this test, alone", "--directory", str(copied)
+    )
+    assert done.returncode == 0, done.stderr
+    made = (copied / "versions" / f"{name}.py").read_text()
     assert f'revision = "{name}"' in made
     assert f'down_revision = "{newest}"' in made
 
