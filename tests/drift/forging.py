@@ -31,6 +31,7 @@ from backoffice.drift.facts.models import FactDecision
 from backoffice.imports.models import Import
 from backoffice.people.models import ApiToken
 from backoffice.targets.models import AccountManagerTarget
+from backoffice.wallets.actions import recharge
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,
@@ -41,6 +42,7 @@ from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory, OrderLineFactory
 from tests.factories.people import AccountManagerFactory
 from tests.factories.products import ProductFactory
+from tests.factories.wallets import WalletFactory
 
 
 def a_row_of_every_table() -> dict[str, int]:
@@ -67,9 +69,11 @@ def a_row_of_every_table() -> dict[str, int]:
         AccountManagerTarget(account_manager_id=manager.id, month=date(2026, 3, 1), target=5),
     ]  # fmt: skip
     session.add_all(others)
+    wallet = WalletFactory(customer=customer)
+    recharged = recharge(session, wallet.id, Decimal(100), reference="R-1")
     product = ProductFactory(prices={"2026-01-01": "14.00"})
     made = [
-        manager, customer, meter, place, entered, order, *others, product,
+        manager, customer, meter, place, entered, order, *others, product, wallet, recharged,
         PaymentFactory(customer=customer, meter=meter, invoice=entered, amount=Decimal(40)),
         MeterAdjustmentFactory(customer=customer, meter=meter),
         OrderLineFactory(order=OrderFactory(customer=customer, account_manager=manager)),

@@ -28,6 +28,8 @@ from backoffice.figures.models import Correction, FigureNote
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.runs import actions
 from backoffice.targets.figures import TARGET_FIGURES
+from backoffice.wallets.actions import recharge
+from backoffice.wallets.figures import WALLET_FIGURES
 from tests.drift.books import run_of
 from tests.factories.billing import (
     InvoiceFactory,
@@ -39,11 +41,14 @@ from tests.factories.billing import (
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
+from tests.factories.wallets import WalletFactory
 from tests.surgery import tell_of_everything
 
 pytestmark = pytest.mark.slow
 
-DECLARED = (*ORDER_FIGURES, *TARGET_FIGURES, invoice_amount, invoice_paid, *RECALCULATED)
+DECLARED = (
+    *ORDER_FIGURES, *TARGET_FIGURES, invoice_amount, invoice_paid, *RECALCULATED, *WALLET_FIGURES,
+)  # fmt: skip
 COLUMNS = [(figure, column) for figure in DECLARED for column in figure.columns]
 NO_LIMIT = actions.Limits(10**9, Decimal(10**15))
 
@@ -77,20 +82,32 @@ BILLING = {
     "an assignment ends": "UPDATE meter_assignments SET is_active = false, assigned_to = '2026-03-31' WHERE id = 1",
     "a meter changes hands": "UPDATE meter_assignments SET customer_id = 2 WHERE id = 1",
 }
-"""What a save, or another program, does in either tower; each by itself, with the ids of the book."""
+_MOVED = (
+    "INSERT INTO wallet_transactions (wallet_id, transaction_type, amount, balance_before, balance_after) "
+    "SELECT id, '{}', 10, balance, balance {} 10 FROM wallets WHERE id = {}"
+)
+"""As it is posted: with the balances that are known under the wallet's lock."""
+WALLETS = {
+    "something is recharged": _MOVED.format("recharge", "+", 1),
+    "something is charged": _MOVED.format("charge", "-", 2),
+    "a limit is changed": "UPDATE wallets SET low_limit = low_limit + 1 WHERE id = 1",
+}
+"""What a save, or another program, does in each tower; each by itself, with the ids of the book."""
 
 SNAPSHOT = ("orders", "order_lines", "account_manager_targets", "customers", "meters", "meter_assignments",
-            "invoices", "payments", "meter_adjustments")  # fmt: skip
+            "invoices", "payments", "meter_adjustments", "wallets", "wallet_transactions")  # fmt: skip
 """What any of these statements writes to, or a tampering."""
 
 
 def _innocent(figure: Figure) -> dict[str, str]:
+    if figure in WALLET_FIGURES:
+        return WALLETS
     return ORDERS if figure in (*ORDER_FIGURES, *TARGET_FIGURES) else BILLING
 
 
 @pytest.fixture
 def book(kept_book: Any, session: Any) -> Iterator[None]:
-    """Two managers' orders; two customers with meters of which each has documents of every kind."""
+    """Two managers' orders; two customers with a wallet, and meters of which each has documents of every kind."""
     kept_book("two managers and two customers", lambda: _write(session))
     yield
     session.rollback()
@@ -111,13 +128,23 @@ def _write(session: Any) -> None:
         invoices = [InvoiceFactory(meter=meter, customer=customer) for _ in range(2)]
         PaymentFactory(meter=meter, customer=customer, invoice_id=invoices[0].id)
         MeterAdjustmentFactory(meter=meter, customer=customer)
+    for customer in customers:
+        recharge(session, WalletFactory(customer=customer).id, Decimal(100))
     session.commit()
     _renumber(session)
 
 
 def _renumber(session: Any) -> None:
     """The book's ids are those that its statements name: the tables were empty."""
-    for table in ("users", "customers", "orders", "invoices", "meters", "meter_assignments"):
+    for table in (
+        "users",
+        "customers",
+        "orders",
+        "invoices",
+        "meters",
+        "meter_assignments",
+        "wallets",
+    ):
         assert session.scalar(text(f"SELECT min(id) FROM {table}")) == 1, table
 
 
