@@ -155,7 +155,8 @@ def test_every_column_of_every_table_can_be_accepted_and_restored(
     """Where the table's own laws allow the forged value at all."""
     done = 0
     ids = a_row_of_every_table()
-    del ids["book"], ids["fact_decisions"]  # which the app may not change
+    for table in ("book", "fact_decisions", "wallet_transactions"):  # which the app may not change
+        del ids[table]
     for table, row_id in ids.items():
         facts = facts_by_table()[table]
         for column in facts.columns:
