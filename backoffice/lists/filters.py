@@ -156,7 +156,7 @@ class Reference:
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
         """The id, if it can be one."""
         text = given.get(self.name, "")
-        if is_id(text):
+        if is_id(text) and int(text) > 0:
             yield self.name, text
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:

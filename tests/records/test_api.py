@@ -14,6 +14,7 @@ from sqlalchemy.sql import operators
 
 from backoffice.app.protection import limiter
 from backoffice.audit.models import AuditEvent
+from backoffice.lists import Reference
 from backoffice.people import tokens
 from backoffice.people.models import ApiRequest
 from backoffice.records import Choice, Day, Flag, Pick, Record, Text
@@ -213,6 +214,9 @@ def test_what_is_no_record_at_all_is_refused_with_what_to_send(
         assert answer.get_json()["code"] == (
             code if "q=" not in query or is_searched(record) else "ArgumentUnknown"
         )
+    references = [f.name for f in list_for(record, Anybody()).filters if isinstance(f, Reference)]
+    for name in references:  # no row has the number 0
+        assert is_problem(program.send("GET", f"{path}?{name}=0"), 400), name
     assert is_problem(program.send("GET", address(record, "NOBODY")), 404)
     assert is_problem(program.send("PUT", path), 405)
 
