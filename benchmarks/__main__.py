@@ -11,11 +11,15 @@ from typing import Any, NoReturn
 
 from . import (
     answering,
+    balance_health,
     charging,
     comparing,
     exporting,
+    gas,
+    gas_screens,
     healing,
     importing,
+    journal,
     listing,
     pacing,
     posting,
@@ -28,6 +32,7 @@ from . import (
     targeting,
     verifying,
     waiting,
+    wallets,
 )
 from .report import Report, table
 from .world import World, new_world
@@ -50,7 +55,12 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "o": ("beside django-computedfields", comparing.measure),
     "p": ("figures that run from row to row", running.measure),
     "q": ("charging a wallet", charging.measure),
+    "r": ("the wallets of the product", wallets.measure),
+    "s": ("the gas of the product", gas.measure),
+    "t": ("gas on the screen", gas_screens.measure),
+    "v": ("posting entries of the journal", journal.measure),
     "w": ("saving beside a heal", waiting.measure),
+    "x": ("the health of the balance sheet", balance_health.measure),
 }
 """Letter → what it measures, and the function that does."""
 

@@ -24,7 +24,7 @@ _KIND_SETS = (
 LINES = 4
 """Lines of an order."""
 ENTERED = {"package": 0, "addition": 2_500_000, "promo": 150_000, "reduction": 99_999}
-"""Minor units that somebody entered for a kind without lines."""
+"""Minor units that a user entered for a kind without lines."""
 
 CUSTOMERS = 1_000
 MANAGERS = 20

@@ -193,22 +193,25 @@ def _charging(url: str, chosen: list[int], number: int, barrier: Any, answers: A
             session.commit()
 
     with acting_as("user:1"):
-        answers.put(_until_the_end(one, chosen, number, barrier))
+        answers.put(until_the_end(one, chosen, number, barrier, WINDOW_SECONDS))
     engine.dispose()
 
 
 def _charging_by_hand(url: str, chosen: list[int], number: int, barrier: Any, answers: Any) -> None:
     with psycopg.connect(url, autocommit=True) as hand:
-        answers.put(_until_the_end(partial(_take, hand), chosen, number, barrier))
+        one = partial(_take, hand)
+        answers.put(until_the_end(one, chosen, number, barrier, WINDOW_SECONDS))
 
 
-def _until_the_end(one: Callable[[int], None], chosen: list[int], number: int, barrier: Any) -> int:
-    """How many are made in a window, each on a wallet by chance."""
+def until_the_end(
+    one: Callable[[int], None], chosen: list[int], number: int, barrier: Any, seconds: float
+) -> int:
+    """How many are made in so many seconds, each on a wallet by chance."""
     chance, made = random.Random(number), 0
     for _ in range(10):
         one(chance.choice(chosen))
     barrier.wait()
-    end = time.perf_counter() + WINDOW_SECONDS
+    end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         one(chance.choice(chosen))
         made += 1

@@ -80,9 +80,9 @@ def _check(world: World, export: Request, orders: int) -> None:
         tail = (tail + block)[-2_000:]
     with world.connect() as connection:
         row = connection.execute("SELECT sum(grand_total) FROM orders").fetchone()
-    told = tail.decode().rstrip().rsplit("\r\n", 1)[-1]
+    reported = tail.decode().rstrip().rsplit("\r\n", 1)[-1]
     assert row is not None
-    assert Decimal(told.rsplit(",", 1)[-1]) == row[0], told
+    assert Decimal(reported.rsplit(",", 1)[-1]) == row[0], reported
     assert lines == orders + 11, lines  # a head, the control line, nine lines of footer
 
 

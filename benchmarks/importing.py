@@ -60,11 +60,11 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _measured(seconds: Seconds, memory: dict[str, list[float]], lines: int) -> list[Measured]:
-    def speed(name: str, told: str) -> Measured:
-        return Measured("g", told, lines / median(seconds[name]), "lines/s", BAR, at_least=True)
+    def speed(name: str, reported: str) -> Measured:
+        return Measured("g", reported, lines / median(seconds[name]), "lines/s", BAR, at_least=True)
 
-    def growth(name: str, told: str) -> Measured:
-        return Measured("g", told, max(memory[name]), "MB")
+    def growth(name: str, reported: str) -> Measured:
+        return Measured("g", reported, max(memory[name]), "MB")
 
     return [
         speed("command", f"import {lines:,} order lines, by the command"),

@@ -74,7 +74,7 @@ def measure(world: World, scale: float) -> Report:
     with world.app.app_context():
         scope = (*RECALCULATED, invoice_amount, invoice_paid)
         assert not list(figures.verify(db.engine, scope))
-    told: dict[str, Any] = {name: summary(runs) for name, runs in seconds.items()}
+    reported: dict[str, Any] = {name: summary(runs) for name, runs in seconds.items()}
     return Report(
         [
             Measured(
@@ -84,9 +84,11 @@ def measure(world: World, scale: float) -> Report:
                 "×",
                 BAR,
             ),
-            Measured("l", "post a payment on the meter with 12", told["few"]["median_ms"], "ms"),
+            Measured(
+                "l", "post a payment on the meter with 12", reported["few"]["median_ms"], "ms"
+            ),
         ],
-        told,
+        reported,
     )
 
 

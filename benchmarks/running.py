@@ -67,11 +67,11 @@ def measure(world: World, scale: float) -> Report:
             together = in_turn(_together(book, hands), max(3, rounds // 10))
         ours = (*range(1, READ_TOGETHER + 1), SHORT, LONG)
         assert not book.drift(owners=ours), "figures are wrong after the benchmark"
-    told = {**verified, **appended, **late, **together}
-    numbers = {name: summary(seconds) for name, seconds in told.items()}
+    reported = {**verified, **appended, **late, **together}
+    numbers = {name: summary(seconds) for name, seconds in reported.items()}
 
     def beside(name: str, ours: str, other: str, bar: float | None = None) -> Measured:
-        return Measured("p", name, ratio(told[ours], told[other]), "×", bar)
+        return Measured("p", name, ratio(reported[ours], reported[other]), "×", bar)
 
     return Report(
         [

@@ -43,8 +43,8 @@ def requests_per_second(
 
 
 @contextmanager
-def gunicorn(world: World) -> Iterator[int]:
-    """The app as it is served in production; its port."""
+def gunicorn(world: World, app: str = "benchmarks.web:serve()", **settings: str) -> Iterator[int]:
+    """The app as it is served in production, with the empty route unless another is named; its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -52,9 +52,10 @@ def gunicorn(world: World) -> Iterator[int]:
     names = ("BACKOFFICE_HOME", "REDIS_URL", "SECRET_KEY")
     environment = os.environ | {name: str(config[name]) for name in names}
     environment |= {"DATABASE_URL": world.url(), "PORT": str(port), "HOST": "127.0.0.1"}
+    environment |= settings
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
     server = subprocess.Popen(
-        [*command, "benchmarks.web:serve()"],
+        [*command, app],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,

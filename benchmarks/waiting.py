@@ -83,7 +83,7 @@ def _saves_beside(book: Book, customers: int, work: Callable[[], object]) -> lis
     return saves
 
 
-def _save(book: Book, customers: int, person: int, is_over: Event, told: Connection) -> None:
+def _save(book: Book, customers: int, person: int, is_over: Event, reported: Connection) -> None:
     """The next day's reading of one customer after the other, whoever comes."""
     book.engine.dispose(close=False)
     chance, found, day = Random(person), list[float](), TODAY
@@ -94,4 +94,4 @@ def _save(book: Book, customers: int, person: int, is_over: Event, told: Connect
         with book.sessions() as session:
             session.add(gas.Reading(customer_id=customer, read_on=day, volume=VOLUME))
             found.append(timed(session.commit))
-    told.send(found)
+    reported.send(found)

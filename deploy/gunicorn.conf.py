@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from backoffice import book
-from backoffice.app import logs
+from backoffice.app import garbage, logs
 from backoffice.app.config import READERS, SUPERVISED
 from backoffice.app.counting import sharing
 
@@ -15,6 +15,9 @@ from backoffice.app.counting import instruments  # noqa: E402, F401 (read once, 
 from backoffice.app.extensions import db  # noqa: E402 (counts too)
 
 logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
+
+# Who is served waits as long as a person does: said once to each connection, and not again in every transaction.
+os.environ["LOCK_TIMEOUT"] = os.environ.get("WEB_LOCK_TIMEOUT") or READERS["WEB_LOCK_TIMEOUT"][0]
 
 host = os.environ.get("HOST", "127.0.0.1")
 bind = f"{f'[{host}]' if ':' in host else host}:{os.environ.get('PORT', '8000')}"
@@ -46,6 +49,11 @@ def on_starting(server: Any) -> None:
             book.check_at_start(db.engine)
         except book.MeaningDiffers as differs:
             sys.exit(str(differs))
+
+
+def post_fork(_server: object, _worker: object) -> None:
+    """Each process for itself."""
+    garbage.seek_seldom()
 
 
 def child_exit(_server: object, worker: Any) -> None:

@@ -58,10 +58,10 @@
   const ended = one("#session-ended");
   const windows = new BroadcastChannel("backoffice-session");
 
-  function askToSignIn(somebody) {
-    one("[data-if-nobody]", ended).hidden = Boolean(somebody);
-    one("[data-if-somebody]", ended).hidden = !somebody;
-    one("[data-somebody]", ended).textContent = somebody;
+  function askToSignIn(user) {
+    one("[data-if-nobody]", ended).hidden = Boolean(user);
+    one("[data-if-user]", ended).hidden = !user;
+    one("[data-user]", ended).textContent = user;
     if (!ended.open) ended.showModal();
   }
 
@@ -443,7 +443,7 @@
     } else if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
       const another = one("form[data-save] [data-another]");
       another?.form.requestSubmit(another);
-      if (another) event.preventDefault();
+      if (another || save()) event.preventDefault();
     } else if (event.ctrlKey || event.metaKey || event.altKey) {
       return;
     } else if (event.key === "Escape") {

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from flask import Flask
 from werkzeug.routing import Rule
-from werkzeug.routing.converters import NumberConverter
+from werkzeug.routing.converters import BaseConverter, NumberConverter
 
 from backoffice.app.extensions import db
 from backoffice.wallets.actions import recharge
@@ -15,6 +15,8 @@ from tests.factories.billing import (
     MeterAssignmentFactory,
     PaymentFactory,
 )
+from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.factories.ledger import AccountFactory, draft, of, posted
 from tests.factories.orders import OrderFactory
 from tests.factories.products import ProductFactory
 from tests.factories.wallets import WalletFactory
@@ -23,20 +25,23 @@ from tests.factories.wallets import WalletFactory
 def addresses(app: Flask, **known: object) -> Iterator[tuple[Rule, str, str]]:
     """Every rule with each of its methods and an address that it matches.
 
-    A number in an address is 1 and a word is x, except for the `known` arguments.
+    A number in an address is 1 and a word is x, except for the `known` arguments of that kind.
     """
     adapter = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():
-        values = {
-            name: known.get(name, 1 if isinstance(rule._converters[name], NumberConverter) else "x")
-            for name in rule.arguments
-        }
+        values = {name: _value(rule._converters[name], known.get(name)) for name in rule.arguments}
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             yield rule, method, adapter.build(rule.endpoint, values, method=method)
 
 
+def _value(converter: BaseConverter, known: object) -> object:
+    if isinstance(converter, NumberConverter):
+        return known if isinstance(known, int) else 1
+    return "x" if known is None else known
+
+
 def records_called_x() -> None:
-    """An order x of a customer x, a product x, a wallet x, and x of all billing: pages exist. Not committed."""
+    """An order x of a customer x, x of all else that is entered, gas of the customer: pages exist. Not committed."""
     order = OrderFactory(
         number="x", customer__code="x", lines=[("package", "Queso", "12", "14.00")]
     )
@@ -48,3 +53,9 @@ def records_called_x() -> None:
     MeterAdjustmentFactory(number="x", **of_it)
     wallet = WalletFactory(number="x", customer=order.customer)
     recharge(db.session(), wallet.id, Decimal(100), description="x")
+    GasPriceFactory(customer=order.customer)
+    ReadingFactory(customer=order.customer)
+    DepositFactory(customer=order.customer)
+    debited, credited = AccountFactory(code="x"), AccountFactory(code="y")
+    posted(of(debited, 100), of(credited, -100), number="y")
+    draft(of(debited, 5), of(credited, -5), number="x")

@@ -92,10 +92,10 @@ def in_template(source: str, known: frozenset[str]) -> list[int]:
     tree = Environment(extensions=["jinja2.ext.do"]).parse(source)
     own = _closed(
         known,
-        lambda told: {
+        lambda reported: {
             node.target.name
             for node in tree.find_all(nodes.Assign)
-            if isinstance(node.target, nodes.Name) and _written_amount(node.node, told)
+            if isinstance(node.target, nodes.Name) and _written_amount(node.node, reported)
         },
     )
     found = tree.find_all((nodes.Expr,))
@@ -181,10 +181,10 @@ def in_module(source: str, known: frozenset[str]) -> list[tuple[int, str]]:
     assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
     own = _closed(
         known | given,
-        lambda told: {
+        lambda reported: {
             target.id
             for node in assigned
-            if _is_amount(node.value, told)
+            if _is_amount(node.value, reported)
             for target in node.targets
             if isinstance(target, ast.Name)
         },
@@ -195,8 +195,8 @@ def in_module(source: str, known: frozenset[str]) -> list[tuple[int, str]]:
 
 def _closed(known: frozenset[str], more: Callable[[frozenset[str]], set[str]]) -> frozenset[str]:
     """The names of amounts, with those that are given to amounts."""
-    while (told := known | more(known)) != known:
-        known = told
+    while (reported := known | more(known)) != known:
+        known = reported
     return known
 
 

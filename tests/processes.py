@@ -70,7 +70,7 @@ def in_rounds(
     works: list[Work] = [lambda hand=hand: by_turns(hand, 0) for hand in hands]
     if between is not None:
         works.append(lambda: by_turns(lambda _: between(), 1))
-    found = together(app, *works, seconds=60 + rounds)
+    found = together(app, *works, seconds=60 + rounds * (1 + len(hands) / 10))
     assert {len(answers) for answers in found} == {rounds}, "a round was not finished"
     return found[: len(hands)]
 

@@ -9,7 +9,7 @@ import psycopg
 from backoffice.audit.facts import facts_by_table
 
 LOCKS_END = "-c lock_timeout=30s"
-"""For connections of tests: what somebody left locked fails the test, and not the whole suite's time."""
+"""For connections of tests: what a test left locked fails the test, and not the whole suite's time."""
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def tell_of_everything(
 ) -> None:
     """Let the audit trail say of every table, or of these, what it holds now, as if it had been entered so.
 
-    For books that are made past the triggers, and for forgeries that somebody has accepted.
+    For books that are made past the triggers, and for forgeries that a user has accepted.
     """
     connection.execute("SET timezone = 'UTC'")
     for facts in facts_by_table().values():

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask
+from sqlalchemy import Integer, Numeric
 
 from backoffice.figures import registry
 from tests.conftest import assert_no_drift
@@ -68,8 +69,8 @@ def test_whatever_figure_is_left_wrong_is_found(
     book: None, app: Flask, sweeper: Sweeper, surgery: psycopg.Connection[Any]
 ) -> None:
     assert_no_drift(app, sweeper.changed())
-    for figure in registry.figures:
-        for column in figure.columns:
+    for figure in (figure for figure in registry.figures if not figure.generated):
+        for column in (c for c in figure.columns if isinstance(c.type, Numeric | Integer)):
             change = f"UPDATE {figure.table.name} SET {column.name} = {column.name} + {{}}"
             surgery.execute(change.format(7).encode())
             with pytest.raises(AssertionError, match="left figures wrong"):

@@ -14,7 +14,8 @@ UPDATE = "run: .venv/bin/python -m backoffice.translations"
 THE_SAME = {
     "Administrator", "Audit", "Menu", "Promo", "Status", "Total", "Data", "Filter",
     "%(field)s: %(problem)s", "%(name)s: %(value)s", "Total: %(name)s", "per %(unit)s",
-    "Target", "target", "Target %(year)s", "Target, %(month)s", "Meter", "Meter %(number)s",
+    "Deposit", "Target", "target", "Target %(year)s", "Target, %(month)s", "Meter", "Meter %(number)s", "Volume Sm³",
+    "Debit",
 }  # fmt: skip
 """What Indonesian says exactly as English does."""
 

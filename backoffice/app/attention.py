@@ -1,4 +1,4 @@
-"""What needs somebody's attention: each domain declares what it knows, and Today asks all of them.
+"""What needs a user's attention: each domain declares what it knows, and Today asks all of them.
 
 Names no domain; imported by domains. A source is asked only for people who hold its permission.
 """

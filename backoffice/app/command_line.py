@@ -22,7 +22,7 @@ PATIENCE: dict[str, Any] = {"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000}
 
 __all__ = [
     "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Tell", "Trouble", "database_in_use", "never_together", "operator",
-    "progress_bar", "refusals_told",
+    "progress_bar", "refusals_reported",
 ]  # fmt: skip
 
 Command = Callable[..., None]
@@ -62,7 +62,7 @@ def _refuse(*names: str) -> None:
 
 
 @contextmanager
-def refusals_told() -> Iterator[None]:
+def refusals_reported() -> Iterator[None]:
     """What the house refuses is a sentence and exit status 2."""
     try:
         yield

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 from flask import current_app, has_app_context
@@ -20,10 +20,14 @@ from .edge import WAITED_IN_VAIN, sqlstate_of
 
 
 class Offered(NamedTuple):
-    """A command or group: where it stands, and the sentence that says what it is for."""
+    """A command or group: where it stands, and the sentence that says what it is for.
+
+    `also` are the groups of other domains whose commands are offered under the same name.
+    """
 
     place: str
     sentence: str
+    also: tuple[str, ...] = ()
 
 
 COMMANDS = {
@@ -36,7 +40,8 @@ COMMANDS = {
     ),
     "balance": Offered(
         "backoffice.wallets.cli:group",
-        "Wallets: whether balances are what their transactions come to.",
+        "Balances of wallets and of gas: compare them with what they come to, put them right.",
+        ("backoffice.gas.cli:group",),
     ),
     "db": Offered(
         "backoffice.commands.db:group",
@@ -57,6 +62,16 @@ COMMANDS = {
     "info": Offered(
         "backoffice.commands.info:info",
         "Say which version this is, where its data lives, and where the running copy answers.",
+    ),
+    "ledger": Offered(
+        "backoffice.ledger.cli:group",
+        "The ledger: post, reverse and reconcile entries, the trial balance, the balance sheet and its health.",
+        (
+            "backoffice.ledger.posting.cli:group",
+            "backoffice.ledger.reports.cli:group",
+            "backoffice.ledger.periods.cli:group",
+            "backoffice.ledger.health.cli:group",
+        ),
     ),
     "migrate": Offered(
         "backoffice.billing.migration.cli:migrate",
@@ -85,7 +100,7 @@ COMMANDS = {
         "Look whether the documents and balances of meters are sound.",
     ),
 }
-"""What is offered under which name; imported when somebody asks for it, not when all are listed."""
+"""What is offered under which name; imported when a user asks for it, not when all are listed."""
 
 WITHOUT_DATABASE = {"dev", "info"}
 """The commands that need no database, or start it themselves."""
@@ -99,10 +114,17 @@ def command_named(name: str) -> click.Command | None:
     if name not in COMMANDS:
         return None
     offered = COMMANDS[name]
-    module, _, attribute = offered.place.partition(":")
-    command: click.Command = getattr(import_module(module), attribute)
+    command = _at(offered.place)
+    for place in offered.also:
+        command.commands |= _at(place).commands
     command.help = command.help or offered.sentence
-    return command
+    found: click.Command = command
+    return found
+
+
+def _at(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 @contextmanager

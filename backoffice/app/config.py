@@ -4,10 +4,11 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -61,7 +62,7 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
         except ValueError as error:
             complaints.append(f"{name}: {error}")
     settings.update({k: v for k, v in overrides.items() if k not in READERS})
-    complaints += _missing_secret(settings)
+    complaints += _missing_secret(settings) + _strange_webhook(settings)
     if not complaints:
         given_demo, in_production = settings["DEMO"], settings["BACKOFFICE_ENV"] == "production"
         settings["DEMO"] = given_demo == "1" or (not given_demo and not in_production)
@@ -159,6 +160,41 @@ def _hosts(text: str) -> list[str] | None:
     return [host.strip() for host in text.split(",") if host.strip()] or None
 
 
+def _list(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _smtp(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("smtp", "smtps", "smtp+starttls") or not parts.hostname:
+        raise ValueError(
+            "write it like smtp://mail:25, smtp+starttls://user:password@mail:587 or smtps://mail."
+        )
+    return text
+
+
+def is_allowed_webhook(url: str, hosts: Collection[str]) -> bool:
+    """Whether alerts may be sent there: to a host that is named, and unread by others on the way."""
+    parts = urlsplit(url)
+    is_here = parts.hostname in ("localhost", "127.0.0.1")
+    return parts.hostname in hosts and (
+        parts.scheme == "https" or (parts.scheme == "http" and is_here)
+    )
+
+
+_STRANGE_WEBHOOK = (
+    "ALERT_WEBHOOK_URL: its host is not in ALERT_WEBHOOK_HOSTS, or it is not https. Name the hosts to which "
+    "alerts may be sent, like hooks.example.com"
+)
+
+
+def _strange_webhook(settings: Settings) -> list[str]:
+    url = settings.get("ALERT_WEBHOOK_URL")
+    if not url or is_allowed_webhook(url, settings.get("ALERT_WEBHOOK_HOSTS", ())):
+        return []
+    return [_STRANGE_WEBHOOK]
+
+
 READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "BACKOFFICE_ENV": ("development", _one_of("development", "production")),
     "BACKOFFICE_HOME": (str(ROOT / "var"), lambda text: Path(text).expanduser().absolute()),
@@ -185,6 +221,11 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "WEB_LOCK_TIMEOUT": ("2000", _whole(0, 86_400_000)),
     "RUN_LEASE_SECONDS": ("30", _whole(1, 3600)),
     "API_RATE": ("600 per minute; 12000 per hour", _rates),
+    "ALERT_MAIL_TO": ("", _list),
+    "ALERT_MAIL_FROM": ("backoffice@localhost", str),
+    "SMTP_URL": ("smtp://localhost", _smtp),
+    "ALERT_WEBHOOK_URL": ("", str),
+    "ALERT_WEBHOOK_HOSTS": ("", _list),
     "WEB_THREADS": ("24", _whole(1, 1000)),
     "LOG_LEVEL": ("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
 }

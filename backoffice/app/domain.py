@@ -1,7 +1,7 @@
 """What a domain has, said in one object, and what the domains of an app have together.
 
 A domain names its things where they stand (`module:NAME`, a tuple of them or a function that answers them), so
-that they are imported when somebody first asks for them: a command imports no screen, and a worker nothing that
+that they are imported when a user first asks for them: a command imports no screen, and a worker nothing that
 only pages show.
 """
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..audit.tables import Recorded
     from ..customers.owned_records import Belonging
     from ..database.objects import DatabaseObject
+    from ..drift.facts.holding import Hold
     from ..drift.recalculation import OwnersOf
     from ..figures import Check, Figure
     from ..lists.marking import Findings
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..web.additions import Addition, Columns, Notes
     from ..web.record_links import Subject, Word
     from .attention import Source
+    from .closing import ClosingCheck
     from .measures import Source as Measured
 
 Things = Sequence[Any]
@@ -46,7 +48,9 @@ class Domain:
     to the same; `triggers` what
     PostgreSQL keeps of them, whoever writes; `records` what people enter, and what the API answers for; `recorded` how
     the audit trail shows further tables; `subjects` what rows of figures are called, and where they are shown; `owners`
-    which figures belong to a record; `measures` what is told to Prometheus; `findings` keeps what is known to be wrong.
+    which figures belong to a record; `holds` say whom a heal leaves alone because what is beneath them cannot be right;
+    `measures` what is told to Prometheus; `findings` keeps what is known to be wrong; `closing_checks` have to be in
+    order before a month is closed.
 
     Programs: `resources` are what the API answers for besides, each with `add_to(blueprint)` and its OpenAPI `paths()`.
 
@@ -70,8 +74,10 @@ class Domain:
     recorded: Things = ()
     subjects: Things = ()
     owners: Things = ()
+    holds: Things = ()
     measures: Things = ()
     findings: Things = ()
+    closing_checks: Things = ()
     screens: Sequence[str] = ()
     findable: Things = ()
     pages: Things = ()
@@ -188,6 +194,11 @@ class Declared:
         return self._all("owners")
 
     @cached_property
+    def holds(self) -> Sequence["Hold"]:
+        """Whom a heal leaves alone."""
+        return self._all("holds")
+
+    @cached_property
     def measures(self) -> Mapping[str, "Measured"]:
         """Name → what tells its measures, in the order in which they are read."""
         found: list[Measured] = self._all("measures")
@@ -198,6 +209,12 @@ class Declared:
     def findings(self) -> "Findings | None":
         """Whoever keeps what is known to be wrong of stored rows; without one nothing is marked."""
         return next(iter(self._all("findings")), None)
+
+    @cached_property
+    def closing_checks(self) -> Sequence["ClosingCheck"]:
+        """What has to be in order before a month is closed."""
+        found = self._all("closing_checks")
+        return tuple(self._named("closing checks", ((c.name, c) for c in found)).values())
 
     @cached_property
     def findable(self) -> dict[str, "Findable"]:

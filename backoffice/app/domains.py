@@ -6,8 +6,10 @@ from ..billing import domain as billing
 from ..commands import domain as commands
 from ..customers import domain as customers
 from ..drift import domain as drift
+from ..gas import domain as gas
 from ..health import domain as health
 from ..imports import domain as imports
+from ..ledger import domain as ledger
 from ..lists import domain as lists
 from ..metrics import domain as metrics
 from ..orders import domain as orders
@@ -33,6 +35,8 @@ DOMAINS: tuple[Domain, ...] = (
     customers.DOMAIN,
     billing.DOMAIN,
     wallets.DOMAIN,
+    gas.DOMAIN,
+    ledger.DOMAIN,
     orders.DOMAIN,
     audit.DOMAIN,
     health.DOMAIN,

@@ -8,7 +8,7 @@ Of requests that wait for each other in a circle PostgreSQL ends one, which has 
 that one is carried out again, from the session on, before anybody hears of it. A command that is one
 transaction does the same.
 
-Whoever saves may have to wait for somebody's lock, and keeps a thread meanwhile. So requests that
+Whoever saves may have to wait for another session's lock, and keeps a thread meanwhile. So requests that
 may change something get two thirds of the threads at most: however many wait, pages are answered.
 """
 
@@ -23,13 +23,13 @@ import structlog
 from flask import Flask, Response, current_app, g, has_request_context, request, session
 from flask.ctx import AppContext
 from flask.globals import request_ctx
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import ServiceUnavailable
 
 from .domain import Declared, current
-from .extensions import db
+from .extensions import WAITS_FOR_LOCKS, db
 
 log = structlog.get_logger()
 
@@ -185,7 +185,8 @@ def _as_the_request_is(_session: Session, _of: object, connection: Connection) -
         return
     if request.method not in SAFE_METHODS:
         milliseconds = current_app.config["WEB_LOCK_TIMEOUT"]
-        connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds:d}"))
+        if connection.info.get(WAITS_FOR_LOCKS) != milliseconds:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds:d}")
     elif g.pop("reads_only", False):
         driver: Any = connection.connection.driver_connection
         driver.read_only = True  # psycopg says so in its BEGIN, which has not been sent yet

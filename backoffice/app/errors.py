@@ -31,7 +31,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed, SecurityError
 
 from ..base import N_
-from ..base.refusals import Refusal, broken_constraint
+from ..base.refusals import Refusal, broken_constraint, locked_by
 from ..book import MeaningDiffers, difference_in
 from ..security import bearer
 from ..web.formats import in_words
@@ -74,8 +74,8 @@ ERROR_PAGES = {
         N_("This page cannot be used that way"), N_("Go back and use the buttons of the page.")
     ),
     409: ErrorPage(
-        N_("Somebody was faster"),
-        N_("Somebody else has saved this in the meantime. Load it again to see their version."),
+        N_("A user was faster"),
+        N_("Another user has saved this in the meantime. Load it again to see their version."),
     ),
     413: ErrorPage(
         N_("That was too much at once"),
@@ -129,7 +129,7 @@ IMPOSSIBLE_DATE = N_(
 
 _OVERTAKEN_SQLSTATES = {
     "23503",  # what this refers to was deleted meanwhile
-    "23505",  # somebody saved the same number or name first
+    "23505",  # a user saved the same number or name first
 }
 
 _READ_ONLY_SQLSTATE = "25006"
@@ -277,8 +277,8 @@ def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
     _roll_back_quietly()
     if sqlstate in _OVERTAKEN_SQLSTATES:
         return answer(409)
-    if sqlstate == "23514" and broken_constraint(error).endswith("_in_calendar"):
-        return answer(409, _(IMPOSSIBLE_DATE))
+    if (of_a_day := _of_a_day(error)) is not None:
+        return of_a_day
     if isinstance(error, DataError):  # NUL in a text, and the like
         return answer(400)
     if (differs := difference_in(error)) is not None:
@@ -287,6 +287,14 @@ def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
         log.warning("database not available", sqlstate=sqlstate, path=request.path)
         return answer(503, explanation=explanation)
     return _unexpected(error)
+
+
+def _of_a_day(error: DBAPIError) -> Response | None:
+    """A day that no calendar has, or one that is locked."""
+    if (locked := locked_by(error)) is not None:
+        return _refused(locked)
+    is_impossible = broken_constraint(error).endswith("_in_calendar")
+    return answer(409, _(IMPOSSIBLE_DATE)) if is_impossible else None
 
 
 def _another_book(differs: MeaningDiffers) -> Response:

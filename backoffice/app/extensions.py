@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 ASKED_AFTER_SECONDS = 1.0
 """A connection that nobody has used for so long is asked whether it is alive before it is used."""
 
+WAITS_FOR_LOCKS = "waits_for_locks"
+"""Under this name a connection's `info` holds for how many milliseconds it waits for a lock, unless told otherwise."""
+
 _RESTED_SINCE = "rested_since"
 
 
@@ -118,11 +121,18 @@ def _has_news(connection: Any) -> bool:
 def _patience(app: Flask) -> Callable[..., None]:
     """How long a connection waits is asked when it is made: a command of `flask` has more time than a page."""
 
-    def wait(_dialect: object, _record: object, _args: object, parameters: dict[str, Any]) -> None:
+    def wait(
+        _dialect: object,
+        record: ConnectionPoolEntry | None,
+        _args: object,
+        parameters: dict[str, Any],
+    ) -> None:
         timeouts = {
             name: app.config[name.upper()] for name in ("lock_timeout", "statement_timeout")
         }
         parameters["options"] = " ".join(f"-c {name}={ms}" for name, ms in timeouts.items())
+        if record is not None:
+            record.info[WAITS_FOR_LOCKS] = timeouts["lock_timeout"]
 
     return wait
 

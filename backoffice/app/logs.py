@@ -1,4 +1,4 @@
-"""Logs: one line an event on standard error, with no secret in it and no line that somebody forged.
+"""Logs: one line an event on standard error, with no secret in it and no forged line.
 
 Every line says whose request it belongs to (`request_id`, which the answer carries too), in whose
 name it was done (`actor`) and, within background work, as part of which run (`run`).
@@ -55,7 +55,7 @@ def _without_secrets(value: Any) -> Any:
 
 
 def add_actor(_logger: Any, _method: str, event: Event) -> Event:
-    """Say in whose name it is done, where somebody is known."""
+    """Say in whose name it is done, where a user is known."""
     name = actor.get()
     if name:
         event.setdefault("actor", name)
@@ -128,7 +128,7 @@ def _begin() -> None:
     g.began_at = time.perf_counter()
     given = request.headers.get(REQUEST_ID_HEADER, "")
     g.request_id = given if _WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(8)
-    structlog.contextvars.clear_contextvars()  # a server's thread has served somebody else before
+    structlog.contextvars.clear_contextvars()  # a server's thread has served another user before
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 

@@ -45,13 +45,27 @@ ENTRIES = (
     NavigationEntry(
         N_("Wallets"), "wallets.index", "wallets", "wallets.", also=("wallet_transactions.",)
     ),
+    NavigationEntry(
+        N_("Gas"),
+        "gas_months.index",
+        "gas",
+        "gas.",
+        also=("gas_", "readings.", "deposits."),
+    ),
+    NavigationEntry(
+        N_("Ledger"),
+        "entries.index",
+        "ledger",
+        "entries.",
+        also=("accounts.", "ledger."),
+    ),
     NavigationEntry(N_("Targets"), "targets.index", "targets", "targets."),
     NavigationEntry(
         N_("Health"),
         "health.index",
         "health",
         "health.",
-        also=("drift.", "runs.", "schedules.", "reconciliation."),
+        also=("drift.", "runs.", "schedules.", "reconciliation.", "balance_health."),
     ),
     NavigationEntry(N_("Reports"), "reports.index", "reports", "reports."),
     NavigationEntry(N_("Imports"), "imports.index", "imports", "imports."),

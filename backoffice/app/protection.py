@@ -18,8 +18,18 @@ class Forgery(CSRFProtect):  # type: ignore[misc]
             super().protect(apply_exemptions)
 
 
+class MarkedLimits(Limiter):
+    """Every limit here is a mark on its own view, which asks: before a request none is looked for."""
+
+    def _check_request_limit(
+        self, callable_name: str | None = None, in_middleware: bool = True
+    ) -> None:
+        if not in_middleware:
+            super()._check_request_limit(callable_name, in_middleware)
+
+
 csrf = Forgery()
-limiter = Limiter(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
+limiter = MarkedLimits(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
 login_manager = LoginManager()
 
 

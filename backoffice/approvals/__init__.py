@@ -1,1 +1,1 @@
-"""Verbs that two people look at: what one would do is shown first, and above the limits somebody else approves it."""
+"""Verbs that two people look at: what one would do is shown first, and above the limits another user approves it."""

@@ -1,4 +1,4 @@
-"""Looking at what a verb would do, and doing it: at once, or above the limits when somebody else has approved it."""
+"""Looking at what a verb would do, and doing it: at once, or above the limits when another user has approved it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -57,10 +57,10 @@ class Outlook:
         Rows that come to be have no number yet; they are told by what they hold.
         """
         names = ("subject", "owner", "key", "before", "after")
-        told = sorted(
+        reported = sorted(
             json.dumps([item[name] for name in names], sort_keys=True) for item in self.items
         )
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+        return hashlib.sha256("\n".join(reported).encode()).hexdigest()
 
 
 def changed_by(session: Session, act: Callable[[], object]) -> Outlook:
@@ -87,17 +87,17 @@ def _documents(session: Session, mark: int) -> Iterator[Item]:
     for event in events:
         rows.setdefault((event.table_name, event.row_id), []).append(event)
     names, amounts = _Names(session), _amounts(session, rows)
-    for (table, row_id), told in rows.items():
-        before, after = _ends(told)
+    for (table, row_id), reported in rows.items():
+        before, after = _ends(reported)
         if before == after:
             continue
-        is_new, is_whole = told[0].action == "INSERT", before is None or after is None
+        is_new, is_whole = reported[0].action == "INSERT", before is None or after is None
         yield {
             "subject": name_of(table),
             "owner": _shown_with(session, table, None if is_new else row_id, before, after),
             "key": {},
-            "before": names.told(table, before, is_whole=is_whole),
-            "after": names.told(table, after, is_whole=is_whole),
+            "before": names.reported(table, before, is_whole=is_whole),
+            "after": names.reported(table, after, is_whole=is_whole),
             "amounts": {"concerns": amounts.get((table, row_id))},
         }
 
@@ -153,8 +153,8 @@ def _amounts(
         ):
             continue
         chosen = documents.c.id == any_(literal(ids, ARRAY(BigInteger)))
-        told = session.execute(select(cast(documents.c.id, Text), amount).where(chosen))
-        found |= {(name, key): value for key, value in told if value is not None}
+        reported = session.execute(select(cast(documents.c.id, Text), amount).where(chosen))
+        found |= {(name, key): value for key, value in reported if value is not None}
     return found
 
 
@@ -165,7 +165,7 @@ class _Names:
         self._session = session
         self._known: dict[tuple[str, Any], str] = {}
 
-    def told(
+    def reported(
         self, table: str, values: Mapping[str, Any] | None, *, is_whole: bool
     ) -> dict[str, Any] | None:
         """The columns that say anything, with names for ids; None of no row. `is_whole`: it comes or goes."""
@@ -190,8 +190,8 @@ class _Names:
     def _name(self, table: str, key: Any) -> str:
         known = recorded(table)
         if (table, key) not in self._known:
-            of_it = None if known is None or known.name is None else self._session.scalar(
-                select(cast(known.name, Text)).where(Base.metadata.tables[table].c.id == key)
+            of_it = None if known is None or known.called is None else self._session.scalar(
+                select(known.called).where(Base.metadata.tables[table].c.id == key)
             )  # fmt: skip
             self._known[table, key] = of_it or "#"
         return self._known[table, key]

@@ -1,4 +1,4 @@
-"""The card: what a verb will change, why, and whether somebody else has to approve it.
+"""The card: what a verb will change, why, and whether another user has to approve it.
 
 A view hands its verb over; the answer is the card as long as it has to be looked at, and afterwards the way on. The
 card sends the form that was filled in once more, with the reason and a digest of what was shown.
@@ -71,7 +71,7 @@ def _confirmed(verb: Verb, payload: Payload, claim: Claim, done: Done, back: str
     except (OutlookChanged, ReasonMissing) as refusal:
         return _card(verb, actions.look(session, verb, user, payload), back, refusal)
     if run.status == AWAITING_APPROVAL:
-        flash(_("Nothing is changed yet: it waits for somebody else's approval."), "info")
+        flash(_("Nothing is changed yet: it waits for another user's approval."), "info")
         return claim.complete(url_for("runs.record", run_id=run.id))
     return done(outlook.result)
 
@@ -90,7 +90,7 @@ def _card(verb: Verb, outlook: Outlook, back: str, refusal: Refusal | None = Non
         digest=outlook.digest,
         limits=limits,
         needs_approval=limits.are_exceeded_by(found.count, found.gross),
-        items=list(_told(outlook.items[:SHOWN])),
+        items=list(_reported(outlook.items[:SHOWN])),
         more=max(found.count - SHOWN, 0),
         complaint="" if refusal is None else in_words(refusal),
         reason=request.form.get(REASON, ""),
@@ -104,7 +104,7 @@ def _card(verb: Verb, outlook: Outlook, back: str, refusal: Refusal | None = Non
     return answer
 
 
-def _told(items: tuple[Item, ...]) -> Iterator[dict[str, Any]]:
+def _reported(items: tuple[Item, ...]) -> Iterator[dict[str, Any]]:
     """Each item as the card shows it."""
     for item in items:
         subject, owner = item["subject"], item["owner"]

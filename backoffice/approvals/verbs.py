@@ -86,8 +86,8 @@ def _do(verb: Verb, asked: Asked, step: Step) -> None:
         user = user_acting_as(session, asked.requested_by)
         if user is None:
             raise NoLongerAllowed()
-        told = asked.scope[ASKED]
-        if outlook_of(session, verb, user, told["payload"]).digest != told["digest"]:
+        reported = asked.scope[ASKED]
+        if outlook_of(session, verb, user, reported["payload"]).digest != reported["digest"]:
             raise OutlookChanged()
 
 

@@ -17,7 +17,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import func, select
 
-from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_told
+from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_reported
 from ..app.extensions import db
 from .chain import sealing, verifying
 from .chain.anchors import anchor, anchors_in, folder_of
@@ -73,7 +73,7 @@ def seal(as_json: bool) -> None:
     """Seal every event that can be sealed now, as the schedule does every few minutes."""
     waiting = db.session.scalar(select(func.count()).where(sealing.waiting(head_of(db.session()))))
     db.session.rollback()
-    with refusals_told(), _progress(_("Events"), waiting or 0) as advance:
+    with refusals_reported(), _progress(_("Events"), waiting or 0) as advance:
         count = sealing.seal(db.engine, Keyring.of(current_app.config), progress=advance)
     head = head_of(db.session())
     if as_json:
@@ -119,15 +119,15 @@ def _print(found: Verification) -> None:
     if not found.bad_count:
         click.echo(_("The trail is what was sealed."))
         return
-    click.echo(_("First: %(what)s", what=_told(found.bad[0])))
+    click.echo(_("First: %(what)s", what=_reported(found.bad[0])))
     for bad in found.bad[1:SHOWN]:
-        click.echo(f"  {_told(bad)}")
+        click.echo(f"  {_reported(bad)}")
     if found.bad_count > SHOWN:
         click.echo(_("… and %(count)s more.", count=f"{found.bad_count - SHOWN:,}"))
 
 
-def _told(bad: Bad) -> str:
-    return str(_(KINDS[bad.kind], **bad.told))
+def _reported(bad: Bad) -> str:
+    return str(_(KINDS[bad.kind], **bad.reported))
 
 
 def _as_dict(found: Verification) -> dict[str, Any]:

@@ -22,19 +22,19 @@ SELECT 'corrections', concat_ws('–', min(c.id), nullif(max(c.id), min(c.id))),
 jsonb_build_object('digests', jsonb_object_agg(c.id::text, {_DIGEST}))
 FROM {{rows}} c {{which}} HAVING count(*) > 0"""
 
-_TOLD = """
-SELECT (told.key)::bigint AS id, told.value AS digest, e.id AS event
-FROM audit_events e, jsonb_each_text(e.after -> 'digests') AS told
+_RECORDED = """
+SELECT (recorded.key)::bigint AS id, recorded.value AS digest, e.id AS event
+FROM audit_events e, jsonb_each_text(e.after -> 'digests') AS recorded
 WHERE e.table_name = 'corrections'
 """
 
 _BAD = f"""
-WITH told AS ({_TOLD})
-SELECT coalesce(told.id, c.id) AS id, told.event,
-  CASE WHEN c.id IS NULL THEN 'correction removed' WHEN told.id IS NULL THEN 'correction added'
+WITH recorded AS ({_RECORDED})
+SELECT coalesce(recorded.id, c.id) AS id, recorded.event,
+  CASE WHEN c.id IS NULL THEN 'correction removed' WHEN recorded.id IS NULL THEN 'correction added'
     ELSE 'correction changed' END AS kind
-FROM told FULL JOIN corrections c ON c.id = told.id
-WHERE c.id IS NULL OR told.id IS NULL OR told.digest <> {_DIGEST}
+FROM recorded FULL JOIN corrections c ON c.id = recorded.id
+WHERE c.id IS NULL OR recorded.id IS NULL OR recorded.digest <> {_DIGEST}
 ORDER BY 1
 """
 
@@ -62,8 +62,9 @@ def sealing_object() -> DatabaseObject:
 
 def adopt(connection: Connection) -> None:
     """Put into the trail what was written before corrections were sealed, as it stands now. As the owner."""
-    untold = f"SELECT c.id FROM corrections c WHERE c.id NOT IN (SELECT id FROM ({_TOLD}) AS told) ORDER BY 1"
-    ids = list(connection.scalars(text(untold)))
+    listed = f"SELECT id FROM ({_RECORDED}) AS recorded"
+    unreported = f"SELECT c.id FROM corrections c WHERE c.id NOT IN ({listed}) ORDER BY 1"
+    ids = list(connection.scalars(text(unreported)))
     event = text(_EVENT.format(rows="corrections", which="WHERE c.id = ANY (:ids)"))
     for i in range(0, len(ids), AT_ONCE):
         connection.execute(event, {"ids": ids[i : i + AT_ONCE]})

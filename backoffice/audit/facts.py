@@ -16,6 +16,7 @@ from functools import cached_property
 from json import loads
 from typing import Any, Final, Literal
 
+import psycopg
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -192,7 +193,7 @@ class Facts:
             select(func.max(EVENTS.c.id)).where(mine, EVENTS.c.row_id.is_(None)).scalar_subquery()
         )
         opening = func.max(EVENTS.c.id).filter(EVENTS.c.action != "UPDATE")
-        told = (
+        reported = (
             select(
                 wanted.c.id.label("row"), EVENTS.c.id, EVENTS.c.action, EVENTS.c.before, EVENTS.c.after,
                 opening.over(partition_by=wanted.c.id).label("opened"),
@@ -201,36 +202,36 @@ class Facts:
             .select_from(wanted)
             .join(EVENTS, and_(mine, EVENTS.c.row_id == cast(wanted.c.id, Text)))
             .where(EVENTS.c.id > func.coalesce(emptied, 0))
-        ).subquery("told")  # fmt: skip
+        ).subquery("reported")  # fmt: skip
         # Most rows were entered and never changed: what their one event says is the document already.
-        is_told_once = and_(told.c.events == 1, told.c.action == "INSERT")
-        said = self._said(told).where(not_(is_told_once)).lateral("said")
-        last = aggregate_order_by(said.c.value, told.c.id)
+        is_recorded_once = and_(reported.c.events == 1, reported.c.action == "INSERT")
+        said = self._said(reported).where(not_(is_recorded_once)).lateral("said")
+        last = aggregate_order_by(said.c.value, reported.c.id)
         folded = func.jsonb_object_agg(said.c.key, last).filter(said.c.key.is_not(None))
-        only = func.array_agg(told.c.after).filter(is_told_once)
+        only = func.array_agg(reported.c.after).filter(is_recorded_once)
         document = func.coalesce(type_coerce(only, ARRAY(JSONB))[1], folded)
         return (
             select(
-                told.c.row.label("id"),
-                self._enters(told).label("is_entered"),
+                reported.c.row.label("id"),
+                self._enters(reported).label("is_entered"),
                 func.coalesce(document, _json("{}")).label("document"),
             )
-            .select_from(told.outerjoin(said, true()))
-            .where(told.c.id >= func.coalesce(told.c.opened, 0))
-            .group_by(told.c.row)
+            .select_from(reported.outerjoin(said, true()))
+            .where(reported.c.id >= func.coalesce(reported.c.opened, 0))
+            .group_by(reported.c.row)
         )
 
-    def _enters(self, told: FromClause) -> ColumnElement[bool]:
+    def _enters(self, reported: FromClause) -> ColumnElement[bool]:
         """Whether these events make a row: an INSERT does; of derived rows, whatever enters a fact in one."""
         made = "INSERT" if self.audited.kept is None else any_(array(["INSERT", "UPDATE"]))
-        return func.bool_or(told.c.action == made)
+        return func.bool_or(reported.c.action == made)
 
-    def _said(self, told: FromClause) -> Select[Any]:
+    def _said(self, reported: FromClause) -> Select[Any]:
         """What an event says of each column; of entered ones also that they are entered no more."""
-        after: ColumnElement[Any] = told.c.after
+        after: ColumnElement[Any] = reported.c.after
         for column in self.audited.entered:
             name = column.key
-            ceased = and_(_has(told.c.before, name), not_(_has(told.c.after, name)))
+            ceased = and_(_has(reported.c.before, name), not_(_has(reported.c.after, name)))
             gone = func.jsonb_build_object(name, _json(_GONE), type_=JSONB)
             after = case((ceased, after.op("||", return_type=JSONB())(gone)), else_=after)
         pairs = func.jsonb_each(after).table_valued("key", Column("value", JSONB), name="pair")
@@ -261,7 +262,7 @@ class Facts:
         return built
 
     def _entered(self, row: FromClause, column: Column[Any]) -> ColumnElement[bool]:
-        """Whether the figure column holds an amount that somebody entered."""
+        """Whether the figure column holds an amount that a user entered."""
         condition = self.audited.entered[column]
         return func.coalesce(replace(condition, lambda part: row.c[part.key]), False)
 
@@ -286,7 +287,7 @@ class Facts:
         made = ["INSERT"] if self.audited.kept is None else ["INSERT", "UPDATE"]
         is_number = EVENTS.c.row_id.op("~")(literal("^[0-9]{1,18}$", Text))
         number = case((is_number, cast(EVENTS.c.row_id, BigInteger)))
-        told = (
+        reported = (
             select(number.label("id"))
             .where(
                 EVENTS.c.id.between(
@@ -296,21 +297,21 @@ class Facts:
                 EVENTS.c.action.in_(made),
             )
             .distinct()
-        ).subquery("told")  # fmt: skip
-        is_there = select(1).select_from(self.table).where(self.key == told.c.id).exists()
-        return Statement(select(told.c.id).where(told.c.id.is_not(None), ~is_there))
+        ).subquery("reported")  # fmt: skip
+        is_there = select(1).select_from(self.table).where(self.key == reported.c.id).exists()
+        return Statement(select(reported.c.id).where(reported.c.id.is_not(None), ~is_there))
 
 
 def facts_by_table(
     metadata: MetaData = Base.metadata, figures: Registry = registry
 ) -> Mapping[str, Facts]:
-    """The facts of every audited table that the app may read, by its name."""
+    """The facts of every audited table with entered rows that the app may read, by its name."""
     known = _KNOWN.get((metadata, figures))
     if known is None:
         known = {
             audited.table.name: Facts(audited)
             for audited in audited_tables(metadata, figures)
-            if "SELECT" in PRIVILEGES.get(audited.table.name, WORK)
+            if audited.is_entered and "SELECT" in PRIVILEGES.get(audited.table.name, WORK)
         }
         _KNOWN[metadata, figures] = known
     return known
@@ -328,7 +329,9 @@ def last_event(connection: Connection) -> int:
 @contextmanager
 def in_utc(connection: Connection) -> Iterator[None]:
     """Moments are compared as the trail holds them, whatever zone the connection speaks."""
-    zone = connection.scalar(select(func.current_setting("TimeZone")))
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    zone = driver.info.parameter_status("TimeZone")  # PostgreSQL tells the driver of each change
     if zone == "UTC":
         yield
         return

@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import url_for
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Text,
     bindparam,
@@ -29,6 +28,7 @@ from ..lists import Choice, Column, List, Moments, Reference, Search, containing
 from ..people.models import ApiToken, User
 from .chain.records import EVENTS, xid_of
 from .models import AuditEvent
+from .queries import person_of
 from .rendering import ACTIONS, is_measured
 from .tables import ByTable, Recorded, title_of
 
@@ -65,13 +65,6 @@ def _event(row: Any) -> str:
     return url_for("audit.event", event_id=row.key)
 
 
-def _person() -> ColumnElement[str]:
-    """The name of the user who acted; found by key, and only where it is shown."""
-    number = func.substring(_ROW.actor, "^user:([0-9]{1,18})$")
-    named = select(User.name).where(User.id == cast(number, BigInteger))
-    return named.correlate(_ROW).scalar_subquery()
-
-
 def _document(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """A recorded document; an empty one for whatever a trigger has not written."""
     document = type_coerce(column, JSONB)
@@ -104,8 +97,8 @@ def _fields() -> ColumnElement[str]:
         (_ROW.action == "UPDATE", func.concat(name, ": ", old, " → ", new, apart)),
         else_=func.concat(name, ": ", old, new),
     )
-    told = select(func.string_agg(written, "; ")).select_from(names)
-    return told.correlate(EVENTS).scalar_subquery()
+    reported = select(func.string_agg(written, "; ")).select_from(names)
+    return reported.correlate(EVENTS).scalar_subquery()
 
 
 AUDIT = List(
@@ -121,7 +114,7 @@ AUDIT = List(
     },
     columns=(
         Column("at", N_("When"), _ROW.at, kind="moment", link=_event),
-        Column("who", N_("Who"), func.coalesce(_person(), _ROW.actor), is_sortable=False),
+        Column("who", N_("Who"), func.coalesce(person_of(_ROW.actor), _ROW.actor), is_sortable=False),
         Column("db_user", N_("Database user"), _ROW.db_user, is_sortable=False, is_shown=False),
         Column(
             "what", N_("What"), _ROW.table_name, words=ByTable(title_of), is_sortable=False
@@ -176,6 +169,8 @@ RECORDED = (
         N_("What the book means"), Book,
         labels={
             "currency": N_("Currency"), "business_timezone": N_("Business time zone"),
+            "locked_until": N_("Locked until"),
+            "closed_until": N_("Closed until"),
             "reason": N_("Reason"), "set_at": N_("Set"),
         },
     ),

@@ -1,11 +1,20 @@
 """What happened to a record, newest first."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, cast, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from ..people.models import User
 from .models import AuditEvent
+
+
+def person_of(actor: Any) -> ColumnElement[str]:
+    """The name of the user whom a column names as `user:7`; null of programs; found by its key."""
+    number = func.substring(actor, "^user:([0-9]{1,18})$")
+    named = select(User.name).where(User.id == cast(number, BigInteger))
+    return named.correlate_except(User).scalar_subquery()
 
 
 def history(

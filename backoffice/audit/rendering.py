@@ -93,7 +93,7 @@ def moment(at: datetime) -> str:
 def event_views(session: Session, rows: Sequence[Row]) -> list[EventView]:
     """The events in words, in their order."""
     names = _Names(session, rows)
-    return [_told(row, names) for row in rows]
+    return [_reported(row, names) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -185,13 +185,14 @@ class _Names:
 
     def _names_in(self, table: str, keys: set[str]) -> Iterator[tuple[str, str]]:
         known = recorded(table)
-        if known is not None and known.name is not None:
-            yield from self._columns(Base.metadata.tables[table], known.name, keys)
+        if known is not None and known.called is not None:
+            yield from self._columns(Base.metadata.tables[table], known.called, keys)
 
     def _columns(self, table: Any, column: Any, keys: set[str]) -> list[tuple[str, str]]:
         """The values of a column as text, by the ids of the rows."""
         own: Column[Any] = next(iter(table.primary_key))
-        values = select(cast(own, SqlText), cast(column, SqlText)).where(own.in_(_numbers(keys)))
+        values = select(cast(own, SqlText).label("key"), cast(column, SqlText).label("value"))
+        values = values.where(own.in_(_numbers(keys)))
         return [(key, value) for key, value in self._session.execute(values)]
 
 
@@ -203,7 +204,7 @@ def _part_of(table: str) -> Column[Any] | None:
     return column
 
 
-def _told(row: Row, names: _Names) -> EventView:
+def _reported(row: Row, names: _Names) -> EventView:
     table, key = names.place_of(row)
     known, name = recorded(table), names.of(table, key)
     href = _address(known, key, name) if known and name is not None else None
@@ -231,8 +232,7 @@ def _address(known: Recorded, key: str, name: str) -> str | None:
     """Where a record is shown, to whoever may see it."""
     if not known.endpoint or not may_open(known.endpoint):
         return None
-    arguments: dict[str, Any] = {known.argument: key if known.is_shown_by_id else name}
-    return url_for(known.endpoint, **arguments)
+    return url_for(known.endpoint, **known.address_of(key, name))
 
 
 def _changes(row: Row, names: _Names, columns: Collection[str] | None = None) -> Iterator[Change]:

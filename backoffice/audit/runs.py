@@ -72,8 +72,8 @@ def _state(connection: Connection, _asked: Asked) -> Mapping[str, Any]:
 def _verdict(connection: Connection, asked: Asked) -> Mapping[str, Any]:
     newest = select(CHECKS).where(CHECKS.c.kind == "verified").order_by(CHECKS.c.id.desc()).limit(1)
     row = connection.execute(newest).mappings().first()
-    told = {} if row is None else {"bad": row["bad"], "first_bad": row["first_bad"]}
-    return {**_state(connection, asked), **told}
+    reported = {} if row is None else {"bad": row["bad"], "first_bad": row["first_bad"]}
+    return {**_state(connection, asked), **reported}
 
 
 SEAL = RunKind(

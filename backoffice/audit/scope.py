@@ -1,15 +1,15 @@
-"""What the audit trail records: every business table, every column that somebody enters.
+"""What the audit trail records: every business table, every column that a user enters.
 
 Every table is audited unless it is listed here with the reason; a test holds every table of the
 product to that. Figure columns are left out, since their corrections are their record, except in
-rows where they hold an amount that somebody entered.
+rows where they hold an amount that a user entered.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, MetaData, Table, false
+from sqlalchemy import Column, ColumnElement, False_, MetaData, Table, false
 
 from ..figures.computing.registry import Registry
 
@@ -25,7 +25,8 @@ NOT_AUDITED: Mapping[str, str] = {
     "figure_notes": "notes between triggers and the drain, removed within seconds",
     "idempotency_keys": "what a repeated form is answered with; what the form did is audited",
     "import_contents": "the bytes of uploaded files; what is imported from them is audited row by row",
-    "import_layouts": "how somebody's files are written, remembered for their convenience",
+    "import_layouts": "how a user's files are written, remembered for their convenience",
+    "import_lines": "what became of each line of a file; what it has done is audited row by row",
     "import_outcomes": "what a dry run would change; what an import changed is audited row by row",
     "import_problems": "what a dry run found wrong in a file; the next dry run replaces it",
     "price_change_orders": "the record of a price change, append-only; the orders' saves are audited",
@@ -45,6 +46,7 @@ NOT_AUDITED: Mapping[str, str] = {
 
 BOOKKEEPING: Mapping[str, str] = {
     "balance_changed_at": "says when a figure was last written; nobody enters it",
+    "balance_last_updated_at": "says when a stored month was last written; nobody enters it",
     "last_used_at": "says when a token last opened something; nobody enters it",
     "updated_at": "says when the row was last written; so does the event",
     "version": "counts saves, so that two editors notice each other",
@@ -69,6 +71,11 @@ class AuditedTable:
     secrets: tuple[Column[Any], ...]
     entered: Mapping[Column[Any], ColumnElement[Any]]
     kept: ColumnElement[Any] | None = None
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether any row can hold what a user entered; else only that the table was emptied is recorded."""
+        return not isinstance(self.kept, False_)
 
 
 def audited_tables(metadata: MetaData, registry: Registry) -> list[AuditedTable]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+from sqlalchemy import ColumnElement, Text, cast, func
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 from ..app.domain import declared
@@ -32,6 +33,22 @@ class Recorded:
     is_shown_by_id: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     part_of: InstrumentedAttribute[Any] | None = None
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its rows have no name but their number."""
+        return self.name is not None and bool(self.name.property.columns[0].primary_key)
+
+    @property
+    def called(self) -> ColumnElement[str] | None:
+        """The name of a row as text; of rows that have none but their number, that as it is written."""
+        if self.name is None:
+            return None
+        return func.concat("#", self.name) if self.is_numbered else cast(self.name, Text)
+
+    def address_of(self, key: object, name: str) -> dict[str, Any]:
+        """What the screen of a row is asked for, by the row's id and its name."""
+        return {self.argument: key if self.is_shown_by_id or self.is_numbered else name}
 
 
 def recorded(table: str) -> Recorded | None:

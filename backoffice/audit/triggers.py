@@ -89,7 +89,7 @@ def sync(
 
 
 def record_repairs(connection: Connection, group: str, found: Mapping[str, str]) -> None:
-    """Leave an event for each object that somebody had changed, and that is as declared again. As the owner."""
+    """Leave an event for each object that a user had changed, and that is as declared again. As the owner."""
     events = [
         {
             "table_name": "schema_fingerprints", "row_id": f"{group},{name}", "action": "UPDATE",
@@ -213,7 +213,7 @@ def _entered(audited: AuditedTable, col: Column[Any], rows: str) -> str:
 
 
 def _kept(audited: AuditedTable, rows: str) -> str:
-    """Whether a row is somebody's entry: always, but where the rows themselves are derived."""
+    """Whether a row is a user's entry: always, but where the rows themselves are derived."""
     return "true" if audited.kept is None else _condition(audited, audited.kept, rows)
 
 

@@ -16,10 +16,10 @@ def difference(before: object, after: object) -> Decimal | None:
 
     None where either of them is no number.
     """
-    told = ["0" if side is None or side == "" else str(side) for side in (before, after)]
-    if not all(re.search(NUMBER, text) for text in told):
+    reported = ["0" if side is None or side == "" else str(side) for side in (before, after)]
+    if not all(re.search(NUMBER, text) for text in reported):
         return None
-    old, new = map(Decimal, told)
+    old, new = map(Decimal, reported)
     return new - old
 
 
@@ -42,8 +42,8 @@ def differences(
     before: Mapping[str, object] | None, after: Mapping[str, object] | None
 ) -> dict[str, str]:
     """The signed difference of each named value that is a number on both sides, for JSON."""
-    told = {
+    reported = {
         name: difference((before or {}).get(name), (after or {}).get(name))
         for name in {**(before or {}), **(after or {})}
     }
-    return {name: str(apart) for name, apart in told.items() if apart is not None}
+    return {name: str(apart) for name, apart in reported.items() if apart is not None}

@@ -1,4 +1,4 @@
-"""What may be the name of somebody or something, its number or its id."""
+"""What may be the name of a person or a thing, its number or its id."""
 
 import re
 from collections.abc import Collection

@@ -25,14 +25,17 @@ Money = Annotated[Decimal, mapped_column(Numeric(15, 2))]
 """An amount in the deployment's currency, up to 9,999,999,999,999.99."""
 Quantity = Annotated[Decimal, mapped_column(Numeric(15, 3))]
 UnitPrice = Annotated[Decimal, mapped_column(Numeric(15, 4))]
+Factor = Annotated[Decimal, mapped_column(Numeric(15, 6))]
 
 QUANTITY_DECIMALS = 3
 UNIT_PRICE_DECIMALS = 4
+FACTOR_DECIMALS = 6
 
 MAX_AMOUNT = Decimal("9999999999999.99")
 """The largest amount that a Money column holds."""
 MAX_QUANTITY = Decimal("999999999999.999")
 MAX_UNIT_PRICE = Decimal("99999999999.9999")
+MAX_FACTOR = Decimal("999999999.999999")
 
 _currency = "IDR"
 
@@ -195,6 +198,11 @@ def parse_unit_price(text: str, number_format: str = "plain") -> Decimal:
     )
 
 
+def parse_factor(text: str, number_format: str = "plain") -> Decimal:
+    """What something is multiplied by, of 0 or more, with up to six decimals. Raises AmountError."""
+    return parse_quantity(text, number_format, decimals=FACTOR_DECIMALS, maximum=MAX_FACTOR)
+
+
 def parse_quantity(
     text: str,
     number_format: str = "plain",
@@ -229,12 +237,13 @@ def _parse(text: str, number_format: str, decimals: int, signs: tuple[str, ...])
 def _is_ambiguous(whole: str, fraction: str, number_format: str, decimals: int) -> bool:
     """Whether the decimal sign may have been meant between thousands, as in 1.500 in English.
 
-    A field of exactly three decimals (metered volumes) has to take the user's format at its word.
+    A field of exactly three decimals (metered volumes) has to take the user's format at its word; a factor, which is
+    about one, is never thousands.
     """
     return (
         bool(NUMBER_FORMATS[number_format].group)
         and len(fraction) == 3
-        and decimals != 3
+        and decimals not in (QUANTITY_DECIMALS, FACTOR_DECIMALS)
         and re.fullmatch(r"[1-9]\d{0,2}", whole, re.ASCII) is not None
     )
 

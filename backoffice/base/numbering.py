@@ -1,17 +1,33 @@
 """The next number of a year: PAY-2026-00001, PAY-2026-00002, …, whatever else is in the column."""
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 DOUBLINGS = 31
 """Numbers go up to 2 to the power of this."""
-STEPS = 64
-"""Numbers that one statement looks for, once it is known between which the next one lies."""
 SCANNED = 10_000
-"""Numbers that one statement looks for where somebody has typed every doubling: then one after the other."""
+"""Numbers that one statement looks for where a user has typed every doubling: then one after the other."""
+
+_LOCK = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("head", type_=Text))))
 
 
 def next_number(session: Session, column: InstrumentedAttribute[str], head: str) -> str:
@@ -21,28 +37,52 @@ def next_number(session: Session, column: InstrumentedAttribute[str], head: str)
     Those who ask for the same head wait for each other until their transactions end; so nobody asks
     while holding what another one needs for its number.
     """
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtext(head))))
-    taken, scanned, looked_for = 0, 0, [2**power for power in range(DOUBLINGS)]
-    while True:
-        found = _taken(session, column, head, looked_for)
-        free = next((number for number in looked_for if number not in found), None)
-        if free is None:
-            taken, scanned = scanned, scanned + SCANNED
-            looked_for = [*range(taken + 1, scanned + 1)]
-            continue
-        taken = max((n for n in looked_for if n < free), default=taken)
-        if free - taken == 1:
-            return f"{head}{free:05d}"
-        step = max((free - taken) // STEPS, 1)
-        looked_for = [*range(taken + step, free, step), free]
+    session.execute(_LOCK, {"head": head})
+    number: int | None = session.scalar(_search(column), {"head": head})
+    if number is None:
+        number = _scanned(session, column, head)
+    return f"{head}{number:05d}"
 
 
-def _taken(session: Session, column: Any, head: str, numbers: list[int]) -> set[int]:
-    """Which of these numbers the column holds."""
-    texts = {f"{head}{number:05d}": number for number in numbers}
-    held = session.scalars(
-        select(column)
-        .where(column == func.any(literal(list(texts), ARRAY(column.type))))
-        .distinct()
+@cache
+def _search(column: InstrumentedAttribute[str]) -> Select[Any]:
+    """The number that is free: doubled until one is, then halved what lies between that and the last one taken.
+
+    None where every doubling is taken. `taken` grows and `free` shrinks from row to row, until one follows the other.
+    """
+    at = select(
+        cast(literal(0), BigInteger).label("taken"), cast(null(), BigInteger).label("free")
+    ).cte("at", recursive=True)
+    is_open = or_(
+        and_(at.c.free.is_(None), at.c.taken < 2 ** (DOUBLINGS - 1)), at.c.free - at.c.taken > 1
     )
-    return {texts[text] for text in held}
+    number = func.coalesce(func.div(at.c.taken + at.c.free, 2), func.greatest(at.c.taken * 2, 1))
+    tried = select(at.c.taken, at.c.free, cast(number, BigInteger).label("number"))
+    t = tried.where(is_open).subquery("tried")
+    is_taken = exists().where(column.expression == _text(t.c.number))
+    step = select(
+        case((is_taken, t.c.number), else_=t.c.taken), case((is_taken, t.c.free), else_=t.c.number)
+    )
+    found = at.union_all(step)
+    return select(func.min(found.c.free))
+
+
+def _text(number: ColumnElement[int]) -> ColumnElement[str]:
+    """The head and a number, as they stand in the column."""
+    digits = cast(number, Text)
+    padded = func.lpad(digits, func.greatest(5, func.length(digits)), "0")
+    return bindparam("head", type_=Text) + padded
+
+
+def _scanned(session: Session, column: InstrumentedAttribute[str], head: str) -> int:
+    """The first free number, looked for one after the other."""
+    first = 1
+    while True:
+        numbers = range(first, first + SCANNED)
+        texts = [f"{head}{number:05d}" for number in numbers]
+        held = select(column).where(column == func.any(literal(texts, ARRAY(column.type))))
+        found = set(session.scalars(held))
+        for number, text in zip(numbers, texts, strict=True):
+            if text not in found:
+                return number
+        first += SCANNED

@@ -52,10 +52,10 @@ class KeyUsedOtherwise(Refusal):
 
 
 class Stale(Refusal):
-    """Somebody else saved the same record first."""
+    """Another user saved the same record first."""
 
     sentence = N_(
-        "Somebody else has saved this in the meantime. Look at their version, then save again."
+        "Another user has saved this in the meantime. Look at their version, then save again."
     )
     status = 409
 
@@ -67,6 +67,43 @@ class AnotherRecord(Stale):
         "This number now belongs to another record than the one that you opened. Nothing was saved. "
         "Look at which one is shown here before you send it again."
     )
+
+
+DAYS_LOCKED = "days_locked"
+"""What PostgreSQL calls the law that nothing of a locked day changes; its detail is the last such day."""
+
+
+class Locked(Refusal):
+    """A change of something dated in the days that are locked."""
+
+    sentence = N_(
+        "The days up to %(until)s are locked: nothing of them is entered, changed or deleted any more. Choose a "
+        "later day."
+    )
+    status = 409
+
+    def at(self, field: str) -> "Locked":
+        """The same, shown at that field of a form."""
+        self.field = field
+        return self
+
+
+def locked_by(error: DBAPIError, field: str = "") -> Locked | None:
+    """What a statement was refused for, if it is that; shown at the `field` of a form."""
+    if broken_constraint(error) != DAYS_LOCKED:
+        return None
+    return Locked(until=getattr(getattr(error.orig, "diag", None), "message_detail", "")).at(field)
+
+
+@contextmanager
+def refused_if_locked(field: str = "") -> Iterator[None]:
+    """What PostgreSQL refuses inside because of a locked day is `Locked`, at the `field` of a form."""
+    try:
+        yield
+    except IntegrityError as error:
+        if (refusal := locked_by(error, field)) is not None:
+            raise refusal from error
+        raise
 
 
 def broken_constraint(error: DBAPIError) -> str:

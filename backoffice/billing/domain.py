@@ -48,6 +48,7 @@ DOMAIN = Domain(
         "backoffice.billing.watched:OTHER_SUBJECTS",
     ),
     owners=("backoffice.billing.watched:OWNERS",),
+    closing_checks=("backoffice.billing.closing:CLOSING",),
     notices=("backoffice.billing.notices:NOTICES",),
     parts=("backoffice.billing.of_customers:PARTS",),
     columns=("backoffice.billing.of_customers:COLUMNS",),

@@ -98,7 +98,7 @@ class Invoice(Base):
     """What a customer owes for a meter from the day `issued_on` on, to be paid by `due_on`.
 
     With `units` its `amount` is a figure: units × rate, rounded, and the fixed charge. Without them,
-    as in a book that came from elsewhere, somebody entered it. `paid` is the figure of what was paid
+    as in a book that came from elsewhere, a user entered it. `paid` is the figure of what was paid
     on this very invoice; what was paid on its meter alone is not in it. Without a meter it counts
     nowhere, and is reported.
     """
@@ -175,7 +175,7 @@ class Payment(Base):
     """What a customer paid on a day, on one meter and perhaps on one invoice of it.
 
     A receipt that pays several invoices is several rows of one `reference`, numbered by `part`.
-    Without a meter it counts nowhere: it is unmatched, and listed until somebody says where it
+    Without a meter it counts nowhere: it is unmatched, and listed until a user says where it
     belongs. `replaces_id`, of a first part, is that of the void receipt in whose place it was recorded.
     """
 

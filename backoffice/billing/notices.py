@@ -35,31 +35,31 @@ class Waiting:
 def _waiting(session: Session, _user: Any) -> Iterator[Notice]:
     payments, invoices, meters = (Waiting(*each) for each in waiting(session, MOST_COUNTED))
     if payments.count and may_open("billing.unmatched"):
-        told = ngettext(
+        reported = ngettext(
             "%(count)s payment is not matched to a meter: %(amount)s.",
             "%(count)s payments are not matched to a meter: %(amount)s.",
             payments.count,
             **payments.words(),
         )
-        yield Notice(told, url_for("billing.unmatched"), "warning", payments.count)
+        yield Notice(reported, url_for("billing.unmatched"), "warning", payments.count)
     if invoices.count and may_open("invoices.index"):
-        told = ngettext(
+        reported = ngettext(
             "%(count)s invoice has no meter: %(amount)s.",
             "%(count)s invoices have no meter: %(amount)s.",
             invoices.count,
             **invoices.words(),
         )
         here = url_for("invoices.index", without="meter")
-        yield Notice(told, here, "warning", invoices.count)
+        yield Notice(reported, here, "warning", invoices.count)
     if meters.count:
-        told = ngettext(
+        reported = ngettext(
             "%(count)s meter has a balance and is assigned to nobody: %(amount)s.",
             "%(count)s meters have a balance and are assigned to nobody: %(amount)s.",
             meters.count,
             **meters.words(),
         )
         here = url_for("meters.index", owed="owing", assigned="unassigned", sort="-balance")
-        yield Notice(told, here, "info", meters.count)
+        yield Notice(reported, here, "info", meters.count)
 
 
 NOTICES = (Source("billing", "attention", "billing.read", _waiting),)

@@ -1,4 +1,4 @@
-"""What several parts of billing read: a meter, whose it was on a day, a customer's meters, what waits for somebody."""
+"""What several parts of billing read: a meter, whose it was on a day, a customer's meters, what waits for a user."""
 
 from datetime import date
 from decimal import Decimal

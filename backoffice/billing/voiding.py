@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from ..audit.models import AuditEvent
 from ..base import N_
-from ..records import Choice, Field, Notes, Telling
+from ..records import Choice, Field, Notes, Rendering
 from .rules import POSTED, REASON_LENGTH, VOID
 
 STATUSES = {POSTED: N_("Posted"), VOID: N_("Void")}
@@ -31,9 +31,9 @@ def reason_of(model: Any) -> Field:
     )  # fmt: skip
 
 
-def void_told(_session: Session, _document: Any, _events: Sequence[AuditEvent]) -> Telling:
+def void_rendered(_session: Session, _document: Any, _events: Sequence[AuditEvent]) -> Rendering:
     """A save that makes a document void is of that kind."""
-    return Telling(lambda events: (kind_of(events), ()))
+    return Rendering(lambda events: (kind_of(events), ()))
 
 
 def kind_of(events: Sequence[AuditEvent]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from ..base.currencies import MINOR_UNITS
 from ..base.refusals import Refusal
 from ..figures import registry
 from ..figures.computing import definitions
+from .locks import hold_alone
 from .meaning import APPLICATION, Meaning, MeaningDiffers, of_this_process
 from .models import Book
 
@@ -115,6 +117,12 @@ def set_meaning(
     return change
 
 
+def lock_days(connection: Connection, until: date | None, reason: str) -> None:
+    """Let nothing up to that day, inclusive, be entered, changed or deleted any more; None opens every day."""
+    hold_alone(connection)
+    connection.execute(update(BOOK).values(locked_until=until, reason=reason, set_at=func.now()))
+
+
 def _others(connection: Connection) -> int:
     here = _ACTIVITY.c.datname == func.current_database()
     other = _ACTIVITY.c.pid != func.pg_backend_pid()
@@ -138,7 +146,7 @@ def _fractions(connection: Connection, currency: str) -> dict[str, int]:
 
 
 def _is_entered_money(amount: Column[Any]) -> ColumnElement[bool] | None:
-    """When a column holds an amount that somebody entered; None of one that never does."""
+    """When a column holds an amount that a user entered; None of one that never does."""
     kind = amount.type
     if not isinstance(kind, Numeric) or (kind.precision, kind.scale) != (15, 2):
         return None

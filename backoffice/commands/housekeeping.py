@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 
 from ..base import N_, Base, table_of
 from ..figures.models import Correction
-from ..imports.models import Import, ImportContent, ImportProblem
+from ..imports.models import Import, ImportContent, ImportLine, ImportProblem
 from ..people.models import ApiRequest, IdempotencyKey, WebSession
 from ..reconciliation.models import Reconciliation
 from ..runs.kinds import RunKind, kinds
@@ -21,16 +21,16 @@ KEYS_ARE_KEPT = timedelta(days=7)
 """How long the answer to a form is remembered for its repetitions."""
 
 UPLOADS_ARE_KEPT = timedelta(days=90)
-"""How long somebody may want to download the bad rows of a file."""
+"""How long a user may want to download the bad rows of a file."""
 
 ITEMS_ARE_KEPT = timedelta(days=90)
-"""How long somebody may want to know what a run did to every single thing."""
+"""How long a user may want to know what a run did to every single thing."""
 
 REPORTS_ARE_KEPT = timedelta(days=90)
-"""How long somebody may want to download a nightly reconciliation."""
+"""How long a user may want to download a nightly reconciliation."""
 
 QUIET_RUNS_ARE_KEPT = timedelta(days=14)
-"""How long somebody may want to know that a chore was done."""
+"""How long a user may want to know that a chore was done."""
 
 AT_ONCE = 5_000
 """Rows removed in one transaction."""
@@ -58,9 +58,14 @@ def old_idempotency_keys() -> Iterable[Old]:
 
 
 def old_uploads() -> Iterable[Old]:
-    """The bytes of files that were uploaded long ago, and what was wrong in them; who, when and what stays."""
-    old = select(Import.id).where(_before(Import.created_at, UPLOADS_ARE_KEPT))
-    return [Old(model, model.import_id.in_(old)) for model in (ImportContent, ImportProblem)]
+    """The bytes of files that were uploaded long ago, and what was wrong in them; who, when and what stays.
+
+    Not of files that are carried out every month, or are being so.
+    """
+    is_needed = Import.state.in_(("repeating", "applying"))
+    old = select(Import.id).where(_before(Import.created_at, UPLOADS_ARE_KEPT), ~is_needed)
+    kept = (ImportContent, ImportProblem, ImportLine)
+    return [Old(model, model.import_id.in_(old)) for model in kept]
 
 
 def old_run_items() -> Iterable[Old]:

@@ -8,7 +8,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 from flask_babel import gettext as _
 
-from ..app.command_line import Trouble, refusals_told
+from ..app.command_line import Trouble, refusals_reported
 from ..app.config import READERS
 from ..app.extensions import db
 from ..base.currencies import CURRENCIES
@@ -51,7 +51,7 @@ def set_meaning(
         raise click.UsageError("Say why, with --reason: it is kept in the audit trail.")
     db.engine.dispose()  # what this very process has open computes nothing
     try:
-        with refusals_told(), as_owner(owner_engine(current_app)) as connection:
+        with refusals_reported(), as_owner(owner_engine(current_app)) as connection:
             if dry_run:
                 change = actions.planned(connection, currency, timezone)
             else:

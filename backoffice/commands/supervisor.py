@@ -256,7 +256,7 @@ def _stop(parts: Sequence[Process]) -> None:
 def _one_supervisor(home: Path) -> Iterator[IO[str]]:
     """Only one supervisor a home; the second one says where the first one is."""
     with open(home / STATE, "a+") as file:
-        # `info` holds the lock for a moment, to see whether somebody has it.
+        # `info` holds the lock for a moment, to see whether another process has it.
         if not wait_until(lambda: _is_locked(file, LOCK_EX), 1):
             raise Trouble(_already(file, home))
         _say(file, "")

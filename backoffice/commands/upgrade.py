@@ -14,7 +14,17 @@ from alembic import command
 from alembic.operations import MigrationScript
 from alembic.runtime.migration import MigrationContext
 from flask import Flask, current_app
-from sqlalchemy import Connection, Engine, NullPool, create_engine, func, make_url, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Index,
+    NullPool,
+    create_engine,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.exc import ProgrammingError
 
 from .. import audit, figures
@@ -148,6 +158,7 @@ def _configure(context: Any, connection: Connection, **options: Any) -> None:
         transactional_ddl=True,
         target_metadata=Base.metadata,
         include_name=is_modelled,
+        include_object=is_compared,
         process_revision_directives=_number,
         **options,
     )
@@ -202,6 +213,12 @@ def _computed(engine: Engine) -> Iterator[str]:
 def is_modelled(name: str | None, _type: str, _parents: object) -> bool:
     """Whether models describe what the database calls by this name (`db check`, `revision --autogenerate`)."""
     return UNMODELLED.fullmatch(name or "") is None
+
+
+def is_compared(thing: Any, _name: str | None, _type: str, _reflected: bool, other: Any) -> bool:
+    """Whether what both have is compared: not an index on an expression, which PostgreSQL writes in its own words."""
+    is_index = isinstance(thing, Index) and other is not None
+    return not (is_index and any(not isinstance(part, Column) for part in thing.expressions))
 
 
 def _number(

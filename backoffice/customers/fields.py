@@ -1,4 +1,4 @@
-"""What somebody enters of a customer, in the order of the form."""
+"""What a user enters of a customer, in the order of the form."""
 
 from ..base import N_
 from ..base.identifiers import is_visible

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from ..base import N_
@@ -31,6 +31,26 @@ class AlreadyMerged(Refusal):
     """One of the two is a duplicate that was merged already."""
 
     sentence = N_("Customer %(code)s has been merged already.")
+    status = 409
+
+
+class InTheWay(Refusal):
+    """Both have a row of what one customer can have only one of."""
+
+    status = 409
+
+    def __init__(self, belonging: Belonging, days: Sequence[object]) -> None:
+        self.sentence = belonging.both_have
+        super().__init__(days=", ".join(map(str, days)))
+
+
+class MovesLockedDays(Refusal):
+    """Something that would go over is of a day that is locked."""
+
+    sentence = N_(
+        "What would move is partly of the days up to %(until)s, which are locked: nothing of them changes any more. "
+        "Have those days opened first."
+    )
     status = 409
 
 
@@ -124,7 +144,7 @@ def preview(session: Session, survivor: Customer, duplicate: Customer) -> Previe
     """What the merge would do. Writes nothing and locks nothing.
 
     Raises:
-        SameCustomer, AlreadyMerged: these two cannot be merged.
+        SameCustomer, AlreadyMerged, InTheWay, MovesLockedDays: these two cannot be merged.
     """
     if survivor.id == duplicate.id:
         raise SameCustomer()
@@ -134,6 +154,9 @@ def preview(session: Session, survivor: Customer, duplicate: Customer) -> Previe
     ids = [survivor.id, duplicate.id]
     moves = []
     for belonging in belongings():
+        if days := belonging.of_both(session, *ids):
+            raise InTheWay(belonging, days)
+        _refuse_locked(session, belonging, belonging.customer == duplicate.id)
         held = belonging.held_by(session, ids)
         moves.append(Move(belonging, held[survivor.id], held[duplicate.id]))
     fields = tuple(
@@ -196,10 +219,10 @@ def undoing(session: Session, record: CustomerMerge) -> Undoing:
 def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
     """Make the duplicate a customer again, and give back exactly what its merge had moved.
 
-    What has moved on since stays where it is, and so do facts that somebody changed since.
+    What has moved on since stays where it is, and so do facts that a user changed since.
 
     Raises:
-        AlreadyUndone, SurvivorMerged, RecordGone: it cannot be undone.
+        AlreadyUndone, SurvivorMerged, MovesLockedDays, RecordGone: it cannot be undone.
     """
     record = session.get_one(CustomerMerge, merge_id)
     customers = locked(session, Customer, [record.survivor_id, record.duplicate_id])
@@ -210,6 +233,8 @@ def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
     if survivor.merged_into_id is not None:
         raise SurvivorMerged(code=survivor.code)
     ways = [_way(session, record, belonging, lock=True) for belonging in belongings()]
+    for way in ways:
+        _refuse_locked(session, way.belonging, way.belonging.among(way.back))
     done = _undoing(record, survivor, ways)
     duplicate.merged_into_id = None
     record.undone_at, record.undone_by_id = func.now(), by
@@ -220,6 +245,11 @@ def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
         way.belonging.move(session, way.back, duplicate.id)
     session.expire_all()
     return done
+
+
+def _refuse_locked(session: Session, belonging: Belonging, those: ColumnElement[bool]) -> None:
+    if (until := belonging.locked_day(session, those)) is not None:
+        raise MovesLockedDays(until=until.isoformat())
 
 
 def _change(customer: Customer, facts: Mapping[str, str]) -> None:

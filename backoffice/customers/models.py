@@ -62,6 +62,10 @@ class Customer(Owing, Base):
     )
     balance_changed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """When either of them was last written another value; PostgreSQL stamps it, whoever writes."""
+    use_realtime_calculation: Mapped[bool] = mapped_column(server_default="true", default=True)
+    """Whether the months of gas are stored as they change; else they are computed when they are read."""
+    balance_last_updated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """When a stored month of gas was last written; PostgreSQL stamps it, whoever writes."""
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]

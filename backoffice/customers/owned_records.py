@@ -5,6 +5,7 @@ A domain names its rows once. Deleting a customer asks for them, and a merge mov
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +24,11 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ..app.domain import declared
+from ..base.refusals import refused_if_locked
+from ..book.queries import locked_until
+
+FEW = 3
+"""So many of what is in the way of a merge are named."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class Belonging:
 
     `model` has an `id`, a `version` and an `updated_at`. `label`, `day` and `amount` are its columns,
     or expressions of them. `counted` says how many. `endpoint` is the list that takes a customer's
-    code as its argument `customer`.
+    code as its argument `customer`. Of `one_per` (a day), a customer has one row of each; `both_have` says
+    which `%(days)s` are in the way where two customers become one. `is_lockable`: nothing of a locked day moves.
     """
 
     name: str
@@ -55,6 +62,25 @@ class Belonging:
     day: SQLColumnExpression[Any]
     amount: SQLColumnExpression[Any]
     endpoint: str
+    one_per: SQLColumnExpression[Any] | None = None
+    both_have: str = ""
+    is_lockable: bool = False
+
+    def locked_day(self, session: Session, those: ColumnElement[bool]) -> date | None:
+        """The last day that is locked, where any of these rows is of such a day; None: all may move."""
+        until = locked_until(session) if self.is_lockable else None
+        if until is None:
+            return None
+        some = select(self.model.id).where(those, self.day <= until).exists()
+        return until if session.scalar(select(some)) else None
+
+    def of_both(self, session: Session, one: int, other: int) -> Sequence[Any]:
+        """What these two customers have a row of each of which one customer has only one: a few of them, in order."""
+        if self.one_per is None:
+            return ()
+        theirs = select(self.one_per).where(self.customer == other)
+        both = select(self.one_per).where(self.customer == one, self.one_per.in_(theirs))
+        return session.scalars(both.order_by(self.one_per).limit(FEW)).all()
 
     def held_by(self, session: Session, customer_ids: Sequence[int]) -> Mapping[int, Held]:
         """What each of these customers has; one with nothing is there too."""
@@ -82,19 +108,19 @@ class Belonging:
         ).all()
 
     def move(self, session: Session, ids: Sequence[int], to: int) -> None:
-        """Give these rows, which the caller has locked, to another customer."""
-        session.execute(
-            update(self.model)
-            .where(self.model.id == any_(_array(ids)))
-            .values(
-                {
-                    self.customer: to,
-                    self.model.version: self.model.version + 1,
-                    self.model.updated_at: func.now(),
-                }
-            )
-            .execution_options(synchronize_session=False)
-        )
+        """Give these rows, which the caller has locked, to another customer. Raises Locked."""
+        values = {
+            self.customer: to,
+            self.model.version: self.model.version + 1,
+            self.model.updated_at: func.now(),
+        }
+        moved = update(self.model).where(self.among(ids)).values(values)
+        with refused_if_locked():
+            session.execute(moved.execution_options(synchronize_session=False))
+
+    def among(self, ids: Sequence[int]) -> ColumnElement[bool]:
+        """The condition of these rows."""
+        return self.model.id == any_(_array(ids))  # type: ignore[no-any-return]
 
     def those(self, session: Session, owner: int, among: Sequence[int]) -> list[int]:
         """The rows of `owner` that are among these, in id order."""

@@ -15,6 +15,11 @@ def by_code(session: Session, code: str) -> Customer | None:
     return session.scalars(select(Customer).where(Customer.code == code)).one_or_none()
 
 
+def with_code(text: str) -> Select[int]:
+    """The id of the customer with that code, as it is typed or in capitals: what a list is narrowed to."""
+    return select(Customer.id).where(Customer.code.in_({text, text.upper()}))
+
+
 def survivor_of(session: Session, customer: Customer) -> Customer:
     """The customer itself; for a duplicate that was merged, the one that it leads to in the end."""
     for _step in range(MOST_STEPS):

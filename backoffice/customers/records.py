@@ -12,14 +12,16 @@ from ..audit.histories import Change
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
 from ..base import N_
-from ..records import Deletion, Record, Telling, Told
+from ..records import Deletion, Record, Rendered, Rendering
 from . import actions
 from .fields import FIELDS
 from .listing import customers_for
 from .models import Customer, CustomerMerge
 
 
-def _merges_told(session: Session, customer: Customer, events: Sequence[AuditEvent]) -> Telling:
+def _merges_rendered(
+    session: Session, customer: Customer, events: Sequence[AuditEvent]
+) -> Rendering:
     """What a merge or its undoing tells: the other customer."""
     sides = [side or {} for event in events for side in (event.before, event.after)]
     ids = {side[name] for side in sides for name in ("survivor_id", "duplicate_id") if name in side}
@@ -28,7 +30,7 @@ def _merges_told(session: Session, customer: Customer, events: Sequence[AuditEve
     )
     names = {key: f"{code} · {name}" for key, code, name in found}
 
-    def tell(save: Sequence[AuditEvent]) -> Told:
+    def tell(save: Sequence[AuditEvent]) -> Rendered:
         kind, changes = "", []
         for event in save:
             after = event.after or {}
@@ -46,7 +48,7 @@ def _merges_told(session: Session, customer: Customer, events: Sequence[AuditEve
                 changes.append(Change(_("Merge undone"), "", back))
         return kind, changes
 
-    return Telling(tell)
+    return Rendering(tell)
 
 
 def _held(session: Session, customer: Customer) -> Mapping[str, Any]:
@@ -77,7 +79,7 @@ CUSTOMER = Record(
         ),
     ),
     parts=(CustomerMerge.survivor_id, CustomerMerge.duplicate_id),
-    telling=_merges_told,
+    rendering=_merges_rendered,
     labels={"merged_into_id": N_("Merged into")},
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "schema_fingerprints": READ,
     "process_keys": (),  # what our processes prove themselves by: the owner's functions compare
     "book": READ,  # what everything means: the owner writes it, by a command
+    "periods": ("SELECT", "INSERT", "UPDATE"),  # reopened, never removed
     "audit_events": READ,  # only its trigger, which runs as the owner, writes
     "audit_seals": ("SELECT", "INSERT"),  # append-only
     "audit_checks": ("SELECT", "INSERT"),  # append-only

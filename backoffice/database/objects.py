@@ -78,7 +78,8 @@ class DatabaseObject:
     """A trigger with the function of the same name that it calls; without a `table`, a function alone.
 
     `when` is its condition as PostgreSQL itself writes it; `of` are the columns of which an update fires it, in their
-    order in the table. `settings` are those of the function, by the names that PostgreSQL calls them; `takes` and
+    order in the table. One that `is_deferred` looks at each row at COMMIT, when all of the transaction is known.
+    `settings` are those of the function, by the names that PostgreSQL calls them; `takes` and
     `answers` its arguments and its type, in its words too. `aggregate` is the name of one whose state, the function's
     first argument, becomes what the function answers, row by row.
     """
@@ -91,6 +92,7 @@ class DatabaseObject:
     new_rows: str = ""
     is_before: bool = False
     is_for_each_row: bool = False
+    is_deferred: bool = False
     when: str = ""
     of: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = AROUND
@@ -107,7 +109,7 @@ class DatabaseObject:
             type=bits + sum(_EVENTS[event] for event in self.events),
             is_enabled=True,
             when=self.when,
-            columns=",".join(self.of) if self.table else signed(self.takes, self.answers),
+            columns=self._columns if self.table else signed(self.takes, self.answers),
             old_rows=self.old_rows,
             new_rows=self.new_rows,
             function=f"public.{self.name}",
@@ -116,6 +118,10 @@ class DatabaseObject:
             is_definer=True,
             settings=tuple(sorted(f"{name}={value}" for name, value in self.settings)),
         )
+
+    @property
+    def _columns(self) -> str:
+        return ",".join(self.of) + (" deferred" if self.is_deferred else "")
 
     @property
     def fingerprint(self) -> str:
@@ -135,8 +141,9 @@ LANGUAGE plpgsql SECURITY DEFINER
         if not self.table:
             return create + self._aggregate_sql
         return f"""{create}REVOKE ALL ON FUNCTION {function} FROM PUBLIC;
-CREATE TRIGGER {_quote(self.name)} {"BEFORE" if self.is_before else "AFTER"} {self._events}
-ON public.{_quote(self.table)} {self._transition}
+CREATE {"CONSTRAINT TRIGGER" if self.is_deferred else "TRIGGER"} {_quote(self.name)}
+{"BEFORE" if self.is_before else "AFTER"} {self._events}
+ON public.{_quote(self.table)} {self._transition} {"DEFERRABLE INITIALLY DEFERRED" if self.is_deferred else ""}
 FOR EACH {"ROW" if self.is_for_each_row else "STATEMENT"} {f"WHEN ({self.when})" if self.when else ""}
 EXECUTE FUNCTION {function};
 """
@@ -175,7 +182,7 @@ EXECUTE FUNCTION {function};
 
 
 def refusal(sentence: str, hint: str) -> str:
-    """The statement by which a guard refuses what somebody may not do."""
+    """The statement by which a guard refuses what a user may not do."""
     return f"RAISE EXCEPTION '{sentence}'\n    USING ERRCODE = 'insufficient_privilege', HINT = '{hint}';"
 
 
@@ -207,7 +214,8 @@ SELECT t.tgname::text AS name, n.nspname || '.' || c.relname AS "table", t.tgtyp
     ELSE substring(pg_get_triggerdef(t.oid) FROM ' WHEN \\((.*)\\) EXECUTE FUNCTION ') END AS "when",
   (SELECT coalesce(string_agg(a.attname, ',' ORDER BY a.attnum), '') FROM pg_attribute a
     WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr))
-    || CASE WHEN t.tgnargs > 0 OR t.tgdeferrable THEN ' +' ELSE '' END AS columns,
+    || CASE WHEN t.tgnargs > 0 THEN ' +' ELSE '' END
+    || CASE WHEN t.tginitdeferred THEN ' deferred' WHEN t.tgdeferrable THEN ' deferrable' ELSE '' END AS columns,
   coalesce(t.tgoldtable::text, '') AS old_rows, coalesce(t.tgnewtable::text, '') AS new_rows,
   f.function, f.source, f.language, f.is_definer, f.settings
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -288,7 +296,7 @@ def _problem(item: DatabaseObject, found: Sequence[State]) -> str:
 def tampered(
     connection: Connection, group: str, objects: Sequence[DatabaseObject]
 ) -> dict[str, str]:
-    """Objects that are not as they were installed: somebody has changed them since, past every upgrade."""
+    """Objects that are not as they were installed: a user has changed them since, past every upgrade."""
     recorded = installed(connection, group)
     found = observed(connection, objects, recorded.keys() - {o.name for o in objects})
     wrong = differences(connection, group, objects)
@@ -324,7 +332,7 @@ def sync_objects(
 
 
 def _displaced(name: str, states: Sequence[State]) -> Iterator[str]:
-    """What takes away a trigger of that name that calls somebody else's function, and functions of that name."""
+    """What takes away a trigger of that name that calls another function, and functions of that name."""
     for state in states:
         if not state.table:
             takes = state.columns.rpartition(") ")[0].removeprefix("(")

@@ -29,7 +29,7 @@ MANY_BYTES = 64 * 1024
 """Tables that are smaller cost little, whatever the planner thinks of them."""
 
 PATIENCE = "50ms"
-"""How long to wait for a table that somebody else holds: that analyzes it already, or builds an index on it."""
+"""How long to wait for a table that another session holds: that analyzes it already, or builds an index on it."""
 
 PATIENCE_WITH_NEW = "1500ms"
 """The same where the planner knows nothing of the table: autovacuum gives way to whoever waits for a second."""
@@ -50,7 +50,7 @@ _STALE = text("""
 def refresh(engine: Engine) -> None:
     """Renew those of the tables that are new to the planner, or of which a tenth has changed since.
 
-    Each in a transaction of its own; what cannot be had, because somebody else holds a table, is passed over:
+    Each in a transaction of its own; what cannot be had, because another session holds a table, is passed over:
     the work that follows is right without, only slower. A function of the tables' owner analyzes, for the
     app may not.
     """

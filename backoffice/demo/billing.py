@@ -225,7 +225,7 @@ def _wordless(paid: Sequence[_Paid]) -> set[_Paid]:
 
 
 def _correct(session: Session, today: date) -> None:
-    """What somebody did by hand: the second of two equal invoices is void, a fee, something forgiven."""
+    """What a user did by hand: the second of two equal invoices is void, a fee, something forgiven."""
     twice = session.scalars(select(Invoice).where(Invoice.number.like("INV-%-2"))).one()
     invoice_actions.void(session, twice.id, twice.version, "Issued twice")
     for number, days, amount, reason in (

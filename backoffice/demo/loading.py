@@ -1,4 +1,4 @@
-"""The demo company: Northwind, imported like any other file, with meters and wallets; four people can sign in."""
+"""The demo company: Northwind, imported like any other file, with all else a company has, and four users."""
 
 import json
 import os
@@ -17,11 +17,13 @@ from ..base.periods import Month
 from ..customers.models import Customer
 from ..imports.importing import import_files
 from ..imports.kinds import KINDS
+from ..ledger.posting.actions import reconcile
+from ..ledger.posting.queries import EVERYTHING
 from ..people import actions
 from ..people.models import User
 from ..runs.actions import request
 from ..targets import actions as targets
-from . import billing, wallets
+from . import billing, gas, ledger, wallets
 from .fitting import fitted, years_with_targets
 
 FILES = {
@@ -86,6 +88,9 @@ def load() -> list[SignIn]:
         if problem := billing.load(db.session()):
             raise DemoError(f"billing: {problem}")
         wallets.load(db.session())
+        gas.load(db.session())
+        ledger.load(db.session())
+        reconcile(db.session(), EVERYTHING)
         for year in years_with_targets(periods.today()):
             months = list(Month(year, 1).through(Month(year, 12)))
             targets.generate(db.session(), months, growth=GROWTH)

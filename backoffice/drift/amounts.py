@@ -127,9 +127,9 @@ def _in_sql(values: ColumnElement[Any], column: str) -> ColumnElement[Any]:
 def _of_figures(
     figures: Iterable[Measured],
     name: ColumnElement[str],
-    told: Callable[[list[str]], ColumnElement[Any]],
+    reported: Callable[[list[str]], ColumnElement[Any]],
 ) -> ColumnElement[Any]:
     with_money = [(f.name, money_columns(f)) for f in figures]
-    cases = [(name == figure, told(columns)) for figure, columns in with_money if columns]
+    cases = [(name == figure, reported(columns)) for figure, columns in with_money if columns]
     nothing = cast(null(), Numeric)
     return case(*cases, else_=nothing) if cases else nothing

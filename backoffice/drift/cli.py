@@ -22,7 +22,7 @@ from ..app.command_line import (
     never_together,
     operator,
     progress_bar,
-    refusals_told,
+    refusals_reported,
 )
 from ..app.domain import declared
 from ..app.extensions import db
@@ -121,11 +121,11 @@ def compare_checks(names: tuple[str, ...], as_json: bool) -> None:
     with snapshot(db.engine) as connection:
         seen = [(one.compare(connection), one.differing(connection)) for one in asked]
     if as_json:
-        told = [
+        reported = [
             {**compared.as_dict(), "differing_parts": [part.as_dict() for part in parts]}
             for compared, parts in seen
         ]
-        click.echo(json.dumps({"checks": told}))
+        click.echo(json.dumps({"checks": reported}))
     else:
         for compared, parts in seen:
             print_compared(compared, parts)
@@ -199,11 +199,11 @@ def explain(name: str, row: str, as_json: bool) -> None:
     explanation = figures.explain(db.session, figure, row_of(connection, figure, row))
     if explanation is None:
         raise Trouble(_("%(figure)s has no row %(key)s.", figure=name, key=row))
-    [told] = with_names(connection, [explanation.as_dict()])
+    [reported] = with_names(connection, [explanation.as_dict()])
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(reported))
     else:
-        print_explanation(explanation, told["name"])
+        print_explanation(explanation, reported["name"])
     sys.exit(CLEAN if explanation.is_right else FOUND)
 
 
@@ -234,7 +234,7 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
         counts = {name: 0 for name in asked if name not in done.not_ours}
         for finding in done.findings:
             counts[finding["figure"]] = counts.get(finding["figure"], 0) + 1
-        told = {
+        reported = {
             "run": done.run.id if done.run else None,
             "drifted": len(done.findings),
             "figures": counts,
@@ -243,7 +243,7 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
             "checks": list(done.checks),
             "differing": list(done.differing),
         }
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(reported))
     else:
         print_findings(done, is_all=not selected and not owners)
     if done.unrecorded:
@@ -287,7 +287,7 @@ def run_heal(
     A dry run leaves what it found in the run's items, and exits 1 when that is anything. `scope` instead of
     figures and owners: see `scope`.
     """
-    with refusals_told(), acting_as(operator()), _progress(selected, owners) as advance:
+    with refusals_reported(), acting_as(operator()), _progress(selected, owners) as advance:
         done = performing.heal(
             db.engine, selected, owners or None,
             every_owner=every_owner, dry_run=dry_run, reason=reason, progress=advance, scope=scope,
@@ -303,7 +303,7 @@ def run_heal(
 
 def run_resumed(run_id: int, as_json: bool) -> None:
     """Continue a run in this process until it has ended, and print what came of it."""
-    with refusals_told(), acting_as(operator()):
+    with refusals_reported(), acting_as(operator()):
         done = performing.resume(db.engine, run_id)
     print_healed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)

@@ -16,6 +16,7 @@ DOMAIN = Domain(
         "backoffice.drift.facts.subjects:subjects",
         "backoffice.drift.verification.checks:subjects",
     ),
+    closing_checks=("backoffice.drift.closing:CLOSING",),
     notices=("backoffice.drift.notices:NOTICES",),
     findings=("backoffice.drift.marks:KEEPERS",),
 )

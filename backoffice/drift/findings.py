@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..audit.facts import Forgery
 from ..base import differences, money, table_of
-from ..figures import Finding, registry
+from ..figures import Figure, Finding, registry
 from ..figures.computing.registry import Bundle
 from ..figures.keeping.drain import Drained
 from ..figures.models import Correction, FigureNote, noted_bundle
@@ -55,9 +55,9 @@ CORRECTIONS, ITEMS, NOTES = table_of(Correction), table_of(RunItem), table_of(Fi
 
 def as_item(finding: Finding) -> dict[str, Any]:
     """A finding as the fields of a run's item, but for its outcome."""
-    told = finding.as_dict()
-    before = None if finding.kind == MISSING else told["stored"]
-    after = None if finding.kind == SURPLUS else told["expected"]
+    reported = finding.as_dict()
+    before = None if finding.kind == MISSING else reported["stored"]
+    after = None if finding.kind == SURPLUS else reported["expected"]
     return {
         "subject": finding.figure.name,
         "owner": finding.owner,
@@ -65,11 +65,11 @@ def as_item(finding: Finding) -> dict[str, Any]:
         "before": before,
         "after": after,
         "amounts": as_fields(amounts_of(finding.figure, before, after)),
-        "details": {"kind": finding.kind, "roots": told["roots"]},
+        "details": {"kind": finding.kind, "roots": reported["roots"]},
     }
 
 
-def as_told(row: Mapping[str, Any]) -> dict[str, Any]:
+def as_reported(row: Mapping[str, Any]) -> dict[str, Any]:
     """A finding for JSON, the same from a verification, from a dry run and where nothing could be recorded.
 
     `row` has the columns of a `DriftFinding`. Amounts are texts; net and gross are null of a figure without money.
@@ -90,10 +90,10 @@ def as_told(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def told_now(finding: Finding) -> dict[str, Any]:
+def reported_now(finding: Finding) -> dict[str, Any]:
     """The same of a finding that is not recorded."""
     item = as_item(finding)
-    return as_told(
+    return as_reported(
         {
             "amount": None,
             "gross": None,
@@ -107,9 +107,9 @@ def told_now(finding: Finding) -> dict[str, Any]:
     )
 
 
-def told_of(item: RunItem) -> dict[str, Any]:
+def reported_of(item: RunItem) -> dict[str, Any]:
     """The same of an item that a dry run has found."""
-    return as_told(
+    return as_reported(
         {
             **{name: getattr(item, name) for name in ("owner", "key", "amount", "gross")},
             "figure": item.subject,
@@ -231,13 +231,13 @@ def _row(
 
 
 def close_unseen(
-    connection: Connection, bundle: Bundle, owned: ColumnElement[bool], since: datetime
+    connection: Connection, bundles: Iterable[Bundle], owned: ColumnElement[bool], since: datetime
 ) -> None:
     """Close the open findings of these owners that this transaction's check has not seen again.
 
     `since` is when the check's snapshot was taken: what was found only after it stays.
     """
-    names = [figure.name for figure in bundle.figures]
+    names = [figure.name for bundle in bundles for figure in bundle.figures]
     _close(
         connection,
         FINDINGS.c.figure.in_(names),
@@ -294,20 +294,48 @@ def _close(
     )
 
 
-def check(connection: Connection, figures: Iterable[str], **values: Any) -> None:
-    """Say when these figures were verified over all their owners, and what is wrong of them now.
+def check(connection: Connection, verified: Mapping[str, int], **values: Any) -> None:
+    """Say when these were verified over all their owners, so many of each, and what is wrong of them now.
 
-    Of a figure `rows` are those that are stored and those that are missing; of anything else they are given.
+    Of a figure `rows` are those that are stored and those that are missing; of anything else they are as many.
     """
-    for name in figures:
-        wrong = select(
-            func.count().label("drifted"),
-            func.coalesce(func.sum(FINDINGS.c.gross), 0).label("amount"),
-        ).where(FINDINGS.c.figure == name, FINDINGS.c.healed_at.is_(None))
-        if "rows" not in values:
-            stored = select(func.count()).select_from(registry.get(name).table).scalar_subquery()
-            missing = func.count().filter(FINDINGS.c.kind == MISSING)
-            wrong = wrong.add_columns((stored + missing).label("rows"))
-        given = {**values, "figure": name, **connection.execute(wrong).one()._mapping}
-        add = upsert(CHECKS).values(given)
-        connection.execute(add.on_conflict_do_update(index_elements=["figure"], set_=given))
+    if not verified:
+        return
+    stored = _stored(connection, [f for f in registry.figures if f.name in verified])
+    is_open = FINDINGS.c.figure.in_(list(verified)), FINDINGS.c.healed_at.is_(None)
+    wrong = select(
+        FINDINGS.c.figure,
+        func.count().label("drifted"),
+        func.coalesce(func.sum(FINDINGS.c.gross), 0).label("amount"),
+        func.count().filter(FINDINGS.c.kind == MISSING).label("missing"),
+    )
+    found = {
+        row.figure: row for row in connection.execute(wrong.where(*is_open).group_by("figure"))
+    }
+    rows: list[dict[str, Any]] = []
+    for name, owners in verified.items():
+        row = found.get(name)
+        drifted, amount, missing = (0, 0, 0) if row is None else row[1:]
+        standing = stored[name] + missing if name in stored else owners
+        rows.append(
+            {
+                "figure": name,
+                "owners": owners,
+                "rows": standing,
+                "drifted": drifted,
+                "amount": amount,
+            }
+        )
+    add = upsert(CHECKS).values(values)
+    given = {name: add.excluded[name] for name in (*values, "owners", "rows", "drifted", "amount")}
+    connection.execute(add.on_conflict_do_update(index_elements=["figure"], set_=given), rows)
+
+
+def _stored(connection: Connection, figures: Sequence[Figure]) -> dict[str, int]:
+    """How many rows of each figure are stored."""
+    if not figures:
+        return {}
+    tables = list(dict.fromkeys(figure.table for figure in figures))
+    counts = (select(func.count()).select_from(table).scalar_subquery() for table in tables)
+    counted = dict(zip(tables, connection.execute(select(*counts)).one(), strict=True))
+    return {figure.name: counted[figure.table] for figure in figures}

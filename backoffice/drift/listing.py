@@ -43,7 +43,7 @@ class AtLeast(Search):
 
 @dataclass(frozen=True)
 class OfRun(Search):
-    """Rows that a run found wrong: it saw them last, or somebody after it did who found them known."""
+    """Rows that a run found wrong: it saw them last, or a user after it did who found them known."""
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
         """The run's number, if it can be one."""

@@ -113,7 +113,7 @@ def known(owners: Mapping[str, Sequence[int]]) -> Marks:
         for column in {**(finding.stored or {}), **(finding.expected or {})}
     }
     if places:
-        standing.told_wrong()
+        standing.reported_wrong()
     return Marks(places)
 
 
@@ -132,7 +132,7 @@ class RecordedFindings:
         opened = select(DriftFinding.id).where(IS_OPEN, DriftFinding.figure.in_(figures))
         if not session.scalar(select(opened.exists())):
             return False
-        standing.told_wrong()
+        standing.reported_wrong()
         return True
 
     def of_row(self, table: Table, column: str) -> Watched | None:

@@ -26,13 +26,13 @@ def named_failures(
     connection: Connection, failures: Sequence[tuple[str, int | None, str]]
 ) -> list[dict[str, Any]]:
     """What was not corrected (bundle or figure, owner, why), for JSON, with the owner's name."""
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     for bundle in figures.registry.bundles:
         own = (f for f in bundle.figures if f.table is bundle.owner_table)
         name = next(own, bundle.figures[0]).name
-        told |= dict.fromkeys((bundle.name, *(figure.name for figure in bundle.figures)), name)
+        reported |= dict.fromkeys((bundle.name, *(figure.name for figure in bundle.figures)), name)
     none: dict[str, Any] = {}
-    rows = [(told.get(subject, ""), owner, none) for subject, owner, _error in failures]
+    rows = [(reported.get(subject, ""), owner, none) for subject, owner, _error in failures]
     return [
         {"name": name, "bundle": bundle, "owner": owner, "error": error}
         for name, (bundle, owner, error) in zip(

@@ -1,4 +1,4 @@
-"""What drift has to say on Today: how the books stand, and what of them needs somebody."""
+"""What drift has to say on Today: how the books stand, and what of them needs a user."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from . import standing, wording
 from .standing import Standing, State
 
 PATIENCE = timedelta(minutes=1)
-"""How long a change by another program may wait for a worker before somebody is told."""
+"""How long a change by another program may wait for a worker before a user is told."""
 
 _WEIGHTS: dict[State, Weight] = {
     "right": "info", "waiting": "warning", "stale": "warning", "failed": "danger",
@@ -41,8 +41,8 @@ def _books(_session: Session, _user: Any) -> Iterator[Notice]:
 def _drift(_session: Session, _user: Any) -> Iterator[Notice]:
     books = _standing()
     if books.wrong:
-        told = wording.wrong_in_words(books)
-        yield Notice(told, url_for("drift.index"), "danger", books.wrong)
+        reported = wording.wrong_in_words(books)
+        yield Notice(reported, url_for("drift.index"), "danger", books.wrong)
 
 
 def _notes(session: Session, _user: Any) -> Iterator[Notice]:

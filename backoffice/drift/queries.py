@@ -98,7 +98,7 @@ def open_at(
     rows = (
         and_(
             DriftFinding.figure == root["figure"],
-            *(DriftFinding.key[name].astext == told for name, told in root["key"].items()),
+            *(DriftFinding.key[name].astext == reported for name, reported in root["key"].items()),
         )
         for root in roots[:MOST_ROOTS]
     )

@@ -1,5 +1,6 @@
 """The kinds of runs over figures: verify, heal, rebuild, apply, drain."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +10,9 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    and_,
     any_,
+    false,
     func,
     literal,
     or_,
@@ -33,11 +36,19 @@ from .outside import flood
 from .verification import checks as checking
 from .verification import chunks as verifying
 from .verification import guards
-from .verification.scope import BundlePart, chunks, listed, parts
-
-FIXING = 1_000
-"""The first stage of the heals that follow a verification; the stages before are the verification itself."""
-
+from .verification.scope import (
+    BENEATH,
+    EMPTY,
+    FIXING,
+    BundlePart,
+    chunks,
+    fixing,
+    joined,
+    listed,
+    of_empty,
+    parts,
+    without_rows,
+)
 
 REASONS = (
     *map(Reason, (applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP)),
@@ -46,23 +57,48 @@ REASONS = (
 )  # fmt: skip
 
 
+NONE: Mapping[Bundle, Sequence[Bundle]] = {}
+
+
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     covered = parts(registry, asked.scope, beneath=True)
-    for stage, part in enumerate(covered):
-        yield from chunks(connection, part, 0 if asked.dry_run else stage)
-    if asked.dry_run:
-        yield from above.plan(covered)
+    empty = without_rows(connection, registry, covered)
+    is_whole = asked.kind == REBUILD.name and not asked.dry_run
+    beneath = joined(registry, covered, empty) if is_whole else {}
+    yield from _cut(connection, covered, empty, at_once=asked.dry_run, beneath=beneath)
+    yield from above.plan(covered) if asked.dry_run else above.plan_heal(covered)
+
+
+def _cut(
+    connection: Connection,
+    covered: Sequence[BundlePart],
+    empty: set[Bundle],
+    *,
+    at_once: bool = False,
+    beneath: Mapping[Bundle, Sequence[Bundle]] = NONE,
+) -> Iterator[Chunk]:
+    """The parts in chunks, each at a stage after what it builds on; those that are empty in one.
+
+    What is recomputed together with what builds on it (`beneath`) has none of its own.
+    """
+    carried = {lower for lowers in beneath.values() for lower in lowers}
+    staged = [(0 if at_once else stage, part) for stage, part in enumerate(covered)]
+    yield from of_empty((stage, part) for stage, part in staged if part.bundle in empty)
+    for stage, part in staged:
+        if part.bundle not in empty and part.bundle not in carried:
+            yield from chunks(connection, part, stage, beneath=beneath.get(part.bundle, ()))
 
 
 def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     covered = parts(registry, asked.scope, beneath=False)
     if not asked.scope.get("figures"):
         yield Chunk({"guards": True})
-    for stage, part in enumerate(covered):  # what a bundle builds on is compared before it
-        yield from chunks(connection, part, stage)
+    empty = without_rows(connection, registry, covered)
+    yield from _cut(connection, covered, empty)
     if asked.scope.get("fix"):
-        for number, part in enumerate(covered):
-            yield Chunk({"bundle": part.bundle.name, "fix": True}, 0, FIXING + 2 * number)
+        for stage, part in enumerate(covered):
+            if part.bundle not in empty:
+                yield fixing(part.bundle.name, stage)
     yield from map(checking.chunk_of, _checks(covered))
 
 
@@ -74,14 +110,18 @@ def _checks(covered: Sequence[BundlePart]) -> Sequence[Check]:
 
 
 def _heal(work: Work) -> None:
-    if work.asked.dry_run:
+    if EMPTY in work.payload:
+        verifying.look_at_empty(work)
+    elif work.asked.dry_run:
         verifying.dry_run(work)
     else:
         healing.heal(work)
 
 
 def _rebuild(work: Work) -> None:
-    if work.asked.dry_run:
+    if EMPTY in work.payload:
+        verifying.look_at_empty(work)
+    elif work.asked.dry_run:
         verifying.dry_run(work)
     else:
         healing.heal(work, every_owner=True)
@@ -93,6 +133,8 @@ def _verify(work: Work) -> None:
         guards.verify(work)
     elif "check" in work.payload:
         checking.verify(work)
+    elif EMPTY in work.payload:
+        verifying.look_at_empty(work)
     elif work.claim.stage < FIXING:
         verifying.verify(work)
     elif "fix" in work.payload:
@@ -102,19 +144,20 @@ def _verify(work: Work) -> None:
 
 
 def _list_found(work: Work) -> None:
-    bundle = next(b for b in registry.bundles if b.name == work.payload["bundle"])
+    covered = parts(registry, work.asked.scope, beneath=False)
+    part = next(part for part in covered if part.bundle.name == work.payload["bundle"])
+    bundle = part.bundle
     names = [figure.name for figure in bundle.figures]
     wrong = select(FINDINGS.c.owner).where(
-        FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None), *_within(work.asked, bundle)
+        FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None), *_within(part)
     )
     with work.transaction(is_last=True) as step:
         owners = sorted(step.connection.scalars(wrong.distinct()))
         step.add(listed(bundle, owners, work.claim.stage + 1, WRITE_CHUNK))
 
 
-def _within(asked: Asked, bundle: Bundle) -> list[ColumnElement[bool]]:
+def _within(part: BundlePart) -> list[ColumnElement[bool]]:
     """The findings of the owners that the run covers, whichever verification saw them last."""
-    part = next(p for p in parts(registry, asked.scope, beneath=False) if p.bundle is bundle)
     if part.owners is None:
         return []
     return [FINDINGS.c.owner == any_(literal(list(part.owners), ARRAY(BigInteger)))]
@@ -129,20 +172,18 @@ def _checked(connection: Connection, asked: Asked) -> Mapping[str, Any]:
         return {}
     run = connection.execute(select(RUNS.c.started_at).where(RUNS.c.id == asked.id)).one()
     took = func.extract("epoch", func.clock_timestamp() - run.started_at) * 1000
-    told: dict[str, Any] = {}
+    looked, reported = _looked_at(connection, asked), dict[str, int]()
+    verified = dict[str, int]()
     for part in parts(registry, asked.scope, beneath=asked.kind != VERIFY.name):
-        owners, is_whole = _looked_at(connection, asked, part)
+        reported[part.bundle.name], is_whole = looked[part.bundle.name]
         if is_whole and part.owners is None and "retry" not in asked.scope:
             names = [figure.name for figure in part.bundle.figures]
-            check(
-                connection, names,
-                verified_at=run.started_at, owners=owners, milliseconds=took, run_id=asked.id,
-            )  # fmt: skip
-        told[part.bundle.name] = owners
+            verified |= dict.fromkeys(names, reported[part.bundle.name])
+    check(connection, verified, verified_at=run.started_at, milliseconds=took, run_id=asked.id)
     checking.settle_open(connection)
     if asked.kind != VERIFY.name:
-        return {"owners": told}
-    return {"found": _found(connection, asked), "owners": told}
+        return {"owners": reported}
+    return {"found": _found(connection, asked), "owners": reported}
 
 
 def _found(connection: Connection, asked: Asked) -> int:
@@ -150,23 +191,35 @@ def _found(connection: Connection, asked: Asked) -> int:
     corrected = select(CORRECTIONS.c.id).where(CORRECTIONS.c.run_id == asked.id)
     is_mine = or_(FINDINGS.c.healed_at.is_(None), FINDINGS.c.correction_id.in_(corrected))
     covered = parts(registry, asked.scope, beneath=False)
-    count = checking.differing(connection, _checks(covered))
-    for part in covered:
-        names = [figure.name for figure in part.bundle.figures]
-        wrong = select(func.count()).select_from(FINDINGS)
-        wrong = wrong.where(FINDINGS.c.figure.in_(names), is_mine, *_within(asked, part.bundle))
-        count += connection.scalar(wrong) or 0
-    return count
+    mine = [
+        and_(FINDINGS.c.figure.in_([f.name for f in part.bundle.figures]), *_within(part))
+        for part in covered
+    ]
+    wrong = select(func.count()).select_from(FINDINGS).where(is_mine, or_(false(), *mine))
+    return checking.differing(connection, _checks(covered)) + (connection.scalar(wrong) or 0)
 
 
-def _looked_at(connection: Connection, asked: Asked, part: BundlePart) -> tuple[int, bool]:
-    """How many owners of the bundle were looked at, and whether nothing of it failed."""
-    mine = CHUNKS.c.run_id == asked.id, CHUNKS.c.payload["bundle"].astext == part.bundle.name
+def _looked_at(connection: Connection, asked: Asked) -> Mapping[str, tuple[int, bool]]:
+    """By bundle, how many of its owners were looked at, and whether nothing of it failed."""
+    payload = CHUNKS.c.payload
+    of = (
+        payload["bundle"].astext.label("bundle"),
+        payload[EMPTY].label("empty"),
+        payload[BENEATH].label("beneath"),
+    )
     is_check = CHUNKS.c.stage < FIXING
     done = func.sum(CHUNKS.c.size).filter(is_check, CHUNKS.c.status == CHUNK_DONE)
     failed = func.count().filter(or_(CHUNKS.c.status != CHUNK_DONE, CHUNKS.c.failed > 0))
-    row = connection.execute(select(func.coalesce(done, 0), failed).where(*mine)).one()
-    return int(row[0]), row[1] == 0
+    chunks = select(*of, func.coalesce(done, 0).label("done"), failed.label("failed"))
+    found: dict[str, tuple[int, bool]] = defaultdict(lambda: (0, True))
+    for row in connection.execute(
+        chunks.where(CHUNKS.c.run_id == asked.id).group_by("bundle", "empty", "beneath")
+    ):
+        names = row.empty or [row.bundle, *(row.beneath or ())]
+        for name in names:
+            owners, is_whole = found[name]
+            found[name] = owners + int(row.done) // len(names), is_whole and not row.failed
+    return found
 
 
 def _again(items: Sequence[Any]) -> Iterator[Chunk]:

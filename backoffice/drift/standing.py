@@ -294,7 +294,7 @@ def forget_everything() -> None:
     current_app.extensions.pop(_GUARDED, None)
 
 
-def told_wrong() -> None:
+def reported_wrong() -> None:
     """A page marks something as wrong: no page may say otherwise from memory."""
     _until, found = current_app.extensions.get(_KNOWN, (0.0, None))
     if found is not None and not found.wrong:

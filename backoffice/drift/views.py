@@ -148,7 +148,7 @@ def verify() -> Response:
 
 
 def _previewed(owners: dict[str, Any]) -> str:
-    """The address of the dry run that corrects these owners' figures. Somebody waits for a small one."""
+    """The address of the dry run that corrects these owners' figures. A user waits for a small one."""
     is_small = all(ids is not None and len(ids) <= MOST_IDS for ids in owners.values())
     return _asked("figures.heal", {"figures": owners}, dry_run=True, is_paced=not is_small)
 

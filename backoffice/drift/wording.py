@@ -73,7 +73,7 @@ CAUSES = {
 }
 """The likely cause of a finding."""
 
-CAUSES_TOLD = {
+CAUSES_IN_WORDS = {
     UNNOTICED: N_(
         "The stored figure is not what its sources give, and nothing noted the change: it was written "
         "while the triggers were switched off, or restored from elsewhere."
@@ -93,7 +93,7 @@ CAUSES_TOLD = {
     ),
     FORGED: N_(
         "What was entered is not what the audit trail recorded: the row was written past the triggers, or "
-        "restored from elsewhere. Nothing that builds on it is corrected until somebody has decided."
+        "restored from elsewhere. Nothing that builds on it is corrected until a user has decided."
     ),
     IMPOSSIBLE: N_(
         "The record holds a date or a moment outside the years 1900 to 2199, written before Backoffice refused "
@@ -109,7 +109,7 @@ CAUSES_TOLD = {
 HEALED_BY = {
     "run": N_("Corrected by a run"),
     "bypass": N_("Corrected when another program's change was worked off"),
-    "save": N_("Right again since somebody saved"),
+    "save": N_("Right again since a user saved"),
     ACCEPTED: N_("Accepted as it is, by a person"),
     RESTORED: N_("Restored from the audit trail, by a person"),
 }
@@ -166,17 +166,19 @@ def cause_of_correction(cause: str) -> str:
     return str(_(CORRECTED_BECAUSE.get(cause, cause)))
 
 
-def value(figure: str, column: str, told: Any) -> str:
+def value(figure: str, column: str, reported: Any) -> str:
     """A recorded value of a figure's column as the user reads it; a dash where there is none."""
-    if told is None:
+    if reported is None:
         return "–"
     kind = _type_of(figure, column)
+    if isinstance(reported, Mapping):
+        return ", ".join(f"{name}: {each}" for name, each in reported.items())
     if not isinstance(kind, Numeric | Integer):
-        return str(told)
+        return str(reported)
     try:
-        number = Decimal(str(told))
+        number = Decimal(str(reported))
     except InvalidOperation:
-        return str(told)
+        return str(reported)
     return _writer_of(kind)(number)
 
 
@@ -220,7 +222,9 @@ def decision_in_words(decision: FactDecision, who: str) -> str:
 
 def key_in_words(figure: str, key: Mapping[str, Any]) -> str:
     """A row's key by the names of its columns."""
-    return ", ".join(f"{_(subjects.label_of(figure, name))} {told}" for name, told in key.items())
+    return ", ".join(
+        f"{_(subjects.label_of(figure, name))} {reported}" for name, reported in key.items()
+    )
 
 
 def when(moment: datetime) -> str:
@@ -247,14 +251,14 @@ def books_in_words(standing: Standing) -> str:
 
 
 def _in_a_line(verdict: str, standing: Standing) -> str:
-    told = (
+    reported = (
         verdict,
         unguarded_in_words(standing) if standing.unguarded else "",
         failed_in_words(standing) if standing.failed else "",
         waiting_in_words(standing) if standing.waiting else "",
         checked_in_words(standing),
     )
-    return " ".join(filter(None, told))
+    return " ".join(filter(None, reported))
 
 
 def _verdict(standing: Standing) -> str:

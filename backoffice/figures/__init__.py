@@ -96,7 +96,7 @@ def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
 
 
 def tampered(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
-    """Triggers and guards that somebody has changed since they were installed, each with what is wrong."""
+    """Triggers and guards that a user has changed since they were installed, each with what is wrong."""
     return objects.tampered(connection, GUARDS, guard_objects(of_domains)) | triggers.tampered(
         connection, registry
     )

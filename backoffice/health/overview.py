@@ -48,7 +48,7 @@ def index() -> Response:
 @bp.get("/health/dot")
 @requires("figures.read")
 def dot() -> Response:
-    """The dot alone, looked at anew: a run that somebody watches has just ended."""
+    """The dot alone, looked at anew: a run that a user watches has just ended."""
     standing.forget()
     return make_response(render_template("shell/health_dot.html", dot=health_dot()))
 
@@ -57,7 +57,7 @@ def _chart(days: Sequence[Day]) -> Chart:
     points = [
         Point(
             label=day_filter(day.day).rsplit(" ", 1)[0] if number % NAMED == 0 else "",
-            title=_told(day),
+            title=_reported(day),
             value=Decimal(day.found),
             beside=Decimal(day.corrected),
             href=_found_on(day) if day.found else "",
@@ -71,7 +71,7 @@ def _found_on(day: Day) -> str:
     return url_for("drift.index", state="all", since=day.day, until=day.day)
 
 
-def _told(day: Day) -> str:
+def _reported(day: Day) -> str:
     """What a bar says."""
     found = ngettext(
         "%(count)s row found wrong",

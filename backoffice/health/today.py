@@ -18,11 +18,11 @@ from .views import bp
 def today() -> Response:
     """How the books stand, what needs attention, what I have not finished, what ran last night."""
     user = current_user._get_current_object()
-    told: dict[Section, list[Notice]] = defaultdict(list)
+    reported: dict[Section, list[Notice]] = defaultdict(list)
     for source in declared().notices:
         if allowed(user, source.permission):
-            told[source.section] += source.ask(db.session(), user)
+            reported[source.section] += source.ask(db.session(), user)
     weights = ("danger", "warning", "info")
-    for notices in told.values():
+    for notices in reported.values():
         notices.sort(key=lambda notice: weights.index(notice.weight))
-    return render("health/today.html", told=told)
+    return render("health/today.html", reported=reported)

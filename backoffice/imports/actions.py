@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from . import queries
+from .by_line import actions as by_line
 from .files.layout import Layout
 from .files.stage import Stage
 from .files.uploads import (
@@ -37,14 +39,21 @@ from .refusals import (
     BeingImported,
     CheckedAnew,
     NoFile,
+    NotRepeatable,
     TooManyFiles,
     TooMuch,
 )
 from .report import Report
 
+OPEN = ("uploaded", "checked")
+"""The states of what was not imported, and can still be looked at otherwise or thrown away."""
 
-def upload(session: Session, *, user_id: int, kind: str, files: Sequence[Upload]) -> Import:
-    """Take files in. Raises a refusal for what is no text, empty, or more than one can wait for."""
+
+def upload(session: Session, *, user_id: int | None, kind: str, files: Sequence[Upload]) -> Import:
+    """Take files in; without a user those of a program or a command.
+
+    Raises a refusal for what is no text, empty, or more than one can wait for.
+    """
     if not files:
         raise NoFile()
     if len(files) > MOST_FILES:
@@ -92,15 +101,16 @@ def apply(
 ) -> bool:
     """Import what the dry run number `checks` showed; False, with a new dry run, if it moved.
 
-    All lines or none; with `good_lines_only` the others are left out. Raises AppliedAlready,
-    CheckedAnew and BadLines.
+    All lines or none; with `good_lines_only` the others are left out. Lines that are each carried out by themselves
+    have their turn in a run. Raises AppliedAlready, CheckedAnew and BadLines.
     """
-    upload = _locked(session, import_id)
-    expected = session.get(ImportOutcome, import_id)
-    if expected is None or upload.checks != checks:
-        raise CheckedAnew()
-    if not expected.went_through or (upload.bad_lines and not good_lines_only):
+    upload, expected = _as_checked(session, import_id, checks)
+    if upload.bad_lines and not good_lines_only:
         raise BadLines()
+    if KINDS[upload.kind].results is not None:
+        upload.applied_by_id = user_id
+        by_line.ask(session, upload)
+        return True
     seen = _counts(upload), expected.fingerprint
     found = Outcome()
 
@@ -128,6 +138,37 @@ def apply(
     return True
 
 
+def repeat(
+    session: Session, import_id: int, *, user_id: int, checks: int, day: int, month: date
+) -> Import:
+    """Carry out what the dry run number `checks` showed every month on that day, from a month on.
+
+    Raises AppliedAlready, CheckedAnew, BadLines, NotRepeatable.
+    """
+    upload, _expected = _as_checked(session, import_id, checks)
+    if KINDS[upload.kind].results is None:
+        raise NotRepeatable()
+    upload.applied_by_id = user_id
+    by_line.repeat(session, upload, day=day, month=month)
+    return upload
+
+
+def end_repeating(session: Session, import_id: int, *, user_id: int) -> Import:
+    """Carry it out no more. Raises NotRepeated."""
+    return by_line.end_repeating(session, import_id, user_id=user_id)
+
+
+def _as_checked(session: Session, import_id: int, checks: int) -> tuple[Import, ImportOutcome]:
+    """An upload that went through the dry run of that number. Raises AppliedAlready, CheckedAnew, BadLines."""
+    upload = _locked(session, import_id)
+    expected = session.get(ImportOutcome, import_id)
+    if expected is None or upload.checks != checks:
+        raise CheckedAnew()
+    if not expected.went_through:
+        raise BadLines()
+    return upload, expected
+
+
 def discard(session: Session, import_id: int) -> None:
     """Throw away files that have not been imported."""
     session.delete(_locked(session, import_id))
@@ -142,7 +183,7 @@ def _locked(session: Session, import_id: int) -> Import:
     ).one_or_none()
     if upload is None:
         raise BeingImported()
-    if upload.state == "applied":
+    if upload.state not in OPEN:
         raise AppliedAlready()
     return upload
 

@@ -11,6 +11,7 @@ from ..records.api import guarded
 from ..records.asking import ArgumentUnknown, ArgumentUnusable
 from ..records.openapi import JSON, KEY, TEXT, operation
 from . import wording
+from .by_line import api as by_line
 from .files.layout import Layout
 from .files.sources import StoredFile
 from .files.uploads import MOST_BYTES, MOST_LINES, Upload, packed
@@ -39,6 +40,12 @@ REPORT: dict[str, Any] = {
 """What was done: of the lines that are not among the problems, each was carried out, now or before."""
 
 
+PREFER = {
+    "name": "Prefer", "in": "header", "schema": {"enum": ["respond-async"]},
+    "description": "Not to wait for the end: a run carries out the lines.",
+}  # fmt: skip
+
+
 class FileSent:
     """Files of one kind."""
 
@@ -59,6 +66,8 @@ class FileSent:
         if sent.size > MOST_BYTES or sent.lines > MOST_LINES + 1:
             megabytes = MOST_BYTES // 2**20
             raise TooMuch(megabytes=megabytes, lines=f"{MOST_LINES:,}", kind=self.kind.name)
+        if self.kind.results is not None and not is_dry and by_line.is_asked_for():
+            return by_line.begun(self.kind, sent)
         report = import_files(
             db.session(), self.kind, [StoredFile(sent.name, sent.content)],
             layout=Layout(encoding=sent.encoding), dry_run=is_dry, skip_bad_lines=True,
@@ -85,6 +94,11 @@ class FileSent:
             f"A file of {self.kind.name}", self.view, "200", "", (asked, KEY), "400", "413", "422"
         )
         found["responses"]["200"]["content"] = {JSON: {"schema": REPORT}}
+        if self.kind.results is not None:
+            found["parameters"].append(PREFER)
+            found["responses"]["202"] = {
+                "description": "Begun.", "content": {JSON: {"schema": by_line.UPLOAD}},
+            }  # fmt: skip
         found["requestBody"] = {"required": True, "content": {"text/csv": {"schema": TEXT}}}
         found["security"] = [{"token": [f"{self.kind.sent_by}:write"]}]
         return {f"/api/imports/{self.kind.name}": {"post": found}}

@@ -12,11 +12,12 @@ from flask.cli import with_appcontext
 from flask_babel import gettext as _
 from rich.console import Console
 
-from ..app.command_line import CLEAN, FOUND, Trouble
+from ..app.command_line import CLEAN, FOUND, Trouble, never_together
 from ..app.edge import retry_on_conflict
 from ..app.extensions import db
 from ..base.money import NUMBER_FORMATS
 from ..drift.healing.moved_wording import print_moved
+from .by_line import command as by_line
 from .files.layout import DATE_FORMATS, ENCODINGS, Layout, Notation, named
 from .files.reading import OneFile
 from .files.sources import as_sources
@@ -87,6 +88,19 @@ def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--failed", type=NEW_FILE, metavar="FILE", help="Write the bad lines there, with why."
 )
+@click.option(
+    "--line-by-line",
+    "is_by_line",
+    is_flag=True,
+    help="Carry out each line by itself, in a run that any worker goes on with (wallet-charges).",
+)
+@click.option(
+    "--results",
+    type=NEW_FILE,
+    metavar="FILE",
+    help="With --line-by-line: write there what became of each line.",
+)
+@never_together("is_by_line", "dry_run", "skip_bad_rows", "failed")
 @_layout_options
 @with_appcontext
 def import_command(
@@ -96,6 +110,8 @@ def import_command(
     as_json: bool,
     skip_bad_rows: bool,
     failed: Path | None,
+    is_by_line: bool,
+    results: Path | None,
     **written: Any,
 ) -> None:
     """Import CSV files, all of them or nothing.
@@ -106,6 +122,10 @@ def import_command(
     Exit status: 0 done, 1 bad lines, 2 trouble.
     """
     layout = _layout(KINDS[kind], **written)
+    if is_by_line:
+        by_line.carry_out(KINDS[kind], files, layout, results, as_json)
+    if results is not None:
+        raise Trouble(_("--results goes with --line-by-line."))
     with _sign_of_life():
         report = retry_on_conflict(
             lambda: _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows), kind=kind

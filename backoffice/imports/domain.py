@@ -5,8 +5,10 @@ from ..app.domain import Domain
 DOMAIN = Domain(
     "imports",
     models=("backoffice.imports.models",),
-    screens=("backoffice.imports.views",),
+    kinds=("backoffice.imports.by_line.runs:KINDS",),
+    scopes=("backoffice.imports.by_line.runs:SCOPES",),
+    screens=("backoffice.imports.views", "backoffice.imports.by_line.views"),
     recorded=("backoffice.imports.listing:RECORDED",),
-    resources=("backoffice.imports.api:RESOURCES",),
+    resources=("backoffice.imports.api:RESOURCES", "backoffice.imports.by_line.api:RESOURCES"),
     notices=("backoffice.imports.notices:NOTICES",),
 )

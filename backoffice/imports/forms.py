@@ -143,18 +143,18 @@ def glance(files: Sequence[OneFile]) -> Glance:
     """The files as they are read; whatever is wrong with their headers is told beside them."""
     header = list(_header(files))
     by_name = {cell.name: cell for cell in header}
-    told = []
+    reported = []
     for problem in header_problems(files):
         cell = by_name.get(named(problem.column))
         said = sentence(problem.message, problem.params)
         if cell is None or not problem.column:
-            told.append(f"{label(problem.column)}: {said}" if problem.column else said)
+            reported.append(f"{label(problem.column)}: {said}" if problem.column else said)
         elif cell.meaning == UNDECIDED:
             cell.error = _("Say what this column is, or ignore it.")
         else:
             cell.error = said
     first = files[0]
-    return Glance(header, first.columns, list(_rows(first)), list(dict.fromkeys(told)))
+    return Glance(header, first.columns, list(_rows(first)), list(dict.fromkeys(reported)))
 
 
 def posted_columns(form: Mapping[str, str]) -> dict[str, str]:

@@ -45,12 +45,20 @@ def import_files(
     opened = [OneFile(source, kind.columns, layout, kind.together) for source in sources]
     report.problems = header_problems(opened)
     if not report.problems:
-        stage = Stage(session, opened)
+        stage = Stage(session, names, opened[0].columns)
+        stage.load(opened)
         _Import(report, stage, kind, opened, judge).run()
         stage.drop()
         places = {name: place for place, name in enumerate(names)}
         report.problems.sort(key=lambda problem: (places[problem.file], problem.line))
         session.expire_all()
+    return report
+
+
+def carry_out(stage: Stage, kind: ImportKind, judge: Judge) -> Report:
+    """Bring in the lines that wait, but for the bad ones; what it moves is not added up."""
+    report = Report(kind.name, tuple(stage.names), dry_run=False, skip_bad_lines=True)
+    _Import(report, stage, kind, (), judge, tells_moved=False).run()
     return report
 
 
@@ -64,14 +72,11 @@ class _Import:
         kind: ImportKind,
         files: Sequence[OneFile],
         judge: Judge | None,
+        *,
+        tells_moved: bool = True,
     ) -> None:
-        self.report, self.stage, self.kind, self.files, self.judge = (
-            report,
-            stage,
-            kind,
-            files,
-            judge,
-        )
+        self.report, self.stage, self.kind = report, stage, kind
+        self.files, self.judge, self.tells_moved = files, judge, tells_moved
 
     def run(self) -> None:
         """Check, apply and check again, until it is done or nothing may be left out any more."""
@@ -109,7 +114,9 @@ class _Import:
             problems = list(self.kind.check_result(self.stage))
             if not problems:
                 report.created, report.updated, report.removed = changes
-                report.moved = moved_by(session, [*rows, *self.kind.moved_at_once(self.stage)])
+                if self.tells_moved:
+                    moved = [*rows, *self.kind.moved_at_once(self.stage)]
+                    report.moved = moved_by(session, moved)
                 report.went_through = True
                 report.unchanged = self.stage.count - report.created - report.updated
                 may_stay = self.judge is None or self.judge(report, self.stage)

@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
 from ..web.formats import quantity_filter
+from .actions import OPEN
 from .models import Import
 
 LATELY = timedelta(days=7)
 """How long Today tells of an upload that came to nothing."""
 
-MOST_TOLD = 5
+MOST_REPORTED = 5
 
 
 def _unfinished(session: Session, user: Any) -> Iterator[Notice]:
@@ -25,12 +26,12 @@ def _unfinished(session: Session, user: Any) -> Iterator[Notice]:
         select(Import)
         .where(
             Import.user_id == user.id,
-            Import.state != "applied",
+            Import.state.in_(OPEN),
             Import.created_at > datetime.now(UTC) - LATELY,
         )
         .order_by(Import.id.desc())
     )
-    for upload in session.scalars(mine.limit(MOST_TOLD)):
+    for upload in session.scalars(mine.limit(MOST_REPORTED)):
         here = url_for("imports.record", import_id=upload.id)
         if upload.bad_lines:
             yield Notice(_with_bad_lines(upload), here, "warning", upload.bad_lines)

@@ -16,7 +16,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from ..audit.models import AuditEvent
 from ..base import Base
@@ -31,10 +31,10 @@ SHOWN = 20
 SORTS = {"DELETE": "removed", "UPDATE": "updated", "INSERT": "created"}
 """Action in the audit trail → what is said of it; what takes most away comes first."""
 
-UNTOLD = ("id", "created_at", "position")
+UNREPORTED = ("id", "created_at", "position", "entry_id")
 """Recorded columns that mean nothing to a reader, and differ when the same is done twice."""
 
-HIDDEN = (*UNTOLD, "itemised", "part", "status", "transaction_type", "made_by")
+HIDDEN = (*UNREPORTED, "itemised", "part", "status", "transaction_type", "made_by")
 """Recorded columns that are not shown; that a component is itemised shows in its lines.
 
 Which part of its receipt a payment is, its place says; no file makes a document void; and that what it moves in
@@ -61,7 +61,7 @@ def outcome_of(session: Session, kind: ImportKind, stage: Stage) -> Outcome:
     """What the present transaction's import has done; call it before it is committed or undone."""
     wording = _Wording(session)
     sample = [
-        wording.told(event)
+        wording.reported(event)
         for action in SORTS
         for event in session.scalars(
             select(AuditEvent)
@@ -78,13 +78,30 @@ _MINE = (
     AuditEvent.table_name != Import.__tablename__,
 )
 
+_made = aliased(AuditEvent)
+_IS_OF_NEW = (
+    select(_made.id)
+    .where(
+        _made.xid == AuditEvent.xid,
+        _made.table_name == AuditEvent.table_name,
+        _made.row_id == AuditEvent.row_id,
+        _made.action == "INSERT",
+    )
+    .exists()
+)
+"""Whether the event's row was made in the same transaction: an entry is drafted, and then posted."""
+
 
 def _worth_telling() -> tuple[ColumnElement[bool], ...]:
     """Not rows that are figures themselves, which nobody imports, nor what only follows from lines."""
     derived = [figure.table.name for figure in registry.figures if figure.derived_rows]
     changed = type_coerce(AuditEvent.after, JSONB).op("-")(cast(list(HIDDEN), ARRAY(Text)))
     says_something = or_(AuditEvent.action != "UPDATE", changed != cast({}, JSONB))
-    return ~AuditEvent.table_name.in_(derived), says_something
+    return (
+        ~AuditEvent.table_name.in_(derived),
+        or_(AuditEvent.action == "INSERT", ~_IS_OF_NEW),
+        says_something,
+    )
 
 
 def _totals(session: Session, kind: ImportKind, stage: Stage) -> list[list[str]]:
@@ -97,20 +114,20 @@ def _totals(session: Session, kind: ImportKind, stage: Stage) -> list[list[str]]
 
 def _fingerprint(session: Session) -> str:
     """A sum of hashes, so that the order of the changes does not matter; a new row has no id yet."""
-    untold = cast(list(UNTOLD), ARRAY(Text))
+    unreported = cast(list(UNREPORTED), ARRAY(Text))
     documents = [
-        func.coalesce(cast(type_coerce(document, JSONB).op("-")(untold), Text), "")
+        func.coalesce(cast(type_coerce(document, JSONB).op("-")(unreported), Text), "")
         for document in (AuditEvent.before.expression, AuditEvent.after.expression)
     ]
-    is_new = AuditEvent.action == "INSERT"
-    told = func.concat_ws(
+    is_new = or_(AuditEvent.action == "INSERT", _IS_OF_NEW)
+    reported = func.concat_ws(
         "|",
         AuditEvent.table_name,
         AuditEvent.action,
         case((is_new, ""), else_=AuditEvent.row_id),
         *documents,
     )
-    total = func.sum(cast(func.hashtextextended(told, 0), Numeric))
+    total = func.sum(cast(func.hashtextextended(reported, 0), Numeric))
     return str(session.scalar(select(func.coalesce(total, 0)).where(*_MINE)))
 
 
@@ -121,7 +138,7 @@ class _Wording:
         self._session = session
         self._found: dict[tuple[str, str], str] = {}
 
-    def told(self, event: AuditEvent) -> dict[str, Any]:
+    def reported(self, event: AuditEvent) -> dict[str, Any]:
         """An event as a template shows it: what, whose, and its columns before and after."""
         table = Base.metadata.tables[event.table_name]
         before, after = event.before or {}, event.after or {}

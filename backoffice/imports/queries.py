@@ -38,11 +38,13 @@ def stored_files(session: Session, upload: Import) -> list[StoredFile]:
     rows = select(ImportContent).where(ImportContent.import_id == upload.id)
     contents = session.scalars(rows.order_by(ImportContent.place)).all()
     files = [
-        StoredFile(told["name"], stored.content)
-        for told, stored in zip(upload.files, contents, strict=False)
+        StoredFile(reported["name"], stored.content)
+        for reported, stored in zip(upload.files, contents, strict=False)
     ]
     try:
-        is_whole = [digest(file) for file in files] == [told["digest"] for told in upload.files]
+        is_whole = [digest(file) for file in files] == [
+            reported["digest"] for reported in upload.files
+        ]
     except (OSError, EOFError, zlib.error):
         is_whole = False
     if not is_whole:

@@ -26,7 +26,7 @@ class NotText(Refusal):
 
 
 class TooMuch(Refusal):
-    """More than can be imported while somebody waits for it."""
+    """More than can be imported while a user waits for it."""
 
     sentence = N_(
         "In the browser at most %(megabytes)s MB and %(lines)s lines can be imported at a time. "
@@ -76,3 +76,23 @@ class BadLines(Refusal):
     """All or nothing, and there are bad lines."""
 
     sentence = N_("There are bad lines. Correct them, or import the good ones only.")
+
+
+class NotByLine(Refusal):
+    """Files that come in together have no line that anything became of by itself."""
+
+    sentence = N_("These files were not carried out line by line.")
+    status = 404
+
+
+class NotRepeated(Refusal):
+    """A user has ended it, or it never was."""
+
+    sentence = N_("These files are not carried out every month.")
+    status = 409
+
+
+class NotRepeatable(Refusal):
+    """Files whose lines belong together say how things are, once."""
+
+    sentence = N_("Only files whose lines are each carried out by themselves can be repeated.")

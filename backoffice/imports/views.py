@@ -25,6 +25,7 @@ from ..web.htmx import hx_redirect, render
 from ..web.idempotency import new_key
 from ..web.paging import page_number
 from . import actions, queries
+from .by_line.pages import shown_of
 from .files.guessing import guessed
 from .files.layout import ENCODINGS, Layout
 from .files.uploads import MOST_BYTES, MOST_LINES, Upload
@@ -50,6 +51,8 @@ bp = Blueprint("imports", __name__, url_prefix="/imports")
 
 
 IN_MEMORY = 1024 * 1024
+
+RECORD = "imports/record.html"
 
 
 @bp.get("")
@@ -95,8 +98,8 @@ def create() -> Response:
 @requires("imports.run")
 def columns(import_id: int) -> AnyResponse:
     """What the columns mean, and how the files are written: guessed, to be confirmed."""
-    upload = _upload_or_404(import_id)
-    if upload.state == "applied":
+    upload = upload_or_404(import_id)
+    if upload.state not in actions.OPEN:
         return hx_redirect(url_for("imports.record", import_id=import_id))
     return _columns_page(upload, queries.suggested(db.session(), upload, current_user.id))
 
@@ -105,8 +108,8 @@ def columns(import_id: int) -> AnyResponse:
 @requires("imports.run")
 def columns_post(import_id: int) -> AnyResponse:
     """Dry-run the files as they are to be read; with `do=look`, only show them so."""
-    upload = _upload_or_404(import_id)
-    if upload.state == "applied":
+    upload = upload_or_404(import_id)
+    if upload.state not in actions.OPEN:
         raise AppliedAlready()
     suggestion = queries.suggested(db.session(), upload, current_user.id)
     form = LayoutForm(KINDS[upload.kind], suggestion, "")
@@ -129,7 +132,7 @@ def columns_post(import_id: int) -> AnyResponse:
 @requires("imports.run")
 def record(import_id: int) -> AnyResponse:
     """What the dry run found, every problem by line; or what was imported."""
-    upload = _upload_or_404(import_id)
+    upload = upload_or_404(import_id)
     outcome = db.session.get(ImportOutcome, import_id)
     if outcome is None:
         return hx_redirect(url_for("imports.columns", import_id=import_id))
@@ -137,7 +140,7 @@ def record(import_id: int) -> AnyResponse:
     number = page_number(request.args.get("sentence")) if "sentence" in request.args else 0
     chosen = sentences[number - 1] if 0 < number <= len(sentences) else None
     return render(
-        "imports/record.html",
+        RECORD,
         upload=upload,
         outcome=outcome,
         totals=[(name, Decimal(total)) for name, total in outcome.totals],
@@ -153,6 +156,7 @@ def record(import_id: int) -> AnyResponse:
         difference_in=difference_of,
         PLACES=PLACES,
         RECORDS=RECORDS,
+        **shown_of(db.session(), upload),
         **_words(),
     )
 
@@ -161,20 +165,21 @@ def record(import_id: int) -> AnyResponse:
 @requires("imports.run")
 def apply(import_id: int) -> Response:
     """Import what the dry run showed."""
-    upload = _upload_or_404(import_id)
+    upload = upload_or_404(import_id)
     here = url_for("imports.record", import_id=import_id)
-    if upload.state == "applied":
+    if upload.state not in actions.OPEN:
         flash(_("These files are imported already."), "info")
         return hx_redirect(here)
-    checks = request.form.get("checks", "")
     is_applied = actions.apply(
         db.session(),
         import_id,
         user_id=current_user.id,
-        checks=int(checks) if checks.isascii() and checks.isdigit() and len(checks) < 9 else -1,
+        checks=checks_seen(),
         good_lines_only="good_lines_only" in request.form,
     )
-    if is_applied:
+    if upload.state == "applying":
+        flash(_("%(name)s: its lines are being carried out.", name=upload.name), "info")
+    elif is_applied:
         flash(_("%(name)s: imported.", name=upload.name), "success")
     else:
         flash(
@@ -191,7 +196,7 @@ def apply(import_id: int) -> Response:
 @requires("imports.run")
 def discard(import_id: int) -> Response:
     """Throw away files that were not imported."""
-    upload = _upload_or_404(import_id)
+    upload = upload_or_404(import_id)
     actions.discard(db.session(), import_id)
     flash(_("%(name)s is thrown away. Nothing was imported.", name=upload.name), "success")
     return hx_redirect(url_for("imports.index"))
@@ -202,7 +207,7 @@ def discard(import_id: int) -> Response:
 @lists.limited
 def failed(import_id: int) -> AnyResponse:
     """The bad rows as they stand in the files, each with what is wrong; to be corrected and sent again."""
-    upload = _upload_or_404(import_id)
+    upload = upload_or_404(import_id)
     outcome = db.session.get(ImportOutcome, import_id) or abort(404)
     files = queries.opened(db.session(), upload, Layout.from_dict(upload.layout))
     store = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (the server closes what it sends)
@@ -219,15 +224,22 @@ def failed(import_id: int) -> AnyResponse:
 
 def _complaints(upload: Import) -> Iterator[Complaint]:
     """What is wrong with each line; each sentence is translated once, however many lines it is about."""
-    translated, told = cache(gettext), cache(label)
+    translated, reported = cache(gettext), cache(label)
     place = _("line %(number)s", number="{}")
     for problem in queries.all_problems(db.session(), upload.id):
         said = translated(problem.message) % problem.params
-        column = f"{told(problem.column)}: " if problem.column else ""
+        column = f"{reported(problem.column)}: " if problem.column else ""
         yield Complaint(problem.file, problem.line, f"{place.format(problem.line)}: {column}{said}")
 
 
-def _upload_or_404(import_id: int) -> Import:
+def checks_seen() -> int:
+    """The number of the dry run that the form has shown."""
+    checks = request.form.get("checks", "")
+    return int(checks) if checks.isascii() and checks.isdigit() and len(checks) < 9 else -1
+
+
+def upload_or_404(import_id: int) -> Import:
+    """The upload of that number."""
     return queries.upload_of(db.session(), import_id) or abort(404)
 
 

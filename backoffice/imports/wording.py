@@ -32,6 +32,11 @@ KIND_NAMES = {
     "invoices": N_("Invoices"),
     "payments": N_("Payments"),
     "wallet-charges": N_("Wallet charges"),
+    "prices": N_("Gas prices"),
+    "readings": N_("Gas readings"),
+    "deposits": N_("Gas deposits"),
+    "accounts": N_("Accounts"),
+    "journal": N_("Journal"),
 }
 """Kind of file → its name on screen."""
 
@@ -54,6 +59,18 @@ ABOUT = {
         "Charged in the order of the file, each as if it came alone. What a wallet cannot pay is refused; "
         "what was charged before, by its key, is left as it is."
     ),
+    "prices": N_("Created and updated by customer and first day. The customers come first."),
+    "readings": N_(
+        "Created and updated by customer and day. One without a price in force is kept and is in no balance."
+    ),
+    "deposits": N_(
+        "Of deposits of the same customer, day and amount the first line is the first that is there: "
+        "the same file again books nothing twice."
+    ),
+    "accounts": N_("The chart of the ledger, created and updated by code."),
+    "journal": N_(
+        "Entries by their number, each with all its lines, posted at once. The accounts come first."
+    ),
 }
 """Kind of file → what its rows do."""
 
@@ -67,6 +84,11 @@ PLACES = {
     "invoices": "invoices.index",
     "payments": "payments.index",
     "wallet-charges": "wallet_transactions.index",
+    "prices": "gas_prices.index",
+    "readings": "readings.index",
+    "deposits": "deposits.index",
+    "accounts": "accounts.index",
+    "journal": "entries.index",
 }
 """Kind of file → the screen on which one sees what was imported."""
 
@@ -78,19 +100,29 @@ RECORDS = {
     "invoices": ("invoices.record", "number"),
     "payments": ("payments.record", "reference"),
     "wallets": ("wallets.record", "number"),
+    "accounts": ("accounts.record", "code"),
+    "journal_entries": ("entries.record", "number"),
 }
 """Table → the screen of one of its rows, and what names the row in the address."""
 
 LABELS = {
     **ORDER_LABELS,
+    "account_code": N_("Account"),
     "account_manager_email": N_("Account manager’s e-mail"),
     "assigned_from": N_("Assigned from"),
     "assigned_to": N_("Assigned until"),
     "city": N_("City"),
     "code": N_("Code"),
+    "credit": N_("Credit"),
     "contact_name": N_("Contact"),
     "country": N_("Country"),
+    "correction_factor": N_("Correction factor"),
+    "date": N_("Date"),
+    "debit": N_("Debit"),
+    "entry_date": N_("Date"),
+    "entry_number": N_("Entry"),
     "customer_code": N_("Customer code"),
+    "deposited_on": N_("Deposited on"),
     "due_on": N_("Due on"),
     "effective_from": N_("Valid from"),
     "email": N_("E-mail"),
@@ -102,18 +134,27 @@ LABELS = {
     "issued_on": N_("Issued on"),
     "meter_id": N_("Meter"),
     "meter_number": N_("Meter number"),
+    "line_memo": N_("Memo of the line"),
+    "memo": N_("Memo"),
+    "parent": N_("Parent account"),
+    "metered_volume": N_("Metered volume"),
+    "metered_volume_m3": N_("Metered volume (m³)"),
     "method": N_("Method"),
     "name": N_("Name"),
     "order_id": N_("Order"),
     "order_number": N_("Order number"),
     "paid_on": N_("Paid on"),
     "phone": N_("Phone"),
+    "price_per_sm3": N_("Price per Sm³"),
     "product_code": N_("Product code"),
     "product_id": N_("Product"),
     "rate": N_("Rate"),
+    "read_on": N_("Read on"),
     "reference": N_("Reference"),
     "role": N_("Role"),
     "service_type": N_("Service"),
+    "source": N_("Source"),
+    "type": N_("Type"),
     "unit": N_("Unit"),
     "units": N_("Units"),
     "wallet_id": N_("Wallet"),
@@ -125,6 +166,8 @@ OWN_LABELS = {
     "invoices": {"number": N_("Invoice number"), "amount": N_("Amount")},
     "payments": {"amount": N_("Amount")},
     "wallet-charges": {"amount": N_("Amount")},
+    "deposits": {"amount": N_("Amount"), "note": N_("Note")},
+    "prices": {"effective_from": N_("Effective from")},
     "wallet_transactions": {"amount": N_("Amount")},
 }
 """Kind of file, or table → its columns that are called otherwise there."""
@@ -133,6 +176,9 @@ STATES = {
     "uploaded": (N_("Columns to be confirmed"), "info"),
     "checked": (N_("Not imported yet"), "warning"),
     "applied": (N_("Imported"), "good"),
+    "applying": (N_("Being carried out"), "info"),
+    "repeating": (N_("Every month"), "good"),
+    "ended": (N_("No longer every month"), "neutral"),
 }
 """State of an upload → its name on screen, and its tone."""
 
@@ -184,15 +230,28 @@ _OF_ORDERS = {field.key: field for field in (*ORDER_FIELDS, *LINE_FIELDS)}
 
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     **dict.fromkeys(
-        ("assigned_from", "assigned_to", "issued_on", "due_on", "paid_on"),
+        (
+            "assigned_from",
+            "assigned_to",
+            "issued_on",
+            "due_on",
+            "paid_on",
+            "read_on",
+            "deposited_on",
+        ),
         recorded_day,
     ),
     "is_active": lambda value: str(_("yes") if value else _("no")),
     "method": lambda value: str(_(METHODS.get(value, value))),
     **dict.fromkeys(("amount", "grand_total"), lambda value: money_filter(Decimal(str(value)))),
     "itemised": lambda kinds: ", ".join(str(_(SOLD_AS.get(kind, kind))) for kind in kinds),
-    "units": lambda value: quantity_filter(Decimal(str(value))),
-    "rate": lambda value: unit_price_filter(Decimal(str(value))),
+    **dict.fromkeys(
+        ("units", "metered_volume", "correction_factor"),
+        lambda value: quantity_filter(Decimal(str(value))),
+    ),
+    **dict.fromkeys(
+        ("rate", "price_per_sm3"), lambda value: unit_price_filter(Decimal(str(value)))
+    ),
     "fixed_charge": lambda value: money_filter(Decimal(str(value))),
 }
 """Column that no order has to enter → how its recorded values are written."""

@@ -59,11 +59,15 @@ def heads_of(columns: Sequence[Column]) -> list[Head]:
         Head(
             column,
             _(column.label),
-            " ".join(filter(None, ("num" if column.is_number else "", column.classes))),
+            " ".join(filter(None, (_class_of(column), column.classes))),
             _(column.empty) if column.empty else "",
         )
         for column in columns
     ]
+
+
+def _class_of(column: Column) -> str:
+    return "num" if column.is_number else "cell-moment" if column.kind == "moment" else ""
 
 
 def writers_of(columns: Sequence[Column]) -> dict[str, Written]:

@@ -28,7 +28,7 @@ from .wording import in_words
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 LONGEST = "15min"
-"""How long an export may keep its snapshot: as long as somebody's slow connection takes to read it."""
+"""How long an export may keep its snapshot: as long as a user's slow connection takes to read it."""
 
 limited: Callable[[Callable[..., Any]], Callable[..., Any]] = limiter.shared_limit(
     "20 per minute; 300 per hour",

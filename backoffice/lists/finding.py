@@ -6,12 +6,13 @@ Whatever is asked starts from the list's own `rows`: nobody finds what the list 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any
 
 from flask import url_for
 from flask_babel import gettext as _
-from sqlalchemy import String, literal, select, union_all
+from sqlalchemy import String, case, literal, select, union_all
 
 from ..search.search_results import Findable, Question, SearchResult
 from .declaration import List, Row
@@ -22,6 +23,9 @@ from .state import State, state_of
 
 Way = Callable[[Question, List], Sequence[Any]]
 """One way to find rows: their keys, the likeliest first."""
+
+Reader = Callable[[Question, List, Sequence[Any]], Sequence[Row]]
+"""What reads the rows of some keys, each with its `key`."""
 
 AFFORDABLE = 1_000.0
 """What a look through a whole list may cost, in the planner's unit (about 100 a millisecond)."""
@@ -38,25 +42,27 @@ def kind_of(
     *,
     rank: int,
     ways: Sequence[Way],
-    reads: Sequence[str],
+    reads: Sequence[str] = (),
+    rows: Reader | None = None,
     place: Callable[[Row], SearchResult],
 ) -> Findable:
     """What the search finds in the list whose screen is `endpoint`: `ways` first, then what its filter `q` leaves in.
 
     The latter only where the list is short, for no index helps with it. `place` makes a place of a row,
-    of which only the columns that it `reads` are asked for, and what the list has `also`. What one way finds
-    is told before the next is tried, which may take too long.
+    of which only the columns that it `reads` are asked for, and what the list has `also`; or of what `rows` reads. What
+    one way finds is told before the next is tried, which may take too long.
     """
+    read = rows or partial(_rows, reads=reads)
 
     def ask(question: Question) -> Iterator[SearchResult]:
-        listing, told = listing_of(question.user), set[Any]()
+        listing, reported = listing_of(question.user), set[Any]()
         for way in (*ways, _holding):
-            if len(told) >= question.limit:
+            if len(reported) >= question.limit:
                 return
-            new = [key for key in dict.fromkeys(way(question, listing)) if key not in told]
-            new = new[: question.limit - len(told)]
-            told.update(new)
-            found = {row.key: row for row in _rows(question, listing, new, reads)}
+            new = [key for key in dict.fromkeys(way(question, listing)) if key not in reported]
+            new = new[: question.limit - len(reported)]
+            reported.update(new)
+            found = {row.key: row for row in read(question, listing, new)}
             yield from (place(found[key]) for key in new if key in found)
 
     def count(question: Question) -> int | None:
@@ -84,7 +90,8 @@ def called(column: Any) -> Way:
             return ()
         asked: Sequence[Any] = in_either_case(text) if is_text else [int(text)]
         rows = listing.rows(question.user).where(column.in_(asked))
-        order = [(column == asked[0]).desc(), listing.key]
+        # A comparison can be known beforehand (a code that is none), and PostgreSQL sorts by no bare constant.
+        order = [case((column == asked[0], 0), else_=1), listing.key]
         found = prune_joins(rows, [listing.key.label("key")], order).limit(question.limit)
         return question.session.scalars(found).all()
 
@@ -165,7 +172,7 @@ def _is_affordable(question: Question, state: State) -> bool:
 
 
 def _rows(
-    question: Question, listing: List, keys: Sequence[Any], reads: Sequence[str]
+    question: Question, listing: List, keys: Sequence[Any], *, reads: Sequence[str]
 ) -> Sequence[Row]:
     """The rows with these keys, as far as they are read and the list has it."""
     if not keys:

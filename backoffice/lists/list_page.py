@@ -100,7 +100,7 @@ class Shown:
 
     @property
     def is_chosen(self) -> bool:
-        """Whether somebody chose the columns."""
+        """Whether a user chose the columns."""
         return self.state.columns != self.declared.default_columns
 
     def url(self, **changes: Any) -> str:

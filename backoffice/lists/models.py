@@ -1,4 +1,4 @@
-"""Saved views: a list as somebody wants to see it again."""
+"""Saved views: a list as a user wants to see it again."""
 
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column

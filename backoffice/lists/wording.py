@@ -14,15 +14,15 @@ from .state import State
 
 def in_words(session: Session, user: Any, state: State) -> str:
     """What the list is narrowed to, in one line; that it is not, where it is not."""
-    told = [
+    reported = [
         f"{_(label)}: {value}"
         for one in state.listing.filters
-        for label, value in _told(session, user, one, state)
+        for label, value in _reported(session, user, one, state)
     ]
-    return " · ".join(told) or _("everything")
+    return " · ".join(reported) or _("everything")
 
 
-def _told(session: Session, user: Any, one: Filter, state: State) -> Iterator[tuple[str, str]]:
+def _reported(session: Session, user: Any, one: Filter, state: State) -> Iterator[tuple[str, str]]:
     values = {name: state.values[name] for name in one.arguments if name in state.values}
     if isinstance(one, AsOf):
         yield _(one.label), day_filter(one.day(values))

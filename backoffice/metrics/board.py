@@ -1,4 +1,4 @@
-"""The latest readings of everything: read when somebody asks, and kept for ten seconds.
+"""The latest readings of everything: read when a user asks, and kept for ten seconds.
 
 However often Prometheus asks, and whoever else does, the database is read six times a minute. What
 cannot be read is said so by a gauge; the others are told all the same.
@@ -82,9 +82,9 @@ class Board(Collector):
             READ_AT.is_now(time.time()),
             READING_TOOK.is_now(time.monotonic() - began),
         ]
-        told = (measure for source in self._sources.values() for measure in source.measures)
+        reported = (measure for source in self._sources.values() for measure in source.measures)
         own = (BUILD, UP, SOURCE_UP, READ_AT, READING_TOOK, *self._machine.measures)
-        return Answer(readings, [*own, *told])
+        return Answer(readings, [*own, *reported])
 
     def _read_database(self, readings: list[Reading], end: float) -> bool:
         """Read every source, in one snapshot; answer whether there is a database."""
@@ -140,7 +140,7 @@ def _family(measure: Measure) -> GaugeMetricFamily | CounterMetricFamily:
     return kind(measure.name, measure.help, labels=measure.labels)
 
 
-def told(board: Board) -> bytes:
+def reported(board: Board) -> bytes:
     """Everything, in Prometheus' text format: what was counted, and what was read."""
     registry = CollectorRegistry()
     registry.register(board)

@@ -128,8 +128,8 @@ def _ties(connection: Connection) -> Iterator[Reading]:
     apart: dict[str, Any] = dict(connection.execute(opened).all())
     for name, one in names.items():
         gap = apart.get(name, 0)
-        told = float("inf") if gap is None else gap
-        yield GAP.is_now(told, one.name, money.currency())
+        reported = float("inf") if gap is None else gap
+        yield GAP.is_now(reported, one.name, money.currency())
         yield CHECK_AGE.is_now(ages.get(name, float("inf")), one.name)
 
 

@@ -17,7 +17,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 @requires("metrics.read", scope="metrics")
 def scrape() -> Response:
     """Every metric, in Prometheus' text format."""
-    from .board import Board, told
+    from .board import Board, reported
     from .machine import Machine
 
     db.session.rollback()  # gives back the connection by which we know who asks
@@ -25,6 +25,6 @@ def scrape() -> Response:
     if "metrics" not in known:
         board = Board(db.engine, Machine(current_app.config["REDIS_URL"]), declared().measures)
         known.setdefault("metrics", board)
-    response = make_response(told(known["metrics"]))
+    response = make_response(reported(known["metrics"]))
     response.headers["Content-Type"] = TEXT
     return response

@@ -118,7 +118,7 @@ def create(session: Session, entry: OrderEntry) -> Order:
 def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> Order:
     """Change an order to `entry`, if it is still at `version`; saving what is stored already changes nothing.
 
-    Raises RecordGone, RecordChanged: somebody else was faster. Impossible as for `create`.
+    Raises RecordGone, RecordChanged: another user was faster. Impossible as for `create`.
     """
     order: Order = records.locked(session, Order, [order_id], key_share=True)[order_id]
     records.check_version(order, version, order.number)

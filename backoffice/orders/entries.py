@@ -1,4 +1,4 @@
-"""What somebody enters about an order, as plain values; and how two people's entries are merged.
+"""What a user enters about an order, as plain values; and how two people's entries are merged.
 
 Forms produce an `OrderEntry`, actions take one, and a stored order can be read back as one, so that
 what is shown for editing, what is saved and what two editors disagree about is the same thing.
@@ -40,18 +40,18 @@ class LineEntry:
 
     @classmethod
     def of(cls, line: OrderLine) -> "LineEntry":
-        """The stored line, as somebody would enter it."""
+        """The stored line, as a user would enter it."""
         return cls(id=line.id, **{name: getattr(line, name) for name in LINE})
 
     @property
     def fact(self) -> str:
         """Everything that is entered of it, as a text; equal lines are equal texts."""
-        told = {
+        reported = {
             **vars(self),
             "quantity": plain(self.quantity),
             "unit_price": plain(self.unit_price),
         }
-        return json.dumps([told[name] for name in LINE])
+        return json.dumps([reported[name] for name in LINE])
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class OrderEntry:
 
     @classmethod
     def of(cls, order: Order) -> "OrderEntry":
-        """The stored order, as somebody would enter it."""
+        """The stored order, as a user would enter it."""
         breakdown = Breakdown(
             amounts={name: getattr(order, name) for name in COMPONENT_OF_KIND.values()},
             itemised=frozenset(order.itemised),

@@ -1,4 +1,4 @@
-"""What somebody enters of an order, in the order of the form, and of each of its lines."""
+"""What a user enters of an order, in the order of the form, and of each of its lines."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ def _itemised(kind: str) -> ColumnElement[bool]:
 
 
 def _component(kind: str, entered: ColumnElement[Decimal]) -> ColumnElement[Decimal]:
-    """The sum of the kind's lines; without any, 0 where it is itemised, else what somebody entered."""
+    """The sum of the kind's lines; without any, 0 where it is itemised, else what a user entered."""
     lines = total(OrderLine.amount, by=OrderLine.order_id, where=OrderLine.kind == kind)
     return func.coalesce(lines, case((_itemised(kind), literal(Decimal(0))), else_=entered))
 
@@ -67,7 +67,7 @@ def _title(kind: str) -> str:
 
 
 def _made_of_lines(kind: str) -> Select[Any]:
-    """The components that are the sum of their lines, and not an amount that somebody entered."""
+    """The components that are the sum of their lines, and not an amount that a user entered."""
     has_lines = select(OrderLine.id).where(OrderLine.order_id == Order.id, OrderLine.kind == kind)
     made = or_(_itemised(kind), has_lines.exists())
     return select(literal(_title(kind)), _COMPONENTS[kind]).where(made)

@@ -14,7 +14,7 @@ from .. import figures
 from ..audit.histories import Change
 from ..audit.models import AuditEvent
 from ..audit.rendering import difference_of
-from ..records import Field, Telling, Told
+from ..records import Field, Rendered, Rendering
 from ..records.writing import written
 from ..web.formats import money_filter
 from .fields import KIND, LINE_FIELDS, PRODUCT, QUANTITY, UNIT_PRICE
@@ -22,7 +22,7 @@ from .figures import ORDER_FIGURES
 from .models import COMPONENT_OF_KIND, Order, OrderLine
 
 
-def lines_told(session: Session, order: Order, recorded: Sequence[AuditEvent]) -> Telling:
+def lines_rendered(session: Session, order: Order, recorded: Sequence[AuditEvent]) -> Rendering:
     """What each save did to lines, and to the grand total; `recorded` are the order's events, newest first."""
     names, totals = _line_names(recorded, order), totals_by_save(session, order, recorded)
     sold = _products(session, recorded)
@@ -30,17 +30,17 @@ def lines_told(session: Session, order: Order, recorded: Sequence[AuditEvent]) -
     def called(line_id: Any) -> str:
         return _("Line “%(name)s”", name=names.get(str(line_id), f"#{line_id}")) + " · "
 
-    def tell(save: Sequence[AuditEvent]) -> Told:
+    def tell(save: Sequence[AuditEvent]) -> Rendered:
         of_lines = [event for event in save if event.table_name == OrderLine.__tablename__]
         changes = [c for event in of_lines for c in _line(event, called(event.row_id), sold)]
         before, after = totals[save[0].xid]
         if before != after:
             apart = difference_of(Order.__tablename__, "grand_total", before, after)
-            told = "" if before is None else money_filter(before)
-            changes.append(Change(_("Grand total"), told, money_filter(after), apart))
+            reported = "" if before is None else money_filter(before)
+            changes.append(Change(_("Grand total"), reported, money_filter(after), apart))
         return "", changes
 
-    return Telling(tell, lambda key: called(key.get("id", "")))
+    return Rendering(tell, lambda key: called(key.get("id", "")))
 
 
 def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
@@ -48,9 +48,9 @@ def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
     names = {str(line.id): line.description for line in order.lines}
     for event in recorded:
         if event.table_name == OrderLine.__tablename__ and event.row_id:
-            told = event.after or event.before or {}
-            if told.get("description"):
-                names.setdefault(event.row_id, str(told["description"]))
+            reported = event.after or event.before or {}
+            if reported.get("description"):
+                names.setdefault(event.row_id, str(reported["description"]))
     return {row_id: name or f"#{row_id}" for row_id, name in names.items()}
 
 

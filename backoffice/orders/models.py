@@ -30,7 +30,7 @@ class Order(Base):
     """A sale. Closed when `closing_date` is set; without one it counts toward no target.
 
     `itemised` names the kinds whose component is the sum of its lines; the component of any
-    other kind is an amount that somebody entered. All amounts are in the deployment's currency.
+    other kind is an amount that a user entered. All amounts are in the deployment's currency.
     """
 
     __tablename__ = "orders"

@@ -28,13 +28,13 @@ def _open(session: Session, user: Any) -> Iterator[Notice]:
         return
     here = url_for("orders.index", state="open", until=last, sort="order_date")
     if count == MOST_COUNTED:
-        told = _(
+        reported = _(
             "%(count)s or more orders have been open for over %(days)d days.",
             count=quantity_filter(count),
             days=OVERDUE.days,
         )
     else:
-        told = ngettext(
+        reported = ngettext(
             "%(count)s order has been open for over %(days)d days: %(amount)s.",
             "%(count)s orders have been open for over %(days)d days: %(amount)s.",
             count,
@@ -42,7 +42,7 @@ def _open(session: Session, user: Any) -> Iterator[Notice]:
             days=OVERDUE.days,
             amount=money_filter(amount, symbol=True),
         )
-    yield Notice(told, here, "info", count)
+    yield Notice(reported, here, "info", count)
 
 
 NOTICES = (Source("orders", "attention", "orders.read", _open),)

@@ -13,7 +13,7 @@ from . import actions
 from .entries import LINE, OrderEntry
 from .fields import FIELDS, LABELS, LINE_FIELDS
 from .figures import ORDER_FIGURES
-from .history import lines_told
+from .history import lines_rendered
 from .listing import ORDERS
 from .models import Order, OrderLine
 
@@ -111,7 +111,7 @@ ORDER = Record(
     figures=ORDER_FIGURES,
     recalculated="order",
     parts=(OrderLine.order_id,),
-    telling=lines_told,
+    rendering=lines_rendered,
     loads=(
         joinedload(Order.customer),
         joinedload(Order.account_manager),

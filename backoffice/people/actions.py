@@ -31,10 +31,10 @@ class NameMissing(Refusal):
 
 
 class LastAdministrator(Refusal):
-    """Somebody must always be able to manage users."""
+    """A user must always be able to manage users."""
 
     sentence = N_(
-        "%(name)s is the last active administrator. Make somebody else an administrator first."
+        "%(name)s is the last active administrator. Make another user an administrator first."
     )
 
 
@@ -107,7 +107,7 @@ def set_role(session: Db, user: User, role: str, *, by: User | None = None) -> N
     if role == user.role:
         return
     if user.role == "admin":
-        _check_somebody_else_administers(session, user, by)
+        _check_another_administers(session, user, by)
     user.role = role
     end_sessions(session, user)
     session.flush()
@@ -132,7 +132,7 @@ def disable(session: Db, user: User, *, by: User | None = None) -> None:
     """Keep `user` out from now on. Their name stays on everything they did."""
     if not user.is_active:
         return
-    _check_somebody_else_administers(session, user, by)
+    _check_another_administers(session, user, by)
     user.is_active = False
     end_sessions(session, user)
     session.flush()
@@ -179,7 +179,7 @@ def _check_email_is_free(session: Db, email: str) -> None:
             raise EmailTaken(email=email)
 
 
-def _check_somebody_else_administers(session: Db, user: User, by: User | None) -> None:
+def _check_another_administers(session: Db, user: User, by: User | None) -> None:
     """Refuse to lose the last administrator, and an administrator's slip against themselves.
 
     Locks the active administrators in id order, so that two of them cannot demote each other at once.

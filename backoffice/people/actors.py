@@ -30,7 +30,7 @@ def names_of(
 ) -> Mapping[str, str]:
     """What each of `actors` is called on a screen; a statement for users and one for tokens, if there are any.
 
-    `user:7` is the person's name (`#7` of somebody who is gone), `token:2` the program's; `cli:root`,
+    `user:7` is the person's name (`#7` of a user who is gone), `token:2` the program's; `cli:root`,
     `schedule:nightly` and `worker:…` say what they are, as do parts of Backoffice; another text
     without a colon is a database user.
     """
@@ -93,5 +93,5 @@ def _name(actor: str, named: Mapping[str, str]) -> str:
 
 def _key(kind: str, actor: str) -> int | None:
     """The number in `user:7`; None of everything else, also of what no key can be."""
-    told, _colon, key = actor.partition(":")
-    return int(key) if told == kind and is_id(key) else None
+    reported, _colon, key = actor.partition(":")
+    return int(key) if reported == kind and is_id(key) else None

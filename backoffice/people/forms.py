@@ -48,7 +48,7 @@ class NewUserForm(UserForm):
 
 
 class SetPasswordForm(FlaskForm):
-    """A password that an administrator sets for somebody."""
+    """A password that an administrator sets for a user."""
 
     password = PasswordField(
         _l("New password"), [_REQUIRED, at_most(LONGEST)], render_kw=_PASSWORD_HELP

@@ -79,7 +79,7 @@ class IdempotencyKey(Base):
 SCOPES = ("health", "wallets", "metrics")
 """What a token may open beside records; each opens only the routes that name it."""
 
-OF_RECORDS = re.compile(r"[a-z]+:(read|write)")
+OF_RECORDS = re.compile(r"[a-z_]+:(read|write)")
 """The scopes of the API of records: a domain, and whether a program may change it. Writing includes reading."""
 
 
@@ -98,7 +98,7 @@ class ApiToken(Base):
 
     __tablename__ = "api_tokens"
     __table_args__ = (
-        CheckConstraint("scope ~ '^[a-z]+(:(read|write))?$'", name="scope"),
+        CheckConstraint("scope ~ '^[a-z_]+(:(read|write))?$'", name="scope"),
         Index(
             "ix_api_tokens_live_name",
             "name",

@@ -12,7 +12,7 @@ from ..app.attention import Notice, Source
 from . import tokens
 
 SOON = timedelta(days=14)
-"""How long before its end somebody should make another token."""
+"""How long before its end a user should make another token."""
 
 
 def _ending(session: Session, _user: Any) -> Iterator[Notice]:

@@ -73,7 +73,7 @@ def matches(password_hash: str, password: str) -> bool:
     if len(password) > LONGEST:
         return False
     try:
-        _hasher.verify(password_hash or _nobodys(), password)
+        _hasher.verify(password_hash or _unassigned(), password)
     except (VerificationError, InvalidHashError):
         return False
     return bool(password_hash)
@@ -85,5 +85,5 @@ def is_outdated(password_hash: str) -> bool:
 
 
 @cache
-def _nobodys() -> str:
+def _unassigned() -> str:
     return _hasher.hash("nobody has this password")

@@ -56,8 +56,8 @@ def acting_user(session: Session | scoped_session[Session]) -> User | None:
 
 def user_acting_as(session: Session | scoped_session[Session], name: str) -> User | None:
     """The person whom the trail calls `user:7`, as they are now; None of any other actor."""
-    told, _colon, key = name.partition(":")
-    if told != "user" or not is_id(key):
+    reported, _colon, key = name.partition(":")
+    if reported != "user" or not is_id(key):
         return None
     return session.get(User, int(key), populate_existing=True)
 

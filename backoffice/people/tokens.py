@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import N_
@@ -31,6 +31,13 @@ TOUCH = timedelta(minutes=10)
 """How exactly `last_used_at` is kept: most uses of a token write nothing."""
 
 _WELL_FORMED = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}")
+
+
+_GOOD = select(ApiToken).where(
+    ApiToken.token_hash == bindparam("known"),
+    ApiToken.revoked_at.is_(None),
+    or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > func.clock_timestamp()),
+)
 
 
 class TokenNameMissing(Refusal):
@@ -133,13 +140,7 @@ def token_behind(session: Db, secret: str) -> ApiToken | None:
     if not _WELL_FORMED.fullmatch(secret):
         return None
     known = digest(secret)
-    found = session.scalar(
-        select(ApiToken).where(
-            ApiToken.token_hash == known,
-            ApiToken.revoked_at.is_(None),
-            or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > func.clock_timestamp()),
-        )
-    )
+    found: ApiToken | None = session.scalar(_GOOD, {"known": known})
     if found is None or not hmac.compare_digest(found.token_hash, known):
         return None
     return found

@@ -275,7 +275,7 @@ def user_edit(user_id: int) -> AnyResponse:
 @bp.post("/settings/users/<int:user_id>/password")
 @requires("users.manage")
 def user_password(user_id: int) -> AnyResponse:
-    """Set a password for somebody, who is signed out everywhere."""
+    """Set a password for a user, who is signed out everywhere."""
     person, form = _user_or_404(user_id), SetPasswordForm()
     if form.validate_on_submit():
         try:
@@ -296,7 +296,7 @@ def user_password(user_id: int) -> AnyResponse:
 @bp.post("/settings/users/<int:user_id>/disable")
 @requires("users.manage")
 def user_disable(user_id: int) -> AnyResponse:
-    """Keep somebody out."""
+    """Keep a user out."""
     person = _user_or_404(user_id)
     try:
         actions.disable(db.session, person, by=current_user)
@@ -310,7 +310,7 @@ def user_disable(user_id: int) -> AnyResponse:
 @bp.post("/settings/users/<int:user_id>/enable")
 @requires("users.manage")
 def user_enable(user_id: int) -> AnyResponse:
-    """Let somebody in again."""
+    """Let a user in again."""
     person = _user_or_404(user_id)
     actions.enable(db.session, person)
     flash(_("%(name)s can sign in again.", name=person.name), "success")
@@ -320,7 +320,7 @@ def user_enable(user_id: int) -> AnyResponse:
 @bp.post("/settings/users/<int:user_id>/end-sessions")
 @requires("users.manage")
 def user_end_sessions(user_id: int) -> AnyResponse:
-    """Sign somebody out of every browser."""
+    """Sign a user out of every browser."""
     person = _user_or_404(user_id)
     ended = actions.end_sessions(db.session, person)
     if person.id == current_user.id:

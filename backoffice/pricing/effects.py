@@ -111,7 +111,7 @@ class Effect:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is changed unless somebody takes it out."""
+        """Whether it is changed unless a user takes it out."""
         return self.is_possible and not self.remark
 
 

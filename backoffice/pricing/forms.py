@@ -97,7 +97,7 @@ class PricingForm(FlaskForm):
         return {int(token[1]): int(token[2]) for token in tokens if token}
 
     def is_chosen(self, effect: Effect) -> bool:
-        """Whether an order is chosen: as somebody left it where it was shown, else by default."""
+        """Whether an order is chosen: as a user left it where it was shown, else by default."""
         if not effect.is_possible:
             return False
         product = (self.previewed.data or "").partition(" ")[0]

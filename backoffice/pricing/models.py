@@ -1,4 +1,4 @@
-"""The record of price changes: what became of each order that somebody chose to change."""
+"""The record of price changes: what became of each order that a user chose to change."""
 
 from datetime import date
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What somebody enters of a product, in the order of the form, and of a price."""
+"""What a user enters of a product, in the order of the form, and of a price."""
 
 from ..base import N_, periods
 from ..records import Choice, Day, Flag, Law, Text, UnitPrice

@@ -11,7 +11,7 @@ from ..audit.rendering import difference_of
 from ..audit.tables import Recorded
 from ..base import N_
 from ..base.refusals import Refusal
-from ..records import Record, Telling, Values
+from ..records import Record, Rendering, Values
 from ..records.writing import written
 from ..web.formats import recorded_day
 from . import actions
@@ -39,14 +39,16 @@ def _with_first_price(session: Session, entered: Values) -> Product:
     return product
 
 
-def _prices_told(_session: Session, product: Product, events: Sequence[AuditEvent]) -> Telling:
+def _prices_rendered(
+    _session: Session, product: Product, events: Sequence[AuditEvent]
+) -> Rendering:
     """What a save tells of prices: by how much each changed, and from which day it is in force."""
     days = {str(price.id): price.effective_from.isoformat() for price in product.prices}
     for event in events:
         if day := {**(event.before or {}), **(event.after or {})}.get("effective_from"):
             days.setdefault(str(event.row_id), day)
 
-    def told(event: AuditEvent) -> Change:
+    def reported(event: AuditEvent) -> Change:
         sides = [(side or {}).get("unit_price") for side in (event.before, event.after)]
         before, after = (written(PRICE, PRICE.fact(side)) for side in sides)
         label = _("Unit price from %(day)s", day=recorded_day(days[str(event.row_id)]))
@@ -54,7 +56,7 @@ def _prices_told(_session: Session, product: Product, events: Sequence[AuditEven
         return Change(label, before, after, apart)
 
     table = ProductPrice.__tablename__
-    return Telling(lambda save: ("", [told(e) for e in save if e.table_name == table]))
+    return Rendering(lambda save: ("", [reported(e) for e in save if e.table_name == table]))
 
 
 PRODUCT = Record(
@@ -72,7 +74,7 @@ PRODUCT = Record(
     new_fields=(PRICE, IN_FORCE),
     create=_with_first_price,
     parts=(ProductPrice.product_id,),
-    telling=_prices_told,
+    rendering=_prices_rendered,
 )  # fmt: skip
 
 RECORDS = (PRODUCT,)

@@ -82,9 +82,9 @@ def _difference(line: _Line, name: str) -> Difference:
 
 def _names(report: Report, lines: Sequence[_Line]) -> list[str]:
     """What the records of these lines are called; empty of one that is gone."""
-    told = literal([{"owner": line.owner, "key": line.key} for line in lines], JSONB)
+    reported = literal([{"owner": line.owner, "key": line.key} for line in lines], JSONB)
     rows = (
-        func.jsonb_array_elements(told)
+        func.jsonb_array_elements(reported)
         .table_valued(column("value", JSONB), with_ordinality="place", name="rows")
         .render_derived()
     )

@@ -80,7 +80,7 @@ def spoken(figure: Figure) -> Language:
     """For people: in the reader's language."""
     keys = {k.key: _(k.key.removesuffix("_id").replace("_", " ").capitalize()) for k in figure.key}
     columns = {c.key: _(subjects.label_of(figure.name, c.key)) for c in figure.columns}
-    words = {word: _(told) for word, told in WORDS.items()}
+    words = {word: _(reported) for word, reported in WORDS.items()}
     return Language(_(figure.title), {**keys, **columns}, words)
 
 

@@ -80,10 +80,10 @@ def form_of(session: Session, arguments: Mapping[str, str]) -> Form:
     if values["record"]:
         owner = owner_of(session, figure, values["record"])
         if owner is None:
-            told = _(
+            reported = _(
                 "There is no %(record)s of which this figure is kept.", record=values["record"]
             )
-            return Form(values, told)
+            return Form(values, reported)
     return Form(values, asked=Asked(figure, values["record"], owner, since, until))
 
 

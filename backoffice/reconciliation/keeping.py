@@ -52,7 +52,7 @@ class Packer:
 
 
 class Torn(Exception):
-    """A kept report whose bytes have gone while somebody read them; the download breaks off."""
+    """A kept report whose bytes have gone while a user read them; the download breaks off."""
 
 
 def stored(engine: Engine, report_id: int) -> Iterator[bytes]:

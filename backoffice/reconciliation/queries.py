@@ -13,7 +13,7 @@ from ..web import record_links as subjects
 from .models import Reconciliation
 
 LONGEST = "15min"
-"""How long a report may keep its snapshot: as long as somebody's slow connection takes to read it."""
+"""How long a report may keep its snapshot: as long as a user's slow connection takes to read it."""
 
 MANY = 50_000
 """Rows of a figure whose totals take so long that the page comes first, and they follow."""
@@ -29,7 +29,7 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 
 
 def owner_of(session: Session, figure: Figure, text: str) -> int | None:
-    """The owner that somebody means by a number (`#12`) or by a name; None where there is none."""
+    """The owner that a user means by a number (`#12`) or by a name; None where there is none."""
     number = text.removeprefix("#")
     if text.startswith("#") and is_id(number):
         key = figure.owner_key

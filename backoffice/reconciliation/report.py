@@ -78,8 +78,8 @@ class Totals:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; amounts as strings."""
-        told = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {name: v if isinstance(v, int) else str(v) for name, v in told.items()}
+        reported = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {name: v if isinstance(v, int) else str(v) for name, v in reported.items()}
 
 
 class Report:

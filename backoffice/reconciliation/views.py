@@ -114,8 +114,11 @@ def _workbook(asked: Asked) -> Response:
                 totals[name].add(sums)
         count = sum(total.rows for total in totals.values())
         if count > workbooks.MOST_ROWS:
-            told = {"count": quantity_filter(count), "most": quantity_filter(workbooks.MOST_ROWS)}
-            raise workbooks.TooManyRows(**told)
+            reported = {
+                "count": quantity_filter(count),
+                "most": quantity_filter(workbooks.MOST_ROWS),
+            }
+            raise workbooks.TooManyRows(**reported)
         statement = values_of(found, language)
         rows = (row for page in pages for row in connection.execute(statement, dict(page)))
         heads = [(column, column.label) for column in columns_of(found, language)]

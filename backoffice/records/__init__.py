@@ -3,12 +3,23 @@
 docs/records.md says how. What is special in a domain passes its own part through a seam of `Record`.
 """
 
-from .declaration import Contents, Deletion, Record, Repeated, Shown, Telling, Told, Values, Verb
+from .declaration import (
+    Contents,
+    Deletion,
+    Record,
+    Rendered,
+    Rendering,
+    Repeated,
+    Shown,
+    Values,
+    Verb,
+)
 from .fields import (
     Amount,
     CalendarMonth,
     Choice,
     Day,
+    Factor,
     Field,
     Flag,
     Law,
@@ -21,6 +32,27 @@ from .fields import (
 )
 
 __all__ = [
-    "Amount", "CalendarMonth", "Choice", "Contents", "Day", "Deletion", "Field", "Flag", "Law", "Named", "Notes",
-    "Pick", "Quantity", "Record", "Repeated", "Shown", "Telling", "Text", "Told", "UnitPrice", "Values", "Verb",
+    "Amount",
+    "CalendarMonth",
+    "Choice",
+    "Contents",
+    "Day",
+    "Deletion",
+    "Factor",
+    "Field",
+    "Flag",
+    "Law",
+    "Named",
+    "Notes",
+    "Pick",
+    "Quantity",
+    "Record",
+    "Rendered",
+    "Rendering",
+    "Repeated",
+    "Shown",
+    "Text",
+    "UnitPrice",
+    "Values",
+    "Verb",
 ]  # fmt: skip

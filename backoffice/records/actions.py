@@ -8,9 +8,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ..base import N_, Base
-from ..base.refusals import Refusal, Stale, broken_constraint
+from ..base.refusals import Refusal, Stale, broken_constraint, locked_by
 from .declaration import Deletion, Record, Row, Values, Verb
-from .fields import Field
+from .fields import Day, Field
 
 
 class Taken(Refusal):
@@ -33,10 +33,10 @@ class Impossible(Refusal):
 
 
 class RecordChanged(Stale):
-    """Somebody saved the record after it was opened."""
+    """A user saved the record after it was opened."""
 
     sentence = N_(
-        "Somebody else has saved %(name)s since you opened it. Look at what they changed, then save again."
+        "Another user has saved %(name)s since you opened it. Look at what they changed, then save again."
     )
 
 
@@ -68,7 +68,7 @@ def create(session: Session, record: Record, values: Values) -> Row:
 def update(session: Session, record: Record, row_id: int, values: Values, version: int) -> Row:
     """Change a row to `values`, if it is still at `version`; saving what is stored changes nothing.
 
-    Raises RecordGone, RecordChanged, or what `record.is_current` raises: somebody else was faster; Taken.
+    Raises RecordGone, RecordChanged, or what `record.is_current` raises: another user was faster; Taken.
     """
     with _taken(record, values):
         if record.update is not None:
@@ -102,8 +102,9 @@ def do(
         return verb.run(session, row_id, version, values)
     row = at_version(session, record, row_id, version)
     verb.refuses(session, row)
-    session.delete(row)
-    session.flush()
+    with _taken(record, values):
+        session.delete(row)
+        session.flush()
     return None
 
 
@@ -151,9 +152,13 @@ def _taken(record: Record, values: Values) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
+        day = next((field.name for field in record.fields if isinstance(field, Day)), "")
+        if (locked := locked_by(error, day)) is not None:
+            raise locked from error
         broken = broken_constraint(error)
         for field in record.fields:
-            if field.taken and broken == f"uq_{record.model.__tablename__}_{field.key}":
+            columns = "_".join((*(column.key for column in field.unique_by), field.key))
+            if field.taken and broken == f"uq_{record.model.__tablename__}_{columns}":
                 raise Taken(field, _entered(values, field.name)) from error
         raise
 

@@ -203,7 +203,7 @@ class Resource:
         given = _body(names_sent(record) | {field.name for field in record.new_fields})
         usual = {field.name: field.suggested() for field in record.fields}
         form = self._form(None, {**usual, **given}, given)
-        with _as_a_program_is_told(form):
+        with _for_a_program(form):
             row = actions.create(db.session(), record, form.values())
         answer = self._answer(row, 201)
         named: dict[str, Any] = {"name": record.name_of(row)}
@@ -217,7 +217,7 @@ class Resource:
         [stored] = self.as_json([row])
         stored |= {field.name: None for field in record.fields if not field.counts(row)}
         form = self._form(row, {**stored, **given}, given)
-        with _as_a_program_is_told(form):
+        with _for_a_program(form):
             changed = actions.update(db.session(), record, row.id, form.values(), version)
         return self._answer(changed)
 
@@ -245,7 +245,7 @@ class Resource:
         given = _body(known) if known or request.get_data() else {}
         usual = {field.name: field.suggested() for field in verb.fields}
         form = self._form(row, {**usual, **given}, given, verb)
-        with _as_a_program_is_told(form):
+        with _for_a_program(form):
             values = {**form.values(), **key}
             return actions.do(db.session(), self.record, verb, row.id, version, values)
 
@@ -320,7 +320,7 @@ def names_sent(record: Record) -> set[str]:
 
 
 @contextmanager
-def _as_a_program_is_told(form: forms.OfRecord) -> Iterator[None]:
+def _for_a_program(form: forms.OfRecord) -> Iterator[None]:
     """What an action refuses, as a program is told: another version as 412, else at its field of the form."""
     try:
         yield

@@ -32,9 +32,9 @@ class Wording(Actors):
         super().__init__(session, [c.actor or c.db_user for c in explanation.corrections])
         self._figure = explanation.figure
 
-    def value(self, column: str, told: Any) -> str:
+    def value(self, column: str, reported: Any) -> str:
         """A value of a column; a dash where there is none."""
-        return value(self._figure, column, told)
+        return value(self._figure, column, reported)
 
     def cause(self, cause: str) -> str:
         """Why a figure was corrected."""
@@ -169,6 +169,8 @@ class Calculations:
 
     def _link_of_row(self, row: SourceRow) -> str | None:
         """Where a row behind a figure is shown: the calculation of its own figure, else its record."""
+        if row.id is None:
+            return None  # it should be there, and is not
         if row.figure is not None and self._figure(row.column, is_part=True):
             return self._at("calculation_of_part", column=row.column, part=row.id)
         known = recorded(row.table)

@@ -15,12 +15,20 @@ from wtforms.widgets import Select, TextInput
 from ..app.extensions import db
 from ..base.identifiers import whole_number
 from ..web.forms import Required, at_most, tidy, trimmed
-from ..web.typed_fields import AmountField, DayField, FirstDayField, QuantityField, UnitPriceField
+from ..web.typed_fields import (
+    AmountField,
+    DayField,
+    FactorField,
+    FirstDayField,
+    QuantityField,
+    UnitPriceField,
+)
 from .fields import (
     Amount,
     CalendarMonth,
     Choice,
     Day,
+    Factor,
     Field,
     Flag,
     Named,
@@ -39,7 +47,7 @@ Laws = list[Any]
 class PickField(SelectFieldBase):  # type: ignore[misc]
     """Another record, typed by its name or chosen from a list; `data` is its id.
 
-    Where no further ones are offered while somebody types, one of all that there are is chosen. An unseen input says
+    Where no further ones are offered while a user types, one of all that there are is chosen. An unseen input says
     which one the form has shown, and as what: a name that nobody has touched is still that one's, though it may be
     called otherwise by now, and another one so.
     """
@@ -118,6 +126,7 @@ _CONTROLS: Mapping[type[Field], Callable[[Any, Laws], UnboundField]] = {
     CalendarMonth: lambda field, laws: FirstDayField(_l(field.label), validators=laws),
     Amount: lambda field, laws: AmountField(_l(field.label), laws, minimum=field.minimum),
     Quantity: lambda field, laws: QuantityField(_l(field.label), laws, minimum=field.minimum),
+    Factor: lambda field, laws: FactorField(_l(field.label), laws, minimum=field.minimum),
     UnitPrice: lambda field, laws: UnitPriceField(_l(field.label), validators=laws),
     Pick: lambda field, laws: PickField(_l(field.label), laws, of=field.of),
 }

@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 Row = Any
 """A stored row of the record's model."""
 
-Told = tuple[str, Iterable[Change]]
+Rendered = tuple[str, Iterable[Change]]
 """What a save tells beside the row's own fields: its kind (empty: what happened to the row), and its changes."""
 
 
 @dataclass(frozen=True)
-class Telling:
+class Rendering:
     """What a history tells beside the row's own fields.
 
     `save` answers it of the events of one save, oldest first: those of the row, and of what belongs to it. `part` is
     what stands before a corrected figure of a row that belongs to it, by that row's key.
     """
 
-    save: Callable[[Sequence[AuditEvent]], Told]
+    save: Callable[[Sequence[AuditEvent]], Rendered]
     part: Callable[[Mapping[str, Any]], str] = lambda _key: ""
 
 
@@ -64,8 +64,8 @@ def _nothing(_session: Session, _row: Row) -> None:
     """There is no such law."""
 
 
-def _no_part(_session: Session, _row: Row, _events: Sequence[AuditEvent]) -> Telling:
-    return Telling(lambda _save: ("", ()))
+def _no_part(_session: Session, _row: Row, _events: Sequence[AuditEvent]) -> Rendering:
+    return Rendering(lambda _save: ("", ()))
 
 
 def _by_two(_session: Session, _row_id: int, _version: int, _values: "Values") -> object:
@@ -145,7 +145,7 @@ class Contents:
 
     name: str
     record: "Record"
-    of: InstrumentedAttribute[int]
+    of: InstrumentedAttribute[int] | InstrumentedAttribute[int | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,7 @@ class Record:
 
     Seams: `is_current` raises a refusal of a row that can no longer be changed. `new_fields` are further ones of a new
     one, or otherwise, which its `create` takes. `parts` are the foreign keys by which rows of other tables belong to
-    it, `telling` what a save tells of those in its history; `loads` is what is read with a row; `labels` are those of
+    it, `rendering` what a save tells of those in its history; `loads` is what is read with a row; `labels` are those of
     columns that nobody enters, for the audit trail.
 
     `figures` are the stored figures that it shows, of itself and of its parts, each after what it builds on; the last
@@ -214,7 +214,7 @@ class Record:
     is_current: Callable[[Session, Row], None] = _nothing
     new_fields: Sequence[Field] = ()
     parts: Sequence[InstrumentedAttribute[int]] = ()
-    telling: Callable[[Session, Row, Sequence[AuditEvent]], Telling] = _no_part
+    rendering: Callable[[Session, Row, Sequence[AuditEvent]], Rendering] = _no_part
     loads: Sequence[ORMOption] = ()
     labels: Mapping[str, str] | None = None
     figures: Sequence[Figure] = ()
@@ -261,10 +261,16 @@ class Record:
         """Whether an event of its trail is of the row itself."""
         return (event.table_name, event.row_id) == (self.model.__tablename__, str(row.id))
 
-    def holder_of(self, session: Session, field: Field, value: Any) -> int | None:
-        """The id of the row that has this value of a field, of which there can be only one; None: it can be given."""
-        key = self.model.__table__.c.id
-        found: int | None = session.scalar(select(key).where(field.column == value))
+    def holder_of(
+        self, session: Session, field: Field, value: Any, within: Mapping[str, Any]
+    ) -> int | None:
+        """The id of the row that has this value of a field, of which there can be only one; None: it can be given.
+
+        `within` are the values of the columns with which it is unique together, by their names.
+        """
+        own = self.model.__table__.c
+        is_there = [field.column == value, *(own[name] == held for name, held in within.items())]
+        found: int | None = session.scalar(select(own.id).where(*is_there))
         return found
 
     def version_of(self, row: Row) -> int:

@@ -42,7 +42,8 @@ class Field:
 
     `required` is the sentence of one that is left empty; without it the field may be empty. `laws` bind what is
     new: a value that is stored already is not refused by a later law. `taken` is the sentence of a value that
-    another row has, where the column is unique; it may name the value by the column's name. `usual` is what a new
+    another row has, where the column is unique; it may name the value by the column's name. `unique_by` are columns
+    with which it is unique together (a day of one customer's). `usual` is what a new
     form suggests, or a function that answers it; `given` answers what an empty one becomes when a new row is saved.
     `called` is its name where that is not the column's. `derived` is what a history says where the trail holds no
     value, because it followed from others ("from its lines"). `counts` says of a row whether it holds what was entered,
@@ -56,6 +57,7 @@ class Field:
     required: str = ""
     laws: Sequence[Law] = ()
     taken: str = ""
+    unique_by: Sequence[InstrumentedAttribute[Any]] = ()
     help: str = ""
     usual: Any = None
     given: Callable[[Session, Mapping[str, Any]], str] | None = None
@@ -330,3 +332,13 @@ class Quantity(Amount):
     is_amount = False
     must_be = N_('Send the number as a text with a point and at most three decimals, like "12.5".')
     pattern = r"[0-9]{1,15}(\.[0-9]{1,3})?"
+
+
+@dataclass(frozen=True, eq=False)
+class Factor(Quantity):
+    """What something is multiplied by, with at most six decimals."""
+
+    must_be = N_(
+        'Send the number as a text with a point and at most six decimals, like "1.012345".'
+    )
+    pattern = r"[0-9]{1,9}(\.[0-9]{1,6})?"

@@ -102,7 +102,7 @@ class OfRecord(RecordForm):
         return {}
 
     def merged(self, session: Session, row: Row) -> tuple[Self, Conflict | None]:
-        """The form over the row as somebody else has saved it: mine beside theirs; what I left alone is theirs now."""
+        """The form over the row as another user has saved it: mine beside theirs; what I left alone is theirs now."""
         record = self.record
         mine = record.facts(self.values())
         found = differences(self.base_facts(), record.facts(row), mine, none="")
@@ -210,14 +210,14 @@ def opened(record: Record, row: Row) -> OfRecord:
     return _form_of(record, row).over_row(row)
 
 
-def empty(record: Record, told: Mapping[str, str]) -> OfRecord:
-    """The form of a new one, with what can be suggested, or was `told`: the records, or the month, that it is of."""
+def empty(record: Record, reported: Mapping[str, str]) -> OfRecord:
+    """The form of a new one, with what can be suggested or was `reported`: records, or the month, that it is of."""
     made = _form_of(record)
     form = made(None, formdata=None, data={**made.suggested(), "idempotency_key": new_key()})
     for control in form:
-        if isinstance(control, PickField | FirstDayField) and told.get(control.short_name):
+        if isinstance(control, PickField | FirstDayField) and reported.get(control.short_name):
             with suppress(ValueError):
-                control.process_formdata([told[control.short_name]])
+                control.process_formdata([reported[control.short_name]])
     return form
 
 
@@ -282,9 +282,13 @@ def _kept(field: Field, law: Law) -> Any:
 
 def _free(record: Record, field: Field) -> Any:
     """A validator: no other row has the value. Two at a time are told apart by the database."""
+    named = {each.key: each.name for each in record.fields}
 
     def validate(form: OfRecord, control: FormField) -> None:
-        other = record.holder_of(db.session(), field, control.data) if control.data else None
+        within = {column.key: form[named[column.key]].data for column in field.unique_by}
+        if not control.data or None in within.values():
+            return
+        other = record.holder_of(db.session(), field, control.data, within)
         if other is not None and (form.row is None or other != form.row.id):
             raise ValidationError(in_words(Taken(field, control.data)))
 

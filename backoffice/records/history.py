@@ -37,20 +37,20 @@ def events_of(
         owner = record.owner_of(figure, row)  # another's, of whom this is one row
         corrections += corrections_of_row(session, figure, owner, row, limit=SHOWN)
     names = Actors(session, [*(e.actor for e in recorded), *map(who_made, corrections)])
-    telling, notes = record.telling(session, row, recorded), notes_of(session, row)
+    rendering, notes = record.rendering(session, row, recorded), notes_of(session, row)
     events = []
     for transaction, group in groupby(recorded, key=lambda event: event.xid):
         save = list(group)[::-1]
         of_row = [event for event in save if record.is_own(event, row)]
-        kind, told = telling.save(save)
+        kind, reported = rendering.save(save)
         kind = kind or next((_KINDS[e.action] for e in of_row if e.action != "UPDATE"), "changed")
-        changes = (*(change for event in of_row for change in _told(record, event)), *told)
+        changes = (*(change for event in of_row for change in _reported(record, event)), *reported)
         if changes:
             newest, note = save[-1], notes.get(transaction, "")
             events.append(Event(newest.at, names.actor(newest.actor), kind, changes, note))
     of_parts = {figure.name for figure in own if figure.table is not record.model.__table__}
     for correction in corrections:
-        where = telling.part(correction.key) if correction.figure in of_parts else ""
+        where = rendering.part(correction.key) if correction.figure in of_parts else ""
         events.append(corrected(correction, names, where))
     return sorted(events, key=lambda event: event.at, reverse=True)
 
@@ -67,7 +67,7 @@ def _is_usual(field: Field, event: AuditEvent) -> bool:
     return is_new and isinstance(field, Amount) and not Decimal(str(value))
 
 
-def _told(record: Record, event: AuditEvent) -> Iterator[Change]:
+def _reported(record: Record, event: AuditEvent) -> Iterator[Change]:
     """What a save of the row itself changed of its fields."""
     before, after = event.before or {}, event.after or {}
     for field in (*record.fields, *record.kept):
@@ -77,6 +77,6 @@ def _told(record: Record, event: AuditEvent) -> Iterator[Change]:
             for side in (before, after)
         )
         if field.key in {**before, **after} and (old or new) and not _is_usual(field, event):
-            told = before.get(field.key), after.get(field.key)
-            apart = difference_of(event.table_name, field.key, *told)
+            reported = before.get(field.key), after.get(field.key)
+            apart = difference_of(event.table_name, field.key, *reported)
             yield Change(_(field.label), old, new, apart)

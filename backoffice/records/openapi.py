@@ -87,7 +87,8 @@ def _model(record: Record) -> str:
 
 def _schemas(record: Record) -> dict[str, Any]:
     name, fields = _model(record), _properties(record.fields)
-    required = [f.name for f in (*record.fields, *record.new_fields) if f.required]
+    new = [field.name for field in record.new_fields if field.required]
+    required = [*_required(record.fields), *new]
     answers = {name: {**TEXT, "title": title} for name, title in record.answers.items()}
     answers |= {one.name: {**(one.entry or {}), "title": one.title} for one in record.sent}
     kept = _properties(record.kept)
@@ -122,8 +123,13 @@ def _schemas(record: Record) -> dict[str, Any]:
 def _body_of(verb: Verb) -> dict[str, Any]:
     return {
         "type": "object", "additionalProperties": False, "properties": _properties(verb.fields),
-        "required": [field.name for field in verb.fields if field.required],
+        "required": _required(verb.fields),
     }  # fmt: skip
+
+
+def _required(fields: Sequence[Field]) -> list[str]:
+    """What has to be sent: what may not be empty, and has nothing usual to stand in for it."""
+    return [field.name for field in fields if field.required and field.usual is None]
 
 
 def _properties(fields: Sequence[Field]) -> dict[str, Any]:
@@ -136,7 +142,7 @@ def _paths(record: Record) -> dict[str, Any]:
     new = operation(
         f"A new one of {name}", f"{name}_create", "201", model, (KEY,), "400", "409", "422", body=f"New{model}",
     )  # fmt: skip
-    found = {
+    found: dict[str, Any] = {
         f"/api/{name}": {"get": _listing(record, f"{name}_index"), "post": new},
         f"/api/{name}/{{name}}": {"get": shown},
     }
@@ -152,7 +158,8 @@ def _paths(record: Record) -> dict[str, Any]:
         part = operation(
             f"One of {held.name}", f"{view}_record", "200", _model(held.record), (ONE, PART), "404"
         )
-        found |= {at: {"get": _listing(held.record, view, ONE)}, f"{at}/{{part}}": {"get": part}}
+        found.setdefault(at, {})["get"] = _listing(held.record, view, ONE)
+        found[f"{at}/{{part}}"] = {"get": part}
     return found
 
 

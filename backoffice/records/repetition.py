@@ -78,5 +78,5 @@ def replayed(answer: Response) -> Response:
 
 def _digest() -> str:
     """What tells one request from another: the method, the address, the version that it is meant for, the body."""
-    told = (request.method, request.full_path, request.headers.get("If-Match", ""))
-    return hashlib.sha256("\n".join(told).encode() + request.get_data()).hexdigest()
+    reported = (request.method, request.full_path, request.headers.get("If-Match", ""))
+    return hashlib.sha256("\n".join(reported).encode() + request.get_data()).hexdigest()

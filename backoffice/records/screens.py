@@ -19,6 +19,7 @@ from flask import (
 )
 from flask_babel import gettext as _
 from flask_login import current_user
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from .. import lists
@@ -32,7 +33,7 @@ from ..web.claims import Claim
 from ..web.conflicts import Conflict
 from ..web.form_markup import FormError
 from ..web.formats import in_words
-from ..web.htmx import render
+from ..web.htmx import render, wants_partial
 from . import actions, forms, history
 from .calculations import Calculations, RowsAt, amounts_of, marks_of, total_of
 from .declaration import Deletion, Record, Row, Verb
@@ -204,7 +205,9 @@ class Screens:
             "form": form, "record": self.record, "row": form.row, "conflict": conflict, "asked": asked,
             "listing": list_for(self.record, current_user), **form.live(), **form.beside(),
         }  # fmt: skip
-        return render(self.edit_page, block="form", status=status, **context)
+        # A page that extends it holds no block of its own.
+        page = EDIT if wants_partial() else self.edit_page
+        return render(page, block="form", status=status, **context)
 
     def posted(self, name: str | None) -> OfRecord:
         """The form as it was sent, over the row of that name; without one, of a new one."""
@@ -225,19 +228,26 @@ class Screens:
                 said = _("Nothing is saved yet: answer the question first.")
                 form.form_errors = [FormError(f"question-{asked[-1].name}", "", said)]
                 return self._refused(form, asked)
-            row = self._saved(form)
+            return self.stored(form, claim)
         except (actions.RecordChanged, AnotherRecord):
             return self._conflict(form)
         except Refusal as refusal:
+            self._reopened(form)
             if not form.shows(refusal):
                 raise
-            return self._refused(form)
-        flash(self.told_of(row), "success")
-        return claim.complete(
-            self.saved_to(form, row) if self.saved_to else address_of(record, row)
-        )
+            return self.page(form, 422)
 
-    def told_of(self, row: Row) -> str:
+    def stored(self, form: OfRecord, claim: Claim) -> Response:
+        """Store a valid form, and go on; a record that two people look at overrides it."""
+        return self.went_in(form, claim, self._saved(form))
+
+    def went_in(self, form: OfRecord, claim: Claim, row: Row) -> Response:
+        """Say that it is saved, and go on to it."""
+        flash(self.reported_of(row), "success")
+        way_on = self.saved_to(form, row) if self.saved_to else address_of(self.record, row)
+        return claim.complete(way_on)
+
+    def reported_of(self, row: Row) -> str:
         """What is said when a row is saved."""
         return str(_(self.record.saved, **called(self.record, row)))
 
@@ -250,15 +260,17 @@ class Screens:
 
     def _refused(self, form: OfRecord, asked: Sequence[Question] = ()) -> Response:
         """The form again with what is wrong, or what it asks; nothing of the attempt stays."""
-        row_id = None if form.row is None else form.row.id
-        db.session.rollback()
-        form.row = (
-            None if row_id is None else db.session.get(self.record.model, row_id) or abort(404)
-        )
+        self._reopened(form)
         return self.page(form, 422, asked=asked)
 
+    def _reopened(self, form: OfRecord) -> None:
+        """Nothing of the attempt stays; what the database refused, it is read after, not from what was left."""
+        key = None if form.row is None else inspect(form.row).identity[0]
+        db.session.rollback()
+        form.row = None if key is None else db.session.get(self.record.model, key) or abort(404)
+
     def _conflict(self, form: OfRecord) -> Response:
-        """Somebody else was faster: the form again, mine beside theirs."""
+        """Another user was faster: the form again, mine beside theirs."""
         row_id = form.row.id  # type: ignore[union-attr]
         db.session.rollback()
         row = self._opened(form, row_id)
@@ -318,7 +330,7 @@ class Screens:
             return self._asked(verb, form, refusal.status, self.newest(row, refusal))
 
     def newest(self, row: Row, refusal: Refusal | None) -> Event | None:
-        """What somebody else has done to the row, where that is why something was refused."""
+        """What another user has done to the row, where that is why something was refused."""
         events = (
             history.events_of(db.session(), self.record, row) if isinstance(refusal, Stale) else []
         )

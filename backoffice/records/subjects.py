@@ -14,7 +14,7 @@ from .declaration import Record
 def subjects_of(record: Record) -> Iterator[Subject]:
     """One for each table in which a figure of its rows stands; parts go by the record's name.
 
-    Where a figure belongs to somebody else (a month's to its manager), the domain says it.
+    Where a figure belongs to another owner (a month's to its manager), the domain says it.
     """
     own = record.model.__table__
     of_rows = (figure for figure in record.figures if figure.owner_table is own)

@@ -19,6 +19,7 @@ from .fields import (
     CalendarMonth,
     Choice,
     Day,
+    Factor,
     Field,
     Flag,
     Named,
@@ -45,6 +46,7 @@ _WRITTEN: Mapping[type[Field], Callable[[Any, str], str]] = {
     CalendarMonth: lambda field, fact: month_filter(field.data(fact)),
     Amount: lambda _field, fact: money_filter(Decimal(fact)) if fact else "",
     Quantity: lambda _field, fact: quantity_filter(Decimal(fact)) if fact else "",
+    Factor: lambda _field, fact: quantity_filter(Decimal(fact)) if fact else "",
     UnitPrice: lambda _field, fact: unit_price_filter(Decimal(fact)) if fact else "",
     Pick: lambda field, fact: label_of(field.of, int(fact)) if fact else "",
 }

@@ -21,7 +21,7 @@ NOBODY = 0
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody asks of a report: its scope, as it is typed, and what is wrong with that."""
+    """What a user asks of a report: its scope, as it is typed, and what is wrong with that."""
 
     scope: ReportScope
     customer: str

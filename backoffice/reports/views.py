@@ -88,7 +88,7 @@ def _page(template: str, asked: Asked, **context: Any) -> Response:
         asked=asked,
         doubted=doubted(db.session(), current_user, asked.scope),
         scope=asked.scope,
-        told=_told(asked, people),
+        reported=_reported(asked, people),
         managers=people,
         offered=customers.search(db.session(), "", limit=OFFERED),
         OFFERED=OFFERED,
@@ -101,7 +101,7 @@ def _page(template: str, asked: Asked, **context: Any) -> Response:
     )
 
 
-def _told(asked: Asked, people: Sequence[User]) -> list[str]:
+def _reported(asked: Asked, people: Sequence[User]) -> list[str]:
     """What the numbers are of: by which day they count, whose they are, which customer's."""
     names = [person.name for person in people if person.id == asked.scope.manager_id]
     return [_(RULES[asked.scope.basis]), *names, *([asked.customer] if asked.customer else [])]

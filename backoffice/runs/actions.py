@@ -43,7 +43,7 @@ from .models import (
     RunChunk,
     RunItem,
 )
-from .queries import Found, followers_of, found_by, is_applicable, told_by
+from .queries import Found, followers_of, found_by, is_applicable, reporting_run
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
@@ -76,7 +76,7 @@ def request(
 
     Raises:
         UnknownKind: nobody has declared `kind`.
-        PreviewFirst: somebody who is signed in would change totals that no dry run has shown them.
+        PreviewFirst: a user who is signed in would change totals that no dry run has shown them.
         AlreadyRunning: a run of the same kind and scope is live; `values["run"]` is its number.
     """
     if not dry_run and _is_signed_in() and kind_of(kind).preview(scope) is not None:
@@ -189,7 +189,7 @@ def approve(session: Session, run_id: int) -> Run:
 
     Raises:
         UnknownRun, NotWaiting, OwnApproval: whoever asked for it may not approve it.
-        MayNotApprove: a command, a program, or somebody whose role does not allow it now.
+        MayNotApprove: a command, a program, or a user whose role does not allow it now.
     """
     run = _locked(session, run_id)
     if run.status != AWAITING_APPROVAL:
@@ -277,7 +277,7 @@ def _waiting(session: Session, run: Run) -> Found | None:
     """What a run that waits for approval will change."""
     if run.status != AWAITING_APPROVAL:
         return None
-    return found_by(session, told_by(run))
+    return found_by(session, reporting_run(run))
 
 
 def verbs_of(

@@ -19,7 +19,7 @@ from flask_babel import gettext as _
 from rich.table import Table
 from sqlalchemy import Select, select
 
-from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_told
+from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_reported
 from ..app.extensions import db
 from ..base import periods
 from ..people.actors import names_of
@@ -86,7 +86,7 @@ def list_runs(
 def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) -> Select[Run]:
     runs = select(Run).order_by(Run.id.desc())
     if kind is not None:
-        with refusals_told():
+        with refusals_reported():
             kind_of(kind)
     quiet = [name for name, known in kinds().items() if known.is_quiet]
     if kind is not None:
@@ -104,7 +104,7 @@ def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) ->
 @json_option
 def show(run_id: int, count: int, as_json: bool) -> None:
     """One run with what came of it, and its items, those that are wrong by most first."""
-    with refusals_told():
+    with refusals_reported():
         run = queries.run_of(db.session(), run_id)
     if as_json:
         click.echo(json.dumps({**_as_dict(run), "items": items_as_dicts(run_id, count)}))
@@ -119,7 +119,7 @@ def show(run_id: int, count: int, as_json: bool) -> None:
 @json_option
 def cancel(run_id: int, as_json: bool) -> None:
     """Stop a run: what is under way is finished, nothing further is begun."""
-    with refusals_told():
+    with refusals_reported():
         run = actions.cancel(db.session(), run_id)
     db.session.commit()
     _print_outcome(run, as_json)
@@ -131,7 +131,7 @@ def cancel(run_id: int, as_json: bool) -> None:
 @json_option
 def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
     """Do what a run left undone: what failed, and what it did not come to."""
-    with refusals_told():
+    with refusals_reported():
         run = actions.retry(db.session(), run_id)
     _go_on(run, is_queued, as_json)
 
@@ -142,9 +142,9 @@ def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
 @queue_option
 @json_option
 def apply(run_id: int, reason: str, is_queued: bool, as_json: bool) -> None:
-    """Apply exactly what a dry run has found; above a limit somebody else has to approve it first."""
+    """Apply exactly what a dry run has found; above a limit another user has to approve it first."""
     limits = Limits.of(current_app.config)
-    with refusals_told():
+    with refusals_reported():
         run = actions.apply(db.session(), run_id, reason=reason, limits=limits)
     _go_on(run, is_queued, as_json)
 
@@ -187,7 +187,7 @@ def _progress(run_id: int) -> Iterator[Callable[[], None]]:
 
 
 def _status_of(run: Run) -> int:
-    """0 where all is done, or is not yet; 1 where something was found, failed, or waits for somebody."""
+    """0 where all is done, or is not yet; 1 where something was found, failed, or waits for a user."""
     found = run.status == DONE and run.dry_run and run.changed
     trouble = run.status in (DONE_WITH_FAILURES, FAILED, AWAITING_APPROVAL)
     return FOUND if found or trouble else CLEAN
@@ -197,12 +197,12 @@ def _as_dict(run: Run) -> dict[str, Any]:
     """For JSON; moments as ISO 8601. Of a live run the counts are those until now."""
     progress = queries.progress_of(db.session(), run)
     counts = ("total", *COUNTERS, "workers")
-    told = ("kind", "scope", "dry_run", "status", "requested_by", "reason", "follows")
+    reported = ("kind", "scope", "dry_run", "status", "requested_by", "reason", "follows")
     ended = ("approved_by", "cancelled_by", "schedule", "result", "error")
     moments = ("created_at", "started_at", "finished_at")
     return {
         "run": run.id,
-        **{name: getattr(run, name) for name in told},
+        **{name: getattr(run, name) for name in reported},
         **{name: getattr(progress, name) for name in counts},
         **{name: getattr(run, name) for name in ended},
         **{name: at.isoformat() if (at := getattr(run, name)) else None for name in moments},

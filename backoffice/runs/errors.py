@@ -40,16 +40,14 @@ class PreviewFirst(Refusal):
 class MayNotApprove(Refusal):
     """Only a person who is signed in and whose role allows it approves; a command or a program is nobody."""
 
-    sentence = N_(
-        "Run %(run)s can be approved on its screen only, by somebody whose role allows it."
-    )
+    sentence = N_("Run %(run)s can be approved on its screen only, by a user whose role allows it.")
     status = 403
 
 
 class OwnApproval(Refusal):
     """Whoever asked for a run may not approve it."""
 
-    sentence = N_("Somebody other than whoever asked for run %(run)s has to approve it.")
+    sentence = N_("A user other than whoever asked for run %(run)s has to approve it.")
     status = 403
 
 
@@ -85,7 +83,7 @@ class NothingToResume(Refusal):
 class StillWaiting(Refusal):
     """Nobody performs what has not been approved."""
 
-    sentence = N_("Run %(run)s waits for somebody's approval.")
+    sentence = N_("Run %(run)s waits for a user's approval.")
     status = 409
 
 
@@ -97,4 +95,4 @@ class NothingToRetry(Refusal):
 
 
 class Fenced(Exception):
-    """Somebody else has taken over the chunk; whatever was done since it was claimed is rolled back."""
+    """Another worker has taken over the chunk; whatever was done since it was claimed is rolled back."""

@@ -40,13 +40,13 @@ def print_items(run_id: int, count: int = SHOWN, *outcomes: str) -> None:
     table = Table(_("Record"), _("What"), *amounts, _("By column"), _("Outcome"), _("Why"))
     for item, name in items:
         key = ", ".join(f"{column}={value}" for column, value in item.key.items())
-        told = (item.amount_before, item.amount_after, item.amount, item.gross)
+        reported = (item.amount_before, item.amount_after, item.amount, item.gross)
         columns = columns_in_words(
             item.subject, item.before, item.after, is_plain=item.amount is not None
         )
         table.add_row(
             name or key or f"#{item.owner}", item.subject,
-            *("" if amount is None else value_in_words(str(amount)) for amount in told),
+            *("" if amount is None else value_in_words(str(amount)) for amount in reported),
             columns, _(OUTCOMES[item.outcome].word), error_in_words(item.error),
         )  # fmt: skip
     print_table(table)
@@ -59,11 +59,11 @@ def print_table(table: Table) -> None:
 
 
 def _as_dict(item: RunItem, name: str | None) -> dict[str, Any]:
-    told = ("subject", "owner", "key", "outcome", "before", "after", "error", "details")
+    reported = ("subject", "owner", "key", "outcome", "before", "after", "error", "details")
     amounts = {as_named: getattr(item, each) for each, as_named in _AMOUNTS.items()}
     return {
         "name": name,
-        **{each: getattr(item, each) for each in told},
+        **{each: getattr(item, each) for each in reported},
         "difference": differences.differences(item.before, item.after),
         **{each: None if amount is None else str(amount) for each, amount in amounts.items()},
     }

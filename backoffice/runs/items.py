@@ -5,9 +5,11 @@ which columns they stand in, and what is no amount, is told column by column.
 """
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from flask import url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy import (
     ARRAY,
@@ -25,9 +27,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ..app.domain import declared
+from ..app.domain import Declared, declared
 from ..app.navigation import may_open
 from ..base import N_, counted, differences
+from ..figures import Figure, registry
 from ..lists import Choice, Column, List
 from ..web import record_links as subjects
 from ..web.record_links import Place
@@ -41,6 +44,12 @@ _NOTHING = cast(literal("{}", Text), JSONB)
 
 def _labels() -> str:
     """By what items may be of: what their values are called, in the user's language; as JSON."""
+    return _labels_in(str(get_locale()), declared(), tuple(registry.figures))
+
+
+@lru_cache(16)
+def _labels_in(_language: str, _known: Declared, _figures: tuple[Figure, ...]) -> str:
+    """Of all figures and words there are a thousand labels: to translate them anew takes as long as a list itself."""
     return json.dumps(
         {
             name: {column: str(_(label)) for column, label in subjects.labels_of(name).items()}
@@ -68,7 +77,7 @@ def by_column(
     label = func.coalesce(func.jsonb_extract_path_text(labels, subject, name), name)
     before, after = (side[name].astext for side in (was, became))
     difference = func.coalesce(differences.signed_in_sql(before, after), "")
-    told = func.concat(label, " ", _or_dash(before), " → ", _or_dash(after), difference)
+    reported = func.concat(label, " ", _or_dash(before), " → ", _or_dash(after), difference)
     several = bindparam("several", callable_=_several, type_=ARRAY(Text), unique=True)
     is_plain = and_(
         subject != all_(several),
@@ -77,7 +86,7 @@ def by_column(
         became.is_not(None),
         func.count() == 1,
     )
-    spoken = func.string_agg(told, literal(" · "))
+    spoken = func.string_agg(reported, literal(" · "))
     return select(case((~is_plain, spoken))).select_from(names).scalar_subquery()
 
 

@@ -58,7 +58,7 @@ class ByKind(Mapping[str, Any]):
 
 @dataclass(frozen=True)
 class Housekeeping(Choice):
-    """Housekeeping stays out of sight unless somebody asks for it, or for its very kind."""
+    """Housekeeping stays out of sight unless a user asks for it, or for its very kind."""
 
     options: Mapping[str, tuple[str, ColumnElement[bool]]] = field(
         default_factory=lambda: {"1": (N_("Shown too"), true())}

@@ -167,7 +167,7 @@ class RunChunk(Base):
 
 
 def is_held() -> ColumnElement[bool]:
-    """Whether somebody's claim on a chunk stands now."""
+    """Whether a worker's claim on a chunk stands now."""
     return RunChunk.lease_until > func.clock_timestamp()
 
 

@@ -23,9 +23,9 @@ LATELY = timedelta(days=7)
 """How long Today tells of a run that failed, and of a dry run that nobody has applied."""
 
 PATIENCE = timedelta(minutes=1)
-"""How long a run may wait for a worker before somebody is told."""
+"""How long a run may wait for a worker before a user is told."""
 
-MOST_TOLD = 5
+MOST_REPORTED = 5
 """Dry runs that are told one by one."""
 
 
@@ -47,8 +47,8 @@ def _runs(session: Session, user: Any) -> Iterator[Notice]:
         yield Notice(sentence, url_for("runs.index", status="awaiting-approval"), "warning", others)
     if own:
         sentence = ngettext(
-            "%(num)d run of yours waits for somebody else's approval.",
-            "%(num)d runs of yours wait for somebody else's approval.",
+            "%(num)d run of yours waits for another user's approval.",
+            "%(num)d runs of yours wait for another user's approval.",
             own,
         )
         yield Notice(sentence, url_for("runs.index", status="awaiting-approval"), "info", own)
@@ -90,7 +90,7 @@ def _not_applied(session: Session, user: Any) -> Iterator[Notice]:
         .order_by(Run.id.desc())
     )
     whole = (run for run in session.scalars(mine) if not kind_of(run.kind).is_part(run.scope))
-    for run in islice(whole, MOST_TOLD):
+    for run in islice(whole, MOST_REPORTED):
         sentence = ngettext(
             "Dry run %(run)s (%(kind)s) found %(count)s row that is wrong, and is not applied.",
             "Dry run %(run)s (%(kind)s) found %(count)s rows that are wrong, and is not applied.",

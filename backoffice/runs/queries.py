@@ -117,7 +117,7 @@ def found_by(session: Session, run_id: int) -> Found:
     return Found(*row)
 
 
-def told_by(run: Run) -> int:
+def reporting_run(run: Run) -> int:
     """The run whose items say what this one changes: until it begins, the dry run that it applies."""
     shown = run.scope.get("run")
     return shown if run.started_at is None and isinstance(shown, int) else run.id
@@ -138,7 +138,7 @@ def is_applicable(kind: RunKind, run: Run, followers: Sequence[Run]) -> bool:
     return bool(is_whole) and not (run.is_live or is_applied)
 
 
-def whose(session: Session, run: Run) -> dict[str, str]:
+def owner(session: Session, run: Run) -> dict[str, str]:
     """Of a run that was asked to look at single records, what they are called → where they are shown."""
     asked = dict(run.scope.get("figures") or {})
     found: dict[str, str] = {}

@@ -84,7 +84,7 @@ def _due(engine: Engine) -> list[Any]:
 
 
 def _is_due(run: Any) -> bool:
-    """Whether somebody is needed; where a command performs it, only if that holds nothing any more."""
+    """Whether a user is needed; where a command performs it, only if that holds nothing any more."""
     return not run.working or bool(run.free and not run.is_here)
 
 
@@ -107,7 +107,7 @@ def _deliver(engine: Engine, connection: Redis, run: Any, workers: int) -> int:
 
 def _counted(connection: Connection, run: Any, count: int) -> bool:
     mine = select(RUNS.c.id).where(RUNS.c.id == run.id, RUNS.c.deliveries == run.deliveries)
-    # Skipped where somebody holds it: nobody's lock keeps the other runs waiting.
+    # Skipped where another transaction holds it: nobody's lock keeps the other runs waiting.
     mine = mine.with_for_update(key_share=True, skip_locked=True)
     counted = (
         update(RUNS)

@@ -61,7 +61,7 @@ def progress(run_id: int) -> AnyResponse:
 def export_items(run_id: int, flavour: str) -> Response:
     """The items that the filter leaves in, as a file."""
     run = queries.run_of(db.session(), run_id)
-    return lists.export(items_of(queries.told_by(run)), flavour)
+    return lists.export(items_of(queries.reporting_run(run)), flavour)
 
 
 @bp.post("/<int:run_id>/cancel")
@@ -88,7 +88,7 @@ def retry(run_id: int) -> Response:
 @bp.post("/<int:run_id>/approve")
 @requires("runs.approve")
 def approve(run_id: int) -> Response:
-    """Let a run begin that somebody else has asked for."""
+    """Let a run begin that another user has asked for."""
     run = queries.run_of(db.session(), run_id)
     if not may_approve(current_user, run.kind):
         abort(403)
@@ -122,12 +122,12 @@ def _own_or_403(run_id: int) -> Run:
 
 
 def _page(run: Run, form: ApplyForm) -> Response:
-    told_by = queries.told_by(run)
-    has_items = select(RunItem.id).where(RunItem.run_id == told_by).exists()
+    reporting_run = queries.reporting_run(run)
+    has_items = select(RunItem.id).where(RunItem.run_id == reporting_run).exists()
     about = {**_about(run, form), "has_items": db.session.scalar(select(has_items))}
-    return lists.show(items_of(told_by), RECORD, **about)
+    return lists.show(items_of(reporting_run), RECORD, **about)
 
 
 def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
-    whose = queries.whose(db.session(), run)
-    return {**about(run, form), "kind": kinds().get(run.kind), "whose": whose}
+    owner = queries.owner(db.session(), run)
+    return {**about(run, form), "kind": kinds().get(run.kind), "owner": owner}

@@ -176,17 +176,17 @@ def findings_of(run: Run) -> str:
 
 def result_in_words(run: Run) -> list[tuple[str, str]]:
     """What came of it, beyond its counts: names with their values; nothing where a screen shows it."""
-    return [] if report_of(run) else list(_told(run.result))
+    return [] if report_of(run) else list(_reported(run.result))
 
 
-def _told(result: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
+def _reported(result: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
     for name, value in result.items():
         title = _(_RESULTS[name]) if name in _RESULTS else _(subjects.title_of(name))
-        told = f"{of}: {title}" if of else str(title)
+        reported = f"{of}: {title}" if of else str(title)
         if isinstance(value, Mapping):
-            yield from _told(value, told)
+            yield from _reported(value, reported)
         else:
-            yield told, value_in_words(value)
+            yield reported, value_in_words(value)
 
 
 def value_in_words(value: Any) -> str:
@@ -236,9 +236,9 @@ def _as_jsonb(name: str) -> tuple[int, bytes]:
 def _column_in_words(
     subject: str, name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 ) -> str:
-    told = [(values or {}).get(name) for values in (before, after)]
-    label, (was, is_now) = _(subjects.label_of(subject, name)), map(value_in_words, told)
-    apart = differences.difference(*told)
+    reported = [(values or {}).get(name) for values in (before, after)]
+    label, (was, is_now) = _(subjects.label_of(subject, name)), map(value_in_words, reported)
+    apart = differences.difference(*reported)
     if apart is None:
         return f"{label} {was} → {is_now}"
     sign = "+" if apart > 0 else ""

@@ -199,7 +199,7 @@ class Work:
 
         With `is_last` the chunk is done when it commits, so that its effect and its end are one;
         items of it that nobody has counted are right.
-        Raises Fenced, and writes nothing, when somebody else has taken the chunk over.
+        Raises Fenced, and writes nothing, when another worker has taken the chunk over.
         """
         with self._pace.around(), self.engine.begin() as connection:
             self._hold(connection)
@@ -268,7 +268,7 @@ def give_up_when_idle(connection: Connection, seconds: float = 60.0) -> None:
     connection.execute(select(ended_when_idle(seconds)))
 
 
-def ended_when_idle(seconds: float) -> ColumnElement[str]:
+def ended_when_idle(seconds: float = 60.0) -> ColumnElement[str]:
     """Selected, lets PostgreSQL end this transaction if its process is stopped in the middle of it."""
     milliseconds = str(int(seconds * 1000))
     return func.set_config("idle_in_transaction_session_timeout", milliseconds, True)

@@ -57,6 +57,7 @@ from .work import (
     ClaimedChunk,
     Pace,
     Work,
+    ended_when_idle,
     give_up_when_idle,
     seconds_of,
 )
@@ -128,7 +129,7 @@ def perform(
                 patience = time.monotonic() + PATIENCE_SECONDS
             elif _end_if_done(engine, kind, asked) or time.monotonic() > patience:
                 return
-            else:  # somebody else does the last chunk of a stage
+            else:  # another worker does the last chunk of a stage
                 time.sleep(0.05)
         _end_if_done(engine, kind, asked)
 
@@ -166,10 +167,10 @@ def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
             *(CHUNKS.c[name] for name in ClaimedChunk.__dataclass_fields__ if name != "lease"),
             # Of what the row has become: it counts this attempt.
             _lease(lease, CHUNKS.c.attempts - 1).label("lease"),
+            ended_when_idle(),
         )
     )
     with engine.begin() as connection:
-        give_up_when_idle(connection)
         row = connection.execute(take).mappings().first()
         if row is None:
             return None
@@ -177,7 +178,7 @@ def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
             _give_up(connection, run_id, row["number"])
     if row["attempts"] > MOST_CLAIMS:
         return _claim(engine, run_id, lease)
-    return ClaimedChunk(**row)
+    return ClaimedChunk(**{name: row[name] for name in ClaimedChunk.__dataclass_fields__})
 
 
 def _give_up(connection: Connection, run_id: int, number: int) -> None:
@@ -301,13 +302,13 @@ def _end_if_done(engine: Engine, kind: RunKind, asked: Asked) -> bool:
         connection.execute(
             delete(CHUNKS).where(CHUNKS.c.run_id == asked.id, CHUNKS.c.status == CHUNK_DONE)
         )
-    told = {name: values[name] for name in COUNTERS}
-    log.info("run ended", kind=asked.kind, status=status, **told)
+    reported = {name: values[name] for name in COUNTERS}
+    log.info("run ended", kind=asked.kind, status=status, **reported)
     return True
 
 
 def _is_at_work(connection: Connection, run_id: int, chunks: Any) -> bool:
-    """Whether somebody holds an open chunk: by its lease, or by its lock past its lease."""
+    """Whether a worker holds an open chunk: by its lease, or by its lock past its lease."""
     mine = select(CHUNKS.c.number).where(CHUNKS.c.run_id == run_id, CHUNKS.c.status == OPEN)
     free = connection.execute(mine.with_for_update(skip_locked=True)).all()
     return bool(chunks["working"]) or len(free) < chunks["open"]

@@ -68,6 +68,10 @@ def _day_before(due_at: datetime) -> Scope:
     return {"day": (periods.business_date(due_at) - DAY).isoformat()}
 
 
+def _that_day(due_at: datetime) -> Scope:
+    return {"due": periods.business_date(due_at).isoformat()}
+
+
 def _chore(name: str, title: str, about: str, rule: Rule, grace: timedelta) -> Schedule:
     return Schedule(f"chore-{name}", title, about, "chore", rule, grace, asking(chore=name))
 
@@ -90,6 +94,13 @@ SCHEDULES: tuple[Schedule, ...] = (
         N_("Balance health"),
         N_("Compares every stored total with its sources and reports what is wrong; changes nothing."),
         "figures.verify", EveryHours(6), 6 * HOUR,
+    ),
+    Schedule(
+        "balance-sheet-maintenance",
+        N_("Balance sheet maintenance"),
+        N_("Compares the accounts with their lines, puts right what is safe to heal, and tells whoever is to know."),
+        "ledger.maintenance", EveryHours(6), 6 * HOUR,
+        asking(figures={"accounts.sums": None, "accounts.balance": None}, fix=True),
     ),
     Schedule(
         "balance-sync-daily",
@@ -116,6 +127,12 @@ SCHEDULES: tuple[Schedule, ...] = (
         "reconciliation.nightly", Daily(time(3, 30)), 12 * HOUR,
     ),
     Schedule(
+        "ledger-post",
+        N_("Post documents to the journal"),
+        N_("Posts what orders, billing, gas and wallets come to and the journal does not say yet."),
+        "ledger.post", Daily(time(2, 45)), 12 * HOUR,
+    ),
+    Schedule(
         "audit-verify",
         N_("Verify the audit trail"),
         N_("Checks the chain of seals, and every event under it."),
@@ -132,6 +149,12 @@ SCHEDULES: tuple[Schedule, ...] = (
         N_("Daily summary"),
         N_("Sums up the day before: drift, corrections, failed runs, what was verified."),
         "summary.daily", Daily(time(6, 30)), 17 * HOUR, _day_before,
+    ),
+    Schedule(
+        "repeated-files",
+        N_("Files of every month"),
+        N_("Carries out the files of charges that are repeated every month, each on its day."),
+        "imports.lines", Daily(time(0, 30)), 20 * HOUR, _that_day,
     ),
     Schedule(
         "database-routine",

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.orm import Session
 
-from ..app.command_line import CLEAN, FOUND, Trouble, refusals_told
+from ..app.command_line import CLEAN, FOUND, Trouble, refusals_reported
 from ..app.extensions import db
 from ..base import periods
 from ..drift.healing.performing import performed
@@ -88,7 +88,7 @@ def run_here(name: str, *, as_json: bool) -> None:
         raise Trouble(
             _("There is no schedule %(name)s. There are: %(names)s.", name=name, names=names)
         )
-    with refusals_told(), Session(db.engine) as session:
+    with refusals_reported(), Session(db.engine) as session:
         run_id = actions.request(
             session, schedule.kind, schedule.scope(datetime.now(UTC)),
             schedule=schedule.name, is_paced=False, is_here=True,
@@ -96,7 +96,7 @@ def run_here(name: str, *, as_json: bool) -> None:
         session.commit()
     done = performed(db.engine, run_id)
     if as_json:
-        click.echo(json.dumps(_told(done.run)))
+        click.echo(json.dumps(_reported(done.run)))
     else:
         click.echo(_line(done.run))
     if done.run.status == FAILED:
@@ -111,7 +111,7 @@ def _has_found(run: Run) -> bool:
     )
 
 
-def _told(run: Run) -> dict[str, object]:
+def _reported(run: Run) -> dict[str, object]:
     return {
         "run": run.id,
         "status": run.status,

@@ -51,11 +51,11 @@ def _nights(session: Session, _user: Any) -> Iterator[Notice]:
         if run is None or standing.is_quiet or now - run.created_at > NIGHT:
             continue
         yield Notice(
-            _told(standing, run), url_for("runs.record", run_id=run.id), _weight(run.status)
+            _reported(standing, run), url_for("runs.record", run_id=run.id), _weight(run.status)
         )
 
 
-def _told(standing: Standing, run: Run) -> str:
+def _reported(standing: Standing, run: Run) -> str:
     title = _(standing.schedule.title)
     if run.status == DONE and run.kind == "summary.daily":
         return f"{title}: {wording.summary_in_words(run.result)}"

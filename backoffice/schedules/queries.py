@@ -34,7 +34,7 @@ class Standing:
     """How a schedule stands.
 
     `state`: `not yet` (its first due time lies ahead), `met` (the last due time has its run, or
-    somebody has run it since), `due` (right now), `waits` and `skipped` (because of the run
+    a user has run it since), `due` (right now), `waits` and `skipped` (because of the run
     `held_by`), `overdue` (it can still start), `missed` (it was too late). `run` is the last one of
     it, by whomever.
     """
@@ -53,7 +53,7 @@ class Standing:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody should look why nothing was started."""
+        """Whether a user should look why nothing was started."""
         return self.state in (OVERDUE, MISSED)
 
 

@@ -42,10 +42,10 @@ def run(engine: Engine, stopping: Event) -> bool:
     thread.start()
     while thread.is_alive() and not stopping.is_set():
         thread.join(0.1)  # not stopping.wait(): a signal that comes within it would wait for itself
-    is_told = stopping.is_set()
+    is_reported = stopping.is_set()
     thread.join(STOP_SECONDS)
     log.info("scheduler stopped")
-    return is_told
+    return is_reported
 
 
 def _look_again_and_again(engine: Engine, stopping: Event) -> None:

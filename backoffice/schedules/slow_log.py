@@ -51,10 +51,10 @@ def _lines(log: Path) -> Iterator[tuple[str, int]]:
 
 def _read(line: str) -> Iterator[tuple[str, int]]:
     try:
-        told = json.loads(line)
+        reported = json.loads(line)
     except ValueError:
         return
-    if isinstance(told, dict) and told.get("event") == EVENT:
-        statement, milliseconds = told.get("statement"), told.get("milliseconds")
+    if isinstance(reported, dict) and reported.get("event") == EVENT:
+        statement, milliseconds = reported.get("statement"), reported.get("milliseconds")
         if isinstance(statement, str) and isinstance(milliseconds, int):
             yield statement, milliseconds

@@ -27,7 +27,7 @@ def summary(connection: Connection, day: date) -> dict[str, Any]:
     wrong still, what waits. `coverage` is how many figures there are, and how many were verified in the last
     24 hours, now.
     """
-    told: dict[str, Any] = {
+    reported: dict[str, Any] = {
         "day": day.isoformat(),
         "drift": _drift(connection, day),
         "corrections": _corrections(connection, day),
@@ -35,8 +35,8 @@ def summary(connection: Connection, day: date) -> dict[str, Any]:
         "books": _books(connection),
         "coverage": _coverage(connection),
     }
-    log.info("daily summary", **told)
-    return told
+    log.info("daily summary", **reported)
+    return reported
 
 
 def _on(moment: Any, day: date) -> ColumnElement[bool]:

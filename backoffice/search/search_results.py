@@ -41,7 +41,7 @@ class SearchResult:
 
     title: str
     href: str
-    told: Sequence[str] = ()
+    reported: Sequence[str] = ()
     _: KW_ONLY
     status: str = ""
     tone: str = "neutral"
@@ -79,7 +79,7 @@ class Findable:
 
 
 def wanted(typed: str) -> str:
-    """What is looked for where somebody typed that; PostgreSQL's texts hold no NUL."""
+    """What is looked for where a user typed that; PostgreSQL's texts hold no NUL."""
     return " ".join(typed[: LONGEST_TEXT * 4].replace("\0", "").split())[:LONGEST_TEXT]
 
 

@@ -51,7 +51,7 @@ class LimitedRequest(Request):
     _form_is_too_large = False
 
     def _load_form_data(self) -> None:
-        # Whoever asks second must hear it too: the first may have been somebody who swallows errors.
+        # Whoever asks second must hear it too: the first may have been a caller that swallows errors.
         if self._form_is_too_large:
             raise RequestEntityTooLarge()
         try:

@@ -108,7 +108,7 @@ def guard() -> None:
 
 
 def _forget_actor(_error: BaseException | None = None) -> None:
-    actor.set("")  # a server's thread serves somebody else next
+    actor.set("")  # a server's thread serves another user next
 
 
 def init_app(app: Backoffice) -> None:

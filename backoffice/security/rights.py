@@ -16,6 +16,8 @@ _READ_ALL = _READ | {
     "targets.read_all",
     "billing.read",
     "wallets.read",
+    "gas.read",
+    "ledger.read",
     "figures.read",
     "runs.read",
 }
@@ -25,6 +27,9 @@ _FINANCE = _READ_ALL | {
     "customers.write",
     "billing.write",
     "wallets.write",
+    "gas.write",
+    "ledger.write",
+    "ledger.close",
     "products.write",
     "targets.write",
     "figures.heal",
@@ -73,14 +78,12 @@ def allowed(user: Person, permission: str) -> bool:
     A program has no role: its token names what it may do.
     """
     behind = getattr(user, "_get_current_object", None)
-    somebody: Person = (
-        user if behind is None else behind()
-    )  # asked for once, not for each attribute
-    given = getattr(somebody, "permissions", None)
-    held = PERMISSIONS.get(getattr(somebody, "role", ""), frozenset()) if given is None else given
+    person: Person = user if behind is None else behind()  # asked for once, not for each attribute
+    given = getattr(person, "permissions", None)
+    held = PERMISSIONS.get(getattr(person, "role", ""), frozenset()) if given is None else given
     if permission not in held:
         return False
-    return somebody.is_authenticated and somebody.is_active
+    return person.is_authenticated and person.is_active
 
 
 def sees_all(user: Any, permission: str) -> bool:

@@ -190,7 +190,7 @@ class PostgresSessions(SessionInterface):
             if not (session.is_stored and current_request.method in edge.SAFE_METHODS):
                 raise
             log.warning("session not stored", sqlstate=edge.sqlstate_of(error))
-            return  # somebody who only reads goes on, on a standby too, with the session that is there
+            return  # a user who only reads goes on, on a standby too, with the session that is there
         if is_kept:
             self._set_cookie(app, session, response)
         else:
@@ -225,12 +225,12 @@ def _end(began_at: datetime, *, signed_in: bool) -> datetime:
 def _store(session: ServerSession) -> bool:
     """Write `session`; return whether it still exists afterwards.
 
-    A row that somebody deleted meanwhile (signed out elsewhere, disabled) is never written again.
+    A row that a user deleted meanwhile (signed out elsewhere, disabled) is never written again.
     """
     kept = {k: v for k, v in session.data.items() if k not in _FLASK_LOGIN_ONLY}
     user_id = kept.pop("_user_id", None)
     if user_id is not None and not session.is_renewed:
-        user_id = session.user_id  # nobody becomes somebody under an id that was there before
+        user_id = session.user_id  # nobody becomes a user under an id that was there before
     signed_in = user_id is not None
     values: dict[str, Any] = {"user_id": int(user_id) if signed_in else None, "data": kept}
     with db.engine.begin() as connection:

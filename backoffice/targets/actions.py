@@ -28,10 +28,10 @@ class Entry:
 
 
 class TargetsChanged(Stale):
-    """Somebody changed the same targets after they were opened. `theirs` holds what is stored now."""
+    """A user changed the same targets after they were opened. `theirs` holds what is stored now."""
 
     sentence = N_(
-        "Somebody else has changed the same targets since you opened them. "
+        "Another user has changed the same targets since you opened them. "
         "Look at what they entered, then save again."
     )
 
@@ -93,7 +93,7 @@ def enter(session: Session, manager_id: int, entries: Mapping[Month, Entry]) -> 
     """Store the targets that were changed, and answer how many those are.
 
     A month that the user left as it was opened stays as it is, whatever it has become meanwhile.
-    Raises TargetsChanged, and stores nothing, where somebody else changed the same month otherwise.
+    Raises TargetsChanged, and stores nothing, where another user changed the same month otherwise.
     """
     figures.hold(session, achieved, [manager_id])
     rows = stored_targets(session, manager_id, list(entries))

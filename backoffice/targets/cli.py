@@ -14,7 +14,7 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from ..app.command_line import CLEAN, FOUND, Trouble, refusals_told
+from ..app.command_line import CLEAN, FOUND, Trouble, refusals_reported
 from ..app.extensions import db
 from ..base import money, periods
 from ..base.periods import Month
@@ -38,7 +38,7 @@ group = AppGroup("targets")
 @click.option(
     "--update",
     is_flag=True,
-    help="Replace targets that are already set, also those that somebody entered; "
+    help="Replace targets that are already set, also those that a user entered; "
     "without it only months without a target get one. The audit trail keeps what was replaced.",
 )
 @click.option("--month", "month_text", metavar="YYYY-MM", help="Only this month.")
@@ -100,7 +100,7 @@ def generate(
 
 def _healed(*, dry_run: bool) -> Performed:
     """What is stored as achieved corrected, or a dry run of that."""
-    with refusals_told():
+    with refusals_reported():
         return performing.heal(
             db.engine, TARGET_FIGURES, reason="targets generate", dry_run=dry_run
         )
@@ -173,16 +173,16 @@ def _proposal(proposal: Proposal) -> dict[str, Any]:
 def _print_dry_run(
     months: list[Month], proposals: Proposals, done: Performed, as_json: bool
 ) -> None:
-    told, run = _as_dict(months, proposals), done.run
+    reported, run = _as_dict(months, proposals), done.run
     if as_json:
-        click.echo(json.dumps({**told, **dry_runs.as_dict(run)}))
+        click.echo(json.dumps({**reported, **dry_runs.as_dict(run)}))
         return
     _print_proposals(proposals)
     click.echo(
         _(
             "Dry run: %(created)s targets would be set, %(updated)s replaced; "
             "%(drifted)s stored figures would be corrected first.",
-            created=told["created"], updated=told["updated"], drifted=run.changed,
+            created=reported["created"], updated=reported["updated"], drifted=run.changed,
         )
     )  # fmt: skip
     if found := dry_runs.items_found(db.session(), run.id):
@@ -191,18 +191,18 @@ def _print_dry_run(
 
 
 def _print_done(months: list[Month], proposals: Proposals, done: Performed, as_json: bool) -> None:
-    told = _as_dict(months, proposals)
+    reported = _as_dict(months, proposals)
     if as_json:
         failures = [dict(zip(("bundle", "owner", "error"), f, strict=True)) for f in done.failures]
         healed = {"run": done.run.id, "corrections": done.run.changed, "failures": failures}
-        click.echo(json.dumps({**told, **healed}))
+        click.echo(json.dumps({**reported, **healed}))
         return
     _print_proposals(proposals)
     click.echo(
         _(
             "%(created)s targets set, %(updated)s replaced, %(kept)s kept, %(unchanged)s right already; "
             "%(without_basis)s months have nothing to go by.",
-            **{name: told[name] for name in ("created", "updated", "kept", "unchanged", "without_basis")},
+            **{name: reported[name] for name in ("created", "updated", "kept", "unchanged", "without_basis")},
         )
     )  # fmt: skip
     click.echo(

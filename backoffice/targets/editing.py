@@ -91,14 +91,14 @@ def _page(manager: User, form: YearForm, status: int = 200, **context: Any) -> R
 
 
 def _conflict(changed: actions.TargetsChanged) -> list[dict[str, Any]]:
-    """What somebody else stored in the months that I changed too: when, and who."""
-    told = []
+    """What another user stored in the months that I changed too: when, and who."""
+    reported = []
     for month, row in changed.theirs.items():
         newest = TARGET_OF_MONTH.trail(db.session(), row, 1) if row else ()
         who, at = last_save(db.session(), newest)
         theirs = row.target if row else None
-        told.append({"month": month, "theirs": theirs, "who": who, "at": at})
-    return told
+        reported.append({"month": month, "theirs": theirs, "who": who, "at": at})
+    return reported
 
 
 # The form's buttons; nothing is saved

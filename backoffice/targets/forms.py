@@ -103,7 +103,7 @@ class YearForm(FlaskForm):
         }
 
     def rebase(self, theirs: Mapping[Month, AccountManagerTarget | None]) -> None:
-        """Take what somebody else stored as what the form was opened with: saving again replaces it."""
+        """Take what another user stored as what the form was opened with: saving again replaces it."""
         for month, row in theirs.items():
             self.base_of(month).data = _plain(row.target if row else None)
 

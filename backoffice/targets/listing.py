@@ -9,13 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..base import N_, counted
+from ..base.codes import month_code
 from ..base.periods import Month
 from ..lists import Choice, Column, List, Reference
 from ..people.models import User
 from ..web.formats import month_filter
 from . import queries
 from .figures import attainment, difference
-from .models import AccountManagerTarget, code_of
+from .models import AccountManagerTarget
 from .queries import part_of_month, visible_to
 
 _ROW = AccountManagerTarget
@@ -30,7 +31,7 @@ def orders_of(manager_id: int | None, first: Month, last: Month) -> str:
 
 
 def _record(row: Any) -> str:
-    return url_for("targets.record", code=code_of(row.manager_id, Month.of(row.month)))
+    return url_for("targets.record", code=month_code(row.manager_id, Month.of(row.month)))
 
 
 def _orders(row: Any) -> str | None:

@@ -3,40 +3,13 @@
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import (
-    CheckConstraint,
-    ColumnElement,
-    ForeignKey,
-    Index,
-    UniqueConstraint,
-    false,
-    func,
-    text,
-)
-from sqlalchemy.orm import ColumnProperty, Mapped, column_property, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
-from ..base.identifiers import whole_number
+from ..base.codes import code_of
 from ..base.money import Money, no_nan
-from ..base.periods import Month
 from ..people.models import User
-
-
-class _OfCode(ColumnProperty.Comparator[str]):
-    """A code is looked for by what it is made of, which is indexed."""
-
-    def __eq__(self, code: object) -> ColumnElement[bool]:  # type: ignore[override]
-        number, _slash, month = str(code).partition("/")
-        try:
-            manager_id, first = whole_number(number), Month.parse(month).first
-        except ValueError:
-            return false()
-        is_code = code == code_of(manager_id, Month.of(first))
-        row = AccountManagerTarget
-        meant = (row.account_manager_id == manager_id) & (row.month == first)
-        return meant if is_code else false()
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 class AccountManagerTarget(Base):
@@ -69,13 +42,5 @@ class AccountManagerTarget(Base):
     updated_at: Mapped[Moment]
 
     account_manager: Mapped[User] = relationship()
-    code: Mapped[str] = column_property(
-        func.concat(account_manager_id, "/", func.to_char(month, "YYYY-MM")),
-        comparator_factory=_OfCode,
-    )
+    code: Mapped[str] = code_of(account_manager_id, month, is_day=True)
     """The manager's number and the month, by which addresses and programs name it: 7/2026-03."""
-
-
-def code_of(manager_id: int, month: Month) -> str:
-    """What addresses and programs call a manager's month, whether it has a row or not."""
-    return f"{manager_id}/{month}"

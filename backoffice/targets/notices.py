@@ -9,11 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
+from ..base.codes import month_code
 from ..base.periods import Month
 from ..security.rights import allowed
 from ..web.formats import money_filter, month_filter, percent_filter
 from .figures import attainment
-from .models import AccountManagerTarget, code_of
+from .models import AccountManagerTarget
 
 
 def _own_month(session: Session, user: Any) -> Iterator[Notice]:
@@ -32,14 +33,14 @@ def _own_month(session: Session, user: Any) -> Iterator[Notice]:
         "month": month_filter(month.first),
         "achieved": money_filter(achieved, symbol=True),
     }
-    here = url_for("targets.record", code=code_of(user.id, month))
+    here = url_for("targets.record", code=month_code(user.id, month))
     if target:
         words["target"] = money_filter(target, symbol=True)
         words["percent"] = percent_filter(percent)
-        told = _("%(month)s: %(achieved)s of your target of %(target)s (%(percent)s).", **words)
+        reported = _("%(month)s: %(achieved)s of your target of %(target)s (%(percent)s).", **words)
     else:
-        told = _("%(month)s: you have closed orders of %(achieved)s.", **words)
-    yield Notice(told, here)
+        reported = _("%(month)s: you have closed orders of %(achieved)s.", **words)
+    yield Notice(reported, here)
 
 
 NOTICES = (Source("targets", "books", "targets.read", _own_month),)

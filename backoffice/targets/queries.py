@@ -176,9 +176,9 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
     )
     month = cast(calendar.c.moment, Date)
     rows = AccountManagerTarget
-    of_whom = [visible_to(user)]
+    of_owners = [visible_to(user)]
     if manager_id is not None:
-        of_whom.append(rows.account_manager_id == manager_id)
+        of_owners.append(rows.account_manager_id == manager_id)
     stored = (
         select(
             month.label("month"),
@@ -187,7 +187,7 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
             cast(func.coalesce(func.sum(rows.orders_closed), 0), Integer).label("orders_closed"),
         )
         .select_from(calendar)
-        .outerjoin(rows, (rows.month == month) & and_(*of_whom))
+        .outerjoin(rows, (rows.month == month) & and_(*of_owners))
         .group_by(month)
         .subquery("stored")
     )

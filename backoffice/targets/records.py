@@ -9,6 +9,7 @@ from sqlalchemy.types import Text
 from ..audit.models import AuditEvent
 from ..audit.tables import Recorded
 from ..base import N_
+from ..base.codes import month_code
 from ..base.periods import Month
 from ..people.models import User
 from ..records import Amount, CalendarMonth, Named, Pick, Record
@@ -16,7 +17,7 @@ from ..web.formats import month_filter
 from . import actions, queries
 from .figures import achieved
 from .listing import TARGETS
-from .models import AccountManagerTarget, code_of
+from .models import AccountManagerTarget
 
 _ROW = AccountManagerTarget
 
@@ -45,7 +46,7 @@ class Targets(Record):
 
     def name_of(self, row: AccountManagerTarget) -> str:
         """The manager's number and the month; also of a row that is about to go."""
-        return code_of(row.account_manager_id, Month.of(row.month))
+        return month_code(row.account_manager_id, Month.of(row.month))
 
     def label_of(self, row: AccountManagerTarget) -> str:
         """The manager and the month."""

@@ -10,6 +10,7 @@ from flask_login import current_user
 from .. import lists
 from ..app.extensions import db
 from ..base import periods
+from ..base.codes import month_code
 from ..base.identifiers import whole_number
 from ..base.periods import Month
 from ..people.models import User
@@ -22,7 +23,7 @@ from ..web.htmx import hx_redirect, render
 from ..web.paging import PAGE_SIZE, Page, page_number
 from . import queries
 from .listing import TARGETS, orders_of
-from .models import AccountManagerTarget, code_of
+from .models import AccountManagerTarget
 from .queries import MonthSum, Year
 from .records import TARGET_OF_MONTH
 
@@ -156,7 +157,7 @@ def _head(manager: User, month: Month) -> dict[str, Any]:
     return {
         "manager": manager,
         "month": month,
-        "month_code": partial(code_of, manager.id),
+        "month_code": partial(month_code, manager.id),
         "shown": shown.months[month.month - 1],
         "orders_href": orders_of(manager.id, month, month),
     }

@@ -112,7 +112,7 @@ def missing(language: str) -> Iterator[Message]:
 
 
 def _is_ours(folder: str) -> bool:
-    relative = Path(folder).resolve().relative_to(ROOT)
+    relative = Path(folder).relative_to(ROOT)
     return relative == Path() or relative.parts[0] in ("backoffice", "templates")
 
 

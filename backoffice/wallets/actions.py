@@ -23,15 +23,14 @@ from ..records.actions import RecordGone, check_version, count, next_version
 from ..records.actions import locked as lock
 from .models import Wallet, WalletTransaction
 from .refusals import (
+    REFUSED_BY,
     AlreadySuspended,
     BelowZero,
     InsufficientBalance,
     NoAmount,
     NotSuspended,
     TooMuchInIt,
-    WalletClosed,
     WalletNotEmpty,
-    WalletSuspended,
 )
 from .rules import (
     ACTIVE,
@@ -54,8 +53,8 @@ def number_for(session: Session, _entered: Values) -> str:
 
 def open_wallet(session: Session, entered: Values) -> Wallet:
     """A new wallet of a customer, with nothing in it."""
-    told = {name: entered[name] for name in ("number", "description", "low_limit")}
-    wallet = Wallet(**told, customer_id=entered["customer"])
+    reported = {name: entered[name] for name in ("number", "description", "low_limit")}
+    wallet = Wallet(**reported, customer_id=entered["customer"])
     session.add(wallet)
     session.flush()
     return wallet
@@ -86,31 +85,31 @@ def _of_customer(customer_id: int) -> Select[Wallet]:
 
 
 def charge(
-    session: Session, wallet_id: int, amount: Decimal, **told: str | None
+    session: Session, wallet_id: int, amount: Decimal, **reported: str | None
 ) -> WalletTransaction:
     """Take `amount`, above zero, out of a wallet; see `post`."""
-    return post(session, wallet_id, CHARGE, amount, **told).row
+    return post(session, wallet_id, CHARGE, amount, **reported).row
 
 
 def recharge(
-    session: Session, wallet_id: int, amount: Decimal, **told: str | None
+    session: Session, wallet_id: int, amount: Decimal, **reported: str | None
 ) -> WalletTransaction:
     """Put `amount`, above zero, into a wallet; see `post`."""
-    return post(session, wallet_id, RECHARGE, amount, **told).row
+    return post(session, wallet_id, RECHARGE, amount, **reported).row
 
 
 def refund(
-    session: Session, wallet_id: int, amount: Decimal, **told: str | None
+    session: Session, wallet_id: int, amount: Decimal, **reported: str | None
 ) -> WalletTransaction:
     """Give back `amount`, above zero, of what was charged; see `post`."""
-    return post(session, wallet_id, REFUND, amount, **told).row
+    return post(session, wallet_id, REFUND, amount, **reported).row
 
 
 def adjust(
-    session: Session, wallet_id: int, amount: Decimal, **told: str | None
+    session: Session, wallet_id: int, amount: Decimal, **reported: str | None
 ) -> WalletTransaction:
     """Correct what is in a wallet by `amount`, above or below zero; see `post`."""
-    return post(session, wallet_id, ADJUSTMENT, amount, **told).row
+    return post(session, wallet_id, ADJUSTMENT, amount, **reported).row
 
 
 @dataclass(frozen=True)
@@ -128,8 +127,13 @@ _HELD = (
 )
 """Locks the wallet; when that was waited for, it reads what is there now."""
 
-_MADE = (
+_RECORDED = (
+    "wallet_id", "transaction_type", "amount", "service_type", "description", "reference", "idempotency_key",
+    "balance_before", "balance_after",
+)  # fmt: skip
+_MADE = select(WalletTransaction).from_statement(
     insert(WalletTransaction)
+    .values({name: bindparam(name) for name in _RECORDED})
     .on_conflict_do_nothing(index_elements=[WalletTransaction.idempotency_key])
     .returning(WalletTransaction)
 )
@@ -138,11 +142,11 @@ _OUT_OF_RANGE = "22003"
 
 
 def post(
-    session: Session, wallet_id: int, transaction_type: str, amount: Decimal, **told: Any
+    session: Session, wallet_id: int, transaction_type: str, amount: Decimal, **reported: Any
 ) -> Posted:
     """A transaction of a wallet; under an `idempotency_key` that was used, the one that was made then.
 
-    `told` are its `service_type`, `description` and `reference` besides. An adjustment that takes a wallet below zero
+    `reported` are its `service_type`, `description` and `reference`. An adjustment that takes a wallet below zero
     suspends it, and whatever brings it up to zero again lifts that.
 
     Raises:
@@ -153,8 +157,8 @@ def post(
     """
     refuse_amount(transaction_type, amount)
     entered = {
-        **_UNTOLD,
-        **told,
+        **_UNREPORTED,
+        **reported,
         "wallet_id": wallet_id,
         "transaction_type": transaction_type,
         "amount": amount,
@@ -177,7 +181,7 @@ def post(
     return Posted(made, is_new=True)
 
 
-_UNTOLD = {"service_type": "", "description": "", "reference": "", "idempotency_key": None}
+_UNREPORTED = {"service_type": "", "description": "", "reference": "", "idempotency_key": None}
 
 
 def refuse_amount(transaction_type: str, amount: Decimal) -> None:
@@ -190,20 +194,21 @@ def refuse_amount(transaction_type: str, amount: Decimal) -> None:
 
 def refuse_post(wallet: Any, transaction_type: str, amount: Decimal, after: Decimal) -> None:
     """Raises what forbids it, of a wallet as it was read under its lock."""
-    if wallet.status == CLOSED:
-        raise WalletClosed(number=wallet.number)
-    if transaction_type != CHARGE:
-        return
-    if wallet.status == SUSPENDED:
-        raise WalletSuspended(number=wallet.number)
-    if after < 0:
+    refuse_status(wallet, transaction_type)
+    if transaction_type == CHARGE and after < 0:
         raise InsufficientBalance(number=wallet.number, balance=wallet.balance, amount=amount)
+
+
+def refuse_status(wallet: Any, transaction_type: str) -> None:
+    """Raises what a wallet's status forbids (`REFUSED_BY`)."""
+    if refusal := REFUSED_BY.get((wallet.status, transaction_type)):
+        raise refusal(number=wallet.number)
 
 
 def _inserted(session: Session, row: Values) -> WalletTransaction:
     """Raises KeyUsedOtherwise, TooMuchInIt."""
     try:
-        made = session.scalars(_MADE, [row]).one_or_none()
+        made: WalletTransaction | None = session.scalars(_MADE, row).one_or_none()
     except DataError as error:
         if getattr(error.orig, "sqlstate", None) == _OUT_OF_RANGE:
             raise TooMuchInIt() from error
@@ -239,21 +244,21 @@ def _follow(session: Session, wallet: Any, after: Decimal) -> None:
 # What a person decides
 
 
-def suspend(session: Session, wallet_id: int, version: int, told: Values) -> Wallet:
+def suspend(session: Session, wallet_id: int, version: int, reported: Values) -> Wallet:
     """Let nothing be charged to a wallet until that is lifted. Raises RecordChanged, what `refuse_suspend` does."""
-    values = {"status": SUSPENDED, "suspension_reason": told["reason"]}
+    values = {"status": SUSPENDED, "suspension_reason": reported["reason"]}
     return _changed(session, wallet_id, version, refuse_suspend, values)
 
 
-def lift(session: Session, wallet_id: int, version: int, _told: Values) -> Wallet:
+def lift(session: Session, wallet_id: int, version: int, _reported: Values) -> Wallet:
     """Let a suspended wallet be charged again. Raises RecordChanged, what `refuse_lift` does."""
     values = {"status": ACTIVE, "suspension_reason": ""}
     return _changed(session, wallet_id, version, refuse_lift, values)
 
 
-def close(session: Session, wallet_id: int, version: int, told: Values) -> Wallet:
+def close(session: Session, wallet_id: int, version: int, reported: Values) -> Wallet:
     """Let nothing move in a wallet any more. Raises RecordChanged, what `refuse_close` does."""
-    values = {"status": CLOSED, "closing_reason": told["reason"]}
+    values = {"status": CLOSED, "closing_reason": reported["reason"]}
     return _changed(session, wallet_id, version, refuse_close, values)
 
 
@@ -276,15 +281,12 @@ def _changed(
 
 def refuse_moves(_session: Session, wallet: Wallet) -> None:
     """Nothing moves in a closed wallet. Raises WalletClosed."""
-    if wallet.status == CLOSED:
-        raise WalletClosed(number=wallet.number)
+    refuse_status(wallet, RECHARGE)
 
 
-def refuse_charge(session: Session, wallet: Wallet) -> None:
+def refuse_charge(_session: Session, wallet: Wallet) -> None:
     """Nothing is charged to one that is suspended, either. Raises WalletClosed, WalletSuspended."""
-    refuse_moves(session, wallet)
-    if wallet.status == SUSPENDED:
-        raise WalletSuspended(number=wallet.number)
+    refuse_status(wallet, CHARGE)
 
 
 def refuse_suspend(session: Session, wallet: Wallet) -> None:

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from ..app.command_line import CLEAN, FOUND, Trouble, never_together, operator, refusals_told
+from ..app.command_line import CLEAN, FOUND, Trouble, never_together, operator, refusals_reported
 from ..app.extensions import db
 from ..base import money
 from ..customers.models import Customer
@@ -57,7 +57,7 @@ def verify_sync(
 ) -> None:
     """Compare the stored balances of wallets with their transactions. Exit status 1 when one differs."""
     wallets = _chosen(user_id, wallet_id)
-    with refusals_told(), acting_as(operator()):
+    with refusals_reported(), acting_as(operator()):
         if dry_run or not (fix or rebuild):
             result = syncing.verify(db.engine, wallets)
         elif rebuild:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from ..base import N_
 from ..figures import Last, figure, total
 from .models import Wallet, WalletTransaction
-from .rules import ADJUSTMENT, CHARGE, RECHARGE, REFUND, moved_by
+from .rules import CHARGE, PUT_IN, RECHARGE, REFUND, TAKEN_OUT, moved_by
 
 
 def _sum(*types: str) -> ColumnElement[Any]:
@@ -48,7 +48,7 @@ def running(
 
 wallet_totals = figure(
     {
-        Wallet.balance: _sum(RECHARGE, REFUND, ADJUSTMENT) - _sum(CHARGE),
+        Wallet.balance: _sum(*PUT_IN) - _sum(*TAKEN_OUT),
         Wallet.total_recharged: _sum(RECHARGE),
         Wallet.total_spent: _sum(CHARGE) - _sum(REFUND),
     },

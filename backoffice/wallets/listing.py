@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, and_, cast, func, select
-from sqlalchemy.types import BigInteger
+from sqlalchemy import ColumnElement, Select, and_, func, select
 
+from ..audit.queries import person_of
 from ..base import N_, counted
 from ..customers.models import Customer
+from ..customers.queries import with_code
 from ..lists import Choice, Column, List, Moments, Search, containing
-from ..people.models import User
 from ..records.listing import column_of
 from .fields import LOW_LIMIT, NUMBER, WHAT_FOR
 from .models import Wallet, WalletTransaction
@@ -18,15 +18,16 @@ from .rules import STATUSES, TONES, TYPES, moved_by
 
 
 def _of_customer(text: str) -> ColumnElement[bool]:
-    has_code = select(Customer.id).where(Customer.code.in_({text, text.upper()}))
-    return Wallet.customer_id.in_(has_code)
+    return Wallet.customer_id.in_(with_code(text))
 
 
-def _wallet(row: Any) -> str:
+def number_of(row: Any) -> str:
+    """The way to a wallet."""
     return url_for("wallets.record", number=row.number)
 
 
-def _customer(row: Any) -> str:
+def customer_of(row: Any) -> str:
+    """The way to its customer."""
     return url_for("customers.record", code=row.customer_code)
 
 
@@ -43,6 +44,11 @@ def _sum(name: str) -> Column:
     return Column(
         name, held.info["label"], held, kind="money", total=True, link=calculation, classes=classes
     )
+
+
+def balance_of(row: Any) -> str:
+    """The way to how its balance was calculated."""
+    return url_for("wallets.calculation_of", number=row.number, column="balance")
 
 
 def _wallets(_user: Any) -> Select[Any]:
@@ -64,13 +70,13 @@ WALLETS = List(
     rows=_wallets,
     key=Wallet.id,
     columns=(
-        column_of(NUMBER, link=_wallet, classes="cell-key"),
-        column_of(WHAT_FOR, classes="cell-wide"),
-        Column("customer", N_("Customer"), Customer.name, link=_customer, classes="cell-name"),
+        column_of(NUMBER, link=number_of, classes="cell-key"),
+        replace(column_of(WHAT_FOR, classes="cell-wide"), is_shown=False),
+        Column("customer", N_("Customer"), Customer.name, link=customer_of, classes="cell-name"),
         Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
         Column("status", N_("Status"), Wallet.status, words=STATUSES, tones=TONES, classes="cell-word"),
         Column("last_moved", N_("Last transaction"), _last_moved, kind="moment", is_sortable=False),
-        replace(column_of(LOW_LIMIT), classes="cell-part"),
+        replace(column_of(LOW_LIMIT), classes="cell-part", is_shown=False),
         _sum("total_recharged"),
         _sum("total_spent"),
         _sum("balance"),
@@ -106,12 +112,8 @@ WALLETS = List(
 )  # fmt: skip
 
 
-def _maker() -> ColumnElement[Any]:
-    """The name of the user who made a transaction; of a program what the trail calls it."""
-    number = func.substring(WalletTransaction.made_by, "^user:([0-9]{1,18})$")
-    name = select(User.name).where(User.id == cast(number, BigInteger)).scalar_subquery()
-    return func.coalesce(name, WalletTransaction.made_by)
-
+_MAKER = func.coalesce(person_of(WalletTransaction.made_by), WalletTransaction.made_by)
+"""The name of the user who made a transaction; of a program what the trail calls it."""
 
 _MOVED = moved_by(WalletTransaction.transaction_type, WalletTransaction.amount)
 """What a transaction has moved, with its sign."""
@@ -158,7 +160,7 @@ TRANSACTIONS = List(
             classes="cell-wide",
         ),
         Column("reference", N_("Reference"), WalletTransaction.reference, is_sortable=False),
-        Column("made_by", N_("Made by"), _maker(), is_sortable=False),
+        Column("made_by", N_("Made by"), _MAKER, is_sortable=False),
         Column(
             "moved", N_("Amount"), _MOVED, kind="money", total=True, is_sortable=False,
             classes="cell-total",

@@ -19,7 +19,7 @@ class Wallet(Base):
 
     `balance`, `total_recharged` and `total_spent` are figures. A wallet is suspended with a `suspension_reason` by a
     person, and stays so until a person lifts it; without one because an adjustment took it below zero, until it is
-    zero again. `low_limit` is the balance below which somebody is told; 0: nobody is.
+    zero again. `low_limit` is the balance below which a user is told; 0: nobody is.
     """
 
     __tablename__ = "wallets"

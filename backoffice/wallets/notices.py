@@ -23,20 +23,20 @@ def _low(session: Session, _user: Any) -> Iterator[Notice]:
         ).where(Wallet.needs_attention)
     ).one()
     if below:
-        told = ngettext(
+        reported = ngettext(
             "%(count)s wallet is below zero: %(amount)s.",
             "%(count)s wallets are below zero: %(amount)s.",
             below, count=quantity_filter(below), amount=money_filter(owed, symbol=True),
         )  # fmt: skip
         here = url_for("wallets.index", state="negative", sort="balance")
-        yield Notice(told, here, "warning", below)
+        yield Notice(reported, here, "warning", below)
     if low:
-        told = ngettext(
+        reported = ngettext(
             "%(count)s wallet holds less than its limit.",
             "%(count)s wallets hold less than their limits.",
             low, count=quantity_filter(low),
         )  # fmt: skip
-        yield Notice(told, url_for("wallets.index", state="low", sort="balance"), "info", low)
+        yield Notice(reported, url_for("wallets.index", state="low", sort="balance"), "info", low)
 
 
 NOTICES = (Source("wallets", "attention", "wallets.read", _low),)

@@ -9,8 +9,6 @@ from ..app.extensions import db
 from ..base import N_, counted
 from ..customers.models import Customer
 from ..customers.owned_records import Belonging
-from ..customers.triggers import AROUND, follows_merged
-from ..database.objects import DatabaseObject
 from ..security.rights import allowed
 from ..web.additions import Addition
 from .listing import wallets_of
@@ -41,19 +39,3 @@ def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
 
 PARTS = (Addition(Customer, "wallets/of_customer.html", _part),)
 OWNED = (WALLETS,)
-_LEFT = """
-BEGIN
-  held := coalesce(held, balance);
-  RETURN CASE WHEN amount <= held THEN held - amount ELSE held END;
-END """
-
-LEFT = DatabaseObject(
-    "wallet_left_after", _LEFT, takes="held numeric, balance numeric, amount numeric", answers="numeric",
-    aggregate="wallet_left", settings=AROUND,
-)  # fmt: skip
-"""What is left in a wallet after charges that come one after the other, each charged or refused.
-
-As a window in the order of a file: over what is in the wallet before the first of them, and what each would take.
-"""
-
-TRIGGERS = (follows_merged("wallets"), LEFT)

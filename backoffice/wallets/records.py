@@ -94,7 +94,7 @@ POSTINGS = (
 SUSPEND = Verb(
     "suspend", N_("Suspend"), actions.suspend,
     question=N_("Suspend wallet %(number)s?"),
-    explains=N_("Nothing is charged to it until somebody lifts the suspension. It can be recharged."),
+    explains=N_("Nothing is charged to it until a user lifts the suspension. It can be recharged."),
     done=N_("Wallet %(number)s is suspended."),
     fields=(SUSPENDED_BECAUSE,), refuses=actions.refuse_suspend,
 )  # fmt: skip
@@ -142,6 +142,7 @@ WALLET = Wallets(
     verbs=(*POSTINGS, SUSPEND, LIFT, CLOSE),
     create=actions.open_wallet,
     figures=(running, wallet_totals),
+    recalculated="wallet",
 )
 
 RECORDS = (WALLET, TRANSACTION)

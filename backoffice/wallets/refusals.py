@@ -1,7 +1,10 @@
 """What is refused of wallets, each named after its law."""
 
+from collections.abc import Mapping
+
 from ..base import N_
 from ..base.refusals import Refusal, Stale
+from .rules import CHARGE, CLOSED, SUSPENDED, TYPES
 
 
 class InsufficientBalance(Refusal):
@@ -23,7 +26,7 @@ class WalletSuspended(Refusal):
 
 
 class WalletClosed(Stale):
-    """Somebody has closed it."""
+    """A user has closed it."""
 
     sentence = N_("Wallet %(number)s is closed. Nothing moves in it any more.")
 
@@ -35,7 +38,7 @@ class WalletNotEmpty(Refusal):
 
 
 class AlreadySuspended(Stale):
-    """Somebody has suspended it."""
+    """A user has suspended it."""
 
     sentence = N_("Wallet %(number)s is suspended already.")
 
@@ -66,3 +69,9 @@ class BelowZero(Refusal):
     """The suspension of a wallet that owes."""
 
     sentence = N_("Wallet %(number)s is below zero. A recharge lifts the suspension by itself.")
+
+
+REFUSED_BY: Mapping[tuple[str, str], type[Refusal]] = {
+    (SUSPENDED, CHARGE): WalletSuspended, **{(CLOSED, kind): WalletClosed for kind in TYPES},
+}  # fmt: skip
+"""What is refused of a wallet of that status: a transaction of that type."""

@@ -10,6 +10,9 @@ from ..base import identifiers as names
 ACTIVE, SUSPENDED, CLOSED = "active", "suspended", "closed"
 RECHARGE, CHARGE, REFUND, ADJUSTMENT = "recharge", "charge", "refund", "adjustment"
 
+PUT_IN, TAKEN_OUT = (RECHARGE, REFUND, ADJUSTMENT), (CHARGE,)
+"""What puts its amount into a wallet, be that below zero, and what takes it out."""
+
 STATUSES = {ACTIVE: N_("Active"), SUSPENDED: N_("Suspended"), CLOSED: N_("Closed")}
 TONES = {ACTIVE: "good", SUSPENDED: "warning", CLOSED: "neutral"}
 """The status on screen. Nothing is charged to a wallet that is suspended, nothing moves in one that is closed."""
@@ -35,5 +38,5 @@ def is_number(text: str) -> bool:
 def moved_by(transaction_type: Any, amount: Any) -> Any:
     """By how much a transaction moves the balance; of columns, the expression."""
     if isinstance(transaction_type, str):
-        return -amount if transaction_type == CHARGE else amount
-    return case((transaction_type == CHARGE, -amount), else_=amount)
+        return -amount if transaction_type in TAKEN_OUT else amount
+    return case((transaction_type.in_(TAKEN_OUT), -amount), else_=amount)

@@ -57,7 +57,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Conflict:
-    """What the form shows above its fields after somebody else was faster: who saved when, and the rest."""
+    """What the form shows above its fields after another user was faster: who saved when, and the rest."""
 
     who: str
     at: datetime | None
@@ -77,8 +77,8 @@ def conflict_over(
     at: datetime | None,
 ) -> Conflict:
     """The differences as people read them: `label` names a fact, `write` says what it is."""
-    told = (
+    reported = (
         Disagreement(label(d.name), write(d.name, d.theirs), write(d.name, d.mine), d.taken)
         for d in found
     )
-    return Conflict(who, at, tuple(told))
+    return Conflict(who, at, tuple(reported))

@@ -91,12 +91,12 @@ class Stamp(NamedTuple):
 class RecordForm(FlaskForm):
     """A form over a stored record: the stamp of what was opened, its facts then, and a key for one effect.
 
-    `warning` is what the box above the form says beside what somebody else has changed.
+    `warning` is what the box above the form says beside what another user has changed.
     """
 
-    version = HiddenField()
-    base = HiddenField()
-    idempotency_key = HiddenField()
+    version = HiddenField("")
+    base = HiddenField("")
+    idempotency_key = HiddenField("")
 
     form_errors: list[str | FormError]
     warning = ""

@@ -1,7 +1,7 @@
 """Language, number format and theme: the user's own, else this browser's, else the deployment's.
 
 A page that tells of an outage is drawn without the database: there what was read of the user before
-counts, and of somebody unknown the language that their browser prefers.
+counts, and of a user unknown the language that their browser prefers.
 
 The number format is a setting apart from the language: switching the language never changes how a
 typed amount is read. The theme belongs to the browser, so it lives in a cookie only; the cookies

@@ -89,6 +89,14 @@ class QuantityField(AmountField):
         return money.format_quantity(value, number_format())
 
 
+class FactorField(QuantityField):
+    """What something is multiplied by, with up to six decimals; else as AmountField."""
+
+    def read(self, text: str) -> Decimal:
+        """The factor that `text` says. Raises `money.AmountError`."""
+        return money.parse_factor(text, number_format())
+
+
 class UnitPriceField(AmountField):
     """A price per unit with up to four decimals; else as AmountField."""
 

@@ -1,7 +1,7 @@
 """Orders and lines over the very tables of the app, their stored totals as `@computed` fields.
 
 Written as its documentation says: dependencies are named, the lines are fetched once for a whole
-queryset by `prefetch_related`. A component whose kind is not itemised is an amount that somebody entered.
+queryset by `prefetch_related`. A component whose kind is not itemised is an amount that a user entered.
 """
 
 from decimal import ROUND_HALF_UP, Decimal

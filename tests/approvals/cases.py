@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -17,8 +18,10 @@ from tests.factories.billing import (
     PaymentFactory,
 )
 from tests.factories.customers import CustomerFactory
+from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
+from tests.orders.pages import _Reader
 from tests.orders.test_bulk import previewed
 from tests.pricing.shops import open_shop
 from tests.pricing.test_views import shown
@@ -171,6 +174,35 @@ def _undo(browser: FlaskClient, book: dict[str, Any]) -> Asked:
     return address, form(browser, address)
 
 
+def _gas(session: Any) -> dict[str, Any]:
+    """Ada paid 1,000,000 in advance and was read on five days at a price from January on."""
+    ada = CustomerFactory(code="ADA", name="Ada")
+    price = GasPriceFactory(customer=ada)
+    DepositFactory(customer=ada)
+    for day in range(1, 6):
+        ReadingFactory(customer=ada, read_on=date(2026, 2, day))
+    session.commit()
+    return {"price": price.id}
+
+
+def _gas_price(address: str) -> Callable[[FlaskClient, dict[str, Any]], Asked]:
+    def ask(browser: FlaskClient, book: dict[str, Any]) -> Asked:
+        at = address.format(**book)
+        reader = _Reader("gasprice-form")
+        reader.feed(browser.get(at.replace("/new", "/new?customer=ADA")).text)
+        reader.fields["effective_from"] = "2026-02-03" if at.endswith("new") else "2026-01-01"
+        reader.fields["price_per_sm3"] = "12.50"
+        return at, reader.fields
+
+    return ask
+
+
+def _switch(_browser: FlaskClient, _book: dict[str, Any]) -> Asked:
+    return "/gas/customers/ADA/realtime/off", MultiDict()
+
+
+_READ_ANEW = "UPDATE readings SET metered_volume = metered_volume + 1"
+
 _TOUCHED = "UPDATE {table} SET version = version + 1 WHERE {where}"
 
 CASES = [
@@ -241,4 +273,9 @@ CASES = [
         "customers.undo-merge", "customers.undo_post", _merged, _undo,
         "UPDATE customer_merges SET undone_at = now()",
     ),
+    Case("gas_prices.save", "gas_prices.create", _gas, _gas_price("/gas/prices/new"), _READ_ANEW),
+    Case(
+        "gas_prices.save", "gas_prices.update", _gas, _gas_price("/gas/prices/{price}/edit"), _READ_ANEW
+    ),
+    Case("gas.switch", "gas.realtime", _gas, _switch, _READ_ANEW),
 ]  # fmt: skip

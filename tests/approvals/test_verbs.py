@@ -103,10 +103,10 @@ def test_below_the_limits_it_is_done_at_once_and_where_it_is_always_shown_with_a
         assert stored(owner_connection) != before
         assert session.scalars(select(Run)).all() == []
         return
-    told = text_of(answer.text)
+    reported = text_of(answer.text)
     assert answer.status_code == 200
     for words in ("Items", "Net total", "Gross total", "a second person has to approve", "Reason"):
-        assert words in told, words
+        assert words in reported, words
     assert stored(owner_connection) == before, "shown, and nothing else"
     assert session.scalars(select(Run)).all() == []
     refused = confirm(browser, answer, card_reason="  ")
@@ -123,12 +123,12 @@ def test_below_the_limits_it_is_done_at_once_and_where_it_is_always_shown_with_a
 
 
 @each
-def test_above_a_limit_of_amounts_it_waits_for_somebody_else(
+def test_above_a_limit_of_amounts_it_waits_for_another_user(
     app: Flask, session: Any, sign_in: Any, owner_connection: Outside, ana: User, case: Case
 ) -> None:
     book, browser = case.make(session), sign_in(ana)
     if case.verb == "orders.bulk-edit":
-        book["ids"] = book["ids"][2:]  # the closed one counts toward somebody's target
+        book["ids"] = book["ids"][2:]  # the closed one counts toward a manager's target
     app.config["APPROVAL_ABOVE_AMOUNT"] = 0
     before = stored(owner_connection)
     waiting(session, browser, case, book)
@@ -136,7 +136,7 @@ def test_above_a_limit_of_amounts_it_waits_for_somebody_else(
 
 
 @each
-def test_above_a_limit_nothing_is_written_until_somebody_else_approves_and_then_exactly_what_was_shown(
+def test_above_a_limit_nothing_is_written_until_another_user_approves_and_then_exactly_what_was_shown(
     app: Flask,
     session: Any,
     sign_in: Any,
@@ -172,14 +172,14 @@ def test_above_a_limit_nothing_is_written_until_somebody_else_approves_and_then_
 
     budi = sign_in("finance", name="Budi Second")
     page = budi.get(f"/runs/{run.id}").text
-    told = text_of(page)
+    reported = text_of(page)
     for words in (
         "agreed by phone",
         "Ana Asker asks for your approval",
         "Net total",
         "Gross total",
     ):
-        assert words in told, words
+        assert words in reported, words
     items = session.scalars(select(RunItem).where(RunItem.run_id == run.id)).all()
     shown = {(i.subject, tuple(i.key.items()), tuple((i.after or {}).items())) for i in items}
     session.rollback()

@@ -59,11 +59,16 @@ def test_seal_anchor_verify(run_command: Command, write: Write, own_home: Path) 
     made = json.loads(run_command("audit", "anchor", "--json").stdout)
     assert len(list((own_home / "audit-anchors").iterdir())) == 1
     done = run_command("audit", "verify-chain", "--json")
-    told = json.loads(done.stdout)
+    reported = json.loads(done.stdout)
     assert done.exit_code == 0
-    assert (told["ok"], told["events"], told["seals"], told["waiting"]) == (True, 3, 2, 0)
-    assert (told["head"]["digest"], told["last_anchor"]["digest"]) == (made["digest"],) * 2
-    assert (told["bad"], told["first_bad"], told["findings"]) == (0, None, [])
+    assert (reported["ok"], reported["events"], reported["seals"], reported["waiting"]) == (
+        True,
+        3,
+        2,
+        0,
+    )
+    assert (reported["head"]["digest"], reported["last_anchor"]["digest"]) == (made["digest"],) * 2
+    assert (reported["bad"], reported["first_bad"], reported["findings"]) == (0, None, [])
 
 
 def test_fault_18_the_first_bad_row_is_named_and_the_exit_status_is_1(
@@ -73,10 +78,10 @@ def test_fault_18_the_first_bad_row_is_named_and_the_exit_status_is_1(
     run_command("audit", "seal")
     surgeon.execute("UPDATE audit_events SET actor = 'user:1' WHERE id IN (2, 4)")
     done = run_command("audit", "verify-chain", "--json")
-    told = json.loads(done.stdout)
+    reported = json.loads(done.stdout)
     assert done.exit_code == 1
-    assert (told["ok"], told["bad"]) == (False, 2)
-    assert told["first_bad"] == {
+    assert (reported["ok"], reported["bad"]) == (False, 2)
+    assert reported["first_bad"] == {
         "kind": "changed", "seal": 2, "event": 2, "table_name": "customers", "row_id": "2",
         "sentence": "Event 2 is not what was sealed: "
         "the row was changed, or put in another's place.",

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from backoffice.audit.models import AuditEvent
@@ -15,7 +15,7 @@ from backoffice.audit.queries import history
 from backoffice.orders.models import Order, OrderLine
 from tests.depth import examples
 from tests.factories.customers import CustomerFactory
-from tests.factories.orders import OrderFactory
+from tests.factories.orders import OrderFactory, OrderLineFactory
 
 
 def test_a_records_history_is_its_own_newest_first(session: Session) -> None:
@@ -55,6 +55,10 @@ def test_an_orders_history_has_its_lines_those_too_that_are_gone(session: Sessio
 
 
 def test_the_lines_that_an_order_lost_are_found_by_an_index(session: Session) -> None:
+    OrderLineFactory.create_batch(30)
+    for number in range(10):
+        session.execute(update(OrderLine).values(description=f"Crate {number}"))
+    session.execute(text("ANALYZE audit_events"))
     session.execute(text("SET LOCAL enable_seqscan = off"))
     wanted = select(AuditEvent.row_id).where(
         AuditEvent.table_name == "order_lines", AuditEvent.before["order_id"].astext == "7"

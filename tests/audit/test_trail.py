@@ -50,6 +50,7 @@ def test_an_insert_records_every_entered_column(session: Session) -> None:
         "city": "Jakarta",
         "country": "Indonesia",
         "merged_into_id": None,
+        "use_realtime_calculation": True,
     }
 
 
@@ -256,7 +257,7 @@ def test_an_outside_program_is_known_by_its_database_user(
     assert (event.actor, event.db_user) == ("backoffice_owner", "backoffice_owner")
 
 
-def test_who_only_claims_to_be_somebody_is_still_known_to_the_database(
+def test_who_only_claims_to_be_a_user_is_still_known_to_the_database(
     session: Session, app_connection: psycopg.Connection[Any]
 ) -> None:
     app_connection.execute("SELECT set_config('backoffice.actor', 'user:1', false)")
@@ -301,7 +302,7 @@ def test_every_statement_from_outside_leaves_its_events(
 def test_copy_leaves_its_events(session: Session, app_connection: psycopg.Connection[Any]) -> None:
     with app_connection.cursor().copy("COPY customers (code, name) FROM STDIN") as copy:
         for number in range(50):
-            copy.write_row((f"C{number}", "Somebody"))
+            copy.write_row((f"C{number}", "Customer"))
     assert [e.action for e in events(session, "customers")] == ["INSERT"] * 50
 
 

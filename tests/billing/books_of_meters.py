@@ -111,7 +111,7 @@ def meters_of(*references: str) -> dict[str, str | None]:
 def digest(owner_database_url: str, *, without: tuple[str, ...] = ()) -> dict[str, str]:
     """Every table but runs and their parts, with a digest of all its rows."""
     left_out = {"runs", "run_items", "run_chunks", *without}
-    told = {}
+    reported = {}
     with psycopg.connect(owner_database_url, autocommit=True) as connection:
         tables = connection.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
@@ -119,5 +119,5 @@ def digest(owner_database_url: str, *, without: tuple[str, ...] = ()) -> dict[st
         for (table,) in tables:
             if table not in left_out:
                 rows = connection.execute(f'SELECT t::text FROM "{table}" t ORDER BY 1').fetchall()
-                told[table] = hashlib.sha256(repr(rows).encode()).hexdigest()
-    return told
+                reported[table] = hashlib.sha256(repr(rows).encode()).hexdigest()
+    return reported

@@ -27,7 +27,7 @@ FACTS = {
     "payments": ("meter_id", "invoice_id", "amount", "status"),
     "meter_adjustments": ("meter_id", "amount", "status"),
 }
-"""What somebody enters and a figure depends on. An invoice's amount is entered where it has no units."""
+"""What a user enters and a figure depends on. An invoice's amount is entered where it has no units."""
 
 FIGURES = {
     "invoices": ("amount", "paid"),

@@ -180,7 +180,7 @@ class Billing(Desk, RuleBasedStateMachine):
         entered: Decimal,
         status: str,
     ) -> None:
-        """Of units, or with an amount that somebody entered; perhaps without a meter."""
+        """Of units, or with an amount that a user entered; perhaps without a meter."""
         self.add(
             way,
             "invoices",
@@ -250,7 +250,7 @@ class Billing(Desk, RuleBasedStateMachine):
     @precondition(lambda self: self.book.rows["invoices"])
     @rule(way=way, invoice=pick, entered=amount)
     def enter(self, way: Callable[..., None], invoice: int, entered: Decimal) -> None:
-        """Somebody decides the amount from now on."""
+        """A user decides the amount from now on."""
         changes = {"units": None, "rate": None, "amount": entered}
         self.change(way, "invoices", self.at("invoices", invoice), changes)
 

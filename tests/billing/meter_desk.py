@@ -16,11 +16,11 @@ def a_company(session: Any) -> dict[str, Any]:
     owing.meter.description = "Jl. Sudirman 1"
     overpaid = meter_of(rina, "M-2", owed=100, paid=350)
     inactive = meter_of(rina, "M-3", owed=7000, is_active=False)
-    nobodys = meter_of(None, "M-4", owed=40)
+    unassigned = meter_of(None, "M-4", owed=40)
     session.commit()
     return {
         "rina": rina, "budi": budi, "owing": owing, "overpaid": overpaid, "inactive": inactive,
-        "nobodys": nobodys,
+        "nobodys": unassigned,
     }  # fmt: skip
 
 

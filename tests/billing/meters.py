@@ -25,15 +25,15 @@ Owed = tuple[Decimal, Decimal]
 def meter_of(
     customer: Customer | None, number: str, owed: int = 0, paid: int = 0, **facts: Any
 ) -> MeterAssignment | Meter:
-    """A meter with an invoice of `owed` and a payment of `paid`; its assignment if it is somebody's."""
+    """A meter with an invoice of `owed` and a payment of `paid`; its assignment if it is a customer's."""
     meter = MeterFactory(number=number)
-    for_whom = {"customer": customer} if customer else {}
+    for_customer = {"customer": customer} if customer else {}
     if owed:
         InvoiceFactory(
-            number=f"INV-{number}", meter=meter, units=None, rate=None, amount=owed, **for_whom
+            number=f"INV-{number}", meter=meter, units=None, rate=None, amount=owed, **for_customer
         )
     if paid:
-        PaymentFactory(reference=f"PAY-{number}", meter=meter, amount=paid, **for_whom)
+        PaymentFactory(reference=f"PAY-{number}", meter=meter, amount=paid, **for_customer)
     if customer is None:
         return meter
     return MeterAssignmentFactory(meter=meter, customer=customer, **facts)

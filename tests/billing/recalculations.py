@@ -52,12 +52,12 @@ def a_meter(
     """A further meter of the customer's."""
     meter: Meter = MeterFactory()
     MeterAssignmentFactory(meter=meter, customer=customer, is_active=is_active)
-    whose = {"meter": meter, "customer": customer}
+    owner = {"meter": meter, "customer": customer}
     if Decimal(invoiced):
         entered = {"units": None, "rate": None, "fixed_charge": 0}
-        InvoiceFactory(amount=Decimal(invoiced), **entered, **whose)
+        InvoiceFactory(amount=Decimal(invoiced), **entered, **owner)
     if Decimal(paid):
-        PaymentFactory(amount=Decimal(paid), **whose)
+        PaymentFactory(amount=Decimal(paid), **owner)
     return meter
 
 
@@ -104,14 +104,14 @@ def digest(connection: psycopg.Connection[Any], *, but: tuple[str, ...]) -> dict
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') ORDER BY 1"
     ).fetchall()
-    told = {}
+    reported = {}
     for (name,) in names:
         if name not in but:
             row = connection.execute(
                 f"SELECT md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '')) FROM {name} t"
             ).fetchone()
-            told[name] = row[0] if row else ""
-    return told
+            reported[name] = row[0] if row else ""
+    return reported
 
 
 def text_of(page: str) -> str:

@@ -82,7 +82,7 @@ def test_it_is_booked_for_whose_the_meter_was_on_its_day(session: Any) -> None:
     third = CustomerFactory(code="THIRD")
     past = meter_of(before, "M-1", assigned_to=date(2026, 2, 28), is_active=False)
     MeterAssignmentFactory(meter=past.meter, customer=now, assigned_from=date(2026, 3, 1))
-    nobodys = meter_of(None, "M-2")
+    unassigned = meter_of(None, "M-2")
     session.commit()
     for day, customer_id, code in (
         (date(2026, 2, 28), None, "BEFORE"),
@@ -91,9 +91,9 @@ def test_it_is_booked_for_whose_the_meter_was_on_its_day(session: Any) -> None:
     ):
         found = posted(session, past.meter_id, adjusted_on=day, customer=customer_id)
         assert found.customer.code == code
-    with pytest.raises(actions.NobodysMeter, match="Meter M-2 was nobody's on 2026-03-10"):
-        posted(session, nobodys.id)
-    assert posted(session, nobodys.id, customer=third.id).customer is third
+    with pytest.raises(actions.MeterUnassigned, match="Meter M-2 was nobody's on 2026-03-10"):
+        posted(session, unassigned.id)
+    assert posted(session, unassigned.id, customer=third.id).customer is third
     session.commit()
 
 
@@ -125,8 +125,8 @@ def test_several_who_post_at_a_time_get_numbers_of_their_own(
             db.session.commit()
         return numbers
 
-    told = together(app, *(lambda key=key: post(key) for key in keys))
-    assert sorted(told[0] + told[1]) == [f"ADJ-2026-{n:05}" for n in range(1, 41)]
+    reported = together(app, *(lambda key=key: post(key) for key in keys))
+    assert sorted(reported[0] + reported[1]) == [f"ADJ-2026-{n:05}" for n in range(1, 41)]
     assert (owed_by(outside, "RINA"), owed_by(outside, "BUDI")) == ((100, 0), (100, 0))
 
 

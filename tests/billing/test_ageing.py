@@ -335,7 +335,7 @@ def test_the_screen_shows_each_customer_and_ties_it_to_the_balances(finance: Fla
     assert "Rp 420.00 is owed on all meters. That is exactly the sum" in words
     assert 'href="/billing/customers/C-1/statement?period=all"' in page
     assert 'href="/billing/ageing/documents?customer=C-1&amp;overdue=days_30"' in page
-    assert 'href="/billing/ageing/documents?whose=nobody&amp;overdue=older"' in page
+    assert 'href="/billing/ageing/documents?owner=unassigned&amp;overdue=older"' in page
 
 
 def test_by_meter_each_leads_to_its_statement_and_its_documents(finance: FlaskClient) -> None:

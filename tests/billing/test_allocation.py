@@ -45,7 +45,7 @@ def test_what_no_invoice_takes_is_the_rest_and_stays_on_a_meter():
     )
 
 
-def test_what_somebody_decided_stays_and_the_others_share_what_is_left():
+def test_what_a_user_decided_stays_and_the_others_share_what_is_left():
     found = oldest_first(
         Decimal(250), invoices("100", "100", "100"), {2: Decimal(30), 1: Decimal(0)}
     )

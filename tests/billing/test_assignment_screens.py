@@ -103,7 +103,7 @@ def test_who_was_overtaken_gets_the_form_again_over_how_it_is_now(
     assert stale.status_code == 409
     assert "<html" not in stale.text
     text = text_of(stale.text)
-    assert "Somebody else has changed whose meter M-1 is since you opened it." in text
+    assert "Another user has changed whose meter M-1 is since you opened it." in text
     assert "since 5 May 2025" in text
     again = fields_of(stale.text, address)
     assert (again["customer"], again["version"]) == ("BUDI", f"{held.id}:2")
@@ -154,7 +154,7 @@ def test_an_assignment_is_deactivated_activated_and_ended_by_its_buttons(
     assert finance.post(unknown, data={"idempotency_key": "k"}).status_code == 404
 
 
-def test_activating_what_somebody_else_has_says_who(
+def test_activating_what_another_user_has_says_who(
     finance: FlaskClient, company: dict[str, Any], session: Any, outside: Outside
 ) -> None:
     other = MeterAssignmentFactory(

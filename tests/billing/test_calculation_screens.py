@@ -60,7 +60,7 @@ def test_from_the_customer_to_the_source_rows_it_is_two_clicks(finance: FlaskCli
 
 
 @pytest.mark.leaves_drift
-def test_a_figure_that_somebody_tampered_with_is_shown_beside_what_it_should_be(
+def test_a_figure_that_a_user_tampered_with_is_shown_beside_what_it_should_be(
     finance: FlaskClient, company: dict[str, Any], admin_database_url: str
 ) -> None:
     with psycopg.connect(admin_database_url, autocommit=True) as surgery:

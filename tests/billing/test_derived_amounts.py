@@ -58,8 +58,8 @@ def test_it_is_what_the_screens_the_file_the_form_and_the_ageing_show(
     assert "Outstanding Rp 0.00" in words(finance.get("/billing/invoices/INV-5"))
     lines = finance.get("/billing/invoices/export.csv").text.splitlines()
     place = lines[0].split(",").index("Outstanding")
-    told = sorted(Decimal(line.split(",")[place]) for line in lines[1:6])
-    assert told == [-200, 0, 0, 900, 1500]
+    reported = sorted(Decimal(line.split(",")[place]) for line in lines[1:6])
+    assert reported == [-200, 0, 0, 900, 1500]
     form = form_at(finance, "/billing/payments/new?customer=C-1&invoice=INV-2", "payment-form")
     assert form["amount"] == "900.00"
     own = meter(session)

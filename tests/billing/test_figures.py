@@ -63,7 +63,7 @@ def test_a_balance_and_an_overpayment_stand_side_by_side(session: Any, office: O
     assert session.get_one(Meter, office.inactive).balance == 70
 
 
-# What somebody tampered with while the triggers slept is found by its root, and healed
+# What a user tampered with while the triggers slept is found by its root, and healed
 
 TAMPERED = {
     "an invoice's amount": ("invoices", "amount", "metered", "invoices.amount"),
@@ -80,7 +80,7 @@ TAMPERED = {
 
 @pytest.mark.parametrize("amount", ["123.45", "-0.01", "9999999999999.99"])
 @pytest.mark.parametrize(
-    ("table", "column", "whose", "figure"), TAMPERED.values(), ids=TAMPERED.keys()
+    ("table", "column", "owner", "figure"), TAMPERED.values(), ids=TAMPERED.keys()
 )
 def test_a_figure_that_is_tampered_with_is_found_by_its_root_and_healed(
     session: Any,
@@ -88,11 +88,11 @@ def test_a_figure_that_is_tampered_with_is_found_by_its_root_and_healed(
     surgery: psycopg.Connection[Any],
     table: str,
     column: str,
-    whose: str,
+    owner: str,
     figure: str,
     amount: str,
 ) -> None:
-    before, key = stored(office.outside), getattr(office, whose)
+    before, key = stored(office.outside), getattr(office, owner)
     surgery.execute(f"UPDATE {table} SET {column} = %s WHERE id = %s".encode(), (amount, key))
     findings = list(figures.verify(session))
     session.rollback()

@@ -105,7 +105,7 @@ def test_choosing_a_customer_offers_their_meters_and_fills_the_only_one(
     assert proposed(finance, "customer", customer="nobody", meter="") == ("", "")
 
 
-def test_another_day_of_issue_moves_the_due_date_unless_somebody_typed_one(
+def test_another_day_of_issue_moves_the_due_date_unless_a_user_typed_one(
     finance: FlaskClient,
 ) -> None:
     days = {"issued_on": "2026-03-01", "due_on": "2026-01-31", "proposed_due": "2026-01-31"}

@@ -38,13 +38,13 @@ def test_an_amount_that_differs_is_shown_beside_the_computed_one_and_nothing_is_
     finance: FlaskClient, customer: Any, session: Any
 ) -> None:
     asked = finance.post(NEW, data=new(finance, amount="2000"))
-    told = words(asked, 422)
+    reported = words(asked, 422)
     for sentence in (
         "Which amount holds?",
         "Rp 1,500.00, computed from units, rate and fixed charge",
         "Rp 2,000.00, as typed",
     ):
-        assert sentence in told, told
+        assert sentence in reported, reported
     assert session.query(Invoice).count() == 0
 
 
@@ -87,8 +87,8 @@ def test_an_amount_that_agrees_or_is_not_typed_asks_nothing(
 def test_while_one_types_the_live_total_says_that_there_are_two(
     finance: FlaskClient, customer: Any
 ) -> None:
-    told = words(finance.post("/billing/invoices/preview", data=new(finance, amount="2000")))
-    assert "Another amount is typed as well. Saving asks which of the two holds." in told
+    reported = words(finance.post("/billing/invoices/preview", data=new(finance, amount="2000")))
+    assert "Another amount is typed as well. Saving asks which of the two holds." in reported
 
 
 def test_a_second_invoice_of_the_same_meter_month_and_amount_asks(
@@ -97,9 +97,9 @@ def test_a_second_invoice_of_the_same_meter_month_and_amount_asks(
     invoice_of(session, customer, number="INV-1")
     typed = new(finance, issued_on="2026-03-20", due_on="2026-04-20")
     asked = finance.post(NEW, data=typed)
-    told = words(asked, 422)
-    assert "There is already invoice INV-1" in told
-    assert "Record anyway" in told
+    reported = words(asked, 422)
+    assert "There is already invoice INV-1" in reported
+    assert "Record anyway" in reported
     assert session.query(Invoice).count() == 1
     again = new(finance, issued_on="2026-03-20", due_on="2026-04-20")
     again["anyway"] = answers(asked.text, "anyway")[0]

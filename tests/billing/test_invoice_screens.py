@@ -45,12 +45,12 @@ def test_the_record_shows_the_amount_what_was_paid_and_what_is_open(
     PaymentFactory(reference="PAY-2", amount=50, status="void", **on)
     session.commit()
     page = finance.get("/billing/invoices/INV-1")
-    told = words(page)
-    assert "Part paid" in told
-    assert "12.5 × 100.00 1,250.00" in told
-    assert "Paid on the invoice 1 payment 600.00" in told
-    assert "Outstanding Rp 900.00" in told
-    assert "PAY-1" in told
+    reported = words(page)
+    assert "Part paid" in reported
+    assert "12.5 × 100.00 1,250.00" in reported
+    assert "Paid on the invoice 1 payment 600.00" in reported
+    assert "Outstanding Rp 900.00" in reported
+    assert "PAY-1" in reported
     assert '<tr class="is-void">' in page.text
 
 
@@ -82,10 +82,10 @@ def test_the_history_tells_every_save(
     finance.post("/billing/invoices/new", data=typed)
     path = "/billing/invoices/INV-1/edit"
     finance.post(path, data=filled(finance, path, units="20"))
-    told = words(finance.get("/billing/invoices/INV-1/history"))
-    assert "Units before: 12.5 → after: 20" in told
-    assert "Meter after: M-1" in told
-    assert "Customer after: C-1 · Wanjiru" in told
+    reported = words(finance.get("/billing/invoices/INV-1/history"))
+    assert "Units before: 12.5 → after: 20" in reported
+    assert "Meter after: M-1" in reported
+    assert "Customer after: C-1 · Wanjiru" in reported
 
 
 def test_neighbours_follow_the_filter(
@@ -139,9 +139,9 @@ def test_voiding_wants_a_reason_and_says_what_happens_to_payments(
     assert "Say why" in words(posted(finance, session, "void", reason=" "), 422)
     answer = posted(finance, session, "void", reason="Read twice")
     assert answer.location == "/billing/invoices/INV-1"
-    told = words(finance.get(answer.location))
-    assert "1 payment that named it stays on the meter" in told
-    assert "counts nowhere. Reason: Read twice" in told
+    reported = words(finance.get(answer.location))
+    assert "1 payment that named it stays on the meter" in reported
+    assert "counts nowhere. Reason: Read twice" in reported
     assert (meter(session).balance, meter(session).overpayment) == (0, 600)
 
 
@@ -169,8 +169,8 @@ def test_moving_takes_the_payments_along_and_both_customers_are_right(
         finance.get(answer.location)
     )
     session.rollback()
-    told = {c.code: (c.balance, c.overpayment) for c in session.query(Customer)}
-    assert told == {"C-1": (0, 0), "C-2": (900, 0)}
+    reported = {c.code: (c.balance, c.overpayment) for c in session.query(Customer)}
+    assert reported == {"C-1": (0, 0), "C-2": (900, 0)}
 
 
 def test_payments_can_be_left_behind(
@@ -194,7 +194,7 @@ def test_who_was_slower_reads_how_it_stands_now(
     edit = "/billing/invoices/INV-1/edit"
     finance.post(edit, data=filled(finance, edit, units="20"))
     refused = finance.post(path, data=opened | {"reason": "Twice"})
-    assert "Somebody else has saved INV-1" in words(refused, 409)
+    assert "Another user has saved INV-1" in words(refused, 409)
     assert "Amount 2,250.00" in words(refused, 409)
     assert only(session).status == "posted"
 

@@ -48,8 +48,8 @@ def fills(client: FlaskClient, after: str, **typed: str) -> dict[str, str]:
     data = {"version": "0"} | typed
     answer = client.post(f"/billing/invoices/proposals?after={after}", data=data, headers=HTMX)
     assert answer.status_code == 200
-    told = json.loads(answer.headers.get("HX-Trigger", "{}")).get("fill", {"fields": []})
-    return {change["id"]: change["now"] for change in told["fields"]}
+    reported = json.loads(answer.headers.get("HX-Trigger", "{}")).get("fill", {"fields": []})
+    return {change["id"]: change["now"] for change in reported["fields"]}
 
 
 def proposals(**rates: str) -> dict[str, str]:
@@ -65,7 +65,7 @@ def test_the_rates_of_the_meters_last_invoice_come_along_with_the_customer(
     assert fills(finance, "customer", customer="C-1") == {"meter": "M-1"} | proposals(**RATES)
 
 
-def test_another_meter_brings_its_own_rates_and_what_somebody_typed_stays(
+def test_another_meter_brings_its_own_rates_and_what_a_user_typed_stays(
     finance: FlaskClient, session: Any
 ) -> None:
     assert fills(finance, "meter", meter="M-1") == proposals(**RATES)

@@ -155,7 +155,7 @@ def test_an_amount_as_a_whole_takes_the_place_of_units(session: Any, meter: Mete
     assert invoice.amount == 1500
 
 
-def test_who_opened_it_before_somebody_else_saved_is_told(session: Any, meter: Meter) -> None:
+def test_who_opened_it_before_another_user_saved_is_told(session: Any, meter: Meter) -> None:
     invoice = invoice_on(meter)
     session.commit()
     change(session, invoice.id, entry(meter, number="INV-2"), 1)
@@ -261,8 +261,8 @@ def test_python_and_sql_have_one_word_for_every_invoice(session: Any, meter: Met
         expected[invoice] = word
     session.commit()
     assert {invoice: word_of(invoice).name for invoice in expected} == expected
-    told = dict(session.query(Invoice.id, word_column()).all())
-    assert told == {invoice.id: word for invoice, word in expected.items()}
+    reported = dict(session.query(Invoice.id, word_column()).all())
+    assert reported == {invoice.id: word for invoice, word in expected.items()}
     for word in INVOICE_WORDS:
         found = session.query(Invoice).filter(is_called(word.name)).all()
         assert set(found) == {i for i, name in expected.items() if name == word.name}

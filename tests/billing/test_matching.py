@@ -55,7 +55,7 @@ def test_a_payment_belongs_on_the_meter_of_the_invoice_that_it_names(session, cu
     assert other.id != meter.id
 
 
-def test_the_invoice_says_it_even_of_a_meter_that_is_somebody_elses(session, customer):
+def test_the_invoice_says_it_even_of_a_meter_that_is_another_users(session, customer):
     meter = assigned(CustomerFactory())
     invoice = InvoiceFactory(customer=CustomerFactory(), meter=meter)
     assigned(customer)
@@ -167,7 +167,7 @@ def test_one_meter_that_was_assigned_twice_is_one_meter(session, customer):
     assert judged(session, paid(customer)) == ("sure", meter.id, "assignment")
 
 
-def test_that_somebody_else_has_the_meter_on_the_day_too_does_not_matter(session, customer):
+def test_that_another_user_has_the_meter_on_the_day_too_does_not_matter(session, customer):
     meter = assigned(customer, assigned_to=AFTER, is_active=False)
     MeterAssignmentFactory(meter=meter, customer=CustomerFactory())
     assert judged(session, paid(customer)) == ("sure", meter.id, "assignment")

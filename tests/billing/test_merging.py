@@ -95,6 +95,9 @@ def test_the_preview_says_what_goes_over_and_what_it_comes_to(
     moves = {m.belonging.name: (m.duplicate.count, int(m.duplicate.amount)) for m in shown.moves}
     assert moves == {
         "wallets": (0, 0),
+        "readings": (0, 0),
+        "gas_prices": (0, 0),
+        "deposits": (0, 0),
         "orders": (0, 0),
         "meter_assignments": (3, 250),
         "invoices": (2, 200),
@@ -133,8 +136,8 @@ def test_what_has_moved_on_since_stays_where_it_is(
     session.commit()
     done = merging.undo(session, record.id)
     session.commit()
-    told = {way.belonging.name: (len(way.back), way.moved_on) for way in done.ways}
-    assert told["invoices"] == (1, 1)
+    reported = {way.belonging.name: (len(way.back), way.moved_on) for way in done.ways}
+    assert reported["invoices"] == (1, 1)
     assert owed_by(outside, "R1NA") == (300, 50), "whose the meter is decides"
     assert stored(outside) == must_be_stored(outside)
 

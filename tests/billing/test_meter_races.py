@@ -50,17 +50,17 @@ def race(app: Flask, session: Any, outside: Outside, rounds: int = 25) -> list[t
     meet = barrier(2)
 
     def activate(side: int) -> list[str]:
-        told = []
+        reported = []
         for pair in pairs:
             meet.wait()
             try:
                 meter_actions.activate(db.session(), pair[side], 1)
                 db.session.commit()
-                told.append("done")
+                reported.append("done")
             except Exception as error:  # noqa: BLE001 (its kind is what the test is about)
                 db.session.rollback()
-                told.append(type(error).__name__)
-        return told
+                reported.append(type(error).__name__)
+        return reported
 
     return list(zip(*together(app, lambda: activate(0), lambda: activate(1)), strict=True))
 
@@ -68,10 +68,10 @@ def race(app: Flask, session: Any, outside: Outside, rounds: int = 25) -> list[t
 def test_of_two_who_activate_assignments_of_one_meter_at_a_time_exactly_one_succeeds(
     app: Flask, session: Any, outside: Outside
 ) -> None:
-    told = race(app, session, outside)
-    assert {tuple(sorted(each)) for each in told} == {("MeterAssigned", "done")}
+    reported = race(app, session, outside)
+    assert {tuple(sorted(each)) for each in reported} == {("MeterAssigned", "done")}
     assert stored(outside) == must_be_stored(outside)
-    assert sum(owed_by(outside, "RINA")) + sum(owed_by(outside, "BUDI")) == 10 * len(told)
+    assert sum(owed_by(outside, "RINA")) + sum(owed_by(outside, "BUDI")) == 10 * len(reported)
 
 
 def test_without_the_lock_the_second_one_runs_into_postgresql(
@@ -79,8 +79,8 @@ def test_without_the_lock_the_second_one_runs_into_postgresql(
 ) -> None:
     """The mutant that shows that the test above bites; the index still keeps the figures right."""
     monkeypatch.setattr(meter_actions, "locked", lambda session, key: session.get_one(Meter, key))
-    told = race(app, session, outside)
-    assert any("IntegrityError" in each for each in told), told
+    reported = race(app, session, outside)
+    assert any("IntegrityError" in each for each in reported), reported
     assert stored(outside) == must_be_stored(outside)
 
 
@@ -105,8 +105,8 @@ def test_two_who_reassign_one_meter_at_a_time_do_it_one_after_the_other(
             db.session.rollback()
             return type(refusal).__name__
 
-    told = together(app, *(lambda other=other: reassign(other) for other in others))
-    assert sorted(told) == ["AssignmentChanged", "done"]
+    reported = together(app, *(lambda other=other: reassign(other) for other in others))
+    assert sorted(reported) == ["AssignmentChanged", "done"]
     assert stored(outside) == must_be_stored(outside)
 
 

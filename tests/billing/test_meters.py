@@ -255,7 +255,7 @@ def test_what_cannot_be_reassigned_is_refused_with_what_to_do(session: Any) -> N
     wanted = {
         meter_refusals.SameCustomer: lambda: meter_actions.reassign(*key, rina.id, APRIL),
         meter_refusals.ReassignedTooEarly: lambda: meter_actions.reassign(*key, budi.id, MARCH),
-        meter_refusals.NobodyToReassignFrom: lambda: meter_actions.reassign(
+        meter_refusals.NotAssigned: lambda: meter_actions.reassign(
             session, past.id, 1, budi.id, APRIL
         ),
         meter_refusals.DaysOverlap: lambda: meter_actions.reassign(*key, budi.id, APRIL),

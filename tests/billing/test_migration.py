@@ -32,7 +32,7 @@ from tests.billing.books_of_meters import (
     migrated,
     step,
 )
-from tests.drift.every_figure import changes, stored, told
+from tests.drift.every_figure import changes, reported, stored
 from tests.processes import killed
 from tests.surgery import past_every_trigger
 
@@ -114,7 +114,7 @@ def test_a_dry_run_of_the_whole_writes_only_runs_and_their_items(
     assert digest(owner_database_url) == before
     kinds = [*(step.kind for step in STEPS), "billing.migration"]
     assert [(run.kind, run.dry_run) for run in runs] == [(kind, True) for kind in kinds]
-    placed = {name: told["rows"] for name, told in runs[0].result["done"].items()}
+    placed = {name: reported["rows"] for name, reported in runs[0].result["done"].items()}
     assert placed == {
         "billing.invoice-by-assignment": 3,
         "billing.payment-by-assignment": 3,
@@ -138,7 +138,7 @@ def test_a_dry_run_of_the_whole_shows_every_amount_as_it_will_be(
         surgery.execute("UPDATE invoices SET amount = amount + 3 WHERE units IS NOT NULL")
     before = stored(session)
     *dry, whole = migrated(dry_run=True)
-    listed = told(
+    listed = reported(
         item
         for run in dry
         for item in session.scalars(
@@ -149,7 +149,9 @@ def test_a_dry_run_of_the_whole_shows_every_amount_as_it_will_be(
     assert whole.changed == sum(run.changed for run in dry), "all of it is one list"
     done = migrated()
     moved = {
-        row: told for row, told in changes(before, stored(session)).items() if row[0] in BILLED
+        row: reported
+        for row, reported in changes(before, stored(session)).items()
+        if row[0] in BILLED
     }
     assert moved == listed
     assert any(row[0] == "customers.balance" for row in listed)

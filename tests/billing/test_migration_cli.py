@@ -44,7 +44,7 @@ def unsure(session: Any, book: None) -> None:
     session.commit()
 
 
-def told(done: Any) -> Any:
+def reported(done: Any) -> Any:
     """The one JSON object on standard output."""
     return json.loads(done.stdout)
 
@@ -61,7 +61,7 @@ def test_the_whole_migration_exits_0_when_nothing_is_left(run_command: Command, 
 def test_rows_that_are_left_do_not_stop_it_and_exit_1(run_command: Command, unsure: None) -> None:
     done = run_command("migrate", "meter-financials", "--json")
     assert done.exit_code == 1, done.output
-    report = told(done)
+    report = reported(done)
     assert [step["step"] for step in report["steps"]] == [1, 2, 3, 4, 5, 6]
     assert (report["is_complete"], report["left"]) == (True, 2)
     first, third, sixth = (report["steps"][number - 1] for number in (1, 3, 6))
@@ -93,7 +93,7 @@ def test_a_dry_run_lists_every_row_that_changes_with_before_difference_and_after
     for words in (("migrate", "meter-financials"), ("backfill", "payment-meter-ids")):
         done = run_command(*words, "--dry-run", "--json")
         assert done.exit_code == 1
-        outlook = told(done)["outlook"]
+        outlook = reported(done)["outlook"]
         rows = {row["subject"]: row for row in outlook["items"]}
         assert rows.keys() - TOTALS == {
             "billing.invoice-by-assignment", "billing.payment-by-assignment",
@@ -119,7 +119,7 @@ def test_a_dry_run_lists_every_row_that_changes_with_before_difference_and_after
 def test_what_the_dry_run_of_all_steps_lists_is_applied_by_one_number(
     session: Any, run_command: Command, book: None
 ) -> None:
-    number = told(run_command("migrate", "meter-financials", "--dry-run", "--json"))["outlook"][
+    number = reported(run_command("migrate", "meter-financials", "--dry-run", "--json"))["outlook"][
         "run"
     ]
     for step in range(1, number):
@@ -139,7 +139,7 @@ def test_a_dry_run_that_was_interrupted_before_its_list_goes_on_with_it(
         run = chain.next_of(session(), ended(run.id))
         session.rollback()
     done = run_command("migrate", "meter-financials", "--dry-run", "--json")
-    assert (done.exit_code, told(done)["outlook"]["run"]) == (1, run.id)
+    assert (done.exit_code, reported(done)["outlook"]["run"]) == (1, run.id)
 
 
 def test_again_it_begins_after_what_is_finished(run_command: Command, book: None) -> None:
@@ -160,8 +160,8 @@ def test_it_goes_on_with_a_step_that_was_interrupted(
     session.rollback()
     done = run_command("migrate", "meter-financials", "--json")
     assert done.exit_code == 0, done.output
-    assert told(done)["steps"][0]["run"] == second.id
-    assert len(told(done)["steps"]) == 5
+    assert reported(done)["steps"][0]["run"] == second.id
+    assert len(reported(done)["steps"]) == 5
 
 
 def test_a_step_that_does_not_end_well_stops_it_with_a_sentence(
@@ -176,8 +176,8 @@ def test_a_step_that_does_not_end_well_stops_it_with_a_sentence(
     assert done.exit_code == 2
     assert "Step 2 has not done all of its work" in done.stderr
     assert "it cannot be told" in done.stderr
-    assert [step["step"] for step in told(done)["steps"]] == [1, 2]
-    assert not told(done)["is_complete"]
+    assert [step["step"] for step in reported(done)["steps"]] == [1, 2]
+    assert not reported(done)["is_complete"]
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
@@ -219,10 +219,10 @@ def test_invoice_amounts_are_computed(
         connection.execute("UPDATE invoices SET amount = 0")
     dry = run_command("backfill", "invoice-amounts", "--dry-run", "--json")
     assert dry.exit_code == 1
-    assert told(dry)["report"]["done"] == {"invoices.amount": {"rows": 1, "amount": "1500.00"}}
+    assert reported(dry)["report"]["done"] == {"invoices.amount": {"rows": 1, "amount": "1500.00"}}
     done = run_command("backfill", "invoice-amounts", "--json")
     assert done.exit_code == 0, done.output
-    assert told(done)["changed"] == 1
+    assert reported(done)["changed"] == 1
 
 
 def test_entered_amounts_are_told_and_leave_nothing_to_do(
@@ -233,7 +233,7 @@ def test_entered_amounts_are_told_and_leave_nothing_to_do(
     session.commit()
     done = run_command("backfill", "invoice-amounts", "--json")
     assert done.exit_code == 0
-    assert told(done)["report"]["left"] == {
+    assert reported(done)["report"]["left"] == {
         "billing.invoice-entered": {"rows": 1, "amount": "3.00"}
     }
 
@@ -245,10 +245,10 @@ def test_meter_balances_are_calculated_from_their_documents(
     with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE meters SET balance = 5, overpayment = 5, paid = 5")
     dry = run_command("migrate", "customer-balances-to-meters", "--dry-run", "--json")
-    assert (dry.exit_code, told(dry)["changed"] > 0) == (1, True)
+    assert (dry.exit_code, reported(dry)["changed"] > 0) == (1, True)
     done = run_command("migrate", "customer-balances-to-meters", "--json")
     assert done.exit_code == 0, done.output
-    assert told(done)["report"]["meters"]["balance"] == "1000.00"
+    assert reported(done)["report"]["meters"]["balance"] == "1000.00"
     session.expire_all()
     assert meter_named("M-A").balance == Decimal(1000)
 
@@ -260,7 +260,7 @@ def test_the_validation_exits_1_where_anything_is_invalid(run_command: Command, 
     run_command("backfill", "payment-meter-ids")
     sound = run_command("validate", "meter-financial-data", "--full", "--json")
     assert sound.exit_code == 0, sound.output
-    assert [step["name"] for step in told(sound)["steps"]] == ["validation", "proof"]
+    assert [step["name"] for step in reported(sound)["steps"]] == ["validation", "proof"]
 
 
 def test_what_is_under_way_elsewhere_is_trouble(

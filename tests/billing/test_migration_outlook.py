@@ -31,7 +31,7 @@ from tests.billing.books_of_meters import (
     migrated,
     step,
 )
-from tests.drift.every_figure import changes, stored, told
+from tests.drift.every_figure import changes, reported, stored
 from tests.factories.billing import MeterFactory
 
 pytestmark = pytest.mark.slow
@@ -80,7 +80,7 @@ def listed(run: Run, *outcomes: str) -> tuple[dict[Any, Any], dict[Any, Any]]:
     for item in items:
         if (kind := documents_of(item.subject)) is not None:
             documents[kind.name, item.owner] = item.after["meter"].removeprefix("№ ")
-    return told(i for i in items if documents_of(i.subject) is None), documents
+    return reported(i for i in items if documents_of(i.subject) is None), documents
 
 
 def meters_now(session: Any) -> dict[Any, Any]:

@@ -53,16 +53,16 @@ def runs(session: Any) -> list[Run]:
 
 
 def test_six_steps_are_listed_and_none_is_done_yet(sign_in: Any, book: None) -> None:
-    told = text_of(page(sign_in("finance")))
-    assert told.count("Not done yet") == 6
+    reported = text_of(page(sign_in("finance")))
+    assert reported.count("Not done yet") == 6
     for number, one in enumerate(STEPS, start=1):
-        assert f"{number}. {one.title}" in told
+        assert f"{number}. {one.title}" in reported
 
 
 def test_a_viewer_sees_it_and_has_no_buttons(sign_in: Any, book: None) -> None:
     viewer = sign_in("viewer")
-    told = page(viewer)
-    assert "<form" not in told.partition("<main")[2].partition("</main>")[0]
+    reported = page(viewer)
+    assert "<form" not in reported.partition("<main")[2].partition("</main>")[0]
     assert viewer.post(f"{PAGE}/all/preview").status_code == 403
     assert sign_in("account_manager").get(PAGE).status_code == 403
 
@@ -76,16 +76,16 @@ def test_a_preview_changes_nothing_and_says_what_would_be_done(
     assert (run.kind, run.dry_run, run.requested_by[:5]) == (STEPS[0].kind, True, "user:")
     assert "Preview 1" in text_of(page(finance))
     ended(run.id)
-    told = text_of(page(finance))
-    assert "Would be done 1 Payments, by the day they were paid" in told
-    assert "Would be left 1 Payments: several meters that day" in told
+    reported = text_of(page(finance))
+    assert "Would be done 1 Payments, by the day they were paid" in reported
+    assert "Would be left 1 Payments: several meters that day" in reported
     assert meters_of("P-A") == {"P-A": None}
 
 
 def test_what_an_earlier_preview_found_stays_applied_when_there_is_a_later_preview(
     sign_in: Any, book: None, admin_database_url: str
 ) -> None:
-    """Step 5 was "Done", and "Not done yet" as soon as somebody looked again."""
+    """Step 5 was "Done", and "Not done yet" as soon as a user looked again."""
     with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE customers SET balance = balance + 1 WHERE code = 'A'")
     first = step("customer-balances", dry_run=True)
@@ -93,9 +93,9 @@ def test_what_an_earlier_preview_found_stays_applied_when_there_is_a_later_previ
     applied(first)
     assert text_of(page(sign_in("finance"))).count("Not done yet") == 5
     step("customer-balances", dry_run=True)
-    told = text_of(page(sign_in("finance")))
-    assert told.count("Not done yet") == 5
-    assert "applied by run" not in told, "the later one was not"
+    reported = text_of(page(sign_in("finance")))
+    assert reported.count("Not done yet") == 5
+    assert "applied by run" not in reported, "the later one was not"
 
 
 def test_a_step_is_previewed_once_however_often_the_form_is_sent_and_applied_from_there(
@@ -112,9 +112,9 @@ def test_a_step_is_previewed_once_however_often_the_form_is_sent_and_applied_fro
     assert finance.post(f"/runs/{run.id}/apply", data=typed).status_code == 303
     ended(runs(session)[-1].id)
     assert meters_of("P-A") == {"P-A": "M-A"}
-    told = text_of(page(finance))
-    assert "applied by run 2" in told
-    assert "Unmatched payments" in told
+    reported = text_of(page(finance))
+    assert "applied by run 2" in reported
+    assert "Unmatched payments" in reported
 
 
 def test_what_is_under_way_is_not_begun_twice(session: Any, sign_in: Any, book: None) -> None:
@@ -140,16 +140,16 @@ def test_all_steps_are_previewed_by_the_workers_one_after_the_other(
     finance = sign_in("finance")
     press(finance, "all", "preview")
     while live := [run for run in runs(session) if run.is_live]:
-        told = page(finance)
-        assert 'hx-trigger="every 1s"' in told
-        assert "All steps are under way" in told
+        reported = page(finance)
+        assert 'hx-trigger="every 1s"' in reported
+        assert "All steps are under way" in reported
         ended(live[0].id)
     assert [run.kind for run in runs(session)] == [
         *(one.kind for one in STEPS),
         "billing.migration",
     ]
-    told = page(finance)
-    assert 'hx-trigger="every 1s"' not in told
+    reported = page(finance)
+    assert 'hx-trigger="every 1s"' not in reported
     assert meters_of("P-A") == {"P-A": None}
 
 
@@ -160,9 +160,9 @@ def test_all_steps_are_looked_at_and_applied_as_one(
     app.config["APPROVAL_ABOVE_COUNT"] = 4
     finance = sign_in("finance")
     *steps, whole = migrated(dry_run=True)
-    told = page(finance)
-    assert f'href="/runs/{whole.id}"' in told
-    panel = text_of(told)
+    reported = page(finance)
+    assert f'href="/runs/{whole.id}"' in reported
+    panel = text_of(reported)
     assert "Preview of all steps Items 5" in panel
     assert "Net total Rp 4,000.00" in panel
     assert "a second person will have to approve it" in panel
@@ -188,9 +188,9 @@ def test_all_steps_are_looked_at_and_applied_as_one(
     done = ended(asked.id)
     assert (done.status, done.changed, done.skipped) == ("done", 5, 0)
     assert meters_of("P-A") == {"P-A": "M-A"}
-    told = text_of(page(finance))
-    assert f"applied by run {asked.id}" in told
-    assert told.count("Not done yet") == 2, "the two steps that only look"
+    reported = text_of(page(finance))
+    assert f"applied by run {asked.id}" in reported
+    assert reported.count("Not done yet") == 2, "the two steps that only look"
 
 
 def test_progress_is_the_same_part_of_the_page(session: Any, sign_in: Any, book: None) -> None:
@@ -208,9 +208,9 @@ def test_what_a_step_has_left_is_a_list_with_the_reason_and_a_file(
     run = step("payment-meters")
     finance = sign_in("finance")
     address = f"{PAGE}/runs/{run.id}/billing.payment-several-assignments"
-    told = text_of(page(finance, address))
-    assert "More than one meter may have been assigned" in told
-    assert "Match it under Unmatched payments" in told
+    reported = text_of(page(finance, address))
+    assert "More than one meter may have been assigned" in reported
+    assert "Match it under Unmatched payments" in reported
     [row] = rows_of(finance, address)
     assert "P-B" in row[0]
     file = finance.get(f"{address}/export.csv")
@@ -241,8 +241,8 @@ def test_what_a_step_has_done_is_a_list_of_before_and_after(
 
 def test_a_finding_leads_to_its_record(session: Any, sign_in: Any, book: None) -> None:
     run = step("validation")
-    told = page(sign_in("finance"), f"{PAGE}/runs/{run.id}/billing.check-payment-without-meter")
-    assert 'href="/billing/payments/P-B' in told
+    reported = page(sign_in("finance"), f"{PAGE}/runs/{run.id}/billing.check-payment-without-meter")
+    assert 'href="/billing/payments/P-B' in reported
 
 
 def test_unknown_steps_runs_and_lines_are_not_found(sign_in: Any, book: None) -> None:
@@ -262,9 +262,9 @@ def test_books_that_do_not_tie_out_are_said_so(
     with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE meters SET balance = balance + 1 WHERE number = 'M-A'")
     step("proof")
-    told = text_of(page(sign_in("finance")))
-    assert "Differs" in told
-    assert "differs" in told
+    reported = text_of(page(sign_in("finance")))
+    assert "Differs" in reported
+    assert "differs" in reported
 
 
 def test_the_screen_asks_no_more_of_the_database_with_more_rows(

@@ -25,8 +25,8 @@ def of_noun(app: Flask, noun: str) -> list[Rule]:
 
 def filled(rule: Rule, path: str, word: str) -> str:
     """The address with `path` for the number, `word` for other words, and a number for numbers."""
-    told = re.sub(r"<path:\w+>", path, rule.rule)
-    return re.sub(r"<[^>]+>", word, re.sub(r"<int:\w+>", "7", told))
+    reported = re.sub(r"<path:\w+>", path, rule.rule)
+    return re.sub(r"<[^>]+>", word, re.sub(r"<int:\w+>", "7", reported))
 
 
 def tempting(app: Flask, noun: str) -> Iterator[str]:
@@ -73,7 +73,7 @@ def test_numbers_as_people_write_them_are_numbers(text: str) -> None:
     assert is_number(text)
 
 
-def test_numbers_that_somebody_has_typed_do_not_stop_the_numbering(
+def test_numbers_that_a_user_has_typed_do_not_stop_the_numbering(
     app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every doubling is taken, and what comes one after the other up to past one look."""
@@ -84,3 +84,22 @@ def test_numbers_that_somebody_has_typed_do_not_stop_the_numbering(
         PaymentFactory(customer=customer, reference=f"PAY-2026-{number:05d}")
     session.commit()
     assert numbering.next_number(session, Payment.reference, "PAY-2026-") == "PAY-2026-00009"
+
+
+@pytest.mark.parametrize(
+    "held",
+    [{}, {1}, {2}, {1, 2, 3}, {1, 2, 4}, set(range(1, 70)), set(range(1, 70)) - {64}, {1, 99_999}],
+)
+def test_the_next_number_is_free_and_follows_one_that_is_not(
+    app: Flask, session: Any, held: set[int]
+) -> None:
+    customer = CustomerFactory()
+    for number in held:
+        PaymentFactory(customer=customer, reference=f"PAY-2026-{number:05d}")
+    PaymentFactory(customer=customer, reference="PAY-2025-00001")
+    text = numbering.next_number(session, Payment.reference, "PAY-2026-")
+    found = int(text.removeprefix("PAY-2026-"))
+    assert text == f"PAY-2026-{found:05d}"
+    assert found not in held
+    assert found == 1 or found - 1 in held
+    session.rollback()

@@ -34,16 +34,16 @@ def test_without_parts_the_oldest_invoice_is_paid_first(program: Program, sessio
     assert parts_of(made) == [
         ("INV-0001", "M-A", "100.00"), ("INV-0002", "M-A", "100.00"), ("INV-0003", "M-A", "50.00"),
     ]  # fmt: skip
-    told = made.get_json()
-    assert (told["amount"], told["status"], told["reference"]) == (
+    reported = made.get_json()
+    assert (reported["amount"], reported["status"], reported["reference"]) == (
         "250.00",
         "posted",
         "PAY-2026-00001",
     )
     assert made.headers["ETag"] == '"3"', "its version is that of all its parts"
-    assert program.send("GET", made.headers["Location"]).get_json() == told
+    assert program.send("GET", made.headers["Location"]).get_json() == reported
     [listed] = program.send("GET", "/api/payments?customer=ALFKI").get_json()["items"]
-    assert listed == told
+    assert listed == reported
     session.rollback()
     assert [session.get(Invoice, key).paid for key in oldest_first(session)] == [100, 100, 50]
 

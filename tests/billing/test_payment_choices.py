@@ -56,7 +56,7 @@ def book(session: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def finance(sign_in: Any) -> FlaskClient:
-    """A browser of somebody of finance."""
+    """A finance user's browser."""
     browser: FlaskClient = sign_in("finance")
     return browser
 

@@ -51,7 +51,7 @@ def receipt(session, customer, invoices):
 
 @pytest.fixture
 def finance(sign_in):
-    """A browser of somebody of finance."""
+    """A finance user's browser."""
     return sign_in("finance")
 
 
@@ -156,8 +156,15 @@ def test_without_a_reason_or_with_too_much_nothing_is_void(finance, session, rec
     assert receipts(session)["BANK-77"][2] == "posted"
 
 
+def test_a_refused_form_comes_back_into_its_page(finance, receipt):
+    sent = finance.post(REPLACE, data=form_of(finance, reason=""), headers={"HX-Request": "true"})
+    assert sent.status_code == 422
+    assert "<form" in sent.text
+    assert "<html" not in sent.text
+
+
 def test_what_the_books_refuse_leaves_the_old_one_as_it_was(finance, session, receipt, invoices):
-    """Somebody else pays the oldest invoice between the form and its saving."""
+    """Another user pays the oldest invoice between the form and its saving."""
     form = form_of(finance, **{f"to-{invoices[0]}": "30.00"})
     customer, day = receipt[0].customer_id, date(2026, 4, 3)
     pays = (Part(Decimal(100), invoice_id=invoices[0]),)

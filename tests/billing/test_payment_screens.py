@@ -32,7 +32,7 @@ def invoices(customer, session):
 
 @pytest.fixture
 def finance(sign_in):
-    """A browser of somebody of finance."""
+    """A finance user's browser."""
     return sign_in("finance")
 
 

@@ -104,8 +104,8 @@ def test_the_report_counts_adds_up_and_names_what_is_significant(
     }
     significant = report["significant"]
     assert (significant["above"], significant["count"]) == ("100", 3), "exactly 100 is not above it"
-    told = [(c["code"], c["type"], c["difference"]) for c in significant["changes"]]
-    assert told == [
+    reported = [(c["code"], c["type"], c["difference"]) for c in significant["changes"]]
+    assert reported == [
         ("CLEAR", "overpayment", "-250.00"),
         ("OVER", "overpayment", "-212.00"),
         ("BOTH", "balance", "100.01"),

@@ -173,9 +173,9 @@ def test_json_is_one_object_with_amounts_as_texts(
 ) -> None:
     done = run_command(*BALANCES, "--dry-run", "--json")
     assert done.exit_code == 1
-    told = json.loads(done.stdout)
-    assert told == {
-        "run": told["run"], "status": "done", "dry_run": True, "currency": "KES",
+    reported = json.loads(done.stdout)
+    assert reported == {
+        "run": reported["run"], "status": "done", "dry_run": True, "currency": "KES",
         "customers": {
             "processed": 1250, "with_balance": 847, "with_overpayment": 125, "clear": 278,
             "balances_changed": 42, "overpayments_changed": 18,
@@ -200,7 +200,7 @@ def test_json_is_one_object_with_amounts_as_texts(
         },
         "left": [],
     }  # fmt: skip
-    assert session.get_one(Run, told["run"]).is_here
+    assert session.get_one(Run, reported["run"]).is_here
     session.rollback()
     run_command(*BALANCES)
 
@@ -214,8 +214,8 @@ def test_without_assignments_it_says_so(run_command: Command, session: Any) -> N
         "Starting customer balance recalculation from meters...\n\n"
         "No customers with meter assignments found.\n"
     )
-    told = json.loads(run_command(*BALANCES, "--json").stdout)
-    assert told["customers"]["processed"] == 0
+    reported = json.loads(run_command(*BALANCES, "--json").stdout)
+    assert reported["customers"]["processed"] == 0
 
 
 def test_whoever_fails_is_named_and_the_rest_is_done(
@@ -230,12 +230,12 @@ def test_whoever_fails_is_named_and_the_rest_is_done(
     surgery.execute("UPDATE customers SET balance = 1")
     with refused(owner_connection, "customers", sealed.id):
         done = run_command(*BALANCES)
-        told = json.loads(run_command(*BALANCES, "--json").stdout)
+        reported = json.loads(run_command(*BALANCES, "--json").stdout)
     assert done.exit_code == 1
     assert "customer SEALED Sealed �[31mRed: this row is sealed" in done.stderr
     assert "│ Balances Changed          │ 1      │" in done.stdout
     assert balances(session)["OPEN"] == (700, 0)
-    [left] = told["left"]
+    [left] = reported["left"]
     assert (left["kind"], left["id"], left["error"]) == (
         "customer",
         sealed.id,
@@ -281,9 +281,9 @@ def test_more_changes_than_are_kept_are_counted() -> None:
         "significant": {"above": "99.50", "count": 1_001, "changes": [change]},
         "totals": {},
     }
-    told = list(recalculation_text.lines(report))
-    assert "Significant Changes Detected (> KES 99.50):" in told
-    assert "... and 1,000 more" in told
+    reported = list(recalculation_text.lines(report))
+    assert "Significant Changes Detected (> KES 99.50):" in reported
+    assert "... and 1,000 more" in reported
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def book(session: Any, surgery: psycopg.Connection[Any]) -> dict[str, Customer]:
     return {"C-1": ana, "C-2": budi, "C-3": citra}
 
 
-def told(client: FlaskClient, address: str) -> str:
+def reported(client: FlaskClient, address: str) -> str:
     answer = client.get(address)
     assert answer.status_code == 200, answer.text
     return text_of(answer.text)
@@ -66,7 +66,7 @@ def heal() -> None:
 
 
 def test_nothing_yet_and_what_it_is_for(finance: FlaskClient, session: Any) -> None:
-    page = told(finance, LIST)
+    page = reported(finance, LIST)
     assert "No recalculation yet" in page
     assert "first you see what would change" in page
 
@@ -81,7 +81,7 @@ def test_the_button_asks_for_one_preview_however_often_it_is_pressed(
     run = only_run(session)
     assert first.location == again.location == another.location == f"{LIST}/{run.id}"
     assert (run.kind, run.dry_run, run.is_paced) == ("billing.recalculate", True, False)
-    assert "Queued" in told(finance, first.location)
+    assert "Queued" in reported(finance, first.location)
     performed(db.engine, run.id)
     heal()
 
@@ -90,7 +90,7 @@ def test_the_report_says_what_would_change_and_ties(
     finance: FlaskClient, session: Any, book: dict[str, Customer]
 ) -> None:
     run = recalculated(dry_run=True)
-    page = told(finance, f"{LIST}/{run.id}")
+    page = reported(finance, f"{LIST}/{run.id}")
     for words in (
         "Preview: nothing is changed", "Customers processed 3", "With balance 1", "With overpayment 1",
         "Clear (zero balance) 1", "Balances that would change 1", "Overpayments that would change 1",
@@ -114,7 +114,7 @@ def test_the_panel_that_applies_says_the_same_sums_as_the_control_totals(
     surgery.execute("UPDATE meters SET paid = paid - 250, balance = balance + 250")
     surgery.execute("UPDATE customers SET balance = 850 WHERE code = 'C-4'")
     run = recalculated(dry_run=True)
-    page = told(finance, f"{LIST}/{run.id}")
+    page = reported(finance, f"{LIST}/{run.id}")
     assert "Balance 850.00 -250.00 600.00" in page
     panel = page.partition("Apply what it has found")[2]
     assert "Difference of the balances -Rp 250.00 Difference of the overpayments Rp 0.00" in panel
@@ -139,10 +139,10 @@ def test_applied_with_a_reason_and_both_runs_say_so(
     applied = int(answer.location.rpartition("/")[2])
     assert performed(db.engine, applied).run.status == "done"
     assert balances(session) == {"C-1": (5250, 0), "C-2": (0, 40), "C-3": (0, 0)}
-    page = told(finance, f"{LIST}/{dry.id}")
+    page = reported(finance, f"{LIST}/{dry.id}")
     assert f"Applied by Run {applied} (Done)" in page
     assert "Apply what it has found" not in page, "it was"
-    assert f"{dry.id} Preview" in told(finance, LIST)
+    assert f"{dry.id} Preview" in reported(finance, LIST)
 
 
 def test_the_list_of_recalculations_and_its_file(
@@ -150,10 +150,10 @@ def test_the_list_of_recalculations_and_its_file(
 ) -> None:
     recalculated(dry_run=True)
     recalculated()
-    page = told(finance, LIST)
+    page = reported(finance, LIST)
     assert "2 Recalculation" in page
     assert "1 Preview" in page
-    assert "1 Preview" not in told(finance, f"{LIST}?kind=recalculation")
+    assert "1 Preview" not in reported(finance, f"{LIST}?kind=recalculation")
     file = finance.get(f"{LIST}/export.csv")
     assert file.status_code == 200
     assert "250" not in file.text, "as on the screen, where nobody chose that column"
@@ -165,14 +165,14 @@ def test_all_changed_customers_as_a_list_and_as_a_file_with_control_totals(
     finance: FlaskClient, session: Any, book: dict[str, Customer]
 ) -> None:
     run = recalculated()
-    page = told(finance, f"{LIST}/{run.id}/changes")
+    page = reported(finance, f"{LIST}/{run.id}/changes")
     assert "C-1 Ana 5,000.00 5,250.00 250.00" in page
     assert "C-2 Budi 100.50 40.00 -60.50" in page
     assert "Citra" not in page
-    only_ana = told(finance, f"{LIST}/{run.id}/changes?significant=1")
+    only_ana = reported(finance, f"{LIST}/{run.id}/changes?significant=1")
     assert ("Ana" in only_ana, "Budi" in only_ana) == (True, False)
-    assert "Ana" not in told(finance, f"{LIST}/{run.id}/changes?type=overpayment")
-    assert "Budi" in told(finance, f"{LIST}/{run.id}/changes?q=budi")
+    assert "Ana" not in reported(finance, f"{LIST}/{run.id}/changes?type=overpayment")
+    assert "Budi" in reported(finance, f"{LIST}/{run.id}/changes?q=budi")
     file = finance.get(f"{LIST}/{run.id}/changes.csv").get_data().decode("utf-8-sig")
     rows = list(csv.reader(io.StringIO(file)))
     assert rows[1] == ["C-1", "Ana", "5000.00", "5250.00", "250.00", "", "", ""]
@@ -191,7 +191,7 @@ def test_whoever_could_not_be_corrected_is_named_with_the_cause(
 ) -> None:
     with refused(owner_connection, "customers", book["C-1"].id):
         run = recalculated()
-    page = told(finance, f"{LIST}/{run.id}")
+    page = reported(finance, f"{LIST}/{run.id}")
     assert "Not corrected" in page
     assert "C-1 Ana this row is sealed" in page
     assert "Retry what is left" in page
@@ -218,7 +218,7 @@ def test_a_live_one_is_asked_again_until_its_report_is_there(
 def test_right_books_say_so(finance: FlaskClient, session: Any, book: dict[str, Customer]) -> None:
     heal()
     run = recalculated(dry_run=True)
-    page = told(finance, f"{LIST}/{run.id}")
+    page = reported(finance, f"{LIST}/{run.id}")
     assert "there is nothing to change" in page
     assert "Apply" not in page
     assert "Changes by more than" not in page
@@ -238,9 +238,9 @@ def test_viewers_look_and_account_managers_do_not(
 ) -> None:
     run = recalculated(dry_run=True)
     viewer = sign_in("viewer")
-    assert "Control totals" in told(viewer, f"{LIST}/{run.id}")
-    assert "Recalculate all customers" not in told(viewer, LIST)
-    assert "Apply" not in told(viewer, f"{LIST}/{run.id}")
+    assert "Control totals" in reported(viewer, f"{LIST}/{run.id}")
+    assert "Recalculate all customers" not in reported(viewer, LIST)
+    assert "Apply" not in reported(viewer, f"{LIST}/{run.id}")
     assert viewer.post(LIST, data={"idempotency_key": "k"}).status_code == 403
     manager = sign_in("account_manager")
     assert manager.get(LIST).status_code == 403
@@ -288,7 +288,7 @@ def test_one_customer_or_meter_is_previewed_and_applied_from_its_own_page(
     dry = performed(db.engine, run_id).run
     assert digest(surgery, but=("runs", "run_items", "run_chunks")) == before
     assert dry.dry_run
-    shown = told(finance, answer.location)
+    shown = reported(finance, answer.location)
     assert "Customer balance" in shown
     assert "Balance 5,000.00 → 5,250.00 (+250.00)" in shown
     assert "Overpayment 1.00 → 40.00 (+39.00)" in shown

@@ -15,7 +15,7 @@ LIST = "/billing/payments"
 
 @pytest.fixture
 def finance(sign_in, session):
-    """A browser of somebody of finance; R-2 is of Wanjiru and of Budi & Sons, R-1 of Wanjiru alone."""
+    """A finance user's browser; R-2 is of Wanjiru and of Budi & Sons, R-1 of Wanjiru alone."""
     wanjiru = CustomerFactory(code="C-1", name="Wanjiru, Ltd")
     budi = CustomerFactory(code="C-2", name="Budi & Sons")
     PaymentFactory(reference="R-1", customer=wanjiru, amount=Decimal(10))

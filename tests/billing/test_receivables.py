@@ -320,7 +320,7 @@ def _split(
 def _hand_over(
     session: Session, book: Receivables, chance: random.Random, assignment: Assignment
 ) -> None:
-    """The meter is somebody else's from now on, and what is owed for it goes along."""
+    """The meter is another customer's from now on, and what is owed for it goes along."""
     day = date(2013, 4, 1)
     stored = _assignment(session, assignment)
     stored.is_active, stored.assigned_to = False, day - timedelta(days=1)

@@ -1,4 +1,4 @@
-"""A number, a code or a reference goes to another record while somebody has the first one open.
+"""A number, a code or a reference goes to another record while a user has the first one open.
 
 What they send then changes neither: a form is about the record that it was opened on.
 """
@@ -50,7 +50,7 @@ def fast(sign_in: Callable[..., FlaskClient]) -> FlaskClient:
     return sign_in("finance")
 
 
-def told(answer: Any) -> str:
+def reported(answer: Any) -> str:
     """What a stale form is answered: a conflict, and why."""
     assert answer.status_code == 409, answer.text
     text = text_of(answer.text)
@@ -125,7 +125,7 @@ def test_a_form_over_a_receipt_does_nothing_to_the_next_one_of_its_reference(
     between(fast)
     before = present(session)
     assert {status for status, *_rest in before} == {"posted"}
-    text = told(slow.post(address, data=late))
+    text = reported(slow.post(address, data=late))
     assert present(session) == before
     if verb != "take-off":
         assert "changed this at" in text
@@ -137,7 +137,7 @@ def test_who_was_told_of_the_other_receipt_can_make_it_void(
     address, late = asked(slow, "void")
     correct(fast)
     answer = slow.post(address, data=late)
-    told(answer)
+    reported(answer)
     again = form_in(answer.text, address, reason="Bounced")
     assert slow.post(address, data=again).status_code == 303
     assert {status for status, *_rest in present(session)} == {"void"}
@@ -206,7 +206,7 @@ def test_a_form_to_move_an_invoice_does_not_move_the_next_one_of_its_number(
     path = "/billing/invoices/INV-1/move"
     late = form(slow, path, meter="M-2")
     swapped(fast)
-    told(slow.post(path, data=late))
+    reported(slow.post(path, data=late))
     session.rollback()
     on = {invoice.meter.number for invoice in session.scalars(select(Invoice))}
     assert on == {"M-1"}
@@ -241,7 +241,7 @@ def test_a_form_over_a_meter_does_nothing_to_the_next_one_of_its_number(
     numbers = {"M-8": "M-80", "M-9": "M-8"}
     renumber(fast, numbers, "/billing/meters/{}/edit", "meter-form")
     answer = slow.post(f"/billing/meters/M-8/{verb}", data=late)
-    told(answer)
+    reported(answer)
     session.rollback()
     assert session.scalars(select(MeterAssignment)).all() == []
     assert {meter.description for meter in session.scalars(select(Meter))} == {""}
@@ -273,7 +273,7 @@ def test_a_meter_is_assigned_as_it_was_shown(
     fast.post(edit, data=filled(fast, edit, "meter-form", description="Out of order"))
     answer = slow.post(path, data=late)
     assert answer.status_code == 409
-    assert "Somebody else has saved meter M-8" in text_of(answer.text)
+    assert "Another user has saved meter M-8" in text_of(answer.text)
     assert session.scalars(select(MeterAssignment)).all() == []
     again = fields_of(answer.text, "assignment-form")
     assert slow.post(path, data=again).status_code == 303

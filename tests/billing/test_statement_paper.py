@@ -20,7 +20,7 @@ PAPER = "/billing/customers/C-1/statement?print=1"
 
 @pytest.fixture
 def finance(sign_in, session):
-    """A browser of somebody of finance; Wanjiru was invoiced 100.00 and paid 130.00."""
+    """A finance user's browser; Wanjiru was invoiced 100.00 and paid 130.00."""
     customer = CustomerFactory(code="C-1", name="Wanjiru")
     meter = MeterAssignmentFactory(customer=customer, meter=MeterFactory(number="M-1")).meter
     InvoiceFactory(

@@ -177,8 +177,8 @@ def test_a_reason_that_looks_like_a_formula_is_inert_in_the_file(
 
 @pytest.mark.parametrize("flavour", ["csv-id", "xlsx"])
 def test_the_other_files_come_too(finance: FlaskClient, flavour: str) -> None:
-    for whose in ("customers/C-1", "meters/M-1"):
-        answer = finance.get(f"/billing/{whose}/statement.{flavour}?period=all")
+    for owner in ("customers/C-1", "meters/M-1"):
+        answer = finance.get(f"/billing/{owner}/statement.{flavour}?period=all")
         assert answer.status_code == 200
         assert len(answer.data) > 100
 
@@ -189,12 +189,12 @@ def test_a_file_is_called_by_the_customer_or_the_meter(
     session.merge(customer).code = 'A/ "1"'
     session.commit()
     today = periods.today().isoformat()
-    for whose, flavour, called in (
+    for owner, flavour, called in (
         ("customers/A%2F%20%221%22", "csv", f"statement-A-1-{today}.csv"),
         ("meters/M-1", "csv-id", f"statement-M-1-{today}.csv"),
         ("meters/M-1", "xlsx", f"statement-M-1-{today}.xlsx"),
     ):
-        answer = finance.get(f"/billing/{whose}/statement.{flavour}?period=all")
+        answer = finance.get(f"/billing/{owner}/statement.{flavour}?period=all")
         assert answer.headers["Content-Disposition"] == f"attachment; filename={called}"
 
 

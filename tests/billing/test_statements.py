@@ -32,7 +32,9 @@ def customer(session: Any) -> Customer:
     return wanjiru(session)
 
 
-def told(session: Any, customer: Customer, period: Period = EVERYTHING, **how: Any) -> list[Any]:
+def reported(
+    session: Any, customer: Customer, period: Period = EVERYTHING, **how: Any
+) -> list[Any]:
     lines = statements.lines_of(
         session, statements.meters_of_customer(session, customer), period, **{"limit": 100} | how
     )
@@ -43,7 +45,7 @@ def test_a_statement_tells_the_documents_by_day_with_what_was_owed_after_each(
     session: Any, customer: Customer
 ) -> None:
     documents(session, customer)
-    assert told(session, customer) == [
+    assert reported(session, customer) == [
         ("INV-1", 1500, 1500),
         ("ADJ-1", 100, 1600),
         ("PAY-1", -900, 700),
@@ -74,7 +76,7 @@ def test_the_opening_of_a_period_is_the_closing_of_the_days_before(
         900,
     )
     assert (summary.closing, summary.total, summary.count) == (700, 660, 2)
-    assert told(session, customer, february) == [("ADJ-1", 100, 1600), ("PAY-1", -900, 700)]
+    assert reported(session, customer, february) == [("ADJ-1", 100, 1600), ("PAY-1", -900, 700)]
     before = statements.summary_of(session, meters, Period(until=date(2026, 1, 31)))
     after = statements.summary_of(session, meters, Period(since=date(2026, 3, 1)))
     assert (before.closing, after.opening, after.closing) == (1500, 700, 660)
@@ -82,9 +84,9 @@ def test_the_opening_of_a_period_is_the_closing_of_the_days_before(
 
 def test_a_page_goes_on_where_the_one_before_it_ended(session: Any, customer: Customer) -> None:
     documents(session, customer)
-    everything = told(session, customer)
-    assert told(session, customer, limit=2) == everything[:2]
-    assert told(session, customer, limit=2, offset=2) == everything[2:]
+    everything = reported(session, customer)
+    assert reported(session, customer, limit=2) == everything[:2]
+    assert reported(session, customer, limit=2, offset=2) == everything[2:]
 
 
 def test_the_statement_of_one_meter_holds_that_meter_alone(

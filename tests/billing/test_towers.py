@@ -48,7 +48,7 @@ TAMPERINGS = (
     "UPDATE meter_assignments SET is_active = false WHERE id % {n} = 2",
     "UPDATE meter_assignments SET customer_id = (SELECT min(id) FROM customers) WHERE id % {n} = 1",
 )
-"""What somebody may do to facts and figures while every trigger is off."""
+"""What a user may do to facts and figures while every trigger is off."""
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def book(session: Any) -> list[Customer]:
     return customers
 
 
-def told(found: Any) -> set[tuple[Any, ...]]:
+def reported(found: Any) -> set[tuple[Any, ...]]:
     return {
         (f.figure.name, f.owner, str(f.stored), str(f.expected), tuple(sorted(map(str, f.roots))))
         for f in found
@@ -90,13 +90,13 @@ def test_a_verification_of_everything_finds_what_verifying_each_figure_by_itself
     random = Random(seed)
     for tampering in random.sample(TAMPERINGS, 3):
         surgery.execute(tampering.format(n=random.choice([1, 2, 5, 7])).encode())
-    together = told(figures.verify(session))
-    apart = {found for f in registry.figures for found in told(figures.verify(session, [f]))}
+    together = reported(figures.verify(session))
+    apart = {found for f in registry.figures for found in reported(figures.verify(session, [f]))}
     assert together == apart
     given = {
         found
         for bundle in registry.bundles
-        for found in told(
+        for found in reported(
             figures.verify(session, bundle.figures, db.session.scalars(select(bundle.owner_key)))
         )
     }
@@ -121,7 +121,7 @@ def test_a_tower_corrects_exactly_what_is_wrong_of_customers_and_their_meters(
     facts = [t for t in TAMPERINGS if "invoices" not in t]
     for tampering in random.sample(facts, 4):
         surgery.execute(tampering.format(n=random.choice([1, 2, 5])).encode())
-    tell_of_everything(surgery)  # somebody has accepted the facts among them
+    tell_of_everything(surgery)  # a user has accepted the facts among them
     ids = [customer.id for customer in book]
     assigned = {row.meter_id for row in session.execute(_assignments())}
     wrong = {
@@ -131,7 +131,7 @@ def test_a_tower_corrects_exactly_what_is_wrong_of_customers_and_their_meters(
     }
     assert recalculate(ids) == []
     left = {f.owner for f in figures.verify(session, RECALCULATED)}
-    assert left.isdisjoint(assigned) or left <= set(session.scalars(_nobodys()))
+    assert left.isdisjoint(assigned) or left <= set(session.scalars(_unassigned()))
     corrections = {(c.figure, c.owner) for c in session.scalars(select(Correction))}
     assert corrections == wrong
     assert session.scalar(select(func.count()).select_from(Correction)) == len(wrong)
@@ -141,7 +141,7 @@ def _assignments() -> Any:
     return select(MeterAssignment.meter_id)
 
 
-def _nobodys() -> Any:
+def _unassigned() -> Any:
     return select(Meter.id).where(Meter.id.not_in(_assignments()))
 
 
@@ -300,7 +300,7 @@ def test_items_say_what_findings_say(
     tower(*ids)
     figures.heal(session)
     before, after, name = CORRECTIONS.c.before, CORRECTIONS.c.after, CORRECTIONS.c.figure
-    told = session.execute(
+    reported = session.execute(
         select(
             name,
             CORRECTIONS.c.owner,
@@ -309,7 +309,7 @@ def test_items_say_what_findings_say(
             sum_in_sql(registry.figures, name, after) - sum_in_sql(registry.figures, name, before),
         )
     )
-    found = {(row[0], row[1], *map(decimals, row[2:4]), row[4]) for row in told}
+    found = {(row[0], row[1], *map(decimals, row[2:4]), row[4]) for row in reported}
     assert found == {
         (
             i["subject"],

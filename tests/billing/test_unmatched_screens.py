@@ -38,7 +38,7 @@ def invoices(customer, session):
 
 @pytest.fixture
 def finance(sign_in):
-    """A browser of somebody of finance."""
+    """A finance user's browser."""
     return sign_in("finance")
 
 
@@ -115,7 +115,7 @@ def test_a_suggestion_that_has_gone_is_not_put_elsewhere(finance, session, custo
     assert stored(session)[1][2:] == (None, None, 100)
 
 
-def test_a_payment_that_somebody_matched_meanwhile_is_not_matched_again(
+def test_a_payment_that_a_user_matched_meanwhile_is_not_matched_again(
     finance, session, customer, invoices
 ):
     made = waiting(session, customer, reference="CASH 1", amount=Decimal(150))

@@ -70,7 +70,7 @@ def never_assigned(session: Any) -> None:
     an_invoice("INV-X", customer(session, "A"), meter=MeterFactory(number="M-X"))
 
 
-def nobodys_now(session: Any) -> None:
+def unassigned_now(session: Any) -> None:
     meter = meter_named("M-A")
     assignment = of(session, MeterAssignment, meter_id=meter.id)
     assignment.is_active, assignment.assigned_to = False, DAY
@@ -170,7 +170,7 @@ def adjusted(session: Any) -> None:
 
 TAMPERED: dict[Callable[[Any], None], set[str]] = {
     never_assigned: {"meter-of-nobody", "invoice-of-stranger"},
-    nobodys_now: {"meter-without-active"},
+    unassigned_now: {"meter-without-active"},
     invoice_without_meter: {"invoice-without-meter"},
     payment_without_meter: {"payment-without-meter"},
     past_its_invoice: {"invoice-overpaid"},

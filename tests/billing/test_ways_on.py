@@ -46,9 +46,9 @@ def test_a_meter_leads_to_each_new_document_of_it(
         "/billing/adjustments/new?meter=M-1",
     }
     assert news <= links(finance.get("/billing/meters/M-1").text)
-    nobodys = links(finance.get("/billing/meters/M-4").text)
-    assert "/billing/invoices/new?meter=M-4" in nobodys
-    assert not any(href.startswith("/billing/payments/new") for href in nobodys)
+    unassigned = links(finance.get("/billing/meters/M-4").text)
+    assert "/billing/invoices/new?meter=M-4" in unassigned
+    assert not any(href.startswith("/billing/payments/new") for href in unassigned)
     assert not news & links(sign_in("viewer").get("/billing/meters/M-1").text)
 
 
@@ -86,7 +86,7 @@ def test_while_payments_name_an_invoice_its_customer_and_meter_cannot_be_typed(
 def test_mistakes_are_told_in_the_order_of_the_fields(
     finance: FlaskClient, company: dict[str, Any]
 ) -> None:
-    def told(path: str, **typed: str) -> list[str]:
+    def reported(path: str, **typed: str) -> list[str]:
         address = path.partition("?")[0]
         answer = finance.post(address, data=form(finance, path, address, **typed))
         assert answer.status_code == 422
@@ -94,13 +94,13 @@ def test_mistakes_are_told_in_the_order_of_the_fields(
         return re.findall(r'href="#(\w+)"', summary)
 
     adjust = "/billing/adjustments/new?meter=M-1"
-    assert told(adjust, amount="0", reason="", adjusted_on="") == [
+    assert reported(adjust, amount="0", reason="", adjusted_on="") == [
         "amount",
         "reason",
         "adjusted_on",
     ]
     wrong = {"customer": "nobody", "meter": "", "units": "abc", "due_on": "2020-01-01"}
-    assert told("/billing/invoices/new", **wrong) == ["due_on", "customer", "meter", "units"]
+    assert reported("/billing/invoices/new", **wrong) == ["due_on", "customer", "meter", "units"]
 
 
 def test_words_say_what_is_paid_and_what_is_settled(

@@ -59,7 +59,7 @@ def _fact(model: Any, row: str, column: str, value: Any) -> Change:
 
 
 def _figure(model: Any, row: str, column: str) -> Change:
-    """What somebody writes into a figure means nothing."""
+    """What a user writes into a figure means nothing."""
     return Change(
         model, lambda office: getattr(office, row), column, lambda _: Decimal("1.23"), lambda _: None
     )  # fmt: skip

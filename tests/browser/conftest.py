@@ -147,7 +147,7 @@ def axe() -> Callable[[Page], None]:
 
 @pytest.fixture
 def screenshot() -> Callable[[Page, str], None]:
-    """`screenshot(page, "order")`: a picture for people to look at; only if somebody asked for it."""
+    """`screenshot(page, "order")`: a picture for people to look at; only if a user asked for it."""
 
     def screenshot(page: Page, name: str, full_page: bool = True) -> None:
         folder = os.environ.get("BACKOFFICE_SCREENSHOTS")

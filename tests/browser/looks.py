@@ -160,8 +160,8 @@ def findings_of(page: Page, rules: Any) -> list[str]:
 
 def assert_no_axe_findings(page: Page, rules: Any = EVERYTHING) -> None:
     """Fail with every finding of axe-core, its element and the cure."""
-    told = findings_of(page, rules)
-    assert not told, f"axe-core on {page.url}:\n" + "\n".join(told)
+    reported = findings_of(page, rules)
+    assert not reported, f"axe-core on {page.url}:\n" + "\n".join(reported)
 
 
 def wear(page: Page, theme: str, width: str) -> None:

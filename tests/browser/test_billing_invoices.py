@@ -80,7 +80,7 @@ def test_an_invoice_is_entered_by_keyboard_with_its_amount_live(
     assert balances(session)["M-2"] == (2250, 0)
 
 
-def test_another_day_of_issue_moves_the_due_date_until_somebody_types_one(
+def test_another_day_of_issue_moves_the_due_date_until_a_user_types_one(
     browse: Browse, invoice: Invoice
 ) -> None:
     page = browse("finance")

@@ -63,9 +63,9 @@ def test_a_meter_is_reassigned_and_both_customers_are_right_at_once(
 
     page.wait_for_url("**/billing/meters/M-1")
     expect(page.get_by_text("Meter M-1 is BUDI · Budi Santoso's at present.")).to_be_visible()
-    whose = page.get_by_role("region", name="Whose it is")
-    expect(whose.locator("tbody tr").nth(0)).to_contain_text("since 1 Apr 2026")
-    expect(whose.locator("tbody tr").nth(1)).to_contain_text("1 Jan 2026 – 31 Mar 2026")
+    owner = page.get_by_role("region", name="Whose it is")
+    expect(owner.locator("tbody tr").nth(0)).to_contain_text("since 1 Apr 2026")
+    expect(owner.locator("tbody tr").nth(1)).to_contain_text("1 Jan 2026 – 31 Mar 2026")
     assert owed(session) == {"RINA": (0, 250), "BUDI": (1100, 0)}
 
     page.goto("/customers/BUDI")

@@ -32,7 +32,7 @@ def book(session):
 
 @contextmanager
 def a_worker(app):
-    """Somebody who does whatever is asked for, until the block ends."""
+    """A user who does whatever is asked for, until the block ends."""
     done = threading.Event()
 
     def work():

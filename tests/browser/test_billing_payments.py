@@ -57,7 +57,7 @@ def stored(session: Any) -> list[tuple[Any, ...]]:
 
 
 class Keys:
-    """Somebody at the keyboard; a word typed without a pause counts as one action."""
+    """A user at the keyboard; a word typed without a pause counts as one action."""
 
     def __init__(self, page: Page) -> None:
         self.keyboard, self.actions = page.keyboard, 0
@@ -100,7 +100,7 @@ def test_a_payment_is_recorded_by_keyboard_alone_in_five_actions(
     expect(page.locator("#customer")).to_be_focused()
 
 
-def test_somebody_who_is_faster_than_the_preview_has_it_allocated_all_the_same(
+def test_a_user_who_is_faster_than_the_preview_has_it_allocated_all_the_same(
     browse: Browse, session: Any, customer: Customer
 ) -> None:
     page = browse("finance")

@@ -1,4 +1,4 @@
-"""A session that ends while somebody types: nothing is lost, and the same person saves it in the end."""
+"""A session that ends while a user types: nothing is lost, and the same person saves it in the end."""
 
 from collections.abc import Callable
 from typing import Any
@@ -85,13 +85,13 @@ def test_what_was_typed_is_saved_after_signing_in_again_in_another_window(
     assert promo(session) == 77
 
 
-def test_somebody_else_who_signs_in_is_told_whose_page_it_is_and_saves_nothing(
+def test_another_user_who_signs_in_is_told_whose_page_it_is_and_saves_nothing(
     typed: Page, session: Any, axe: Callable[[Page], None], screenshot: Callable[..., None]
 ) -> None:
     other = sign_in_beside(typed, "budi")
     expect(typed.get_by_text("This page was opened by Ayu")).to_be_visible()
-    expect(ended(typed).locator("[data-somebody]")).to_have_text("Budi")
-    screenshot(typed, "session-of-somebody-else", full_page=False)
+    expect(ended(typed).locator("[data-user]")).to_have_text("Budi")
+    screenshot(typed, "session-of-another-user", full_page=False)
     axe(typed)
     typed.get_by_role("button", name="Not now").click()
     typed.keyboard.press("Control+s")

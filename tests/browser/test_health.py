@@ -25,7 +25,7 @@ Browse = Callable[..., Page]
 
 @pytest.fixture
 def wrong(session: Any, admin_database_url: str) -> Iterator[dict[str, Order]]:
-    """Three orders; two of them somebody wrote past every trigger, which was found."""
+    """Three orders; two of them a user wrote past every trigger, which was found."""
     nancy = AccountManagerFactory(name="Nancy Davolio")
     orders = {number: an_order(number, account_manager=nancy) for number in ("A-1", "A-2", "A-3")}
     session.commit()

@@ -175,7 +175,7 @@ def test_an_order_that_was_saved_meanwhile_is_left_and_the_way_back_is_offered(
     session.commit()
     page.get_by_role("button", name="Store the price and change them").click()
     page.wait_for_url("**/pricing/changes/*")
-    expect(page.locator(".left-orders")).to_contain_text("saved by somebody after it was shown")
+    expect(page.locator(".left-orders")).to_contain_text("saved by a user after it was shown")
     page.get_by_role("link", name="Back to 10,000.00").click()
     expect(page.get_by_label("New unit price")).to_have_value("10,000.00")
     expect(page.get_by_label("Change order SO-1")).to_be_checked()

@@ -33,7 +33,7 @@ def import_(run_command: Callable[..., Any], tmp_path: Path) -> Import:
 
 @pytest.fixture
 def merged(session: Any) -> None:
-    """B was merged into A, and A into C; and somebody to sell to them."""
+    """B was merged into A, and A into C; and a user to sell to them."""
     keys = {code: CustomerFactory(code=code, name=f"Name {code}").id for code in "ABC"}
     for duplicate, survivor in (("B", "A"), ("A", "C")):
         session.get_one(Customer, keys[duplicate]).merged_into_id = keys[survivor]

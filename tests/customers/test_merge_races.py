@@ -168,10 +168,10 @@ def test_of_merges_at_once_that_exclude_each_other_exactly_one_is_done(
             )
         ).all()
         assert len(merged) == 1
-        belongs_to_nobody = (
+        belongs_to_no_customer = (
             select(Order.id).join(Order.customer).where(Customer.merged_into_id.is_not(None))
         )
-        assert session.scalars(belongs_to_nobody).all() == []
+        assert session.scalars(belongs_to_no_customer).all() == []
 
 
 def test_without_their_locks_two_customers_would_be_merged_into_each_other(

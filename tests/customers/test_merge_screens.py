@@ -173,9 +173,9 @@ def test_a_merge_is_shown_before_it_is_undone_and_undone_once(
         undone = browser.post(address, data=typed)
         assert (undone.status_code, undone.location) == (303, "/customers/B")
     assert owners(session) == {"SO-1": "A", "SO-2": "B"}
-    told = text_of(browser.get("/customers/B").text)
-    assert "is a customer of its own again" in told
-    assert "moved on" in told
+    reported = text_of(browser.get("/customers/B").text)
+    assert "is a customer of its own again" in reported
+    assert "moved on" in reported
     assert "This merge has been undone already." in browser.get(address).text
     history = text_of(browser.get("/customers/A/history").text)
     assert history.index("Undone") < history.index(

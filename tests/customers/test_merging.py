@@ -201,10 +201,10 @@ def test_what_has_moved_on_since_stays_and_is_reported(session: Any) -> None:
     shown = merging.undoing(session, record)
     done = merging.undo(session, record.id)
     session.commit()
-    for told in (shown, done):
-        assert ways(told)["orders"] == (1, 2)
-        assert told.changed_since == ("city",)
-        assert told.restored == {"phone": ""}
+    for reported in (shown, done):
+        assert ways(reported)["orders"] == (1, 2)
+        assert reported.changed_since == ("city",)
+        assert reported.restored == {"phone": ""}
     assert owners(session) == {"A-1": "A", "B-1": "X", "B-3": "B"}
     survivor = session.get_one(Customer, a)
     assert (survivor.city, survivor.phone) == ("Yogyakarta", "")

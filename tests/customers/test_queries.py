@@ -66,7 +66,7 @@ def test_a_name_may_fit_several(session: Session) -> None:
     assert len(queries.named(session, "ant", limit=2)) == 2
     assert [c.code for c in queries.named(session, "futter", limit=2)] == ["ALFKI"]
     assert queries.named(session, "nobody") == []
-    assert queries.named(session, "ANTON · Somebody else") == []
+    assert queries.named(session, "ANTON · Another user") == []
 
 
 def test_a_code_is_found_exactly(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""A small book in which somebody wrote past every trigger, and the runs that look at it."""
+"""A small book in which a user wrote past every trigger, and the runs that look at it."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""A book of three orders, two of which somebody wrote past every trigger."""
+"""A book of three orders, two of which a user wrote past every trigger."""
 
 from typing import Any
 

@@ -1,5 +1,6 @@
 """A small book in which every declared figure has rows, what is done to it past every trigger, what stands in it."""
 
+import json
 import random
 from collections.abc import Mapping
 from datetime import date
@@ -7,10 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
-from sqlalchemy import Numeric, select
+from sqlalchemy import Integer, Numeric, select
 from sqlalchemy.orm import Session
 
 from backoffice.figures import Figure, registry
+from backoffice.wallets.actions import adjust, charge, recharge, refund
 from tests.drift.books import an_order
 from tests.factories.billing import (
     InvoiceFactory,
@@ -19,7 +21,10 @@ from tests.factories.billing import (
     PaymentFactory,
 )
 from tests.factories.customers import CustomerFactory
+from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.factories.ledger import moved
 from tests.factories.people import AccountManagerFactory
+from tests.factories.wallets import WalletFactory
 
 Row = tuple[str, tuple[tuple[str, str], ...]]
 """A figure's name, and the key of one of its rows."""
@@ -32,11 +37,12 @@ FACTS = (
     "UPDATE meter_adjustments SET amount = amount - 11 WHERE id = {row}",
     "UPDATE orders SET closing_date = '2026-02-14' WHERE id = {row} AND closing_date IS NOT NULL",
 )
-"""What somebody may do to facts while every trigger is off; `row` is one of the first five."""
+"""What a user may do to facts while every trigger is off; `row` is one of the first five."""
 
 
 def fill(session: Any) -> None:
-    """Managers with orders in two months; customers with meters, invoices, payments and adjustments."""
+    """Managers with orders in two months; customers with meters, invoices, payments, adjustments, gas
+    and a wallet that was charged."""
     for _ in range(2):
         manager = AccountManagerFactory()
         for n in range(4):
@@ -51,6 +57,19 @@ def fill(session: Any) -> None:
                 customer=customer, meter=meter, amount=Decimal(400 * (n + m)) + 1, invoice=invoice
             )
             MeterAdjustmentFactory(customer=customer, meter=meter, amount=Decimal(25 - 20 * n))
+        GasPriceFactory(customer=customer)
+        DepositFactory(customer=customer)
+        for month in (1, 3):
+            ReadingFactory(customer=customer, read_on=date(2026, month, 7 + n))
+        wallet = WalletFactory(customer=customer)
+        for move, amount in (
+            (recharge, 500 + n),
+            (charge, 40 * n + 1),
+            (refund, 1),
+            (adjust, -n - 1),
+        ):
+            move(session, wallet.id, Decimal(amount))
+        moved(100 + n)
     session.commit()
 
 
@@ -60,7 +79,7 @@ def tamper(connection: psycopg.Connection[Any], chance: random.Random, times: in
         if chance.random() < 0.3:
             connection.execute(chance.choice(FACTS).format(row=chance.randint(1, 5)).encode())
             continue
-        figure = chance.choice(registry.figures)
+        figure = chance.choice([one for one in registry.figures if not one.generated])
         rows = connection.execute(
             f"SELECT {figure.primary_key.name} FROM {figure.table.name} ORDER BY 1".encode()
         ).fetchall()
@@ -70,7 +89,8 @@ def tamper(connection: psycopg.Connection[Any], chance: random.Random, times: in
         if figure.derived_rows and chance.random() < 0.3:
             connection.execute(f"DELETE FROM {figure.table.name} WHERE id = {row}".encode())
             continue
-        column = chance.choice(figure.columns).name
+        numbers = [c for c in figure.columns if isinstance(c.type, Numeric | Integer)]
+        column = chance.choice(numbers).name
         by = chance.choice(("+ 5", "- 30", "+ 1000"))
         connection.execute(
             f"UPDATE {figure.table.name} SET {column} = {column} {by} WHERE id = {row}".encode()
@@ -94,6 +114,8 @@ def _rows(session: Session, figure: Figure) -> Any:
 
 def plain(value: Any) -> str:
     """A value as a text that says the same of the same amount."""
+    if isinstance(value, dict):
+        return json.dumps(value)
     return str(value.normalize() + 0) if isinstance(value, Decimal) else str(value)
 
 
@@ -112,7 +134,7 @@ def changes(
     return found
 
 
-def told(items: Any) -> dict[Row, tuple[Any, Any]]:
+def reported(items: Any) -> dict[Row, tuple[Any, Any]]:
     """The same of the items of a run, or of corrections: `before` and `after` of the columns that differ."""
     found: dict[Row, tuple[Any, Any]] = {}
     for item in items:
@@ -127,6 +149,6 @@ def _side(name: str, values: Mapping[str, Any] | None) -> dict[str, str] | None:
         return None
     table = registry.get(name).table
     return {
-        column: plain(Decimal(value)) if isinstance(table.c[column].type, Numeric) else str(value)
+        column: plain(Decimal(value) if isinstance(table.c[column].type, Numeric) else value)
         for column, value in values.items()
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Numeric,
     Text,
     create_engine,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -26,9 +27,11 @@ from sqlalchemy.pool import NullPool
 
 from backoffice.app.extensions import db
 from backoffice.audit.facts import Forgery, facts_by_table, last_event
+from backoffice.audit.models import AuditEvent
 from backoffice.customers.models import CustomerMerge
 from backoffice.drift.facts.models import FactDecision
 from backoffice.imports.models import Import
+from backoffice.ledger.periods.models import Period
 from backoffice.people.models import ApiToken
 from backoffice.targets.models import AccountManagerTarget
 from backoffice.wallets.actions import recharge
@@ -39,6 +42,8 @@ from tests.factories.billing import (
     PaymentFactory,
 )
 from tests.factories.customers import CustomerFactory
+from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.factories.ledger import moved
 from tests.factories.orders import OrderFactory, OrderLineFactory
 from tests.factories.people import AccountManagerFactory
 from tests.factories.products import ProductFactory
@@ -67,13 +72,18 @@ def a_row_of_every_table() -> dict[str, int]:
             stored={"number": "A"}, trail={"number": "B"}, reason="So it is.", decided_by="user:1",
         ),
         AccountManagerTarget(account_manager_id=manager.id, month=date(2026, 3, 1), target=5),
+        Period(month=date(1990, 1, 1), closed_at=datetime(1990, 2, 1, tzinfo=UTC), closed_by="user:1"),
     ]  # fmt: skip
     session.add_all(others)
     wallet = WalletFactory(customer=customer)
     recharged = recharge(session, wallet.id, Decimal(100), reference="R-1")
     product = ProductFactory(prices={"2026-01-01": "14.00"})
+    entry = moved()
+    [line, _other] = entry.lines
     made = [
+        entry, line, line.account,
         manager, customer, meter, place, entered, order, *others, product, wallet, recharged,
+        GasPriceFactory(customer=customer), ReadingFactory(customer=customer), DepositFactory(customer=customer),
         PaymentFactory(customer=customer, meter=meter, invoice=entered, amount=Decimal(40)),
         MeterAdjustmentFactory(customer=customer, meter=meter),
         OrderLineFactory(order=OrderFactory(customer=customer, account_manager=manager)),
@@ -117,12 +127,14 @@ def everything_forged(
     connection: Connection, tables: Collection[str] | None = None
 ) -> list[Forgery]:
     """What a verification of everything, or of some tables, finds, but for the book itself: see above."""
-    found = []
+    found, last = [], last_event(connection)
+    reported = set(connection.scalars(select(AuditEvent.table_name).distinct()))
     for facts in facts_by_table().values():
         if facts.name == "book" or (tables is not None and facts.name not in tables):
             continue
         ids = set(facts.ids_between(connection, 0, 2**62))
-        ids |= set(facts.gone(connection, 0, last_event(connection)))
+        if facts.name in reported:
+            ids |= set(facts.gone(connection, 0, last))
         found += facts.forged(connection, ids)
     return found
 

@@ -21,12 +21,16 @@ SIDES = {
     "Grand total before": ("Grand total after",),
     "Balance before": ("Balance after",),
     "Overpayment before": ("Overpayment after",),
+    "Actual balance": ("Stored balance",),
 }
-"""What one side of a pair is called → what the other may be."""
+"""What one side of a pair is called → what the other may be.
+
+A wallet's difference is by how much the stored balance is too high: the actual one comes first.
+"""
 
 DIFFERENCES = ("Difference", "Net")
 OF_ITS_OWN = {
-    "Balance before": ("Difference of the balances", "Balance difference"),
+    "Balance before": ("Difference of the balances", "Balance difference", "Amount"),
     "Overpayment before": ("Difference of the overpayments", "Overpayment difference"),
 }
 """What the difference is called where a row has several pairs."""
@@ -39,6 +43,9 @@ OTHERS = {
     "Stored", "Opening balance before", "Kept for", "A year earlier",
 }  # fmt: skip
 """Names that sound like a side of a pair and are none."""
+
+NO_VALUE = {"visually-hidden", "wrong-mark"}
+"""Classes of what stands in a cell and is not its value."""
 
 NOTHING = {"no row", "no amount"}
 """What stands where a row is missing, and counts as 0."""
@@ -98,8 +105,8 @@ class Found:
                 if other in SIDES.get(label, ()) and j != i:
                     names = OF_ITS_OWN.get(label, DIFFERENCES)
                     place = next((n for n, name in enumerate(labels) if name in names), None)
-                    told = None if place is None else cells[place]
-                    self._cells(cells[i], cells[j], told, f"{where} {cells[0]!r} {label}")
+                    reported = None if place is None else cells[place]
+                    self._cells(cells[i], cells[j], reported, f"{where} {cells[0]!r} {label}")
 
     def _cells(self, before: str, after: str, difference: str | None, where: str) -> None:
         """A cell holds one value, or a line for each column with its name before it."""
@@ -108,9 +115,9 @@ class Found:
             self.pair(before, after, difference, where)
             return
         count = max(map(len, lines))
-        whole = [told * count if told[0] in NOTHING else told for told in lines]
-        for told in zip(*whole, strict=True):
-            old, new, apart = (t if t in NOTHING else t.split(" ")[-1] for t in told)
+        whole = [reported * count if reported[0] in NOTHING else reported for reported in lines]
+        for reported in zip(*whole, strict=True):
+            old, new, apart = (t if t in NOTHING else t.split(" ")[-1] for t in reported)
             self.pair(old, new, apart, where)
 
 
@@ -150,16 +157,15 @@ class Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = dict(attrs)
+        reported = dict(attrs)
         self._in_main |= tag == "main"
-        self.links += [href for name in ("href", "hx-get") if (href := told.get(name))]
+        self.links += [href for name in ("href", "hx-get") if (href := reported.get(name))]
         if tag in ("br", "input", "img", "meta", "link", "hr", "col", "wbr"):
             if tag == "br" and self._cell is not None:
                 self._cell.append("\n")
             return
-        is_hidden = (
-            bool(self._open and self._open[-1][1])
-            or "visually-hidden" in (told.get("class") or "").split()
+        is_hidden = bool(self._open and self._open[-1][1]) or not NO_VALUE.isdisjoint(
+            (reported.get("class") or "").split()
         )
         self._open.append((tag, is_hidden or tag in ("script", "style", "svg", "template")))
         if tag == "table":
@@ -171,7 +177,7 @@ class Page(HTMLParser):
             if self._part != "thead":
                 (table.foot if self._part == "tfoot" else table.rows).append([])
         elif tag in ("th", "td", "dt", "dd"):
-            self._cell, self._span = [], int(told.get("colspan") or 1)
+            self._cell, self._span = [], int(reported.get("colspan") or 1)
             if tag == "th" and self._part == "thead":
                 self._open[-1] = (tag, False)
         elif tag == "dl":
@@ -233,7 +239,10 @@ def _of_labels(facts: Sequence[tuple[str, str]], found: Found, where: str) -> No
         for other in others:
             if one in by_name and other in by_name:
                 before, after = by_name[one], by_name[other]
-                apart = next((by_name[name] for name in DIFFERENCES if name in by_name), None)
+                names = OF_ITS_OWN.get(one, DIFFERENCES)
+                apart = next((by_name[name] for name in names if name in by_name), None)
+                if apart is not None and by_name.get("Type") == "Charge":
+                    apart = f"-{apart}"  # its own page says what was charged
                 if apart is None and number(before) == number(after):
                     apart = "0"
                 found.pair(before, after, apart, f"{where} {one}")
@@ -251,12 +260,12 @@ def _totals(table: Table, found: Found, where: str) -> None:
         for n, head in enumerate(table.heads):
             total = number(foot[n])
             if head in sides and total is not None:
-                told = sum(
+                reported = sum(
                     (number(row[n]) or Decimal(0) for row in table.rows if len(row) > n), Decimal(0)
                 )
-                if told != total:
+                if reported != total:
                     found.wrong.append(
-                        f"{where}: the rows of {head} come to {told}, the total says {total}"
+                        f"{where}: the rows of {head} come to {reported}, the total says {total}"
                     )
 
 
@@ -301,10 +310,10 @@ def _total_line(
     for n, name in enumerate(head):
         total = number(line[n])
         if (name in sides or name.startswith("Difference")) and total is not None:
-            told = sum((number(row[n]) or Decimal(0) for row in mine), Decimal(0))
-            if told != total:
+            reported = sum((number(row[n]) or Decimal(0) for row in mine), Decimal(0))
+            if reported != total:
                 found.wrong.append(
-                    f"{where}: the rows of {name} come to {told}, the total says {total}"
+                    f"{where}: the rows of {name} come to {reported}, the total says {total}"
                 )
 
 
@@ -315,13 +324,18 @@ KEYS = {
 }
 """A key of JSON → what the other side of it may be called."""
 
+NO_AMOUNTS = {
+    "orders_closed", "metered_volume", "correction_factor", "volume_sm3", "total_volume_sm3", "price_per_sm3",
+}  # fmt: skip
+"""Columns of figures that are counted or measured, or are a price: no net adds them to amounts."""
+
 KEYS_OF_OTHERS = {"after", "expected", "target", "amount_after"}
 
 
-def of_json(told: Any, where: str) -> Found:
+def of_json(reported: Any, where: str) -> Found:
     """Every pair of a document, however deep; and what a list of findings comes to."""
     found = Found()
-    for each in _dicts(told):
+    for each in _dicts(reported):
         for key in KEYS.keys() & each.keys():
             other = next((name for name in KEYS[key] if name in each), None)
             if other is None:
@@ -346,11 +360,13 @@ def _of_findings(each: dict[str, Any], found: Found, where: str) -> None:
         if each[count] != len(listed):
             found.wrong.append(f"{where}: {each[count]} {count}, {len(listed)} listed")
         for amount in {"net", "gross"} & each.keys():
-            told = sum((Decimal(one[amount] or 0) for one in listed), Decimal(0))
-            if told != Decimal(each[amount]):
-                found.wrong.append(f"{where}: {amount} is {each[amount]}, of the {several} {told}")
+            reported = sum((Decimal(one[amount] or 0) for one in listed), Decimal(0))
+            if reported != Decimal(each[amount]):
+                found.wrong.append(
+                    f"{where}: {amount} is {each[amount]}, of the {several} {reported}"
+                )
         for one in listed if several == "findings" else ():
-            parts = [Decimal(d) for name, d in one["difference"].items() if name != "orders_closed"]
+            parts = [Decimal(d) for name, d in one["difference"].items() if name not in NO_AMOUNTS]
             if one["net"] is not None and Decimal(one["net"]) != sum(parts):
                 found.wrong.append(f"{where}: net {one['net']} of {one['difference']}")
 
@@ -366,8 +382,8 @@ def _of_keys(each: dict[str, Any], key: str, other: str, found: Found, where: st
         for name in {**(before or {}), **(after or {})}:
             old, new = ((side or {}).get(name) for side in (before, after))
             is_there = isinstance(apart, dict)
-            told = apart.get(name) if is_there else None
-            found.pair(_side(old), _side(new), told, f"{where} {name}")
+            reported = apart.get(name) if is_there else None
+            found.pair(_side(old), _side(new), reported, f"{where} {name}")
     elif isinstance(before, str | None) and isinstance(after, str | None):
         found.pair(_side(before), _side(after), apart, where)
 
@@ -376,11 +392,11 @@ def _side(value: Any) -> str:
     return "no row" if value is None else str(value)
 
 
-def _dicts(told: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(told, dict):
-        yield told
-        for value in told.values():
+def _dicts(reported: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(reported, dict):
+        yield reported
+        for value in reported.values():
             yield from _dicts(value)
-    elif isinstance(told, list):
-        for value in told:
+    elif isinstance(reported, list):
+        for value in reported:
             yield from _dicts(value)

@@ -50,8 +50,8 @@ def test_before_and_net_make_after_and_gross_hides_nothing(session: Any, row: An
     name = literal(figure.name)
     sides = [null() if side is None else literal(side, JSONB) for side in (before, after)]
     sums = [sum_in_sql(registry.figures, name, side) for side in sides]
-    told = session.execute(select(*sums, gross_in_sql(registry.figures, name, *sides))).one()
-    assert tuple(told) == (amounts.amount_before, amounts.amount_after, amounts.gross)
+    reported = session.execute(select(*sums, gross_in_sql(registry.figures, name, *sides))).one()
+    assert tuple(reported) == (amounts.amount_before, amounts.amount_after, amounts.gross)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,6 @@ def test_before_and_net_make_after_and_gross_hides_nothing(session: Any, row: An
     ],
 )  # fmt: skip
 def test_what_was_shown_with_the_wrong_sign(before: Any, after: Any, net: str, gross: str) -> None:
-    told = amounts_of(registry.get("meters.balance"), before, after)
-    assert told is not None
-    assert (told.amount, told.gross) == (Decimal(net), Decimal(gross))
+    reported = amounts_of(registry.get("meters.balance"), before, after)
+    assert reported is not None
+    assert (reported.amount, reported.gross) == (Decimal(net), Decimal(gross))

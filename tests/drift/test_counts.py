@@ -83,14 +83,14 @@ def test_counts_and_amounts_of_every_kind_of_run_tie_out(
                 assert item.gross >= abs(item.amount)
         if run.dry_run:
             assert run.changed == sum(item.outcome == "found" for item in items), run.kind
-        told = json.loads(
+        reported = json.loads(
             run_command("runs", "show", str(run.id), "--items", "9999", "--json").stdout
         )
-        assert told["checked"] == sum(told[name] for name in COUNTERS if name != "checked")
-        assert sum(Decimal(i["net"] or 0) for i in told["items"]) == sum(
+        assert reported["checked"] == sum(reported[name] for name in COUNTERS if name != "checked")
+        assert sum(Decimal(i["net"] or 0) for i in reported["items"]) == sum(
             i.amount or 0 for i in items
         )
-        assert sum(Decimal(i["gross"] or 0) for i in told["items"]) == sum(
+        assert sum(Decimal(i["gross"] or 0) for i in reported["items"]) == sum(
             i.gross or 0 for i in items
         )
         if items:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def forger(
     kept_book: Any, run_command: Callable[..., Any], admin_database_url: str
 ) -> Iterator[Forger]:
-    """Somebody who may write what they like into the demo company; all of it is undone."""
+    """A user who may write what they like into the demo company; all of it is undone."""
 
     def make() -> None:
         assert run_command("demo", "load").exit_code == 0

@@ -39,7 +39,7 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def told(session: Any, owner_connection: Any) -> None:
+def reported(session: Any, owner_connection: Any) -> None:
     """Nothing differs when a test begins."""
     tell_of_the_book(owner_connection)
 
@@ -411,9 +411,11 @@ def test_the_command_names_rows_as_people_do_and_exits_as_diff_does(
     assert found.exit_code == 1
     assert "PAY-1" in found.output
     assert "is 140.00, the trail says 40.00" in found.output
-    told = json.loads(run_command("audit", "verify-facts", "--json", "--table", "payments").stdout)
-    assert (told["ok"], told["found"], told["rows"]) == (False, 1, {"payments": 1})
-    [row] = told["findings"]
+    reported = json.loads(
+        run_command("audit", "verify-facts", "--json", "--table", "payments").stdout
+    )
+    assert (reported["ok"], reported["found"], reported["rows"]) == (False, 1, {"payments": 1})
+    [row] = reported["findings"]
     assert (row["table"], row["id"], row["name"], row["kind"]) == (
         "payments",
         receipt,

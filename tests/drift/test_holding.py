@@ -1,4 +1,4 @@
-"""What is derived of facts in doubt is never healed over, by whatever way, until somebody has decided."""
+"""What is derived of facts in doubt is never healed over, by whatever way, until a user has decided."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def told(session: Any, owner_connection: Any) -> None:
+def reported(session: Any, owner_connection: Any) -> None:
     """Nothing differs when a test begins."""
     tell_of_the_book(owner_connection)
 
@@ -204,10 +204,10 @@ def test_the_watch_leaves_alone_what_another_program_touches_beside_a_forgery(
     app_connection.execute("UPDATE payments SET amount = 150 WHERE reference = 'PAY-1'")
     app_connection.execute("UPDATE invoices SET fixed_charge = fixed_charge WHERE number = 'INV-1'")
     watch.look(db.engine)
-    told = figures_of(session)
-    assert told[1][1] == 50
-    # It was entered anew, with an event, by somebody who saw the forged amount: that stands.
-    assert told[0][1] == 150
+    reported = figures_of(session)
+    assert reported[1][1] == 50
+    # It was entered anew, with an event, by a user who saw the forged amount: that stands.
+    assert reported[0][1] == 150
     assert forged_now(db.engine) == []
     surgery.execute("UPDATE payments SET amount = 160 WHERE reference = 'PAY-1'")
     app_connection.execute("UPDATE invoices SET fixed_charge = 1 WHERE number = 'INV-1'")
@@ -263,6 +263,6 @@ def test_the_command_says_so_as_json(
     session: Any, books: Any, surgery: Any, run_command: Command
 ) -> None:
     surgery.execute("UPDATE payments SET amount = 140 WHERE reference = 'PAY-1'")
-    told = json.loads(run_command("figures", "heal", "--json", "--reason", "x").stdout)
-    assert told["corrections"] == 0
-    assert {failure["error"] for failure in told["failures"]} == {HELD}
+    reported = json.loads(run_command("figures", "heal", "--json", "--reason", "x").stdout)
+    assert reported["corrections"] == 0
+    assert {failure["error"] for failure in reported["failures"]} == {HELD}

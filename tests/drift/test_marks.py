@@ -193,7 +193,7 @@ def test_a_forged_fact_is_marked_and_no_page_says_right(
     book: None, sign_in: Callable[..., FlaskClient], surgery: psycopg.Connection[Any],
     run_command: Callable[..., Any],
 ) -> None:  # fmt: skip
-    """What somebody entered and somebody else changed past the triggers: found by the command that compares facts."""
+    """What a user entered and another user changed past the triggers: found by the command that compares facts."""
     client = sign_in("admin")
     surgery.execute("UPDATE payments SET amount = amount + 1 WHERE reference = 'PAY-1'")
     assert run_command("audit", "verify-facts", "--table", "payments").exit_code == 1

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import event, literal, select
+from sqlalchemy import Integer, Numeric, event, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from backoffice.app.extensions import db
@@ -35,8 +35,8 @@ def company(
         assert run_command("demo", "load").exit_code == 0
 
     kept_book("the demo company", make)
-    for figure in registry.figures:
-        [column, *_] = figure.columns
+    for figure in (figure for figure in registry.figures if not figure.generated):
+        column = next(c for c in figure.columns if isinstance(c.type, Numeric | Integer))
         key = figure.primary_key
         row = session.scalar(select(key).where(column.is_not(None)).order_by(key).limit(1))
         surgery.execute(

@@ -5,6 +5,7 @@ saves, voids, moves and deletes through the app, the same by another program, a 
 owner. What was right stays right, what a correction has written is what the facts say, what is wrong stays found.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
@@ -13,7 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Column, func, select, text
+from sqlalchemy import JSON, Column, Integer, Numeric, func, select, text
 
 from backoffice import figures
 from backoffice.app.extensions import db
@@ -25,6 +26,8 @@ from backoffice.figures import Figure, registry
 from backoffice.figures.computing.relations import EVERYTHING, Relations
 from backoffice.figures.computing.statements import Statement, changes, expanded
 from backoffice.figures.models import Correction, FigureNote
+from backoffice.gas.figures import GAS_FIGURES
+from backoffice.ledger.figures import LEDGER_FIGURES
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.runs import actions
 from backoffice.targets.figures import TARGET_FIGURES
@@ -39,6 +42,8 @@ from tests.factories.billing import (
     PaymentFactory,
 )
 from tests.factories.customers import CustomerFactory
+from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.factories.ledger import AccountFactory, draft, of, posted
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 from tests.factories.wallets import WalletFactory
@@ -47,9 +52,15 @@ from tests.surgery import tell_of_everything
 pytestmark = pytest.mark.slow
 
 DECLARED = (
-    *ORDER_FIGURES, *TARGET_FIGURES, invoice_amount, invoice_paid, *RECALCULATED, *WALLET_FIGURES,
+    *ORDER_FIGURES, *TARGET_FIGURES, invoice_amount, invoice_paid, *RECALCULATED, *WALLET_FIGURES, *GAS_FIGURES,
+    *LEDGER_FIGURES,
 )  # fmt: skip
-COLUMNS = [(figure, column) for figure in DECLARED for column in figure.columns]
+COLUMNS = [
+    (figure, column)
+    for figure in DECLARED
+    for column in figure.columns
+    if isinstance(column.type, Numeric | Integer) and not figure.generated
+]
 NO_LIMIT = actions.Limits(10**9, Decimal(10**15))
 
 ORDERS = {
@@ -92,16 +103,37 @@ WALLETS = {
     "something is charged": _MOVED.format("charge", "-", 2),
     "a limit is changed": "UPDATE wallets SET low_limit = low_limit + 1 WHERE id = 1",
 }
+GAS = {
+    "a reading is changed": "UPDATE readings SET metered_volume = metered_volume + 1 WHERE id = 1",
+    "a reading moves to another month": "UPDATE readings SET read_on = read_on + 31 WHERE id = 1",
+    "a reading is another customer's": "UPDATE readings SET customer_id = 2, read_on = read_on + 3 WHERE id = 1",
+    "a reading is deleted": "DELETE FROM readings WHERE id = 1",
+    "a factor is changed": "UPDATE gas_prices SET correction_factor = correction_factor + 0.5 WHERE id = 1",
+    "a price is inserted": "INSERT INTO gas_prices (customer_id, effective_from, price_per_sm3, correction_factor) "
+    "VALUES (1, '2026-01-06', 7, 1)",
+    "a deposit is deleted": "DELETE FROM deposits WHERE id = 1",
+    "a customer is switched off": "UPDATE customers SET use_realtime_calculation = false WHERE id = 1",
+}
+LEDGER = {
+    "an entry is posted": "UPDATE journal_entries SET status = 'posted' WHERE id = 2",
+    "an account is renamed": "UPDATE accounts SET name = name || '!' WHERE id = 1",
+}
 """What a save, or another program, does in each tower; each by itself, with the ids of the book."""
 
 SNAPSHOT = ("orders", "order_lines", "account_manager_targets", "customers", "meters", "meter_assignments",
-            "invoices", "payments", "meter_adjustments", "wallets", "wallet_transactions")  # fmt: skip
+            "invoices", "payments", "meter_adjustments", "wallets", "wallet_transactions", "readings", "gas_prices",
+            "deposits", "transaction_calculations", "monthly_customer_balances", "accounts",
+            "journal_entries", "journal_lines")  # fmt: skip
 """What any of these statements writes to, or a tampering."""
 
 
 def _innocent(figure: Figure) -> dict[str, str]:
     if figure in WALLET_FIGURES:
         return WALLETS
+    if figure in GAS_FIGURES:
+        return GAS
+    if figure in LEDGER_FIGURES:
+        return LEDGER
     return ORDERS if figure in (*ORDER_FIGURES, *TARGET_FIGURES) else BILLING
 
 
@@ -130,6 +162,13 @@ def _write(session: Any) -> None:
         MeterAdjustmentFactory(meter=meter, customer=customer)
     for customer in customers:
         recharge(session, WalletFactory(customer=customer).id, Decimal(100))
+        GasPriceFactory(customer=customer)
+        DepositFactory(customer=customer)
+        for day in (5, 6, 27):
+            ReadingFactory(customer=customer, read_on=date(2026, 1, day))
+    debited, credited = AccountFactory(), AccountFactory(type="equity")
+    for write in (posted, draft):
+        write(of(debited, 7), of(credited, -7))
     session.commit()
     _renumber(session)
 
@@ -144,6 +183,8 @@ def _renumber(session: Any) -> None:
         "meters",
         "meter_assignments",
         "wallets",
+        "accounts",
+        "journal_entries",
     ):
         assert session.scalar(text(f"SELECT min(id) FROM {table}")) == 1, table
 
@@ -157,8 +198,24 @@ def _all_wrong() -> set[tuple[str, str, str]]:
     }
 
 
-def _numbers(amounts: dict[str, str] | None) -> dict[str, Decimal] | None:
-    return None if amounts is None else {name: Decimal(text) for name, text in amounts.items()}
+def _value(column: Column[Any], reported: Any) -> Any:
+    """A number as one, whatever it is written with; anything else as its text."""
+    if isinstance(column.type, Numeric | Integer):
+        return Decimal(reported)
+    return (
+        json.loads(reported)
+        if isinstance(column.type, JSON) and isinstance(reported, str)
+        else reported
+    )
+
+
+def _values(figure: Figure, reported: dict[str, str] | None) -> dict[str, Any] | None:
+    columns = figure.table.c
+    return reported and {name: _value(columns[name], value) for name, value in reported.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 @cache
@@ -167,13 +224,13 @@ def _every_row(figure: Figure) -> Statement:
     return Statement(changes(relations, figure.table, (figure,), EVERYTHING, all_rows=True))
 
 
-def _expected(figure: Figure) -> dict[str, dict[str, Decimal]]:
+def _expected(figure: Figure) -> dict[str, dict[str, Any]]:
     """By key, what every row of the figure is by the facts."""
     with db.engine.connect() as connection:
         rows = _every_row(figure).run(connection).mappings().all()
     return {
         str(sorted((k.key, str(row[f"k{i}"])) for i, k in enumerate(figure.key))): {
-            c.key: Decimal(row[f"e{i}"]) for i, c in enumerate(figure.columns)
+            c.key: _value(c, _plain(row[f"e{i}"])) for i, c in enumerate(figure.columns)
         }
         for row in rows
         if not row["surplus"]
@@ -187,7 +244,7 @@ def _tamper(surgery: psycopg.Connection[Any], column: Column[Any]) -> None:
     )  # every row, so that any may be first
     tell_of_everything(
         surgery, SNAPSHOT
-    )  # an amount that is entered in some rows: as if somebody had accepted it
+    )  # an amount that is entered in some rows: as if a user had accepted it
 
 
 def _assert_nothing_right_became_wrong(
@@ -200,7 +257,8 @@ def _assert_nothing_right_became_wrong(
     for correction in written:
         key = str(sorted((name, str(value)) for name, value in correction.key.items()))
         expected = by_figure[correction.figure].get(key)
-        assert _numbers(correction.after) == expected, (doing, correction.figure)
+        after = _values(registry.get(correction.figure), correction.after)
+        assert after == expected, (doing, correction.figure)
     db.session.rollback()
 
 
@@ -306,7 +364,7 @@ NAMED_FOR = {
     "customers SET balance = balance + 7": {"customers.balance"},
     "invoices SET paid = paid + 7": {"invoices.paid"},
 }
-"""What somebody did past the triggers, and at most the corrections that a later writer is not named for."""
+"""What a user did past the triggers, and at most the corrections that a later writer is not named for."""
 
 
 @pytest.mark.parametrize("tampered", NAMED_FOR)

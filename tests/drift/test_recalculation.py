@@ -13,10 +13,12 @@ from backoffice.app.extensions import db
 from backoffice.drift import recalculation
 from backoffice.drift.healing.performing import performed
 from backoffice.drift.recalculation import OwnersOf
+from backoffice.gas.figures import GAS_FIGURES
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run
 from tests.drift.books import an_order, key_in, run_of
 from tests.factories.customers import CustomerFactory
+from tests.factories.gas import ReadingFactory
 
 SignIn = Callable[..., FlaskClient]
 
@@ -66,7 +68,20 @@ def test_the_button_of_a_customer_previews_all_of_their_orders(
     theirs = [an_order(f"B-{n}", customer=customer).id for n in range(3)]
     session.commit()
     press(finance, "/customers/ALFKI", "customer", customer.id)
-    assert only_run(session).scope == {"figures": dict.fromkeys(ORDER_FIGURES, sorted(theirs))}
+    asked = only_run(session).scope["figures"]  # with no owner of what they have none of
+    assert {name: owners for name, owners in asked.items() if owners} == dict.fromkeys(
+        ORDER_FIGURES, sorted(theirs)
+    )
+
+
+def test_the_button_of_a_customer_previews_their_gas(finance: FlaskClient, session: Any) -> None:
+    customer = CustomerFactory(code="ALFKI")
+    ReadingFactory(customer=customer)
+    ReadingFactory()
+    session.commit()
+    press(finance, "/customers/ALFKI", "customer", customer.id)
+    asked = only_run(session).scope["figures"]
+    assert [asked[figure.name] for figure in GAS_FIGURES] == [[customer.id], [customer.id]]
 
 
 def test_a_customer_without_orders_has_nothing_to_recalculate(

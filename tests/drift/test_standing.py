@@ -102,7 +102,7 @@ def of_everything(app: Flask) -> list[str]:
     return [*screens(app), *RECORDS]
 
 
-def told_right(client: FlaskClient, addresses: list[str]) -> list[tuple[str, str]]:
+def reported_right(client: FlaskClient, addresses: list[str]) -> list[tuple[str, str]]:
     """Where something says that everything is right."""
     return [(address, words) for address in addresses for words in right_in(page(client, address))]
 
@@ -132,7 +132,7 @@ def test_what_a_page_shows_as_wrong_is_wrong_everywhere_until_it_is_mended(
     today = page(finance, "/today")
     assert "wrong" in today
     assert right_in(today) == []
-    assert told_right(finance, ["/health", "/health/drift"]) == []
+    assert reported_right(finance, ["/health", "/health/drift"]) == []
     stored.mend(surgery)
     for address in own:
         assert "wrong-mark" not in markup(finance, address), address
@@ -158,7 +158,7 @@ def test_whoever_finds_it_no_screen_says_right(
 ) -> None:  # fmt: skip
     surgery.execute("UPDATE customers SET balance = 9999")
     found(run_command)
-    assert told_right(finance, of_everything(app)) == []
+    assert reported_right(finance, of_everything(app)) == []
     assert "1 wrong" in page(finance, "/orders")
     shown = finance.get("/customers/ACME").text
     assert "wrong-mark" in shown.partition("9,999.00")[2][:400]
@@ -171,11 +171,11 @@ def test_a_finding_of_a_command_is_recorded_and_closed_as_a_workers_is(
     book: None, session: Any, surgery: psycopg.Connection[Any], run_command: Callable[..., Any]
 ) -> None:
     surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
-    told = run_command("orders", "verify-grand-totals")
-    assert told.exit_code == 1
+    reported = run_command("orders", "verify-grand-totals")
+    assert reported.exit_code == 1
     is_row = standing.IS_OPEN & standing.IS_COUNTED  # a check follows from it
     finding = session.scalars(select(DriftFinding).where(is_row)).one()
-    assert f"Run {finding.run_id} recorded them" in told.stdout
+    assert f"Run {finding.run_id} recorded them" in reported.stdout
     run = session.get_one(Run, finding.run_id)
     assert (run.kind, run.status) == ("figures.verify", "done")
     assert run.requested_by.startswith("cli:")
@@ -208,14 +208,14 @@ def test_a_command_that_cannot_record_says_so_and_finds_all_the_same(
     surgery.execute(forbid.encode())
     db.engine.dispose()
     try:
-        told = run_command("figures", "verify", "--json")
+        reported = run_command("figures", "verify", "--json")
     finally:
         surgery.execute(allow.encode())
         db.engine.dispose()
-    assert told.exit_code == 1, told.output
-    assert json.loads(told.stdout)["drifted"] > 0
-    assert json.loads(told.stdout)["run"] is None
-    assert sentence in told.stderr
+    assert reported.exit_code == 1, reported.output
+    assert json.loads(reported.stdout)["drifted"] > 0
+    assert json.loads(reported.stdout)["run"] is None
+    assert sentence in reported.stderr
     surgery.execute("UPDATE orders SET grand_total = grand_total - 1")
 
 
@@ -238,7 +238,7 @@ def test_notes_that_wait_are_not_right_either(
     app_connection: psycopg.Connection[Any], run_command: Callable[..., Any],
 ) -> None:  # fmt: skip
     app_connection.execute("UPDATE payments SET amount = amount + 1")
-    assert told_right(finance, of_everything(app)) == []
+    assert reported_right(finance, of_everything(app)) == []
     assert "Being updated" in page(finance, "/today") or "wrong" in page(finance, "/today")
     assert run_command("figures", "heal", "--noted").exit_code == 0
     assert "Figures are right" in page(finance, "/orders")
@@ -260,13 +260,13 @@ def test_a_failed_or_stale_or_missing_check_is_not_right(
     said = page(finance, "/today")
     assert f"The last check of {len(registry.figures)} figures failed." in said
     assert "The check failed" in said
-    assert told_right(finance, ["/today", "/health", "/health/drift"]) == []
+    assert reported_right(finance, ["/today", "/health", "/health/drift"]) == []
     run_of("figures.verify")
     assert "Figures are right" in page(finance, "/today")
     one = update(FigureCheck).where(FigureCheck.figure == "orders.grand_total")
     session.execute(one.values(verified_at=datetime.now(UTC) - timedelta(hours=27)))
     session.commit()
-    assert told_right(finance, ["/today", "/health", "/health/drift"]) == []
+    assert reported_right(finance, ["/today", "/health", "/health/drift"]) == []
 
 
 def test_a_trigger_that_is_not_as_declared_is_not_right(
@@ -280,7 +280,7 @@ def test_a_trigger_that_is_not_as_declared_is_not_right(
     try:
         said = page(finance, "/today")
         assert "Changes may go unnoticed: 1 trigger is not as declared" in said
-        assert told_right(finance, ["/today", "/health", "/health/drift"]) == []
+        assert reported_right(finance, ["/today", "/health", "/health/drift"]) == []
     finally:
         surgery.execute(f"ALTER TABLE orders ENABLE TRIGGER {name[0]}".encode())
     assert "Figures are right" in page(finance, "/today")
@@ -316,9 +316,9 @@ def test_a_scoped_verification_says_nothing_of_the_rest(
     book: None, surgery: psycopg.Connection[Any], run_command: Callable[..., Any]
 ) -> None:
     surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
-    told = run_command("figures", "verify", "customers.balance")
-    assert told.exit_code == 0
-    assert told.stdout.strip() == "What was verified is right."
+    reported = run_command("figures", "verify", "customers.balance")
+    assert reported.exit_code == 0
+    assert reported.stdout.strip() == "What was verified is right."
     surgery.execute("UPDATE orders SET grand_total = grand_total - 1")
 
 
@@ -396,7 +396,7 @@ def test_every_record_shows_its_corrections_in_its_history(
         "/billing/invoices/INV-1",
         "/orders/SO-1",
     ):
-        told = page(finance, f"{record}/history")
-        assert "9,999.00" in told, record
-        assert "counted anew" in told, record
+        reported = page(finance, f"{record}/history")
+        assert "9,999.00" in reported, record
+        assert "counted anew" in reported, record
     assert "9,999.00" not in page(sign_in("account_manager"), "/customers/ACME/history")

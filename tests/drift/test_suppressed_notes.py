@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import JSON, Text
 
 from backoffice import figures
 from backoffice.app.extensions import db
@@ -55,7 +56,13 @@ def notes_of(connection: Connection, statement: str, said: str, keys: str) -> li
 
 
 def changed(column: Any) -> str:
-    return f"UPDATE {column.table.name} SET {column.name} = {column.name} + 1"
+    """A statement that writes another value into every row."""
+    otherwise = "{} + 1"
+    if isinstance(column.type, JSON):
+        otherwise = "jsonb_build_object('was', {})"
+    elif isinstance(column.type, Text):
+        otherwise = "'2199' || right({}, 3)"
+    return f"UPDATE {column.table.name} SET {column.name} = {otherwise.format(column.name)}"
 
 
 def bundles_in(notes: list[Any]) -> set[str]:
@@ -63,7 +70,8 @@ def bundles_in(notes: list[Any]) -> set[str]:
 
 
 def test_every_bundle_that_a_correction_writes_has_a_key() -> None:
-    assert {bundle for bundle, *_ in suppressed()} == set(registry.bundles)
+    written = {bundle for bundle in registry.bundles if not bundle.figures[0].generated}
+    assert {bundle for bundle, *_ in suppressed()} == written
 
 
 @pytest.mark.usefixtures("book")

@@ -57,12 +57,12 @@ def test_the_greatest_difference_comes_first_with_its_owner_figure_root_and_caus
     finance: FlaskClient, wrong: dict[str, Order]
 ) -> None:
     rows = rows_of(finance, DRIFT)
-    told = [" ".join(cells) for cells in rows]
-    assert len(told) == 2, told
+    reported = [" ".join(cells) for cells in rows]
+    assert len(reported) == 2, reported
     of_total = ("A-1", "Grand total", "100.00", "30.00", "-70.00", "this row", "Changed unnoticed")
     of_line = ("A-2", "Line amount", "5.00", "30.00", "25.00", "this row", "Changed unnoticed")
-    assert [word for word in of_total if word not in told[0]] == []
-    assert [word for word in of_line if word not in told[1]] == []
+    assert [word for word in of_total if word not in reported[0]] == []
+    assert [word for word in of_line if word not in reported[1]] == []
 
 
 def test_what_follows_from_another_row_names_its_root_and_leads_to_it(
@@ -99,16 +99,18 @@ def test_what_follows_from_another_row_names_its_root_and_leads_to_it(
 def test_the_filters(
     finance: FlaskClient, wrong: dict[str, Order], query: str, numbers: list[str]
 ) -> None:
-    told = [" ".join(cells) for cells in rows_of(finance, f"{DRIFT}?{query}")]
-    assert [number for row in told for number in ("A-1", "A-2", "A-3") if number in row] == numbers
+    reported = [" ".join(cells) for cells in rows_of(finance, f"{DRIFT}?{query}")]
+    assert [
+        number for row in reported for number in ("A-1", "A-2", "A-3") if number in row
+    ] == numbers
 
 
 def test_the_sentence_above_says_how_many_how_much_and_since_when(
     finance: FlaskClient, wrong: dict[str, Order]
 ) -> None:
-    told = text_of(finance.get(DRIFT).text)
-    assert "2 stored totals are wrong: Rp 95.00 in all, the oldest first seen" in told
-    assert "Checked " in told
+    reported = text_of(finance.get(DRIFT).text)
+    assert "2 stored totals are wrong: Rp 95.00 in all, the oldest first seen" in reported
+    assert "Checked " in reported
 
 
 def test_a_finding_shows_both_amounts_the_way_to_the_calculation_and_the_record(
@@ -116,9 +118,9 @@ def test_a_finding_shows_both_amounts_the_way_to_the_calculation_and_the_record(
 ) -> None:
     (number,) = ids_of(session, "orders.grand_total")
     page = finance.get(f"{DRIFT}/{number}").text
-    told = text_of(page)
+    reported = text_of(page)
     for words in ("Grand total", "Stored wrongly", "100.00", "30.00", "-Rp 70.00", "this row"):
-        assert words in told, words
+        assert words in reported, words
     assert 'href="/orders/A-1"' in page
     assert 'href="/orders/A-1/calculation/grand_total"' in page
     assert finance.get("/orders/A-1/calculation").status_code == 200
@@ -152,11 +154,11 @@ def test_what_was_healed_is_listed_by_filter_and_shows_its_corrections(
     heal_everything(session)
     assert "Nothing is wrong" in finance.get(DRIFT).text
     assert len(rows_of(finance, f"{DRIFT}?state=healed")) == 2
-    told = text_of(finance.get(f"{DRIFT}/{number}").text)
-    assert "Right again" in told
-    assert "Corrected by a run" in told
-    assert "Found by a check" in told
-    assert "Preview the correction" not in told
+    reported = text_of(finance.get(f"{DRIFT}/{number}").text)
+    assert "Right again" in reported
+    assert "Corrected by a run" in reported
+    assert "Found by a check" in reported
+    assert "Preview the correction" not in reported
 
 
 def test_a_finding_of_a_deleted_order_is_still_shown(
@@ -191,6 +193,24 @@ def test_the_file_says_what_the_screen_says(
     assert lines[3] == ["Total", "", "-45.00", "95.00"]
     assert ["Filter", "Status: Open"] in lines
     assert finance.get(f"{DRIFT}/export.xlsx").status_code == 200
+
+
+@pytest.mark.leaves_drift
+def test_a_file_speaks_the_language_of_whoever_asks_for_it(
+    app: Flask, wrong: dict[str, Order], surgery: Any, sign_in: Callable[..., FlaskClient]
+) -> None:
+    limiter.reset()
+    surgery.execute("UPDATE orders SET additions = 7 WHERE number = 'A-1'")
+    run_of("figures.verify")
+    said = [
+        sign_in("finance", language=language).get(f"{DRIFT}/export.csv?columns=by_column").text
+        for language in ("en", "id", "en")
+    ]
+    reported = [[line for line in text.splitlines() if "→" in line] for text in said]
+    assert len(reported[0]) == len(reported[1]) > 0
+    assert reported[0][0].startswith("Additions ")
+    assert reported[1][0].startswith("Penambahan ")
+    assert reported[2] == reported[0]
 
 
 # The way to the correction

@@ -54,7 +54,7 @@ def dated() -> list[tuple[Table, list[Column[Any]]]]:
 
 
 def without_checks(owner: Surgeon) -> None:
-    """As the book was before there were CHECKs on dates, or after somebody took them away."""
+    """As the book was before there were CHECKs on dates, or after a user took them away."""
     for table, _columns in dated():
         assert calendar_check(table) is not None
         owner.execute(

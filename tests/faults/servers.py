@@ -25,12 +25,13 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def web(log: Path, **environment: str) -> Iterator[int]:
-    """The app under gunicorn, as in production; its port."""
+def web(log: Path, app: str = "", **environment: str) -> Iterator[int]:
+    """The app, or another one, under gunicorn, as in production; its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
     command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "deploy" / "gunicorn.conf.py")]
+    command += [app] if app else []
     given = {**os.environ, "PORT": str(port), "HOST": "127.0.0.1", **environment}
     with open(log, "ab") as output:
         server = subprocess.Popen(
@@ -45,7 +46,7 @@ def web(log: Path, **environment: str) -> Iterator[int]:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody serves there already."""
+    """Whether another process serves there already."""
     try:
         return send(port, "GET", "/healthz", "").status == 200
     except OSError:

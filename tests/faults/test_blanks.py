@@ -22,7 +22,7 @@ BLANKS = ("", " ", "\t\n ", "\u00a0")
 
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any) -> FlaskClient:
-    """Somebody at the books, in which there is an order, an invoice, a payment and an assignment."""
+    """A user at the books, in which there is an order, an invoice, a payment and an assignment."""
     records_called_x()
     session.commit()
     return sign_in("finance")
@@ -60,10 +60,10 @@ def test_an_address_that_cannot_be_one_leads_nowhere(finance: FlaskClient, targe
     answer = finance.post("/preferences", data={"next": target, "theme": "dark"})
     assert (answer.status_code, answer.location) == (303, "/")
     ended = FlaskClient(finance.application)
-    told = ended.get(
+    reported = ended.get(
         "/orders", headers={"HX-Request": "true", "HX-Current-URL": quote(target, safe="/[]:")}
     )
-    assert told.status_code == 401
+    assert reported.status_code == 401
 
 
 def test_a_view_of_no_list_or_of_a_hostile_address_is_refused_or_cleaned(

@@ -1,4 +1,4 @@
-"""FAULTS.md, line 25: a row lock that somebody holds for minutes."""
+"""FAULTS.md, line 25: a row lock that another session holds for minutes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Pool
+from sqlalchemy import Pool, event, text
 
 from backoffice import figures
 from backoffice.app.extensions import db
@@ -35,7 +35,7 @@ def order(session: Any) -> Order:
 
 @pytest.fixture
 def hoarder(owner_database_url: str, order: Order) -> Iterator[psycopg.Connection[Any]]:
-    """Somebody who has locked the order and went to lunch."""
+    """A session that has locked the order and went to lunch."""
     key = order.id
     db.session.rollback()
     with psycopg.connect(owner_database_url) as connection:
@@ -96,7 +96,7 @@ def test_fault_25_however_many_save_at_a_time_pages_are_answered(
     assert client.post("/preferences", **saved).status_code == 303
 
 
-def test_fault_25_a_heal_names_the_owner_that_somebody_holds_and_heals_the_others(
+def test_fault_25_a_heal_names_the_owner_that_a_user_holds_and_heals_the_others(
     session: Any, order: Order, hoarder: psycopg.Connection[Any], admin_database_url: str
 ) -> None:
     others = [OrderFactory().id for _ in range(10)]
@@ -112,3 +112,35 @@ def test_fault_25_a_heal_names_the_owner_that_somebody_holds_and_heals_the_other
     session.rollback()
     hoarder.rollback()
     assert list(figures.verify(session)) == []
+
+
+def test_a_save_waits_as_long_as_a_person_does_whatever_its_connection_was_told(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        engine = db.engine
+
+    def waits() -> tuple[str, list[str]]:
+        sent: list[str] = []
+
+        def note(*statement: Any) -> None:
+            sent.append(statement[2])
+
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            with app.test_request_context(method="POST"):
+                shown = db.session.execute(text("SHOW lock_timeout")).scalar_one()
+                db.session.remove()
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+        return shown, [one for one in sent if "lock_timeout" in one and "SHOW" not in one]
+
+    engine.dispose()
+    assert waits() == ("2s", ["SET LOCAL lock_timeout = 2000"])
+    monkeypatch.setitem(app.config, "LOCK_TIMEOUT", app.config["WEB_LOCK_TIMEOUT"])
+    assert waits() == ("2s", ["SET LOCAL lock_timeout = 2000"]), "the connection is an old one"
+    engine.dispose()
+    assert waits() == ("2s", [])
+    monkeypatch.setitem(app.config, "WEB_LOCK_TIMEOUT", 1500)
+    assert waits() == ("1500ms", ["SET LOCAL lock_timeout = 1500"])
+    engine.dispose()

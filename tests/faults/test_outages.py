@@ -215,34 +215,35 @@ def test_without_a_database_every_page_says_so_in_the_visitors_language(
         wrong = [
             (path, answer.status)
             for path in healthy
-            if path not in (*PROBES, DESCRIPTION) and not is_told(answer := office.get(path), path)
+            if path not in (*PROBES, DESCRIPTION)
+            and not is_reported(answer := office.get(path), path)
         ]
         assert wrong == []
         for path in ("/orders", "/", "/login?next=/orders", "/nowhere"):
-            assert_told_to_everybody(office, path)
+            assert_reported_to_everybody(office, path)
         assert office.get("/healthz").status == 200
         assert office.get(DESCRIPTION).status == 200
         assert office.get("/readyz").status == 503
         token = f"Bearer {tokens.PREFIX}{'x' * 43}"
         program = send(office.port, "GET", "/api/customers", "", Authorization=token)
-        assert is_told(program, "/api/customers"), (program.status, program.headers)
+        assert is_reported(program, "/api/customers"), (program.status, program.headers)
         page = office.get("/orders")
         for asset in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text):
             assert send(office.port, "GET", asset, "").status == 200
     is_back(office, healthy)
 
 
-def is_told(answer: Answer, path: str = "/") -> bool:
+def is_reported(answer: Answer, path: str = "/") -> bool:
     """Whether it is the page of an outage, or to a program its problem, and leaves the session alone."""
-    told = answer.status == 503 and int(answer.headers["Retry-After"]) > 0
+    reported = answer.status == 503 and int(answer.headers["Retry-After"]) > 0
     if path.startswith("/api/"):
-        told = told and answer.headers["Content-Type"] == "application/problem+json"
+        reported = reported and answer.headers["Content-Type"] == "application/problem+json"
     else:
-        told = told and "<h1>" in answer.text and "app.css" in answer.text
-    return told and "Set-Cookie" not in answer.headers
+        reported = reported and "<h1>" in answer.text and "app.css" in answer.text
+    return reported and "Set-Cookie" not in answer.headers
 
 
-def assert_told_to_everybody(office: Office, path: str) -> None:
+def assert_reported_to_everybody(office: Office, path: str) -> None:
     english = "The database does not answer"
     page = office.get(path)
     assert english in page.text
@@ -250,7 +251,7 @@ def assert_told_to_everybody(office: Office, path: str) -> None:
                     {"Cookie": f"{office.cookie}; language=id"}):  # fmt: skip
         said = office.get(path, **headers)
         assert '<html lang="id"' in said.text
-        assert is_told(said)
+        assert is_reported(said)
         assert english not in said.text
     toast = office.get(path, HX_Request="true")
     assert toast.status == 503
@@ -262,7 +263,7 @@ def assert_told_to_everybody(office: Office, path: str) -> None:
     assert program.status == 503
     assert english in program.text
     for form in ({"csrf_token": "x"}, {}):
-        assert is_told(office.post(path, form)), path
+        assert is_reported(office.post(path, form)), path
 
 
 @pytest.mark.parametrize("outage", [read_only, standby])
@@ -273,14 +274,14 @@ def test_a_read_only_database_shows_every_page_and_says_why_nothing_can_be_saved
         assert changed(office, healthy) == {}
         form = fields_of(office.get("/orders/SO-1/edit").text)
         refused = office.post("/orders/SO-1/edit", form)
-        assert is_told(refused)
+        assert is_reported(refused)
         assert "read-only for the moment" in refused.text
         toast = office.post("/orders/SO-1/edit", form, HX_Request="true")
         assert toast.status == 503
         assert "can be read meanwhile" in toast.text
         # Nobody can be signed in: said at once, rather than after their password.
         visitor = send(office.port, "GET", "/login", "", Accept=HTML)
-        assert is_told(visitor)
+        assert is_reported(visitor)
         assert "read-only" in visitor.text
         assert office.get("/healthz").status == 200
     is_back(office, healthy)
@@ -314,7 +315,7 @@ def test_a_page_that_tells_of_an_outage_asks_the_database_no_second_time(app: Fl
     with lost.app_context():
         event.listen(db.engine, "do_connect", lambda *_: asked.append(1))
     browser = lost.test_client()
-    browser.set_cookie(name, "somebody")
+    browser.set_cookie(name, "user")
     wrong = []
     for _rule, method, address in addresses(lost):
         asked.clear()

@@ -51,7 +51,7 @@ def test_while_redis_is_away_people_save_and_what_is_asked_for_is_done_when_it_i
         asked = [queued(session, number) for number in numbers]
         took = saved(port, numbers, cookies, forms)
         for cookie in cookies:
-            assert send(port, "GET", "/orders", cookie).status == 200, "somebody was signed out"
+            assert send(port, "GET", "/orders", cookie).status == 200, "a user was signed out"
         if fault == "killed":
             services.redis.start(tied=True)
         else:

@@ -70,7 +70,7 @@ class Tries:
 
 
 def wait_until_it_waits(observer: psycopg.Connection[Any], pid: int) -> None:
-    """Return once the backend `pid` waits for somebody's lock."""
+    """Return once the backend `pid` waits for another session's lock."""
     end = time.monotonic() + PATIENCE
     waits = "SELECT pg_blocking_pids(%s) <> '{}'"
     while observer.execute(waits, (pid,)).fetchone() != (True,):

@@ -52,7 +52,7 @@ FACTS = {
     "meter_adjustments": ("amount",),
     "invoices": ("units", "rate", "fixed_charge"),
 }
-"""Columns that somebody enters and a total depends on."""
+"""Columns that a user enters and a total depends on."""
 
 OF_CUSTOMERS = ("payments", "meter_adjustments", "invoices")
 FEW = 4
@@ -73,7 +73,7 @@ class Seen:
 
 @dataclass
 class Made:
-    """What somebody did past the triggers in a round."""
+    """What a user did past the triggers in a round."""
 
     facts: dict[Row, set[str]] = field(default_factory=dict)
     """The rows that differ from the trail, each with the columns; of one that is gone none."""
@@ -225,7 +225,7 @@ def office(
 
 
 def a_stored_total(office: Office, _made: Made) -> bool:
-    """A figure is written; not where somebody entered it, for then it is a fact."""
+    """A figure is written; not where a user entered it, for then it is a fact."""
     table, row = office.random.choice(sorted(office.truth()))
     columns = set(office.truth()[table, row])
     if table == "account_manager_targets":
@@ -242,7 +242,7 @@ def a_stored_total(office: Office, _made: Made) -> bool:
 
 
 def a_fact(office: Office, made: Made) -> bool:
-    """Something that somebody entered is written."""
+    """Something that a user entered is written."""
     table = office.random.choice(sorted(FACTS))
     row, column = office.random.choice(office.ids(table)), office.random.choice(FACTS[table])
     if (table, row) in made.facts:
@@ -327,9 +327,9 @@ def named_exactly(office: Office, made: Made, right: Totals, now: Totals, found:
             assert roots & {(f"facts:{table}", key) for table, key in made.facts}, (row, finding)
     assert set(seen.facts) == set(made.facts)
     for fact, columns in made.facts.items():
-        told = seen.facts[fact]
-        assert told["kind"] == ("changed" if columns else "removed")
-        assert not columns or set(told["row"]) == set(told["trail"]) == columns
+        reported = seen.facts[fact]
+        assert reported["kind"] == ("changed" if columns else "removed")
+        assert not columns or set(reported["row"]) == set(reported["trail"]) == columns
     assert seen.orphans == made.orphans
     return seen
 
@@ -462,5 +462,5 @@ def test_every_tampering_is_named_and_no_correction_is_false(office: Office) -> 
         clean = office.look()
         assert (clean.figures, clean.facts, clean.orphans) == ({}, {}, set()), number
     assert office.counts["tamperings"] >= ROUNDS
-    told = f"{ROUNDS} rounds: {dict(office.counts)}; false alarms 0, false corrections 0"
-    sys.stdout.write(f"\n{told}\n")
+    reported = f"{ROUNDS} rounds: {dict(office.counts)}; false alarms 0, false corrections 0"
+    sys.stdout.write(f"\n{reported}\n")

@@ -1,4 +1,4 @@
-"""FAULTS.md, lines 7, 14, 15 and 16: what somebody does to the books behind the app's back.
+"""FAULTS.md, lines 7, 14, 15 and 16: what a user does to the books behind the app's back.
 
 Line 13, every write path, is tests/orders/test_write_paths.py and test_outside_writes.py.
 """
@@ -226,7 +226,7 @@ def test_fault_16_what_no_trigger_saw_is_found_by_the_next_verification(
     assert {f["owner"] for f in json.loads(found.stdout)["findings"]} == {order}
     is_a_fact = bool(forged_now(db.engine))
     assert run_command("figures", "heal").exit_code == (1 if is_a_fact else 0)
-    if is_a_fact:  # nothing follows what was forged until somebody accepts it
+    if is_a_fact:  # nothing follows what was forged until a user accepts it
         assert not right(connection)
         tell_of_everything(surgery)
         assert run_command("figures", "heal").exit_code == 0

@@ -28,7 +28,7 @@ from backoffice.base import Id
 from backoffice.base.money import Money, Quantity, UnitPrice, rounded
 from backoffice.figures import Last, Registry, total
 
-from .shapes import Facts, Shape, Told
+from .shapes import Facts, Rendered, Shape
 
 D = Decimal
 
@@ -241,7 +241,7 @@ def _at(value: Decimal, digits: int) -> Decimal:
     return value.quantize(D(1).scaleb(-digits), ROUND_HALF_UP)
 
 
-def oracle(facts: Facts) -> Told:
+def oracle(facts: Facts) -> Rendered:
     """Every figure of gas."""
     calculations, moves = {}, defaultdict(lambda: (D(0), D(0)))
     for reading in facts[Reading]:

@@ -27,7 +27,7 @@ from backoffice.base import Id
 from backoffice.base.money import Money
 from backoffice.figures import Registry, total
 
-from .shapes import Facts, Shape, Told
+from .shapes import Facts, Rendered, Shape
 
 D = Decimal
 
@@ -184,7 +184,7 @@ still_open = registry.figure(
 # As Python says it
 
 
-def oracle(facts: Facts) -> Told:
+def oracle(facts: Facts) -> Rendered:
     """Every figure of the ledger."""
     accounts = {row["id"]: (D(0), D(0)) for row in facts[Account]}
     months: dict[tuple[Any, ...], tuple[Any, ...]] = {}
@@ -203,13 +203,13 @@ def oracle(facts: Facts) -> Told:
     }
     postings = [(r["id"], r["document_id"]) for r in facts[Posting] if r["document_id"] in expected]
     return {
-        "accounts": {(key,): told for key, told in accounts.items()},
+        "accounts": {(key,): reported for key, reported in accounts.items()},
         "shape_accounts.balance": {
             (row["id"],): (_on_its_side(row["kind"], *accounts[row["id"]]),)
             for row in facts[Account]
         },
         "account_months": months,
-        "postings.expected": {(key,): told for key, told in expected.items()},
+        "postings.expected": {(key,): reported for key, reported in expected.items()},
         "postings.posted": {(key,): (posted[key],) for key, _ in postings},
         "postings.open": {(key,): (expected[of][1] - posted[key],) for key, of in postings},
     }

@@ -23,7 +23,7 @@ from .worlds import World
 Row = dict[str, Any]
 Facts = dict[Any, list[Row]]
 """By model, each row's columns that no figure keeps."""
-Told = dict[str, dict[tuple[Any, ...], tuple[Any, ...]]]
+Rendered = dict[str, dict[tuple[Any, ...], tuple[Any, ...]]]
 """By figure and key, the values of its columns."""
 
 
@@ -38,7 +38,7 @@ class Shape:
     name: str
     base: type[DeclarativeBase]
     registry: Registry
-    oracle: Callable[[Facts], Told]
+    oracle: Callable[[Facts], Rendered]
     entered: Mapping[Any, Mapping[str, st.SearchStrategy[Any]]]
     first: Callable[[], Iterable[Any]]
     book: Callable[[], Iterable[Any]]
@@ -80,7 +80,7 @@ class Shape:
         for row in session.execute(select(*columns).order_by(model.id)):
             yield dict(zip((c.key for c in columns), row, strict=True))
 
-    def stored(self, world: World) -> Told:
+    def stored(self, world: World) -> Rendered:
         """Every figure as it is stored."""
         with world.sessions() as session:
             return {
@@ -91,7 +91,7 @@ class Shape:
                 for f in self.registry.figures
             }
 
-    def expected(self, world: World) -> Told:
+    def expected(self, world: World) -> Rendered:
         """Every figure as Python computes it from the facts that are stored."""
         return self.oracle(self.facts(world))
 

@@ -142,7 +142,7 @@ def carrying_what_comes_later() -> Registry:
     return bad
 
 
-def forgetting_whose(carried: Any) -> Registry:
+def forgetting_owners(carried: Any) -> Registry:
     """It continues every owner from the last row of anybody."""
     bad = Registry("continuing anybody")
 
@@ -169,11 +169,11 @@ def forgetting_whose(carried: Any) -> Registry:
     [
         (carrying_what_comes_later, "continued from a place along ct_closings.month it expects"),
         (
-            lambda: forgetting_whose(lambda c: select(c).scalar_subquery()),
+            lambda: forgetting_owners(lambda c: select(c).scalar_subquery()),
             "more than one row returned",
         ),
         (
-            lambda: forgetting_whose(lambda c: select(func.max(c)).scalar_subquery()),
+            lambda: forgetting_owners(lambda c: select(func.max(c)).scalar_subquery()),
             "continued from a place",
         ),
     ],

@@ -172,7 +172,7 @@ def test_it_is_proved_previewed_and_explained(world: World) -> None:
 
 
 def comes_while_it_changes(world: World) -> list[Decimal]:
-    """A party comes with a reading, computed but not committed, while somebody changes the price."""
+    """A party comes with a reading, computed but not committed, while a user changes the price."""
     with world.sessions() as coming, world.sessions() as changing:
         party = Party()
         coming.add(party)

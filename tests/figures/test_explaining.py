@@ -26,13 +26,16 @@ D = Decimal
 
 def worth(terms: list[Term]) -> Any:
     """What the terms come to, read from left to right."""
-    told = D(0)
+    reported = D(0)
     for term in terms:
         value = D(term.value or 0)
-        told = {"": told + value, "+": told + value, "−": told - value, "×": told * value}[
-            term.sign
-        ]
-    return told
+        reported = {
+            "": reported + value,
+            "+": reported + value,
+            "−": reported - value,
+            "×": reported * value,
+        }[term.sign]
+    return reported
 
 
 def check(figure: Figure, column: ColumnExplained) -> None:
@@ -48,8 +51,12 @@ def check(figure: Figure, column: ColumnExplained) -> None:
         assert all(row.id is not None and row.values for row in term.rows)
     if isinstance(column.expected, (Decimal, int)):
         held = figure.table.c[column.column].type
-        told = worth(terms).quantize(D(1).scaleb(-(getattr(held, "scale", 0) or 0)), ROUND_HALF_UP)
-        assert column.expected in (told, max(told, D(0))), f"{figure.name}.{column.column}: {told}"
+        reported = worth(terms).quantize(
+            D(1).scaleb(-(getattr(held, "scale", 0) or 0)), ROUND_HALF_UP
+        )
+        assert column.expected in (reported, max(reported, D(0))), (
+            f"{figure.name}.{column.column}: {reported}"
+        )
 
 
 def explanations(db: Session, registry: Registry, figure: Figure) -> Iterator[Explanation]:

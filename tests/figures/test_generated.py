@@ -199,10 +199,10 @@ def test_it_is_previewed_and_explained(world: World) -> None:
             [2],
         )
         assert shown.rows(Account)[2]["balance"] == 6  # in place of what is stored
-        told = explain(session.connection(), registry, balance, 1)
-    assert told is not None
-    assert told.is_right
-    [column] = told.columns
+        reported = explain(session.connection(), registry, balance, 1)
+    assert reported is not None
+    assert reported.is_right
+    [column] = reported.columns
     assert [term.value for term in column.terms] == [30, 20]
 
 

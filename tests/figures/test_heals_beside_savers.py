@@ -346,7 +346,7 @@ def test_what_builds_on_many_owners_is_corrected_once_and_after_them(world: Worl
 
 
 def test_who_cannot_be_corrected_is_told_of_and_keeps_nobody_from_it(world: World) -> None:
-    """The till's total comes to what its CHECK refuses, and somebody has written another past it."""
+    """The till's total comes to what its CHECK refuses, and a user has written another past it."""
     fill(world, tills=30, sales=3)
     world.surgery.execute("UPDATE h_tills SET takings = 14")
     world.surgery.execute("UPDATE h_sales SET amount = 13.00 / 3 WHERE till_id = 7")

@@ -93,13 +93,13 @@ def add_while_recomputing(world: World) -> None:
         session.add(Sale(seller_id=1, closed_on=january, price=D(100)))
         hooks.settle(session, world.registry)
         waiting = pool.submit(recompute)
-        while not world.outside.execute(SOMEBODY_WAITS).fetchone()[0]:  # type: ignore[index]
+        while not world.outside.execute(ANOTHER_WAITS).fetchone()[0]:  # type: ignore[index]
             assert not waiting.done()
         session.commit()
         waiting.result()
 
 
-SOMEBODY_WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+ANOTHER_WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 def test_an_absolute_recompute_waits_for_a_change_that_is_not_committed(world: World) -> None:

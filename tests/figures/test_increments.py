@@ -214,7 +214,7 @@ def test_a_process_with_another_declaration_leaves_the_changes_for_one_that_know
     assert world.drift() == []
 
 
-def test_how_somebody_writes_days_does_not_change_which_row_is_meant(world: World) -> None:
+def test_how_a_user_writes_days_does_not_change_which_row_is_meant(world: World) -> None:
     with world.sessions() as session:
         session.execute(text("SET LOCAL datestyle = 'SQL, MDY'"))
         session.add(Sale(seller_id=1, closed_on=date(2026, 2, 9), price=D(5)))

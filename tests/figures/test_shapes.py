@@ -25,9 +25,9 @@ from .gas import GAS, Calculation, Price, Reading, calculation, priced
 from .ledger import LEDGER
 from .shapes import (
     NEW,
+    Rendered,
     Row,
     Shape,
-    Told,
     Transaction,
     laid_over,
     outside_sessions,
@@ -69,7 +69,7 @@ def commit(world: World, transaction: Transaction) -> None:
         heal_noted(world.engine, world.registry)
 
 
-def unlike(stored: Told, expected: Told) -> set[tuple[str, tuple[Any, ...]]]:
+def unlike(stored: Rendered, expected: Rendered) -> set[tuple[str, tuple[Any, ...]]]:
     """Figure and key of every row that is not as it should be."""
     return {
         (name, key)
@@ -112,7 +112,7 @@ def test_a_preview_says_what_python_says(world: World, shape: Shape, data: st.Da
         shown = preview(session.connection(), shape.registry, asked, rows, [1, 2, 3])
     expected = shape.oracle(seen)
     for figure in asked:
-        assert as_told(shape, figure, shown) == expected[figure.name], figure.name
+        assert as_reported(shape, figure, shown) == expected[figure.name], figure.name
 
 
 def unsaved(row: Row) -> Row:
@@ -124,7 +124,7 @@ def without_number(row: Row) -> Row:
     return row if row["id"] < NEW else {**row, "id": None}
 
 
-def as_told(shape: Shape, figure: Figure, shown: Preview) -> dict[Any, Any]:
+def as_reported(shape: Shape, figure: Figure, shown: Preview) -> dict[Any, Any]:
     """The figure's rows of a preview as the oracle tells them."""
 
     def numbered(value: Any) -> Any:
@@ -233,10 +233,10 @@ def test_every_stored_value_is_explained(world: World, shape: Shape) -> None:
     with world.sessions() as session:
         for figure in shape.registry.figures:
             for row in session.query(figure.primary_key):
-                told = explain(session.connection(), shape.registry, figure, row[0])
-                assert told is not None
-                assert told.is_right
-                assert [c.column for c in told.columns] == [c.key for c in figure.columns]
+                reported = explain(session.connection(), shape.registry, figure, row[0])
+                assert reported is not None
+                assert reported.is_right
+                assert [c.column for c in reported.columns] == [c.key for c in figure.columns]
 
 
 # Continuing

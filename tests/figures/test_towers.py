@@ -268,11 +268,11 @@ def _worth(tree: Tree, row: Mapping[str, Decimal], parts: list[dict[str, Decimal
 
 
 Groups = dict[tuple[int, int], tuple[Decimal, int]]
-Told = tuple[list[dict[str, Any]], list[dict[str, Any]], Groups]
+Rendered = tuple[list[dict[str, Any]], list[dict[str, Any]], Groups]
 """Every whole and every part with its figures, and the derived rows by whole and kind."""
 
 
-def _computed(tower: Tower, book: Book) -> Told:
+def _computed(tower: Tower, book: Book) -> Rendered:
     wholes, everyone, groups = [], [], Groups()
     with localcontext(EXACT):
         for place, (facts, given) in enumerate(zip(book.wholes, book.parts, strict=True), start=1):
@@ -315,7 +315,7 @@ def books(draw: st.DrawFn) -> Book:
     return Book(wholes, [draw(st.lists(_facts(FACTS[Part]), max_size=3)) for _ in wholes])
 
 
-def _stored(world: World) -> Told:
+def _stored(world: World) -> Rendered:
     found = []
     with world.sessions() as session:
         for model in (Whole, Part):
@@ -350,7 +350,7 @@ def _changed(world: World, book: Book) -> None:
         session.commit()
 
 
-def _previewed(world: World, book: Book) -> Told:
+def _previewed(world: World, book: Book) -> Rendered:
     numbers = count(1)
     rows: dict[Any, list[dict[str, Any]]] = {Whole: [], Part: []}
     for place, (facts, parts) in enumerate(zip(book.wholes, book.parts, strict=True), start=1):
@@ -414,7 +414,7 @@ def test_every_storey_says_what_python_says(
         assert world.drift() == [], "verification"
         with world.engine.connect() as connection:
             assert [*disproofs(connection, world.registry, sample=None)] == [], "the proof"
-        assert all(told.is_right for told in _explained(world)), "the explanation"
+        assert all(reported.is_right for reported in _explained(world)), "the explanation"
         tampered = "UPDATE w_wholes SET x = x + 1, y = 5, z = 7 - z, sums = 3, top = top - 1"
         world.surgery.execute(tampered)
         world.surgery.execute("UPDATE w_parts SET p = p - 1, q = 11")

@@ -11,7 +11,7 @@ from backoffice.base import Id
 from backoffice.base.money import Money
 from backoffice.figures import Last, Registry, total
 
-from .shapes import Facts, Shape, Told
+from .shapes import Facts, Rendered, Shape
 
 D = Decimal
 KINDS = ("recharge", "charge", "refund")
@@ -131,7 +131,7 @@ def _taken(connection: Any, wallet: int, held: Decimal | None, amount: Decimal) 
 # As Python says it
 
 
-def oracle(facts: Facts) -> Told:
+def oracle(facts: Facts) -> Rendered:
     """Every figure of wallets."""
     wallets = {row["id"]: (D(0), D(0), D(0)) for row in facts[Wallet]}
     movements = {}
@@ -143,7 +143,10 @@ def oracle(facts: Facts) -> Told:
         recharged += amount if kind == "recharge" else 0
         spent += {"charge": amount, "refund": -amount}.get(kind, D(0))
         wallets[row["wallet_id"]] = (after, recharged, spent)
-    return {"wallets": {(key,): told for key, told in wallets.items()}, "running": movements}
+    return {
+        "wallets": {(key,): reported for key, reported in wallets.items()},
+        "running": movements,
+    }
 
 
 def book() -> list[Any]:

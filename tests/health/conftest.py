@@ -1,4 +1,4 @@
-"""The book of tests/drift: three orders, two of which somebody wrote past every trigger."""
+"""The book of tests/drift: three orders, two of which a user wrote past every trigger."""
 
 from tests.drift.conftest import orders, wrong
 

@@ -10,7 +10,7 @@ from backoffice.app.domain import Declared, DeclaredTwice, Domain
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.app.measures import Measure, Source
-from backoffice.metrics.board import Board, told
+from backoffice.metrics.board import Board, reported
 from backoffice.metrics.machine import Machine
 
 from .readings import Readings, read_anew, token
@@ -38,7 +38,9 @@ def test_a_redis_that_is_away_costs_no_time_and_no_metric_of_the_others(app):
     began = time.monotonic()
     with app.app_context():
         read = Readings(
-            told(Board(db.engine, Machine("redis://127.0.0.1:1/0"), app.declared.measures)).decode()
+            reported(
+                Board(db.engine, Machine("redis://127.0.0.1:1/0"), app.declared.measures)
+            ).decode()
         )
     assert time.monotonic() - began < 2
     assert read.one("backoffice_redis_up") == 0
@@ -49,7 +51,7 @@ def test_a_redis_that_is_away_costs_no_time_and_no_metric_of_the_others(app):
 def test_a_database_that_is_away_is_a_gauge_and_no_error(app, services):
     engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
     read = Readings(
-        told(Board(engine, Machine(services.redis.url), app.declared.measures)).decode()
+        reported(Board(engine, Machine(services.redis.url), app.declared.measures)).decode()
     )
     assert read.one("backoffice_database_up") == 0
     assert set(read.all("backoffice_metrics_source_up")) == {0}
@@ -75,8 +77,8 @@ def test_a_source_that_fails_or_takes_too_long_harms_no_other(domains, app, scra
     failing = {"wrong", "mistaken", "slow"}
     with capture_logs() as lines:
         read = scrape()
-    told_why = {line["source"] for line in lines if line["event"] == "metrics not read"}
-    assert told_why == failing
+    reported_why = {line["source"] for line in lines if line["event"] == "metrics not read"}
+    assert reported_why == failing
     assert read.one("backoffice_metrics_read_seconds") < 4
     for name in app.declared.measures:
         assert read.one("backoffice_metrics_source_up", source=name) == (name not in failing)

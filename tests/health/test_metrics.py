@@ -87,8 +87,8 @@ def test_the_age_of_a_verification_and_its_coverage_are_told(scrape, session):
     session.commit()
     read = scrape()
     assert read.one("backoffice_figure_verified_age_seconds", figure=GRAND_TOTAL) > 26 * 3600
-    told_at = read.one("backoffice_figure_verified_timestamp_seconds", figure=GRAND_TOTAL)
-    assert told_at == pytest.approx(at.timestamp(), abs=1)
+    reported_at = read.one("backoffice_figure_verified_timestamp_seconds", figure=GRAND_TOTAL)
+    assert reported_at == pytest.approx(at.timestamp(), abs=1)
     assert 0 < read.one("backoffice_figure_coverage_ratio", figure=GRAND_TOTAL) <= 1
 
 

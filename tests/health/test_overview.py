@@ -61,22 +61,22 @@ def dot_of(client: FlaskClient, page: str = "/orders") -> tuple[str, str, str]:
 def test_every_figure_says_what_it_is_and_that_it_was_never_verified(
     finance: FlaskClient, orders: dict[str, Order]
 ) -> None:
-    told = figures_of(finance)
-    assert list(told) == ["Line amount", "Components", "Grand total", "Achieved"]
-    assert "Package price + Additions − Promo − Reductions" in told["Grand total"]
-    assert "Package price, Additions, Promo, Reductions" in told["Components"]
-    assert "Quantity × Unit price" in told["Line amount"]
-    assert all("never" in row for row in told.values())
-    assert "0.0%" in told["Grand total"]
+    reported = figures_of(finance)
+    assert list(reported) == ["Line amount", "Components", "Grand total", "Achieved"]
+    assert "Package price + Additions − Promo − Reductions" in reported["Grand total"]
+    assert "Package price, Additions, Promo, Reductions" in reported["Components"]
+    assert "Quantity × Unit price" in reported["Line amount"]
+    assert all("never" in row for row in reported.values())
+    assert "0.0%" in reported["Grand total"]
 
 
 def test_what_is_wrong_and_verified_stands_in_the_figures_row_with_its_links(
     finance: FlaskClient, wrong: dict[str, Order]
 ) -> None:
-    told = figures_of(finance)
-    assert "70.00" in told["Grand total"]
-    assert "25.00" in told["Line amount"]
-    assert all("100.0%" in row for row in told.values())
+    reported = figures_of(finance)
+    assert "70.00" in reported["Grand total"]
+    assert "25.00" in reported["Line amount"]
+    assert all("100.0%" in row for row in reported.values())
     page = finance.get("/health").text
     assert 'href="/health/drift?figure=orders.grand_total"' in page
     assert len(rows_of(finance, "/health/drift?figure=orders.grand_total")) == 1
@@ -104,9 +104,9 @@ def test_a_stale_check_is_marked(
     stale = update(FigureCheck).where(FigureCheck.figure == "orders.grand_total")
     session.execute(stale.values(verified_at=late))
     session.commit()
-    told = figures_of(finance)
-    assert "too long ago" in told["Grand total"]
-    assert "too long ago" not in told["Components"]
+    reported = figures_of(finance)
+    assert "too long ago" in reported["Grand total"]
+    assert "too long ago" not in reported["Components"]
 
 
 def test_corrections_are_counted_by_cause_and_drawn_by_day(
@@ -116,8 +116,8 @@ def test_corrections_are_counted_by_cause_and_drawn_by_day(
     assert "1 Found by a check" in figures_of(finance)["Grand total"]
     page = finance.get("/health").text
     assert "chart-plot" in page
-    told = text_of(page)
-    assert "2 rows found wrong, 2 corrections" in told
+    reported = text_of(page)
+    assert "2 rows found wrong, 2 corrections" in reported
     assert re.search(r'href="/health/drift\?state=all&amp;since=[\d-]+&amp;until=[\d-]+"', page)
 
 
@@ -126,8 +126,8 @@ def test_a_flood_of_corrections_is_read_up_to_a_limit(
 ) -> None:
     run_of("figures.heal")
     monkeypatch.setattr(queries, "MOST_CORRECTIONS", 1)
-    told = figures_of(finance)
-    assert sum("Found by a check" in row for row in told.values()) == 1
+    reported = figures_of(finance)
+    assert sum("Found by a check" in row for row in reported.values()) == 1
 
 
 def test_changes_that_wait_for_a_worker_are_shown(
@@ -146,9 +146,9 @@ def test_the_background_is_told(
     waiting = actions.request(session, "figures.verify", {})
     waiting.created_at = datetime.now(UTC) - timedelta(minutes=3)
     session.commit()
-    told = text_of(finance.get("/health").text)
-    assert "1 run has waited for a worker since" in told
-    assert "Waiting 1 run" in told
+    reported = text_of(finance.get("/health").text)
+    assert "1 run has waited for a worker since" in reported
+    assert "Waiting 1 run" in reported
     actions.cancel(session, waiting.id)
     session.commit()
 

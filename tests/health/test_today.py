@@ -50,7 +50,7 @@ def finance(sign_in: SignIn) -> FlaskClient:
     return sign_in("finance")
 
 
-def told(client: FlaskClient) -> str:
+def reported(client: FlaskClient) -> str:
     page = client.get("/today")
     assert page.status_code == 200, page.text
     return text_of(page.text)
@@ -63,7 +63,7 @@ def way_of(client: FlaskClient, words: str) -> str:
     ):
         if words in " ".join(re.sub(r"<[^>]+>", " ", line).split()):
             return str(href).replace("&amp;", "&")
-    raise AssertionError(f"No line says {words!r}: {told(client)}")
+    raise AssertionError(f"No line says {words!r}: {reported(client)}")
 
 
 def verified() -> None:
@@ -74,27 +74,27 @@ def verified() -> None:
 def test_everybody_starts_there(sign_in: SignIn, role: str) -> None:
     client = sign_in(role)
     assert client.get("/").location == "/today"
-    assert "Today" in told(client)
+    assert "Today" in reported(client)
 
 
 def test_an_empty_book_is_well(sign_in: SignIn) -> None:
-    assert "There is no figure to check yet." in told(sign_in("viewer"))
-    assert "Nothing at the moment." in told(sign_in("account_manager"))
+    assert "There is no figure to check yet." in reported(sign_in("viewer"))
+    assert "Nothing at the moment." in reported(sign_in("account_manager"))
 
 
 def test_a_right_book_is_one_sentence_and_when_it_was_checked(
     finance: FlaskClient, orders: dict[str, Order]
 ) -> None:
     verified()
-    assert re.search(r"Every stored figure is right\. Checked \d\d:\d\d\.", told(finance))
-    assert "wrong" not in told(finance)
+    assert re.search(r"Every stored figure is right\. Checked \d\d:\d\d\.", reported(finance))
+    assert "wrong" not in reported(finance)
     assert way_of(finance, "Every stored figure is right") == "/health"
 
 
 def test_drift_is_counted_added_up_and_dated_and_leads_to_its_rows(
     finance: FlaskClient, wrong: dict[str, Order]
 ) -> None:
-    said = told(finance)
+    said = reported(finance)
     assert "Not every stored figure is right. Checked " in said
     assert "2 stored totals are wrong: Rp 95.00 in all, the oldest first seen" in said
     assert len(rows_of(finance, way_of(finance, "2 stored totals"))) == 2
@@ -103,9 +103,9 @@ def test_drift_is_counted_added_up_and_dated_and_leads_to_its_rows(
 def test_a_checker_that_never_ran_is_itself_an_alert(
     finance: FlaskClient, orders: dict[str, Order]
 ) -> None:
-    assert "No figure has been verified yet." in told(finance)
+    assert "No figure has been verified yet." in reported(finance)
     run_of("figures.verify", {"figures": {"account_manager_targets.achieved": None}})
-    assert "4 figures have never been verified." in told(finance)
+    assert "4 figures have never been verified." in reported(finance)
 
 
 def test_a_checker_that_has_not_run_is_itself_an_alert(
@@ -115,8 +115,8 @@ def test_a_checker_that_has_not_run_is_itself_an_alert(
     late = datetime.now(UTC) - timedelta(hours=27)
     session.execute(update(FigureCheck).values(verified_at=late))
     session.commit()
-    assert "Every stored figure was right." in told(finance)
-    assert "the nightly check has not run since" in told(finance)
+    assert "Every stored figure was right." in reported(finance)
+    assert "the nightly check has not run since" in reported(finance)
     assert "books-warning" in finance.get("/today").text
 
 
@@ -128,13 +128,13 @@ def test_changes_by_other_programs_that_nobody_works_off_are_told(
 ) -> None:
     verified()
     app_connection.execute("UPDATE orders SET promo = 5 WHERE number = 'A-1'")
-    assert "Every stored figure was right." in told(finance)
-    assert "1 change by another program is not counted in yet." in told(finance)
-    assert "has waited for a worker" not in told(finance)
+    assert "Every stored figure was right." in reported(finance)
+    assert "1 change by another program is not counted in yet." in reported(finance)
+    assert "has waited for a worker" not in reported(finance)
     prove(session.connection())
     session.execute(text("UPDATE figure_notes SET noted_at = now() - interval '2 minutes'"))
     session.commit()
-    assert "1 change by another program has waited" in told(finance)
+    assert "1 change by another program has waited" in reported(finance)
 
 
 def a_run(session: Any, by: str, **values: Any) -> Run:
@@ -154,12 +154,12 @@ def test_failed_and_waiting_runs_are_told_with_their_rows(
     now = datetime.now(UTC)
     a_run(session, "cli:root", owners=[1], status=FAILED, finished_at=now)
     a_run(session, "cli:root", owners=[2], created_at=now - timedelta(minutes=5))
-    assert "1 run failed" in told(finance)
-    assert "1 run has waited for a worker" in told(finance)
+    assert "1 run failed" in reported(finance)
+    assert "1 run has waited for a worker" in reported(finance)
     assert len(rows_of(finance, way_of(finance, "1 run failed"))) == 1
     assert len(rows_of(finance, way_of(finance, "has waited for a worker"))) == 1
     a_run(session, "cli:root", owners=[1], status=DONE, finished_at=now)
-    assert "failed" not in told(finance)
+    assert "failed" not in reported(finance)
 
 
 def test_what_waits_for_approval_is_told_to_whoever_may_and_to_whoever_asked(
@@ -168,9 +168,9 @@ def test_what_waits_for_approval_is_told_to_whoever_may_and_to_whoever_asked(
     asker = UserFactory(role="finance")
     session.commit()
     waiting = a_run(session, f"user:{asker.id}", status=AWAITING_APPROVAL)
-    assert "1 run waits for your approval." in told(sign_in("finance"))
-    assert "1 run of yours waits for somebody else's approval." in told(sign_in(asker))
-    assert "approval" not in told(sign_in("viewer"))
+    assert "1 run waits for your approval." in reported(sign_in("finance"))
+    assert "1 run of yours waits for another user's approval." in reported(sign_in(asker))
+    assert "approval" not in reported(sign_in("viewer"))
     actions.cancel(session, waiting.id)
     session.commit()
 
@@ -184,13 +184,13 @@ def test_my_dry_run_that_found_something_is_unfinished_until_it_is_applied_or_as
         run = run_of("figures.heal", {"figures": {"orders.grand_total": None}}, dry_run=True)
     mine, others = sign_in(me), sign_in("finance")
     line = f"Dry run {run.id} (Heal figures) found"
-    assert line in told(mine)
+    assert line in reported(mine)
     assert way_of(mine, line) == f"/runs/{run.id}"
-    assert "My unfinished work" not in told(others)
+    assert "My unfinished work" not in reported(others)
     run_of("figures.heal", {"figures": {"orders.grand_total": None}})
     with acting_as(f"user:{me.id}"):
         run_of("figures.heal", {"figures": {"orders.grand_total": None}}, dry_run=True)
-    assert "My unfinished work" not in told(mine)
+    assert "My unfinished work" not in reported(mine)
 
 
 def test_my_uploads_that_are_not_imported_are_unfinished(sign_in: SignIn, session: Any) -> None:
@@ -201,11 +201,11 @@ def test_my_uploads_that_are_not_imported_are_unfinished(sign_in: SignIn, sessio
     session.add(Import(name="april.csv", **facts))
     session.add(Import(name="may.csv", state="applied", **facts))
     session.commit()
-    said = told(sign_in(me))
+    said = reported(sign_in(me))
     assert "march.csv is not imported: 3 lines of it cannot be read as they are." in said
     assert "april.csv is uploaded, and not imported." in said
     assert "may.csv" not in said
-    assert "march.csv" not in told(sign_in("finance"))
+    assert "march.csv" not in reported(sign_in("finance"))
 
 
 def test_orders_that_stand_open_for_long_are_told_of_to_whom_they_belong(
@@ -221,8 +221,8 @@ def test_orders_that_stand_open_for_long_are_told_of_to_whom_they_belong(
         )
     session.commit()
     everybodys, hers = sign_in("viewer"), sign_in(nancy)
-    assert "2 orders have been open for over 30 days: Rp 18,600,000.00." in told(everybodys)
-    assert "1 order has been open for over 30 days: Rp 9,300,000.00." in told(hers)
+    assert "2 orders have been open for over 30 days: Rp 18,600,000.00." in reported(everybodys)
+    assert "1 order has been open for over 30 days: Rp 9,300,000.00." in reported(hers)
     assert len(rows_of(everybodys, way_of(everybodys, "2 orders have been open"))) == 2
     assert len(rows_of(hers, way_of(hers, "1 order has been open"))) == 1
 
@@ -239,10 +239,10 @@ def test_an_account_manager_reads_how_far_their_month_is(
     session.commit()
     client = sign_in(nancy)
     line = "Rp 30.00 of your target of Rp 120.00 (25.0%)."
-    assert line in told(client)
+    assert line in reported(client)
     assert way_of(client, line) == f"/targets/{nancy.id}/{Month.of(today)}"
-    assert "of your target" not in told(sign_in("finance"))
-    assert "stored figure" not in told(client)
+    assert "of your target" not in reported(sign_in("finance"))
+    assert "stored figure" not in reported(client)
 
 
 LINES = [Notice("Some <b>news</b>", "/a"), Notice("Terrible", "/b", "danger", 3)]

@@ -14,7 +14,7 @@ LINES = "order_number,kind,description,quantity,unit_price"
 
 @dataclass
 class Desk:
-    """Somebody at the import screens."""
+    """A user at the import screens."""
 
     client: FlaskClient
     key = 0

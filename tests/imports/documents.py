@@ -52,7 +52,7 @@ def parts(session: Any, reference: str) -> list[Payment]:
     return payment_actions.parts_in(session, reference)
 
 
-def told(session: Any, reference: str) -> list[tuple[str, str, str | None, str | None]]:
+def reported(session: Any, reference: str) -> list[tuple[str, str, str | None, str | None]]:
     """Of each part of the receipt its status, its amount, its meter and its invoice."""
     return [
         (

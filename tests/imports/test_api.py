@@ -47,11 +47,11 @@ def test_each_line_is_charged_or_refused_by_itself_and_told(
 ) -> None:
     answer = send(program, *LINES)
     assert answer.status_code == 200, answer.text
-    told = answer.get_json()
-    refused = [(one["line"], one["column"]) for one in told.pop("problems")]
+    reported = answer.get_json()
+    refused = [(one["line"], one["column"]) for one in reported.pop("problems")]
     assert refused == [(3, "amount"), (4, "wallet_id"), (5, "amount")]
     counts = {"read": 5, "created": 2, "unchanged": 0, "bad_lines": 3}
-    assert told == {"kind": "wallet-charges", "dry_run": False, **counts}
+    assert reported == {"kind": "wallet-charges", "dry_run": False, **counts}
     who = f"token:{program.id}"
     assert charged(session) == [(60, "a", who), (40, "e", who)]
     again = send(program, *LINES).get_json()

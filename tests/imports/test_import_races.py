@@ -1,4 +1,4 @@
-"""Somebody works on the very documents that a file brings: nothing is booked twice, nothing void comes alive."""
+"""A user works on the very documents that a file brings: nothing is booked twice, nothing void comes alive."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ from backoffice.billing.payments import actions as payment_actions
 from backoffice.billing.payments.allocation import Part
 from backoffice.imports.kinds import KINDS, payments
 
-from .documents import DAYS, INVOICES, PAYMENTS, book, entry, invoice, parts, told, voided
+from .documents import DAYS, INVOICES, PAYMENTS, book, entry, invoice, parts, reported, voided
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ Problems = Callable[..., list[tuple[int, str, str]]]
 Meanwhile = Callable[..., None]
 
 PATIENCE = 30
-FASTER = "Somebody else has saved this in the meantime. Import the file again."
+FASTER = "Another user has saved this in the meantime. Import the file again."
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def books(session: Any) -> None:
     book(session)
 
 
-class Somebody:
+class Importer:
     """Does something after a file is checked and before it is written; saves it then, or only `late`.
 
     Late is when the import waits for them, or is over. Where they have to wait for the import themselves,
@@ -105,21 +105,21 @@ class Somebody:
 def meanwhile(
     app: Flask, monkeypatch: pytest.MonkeyPatch, app_connection: psycopg.Connection[Any]
 ) -> Iterator[Meanwhile]:
-    """`meanwhile(kind, verb)`: somebody does `verb` while a file of that kind is imported, once."""
-    somebody: list[Somebody] = []
+    """`meanwhile(kind, verb)`: a user does `verb` while a file of that kind is imported, once."""
+    importers: list[Importer] = []
 
     def between(kind: str, verb: Callable[[], Any], *, late: bool = False) -> None:
         def apply(stage: Any) -> Any:
-            if not somebody:
-                somebody.append(Somebody(app, app_connection, stage))
-                somebody[0].begin(verb, late=late)
+            if not importers:
+                importers.append(Importer(app, app_connection, stage))
+                importers[0].begin(verb, late=late)
             return real.apply(stage)
 
         real = KINDS[kind]
         monkeypatch.setitem(KINDS, kind, replace(real, apply=apply))
 
     yield between
-    for one in somebody:
+    for one in importers:
         one.end()
 
 
@@ -168,7 +168,7 @@ def test_a_receipt_that_is_split_meanwhile_still_comes_to_what_was_paid(
     meanwhile("payments", split)
     assert import_("payments", file)["unchanged"] == 1
     halves = [("posted", "60.00", "M-1", "INV-1"), ("posted", "40.00", "M-1", None)]
-    settled(session, lambda: told(session, "PAY-1"), halves)
+    settled(session, lambda: reported(session, "PAY-1"), halves)
 
 
 def test_a_receipt_that_is_voided_meanwhile_is_either_changed_or_void(
@@ -177,7 +177,7 @@ def test_a_receipt_that_is_voided_meanwhile_is_either_changed_or_void(
     import_("payments", write("p.csv", PAYMENTS, "PAY-1,A,M-1,INV-1,2026-03-05,100"))
     meanwhile("payments", lambda: voided(db.session, "PAY-1"))
     import_("payments", write("o.csv", PAYMENTS, "PAY-1,A,M-1,INV-1,2026-03-05,999"))
-    assert told(session, "PAY-1") == [("posted", "999.00", "M-1", "INV-1")]
+    assert reported(session, "PAY-1") == [("posted", "999.00", "M-1", "INV-1")]
 
 
 def test_an_invoice_that_is_voided_meanwhile_is_either_changed_or_void(
@@ -195,7 +195,7 @@ def test_an_invoice_that_is_paid_meanwhile_is_paid_on_its_own_meter(
         "invoices", lambda: payment_actions.record(db.session(), entry(db.session, "PAY-1", 1000))
     )
     import_("invoices", write("i.csv", INVOICES, f"INV-1,A,M-2,{DAYS},1500"))
-    settled(session, lambda: told(session, "PAY-1"), [("posted", "1000.00", "M-2", "INV-1")])
+    settled(session, lambda: reported(session, "PAY-1"), [("posted", "1000.00", "M-2", "INV-1")])
 
 
 def test_an_invoice_that_is_voided_while_a_payment_of_it_comes_in_is_paid_by_nobody(
@@ -204,7 +204,7 @@ def test_an_invoice_that_is_voided_while_a_payment_of_it_comes_in_is_paid_by_nob
     meanwhile("payments", void_invoice, late=True)
     import_("payments", write("p.csv", PAYMENTS, "PAY-1,A,M-1,INV-1,2026-03-05,100"))
     settled(session, lambda: invoice(session).status, "void")
-    assert told(session, "PAY-1") == [("posted", "100.00", "M-1", None)]
+    assert reported(session, "PAY-1") == [("posted", "100.00", "M-1", None)]
 
 
 def test_without_the_lock_a_payment_names_an_invoice_that_is_void(
@@ -219,7 +219,7 @@ def test_without_the_lock_a_payment_names_an_invoice_that_is_void(
     meanwhile("payments", void_invoice, late=True)
     import_("payments", write("p.csv", PAYMENTS, "PAY-1,A,M-1,INV-1,2026-03-05,100"))
     settled(session, lambda: invoice(session).status, "void")
-    assert told(session, "PAY-1") == [("posted", "100.00", "M-1", "INV-1")]
+    assert reported(session, "PAY-1") == [("posted", "100.00", "M-1", "INV-1")]
 
 
 def test_a_receipt_that_is_recorded_meanwhile_under_a_reference_of_the_file_stays_as_it_is(
@@ -262,7 +262,7 @@ def test_a_meter_that_is_entered_meanwhile_under_a_number_of_the_file_is_no_new_
     assert [each.customer.code for each in meter.assignments] == ["A"]
 
 
-def test_the_good_lines_come_in_without_one_that_somebody_has_entered_meanwhile(
+def test_the_good_lines_come_in_without_one_that_a_user_has_entered_meanwhile(
     write: Write, run_command: Callable[..., Any], meanwhile: Meanwhile, session: Any
 ) -> None:
     meanwhile("payments", lambda: recorded("PAY-1", 60))
@@ -323,7 +323,7 @@ def test_an_import_that_postgresql_ends_in_a_circle_is_done_all_the_same(
             event.remove(db.engine, "before_cursor_execute", wait_for_the_program)
             competing.join(PATIENCE)
     assert attempts == 2
-    assert told(session, "PAY-1") == [("posted", "120.00", "M-1", "INV-1")]
+    assert reported(session, "PAY-1") == [("posted", "120.00", "M-1", "INV-1")]
 
 
 def _wait_until_it_waits(observer: psycopg.Connection[Any], pid: int) -> None:

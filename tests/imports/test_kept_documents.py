@@ -25,7 +25,7 @@ from .documents import (
     meter,
     parts,
     replaced,
-    told,
+    reported,
     voided,
 )
 
@@ -194,7 +194,7 @@ def test_the_same_file_again_leaves_a_receipt_that_was_replaced_on_screen(
     import_("payments", file)
     replaced(session, "B-1", entry(session, "B-1", 150))
     assert counts(import_("payments", file)) == (0, 0, 1)
-    assert told(session, "B-1") == [("posted", "150.00", "M-1", "INV-1")]
+    assert reported(session, "B-1") == [("posted", "150.00", "M-1", "INV-1")]
     right = write("r.csv", PAYMENTS, "B-1,A,M-1,INV-1,2026-03-05,150")
     assert counts(import_("payments", right)) == (0, 0, 1)
     other = write("o.csv", PAYMENTS, "B-1,A,M-1,INV-1,2026-03-05,160")
@@ -255,4 +255,4 @@ def test_the_same_files_again_change_nothing_after_an_invoice_was_voided_and_its
     rest = Part(Decimal(150), meter_id=meter(session, "M-1").id)
     replaced(session, "B-1", replace(entry(session, "B-1", 150), parts=(rest,)))
     assert counts(import_("payments", file)) == (0, 0, 1)
-    assert told(session, "B-1") == [("posted", "150.00", "M-1", None)]
+    assert reported(session, "B-1") == [("posted", "150.00", "M-1", None)]

@@ -155,7 +155,7 @@ def test_a_day_that_was_not_known_is_filled_in_and_another_day_is_another_assign
     assert [is_active for _, is_active, _, _ in assignments(session)] == [False, False]
 
 
-def test_a_meter_that_is_somebody_elses_is_refused_and_says_whose(
+def test_a_meter_that_is_another_users_is_refused_and_says_whose(
     write: Write, problems: Problems, session: Any
 ) -> None:
     MeterAssignmentFactory(meter=MeterFactory(number="M-1"), customer=customer(session, "A"))

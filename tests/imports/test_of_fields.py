@@ -24,6 +24,6 @@ def test_every_text_and_choice_of_a_record_is_a_column_with_its_laws(record: Rec
             bad = next(
                 bad for bad in (*BAD[Text], "· ·") if not law.holds(bad) and bad.isprintable()
             )
-            with pytest.raises(CellError) as told:
+            with pytest.raises(CellError) as reported:
                 column.read(bad)
-            assert told.value.message == law.sentence
+            assert reported.value.message == law.sentence

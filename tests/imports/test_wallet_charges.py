@@ -89,10 +89,10 @@ def test_the_same_file_again_charges_nothing_twice(
     assert len(charges(session)) == 2
 
 
-def test_a_key_that_somebody_used_meanwhile_undoes_its_line(
+def test_a_key_that_a_user_used_meanwhile_undoes_its_line(
     write: Write, session: Session, wallet: Wallet
 ) -> None:
-    """Somebody else charges another wallet under a key of the file, after the lines were judged."""
+    """Another user charges another wallet under a key of the file, after the lines were judged."""
     other = WalletFactory(number="W-2")
     actions.recharge(session, other.id, Decimal(5))
     session.commit()
@@ -147,25 +147,26 @@ def test_a_file_does_what_its_lines_would_do_one_after_the_other(
         session.rollback()
         file = write("c.csv", HEADER, *(f"{book}{w},{a},{s},,{book}{k}" for w, a, s, k in lines))
         report = import_files(session, KINDS["wallet-charges"], [file], skip_bad_lines=True)
-        assert sorted((p.line, p.column) for p in report.problems) == sorted(refused)
+        told = [(p.line, p.column, p.message) for p in report.problems]
+        assert sorted(told) == sorted(refused)
         assert charges(session, first) == wanted
         session.commit()
 
     agrees()
 
 
-def one_by_one(session: Session, book: str, lines: Any) -> list[tuple[int, str]]:
-    """Each line charged alone; which of them are refused, at which column."""
+def one_by_one(session: Session, book: str, lines: Any) -> list[tuple[int, str, str]]:
+    """Each line charged alone; which of them are refused, at which column, with which sentence."""
     refused = []
     for line, (number, amount, service_type, key) in enumerate(lines, start=2):
-        told = {"service_type": service_type, "idempotency_key": f"{book}{key}"}
+        reported = {"service_type": service_type, "idempotency_key": f"{book}{key}"}
         wallet_id = session.scalar(select(Wallet.id).where(Wallet.number == f"{book}{number}"))
         if wallet_id is None:
-            refused.append((line, "wallet_id"))
+            refused.append((line, "wallet_id", "There is no wallet %(value)s."))
             continue
         try:
             with session.begin_nested():
-                actions.charge(session, wallet_id, Decimal(amount), **told)
+                actions.charge(session, wallet_id, Decimal(amount), **reported)
         except Refusal as refusal:
-            refused.append((line, COLUMN[type(refusal).__name__]))
+            refused.append((line, COLUMN[type(refusal).__name__], refusal.sentence))
     return refused

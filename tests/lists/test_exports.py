@@ -272,13 +272,13 @@ def test_an_export_is_one_snapshot(
 
     honest = queries.totals_of
 
-    def somebody_is_faster(*arguments: Any) -> Any:
+    def another_is_faster(*arguments: Any) -> Any:
         found = honest(*arguments)
         with db.engine.begin() as connection:
             connection.execute(text("DELETE FROM orders WHERE number < 'R-030'"))
         return found
 
-    monkeypatch.setattr(queries, "totals_of", somebody_is_faster)
+    monkeypatch.setattr(queries, "totals_of", another_is_faster)
     rows, footer, control = rows_of(sign_in("finance"))
     assert len(rows) == int(footer["Rows"]) == 60
     assert sum(Decimal(row[-1]) for row in rows) == Decimal(control[-1])

@@ -275,5 +275,5 @@ def test_lean_or_not_the_rows_are_the_same(sign_in: SignIn, session: Any) -> Non
     ],
 )
 def test_n_leads_to_the_lists_own_new(sign_in: SignIn, page: str, new: str) -> None:
-    told = sign_in("finance").get(page).text.partition("<main")[2]
-    assert re.findall(r'href="([^"]+)"\s+data-key="n"', told) == [new]
+    reported = sign_in("finance").get(page).text.partition("<main")[2]
+    assert re.findall(r'href="([^"]+)"\s+data-key="n"', reported) == [new]

@@ -22,7 +22,7 @@ def save(client: FlaskClient, name: str, query: str = "state=open", **more: Any)
 
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any) -> FlaskClient:
-    """Somebody of finance, and an order."""
+    """A finance user, and an order."""
     OrderFactory(number="A-1")
     session.commit()
     return sign_in("finance")
@@ -43,8 +43,8 @@ def test_a_view_is_saved_and_opened(finance: FlaskClient, session: Any) -> None:
     )
     done = save(finance, "  Open   ones ", "state=open&sort=-grand_total")
     assert (done.status_code, done.location) == (303, "/orders?state=open&sort=-grand_total")
-    told = text_of(finance.get(done.location).text)
-    assert "The view Open ones is saved." in told
+    reported = text_of(finance.get(done.location).text)
+    assert "The view Open ones is saved." in reported
     plain = " ".join(finance.get("/orders").text.split())
     assert '<a href="/orders?state=open&amp;sort=-grand_total">Open ones</a>' in plain
     here = " ".join(finance.get(done.location).text.split())
@@ -108,7 +108,7 @@ def test_a_view_has_a_name_that_one_can_read(finance: FlaskClient, session: Any,
     assert session.query(SavedView).count() == 0
 
 
-def test_somebody_elses_view_does_not_exist(
+def test_another_users_view_does_not_exist(
     finance: FlaskClient, sign_in: SignIn, session: Any
 ) -> None:
     save(finance, "Open", is_default="y")

@@ -32,7 +32,7 @@ _WIDE = Context(prec=60)
 
 @dataclass
 class OrderFacts:
-    """What somebody entered about an order; `entered` counts where the kind is not itemised."""
+    """What a user entered about an order; `entered` counts where the kind is not itemised."""
 
     itemised: set[str] = field(default_factory=set)
     entered: dict[str, Decimal] = field(default_factory=lambda: dict.fromkeys(SIGN, ZERO))
@@ -40,7 +40,7 @@ class OrderFacts:
 
 @dataclass
 class LineFacts:
-    """What somebody entered about a line."""
+    """What a user entered about a line."""
 
     order_id: int
     kind: str
@@ -101,7 +101,7 @@ class Book:
         }
 
     def facts(self) -> tuple[object, object]:
-        """Everything that somebody entered, in a comparable form; an amount only where it counts."""
+        """Everything that a user entered, in a comparable form; an amount only where it counts."""
         orders = {
             key: (
                 order.itemised,

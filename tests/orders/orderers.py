@@ -10,7 +10,7 @@ from tests.factories.people import AccountManagerFactory
 from tests.orders.pages import filled
 
 
-def somebody_to_choose(session: Any) -> None:
+def users_to_choose(session: Any) -> None:
     """A customer ALFKI and an account manager Nancy."""
     CustomerFactory(code="ALFKI", name="Alfreds Futterkiste")
     AccountManagerFactory(name="Nancy Davolio")

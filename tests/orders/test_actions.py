@@ -179,7 +179,7 @@ def test_two_orders_cannot_have_one_number(session: Any) -> None:
         records.create(session, ORDER, entered)
 
 
-def test_an_order_that_somebody_else_saved_is_not_overwritten(session: Any) -> None:
+def test_an_order_that_another_user_saved_is_not_overwritten(session: Any) -> None:
     order = OrderFactory()
     session.commit()
     opened = OrderEntry.of(order)

@@ -47,29 +47,33 @@ def made(program: Program, **changes: Any) -> Any:
     return answer.get_json()
 
 
-def changed(program: Program, told: Any, **changes: Any) -> Any:
-    path = f"/api/orders/{told['number']}"
-    return program.send("PATCH", path, match=told["version"], json=changes)
+def changed(program: Program, reported: Any, **changes: Any) -> Any:
+    path = f"/api/orders/{reported['number']}"
+    return program.send("PATCH", path, match=reported["version"], json=changes)
 
 
 def test_lines_are_sent_and_read_within_the_order(program: Program, session: Any) -> None:
     chai = {"kind": "addition", "product": "CHAI", "quantity": "2", "unit_price": "10"}
-    told = made(program, lines=[TEA, chai], promo="1")
-    assert (told["total_price"], told["additions"], told["promo"]) == ("1.01", "20.00", "1.00")
-    assert told["grand_total"] == "20.01"
-    first, second = told["lines"]
+    reported = made(program, lines=[TEA, chai], promo="1")
+    assert (reported["total_price"], reported["additions"], reported["promo"]) == (
+        "1.01",
+        "20.00",
+        "1.00",
+    )
+    assert reported["grand_total"] == "20.01"
+    first, second = reported["lines"]
     assert (first["amount"], first["product"], second["product"]) == ("1.01", None, "CHAI")
-    assert program.send("GET", "/api/orders/SO-1").get_json() == told
-    assert program.send("GET", "/api/orders").get_json()["items"] == [told]
+    assert program.send("GET", "/api/orders/SO-1").get_json() == reported
+    assert program.send("GET", "/api/orders").get_json()["items"] == [reported]
 
 
 def test_a_change_keeps_the_lines_that_it_names_and_what_it_does_not_say(
     program: Program, session: Any
 ) -> None:
-    told = made(program, lines=[TEA, {**TEA, "description": "Cups"}])
-    closed = changed(program, told, closing_date="2026-04-01").get_json()
-    assert closed["lines"] == told["lines"]
-    tea, cups = ({n: v for n, v in line.items() if n != "amount"} for line in told["lines"])
+    reported = made(program, lines=[TEA, {**TEA, "description": "Cups"}])
+    closed = changed(program, reported, closing_date="2026-04-01").get_json()
+    assert closed["lines"] == reported["lines"]
+    tea, cups = ({n: v for n, v in line.items() if n != "amount"} for line in reported["lines"])
     again = changed(program, closed, lines=[{**cups, "quantity": "5"}]).get_json()
     assert [(line["id"], line["amount"]) for line in again["lines"]] == [(cups["id"], "1.68")]
     assert (again["closing_date"], again["total_price"]) == ("2026-04-01", "1.68")
@@ -81,12 +85,12 @@ def test_a_change_keeps_the_lines_that_it_names_and_what_it_does_not_say(
 
 
 def test_an_amount_beside_lines_of_its_kind_is_refused(program: Program) -> None:
-    told = made(program, lines=[TEA])
+    reported = made(program, lines=[TEA])
     for answer in (
         program.send(
             "POST", "/api/orders", json=order(number="SO-2", lines=[TEA], total_price="5")
         ),
-        changed(program, told, total_price="5"),
+        changed(program, reported, total_price="5"),
     ):
         assert is_problem(answer, 422, "total_price")
         assert "sum of its lines" in answer.get_json()["errors"][0]["message"]
@@ -117,8 +121,8 @@ def test_a_line_that_cannot_be_is_refused_at_its_field(
 ) -> None:
     answer = program.send("POST", "/api/orders", json=order(lines=[{**TEA, **line}]))
     assert answer.status_code == 422, answer.text
-    told = {one["field"]: one["message"] for one in answer.get_json()["errors"]}
-    assert sentence in told[field], told
+    reported = {one["field"]: one["message"] for one in answer.get_json()["errors"]}
+    assert sentence in reported[field], reported
     assert session.query(Order).count() == 0
 
 
@@ -131,8 +135,8 @@ def test_totals_that_cannot_be_are_refused_in_the_forms_words(program: Program) 
 def test_a_line_of_another_order_is_a_new_line_here(program: Program, session: Any) -> None:
     theirs = OrderFactory(number="X-1", promo=0, reductions=0, lines=[("package", "A", "1", "10")])
     session.commit()
-    told = made(program, lines=[{**TEA, "id": theirs.lines[0].id}])
-    assert told["lines"][0]["id"] != theirs.lines[0].id
+    reported = made(program, lines=[{**TEA, "id": theirs.lines[0].id}])
+    assert reported["lines"][0]["id"] != theirs.lines[0].id
     session.rollback()
     assert [line.description for line in theirs.lines] == ["A"]
 

@@ -90,13 +90,13 @@ def test_chosen_orders_get_another_account_manager(
     sign_in: SignIn, session: Any, shop: dict[str, Order], managers: tuple[User, User]
 ) -> None:
     client = sign_in("finance", name="Fitri")
-    told, form = previewed(
+    reported, form = previewed(
         client, selected=1, id=ids_of(shop, "A-1", "A-3", "B-1"), to_manager=managers[1].id
     )
-    assert "3 orders · Rp 27,900,000.00" in told
-    assert "Changed 2 18,600,000.00" in told
-    assert "So already 1 9,300,000.00" in told
-    assert "Nancy 2 18,600,000.00" in told
+    assert "3 orders · Rp 27,900,000.00" in reported
+    assert "Changed 2 18,600,000.00" in reported
+    assert "So already 1 9,300,000.00" in reported
+    assert "Nancy 2 18,600,000.00" in reported
     done = client.post("/orders/bulk", data=form)
     assert done.status_code == 303
     assert "2 orders are changed: Rp 18,600,000.00." in text_of(client.get(done.location).text)
@@ -114,13 +114,13 @@ def test_all_that_match_are_closed_but_none_before_it_was_placed(
     sign_in: SignIn, session: Any, shop: dict[str, Order]
 ) -> None:
     client = sign_in("finance")
-    told, form = previewed(
+    reported, form = previewed(
         client, matching=1, state="open", closing="set", to_closing_date="2026-04-01"
     )
-    assert "All that match: Status: Open" in told
-    assert "Changed 3 27,900,000.00" in told
-    assert "Refused: the closing date is before the order date 1 9,300,000.00" in told
-    assert "Refused: A-4" in told
+    assert "All that match: Status: Open" in reported
+    assert "Changed 3 27,900,000.00" in reported
+    assert "Refused: the closing date is before the order date 1 9,300,000.00" in reported
+    assert "Refused: A-4" in reported
     assert client.post("/orders/bulk", data=form).location == "/orders?state=open"
     now = {number: closed for number, (_, closed, _) in stored(session).items()}
     april = date(2026, 4, 1)
@@ -132,9 +132,9 @@ def test_all_that_match_are_closed_but_none_before_it_was_placed(
 
 def test_a_closing_date_is_removed(sign_in: SignIn, session: Any, shop: dict[str, Order]) -> None:
     client = sign_in("finance")
-    told, form = previewed(client, matching=1, q="A-", closing="clear")
-    assert "Changed 1 9,300,000.00" in told
-    assert "So already 3" in told
+    reported, form = previewed(client, matching=1, q="A-", closing="clear")
+    assert "Changed 1 9,300,000.00" in reported
+    assert "So already 3" in reported
     assert client.post("/orders/bulk", data=form).status_code == 303
     assert stored(session)["A-3"] == ("Nancy", None, 2)
     assert stored(session)["B-2"] == ("Robert", date(2026, 2, 20), 1)
@@ -146,7 +146,7 @@ def test_a_preview_writes_nothing(sign_in: SignIn, session: Any, shop: dict[str,
     assert stored(session) == before
 
 
-def test_what_somebody_saved_since_the_preview_is_left_and_told(
+def test_what_a_user_saved_since_the_preview_is_left_and_told(
     sign_in: SignIn, session: Any, shop: dict[str, Order]
 ) -> None:
     client, other = sign_in("finance"), sign_in("finance")
@@ -160,9 +160,11 @@ def test_what_somebody_saved_since_the_preview_is_left_and_told(
     path = "/orders/A-2/edit"
     assert other.post(path, data=filled(other, path, promo="5")).status_code == 303
     done = client.post("/orders/bulk", data=form)
-    told = text_of(client.get(done.location).text)
-    assert "1 order is changed: Rp 9,300,000.00." in told
-    assert "1 order was saved by somebody else since the preview, and is left as it is. A-2" in told
+    reported = text_of(client.get(done.location).text)
+    assert "1 order is changed: Rp 9,300,000.00." in reported
+    assert (
+        "1 order was saved by another user since the preview, and is left as it is. A-2" in reported
+    )
     now = stored(session)
     assert now["A-1"][1] == date(2026, 5, 1)
     assert now["A-2"][1] is None
@@ -179,9 +181,9 @@ def test_of_all_that_match_those_that_moved_are_left_and_new_ones_too(
     owner_connection.execute("UPDATE orders SET closing_date = NULL WHERE number = 'A-3'")
     OrderFactory(number="NEW-1")
     session.commit()
-    told = text_of(client.get(client.post("/orders/bulk", data=form).location).text)
-    assert "3 orders are changed" in told
-    assert "1 order was saved by somebody else since the preview" in told
+    reported = text_of(client.get(client.post("/orders/bulk", data=form).location).text)
+    assert "3 orders are changed" in reported
+    assert "1 order was saved by another user since the preview" in reported
     now = {number: closed for number, (_, closed, _) in stored(session).items()}
     assert now["A-1"] == date(2026, 6, 30)
     assert now["A-3"] is None
@@ -207,9 +209,9 @@ def test_a_save_that_was_under_way_during_the_preview_counts_as_later(
                 to_closing_date="2026-05-01",
             )
         slow.commit()
-    told = text_of(client.get(client.post("/orders/bulk", data=form).location).text)
-    assert "1 order is changed" in told
-    assert "A-1" in told
+    reported = text_of(client.get(client.post("/orders/bulk", data=form).location).text)
+    assert "1 order is changed" in reported
+    assert "A-1" in reported
     assert stored(session)["A-1"][1] is None
 
 
@@ -227,11 +229,11 @@ def test_a_save_that_holds_an_order_while_we_apply_wins(
             target=lambda: answers.append(client.post("/orders/bulk", data=form))
         )
         applying.start()
-        _until_somebody_waits(other)
+        _until_another_waits(other)
         other.commit()
         applying.join(20)
     assert answers[0].status_code == 303
-    assert "1 order was saved by somebody else" in text_of(client.get(answers[0].location).text)
+    assert "1 order was saved by another user" in text_of(client.get(answers[0].location).text)
     assert stored(session)["A-2"][1] is None
     assert stored(session)["A-1"][1] == date(2026, 7, 1)
 
@@ -253,13 +255,13 @@ def test_without_its_lock_the_change_would_overwrite_that_save(
         other.execute("UPDATE orders SET order_date = '2026-02-07' WHERE number = 'A-2'")
         applying = threading.Thread(target=lambda: client.post("/orders/bulk", data=form))
         applying.start()
-        _until_somebody_waits(other)
+        _until_another_waits(other)
         other.commit()
         applying.join(20)
     assert stored(session)["A-2"][1] == date(2026, 7, 1)
 
 
-def _until_somebody_waits(connection: psycopg.Connection[Any]) -> None:
+def _until_another_waits(connection: psycopg.Connection[Any]) -> None:
     with psycopg.connect(connection.info.dsn, autocommit=True) as watcher:
         for _ in range(2_000):
             row = watcher.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
@@ -316,10 +318,10 @@ def test_an_account_manager_changes_only_their_own_and_gives_none_away(
     client = sign_in(nancy)
     page = client.get("/orders/bulk?matching=1").text
     assert 'name="to_manager"' not in page
-    told, form = previewed(
+    reported, form = previewed(
         client, matching=1, closing="set", to_closing_date="2026-08-01", to_manager=robert.id
     )
-    assert "4 orders" in told
+    assert "4 orders" in reported
     form["to_manager"] = str(robert.id)
     assert client.post("/orders/bulk", data=form).status_code == 303
     now = stored(session)
@@ -327,14 +329,14 @@ def test_an_account_manager_changes_only_their_own_and_gives_none_away(
         ("A-1", "A-2", "A-3", "A-4"), "Nancy"
     )
     assert now["B-1"][1] is None
-    told = text_of(
+    reported = text_of(
         client.get(
             "/orders/bulk",
             query_string={"preview": 1, "selected": "1", "closing": "clear"}
             | {"id": ids_of(shop, "B-2")},
         ).text
     )
-    assert "No order is chosen" in told
+    assert "No order is chosen" in reported
 
 
 def test_a_viewer_neither_chooses_nor_changes(

@@ -69,8 +69,8 @@ def test_updating_writes_only_differences_and_leaves_corrections(
 
     done = run_command("orders", "update-grand-totals", "--json", "--reason", "audit", *options)
     assert done.exit_code == 0
-    told = json.loads(done.stdout)
-    assert told["corrections"] == 1
+    reported = json.loads(done.stdout)
+    assert reported["corrections"] == 1
     session.rollback()
     session.expire_all()
     assert session.get(Order, orders[1].id).grand_total == Decimal(9_300_000)
@@ -83,8 +83,8 @@ def test_updating_writes_only_differences_and_leaves_corrections(
 
 
 def test_force_looks_at_every_order(run_command: Run, orders: list[Order]) -> None:
-    told = json.loads(run_command("orders", "update-grand-totals", "--force", "--json").stdout)
-    assert told["checked"] == 3
+    reported = json.loads(run_command("orders", "update-grand-totals", "--force", "--json").stdout)
+    assert reported["checked"] == 3
 
 
 def test_a_wrong_line_is_corrected_with_the_totals_above_it(

@@ -11,7 +11,7 @@ from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.orders.pages import fields_of, outputs_of, text_of
 
-from .orderers import new_order, only_order, somebody_to_choose
+from .orderers import new_order, only_order, users_to_choose
 
 SignIn = Callable[..., FlaskClient]
 
@@ -21,7 +21,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any) -> FlaskClient:
     """A finance person, with a customer ALFKI and an account manager Nancy to choose from."""
-    somebody_to_choose(session)
+    users_to_choose(session)
     return sign_in("finance")
 
 

@@ -75,7 +75,7 @@ def test_a_refused_save_keeps_them_too_and_a_saved_amount_replaces_them(
     assert session.scalars(select(Order.grand_total)).one() == 300
 
 
-def test_somebody_else_being_faster_keeps_them(sign_in: SignIn, session: Any, order: Order) -> None:
+def test_another_user_being_faster_keeps_them(sign_in: SignIn, session: Any, order: Order) -> None:
     client = sign_in("finance")
     typed = fields_of(switched(client, fields_of(client.get(EDIT).text), "one-amount"))
     other = sign_in("finance")

@@ -69,8 +69,8 @@ def test_every_total_that_was_stored_is_told_between_the_saves(session: Any, edi
         edit(session, order, what, amount)
         if len(recorded_events(session, order)) > before:  # else nothing was changed
             stored.append(order.grand_total)
-    told = totals_by_save(session, order, recorded_events(session, order))
-    pairs = list(reversed(told.values()))
+    reported = totals_by_save(session, order, recorded_events(session, order))
+    pairs = list(reversed(reported.values()))
     assert pairs == list(zip([None, *stored], stored, strict=False))
     session.rollback()
 

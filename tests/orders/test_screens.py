@@ -206,13 +206,13 @@ def test_the_history_says_who_changed_what(
         client, path, promo="250,000", customer="BONAP", lines=[("addition", "Freight", "1", "7")]
     )
     assert client.post(path, data=typed).status_code == 303
-    told = text_of(client.get("/orders/A-1/history").text)
-    assert "Ana Putri" in told
-    assert "Promo before: 1,000,000.00 → after: 250,000.00" in told
-    assert "ALFKI · Alfreds Futterkiste → after: BONAP" in told
-    assert "Additions before: 500,000.00 → after: from its lines" in told
-    assert "Freight · 1 × 7.00" in told
-    assert "Created" in told
+    reported = text_of(client.get("/orders/A-1/history").text)
+    assert "Ana Putri" in reported
+    assert "Promo before: 1,000,000.00 → after: 250,000.00" in reported
+    assert "ALFKI · Alfreds Futterkiste → after: BONAP" in reported
+    assert "Additions before: 500,000.00 → after: from its lines" in reported
+    assert "Freight · 1 × 7.00" in reported
+    assert "Created" in reported
 
 
 def test_a_deleted_line_is_remembered(sign_in: SignIn, session: Any) -> None:
@@ -228,10 +228,10 @@ def test_a_deleted_line_is_remembered(sign_in: SignIn, session: Any) -> None:
 
 
 def test_the_grand_total_is_explained_in_words_and_values(sign_in: SignIn, shop: Any) -> None:
-    told = text_of(sign_in("viewer").get("/orders/A-1/calculation").text)
-    assert "Grand total = Package price + Additions − Promo − Reductions" in told
-    assert "9,300,000.00 = 10,000,000.00 + 500,000.00 − 1,000,000.00 − 200,000.00" in told
-    assert "Stored as calculated" in told
+    reported = text_of(sign_in("viewer").get("/orders/A-1/calculation").text)
+    assert "Grand total = Package price + Additions − Promo − Reductions" in reported
+    assert "9,300,000.00 = 10,000,000.00 + 500,000.00 − 1,000,000.00 − 200,000.00" in reported
+    assert "Stored as calculated" in reported
 
 
 def test_a_component_is_explained_by_its_lines_and_a_line_by_its_numbers(
@@ -266,11 +266,11 @@ def test_a_wrong_total_is_shown_beside_the_right_one_and_can_be_corrected(
     wrong = "A figure of this record is stored wrongly."
     assert wrong in text_of(viewer.get("/orders/A-1").text)
     assert wrong not in text_of(viewer.get("/orders/A-2").text)
-    told = text_of(viewer.get("/orders/A-1/calculation").text)
-    assert "Stored wrongly" in told
-    assert "Expected 9,300,000.00 Stored -5.00" in told
-    assert "has been right since it was first stored" not in told
-    assert "Preview the correction" not in told
+    reported = text_of(viewer.get("/orders/A-1/calculation").text)
+    assert "Stored wrongly" in reported
+    assert "Expected 9,300,000.00 Stored -5.00" in reported
+    assert "has been right since it was first stored" not in reported
+    assert "Preview the correction" not in reported
     address = f"/health/drift/recalculate/order/{shop['A-1'].id}"
     assert viewer.post(address).status_code == 403
 
@@ -283,9 +283,9 @@ def test_a_wrong_total_is_shown_beside_the_right_one_and_can_be_corrected(
     typed = {"idempotency_key": "k", "reason": "restored backup"}
     applied = finance.post(f"/runs/{run_id}/apply", data=typed)
     performed(db.engine, int(applied.location.rsplit("/", 1)[1]))
-    told = text_of(finance.get("/orders/A-1/calculation").text)
-    assert "Stored as calculated" in told
-    assert "restored backup -5.00 9,300,000.00" in told
+    reported = text_of(finance.get("/orders/A-1/calculation").text)
+    assert "Stored as calculated" in reported
+    assert "restored backup -5.00 9,300,000.00" in reported
     history = text_of(finance.get("/orders/A-1/history").text)
     assert "Corrected" in history
     assert "Grand total before: -5.00 → after: 9,300,000.00" in history

@@ -13,7 +13,7 @@ from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory, UserFactory
 from tests.orders.pages import fields_of, filled, text_of
 
-from .orderers import new_order, only_order, somebody_to_choose
+from .orderers import new_order, only_order, users_to_choose
 
 SignIn = Callable[..., FlaskClient]
 
@@ -30,7 +30,7 @@ SEED = {
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any) -> FlaskClient:
     """A finance person, with a customer ALFKI and an account manager Nancy to choose from."""
-    somebody_to_choose(session)
+    users_to_choose(session)
     return sign_in("finance")
 
 

@@ -39,7 +39,7 @@ def _of_line(line: str, column: str, value: Any) -> Change:
 
 
 def _nothing(_: Shop) -> None:
-    """What somebody writes into a figure means nothing."""
+    """What a user writes into a figure means nothing."""
 
 
 def _itemise_promo(shop: Shop) -> None:

@@ -115,7 +115,7 @@ def test_list_shows_everybody_to_people_and_to_programs(users, ayu, session):
     shown = users("list")
     assert "ayu@northwind.example" in shown.stdout
     assert "without password" in shown.stdout
-    told = json.loads(users("list", "--json").stdout)["users"]
-    assert [user["email"] for user in told] == ["ayu@northwind.example", "b@northwind.example"]
-    assert told[0]["has_password"] is True
-    assert not any("hash" in name for name in told[0])
+    reported = json.loads(users("list", "--json").stdout)["users"]
+    assert [user["email"] for user in reported] == ["ayu@northwind.example", "b@northwind.example"]
+    assert reported[0]["has_password"] is True
+    assert not any("hash" in name for name in reported[0])

@@ -88,17 +88,17 @@ def test_a_strangers_order_looks_like_none_at_all(app, session):
     )
     session.commit()
     wrong, seen = [], 0
-    of_nobody = {address for _, _, address in addresses(app, number="SO-404")}
+    known = {address for _, _, address in addresses(app, number="SO-404")}
     for rule, method, address in addresses(app, number="SO-9"):
         if "number" not in rule.arguments or not allowed_to_managers(app, rule):
             continue
         elsewhere = address.replace("SO-9", "SO-404")
-        assert elsewhere in of_nobody
+        assert elsewhere in known
         theirs = send(app, method, address, stranger)
-        nobodys = send(app, method, elsewhere, stranger)
+        nothing = send(app, method, elsewhere, stranger)
         own = send(app, method, address, owner)
         seen += 1
-        if theirs.status_code != nobodys.status_code or theirs.status_code in (200, 303):
+        if theirs.status_code != nothing.status_code or theirs.status_code in (200, 303):
             wrong.append((method, address, "stranger", theirs.status_code))
         if method == "GET" and own.status_code != 200 and "x" not in address.split("/"):
             wrong.append((method, address, "owner", own.status_code))
@@ -136,8 +136,8 @@ def test_nobody_in_particular_is_sent_to_the_sign_in_page(app, people):
             wrong.append((method, address, "bare", bare.status_code))
         if plain.status_code != 302 or not plain.location.startswith("/login"):
             wrong.append((method, address, plain.status_code))
-        told = htmx.headers.get("HX-Redirect" if method == "GET" else "HX-Trigger", "")
-        if htmx.status_code != 401 or not told.startswith(("/login", '{"sessionEnded"')):
+        reported = htmx.headers.get("HX-Redirect" if method == "GET" else "HX-Trigger", "")
+        if htmx.status_code != 401 or not reported.startswith(("/login", '{"sessionEnded"')):
             wrong.append((method, address, "htmx", htmx.status_code))
         if program.status_code != 401 or "error" not in program.json:
             wrong.append((method, address, "json", program.status_code))

@@ -205,7 +205,7 @@ def test_a_page_finds_out_who_is_signed_in_now(client, ayu):
 
 
 def test_a_token_of_another_session_is_told_apart_from_a_form_that_is_too_old(app, client, ayu):
-    """The browser belongs to somebody: their page fetches a token of the present session."""
+    """The browser belongs to a user: their page fetches a token of the present session."""
     attempt(client)
     app.config["WTF_CSRF_ENABLED"] = True
     stale = {"csrf_token": "stale", "language": "en", "number_format": "en"}

@@ -61,8 +61,8 @@ def stored(session, name="prometheus"):
 def test_a_token_is_shown_once_and_only_its_digest_is_kept(run_command, session, app):
     done = run_command("tokens", "create", "--name", "prometheus", "--scope", "metrics", "--json")
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    secret = told["token"]
+    reported = json.loads(done.stdout)
+    secret = reported["token"]
     assert ask(app, secret).status_code == 200
     row = stored(session)
     assert row.token_hash == tokens.digest(secret)
@@ -84,13 +84,13 @@ def test_for_people_the_token_alone_is_on_standard_output(run_command, session):
 def test_only_scopes_that_open_a_route_are_offered(app, sign_in, run_command):
     offered = {getattr(v, "token_scope", "") for v in app.view_functions.values()} - {""}
     page = sign_in("admin").get("/settings/tokens/new").text
-    choices = set(re.findall(r'<option[^>]* value="([a-z:]+)"', page))
+    choices = set(re.findall(r'<option[^>]* value="([a-z_:]+)"', page))
     assert choices == offered
     for scope in {*tokens.SCOPES, *offered}:
         done = run_command("tokens", "create", "--name", f"for {scope}", "--scope", scope)
         assert (done.exit_code == 0) is (scope in offered), scope
-    told = run_command("tokens", "create", "--help").stdout
-    assert all(word in told for word in ("metrics", "customers:read", "customers:write"))
+    reported = run_command("tokens", "create", "--help").stdout
+    assert all(word in reported for word in ("metrics", "customers:read", "customers:write"))
 
 
 def test_every_token_is_another_one_of_256_bits(issue):
@@ -115,7 +115,7 @@ def test_the_trail_records_who_made_a_token_but_not_what_opens_it(issue, session
         (("create", "--name", "x", "--scope", "everything"), "everything"),
         (
             ("create", "--name", "x", "--scope", "wallets"),
-            "Choose one of these: metrics, adjustments:read, ",
+            "Choose one of these: health, metrics, accounts:read, ",
         ),
         (("create", "--name", "x", "--scope", "metrics", "--days", "0"), "--days"),
         (("create", "--name", "x"), "--scope"),
@@ -296,7 +296,7 @@ def shop(services, application):
         db.session.execute(update(ApiToken).values(name="charged"))
         program = signed_in_program()
         who = program.actor if program else f"user:{current_user.id}"
-        return jsonify(who=who, actor=actor.get(), is_somebody=current_user.is_authenticated)
+        return jsonify(who=who, actor=actor.get(), is_signed_in=current_user.is_authenticated)
 
     return shop
 
@@ -304,7 +304,7 @@ def shop(services, application):
 def test_a_program_posts_without_csrf_token_and_acts_in_its_own_name(shop, issue, session):
     headers = {"Authorization": f"Bearer {issue(scope='wallets')}"}
     answer = shop.test_client().post("/test/charges", headers=headers)
-    assert answer.json == {"who": "token:1", "actor": "token:1", "is_somebody": False}
+    assert answer.json == {"who": "token:1", "actor": "token:1", "is_signed_in": False}
     session.rollback()
     assert name_of(session, "token:1") == "charged (token)"
     assert name_of(session, "token:99") == "#99 (token)"

@@ -29,4 +29,4 @@ def new_home() -> Iterator[Callable[[], Path]]:
 def as_root() -> None:
     """Skip where the tests don't run as root."""
     if os.geteuid() != 0:
-        pytest.skip("needs root, to become somebody else")
+        pytest.skip("needs root, to become another user")

@@ -52,6 +52,14 @@ WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("runs", "cancel"): ("1",),
     ("runs", "retry"): ("1",),
     ("runs", "show"): ("1",),
+    ("balance", "initialize-realtime"): ("--all",),
+    ("balance", "lock"): ("--until", "1950-01-01", "--reason", "x"),
+    ("balance", "sync-realtime"): ("--all",),
+    ("ledger", "close-period"): ("2026-01",),
+    ("ledger", "export"): ("journal",),
+    ("ledger", "post"): ("D-1",),
+    ("ledger", "reopen-period"): ("2026-01", "--reason", "r"),
+    ("ledger", "reverse"): ("JE-2026-00001",),
     ("schedule", "run"): ("balance-verify-sync",),
     ("tokens", "create"): ("--name", "n", "--scope", "metrics"),
     ("tokens", "revoke"): ("n",),
@@ -79,7 +87,7 @@ def declared(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tup
 COMMANDS = [path for path in declared(main) if path not in NEEDS_NO_BOOK]
 
 
-def nobody_else(admin_database_url: str) -> None:
+def no_other(admin_database_url: str) -> None:
     """End the connections that pools of earlier tests hold open: to the command they are running processes."""
     others = (
         "FROM pg_stat_activity WHERE application_name = 'backoffice' AND pid <> pg_backend_pid()"
@@ -90,7 +98,7 @@ def nobody_else(admin_database_url: str) -> None:
 
 @pytest.fixture
 def wrong_order(app: Flask, surgery: Connection) -> None:
-    """An order whose stored total somebody changed past every trigger: a heal would write."""
+    """An order whose stored total a user changed past every trigger: a heal would write."""
     with app.app_context():
         OrderFactory()
         db.session.commit()
@@ -274,13 +282,13 @@ def test_changing_the_meaning_on_purpose_is_told_beforehand_audited_and_computed
         order_id = order.id
         db.session.remove()
         db.engine.dispose()
-    nobody_else(admin_database_url)
+    no_other(admin_database_url)
     asked = run_command("db", "set-meaning", "--currency", "VND", "--dry-run", "--json")
     assert asked.exit_code == 0, asked.output
-    told = json.loads(asked.stdout)
-    assert told["dry_run"]
-    assert (told["before"]["currency"], told["after"]["currency"]) == ("IDR", "VND")
-    assert told["fractions"] == {"orders.total_price": 1}
+    reported = json.loads(asked.stdout)
+    assert reported["dry_run"]
+    assert (reported["before"]["currency"], reported["after"]["currency"]) == ("IDR", "VND")
+    assert reported["fractions"] == {"orders.total_price": 1}
     assert owner_connection.execute("SELECT currency FROM book").fetchone() == ("IDR",)
 
     done = run_command("db", "set-meaning", "--currency", "VND", "--reason", "Moved to Hanoi")

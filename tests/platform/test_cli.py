@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from flask import Flask
 
-from backoffice.app.command_line import Trouble, progress_bar, refusals_told
+from backoffice.app.command_line import Trouble, progress_bar, refusals_reported
 from backoffice.app.commands import COMMANDS
 from backoffice.base.refusals import Refusal
 from backoffice.commands.cli import main
@@ -85,6 +85,6 @@ def test_a_bar_moves_on_a_terminal_and_nothing_is_drawn_elsewhere(
 
 
 def test_a_refusal_is_a_sentence_and_exit_status_two(app: Flask) -> None:
-    with pytest.raises(Trouble, match="is not possible here") as told, refusals_told():
+    with pytest.raises(Trouble, match="is not possible here") as reported, refusals_reported():
         raise Refusal()
-    assert told.value.exit_code == 2
+    assert reported.value.exit_code == 2

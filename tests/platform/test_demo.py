@@ -13,6 +13,7 @@ from backoffice.base import periods
 from backoffice.base.periods import Month, today
 from backoffice.billing.models import Invoice, MeterAdjustment, MeterAssignment, Payment
 from backoffice.customers.models import Customer
+from backoffice.ledger.models import Account, JournalEntry
 from backoffice.orders.models import Order
 from backoffice.people.actions import authenticate
 from backoffice.people.models import User
@@ -71,6 +72,13 @@ def test_its_billing_has_something_for_every_screen(
     assert count(Wallet.is_low) >= 1
     assert count(Wallet.status == "suspended") == 1
     assert count(WalletTransaction.id > 0) > 80
+    assert count(JournalEntry.status == "posted") > 60
+    assert count(JournalEntry.status == "draft") == 1
+    assert count(JournalEntry.reverses_entry_id.is_not(None)) == 1
+    assert count(Account.debits + Account.credits > 0) == count(Account.role != "retained_earnings")
+    tied = json.loads(run_command("ledger", "reconcile", "--json").stdout)
+    assert (tied["posted"], {one["difference"] for one in tied["tie_out"]}) == (0, {"0.00"})
+    assert all(float(one["held"]) > 0 and one["not_posted"] == "0.00" for one in tied["tie_out"])
     latest, overdue = session.execute(
         select(func.max(Invoice.issued_on), func.min(Invoice.due_on)).where(
             Invoice.paid < Invoice.amount, Invoice.status == "posted"

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from backoffice.app.attention import Source as Notices
+from backoffice.app.closing import ClosingCheck
 from backoffice.app.domain import Declared, DeclaredTwice, Domain, declared
 from backoffice.app.domains import DOMAINS
 from backoffice.app.measures import Source as Measures
@@ -16,10 +17,12 @@ from backoffice.approvals.verbs import Verb
 from backoffice.audit.tables import Recorded
 from backoffice.customers.owned_records import Belonging
 from backoffice.database.objects import DatabaseObject
+from backoffice.drift.facts.holding import Hold
 from backoffice.drift.marks import RecordedFindings
 from backoffice.drift.recalculation import OwnersOf
 from backoffice.figures import Figure
 from backoffice.imports.api import FileSent
+from backoffice.imports.by_line.api import Uploads
 from backoffice.records import Record
 from backoffice.runs.kinds import RunKind
 from backoffice.runs.wording import Reason
@@ -27,12 +30,13 @@ from backoffice.search.search_results import Findable
 from backoffice.web.additions import Addition, Columns, Notes
 from backoffice.web.record_links import Subject, Word
 
-SORTS: dict[str, type] = {
+SORTS: dict[str, type | tuple[type, ...]] = {
     "kinds": RunKind, "verbs": Verb, "scopes": tuple, "reasons": Reason, "words": Word,
     "triggers": DatabaseObject, "records": Record, "recorded": Recorded, "subjects": Subject, "owners": OwnersOf,
+    "holds": Hold,
     "measures": Measures, "findings": RecordedFindings, "findable": Findable, "pages": tuple, "notices": Notices,
     "parts": Addition, "columns": Columns, "notes": Notes, "owned_records": Belonging,
-    "resources": FileSent,
+    "resources": (FileSent, Uploads), "closing_checks": ClosingCheck,
 }  # fmt: skip
 MODULES = {"models", "figures", "screens"}
 

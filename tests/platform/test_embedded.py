@@ -255,7 +255,7 @@ def test_root_copies_programs_that_its_unprivileged_user_cannot_reach(
         shutil.rmtree(closed)
 
 
-def test_root_runs_the_servers_as_somebody_else(services: Services, as_root: None) -> None:
+def test_root_runs_the_servers_as_another_user(services: Services, as_root: None) -> None:
     with services.in_use(services.postgres, services.redis, tied=True):
         for pid in (services.postgres.pid(), services.redis.pid()):
             assert Path(f"/proc/{pid}").stat().st_uid == services.places.account.uid != 0

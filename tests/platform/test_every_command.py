@@ -16,15 +16,18 @@ from flask import Flask
 from flask_migrate.cli import db as flask_migrate
 
 from backoffice.app.extensions import db
+from backoffice.base.periods import Month
 from backoffice.commands.cli import main
 from backoffice.drift.verification.scope import scope_of
 from backoffice.figures import registry
+from backoffice.ledger.periods.actions import close
 from backoffice.runs import actions
 from backoffice.wallets.actions import recharge
 from tests.billing.books_of_meters import a_customer, a_payment, an_invoice
 from tests.billing.recalculations import digest
 from tests.drift.books import run_of
 from tests.drift.every_figure import fill
+from tests.factories.ledger import AccountFactory, accounts_of_roles, draft, of
 from tests.factories.wallets import WalletFactory
 
 pytestmark = pytest.mark.slow
@@ -52,8 +55,9 @@ class Spoken:
 
 
 NAMES = ("which figures", ("orders.grand_total",))
-OWNER = ("whose", ("--owner", "1"))
+OWNER = ("which owner", ("--owner", "1"))
 REASON = ("why", ("--reason", "counted again"))
+EVERYBODY = ("gas of which customers", ("--all",))
 QUEUE = ("who works", ("--queue",))
 
 COMMANDS: dict[str, Spoken] = {
@@ -71,6 +75,24 @@ COMMANDS: dict[str, Spoken] = {
     "audit verify-facts": Spoken("records", decides={"tables": ("where", ("--table", "orders"))}),
     "backfill invoice-amounts": Spoken("book"),
     "backfill payment-meter-ids": Spoken("book"),
+    "balance counts": Spoken(),
+    "balance initialize-realtime": Spoken(
+        "book", decides={"everybody": EVERYBODY, "customer_id": ("gas of which customers", ("--customer-id", "1"))}
+    ),
+    "balance lock": Spoken(
+        "book", "one day, named",
+        decides={
+            "until": ("which days", ("--until", "1950-01-01")), "is_open": ("which days", ("--open",)),
+            "reason": REASON,
+        },
+    ),
+    "balance sync-realtime": Spoken(
+        "book",
+        decides={
+            "everybody": EVERYBODY, "customer_id": ("gas of which customers", ("--customer-id", "1")), "reason": REASON,
+            "from_month": ("since when", ("--from-month", "2026-01")), "force": ("how much", ("--force",)),
+        },
+    ),
     "balance verify-sync": Spoken(
         "book",
         decides={
@@ -115,11 +137,13 @@ COMMANDS: dict[str, Spoken] = {
     "figures verify": Spoken("records", decides={"names": NAMES, "owners": OWNER}),
     "import": Spoken(
         "book",
-        arguments=("customers", "{folder}/customers.csv"),
+        arguments=("wallet-charges", "{folder}/charges.csv"),
         decides={
             "skip_bad_rows": ("what of bad lines", ("--skip-bad-rows",)),
             "failed": ("where bad lines go", ("--failed", "{folder}/failed.csv")),
-            "mapped": ("what columns are called", ("--map", "who=name")),
+            "is_by_line": ("one transaction, or a run", ("--line-by-line",)),
+            "results": ("where its lines' outcomes go", ("--results", "{folder}/results.csv")),
+            "mapped": ("what columns are called", ("--map", "what=description")),
             "ignored": ("which columns are passed over", ("--ignore", "note")),
             "date_format": ("how days are written", ("--date-format", "dmy")),
             "number_format": ("how numbers are written", ("--number-format", "en")),
@@ -128,6 +152,33 @@ COMMANDS: dict[str, Spoken] = {
         },
     ),
     "info": Spoken(),
+    "ledger balance-sheet": Spoken(decides={"day": ("until when", ("--date", "2026-04-01"))}),
+    "ledger close-period": Spoken("book", arguments=("1950-02",)),
+    "ledger export": Spoken(
+        arguments=("journal",), decides={"output": ("where to", ("--output", "{folder}/journal.csv"))}
+    ),
+    "ledger heal": Spoken("book"),
+    "ledger health": Spoken("records", decides={"stored": ("how", ("--stored",))}),
+    "ledger post": Spoken("book", "one row, named", ("D-1",)),
+    "ledger reopen-period": Spoken(
+        "book", "one row, named", ("1950-01",), {"reason": REASON}
+    ),
+    "ledger reverse": Spoken(
+        "book", "one row, named", ("JE-2026-00001",),
+        {
+            "day": ("when", ("--date", "2026-04-01")), "memo": ("why", ("--memo", "Twice")),
+            "key": ("which request", ("--key", "k")),
+        },
+    ),
+    "ledger reconcile": Spoken(
+        "book",
+        decides={
+            "sources": ("which documents", ("--source", "invoices")),
+            "date_from": ("since when", ("--date-from", "2026-01-01")),
+            "date_to": ("until when", ("--date-to", "2026-12-31")),
+        },
+    ),
+    "ledger trial-balance": Spoken(decides={"day": ("until when", ("--date", "2026-04-01"))}),
     "migrate customer-balances-to-meters": Spoken("book"),
     "migrate meter-financials": Spoken("book"),
     "orders update-grand-totals": Spoken(
@@ -182,17 +233,17 @@ COMMANDS: dict[str, Spoken] = {
             "no_password": ("the password", ("--no-password",)),
         },
     ),
-    "users disable": Spoken("book", "one row, named", ("somebody@example.com",)),
-    "users enable": Spoken("book", "one row, named", ("somebody@example.com",)),
+    "users disable": Spoken("book", "one row, named", ("user@example.com",)),
+    "users enable": Spoken("book", "one row, named", ("user@example.com",)),
     "users list": Spoken(),
     "users set-password": Spoken(
-        "book", "one row, named", ("somebody@example.com",),
+        "book", "one row, named", ("user@example.com",),
         {
             "password": ("the password", ("--password", "correct horse battery")),
             "password_stdin": ("the password", ("--password-stdin",)),
         },
     ),
-    "users set-role": Spoken("book", "one row, named", ("somebody@example.com", "finance")),
+    "users set-role": Spoken("book", "one row, named", ("user@example.com", "finance")),
     "validate meter-financial-data": Spoken("records", decides={"full": ("how much", ("--full",))}),
 }  # fmt: skip
 """Every command of ours."""
@@ -203,13 +254,21 @@ tests/platform/test_supervisor.py, test_demo.py and test_book.py."""
 
 NOBODY = "There is nobody to ask for a password here"
 ASKS = {
+    "balance initialize-realtime": "Say whose", "balance sync-realtime": "Say whose",
+    "balance lock": "Say up to which day", "import": "--results goes with --line-by-line",
     "db set-meaning": "Say what the book shall mean", "users create": NOBODY, "users set-password": NOBODY,
 }  # fmt: skip
 """What a command says where it was not told enough."""
 
-SAME = {("noted", "resume"), ("names", "noted"), ("names", "resume"), ("owners", "noted"), ("owners", "resume"),
-        ("reason", "noted"), ("reason", "resume"), ("dry_run", "resume")}  # fmt: skip
-"""Pairs of `figures heal` that decide one thing: what is healed, and under which reason."""
+SAME = {
+    "figures heal": {
+        ("noted", "resume"), ("names", "noted"), ("names", "resume"), ("owners", "noted"), ("owners", "resume"),
+        ("reason", "noted"), ("reason", "resume"), ("dry_run", "resume"),
+    },
+    "import": {("is_by_line", "dry_run"), ("is_by_line", "skip_bad_rows"), ("is_by_line", "failed")},
+}  # fmt: skip
+"""Pairs that decide one thing. Of `figures heal`: what is healed, and under which reason. Of `import`: what becomes of
+the other lines where one is bad; a run carries out each by itself."""
 
 
 def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
@@ -258,8 +317,8 @@ def test_every_command_and_every_option_is_spoken_for() -> None:
     commands = tree()
     assert commands.keys() == COMMANDS.keys()
     for name, command in commands.items():
-        told = set(options(command)) - {"as_json", "dry_run"}
-        assert told == COMMANDS[name].decides.keys(), name
+        reported = set(options(command)) - {"as_json", "dry_run"}
+        assert reported == COMMANDS[name].decides.keys(), name
 
 
 def test_what_writes_the_book_has_a_dry_run_or_says_why_not() -> None:
@@ -276,8 +335,8 @@ def test_two_options_that_decide_the_same_are_refused_and_no_others() -> None:
             for pair in combinations(decides, 2)
             if decides[pair[0]][0] == decides[pair[1]][0] != ""
         }
-        if name == "figures heal":
-            same = {frozenset(pair) for pair in SAME}
+        if name in SAME:
+            same = {frozenset(pair) for pair in SAME[name]}
         assert refused(command) == same, name
 
 
@@ -296,7 +355,10 @@ def book(
         lambda: RUNS.update(written(session, surgery, app_connection, run_command)),
     )
     session.rollback()
-    (tmp_path / "customers.csv").write_text("code,name,who,note\nNEW,New Ltd,New Ltd,x\n")
+    (tmp_path / "charges.csv").write_text(
+        "wallet_id,amount,service_type,description,idempotency_key\n"
+        f"{RUNS['wallet']},1,water,January,c-1\n"
+    )
     return {"folder": str(tmp_path), **RUNS}
 
 
@@ -308,7 +370,12 @@ def written(
     lost = a_customer("LOST", "M-LOST")
     a_payment("P-LOST", lost)
     an_invoice("I-LOST", lost)
-    recharge(session, WalletFactory(customer=lost).id, Decimal(100))
+    wallet = WalletFactory(customer=lost).id
+    recharge(session, wallet, Decimal(100))
+    accounts_of_roles()
+    draft(of(AccountFactory(), 5), of(AccountFactory(), -5), number="D-1")
+    session.commit()
+    close(session, Month(1950, 1), "")
     session.commit()
     surgery.execute(b"UPDATE wallets SET balance = balance + 3")
     surgery.execute(b"UPDATE orders SET grand_total = grand_total + 5 WHERE id = 1")
@@ -316,7 +383,7 @@ def written(
     surgery.execute(b"UPDATE meters SET balance = balance + 9")
     surgery.execute(b"UPDATE invoices SET amount = amount + 3 WHERE id = 1")
     for arguments in (
-        ("users", "create", "somebody@example.com", "--name", "Somebody", "--no-password"),
+        ("users", "create", "user@example.com", "--name", "A user", "--no-password"),
         ("tokens", "create", "--name", "a-token", "--scope", "metrics"),
         ("audit", "seal"),
     ):
@@ -332,7 +399,7 @@ def written(
     actions.cancel(db.session(), cancelled.id)
     db.session.commit()
     perform(db.engine, cancelled.id)
-    told = json.loads(
+    reported = json.loads(
         run_command("audit", "verify-facts", "--table", "order_lines", "--json").stdout
     )
     live = actions.request(db.session(), "figures.verify", scope_of(grand_total, [3]))
@@ -341,7 +408,7 @@ def written(
     app_connection.execute(b"UPDATE payments SET amount = amount + 2 WHERE id = 2")
     return {
         "dry": str(dry.id), "live": str(live.id), "cancelled": str(cancelled.id),
-        "forged": str(told["findings"][0]["finding"]),
+        "forged": str(reported["findings"][0]["finding"]), "wallet": str(wallet),
     }  # fmt: skip
 
 
@@ -356,8 +423,11 @@ def say(sentence: str) -> None:
 
 def words(name: str, chosen: tuple[str, ...], book: dict[str, str], count: int) -> list[str]:
     """The command line."""
-    told = [*COMMANDS[name].arguments, *(word for option in chosen for word in given(name, option))]
-    return [*name.split(), *(word.format(**book, count=count) for word in told)]
+    reported = [
+        *COMMANDS[name].arguments,
+        *(word for option in chosen for word in given(name, option)),
+    ]
+    return [*name.split(), *(word.format(**book, count=count) for word in reported)]
 
 
 @pytest.mark.timeout(1200)
@@ -412,7 +482,13 @@ def test_every_pair_of_options_is_heeded_or_refused(
     say(f"{len(commands)} commands, {done} options and pairs of options, {turned_away} refused")
 
 
-WANT_A_REASON = {"runs apply", "audit accept-fact", "audit restore-fact"}
+WANT_A_REASON = {
+    "runs apply",
+    "audit accept-fact",
+    "audit restore-fact",
+    "balance lock",
+    "ledger reopen-period",
+}
 
 HEEDED = [
     name for name in COMMANDS
@@ -427,6 +503,7 @@ def test_what_is_not_refused_is_done(name: str, book: dict[str, str], app: Flask
     """Each option alone and each pair, without a dry run: done, or found something, and JSON is one object."""
     command, count = tree()[name], 0
     ends = {"runs apply", "runs cancel", "runs retry", "audit accept-fact", "audit restore-fact"}
+    ends |= {"ledger post", "ledger reverse", "ledger reopen-period"}
     for chosen in pairs(name, command):
         if "dry_run" in chosen or frozenset(chosen) in refused(command):
             continue

@@ -39,8 +39,9 @@ def _with(item: DatabaseObject, **changes: Any) -> str:
     changed = DatabaseObject(
         **{**{n: getattr(item, n) for n in item.__dataclass_fields__}, **changes}
     )
-    trigger = changed.create_sql.partition("CREATE TRIGGER")[2]
-    return f"DROP TRIGGER {item.name} ON {item.table}; CREATE TRIGGER {trigger}"
+    kind = "CREATE CONSTRAINT TRIGGER" if changed.is_deferred else "CREATE TRIGGER"
+    trigger = changed.create_sql.partition(kind)[2]
+    return f"DROP TRIGGER {item.name} ON {item.table}; {kind} {trigger}"
 
 
 def _replaced(item: DatabaseObject, **changes: Any) -> str:
@@ -66,6 +67,9 @@ WAYS: dict[str, Callable[[DatabaseObject], str]] = {
 
 WAYS_OF_TRIGGERS: dict[str, Callable[[DatabaseObject], str]] = {
     "never": lambda o: _with(o, when="false"),
+    "at another time": lambda o: _with(
+        o, **({"is_deferred": False} if o.is_deferred else {"when": "false"})
+    ),
     "on another table": lambda o: _with(o, table="idempotency_keys", when="", of=()),
     "switched off": lambda o: f"ALTER TABLE {o.table} DISABLE TRIGGER {o.name}",
     "for replicas alone": lambda o: f"ALTER TABLE {o.table} ENABLE REPLICA TRIGGER {o.name}",
@@ -223,13 +227,13 @@ def test_triggers_that_a_setting_puts_to_sleep_are_told_and_woken(
     with psycopg.connect(admin_database_url, autocommit=True) as admin:
         admin.execute(f"ALTER {whom} SET session_replication_role = replica".encode())
         try:
-            told = client.get("/readyz")
+            reported = client.get("/readyz")
             said = upgrade(app)
         finally:
             admin.execute(f"ALTER {whom} RESET session_replication_role".encode())
-    assert told.status_code == 503
-    assert told.json is not None
-    assert "Triggers do not fire for the" in told.json["checks"]["triggers_asleep"]
+    assert reported.status_code == 503
+    assert reported.json is not None
+    assert "Triggers do not fire for the" in reported.json["checks"]["triggers_asleep"]
     assert "Triggers fire again for the" in said[0]
     with psycopg.connect(database_url) as fresh:
         assert fresh.execute("SHOW session_replication_role").fetchone() == ("origin",)

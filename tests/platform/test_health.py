@@ -36,7 +36,7 @@ def test_not_ready_with_triggers_of_another_version(
     client: FlaskClient, owner_connection: psycopg.Connection[Any]
 ) -> None:
     name, fingerprint = owner_connection.execute(
-        "SELECT name, fingerprint FROM schema_fingerprints WHERE \"group\" LIKE 'figure%' LIMIT 1"
+        "SELECT name, fingerprint FROM schema_fingerprints WHERE \"group\" IN ('figures', 'figure guards') LIMIT 1"
     ).fetchone() or ("", "")
     change = "UPDATE schema_fingerprints SET fingerprint = %s WHERE name = %s"
     owner_connection.execute(change, ["another", name])

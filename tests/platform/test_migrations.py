@@ -118,8 +118,8 @@ def test_a_rollback_of_one_version_keeps_every_order_and_comes_back_well(
         assert "1 left alone: facts beneath differ from the audit trail" in said
         unrecorded = owner.execute("SELECT count(*), sum(grand_total) FROM orders").fetchone()
         assert unrecorded == before, "nobody follows what the audit trail does not know"
-        told = command("audit", "verify-facts", "--json", status=1).stdout
-        [finding] = json.loads(told)["findings"]
+        reported = command("audit", "verify-facts", "--json", status=1).stdout
+        [finding] = json.loads(reported)["findings"]
         accepted = ("audit", "accept-fact", str(finding["finding"]), "--reason", "Rolled back then")
         command(*accepted)
         command("figures", "heal")

@@ -56,10 +56,10 @@ def test_the_command_verifies_the_others_names_it_and_exits_1(
             admin.execute("ALTER ROLE backoffice_app RESET default_transaction_read_only")
         db.engine.dispose()
     assert (done.exit_code, said.exit_code) == (1, 1), done.output
-    told = json.loads(done.stdout)
-    assert told["not_verified"] == another_version
-    assert [finding["figure"] for finding in told["findings"]] == ["customers.balance"]
-    assert not told["figures"].keys() & set(another_version), "of them nothing is claimed"
+    reported = json.loads(done.stdout)
+    assert reported["not_verified"] == another_version
+    assert [finding["figure"] for finding in reported["findings"]] == ["customers.balance"]
+    assert not reported["figures"].keys() & set(another_version), "of them nothing is claimed"
     assert f"Not verified: {', '.join(another_version)}." in said.stderr
     assert "Every figure is right" not in said.stdout
 

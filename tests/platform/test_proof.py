@@ -22,7 +22,7 @@ Connection = psycopg.Connection[Any]
 FORGED = "INSERT INTO corrections (figure, owner, key, cause) VALUES ('orders.grand_total', 1, '{}', 'heal')"
 TAKEN = "DELETE FROM figure_notes"
 PUT_OFF = "UPDATE figure_notes SET retry_at = '2199-12-31', attempts = 9"
-RENAMED = "UPDATE figure_notes SET db_user = 'somebody else'"
+RENAMED = "UPDATE figure_notes SET db_user = 'another user'"
 FORBIDDEN = {"forge": FORGED, "take": TAKEN, "put off": PUT_OFF, "in another's name": RENAMED}
 GUARDS = {
     "forge": "ALTER TABLE corrections DISABLE TRIGGER backoffice_guard_corrections",
@@ -170,10 +170,10 @@ def test_an_unknown_key_is_told_by_readiness_and_registered_by_an_upgrade_beside
     after = client.get("/readyz")
     assert after.status_code == 200, after.json  # the former one is known still
     assert count(owner_connection, "process_keys") == 2
-    told = owner_connection.execute(
+    reported = owner_connection.execute(
         "SELECT after FROM audit_events WHERE table_name = 'process_keys'"
     ).fetchall()
-    assert [event["token_hash"] for (event,) in told] == ["changed"]
+    assert [event["token_hash"] for (event,) in reported] == ["changed"]
     owner_connection.execute(
         "DELETE FROM process_keys WHERE id = (SELECT max(id) FROM process_keys)"
     )

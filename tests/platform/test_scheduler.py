@@ -53,12 +53,12 @@ def looked_at(url: str) -> datetime | None:
 
 def ends_at_once(process: subprocess.Popen[bytes], log: Path) -> None:
     """It stops within a second; what Python itself takes to end depends on how busy the machine is."""
-    told = datetime.now(UTC)
+    reported = datetime.now(UTC)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     last = json.loads(log.read_text().splitlines()[-1])
     assert last["event"] == "scheduler stopped"
-    assert datetime.fromisoformat(last["timestamp"]) - told < timedelta(seconds=1)
+    assert datetime.fromisoformat(last["timestamp"]) - reported < timedelta(seconds=1)
 
 
 def test_it_looks_leaves_word_and_ends_at_once_when_told(

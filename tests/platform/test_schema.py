@@ -8,16 +8,19 @@ from sqlalchemy import Numeric, create_engine
 
 from backoffice.app.extensions import db
 from backoffice.base import Base
-from backoffice.commands.upgrade import is_modelled
+from backoffice.commands.upgrade import is_compared, is_modelled
 from backoffice.runs import models as _runs  # noqa: F401 (mapped only where a command needs it)
 
 
 def test_migrations_and_models_agree(app: Flask) -> None:
     engine = create_engine(app.config["MIGRATION_DATABASE_URL"])
     with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "include_name": is_modelled}
-        )
+        opts = {
+            "compare_type": True,
+            "include_name": is_modelled,
+            "include_object": is_compared,
+        }
+        context = MigrationContext.configure(connection, opts=opts)
         differences = compare_metadata(context, Base.metadata)
     engine.dispose()
     assert differences == []

@@ -86,10 +86,10 @@ def test_a_run_asks_for_them(session: Any, book: None) -> None:
 @pytest.mark.parametrize(
     "lock", ["customers IN SHARE UPDATE EXCLUSIVE MODE", "import_layouts IN ACCESS EXCLUSIVE MODE"]
 )
-def test_what_somebody_else_holds_is_passed_over(
+def test_what_another_user_holds_is_passed_over(
     session: Any, book: None, admin_database_url: str, lock: str
 ) -> None:
-    """As somebody who analyzes or builds an index does, or one who rebuilds a table that no figure reads."""
+    """As one who analyzes or builds an index does, or one who rebuilds a table that no figure reads."""
     with psycopg.connect(admin_database_url) as other:
         other.execute(f"LOCK TABLE {lock}".encode())
         statistics.refresh(db.engine)

@@ -130,21 +130,21 @@ def test_it_ends_with_ctrl_c_and_comes_back_after_kill_9(start: Callable[..., Co
     sign_ins = re.findall(r"^ +(\w+) +(\S+@\S+) +password (\S+)$", copy.text, re.MULTILINE)
     assert [role for role, _, _ in sign_ins] == ["viewer", "finance", "account_manager", "admin"]
     assert copy.is_healthy()
-    assert told_address(copy) == f"http://127.0.0.1:{copy.port}"
+    assert reported_address(copy) == f"http://127.0.0.1:{copy.port}"
     family = copy.family()
     assert len(family) > 8
     copy.process.send_signal(signal.SIGINT)
     assert copy.process.wait(60) == 0
     assert not any(map(is_alive, family))
     assert copy.text.endswith("Stopped.\n")
-    assert told_address(copy) is None
+    assert reported_address(copy) is None
 
     again = start(copy.home, copy.port, DEMO="1")
     assert "Loading the demo company" not in again.text
     assert sign_ins[0][2] in again.text, "The same sign-ins are printed again."
     assert "recovered" not in again.text
     killed(again, *again.family())
-    assert told_address(copy) is None, (
+    assert reported_address(copy) is None, (
         "A killed copy leaves its word behind, and nobody believes it."
     )
 
@@ -154,7 +154,7 @@ def test_it_ends_with_ctrl_c_and_comes_back_after_kill_9(start: Callable[..., Co
     killed(recovered, recovered.process.pid)
 
 
-def told_address(copy: Copy) -> str | None:
+def reported_address(copy: Copy) -> str | None:
     """Where `backoffice info` says that the copy answers, asked from elsewhere with settings of its own."""
     done = subprocess.run(
         [BACKOFFICE, "info", "--json"],

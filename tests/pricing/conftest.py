@@ -15,5 +15,5 @@ def shop(session: Any) -> Shop:
 
 @pytest.fixture
 def finance(sign_in: Any) -> Any:
-    """A browser of somebody of finance."""
+    """A finance user's browser."""
     return sign_in("finance")

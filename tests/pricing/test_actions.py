@@ -31,7 +31,7 @@ Outside = psycopg.Connection[Any]
 
 @pytest.fixture
 def user(session: Any) -> User:
-    """Somebody of finance."""
+    """A finance user."""
     made: User = UserFactory(role="finance")
     session.commit()
     return made
@@ -271,7 +271,7 @@ def test_the_way_back_is_the_previous_price_from_the_same_day(
 def test_a_save_that_comes_between_wins_and_the_order_is_left(
     app: Any, session: Any, user: User, shop: Shop, owner_connection: Outside, closes: bool
 ) -> None:
-    found = apply_while_somebody_saves(app, session, user, shop, owner_connection, closes=closes)
+    found = apply_while_another_saves(app, session, user, shop, owner_connection, closes=closes)
     assert found == ["closed" if closes else "changed"]
     assert session.get(Order, shop.plain.id).grand_total == 150
 
@@ -289,15 +289,15 @@ def test_without_the_lock_a_closed_order_is_changed(
         return {row.id: row for row in rows if row.id in chosen}
 
     monkeypatch.setattr(actions, "_locked", only_read)
-    found = apply_while_somebody_saves(app, session, user, shop, owner_connection, closes=True)
+    found = apply_while_another_saves(app, session, user, shop, owner_connection, closes=True)
     assert found == ["applied"], "Without the lock nothing went wrong: the lock guards nothing."
     assert session.get(Order, shop.plain.id).grand_total == 160
 
 
-def apply_while_somebody_saves(
+def apply_while_another_saves(
     app: Any, session: Any, user: User, shop: Shop, outside: Outside, *, closes: bool
 ) -> list[str]:
-    """Somebody holds the order while the price is applied, and then saves it; the outcome."""
+    """Another session holds the order while the price is applied, and then saves it; the outcome."""
     order_id, user_id, tea_id = shop.plain.id, user.id, shop.tea.id
 
     def apply_meanwhile() -> list[str]:
@@ -311,7 +311,7 @@ def apply_while_somebody_saves(
     order = session.get(Order, order_id, with_for_update={"key_share": True})
     with ThreadPoolExecutor(1) as pool:
         applying = pool.submit(apply_meanwhile)
-        wait_for_somebody_waiting(outside, applying)
+        wait_for_another_waiting(outside, applying)
         order.version += 1
         if closes:
             order.closing_date = date(2026, 3, 20)
@@ -321,8 +321,8 @@ def apply_while_somebody_saves(
     return found
 
 
-def wait_for_somebody_waiting(connection: Outside, waiting: Future[Any]) -> None:
-    """Until somebody waits for a lock that this test holds."""
+def wait_for_another_waiting(connection: Outside, waiting: Future[Any]) -> None:
+    """Until another session waits for a lock that this test holds."""
     while connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
         assert not waiting.done(), waiting.result()
         connection.execute("SELECT pg_sleep(0.005)")

@@ -317,7 +317,7 @@ def test_percentage_discounts_that_a_price_change_leaves_behind_are_said(
     shop.plain.promo = Decimal(promo)
     shop.tight.closing_date = date(2026, 3, 20)
     session.commit()
-    told = text_of(finance.post("/pricing/preview", data=TYPED).text)
+    reported = text_of(finance.post("/pricing/preview", data=TYPED).text)
     sentence = "1 order has a promo or reductions that are a percentage of its package price."
-    assert (sentence in told) == bool(said)
-    assert said in told, told[told.find("Promo is") :][:120]
+    assert (sentence in reported) == bool(said)
+    assert said in reported, reported[reported.find("Promo is") :][:120]

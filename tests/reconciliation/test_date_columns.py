@@ -115,8 +115,8 @@ def test_amounts_are_added_up_beside_a_day(reported: Any) -> None:
     assert all(t["stored"] == t["expected"] and t["drifted"] == 0 for t in totals.values())
     assert len(sheet) == 6
     place = {name: number for number, name in enumerate(lines[0])}
-    told = [line for line in lines if line[place["column"]] == "amount"]
-    assert [line[place["stored"]] for line in told] == [
+    amounts = [line for line in lines if line[place["column"]] == "amount"]
+    assert [line[place["stored"]] for line in amounts] == [
         "8,25",
         "1000,00",
         "1008,25",

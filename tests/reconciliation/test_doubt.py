@@ -54,8 +54,8 @@ def test_no_report_says_that_it_ties_out_of_what_is_in_doubt(
     [row] = rows_of(client, "/reconciliation/kept?figure=orders.grand_total")
     page = text_of(client.get(f"/reconciliation/kept/{number}").text)
     overview = " ".join(" ".join(cells) for cells in rows_of(client, "/reconciliation"))
-    for told in (" ".join(row), page, overview):
-        assert ("In doubt" in told) == is_doubted
+    for reported in (" ".join(row), page, overview):
+        assert ("In doubt" in reported) == is_doubted
     assert ("Ties out" in page) != is_doubted
     said = client.get(
         "/reconciliation/kept/export.csv?figure=orders.grand_total"

@@ -101,8 +101,10 @@ def test_the_file_has_every_row_and_totals_equal_to_the_tables(
     ).fetchone()
     assert (Decimal(total[5]), Decimal(total[6])) == sums
     assert Decimal(total[7]) == Decimal("-0.01") == sum(Decimal(row["Difference"]) for row in rows)
-    told = {name: footer[name] for name in ("Figure", "Records", "Exported by", "Lines", "Wrong")}
-    assert told == {
+    reported = {
+        name: footer[name] for name in ("Figure", "Records", "Exported by", "Lines", "Wrong")
+    }
+    assert reported == {
         "Figure": "Grand total", "Records": "all", "Exported by": "Ana", "Lines": "7", "Wrong": "1",
     }  # fmt: skip
     figures.heal(db.engine)

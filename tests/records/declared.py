@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, Integer, insert, select, update
 from sqlalchemy.orm import Session
 
 from backoffice.app.domain import Declared
 from backoffice.app.domains import DOMAINS
 from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
+from backoffice.ledger.models import Account, JournalEntry, JournalLine
 from backoffice.people.models import User
 from backoffice.records import (
     Amount,
@@ -18,6 +19,7 @@ from backoffice.records import (
     Choice,
     Day,
     Deletion,
+    Factor,
     Field,
     Flag,
     Pick,
@@ -30,6 +32,7 @@ from backoffice.records import (
 from backoffice.records.writing import written
 from tests.factories.billing import MeterFactory
 from tests.factories.customers import CustomerFactory
+from tests.factories.ledger import AccountFactory, of
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 
@@ -46,25 +49,29 @@ EVERY_RECORD = pytest.mark.parametrize("record", DECLARED, ids=lambda record: re
 EVERY_EDITED_RECORD = pytest.mark.parametrize("record", EDITED, ids=lambda record: record.domain)
 NAMED = tuple(record for record in DECLARED if record.argument in record.by_name)
 RENAMED = tuple(record for record in NAMED if not record.append_only)
-"""Whose name somebody enters, and can change; that of others follows from what they are of."""
+"""Whose name a user enters, and can change; that of others follows from what they are of."""
 EVERY_NAMED_RECORD = pytest.mark.parametrize("record", NAMED, ids=lambda record: record.domain)
 EVERY_RENAMED_RECORD = pytest.mark.parametrize("record", RENAMED, ids=lambda record: record.domain)
-EVERY_VERB, EVERY_DELETION, EVERY_ACT = (
+RENAMED_ACTS = tuple(each for each in ACTS if not isinstance(each[0].name.type, Integer))
+"""A number is given to no other row."""
+EVERY_VERB, EVERY_DELETION, EVERY_ACT, EVERY_RENAMED_ACT = (
     pytest.mark.parametrize(
         ("record", "verb"), each, ids=lambda each: getattr(each, "domain", None) or each.name
     )
-    for each in (VERBS, DELETIONS, ACTS)
+    for each in (VERBS, DELETIONS, ACTS, RENAMED_ACTS)
 )
 
 REFERRED = {
     Customer: lambda number: CustomerFactory(code=f"C-{number}", name=f"Customer {number}"),
     Meter: lambda number: MeterFactory(number=f"M-{number}"),
     User: lambda number: AccountManagerFactory(email=f"m-{number}@example.com"),
+    Account: lambda number: AccountFactory(code=f"A-{number}"),
 }
 """Model to which others refer → what makes a row of it."""
 
-PICKED = {Customer: "C-{}", Meter: "M-{}", User: "m-{}@example.com"}
+PICKED = {Customer: "C-{}", Meter: "M-{}", User: "m-{}@example.com", Account: "A-{}"}
 VALUES: dict[type[Field], Callable[[int], str]] = {
+    Factor: lambda number: f"1.0{number}2345",
     Amount: lambda number: f"{number + 1}00.50",
     CalendarMonth: lambda number: f"2026-{number + 1:02}",
     Day: lambda number: f"2026-03-{number + 10}",
@@ -74,16 +81,44 @@ MOST = 10
 """Rows to which a record may refer; numbers of values are below it."""
 
 
+def prepared_of(record: Record) -> int:
+    """How many rows of the record's own there are before any is entered: those to which it may refer."""
+    fields = (*record.fields, *record.new_fields)
+    own = (field for field in fields if isinstance(field, Pick) and field.of.model is record.model)
+    return MOST if any(own) else 0
+
+
 READY: dict[tuple[str, str], dict[str, Any]] = {
     ("wallets", "lift"): {"status": "suspended", "suspension_reason": "Because"},
 }
 """Record and verb → what is to be stored of a new row so that the verb can be done to it."""
 
 
+def balance(entry: JournalEntry) -> None:
+    """Give a draft two lines that balance."""
+    from backoffice.app.extensions import db
+
+    for line in (of(AccountFactory(), 5), of(AccountFactory(), -5)):
+        db.session.add(JournalLine(entry_id=entry.id, **vars(line)))
+
+
+BESIDE: dict[tuple[str, str], Callable[[Any], object]] = {("entries", "post"): balance}
+"""Record and verb → what writes beside a new row what the verb needs."""
+
+LATE = READY.keys() | BESIDE.keys()
+"""Verbs that cannot be done to a row as it is entered."""
+
+STOPPED = {("entries", "post"): "stopped"}
+"""Verbs of which PostgreSQL lets no second one happen, whoever forgets the lock."""
+
+
 def make_ready(session: Session, record: Record, verb: Verb, name: str) -> None:
     """Let the verb be possible."""
+    if writes := BESIDE.get((record.domain, verb.name)):
+        writes(session.scalars(select(record.model).where(record.name == name)).one())
+        session.commit()
     if values := READY.get((record.domain, verb.name)):
-        session.execute(update(record.model).where(record.name == name).values(values))
+        session.execute(update(record.model).where(is_called(record, name)).values(values))
         session.commit()
 
 
@@ -124,6 +159,17 @@ def entered(record: Record, number: int) -> dict[str, Any]:
     return {field.name: value_of(field, number) for field in (*tried(record), *needed)}
 
 
+def is_called(record: Record, name: str) -> ColumnElement[bool]:
+    """The condition of the row of that name, be it a number."""
+    return record.name == (int(name) if isinstance(record.name.type, Integer) else name)
+
+
+def unique_beside(record: Record, name: str) -> dict[str, str]:
+    """What the first one has of the fields with which a field is unique together."""
+    columns = {column.key for column in record.by_name[name].unique_by}
+    return {field.name: value_of(field, 1) for field in record.fields if field.key in columns}
+
+
 def newest(record: Record) -> str:
     """The name of the one that was entered last."""
     from backoffice.app.extensions import db
@@ -155,9 +201,19 @@ OWN = {"orders": "account_manager"}
 DELETABLE: dict[str, dict[str, Any]] = {"orders": {"closing_date": ""}}
 """What one is entered with that can be deleted."""
 
+
+def _posted(entry: JournalEntry) -> None:
+    from backoffice.app.extensions import db
+
+    balance(entry)
+    db.session.flush()
+    entry.status = "posted"
+
+
 KEPT: dict[str, Callable[[Any], object]] = {
     "orders": lambda order: setattr(order, "closing_date", order.order_date),
     "customers": lambda customer: OrderFactory(customer=customer),
+    "entries": _posted,
 }
 """What makes that a row cannot be deleted."""
 

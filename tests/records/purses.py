@@ -90,10 +90,11 @@ FIELDS = (
 )  # fmt: skip
 
 ENTRY = Record(
-    Entry, name=Entry.id, domain="entries", title=N_("Details"), many=N_("Details"), reads="customers.read",
+    Entry, name=Entry.id, domain="purse_entries", title=N_("Details"), many=N_("Details"), reads="customers.read",
     fields=FIELDS, append_only=True,
     listing=lambda _user: List(
-        "entries", N_("Details"), "entries.index", rows=lambda _user: select().select_from(Entry), key=Entry.id,
+        "purse_entries", N_("Details"), "purse_entries.index",
+        rows=lambda _user: select().select_from(Entry), key=Entry.id,
         columns=(Column("id", "Id", Entry.id, kind="number"), Column("amount", "Amount", Entry.amount, total=True)),
         default_sort="id",
         filters=(Choice("sign", "Sign", {"in": ("in", Entry.amount > 0), "out": ("out", Entry.amount < 0)}),),

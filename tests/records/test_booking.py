@@ -59,11 +59,11 @@ def test_what_is_booked_is_answered_with_its_address_and_needs_no_version(
 ) -> None:
     made = booked(program, "payments", "30.00", what="Tea")
     assert made.status_code == 201, made.text
-    told = made.get_json()
-    assert (told["amount"], told["what"]) == ("-30.00", "Tea")
-    assert isinstance(told["id"], int)
-    assert made.headers["Location"] == f"/api/purses/mine/entries/{told['id']}"
-    assert program.send("GET", made.headers["Location"]).get_json() == told
+    reported = made.get_json()
+    assert (reported["amount"], reported["what"]) == ("-30.00", "Tea")
+    assert isinstance(reported["id"], int)
+    assert made.headers["Location"] == f"/api/purses/mine/entries/{reported['id']}"
+    assert program.send("GET", made.headers["Location"]).get_json() == reported
     assert held(session) == (Decimal(70), [Decimal(100), Decimal(-30)])
     purse = program.send("GET", "/api/purses/mine")
     assert (purse.get_json()["holds"], purse.headers["ETag"]) == ("70.00", '"1"')
@@ -74,9 +74,9 @@ def test_a_refusal_keeps_its_status_its_type_and_what_programs_read_beside_it(
 ) -> None:
     refused = booked(program, "payments", "100.01", key="k")
     assert is_problem(refused, 402)
-    told = refused.get_json()
-    assert told["type"] == "https://example.com/too-little"
-    assert (told["title"], told["code"], told["holds"]) == (
+    reported = refused.get_json()
+    assert reported["type"] == "https://example.com/too-little"
+    assert (reported["title"], reported["code"], reported["holds"]) == (
         "Payment Required",
         "TooLittle",
         "100.00",
@@ -170,7 +170,9 @@ def test_what_was_booked_is_listed_in_pages_with_filters_and_totals(
 def test_only_a_token_of_the_records_scope_books_or_reads(
     app: Flask, session: Any, sign_in: SignIn, program: Program
 ) -> None:
-    reader, stranger = (Program(app, session, scope) for scope in ("purses:read", "entries:write"))
+    reader, stranger = (
+        Program(app, session, scope) for scope in ("purses:read", "purse_entries:write")
+    )
     before = held(session)
     for method, at in (("GET", "/api/purses/mine/entries"), ("POST", PAYMENTS)):
         sent = {"json": {"amount": "1.00"}} if method == "POST" else {}
@@ -178,7 +180,7 @@ def test_only_a_token_of_the_records_scope_books_or_reads(
         assert is_problem(stranger.send(method, at, **sent), 403)
         assert reader.send(method, at, **sent).status_code == (200 if method == "GET" else 403)
     assert held(session) == before
-    assert is_problem(program.send("GET", "/api/entries"), 404), (
+    assert is_problem(program.send("GET", "/api/purse_entries"), 404), (
         "nobody enters them, so they have no own place"
     )
 
@@ -191,7 +193,7 @@ def test_a_person_books_on_a_screen_once_and_is_told_at_the_field(
     assert 'href="/purses/mine/pay"' in page
     assert "/purses/mine/fill" not in page, "it is offered to programs alone"
     assert browser.get("/purses/mine/fill").status_code == 404
-    assert browser.get("/entries/new").status_code == 404
+    assert browser.get("/purse_entries/new").status_code == 404
     form = _read(browser.get("/purses/mine/pay").text, "pay-form").fields
     form["amount"] = "100.01"
     refused = browser.post("/purses/mine/pay", data=form)

@@ -68,8 +68,8 @@ def test_every_figure_is_explained_and_its_page_and_the_api_say_what_is_stored(
             name: at(record, row, "calculation_of", column=name) for name in record.figure_columns
         }
         of_parts = [
-            (at(record, row, "calculation_of_part", column=name, part=key), name, told)
-            for name, key, told in parts(session, record, row)
+            (at(record, row, "calculation_of_part", column=name, part=key), name, reported)
+            for name, key, reported in parts(session, record, row)
         ]
         main, nothing, page = (
             at(record, row, "calculation"),
@@ -80,21 +80,21 @@ def test_every_figure_is_explained_and_its_page_and_the_api_say_what_is_stored(
     shown = reader.get(page).text
     for name, figure in record.figure_columns.items():
         stored = getattr(row, name)
-        told = sent[name]
-        assert told == (stored if isinstance(stored, int) else f"{stored:f}")
-        assert isinstance(told, int | str)
+        reported = sent[name]
+        assert reported == (stored if isinstance(stored, int) else f"{stored:f}")
+        assert isinstance(reported, int | str)
         text = text_of(reader.get(paths[name]).text)
         assert f"Stored {value(figure.name, name, stored)}" in text, name
         assert "Stored as calculated" in text
         assert "Stored wrongly" not in text
         assert 'aria-current="page">How was this calculated?' in reader.get(main).text
         assert f'href="{paths[name]}"' in shown or f'href="{main}"' in shown, name
-    for path, name, told in of_parts:
+    for path, name, reported in of_parts:
         figure = next(
             f for f in record.figures if name in f.table.c and f.table.c[name] in f.columns
         )
         assert f'href="{path}"' in shown, path
-        assert f"Stored {value(figure.name, name, told)}" in text_of(reader.get(path).text)
+        assert f"Stored {value(figure.name, name, reported)}" in text_of(reader.get(path).text)
         assert reader.get(f"{path}77").status_code == 404
     assert reader.get(main).status_code == 200
     assert reader.get(nothing).status_code == 404
@@ -108,10 +108,10 @@ def test_the_document_says_of_every_figure_that_it_is_read_only(
     known = document["components"]["schemas"]
     typed = {field.name for field in record.fields}
     for name in record.figure_columns.keys() - typed:
-        told = known[record.model.__name__]["properties"][name]
-        assert told["readOnly"]
-        assert told["title"]
-        assert told["description"]
+        reported = known[record.model.__name__]["properties"][name]
+        assert reported["readOnly"]
+        assert reported["title"]
+        assert reported["description"]
         assert name not in known[f"New{record.model.__name__}"]["properties"]
     answer = Program(app, session, f"{record.domain}:write").send(
         "POST", address(record), json=dict.fromkeys(record.figure_columns.keys() - typed, "1")
@@ -134,12 +134,12 @@ def test_what_is_stored_wrongly_is_marked_wherever_it_is_shown(
 ) -> None:
     table = record.model.__tablename__
     for name, figure in record.figure_columns.items():
-        if name in record.by_name:
-            continue  # an amount that a person may have entered; its figure's other columns stand for it
+        if name in record.by_name or figure.generated:
+            continue  # PostgreSQL computes it; or a person may have entered it, as its neighbours were not
         before = getattr(row, name)
         with past_every_trigger(admin_database_url) as surgery:
             surgery.execute(f"UPDATE {table} SET {name} = {name} + 7 WHERE id = %s", [row.id])
-        wrong, right = (value(figure.name, name, told) for told in (before + 7, before))
+        wrong, right = (value(figure.name, name, reported) for reported in (before + 7, before))
         with app.test_request_context():
             pages = [at(record, row, "record"), at(record, row, "calculation_of", column=name)]
         for page in pages:
@@ -152,5 +152,5 @@ def test_what_is_stored_wrongly_is_marked_wherever_it_is_shown(
         session.expire_all()
         assert getattr(row, name) == before
         assert 'class="wrong-mark"' not in reader.get(pages[1]).text
-        told = text_of(reader.get(pages[1]).text)
-        assert f"Found by a check {wrong} {right}" in told or f"{wrong} {right}" in told
+        reported = text_of(reader.get(pages[1]).text)
+        assert f"Found by a check {wrong} {right}" in reported or f"{wrong} {right}" in reported

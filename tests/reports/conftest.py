@@ -1,4 +1,4 @@
-"""Orders of known amounts, and somebody who looks at what they come to."""
+"""Orders of known amounts, and a user who looks at what they come to."""
 
 from collections.abc import Callable
 from datetime import date

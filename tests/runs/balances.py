@@ -54,7 +54,7 @@ def _one(work: Work, step: Step, row: Mapping[str, Any]) -> None:
     if stored == expected:
         step.tally.unchanged += 1
         return
-    told: dict[str, Any] = {
+    reported: dict[str, Any] = {
         "owner": row["id"],
         "key": {"code": row["code"]},
         "before": {"balance": stored},
@@ -63,15 +63,17 @@ def _one(work: Work, step: Step, row: Mapping[str, Any]) -> None:
     }
     if row["city"] == "Broken":
         step.tally.failed += 1
-        step.item("customer", ITEM_FAILED, error="the ledger of this customer is closed", **told)
+        step.item(
+            "customer", ITEM_FAILED, error="the ledger of this customer is closed", **reported
+        )
     elif work.asked.dry_run:
         step.tally.changed += 1
-        step.item("customer", FOUND, **told)
+        step.item("customer", FOUND, **reported)
     else:
         write = update(CUSTOMERS).where(CUSTOMERS.c.id == row["id"]).values(phone=expected)
         step.connection.execute(write)
         step.tally.changed += 1
-        step.item("customer", APPLIED, **told)
+        step.item("customer", APPLIED, **reported)
 
 
 def amounts(before: Decimal, after: Decimal) -> dict[str, Decimal]:

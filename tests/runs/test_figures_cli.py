@@ -100,8 +100,10 @@ def test_heal_leaves_a_run_and_corrections_with_reason_and_actor(
     result = json.loads(done.stdout)
     one_order_its_manager_and_its_customer = 3
     checked = result["checked"], result["corrections"], result["failures"]
+    its_gas_and_its_months = 2
     further = 2  # of the order three rows were wrong
-    assert checked == (one_order_its_manager_and_its_customer + further, 3, [])
+    owners = one_order_its_manager_and_its_customer + its_gas_and_its_months
+    assert checked == (owners + further, 3, [])
     assert result["checked"] == result["changed"] + result["unchanged"]
     run = session.get_one(Run, result["run"])
     assert (run.status, run.kind, run.changed) == ("done", "figures.heal", 3)
@@ -111,10 +113,7 @@ def test_heal_leaves_a_run_and_corrections_with_reason_and_actor(
     again = json.loads(run_command("figures", "heal", "--json").stdout)
     assert again["corrections"] == 0
     rebuilt = json.loads(run_command("figures", "rebuild", "--json").stdout)
-    assert (rebuilt["checked"], rebuilt["corrections"]) == (
-        one_order_its_manager_and_its_customer,
-        0,
-    )
+    assert (rebuilt["checked"], rebuilt["corrections"]) == (owners, 0)
 
 
 @pytest.mark.leaves_drift
@@ -160,9 +159,10 @@ def test_an_interrupted_heal_is_resumed_where_it_stood(
     done = json.loads(run_command("figures", "heal", "--resume", str(run.id), "--json").stdout)
     assert (done["run"], done["corrections"]) == (run.id, 5)
     session.refresh(run)
-    managers = customers = 5
-    assert (run.status, run.checked, run.changed) == ("done", 5 + managers + customers, 5)
-    assert run.unchanged == managers + customers
+    managers = customers = gas = months = 5
+    others = managers + customers + gas + months
+    assert (run.status, run.checked, run.changed) == ("done", 5 + others, 5)
+    assert run.unchanged == others
     refused = run_command("figures", "heal", "--resume", str(run.id))
     assert refused.exit_code == 2
     assert "has finished" in refused.stderr

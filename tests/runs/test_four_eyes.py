@@ -38,6 +38,8 @@ WRITES_UNSEEN = {
     "billing.backfill-payment-meters": [{}],
     "billing.backfill-invoice-amounts": [{}],
     "billing.meter-balances": [{}],
+    "gas.change-prices": [{"prices": []}],
+    "ledger.maintenance": [{"figures": {"accounts.sums": None}, "fix": True}],
 }
 """Kinds of runs that write stored totals or documents, with scopes of those that do."""
 
@@ -45,6 +47,7 @@ SHOWN_BEFORE = {
     "figures.apply": [{"run": 1}],
     "billing.backfill-payment-meters": [{"run": 1}],
     "billing.apply-migration": [{"run": 1}],
+    "gas.change-prices": [{"run": 1}, {"prices": [], "shown": True}],
 }
 """Those that write exactly what a dry run has shown."""
 
@@ -53,6 +56,9 @@ WRITES_NEITHER = {
     "audit.verify", "audit.facts", "audit.anchor", "summary.daily", "database.routine", "chore",
 }  # fmt: skip
 """Those that look, report, seal or tidy up."""
+
+CARRIES_OUT = {"imports.lines", "ledger.post"}
+"""Those that enter the lines of a file which a user or a program has sent, each as if alone, or post documents."""
 
 ONE_PRESS = Declared(DOMAINS).verbs
 """What one press does, carried out by a run above the limits: shown on the card (tests/approvals)."""
@@ -96,7 +102,7 @@ def wrong(session: Any) -> int:
 def test_every_kind_of_run_is_spoken_for(app: Flask) -> None:
     spoken_for = (
         set(WRITES_UNSEEN) | set(SHOWN_BEFORE) | WRITES_NEITHER | FOLLOWS_WRITES | set(ONE_PRESS)
-    )
+    ) | CARRIES_OUT
     assert set(app.declared.kinds) == spoken_for, (
         "a new kind says here whether it writes, and in `preview` how that is shown"
     )
@@ -222,7 +228,7 @@ def test_the_approver_sees_what_how_much_which_why_and_by_whom_and_exactly_that_
     asked = waiting(session, a_person(session, name="Ana Asker"))
     budi = sign_in("finance", name="Budi Second")
     page = budi.get(f"/runs/{asked.id}").text
-    told = text_of(page)
+    reported = text_of(page)
     for words in (
         "Items 3",
         "Net total Rp 300.00",
@@ -230,7 +236,7 @@ def test_the_approver_sees_what_how_much_which_why_and_by_whom_and_exactly_that_
         "Ana Asker",
         "recount",
     ):
-        assert words in told, words
+        assert words in reported, words
     for order in book:
         assert f'href="/orders/{order.number}"' in page
     listed = budi.get(f"/runs/{asked.id}/items.csv").get_data(as_text=True)

@@ -26,7 +26,7 @@ SignIn = Callable[..., FlaskClient]
 
 
 def a_run(kind: str = "test.balances", by: str = "cli:root", **asked: Any) -> int:
-    """A run that somebody has asked for; its number."""
+    """A run that a user has asked for; its number."""
     with acting_as(by):
         run = actions.request(db.session(), kind, asked.pop("scope", {}), is_paced=False, **asked)
         db.session.commit()
@@ -71,8 +71,8 @@ def test_the_list_says_who_asked_for_what_and_how_it_stands(session: Any, sign_i
     run_id = a_dry_run(session, by=f"user:{person.id}")
     page = sign_in("viewer").get("/runs").text
     assert numbers_of(page) == [run_id]
-    for told in ("Recalculate customer balances", "everything", "yes", "Dewi Lestari"):
-        assert told in page
+    for reported in ("Recalculate customer balances", "everything", "yes", "Dewi Lestari"):
+        assert reported in page
     assert '<span class="badge-tone tone-good">Done</span>' in page
 
 
@@ -119,15 +119,15 @@ def test_a_live_run_asks_for_its_progress_and_an_ended_one_no_longer(
     assert 'hx-trigger="every 1s"' in client.get(f"/runs/{run_id}").text
     tried = iter([False, False, True, True])
     working.perform(db.engine, run_id, stopping=lambda: next(tried))  # the plan and one chunk
-    told = client.get(f"/runs/{run_id}/progress", headers={"HX-Request": "true"})
-    assert '<progress aria-label="Progress"' in told.text
-    assert "2 of 5 looked at" in told.text
-    assert 'hx-trigger="every 1s"' in told.text
-    assert "<html" not in told.text
+    reported = client.get(f"/runs/{run_id}/progress", headers={"HX-Request": "true"})
+    assert '<progress aria-label="Progress"' in reported.text
+    assert "2 of 5 looked at" in reported.text
+    assert 'hx-trigger="every 1s"' in reported.text
+    assert "<html" not in reported.text
     working.perform(db.engine, run_id)
-    told = client.get(f"/runs/{run_id}/progress", headers={"HX-Request": "true"})
-    assert "hx-trigger" not in told.text
-    assert "runEnded" in told.headers["HX-Trigger"]
+    reported = client.get(f"/runs/{run_id}/progress", headers={"HX-Request": "true"})
+    assert "hx-trigger" not in reported.text
+    assert "runEnded" in reported.headers["HX-Trigger"]
     plain = client.get(f"/runs/{run_id}/progress")
     assert (plain.status_code, plain.headers["Location"]) == (303, f"/runs/{run_id}")
 

@@ -266,15 +266,15 @@ def test_a_paced_run_rests_longer_than_it_works(session: Any, customers: list[Cu
 
 
 @pytest.mark.usefixtures("people_at_screens")
-@pytest.mark.parametrize("is_told_to_stop", [False, True])
+@pytest.mark.parametrize("is_asked_to_stop", [False, True])
 def test_a_paced_worker_rests_between_transactions_until_it_is_told_to_stop(
-    is_told_to_stop: bool,
+    is_asked_to_stop: bool,
 ) -> None:
     began = time.monotonic()
-    with working.Pace(True, lambda: is_told_to_stop).around():
+    with working.Pace(True, lambda: is_asked_to_stop).around():
         time.sleep(0.1)
     rested = time.monotonic() - began - 0.1
-    assert (rested < 0.2) is is_told_to_stop
+    assert (rested < 0.2) is is_asked_to_stop
 
 
 def test_what_was_claimed_is_not_given_to_anybody_else(

@@ -116,14 +116,14 @@ def test_slow_statements_of_our_own_logs_stand_there_without_the_extension(
 ) -> None:
     logs = app.config["BACKOFFICE_HOME"] / "logs"
     logs.mkdir(exist_ok=True)
-    told = {"event": "slow query", "level": "warning"}
+    reported = {"event": "slow query", "level": "warning"}
     lines = [
-        json.dumps({**told, "statement": "SELECT 1 FROM slow", "milliseconds": 900}),
-        json.dumps({**told, "statement": "SELECT 1 FROM slow", "milliseconds": 601}),
-        json.dumps({**told, "statement": "SELECT 2 FROM slower", "milliseconds": 4000}),
+        json.dumps({**reported, "statement": "SELECT 1 FROM slow", "milliseconds": 900}),
+        json.dumps({**reported, "statement": "SELECT 1 FROM slow", "milliseconds": 601}),
+        json.dumps({**reported, "statement": "SELECT 2 FROM slower", "milliseconds": 4000}),
         json.dumps({"event": "request", "path": "/slow query"}),
         "slow query, but no JSON",
-        json.dumps({**told, "statement": None, "milliseconds": "x"}),
+        json.dumps({**reported, "statement": None, "milliseconds": "x"}),
     ]
     log = logs / "web.log"
     log.write_text("\n".join(lines) + "\n")
@@ -141,9 +141,9 @@ def test_slow_statements_of_our_own_logs_stand_there_without_the_extension(
 def test_the_command_does_it_here_and_now(app: Any, run_command: Any) -> None:
     done = run_command("db", "routine", "--json")
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["status"] == DONE
-    assert told["changed"] > 20
+    reported = json.loads(done.stdout)
+    assert reported["status"] == DONE
+    assert reported["changed"] > 20
 
 
 def test_the_role_that_asks_for_statistics_can_ask_for_nothing_else(app_connection: Any) -> None:

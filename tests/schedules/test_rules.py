@@ -106,7 +106,7 @@ def expected(rule, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator
 
 @settings(max_examples=examples(150), deadline=None)
 @given(places(), rules, st.integers(0, 3 * 24 * 60))
-def test_where_somebody_looks_in_between_changes_no_due_time(place, rule, minutes) -> None:
+def test_where_a_user_looks_in_between_changes_no_due_time(place, rule, minutes) -> None:
     zone, after = place
     middle, until = after + minutes * MINUTE, after + 3 * DAY
     parts = [*due_times(rule, after, middle, zone), *due_times(rule, middle, until, zone)]

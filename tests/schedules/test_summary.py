@@ -105,8 +105,8 @@ def test_only_what_was_verified_within_a_day_is_covered(session: Any) -> None:
 def test_a_summary_is_told_in_a_line(app: Any, session: Any) -> None:
     run = perform_summary(datetime.now(UTC))
     with app.test_request_context():
-        told = summary_in_words(run.result)
-    assert "0 rows had drifted · 0 corrections · 0 runs failed · 0 of" in told
+        reported = summary_in_words(run.result)
+    assert "0 rows had drifted · 0 corrections · 0 runs failed · 0 of" in reported
 
 
 @pytest.mark.parametrize("what", ["a finding", "notes", "a failed check", "a trigger", "nothing"])
@@ -136,8 +136,8 @@ def test_a_summary_says_right_only_where_every_page_does(
             assert (
                 result["books"]["right"] == (standing.now().state == "right") == (what == "nothing")
             )
-            told = summary_in_words(result)
-        assert ("Every stored figure was right." in told) == (what == "nothing")
+            reported = summary_in_words(result)
+        assert ("Every stored figure was right." in reported) == (what == "nothing")
     finally:
         owner_connection.execute("ALTER TABLE orders ENABLE TRIGGER USER")
         run_command("figures", "heal", "--noted")

@@ -65,7 +65,7 @@ def test_what_is_no_longer_worth_starting_is_missed(session, nightly) -> None:
     assert started() == []
 
 
-def test_somebody_who_runs_a_schedule_by_hand_has_met_its_due_time(session, nightly) -> None:
+def test_a_user_who_runs_a_schedule_by_hand_has_met_its_due_time(session, nightly) -> None:
     one = nightly("one")
     tick(db.engine, at("2026-11-15 12:00"), [one])
     run = actions.request(db.session(), one.kind, {}, schedule="one")

@@ -67,9 +67,9 @@ def test_without_a_scheduler_it_says_so_and_how_to_start_one(session: Any, sign_
 def test_what_is_overdue_is_told(session: Any, sign_in: Any) -> None:
     known_since(datetime.now(UTC) - timedelta(days=200))
     page = sign_in("viewer").get("/schedules").text
-    told = row_of(page, "Verify every figure and heal")
-    assert "Overdue" in told or "Not started" in told
-    assert "never" in told
+    reported = row_of(page, "Verify every figure and heal")
+    assert "Overdue" in reported or "Not started" in reported
+    assert "never" in reported
     assert "Not started" in row_of(page, "Monthly rebuild") or "Overdue" in row_of(
         page, "Monthly rebuild"
     )
@@ -175,8 +175,8 @@ def test_today_is_told_of_last_nights_runs_and_not_of_housekeeping(app: Any, ses
     old = actions.request(session, "figures.heal", {}, schedule="balance-sync-daily")
     old.created_at = datetime.now(UTC) - timedelta(days=2)
     session.commit()
-    told = {notice.sentence.split(" (")[0]: notice.weight for notice in notices(app, "nights")}
-    assert told == {
+    reported = {notice.sentence.split(" (")[0]: notice.weight for notice in notices(app, "nights")}
+    assert reported == {
         "Verify every figure and heal: Done, 3 found wrong": "info",
         "Quarterly database routine: Failed": "danger",
     }

@@ -96,8 +96,8 @@ def test_an_error_is_told_on_a_page_in_a_toast_and_in_json(failing, error, statu
     assert "<h1>" in page.text
     assert "<" not in toast.text
     assert toast.headers["HX-Reswap"] == "none"
-    told = json.loads(toast.headers["HX-Trigger"])["toast"]
-    assert (told["kind"], told["message"]) == ("error", toast.text)
+    reported = json.loads(toast.headers["HX-Trigger"])["toast"]
+    assert (reported["kind"], reported["message"]) == ("error", toast.text)
     if status != 500:  # whose reference differs
         assert data.json == {"error": toast.text}
     for said in (page, toast, data):

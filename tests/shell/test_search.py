@@ -172,11 +172,11 @@ def test_a_customers_name_finds_everything_of_theirs(sign_in: SignIn, book: None
 
 
 def test_each_line_tells_its_record_apart(sign_in: SignIn, book: None) -> None:
-    told = text_of(page_of(sign_in("finance"), "alfki"))
-    assert "SO-1 Alfreds Futterkiste · 2 Mar 2026 · Rp 9,300,000.00 Open" in told
-    assert "INV/7 Alfreds Futterkiste · 1 Mar 2026 · Rp 1,500.00 Overdue" in told
-    assert "PAY-7 Alfreds Futterkiste · 15 Mar 2026 · Rp 500.00 Posted" in told
-    assert "Alfreds Futterkiste ALFKI · Berlin" in told
+    reported = text_of(page_of(sign_in("finance"), "alfki"))
+    assert "SO-1 Alfreds Futterkiste · 2 Mar 2026 · Rp 9,300,000.00 Open" in reported
+    assert "INV/7 Alfreds Futterkiste · 1 Mar 2026 · Rp 1,500.00 Overdue" in reported
+    assert "PAY-7 Alfreds Futterkiste · 15 Mar 2026 · Rp 500.00 Posted" in reported
+    assert "Alfreds Futterkiste ALFKI · Berlin" in reported
 
 
 def test_a_page_has_the_number_of_each_kind_and_the_way_to_its_list(
@@ -253,9 +253,9 @@ def test_any_input_is_answered(sign_in: SignIn, book: None, wanted: str) -> None
 
 def test_an_empty_page_says_what_to_do(sign_in: SignIn, session: Any) -> None:
     assert "What are you looking for?" in text_of(sign_in("viewer").get("/search").text)
-    told = text_of(page_of(sign_in("viewer"), "zzzz"))
-    assert "Nothing found" in told
-    assert "Check the spelling" in told
+    reported = text_of(page_of(sign_in("viewer"), "zzzz"))
+    assert "Nothing found" in reported
+    assert "Check the spelling" in reported
 
 
 def test_screens_are_found_in_either_language(sign_in: SignIn, book: None) -> None:
@@ -280,9 +280,9 @@ def test_an_account_manager_never_finds_a_strangers_order(
 ) -> None:
     monkeypatch.setattr(finding, "AFFORDABLE", affordable)
     browser = sign_in(nancy)
-    told = [*suggested(browser, wanted), page_of(browser, wanted), go(browser, wanted)[1] or ""]
-    assert not re.search(r"/orders/SO-[12]|billing/", " ".join(told))
-    assert "Show all 3" not in " ".join(told)
+    reported = [*suggested(browser, wanted), page_of(browser, wanted), go(browser, wanted)[1] or ""]
+    assert not re.search(r"/orders/SO-[12]|billing/", " ".join(reported))
+    assert "Show all 3" not in " ".join(reported)
 
 
 def test_an_account_manager_finds_their_own(sign_in: SignIn, book: None, nancy: User) -> None:

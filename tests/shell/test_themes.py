@@ -27,7 +27,7 @@ def test_a_theme_is_nothing_but_the_scheme_of_colours() -> None:
     chosen = [r.strip() for r in rules if "--" not in r]
     assert chosen == ["color-scheme: light;", "color-scheme: dark;"], chosen
     schemes = re.findall(r"prefers-color-scheme", sheet)
-    assert not schemes, "somebody's choice would count for less than their system's"
+    assert not schemes, "a user's choice would count for less than their system's"
 
 
 def test_no_script_asks_for_the_theme() -> None:

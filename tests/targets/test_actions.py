@@ -106,7 +106,7 @@ def test_the_second_of_two_at_the_same_moment_waits_and_sees_the_first(
 
     with ThreadPoolExecutor(1) as other:
         outcome = other.submit(second)
-        wait_until_somebody_waits(app_connection)
+        wait_until_another_waits(app_connection)
         session.commit()
         assert isinstance(outcome.result(20), actions.TargetsChanged) is is_locked
     assert list(stored(session).values()) == [5]
@@ -139,7 +139,7 @@ def test_of_two_who_save_one_month_at_the_same_moment_the_second_is_told(
 
     with ThreadPoolExecutor(1) as other:
         outcome = other.submit(second)
-        wait_until_somebody_waits(app_connection)
+        wait_until_another_waits(app_connection)
         session.commit()
         assert isinstance(outcome.result(20), RecordChanged) is is_locked
 
@@ -166,12 +166,12 @@ def test_of_two_who_set_the_target_of_a_new_month_the_second_is_refused_with_a_s
 
     with ThreadPoolExecutor(1) as other:
         outcome = other.submit(second)
-        wait_until_somebody_waits(app_connection)
+        wait_until_another_waits(app_connection)
         session.commit()
         assert isinstance(outcome.result(20), actions.TargetThere) is is_locked
 
 
-def wait_until_somebody_waits(connection):
+def wait_until_another_waits(connection):
     """Until a transaction waits for another one's lock."""
     deadline = time.monotonic() + 20
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -197,7 +197,7 @@ def test_a_proposal_is_last_years_amount_with_growth_rounded(session, nancy, clo
     assert stored(session)["Nancy Davolio", "1998-12"] == Decimal("0.06")
 
 
-def test_what_somebody_entered_is_kept_unless_it_is_to_be_replaced(session, nancy, close, aim):
+def test_what_a_user_entered_is_kept_unless_it_is_to_be_replaced(session, nancy, close, aim):
     close(nancy, "1997-01-31", "90")
     close(nancy, "1997-02-28", "80")
     aim(nancy, "1998-01", "1")

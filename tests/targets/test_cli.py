@@ -28,10 +28,10 @@ def sold(session, nancy, close):
 
 
 def test_a_year_is_generated_once(run_command, session, sold, nancy):
-    status, told = of(run_command, "--year", "1998", "--growth", "10")
+    status, reported = of(run_command, "--year", "1998", "--growth", "10")
     assert status == 0
-    assert (told["created"], told["updated"], told["without_basis"]) == (1, 0, 11)
-    assert told["targets"] == [
+    assert (reported["created"], reported["updated"], reported["without_basis"]) == (1, 0, 11)
+    assert reported["targets"] == [
         {
             "account_manager": nancy.email,
             "month": "1998-01",
@@ -40,13 +40,18 @@ def test_a_year_is_generated_once(run_command, session, sold, nancy):
             "difference": "99.55",
         }
     ]
-    status, told = of(run_command, "--year", "1998", "--growth", "10")
-    assert (status, told["created"], told["unchanged"], told["corrections"]) == (0, 0, 1, 0)
+    status, reported = of(run_command, "--year", "1998", "--growth", "10")
+    assert (status, reported["created"], reported["unchanged"], reported["corrections"]) == (
+        0,
+        0,
+        1,
+        0,
+    )
 
 
 def test_a_dry_run_writes_nothing_and_says_what_it_found(run_command, session, sold, nancy):
-    status, told = of(run_command, "--year", "1998", "--dry-run")
-    assert (status, told["created"], told["drifted"]) == (1, 1, 0)
+    status, reported = of(run_command, "--year", "1998", "--dry-run")
+    assert (status, reported["created"], reported["drifted"]) == (1, 1, 0)
     assert queries.row_of(session, nancy.id, Month(1998, 1)) is None
     status, output = run(run_command, "--year", "2005", "--dry-run")
     assert status == 0
@@ -56,18 +61,18 @@ def test_a_dry_run_writes_nothing_and_says_what_it_found(run_command, session, s
 def test_what_was_entered_is_replaced_only_with_update(run_command, session, sold, nancy, aim):
     aim(nancy, "1998-01", "5")
     session.commit()
-    status, told = of(run_command, "--month", "1998-01")
-    assert (status, told["kept"], told["months"]) == (0, 1, ["1998-01"])
-    status, told = of(run_command, "--month", "1998-01", "--update")
-    assert (status, told["updated"]) == (0, 1)
+    status, reported = of(run_command, "--month", "1998-01")
+    assert (status, reported["kept"], reported["months"]) == (0, 1, ["1998-01"])
+    status, reported = of(run_command, "--month", "1998-01", "--update")
+    assert (status, reported["updated"]) == (0, 1)
     session.rollback()
     assert queries.row_of(session, nancy.id, Month(1998, 1)).target == Decimal("90.50")
 
 
 def test_by_default_it_is_this_year(run_command, session, nancy):
-    status, told = of(run_command, "--otherwise", "1000.50")
-    assert (status, told["created"]) == (0, 12)
-    assert told["months"][0] == f"{today().year}-01"
+    status, reported = of(run_command, "--otherwise", "1000.50")
+    assert (status, reported["created"]) == (0, 12)
+    assert reported["months"][0] == f"{today().year}-01"
 
 
 @pytest.mark.leaves_drift
@@ -77,11 +82,11 @@ def test_what_is_stored_as_achieved_is_corrected(
     with psycopg.connect(admin_database_url, autocommit=True) as surgeon:
         surgeon.execute("SET session_replication_role = replica")
         surgeon.execute("UPDATE account_manager_targets SET achieved = 1")
-    status, told = of(run_command, "--year", "1998", "--dry-run")
-    assert (status, told["drifted"]) == (1, 1)
-    status, told = of(run_command, "--year", "1998")
-    assert (status, told["corrections"], told["failures"]) == (0, 1, [])
-    assert told["targets"][0]["target"] == "90.50"
+    status, reported = of(run_command, "--year", "1998", "--dry-run")
+    assert (status, reported["drifted"]) == (1, 1)
+    status, reported = of(run_command, "--year", "1998")
+    assert (status, reported["corrections"], reported["failures"]) == (0, 1, [])
+    assert reported["targets"][0]["target"] == "90.50"
     assert run_command("figures", "verify").exit_code == 0
 
 

@@ -61,7 +61,7 @@ def achieved_by(sales: dict[str, Sale]) -> Achieved:
 
 
 def stored(outside: psycopg.Connection[Any]) -> Achieved:
-    """What the months say, read by somebody who knows nothing of the app."""
+    """What the months say, read by a user who knows nothing of the app."""
     found = outside.execute(
         "SELECT u.email, t.month, t.achieved, t.orders_closed FROM account_manager_targets t "
         "JOIN users u ON u.id = t.account_manager_id"

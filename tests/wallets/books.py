@@ -34,7 +34,7 @@ SIGNS: Mapping[str, tuple[int, int, int]] = {
 """By type, what an amount adds to balance, total recharged and total spent."""
 
 
-def told_by_python(
+def computed_by_python(
     moves: Sequence[tuple[str, Decimal]],
 ) -> tuple[Sums, list[tuple[Decimal, Decimal]]]:
     """What a wallet comes to by its transactions, and the balance before and after each of them."""
@@ -49,5 +49,5 @@ def told_by_python(
 def is_in_step(session: Any, wallet_id: int) -> bool:
     """Whether sums, and the balances beside the transactions, are what Python makes of them."""
     stored = transactions(session, wallet_id)
-    told, beside = told_by_python([(kind, amount) for kind, amount, *_ in stored])
-    return sums(session, wallet_id) == told and [tuple(row[2:]) for row in stored] == beside
+    reported, beside = computed_by_python([(kind, amount) for kind, amount, *_ in stored])
+    return sums(session, wallet_id) == reported and [tuple(row[2:]) for row in stored] == beside

@@ -56,13 +56,17 @@ def test_a_wallet_is_opened_charged_refunded_and_read(program: Program, session:
         program, "charges", amount="30.00", service_type="vps", description="March", reference="U-7"
     )
     assert charged.status_code == 201, charged.text
-    told = charged.get_json()
-    assert (told["transaction_type"], told["amount"]) == ("charge", "30.00")
-    assert (told["balance_before"], told["balance_after"]) == ("100.00", "70.00")
-    assert (told["service_type"], told["description"], told["reference"]) == ("vps", "March", "U-7")
-    assert told["made_by"] == f"token:{program.id}"
-    assert charged.headers["Location"] == f"/api/wallets/W-1/transactions/{told['id']}"
-    assert program.send("GET", charged.headers["Location"]).get_json() == told
+    reported = charged.get_json()
+    assert (reported["transaction_type"], reported["amount"]) == ("charge", "30.00")
+    assert (reported["balance_before"], reported["balance_after"]) == ("100.00", "70.00")
+    assert (reported["service_type"], reported["description"], reported["reference"]) == (
+        "vps",
+        "March",
+        "U-7",
+    )
+    assert reported["made_by"] == f"token:{program.id}"
+    assert charged.headers["Location"] == f"/api/wallets/W-1/transactions/{reported['id']}"
+    assert program.send("GET", charged.headers["Location"]).get_json() == reported
     assert post(program, "refunds", amount="5.00").status_code == 201
     assert post(program, "adjustments", amount="-1.00", description="Miscounted").status_code == 201
     read = program.send("GET", "/api/wallets/W-1").get_json()
@@ -80,7 +84,7 @@ def test_a_wallet_is_opened_charged_refunded_and_read(program: Program, session:
         None,
     )
     charges = program.send("GET", "/api/wallets/W-1/transactions?type=charge&totals=1").get_json()
-    assert (charges["count"], charges["items"][0]["id"]) == (1, told["id"])
+    assert (charges["count"], charges["items"][0]["id"]) == (1, reported["id"])
 
 
 def test_what_it_does_not_hold_is_refused_with_402_and_charges_nothing(
@@ -88,11 +92,11 @@ def test_what_it_does_not_hold_is_refused_with_402_and_charges_nothing(
 ) -> None:
     refused = post(program, "charges", amount="100.01", key="k")
     assert is_problem(refused, 402)
-    told = refused.get_json()
-    assert (told["title"], told["code"]) == ("Payment Required", "InsufficientBalance")
-    assert told["type"] == "urn:backoffice:problem:insufficient-balance"
-    assert told["balance"] == "100.00"
-    assert "W-1" in told["detail"]
+    reported = refused.get_json()
+    assert (reported["title"], reported["code"]) == ("Payment Required", "InsufficientBalance")
+    assert reported["type"] == "urn:backoffice:problem:insufficient-balance"
+    assert reported["balance"] == "100.00"
+    assert "W-1" in reported["detail"]
     assert moved(session) == [("recharge", 100, 0, 100)]
     assert post(program, "charges", amount="100.00", key="k").status_code == 201
     assert is_problem(post(program, "charges", amount="0.01"), 402)

@@ -33,8 +33,8 @@ def test_single_charge_updates_both_tables_atomically(session: Any, wallet: Wall
         session, wallet.id, D(30_000), service_type="vps", description="VPS usage: 60 min", reference="VpsUsage:7",
     )  # fmt: skip
     session.commit()
-    told = (made.transaction_type, made.service_type, made.description, made.reference)
-    assert told == ("charge", "vps", "VPS usage: 60 min", "VpsUsage:7")
+    reported = (made.transaction_type, made.service_type, made.description, made.reference)
+    assert reported == ("charge", "vps", "VPS usage: 60 min", "VpsUsage:7")
     assert sums(session, wallet.id) == (70_000, 100_000, 30_000)
     assert transactions(session, wallet.id)[-1] == ("charge", 30_000, 100_000, 70_000)
 
@@ -188,21 +188,21 @@ def test_the_command_reports_fixes_and_rebuilds_and_a_dry_run_writes_nothing(
     )  # fmt: skip
     surgery.execute("UPDATE wallets SET balance = 150000")
     for words in ((), ("--dry-run",), ("--fix", "--dry-run"), ("--rebuild", "--dry-run")):
-        told = run_command("balance", "verify-sync", *words)
-        [line] = [line for line in told.stdout.splitlines() if "MISMATCH" in line]
+        reported = run_command("balance", "verify-sync", *words)
+        [line] = [line for line in reported.stdout.splitlines() if "MISMATCH" in line]
         cells = [cell.strip() for cell in line.strip("│").split("│")]
         assert cells == [
             str(wallet.customer_id), "WAL-1", "150,000.00", "100,000.00", "50,000.00", "balance", "MISMATCH",
         ]  # fmt: skip
-        assert told.exit_code == 1
+        assert reported.exit_code == 1
         assert sums(session, wallet.id)[0] == 150_000
     fixed = run_command("balance", "verify-sync", "--fix")
     assert fixed.exit_code == 0, fixed.output
     assert "Fixed: 1 wallets" in fixed.stdout
     assert "MISMATCH" not in fixed.stdout
     surgery.execute("UPDATE wallets SET total_spent = 9")
-    told = run_command("balance", "verify-sync", "--rebuild", "--json")
-    assert json.loads(told.stdout)["fixed"] == 1
+    reported = run_command("balance", "verify-sync", "--rebuild", "--json")
+    assert json.loads(reported.stdout)["fixed"] == 1
     assert sums(session, wallet.id) == (100_000, 100_000, 0)
 
 
@@ -218,9 +218,9 @@ def test_the_command_looks_at_one_customers_wallets_or_at_one(
         (("--user-id", mine), (1, ["WAL-1"])), (("--wallet-id", other.id), (1, ["WAL-2"])),
         (("--user-id", theirs, "--fix"), (0, ["WAL-2"])),
     ):  # fmt: skip
-        told = run_command("balance", "verify-sync", *map(str, words), "--json")
-        details = json.loads(told.stdout)["details"]
-        assert (told.exit_code, [d["number"] for d in details]) == expected, words
+        reported = run_command("balance", "verify-sync", *map(str, words), "--json")
+        details = json.loads(reported.stdout)["details"]
+        assert (reported.exit_code, [d["number"] for d in details]) == expected, words
     assert sums(session, wallet.id)[0] == 5
     assert sums(session, other.id)[0] == 0
     for words in (("--user-id", "999"), ("--wallet-id", "999")):
@@ -234,13 +234,13 @@ def test_what_is_in_doubt_is_an_error_of_the_fix_and_says_why(
     session: Any, surgery: Any, wallet: Wallet, run_command: Command
 ) -> None:
     surgery.execute("UPDATE wallet_transactions SET amount = 1")
-    told = run_command("balance", "verify-sync", "--fix")
-    assert told.exit_code == 1
-    assert "MISMATCH" in told.stdout
-    assert "Facts beneath it differ from the audit trail" in told.stderr
+    reported = run_command("balance", "verify-sync", "--fix")
+    assert reported.exit_code == 1
+    assert "MISMATCH" in reported.stdout
+    assert "Facts beneath it differ from the audit trail" in reported.stderr
     surgery.execute("UPDATE wallet_transactions SET amount = 100000, balance_after = 5")
-    told = run_command("balance", "verify-sync", "--fix", "--json")
-    [error] = json.loads(told.stdout)["errors"]
+    reported = run_command("balance", "verify-sync", "--fix", "--json")
+    [error] = json.loads(reported.stdout)["errors"]
     assert "do not follow" in error["error"]
     reasoned = run_command("balance", "verify-sync", "--fix", "--reason", "Looked at it")
     assert reasoned.exit_code == 0, reasoned.output

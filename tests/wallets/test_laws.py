@@ -27,7 +27,7 @@ from tests.depth import examples
 from tests.factories.wallets import WalletFactory
 from tests.orders.pages import text_of
 
-from .books import is_in_step, sums, told_by_python, transactions
+from .books import computed_by_python, is_in_step, sums, transactions
 
 D = Decimal
 DOES = {
@@ -55,7 +55,7 @@ class Expected:
 
     @property
     def balance(self) -> Decimal:
-        return told_by_python(self.moves)[0][0]
+        return computed_by_python(self.moves)[0][0]
 
     def move(self, kind: str, amount: Decimal, key: str | None) -> type[Refusal] | None:
         """What is refused; else it is made, or was under this key."""
@@ -109,11 +109,11 @@ def test_every_history_is_as_python_makes_it(session: Any, begun: Any) -> None:
             if is_committed:
                 session.commit()
         session.commit()
-        told, beside = told_by_python(expected.moves)
+        reported, beside = computed_by_python(expected.moves)
         stored = transactions(session, wallet)
         assert [tuple(row[:2]) for row in stored] == expected.moves
         assert [tuple(row[2:]) for row in stored] == beside
-        assert sums(session, wallet) == told
+        assert sums(session, wallet) == reported
         assert (session.get(Wallet, wallet).status == "suspended") is expected.is_suspended
 
     holds()
@@ -122,15 +122,15 @@ def test_every_history_is_as_python_makes_it(session: Any, begun: Any) -> None:
 def test_what_comes_again_under_its_key_is_the_first_and_other_content_is_refused(
     session: Any, wallet: Wallet
 ) -> None:
-    told = {
+    reported = {
         "service_type": "vps",
         "description": "An hour",
         "reference": "7",
         "idempotency_key": "k",
     }
-    first = actions.post(session, wallet.id, "charge", D(90_000), **told)
+    first = actions.post(session, wallet.id, "charge", D(90_000), **reported)
     session.commit()
-    again = actions.post(session, wallet.id, "charge", D("90000.00"), **told)
+    again = actions.post(session, wallet.id, "charge", D("90000.00"), **reported)
     assert (first.is_new, again.is_new, again.row.id) == (True, False, first.row.id)
     other = WalletFactory()
     for wallet_id, kind, amount, more in (
@@ -138,11 +138,11 @@ def test_what_comes_again_under_its_key_is_the_first_and_other_content_is_refuse
         (other.id, "charge", D(90_000), {}), (wallet.id, "charge", D(90_000), {"reference": "8"}),
     ):  # fmt: skip
         with pytest.raises(KeyUsedOtherwise):
-            actions.post(session, wallet_id, kind, amount, **told | more)
+            actions.post(session, wallet_id, kind, amount, **reported | more)
     actions.adjust(session, wallet.id, D(-10_000))
     actions.close(session, wallet.id, wallet.version, {"reason": "Done"})
     session.commit()
-    assert not actions.post(session, wallet.id, "charge", D(90_000), **told).is_new, "for ever"
+    assert not actions.post(session, wallet.id, "charge", D(90_000), **reported).is_new, "for ever"
     assert is_in_step(session, wallet.id)
 
 
@@ -259,9 +259,9 @@ def test_today_tells_of_what_is_low_or_below_zero_and_the_customers_page_shows_i
     actions.charge(session, wallet.id, D(50_000))
     actions.adjust(session, other.id, D(-7))
     session.commit()
-    told = text_of(browser.get("/today").text)
-    assert "1 wallet holds less than its limit." in told
-    assert "1 wallet is below zero: Rp -7.00." in told or "1 wallet is below zero" in told
+    reported = text_of(browser.get("/today").text)
+    assert "1 wallet holds less than its limit." in reported
+    assert "1 wallet is below zero: Rp -7.00." in reported or "1 wallet is below zero" in reported
     page = text_of(browser.get("/wallets?state=low").text)
     assert "WAL-1" in page
     assert "WAL-2" not in page

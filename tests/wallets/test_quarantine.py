@@ -149,10 +149,10 @@ def test_a_transaction_that_differs_from_the_trail_is_a_finding_of_its_wallet(
 ) -> None:
     surgery.execute("UPDATE wallet_transactions SET amount = 99 WHERE id = 2")
     surgery.execute("DELETE FROM wallet_transactions WHERE id = 6")
-    told = json.loads(
+    reported = json.loads(
         run_command("audit", "verify-facts", "--table", "wallet_transactions", "--json").stdout
     )
-    named = {(f["id"], f["kind"], f["name"]) for f in told["findings"]}
+    named = {(f["id"], f["kind"], f["name"]) for f in reported["findings"]}
     assert named == {
         (2, "changed", wallets[0].number), (6, "removed", wallets[1].number),
     }  # fmt: skip
@@ -168,8 +168,8 @@ def test_what_was_removed_is_restored_from_the_trail_and_what_was_changed_only_t
         ("UPDATE wallet_transactions SET amount = 1 WHERE id = 2", "Whoever owns the database", 2),
     ):
         surgery.execute(tampered)
-        told = run_command("audit", "verify-facts", "--table", "wallet_transactions", "--json")
-        number = json.loads(told.stdout)["findings"][0]["finding"]
+        reported = run_command("audit", "verify-facts", "--table", "wallet_transactions", "--json")
+        number = json.loads(reported.stdout)["findings"][0]["finding"]
         done = run_command("audit", "restore-fact", str(number), "--reason", "It was charged")
         assert (done.exit_code, words in done.stdout + done.stderr) == (status, True), done.output
         assert (stored(session) == before) is (status == 0)

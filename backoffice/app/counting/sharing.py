@@ -62,8 +62,8 @@ def _remove_leftovers(place: Path) -> None:
     """Remove the folders of servers of ours that were killed and could not do it themselves."""
     for folder in place.glob(f"{NAME}*"):
         try:
-            told = folder.lstat()
-            if told.st_uid == os.getuid() and time.time() - told.st_mtime > FRESH_SECONDS:
+            reported = folder.lstat()
+            if reported.st_uid == os.getuid() and time.time() - reported.st_mtime > FRESH_SECONDS:
                 _remove_unless_held(folder)
         except OSError:
             continue  # held, or gone meanwhile

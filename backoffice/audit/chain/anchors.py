@@ -138,9 +138,9 @@ def _moment(line: str) -> str:
 
 def _believed(line: str, keys: Keyring) -> Anchor | None:
     with contextlib.suppress(ValueError, TypeError):
-        told = json.loads(line)
-        mac = told.pop("mac")
-        made = Anchor(**told)
+        reported = json.loads(line)
+        mac = reported.pop("mac")
+        made = Anchor(**reported)
         expected = made.mac(keys)
         if expected is not None and hmac.compare_digest(expected, str(mac)):
             return made

@@ -14,7 +14,7 @@ MOST_COUNTED = 10_000
 """Events that wait to be sealed are counted up to here, so that the screen never waits for them."""
 
 LONGEST_STALL = timedelta(minutes=15)
-"""How long an event may wait for its seal before somebody is told."""
+"""How long an event may wait for its seal before a user is told."""
 
 
 @dataclass(frozen=True)

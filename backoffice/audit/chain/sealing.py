@@ -238,7 +238,7 @@ def digest_of_seal(seal: Any, key: Key) -> bytes:
 def waiting(head: Head | None) -> ColumnElement[bool]:
     """Events that are seen and not sealed yet, the chain going as far as `head`.
 
-    In the cluster that made them nothing seen has a number to come; that is somebody's invention.
+    In the cluster that made them nothing seen has a number to come; that number is invented.
     """
     if head is None:
         return true()

@@ -30,7 +30,7 @@ KINDS = {
     "changed": N_("Event %(event)s is not what was sealed: the row was changed, or put in another's place."),
     "removed": N_("Event %(event)s is gone: the row was deleted after it was sealed."),
     "added": N_("Event %(event)s was never sealed, yet stands before events that were: the row was put in."),
-    "seal": N_("Seal %(seal)s is not genuine: it was changed, or made by somebody without the key."),
+    "seal": N_("Seal %(seal)s is not genuine: it was changed, or made without the key."),
     "key": N_("Seal %(seal)s was made under the key %(key)s, which AUDIT_KEY does not hold, or no longer."),
     "gap": N_("Seal %(seal)s is missing."),
     "other": N_("Seal %(seal)s is not the one that was anchored at %(at)s: the chain was made anew."),
@@ -60,14 +60,14 @@ class Bad:
         return self.seal, _LAST if self.event is None else self.event
 
     @property
-    def told(self) -> dict[str, Any]:
+    def reported(self) -> dict[str, Any]:
         """The values of its sentence."""
         return {"seal": self.seal, "event": self.event, **self.values}
 
     @property
     def sentence(self) -> str:
         """What is wrong, in English; `KINDS` is translated where it is shown."""
-        return KINDS[self.kind] % self.told
+        return KINDS[self.kind] % self.reported
 
 
 @dataclass

@@ -20,7 +20,7 @@ from ..queries import holder_on
 from ..rules import VOID, refuse_to_come
 
 
-class NobodysMeter(Refusal):
+class MeterUnassigned(Refusal):
     """An adjustment is booked for whose the meter was on its day."""
 
     sentence = N_(
@@ -30,7 +30,7 @@ class NobodysMeter(Refusal):
 
 
 class AdjustmentVoided(Stale):
-    """Somebody voided it first."""
+    """A user voided it first."""
 
     sentence = N_("Adjustment %(number)s has been voided in the meantime.")
 
@@ -46,7 +46,7 @@ def post(session: Session, entered: Values) -> MeterAdjustment:
     Raises:
         StillToCome: it is dated ahead, and would count today.
         RecordGone: the meter was removed.
-        NobodysMeter: nobody's on that day, and no customer is named.
+        MeterUnassigned: nobody's on that day, and no customer is named.
         TooMuchOwed: what is then owed cannot be stored.
     """
     day = entered["adjusted_on"]
@@ -65,10 +65,10 @@ def post(session: Session, entered: Values) -> MeterAdjustment:
     return adjustment
 
 
-def void(session: Session, adjustment_id: int, version: int, told: Values) -> MeterAdjustment:
+def void(session: Session, adjustment_id: int, version: int, reported: Values) -> MeterAdjustment:
     """Let an adjustment count nowhere from now on; it stays visible with the reason.
 
-    Raises RecordGone, AdjustmentVoided, RecordChanged: somebody else was faster.
+    Raises RecordGone, AdjustmentVoided, RecordChanged: another user was faster.
     """
     of_meter = select(MeterAdjustment.meter_id).where(MeterAdjustment.id == adjustment_id)
     meter_id = session.scalar(of_meter)
@@ -80,7 +80,7 @@ def void(session: Session, adjustment_id: int, version: int, told: Values) -> Me
     ]
     refuse_void(session, adjustment)
     check_version(adjustment, version, adjustment.number)
-    adjustment.status, adjustment.void_reason = VOID, told["reason"]
+    adjustment.status, adjustment.void_reason = VOID, reported["reason"]
     count(session, adjustment)
     settle(session)
     return adjustment
@@ -95,5 +95,5 @@ def refuse_void(_session: Session, adjustment: MeterAdjustment) -> None:
 def _booked_for(session: Session, meter: Meter, day: date) -> int:
     holder = holder_on(session, meter.id, day)
     if holder is None:
-        raise NobodysMeter(number=meter.number, day=day)
+        raise MeterUnassigned(number=meter.number, day=day)
     return holder

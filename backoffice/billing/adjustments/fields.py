@@ -1,4 +1,4 @@
-"""What somebody enters of an adjustment, in the order of the form: for which meter, how much, why, and when."""
+"""What a user enters of an adjustment, in the order of the form: for which meter, how much, why, and when."""
 
 from ...base import N_, periods
 from ...base.identifiers import NUMBER_SAYS

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, case, literal, select
 
 from ...base import N_, counted
 from ...customers.models import Customer
+from ...customers.queries import with_code
 from ...lists import Choice, Column, Days, List, Search, containing
 from ...web.formats import money_filter
 from ..models import Meter, MeterAdjustment
@@ -25,8 +26,7 @@ def _rows(_user: Any) -> Select[Any]:
 
 
 def _of_customer(text: str) -> ColumnElement[bool]:
-    has_code = select(Customer.id).where(Customer.code.in_({text, text.upper()}))
-    return MeterAdjustment.customer_id.in_(has_code)
+    return MeterAdjustment.customer_id.in_(with_code(text))
 
 
 def _of_meter(text: str) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from ...base import N_
 from ...records import Record, Verb
 from ..models import MeterAdjustment
-from ..voiding import kept_of, reason_of, void_told
+from ..voiding import kept_of, reason_of, void_rendered
 from . import actions
 from .fields import FIELDS
 from .forms import AdjustmentForm
@@ -42,7 +42,7 @@ ADJUSTMENT = Record(
     verbs=(VOID,),
     form=AdjustmentForm,
     create=actions.post,
-    telling=void_told,
+    rendering=void_rendered,
 )
 
 RECORDS = (ADJUSTMENT,)

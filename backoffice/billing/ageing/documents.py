@@ -54,10 +54,10 @@ def _of_number(number: str) -> Select[int]:
     return select(Meter.id).where(Meter.number == number)
 
 
-def _of_nobody() -> Select[int]:
+def _unassigned() -> Select[int]:
     """The meters that are nobody's now."""
-    is_somebodys = exists().where(MeterAssignment.meter_id == Meter.id, MeterAssignment.is_active)
-    return select(Meter.id).where(~is_somebodys)
+    is_assigned = exists().where(MeterAssignment.meter_id == Meter.id, MeterAssignment.is_active)
+    return select(Meter.id).where(~is_assigned)
 
 
 def _meters(given: Mapping[str, str]) -> Select[int] | None:
@@ -66,7 +66,7 @@ def _meters(given: Mapping[str, str]) -> Select[int] | None:
         return _of_number(number)
     if code := text_in(given, "customer"):
         return _of_customer(code)
-    return _of_nobody() if given.get("whose") == "nobody" else None
+    return _unassigned() if given.get("owner") == "unassigned" else None
 
 
 def _listing(given: Mapping[str, str]) -> List:
@@ -112,7 +112,7 @@ lists.add_export(
 
 def _filters(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Filter, ...]:
     overdue = {b.name: (b.label, is_overdue_by(b, owed.c.due_on, day)) for b in BUCKETS}
-    nobody = {"nobody": (N_("Meters of nobody"), owed.c.meter_id.in_(_of_nobody()))}
+    unassigned = {"unassigned": (N_("Meters of nobody"), owed.c.meter_id.in_(_unassigned()))}
     return (
         Search(
             "q", N_("Search"), containing(number, Meter.number, Customer.code, Customer.name),
@@ -122,7 +122,7 @@ def _filters(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Filter, 
         Choice("overdue", N_("Overdue"), overdue),
         Search("customer", N_("Customer"), _is_in(_of_customer, owed), is_quiet=True),
         Search("meter", N_("Meter"), _is_in(_of_number, owed), is_quiet=True),
-        Choice("whose", N_("Customer"), nobody, is_quiet=True),
+        Choice("owner", N_("Customer"), unassigned, is_quiet=True),
     )  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def _record(row: Row) -> str | None:
     return record_url(statements.TABLES[row.kind], row.number)
 
 
-def way_to(day: date, **whose: Any) -> str:
+def way_to(day: date, **of: Any) -> str:
     """Where the documents are listed of which something was owed on `day`."""
     past: dict[str, Any] = {} if day == today() else {"as_of": day.isoformat()}
-    return url_for("billing.ageing_documents", **past, **whose)
+    return url_for("billing.ageing_documents", **past, **of)

@@ -80,17 +80,17 @@ def documents_owed(day: date, meters: Select[int] | None = None) -> Subquery:
     parts = _owed_parts(_owing(day, Meter.id.expression, meters), day)
     invoice_id = case((parts.c.kind != _ADJUSTED, parts.c.id))
     adjustment_id = case((parts.c.kind == _ADJUSTED, parts.c.id))
-    whose = (parts.c.meter_id, parts.c.due_on, invoice_id, adjustment_id)
+    owner = (parts.c.meter_id, parts.c.due_on, invoice_id, adjustment_id)
     return (
         select(
-            func.row_number().over(order_by=(parts.c.due_on, *whose)).label("position"),
+            func.row_number().over(order_by=(parts.c.due_on, *owner)).label("position"),
             parts.c.meter_id,
             parts.c.due_on,
             invoice_id.label("invoice_id"),
             adjustment_id.label("adjustment_id"),
             func.sum(parts.c.owed).label("owed"),
         )
-        .group_by(*whose)
+        .group_by(*owner)
         .subquery("documents_owed")
     )
 
@@ -107,8 +107,8 @@ def _aged(owing: CTE, day: date) -> Subquery:
     parts = _owed_parts(owing, day)
     columns = [_sum_of(bucket, parts, day) for bucket in BUCKETS]
     return (
-        select(parts.c.whose.label("id"), *columns, func.sum(parts.c.owed).label("total"))
-        .group_by(parts.c.whose)
+        select(parts.c.owner.label("id"), *columns, func.sum(parts.c.owed).label("total"))
+        .group_by(parts.c.owner)
         .subquery("ageing")
     )
 
@@ -163,17 +163,17 @@ def _owed_parts(owing: CTE, day: date) -> Subquery:
         partition_by=items.c.meter_id, order_by=youngest_first, rows=(None, -1)
     )
     owed = func.least(items.c.open, items.c.balance - func.coalesce(younger, 0))
-    own = (items.c.whose, items.c.meter_id, items.c.kind, items.c.id, items.c.due_on)
+    own = (items.c.owner, items.c.meter_id, items.c.kind, items.c.id, items.c.due_on)
     reached = select(*own, owed.label("owed")).subquery("reached")
     return select(reached).where(reached.c.owed > 0).subquery("owed_parts")
 
 
-def _owing(day: date, whose: ColumnElement[Any], meters: Select[int] | None = None) -> CTE:
-    """The meters with a balance on `day`, of all or of these: that balance, and `whose` it is."""
+def _owing(day: date, owner: ColumnElement[Any], meters: Select[int] | None = None) -> CTE:
+    """The meters with a balance on `day`, of all or of these: that balance, and its `owner`."""
     found, owed = _meters_on(day, meters)
     is_owner = (MeterAssignment.meter_id == Meter.id) & MeterAssignment.is_active
     return (
-        select(Meter.id.label("meter_id"), owed.label("balance"), whose.label("whose"))
+        select(Meter.id.label("meter_id"), owed.label("balance"), owner.label("owner"))
         .select_from(found.outerjoin(MeterAssignment, is_owner))
         .where(owed > 0, _is_of(meters, Meter.id))
         .cte("owing")
@@ -302,7 +302,7 @@ def _item(owing: CTE, kind: int, key: Any, due_on: Any, open_part: Any) -> Selec
     return select(
         owing.c.meter_id,
         owing.c.balance,
-        owing.c.whose,
+        owing.c.owner,
         literal(kind).label("kind"),
         key.label("id"),
         due_on.label("due_on"),

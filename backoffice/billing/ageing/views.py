@@ -33,7 +33,7 @@ BY = Choice("by", N_("By"), {"meter": (N_("Meter"), true())}, any_label=N_("Cust
 
 Row = Any
 
-WhoseIs = Callable[[Row], dict[str, str]]
+OwnerOf = Callable[[Row], dict[str, str]]
 """The arguments of an address that name a row: a customer, a meter, or nobody."""
 
 
@@ -98,7 +98,7 @@ def _by_customer(day: date) -> List:
             ),
             Column("code", N_("Customer code"), Customer.code),
         ),
-        lambda row: {"customer": row.code} if row.code else {"whose": "nobody"},
+        lambda row: {"customer": row.code} if row.code else {"owner": "unassigned"},
         counted("%(num)s customer", "%(num)s customers"),
     )  # fmt: skip
 
@@ -134,11 +134,11 @@ def _list_of(
     ages: Subquery,
     meters: Select[Any],
     rows: Select[Any],
-    whose: tuple[Column, ...],
-    whose_is: WhoseIs,
+    of_owner: tuple[Column, ...],
+    owner_of: OwnerOf,
     words: tuple[str, str],
 ) -> List:
-    """What both have in common: the buckets, the filters. `whose_is` names a row in addresses, `meters` are its."""
+    """What both have in common: the buckets, the filters. `owner_of` names a row in addresses, `meters` are its."""
     invoice = aliased(Invoice)
     invoices = select(invoice.id).where(invoice.meter_id.in_(meters)).correlate(ages)
     stands_on = {
@@ -146,7 +146,7 @@ def _list_of(
         for figure in BILLING_FIGURES
         if figure is not customer_balance
     }
-    searched = [column.value for column in whose]
+    searched = [column.value for column in of_owner]
     return List(
         "ageing",
         N_("Ageing"),
@@ -155,11 +155,11 @@ def _list_of(
         rows=lambda _user: rows,
         key=ages.c.id,
         columns=(
-            *whose,
-            *(_column(bucket, ages, day, whose_is) for bucket in BUCKETS),
+            *of_owner,
+            *(_column(bucket, ages, day, owner_of) for bucket in BUCKETS),
             Column(
                 "total", N_("Balance"), ages.c.total,
-                kind="money", total=True, classes="cell-total", link=_documents(day, whose_is, "total"),
+                kind="money", total=True, classes="cell-total", link=_documents(day, owner_of, "total"),
                 stands_on=stands_on,
             ),
         ),
@@ -177,16 +177,16 @@ def _list_of(
     )  # fmt: skip
 
 
-def _column(bucket: Bucket, ages: Subquery, day: date, whose_is: WhoseIs) -> Column:
-    link = _documents(day, whose_is, bucket.name, overdue=bucket.name)
+def _column(bucket: Bucket, ages: Subquery, day: date, owner_of: OwnerOf) -> Column:
+    link = _documents(day, owner_of, bucket.name, overdue=bucket.name)
     return Column(
         bucket.name, bucket.label, ages.c[bucket.name], kind="money", total=True, link=link
     )
 
 
-def _documents(day: date, whose_is: WhoseIs, name: str, **more: str) -> Callable[[Row], str | None]:
+def _documents(day: date, owner_of: OwnerOf, name: str, **more: str) -> Callable[[Row], str | None]:
     """The way from an amount to the documents that it consists of; none from zero."""
-    return lambda row: way_to(day, **whose_is(row), **more) if getattr(row, name) else None
+    return lambda row: way_to(day, **owner_of(row), **more) if getattr(row, name) else None
 
 
 def _statement(row: Row, day: date) -> str | None:

@@ -44,7 +44,7 @@ def update(session: Session, invoice_id: int, values: Values, version: int) -> I
     While payments name it, it keeps its meter and its customer and comes to no less than they do.
 
     Raises:
-        RecordGone, RecordChanged: somebody else was faster.
+        RecordGone, RecordChanged: another user was faster.
         VoidStaysVoid: the invoice is void.
         Impossible: as for `create`.
     """

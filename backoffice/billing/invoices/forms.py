@@ -49,7 +49,7 @@ class Preview:
 class InvoiceForm(OfRecord):
     """An invoice: whose, for which meter, when, and units × rate + fixed charge or one amount.
 
-    The hidden `proposed_…` hold what was last filled in for a field: what somebody typed stays.
+    The hidden `proposed_…` hold what was last filled in for a field: what a user typed stays.
     """
 
     inputs_page = "billing/invoice_inputs.html"

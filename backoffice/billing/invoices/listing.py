@@ -79,7 +79,7 @@ INVOICES = List(
         Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
         Column("meter", N_("Meter"), Meter.number, empty=N_("No meter"), classes="cell-key cell-part"),
         column_of(BY_NAME["issued_on"], classes="cell-date cell-part"),
-        column_of(BY_NAME["due_on"], classes="cell-date cell-told"),
+        column_of(BY_NAME["due_on"], classes="cell-date cell-detail"),
         *(column_of(field, classes="cell-part") for field in FIELDS if field.name not in PLACED),
         Column(
             "word", N_("Status"), word_column(),
@@ -95,7 +95,7 @@ INVOICES = List(
         ),
         Column(
             "open", N_("Outstanding"), _counted(Invoice.open),
-            kind="money", total=True, classes="cell-total cell-told",
+            kind="money", total=True, classes="cell-total cell-detail",
         ),
         Column("void_reason", N_("Reason"), Invoice.void_reason, is_shown=False),
         Column("updated_at", N_("Last change"), Invoice.updated_at, kind="moment", is_shown=False),

@@ -1,6 +1,6 @@
 """What the form of an invoice fills in by itself, once a customer, a meter or a day is chosen.
 
-What somebody typed stays: a hidden `proposed_…` field holds what was last filled in for a field.
+What a user typed stays: a hidden `proposed_…` field holds what was last filled in for a field.
 """
 
 from wtforms import Field

@@ -6,7 +6,7 @@ from ...base import N_
 from ...records import Record
 from ..figures import invoice_amount, invoice_paid
 from ..models import Invoice
-from ..voiding import kept_of, void_told
+from ..voiding import kept_of, void_rendered
 from . import actions
 from .fields import FIELDS
 from .forms import InvoiceForm
@@ -28,7 +28,7 @@ INVOICE = Record(
     has_path=True,
     fields=FIELDS,
     kept=kept_of(Invoice),
-    telling=void_told,
+    rendering=void_rendered,
     loads=(joinedload(Invoice.customer), joinedload(Invoice.meter)),
     verbs=VERBS,
     form=InvoiceForm,

@@ -29,7 +29,7 @@ from .refusals import (
     EndsLater,
     MeterAssigned,
     MeterChanged,
-    NobodyToReassignFrom,
+    NotAssigned,
     ReassignedTooEarly,
     SameCustomer,
     TooMuchOwed,
@@ -76,11 +76,11 @@ def assign(
 ) -> MeterAssignment:
     """Give a meter to a customer on these days; what is owed for it is theirs if it `is_active`.
 
-    `version` is that of the meter as somebody was shown it; None: nobody was.
+    `version` is that of the meter as a user was shown it; None: nobody was.
 
     Raises:
         RecordGone, MeterChanged: it was removed, or is not as it was shown.
-        MeterAssigned: it is actively somebody's, and this is to be active too.
+        MeterAssigned: it is actively a customer's, and this is to be active too.
         BeginsLater: it is to be active before its first day.
         DaysReversed, DaysOverlap: the days cannot be.
     """
@@ -104,15 +104,15 @@ def reassign(
     customers owe the right amount at once.
 
     Raises:
-        AssignmentGone, AssignmentChanged: somebody else was faster.
+        AssignmentGone, AssignmentChanged: another user was faster.
         DayToCome: `since` is after today.
-        NobodyToReassignFrom, SameCustomer, ReassignedTooEarly: there is nothing to reassign.
-        DaysOverlap: somebody else has the meter on some of the days.
+        NotAssigned, SameCustomer, ReassignedTooEarly: there is nothing to reassign.
+        DaysOverlap: another customer has the meter on some of the days.
     """
     present = _locked_assignment(session, assignment_id, version)
     meter = present.meter
     if not present.is_active:
-        raise NobodyToReassignFrom(number=meter.number)
+        raise NotAssigned(number=meter.number)
     if present.customer_id == customer_id:
         raise SameCustomer(number=meter.number, customer=label(present.customer))
     refuse_day_to_come(since)
@@ -131,7 +131,7 @@ def end(session: Session, assignment_id: int, version: int, last: date) -> Meter
     """Let an assignment end with the day `last`; what is owed for the meter is no longer its customer's.
 
     Raises:
-        AssignmentGone, AssignmentChanged: somebody else was faster.
+        AssignmentGone, AssignmentChanged: another user was faster.
         DayToCome: `last` is after today.
         DaysReversed, DaysOverlap: the days cannot be.
     """
@@ -147,7 +147,7 @@ def deactivate(session: Session, assignment_id: int, version: int) -> MeterAssig
     """Take what is owed for the meter from the customer; the days stay.
 
     Raises:
-        AssignmentGone, AssignmentChanged: somebody else was faster.
+        AssignmentGone, AssignmentChanged: another user was faster.
         EndsLater: its last day is after today.
     """
     assignment = _locked_assignment(session, assignment_id, version)
@@ -162,8 +162,8 @@ def activate(session: Session, assignment_id: int, version: int) -> MeterAssignm
     """Let what is owed for the meter be the customer's again; the days stay.
 
     Raises:
-        AssignmentGone, AssignmentChanged: somebody else was faster.
-        MeterAssigned: the meter is somebody else's at present.
+        AssignmentGone, AssignmentChanged: another user was faster.
+        MeterAssigned: the meter is another customer's at present.
         BeginsLater: its first day is after today.
     """
     assignment = _locked_assignment(session, assignment_id, version)
@@ -177,7 +177,7 @@ def correct_days(session: Session, assignment_id: int, version: int, days: Days)
     """Say on which days the meter was really the customer's.
 
     Raises:
-        AssignmentGone, AssignmentChanged: somebody else was faster.
+        AssignmentGone, AssignmentChanged: another user was faster.
         BeginsLater: it is active, and would be before its first day.
         DaysReversed, DaysOverlap: the days cannot be.
     """

@@ -238,12 +238,12 @@ def _said(meter: Meter) -> str:
     active = head_of(meter)["active"]
     if active is None:
         return _("Meter %(number)s is nobody's at present.", number=meter.number)
-    whose = customers.label(active.customer)
-    return _("Meter %(number)s is %(customer)s's at present.", number=meter.number, customer=whose)
+    owner = customers.label(active.customer)
+    return _("Meter %(number)s is %(customer)s's at present.", number=meter.number, customer=owner)
 
 
 def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
-    """Somebody else was faster: the days again, mine beside theirs."""
+    """Another user was faster: the days again, mine beside theirs."""
     db.session.rollback()
     present = assignment_or_404(number, assignment_id)
     mine = facts_of(form.days())

@@ -1,4 +1,4 @@
-"""What somebody enters of a meter, in the order of the form."""
+"""What a user enters of a meter, in the order of the form."""
 
 from ...base import N_
 from ...base.identifiers import NUMBER_SAYS

@@ -9,13 +9,14 @@ from sqlalchemy.orm import aliased
 
 from ...base import N_, counted
 from ...customers.models import Customer
+from ...customers.queries import with_code
 from ...lists import Choice, Column, List, Search, containing
 from ...records.listing import column_of
 from ..models import Meter, MeterAssignment
 from .fields import DESCRIPTION, NUMBER
 
 STATES = {"active": N_("Active"), "inactive": N_("Inactive"), "unassigned": N_("Unassigned")}
-"""What a meter is: actively somebody's, somebody's once, or never anybody's."""
+"""What a meter is: actively a customer's, a customer's once, or never any customer's."""
 
 TONES = {"active": "good", "inactive": "neutral", "unassigned": "warning"}
 
@@ -38,8 +39,8 @@ def _was_assigned(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def _of_customer(text: str) -> ColumnElement[bool]:
     """The meters that are or were assigned to the customer of that code."""
-    has_code = select(Customer.id).where(Customer.code.in_({text, text.upper()}))
-    assigned = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id.in_(has_code))
+    is_mine = MeterAssignment.customer_id.in_(with_code(text))
+    assigned = select(MeterAssignment.meter_id).where(is_mine)
     return Meter.id.in_(assigned)
 
 
@@ -72,7 +73,7 @@ def _owed(name: str) -> Column:
             return None
         return url_for("meters.calculation_of", number=row.number, column=name)
 
-    place = "cell-lead" if name == "balance" else "cell-told"
+    place = "cell-lead" if name == "balance" else "cell-detail"
     return replace(_sum(name), link=calculation, classes=f"cell-total {place}")
 
 

@@ -6,7 +6,7 @@ from ...records import Record
 from ..figures import meter_balance, meter_totals
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from .fields import FIELDS
-from .history import parts_told
+from .history import parts_rendered
 from .listing import METERS
 from .wording import LABELS
 
@@ -25,7 +25,7 @@ METER = Record(
     has_path=True,
     fields=FIELDS,
     parts=(MeterAssignment.meter_id, MeterAdjustment.meter_id),
-    telling=parts_told,
+    rendering=parts_rendered,
     figures=(meter_totals, meter_balance),
     recalculated="meter",
 )

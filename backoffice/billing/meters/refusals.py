@@ -12,10 +12,10 @@ class MeterGone(Refusal):
 
 
 class MeterChanged(Stale):
-    """Somebody saved the meter after it was shown to whoever assigns it."""
+    """A user saved the meter after it was shown to whoever assigns it."""
 
     sentence = N_(
-        "Somebody else has saved meter %(number)s since you opened it. "
+        "Another user has saved meter %(number)s since you opened it. "
         "Look at what they changed, then save again."
     )
 
@@ -28,10 +28,10 @@ class AssignmentGone(Refusal):
 
 
 class AssignmentChanged(Stale):
-    """Somebody changed the assignment after it was opened."""
+    """A user changed the assignment after it was opened."""
 
     sentence = N_(
-        "Somebody else has changed whose meter %(number)s is since you opened it. "
+        "Another user has changed whose meter %(number)s is since you opened it. "
         "Look at how it is now, then repeat your change."
     )
 
@@ -46,8 +46,8 @@ class MeterAssigned(Refusal):
     status = 409
 
 
-class NobodyToReassignFrom(Refusal):
-    """Only a meter that somebody has is reassigned."""
+class NotAssigned(Refusal):
+    """Only a meter that a customer has is reassigned."""
 
     sentence = N_("Meter %(number)s is nobody's at present. Assign it instead.")
     status = 409

@@ -16,7 +16,7 @@ from .documents import INVOICES
 from .report import INFO, Case, as_item
 
 ENTERED = Case(
-    "billing.invoice-entered", N_("Invoices without units: somebody entered their amount"), "invoices",
+    "billing.invoice-entered", N_("Invoices without units: a user entered their amount"), "invoices",
     N_("It has no units, so its amount stays as it was entered."),
     severity=INFO,
 )  # fmt: skip
@@ -55,7 +55,7 @@ def work(work: Work) -> None:
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
     """How many amounts were corrected, were right, and were left because there are no units."""
-    told = report.of_items(connection, asked.id)
+    reported = report.of_items(connection, asked.id)
     name = invoice_amount.name
     stands = connection.execute(
         select(
@@ -64,8 +64,8 @@ def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
             func.coalesce(func.sum(INVOICES.c.amount).filter(_HAS_NO_UNITS), 0).label("amount"),
         )
     ).one()
-    wrong = sum(told[section].get(name, {"rows": 0})["rows"] for section in ("done", "failed"))
-    told[report.RIGHT][name] = report.line(max(stands.computed - wrong, 0))
+    wrong = sum(reported[section].get(name, {"rows": 0})["rows"] for section in ("done", "failed"))
+    reported[report.RIGHT][name] = report.line(max(stands.computed - wrong, 0))
     if stands.entered:
-        told[report.LEFT][ENTERED.name] = report.line(stands.entered, stands.amount)
-    return told
+        reported[report.LEFT][ENTERED.name] = report.line(stands.entered, stands.amount)
+    return reported

@@ -40,7 +40,7 @@ def without_above(chunks: Iterable[Chunk], asked: Asked) -> Iterator[Chunk]:
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
     """What was corrected, how many meters were right, and what they come to: of a dry run, will come to."""
-    told = report.of_items(connection, asked.id)
+    reported = report.of_items(connection, asked.id)
     names = (meter_totals.name, meter_balance.name)
     wrong = select(func.count(distinct(ITEMS.c.owner))).where(
         ITEMS.c.run_id == asked.id,
@@ -66,7 +66,7 @@ def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
         ).select_from(METERS.outerjoin(item, mine))
     ).one()
     right = stands.processed - (connection.scalar(wrong) or 0)
-    told[report.RIGHT][meter_balance.name] = report.line(right)
+    reported[report.RIGHT][meter_balance.name] = report.line(right)
     amounts = {name: str(getattr(stands, name)) for name in ("balance", "overpayment")}
-    told["meters"] = {name: getattr(stands, name) for name in ("processed", *has)} | amounts
-    return told
+    reported["meters"] = {name: getattr(stands, name) for name in ("processed", *has)} | amounts
+    return reported

@@ -73,8 +73,8 @@ def _check(
 
 
 def _found(table: Table, amount: Any, about: Any = None) -> Select[Any]:
-    told = cast(null() if about is None else about, String).label("about")
-    return select(table.c.id.label("owner"), cast(amount, Numeric).label("amount"), told)
+    reported = cast(null() if about is None else about, String).label("about")
+    return select(table.c.id.label("owner"), cast(amount, Numeric).label("amount"), reported)
 
 
 def _is_posted(table: Table) -> ColumnElement[bool]:
@@ -93,7 +93,7 @@ _NET = Meter.net_balance
     N_("It has documents or a balance, and was never assigned to a customer."),
     N_("Assign the meter to its customer, or void its documents."),
 )  # fmt: skip
-def _meters_of_nobody() -> Select[Any]:
+def _unassigned_meters() -> Select[Any]:
     theirs = exists().where(ASSIGNMENTS.c.meter_id == METERS.c.id)
     documents = (
         exists().where(table.c.meter_id == METERS.c.id, _is_posted(table))
@@ -188,8 +188,8 @@ def _again(table: Table, called: Any, *same: Any) -> Select[Any]:
         .where(_is_posted(table), table.c.amount != 0)
         .subquery("seen")
     )
-    told = select(seen.c.id.label("owner"), seen.c.amount, seen.c.first.label("about"))
-    return told.where(seen.c.called != seen.c.first)
+    reported = select(seen.c.id.label("owner"), seen.c.amount, seen.c.first.label("about"))
+    return reported.where(seen.c.called != seen.c.first)
 
 
 @_check(
@@ -220,9 +220,9 @@ def _strangers(table: Table, day: Any, *, ever: bool) -> Select[Any]:
         ASSIGNMENTS.c.customer_id == table.c.customer_id, ASSIGNMENTS.c.meter_id == table.c.meter_id,
     )  # fmt: skip
     had = exists().where(*theirs)
-    whose = (had, ~exists().where(*theirs, may_cover(day))) if ever else (~had,)
+    owner = (had, ~exists().where(*theirs, may_cover(day))) if ever else (~had,)
     found = _found(table, table.c.amount, _number_of(table.c.meter_id))
-    return found.where(_is_posted(table), table.c.meter_id.is_not(None), *whose)
+    return found.where(_is_posted(table), table.c.meter_id.is_not(None), *owner)
 
 
 _MOVE = N_("Correct the days of the assignment, or move it to the meter that it is for.")
@@ -280,9 +280,9 @@ def _adjustments_of_strangers() -> Select[Any]:
 
 
 def _assignments(*conditions: ColumnElement[bool]) -> Select[Any]:
-    whose = select(CUSTOMERS.c.name).where(CUSTOMERS.c.id == ASSIGNMENTS.c.customer_id)
+    owner = select(CUSTOMERS.c.name).where(CUSTOMERS.c.id == ASSIGNMENTS.c.customer_id)
     none: Any = null()
-    return _found(ASSIGNMENTS, none, whose.scalar_subquery()).where(*conditions)
+    return _found(ASSIGNMENTS, none, owner.scalar_subquery()).where(*conditions)
 
 
 @_check(
@@ -315,7 +315,7 @@ def _inactive_without_end() -> Select[Any]:
 
 @_check(
     "adjustments", N_("Manual adjustments"), INFO, ADJUSTMENTS,
-    N_("A person adjusted what is owed; it is listed so that somebody has seen it."),
+    N_("A person adjusted what is owed; it is listed so that a user has seen it."),
     N_("Nothing has to be done."),
 )  # fmt: skip
 def _adjustments() -> Select[Any]:
@@ -351,14 +351,14 @@ def items(check: Check, asked: Asked) -> Any:
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
     """What every check has found, and how many of each severity."""
-    told = report.of_items(connection, asked.id)
-    found = told[report.LEFT]
-    told["passed"] = len(CHECKS.keys() - found.keys())
-    told["severities"] = {
+    reported = report.of_items(connection, asked.id)
+    found = reported[report.LEFT]
+    reported["passed"] = len(CHECKS.keys() - found.keys())
+    reported["severities"] = {
         severity: sum(found[name]["rows"] for name in found if _severity(name) == severity)
         for severity in (ERROR, WARNING, INFO)
     }
-    return told
+    return reported
 
 
 def _severity(name: str) -> str:

@@ -16,7 +16,7 @@ from flask_babel import gettext as _
 from rich.table import Table
 from sqlalchemy.orm import Session
 
-from ...app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_told
+from ...app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_reported
 from ...app.extensions import db
 from ...base import money
 from ...drift.cli import json_option
@@ -52,7 +52,7 @@ def meter_financials(dry_run: bool, as_json: bool) -> None:
     if dry_run and not as_json:
         click.echo(_("Dry run: nothing is changed."))
     runs: list[Run] = []
-    with refusals_told():
+    with refusals_reported():
         run: Run | None = _begun(dry_run)
         if run is not None and run.kind in STEP_OF and not as_json:
             _tell_skipped(STEP_OF[run.kind])
@@ -100,7 +100,7 @@ def meter_financial_data(full: bool, as_json: bool) -> None:
     Nothing is changed.
     """
     names = ["validation", "proof"] if full else ["validation"]
-    with refusals_told():
+    with refusals_reported():
         runs = [_performed(_asked(STEP_NAMED[name], dry_run=False), as_json) for name in names]
     if as_json:
         click.echo(json.dumps(_all_as_dict(runs, False) if full else _as_dict(runs[0])))
@@ -118,11 +118,11 @@ def customer_balances_to_meters(dry_run: bool, as_json: bool) -> None:
 def _do_alone(name: str, dry_run: bool, as_json: bool) -> None:
     if dry_run and not as_json:
         click.echo(_("Dry run: nothing is changed."))
-    with refusals_told():
+    with refusals_reported():
         run = _performed(_asked(STEP_NAMED[name], dry_run=dry_run), as_json)
     if as_json:
-        told = {"outlook": _outlook(run)} if dry_run else {}
-        click.echo(json.dumps(_as_dict(run) | told))
+        reported = {"outlook": _outlook(run)} if dry_run else {}
+        click.echo(json.dumps(_as_dict(run) | reported))
     elif dry_run:
         _print_outlook(run)
     sys.exit(_status_of(run))
@@ -144,12 +144,12 @@ def _print_outlook(run: Run) -> None:
     print_items(run.id, SHOWN, RUN_FOUND)
     amounts = {name: money.format_amount(getattr(found, name)) for name in ("net", "gross")}
     again = f"backoffice runs apply {run.id} --reason …"
-    told = _(
+    reported = _(
         "All in all %(count)s rows would change, net %(net)s, gross %(gross)s.",
         count=found.count,
         **amounts,
     )
-    click.echo(told)
+    click.echo(reported)
     click.echo(_("Apply exactly these with: %(command)s", command=again))
 
 
@@ -231,10 +231,10 @@ def _print_report(run: Run) -> None:
     else:
         click.echo("  " + _("Nothing to do, and nothing found."))
     if totals := totals_of(run):
-        told = Table(_("What"), _("Amount"))
+        reported = Table(_("What"), _("Amount"))
         for _name, title, amount_ in totals:
-            told.add_row(_(title), money.format_amount(amount_))
-        print_table(told)
+            reported.add_row(_(title), money.format_amount(amount_))
+        print_table(reported)
     if run.error:
         click.echo(f"  {run.error}", err=True)
 
@@ -256,13 +256,13 @@ def _say_where_it_stopped(last: Run) -> None:
 def _all_as_dict(runs: list[Run], dry_run: bool, whole: Run | None = None) -> dict[str, Any]:
     """All steps; of a dry run with all that they would change."""
     is_last = whole is not None or after(STEP_OF[runs[-1].kind]) is None
-    told = {
+    reported = {
         "dry_run": dry_run,
         "steps": [_as_dict(run) for run in runs],
         "left": sum(open_rows(run) for run in runs),
         "is_complete": is_last and all(map(_ended, runs[-1:])),
     }
-    return told if whole is None else told | {"outlook": _outlook(whole)}
+    return reported if whole is None else reported | {"outlook": _outlook(whole)}
 
 
 def _as_dict(run: Run) -> dict[str, Any]:

@@ -88,8 +88,8 @@ def waiting(connection: Connection) -> Iterator[Chunk]:
     placed = _placed().subquery("placed")
     rows = select(of_meter(placed.c.meter_id).label("name"), placed.c.documents, placed.c.id)
     found = connection.execute(rows.order_by("name", "documents", "id"))
-    told = ((name, (documents, id_)) for name, documents, id_ in found)
-    for groups, size in _pages(told):
+    reported = ((name, (documents, id_)) for name, documents, id_ in found)
+    for groups, size in _pages(reported):
         by_table = {name: _by_table(ids) for name, ids in groups.items()}
         yield Chunk({"groups": by_table}, size)
     for stage, documents in enumerate(ALL, start=1):
@@ -160,12 +160,12 @@ def again(items: Sequence[Any]) -> Iterator[Chunk]:
 def of_chunk(connection: Connection, work: Work) -> list[Group]:
     """The chunk's groups of which the run has said nothing yet: a chunk may be begun twice."""
     groups = _groups(connection, work)
-    told = (
+    reported = (
         select(NAMED)
         .where(ITEMS.c.run_id == work.asked.id, _is_one_of([group.name for group in groups]))
         .distinct()
     )
-    known = set(connection.scalars(told))
+    known = set(connection.scalars(reported))
     return [group for group in groups if group.name not in known]
 
 

@@ -102,7 +102,7 @@ class StepLine:
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody has something to do about it."""
+        """Whether a user has something to do about it."""
         is_trouble = self.section in (LEFT, FAILED) and self.rows > 0
         return is_trouble and self.severity != INFO
 
@@ -132,10 +132,10 @@ def word_of(run: Run, line: StepLine) -> tuple[str, str]:
 
 
 def _lines(report: Mapping[str, Any], section: str) -> Iterator[StepLine]:
-    for name, told in (report.get(section) or {}).items():
-        amount = Decimal(told["amount"]) if "amount" in told else None
+    for name, reported in (report.get(section) or {}).items():
+        amount = Decimal(reported["amount"]) if "amount" in reported else None
         yield StepLine(
-            section, name, subjects.title_of(name), int(told["rows"]), amount, CASES.get(name)
+            section, name, subjects.title_of(name), int(reported["rows"]), amount, CASES.get(name)
         )
 
 
@@ -149,7 +149,7 @@ def _of_recalculation(run: Run) -> Mapping[str, Any]:
         for amount, (name, _title) in RECALCULATED.items()
         if counts[f"{amount}s_changed"]
     }
-    changed = max((told["rows"] for told in done.values()), default=0)
+    changed = max((reported["rows"] for reported in done.values()), default=0)
     left = {customer_balance.name: {"rows": run.skipped}} if run.skipped else {}
     failed = {customer_balance.name: {"rows": run.failed}} if run.failed else {}
     right = {customer_balance.name: {"rows": counts["processed"] - changed}}
@@ -157,7 +157,7 @@ def _of_recalculation(run: Run) -> Mapping[str, Any]:
 
 
 def open_rows(run: Run) -> int:
-    """How many rows of a step somebody has something to do about."""
+    """How many rows of a step a user has something to do about."""
     return sum(line.rows for line in lines_of(run) if line.is_open)
 
 

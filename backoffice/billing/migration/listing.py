@@ -38,14 +38,14 @@ def summary_of(session: Session, run_id: int, name: str) -> ItemSummary:
     return ItemSummary(*session.execute(said).one())
 
 
-def found(run_id: int, name: str, told: ItemSummary) -> List:
+def found(run_id: int, name: str, reported: ItemSummary) -> List:
     """The items of that name in a run, as the run's own list draws them; what all say alike is not repeated."""
     items = items_of(run_id)
-    kept = {*_ALWAYS, "gross"} | set(_AMOUNTS if told.amounts else ())
-    kept |= {"by_column"} if told.values else set()
-    columns = [_called(column, told) for column in items.columns if column.name in kept]
+    kept = {*_ALWAYS, "gross"} | set(_AMOUNTS if reported.amounts else ())
+    kept |= {"by_column"} if reported.values else set()
+    columns = [_called(column, reported) for column in items.columns if column.name in kept]
     about = RunItem.details["about"].astext
-    columns.insert(1, Column("about", N_("Beside it"), about, is_shown=told.about))
+    columns.insert(1, Column("about", N_("Beside it"), about, is_shown=reported.about))
     is_mine = (RunItem.run_id == run_id, RunItem.subject == name)
     return replace(
         items,
@@ -61,7 +61,11 @@ def found(run_id: int, name: str, told: ItemSummary) -> List:
     )
 
 
-def _called(column: Column, told: ItemSummary) -> Column:
+def _called(column: Column, reported: ItemSummary) -> Column:
     """What is left has an amount, and no difference; one reason stands above the list."""
-    shown = {"error": told.whys > 1, "concerns": not told.amounts, "gross": told.amounts}
+    shown = {
+        "error": reported.whys > 1,
+        "concerns": not reported.amounts,
+        "gross": reported.amounts,
+    }
     return replace(column, is_shown=shown.get(column.name, column.is_shown))

@@ -31,7 +31,7 @@ from .documents import (
     any_of,
     sure_invoices,
 )
-from .report import is_untold
+from .report import is_unreported
 
 CHUNK = 1_000
 """Documents that get their meter in one transaction."""
@@ -108,8 +108,8 @@ class Placer:
             if "ids" in payload
             else key.between(payload["low"], payload["high"])
         )
-        untold = is_untold(self.work.asked.id, self.documents.names, key)
-        waiting = select(key).where(mine, self.documents.waiting, untold)
+        unreported = is_unreported(self.work.asked.id, self.documents.names, key)
+        waiting = select(key).where(mine, self.documents.waiting, unreported)
         return list(connection.scalars(waiting.order_by(key)))
 
     def say(self, step: Step, ids: Sequence[int]) -> None:
@@ -187,8 +187,8 @@ def shown(number: str) -> str:
 def lock(connection: Connection, table: Table, ids: Sequence[int]) -> None:
     """Hold what says where these documents belong, then the documents: nothing of it changes meanwhile."""
     mine = table.c.id == any_of(ids)
-    whose = select(table.c.customer_id).where(mine)
-    theirs = ASSIGNMENTS.c.customer_id.in_(whose)
+    owner = select(table.c.customer_id).where(mine)
+    theirs = ASSIGNMENTS.c.customer_id.in_(owner)
     connection.execute(
         select(ASSIGNMENTS.c.id).where(theirs).order_by(ASSIGNMENTS.c.id).with_for_update(read=True)
     )

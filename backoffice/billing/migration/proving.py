@@ -57,7 +57,7 @@ class Proof:
         stored = {name: self.table.c[name] for name in names}
         before, after = (reduce(add, values.values()) for values in (stored, should))
         listed = as_item(
-            self.case, run_id, self.table.c.id, before=_told(stored), after=_told(should),
+            self.case, run_id, self.table.c.id, before=_reported(stored), after=_reported(should),
             amount_before=before, amount_after=after, amount=after - before,
             gross=reduce(add, [func.abs(should[name] - stored[name]) for name in names]),
         )  # fmt: skip
@@ -69,7 +69,7 @@ class Proof:
         )
 
 
-def _told(values: dict[str, Any]) -> Any:
+def _reported(values: dict[str, Any]) -> Any:
     pairs = (
         part for name, value in values.items() for part in (literal(name), cast(value, String))
     )
@@ -175,10 +175,10 @@ def work(work: Work) -> None:
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
     """What differs, and the table that ties documents, meters and customers together."""
-    told = report.of_items(connection, asked.id)
-    told["passed"] = len(PROOFS.keys() - told[report.LEFT].keys())
-    told["totals"] = {name: str(amount) for name, amount in totals(connection, asked).items()}
-    return told
+    reported = report.of_items(connection, asked.id)
+    reported["passed"] = len(PROOFS.keys() - reported[report.LEFT].keys())
+    reported["totals"] = {name: str(amount) for name, amount in totals(connection, asked).items()}
+    return reported
 
 
 TOTALS = {

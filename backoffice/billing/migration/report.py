@@ -81,10 +81,10 @@ def as_item(case: Case, run_id: int, owner: Any, **values: Any) -> list[Any]:
     ]  # fmt: skip
 
 
-def is_untold(run_id: int, names: list[str], owner: Any) -> ColumnElement[bool]:
+def is_unreported(run_id: int, names: list[str], owner: Any) -> ColumnElement[bool]:
     """Whether the run has no item yet of the row in one of these cases: a chunk may be begun twice."""
-    told = and_(ITEMS.c.run_id == run_id, ITEMS.c.owner == owner, ITEMS.c.subject.in_(names))
-    return ~exists().where(told)
+    reported = and_(ITEMS.c.run_id == run_id, ITEMS.c.owner == owner, ITEMS.c.subject.in_(names))
+    return ~exists().where(reported)
 
 
 DONE, RIGHT, LEFT, FAILED = "done", "right", "left", "failed"

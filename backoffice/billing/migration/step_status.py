@@ -64,12 +64,12 @@ class Standing:
     @cached_property
     def lines(self) -> Sequence[StepLine]:
         """The last report, without what comes to nothing."""
-        return [] if self.last is None else _told(self.last)
+        return [] if self.last is None else _reported(self.last)
 
     @cached_property
     def previewed(self) -> Sequence[StepLine]:
         """The same of the preview."""
-        return [] if self.preview is None else _told(self.preview)
+        return [] if self.preview is None else _reported(self.preview)
 
     @property
     def newest(self) -> Run | None:
@@ -78,7 +78,7 @@ class Standing:
 
     @property
     def left(self) -> int:
-        """How many rows somebody has something to do about."""
+        """How many rows a user has something to do about."""
         return 0 if self.last is None else open_rows(self.last)
 
     @property
@@ -96,7 +96,7 @@ class Standing:
         return LEFT_OVER if self.left else FINISHED
 
 
-def _told(run: Run) -> list[StepLine]:
+def _reported(run: Run) -> list[StepLine]:
     return [line for line in lines_of(run) if line.rows]
 
 
@@ -110,7 +110,7 @@ class Checked:
 
 def checked(standing: Standing) -> list[Checked]:
     """Every check, with what the step has found last."""
-    found = {line.name: line for line in _told(standing.newest)} if standing.newest else {}
+    found = {line.name: line for line in _reported(standing.newest)} if standing.newest else {}
     return [Checked(check, found.get(name)) for name, check in CHECKS.items()]
 
 
@@ -124,13 +124,13 @@ def standings(session: Session) -> list[Standing]:
     }
     broken = set(session.scalars(select(Run.id).where(_is_one_of(last), is_unmended())))
     applied, wrong = _applied(session), _differing(session)
-    told = []
+    reported = []
     for step in STEPS:
         done, preview = last.get(step.kind), previews.get(step.kind)
         if done is not None and preview is not None and preview.id < done.id:
             preview = None
         running = live.get(step.kind)
-        told.append(
+        reported.append(
             Standing(
                 step=step,
                 live=running,
@@ -143,7 +143,7 @@ def standings(session: Session) -> list[Standing]:
                 differing=sum(wrong.get(name, 0) for name in _figures(step)),
             )
         )  # fmt: skip
-    return told
+    return reported
 
 
 def _latest(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Run]:

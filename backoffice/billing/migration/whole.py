@@ -29,12 +29,12 @@ def gather(work: Work) -> None:
     """List what the steps have found, in their order, each row with its group."""
     asked = work.asked
     group = func.jsonb_build_object(literal(groups.GROUP, String), groups.of_item(ITEMS.c))
-    told = {
+    reported = {
         **{name: ITEMS.c[name] for name in ITEM_COLUMNS},
         "run_id": literal(asked.id),
         "details": ITEMS.c.details.concat(group),
     }
-    found = select(*told.values()).where(_found_by_the_steps(asked))
+    found = select(*reported.values()).where(_found_by_the_steps(asked))
     rows = would_be.over(found.order_by(ITEMS.c.run_id, ITEMS.c.id), asked)
     with work.transaction(is_last=True) as step:
         step.tally.changed = step.tally.checked = report.add_items(step, rows)

@@ -92,7 +92,7 @@ def void(session: Session, receipt_id: int, version: int, reason: str) -> list[P
 
     Raises:
         VoidReasonMissing: nobody said why.
-        RecordGone, RecordChanged, PaymentStaysVoid: somebody else was faster.
+        RecordGone, RecordChanged, PaymentStaysVoid: another user was faster.
         TooMuchOwed: what is then owed cannot be stored.
     """
     own = parts_in(session, _reference_of(session, receipt_id))
@@ -150,7 +150,7 @@ def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]
     Raises:
         NothingPaid, PartsDontAddUp, OverAllocated: as for `record`.
         NothingToMove: it is there already.
-        RecordGone, RecordChanged, PaymentStaysVoid: somebody else was faster.
+        RecordGone, RecordChanged, PaymentStaysVoid: another user was faster.
         TooMuchOwed: what is then paid or owed cannot be stored.
     """
     before = session.get(Payment, payment_id, populate_existing=True)
@@ -190,7 +190,7 @@ def take_off(session: Session, payment_id: int, version: int) -> Payment:
 def match_sure(session: Session, payment_ids: Collection[int]) -> list[int]:
     """Give each of these payments the meter where it surely belongs; answers the ids of those that have one.
 
-    The others, and those that somebody has matched or voided meanwhile, stay as they are. Raises TooMuchOwed.
+    The others, and those that a user has matched or voided meanwhile, stay as they are. Raises TooMuchOwed.
     """
     chosen = any_(literal(sorted(payment_ids), ARRAY(BigInteger)))
     named = select(Payment.invoice_id).where(Payment.id == chosen, is_unmatched()).distinct()

@@ -49,7 +49,7 @@ def oldest_first(
 ) -> dict[int, Decimal]:
     """What of `amount` each invoice gets, by its id: as much as is open, in the order of `targets`.
 
-    `fixed` are those that somebody has decided, which stay as they are, whatever they come to; the
+    `fixed` are those that a user has decided, which stay as they are, whatever they come to; the
     others share what is left. An invoice that gets nothing is there with 0. Never gives an invoice
     that is not fixed more than is open, nor more than there is.
     """

@@ -1,4 +1,4 @@
-"""What somebody enters of a payment, in the order of the form."""
+"""What a user enters of a payment, in the order of the form."""
 
 from decimal import Decimal
 from typing import Any

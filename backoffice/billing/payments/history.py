@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from ...audit.histories import Change
 from ...audit.models import AuditEvent
 from ...audit.rendering import teller
-from ...records import Telling, Told
+from ...records import Rendered, Rendering
 from ..models import Payment
 from ..voiding import kind_of
 
@@ -16,12 +16,12 @@ WHERE = ("amount", "invoice_id", "meter_id")
 """Columns that every part has for itself."""
 
 
-def where_it_went(session: Session, receipt: Payment, events: Sequence[AuditEvent]) -> Telling:
+def where_it_went(session: Session, receipt: Payment, events: Sequence[AuditEvent]) -> Rendering:
     """What each save did to the parts, by their numbers where there are several."""
     numbers = {str(payment.id): payment.part for payment in receipt.parts}
     tell = teller(session, events)
 
-    def save(events: Sequence[AuditEvent]) -> Told:
+    def save(events: Sequence[AuditEvent]) -> Rendered:
         changes: list[Change] = []
         for event in sorted(events, key=lambda event: numbers[event.row_id or ""]):
             number = numbers[event.row_id or ""]
@@ -29,4 +29,4 @@ def where_it_went(session: Session, receipt: Payment, events: Sequence[AuditEven
             changes += tell(event, WHERE, where)
         return kind_of(events), changes
 
-    return Telling(save)
+    return Rendering(save)

@@ -63,8 +63,8 @@ def _further_customers(value: Any) -> ColumnElement[Any]:
 
 def _of_all(own: Any, further: Any) -> ColumnElement[Any]:
     """What is said of the first customer, and of every further one."""
-    told = func.string_agg(further.distinct(), aggregate_order_by(literal("; "), further))
-    return func.concat(own, literal("; ") + _further_customers(told))
+    reported = func.string_agg(further.distinct(), aggregate_order_by(literal("; "), further))
+    return func.concat(own, literal("; ") + _further_customers(reported))
 
 
 def _customers(row: Any) -> str:

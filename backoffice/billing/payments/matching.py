@@ -83,7 +83,7 @@ def unsure_matches() -> Select[Any]:
 
 
 def is_unmatched() -> ColumnElement[bool]:
-    """The payments that wait for somebody to say where they belong."""
+    """The payments that wait for a user to say where they belong."""
     return and_(Payment.meter_id.is_(None), Payment.status == POSTED)
 
 

@@ -1,6 +1,6 @@
 """Receipts, as they are entered, listed, read and told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -27,7 +27,9 @@ class Receipts(Record):
         """Another one as soon as a part changes or comes."""
         return actions.version_of(row.parts)
 
-    def holder_of(self, session: Session, _field: Field, value: Any) -> int | None:
+    def holder_of(
+        self, session: Session, _field: Field, value: Any, _within: Mapping[str, Any]
+    ) -> int | None:
         """The first part of the receipt that has the reference; a void one gives it up."""
         return actions.holder_of(session, value)
 
@@ -122,7 +124,7 @@ PAYMENT = Receipts(
     create=lambda session, entry: actions.record(session, entry)[0],
     is_current=refuse_void,
     verbs=(VOIDING,),
-    telling=where_it_went,
+    rendering=where_it_went,
     loads=(
         joinedload(Payment.customer),
         selectinload(Payment.parts).options(

@@ -1,6 +1,6 @@
 """The open invoices under a payment that is being entered: what of it goes to each, and what is left.
 
-What somebody typed stays as it is; what nobody touched follows the amount, oldest first. The form's
+What a user typed stays as it is; what nobody touched follows the amount, oldest first. The form's
 hidden field `filled-…` of an invoice says what it was last filled with: another text was typed.
 """
 
@@ -116,7 +116,7 @@ class Sheet:
                 )
             )
         if not self.rest_on:
-            return str(_("It stays unmatched until somebody says where it belongs."))
+            return str(_("It stays unmatched until a user says where it belongs."))
         return str(_("It stays on meter %(number)s.", number=self.rest_on))
 
     @property
@@ -206,7 +206,7 @@ def is_as_shown(customer: Customer, amount: Decimal | None, typed: Typed) -> boo
 def changed(sheet: Sheet, typed: Typed) -> list[dict[str, str]] | None:
     """The page's fields that hold something else now; None where it must be drawn anew.
 
-    Each with what it held: where somebody has typed since, the page leaves it alone.
+    Each with what it held: where a user has typed since, the page leaves it alone.
     """
     now = {"shown_for": sheet.shown_for}
     for line in sheet.lines:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ...app import logs
-from ...app.command_line import CLEAN, FOUND, Trouble, refusals_told
+from ...app.command_line import CLEAN, FOUND, Trouble, refusals_reported
 from ...app.extensions import db
 from ...drift.cli import json_option
 from ...drift.healing.dry_runs import SHOWN
@@ -85,7 +85,7 @@ def _end(run: Run) -> None:
 
 def _performed(dry_run: bool, count: int, stream: TextIO, *, is_drawn: bool) -> Run:
     """The run, performed in this process until it has ended. Raises Trouble."""
-    with refusals_told():
+    with refusals_reported():
         with Session(db.engine) as session:
             asked = actions.request(
                 session, "billing.recalculate", {}, dry_run=dry_run, is_paced=False, is_here=True
@@ -95,8 +95,8 @@ def _performed(dry_run: bool, count: int, stream: TextIO, *, is_drawn: bool) -> 
         with _bar(run_id, count, stream, is_drawn=is_drawn) as advance:
             run = performed(db.engine, run_id, advance).run
     if run.status not in (DONE, DONE_WITH_FAILURES):
-        told = run.error or run.status
-        raise Trouble(_("Run %(run)s did not end well: %(error)s", run=run_id, error=told))
+        reported = run.error or run.status
+        raise Trouble(_("Run %(run)s did not end well: %(error)s", run=run_id, error=reported))
     return run
 
 

@@ -32,9 +32,9 @@ def _count(name: str, label: str) -> Column:
 
 
 def _difference(name: str, label: str) -> Column:
-    told = cast(Run.result["totals"][name]["difference"].astext, Numeric(15, 2))
+    reported = cast(Run.result["totals"][name]["difference"].astext, Numeric(15, 2))
     return Column(
-        f"{name}_difference", label, told, kind="money", is_sortable=False, is_shown=False
+        f"{name}_difference", label, reported, kind="money", is_sortable=False, is_shown=False
     )
 
 
@@ -145,7 +145,7 @@ def _amounts(name: str, values: Any, difference: Any) -> tuple[Column, ...]:
                 values[f"{name}_{when}"],
                 kind="money",
                 total=True,
-                classes="cell-told",
+                classes="cell-detail",
             )
             for when, label in (("before", before), ("after", after))
         ),
@@ -155,7 +155,7 @@ def _amounts(name: str, values: Any, difference: Any) -> tuple[Column, ...]:
             difference,
             kind="money",
             total=True,
-            classes="cell-told",
+            classes="cell-detail",
             link=lambda row: (
                 calculation_url(row.key, row.code or "", name)
                 if getattr(row, f"{name}_difference") is not None

@@ -29,14 +29,14 @@ def left_by(session: Session, run_id: int, most: int | None = None) -> Sequence[
     """Whom the run could not correct, in the order in which it met them."""
     is_customer = RunItem.subject == customer_balance.name
 
-    def told(of_customer: Any, of_meter: Any) -> Any:
+    def reported(of_customer: Any, of_meter: Any) -> Any:
         mine = select(of_customer).where(Customer.id == RunItem.owner).scalar_subquery()
         other = select(of_meter).where(Meter.id == RunItem.owner).scalar_subquery()
         return func.coalesce(case((is_customer, mine), else_=other), "")
 
     items = select(
         case((is_customer, "customer"), else_="meter"), RunItem.owner,
-        told(Customer.code, Meter.number), told(Customer.name, Meter.description),
+        reported(Customer.code, Meter.number), reported(Customer.name, Meter.description),
         RunItem.outcome, RunItem.error,
     ).where(RunItem.run_id == run_id, RunItem.outcome.in_((ITEM_FAILED, SKIPPED)))  # fmt: skip
     return [Left(*row) for row in session.execute(items.order_by(RunItem.id).limit(most))]

@@ -83,8 +83,8 @@ def changed_by(run_id: Any) -> Subquery:
 def _edge(pick: Any, name: str, side: Any) -> ColumnElement[Any]:
     """The amount by the first (`pick` is min) or last (max) item that changes it; an item may hold others beside it."""
     before, after = (cast(edge[name].astext, Numeric) for edge in (ITEMS.c.before, ITEMS.c.after))
-    told = array([cast(ITEMS.c.id, Numeric), cast(side[name].astext, Numeric)])
-    picked = pick(told).filter(before.is_distinct_from(after))
+    reported = array([cast(ITEMS.c.id, Numeric), cast(side[name].astext, Numeric)])
+    picked = pick(reported).filter(before.is_distinct_from(after))
     return cast(type_coerce(picked, ARRAY(Numeric))[2], Numeric(15, 2))
 
 
@@ -170,7 +170,7 @@ def _changes(
     )  # fmt: skip
     rows = [dict(row) for row in connection.execute(statement).mappings()]
     count = next((row["count"] for row in rows), 0)
-    return count, [{n: told for n, told in row.items() if n != "count"} for row in rows]
+    return count, [{n: reported for n, reported in row.items() if n != "count"} for row in rows]
 
 
 def write_to_log(report: Report, *, dry_run: bool) -> None:

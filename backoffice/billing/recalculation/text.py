@@ -60,8 +60,8 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _significant(report: Report) -> Iterator[str]:
-    code, told = report["currency"], report["significant"]
-    yield f"Significant Changes Detected (> {amount(told['above'], code, is_short=True)}):"
+    code, reported = report["currency"], report["significant"]
+    yield f"Significant Changes Detected (> {amount(reported['above'], code, is_short=True)}):"
     rows = [
         (
             str(change["customer_id"]),
@@ -71,12 +71,12 @@ def _significant(report: Report) -> Iterator[str]:
             amount(change["after"], code),
             difference(change["difference"], code),
         )
-        for change in told["changes"]
+        for change in reported["changes"]
     ]
     heads = ("Customer ID", "Name", "Type", "Before", "After", "Difference")
     yield from table(heads, rows, (11, 14, 12, 12, 12, 12))
-    if told["count"] > len(rows):
-        yield f"... and {told['count'] - len(rows):,} more"
+    if reported["count"] > len(rows):
+        yield f"... and {reported['count'] - len(rows):,} more"
 
 
 def _totals(report: Report) -> Iterator[str]:
@@ -104,8 +104,8 @@ def amount(text: str, code: str, *, is_short: bool = False) -> str:
 
 def difference(text: str, code: str, *, is_short: bool = False) -> str:
     """The same with its sign: `+KES 250.00`; none in front of nothing."""
-    told = amount(text, code, is_short=is_short)
-    return f"+{told}" if Decimal(text) > 0 else told
+    reported = amount(text, code, is_short=is_short)
+    return f"+{reported}" if Decimal(text) > 0 else reported
 
 
 def printable(text: str) -> str:

@@ -30,7 +30,7 @@ from .runs import RECALCULATE
 from .text import METRICS
 
 MOST_WAITED_FOR = 1_000
-"""Customers whose preview does not rest in between: somebody waits for it, and it is done at once."""
+"""Customers whose preview does not rest in between: a user waits for it, and it is done at once."""
 
 MOST_SHOWN = 20
 """Significant changes, and records that were left, on the report's own page."""
@@ -131,8 +131,8 @@ def _count() -> int:
 
 def _above(run: Run) -> Decimal:
     """Which differences are significant: as it was when the run ended."""
-    told = run.result.get("significant", {}).get("above")
-    return Decimal(told or current_app.config["SIGNIFICANT_CHANGE"])
+    reported = run.result.get("significant", {}).get("above")
+    return Decimal(reported or current_app.config["SIGNIFICANT_CHANGE"])
 
 
 @dataclass(frozen=True)
@@ -148,21 +148,21 @@ class AmountChange:
 
 
 def _totals(run: Run) -> list[AmountChange]:
-    told = run.result["totals"]
-    return [AmountChange(name, **_amounts(told[name])) for name in AMOUNTS]
+    reported = run.result["totals"]
+    return [AmountChange(name, **_amounts(reported[name])) for name in AMOUNTS]
 
 
-def _amounts(told: Mapping[str, str]) -> dict[str, Any]:
-    return {name: Decimal(told[name]) for name in ("before", "after", "difference")}
+def _amounts(reported: Mapping[str, str]) -> dict[str, Any]:
+    return {name: Decimal(reported[name]) for name in ("before", "after", "difference")}
 
 
 def _significant(run: Run) -> list[AmountChange]:
     return [
         AmountChange(
-            told["type"], **_amounts(told), customer=told,
-            calculation=calculation_url(told["customer_id"], told["code"], told["type"]),
+            reported["type"], **_amounts(reported), customer=reported,
+            calculation=calculation_url(reported["customer_id"], reported["code"], reported["type"]),
         )
-        for told in run.result["significant"]["changes"][:MOST_SHOWN]
+        for reported in run.result["significant"]["changes"][:MOST_SHOWN]
     ]  # fmt: skip
 
 

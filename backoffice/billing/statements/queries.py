@@ -129,7 +129,7 @@ def meters_of_customer(session: Session, customer: Customer) -> Sequence[int]:
 def running(meters: Sequence[int], period: Period) -> Subquery:
     """The documents in the period with their `position` among all, and the `balance` after each."""
     documents = _positioned(meters)
-    return _told(documents).where(period.holds(documents.c.day)).subquery("running")
+    return _reported(documents).where(period.holds(documents.c.day)).subquery("running")
 
 
 def lines_of(
@@ -145,7 +145,7 @@ def lines_of(
         .offset(offset)
         .subquery("page")
     )
-    found = session.execute(_told(page).order_by(page.c.position)).mappings()
+    found = session.execute(_reported(page).order_by(page.c.position)).mappings()
     names = [field.name for field in fields(StatementLine)]
     return [StatementLine(**{name: row[name] for name in names}) for row in found]
 
@@ -228,7 +228,7 @@ def _of(
     ).where(model.meter_id == mine, model.status != VOID)
 
 
-def _told(documents: Subquery) -> Select[*tuple[Any, ...]]:
+def _reported(documents: Subquery) -> Select[*tuple[Any, ...]]:
     """The documents with the numbers of their meters, and a note: see `StatementLine`."""
     on, paid = _each(documents.c.meter_ids, "of_meters"), _each(documents.c.invoice_ids, "paid")
     meter = select(Meter.number).where(Meter.id == on.c.id).scalar_subquery()

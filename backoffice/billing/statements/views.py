@@ -59,7 +59,7 @@ class NoSuchDay(Refusal):
 
 @dataclass(frozen=True)
 class Asked:
-    """The period that somebody asks for, by its name, and what is wrong with what was typed.
+    """The period that a user asks for, by its name, and what is wrong with what was typed.
 
     `unread` is what was typed for a day and is none.
     """
@@ -329,7 +329,7 @@ def _listing(subject: StatementOwner, asked: Asked, summary: Summary) -> List:
 
 
 def _said(subject: StatementOwner, asked: Asked, summary: Summary) -> Iterator[Said]:
-    yield Said("whose", N_("Meter") if subject.meter else N_("Customer"), subject.name)
+    yield Said("owner", N_("Meter") if subject.meter else N_("Customer"), subject.name)
     yield Said("period", N_("Period"), asked.in_words)
     yield Said("opening", N_("Opening"), money_filter(summary.opening))
     yield Said("closing", N_("Closing"), money_filter(summary.closing))

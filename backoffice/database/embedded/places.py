@@ -44,7 +44,7 @@ class Account:
 
     @property
     def is_another(self) -> bool:
-        """Whether this is somebody other than the user who runs this process."""
+        """Whether this is a user other than the user who runs this process."""
         return self.uid != os.geteuid()
 
     @property

@@ -186,7 +186,7 @@ class Postgres:
         if not lock.exists():
             return None
         pid = self.pid()
-        if pid is not None:  # starting or stopping: somebody else's doing, let it finish
+        if pid is not None:  # starting or stopping: another process's doing, let it finish
             wait_until(lambda: self.is_running() or self.pid() is None, RECOVERY_SECONDS)
             if self.is_running() or not lock.exists():
                 return None

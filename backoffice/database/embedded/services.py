@@ -21,12 +21,12 @@ class Services:
         self.redis = Redis(self.places, durable=durable)
 
     def wanted(self, postgres: bool, redis: bool) -> list[Service]:
-        """Those of the two that somebody asks for."""
+        """Those of the two that a user asks for."""
         return [*([self.postgres] if postgres else []), *([self.redis] if redis else [])]
 
     @contextmanager
     def in_use(self, *wanted: Service, tied: bool = False) -> Iterator[list[str]]:
-        """The wanted services run inside; they are stopped at the end unless somebody uses them.
+        """The wanted services run inside; they are stopped at the end unless another process uses them.
 
         With `tied` we are their supervisor: they die with us, and at the end they stop whoever
         uses them. Yields the sentences that a person should read.
@@ -38,7 +38,7 @@ class Services:
                 yield [*self.places.notices, *sentences]
             finally:
                 with locked(self.places.home / "lock"):
-                    if tied or _nobody_else(users.fileno()):
+                    if tied or _no_other(users.fileno()):
                         self.stop()
 
     def start(self, *wanted: Service, tied: bool) -> list[str]:
@@ -52,7 +52,7 @@ class Services:
         self.postgres.stop()
 
 
-def _nobody_else(users: int) -> bool:
+def _no_other(users: int) -> bool:
     """Whether the shared lock can be made exclusive, that is: we are its only holder."""
     try:
         flock(users, LOCK_EX | LOCK_NB)

@@ -98,7 +98,7 @@ def _decide(finding: int, decision: str, reason: str, dry_run: bool, as_json: bo
         except Refusal as refusal:
             db.session.rollback()
             raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
-        told = {
+        reported = {
             "finding": finding, "table": made.table_name, "id": made.row_id,
             "kind": made.kind, "decision": decision, "row": made.stored,
             "trail": made.trail, "totals": moved.as_dict(), "dry_run": dry_run,
@@ -108,10 +108,10 @@ def _decide(finding: int, decision: str, reason: str, dry_run: bool, as_json: bo
         else:
             db.session.commit()
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(reported))
         return
     print_moved(moved)
-    where = f"{told['table']} {told['id']}"
+    where = f"{reported['table']} {reported['id']}"
     if dry_run:
         click.echo(_("Dry run: %(row)s can be decided so; nothing was changed.", row=where))
     elif decision == ACCEPTED:
@@ -193,8 +193,10 @@ def lines_of(finding: DriftFinding, called: str) -> list[str]:
     stored, trail = finding.stored or {}, finding.expected or {}
     if finding.kind == IMPOSSIBLE:
         sentence = N_("%(what)s: %(column)s is %(row)s, which is no date of a record")
-        told = {"what": what}
-        return [_(sentence, column=label_of(table, c), row=v, **told) for c, v in stored.items()]
+        reported = {"what": what}
+        return [
+            _(sentence, column=label_of(table, c), row=v, **reported) for c, v in stored.items()
+        ]
     return [
         _(
             "%(what)s: %(column)s is %(row)s, the trail says %(trail)s",

@@ -9,7 +9,8 @@ they do not follow from each other any more, nothing of the owner is corrected b
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,7 @@ from sqlalchemy import (
     select,
 )
 
+from ...app.domain import declared
 from ...audit.chain.records import EVENTS
 from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table
 from ...base import N_, table_of
@@ -57,6 +59,23 @@ BROKEN = N_(
 """Why an owner is left alone of whom every fact is as the trail has it."""
 
 
+@dataclass(frozen=True)
+class Hold:
+    """What a domain says of a figure: `of` answers, of these owners, those that no heal may correct, and `why`."""
+
+    figure: str
+    why: str
+    of: Callable[[Connection, Collection[int]], set[int]]
+
+
+def doubted(connection: Connection, bundle: Bundle, owners: Collection[int]) -> dict[int, str]:
+    """Of these owners, those that no heal may correct, each with the sentence that says why."""
+    names = {figure.name for figure in bundle.figures}
+    held_by = [hold for hold in declared().holds if hold.figure in names] if owners else []
+    found = {owner: hold.why for hold in held_by for owner in hold.of(connection, owners)}
+    return found | dict.fromkeys(held(connection, bundle, owners), HELD)
+
+
 def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[int]) -> set[int]:
     """The owners whom these corrections have made follow what is in doubt; see `Registry.held`."""
     if not corrections:
@@ -64,16 +83,16 @@ def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[in
     own = CORRECTIONS.c
     mine = own.id == any_(literal(list(corrections), ARRAY(BigInteger)))
     is_decided = or_(own.cause != "heal", own.reason != "")
-    told = select(own.owner, func.bool_and(is_decided)).where(mine).group_by(own.owner)
-    decided = {row.owner: bool(row[1]) for row in connection.execute(told)}
+    reported = select(own.owner, func.bool_and(is_decided)).where(mine).group_by(own.owner)
+    decided = {row.owner: bool(row[1]) for row in connection.execute(reported)}
     undecided = {owner for owner, is_one in decided.items() if not is_one}
-    return set(held(connection, bundle, set(decided))) | _broken(connection, bundle, undecided)
+    return set(doubted(connection, bundle, set(decided))) | _broken(connection, bundle, undecided)
 
 
 def why_left(connection: Connection, bundle: Bundle, owners: Collection[int]) -> Mapping[int, str]:
     """Of owners that were left alone the sentence that says why."""
-    doubted = held(connection, bundle, owners)
-    return {owner: HELD if owner in doubted else BROKEN for owner in owners}
+    why = doubted(connection, bundle, owners)
+    return {owner: why.get(owner, BROKEN) for owner in owners}
 
 
 def _broken(connection: Connection, bundle: Bundle, owners: Collection[int]) -> set[int]:

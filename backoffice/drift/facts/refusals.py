@@ -21,7 +21,7 @@ class DifferentByNow(Stale):
     """The row, or what the trail says of it, is not what was looked at."""
 
     sentence = N_(
-        "The row has changed since you looked at it, or somebody has decided about it. "
+        "The row has changed since you looked at it, or a user has decided about it. "
         "Look at it again, then decide."
     )
 

@@ -43,10 +43,7 @@ def _subject(filed_under: str, table: str) -> Subject:
     def record(place: Place) -> str:
         if shown is None or not shown.endpoint or not may_open(shown.endpoint):
             return ""
-        arguments: dict[str, Any] = {
-            shown.argument: place.owner if shown.is_shown_by_id else place.name
-        }
-        return url_for(shown.endpoint, **arguments)
+        return url_for(shown.endpoint, **shown.address_of(place.owner, place.name))
 
     return Subject(filed_under, name, record, lambda _place, _column: "")
 
@@ -61,7 +58,7 @@ def _shown(table: str) -> Recorded | None:
 
 
 def _name_in(shown: Recorded, owner: Any) -> Any:
-    if shown.name is None:
+    if shown.called is None:
         return cast(null(), String)
     key = next(iter(Base.metadata.tables[shown.model.__tablename__].primary_key))
-    return select(cast(shown.name, String)).where(key == owner).scalar_subquery()
+    return select(shown.called).where(key == owner).scalar_subquery()

@@ -3,33 +3,95 @@
 A dry run lists these too, at the values that they will have. Bundle after bundle upwards: when everything beneath a
 bundle was looked at, whoever builds on what was found there is looked at as well. Expected values come from the
 facts, so they are what they will be, whatever is stored between.
+
+A heal goes the same way, by what it has corrected: so each of them is computed once, and not again for every chunk of
+what is beneath. It is not put off where a correction may itself change who that is (`collected`): then it is done
+with the correction.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from ...figures import registry
-from ...figures.computing.dependencies import lower_bundles, owners_above
+from ...figures.computing.dependencies import (
+    has_same_owners,
+    lower_bundles,
+    owners_above,
+    tells_whom,
+)
 from ...figures.computing.registry import Bundle
 from ...runs.models import FOUND
-from ...runs.work import ITEMS, Asked, Chunk, Work
-from ..verification.scope import BundlePart, bundle_named, listed
+from ...runs.work import ITEMS, RUNS, Asked, Chunk, Work
+from ..findings import CORRECTIONS
+from ..verification.scope import BundlePart, bundle_named, listed, parts
 
 FIRST = 1_000
-"""The first stage at which a dry run looks above its scope; the stages before are the scope itself."""
+"""The first stage at which a run looks above its scope; the stages before are the scope itself."""
 
 
 def plan(covered: Sequence[BundlePart]) -> Iterator[Chunk]:
-    """A chunk for every bundle that builds on the scope and is not wholly in it; each leads to its owners."""
+    """A dry run's chunk for every bundle that builds on the scope and is not wholly in it; it leads to its owners."""
+    for number, bundle in _building_on(covered):
+        given = next((part.owners for part in covered if part.bundle is bundle), None) or []
+        yield Chunk(
+            {"bundle": bundle.name, "above": True, "known": list(given)}, 0, FIRST + 2 * number
+        )
+
+
+def _building_on(covered: Sequence[BundlePart]) -> Iterator[tuple[int, Bundle]]:
+    """Every bundle that builds on the scope and is not wholly in it, each after those beneath, with its place."""
     led = {part.bundle for part in covered}
     for number, bundle in enumerate(registry.bundles):
         if led.intersection(lower_bundles(registry, bundle)) and not _is_whole(covered, bundle):
             led.add(bundle)
-            given = next((part.owners for part in covered if part.bundle is bundle), None) or []
-            yield Chunk(
-                {"bundle": bundle.name, "above": True, "known": list(given)}, 0, FIRST + 2 * number
-            )
+            yield number, bundle
+
+
+def plan_heal(covered: Sequence[BundlePart]) -> Iterator[Chunk]:
+    """A heal's chunk for every bundle that is collected; it leads to whoever builds on what was corrected."""
+    for number, bundle in _building_on(covered):
+        if _is_collected(bundle):
+            yield Chunk({"led": bundle.name}, 0, FIRST + 2 * number)
+
+
+def collected(asked: Asked, bundle: Bundle) -> frozenset[str]:
+    """The bundles of other owners above one that this heal comes to when everything beneath them is corrected.
+
+    A retry looks at what was left, and at what builds on that with each correction.
+    """
+    if "retry" in asked.scope:
+        return frozenset()
+    covered = parts(registry, asked.scope, beneath=True)
+    above = registry.bundles[registry.bundles.index(bundle) + 1 :]
+    return frozenset(
+        upper.name
+        for _number, upper in _building_on(covered)
+        if upper in above and upper.owner_table is not bundle.owner_table and _is_collected(upper)
+    )
+
+
+def _is_collected(upper: Bundle) -> bool:
+    """Whether whoever builds on a correction is still known by it when it is made."""
+    lower = lower_bundles(registry, upper)
+    return all(tells_whom(upper, each) for each in lower if not has_same_owners(upper, each))
+
+
+def lead_heal(work: Work) -> None:
+    """Cut whoever builds on what this run has corrected of other owners into chunks; the same owner's came with it."""
+    bundle = bundle_named(registry, work.payload["led"])
+    beneath = lower_bundles(registry, bundle)
+    others = [lower for lower in beneath if not has_same_owners(bundle, lower)]
+    with work.transaction(is_last=True) as step:
+        corrected = partial(_corrected, _retried(step.connection, work.asked))
+        led = _led_to(step.connection, bundle, others, corrected)
+        pages = listed(bundle, sorted(led), work.claim.stage + 1)
+        step.add(
+            Chunk({"led": bundle.name, "owners": page.payload["owners"]}, 0, page.stage)
+            for page in pages
+        )
 
 
 def _is_whole(covered: Sequence[BundlePart], bundle: Bundle) -> bool:
@@ -40,22 +102,48 @@ def lead(work: Work) -> None:
     """Cut whoever builds on what was found beneath into chunks, but for those who were looked at already."""
     bundle = bundle_named(registry, work.payload["bundle"])
     with work.transaction(is_last=True) as step:
-        owners = _led_to(step.connection, work.asked, bundle) - set(work.payload["known"])
+        beneath = lower_bundles(registry, bundle)
+        found = _led_to(step.connection, bundle, beneath, partial(_found, work.asked))
+        owners = found - set(work.payload["known"])
         step.add(listed(bundle, sorted(owners), work.claim.stage + 1))
 
 
-def _led_to(connection: Connection, asked: Asked, bundle: Bundle) -> set[int]:
-    """The owners of the bundle for whom something is read that the dry run would change."""
+def _led_to(
+    connection: Connection,
+    bundle: Bundle,
+    beneath: Sequence[Bundle],
+    of: Callable[[Sequence[str]], Select[Any]],
+) -> set[int]:
+    """The owners of the bundle for whom something `beneath` is read that the run changes: whose, says `of`."""
     read = {figure.name for own in bundle.figures for figure in registry.depends_on(own)}
-    found: set[int] = set()
-    for lower in lower_bundles(registry, bundle):
+    led: set[int] = set()
+    for lower in beneath:
         names = [figure.name for figure in lower.figures if figure.name in read]
-        wrong = select(ITEMS.c.owner).where(
-            ITEMS.c.run_id.in_([asked.id, int(asked.scope.get("retry", asked.id))]),
-            ITEMS.c.outcome == FOUND,
-            ITEMS.c.subject.in_(names),
-        )
-        owners = set(connection.scalars(wrong.distinct()))
+        owners = set(connection.scalars(of(names).distinct()))
         if owners:
-            found |= owners_above(connection, registry, bundle, lower, owners)
-    return found - {None}
+            led |= owners_above(connection, registry, bundle, lower, owners)
+    return led - {None}
+
+
+def _found(asked: Asked, names: Sequence[str]) -> Select[Any]:
+    """Whose figures of these a dry run has found wrong."""
+    return select(ITEMS.c.owner).where(
+        ITEMS.c.run_id.in_([asked.id, int(asked.scope.get("retry", asked.id))]),
+        ITEMS.c.outcome == FOUND,
+        ITEMS.c.subject.in_(names),
+    )
+
+
+def _corrected(runs: Sequence[int], names: Sequence[str]) -> Select[Any]:
+    """Whose figures of these the runs have corrected."""
+    of_runs = CORRECTIONS.c.run_id.in_(runs)
+    return select(CORRECTIONS.c.owner).where(of_runs, CORRECTIONS.c.figure.in_(names))
+
+
+def _retried(connection: Connection, asked: Asked) -> list[int]:
+    """The run, and those whose rest it does: whoever builds on what they have corrected may be left to it."""
+    runs, scope = [asked.id], asked.scope
+    while "retry" in scope:
+        runs.append(int(scope["retry"]))
+        scope = connection.execute(select(RUNS.c.scope).where(RUNS.c.id == runs[-1])).scalar_one()
+    return runs

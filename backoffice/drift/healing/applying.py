@@ -87,7 +87,7 @@ def _as_found(
             chosen.append(owner)
         elif now and owner not in skipped:
             _skip(healer, expected[owner])
-    healer.applied = healer.told_of(connection, bundle, owners, APPLIED) - set(chosen)
+    healer.applied = healer.reported_of(connection, bundle, owners, APPLIED) - set(chosen)
     return chosen
 
 

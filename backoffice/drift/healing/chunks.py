@@ -41,7 +41,8 @@ from ..findings import (
     record_held,
 )
 from ..verification.chunks import ORPHANED, leave_alone, orphaned, suspected
-from ..verification.scope import bundle_named, later, parts
+from ..verification.scope import BENEATH, bundle_named, later, parts
+from . import above
 
 
 class RunHealer:
@@ -54,13 +55,19 @@ class RunHealer:
         cause: str,
         deferred: frozenset[str] = frozenset(),
         beneath: Sequence[Bundle] = (),
+        *,
+        reported: Sequence[Bundle] = (),
+        is_led: bool = False,
     ) -> None:
         self.work = work
         self.bundle = bundle
+        self.is_led = is_led
+        """Whether nobody has asked for these owners: they build on what was corrected."""
         self.bundles = [*beneath, bundle]
-        covered = (bundle,) if beneath else registry.bundles
-        self.named = [figure.name for one in covered for figure in one.figures]
-        """Figures whose corrections become items: not those that are corrected along with an owner."""
+        self.counted = [one for one in self.bundles if one in (reported or self.bundles)]
+        """Bundles of whose owners the chunk is; each of them is counted in every one."""
+        self.named = [figure.name for one in reported or registry.bundles for figure in one.figures]
+        """Figures whose corrections become items: of a recalculation those that it is of alone."""
         self.correcting = correction_of(cause, work.asked.reason, run_id=work.asked.id)
         self.healer = Healer(
             registry,
@@ -71,12 +78,18 @@ class RunHealer:
             strides=work.learned,
         )
         self.step: Step | None = None
+        self.failed: set[int] = set()
+        """Owners that could not be corrected."""
         self.applied: set[int] = set()
         """Owners that were corrected already, with what they build on."""
 
     def heal(self, owners: Sequence[int]) -> None:
         """Correct these owners, each with what it builds on in the bundles beneath, and what builds on them."""
         self.healer.heal(self.bundles, owners, self.correcting, self._corrected_before())
+
+    def heal_led(self, owners: Sequence[int]) -> None:
+        """Correct what these owners build on what the run has corrected, and what builds on that."""
+        self.healer.heal_above({self.bundle: set(owners)}, self.correcting)
 
     def _corrected_before(self) -> Sequence[int]:
         """The chunk's owners whom an earlier attempt has corrected; it may not have come to what builds on them."""
@@ -89,7 +102,7 @@ class RunHealer:
             if "owners" in payload
             else own.owner.between(payload["low"], payload["high"])
         )
-        names = [figure.name for figure in self.bundle.figures]
+        names = [figure.name for one in self.counted for figure in one.figures]
         before = select(own.owner).where(
             own.run_id == self.work.asked.id, own.figure.in_(names), mine
         )
@@ -104,28 +117,32 @@ class RunHealer:
 
     def skipped(self, connection: Connection, owners: Sequence[int]) -> set[int]:
         """Of these owners, those that the run has left alone: a chunk may be begun twice."""
-        return self.told_of(connection, self.bundle, owners, SKIPPED)
+        return self.reported_of(connection, self.bundle, owners, SKIPPED)
 
-    def told_of(
+    def reported_of(
         self, connection: Connection, bundle: Bundle, owners: Sequence[int], outcome: str
     ) -> set[int]:
         """Of these owners of a bundle, those of whom the run has an item with this outcome already."""
         names = [bundle.name, *(figure.name for figure in bundle.figures)]
-        told = select(ITEMS.c.owner).where(
+        reported = select(ITEMS.c.owner).where(
             ITEMS.c.run_id == self.work.asked.id,
             ITEMS.c.outcome == outcome,
             ITEMS.c.subject.in_(names),
             ITEMS.c.owner == any_(literal(list(owners), ARRAY(BigInteger))),
         )
-        return set(connection.scalars(told))
+        return set(connection.scalars(reported))
 
     def _within(self, connection: Connection, things: Sequence[Any], drained: Drained) -> None:
         assert self.step is not None
-        owners = len(things)
+        owners = len(things) * len(self.counted)
         _items_of_corrections(connection, registry, self.work.asked.id, drained, self.named)
         corrections = drained.corrections
         close_corrected(connection, corrections)
-        corrected = _corrected_owners(connection, self.bundle, drained) if things else 0
+        corrected = (
+            sum(_corrected_owners(connection, one, drained) for one in self.counted)
+            if things
+            else 0
+        )
         further = len(corrections) - corrected  # rows of the same owners, and of owners above
         self.step.more += further
         self.step.tally.checked += owners + further
@@ -138,42 +155,66 @@ class RunHealer:
         """Say what was left alone because something beneath it is in doubt: of each owner once in the run."""
         assert self.step is not None
         for bundle, left in record_held(connection, drained, self.work.asked.id):
-            told = self.told_of(connection, bundle, [f.owner for f in left], SKIPPED)
-            new = [finding for finding in left if finding.owner not in told]
+            reported = self.reported_of(connection, bundle, [f.owner for f in left], SKIPPED)
+            new = [finding for finding in left if finding.owner not in reported]
             why = why_left(connection, bundle, {finding.owner for finding in new})
             for sentence in sorted(set(why.values())):
                 leave_alone(self.step, [f for f in new if why[f.owner] == sentence], sentence)
-            if bundle is self.bundle:  # the size of the chunk counts its owners already
+            if (
+                bundle in self.counted and not self.is_led
+            ):  # the size of the chunk counts its owners already
                 owners = len({finding.owner for finding in new})
                 self.step.more -= owners
                 self.step.tally.checked -= owners
 
     def _failed(self, failure: Failure) -> None:
+        self.failed |= set() if failure.owner is None else {failure.owner}
         with self.work.transaction() as step:
             asked = [] if failure.owner is None else [failure.owner]
-            if self.told_of(step.connection, self.bundle, asked, ITEM_FAILED):
+            if self.reported_of(step.connection, self.bundle, asked, ITEM_FAILED):
                 return
             step.item(failure.bundle, ITEM_FAILED, owner=failure.owner, error=failure.error)
-            step.tally.checked += 1
+            step.tally.checked += len(self.counted)
             step.tally.failed += 1
 
 
 def deferred(work: Work, bundle: Bundle) -> frozenset[str]:
-    """What builds on the bundle and is looked at later in the same run, over all its owners."""
-    return later(parts(registry, work.asked.scope, beneath=True), bundle)
+    """What builds on the bundle and is looked at later in the same run: over all its owners, or those led to."""
+    covered = parts(registry, work.asked.scope, beneath=True)
+    is_covered = any(part.bundle is bundle for part in covered)
+    whole = later(covered, bundle) if is_covered else frozenset()
+    return whole | above.collected(work.asked, bundle)
 
 
 def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
     """Correct whoever is wrong in the chunk; with `every_owner` all of them are recomputed."""
+    if "led" in work.payload:
+        _heal_led(work, cause)
+        return
     bundle = bundle_named(registry, work.payload["bundle"])
-    fixing = work.asked.kind == "figures.verify"
-    above = frozenset() if fixing else deferred(work, bundle)
-    healer = RunHealer(work, bundle, cause, above)
-    owners, gone = _chosen(work, bundle, every_owner)
+    beneath = [bundle_named(registry, name) for name in work.payload.get(BENEATH, ())]
+    fixing = bool(work.asked.scope.get("fix"))
+    put_off = frozenset() if fixing else deferred(work, bundle)
+    healer = RunHealer(work, bundle, cause, put_off, beneath)
+    owners, gone = _chosen(work, [*beneath, bundle], every_owner)
     healer.heal(owners)
+    for lower in (
+        beneath if healer.failed else ()
+    ):  # what fails above is no reason to leave it wrong
+        RunHealer(work, lower, cause, put_off, is_led=True).heal_led(sorted(healer.failed))
     if gone:
         with work.transaction() as step:
-            leave_alone(step, _untold(work, step, gone), ORPHANED)
+            leave_alone(step, _unreported(work, step, gone), ORPHANED)
+
+
+def _heal_led(work: Work, cause: str) -> None:
+    """Find whoever builds on what was corrected; or correct them."""
+    if "owners" not in work.payload:
+        above.lead_heal(work)
+        return
+    bundle = bundle_named(registry, work.payload["led"])
+    healer = RunHealer(work, bundle, cause, deferred(work, bundle), is_led=True)
+    healer.heal_led(work.payload["owners"])
 
 
 def heal_with_beneath(
@@ -184,23 +225,28 @@ def heal_with_beneath(
     Of an owner that cannot be corrected, an item that failed, nothing beneath is corrected either.
     """
     *beneath, bundle = bundles
-    RunHealer(work, bundle, cause, beneath=beneath).heal(owners)
+    RunHealer(work, bundle, cause, beneath=beneath, reported=(bundle,) if beneath else ()).heal(
+        owners
+    )
 
 
-def _untold(work: Work, step: Step, gone: Sequence[Finding]) -> list[Finding]:
+def _unreported(work: Work, step: Step, gone: Sequence[Finding]) -> list[Finding]:
     """A chunk may be begun twice; an item of each is enough."""
-    told = select(ITEMS.c.subject, ITEMS.c.key).where(
+    reported = select(ITEMS.c.subject, ITEMS.c.key).where(
         ITEMS.c.run_id == work.asked.id, ITEMS.c.outcome == SKIPPED
     )
-    known = [tuple(row) for row in step.connection.execute(told)]
+    known = [tuple(row) for row in step.connection.execute(reported)]
     return [f for f in gone if (f.figure.name, key_of(f)) not in known]
 
 
-def _chosen(work: Work, bundle: Bundle, every_owner: bool) -> tuple[list[int], Sequence[Finding]]:
-    """The chunk's owners to recompute, and the rows whose owner is missing."""
+def _chosen(
+    work: Work, bundles: Sequence[Bundle], every_owner: bool
+) -> tuple[list[int], Sequence[Finding]]:
+    """The chunk's owners to recompute in these bundles of theirs, and the rows whose owner is missing."""
     payload: Any = work.payload
+    bundle = bundles[-1]
     with work.snapshot() as connection:
-        gone = orphaned(connection, bundle, payload)
+        gone = [row for one in bundles for row in orphaned(connection, one, payload)]
         if not every_owner:
             return suspected(connection, bundle, payload), gone
         if "owners" in payload:

@@ -16,7 +16,7 @@ from ...runs.models import FOUND, Run, RunItem
 from ...runs.queries import found_by
 from ...web.formats import money_filter
 from ...web.record_links import called
-from ..findings import told_of
+from ..findings import reported_of
 from ..naming import named_failures, with_names
 from .performing import failures_of
 
@@ -33,7 +33,7 @@ def items_found(session: Session, run_id: int) -> Sequence[RunItem]:
 def as_dict(run: Run) -> dict[str, Any]:
     """A dry run for JSON: its number, how many rows, what they come to, and each of them."""
     found = found_by(db.session(), run.id)
-    items = [told_of(item) for item in items_found(db.session(), run.id)]
+    items = [reported_of(item) for item in items_found(db.session(), run.id)]
     return {
         "run": run.id,
         "drifted": found.count,
@@ -67,11 +67,11 @@ def print_dry_run(run: Run, *, as_json: bool) -> None:
 
 def print_items(items: Sequence[RunItem]) -> None:
     """The first of them as a table."""
-    print_rows([told_of(item) for item in items[:SHOWN]])
+    print_rows([reported_of(item) for item in items[:SHOWN]])
 
 
 def print_rows(findings: Sequence[Mapping[str, Any]]) -> None:
-    """The first of these, each as `as_told` has it, as a table; differences by column, net and gross."""
+    """The first of these, each as `as_reported` has it, as a table; differences by column, net and gross."""
     amounts = (_("Difference"), _("Net"), _("Gross"))
     from rich.table import Table
 

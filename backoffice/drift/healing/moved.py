@@ -16,6 +16,7 @@ from sqlalchemy import ARRAY, BigInteger, Column, Connection, Table, any_, liter
 from sqlalchemy.orm import Session
 
 from ...figures import Figure, registry
+from ...figures.verifying.findings import text_of
 from ...runs.queries import Found
 from ...web.record_links import called
 from ..amounts import amounts_of, as_fields
@@ -49,7 +50,7 @@ def moved_by(session: Session, rows: Iterable[tuple[Table, int]]) -> Moved:
     items = sorted(
         totals_moved(connection, rows), key=lambda item: -(item["amounts"].get("gross") or 0)
     )
-    told = sorted(
+    reported = sorted(
         json.dumps([item[name] for name in ("subject", "owner", "key", "before", "after")], sort_keys=True)
         for item in items
     )  # fmt: skip
@@ -59,15 +60,15 @@ def moved_by(session: Session, rows: Iterable[tuple[Table, int]]) -> Moved:
     return Moved(
         found.count, found.net, found.gross,
         tuple(_as_dict(item, name) for item, name in zip(shown, names, strict=True)),
-        hashlib.sha256("\n".join(told).encode()).hexdigest(),
+        hashlib.sha256("\n".join(reported).encode()).hexdigest(),
     )  # fmt: skip
 
 
 def _as_dict(item: dict[str, Any], name: str | None) -> dict[str, Any]:
     amounts = {key: None if value is None else str(value) for key, value in item["amounts"].items()}
     net = amounts.pop("amount", None)
-    told = {key: item[key] for key in ("subject", "owner", "key", "before", "after")}
-    return {"name": name, **told, **amounts, "net": net}
+    reported = {key: item[key] for key in ("subject", "owner", "key", "before", "after")}
+    return {"name": name, **reported, **amounts, "net": net}
 
 
 def found_in(items: Sequence[Item]) -> Found:
@@ -119,17 +120,17 @@ def _stored(connection: Connection, figure: Figure, keys: Iterable[int]) -> dict
 def _apart(figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]) -> Iterator[Item]:
     for pk in sorted({*before, *after}):
         old, new = before.get(pk), after.get(pk)
-        told = [
+        reported = [
             (column.key, getattr(old, f"v{n}", None), getattr(new, f"v{n}", None))
             for n, column in enumerate(figure.columns)
         ]
-        told = [(name, a, b) for name, a, b in told if old is None or new is None or a != b]
-        if not told:
+        reported = [(name, a, b) for name, a, b in reported if old is None or new is None or a != b]
+        if not reported:
             continue
         row: Any = new if new is not None else old
         is_new_row = old is None and figure.owner is figure.primary_key
-        was = None if old is None else {name: _text(a) for name, a, _b in told}
-        is_now = None if new is None else {name: _text(b) for name, _a, b in told}
+        was = None if old is None else {name: text_of(a) for name, a, _b in reported}
+        is_now = None if new is None else {name: text_of(b) for name, _a, b in reported}
         yield {
             "subject": figure.name,
             "owner": None if is_new_row else row.owner,
@@ -140,10 +141,6 @@ def _apart(figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]) 
             "after": is_now,
             "amounts": as_fields(amounts_of(figure, was, is_now)),
         }  # fmt: skip
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from ...runs.errors import AlreadyRunning, NothingToResume, StillWaiting
 from ...runs.models import AWAITING_APPROVAL, DONE, ITEM_FAILED, SKIPPED, Run, RunItem
 from ...runs.queries import progress_of, run_of
 from ...runs.working import perform
-from ..findings import as_told, told_now
+from ..findings import as_reported, reported_now
 from ..queries import found_in
 from ..verification import checks
 from ..verification.chunks import ANOTHER
@@ -75,7 +75,7 @@ def heal(
 
 @dataclass(frozen=True)
 class Verified:
-    """What a verification found, each as `as_told` has it; no run: it could not be recorded."""
+    """What a verification found, each as `as_reported` has it; no run: it could not be recorded."""
 
     run: Run | None
     findings: Sequence[dict[str, Any]]
@@ -86,7 +86,7 @@ class Verified:
     checks: Sequence[str] = ()
     """The checks that were compared, too."""
     differing: Sequence[dict[str, Any]] = ()
-    """Those of them that differ, each as `checks.as_told` has it."""
+    """Those of them that differ, each as `checks.as_reported` has it."""
 
     @property
     def is_right(self) -> bool:
@@ -135,7 +135,7 @@ def verify(
     refused = {name for name, _owner, error in done.failures if error == ANOTHER}
     not_ours = [f.name for b in core.registry.bundles if b.name in refused for f in b.figures]
     with Session(engine) as session:
-        found = [as_told(vars(finding)) for finding in found_in(session, figures, owners)]
+        found = [as_reported(vars(finding)) for finding in found_in(session, figures, owners)]
         compared = _checks(figures, owners)
         apart = checks.found(session.connection(), compared)
     return Verified(
@@ -164,12 +164,14 @@ def _compared(
 ) -> Verified:
     found: list[dict[str, Any]] = []
     try:
-        found.extend(told_now(f) for f in core.verify(engine, figures, owners, progress=progress))
+        found.extend(
+            reported_now(f) for f in core.verify(engine, figures, owners, progress=progress)
+        )
     except AnotherDefinition as other:
         return Verified(None, found, reason, other.names)
     compared = _checks(figures, owners)
     with engine.connect() as connection:
-        seen = [checks.as_told(c.compare(connection)) for c in compared]
+        seen = [checks.as_reported(c.compare(connection)) for c in compared]
     apart = [one for one in seen if Decimal(one["gross"])]
     return Verified(None, found, reason, checks=[c.name for c in compared], differing=apart)
 

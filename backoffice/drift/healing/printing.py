@@ -105,9 +105,9 @@ def print_explanation(explanation: figures.Explanation, name: str | None) -> Non
     click.echo(f"{_(explanation.title)}: {row_in_words(name, dict(explanation.row.key))}")
     for column in explanation.columns:
         mark = "=" if column.is_right else "≠"
-        told = f"  {_(column.label)}: {column.stored} {mark} {column.expected}"
+        reported = f"  {_(column.label)}: {column.stored} {mark} {column.expected}"
         apart = difference(explanation.figure, column.column, column.stored, column.expected)
-        click.echo(told if column.is_right else f"{told} ({apart})")
+        click.echo(reported if column.is_right else f"{reported} ({apart})")
         for term in column.terms:
             origin = _("entered") if term.entered else term.figure or ""
             click.echo(f"    {term.sign or ' '} {_(term.label)} {term.value}  {origin}".rstrip())

@@ -5,6 +5,8 @@ the program that wrote, until its own bundle's turn comes: each is then recomput
 again with every chunk beneath it.
 """
 
+import random
+import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -21,6 +23,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 
 from ...figures import Failure, registry
 from ...figures.computing.registry import Bundle
@@ -28,7 +31,7 @@ from ...figures.keeping.drain import Drained, Pending, correction_of, drain
 from ...figures.keeping.notes import NOTES, Touched
 from ...figures.keeping.recomputing import hold_everybodys
 from ...figures.models import noted_bundle
-from ...figures.verifying.healing import Pieces
+from ...figures.verifying.healing import PASSING, PATIENCE, Pieces
 from ...figures.verifying.outside import (
     NOTES_AT_ONCE,
     Notes,
@@ -44,6 +47,9 @@ from ..healing.chunks import RunHealer
 from ..verification.scope import BundlePart, bundle_named, chunks, listed
 
 OWNERS_AT_ONCE = 1_000
+
+TRIES = 20
+"""How often a lock is asked for before the chunk is given back."""
 
 
 def again(_items: Sequence[Any]) -> Iterator[Chunk]:
@@ -81,27 +87,40 @@ UNTIL_ITS_TURN = timedelta(minutes=10)
 
 
 def _cut(work: Work, bundle: Bundle) -> None:
-    """Cut what is noted of this bundle now into chunks by owner."""
-    with work.transaction(is_last=True) as step:
-        hold_everybodys(step.connection, bundle, is_changed=True)
-        high = step.connection.scalar(select(func.max(NOTES.c.id)).where(_of(bundle)))
-        if high is not None:
-            step.add(_cut_up(step.connection, bundle, high, work.claim.stage))
+    """Cut what is noted of this bundle now into chunks by owner, as soon as nobody is recomputed meanwhile.
+
+    That is waited for a moment at a time: whoever saves queues behind one who waits.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            with work.transaction(is_last=True) as step:
+                step.connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
+                hold_everybodys(step.connection, bundle, is_changed=True)
+                high = step.connection.scalar(select(func.max(NOTES.c.id)).where(_of(bundle)))
+                if high is not None:
+                    step.add(_cut_up(step.connection, bundle, high, work.claim.stage))
+            return
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in PASSING or attempt == TRIES:
+                raise
+            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 (jitter, no secret)
 
 
 def _cut_up(connection: Connection, bundle: Bundle, high: int, stage: int) -> Iterator[Chunk]:
     """The bundle's notes up to `high`: by owner, by row that leads to one, and of emptied tables."""
     mine = _of(bundle), NOTES.c.id <= high
-    nobodys = (*mine, NOTES.c.owner.is_(None))
+    unassigned = (*mine, NOTES.c.owner.is_(None))
     owned = select(NOTES.c.owner).where(*mine, NOTES.c.owner.is_not(None)).distinct()
     owners = sorted(connection.scalars(owned))
     for chunk in listed(bundle, owners, stage, OWNERS_AT_ONCE):
         yield Chunk({**chunk.payload, "high": high}, chunk.size, stage)
-    ids = list(connection.scalars(select(NOTES.c.id).where(*nobodys, NOTES.c.source.is_not(None))))
+    ids = list(
+        connection.scalars(select(NOTES.c.id).where(*unassigned, NOTES.c.source.is_not(None)))
+    )
     for i in range(0, len(ids), NOTES_AT_ONCE):
         page = ids[i : i + NOTES_AT_ONCE]
         yield Chunk({"bundle": bundle.name, "ids": page}, len(page), stage)
-    every = select(NOTES.c.id, NOTES.c.db_user).where(*nobodys, NOTES.c.source.is_(None))
+    every = select(NOTES.c.id, NOTES.c.db_user).where(*unassigned, NOTES.c.source.is_(None))
     emptied = connection.execute(every.order_by(NOTES.c.id)).all()
     if emptied:
         user = {"db_user": emptied[-1].db_user}

@@ -88,11 +88,11 @@ def noted_scope(engine: Engine) -> dict[str, Any]:
         for name, owner in connection.execute(waiting):
             for figure in bundle_named(registry, name).figures:
                 noted[figure.name].add(owner)
-    told = {
+    reported = {
         name: None if None in owners or len(owners) > MOST_NAMED else sorted(filter(None, owners))
         for name, owners in noted.items()
     }
-    return {"figures": told}
+    return {"figures": reported}
 
 
 def _within(connection: Connection, _notes: Sequence[Any], drained: Drained) -> None:

@@ -1,7 +1,7 @@
 """Checks as findings: `check:<name>`, of one check at most one is open.
 
 Whatever finds nothing wrong of the figures while a check differs would be wrong itself, so a check is verified with
-them and stands in the same table. Nobody heals it; it is closed when somebody looks and both sides are the same again.
+them and stands in the same table. Nobody heals it; it is closed when a user looks and both sides are the same again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -78,9 +78,15 @@ def subjects() -> Iterator[Subject]:
 
 
 def reading(figures: Iterable[Figure]) -> list[Check]:
-    """The checks that read a column of any of these figures."""
-    kept = {column for figure in figures for column in figure.columns}
-    return [one for one in declared().checks.values() if one.columns & kept]
+    """The checks that read a column of any of these figures, or facts alone of which one of them is derived."""
+    asked = list(figures)
+    kept = {column for figure in asked for column in figure.columns}
+    facts = {source.table for figure in asked for source in figure.sources}
+    return [
+        one
+        for one in declared().checks.values()
+        if one.columns & kept or (not figures_in(one) and one.tables & facts)
+    ]
 
 
 def figures_in(one: Check) -> set[Figure]:
@@ -105,8 +111,8 @@ def verify(work: Work) -> None:
         took = connection.scalar(select(func.extract("epoch", func.clock_timestamp() - began)))
     with work.transaction(is_last=True) as step:
         settle(step.connection, one, seen, work.asked.id)
-        parts = {"owners": seen.parts, "rows": seen.parts, "milliseconds": (took or 0) * 1000}
-        check(step.connection, [name_of(one)], verified_at=at, run_id=work.asked.id, **parts)
+        reported = {"verified_at": at, "milliseconds": (took or 0) * 1000, "run_id": work.asked.id}
+        check(step.connection, {name_of(one): seen.parts}, **reported)
         if differing(step.connection, [one]):
             step.tally.checked = step.tally.skipped = step.more = 1
 
@@ -146,21 +152,23 @@ def differing(connection: Connection, covered: Iterable[Check]) -> int:
 
 
 def found(connection: Connection, covered: Iterable[Check]) -> list[dict[str, Any]]:
-    """Those of these checks that are found to differ, each as `as_told` has it."""
+    """Those of these checks that are found to differ, each as `as_reported` has it."""
     names = {name_of(one): one.name for one in covered}
     opened = select(FINDINGS).where(*_IS_OPEN, FINDINGS.c.figure.in_(names))
     return [
-        _told(names[row.figure], row.stored[SUM], row.expected[SUM], row.gross)
+        _reported(names[row.figure], row.stored[SUM], row.expected[SUM], row.gross)
         for row in connection.execute(opened.order_by(FINDINGS.c.figure))
     ]
 
 
-def as_told(seen: Compared) -> dict[str, Any]:
+def as_reported(seen: Compared) -> dict[str, Any]:
     """A comparison for JSON, the same as of what was found."""
-    return _told(seen.check.name, str(seen.whole.left), str(seen.whole.right), _amount(seen.gross))
+    return _reported(
+        seen.check.name, str(seen.whole.left), str(seen.whole.right), _amount(seen.gross)
+    )
 
 
-def _told(name: str, left: str, right: str, gross: Decimal | None) -> dict[str, Any]:
+def _reported(name: str, left: str, right: str, gross: Decimal | None) -> dict[str, Any]:
     """`gross`: the differences of the parts without their signs; NaN where an amount is no number."""
     return {
         "check": name,

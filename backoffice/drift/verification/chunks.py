@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, any_, func, literal, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    any_,
+    func,
+    literal,
+    select,
+    true,
+)
 
 from ...base import N_
 from ...figures import Finding, registry
@@ -19,10 +29,10 @@ from ...figures.verifying.findings import findings, orphans
 from ...figures.verifying.verification import MANY, suspected_between
 from ...runs.models import CHUNK_FAILED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import CHUNKS, Asked, Step, Work
-from ..facts.holding import HELD, held
+from ..facts.holding import doubted
 from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
 from ..healing import above
-from .scope import bundle_named, parts
+from .scope import EMPTY, BundlePart, bundle_named, chunks, fixing, parts, without_rows
 
 ORPHANED = N_(
     "The record that it belongs to is missing, so nothing is corrected here. Restore that record from a backup, or "
@@ -100,10 +110,12 @@ def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> C
     covered = [
         part.bundle for part in parts(registry, asked.scope, beneath=False) if part.owners is None
     ]
-    failed = select(CHUNKS.c.payload["bundle"].astext).where(
+    failed = select(CHUNKS.c.payload).where(
         CHUNKS.c.run_id == asked.id, CHUNKS.c.status == CHUNK_FAILED
     )
-    broken = set(connection.scalars(failed))
+    broken = set[str]()
+    for payload in connection.scalars(failed):
+        broken.update(payload.get(EMPTY, ()), [payload.get("bundle", "")])
     compared: dict[Bundle, set[int]] = {}
     for known in covered:
         if known in lower and known.name not in broken:
@@ -123,15 +135,15 @@ def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
     bundle = bundle_named(registry, work.payload["bundle"])
     seen = look(work, bundle)
     with work.transaction(is_last=True) as step:
-        doubted = held(step.connection, bundle, {finding.owner for finding in seen.found})
-        found = [finding for finding in seen.found if finding.owner not in doubted]
+        why = doubted(step.connection, bundle, {finding.owner for finding in seen.found})
+        found = [finding for finding in seen.found if finding.owner not in why]
         for finding in found:
             fields = as_item(finding)
             step.item(fields.pop("subject"), FOUND, **fields)
-        left = [finding for finding in seen.found if finding.owner in doubted]
         step.tally.changed = step.tally.checked = len(found)
         step.more = len(found) - len({finding.owner for finding in seen.found})
-        leave_alone(step, left, HELD)
+        for sentence in sorted(set(why.values())):
+            leave_alone(step, [f for f in seen.found if why.get(f.owner) == sentence], sentence)
         leave_alone(step, seen.orphans, ORPHANED)
 
 
@@ -163,13 +175,35 @@ def verify(work: Work) -> None:
         still = still_wrong(step.connection, bundle, everything)
         found = [finding for finding in everything if finding.owner in still]
         record(step.connection, found, seen.noted, work.asked.id)
-        close_unseen(step.connection, bundle, _owned(work.payload), seen.at)
+        close_unseen(step.connection, [bundle], _owned(work.payload), seen.at)
         wrong = len({finding.owner for finding in found})
         step.more = len({f.owner for f in found if f.is_orphan})  # they are no owners of the chunk
         if work.asked.scope.get("fix"):
             step.more -= wrong
         else:
             step.tally.checked = step.tally.skipped = wrong
+
+
+def look_at_empty(work: Work) -> None:
+    """Look whether there is still no row of these bundles: then nothing is wrong of them.
+
+    One that has got rows meanwhile, or is kept by another definition now, gets chunks of its own at its stage.
+    """
+    stages: Mapping[str, int] = work.payload[EMPTY]
+    named = {name: bundle_named(registry, name) for name in stages}
+    covered = [BundlePart(bundle, None) for bundle in named.values()]
+    with work.snapshot() as connection:
+        at = connection.scalar(select(func.now()))
+        assert at is not None
+        empty = without_rows(connection, registry, covered)
+    with work.transaction(is_last=True) as step:
+        for name, stage in stages.items():
+            if named[name] not in empty:
+                step.add(chunks(step.connection, BundlePart(named[name], None), stage))
+                if work.asked.scope.get("fix"):
+                    step.add([fixing(name, stage)])
+        if not work.asked.dry_run and work.asked.kind == "figures.verify":
+            close_unseen(step.connection, empty, true(), at)
 
 
 def _not_ours(work: Work, bundle: Bundle) -> None:

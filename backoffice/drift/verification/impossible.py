@@ -66,8 +66,8 @@ def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
     owner = key if known is None or known.part_of is None else table.c[known.part_of.key]
     dated = [column for column in table.columns if is_dated(column)]
     bad = [cast(column, SqlText).label(column.key) for column in dated]
-    told = [strays(table, column).label(f"is_{column.key}") for column in dated]
-    rows = select(cast(owner, BigInteger).label("of"), key.label("row"), *bad, *told)
+    reported = [strays(table, column).label(f"is_{column.key}") for column in dated]
+    rows = select(cast(owner, BigInteger).label("of"), key.label("row"), *bad, *reported)
     for row in connection.execute(
         rows.where(strays(table)).order_by(key).limit(MOST_ROWS)
     ).mappings():

@@ -1,6 +1,6 @@
 """A page looks at what it shows: these owners are compared now, and what is known of them is what that saw.
 
-So nothing that a page shows as wrong is right elsewhere, and nothing stays open that somebody's save
+So nothing that a page shows as wrong is right elsewhere, and nothing stays open that a user's save
 has made right. Where it cannot be written down (a read-only copy) the page says it all the same.
 """
 
@@ -122,8 +122,8 @@ def _known(
     rows = connection.execute(
         select(moment, opened).join_from(moment, opened, true(), isouter=True)
     )
-    told = rows.all()
-    at: datetime = told[0].at
+    reported = rows.all()
+    at: datetime = reported[0].at
     return at, {
         (
             row.figure,
@@ -133,7 +133,7 @@ def _known(
             _side(row.stored),
             _side(row.expected),
         )
-        for row in told
+        for row in reported
         if row.figure is not None
     }
 
@@ -169,7 +169,7 @@ def _write_down(asked: Mapping[Bundle, list[int]], seen: Mapping[Bundle, Seen]) 
             wrong = [finding for finding in each.found if finding.owner in still]
             record(connection, wrong, each.noted, None)
             owned = FINDINGS.c.owner == any_(literal(asked[bundle], ARRAY(BigInteger)))
-            close_unseen(connection, bundle, owned, each.at)
+            close_unseen(connection, [bundle], owned, each.at)
         checks.settle_open(connection)
 
     _recorded(work, sum(len(each.found) for each in seen.values()))

@@ -1,14 +1,16 @@
 """What a run over figures covers: `{"figures": {name: null | [owner ids]}}`; `{}` is everything."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ...figures import Figure
+from ...figures.computing.definitions import differing
+from ...figures.computing.dependencies import has_same_owners, lower_bundles, trustworthy
 from ...figures.computing.registry import Bundle, Registry
-from ...figures.verifying.verification import next_owners
+from ...figures.verifying.verification import next_owners, with_rows
 from ...runs.work import Chunk
 
 SCAN = 10_000
@@ -39,8 +41,8 @@ def scope_of(
 def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> list[BundlePart]:
     """The bundles that a scope covers, each after those that it builds on.
 
-    `beneath` adds what a figure to which changes are added builds on, for that is healed before it.
-    Raises UnknownFigure.
+    `beneath` adds what a figure to which changes are added builds on, for that is healed before it; and of the same
+    owners what a column that PostgreSQL computes is made of, for nothing else can be written. Raises UnknownFigure.
     """
     named: Mapping[str, Sequence[int] | None] = scope.get("figures") or {}
     chosen = {registry.get(name): owners for name, owners in named.items()}
@@ -49,6 +51,12 @@ def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> lis
     if beneath:
         whole = [figure for figure, owners in chosen.items() if owners is None]
         chosen |= dict.fromkeys(registry.with_beneath(whole))
+        for figure, owners in [*chosen.items()]:
+            for lower in (
+                registry.with_beneath([figure], of_same_owner=True) if owners is not None else ()
+            ):
+                known = chosen.get(lower, [])
+                chosen[lower] = None if known is None else sorted({*known, *(owners or ())})
     return [_part(bundle, chosen) for bundle in registry.bundles_of(chosen)]
 
 
@@ -61,22 +69,88 @@ def _part(bundle: Bundle, chosen: Mapping[Figure, Sequence[int] | None]) -> Bund
 
 
 def chunks(
-    connection: Connection, part: BundlePart, stage: int, size: int | None = None
+    connection: Connection,
+    part: BundlePart,
+    stage: int,
+    size: int | None = None,
+    beneath: Sequence[Bundle] = (),
 ) -> Iterator[Chunk]:
-    """The part in chunks of about `size` owners; by default as many as one statement compares."""
+    """The part in chunks of about `size` owners; by default as many as one statement compares.
+
+    A whole part may have bundles `beneath` it that are recomputed with it: an owner is counted in each.
+    """
     size = size or SCAN
     if part.owners is not None:
         yield from listed(part.bundle, part.owners, stage, size)
         return
+    payload: dict[str, Any] = {"bundle": part.bundle.name}
+    if beneath:
+        payload[BENEATH] = [bundle.name for bundle in beneath]
     low, bounds = 0, next_owners(connection, part.bundle, None, size)
     if bounds is None:  # nobody is there; what was found of those who were is looked at
-        yield Chunk({"bundle": part.bundle.name, "low": low, "high": LAST}, 0, stage)
+        yield Chunk({**payload, "low": low, "high": LAST}, 0, stage)
     while bounds is not None:
         _, end, count = bounds
-        bounds = next_owners(connection, part.bundle, end, size)
+        bounds = next_owners(connection, part.bundle, end, size) if count == size else None
         high = LAST if bounds is None else end
-        yield Chunk({"bundle": part.bundle.name, "low": low, "high": high}, count, stage)
+        yield Chunk({**payload, "low": low, "high": high}, count * (1 + len(beneath)), stage)
         low = end + 1
+
+
+FIXING = 1_000
+"""The first stage of the heals that follow a verification; the stages before are the verification itself."""
+
+
+def fixing(name: str, stage: int) -> Chunk:
+    """What lists the bundle's wrong owners for their correction, of one that is verified at this stage."""
+    return Chunk({"bundle": name, "fix": True}, 0, FIXING + 2 * stage)
+
+
+EMPTY = "empty"
+"""In a chunk's payload: the bundles, by name with their stages, of which no row stood when the run was planned."""
+
+
+BENEATH = "beneath"
+"""In a chunk's payload: the bundles of the same owners that are recomputed in the same transactions, lowest first."""
+
+
+def joined(
+    registry: Registry, covered: Sequence[BundlePart], empty: Collection[Bundle]
+) -> dict[Bundle, list[Bundle]]:
+    """Bundle → what it builds on of the same owners, where both are covered wholly: a rebuild computes that once.
+
+    Each is joined to one bundle at most, and nothing that has something beneath it to another.
+    """
+    whole = [p.bundle for p in covered if p.owners is None and p.bundle not in empty]
+    found: dict[Bundle, list[Bundle]] = {}
+    taken = set[Bundle]()
+    for top in reversed(whole):
+        if top in taken:
+            continue
+        beneath = [
+            lower
+            for lower in trustworthy(registry, top, lower_bundles(registry, top))
+            if lower in whole and lower not in taken and has_same_owners(top, lower)
+        ]
+        if beneath:
+            found[top] = sorted(beneath, key=whole.index)
+            taken.update(beneath)
+    return found
+
+
+def of_empty(parts: Iterable[tuple[int, BundlePart]]) -> Iterator[Chunk]:
+    """One chunk for all of these whole bundles, which had no rows; each is named with its stage."""
+    if stages := {part.bundle.name: stage for stage, part in parts}:
+        yield Chunk({EMPTY: stages}, 0, min(stages.values()))
+
+
+def without_rows(
+    connection: Connection, registry: Registry, parts: Iterable[BundlePart]
+) -> set[Bundle]:
+    """The bundles that are covered wholly, kept by this process's definition, and have no row at all."""
+    whole = [part.bundle for part in parts if part.owners is None]
+    others = differing(connection, registry)
+    return {b for b in set(whole).difference(with_rows(connection, whole)) if b.name not in others}
 
 
 def listed(bundle: Bundle, owners: Sequence[int], stage: int, size: int = SCAN) -> Iterator[Chunk]:

@@ -55,9 +55,9 @@ class Bundle:
         """
         figure = self.figures[0]
         far = (s for s in figure.sources if s.table is not figure.table)
-        told = " ".join(delta_sql(figure, source, new=True, old=True) for source in far)
+        reported = " ".join(delta_sql(figure, source, new=True, old=True) for source in far)
         columns = " ".join(c.key for c in (*figure.key, *figure.columns))
-        return f"{self.name}#{sha256(f'{columns} {told}'.encode()).hexdigest()[:12]}"
+        return f"{self.name}#{sha256(f'{columns} {reported}'.encode()).hexdigest()[:12]}"
 
     @cached_property
     def targets(self) -> tuple[Table, ...]:
@@ -105,7 +105,7 @@ class Registry:
     def __init__(self, name: str = "figures") -> None:
         self.name = name
         self.held: Held | None = None
-        """Asked of whatever a correction has written, while its owners are locked; not of what somebody saves."""
+        """Asked of whatever a correction has written, while its owners are locked; not of what a user saves."""
         self.observe: Observe = noop
         """Told after every drain of a transaction's own notes."""
         self._declared: dict[str, Figure] = {}
@@ -327,7 +327,7 @@ class Registry:
         found = {*map(self.keeper, columns), *map(self.deriving, figure.reads)}
         if (
             figure.select is None
-        ):  # its own column in its definition may be a fact that somebody entered
+        ):  # its own column in its definition may be a fact that a user entered
             own = {c for e in figure.definitions.values() for c in columns_in(e)}
             if not own & set(figure.columns) - figure.entered.keys():
                 found.discard(figure)

@@ -386,8 +386,8 @@ class Frame:
         return child.select(*columns).group_by(child.value(by)).subquery()
 
 
-def _sum(told: Callable[[Expression], Expression], part: Total) -> Expression:
-    added: Expression = func.sum(told(part.argument), type_=part.type)
+def _sum(reported: Callable[[Expression], Expression], part: Total) -> Expression:
+    added: Expression = func.sum(reported(part.argument), type_=part.type)
     if part.where is not None:
-        added = func.sum(told(part.argument), type_=part.type).filter(told(part.where))
+        added = func.sum(reported(part.argument), type_=part.type).filter(reported(part.where))
     return added.label(part.name)

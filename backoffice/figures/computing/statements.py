@@ -133,10 +133,19 @@ class Statement:
 
 
 def _sent(value: Any) -> Any:
-    """A long list of ids as PostgreSQL's own text of an array: the driver looks at every number twice."""
+    """A long list of ids, or a tuple of names, as PostgreSQL's own text of an array: the driver looks at each twice."""
+    if isinstance(value, tuple):
+        return _array_of(value)
     if isinstance(value, list) and len(value) > SHORT and type(value[0]) is int:
         return "{" + ",".join(map(str, value)) + "}"
     return value
+
+
+@cache
+def _array_of(names: tuple[str, ...]) -> str:
+    """Names that are sent with every save."""
+    escaped = (name.replace("\\", r"\\").replace('"', r"\"") for name in names)
+    return "{" + ",".join(f'"{name}"' for name in escaped) + "}"
 
 
 def _raised(

@@ -93,19 +93,19 @@ class Beginning:
     def last(self) -> Subquery:
         """Of each owner the last row before, as the target's columns."""
         at, key = self.target.c[along(self.figure).key], self.target.c[self.figure.primary_key.key]
-        whose = self.places if self.places is not None else self.closed
-        assert whose is not None
-        origin: Any = whose
+        places = self.places if self.places is not None else self.closed
+        assert places is not None
+        origin: Any = places
         if self.places is None:
-            is_before = at <= whose.c.place
+            is_before = at <= places.c.place
         elif self.closed is None:
-            is_before = at < whose.c.place
+            is_before = at < places.c.place
         else:
-            origin = whose.outerjoin(self.closed, self.closed.c.owner == whose.c.owner)
-            is_before = (at < whose.c.place) | (at <= self.closed.c.place)
+            origin = places.outerjoin(self.closed, self.closed.c.owner == places.c.owner)
+            is_before = (at < places.c.place) | (at <= self.closed.c.place)
         before = (
             select(*self.target.c)
-            .where(self.target.c[self.figure.owner.key] == whose.c.owner, is_before)
+            .where(self.target.c[self.figure.owner.key] == places.c.owner, is_before)
             .order_by(at.desc(), key.desc())
             .limit(1)
             .lateral("before")
@@ -151,8 +151,8 @@ def with_closed(
         for name, kind in columns
     )
     at = stored.c[along(figure).key]
-    whose = closed.c.owner == stored.c[figure.owner.key]
-    before = select(*facts).join_from(stored, closed, whose).where(at <= closed.c.place)
+    places = closed.c.owner == stored.c[figure.owner.key]
+    before = select(*facts).join_from(stored, closed, places).where(at <= closed.c.place)
     return select(union_all(rows, before).subquery())
 
 

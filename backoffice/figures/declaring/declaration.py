@@ -55,7 +55,7 @@ class Figure:
     """A derived number that is stored: which columns, whose it is, and the definition of its expected value.
 
     `definitions` holds an expression per column (shape A); `select` builds the expected rows
-    (shape B). `entered` names the rows in which a column is a fact that somebody entered.
+    (shape B). `entered` names the rows in which a column is a fact that a user entered.
     `derived_rows` says that the rows themselves are derived, so that one may be missing or
     surplus; a row that meets `entered_rows` holds an entered fact and is never surplus.
 

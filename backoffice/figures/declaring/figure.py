@@ -93,7 +93,7 @@ class Declare(Protocol):
 
     `owner` is the target's column that names the owner (default: the row owns itself). `row_per`: the rows are derived
     themselves, one for each value of these columns; `entered_rows` is the condition under which such a row holds an
-    entered fact. `entered` maps a column to the condition under which somebody entered it. `reached_by` maps a source
+    entered fact. `entered` maps a column to the condition under which a user entered it. `reached_by` maps a source
     to the column of an intermediate table that leads from it to the owner; sources in `for_everybody` name no owner (a
     price list). `incremental` lets the write hook apply changes instead of recomputing (sums over long histories);
     `at_once` lets the trigger do so itself, whoever writes. `along`, `since`, `looked_up` and `closed`, for rows that

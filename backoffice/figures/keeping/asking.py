@@ -1,6 +1,6 @@
 """Whether an owner's figures were right before a write: asked by the triggers of whoever touches it first.
 
-A save recomputes from what is stored beneath, or adds what changed. Where somebody has written past the triggers,
+A save recomputes from what is stored beneath, or adds what changed. Where a user has written past the triggers,
 that carries what is wrong into what was right. So whoever touches an owner first in a transaction asks whether its
 figures are what their definitions make of what was stored (`wrong_before`): if not, the note says so, and the drain
 computes everything of this transaction down to the facts. Of rows that run it asks from the last one on before the
@@ -182,7 +182,9 @@ def places_touched(
     owner = rows.c[source.owner.key]
     first = select(owner.label("owner"), place_of(figure, source.table, rows).label("place"))
     text = plain(first.where(owner.is_not(None)).group_by(owner))
-    return text.replace("FROM touched", f"FROM {touched_rows(source, event, asked)} AS touched", 1)
+    rows_of_it = f"\nFROM {touched_rows(source, event, asked)} AS touched"
+    # At the beginning of a line: a place may say EXTRACT(… FROM touched.day).
+    return text.replace("\nFROM touched", rows_of_it, 1)
 
 
 def _last_places(figure: Figure, places: str) -> str:
@@ -194,7 +196,7 @@ def _last_places(figure: Figure, places: str) -> str:
     last = select(func.max(at)).where(stored.c[figure.owner.key] == given.c.owner, at < place)
     since = func.coalesce(last.scalar_subquery(), place)
     text = plain(select(given.c.owner, as_text(since).label("place")))
-    return text.replace("FROM given", f"FROM ({places}) AS given", 1)
+    return text.replace("\nFROM given", f"\nFROM ({places}) AS given", 1)
 
 
 def holds_figures_beneath(registry: Registry, bundle: Bundle, source: Source) -> bool:
@@ -237,8 +239,8 @@ def _before(written: Table, event: str) -> FromClause:
 def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
     """Note those of whom something was wrong before, ahead of the note that they are touched."""
     is_owner = source.through is None and source.owner is next(iter(source.table.primary_key))
-    is_nobodys = event == "truncate" or source.for_everybody
-    if is_nobodys or not is_asked(registry, bundle) or (is_owner and event != "update"):
+    is_unowned = event == "truncate" or source.for_everybody
+    if is_unowned or not is_asked(registry, bundle) or (is_owner and event != "update"):
         return  # an owner who comes has no figures yet, and one who goes has none any more
     figure = bundle.figures[0]
     if (

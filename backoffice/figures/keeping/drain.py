@@ -101,7 +101,7 @@ def drain(
     no stored figure is trusted, but for those that this very drain has compared with the facts under
     their owners' locks: what builds on them is not computed down to the facts again. So nothing has to
     wait until what is beneath it is right, and no change is added to what may be wrong. `alone` stops
-    after the pending bundle: what builds on it stays noted, for somebody else to drain. Notes on
+    after the pending bundle: what builds on it stays noted, for another session to drain. Notes on
     bundles that are `deferred` are dropped: the caller verifies those afterwards, and heals what is
     wrong by the facts. With `unnoted`, what was wrong before anybody noted it is corrected in nobody's name.
     `by_facts` trusts no stored figure without correcting any, so that what is written does not depend on what else
@@ -154,7 +154,7 @@ class _Drains:
     seen: dict[str, set[int | None]] = field(default_factory=lambda: defaultdict(set))
     """By bundle, the owners whom a note has named: they have been changing since."""
     is_tampered: bool = False
-    """Whether somebody whom this transaction touches was wrong before it: then only facts are trusted."""
+    """Whether an owner that this transaction touches was wrong before it: then only facts are trusted."""
     most_rows: int | None = None
     asked: frozenset[str] = frozenset()
     """The bundles that the caller asked for: of no other is anything left for another time."""
@@ -167,7 +167,7 @@ class _Drains:
 
     def __post_init__(self) -> None:
         """Raises AnotherDefinition where what is to be corrected is not ours to correct."""
-        self.definitions = list(definitions.digests(self.registry).values())
+        self.definitions = tuple(definitions.digests(self.registry).values())
         if self.correcting is not None:
             definitions.hold(self.connection)
             self.others = definitions.differing(self.connection, self.registry)
@@ -180,7 +180,7 @@ class _Drains:
         Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
         """
         taken = TAKE_MINE.rows(
-            self.connection, known=self.registry.noted_names, definitions=self.definitions
+            self.connection, known=tuple(self.registry.noted_names), definitions=self.definitions
         )
         for _id, name, was_wrong, owner, *touched, isolation in sorted(taken):
             if isolation != "read committed":
@@ -197,7 +197,7 @@ class _Drains:
         return bundle not in self.deferred and owner in self.only.get(bundle, (owner,))
 
     def _was_wrong(self, bundle: str, owner: int, *, is_sure: bool) -> None:
-        """Somebody has, or may have, written past the triggers, unless a note named the owner before."""
+        """Something has, or may have, written past the triggers, unless a note named the owner before."""
         if owner not in self.seen[bundle]:
             self.is_tampered = True
             if is_sure and self.unnoted is not None:
@@ -252,9 +252,9 @@ class _Drains:
         locked = self._locked(bundle, owners | moved, leading)
         absolute = locked - moved
         if self.unnoted is not None and bundle.incremental and not touched.everything:
-            told = locked - touched.owners
+            reported = locked - touched.owners
             self.unnoted[bundle.name] |= unaccounted(
-                self.connection, self.registry, bundle.figures[0], touched.deltas, told
+                self.connection, self.registry, bundle.figures[0], touched.deltas, reported
             )
         done = self._correct(bundle, names, absolute)
         if deltas:
@@ -289,7 +289,7 @@ class _Drains:
     def _correct(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
         """Recompute these owners; of those whose corrections may not stand all is taken back (see `Registry.held`).
 
-        So nothing is asked about whoever was right, and nobody is computed twice unless somebody is held.
+        So nothing is asked about whoever was right, and nobody is computed twice unless an owner is held.
         """
         if self.correcting is None or self.registry.held is None:
             return self._recomputed(bundle, names, owners)

@@ -272,10 +272,12 @@ def _driver(connection: Connection) -> Any:
 
 
 def _pending(connection: Connection) -> bool:
+    """Whether something may have to be drained; a snapshot has written nothing, whatever it was asked."""
     return bool(
         getattr(_driver(connection), "has_written", False)
         and not connection.info.get(DRAINING, False)
         and not connection.info.get("figures.left", False)
+        and not connection.get_execution_options().get("postgresql_readonly", False)
     )
 
 

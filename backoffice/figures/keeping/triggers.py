@@ -80,7 +80,7 @@ def out_of_date(connection: Connection, registry: Registry) -> dict[str, str]:
 
 
 def tampered(connection: Connection, registry: Registry) -> dict[str, str]:
-    """Note triggers that somebody has changed since they were installed, each with what is wrong."""
+    """Note triggers that a user has changed since they were installed, each with what is wrong."""
     return objects.tampered(connection, registry.name, note_objects(registry))
 
 

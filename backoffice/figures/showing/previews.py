@@ -196,7 +196,7 @@ _READ: dict[type, Callable[[str], Any]] = {
     bool: "true".__eq__,
     date: stored_day,
     datetime: stored_moment,
-    dict: json.loads,
+    object: json.loads,  # a column of JSON
 }
 
 

@@ -46,10 +46,13 @@ ROWS = 200
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A row behind a term: which table and row, its values, and what it adds to the term."""
+    """A row behind a term: which table and row, its values, and what it adds to the term.
+
+    One that should be there and is not has no `id`.
+    """
 
     table: str
-    id: int
+    id: int | None
     values: Mapping[str, Any]
     amount: Any
     figure: str | None
@@ -170,7 +173,7 @@ class Reader:
         return held
 
     def _entered(self, col: Column[Any]) -> bool:
-        """Whether somebody entered the column in this row, rather than the figure keeping it."""
+        """Whether a user entered the column in this row, rather than the figure keeping it."""
         condition = self.figure.entered.get(col)
         if condition is None:
             return False

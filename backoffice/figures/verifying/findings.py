@@ -7,6 +7,7 @@ stands nowhere: the owner's own row is missing. Neither is corrected: a person r
 is left of it.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,9 @@ class Finding:
 
 
 def text_of(value: Any) -> str | None:
-    """The value for JSON."""
+    """The value for JSON, as PostgreSQL writes it; JSON itself too."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
     return None if value is None else str(value)
 
 

@@ -51,14 +51,14 @@ CUT = "more rows than one transaction writes"
 
 TRIES = 6
 PASSING = {"40001", "40P01", "55P03"}
-"""SQL states of a conflict with somebody else (serialization, deadlock, lock timeout): tried again."""
+"""SQL states of a conflict with another transaction (serialization, deadlock, lock timeout): tried again."""
 
 CANCELLED = "57014"
 """SQL state of a statement that PostgreSQL has cancelled: over several owners, for it was given too many of them."""
 
 PATIENCE = "200ms"
 """How long a heal waits for a lock: less than PostgreSQL waits before it looks for a deadlock, so
-that whoever saves a row that a heal also wants to write is not the one who is refused. (Somebody who
+that whoever saves a row that a heal also wants to write is not the one who is refused. (A user who
 has queued behind both for just a second may be: their wait looks like a part of the circle.)"""
 
 
@@ -116,7 +116,7 @@ class Stride:
 class Pieces:
     """How many rows of a figure a transaction writes of one owner: a piece at a time, until one comes again.
 
-    A row that comes again although it was written (somebody takes it back) ends that: then all is written at once.
+    A row that comes again although it was written (a user takes it back) ends that: then all is written at once.
     """
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ class TooLong(Exception):
 
 @dataclass(frozen=True)
 class Healer:
-    """Corrects owners in short transactions, each tried again where it met somebody else's.
+    """Corrects owners in short transactions, each tried again where it met another transaction's.
 
     One owner that cannot be corrected is told of (`failed`) and never stops the rest. `within` is
     called inside each transaction with the owners (or notes) that it dealt with, `stands`
@@ -169,7 +169,7 @@ class Healer:
         (see `drain`), and with them what else the same owners build on it. What other owners build on it comes
         afterwards, each once: a correction changes nothing of what is expected above it. `bundles` are in order.
         Where an owner cannot be corrected, what is beneath it is not either; it is tried again without whoever else
-        reads the same rows. `corrected` were corrected before by somebody who did not come to what builds on them.
+        reads the same rows. `corrected` were corrected before by a user who did not come to what builds on them.
         """
         *lower, top = bundles
         tables = {bundle.owner_table for bundle in bundles}
@@ -198,9 +198,9 @@ class Healer:
             with self.begin() as connection:
                 for upper, ids in self._above(connection, {top: set(corrected)}).items():
                     above[upper] |= ids
-        self._heal_above(above, correcting)
+        self.heal_above(above, correcting)
 
-    def _heal_above(self, above: Mapping[Bundle, set[int]], correcting: Correcting) -> None:
+    def heal_above(self, above: Mapping[Bundle, set[int]], correcting: Correcting) -> None:
         """Correct what other owners build on corrected ones; they count as none of those who were asked for."""
         besides = replace(
             self,
@@ -292,7 +292,7 @@ class Healer:
         *,
         alone: bool = False,
     ) -> str | None:
-        """One transaction, tried again where it met somebody else's; answers the error that remains.
+        """One transaction, tried again where it met another transaction's; answers the error that remains.
 
         Raises TooLong where fewer things have to be tried instead; one by itself may take as long as it takes.
         """

@@ -69,18 +69,17 @@ def heal_noted(
         registry, engine.begin, result.failures.append,
         within=within, stands=result.add, strides=strides,
     )  # fmt: skip
-    if _last_note(engine) > above:
-        statistics.refresh(
-            engine
-        )  # of one long history, too, the planner must not think that it is short
+    waiting = _waiting(engine, registry, above)
+    if waiting:  # of one long history, too, the planner must not think that it is short
+        statistics.refresh(engine)
     for bundle in registry.bundles:
-        after, high = (
-            above,
-            _last_note(engine),
-        )  # what comes meanwhile keeps no other bundle waiting
+        if bundle.name not in waiting:
+            continue
+        after, high = above, waiting[bundle.name]  # what comes meanwhile keeps no other one waiting
         while notes := _page(engine, registry, bundle, after, high):
             _take_notes(healer, bundle, notes, run_id)
             after = notes[-1].id
+        waiting = _waiting(engine, registry, above)  # now with those of what builds on it
     return result
 
 
@@ -88,9 +87,13 @@ Notes = Sequence[Row[*tuple[Any, ...]]]
 """Notes of one owner (or one that names none)."""
 
 
-def _last_note(engine: Engine) -> int:
+def _waiting(engine: Engine, registry: Registry, above: int) -> dict[str, int]:
+    """By bundle the last of its notes that are due."""
+    noted = select(noted_bundle, func.max(NOTES.c.id)).where(
+        NOTES.c.id > above, due_notes(registry)
+    )
     with engine.connect() as connection:
-        return connection.scalar(select(func.max(NOTES.c.id))) or 0
+        return dict(connection.execute(noted.group_by(noted_bundle)).all())
 
 
 def _page(engine: Engine, registry: Registry, bundle: Bundle, after: int, high: int) -> Notes:

@@ -3,7 +3,7 @@
 Whoever saves computes one owner, whoever verifies computes all of them. What a definition makes of an owner
 otherwise when others stand beside it would be written by the one and undone by the other, for ever. Rows that run are
 computed from the beginning and continued from a place on: that must come to the same too. Both can be tried on any
-book; and what PostgreSQL cannot compute is refused here, not at somebody's first save.
+book; and what PostgreSQL cannot compute is refused here, not at a user's first save.
 """
 
 import time
@@ -171,13 +171,13 @@ def _disproof_of_places(
             .all()
         )
         if rows:
-            told = {r["place"]: r for r in rows}
-            return Disproof(figure, _sentence_of_places(figure, told))
+            reported = {r["place"]: r for r in rows}
+            return Disproof(figure, _sentence_of_places(figure, reported))
         early = differing_before(registry, figure).run(
             connection, owners=[o for o, _ in found], places=[p for _, p in found]
         )
-        if told := {r["place"]: r for r in early.mappings()}:
-            return Disproof(figure, _sentence_of_what_is_later(figure, told))
+        if reported := {r["place"]: r for r in early.mappings()}:
+            return Disproof(figure, _sentence_of_what_is_later(figure, reported))
     return None
 
 
@@ -270,12 +270,14 @@ def differing_before(registry: Registry, figure: Figure) -> Statement:
     def before(rows: Any) -> Select[Any]:
         columns = (figure.owner, *figure.key, *figure.columns)
         named = (rows.c[c.key].label(n) for c, n in zip(columns, _names(figure), strict=True))
-        told = select(*named).join_from(rows, places, places.c.owner == rows.c[figure.owner.key])
+        reported = select(*named).join_from(
+            rows, places, places.c.owner == rows.c[figure.owner.key]
+        )
         at = rows.c.get(along(figure).key)
         if at is None:  # where its rows stand is a fact of theirs
             same = [stored.c[k.key] == rows.c[k.key] for k in figure.key]
-            told, at = told.join(stored, and_(*same)), stored.c[along(figure).key]
-        return told.where(at < places.c.place)
+            reported, at = reported.join(stored, and_(*same)), stored.c[along(figure).key]
+        return reported.where(at < places.c.place)
 
     alone, among = (before(rows_of(figure, of).subquery()).cte() for of in (earlier, whole))
     return _one_each(_apart(alone, among))
@@ -321,10 +323,10 @@ def _sentence(figure: Figure, owner: int, found: Mapping[int, Mapping[Any, Any]]
     table = figure.owner_table.name
     if TWICE in found:
         return (
-            f"of {table} {owner} it expects a row more than once ({_told(figure, found[TWICE])}). "
+            f"of {table} {owner} it expects a row more than once ({_reported(figure, found[TWICE])}). "
             "Group its SELECT by the key, or join what it looks up by something unique."
         )
-    alone, among = (_told(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
+    alone, among = (_reported(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
     return (
         f"of {table} {owner} alone it expects {alone}; among all {table}, {among}. It reads what belongs to other "
         f"owners: join, group and partition every source by the column that names the owner, lead to it by "
@@ -333,7 +335,7 @@ def _sentence(figure: Figure, owner: int, found: Mapping[int, Mapping[Any, Any]]
 
 
 def _sentence_of_places(figure: Figure, found: Mapping[int, Mapping[Any, Any]]) -> str:
-    since, whole = (_told(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
+    since, whole = (_reported(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
     return (
         f"continued from a place along {along(figure)} it expects {since}; computed from the beginning, {whole}. "
         f"A row may depend on what stands before it alone: take what was carried from Last({figure.table.name}), "
@@ -342,7 +344,7 @@ def _sentence_of_places(figure: Figure, found: Mapping[int, Mapping[Any, Any]]) 
 
 
 def _sentence_of_what_is_later(figure: Figure, found: Mapping[int, Mapping[Any, Any]]) -> str:
-    early, whole = (_told(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
+    early, whole = (_reported(figure, found.get(place)) for place in (ALONE, AMONG_ALL))
     return (
         f"before a place along {along(figure)} it expects {early} of what stands before it; with what comes later, "
         f"{whole}. A row may depend on what stands before it alone, or a save of what is later leaves it wrong: order "
@@ -350,7 +352,7 @@ def _sentence_of_what_is_later(figure: Figure, found: Mapping[int, Mapping[Any, 
     )
 
 
-def _told(figure: Figure, row: Mapping[Any, Any] | None) -> str:
+def _reported(figure: Figure, row: Mapping[Any, Any] | None) -> str:
     if row is None:
         return "nothing"
     parts = {k.key: row[f"k{i}"] for i, k in enumerate(figure.key)}

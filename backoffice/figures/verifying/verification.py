@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import BigInteger, Column, Connection, Engine, Table, bindparam, func, select
 
 from ...database import statistics
 from ...database.snapshots import snapshot
@@ -50,14 +50,16 @@ def verify(
     Raises AnotherDefinition when all others were looked at, where the database keeps some by another definition.
     """
     wanted = frozenset(registry.figures if figures is None else figures)
-    compared: dict[Bundle, set[int]] = {}
     given = None if owners is None else sorted(set(owners))
-    with engine.connect() as connection:
-        others = differing(connection, registry)
     bundles = registry.bundles_of(wanted)
     if owners is None:
         statistics.refresh(engine)
-    for bundle in (bundle for bundle in bundles if bundle.name not in others):
+    with engine.connect() as connection:
+        others = differing(connection, registry)
+        ours = [bundle for bundle in bundles if bundle.name not in others]
+        there = with_rows(connection, ours) if owners is None else ours
+    compared = {bundle: set[int]() for bundle in set(ours).difference(there)}
+    for bundle in there:
         suspected: set[int] = set()
         for connection, ids in _chunks(engine, registry, bundle, given, chunk, progress, compared):
             suspected.update(ids)
@@ -160,8 +162,8 @@ def _chunks(
                 yield connection, suspected
             if progress is not None:
                 progress(size)
-            if given is not None and not given:
-                return
+            if size < chunk or (given is not None and not given):
+                return  # whoever comes after this snapshot is kept right by the triggers
 
 
 def suspected_between(
@@ -186,18 +188,52 @@ def suspected_between(
     return found
 
 
+def with_rows(connection: Connection, bundles: Sequence[Bundle]) -> list[Bundle]:
+    """Those of these bundles, in order, of which any row stands: an owner's, a figure's or a source's.
+
+    Of the others nothing can be wrong, and nobody's owner can be missing.
+    """
+    wanted = tuple(dict.fromkeys(table for bundle in bundles for table in _tables(bundle)))
+    if not wanted:
+        return []
+    there = _are_there(wanted).run(connection).one()
+    standing = {table for table, is_there in zip(wanted, there, strict=True) if is_there}
+    return [bundle for bundle in bundles if not standing.isdisjoint(_tables(bundle))]
+
+
+@cache
+def _tables(bundle: Bundle) -> tuple[Table, ...]:
+    """Wherever a row of its owners, of its figures or of what they are derived from stands."""
+    sources = [source for figure in bundle.figures for source in figure.sources]
+    through = [source.through.table for source in sources if source.through is not None]
+    tables = (bundle.owner_table, *bundle.targets, *(source.table for source in sources), *through)
+    return tuple(dict.fromkeys(tables))
+
+
+@cache
+def _are_there(tables: tuple[Table, ...]) -> Statement:
+    """Of each of these tables, whether it has a row."""
+    return Statement(select(*(select(1).select_from(table).exists() for table in tables)))
+
+
 def next_owners(
     connection: Connection, bundle: Bundle, after: int | None, chunk: int
 ) -> tuple[int, int, int] | None:
     """First and last id, and number, of the next `chunk` owners by id; None when there are no more."""
-    ids = select(bundle.owner_key.label("id")).order_by(bundle.owner_key).limit(chunk)
-    if after is not None:
-        ids = ids.where(bundle.owner_key > after)
-    page = ids.subquery()
-    low, high, size = connection.execute(
-        select(func.min(page.c.id), func.max(page.c.id), func.count())
-    ).one()
+    given = {} if after is None else {"after": after}
+    page = _page_of(bundle.owner_key, after is None)
+    low, high, size = page.run(connection, size=chunk, **given).one()
     return None if size == 0 else (low, high, size)
+
+
+@cache
+def _page_of(key: Column[Any], is_first: bool) -> Statement:
+    """First and last, and number, of the first `size` keys, or of those beyond `after`."""
+    ids = select(key.label("id")).order_by(key).limit(bindparam("size", type_=BigInteger))
+    if not is_first:
+        ids = ids.where(key > bindparam("after", type_=BigInteger))
+    page = ids.subquery()
+    return Statement(select(func.min(page.c.id), func.max(page.c.id), func.count()))
 
 
 @dataclass(frozen=True)
@@ -230,6 +266,8 @@ def pages(
         if page is None:
             return
         yield page
+        if page.size < CHUNK:
+            return
         after = page.last
 
 

@@ -150,6 +150,12 @@ def amount(cell: str, notation: Notation) -> Decimal:
 
 
 @Written
+def signed_amount(cell: str, notation: Notation) -> Decimal:
+    """An amount that may be below 0; a point before the decimals, unless the file says otherwise."""
+    return money.parse_amount(cell, notation.numbers, minimum=None)
+
+
+@Written
 def positive_amount(cell: str, notation: Notation) -> Decimal:
     """An amount above 0; a point before the decimals, unless the file says otherwise."""
     value = money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
@@ -168,3 +174,9 @@ def quantity(cell: str, notation: Notation) -> Decimal:
 def unit_price(cell: str, notation: Notation) -> Decimal:
     """A price per unit of 0 or more; a point before the decimals, unless the file says otherwise."""
     return money.parse_unit_price(cell, notation.numbers)
+
+
+@Written
+def factor(cell: str, notation: Notation) -> Decimal:
+    """What something is multiplied by, of 0 or more; a point before the decimals, unless the file says otherwise."""
+    return money.parse_factor(cell, notation.numbers)

@@ -251,9 +251,9 @@ class OneFile:
 
     def _tear(self, values: tuple[Any, ...]) -> None:
         """Remember that lines which belong together with a bad one are not all there."""
-        whose = [v for c, v in zip(self.columns, values, strict=True) if c.name == self._together]
-        if whose and whose[0] is not None:
-            self.torn.add(whose[0])
+        owner = [v for c, v in zip(self.columns, values, strict=True) if c.name == self._together]
+        if owner and owner[0] is not None:
+            self.torn.add(owner[0])
         else:
             self.is_torn_apart = True
 

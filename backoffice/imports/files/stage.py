@@ -11,6 +11,7 @@ from sqlalchemy import (
     MetaData,
     Select,
     Table,
+    cast,
     column,
     delete,
     exists,
@@ -41,10 +42,13 @@ class Stage:
 
     wanted: Any = None
 
-    def __init__(self, session: Session, files: Sequence[OneFile]) -> None:
+    def __init__(
+        self, session: Session, names: Sequence[str], columns: Sequence[ImportColumn]
+    ) -> None:
         self.session = session
-        self._names = [file.name for file in files]
-        self._columns: tuple[ImportColumn, ...] = files[0].columns
+        self.names = list(names)
+        self.count = 0
+        self._columns = columns
         self.lines = Table(
             NAME,
             MetaData(),
@@ -54,7 +58,7 @@ class Stage:
             *(Column(column.name, column.type) for column in self._columns),
             prefixes=["TEMPORARY"],
         )
-        self.count = self._load(files)
+        self.lines.create(session.connection())
 
     @property
     def c(self) -> Any:
@@ -114,7 +118,7 @@ class Stage:
         """A problem for each of `lines`, whose further columns fill `message` by label."""
         for row in self.session.execute(lines):
             values = dict(row._mapping)
-            name, line = self._names[values.pop("file")], values.pop("line")
+            name, line = self.names[values.pop("file")], values.pop("line")
             yield Problem(name, line, column, message, {k: str(v) for k, v in values.items()})
 
     def leave_out(
@@ -130,10 +134,10 @@ class Stage:
         if not together:
             self._delete(is_bad)
             return
-        whose = self.c[together]
-        values = {*torn, *self.session.scalars(select(whose).where(is_bad).distinct())}
-        belongs = whose == func.any(type_coerce(list(values), ARRAY(whose.type)))
-        with_others = self.at(whose.label("value")).where(belongs, ~is_bad)
+        owner = self.c[together]
+        values = {*torn, *self.session.scalars(select(owner).where(is_bad).distinct())}
+        belongs = owner == func.any(type_coerce(list(values), ARRAY(owner.type)))
+        with_others = self.at(owner.label("value")).where(belongs, ~is_bad)
         yield from self.problems(with_others, together, WAITS)
         self._delete(belongs)
 
@@ -151,7 +155,7 @@ class Stage:
 
     def _places(self, problems: Iterable[Problem]) -> Any:
         """Where these problems stand, as a table."""
-        number = {name: place for place, name in enumerate(self._names)}
+        number = {name: place for place, name in enumerate(self.names)}
         places = list({(number[problem.file], problem.line) for problem in problems})
         return (
             func.unnest(
@@ -162,19 +166,30 @@ class Stage:
             .render_derived()
         )
 
-    def _load(self, files: Sequence[OneFile]) -> int:
+    def load(self, files: Sequence[OneFile]) -> None:
+        """Let the readable lines of these files wait."""
         connection = self.session.connection()
-        self.lines.create(connection)
         names = ", ".join(column.name for column in self._columns)
         statement = f"COPY pg_temp.{NAME} (n, file, line, {names}) FROM STDIN"
         driver: Any = connection.connection.driver_connection
-        count = 0
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             for number, file in enumerate(files):
                 places = [file.columns.index(column) for column in self._columns]
                 for line in file.lines():
-                    copy.write_row((count, number, line.number, *(line.values[p] for p in places)))
-                    count += 1
-        # Nobody analyses a temporary table by itself, and the plans depend on its size.
+                    values = (line.values[place] for place in places)
+                    copy.write_row((self.count, number, line.number, *values))
+                    self.count += 1
+        self._analyse()
+
+    def fill(self, rows: Select[Any]) -> None:
+        """Let the rows of a SELECT wait: `n`, `file`, `line`, and a text (or null) for each column, by its name."""
+        source = rows.subquery().c
+        values = [cast(source[column.name], column.type) for column in self._columns]
+        lines = select(source.n, source.file, source.line, *values)
+        self.session.execute(insert(self.lines).from_select(list(self.c.keys()), lines))
+        self.count += self.session.scalar(select(func.count()).select_from(self.lines)) or 0
+        self._analyse()
+
+    def _analyse(self) -> None:
+        """Nobody analyses a temporary table by itself, and the plans depend on its size."""
         self.session.execute(text(f"ANALYZE pg_temp.{NAME}"))
-        return count

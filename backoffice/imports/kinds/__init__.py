@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from . import (
     account_managers,
     customers,
+    gas,
     invoices,
+    ledger,
     meters,
     order_lines,
     orders,
@@ -27,6 +29,8 @@ KINDS: Mapping[str, ImportKind] = {
         invoices.KIND,
         payments.KIND,
         wallet_charges.KIND,
+        *gas.KINDS,
+        *ledger.KINDS,
     )
 }
 """By name, in the order in which a company's files are imported."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, Select, Table
 
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -44,6 +44,8 @@ class ImportKind:
     `together` names the column by whose value lines come in together or not at all. `totals` are
     sums over the waiting lines, by their (translatable) names, which people compare with their own. `sent_by` names the
     domain whose programs may send such files themselves: each line by itself, and the bad ones are left out.
+    `results` says what became of each line that waits, once it is applied (`n`, `outcome`, `record_id`,
+    `balance_after`), of files whose lines are each carried out by themselves, known for ever by the column `key`.
     `moved_at_once` are rows of figures to which PostgreSQL adds what `apply` writes, so that no settling writes them.
     """
 
@@ -55,4 +57,6 @@ class ImportKind:
     together: str = ""
     totals: Callable[[Stage], Mapping[str, ColumnElement[Any]]] = no_totals
     sent_by: str = ""
+    results: Callable[[Stage], Select[Any]] | None = None
+    key: str = ""
     moved_at_once: Callable[[Stage], Iterable[tuple[Table, int]]] = no_rows

@@ -91,7 +91,7 @@ def changes_of_void(stage: Stage, wanted: Any, is_other: ColumnElement[bool]) ->
 def write(stage: Stage, model: Any, rows: Select[Any], *key: str) -> Changes:
     """Make the documents as `rows` of what is wanted say, by `key`.
 
-    What somebody has made or changed since the lines were compared stays as it is; see `overtaken`.
+    What a user has made or changed since the lines were compared stays as it is; see `overtaken`.
     """
     wanted = stage.wanted
     compared = select(wanted.c.stored_id, wanted.c.stored_version)
@@ -103,11 +103,11 @@ def write(stage: Stage, model: Any, rows: Select[Any], *key: str) -> Changes:
 
 
 def overtaken(stage: Stage, others: Select[Any]) -> Iterator[Problem]:
-    """The lines `others`, which are not in the book though they were written: somebody was faster."""
+    """The lines `others`, which are not in the book though they were written: a user was faster."""
     yield from stage.problems(
         others,
         "",
-        N_("Somebody else has saved this in the meantime. Import the file again."),
+        N_("Another user has saved this in the meantime. Import the file again."),
     )
 
 

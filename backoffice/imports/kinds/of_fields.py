@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ...records import Amount, Choice, Day, Field, Law, Text, UnitPrice
+from ...records import Amount, Choice, Day, Factor, Field, Law, Quantity, Text, UnitPrice
 from ..files import cells
 from ..files.reading import ImportColumn
 
@@ -11,7 +11,9 @@ _READERS: Mapping[type[Field], Callable[[Any], Callable[[str], Any]]] = {
     Text: lambda field: cells.text(field.longest),
     Choice: lambda field: cells.one_of(*field.words),
     Day: lambda _field: cells.day,
-    Amount: lambda _field: cells.amount,
+    Amount: lambda field: cells.signed_amount if field.minimum is None else cells.amount,
+    Quantity: lambda _field: cells.quantity,
+    Factor: lambda _field: cells.factor,
     UnitPrice: lambda _field: cells.unit_price,
 }
 

@@ -1,6 +1,6 @@
 """`import orders`: created and updated by number.
 
-The optional columns `total_price`, `additions`, `promo` and `reductions` are amounts that somebody
+The optional columns `total_price`, `additions`, `promo` and `reductions` are amounts that a user
 entered; an empty cell leaves what is there. A component that lines make up is a figure, so that
 the file may repeat it but not change it.
 """

@@ -30,8 +30,8 @@ from sqlalchemy.dialects.postgresql import insert
 from ...base import N_, table_of
 from ...base.refusals import KeyUsedOtherwise
 from ...wallets.models import Wallet, WalletTransaction
-from ...wallets.refusals import InsufficientBalance, WalletClosed, WalletSuspended
-from ...wallets.rules import ACTIVE, CHARGE, CLOSED, NUMBER_LENGTH, SUSPENDED, TEXT_LENGTH, moved_by
+from ...wallets.refusals import REFUSED_BY, InsufficientBalance
+from ...wallets.rules import ACTIVE, CHARGE, NUMBER_LENGTH, TEXT_LENGTH, moved_by
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -39,10 +39,10 @@ from ..report import Problem
 from .base import Changes, ImportKind
 from .billing import at, lock, overtaken
 
-TOLD = ("service_type", "description", "reference")
+DESCRIPTIVE = ("service_type", "description", "reference")
 """What a line may say of its charge, beside how much and from which wallet."""
 
-SAME = ("wallet_id", "amount", *TOLD)
+SAME = ("wallet_id", "amount", *DESCRIPTIVE)
 """What comes again under a key says the same of these."""
 
 COLUMNS = (
@@ -50,7 +50,7 @@ COLUMNS = (
     ImportColumn("amount", cells.positive_amount, Numeric(15, 2)),
     *(
         ImportColumn(name, cells.text(TEXT_LENGTH), Text(), required=False, may_be_empty=True)
-        for name in TOLD
+        for name in DESCRIPTIVE
     ),
     ImportColumn("idempotency_key", cells.text(255), Text()),
 )
@@ -69,7 +69,7 @@ def _named(stage: Stage) -> Subquery:
 def _lines(stage: Stage) -> Subquery:
     """Each line with its wallet, and with what was made under its key before."""
     c, tx, named = stage.c, WalletTransaction, _named(stage)
-    said = {name: func.coalesce(c[name] if stage.has(name) else None, "") for name in TOLD}
+    said = {name: func.coalesce(c[name] if stage.has(name) else None, "") for name in DESCRIPTIVE}
     own = {"wallet_id": named.c.wallet_id, "amount": c.amount, **said}
     is_same = and_(
         tx.transaction_type == CHARGE, *(getattr(tx, name) == own[name] for name in SAME)
@@ -143,8 +143,11 @@ def _check(stage: Stage) -> Iterator[Problem]:
     wrong = (
         (unknown, "wallet_id", N_("There is no wallet %(value)s.")),
         (~unknown & is_another, "idempotency_key", KeyUsedOtherwise.sentence),
-        (~is_another & (c.status == CLOSED), "wallet_id", WalletClosed.sentence),
-        (~is_another & (c.status == SUSPENDED), "wallet_id", WalletSuspended.sentence),
+        *(
+            (~is_another & (c.status == status), "wallet_id", refusal.sentence)
+            for (status, kind), refusal in REFUSED_BY.items()
+            if kind == CHARGE
+        ),
         (
             ~is_another & (c.status == ACTIVE) & ~c.first_goes_through,
             "amount",
@@ -174,7 +177,7 @@ def _apply(stage: Stage) -> Changes:
 
 
 def _overtaken(stage: Stage) -> Iterator[Problem]:
-    """Lines whose key somebody has used meanwhile, for another wallet."""
+    """Lines whose key a user has used meanwhile, for another wallet."""
     c, tx = stage.wanted.c, WalletTransaction
     is_there = (tx.idempotency_key == c.idempotency_key) & (tx.wallet_id == c.wallet_id)
     lines = at(stage.wanted).where(c.is_new, ~select(tx.id).where(is_there).exists())
@@ -183,6 +186,19 @@ def _overtaken(stage: Stage) -> Iterator[Problem]:
 
 def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     return {N_("Amount"): func.sum(stage.c.amount)}
+
+
+def _results(stage: Stage) -> Select[Any]:
+    """What became of each line that was not refused: its transaction, made now or before."""
+    c, tx = stage.wanted.c, WalletTransaction
+    outcome = case((c.is_new, literal("done")), else_=literal("already"))
+    reported = select(
+        c.n,
+        outcome.label("outcome"),
+        tx.id.label("record_id"),
+        tx.balance_after.label("balance_after"),
+    )
+    return reported.join_from(stage.wanted, tx, tx.idempotency_key == c.idempotency_key)
 
 
 def _wallets(stage: Stage) -> Iterator[tuple[Table, int]]:
@@ -200,5 +216,7 @@ KIND = ImportKind(
     _overtaken,
     totals=_totals,
     sent_by="wallets",
+    results=_results,
+    key="idempotency_key",
     moved_at_once=_wallets,
 )

@@ -88,7 +88,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The orders that somebody chose: by hand, or all that a list shows them."""
+    """The orders that a user chose: by hand, or all that a list shows them."""
 
     user: Any
     state: State
@@ -134,7 +134,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a change did. `moved`: orders that somebody else has written since the preview."""
+    """What a change did. `moved`: orders that another user has written since the preview."""
 
     changed: Share
     moved: int

@@ -85,7 +85,7 @@ def _is_id(text: str) -> bool:
 
 
 def _tell(outcome: actions.Outcome) -> None:
-    """Say what was done, and what somebody else had changed meanwhile."""
+    """Say what was done, and what another user had changed meanwhile."""
     changed, amount = outcome.changed.count, outcome.changed.amount
     written = money.format_amount(amount, number_format(), symbol=True)
     done = ngettext(
@@ -97,8 +97,8 @@ def _tell(outcome: actions.Outcome) -> None:
     flash(done, "success" if changed else "info")
     if outcome.moved > 0:
         left = ngettext(
-            "%(num)s order was saved by somebody else since the preview, and is left as it is.",
-            "%(num)s orders were saved by somebody else since the preview, and are left as they are.",
+            "%(num)s order was saved by another user since the preview, and is left as it is.",
+            "%(num)s orders were saved by another user since the preview, and are left as they are.",
             outcome.moved,
         )
         flash(" ".join([left, ", ".join(outcome.moved_numbers)]).strip(), "warning")

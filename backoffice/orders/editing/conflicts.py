@@ -32,14 +32,14 @@ def conflict_of(
         event = next((e for e in recorded if not name or _is_about(e, name)), None)
         return (names.actor(event.actor), event.at) if event else ("", None)
 
-    told = tuple(
+    reported = tuple(
         Disagreement(
             _label(d.name, d.theirs or d.mine), _text(session, d.name, d.theirs),
             _text(session, d.name, d.mine), d.taken, *saved(d.name),
         )
         for d in differences
     )  # fmt: skip
-    return merged, Conflict(*saved(""), told)
+    return merged, Conflict(*saved(""), reported)
 
 
 def _is_about(event: AuditEvent, name: str) -> bool:

@@ -302,7 +302,7 @@ class OrderForm(OfRecord):
         return preview_of(db.session(), self).problems
 
     def merged(self, session: Session, row: Order) -> tuple[Self, Conflict]:
-        """The form over the order as somebody else has saved it; the lines that an amount replaces are kept."""
+        """The form over the order as another user has saved it; the lines that an amount replaces are kept."""
         mine = OrderEntry.entered(self.values())
         merged, conflict = conflict_of(session, row, mine, self.base_facts())
         shown = self.over_entry(row, merged)

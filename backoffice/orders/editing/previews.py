@@ -43,7 +43,7 @@ def preview_of(session: Session, form: "OrderForm") -> Preview:
     if unknown:
         unknown.add("grand_total")
     problems = {name: p for name, p in totals.problems().items() if name not in unknown}
-    notes = [message for _component, message in unreadable] + list(_told(form, problems))
+    notes = [message for _component, message in unreadable] + list(_reported(form, problems))
     return Preview(
         components={
             name: None if name in unknown else amount for name, amount in totals.components.items()
@@ -79,7 +79,7 @@ def _unreadable(form: "OrderForm") -> Iterator[tuple[str, str]]:
                     )
 
 
-def _told(form: "OrderForm", problems: dict[str, Refusal]) -> Iterator[str]:
+def _reported(form: "OrderForm", problems: dict[str, Refusal]) -> Iterator[str]:
     """Each problem as a sentence that says which amount it is about."""
     for name, refusal in problems.items():
         sentence = form.in_words(refusal)

@@ -118,7 +118,7 @@ def kept_amount(text: str) -> str:
 def fill(typed: Typed, index: int, now: Filling, before: Filling | None) -> None:
     """Fill the line with what its product gives; `before` is what the row was last filled with.
 
-    What somebody typed over that, or into an empty row, stays as it is.
+    What a user typed over that, or into an empty row, stays as it is.
     """
     typed[f"lines-{index}-product"] = typed[f"lines-{index}-filled"] = now.code
     for column in FILLED:

@@ -1,0 +1,30 @@
+"""What can be done to gas beside entering it. Nothing here commits."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, union
+from sqlalchemy.orm import Session
+
+from ..base.periods import Month
+from ..customers.models import Customer
+from ..records.actions import count, locked
+from .models import Deposit, Reading
+
+
+def switch(session: Session, customer_id: int, *, is_stored: bool) -> Customer:
+    """Let a customer's readings and months be stored as they change, or be computed when they are read.
+
+    The rows that are stored go, or come, with it. Raises RecordGone.
+    """
+    customer: Customer = locked(session, Customer, [customer_id], key_share=True)[customer_id]
+    customer.use_realtime_calculation = is_stored
+    count(session, customer)
+    session.flush()
+    return customer
+
+
+def moved_since(session: Session, month: Month) -> Sequence[int]:
+    """The customers of whom something was read or paid in in that month or later."""
+    read = select(Reading.customer_id).where(Reading.read_on >= month.first)
+    paid = select(Deposit.customer_id).where(Deposit.deposited_on >= month.first)
+    return sorted(session.scalars(union(read, paid)))

@@ -1,0 +1,40 @@
+"""What a price of gas changes as it is saved, and how a customer's months are kept, as two people look at it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from ..approvals.verbs import Payload, Verb
+from ..base import N_
+from ..base.late import Late
+from ..people.models import User
+
+if TYPE_CHECKING:
+    from . import actions
+    from .pricing import saving
+else:
+    actions = Late("backoffice.gas.actions")
+    saving = Late("backoffice.gas.pricing.saving")
+
+
+def price_as_payload(
+    values: Mapping[str, Any], row_id: int | None, version: int | None
+) -> dict[str, Any]:
+    """What was typed of a price, and the stored one with its version that it changes, as JSON."""
+    typed = {name: v if isinstance(v, int) else str(v) for name, v in values.items()}
+    return {"typed": typed, "row": row_id, "version": version}
+
+
+def _save(session: Session, _user: User, asked: Payload) -> object:
+    return saving.save(session, asked["typed"], asked["row"], asked["version"] or 0)
+
+
+def _switch(session: Session, _user: User, asked: Payload) -> object:
+    return actions.switch(session, asked["customer"], is_stored=asked["is_stored"])
+
+
+SAVE_PRICE = Verb("gas_prices.save", N_("Store the price"), "gas.write", _save)
+SWITCH = Verb("gas.switch", N_("Change how the months are kept"), "gas.write", _switch)
+
+VERBS = (SAVE_PRICE, SWITCH)

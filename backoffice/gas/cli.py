@@ -1,0 +1,163 @@
+"""`backoffice balance …`: the stored months of gas, and what is calculated of readings.
+
+Exit status as `diff` has it: 0 clean or done, 1 something differs or could not be put right, 2 trouble.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from flask_babel import gettext as _
+from sqlalchemy import func, select
+
+from ..app.command_line import CLEAN, FOUND, Trouble, never_together
+from ..app.extensions import db
+from ..base.periods import Month, read_day
+from ..book.actions import lock_days, refuse_another
+from ..book.owning import as_owner, owner_engine
+from ..customers.models import Customer
+from ..drift.cli import json_option, reason_option, run_heal
+from . import actions, queries
+from .figures import GAS_FIGURES
+from .queries import CALCULATIONS, MONTHS
+
+group = AppGroup("balance")
+
+
+def _whom(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say whose."""
+    one = click.option(
+        "--customer-id", "--customer_id", "customer_id", type=int, metavar="N", help="Only this customer's."
+    )  # fmt: skip
+    return click.option("--all", "everybody", is_flag=True, help="Everybody's.")(one(command))
+
+
+@group.command("initialize-realtime")
+@_whom
+@click.option("--dry-run", is_flag=True, help="Only say what would be calculated.")
+@json_option
+@never_together("everybody", "customer_id")
+def initialize(everybody: bool, customer_id: int | None, dry_run: bool, as_json: bool) -> None:
+    """Calculate and store what is missing; a customer who is named is calculated as things change from now on.
+
+    With --all those who were switched off stay so.
+    """
+    _asked(everybody, customer_id)
+    if customer_id is not None and not _is_stored(customer_id):
+        if dry_run:
+            _say_would_be(customer_id, as_json)
+        actions.switch(db.session(), customer_id, is_stored=True)
+        db.session.commit()
+    owners = [] if customer_id is None else [customer_id]
+    run_heal([*GAS_FIGURES], owners, as_json, every_owner=True, dry_run=dry_run)
+
+
+@group.command("sync-realtime")
+@_whom
+@click.option(
+    "--from-month", metavar="YYYY-MM",
+    help="Only customers of whom something was read or paid in in that month or later.",
+)  # fmt: skip
+@click.option(
+    "--force", is_flag=True, help="Recompute everything, not only what is found to differ."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would change; apply it later.")
+@reason_option
+@json_option
+@never_together("everybody", "customer_id")
+def sync(
+    everybody: bool,
+    customer_id: int | None,
+    from_month: str | None,
+    force: bool,
+    dry_run: bool,
+    reason: str,
+    as_json: bool,
+) -> None:
+    """Correct what differs of readings' prices and of months; only differences are written, each recorded."""
+    _asked(everybody, customer_id)
+    owners = [] if customer_id is None else [customer_id]
+    if from_month is not None:
+        moved = actions.moved_since(db.session(), _month(from_month))
+        db.session.rollback()
+        owners = [owner for owner in moved if customer_id in (None, owner)]
+        if not owners:
+            _say(_("Nobody has moved anything since then."), {"checked": 0}, as_json)
+            sys.exit(CLEAN)
+    run_heal([*GAS_FIGURES], owners, as_json, reason=reason, every_owner=force, dry_run=dry_run)
+
+
+@group.command("counts")
+@json_option
+def counts(as_json: bool) -> None:
+    """How many rows of gas there are, entered and stored."""
+    found = queries.counts(db.session())
+    db.session.rollback()
+    _say("\n".join(f"{name}: {rows:,}" for name, rows in found.items()), found, as_json)
+
+
+@group.command("lock")
+@click.option("--until", metavar="YYYY-MM-DD", help="The last day that is locked.")
+@click.option("--open", "is_open", is_flag=True, help="Open every day again.")
+@reason_option
+@never_together("until", "is_open")
+def lock(until: str | None, is_open: bool, reason: str) -> None:
+    """Let no reading, price or deposit up to a day be entered, changed or deleted any more, by whomever."""
+    day = None if until is None else read_day(until)
+    if day is None and not is_open:
+        raise Trouble(_("Say up to which day: --until YYYY-MM-DD, or --open."))
+    if not reason.strip():
+        raise Trouble(_("Say why, with --reason: it is kept in the audit trail."))
+    with as_owner(owner_engine(current_app)) as connection:
+        refuse_another(connection)
+        lock_days(connection, day, reason.strip())
+    if day is None:
+        click.echo(_("Every day is open."))
+    else:
+        click.echo(_("The days up to %(until)s are locked.", until=day.isoformat()))
+
+
+def _asked(everybody: bool, customer_id: int | None) -> None:
+    """Raises Trouble where nobody is meant."""
+    if not everybody and customer_id is None:
+        raise Trouble(_("Say whose: --all, or --customer-id N."))
+    if customer_id is not None:
+        is_there = db.session.get(Customer, customer_id) is not None
+        db.session.rollback()
+        if not is_there:
+            raise Trouble(_("There is no customer with the id %(id)s.", id=customer_id))
+
+
+def _is_stored(customer_id: int) -> bool:
+    is_stored = db.session.get_one(Customer, customer_id).use_realtime_calculation
+    db.session.rollback()
+    return is_stored
+
+
+def _month(text: str) -> Month:
+    try:
+        return Month.parse(text)
+    except ValueError as error:
+        raise Trouble(str(error)) from error
+
+
+def _say_would_be(customer_id: int, as_json: bool) -> None:
+    """What is stored once the customer is switched on; ends the command."""
+    tables = {"transaction_calculations": CALCULATIONS, "monthly_customer_balances": MONTHS}
+    found = {
+        name: db.session.scalar(
+            select(func.count()).select_from(rows).where(rows.c.customer_id == customer_id)
+        )
+        for name, rows in tables.items()
+    }
+    db.session.rollback()
+    _say("\n".join(f"{name}: +{rows}" for name, rows in found.items()), found, as_json)
+    sys.exit(FOUND if any(found.values()) else CLEAN)
+
+
+def _say(text: str, reported: dict[str, Any], as_json: bool) -> None:
+    click.echo(json.dumps(reported) if as_json else text)

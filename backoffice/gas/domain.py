@@ -1,0 +1,31 @@
+"""What gas has."""
+
+from ..app.domain import Domain
+
+DOMAIN = Domain(
+    "gas",
+    models=("backoffice.gas.models",),
+    figures=("backoffice.gas.figures",),
+    screens=(
+        "backoffice.gas.months",
+        "backoffice.gas.readings",
+        "backoffice.gas.pricing.views",
+        "backoffice.gas.deposits",
+        "backoffice.gas.calculations",
+        "backoffice.gas.statements.views",
+        "backoffice.gas.entry.views",
+    ),
+    kinds=("backoffice.gas.pricing.runs:KINDS",),
+    scopes=("backoffice.gas.pricing.runs:SCOPES",),
+    words=("backoffice.gas.pricing.runs:WORDS",),
+    reasons=("backoffice.gas.pricing.runs:REASONS",),
+    verbs=("backoffice.gas.approved_verbs:VERBS",),
+    parts=("backoffice.gas.statements.of_customers:PARTS",),
+    triggers=("backoffice.gas.triggers:TRIGGERS",),
+    records=("backoffice.gas.records:RECORDS",),
+    subjects=("backoffice.gas.watched:SUBJECTS",),
+    owners=("backoffice.gas.watched:OWNERS",),
+    closing_checks=("backoffice.gas.closing:CLOSING",),
+    notices=("backoffice.gas.notices:NOTICES",),
+    owned_records=("backoffice.gas.of_customers:OWNED",),
+)

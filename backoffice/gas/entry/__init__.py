@@ -1,0 +1,1 @@
+"""Entering the readings of many customers at once, in a grid."""

@@ -1,0 +1,120 @@
+"""Storing many readings at once, and what is known of them before: taken days, and what is usual. Never commits."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Date, Numeric, column, func, insert, literal, select
+from sqlalchemy.orm import Session
+
+from ... import figures
+from ...base import N_
+from ...base.refusals import Refusal, refused_if_locked
+from ..figures import monthly
+from ..models import Reading
+
+LOOKED_AT = 12
+"""Earlier readings of a customer that say what is usual; with fewer than `FEW` nothing is."""
+
+FEW = 3
+
+TIMES = 3
+"""So many times the average, or one part in so many of it, is worth a second look."""
+
+
+@dataclass(frozen=True)
+class NewReading:
+    """What a customer's meter counted on a day, in m³."""
+
+    customer_id: int
+    read_on: date
+    metered_volume: Decimal
+
+    @property
+    def place(self) -> tuple[int, date]:
+        """Of which there is one reading."""
+        return self.customer_id, self.read_on
+
+
+class DaysTaken(Refusal):
+    """Readings of these customers and days are there already. `taken` has their volumes."""
+
+    sentence = N_(
+        "%(count)s of these days have a reading already. Nothing was saved: change those readings, or leave them out."
+    )
+    status = 409
+
+    def __init__(self, taken: Mapping[tuple[int, date], Decimal]) -> None:
+        super().__init__(count=len(taken))
+        self.taken = taken
+
+
+def store(session: Session, readings: Sequence[NewReading]) -> int:
+    """Store the readings, all of them or none; how many they are. Raises DaysTaken, Locked."""
+    figures.hold(session, monthly, sorted({new.customer_id for new in readings}))
+    if taken := taken_of(session, readings):
+        raise DaysTaken(taken)
+    rows = _rows(readings)
+    names = ["customer_id", "read_on", "metered_volume"]
+    made = insert(Reading).from_select(names, select(*(rows.c[name] for name in names)))
+    with refused_if_locked():
+        session.execute(made)
+    return len(readings)
+
+
+def taken_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int, date], Decimal]:
+    """Those of these customers and days that have a reading, with its volume."""
+    rows = _rows(readings)
+    is_same = (Reading.customer_id == rows.c.customer_id) & (Reading.read_on == rows.c.read_on)
+    found = select(Reading.customer_id, Reading.read_on, Reading.metered_volume)
+    stored = session.execute(found.join(rows, is_same)).all() if readings else ()
+    return {(customer, day): volume for customer, day, volume in stored}
+
+
+def usual_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int, date], Decimal]:
+    """What these customers' earlier readings are on the average, where there are enough to say."""
+    if not readings:
+        return {}
+    rows = _rows(readings)
+    earlier = (
+        select(Reading.metered_volume)
+        .where(Reading.customer_id == rows.c.customer_id, Reading.read_on < rows.c.read_on)
+        .order_by(Reading.read_on.desc())
+        .limit(LOOKED_AT)
+        .lateral("earlier")
+    )
+    average = func.round(func.avg(earlier.c.metered_volume), 3, type_=Numeric(15, 3))
+    found = (
+        select(rows.c.customer_id, rows.c.read_on, average)
+        .join_from(rows, earlier, literal(True))
+        .group_by(rows.c.customer_id, rows.c.read_on)
+        .having(func.count() >= FEW)
+    )
+    return {(customer, day): usual for customer, day, usual in session.execute(found)}
+
+
+def metered_total(readings: Iterable[NewReading]) -> Decimal:
+    """What readings come to together, in m³."""
+    return sum((new.metered_volume for new in readings), Decimal(0))
+
+
+def is_unusual(volume: Decimal, usual: Decimal) -> bool:
+    """Whether a volume is worth a second look."""
+    return volume > usual * TIMES or volume * TIMES < usual
+
+
+def _rows(readings: Sequence[NewReading]) -> Any:
+    """The readings as a table."""
+    arrays = (
+        literal([new.customer_id for new in readings], ARRAY(BigInteger)),
+        literal([new.read_on for new in readings], ARRAY(Date)),
+        literal([new.metered_volume for new in readings], ARRAY(Numeric(15, 3))),
+    )
+    names = (
+        column("customer_id", BigInteger),
+        column("read_on", Date),
+        column("metered_volume", Numeric(15, 3)),
+    )
+    return func.unnest(*arrays).table_valued(*names, name="typed").render_derived()

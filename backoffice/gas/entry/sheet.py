@@ -1,0 +1,202 @@
+"""The grid of readings as it is being typed: a row per reading, what is wrong in it, and what is unusual."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ...base import money, periods
+from ...base.periods import Month, read_day
+from ...base.refusals import Locked
+from ...book.queries import locked_until
+from ...customers.models import Customer
+from ...web.form_markup import FormError
+from ...web.formats import day_filter, in_words, month_filter, quantity_filter
+from ...web.preferences import number_format
+from ..models import GasPrice
+from ..rules import MAX_VOLUME
+from .actions import NewReading, is_unusual, metered_total, taken_of, usual_of
+
+MOST = 2_000
+"""Rows of one grid."""
+
+OFFERED = 200
+"""Customers that stand in a grid from the start."""
+
+COLUMNS = ("customer", "day", "volume")
+
+
+@dataclass
+class Row:
+    """One row: what was typed, what it means, and what is wrong with it, by column. `note` is only a warning."""
+
+    index: int
+    texts: dict[str, str]
+    customer: Customer | None = None
+    reading: NewReading | None = None
+    errors: dict[str, str] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing was read: a customer without a volume is left out."""
+        return not self.texts["volume"].strip()
+
+    def id(self, name: str) -> str:
+        """The id of a cell's input."""
+        return f"{name}-{self.index}"
+
+
+@dataclass
+class Sheet:
+    """The grid of one month."""
+
+    month: Month
+    rows: list[Row]
+
+    @property
+    def readings(self) -> list[NewReading]:
+        """What can be read of it."""
+        return [row.reading for row in self.rows if row.reading is not None]
+
+    @property
+    def total(self) -> Decimal | None:
+        """The metered volumes together; None while one of them cannot be read."""
+        if any("volume" in row.errors for row in self.rows):
+            return None
+        return metered_total(self.readings)
+
+    @property
+    def unusual(self) -> list[Row]:
+        """The rows that are worth a second look."""
+        return [row for row in self.rows if row.note]
+
+    @property
+    def errors(self) -> list[FormError]:
+        """Everything that is wrong, cell by cell."""
+        return [
+            FormError(row.id(name), _("Row %(row)s", row=row.index + 1), message)
+            for row in self.rows
+            for name, message in row.errors.items()
+        ]
+
+    def show_taken(self, taken: Mapping[tuple[int, date], Decimal]) -> None:
+        """Say of each row whose day is taken what is there."""
+        for row in self.rows:
+            if row.reading is not None and row.reading.place in taken:
+                row.errors["day"] = _taken(row.reading, taken[row.reading.place])
+
+
+def opened(session: Session, month: Month, search: str = "") -> Sheet:
+    """A row for each customer with a price of gas, by code, on the last day of the month that has come."""
+    has_price = select(GasPrice.id).where(GasPrice.customer_id == Customer.id).exists()
+    mine = select(Customer).where(has_price, Customer.merged_into_id.is_(None))
+    if search:
+        like = f"%{search}%"
+        mine = mine.where(Customer.code.ilike(like) | Customer.name.ilike(like))
+    found = session.scalars(mine.order_by(Customer.code).limit(OFFERED)).all()
+    day = min(month.last, max(periods.today(), month.first)).isoformat()
+    texts = [{"customer": customer.code, "day": day, "volume": ""} for customer in found]
+    return read(session, month, texts or [dict.fromkeys(COLUMNS, "")])
+
+
+def typed(session: Session, month: Month, form: Any) -> Sheet:
+    """The grid as it was sent; rows beyond `MOST` are an error of the last."""
+    columns = [form.getlist(name)[: MOST + 1] for name in COLUMNS]
+    texts = [dict(zip(COLUMNS, cells, strict=True)) for cells in zip(*columns, strict=False)]
+    sheet = read(session, month, texts[:MOST])
+    if len(texts) > MOST:
+        sheet.rows[-1].errors["customer"] = _("At most %(count)s rows at once.", count=MOST)
+    return sheet
+
+
+def pasted(form: Any, block: str, row: int, name: str) -> list[dict[str, str]]:
+    """The typed rows with a copied block laid over them from a cell on; further rows follow as needed."""
+    rows = [
+        dict(zip(COLUMNS, cells, strict=True))
+        for cells in zip(*(form.getlist(n) for n in COLUMNS), strict=False)
+    ]
+    day = rows[-1]["day"] if rows else ""
+    first = COLUMNS.index(name)
+    for place, line in enumerate(block.splitlines()[:MOST], row):
+        while place >= len(rows):
+            rows.append({"customer": "", "day": day, "volume": ""})
+        rows[place] |= dict(zip(COLUMNS[first:], map(str.strip, line.split("\t")), strict=False))
+    return rows[:MOST]
+
+
+def read(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> Sheet:
+    """What the texts mean, with what is wrong and what is unusual in them."""
+    rows = [Row(index, dict(each)) for index, each in enumerate(texts)]
+    codes = {row.texts["customer"].partition(" · ")[0].strip() for row in rows}
+    found = session.scalars(select(Customer).where(Customer.code.in_(codes - {""})))
+    known = {customer.code: customer for customer in found}
+    for row in rows:
+        row.customer = known.get(row.texts["customer"].partition(" · ")[0].strip())
+        if not row.is_blank:
+            _read(row, month)
+    sheet = Sheet(month, rows)
+    _look_at_locks(session, sheet)
+    _look_again(session, sheet)
+    return sheet
+
+
+def _read(row: Row, month: Month) -> None:
+    """The reading of a row; every cell that cannot be read says why."""
+    if row.customer is None or row.customer.merged_into_id is not None:
+        row.errors["customer"] = _("There is no customer of this code.")
+    day = read_day(row.texts["day"].strip())
+    if day is None:
+        row.errors["day"] = _("This is not a date. Write it as year-month-day, like 2026-03-31.")
+    elif Month.of(day) != month:
+        row.errors["day"] = _("This day is not in %(month)s.", month=month_filter(month.first))
+    elif day > periods.today():
+        row.errors["day"] = _("This day has not come yet.")
+    try:
+        volume = money.parse_quantity(row.texts["volume"], number_format(), maximum=MAX_VOLUME)
+    except money.AmountError as refusal:
+        row.errors["volume"] = _(refusal.message, **refusal.params)
+        return
+    if not row.errors and row.customer is not None and day is not None:
+        row.reading = NewReading(row.customer.id, day, volume)
+
+
+def _look_at_locks(session: Session, sheet: Sheet) -> None:
+    """Days of which nothing is entered any more."""
+    until = locked_until(session)
+    for row, new in _read_rows(sheet):
+        if until is not None and new.read_on <= until:
+            row.errors["day"] = in_words(Locked(until=until.isoformat()))
+
+
+def _look_again(session: Session, sheet: Sheet) -> None:
+    """Days that are taken, in the book or by a row above; and volumes that are unusual."""
+    sheet.show_taken(taken_of(session, sheet.readings))
+    usual = usual_of(session, sheet.readings)
+    seen: dict[tuple[int, date], int] = {}
+    for row, new in _read_rows(sheet):
+        first = seen.setdefault(new.place, row.index)
+        if first != row.index:
+            row.errors["day"] = _("Row %(row)s is of the same customer and day.", row=first + 1)
+        average = usual.get(new.place)
+        if average is not None and is_unusual(new.metered_volume, average):
+            row.note = _("Unusual: %(usual)s m³ on the average.", usual=quantity_filter(average))
+
+
+def _read_rows(sheet: Sheet) -> Iterator[tuple[Row, NewReading]]:
+    return ((row, row.reading) for row in sheet.rows if row.reading is not None)
+
+
+def _taken(new: NewReading, volume: Decimal) -> str:
+    return str(
+        _(
+            "There is already a reading on %(day)s: %(volume)s m³. Change that one.",
+            day=day_filter(new.read_on),
+            volume=quantity_filter(volume),
+        )
+    )

@@ -1,0 +1,106 @@
+"""The grid in which the readings of a month are entered, for many customers at once."""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, make_response, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from jinja2_fragments.flask import render_block
+
+from ...app.extensions import db
+from ...base.identifiers import whole_number
+from ...base.periods import Month
+from ...base.refusals import Refusal
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.formats import in_words
+from ...web.htmx import render
+from ...web.idempotency import new_key
+from . import actions, sheet
+from .forms import EntryForm
+from .sheet import COLUMNS, MOST, Sheet
+
+bp = Blueprint("gas_entry", __name__, url_prefix="/gas/entry")
+
+PAGE = "gas/entry.html"
+
+
+@bp.get("")
+@requires("gas.write")
+def index() -> Response:
+    """The grid of a month: a row for each customer with a price."""
+    month = _month(request.args.get("month", ""))
+    opened = sheet.opened(db.session(), month, request.args.get("q", "").strip())
+    return _page(EntryForm(formdata=None, data={"idempotency_key": new_key()}), opened)
+
+
+@bp.post("")
+@requires("gas.write")
+def save() -> Response:
+    """Store what was read; with `do`, only carry out that step of the grid."""
+    month, form = _month(request.form.get("month", "")), EntryForm()
+    if request.args.get("do") == "paste":
+        return _page(form, _pasted(month))
+    typed = sheet.typed(db.session(), month, request.form)
+    claim = Claim("gas_entry.save")
+    if not _may_be_saved(form, typed):
+        return _refused(form, typed, 422)
+    try:
+        count = actions.store(db.session(), typed.readings)
+    except actions.DaysTaken as refusal:
+        typed.show_taken(refusal.taken)
+        return _refused(form, typed, refusal.status)
+    except Refusal as refusal:
+        form.form_errors = [in_words(refusal)]
+        return _refused(form, typed, refusal.status)
+    flash(ngettext("%(num)s reading is saved.", "%(num)s readings are saved.", count), "success")
+    return claim.complete(url_for("gas_entry.index", month=str(month)))
+
+
+@bp.post("/preview")
+@requires("gas.write")
+def preview() -> Response:
+    """What the typed readings come to, and what is unusual in them. Writes nothing."""
+    typed = sheet.typed(db.session(), _month(request.form.get("month", "")), request.form)
+    return make_response(render_block(PAGE, "outputs", sheet=typed, form=EntryForm()))
+
+
+def _may_be_saved(form: EntryForm, typed: Sheet) -> bool:
+    """Whether the grid is right, and what is unusual has been looked at."""
+    if not form.validate() or typed.errors:
+        return False
+    if not typed.readings:
+        form.form_errors = [_("Nothing is typed yet: enter the volume that was read.")]
+    elif typed.unusual and not form.anyway.data:
+        form.form_errors = [
+            _("Nothing is saved yet: look at what is unusual, then say that it is right.")
+        ]
+    return not getattr(form, "form_errors", None)
+
+
+def _pasted(month: Month) -> Sheet:
+    """The grid with what was pasted into it."""
+    row, name = whole_number(request.form.get("row", "")), request.form.get("column", "")
+    if not 0 <= row < MOST or name not in COLUMNS:
+        abort(400)
+    texts = sheet.pasted(request.form, request.form.get("block", ""), row, name)
+    return sheet.read(db.session(), month, texts)
+
+
+def _refused(form: EntryForm, typed: Sheet, status: int) -> Response:
+    db.session.rollback()
+    form.form_errors = [*getattr(form, "form_errors", ()), *typed.errors]
+    return _page(form, typed, status)
+
+
+def _page(form: EntryForm, typed: Sheet, status: int = 200) -> Response:
+    context: dict[str, Any] = {"form": form, "sheet": typed, "month": typed.month}
+    return render(PAGE, block="form", status=status, **context)
+
+
+def _month(text: str) -> Month:
+    """The month that the address names; the present one where it names none."""
+    try:
+        return Month.parse(text)
+    except ValueError:
+        return Month.current()

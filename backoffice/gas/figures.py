@@ -1,0 +1,207 @@
+"""What readings come to at the prices of their days, and how the balance of a deposit runs from month to month.
+
+A customer who is not calculated as things change has no stored rows: the same SELECTs answer when a user reads
+(`queries`). A change is recomputed from its day on, and of the months from its month on.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Integer, Numeric, Select, Text, cast, func, literal, select, union_all
+from sqlalchemy.dialects.postgresql import JSONB
+
+from ..base import N_
+from ..base.money import rounded
+from ..customers.models import Customer
+from ..figures import Last, figure, total
+from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
+from .rules import month_of
+
+C, M = TransactionCalculation, MonthlyCustomerBalance
+
+
+def _object(**parts: Any) -> Any:
+    """An object of JSON; amounts are given as text."""
+    pairs = [part for name, value in parts.items() for part in (cast(name, Text), value)]
+    return func.jsonb_build_object(*pairs, type_=JSONB)
+
+
+@figure(
+    name="transaction_calculations.total_price",
+    title=N_("Price of a reading"),
+    columns=(
+        C.year_month, C.transaction_date, C.metered_volume, C.correction_factor, C.volume_sm3,
+        C.price_per_sm3, C.total_price, C.pricing_used,
+    ),
+    row_per=(C.customer_id, C.reading_id),
+    owner=C.customer_id,
+    along=C.transaction_date,
+    since={Reading: Reading.read_on},
+    looked_up={GasPrice: GasPrice.effective_from},
+    formula=N_("The metered volume at the correction factor and the price in force on its day"),
+    formulas={
+        C.volume_sm3: N_("Metered volume × Correction factor, rounded half away from zero to three decimals"),
+        C.total_price: N_(
+            "Volume Sm³ × Price per Sm³, rounded half away from zero to the currency's smallest unit"
+        ),
+    },
+    behind={
+        C.volume_sm3: func.round(C.metered_volume * C.correction_factor, 3),
+        C.total_price: rounded(C.volume_sm3 * C.price_per_sm3),
+    },
+)  # fmt: skip
+def calculation(
+    readings: Any = Reading, prices: Any = GasPrice, customers: Any = Customer
+) -> Select[Any]:
+    """Each reading at the price in whose time it falls; before the first there is none."""
+    until = func.lead(prices.c.effective_from).over(
+        partition_by=prices.c.customer_id, order_by=prices.c.effective_from
+    )
+    period = select(*prices.c, until.label("until")).subquery()
+    volume = func.round(
+        readings.c.metered_volume * period.c.correction_factor, 3, type_=Numeric(15, 3)
+    )
+    is_of_the_day = (
+        (period.c.customer_id == readings.c.customer_id)
+        & (period.c.effective_from <= readings.c.read_on)
+        & (period.c.until.is_(None) | (readings.c.read_on < period.c.until))
+    )
+    used = _object(
+        effective_from=period.c.effective_from,
+        price_per_sm3=cast(period.c.price_per_sm3, Text),
+        correction_factor=cast(period.c.correction_factor, Text),
+    )
+    return (
+        select(
+            readings.c.customer_id,
+            readings.c.id.label("reading_id"),
+            month_of(readings.c.read_on).label("year_month"),
+            readings.c.read_on.label("transaction_date"),
+            readings.c.metered_volume,
+            period.c.correction_factor,
+            volume.label("volume_sm3"),
+            period.c.price_per_sm3,
+            rounded(volume * period.c.price_per_sm3).label("total_price"),
+            used.label("pricing_used"),
+        )
+        .join_from(readings, period, is_of_the_day)
+        .join(customers, customers.c.id == readings.c.customer_id)
+        .where(customers.c.use_realtime_calculation)
+    )
+
+
+def _deposited(when: Callable[[Any], Any]) -> Any:
+    """The deposits of the months that `when` tells."""
+    where = when(month_of(Deposit.deposited_on))
+    return total(Deposit.amount, by=Deposit.customer_id, where=where, title=N_("Deposits"))
+
+
+def _drawn(column: Any, title: str, when: Callable[[Any], Any]) -> Any:
+    return total(column, by=C.customer_id, where=when(C.year_month), title=title)
+
+
+def _moved(when: Callable[[Any], Any]) -> Any:
+    drawn = _drawn(C.total_price, N_("Purchases"), when)
+    return func.coalesce(_deposited(when), 0) - func.coalesce(drawn, 0)
+
+
+_NONE, _NOTHING = literal(0, Integer), literal(0, Numeric(15, 3))
+_PARTS = {
+    "deposit": _NOTHING, "purchase": _NOTHING, "volume": _NOTHING,
+    "deposits": _NONE, "read": _NONE, "priced": _NONE,
+}  # fmt: skip
+"""What a month is added up of: amounts, and how many rows there are of each kind."""
+
+
+def _moves(calculations: Any, deposits: Any, readings: Any) -> Any:
+    """Everything that stands in months: customer, month, and the parts of each."""
+
+    def moved(customer: Any, month: Any, **own: Any) -> Select[Any]:
+        each = {**_PARTS, **own}
+        return select(customer, month.label("year_month"), *(v.label(n) for n, v in each.items()))
+
+    one = literal(1, Integer)
+    return union_all(
+        moved(
+            calculations.c.customer_id, calculations.c.year_month,
+            purchase=calculations.c.total_price, volume=calculations.c.volume_sm3, priced=one,
+        ),
+        moved(
+            deposits.c.customer_id, month_of(deposits.c.deposited_on),
+            deposit=deposits.c.amount, deposits=one,
+        ),
+        moved(readings.c.customer_id, month_of(readings.c.read_on), read=one),
+    ).subquery()  # fmt: skip
+
+
+@figure(
+    name="monthly_customer_balances.closing_balance",
+    title=N_("Monthly balance"),
+    columns=(
+        M.opening_balance, M.total_deposits, M.total_purchases, M.closing_balance,
+        M.total_volume_sm3, M.calculation_details,
+    ),
+    row_per=(M.customer_id, M.year_month),
+    owner=M.customer_id,
+    along=M.year_month,
+    since={
+        C: C.year_month,
+        Deposit: month_of(Deposit.deposited_on),
+        Reading: month_of(Reading.read_on),
+    },
+    formula=N_("Opening balance + Deposits − Purchases"),
+    formulas={
+        M.opening_balance: N_("The closing balance of the month before"),
+        M.total_deposits: N_("The deposits of the month"),
+        M.total_purchases: N_("The priced readings of the month"),
+        M.total_volume_sm3: N_("The volumes of the priced readings of the month"),
+    },
+    behind={
+        M.opening_balance: _moved(lambda month: month < M.year_month),
+        M.total_deposits: _deposited(lambda month: month == M.year_month),
+        M.total_purchases: _drawn(
+            C.total_price, N_("Purchases"), lambda month: month == M.year_month
+        ),
+        M.closing_balance: M.opening_balance + M.total_deposits - M.total_purchases,
+        M.total_volume_sm3: _drawn(
+            C.volume_sm3, N_("Volume Sm³"), lambda month: month == M.year_month
+        ),
+    },
+)  # fmt: skip
+def monthly(
+    calculations: Any = C,
+    deposits: Any = Deposit,
+    readings: Any = Reading,
+    customers: Any = Customer,
+    last: Any = Last(M),
+) -> Select[Any]:
+    """What was paid in and drawn in each month with a movement, upon the months before."""
+    moves = _moves(calculations, deposits, readings)
+    key = (moves.c.customer_id, moves.c.year_month)
+    sums = (
+        select(*key, *(func.sum(moves.c[name]).label(name) for name in _PARTS))
+        .join_from(moves, customers, customers.c.id == moves.c.customer_id)
+        .where(customers.c.use_realtime_calculation)
+        .group_by(*key)
+        .subquery()
+    )
+    change = sums.c.deposit - sums.c.purchase
+    until = func.sum(change).over(partition_by=sums.c.customer_id, order_by=sums.c.year_month)
+    closing = func.coalesce(last.c.closing_balance, 0) + until
+    details = _object(
+        readings=sums.c.read, unpriced=sums.c.read - sums.c.priced, deposits=sums.c.deposits
+    )
+    return select(
+        sums.c.customer_id,
+        sums.c.year_month,
+        (closing - change).label("opening_balance"),
+        sums.c.deposit.label("total_deposits"),
+        sums.c.purchase.label("total_purchases"),
+        closing.label("closing_balance"),
+        sums.c.volume.label("total_volume_sm3"),
+        details.label("calculation_details"),
+    ).select_from(sums.outerjoin(last, last.c.customer_id == sums.c.customer_id))
+
+
+GAS_FIGURES = (calculation, monthly)
+"""Everything that is stored about gas and derived; the last one is what a customer's deposit comes to."""

@@ -1,0 +1,241 @@
+"""The lists of gas: what was entered, what readings come to, and the balances of months, of everybody."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import BigInteger, ColumnElement, Date, Select, case, cast, func, literal, select
+
+from ..base import N_, counted
+from ..base.codes import month_code
+from ..base.periods import Month
+from ..customers.models import Customer
+from ..lists import Buttons, Choice, Column, Days, List, Search, containing
+from ..records.listing import column_of
+from .fields import (
+    CORRECTION_FACTOR,
+    DEPOSIT_AMOUNT,
+    DEPOSITED_ON,
+    EFFECTIVE_FROM,
+    METERED_VOLUME,
+    NOTE,
+    PRICE_PER_SM3,
+    READ_ON,
+)
+from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
+from .queries import CALCULATIONS, MONTHS, UNPRICED, is_unpriced
+
+NOTHING_FITS = (
+    N_("Nothing fits that"),
+    N_("Take something out of the filter, or search for a part of the customer."),
+)
+
+
+def _customer(row: Any) -> str:
+    return url_for("customers.record", code=row.customer_code)
+
+
+CUSTOMER_COLUMNS = (
+    Column("customer", N_("Customer"), Customer.name, link=_customer, classes="cell-name"),
+    Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+)
+
+
+def _of_customer(owner: Any) -> Callable[[str], ColumnElement[bool]]:
+    def condition(text: str) -> ColumnElement[bool]:
+        has_code = select(Customer.id).where(Customer.code.in_({text, text.upper()}))
+        found: ColumnElement[bool] = owner.in_(has_code)
+        return found
+
+    return condition
+
+
+def _filters(owner: Any, day: Any, *texts: Any) -> Sequence[Any]:
+    """What each of these lists can be narrowed by."""
+    found = containing(Customer.code, Customer.name, *texts)
+    return (
+        Search("q", N_("Search"), found, placeholder=N_("Customer")),
+        Days("since", "until", N_("From"), N_("to"), day),
+        Search("customer", N_("Customer"), _of_customer(owner), is_quiet=True),
+    )
+
+
+def _rows(model: Any) -> Callable[[Any], Select[Any]]:
+    return lambda _user: select().select_from(model).outerjoin(model.customer)
+
+
+def _record(endpoint: str) -> Callable[[Any], str]:
+    return lambda row: url_for(endpoint, id=row.key)
+
+
+READINGS = List(
+    "readings", N_("Readings"), "readings.index", export="readings.export",
+    rows=_rows(Reading), key=Reading.id,
+    columns=(
+        column_of(READ_ON, link=_record("readings.record"), classes="cell-key"),
+        *CUSTOMER_COLUMNS,
+        Column(
+            "state", N_("State"), case((is_unpriced(), "unpriced")), words={"unpriced": N_("No price")},
+            tones={"unpriced": "warning"}, classes="cell-word", is_sortable=False,
+        ),
+        column_of(METERED_VOLUME, total=True, classes="cell-total cell-lead"),
+    ),
+    filters=(
+        *_filters(Reading.customer_id, Reading.read_on),
+        Choice(
+            "state", N_("State"),
+            {"unpriced": (N_("No price on the day"), is_unpriced()), "priced": (N_("Priced"), ~is_unpriced())},
+        ),
+    ),
+    default_sort="-read_on",
+    new=("readings.new", N_("New reading")),
+    counted=counted("%(num)s reading", "%(num)s readings"),
+    nothing_yet=(N_("No readings yet"), N_("What meters have counted is entered, imported, or sent by a program.")),
+    nothing_fits=NOTHING_FITS,
+    classes="gas-list compact",
+)  # fmt: skip
+
+PRICES = List(
+    "gas_prices", N_("Gas prices"), "gas_prices.index", export="gas_prices.export",
+    rows=_rows(GasPrice), key=GasPrice.id,
+    columns=(
+        column_of(EFFECTIVE_FROM, link=_record("gas_prices.record"), classes="cell-key"),
+        *CUSTOMER_COLUMNS,
+        column_of(CORRECTION_FACTOR, classes="cell-part"),
+        column_of(PRICE_PER_SM3, classes="cell-total cell-lead"),
+    ),
+    filters=_filters(GasPrice.customer_id, GasPrice.effective_from),
+    default_sort="-effective_from",
+    bulk="gas_prices.bulk",
+    buttons=Buttons(
+        N_("Change the chosen"), N_("Change all that match"), N_("Change all %(count)s that match"), icon="pricing"
+    ),
+    new=("gas_prices.new", N_("New gas price")),
+    counted=counted("%(num)s gas price", "%(num)s gas prices"),
+    nothing_yet=(N_("No gas prices yet"), N_("A reading is priced by what is in force on its day.")),
+    nothing_fits=NOTHING_FITS,
+    classes="gas-list compact",
+)  # fmt: skip
+
+DEPOSITS = List(
+    "deposits", N_("Deposits"), "deposits.index", export="deposits.export",
+    rows=_rows(Deposit), key=Deposit.id,
+    columns=(
+        column_of(DEPOSITED_ON, link=_record("deposits.record"), classes="cell-key"),
+        *CUSTOMER_COLUMNS,
+        column_of(NOTE, classes="cell-wide"),
+        column_of(DEPOSIT_AMOUNT, total=True, classes="cell-total cell-lead"),
+    ),
+    filters=_filters(Deposit.customer_id, Deposit.deposited_on, Deposit.note),
+    default_sort="-deposited_on",
+    new=("deposits.new", N_("New deposit")),
+    counted=counted("%(num)s deposit", "%(num)s deposits"),
+    nothing_yet=(N_("No deposits yet"), N_("What customers pay in advance is entered or imported.")),
+    nothing_fits=NOTHING_FITS,
+    classes="gas-list compact",
+)  # fmt: skip
+
+
+# What is derived
+
+
+def _derived(rows: Any, model: Any) -> Callable[[Any], Select[Any]]:
+    """Everybody's rows, beside each the stored one, of which it is known whether it is wrong."""
+    owner, stored = Customer.id == rows.c.customer_id, model.id == rows.c.id
+    return lambda _user: (
+        select().select_from(rows).outerjoin(Customer, owner).outerjoin(model, stored)
+    )
+
+
+def _figure(
+    model: Any, rows: Any, name: str, link: Any, kind: Any = "money", **more: Any
+) -> Column:
+    """A derived column, with the way to how it was calculated where it is stored."""
+    label = getattr(model, name).info["label"]
+
+    def calculation(row: Any) -> str | None:
+        return link(row, name) if row.stored else None
+
+    given = {"kind": kind, "classes": "cell-part", "is_sortable": False, **more}
+    value = func.coalesce(getattr(model, name), rows.c[name])
+    return Column(name, label, value, link=calculation, **given)
+
+
+def _of_reading(row: Any, column: str) -> str:
+    return url_for("gas_calculations.calculation_of", reading_id=row.key, column=column)
+
+
+def _line(name: str, kind: Any = "money", **more: Any) -> Column:
+    return _figure(TransactionCalculation, CALCULATIONS, name, _of_reading, kind, **more)
+
+
+_C = CALCULATIONS.c
+CALCULATED = List(
+    "gas_calculations", N_("Calculated readings"), "gas_calculations.index", export="gas_calculations.export",
+    rows=_derived(CALCULATIONS, TransactionCalculation), key=_C.reading_id, is_computed=True,
+    columns=(
+        Column(
+            "transaction_date", N_("Day"), _C.transaction_date, kind="day", classes="cell-key",
+            link=_record("readings.record"),
+        ),
+        *CUSTOMER_COLUMNS,
+        _line("metered_volume", "quantity"),
+        _line("correction_factor", "quantity"),
+        _line("volume_sm3", "quantity", total=True),
+        _line("price_per_sm3", "unit_price"),
+        _line("total_price", total=True, classes="cell-total cell-lead"),
+    ),
+    filters=_filters(_C.customer_id, _C.transaction_date),
+    default_sort="-transaction_date",
+    also={"stored": _C.id},
+    counted=counted("%(num)s calculated reading", "%(num)s calculated readings"),
+    nothing_yet=(N_("Nothing is calculated yet"), N_("A reading is calculated as soon as its day has a price.")),
+    nothing_fits=NOTHING_FITS,
+    classes="gas-list compact",
+)  # fmt: skip
+
+_M = MONTHS.c
+
+
+def _of_month(row: Any, column: str) -> str:
+    code = month_code(row.owner, Month.parse(row.month_name))
+    return url_for("gas_months.calculation_of", code=code, column=column)
+
+
+def _sum(name: str, kind: Any = "money", **more: Any) -> Column:
+    return _figure(MonthlyCustomerBalance, MONTHS, name, _of_month, kind, **more)
+
+
+_FIRST = func.to_date(_M.year_month, "YYYY-MM", type_=Date)
+MONTHS_LIST = List(
+    "gas_months", N_("Balances by month"), "gas_months.index", export="gas_months.export",
+    rows=_derived(MONTHS, MonthlyCustomerBalance), is_computed=True,
+    key=_M.customer_id * literal(1_000_000, BigInteger) + cast(func.replace(_M.year_month, "-", ""), BigInteger),
+    columns=(
+        Column("month", N_("Month"), _FIRST, kind="month", sorted_by=_M.year_month, classes="cell-key"),
+        *CUSTOMER_COLUMNS,
+        Column(
+            "state", N_("State"), case((UNPRICED > 0, "incomplete")), words={"incomplete": N_("Incomplete")},
+            tones={"incomplete": "warning"}, classes="cell-word", is_sortable=False,
+        ),
+        Column(
+            "unpriced", N_("Readings without a price"), UNPRICED, kind="number", total=True,
+            is_sortable=False, is_shown=False,
+        ),
+        _sum("total_volume_sm3", "quantity", total=True),
+        _sum("opening_balance"),
+        _sum("total_deposits", total=True),
+        _sum("total_purchases", total=True),
+        _sum("closing_balance", classes="cell-total cell-lead"),
+    ),
+    filters=(
+        *_filters(_M.customer_id, _FIRST),
+        Choice("state", N_("State"), {"incomplete": (N_("Incomplete"), UNPRICED > 0)}),
+    ),
+    default_sort="-month",
+    also={"stored": _M.id, "owner": _M.customer_id, "month_name": _M.year_month},
+    counted=counted("%(num)s month", "%(num)s months"),
+    nothing_yet=(N_("No months yet"), N_("A month appears with its first reading or deposit.")),
+    nothing_fits=NOTHING_FITS,
+    classes="gas-list compact",
+)  # fmt: skip

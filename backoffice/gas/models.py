@@ -1,0 +1,156 @@
+"""Readings, prices and deposits of gas, which people enter; and what is derived of them."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from ..base import N_, Base, Id, Moment
+from ..base.codes import code_of
+from ..base.money import Factor, Money, Quantity, UnitPrice, no_nan
+from ..customers.models import Customer
+from .rules import month_of
+
+
+class Reading(Base):
+    """What the meter of a customer counted until a day since the one before, in m³; one of each day."""
+
+    __tablename__ = "readings"
+
+    id: Mapped[Id]
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    read_on: Mapped[date] = mapped_column()
+    metered_volume: Mapped[Quantity] = mapped_column(info={"label": N_("Metered volume")})
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    __table_args__ = (
+        no_nan("metered_volume"),
+        CheckConstraint("metered_volume >= 0", name="metered_volume"),
+        UniqueConstraint("customer_id", "read_on"),
+        Index("ix_readings_read_on_id", "read_on", "id"),
+        # Months are continued from one on: what stands in it or later is looked for.
+        Index("ix_readings_customer_id_month", customer_id, month_of(read_on)),
+    )
+
+    customer: Mapped[Customer] = relationship()
+
+
+class GasPrice(Base):
+    """What a customer pays for a standard cubic metre from a day on, and by what the metered volume is corrected."""
+
+    __tablename__ = "gas_prices"
+    __table_args__ = (
+        no_nan("price_per_sm3", "correction_factor"),
+        CheckConstraint("price_per_sm3 >= 0", name="price_per_sm3"),
+        CheckConstraint("correction_factor > 0", name="correction_factor"),
+        UniqueConstraint("customer_id", "effective_from"),
+        Index("ix_gas_prices_effective_from_id", "effective_from", "id"),
+    )
+
+    id: Mapped[Id]
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    effective_from: Mapped[date]
+    price_per_sm3: Mapped[UnitPrice] = mapped_column(info={"label": N_("Price per Sm³")})
+    correction_factor: Mapped[Factor] = mapped_column(info={"label": N_("Correction factor")})
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    customer: Mapped[Customer] = relationship()
+
+
+class Deposit(Base):
+    """What a customer paid in advance on a day, in the deployment's currency; below zero: what was paid back."""
+
+    __tablename__ = "deposits"
+
+    id: Mapped[Id]
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    deposited_on: Mapped[date] = mapped_column()
+    amount: Mapped[Money] = mapped_column(info={"label": N_("Amount")})
+    note: Mapped[str] = mapped_column(Text, server_default="", default="")
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    __table_args__ = (
+        no_nan("amount"),
+        CheckConstraint("amount <> 0", name="amount"),
+        Index("ix_deposits_customer_id_deposited_on", "customer_id", "deposited_on", "id"),
+        Index("ix_deposits_deposited_on_id", "deposited_on", "id"),
+        # Months are continued from one on: what stands in it or later is looked for.
+        Index("ix_deposits_customer_id_month", customer_id, month_of(deposited_on)),
+    )
+
+    customer: Mapped[Customer] = relationship()
+
+
+class TransactionCalculation(Base):
+    """Derived: what a reading comes to at the price in force on its day; none of a reading without one.
+
+    `pricing_used` is that price: its first day, and what it said. A customer who is calculated when a user
+    reads has no such rows.
+    """
+
+    __tablename__ = "transaction_calculations"
+    __table_args__ = (
+        no_nan("metered_volume", "correction_factor", "volume_sm3", "price_per_sm3", "total_price"),
+        UniqueConstraint("customer_id", "reading_id"),
+        Index("ix_transaction_calculations_reading_id", "reading_id"),
+        Index("ix_transaction_calculations_customer_id_transaction_date", "customer_id", "transaction_date"),
+        Index("ix_transaction_calculations_customer_id_year_month", "customer_id", "year_month"),
+        Index("ix_transaction_calculations_transaction_date_id", "transaction_date", "id"),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    reading_id: Mapped[int] = mapped_column(ForeignKey(Reading.id, ondelete="CASCADE"))
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    year_month: Mapped[str] = mapped_column(Text, info={"label": N_("Month")})
+    transaction_date: Mapped[date] = mapped_column(info={"label": N_("Day")})
+    metered_volume: Mapped[Quantity] = mapped_column(info={"label": N_("Metered volume")})
+    correction_factor: Mapped[Factor] = mapped_column(info={"label": N_("Correction factor")})
+    volume_sm3: Mapped[Quantity] = mapped_column(info={"label": N_("Volume Sm³")})
+    price_per_sm3: Mapped[UnitPrice] = mapped_column(info={"label": N_("Price per Sm³")})
+    total_price: Mapped[Money] = mapped_column(info={"label": N_("Total price")})
+    pricing_used: Mapped[dict[str, Any]] = mapped_column(JSONB, info={"label": N_("Price used")})
+    calculated_at: Mapped[Moment]
+
+    reading: Mapped[Reading] = relationship(passive_deletes=True)
+    customer: Mapped[Customer] = relationship()
+
+
+class MonthlyCustomerBalance(Base):
+    """Derived: what was paid in and drawn in a month, and the balance before and after it.
+
+    There is one for every month in which something was read or paid in; any other month is the closing balance
+    before it. `calculation_details` counts what stands behind it: `readings`, those of them that are `unpriced` and so
+    in no balance, and `deposits`. A customer who is calculated when a user reads has no such rows.
+    """
+
+    __tablename__ = "monthly_customer_balances"
+    __table_args__ = (
+        no_nan("opening_balance", "total_deposits", "total_purchases", "closing_balance", "total_volume_sm3"),
+        UniqueConstraint("customer_id", "year_month"),
+        Index("ix_monthly_customer_balances_year_month_id", "year_month", "id"),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    year_month: Mapped[str] = mapped_column(Text, info={"label": N_("Month")})
+    opening_balance: Mapped[Money] = mapped_column(info={"label": N_("Opening balance")})
+    total_deposits: Mapped[Money] = mapped_column(info={"label": N_("Deposits")})
+    total_purchases: Mapped[Money] = mapped_column(info={"label": N_("Purchases")})
+    closing_balance: Mapped[Money] = mapped_column(info={"label": N_("Closing balance")})
+    total_volume_sm3: Mapped[Quantity] = mapped_column(info={"label": N_("Volume Sm³")})
+    calculation_details: Mapped[dict[str, Any]] = mapped_column(
+        JSONB, info={"label": N_("What stands behind it")}
+    )
+    last_calculated_at: Mapped[Moment]
+
+    customer: Mapped[Customer] = relationship()
+    code: Mapped[str] = code_of(customer_id, year_month)
+    """The customer's number and the month, by which addresses name it, whichever row it has: 7/2026-03."""

@@ -1,0 +1,118 @@
+"""Storing new prices, and new prices for many customers at once. Nothing here commits."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from ... import figures
+from ...base import N_, money
+from ...base.refusals import Refusal, refused_if_locked
+from ...records import actions as records
+from ..figures import monthly
+from ..models import GasPrice
+from ..rules import MAX_FACTOR, MAX_PRICE
+from .effects import NewPrice
+
+MOST = 20_000
+"""Customers whose prices change in one run."""
+
+
+class TooManyCustomers(Refusal):
+    """More than one run should change."""
+
+    sentence = N_("At most %(most)s customers get a new price at once. Narrow the filter.")
+
+
+class NoPriceToRaise(Refusal):
+    """None of the customers has a price on the day."""
+
+    sentence = N_("None of these customers has a price in force on that day.")
+
+
+class OutOfRange(Refusal):
+    """A price that cannot be stored."""
+
+    sentence = N_("A price is from 0 to %(most)s.")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a bulk change makes of each price: `percent` on top of it, or another price, or another factor."""
+
+    percent: Decimal | None = None
+    price: Decimal | None = None
+    factor: Decimal | None = None
+
+    def of(self, price: Decimal) -> Decimal:
+        """The new price for one of `price`."""
+        if self.price is not None:
+            return self.price
+        if self.percent is None:
+            return price
+        return money.round_amount(price * (100 + self.percent) / 100, money.UNIT_PRICE_DECIMALS)
+
+
+def changed_prices(
+    session: Session, customer_ids: Collection[int], day: date, change: Change
+) -> list[NewPrice]:
+    """What `change` makes of the price that each of these customers has on `day`, from then on.
+
+    Raises TooManyCustomers, NoPriceToRaise, OutOfRange.
+    """
+    if len(customer_ids) > MOST:
+        raise TooManyCustomers(most=MOST)
+    mine = GasPrice.customer_id == func.any(list(customer_ids))
+    newest = (
+        select(GasPrice.customer_id, GasPrice.price_per_sm3, GasPrice.correction_factor)
+        .where(mine, GasPrice.effective_from <= day)
+        .order_by(GasPrice.customer_id, GasPrice.effective_from.desc())
+        .ext(distinct_on(GasPrice.customer_id))
+    )
+    found = [
+        NewPrice(row.customer_id, day, change.of(row.price_per_sm3), change.factor or row.correction_factor)
+        for row in session.execute(newest)
+    ]  # fmt: skip
+    if not found:
+        raise NoPriceToRaise()
+    check(found)
+    return found
+
+
+def check(prices: Sequence[NewPrice]) -> None:
+    """Raises OutOfRange where one of them cannot be stored."""
+    for new in prices:
+        is_factor = 0 < new.correction_factor <= MAX_FACTOR
+        if not (is_factor and 0 <= new.price_per_sm3 <= MAX_PRICE):
+            raise OutOfRange(most=money.format_unit_price(MAX_PRICE))
+
+
+def store(session: Session, new: NewPrice) -> GasPrice:
+    """Store a price: over the one that it replaces, else over that of its day, else as a new one. Raises Locked."""
+    is_it = or_(GasPrice.id == new.price_id, GasPrice.effective_from == new.effective_from)
+    mine = select(GasPrice).where(GasPrice.customer_id == new.customer_id, is_it)
+    stored = session.scalars(mine.order_by(GasPrice.id != new.price_id).with_for_update()).first()
+    values: Mapping[str, object] = {
+        "effective_from": new.effective_from,
+        "price_per_sm3": new.price_per_sm3,
+        "correction_factor": new.correction_factor,
+    }
+    if stored is None:
+        stored = GasPrice(customer_id=new.customer_id, **values)
+        session.add(stored)
+    else:
+        for name, value in values.items():
+            setattr(stored, name, value)
+        records.count(session, stored)
+    with refused_if_locked():
+        session.flush()
+    return stored
+
+
+def hold(session: Session, customer_ids: Collection[int]) -> None:
+    """Lock these customers' months in id order, so that what is compared is what is changed."""
+    figures.hold(session, monthly, sorted(customer_ids))

@@ -1,0 +1,123 @@
+"""What one types about the prices of many customers: percent, a price, a factor, or lines of a file."""
+
+import csv
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_wtf import FlaskForm
+from flask_wtf.file import FileField
+from sqlalchemy.orm import Session
+from wtforms import TextAreaField, ValidationError
+
+from ...app.extensions import db
+from ...base import money, periods
+from ...book.queries import refusal_of
+from ...customers import queries as customers
+from ...web.formats import in_words
+from ...web.forms import Required
+from ...web.preferences import number_format
+from ...web.typed_fields import DayField, FactorField, QuantityField, UnitPriceField
+from ..rules import MAX_FACTOR, MAX_PRICE
+from .actions import MOST, Change
+from .effects import NewPrice
+from .queries import price_on
+
+LEAST_PERCENT, MOST_PERCENT = -100, 1000
+
+
+class BulkForm(FlaskForm):
+    """A change of prices from a day on: one thing for all chosen customers, or a line for each."""
+
+    effective_from = DayField(_l("Valid from"), [Required(_l("Enter the day."))])
+    percent = QuantityField(_l("Percent more"), minimum=None)
+    price_per_sm3 = UnitPriceField(_l("Price per Sm³"), maximum=MAX_PRICE)
+    correction_factor = FactorField(_l("Correction factor"), maximum=MAX_FACTOR)
+    lines = TextAreaField(_l("Prices by customer"), render_kw={"rows": 6, "spellcheck": "false"})
+    file = FileField(_l("or a CSV file"))
+
+    @classmethod
+    def empty(cls) -> "BulkForm":
+        """With today."""
+        return cls(formdata=None, data={"effective_from": periods.today()})
+
+    def validate_effective_from(self, field: DayField) -> None:
+        """The day is open."""
+        refusal = refusal_of(db.session(), field.data) if field.data else None
+        if refusal is not None:
+            raise ValidationError(in_words(refusal))
+
+    def validate_percent(self, field: QuantityField) -> None:
+        """One thing is asked, and the percentage is one."""
+        if field.data is not None and not LEAST_PERCENT <= field.data <= MOST_PERCENT:
+            raise ValidationError(_("Write a percentage from -100 to 1000."))
+        given = [self.percent.data, self.price_per_sm3.data]
+        if None not in given:
+            raise ValidationError(_("Enter a percentage or a price, not both."))
+        if not self.has_lines() and given == [None, None] and self.correction_factor.data is None:
+            raise ValidationError(_("Enter a percentage, a price or a factor."))
+
+    def has_lines(self) -> bool:
+        """Whether each customer has a line of its own."""
+        return bool((self.lines.data or "").strip() or self.file.data)
+
+    @property
+    def first_day(self) -> date:
+        """From when on; call it on a valid form only."""
+        assert self.effective_from.data is not None
+        return self.effective_from.data
+
+    def change(self) -> Change:
+        """What shall become of each price."""
+        return Change(self.percent.data, self.price_per_sm3.data, self.correction_factor.data)
+
+    def prices(self, session: Session) -> list[NewPrice]:
+        """What the lines say: a customer's code, its price, and its factor where that changes too.
+
+        Every line that cannot be read is an error of the field; then there are none.
+        """
+        found: dict[int, NewPrice] = {}
+        errors = []
+        for number, cells in enumerate(self._cells(), 1):
+            try:
+                new = self._price(session, cells)
+                if new.customer_id in found:
+                    raise ValueError(_("This customer has a line already."))
+                found[new.customer_id] = new
+            except ValueError as wrong:
+                errors.append(_("Line %(line)s: %(problem)s", line=number, problem=str(wrong)))
+        if len(found) > MOST:
+            errors.append(_("At most %(count)s lines.", count=MOST))
+        self.lines.errors = errors[:10]
+        return [] if errors else list(found.values())
+
+    def _cells(self) -> Sequence[Sequence[str]]:
+        """The cells of the lines; a first line that names its columns is none."""
+        text = self.lines.data or ""
+        if self.file.data:
+            text = self.file.data.read().decode("utf-8-sig", "replace")
+        first = text.partition("\n")[0]
+        delimiter = next((mark for mark in "\t;" if mark in first), ",")
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
+        return rows[1:] if rows and rows[0][0].strip() == "customer_code" else rows
+
+    def _price(self, session: Session, cells: Sequence[str]) -> NewPrice:
+        code, price, *further = [cell.strip() for cell in [*cells, ""]]
+        customer, day = customers.by_code(session, code), self.first_day
+        if customer is None:
+            raise ValueError(_("There is no customer %(code)s.", code=code))
+        style: Any = "plain" if self.file.data else number_format()
+        try:
+            new = money.parse_unit_price(price, style)
+            given = further[0] if further else ""
+            factor = money.parse_factor(given, style) if given else None
+        except money.AmountError as refusal:
+            raise ValueError(_(refusal.message, **refusal.params)) from refusal
+        if factor is None:
+            stored = price_on(session, customer.id, day)
+            if stored is None:
+                raise ValueError(_("%(code)s has no price yet: say its factor too.", code=code))
+            factor = stored.correction_factor
+        return NewPrice(customers.survivor_of(session, customer).id, day, new, factor)

@@ -1,0 +1,212 @@
+"""What new prices would change: every month that they reach, as it is and as it would be.
+
+Now is what every screen shows; then comes from the figures' own definitions, over the stored prices with the new one
+laid over them. Nothing is written and no lock is taken; it is the same for customers whose months are not stored.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ... import figures
+from ...base.periods import Month
+from ...customers.models import Customer
+from ..figures import monthly
+from ..models import GasPrice, MonthlyCustomerBalance
+from ..queries import MONTHS
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class NewPrice:
+    """What a customer shall pay for a standard cubic metre from a day on, and the factor from then on.
+
+    `price_id` is the stored price that becomes this one; without it the one of that day, if there is one.
+    """
+
+    customer_id: int
+    effective_from: date
+    price_per_sm3: Decimal
+    correction_factor: Decimal
+    price_id: int | None = None
+
+    @property
+    def as_json(self) -> list[Any]:
+        """As the scope of a run holds it; `of_json` reads it."""
+        amounts = str(self.price_per_sm3), str(self.correction_factor)
+        return [self.customer_id, self.effective_from.isoformat(), *amounts, self.price_id]
+
+    @classmethod
+    def of_json(cls, reported: Sequence[Any]) -> "NewPrice":
+        """What `as_json` has said."""
+        customer_id, day, price, factor, price_id = reported
+        return cls(customer_id, date.fromisoformat(day), Decimal(price), Decimal(factor), price_id)
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What a month, or some months, come to. `unpriced` readings are in none of it."""
+
+    volume: Decimal = ZERO
+    purchases: Decimal = ZERO
+    closing: Decimal = ZERO
+    unpriced: int = 0
+
+
+@dataclass(frozen=True)
+class MonthEffect:
+    """A month with a movement that the new price changes, now and then."""
+
+    year_month: str
+    now: Amounts
+    then: Amounts
+
+    @property
+    def month(self) -> date:
+        """Its first day."""
+        return Month.parse(self.year_month).first
+
+    @property
+    def difference(self) -> Decimal:
+        """By how much its closing balance changes."""
+        return self.then.closing - self.now.closing
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a new price changes for a customer.
+
+    `before` is the price in force on its day until now. `total` is the effect over all months: volumes and purchases
+    of them together, and the balance after the last of them.
+    """
+
+    new: NewPrice
+    before: Mapping[str, Any] | None
+    months: Sequence[MonthEffect]
+    total: MonthEffect
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the very price is stored already."""
+        names = ("effective_from", "price_per_sm3", "correction_factor")
+        before = self.before
+        return before is not None and all(before[n] == getattr(self.new, n) for n in names)
+
+    @property
+    def incomplete(self) -> int:
+        """Months that stay incomplete: readings in them have no price then either."""
+        return sum(1 for month in self.months if month.then.unpriced)
+
+
+def effect_of(session: Session, new: NewPrice) -> Effect:
+    """What a new price changes for its customer."""
+    return effects_of(session, [new])[0]
+
+
+def effects_of(session: Session, wanted: Sequence[NewPrice]) -> list[Effect]:
+    """What each of these prices changes; of a customer there is one among them."""
+    owners = sorted({new.customer_id for new in wanted})
+    stored = _stored(session, owners)
+    now = _months_now(session, owners)
+    laid = {new.customer_id: _with(stored[new.customer_id], new) for new in wanted}
+    then = _months(session, owners, [row for rows in laid.values() for row in rows])
+    return [
+        _effect(new, stored[new.customer_id], now[new.customer_id], then[new.customer_id])
+        for new in wanted
+    ]
+
+
+def _effect(
+    new: NewPrice,
+    stored: Iterable[Mapping[str, Any]],
+    now: Mapping[str, Amounts],
+    then: Mapping[str, Amounts],
+) -> Effect:
+    every = sorted({*now, *then})
+    none = Amounts()
+    rows = [MonthEffect(month, now.get(month, none), then.get(month, none)) for month in every]
+    changed = [row for row in rows if row.now != row.then]
+    total = MonthEffect(
+        "", _summed(row.now for row in changed), _summed(row.then for row in changed)
+    )
+    return Effect(new, in_force(stored, new.effective_from), changed, total)
+
+
+def _summed(amounts: Iterable[Amounts]) -> Amounts:
+    """Volumes and purchases together, and the balance after the last month."""
+    each = list(amounts)
+    if not each:
+        return Amounts()
+    return Amounts(
+        sum((a.volume for a in each), ZERO),
+        sum((a.purchases for a in each), ZERO),
+        each[-1].closing,
+        sum(a.unpriced for a in each),
+    )
+
+
+def in_force(prices: Iterable[Mapping[str, Any]], day: date) -> Mapping[str, Any] | None:
+    """Of one customer's prices the one that holds on a day."""
+    begun = [price for price in prices if price["effective_from"] <= day]
+    return max(begun, key=lambda price: price["effective_from"], default=None)
+
+
+def _with(stored: Sequence[Mapping[str, Any]], new: NewPrice) -> list[Mapping[str, Any]]:
+    """A customer's prices once the new one is stored."""
+    names = [field.name for field in fields(new) if field.name != "price_id"]
+    row = {name: getattr(new, name) for name in names}
+    replaced = {price["id"] for price in stored if price["id"] == new.price_id}
+    replaced |= {p["id"] for p in stored if p["effective_from"] == new.effective_from}
+    kept = [price for price in stored if price["id"] not in replaced]
+    return [*kept, {"id": min(replaced, default=-new.customer_id), **row}]
+
+
+def _stored(session: Session, owners: Collection[int]) -> dict[int, list[Mapping[str, Any]]]:
+    """Every price of each of these customers, as a preview is given rows."""
+    columns = (
+        GasPrice.id, GasPrice.customer_id, GasPrice.effective_from,
+        GasPrice.price_per_sm3, GasPrice.correction_factor,
+    )  # fmt: skip
+    found: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    mine = select(*columns).where(GasPrice.customer_id == func.any(list(owners)))
+    for row in session.execute(mine.order_by(GasPrice.effective_from)).mappings():
+        found[row["customer_id"]].append(dict(row))
+    return found
+
+
+def _months_now(session: Session, owners: Sequence[int]) -> dict[int, dict[str, Amounts]]:
+    """Customer → month → what it comes to as it is read everywhere."""
+    mine = select(MONTHS).where(MONTHS.c.customer_id == func.any(list(owners)))
+    found: dict[int, dict[str, Amounts]] = defaultdict(dict)
+    for row in map(dict, session.execute(mine).mappings()):
+        found[row["customer_id"]][row["year_month"]] = _amounts(row)
+    return found
+
+
+def _months(
+    session: Session, owners: Sequence[int], prices: Sequence[Mapping[str, Any]]
+) -> dict[int, dict[str, Amounts]]:
+    """Customer → month → what it comes to at these prices, whether the customer's months are stored or not."""
+    customers = [{"id": owner, "use_realtime_calculation": True} for owner in owners]
+    rows = {GasPrice: prices, Customer: customers}
+    previewed = figures.preview(session, [monthly], rows, owners=owners)
+    found: dict[int, dict[str, Amounts]] = defaultdict(dict)
+    for (customer_id, month), row in previewed.rows(MonthlyCustomerBalance).items():
+        found[customer_id][month] = _amounts(row)
+    return found
+
+
+def _amounts(row: Mapping[str, Any]) -> Amounts:
+    return Amounts(
+        row["total_volume_sm3"],
+        row["total_purchases"],
+        row["closing_balance"],
+        row["calculation_details"]["unpriced"],
+    )

@@ -1,0 +1,88 @@
+"""The form of a price: while it is typed it shows every month that it would change."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from flask import request
+
+from ...app.extensions import db
+from ...base import periods
+from ...customers import queries as customers
+from ...customers.models import Customer
+from ...customers.naming import OFFERED
+from ...records.forms import OfRecord
+from ...web.forms import Stamp
+from ...web.paging import PAGE_SIZE
+from ..models import GasPrice
+from .effects import Effect, NewPrice, effect_of
+from .queries import price_on
+
+NO_CORRECTION = Decimal(1)
+"""The factor that is proposed where a customer has no price yet."""
+
+
+class PriceForm(OfRecord):
+    """A customer's price and factor from a day on."""
+
+    inputs_page = "gas/price_inputs.html"
+    outputs = "gas/price_outputs.html"
+    classes = "order-form"
+
+    @classmethod
+    def suggested(cls) -> dict[str, Any]:
+        """For the customer that the address names what holds today."""
+        customer = customers.by_code(db.session(), request.args.get("customer", ""))
+        today = periods.today()
+        price = price_on(db.session(), customer.id, today) if customer else None
+        return {
+            "customer": customer.id if customer else None,
+            "effective_from": today,
+            "price_per_sm3": price.price_per_sm3 if price else None,
+            "correction_factor": price.correction_factor if price else NO_CORRECTION,
+        }
+
+    def live(self) -> Mapping[str, Any]:
+        """What would change."""
+        new = self.new_price()
+        return {"effect": effect_of(db.session(), new) if new else None, "SHOWN": PAGE_SIZE}
+
+    def beside(self) -> Mapping[str, Any]:
+        """Customers to choose from."""
+        return {"offered": customers.search(db.session(), "", limit=OFFERED), "OFFERED": OFFERED}
+
+    def new_price(self) -> NewPrice | None:
+        """What was typed, once all of it is there and can be read."""
+        names = ("effective_from", "price_per_sm3", "correction_factor")
+        values = [self[name].data for name in names]
+        customer = self.customer_id()
+        if customer is None or None in values or not all(self._is_lawful(name) for name in names):
+            return None
+        day, price, factor = values
+        return NewPrice(customer, day, price, factor, self.price_id())
+
+    def price_id(self) -> int | None:
+        """The stored price that is edited."""
+        return Stamp.read(self.version.data).record_id if self.version.data else None
+
+    def customer_id(self) -> int | None:
+        """Whose price it is: of one that is edited that never changes."""
+        if "customer" in self:
+            return self["customer"].data  # type: ignore[no-any-return]
+        stored = db.session.get(GasPrice, self.price_id() or 0)
+        return stored.customer_id if stored else None
+
+    def customer_of_it(self) -> Customer | None:
+        """The customer, once one is named."""
+        customer = self.customer_id()
+        return db.session.get(Customer, customer) if customer else None
+
+    def effect(self) -> Effect | None:
+        """What saving it changes; None of what is not complete."""
+        new = self.new_price()
+        return effect_of(db.session(), new) if new else None
+
+    def _is_lawful(self, name: str) -> bool:
+        """Whether the number can be stored: a preview of what cannot would fail, or lie."""
+        field = next(f for f in self.fields if f.name == name)
+        return all(law.holds(self[name].data) for law in field.laws)

@@ -1,0 +1,53 @@
+"""The kind of run that gives customers new prices: a dry run says what each changes, applying does exactly that."""
+
+from typing import TYPE_CHECKING
+
+from ...base import N_
+from ...base.late import Late
+from ...runs.kinds import RunKind, Scope, as_dry_run
+from ...runs.wording import Reason
+from ...web.record_links import Word
+
+if TYPE_CHECKING:
+    from . import work
+else:
+    work = Late("backoffice.gas.pricing.work")
+
+NAME = "gas.change-prices"
+
+SHOWN = "shown"
+"""In the scope of a run that a user has asked for who saw on the screen what it changes."""
+
+
+def _unseen(scope: Scope) -> tuple[str, Scope] | None:
+    """What nobody has seen on a screen or in a dry run is shown by one."""
+    return None if SHOWN in scope or "run" in scope else as_dry_run(NAME, scope)
+
+
+CHANGE_PRICES = RunKind(
+    NAME, N_("Change gas prices"), "gas.write", work.plan, work.work, work.finish, work.again,
+    apply_as=NAME, preview=_unseen,
+)  # fmt: skip
+
+KINDS = (CHANGE_PRICES,)
+
+SCOPES = (
+    ("prices", N_("these new prices")),
+    (SHOWN, N_("as the screen has shown")),
+)
+
+WORDS = (
+    Word(
+        NAME, N_("Gas price"), "customers",
+        {
+            "price_per_sm3": N_("Price per Sm³"), "correction_factor": N_("Correction factor"),
+            "purchases": N_("Purchases"), "closing_balance": N_("Closing balance"),
+        },
+    ),
+)  # fmt: skip
+"""What an item is of: the customer whose price changes, and what it makes of their balance."""
+
+MOVED = N_(
+    "The customer's prices or balance have changed since the dry run; it is left as it is. Look at it in a new dry run."
+)
+REASONS = (Reason(MOVED),)

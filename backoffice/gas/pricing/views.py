@@ -1,0 +1,171 @@
+"""Prices of gas: a new one is previewed live in its form; many at once are a dry run that is then applied."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, Response, current_app, flash, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+from sqlalchemy import Select, func
+from werkzeug.datastructures import MultiDict
+
+from ... import lists
+from ...app.extensions import db
+from ...approvals.screens import carry_out
+from ...base.identifiers import whole_number
+from ...base.refusals import Refusal
+from ...book.queries import refusal_of
+from ...lists.queries import matching
+from ...records.forms import OfRecord
+from ...records.listing import list_for
+from ...records.screens import Screens
+from ...runs.actions import Limits
+from ...runs.actions import request as request_run
+from ...runs.errors import AlreadyRunning
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.formats import in_words
+from ...web.htmx import render
+from ...web.idempotency import new_key
+from ...web.paging import PAGE_SIZE
+from ..approved_verbs import SAVE_PRICE, price_as_payload
+from ..models import GasPrice
+from ..records import PRICE
+from .actions import MOST, changed_prices, check
+from .bulk import BulkForm
+from .effects import NewPrice
+from .forms import PriceForm
+from .runs import NAME, SHOWN
+
+MOST_IDS = 1_000
+"""Prices that can be chosen one by one."""
+
+
+class PriceScreens(Screens):
+    """The screens of prices; a change of more months than a page has is made by a run."""
+
+    def _save(self, name: str | None) -> Response:
+        form = self.posted(name)
+        if not isinstance(form, PriceForm) or not form.validate() or not self._is_long(form):
+            return super()._save(name)
+        claim = Claim("gas_prices.run")
+        new = form.new_price()
+        assert new is not None
+        waits = _is_above_limits(form)
+        number = _asked_run([new], dry_run=waits, scope={} if waits else {SHOWN: True})
+        said = (
+            _("Nothing is changed yet: apply what the run shows; another user has to approve it.")
+            if waits
+            else _("The price is being stored, and %(name)s is computed anew.", name=_of(form))
+        )
+        flash(said, "info")
+        return claim.complete(url_for("runs.record", run_id=number))
+
+    def stored(self, form: OfRecord, claim: Claim) -> Response:
+        """Store it at once, or above the limits when another user has approved it."""
+        row_id = form.row.id if form.row is not None else None
+        version = form.expected_version(row_id) if row_id is not None else None
+        asked = price_as_payload(form.values(), row_id, version)
+        done = partial(self.went_in, form, claim)
+        return carry_out(SAVE_PRICE, asked, claim, done, back=url_for("gas_prices.index"))
+
+    def _is_long(self, form: PriceForm) -> bool:
+        """Whether what it changes is more than one request should do, and it is about what was opened."""
+        if form.row is not None and form.expected_version(form.row.id) != form.row.version:
+            return False
+        effect = form.effect()
+        if effect is None or refusal_of(db.session(), effect.new.effective_from) is not None:
+            return False
+        return len(effect.months) > PAGE_SIZE
+
+
+def _is_above_limits(form: PriceForm) -> bool:
+    """Whether another user has to approve what it changes of its customer's balance."""
+    effect, limits = form.effect(), Limits.of(current_app.config)
+    return effect is not None and limits.are_exceeded_by(1, abs(effect.total.difference))
+
+
+def _of(form: PriceForm) -> str:
+    customer = form.customer_of_it()
+    return customer.name if customer else ""
+
+
+bp = Blueprint("gas_prices", __name__, url_prefix="/gas/prices")
+
+screens = PriceScreens(PRICE, "gas/prices.html")
+screens.add_to(bp)
+
+
+@bp.get("/bulk")
+@requires("gas.write")
+def bulk() -> Response:
+    """What shall become of the prices of the chosen customers, or of those that lines name."""
+    return _page(BulkForm.empty(), request.args)
+
+
+@bp.post("/bulk")
+@requires("gas.write")
+def bulk_preview() -> Response:
+    """Let a dry run show what the change does to every month; its page leads on to applying it."""
+    claim = Claim("gas_prices.bulk")
+    form, typed = BulkForm(), request.form
+    if not form.validate():
+        return _page(form, typed, 422)
+    try:
+        wanted = _wanted(form, typed)
+    except Refusal as refusal:
+        form.form_errors = [in_words(refusal)]
+        return _page(form, typed, refusal.status)
+    if not wanted:
+        return _page(form, typed, 422)
+    number = _asked_run(wanted, dry_run=True, scope={})
+    return claim.complete(url_for("runs.record", run_id=number))
+
+
+def _wanted(form: BulkForm, typed: MultiDict[str, str]) -> list[NewPrice]:
+    """The new prices; none where the lines are wrong. Raises what the change refuses."""
+    session = db.session()
+    if form.has_lines():
+        found = form.prices(session)
+        check(found)
+        return found
+    ids = list(session.scalars(_chosen(typed).with_only_columns(GasPrice.customer_id).distinct()))
+    return changed_prices(session, ids, form.first_day, form.change())
+
+
+def _asked_run(wanted: Sequence[NewPrice], *, dry_run: bool, scope: Mapping[str, Any]) -> int:
+    """The number of the run that is asked for, or that does the same already."""
+    reported = {"prices": sorted(new.as_json for new in wanted), **scope}
+    try:
+        return request_run(db.session(), NAME, reported, dry_run=dry_run, is_paced=False).id
+    except AlreadyRunning as same:
+        return int(str(same.values["run"]))
+
+
+def _chosen(typed: MultiDict[str, str]) -> Select[Any]:
+    """The prices whose customers are chosen: by hand, or all that the list shows."""
+    listing, user = list_for(PRICE, current_user), current_user._get_current_object()
+    state = lists.state_of(listing, typed)
+    if "id" not in typed:
+        return matching(user, state)
+    ids = {whole_number(text) for text in typed.getlist("id")[:MOST_IDS]}
+    return listing.rows(user).where(GasPrice.id.in_(ids))
+
+
+def _page(form: BulkForm, typed: MultiDict[str, str], status: int = 200) -> Response:
+    """The form, with whom it is about."""
+    state = lists.state_of(list_for(PRICE, current_user), typed)
+    rows = _chosen(typed).with_only_columns(func.count(GasPrice.customer_id.distinct()))
+    return render(
+        "gas/bulk.html",
+        block="form",
+        status=status,
+        form=form,
+        count=db.session.scalar(rows),
+        ids=typed.getlist("id")[:MOST_IDS],
+        state=state,
+        in_words=lists.in_words(db.session(), current_user, state),
+        idempotency_key=new_key(),
+        MOST=MOST,
+    )

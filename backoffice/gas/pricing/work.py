@@ -1,0 +1,151 @@
+"""What a run that changes prices does: its chunks, one of them, and applying what a dry run has found."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.orm import Session
+
+from ... import figures
+from ...base import table_of
+from ...base.refusals import Refusal
+from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
+from ...runs.work import Asked, Chunk, Step, Work
+from .actions import hold, store
+from .effects import Effect, NewPrice, effects_of
+from .runs import MOVED, NAME
+
+CHUNK = 50
+"""Customers whose prices change in one transaction; a customer has some hundred readings."""
+
+ITEMS = table_of(RunItem)
+
+Rendered = Mapping[str, Any] | None
+
+
+def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
+    """The prices that were asked for, or those that the dry run has found to change something."""
+    if "run" in asked.scope:
+        found = select(ITEMS.c.details["price"], ITEMS.c.before, ITEMS.c.after).where(
+            ITEMS.c.run_id == asked.scope["run"], ITEMS.c.outcome == FOUND
+        )
+        rows = connection.execute(found.order_by(ITEMS.c.owner)).all()
+        reported = [{"price": price, "before": was, "after": then} for price, was, then in rows]
+    else:
+        reported = [{"price": price} for price in sorted(asked.scope["prices"])]
+    yield from _chunks(reported)
+
+
+def _chunks(reported: Sequence[Mapping[str, Any]]) -> Iterator[Chunk]:
+    for start in range(0, len(reported), CHUNK):
+        page = reported[start : start + CHUNK]
+        yield Chunk({"prices": page}, len(page))
+
+
+def again(items: Sequence[Any]) -> Iterator[Chunk]:
+    """Those that failed, once more."""
+    failed = [item for item in items if "price" in item.details]
+    yield from _chunks([{"price": i.details["price"], **_seen(i)} for i in failed])
+
+
+def _seen(item: Any) -> dict[str, Any]:
+    return {} if item.before is None else {"before": item.before, "after": item.after}
+
+
+def work(work: Work) -> None:
+    """Give the chunk's customers their prices, or in a dry run say what that changes."""
+    reported = {each["price"][0]: each for each in work.payload["prices"]}
+    wanted = [NewPrice.of_json(each["price"]) for each in reported.values()]
+    with work.transaction(is_last=True) as step, figures.session_over(step.connection) as session:
+        if not work.asked.dry_run:
+            hold(session, reported)
+        for effect in effects_of(session, wanted):
+            _do(work, step, session, effect, reported[effect.new.customer_id])
+
+
+def _do(
+    work: Work, step: Step, session: Session, effect: Effect, reported: Mapping[str, Any]
+) -> None:
+    """One customer's price."""
+    step.tally.checked += 1
+    if effect.is_same and not effect.months:
+        step.tally.unchanged += 1
+        return
+    was, then = reported_of(effect)
+    if work.asked.dry_run:
+        _record(step, effect, FOUND, was, then)
+        step.tally.changed += 1
+    elif "before" in reported and (reported["before"], reported["after"]) != (was, then):
+        _record(step, effect, SKIPPED, was, was, error=MOVED)
+        step.tally.skipped += 1
+    else:
+        _apply(step, session, effect, was, then)
+
+
+def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Rendered) -> None:
+    try:
+        with session.begin_nested():
+            store(session, effect.new)
+            figures.settle(session)
+    except Refusal as refusal:
+        _record(step, effect, ITEM_FAILED, was, was, error=refusal.sentence % refusal.values)
+        step.tally.failed += 1
+    else:
+        _record(step, effect, APPLIED, was, then)
+        step.tally.changed += 1
+
+
+def reported_of(effect: Effect) -> tuple[Rendered, Rendered]:
+    """What of a price changes, with what its customer's months come to, as an item holds it."""
+    new, total, before = effect.new, effect.total, effect.before
+    was = {
+        "price_per_sm3": before and str(before["price_per_sm3"]),
+        "correction_factor": before and str(before["correction_factor"]),
+        "purchases": str(total.now.purchases),
+        "closing_balance": str(total.now.closing),
+    }
+    then = {
+        "price_per_sm3": _places(new.price_per_sm3, 4),
+        "correction_factor": _places(new.correction_factor, 6),
+        "purchases": str(total.then.purchases),
+        "closing_balance": str(total.then.closing),
+    }
+    same = {name for name in was if was[name] == then[name]}
+    return _without(was, same), _without(then, same)
+
+
+def _without(values: dict[str, Any], names: set[str]) -> Rendered:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _places(value: Decimal, decimals: int) -> str:
+    """A number with as many decimals as its column has."""
+    return f"{value:.{decimals}f}"
+
+
+def _record(
+    step: Step, effect: Effect, outcome: str, was: Rendered, then: Rendered, error: str = ""
+) -> None:
+    """An item: its amounts are the closing balances, which the price moves."""
+    now, later = effect.total.now.closing, effect.total.then.closing
+    if outcome not in (FOUND, APPLIED):
+        later = now
+    step.item(
+        NAME, outcome, owner=effect.new.customer_id,
+        before=was, after=then, error=error,
+        details={"price": effect.new.as_json, "months": len(effect.months)},
+        amounts={
+            "amount_before": now, "amount_after": later,
+            "amount": later - now, "gross": abs(later - now),
+        },
+    )  # fmt: skip
+
+
+def finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
+    """How many customers and months, and by how much the balances change together."""
+    done = (ITEMS.c.run_id == asked.id, ITEMS.c.outcome.in_((FOUND, APPLIED)))
+    months = func.coalesce(func.sum(ITEMS.c.details["months"].as_integer()), 0)
+    amount = func.coalesce(func.sum(ITEMS.c.amount), 0)
+    row = connection.execute(select(func.count(), months, amount).where(*done)).one()
+    return {"customers": row[0], "months": int(row[1]), "difference": str(row[2])}

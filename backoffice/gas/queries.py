@@ -1,0 +1,188 @@
+"""Reads of what is derived of gas: of a customer who is calculated as things change what is stored, else the same now.
+
+`CALCULATIONS` and `MONTHS` hold everybody: the stored rows, and the figures' own SELECTs over the facts of those who
+have none. A month in which nothing moved has no row; a statement shows it as the closing balance before it.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    FromClause,
+    Numeric,
+    Select,
+    Subquery,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import Session
+
+from ..base.periods import LAST_DAY, Month
+from ..customers.models import Customer
+from .figures import calculation, monthly
+from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
+from .rules import month_of
+
+_COMPUTED = select(Customer.id).where(~Customer.use_realtime_calculation)
+"""Those who are calculated when a user reads."""
+
+_AS_STORED = (
+    select(Customer.id, literal(True, Boolean).label("use_realtime_calculation"))
+    .where(~Customer.use_realtime_calculation)
+    .subquery()
+)
+
+
+def _theirs(model: Any) -> Subquery:
+    return select(model.__table__).where(model.customer_id.in_(_COMPUTED)).subquery()
+
+
+def _everybodys(model: Any, computed: FromClause, moment: str, name: str) -> Subquery:
+    """The stored rows of the model and the computed ones, without id and moment, as their columns hold them."""
+    absent: dict[str, Any] = {
+        "id": cast(null(), BigInteger),
+        moment: cast(null(), DateTime(timezone=True)),
+    }
+    columns = [column.key for column in model.__table__.c]
+    return union_all(
+        select(model.__table__),
+        select(
+            *(absent[key] if key in absent else _as_held(computed.c[key], model) for key in columns)
+        ),
+    ).subquery(name)
+
+
+def _as_held(value: Any, model: Any) -> Any:
+    """A number with the decimals of its column: what is computed is written as what is stored."""
+    type_ = model.__table__.c[value.key].type
+    return cast(value, type_) if isinstance(type_, Numeric) else value
+
+
+def _computed(figure: Any, *relations: FromClause) -> Subquery:
+    """A figure's rows over these relations in place of its sources."""
+    rows: Select[Any] = figure.select(*relations)
+    return rows.subquery()
+
+
+_READINGS = _theirs(Reading)
+_LINES = _computed(calculation, _READINGS, _theirs(GasPrice), _AS_STORED)
+
+CALCULATIONS = _everybodys(TransactionCalculation, _LINES, "calculated_at", "calculations")
+MONTHS = _everybodys(
+    MonthlyCustomerBalance,
+    _computed(monthly, _LINES, _theirs(Deposit), _READINGS, _AS_STORED),
+    "last_calculated_at",
+    "months",
+)
+
+UNPRICED = MONTHS.c.calculation_details["unpriced"].as_integer()
+"""How many readings of a month are in no balance, because no price was in force on their days."""
+
+
+def is_unpriced() -> Any:
+    """The condition of a reading that no price was in force on its day."""
+    held = select(GasPrice.id).where(
+        GasPrice.customer_id == Reading.customer_id, GasPrice.effective_from <= Reading.read_on
+    )
+    return ~held.exists()
+
+
+def unpriced(session: Session, last: date = LAST_DAY) -> int:
+    """How many readings until `last` have no price: those before the first price of their customer."""
+    first = (
+        select(func.min(GasPrice.effective_from))
+        .where(GasPrice.customer_id == Customer.id)
+        .scalar_subquery()
+    )
+    has_read = select(Reading.id).where(Reading.customer_id == Customer.id).exists()
+    owners = select(Customer.id, first.label("first")).where(has_read).subquery()
+    until = func.coalesce(owners.c.first, cast("infinity", Date))
+    before = select(func.count()).where(
+        Reading.customer_id == owners.c.id, Reading.read_on < until, Reading.read_on <= last
+    )
+    total = select(func.coalesce(func.sum(before.scalar_subquery()), 0)).select_from(owners)
+    return int(session.scalar(total) or 0)
+
+
+def calculations_for(session: Session, customer_id: int, month: Month) -> Sequence[Any]:
+    """The priced readings of the customer's month, by day."""
+    c = CALCULATIONS.c
+    mine = select(CALCULATIONS).where(c.customer_id == customer_id, c.year_month == str(month))
+    return session.execute(mine.order_by(c.transaction_date)).all()
+
+
+def statement_of(customer_id: int) -> Subquery:
+    """Every month of a customer from the first to the last with a movement, as the columns of a month say.
+
+    Of one without, opening and closing are the closing balance before it, and its `id` and `calculation_details` null.
+    """
+    mine = select(MONTHS).where(MONTHS.c.customer_id == customer_id).cte("mine").prefix_with(
+        "MATERIALIZED", dialect="postgresql"
+    )  # fmt: skip
+    first, last = (
+        func.to_date(select(edge(mine.c.year_month)).scalar_subquery(), "YYYY-MM")
+        for edge in (func.min, func.max)
+    )
+    days = func.generate_series(first, last, func.make_interval(0, 1)).column_valued("day")
+    every = select(month_of(days).label("year_month")).subquery("every")
+    before = mine.alias("before")
+    held = (
+        select(before.c.closing_balance)
+        .where(before.c.year_month <= every.c.year_month)
+        .order_by(before.c.year_month.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    nothing = literal(0)
+    moved = ("total_deposits", "total_purchases", "total_volume_sm3")
+    return (
+        select(
+            every.c.year_month,
+            func.coalesce(mine.c.opening_balance, held).label("opening_balance"),
+            *(
+                cast(func.coalesce(mine.c[name], nothing), mine.c[name].type).label(name)
+                for name in moved
+            ),
+            held.label("closing_balance"),
+            mine.c.id,
+            mine.c.calculation_details,
+            mine.c.last_calculated_at,
+        )
+        .join_from(every, mine, mine.c.year_month == every.c.year_month, isouter=True)
+        .subquery("statement")
+    )
+
+
+def statement(session: Session, customer_id: int) -> Sequence[Any]:
+    """The rows of `statement_of`, the first month first."""
+    rows = statement_of(customer_id)
+    return session.execute(select(rows).order_by(rows.c.year_month)).all()
+
+
+def balance_of(session: Session, customer_id: int) -> Any:
+    """What is left of the customer's deposits now: the closing balance of their last month; None without one."""
+    m = MONTHS.c
+    last = (
+        select(m.closing_balance).where(m.customer_id == customer_id).order_by(m.year_month.desc())
+    )
+    return session.scalar(last.limit(1))
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many rows there are, by table: what was entered, and what is stored of it."""
+    models: tuple[Any, ...] = (
+        Reading, GasPrice, Deposit, TransactionCalculation, MonthlyCustomerBalance,
+    )  # fmt: skip
+    return {
+        model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
+        for model in models
+    }

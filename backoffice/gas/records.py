@@ -1,0 +1,104 @@
+"""Gas, as it is entered, listed, read and told; and what is calculated of it."""
+
+from typing import Any
+
+from sqlalchemy.orm import joinedload
+
+from ..base import N_
+from ..base.codes import month_code
+from ..base.periods import Month
+from ..records import Deletion, Record, Text
+from ..web.formats import day_filter, month_filter
+from .fields import DEPOSIT_FIELDS, PRICE_FIELDS, READING_FIELDS, customer_of
+from .figures import calculation, monthly
+from .listing import CALCULATED, DEPOSITS, MONTHS_LIST, PRICES, READINGS
+from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
+
+
+class Dated(Record):
+    """What a customer has of a day: known by a number, called by both."""
+
+    def label_of(self, row: Any) -> str:
+        """The customer and the day."""
+        [day] = (field.key for field in self.fields if field.kind == "day")
+        return f"{row.customer.name} · {day_filter(getattr(row, day))}"
+
+
+def _dated(model: Any, **reported: Any) -> Dated:
+    return Dated(
+        model, name=model.id, reads="gas.read", writes="gas.write", loads=(joinedload(model.customer),),
+        saved=N_("It is saved."),
+        verbs=(Deletion(question=N_("Delete it?"), done=N_("It is deleted.")),),
+        **reported,
+    )  # fmt: skip
+
+
+READING = _dated(
+    Reading, domain="readings", title=N_("Reading"), many=READINGS.title, new=N_("New reading"),
+    listing=lambda _user: READINGS, fields=READING_FIELDS,
+)  # fmt: skip
+PRICE = _dated(
+    GasPrice, domain="gas_prices", title=N_("Gas price"), many=PRICES.title, new=N_("New gas price"),
+    listing=lambda _user: PRICES, fields=PRICE_FIELDS,
+    form="backoffice.gas.pricing.forms:PriceForm",
+)  # fmt: skip
+DEPOSIT = _dated(
+    Deposit, domain="deposits", title=N_("Deposit"), many=DEPOSITS.title, new=N_("New deposit"),
+    listing=lambda _user: DEPOSITS, fields=DEPOSIT_FIELDS,
+)  # fmt: skip
+
+
+class Calculations(Record):
+    """What a reading comes to; the row comes and goes with the price of its day."""
+
+    def name_of(self, row: TransactionCalculation) -> str:
+        """The number of its reading."""
+        return str(row.reading_id)
+
+    def label_of(self, row: TransactionCalculation) -> str:
+        """The customer and the day."""
+        return f"{row.customer.name} · {day_filter(row.transaction_date)}"
+
+    def main_column(self, _row: Any) -> str:
+        """What is to be paid for it."""
+        return "total_price"
+
+
+class Months(Record):
+    """A customer's month; the row comes and goes with what moved in it."""
+
+    def name_of(self, row: MonthlyCustomerBalance) -> str:
+        """The customer's number and the month."""
+        return month_code(row.customer_id, Month.parse(row.year_month))
+
+    def label_of(self, row: MonthlyCustomerBalance) -> str:
+        """The customer and the month."""
+        return f"{row.customer.name} · {month_filter(Month.parse(row.year_month).first)}"
+
+    def main_column(self, _row: Any) -> str:
+        """The balance after it."""
+        return "closing_balance"
+
+
+def _calculated(kind: type[Record], model: Any, listing: Any, **reported: Any) -> Record:
+    return kind(
+        model, many=listing.title, listing=lambda _user: listing, reads="gas.read",
+        append_only=True, loads=(joinedload(model.customer),), **reported,
+    )  # fmt: skip
+
+
+CALCULATION = _calculated(
+    Calculations, TransactionCalculation, CALCULATED, name=TransactionCalculation.reading_id,
+    domain="gas_calculations", title=N_("Calculated reading"), figures=(calculation,),
+    fields=(customer_of(TransactionCalculation.customer_id),),
+)  # fmt: skip
+MONTH = _calculated(
+    Months, MonthlyCustomerBalance, MONTHS_LIST, name=MonthlyCustomerBalance.code, has_path=True,
+    domain="gas_months", title=N_("Monthly balance"), figures=(monthly,),
+    fields=(
+        customer_of(MonthlyCustomerBalance.customer_id),
+        Text(MonthlyCustomerBalance.year_month, N_("Month")),
+    ),
+)  # fmt: skip
+
+RECORDS = (READING, PRICE, DEPOSIT, CALCULATION, MONTH)

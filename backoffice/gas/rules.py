@@ -1,0 +1,19 @@
+"""What holds for gas wherever it is entered: months, limits, words."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Text, cast, extract, func
+
+NOTE_LENGTH = 200
+
+MAX_VOLUME = Decimal("999999.999")
+MAX_FACTOR = Decimal("99.999999")
+MAX_PRICE = Decimal("99999.9999")
+"""At most so much per reading, so that no product is more than its column holds."""
+
+
+def month_of(day: Any) -> Any:
+    """The month of a day's column, as YYYY-MM. An index can be on it, for it depends on no setting."""
+    month = func.lpad(cast(extract("month", day), Text), 2, "0")
+    return cast(extract("year", day), Text) + "-" + month

@@ -1,0 +1,221 @@
+"""`import readings`, `prices`, `deposits`: what is entered about metered gas, by the customer's code and the day.
+
+Readings and prices are created and updated by customer and day. A deposit has no number of its own: of those with the
+same customer, day and amount the first line is the first that is stored, and so on, so the same file again books
+nothing twice. The lines of a merged customer go to whom that leads to.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Subquery,
+    Text,
+    and_,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
+
+from ...base import N_, table_of
+from ...base.refusals import Locked
+from ...base.upserts import upsert
+from ...book.queries import locked_until
+from ...customers.models import Customer
+from ...customers.rules import CODE_LENGTH
+from ...gas.fields import DEPOSIT_FIELDS, PRICE_FIELDS, READING_FIELDS
+from ...gas.models import Deposit, GasPrice, Reading
+from ..files import cells
+from ..files.reading import ImportColumn
+from ..files.stage import Stage
+from ..report import Problem
+from .base import Changes, ImportKind, no_totals
+from .billing import booked_customers, lock, unknown_customers
+from .of_fields import columns_of
+
+CUSTOMER = ImportColumn("customer_code", cells.text(CODE_LENGTH), Text())
+VOLUME = "metered_volume_m3"
+"""What files call a reading's metered volume: with its unit."""
+
+READINGS = tuple(
+    replace(column, name=VOLUME) if column.name == "metered_volume" else column
+    for column in columns_of(READING_FIELDS[1:])
+)
+PRICES, DEPOSITS = columns_of(PRICE_FIELDS[1:]), columns_of(DEPOSIT_FIELDS[1:])
+
+
+def _wanted(stage: Stage, key: Mapping[str, str]) -> Subquery:
+    """The lines with their customer's id, and with the columns that `key` names as the table calls them."""
+    customers = booked_customers()
+    columns = (stage.c[said].label(name) for name, said in key.items() if stage.has(said))
+    joined = stage.lines.join(customers, customers.c.code == stage.c.customer_code)
+    where = stage.c.n, stage.c.file, stage.c.line, stage.c.customer_code
+    return (
+        select(*where, customers.c.id.label("customer_id"), *columns).select_from(joined).subquery()
+    )
+
+
+def _known(stage: Stage, key: Mapping[str, str]) -> Iterator[Problem]:
+    """Lines whose customer is not there; locks the others, as whoever writes about them does."""
+    yield from unknown_customers(stage)
+    lock(stage, select(_wanted(stage, key).c.customer_id), Customer)
+
+
+def _check_days(
+    model: Any, key: Mapping[str, str], day: str, sentence: str, stage: Stage
+) -> Iterator[Problem]:
+    """Two lines of one customer and day; whatever code of a merged customer they name."""
+    yield from _known(stage, key)
+    wanted = _wanted(stage, key)
+    group: dict[str, Any] = {
+        "partition_by": (wanted.c.customer_id, wanted.c[day]),
+        "order_by": wanted.c.n,
+    }
+    place, first = func.row_number().over(**group), func.first_value(wanted.c.line).over(**group)
+    seen = select(*wanted.c, place.label("place"), first.label("first")).subquery()
+    repeats = select(seen.c.file, seen.c.line, seen.c.first).where(seen.c.place > 1)
+    yield from stage.problems(repeats.order_by(seen.c.n), key[day], sentence)
+    yield from _locked(stage, wanted, key, day, ~_is_stored(wanted, model, key))
+
+
+def _is_stored(wanted: Subquery, model: Any, key: Mapping[str, str]) -> ColumnElement[bool]:
+    """Whether the very row is there: it says nothing new."""
+    names = ("customer_id", *(name for name in key if name in wanted.c))
+    same = (getattr(model, name) == wanted.c[name] for name in names)
+    return select(model.id).where(*same).exists()
+
+
+def _locked(
+    stage: Stage, lines: Any, key: Mapping[str, str], day: str, is_new: ColumnElement[bool]
+) -> Iterator[Problem]:
+    """Lines that say something new of a day that is locked."""
+    if (until := locked_until(stage.session)) is None:
+        return
+    found = select(lines.c.file, lines.c.line, literal(until.isoformat(), Text).label("until"))
+    found = found.where(lines.c[day] <= until, is_new).order_by(lines.c.n)
+    yield from stage.problems(found, key[day], Locked.sentence)
+
+
+def _write_days(model: Any, key: Mapping[str, str], day: str, stage: Stage) -> Changes:
+    """Make and change the rows by customer and day, in id order."""
+    wanted = _wanted(stage, key)
+    given = (wanted.c[name] for name in key if name in wanted.c)
+    rows = select(wanted.c.customer_id, *given).order_by(wanted.c.customer_id, wanted.c[day])
+    if (
+        locked_until(stage.session) is not None
+    ):  # PostgreSQL refuses them even where nothing changes
+        rows = rows.where(~_is_stored(wanted, model, key))
+    changed = {"version": model.version + 1, "updated_at": func.now()}
+    return Changes(*upsert(stage.session, model, rows, "customer_id", day, on_change=changed))
+
+
+def _by_day(
+    name: str, model: Any, columns: Any, key: Mapping[str, str], repeated: str
+) -> ImportKind:
+    """The kind of file whose lines are rows of `model`, one per customer and day."""
+    day = next(iter(key))
+    return ImportKind(
+        name,
+        (CUSTOMER, *columns),
+        partial(_check_days, model, key, day, repeated),
+        partial(_write_days, model, key, day),
+        totals=_volumes if model is Reading else no_totals,
+    )
+
+
+def _volumes(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
+    return {N_("Metered volume"): func.sum(stage.c[VOLUME])}
+
+
+_OF_DEPOSIT = {c.name: c.name for c in DEPOSITS}
+
+
+def _placed(rows: Any, customer: Any) -> Any:
+    """Each row with its place among those of its customer, day and amount."""
+    group = (customer, rows.c.deposited_on, rows.c.amount)
+    place = func.row_number().over(
+        partition_by=group, order_by=rows.c.n if "n" in rows.c else rows.c.id
+    )
+    return select(*rows.c, place.label("place")).subquery()
+
+
+def _matched(stage: Stage) -> tuple[Subquery, Any, ColumnElement[bool]]:
+    """The lines and the stored deposits of the same days, and when the two are the same deposit."""
+    wanted = _wanted(stage, _OF_DEPOSIT)
+    lines = _placed(wanted, wanted.c.customer_id)
+    table = table_of(Deposit)
+    mine = select(table).where(
+        select(wanted.c.n)
+        .where(
+            wanted.c.customer_id == table.c.customer_id,
+            wanted.c.deposited_on == table.c.deposited_on,
+        )
+        .exists()
+    )
+    stored = mine.subquery()
+    stored = _placed(stored, stored.c.customer_id)
+    names = ("customer_id", "deposited_on", "amount", "place")
+    return lines, stored, and_(*(lines.c[name] == stored.c[name] for name in names))
+
+
+def _check_deposits(stage: Stage) -> Iterator[Problem]:
+    """Lines whose customer is not there, and those that a locked day lets nobody book or change."""
+    yield from _known(stage, _OF_DEPOSIT)
+    lines, stored, is_same = _matched(stage)
+    is_said = lines.c.note == stored.c.note if "note" in lines.c else true()
+    is_new = ~select(stored.c.id).where(is_same, is_said).exists()
+    yield from _locked(stage, lines, _OF_DEPOSIT, "deposited_on", is_new)
+
+
+def _write_deposits(stage: Stage) -> Changes:
+    """Change the notes of those that are there, and book the others."""
+    lines, stored, is_same = _matched(stage)
+    table = table_of(Deposit)
+    session, updated = stage.session, 0
+    if stage.has("note"):
+        changed = (
+            update(table)
+            .where(table.c.id == stored.c.id, is_same, table.c.note != lines.c.note)
+            .values(note=lines.c.note, version=table.c.version + 1, updated_at=func.now())
+            .returning(table.c.id)
+        )
+        updated = len(session.scalars(changed).all())
+    names = [name for name in ("customer_id", *_OF_DEPOSIT) if name in lines.c]
+    missing = select(*(lines.c[name] for name in names)).where(
+        ~select(stored.c.id).where(is_same).exists()
+    )
+    made = insert(table).from_select(names, missing.order_by(lines.c.customer_id, lines.c.n))
+    written = made.returning(table.c.id).cte("written")
+    return Changes(session.scalars(select(func.count()).select_from(written)).one(), updated)
+
+
+def _amounts(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
+    return {N_("Amount"): func.sum(stage.c.amount)}
+
+
+KINDS = (
+    _by_day(
+        "prices", GasPrice, PRICES,
+        {c.name: c.name for c in PRICES},
+        N_("Line %(first)s has a price of this customer from this day already."),
+    ),
+    _by_day(
+        "readings", Reading, READINGS,
+        {c.name.removesuffix("_m3"): c.name for c in READINGS},
+        N_("Line %(first)s has a reading of this customer on this day already."),
+    ),
+    ImportKind(
+        "deposits",
+        (CUSTOMER, *DEPOSITS),
+        _check_deposits,
+        _write_deposits,
+        totals=_amounts,
+    ),
+)  # fmt: skip
+"""In the order in which a company's files are imported: a reading is priced as it comes in."""

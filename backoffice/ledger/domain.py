@@ -1,0 +1,41 @@
+"""What the ledger has."""
+
+from ..app.domain import Domain
+
+DOMAIN = Domain(
+    "ledger",
+    models=("backoffice.ledger.models", "backoffice.ledger.periods.models"),
+    figures=("backoffice.ledger.figures",),
+    screens=(
+        "backoffice.ledger.account_views",
+        "backoffice.ledger.views",
+        "backoffice.ledger.trial_balance",
+        "backoffice.ledger.reports.views",
+        "backoffice.ledger.periods.views",
+        "backoffice.ledger.posting.views",
+        "backoffice.ledger.health.views",
+        "backoffice.ledger.health.screen",
+    ),
+    kinds=("backoffice.ledger.posting.runs:KINDS", "backoffice.ledger.health.runs:KINDS"),
+    words=("backoffice.ledger.posting.runs:WORDS", "backoffice.ledger.health.quarantine:WORDS"),
+    reasons=(
+        "backoffice.ledger.posting.runs:REASONS",
+        "backoffice.ledger.health.quarantine:REASONS",
+    ),
+    holds=("backoffice.ledger.health.quarantine:HOLDS",),
+    measures=("backoffice.ledger.health.measures:SOURCES",),
+    triggers=(
+        "backoffice.ledger.triggers:TRIGGERS",
+        "backoffice.ledger.periods.triggers:TRIGGERS",
+    ),
+    records=("backoffice.ledger.records:RECORDS",),
+    recorded=("backoffice.ledger.records:RECORDED", "backoffice.ledger.periods.recorded:RECORDED"),
+    closing_checks=("backoffice.ledger.periods.closing:CLOSING",),
+    pages=(
+        "backoffice.ledger.trial_balance:PAGES",
+        "backoffice.ledger.reports.views:PAGES",
+        "backoffice.ledger.periods.views:PAGES",
+        "backoffice.ledger.posting.views:PAGES",
+        "backoffice.ledger.health.screen:PAGES",
+    ),
+)

@@ -1,0 +1,106 @@
+"""What a user enters of a journal entry's lines, as plain values."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from .models import JournalLine
+from .rules import net_of
+
+OF_LINE = ("account_id", "debit", "credit", "memo")
+"""What is entered of a line."""
+
+
+@dataclass(frozen=True)
+class LineEntry:
+    """One line as entered; one of `debit` and `credit` is above zero."""
+
+    account_id: int
+    debit: Decimal = Decimal(0)
+    credit: Decimal = Decimal(0)
+    memo: str = ""
+
+    @classmethod
+    def of(cls, line: JournalLine) -> "LineEntry":
+        """The stored line, as a user would enter it."""
+        return cls(**{name: getattr(line, name) for name in OF_LINE})
+
+    @classmethod
+    def of_net(cls, account_id: int, net: Decimal) -> "LineEntry":
+        """A debit of an amount above zero, a credit of one below it."""
+        return cls(account_id, max(net, Decimal(0)), max(-net, Decimal(0)))
+
+    @property
+    def is_one_side(self) -> bool:
+        """Whether it is a debit or a credit, above zero."""
+        return min(self.debit, self.credit) == 0 < max(self.debit, self.credit)
+
+    @property
+    def turned(self) -> "LineEntry":
+        """What takes it back: the debit credited, the credit debited."""
+        return LineEntry(self.account_id, self.credit, self.debit, self.memo)
+
+    @property
+    def fact(self) -> list[Any]:
+        """Everything that is entered of it; equal lines are equal."""
+        return [
+            self.account_id,
+            *(f"{one.normalize():f}" if one else "0" for one in (self.debit, self.credit)),
+            self.memo,
+        ]
+
+
+Lines = Sequence[LineEntry]
+
+
+class Sided(Protocol):
+    """A line, entered or stored."""
+
+    @property
+    def debit(self) -> Decimal:
+        """What it debits; 0 of a credit."""
+
+    @property
+    def credit(self) -> Decimal:
+        """What it credits; 0 of a debit."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What lines come to on both sides, in the deployment's currency."""
+
+    debits: Decimal
+    credits: Decimal
+
+    @classmethod
+    def of(cls, lines: Iterable[Sided]) -> "Totals":
+        """The sums of these lines."""
+        held = tuple(lines)
+        return cls(
+            sum((line.debit for line in held), Decimal(0)),
+            sum((line.credit for line in held), Decimal(0)),
+        )
+
+    @property
+    def difference(self) -> Decimal:
+        """By how much the debits are more than the credits."""
+        difference: Decimal = net_of(self.debits, self.credits)
+        return difference
+
+
+def fact_of(lines: Lines) -> str:
+    """The lines as a text; equal lines, in the same order, are equal texts."""
+    return json.dumps([line.fact for line in lines])
+
+
+def lines_of(fact: str) -> list[LineEntry]:
+    """The lines that a text of `fact_of` says; none of any other text."""
+    try:
+        return [
+            LineEntry(int(account), Decimal(debit), Decimal(credit), str(memo))
+            for account, debit, credit, memo in json.loads(fact)
+        ]
+    except (ValueError, TypeError, ArithmeticError, RecursionError):
+        return []

@@ -1,0 +1,72 @@
+"""What accounts come to: the sums of their posted lines, and the balance that follows from them.
+
+PostgreSQL adds to the sums when an entry is posted, whoever posts it, with its accounts locked in the order of their
+ids. Drafts count nowhere.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, literal, or_, select
+
+from ..base import N_
+from ..figures import amounts, check, figure, total
+from .models import Account, JournalEntry, JournalLine
+from .rules import POSTED
+
+
+def _sum(side: Any) -> ColumnElement[Any]:
+    """What was posted on that side of the account."""
+    is_posted = JournalLine.posted_on.is_not(None)
+    return func.coalesce(total(side, by=JournalLine.account_id, where=is_posted), 0)
+
+
+account_sums = figure(
+    {Account.debits: _sum(JournalLine.debit), Account.credits: _sum(JournalLine.credit)},
+    name="accounts.sums",
+    title=N_("Debits and credits"),
+    incremental=True,
+    at_once=True,
+    formulas={
+        Account.debits: N_("The posted debits of the account"),
+        Account.credits: N_("The posted credits of the account"),
+    },
+)
+
+account_balance = figure(
+    Account.balance,
+    title=N_("Account balance"),
+    formula=N_("Assets and expenses: debits − credits; all others: credits − debits"),
+)
+
+LEDGER_FIGURES = (account_sums, account_balance)
+"""Everything that is stored about accounts and derived; the last one is what an account comes to."""
+
+
+def _of_entries(side: Any, *which: Any) -> Any:
+    """The amounts on one side of these lines, each with the number of its entry."""
+    lines = select(JournalEntry.number, side).join_from(JournalLine, JournalEntry)
+    return lines.where(*which)
+
+
+_is_posted = JournalEntry.status == POSTED
+_on_its_day = JournalLine.posted_on == JournalEntry.entry_date
+
+entries_balanced = check(
+    "journal.balanced",
+    amounts(
+        N_("Debits of posted entries, on their days"),
+        _of_entries(JournalLine.debit, _is_posted, _on_its_day),
+    ),
+    amounts(
+        N_("Credits of posted entries, and of lines that count"),
+        _of_entries(JournalLine.credit, or_(_is_posted, JournalLine.posted_on.is_not(None))),
+    ),
+    title=N_("Every posted entry is balanced, and counts on its day"),
+)
+
+trial_balanced = check(
+    "accounts.trial",
+    amounts(N_("Debits of all accounts"), select(literal(""), Account.debits)),
+    amounts(N_("Credits of all accounts"), select(literal(""), Account.credits)),
+    title=N_("The debits of all accounts are their credits"),
+)

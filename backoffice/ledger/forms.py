@@ -1,0 +1,243 @@
+"""What may be typed of a journal entry: its head, and lines that debit or credit accounts."""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any, Self
+
+from flask import request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from wtforms import FieldList, Form, FormField, StringField
+
+from ..app.extensions import db
+from ..base.refusals import Refusal
+from ..records import history
+from ..records.forms import OfRecord
+from ..records.writing import written
+from ..web.conflicts import Conflict, conflict_over, differences
+from ..web.formats import in_words
+from ..web.forms import Stamp, at_most, trimmed
+from ..web.idempotency import new_key
+from ..web.typed_fields import AmountField
+from .entries import LineEntry, Totals, fact_of, lines_of
+from .fields import ACCOUNT, OF_LINE
+from .history import line_text
+from .models import JournalEntry
+from .naming import NO_ACCOUNT, SEVERAL, meant_by_each, search
+from .refusals import NoOneSide
+from .rules import MOST_LINES, MOST_ROWS, TEXT_LENGTH
+from .writing import stored_lines
+
+LINES = "lines"
+BLANK = 3
+"""Blank rows with which a form goes on below its lines."""
+
+
+class LineForm(Form):
+    """One line; a blank one is none. `account_id` is that of the account that was typed, once it is found."""
+
+    account_id: int | None = None
+
+    account = StringField(_l("Account"), filters=[trimmed])
+    memo = StringField(_l("Memo"), filters=[trimmed], validators=[at_most(TEXT_LENGTH)])
+    debit = AmountField(_l("Debit"))
+    credit = AmountField(_l("Credit"))
+
+    @property
+    def cells(self) -> Sequence[Any]:
+        """Its fields, from left to right."""
+        return (self.account, self.memo, self.debit, self.credit)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing stands in the row."""
+        return not any(str(cell._value() or "").strip() for cell in self.cells)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether both amounts could be read."""
+        return not (self.debit.process_errors or self.credit.process_errors)
+
+    def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
+        """A blank row is not a mistake; any other has an account, and a debit or a credit."""
+        if self.is_blank:
+            return True
+        is_valid: bool = super().validate(extra_validators)
+        if not self.account.data:
+            self.account.errors = [_(ACCOUNT.required)]
+            is_valid = False
+        if self.is_readable and not self.entry().is_one_side:
+            self.debit.errors = [_(NoOneSide.sentence)]
+            is_valid = False
+        return is_valid
+
+    def entry(self) -> LineEntry:
+        """The line as entered; what is empty or unreadable counts as 0."""
+        return LineEntry(
+            self.account_id or 0, self.debit.data or Decimal(0), self.credit.data or Decimal(0),
+            self.memo.data or "",
+        )  # fmt: skip
+
+
+class LineList(FieldList):
+    """The rows of the form, so many that a browser can have drawn them."""
+
+    def _extract_indices(self, prefix: str, formdata: Mapping[str, Any]) -> Iterator[int]:
+        wanted = re.compile(rf"{re.escape(prefix)}-(\d{{1,6}})-", re.ASCII)
+        indices = {int(found[1]) for name in formdata if (found := wanted.match(name))}
+        if len(indices) > MOST_ROWS:
+            raise RequestEntityTooLarge()
+        yield from indices
+
+
+class EntryForm(OfRecord):
+    """A draft: its head, and its lines with what they come to on both sides."""
+
+    inputs_page = "ledger/entry_inputs.html"
+    outputs = "ledger/entry_outputs.html"
+    classes = "order-form"
+
+    lines = LineList(FormField(LineForm))
+
+    @classmethod
+    def over_row(cls, row: JournalEntry, facts: Mapping[str, str] | None = None) -> Self:
+        """The form over the stored draft; with `facts` instead of what is stored."""
+        stored = cls._facts_of(row)
+        shown = stored if facts is None else facts
+        data = {field.name: field.data(shown[field.name]) for field in cls.record.fields} | {
+            "lines": _as_data(lines_of(shown[LINES])),
+            "version": str(Stamp(row.id, row.version)),
+            "base": json.dumps(stored),
+            "idempotency_key": new_key(),
+        }
+        return cls(row, formdata=None, data=data)
+
+    @classmethod
+    def _facts_of(cls, row: JournalEntry) -> dict[str, str]:
+        return cls.record.facts(row) | {LINES: fact_of(stored_lines(db.session(), row.id))}
+
+    @classmethod
+    def typed(
+        cls, _row: JournalEntry | None, facts: Mapping[str, Any], _given: Collection[str]
+    ) -> MultiDict[str, str]:
+        """What a program has sent, its lines as rows."""
+        typed = MultiDict({name: fact for name, fact in facts.items() if name != LINES})
+        for index, line in enumerate(facts.get(LINES, ())):
+            for field in OF_LINE:
+                typed[f"lines-{index}-{field.name}"] = str(line.get(field.name) or "")
+        return typed
+
+    def typed_lines(self) -> list[LineForm]:
+        """The rows into which anything has been typed."""
+        return [row.form for row in self.lines if not row.form.is_blank]
+
+    def entered_lines(self) -> list[LineEntry]:
+        """The lines as they are typed."""
+        return [line.entry() for line in self.typed_lines()]
+
+    @classmethod
+    def copied(cls, row: JournalEntry) -> Self:
+        """The form of a new draft that says what another entry does, of today and without a number."""
+        said = {
+            "memo": row.memo,
+            "source": row.source,
+            LINES: _as_data(stored_lines(db.session(), row.id)),
+        }
+        return cls(
+            None, formdata=None, data={**cls.suggested(), **said, "idempotency_key": new_key()}
+        )
+
+    def without_line(self, index: int) -> Self:
+        """The form as it is typed, but for the row of that index."""
+        kept = [
+            (name, value) for name, value in request.form.items(multi=True)
+            if not name.startswith(f"{LINES}-{index}-")
+        ]  # fmt: skip
+        return type(self)(self.row, formdata=MultiDict(kept))
+
+    def add_rows(self) -> None:
+        """Let there be more blank rows."""
+        for _number in range(BLANK):
+            self.lines.append_entry()
+
+    def values(self) -> dict[str, Any]:
+        """The draft as entered; call it on a valid form only."""
+        return {**super().values(), LINES: self.entered_lines()}
+
+    def live(self) -> Mapping[str, Any]:
+        """What the typed lines come to; nothing where an amount cannot be read."""
+        typed = self.typed_lines()
+        if not all(line.is_readable for line in typed):
+            return {"totals": None}
+        return {"totals": Totals.of(line.entry() for line in typed)}
+
+    def beside(self) -> Mapping[str, Any]:
+        """What its page needs: rows to type into, the accounts to choose from, and where it is sent."""
+        while sum(row.form.is_blank for row in self.lines) < 1 or len(self.lines) < BLANK:
+            self.lines.append_entry()
+        named = {"number": self.row.number} if self.row else {}
+        at = "entries.update" if self.row else "entries.create"
+        return {"accounts": search(db.session(), ""), "step_at": partial(url_for, at, **named)}
+
+    def merged(self, session: Session, row: JournalEntry) -> tuple[Self, Conflict | None]:
+        """The form over the draft as another user has saved it; the lines of one of the two are taken as a whole."""
+        mine = self.record.facts(self.values()) | {LINES: fact_of(self.entered_lines())}
+        found = differences(self.base_facts(), self._facts_of(row), mine, none="")
+        conflict = conflict_over(
+            found, self._label_of, lambda name, fact: self._in_words(session, name, fact),
+            *history.last_save(session, self.record.trail(session, row, 1)),
+        )  # fmt: skip
+        taken = {one.name: one.theirs for one in found if one.taken}
+        return self.over_row(row, mine | taken), conflict
+
+    def _label_of(self, name: str) -> str:
+        return _("Lines") if name == LINES else _(self.record.by_name[name].label)
+
+    def _in_words(self, session: Session, name: str, fact: str) -> str:
+        if name != LINES:
+            return written(self.record.by_name[name], fact) or "–"
+        lines = lines_of(fact)
+        codes = ACCOUNT.of.names(session, [line.account_id for line in lines])
+        return "; ".join(line_text(line, codes) for line in lines) or "–"
+
+    def validate_lines(self, field: LineList) -> None:
+        """Every typed account is one of the chart."""
+        typed = self.typed_lines()
+        if len(typed) > MOST_LINES:
+            field.errors = [
+                _("An entry has at most %(count)s lines. Split it in two.", count=MOST_LINES)
+            ]
+            raise ValueError(field.errors[0])
+        texts = {line.account.data for line in typed if line.account.data}
+        found = meant_by_each(db.session(), texts)
+        for line in typed:
+            meant = found.get(line.account.data, ())
+            if len(meant) == 1:
+                line.account_id = meant[0].id
+            elif line.account.data:
+                line.account.errors = [_(SEVERAL if meant else NO_ACCOUNT)]
+                field.errors = [row.errors for row in field.entries]
+
+    def add_errors(self, problems: Mapping[str, Refusal]) -> None:
+        """What is wrong with lines together is said above the form."""
+        own = {name: problem for name, problem in problems.items() if name != LINES}
+        super().add_errors(own)
+        if LINES in problems:
+            self.form_errors = [*self.form_errors, in_words(problems[LINES])]
+
+
+def _as_data(lines: Sequence[LineEntry]) -> list[dict[str, Any]]:
+    codes = ACCOUNT.of.names(db.session(), [line.account_id for line in lines])
+    return [
+        {
+            "account": codes.get(line.account_id, ""), "memo": line.memo,
+            "debit": line.debit or None, "credit": line.credit or None,
+        }
+        for line in lines
+    ]  # fmt: skip

@@ -1,0 +1,78 @@
+"""`backoffice ledger health` and `heal`: whether the balance sheet is valid, and the heal of what is safe to heal.
+
+Exit status as `diff` has it: 0 valid, 1 not valid, 2 trouble.
+"""
+
+import sys
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+from flask_babel import gettext as _
+
+from ...app.command_line import CLEAN, FOUND, operator, refusals_reported
+from ...app.extensions import db
+from ...base import money
+from ...drift.cli import json_option
+from ...figures import acting_as
+from . import examining, maintaining
+from .examining import BalanceHealth
+from .wording import as_data, written
+
+group = AppGroup("ledger")
+
+
+@group.command("health")
+@click.option("--stored", is_flag=True, help="From what is stored alone; no line is looked at.")
+@json_option
+def health(stored: bool, as_json: bool) -> None:
+    """Whether the balance sheet is valid, entry by entry and account by account."""
+    with refusals_reported(), acting_as(operator()):
+        found = _known() if stored else examining.examine(db.engine)
+    _tell(found, as_json)
+
+
+@group.command("heal")
+@click.option("--dry-run", is_flag=True, help="Only say what would be written; apply it later.")
+@json_option
+def heal(dry_run: bool, as_json: bool) -> None:
+    """Write what posted lines come to over balances that differ; entries are never touched."""
+    with refusals_reported(), acting_as(operator()):
+        done = maintaining.maintain(db.engine, dry_run=dry_run, seconds=float("inf"))
+    if not as_json:
+        for item in done.items:
+            named = item["account"] or item["subject"]
+            click.echo(
+                f"{named}: {item['before']} → {item['after']} {item['reason'] and _(item['reason'])}".strip()
+            )
+    _tell(_known(), as_json, run=done.run.id, changed=done.run.changed, items=done.items)
+
+
+def _known() -> BalanceHealth:
+    return examining.known(db.session.connection())
+
+
+def _tell(found: BalanceHealth, as_json: bool, **more: Any) -> None:
+    """Print how it stands, and exit 0 or 1."""
+    if as_json:
+        body = {"balance_status": found.is_valid, "data": as_data(found), **more}
+        click.echo(written(body), nl=False)
+    else:
+        _print(found)
+    sys.exit(CLEAN if found.is_valid else FOUND)
+
+
+def _print(found: BalanceHealth) -> None:
+    named = (
+        (_("Assets"), found.assets), (_("Liabilities"), found.liabilities),
+        (_("Equity with current earnings"), found.total_equity), (_("Difference"), found.difference),
+    )  # fmt: skip
+    for title, amount in named:
+        click.echo(f"{title}: {money.format_amount(amount)}")
+    click.echo(
+        _("The balance sheet is valid.") if found.is_valid else _("The balance sheet is not valid.")
+    )
+    for problem in found.problems:
+        click.echo(f"  {problem.name}: {problem.subject}")
+    for entry in found.entries:
+        click.echo(f"  {entry.number}: {entry.why}")

@@ -1,0 +1,166 @@
+"""The detailed report: account by account, entry by entry, control account by control account, month by month."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from flask_babel import gettext as _
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Date,
+    Engine,
+    any_,
+    cast,
+    func,
+    literal,
+    select,
+)
+
+from ...base import table_of
+from ...drift.facts.findings import name_of as facts_of
+from ...drift.findings import FINDINGS, reported_now
+from ...figures import Finding
+from ..models import Account, JournalEntry, JournalLine
+from ..posting.tie_out import tie_out
+from ..rules import POSTED
+from . import examining
+from .entries import quarantined, wrong_entries
+from .examining import known, ledger_checks, look, whole_ledger
+from .wording import as_data, quarantine
+
+RIGHT, DRIFTED, QUARANTINED = "right", "drifted", "quarantined"
+
+
+def detailed(engine: Engine) -> dict[str, Any]:
+    """All of it as one snapshot has it; nothing is written. Raises Busy."""
+    with whole_ledger(engine) as connection:
+        found: dict[int, list[Finding]] = {}
+        for seen in look(connection).values():
+            for one in (*seen.found, *seen.orphans):
+                found.setdefault(one.owner, []).append(one)
+        entries = wrong_entries(connection)
+        held = quarantined(connection, found) if entries else set()
+        diverging = first_diverging(connection, found)
+        health = known(connection)
+        return {
+            "balance_status": health.is_valid and not found and not entries,
+            "data": as_data(health),
+            "accounts": list(_accounts(connection, found, held, diverging)),
+            "entries": {"posted": _posted(connection), "wrong": quarantine(entries)},
+            "checks": [_check(connection, one) for one in ledger_checks()],
+            "control_accounts": [one.as_dict() for one in tie_out(connection)],
+            "months": months(connection),
+        }
+
+
+def _accounts(
+    connection: Connection,
+    found: Mapping[int, list[Finding]],
+    held: Collection[int],
+    diverging: Mapping[int, str],
+) -> Iterator[dict[str, Any]]:
+    a = Account
+    stored = select(a.id, a.code, a.name, a.type, a.debits, a.credits, a.balance).order_by(a.code)
+    for row in connection.execute(stored):
+        drifted = [reported_now(one) for one in found.get(row.id, ())]
+        yield {
+            "code": row.code, "name": row.name, "type": row.type, "debits": str(row.debits),
+            "credits": str(row.credits), "balance": str(row.balance),
+            "status": QUARANTINED if row.id in held else DRIFTED if drifted else RIGHT,
+            "drift": [
+                {name: one[name] for name in ("figure", "stored", "expected", "difference")}
+                for one in drifted
+            ],
+            "first_diverging_entry": diverging.get(row.id),
+        }  # fmt: skip
+
+
+def _posted(connection: Connection) -> int:
+    counted = select(func.count()).select_from(JournalEntry).where(JournalEntry.status == POSTED)
+    return connection.scalar(counted) or 0
+
+
+def _check(connection: Connection, one: Any) -> dict[str, Any]:
+    """Both sides; a control account is one that is compared with what other documents come to."""
+    seen = one.compare(connection)
+    return {
+        **seen.as_dict(), "title": _(one.title),
+        "is_control": not one.tables.issubset(examining.TABLES),
+        "differing_parts": [] if seen.holds else [p.as_dict() for p in one.differing(connection)],
+    }  # fmt: skip
+
+
+def first_diverging(connection: Connection, accounts: Collection[int]) -> dict[int, str]:
+    """Of accounts that drifted the number of the entry from which on stored and posted go different ways.
+
+    That is the first one with a line that differs from the audit trail; else the one after the last at which the lines
+    came to what is stored: of what was added past everything there is none.
+    """
+    if not accounts:
+        return {}
+    line, entry, f = JournalLine, JournalEntry, FINDINGS.c
+    order = (func.extract("year", entry.entry_date), entry.posting_number, line.id)
+    of_account: dict[str, Any] = {"partition_by": line.account_id, "order_by": order}
+    forged = select(f.key["id"].as_integer()).where(
+        f.figure == facts_of(table_of(line).name), f.healed_at.is_(None)
+    )
+    lines = (
+        select(
+            line.account_id, entry.number, func.row_number().over(**of_account).label("place"),
+            func.sum(line.debit).over(**of_account).label("debits"),
+            func.sum(line.credit).over(**of_account).label("credits"),
+            line.id.in_(forged).label("is_forged"),
+        )
+        .join_from(line, entry)
+        .where(
+            line.posted_on.is_not(None),
+            line.account_id == any_(literal(sorted(accounts), ARRAY(BigInteger))),
+        )
+        .subquery()
+    )  # fmt: skip
+    agrees = (lines.c.debits == Account.debits) & (lines.c.credits == Account.credits)
+    places = (
+        select(
+            lines.c.account_id,
+            func.coalesce(
+                func.min(lines.c.place).filter(lines.c.is_forged),
+                func.max(lines.c.place).filter(agrees) + 1,
+            ).label("place"),
+        )
+        .join(Account, Account.id == lines.c.account_id)
+        .group_by(lines.c.account_id)
+        .subquery()
+    )
+    here = (lines.c.account_id == places.c.account_id) & (lines.c.place == places.c.place)
+    rows = connection.execute(select(lines.c.account_id, lines.c.number).join(places, here))
+    return dict(rows.all())
+
+
+def months(connection: Connection) -> list[dict[str, Any]]:
+    """What was posted by months: the opening by the days of entries, beside the closing before it by those of lines."""
+    by_lines = _by_month(JournalLine.posted_on, JournalLine.posted_on.is_not(None))
+    by_entries = _by_month(JournalEntry.entry_date, JournalEntry.status == POSTED)
+    month = func.coalesce(by_lines.c.month, by_entries.c.month).label("month")
+    in_order: dict[str, Any] = {"order_by": month}
+    before = (None, -1)
+    counted, entered = (func.coalesce(one.c.debits, 0) for one in (by_lines, by_entries))
+    opening = func.coalesce(func.sum(entered).over(**in_order, rows=before), 0)
+    closed = func.coalesce(func.sum(counted).over(**in_order, rows=before), 0)
+    closing = func.sum(counted).over(**in_order)
+    rows = select(month, opening, closed, counted, closing).order_by(month)
+    joined = by_lines.join(by_entries, by_lines.c.month == by_entries.c.month, full=True)
+    return [
+        {
+            "month": f"{month:%Y-%m}", "opening": str(opening), "previous_closing": str(closed),
+            "agrees": opening == closed, "posted": str(posted), "closing": str(closing),
+        }
+        for month, opening, closed, posted, closing in connection.execute(rows.select_from(joined))
+    ]  # fmt: skip
+
+
+def _by_month(day: Any, counts: Any) -> Any:
+    """`month, debits` of the lines that count, by the month of that day; credits come to the same."""
+    month = cast(func.date_trunc("month", day), Date).label("month")
+    lines = select(month, func.sum(JournalLine.debit).label("debits"))
+    return lines.join_from(JournalLine, JournalEntry).where(counts).group_by(month).subquery()

@@ -1,0 +1,100 @@
+"""The maintenance of the balance sheet: everything that it rests on is compared, and what is safe to heal is healed.
+
+Whoever is to know of what was wrong is told at the end.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flask import current_app
+from flask_babel import gettext as _
+from sqlalchemy import Connection, func, select
+
+from ...base import N_, money
+from ...drift.findings import CORRECTIONS
+from ...drift.runs import VERIFY
+from ...drift.verification.checks import LAST_STAGE
+from ...runs.kinds import RunKind
+from ...runs.models import ITEM_FAILED
+from ...runs.work import Asked, Chunk, Work
+from ..figures import LEDGER_FIGURES
+from .alerts import NOT_SENT, Alert, send
+from .examining import BalanceHealth, known
+from .wording import as_problem, as_texts
+
+SCOPE: Mapping[str, Any] = {"figures": {f.name: None for f in LEDGER_FIGURES}, "fix": True}
+
+ALERT = "alert"
+_TELL = Chunk({ALERT: True}, 0, LAST_STAGE + 1)
+
+
+def _plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
+    yield from VERIFY.plan(connection, asked)
+    yield _TELL
+
+
+def _work(work: Work) -> None:
+    if ALERT in work.payload:
+        _tell(work)
+    else:
+        VERIFY.work(work)
+
+
+def _tell(work: Work) -> None:
+    """Tell of what was healed and of what is wrong still; of a book that was right nobody is told."""
+    with work.snapshot() as connection:
+        health = known(connection)
+        mine = CORRECTIONS.c.run_id == work.asked.id
+        healed = connection.scalar(select(func.count()).select_from(CORRECTIONS).where(mine)) or 0
+    is_worth = healed or not health.is_valid or "retry" in work.asked.scope
+    alert = _alert(work.asked.id, health, healed)
+    sent = send(current_app.config, alert) if is_worth else {}
+    with work.transaction(is_last=True) as step:
+        for channel, is_sent in sent.items():
+            if not is_sent:
+                step.item(ALERT, ITEM_FAILED, key={"channel": channel}, error=NOT_SENT)
+                step.tally.failed += 1
+                step.tally.checked += 1
+
+
+def _alert(run: int, health: BalanceHealth, healed: int) -> Alert:
+    subject = (
+        _("The balance sheet is valid.")
+        if health.is_valid
+        else _("The balance sheet is not valid.")
+    )
+    totals = (
+        (_("Assets"), health.assets), (_("Liabilities"), health.liabilities),
+        (_("Equity with current earnings"), health.total_equity), (_("Difference"), health.difference),
+    )  # fmt: skip
+    lines = [
+        *(f"{title}: {money.format_amount(amount)}" for title, amount in totals),
+        _("Corrected by run %(run)s: %(count)s", run=run, count=healed),
+        *(f"{problem.name}: {problem.subject}" for problem in health.problems),
+    ]
+    facts = {
+        "balance_status": health.is_valid,
+        "corrected": healed,
+        "balance_sheet": as_texts(health),
+        "problems": list(map(as_problem, health.problems)),
+    }
+    return Alert(run, f"{current_app.config['COMPANY_NAME']}: {subject}", "\n".join(lines), facts)
+
+
+def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
+    found = dict(VERIFY.finish(connection, asked))
+    return found | {"balance_sheet": as_texts(known(connection))}
+
+
+def _again(items: Sequence[Any]) -> Iterator[Chunk]:
+    yield from VERIFY.again([item for item in items if item.subject != ALERT])
+    if any(item.subject == ALERT for item in items):
+        yield _TELL
+
+
+MAINTAIN = RunKind(
+    "ledger.maintenance", N_("Balance sheet maintenance"), "figures.heal",
+    _plan, _work, _finish, _again, preview=VERIFY.preview, findings="drift.index",
+)  # fmt: skip
+
+KINDS = (MAINTAIN,)

@@ -1,0 +1,76 @@
+"""The state of the balance sheet as programs read it: the seed's shape, with amounts as exact numbers of JSON."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from flask_babel import gettext as _
+
+from ...base import money
+from .entries import WHY, WrongEntry
+from .examining import BalanceHealth, Problem
+
+_NUMBER = re.compile(r'"\\u0000(-?\d+(?:\.\d+)?)"')
+"""A number that is written digit by digit; no text of PostgreSQL's holds the character before it."""
+
+
+def as_texts(health: BalanceHealth) -> dict[str, Any]:
+    """The totals as exact texts."""
+    return {
+        "is_valid": health.is_valid,
+        "total_assets": _text(health.assets),
+        "total_liabilities": _text(health.liabilities),
+        "total_equity": _text(health.total_equity),
+        "current_earnings": _text(health.earnings),
+        "difference": _text(health.difference),
+    }
+
+
+def as_data(health: BalanceHealth) -> dict[str, Any]:
+    """The totals as numbers, the same as texts beside them, and what speaks against the balance sheet."""
+    exact = as_texts(health)
+    totals = ("total_assets", "total_liabilities", "total_equity")
+    return {
+        "is_valid": exact.pop("is_valid"),
+        **{name: _number(exact[name]) for name in totals},
+        "exact": exact,
+        "checked_at": health.at.isoformat(),
+        "problems": list(map(as_problem, health.problems)),
+        "quarantined_entries": quarantine(health.entries),
+    }
+
+
+def as_problem(problem: Problem) -> dict[str, Any]:
+    """A problem; amounts as texts."""
+    apart = problem.difference
+    return {
+        "kind": problem.kind, "subject": problem.subject, "name": problem.name, "stored": problem.stored,
+        "expected": problem.expected, "difference": None if apart is None else str(apart),
+        "since": problem.since.isoformat(),
+    }  # fmt: skip
+
+
+def quarantine(entries: Sequence[WrongEntry]) -> list[dict[str, Any]]:
+    """The entries that cannot be right, each with the reason."""
+    return [
+        {
+            "number": one.number, "date": one.entry_date.isoformat(), "debits": _text(one.debits),
+            "credits": _text(one.credits), "reason": one.why, "message": _(WHY[one.why]),
+        }
+        for one in entries
+    ]  # fmt: skip
+
+
+def written(body: Mapping[str, Any]) -> str:
+    """The body as JSON."""
+    return _NUMBER.sub(r"\1", json.dumps(body)) + "\n"
+
+
+def _text(amount: Decimal) -> str:
+    return f"{money.round_amount(amount, money.minor_unit()):f}" if amount.is_finite() else "NaN"
+
+
+def _number(text: str) -> str | None:
+    return None if text == "NaN" else f"\0{text}"

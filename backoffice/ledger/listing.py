@@ -1,0 +1,184 @@
+"""The lists of accounts and of the journal, and the running statement of one account."""
+
+from dataclasses import replace
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import ColumnElement, Select, and_, case, exists, select
+from sqlalchemy.orm import aliased
+
+from ..base import N_, counted
+from ..lists import Choice, Column, Days, List, Search, containing
+from ..records.listing import column_of
+from .fields import CODE, ENTRY_DATE, MEMO, NAME, NUMBER, SOURCE
+from .models import Account, JournalEntry, JournalLine
+from .queries import debits_of_entry, running_lines
+from .rules import DRAFT, POSTED, REVERSED, STANDINGS, TONES, TYPES
+
+_parent = aliased(Account)
+
+
+def _account(row: Any) -> str:
+    return url_for("accounts.record", code=row.code)
+
+
+def _sum(name: str) -> Column:
+    """A figure of an account, with the way to how it was calculated."""
+    held = getattr(Account, name)
+
+    def calculation(row: Any) -> str | None:
+        at = "accounts.calculation_of"
+        return url_for(at, code=row.code, column=name) if getattr(row, name) else None
+
+    classes = "cell-total cell-lead" if name == "balance" else "cell-total cell-part"
+    return Column(name, held.info["label"], held, kind="money", link=calculation, classes=classes)
+
+
+ACCOUNTS = List(
+    "accounts",
+    N_("Accounts"),
+    "accounts.index",
+    export="accounts.export",
+    rows=lambda _user: select().select_from(Account).outerjoin(_parent, _parent.id == Account.parent_id),
+    key=Account.id,
+    columns=(
+        column_of(CODE, link=_account, classes="cell-key"),
+        column_of(NAME, classes="cell-name"),
+        Column("type", N_("Type"), Account.type, words=TYPES, classes="cell-word"),
+        Column("parent", N_("Parent account"), _parent.code),
+        Column(
+            "is_active", N_("Active"), Account.is_active, words={True: N_("yes"), False: N_("no")},
+            is_shown=False,
+        ),
+        replace(_sum("debits"), total=True),
+        replace(_sum("credits"), total=True),
+        _sum("balance"),
+    ),
+    filters=(
+        Search(
+            "q", N_("Search"), containing(Account.code, Account.name),
+            placeholder=N_("Code or name"),
+        ),
+        Choice(
+            "type", N_("Type"), {name: (word, Account.type == name) for name, word in TYPES.items()}
+        ),
+        Choice(
+            "state", N_("Status"),
+            {"active": (N_("Active"), and_(Account.is_active)), "inactive": (N_("Not active"), ~Account.is_active)},
+        ),
+    ),
+    default_sort="code",
+    counted=counted("%(num)s account", "%(num)s accounts"),
+    new=("accounts.new", N_("New account")),
+    nothing_yet=(N_("No accounts yet"), N_("A chart of accounts comes first, then entries.")),
+    nothing_fits=(
+        N_("No account fits that"),
+        N_("Take something out of the filter, or search for a part of the name."),
+    ),
+    classes="accounts-table compact",
+)  # fmt: skip
+
+_reversal = aliased(JournalEntry)
+_is_reversed = exists().where(_reversal.reverses_entry_id == JournalEntry.id)
+_standing = case((_is_reversed, REVERSED), else_=JournalEntry.status)
+
+
+def _entry(row: Any) -> str:
+    return url_for("entries.record", number=row.number)
+
+
+def _names_account(text: str) -> ColumnElement[bool]:
+    """Entries with a line of the account of that code."""
+    lines = select(JournalLine.entry_id).join(JournalLine.account)
+    return JournalEntry.id.in_(lines.where(Account.code == text))
+
+
+ENTRIES = List(
+    "entries",
+    N_("Journal"),
+    "entries.index",
+    export="entries.export",
+    rows=lambda _user: select().select_from(JournalEntry),
+    key=JournalEntry.id,
+    columns=(
+        column_of(NUMBER, link=_entry, classes="cell-key"),
+        column_of(ENTRY_DATE, classes="cell-date"),
+        Column(
+            "posting_number", N_("Posting number"), JournalEntry.posting_number, kind="number",
+            is_sortable=False, is_shown=False,
+        ),
+        column_of(MEMO, classes="cell-wide"),
+        column_of(SOURCE),
+        Column(
+            "status", N_("Status"), _standing, words=STANDINGS, tones=TONES, is_sortable=False,
+            classes="cell-word",
+        ),
+        Column(
+            "total", N_("Debits"), debits_of_entry, kind="money", total=True, is_sortable=False,
+            classes="cell-total cell-lead",
+        ),
+    ),
+    filters=(
+        Search(
+            "q", N_("Search"),
+            containing(JournalEntry.number, JournalEntry.memo, JournalEntry.source),
+            placeholder=N_("Number, memo or source"),
+        ),
+        Choice(
+            "status", N_("Status"),
+            {
+                DRAFT: (STANDINGS[DRAFT], JournalEntry.status == DRAFT),
+                POSTED: (STANDINGS[POSTED], JournalEntry.status == POSTED),
+                REVERSED: (STANDINGS[REVERSED], _is_reversed),
+            },
+        ),
+        Days("since", "until", N_("From"), N_("to"), JournalEntry.entry_date),
+        Search("account", N_("Account"), _names_account, is_quiet=True),
+    ),
+    default_sort="-entry_date",
+    counted=counted("%(num)s entry", "%(num)s entries"),
+    new=("entries.new", N_("New entry")),
+    nothing_yet=(N_("No entries yet"), N_("An entry is written as a draft, and then posted.")),
+    nothing_fits=(
+        N_("No entry fits that"),
+        N_("Take something out of the filter, or search for a part of the memo."),
+    ),
+    classes="journal-table compact",
+)  # fmt: skip
+
+
+def statement_of(account: Account) -> List:
+    """What was posted to one account, the newest first; the balance knows no filter."""
+    lines = running_lines(account)
+    c = lines.c
+
+    def rows(_user: Any) -> Select[Any]:
+        return select().select_from(lines)
+
+    return List(
+        "account_statement",
+        N_("Statement"),
+        "accounts.statement",
+        export="accounts.export_statement",
+        rows=rows,
+        key=c.id,
+        columns=(
+            Column("posted_on", N_("Date"), c.posted_on, kind="day", classes="cell-date"),
+            Column("number", N_("Entry"), c.number, link=_entry, is_sortable=False, classes="cell-key"),
+            Column("memo", N_("Memo"), c.memo, is_sortable=False, classes="cell-wide"),
+            Column("debit", N_("Debit"), c.debit, kind="money", total=True, is_sortable=False),
+            Column("credit", N_("Credit"), c.credit, kind="money", total=True, is_sortable=False),
+            Column(
+                "balance", N_("Balance"), c.balance, kind="money", is_sortable=False,
+                classes="cell-total cell-lead",
+            ),
+        ),
+        filters=(
+            Days("since", "until", N_("From"), N_("to"), c.posted_on),
+            Search("q", N_("Search"), containing(c.number, c.memo), placeholder=N_("Entry or memo")),
+        ),
+        default_sort="-posted_on",
+        counted=counted("%(num)s line", "%(num)s lines"),
+        nothing_yet=(N_("Nothing is posted yet"), N_("Lines of posted entries appear here.")),
+        classes="statement-table compact",
+    )  # fmt: skip

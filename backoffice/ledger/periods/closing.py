@@ -1,0 +1,60 @@
+"""What has to be in order of the ledger before a month is closed."""
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ...app.closing import ClosingCheck
+from ...base import N_
+from ...base.periods import Month
+from ..models import Account, JournalEntry
+from ..posting.queries import Scope, open_postings
+from ..rules import DRAFT
+from .queries import disorder
+from .yearend import retained_earnings, zeroing_lines
+
+
+def _drafts(session: Session, month: Month) -> int:
+    entry = JournalEntry
+    drafts = select(func.count()).where(entry.status == DRAFT, entry.entry_date <= month.last)
+    return session.scalar(drafts) or 0
+
+
+def _unequal(session: Session, _month: Month) -> int:
+    """1 where what accounts are debited is not what they are credited: then assets are not what the others hold."""
+    return int(session.scalar(select(func.sum(Account.debits) != func.sum(Account.credits))) or 0)
+
+
+def _disordered(session: Session, _month: Month) -> int:
+    return disorder(session)
+
+
+def _homeless(session: Session, month: Month) -> int:
+    """How many accounts have earnings that no account for retained earnings takes at the end of a year."""
+    return 0 if retained_earnings(session) else len(zeroing_lines(session, month))
+
+
+def _unposted(session: Session, month: Month) -> int:
+    """How many documents are not posted as they should be."""
+    return sum(one.count for one in open_postings(session, Scope(until=month.last)))
+
+
+CLOSING = (
+    ClosingCheck(
+        "postings", N_("Documents that are not posted"), _unposted, lambda _month: ("accounts.index", {})
+    ),
+    ClosingCheck(
+        "drafts", N_("Drafts in the journal"), _drafts,
+        lambda month: ("entries.index", {"status": DRAFT, "until": month.last.isoformat()}),
+    ),
+    ClosingCheck(
+        "equation", N_("Assets that differ from liabilities and equity"), _unequal,
+        lambda month: ("ledger.trial_balance", {"as_of": month.last.isoformat()}),
+    ),
+    ClosingCheck(
+        "earnings", N_("Accounts with earnings, and none is used for retained earnings"), _homeless,
+        lambda _month: ("accounts.index", {}),
+    ),
+    ClosingCheck(
+        "order", N_("Closed months out of order"), _disordered, lambda _month: ("ledger.periods", {})
+    ),
+)  # fmt: skip

@@ -1,0 +1,96 @@
+"""Reads of periods: which months are closed, what is in the way of closing one, by which entries years closed."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.orm import Session, aliased
+
+from ...app.closing import Checked
+from ...app.domain import declared
+from ...base import periods
+from ...base.periods import Month
+from ...book.models import Book
+from ...book.queries import locked_until
+from ..models import JournalEntry
+from .models import CLOSED, Period
+
+SHOWN = 36
+"""Months that the screen lists at most, the newest first."""
+
+
+class Standing(NamedTuple):
+    """A month, and its period if it was ever closed."""
+
+    month: Month
+    period: Period | None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is closed now."""
+        return self.period is not None and self.period.status == CLOSED
+
+
+def period_of(session: Session, month: Month) -> Period | None:
+    """The period of a month that was ever closed."""
+    return session.scalars(select(Period).where(Period.month == month.first)).one_or_none()
+
+
+def last_closed(session: Session) -> Month | None:
+    """The last closed month; None where every month is open."""
+    first = session.scalar(select(func.max(Period.month)).where(Period.status == CLOSED))
+    return None if first is None else Month.of(first)
+
+
+def next_to_close(session: Session) -> Month:
+    """The month after the last closed one; before the first closing the first month of the journal that is over."""
+    if (last := last_closed(session)) is not None:
+        return last + 1
+    first = session.scalar(select(func.min(JournalEntry.entry_date)))
+    before = Month.current() - 1
+    return before if first is None else min(before, Month.of(first))
+
+
+def standings(session: Session) -> Sequence[Standing]:
+    """The months from the first of the journal, or the first that was closed, until now; the newest first."""
+    known = {Month.of(p.month): p for p in session.scalars(select(Period))}
+    month, first = Month.current(), min(known, default=next_to_close(session))
+    first = max(min(first, next_to_close(session)), month - (SHOWN - 1))
+    return [Standing(each, known.get(each)) for each in reversed(list(first.through(month)))]
+
+
+def checklist(session: Session, month: Month) -> list[Checked]:
+    """What every domain says of the days up to the end of the month."""
+    return [Checked(check, check.count(session, month)) for check in declared().closing_checks]
+
+
+def posting_day(session: Session, day: date) -> date:
+    """The day on which the ledger posts what happened on `day`: that day, or today where it is locked."""
+    until = locked_until(session)
+    return day if until is None or day > until else periods.today()
+
+
+def closing_entries() -> Select[int | None]:
+    """The ids of the entries by which years are closed: they move earnings, and are no revenue or expense."""
+    return select(Period.closing_entry_id).where(Period.closing_entry_id.is_not(None))
+
+
+def disorder(session: Session) -> int:
+    """How many closed months do not follow a closed one, but the first, and whether the book says another last day.
+
+    PostgreSQL lets nobody write such a thing; this finds what was done past it.
+    """
+    before = aliased(Period)
+    follows = (
+        select(before.id)
+        .where(before.status == CLOSED, before.month == Period.month - text("interval '1 month'"))
+        .exists()
+    )
+    closed = Period.status == CLOSED
+    lonely = session.scalar(select(func.count()).where(closed, ~follows)) or 0
+    last = last_closed(session)
+    says_another = session.scalar(select(Book.closed_until)) != (
+        None if last is None else last.last
+    )
+    return max(lonely - 1, 0) + int(says_another)

@@ -1,0 +1,109 @@
+"""Months of the book: which are closed, by whom, what stands in the way of closing the next one, close and reopen."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, abort, flash, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from ...app.extensions import db
+from ...app.navigation import may_open
+from ...base import N_
+from ...base.periods import Month
+from ...base.refusals import Refusal
+from ...people.actors import Actors
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.formats import in_words, month_filter
+from ...web.htmx import render
+from ...web.idempotency import new_key
+from ..trial_balance import bp
+from . import actions, queries
+
+TITLE = N_("Periods")
+REASON_LENGTH = 200
+
+
+@bp.get("/periods")
+@requires("ledger.read")
+def periods() -> Response:
+    """Every month, and the checklist of the one that is asked for or comes next."""
+    return _page()
+
+
+@bp.post("/periods/<month>/close")
+@requires("ledger.close")
+def close_period(month: str) -> Response:
+    """Close a month of which everything is in order."""
+    asked = _month(month)
+    said = _("%(month)s is closed.", month=month_filter(asked.first))
+    return _done("ledger.close-period", actions.close, said, asked, _user())
+
+
+@bp.post("/periods/<month>/reopen")
+@requires("ledger.close")
+def reopen_period(month: str) -> Response:
+    """Reopen the last closed month, with a reason."""
+    asked, reason = _month(month), request.form.get("reason", "").strip()[:REASON_LENGTH]
+    said = _("%(month)s is open again.", month=month_filter(asked.first))
+    return _done("ledger.reopen-period", actions.reopen, said, asked, _user(), reason)
+
+
+def _user() -> str:
+    return f"user:{current_user.id}"
+
+
+def _done(name: str, verb: Callable[..., object], said: str, *asked: Any) -> Response:
+    claim = Claim(name)
+    try:
+        verb(db.session(), *asked)
+    except Refusal as refusal:
+        db.session.rollback()
+        return _page(refusal)
+    flash(said, "success")
+    return claim.complete(url_for("ledger.periods"))
+
+
+def _month(text: str) -> Month:
+    try:
+        return Month.parse(text)
+    except ValueError:
+        abort(404)
+
+
+def _page(refusal: Refusal | None = None) -> Response:
+    session = db.session()
+    standings = queries.standings(session)
+    asked = request.args.get("month", "")[:7]
+    month = _month(asked) if asked else queries.next_to_close(session)
+    found = [(c, *c.check.page(month)) for c in queries.checklist(session, month)]
+    people = (a for s in standings if s.period for a in (s.period.closed_by, s.period.reopened_by))
+    return render(
+        "ledger/periods.html",
+        status=200 if refusal is None else refusal.status,
+        standings=standings,
+        month=month,
+        last=queries.last_closed(session),
+        found=found,
+        obstacle=_obstacle(month),
+        is_possible=not any(checked.forbids for checked, *_place in found),
+        complaint="" if refusal is None else in_words(refusal),
+        names=Actors(session, {actor for actor in people if actor}),
+        may_open=may_open,
+        key=new_key(),
+        reason=request.form.get("reason", ""),
+        REASON_LENGTH=REASON_LENGTH,
+    )
+
+
+def _obstacle(month: Month) -> str:
+    """Why the month is not to be closed now, whatever is in order of it; empty where nothing is in the way."""
+    try:
+        actions.refuse_close(db.session(), month)
+    except Refusal as refusal:
+        return in_words(refusal)
+    return ""
+
+
+PAGES = ((TITLE, "ledger.periods"),)

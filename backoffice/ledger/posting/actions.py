@@ -1,0 +1,106 @@
+"""Posting what is open: a difference entry for each document and day, all of a scope at once. Nothing here commits."""
+
+from typing import Any
+
+from sqlalchemy import CTE, Insert, Text, case, cast, func, insert, literal, select, update
+from sqlalchemy.orm import Session
+
+from ...base import periods
+from ...base.numbering import next_number
+from ...book.queries import locked_until
+from ..models import JournalEntry, JournalLine
+from ..refusals import AccountsNotNamed
+from ..rules import DRAFT, POSTED, ROLES
+from .queries import Scope, open_lines, roles_without_account
+from .sources import SOURCES
+
+HEAD = "AP-{year}-"
+"""Numbers of entries that rules post: AP-2026-00001."""
+
+SPARE = 1_000
+"""Further numbers that are looked at, in case a user has typed some of them."""
+
+
+def hold(session: Session) -> None:
+    """Wait for whoever posts by rules, and let others wait until this transaction ends."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtext("ledger reconcile"))))
+
+
+def reconcile(session: Session, scope: Scope) -> int:
+    """Post what is open in the scope; how many entries that were. Repeating it posts nothing.
+
+    An entry has the date of its document, or today's where that day is locked. Whoever posts by rules waits for
+    whoever did so before, and then looks anew. Raises AccountsNotNamed.
+    """
+    hold(session)
+    if missing := roles_without_account(session, scope):
+        raise AccountsNotNamed(roles=", ".join(ROLES[role] for role in missing))
+    ids = sorted(set(session.scalars(_inserting(session, scope))))
+    if ids:
+        posting = update(JournalEntry).where(JournalEntry.id.in_(ids), JournalEntry.status == DRAFT)
+        session.execute(
+            posting.values(status=POSTED), execution_options={"synchronize_session": False}
+        )
+    return len(ids)
+
+
+def _inserting(session: Session, scope: Scope) -> Insert:
+    """Drafts of everything that is open, with their lines, in one statement; it answers the entry of each line."""
+    lines = open_lines(scope).cte("open_lines")
+    entries = _entries(session, lines)
+    rank = func.row_number().over(
+        partition_by=entries.c.id, order_by=(lines.c.amount < 0, lines.c.account_id)
+    )
+    rows = select(
+        entries.c.id, rank - 1, lines.c.account_id,
+        func.greatest(lines.c.amount, 0), func.greatest(-lines.c.amount, 0),
+    ).join_from(
+        lines, entries,
+        (entries.c.document == lines.c.document) & (entries.c.document_date == lines.c.day),
+    )  # fmt: skip
+    columns = ("entry_id", "position", "account_id", "debit", "credit")
+    return (
+        insert(JournalLine)
+        .from_select(columns, rows, include_defaults=False)
+        .returning(JournalLine.entry_id)
+    )
+
+
+def _entries(session: Session, lines: CTE) -> CTE:
+    """A draft for each document and day of the lines."""
+    key = (lines.c.source, lines.c.document, lines.c.day)
+    rank = func.row_number().over(order_by=(lines.c.day, lines.c.source, lines.c.document))
+    documents = (
+        select(*key, func.max(lines.c.number).label("number"), rank.label("rank"))
+        .group_by(*key)
+        .cte("documents")
+    )
+    numbers = _free_numbers(session, select(func.count()).select_from(documents).scalar_subquery())
+    today, until = periods.today(), locked_until(session)
+    day = (
+        documents.c.day
+        if until is None
+        else case((documents.c.day <= until, today), else_=documents.c.day)
+    )
+    words = case({source.name: source.memo for source in SOURCES}, value=documents.c.source)
+    rows = select(
+        numbers.c.number, day, func.concat_ws(" ", words, documents.c.number),
+        func.coalesce(documents.c.number, ""), documents.c.document, documents.c.day,
+    ).join_from(documents, numbers, numbers.c.rank == documents.c.rank)  # fmt: skip
+    columns = ("number", "entry_date", "memo", "source", "document", "document_date")
+    made = insert(JournalEntry).from_select(columns, rows, include_defaults=False)
+    e = JournalEntry
+    return made.returning(e.id, e.document, e.document_date).cte("entries")
+
+
+def _free_numbers(session: Session, count: Any) -> Any:
+    """`number, rank`: so many numbers that no entry has, and some more."""
+    head = HEAD.format(year=periods.today().year)
+    first = int(next_number(session, JournalEntry.number, head).removeprefix(head))
+    series = func.generate_series(first, first + count + SPARE).table_valued("n").render_derived()
+    digits = cast(series.c.n, Text)
+    padded = func.lpad(digits, func.greatest(func.length(digits), 5), "0")
+    number = func.concat(literal(head, Text), padded)
+    taken = select(JournalEntry.id).where(JournalEntry.number == number).exists()
+    rank = func.row_number().over(order_by=series.c.n)
+    return select(number.label("number"), rank.label("rank")).where(~taken).subquery("numbers")

@@ -1,0 +1,108 @@
+"""`backoffice ledger reconcile`: post what is open of documents, and tie control accounts out to their domains.
+
+Exit status as `diff` has it: 0 done and tied out, 1 a dry run found something or an account differs, 2 trouble.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+from flask_babel import gettext as _
+
+from ...app.command_line import CLEAN, FOUND, Trouble, operator, refusals_reported
+from ...app.extensions import db
+from ...base import money
+from ...base.periods import read_day
+from ...database.snapshots import snapshot
+from ...drift.cli import json_option
+from ...figures import acting_as
+from . import actions
+from .queries import OpenPosting, Scope, open_postings
+from .sources import BY_NAME
+from .tie_out import Tied, tie_out
+
+group = AppGroup("ledger")
+
+
+@group.command("reconcile")
+@click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    type=click.Choice(list(BY_NAME)),
+    help="Only documents of this kind; may be repeated.",
+)
+@click.option("--date-from", metavar="YYYY-MM-DD", help="Only documents of that day or later.")
+@click.option("--date-to", metavar="YYYY-MM-DD", help="Only documents of that day or earlier.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be posted.")
+@json_option
+def reconcile(
+    sources: tuple[str, ...], date_from: str | None, date_to: str | None, dry_run: bool, as_json: bool
+) -> None:  # fmt: skip
+    """Post what documents come to and the journal does not say yet; compare control accounts with their domains."""
+    scope = Scope(sources, _day(date_from), _day(date_to))
+    session = db.session()
+    found = open_postings(session, scope)
+    posted = 0
+    if not dry_run:
+        with refusals_reported(), acting_as(operator()):
+            posted = actions.reconcile(session, scope)
+            session.commit()
+    session.rollback()
+    with snapshot(db.engine) as connection:
+        tied = tie_out(connection)
+    if as_json:
+        click.echo(json.dumps(_reported(found, posted, tied, dry_run)))
+    else:
+        _print(found, posted, tied, dry_run)
+    is_apart = any(one.difference for one in tied)
+    sys.exit(FOUND if is_apart or (dry_run and found) else CLEAN)
+
+
+def _day(text: str | None) -> Any:
+    day = None if text is None else read_day(text)
+    if text is not None and day is None:
+        raise Trouble(_("Write the day as 2026-01-31."))
+    return day
+
+
+def _reported(
+    found: Sequence[OpenPosting], posted: int, tied: Sequence[Tied], dry_run: bool
+) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "posted": posted,
+        "sources": [
+            {"source": one.source.name, "postings": one.count, "amount": str(one.amount)} for one in found
+        ],
+        "tie_out": [one.as_dict() for one in tied],
+    }  # fmt: skip
+
+
+def _print(found: Sequence[OpenPosting], posted: int, tied: Sequence[Tied], dry_run: bool) -> None:
+    from rich.table import Table
+
+    from ...runs.item_tables import print_table
+
+    table = Table(_("Documents"), box=None)
+    for side in (_("Postings"), _("Debits")):
+        table.add_column(side, justify="right")
+    for one in found:
+        table.add_row(_(one.source.title), f"{one.count:,}", money.format_amount(one.amount))
+    if found:
+        print_table(table)
+    said = (
+        _("%(count)d entries would be posted.", count=sum(one.count for one in found)) if dry_run
+        else _("%(count)d entries are posted.", count=posted)
+    )  # fmt: skip
+    click.echo(said)
+    table = Table(_("Control account"), box=None)
+    for side in (_("Ledger"), _("Not posted yet"), _("Sub-ledger"), _("Difference")):
+        table.add_column(side, justify="right")
+    for each in tied:
+        sides = (each.held, each.not_posted, each.beneath, each.difference)
+        table.add_row(_(each.control.title), *map(money.format_amount, sides))
+    print_table(table)

@@ -1,0 +1,142 @@
+"""What is expected, posted and open, of each document on each of its days, account by account."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    Subquery,
+    Text,
+    case,
+    cast,
+    func,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session
+
+from ..models import Account, JournalEntry, JournalLine
+from ..rules import POSTED, net_of
+from .sources import BY_NAME, SOURCES, PostingSource, expected
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which documents: those of these `sources` (none: all), on days from `since` to `until`, both inclusive."""
+
+    sources: Collection[str] = ()
+    since: date | None = None
+    until: date | None = None
+
+    @property
+    def rules(self) -> Sequence[PostingSource]:
+        """The kinds of documents, in the order in which they are declared."""
+        return [source for source in SOURCES if not self.sources or source.name in self.sources]
+
+    def days(self, day: Any) -> list[Any]:
+        """The conditions of a day."""
+        first = [] if self.since is None else [day >= self.since]
+        return first if self.until is None else [*first, day <= self.until]
+
+
+EVERYTHING = Scope()
+
+
+def accounts_of_roles() -> Subquery:
+    """`role, account_id`: the account to which a role posts, the active one whose code is first."""
+    account = Account
+    return (
+        select(account.role, account.id.label("account_id"))
+        .ext(distinct_on(account.role))
+        .where(account.role != "", account.is_active)
+        .order_by(account.role, account.code)
+        .subquery("accounts_of_roles")
+    )
+
+
+def posted(scope: Scope) -> Select[Any]:
+    """`source, document, number, day, account_id, unnamed, amount`: what posted lines say, turned to be taken off."""
+    entry, line = JournalEntry, JournalLine
+    source = func.split_part(entry.document, "/", 1)
+    rows = (
+        select(
+            source.label("source"), entry.document, cast(null(), Text).label("number"),
+            entry.document_date.label("day"), line.account_id, cast(null(), Text).label("unnamed"),
+            net_of(line.credit, line.debit).label("amount"),
+        )
+        .join_from(line, entry, line.entry_id == entry.id)
+        .where(entry.status == POSTED, entry.document.is_not(None), *scope.days(entry.document_date))
+    )  # fmt: skip
+    return rows.where(source.in_(sorted(scope.sources))) if scope.sources else rows
+
+
+def open_lines(scope: Scope) -> Select[Any]:
+    """`source, document, number, day, account_id, unnamed, amount`: what is expected less what is posted, where not 0.
+
+    `account_id` is NULL where no account has the role, which is `unnamed` then.
+    """
+    of_role, wanted = accounts_of_roles(), expected(scope.rules)
+    due = (
+        select(
+            wanted.c.source, wanted.c.document, wanted.c.number, wanted.c.day, of_role.c.account_id,
+            case((of_role.c.account_id.is_(None), wanted.c.role)).label("unnamed"), wanted.c.amount,
+        )
+        .outerjoin_from(wanted, of_role, of_role.c.role == wanted.c.role)
+        .where(*scope.days(wanted.c.day))
+    )  # fmt: skip
+    both = union_all(due, posted(scope)).subquery("both")
+    key = (both.c.source, both.c.document, both.c.day, both.c.account_id, both.c.unnamed)
+    amount = func.sum(both.c.amount)
+    return (
+        select(*key, func.max(both.c.number).label("number"), amount.label("amount"))
+        .group_by(*key)
+        .having(amount != 0)
+    )
+
+
+def open_documents(scope: Scope) -> Select[Any]:
+    """`source, document, number, day, amount`: what an entry would be posted for, and the debits of that entry."""
+    lines = open_lines(scope).subquery("open")
+    key = (lines.c.source, lines.c.document, lines.c.day)
+    debits = func.sum(lines.c.amount).filter(lines.c.amount > 0)
+    return (
+        select(
+            *key, func.max(lines.c.number).label("number"), func.coalesce(debits, 0).label("amount")
+        )
+        .group_by(*key)
+        .order_by(lines.c.day, lines.c.source, lines.c.document)
+    )
+
+
+@dataclass(frozen=True)
+class OpenPosting:
+    """One kind of document: how many entries are to be posted, and what they debit."""
+
+    source: PostingSource
+    count: int
+    amount: Decimal
+
+
+def open_postings(reader: Session | Connection, scope: Scope = EVERYTHING) -> Sequence[OpenPosting]:
+    """What is open, by kind of document; kinds of which nothing is open are left out."""
+    rows = open_documents(scope).subquery()
+    summed = select(rows.c.source, func.count(), func.sum(rows.c.amount)).group_by(rows.c.source)
+    found = {name: (count, amount) for name, count, amount in reader.execute(summed)}
+    return [OpenPosting(BY_NAME[name], *found[name]) for name in BY_NAME if name in found]
+
+
+def roles_without_account(session: Session, scope: Scope) -> Sequence[str]:
+    """The roles to which something of the scope is to be posted, and that no active account has."""
+    wanted, of_role = expected(scope.rules), accounts_of_roles()
+    missing = (
+        select(wanted.c.role)
+        .outerjoin_from(wanted, of_role, of_role.c.role == wanted.c.role)
+        .where(of_role.c.account_id.is_(None), wanted.c.amount != 0, *scope.days(wanted.c.day))
+    )
+    return sorted(session.scalars(missing.distinct()))

@@ -1,0 +1,25 @@
+"""The kind of run that posts what is open of documents."""
+
+from typing import TYPE_CHECKING
+
+from ...base import N_
+from ...base.late import Late
+from ...runs.kinds import RunKind
+from ...runs.wording import Reason
+from ...web.record_links import Word
+
+if TYPE_CHECKING:
+    from . import work
+else:
+    work = Late("backoffice.ledger.posting.work")
+
+NAME = "ledger.post"
+
+POST = RunKind(NAME, N_("Post documents to the journal"), "ledger.write", work.plan, work.work)
+KINDS = (POST,)
+
+WORDS = (Word(NAME, N_("Posting")),)
+"""What an item is of: a document on a day."""
+
+UNNAMED = N_("No active account is used for what this posts to. Choose one under Ledger, Accounts.")
+REASONS = (Reason(UNNAMED, "accounts.index"),)

@@ -1,0 +1,148 @@
+"""What each kind of document should come to in the journal: one SELECT each, by document and day.
+
+Amounts are in the deployment's currency; one below zero turns the two sides. Documents of which there are very many
+(readings of gas, charges of wallets) are one posting per day.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Date,
+    Select,
+    Subquery,
+    Text,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
+
+from ...base import N_, periods
+from ...billing.models import Invoice, MeterAdjustment, Payment
+from ...billing.rules import VOID
+from ...gas.models import Deposit
+from ...gas.queries import CALCULATIONS
+from ...orders.models import Order
+from ...wallets.models import WalletTransaction
+from ...wallets.rules import ADJUSTMENT, CHARGE, RECHARGE, REFUND
+from ..rules import (
+    CASH,
+    GAS_DEPOSITS,
+    GAS_REVENUE,
+    METER_REVENUE,
+    ORDER_REVENUE,
+    ORDERS,
+    RECEIVABLES,
+    WALLET_REVENUE,
+    WALLETS,
+)
+
+
+@dataclass(frozen=True)
+class PostingSource:
+    """One kind of document: `rows` answers `id` (None: one posting per day), `number`, `day` and `amount`.
+
+    `debit` and `credit` are the roles of the accounts that an amount above zero moves; `memo` is what entries say.
+    """
+
+    name: str
+    title: str
+    memo: str
+    debit: str
+    credit: str
+    rows: Callable[[], Select[Any]]
+
+
+def _each(id_: Any, number: Any, day: Any, amount: Any, *where: Any) -> Select[Any]:
+    """A posting for each document."""
+    columns = (id_.label("id"), number.label("number"), day.label("day"), amount.label("amount"))
+    return select(*columns).where(*where)
+
+
+def _per_day(day: Any, amount: Any, *where: Any) -> Select[Any]:
+    """A posting for each day."""
+    each = select(day.label("day"), amount.label("amount")).where(*where).subquery()
+    none = (cast(null(), BigInteger).label("id"), cast(null(), Text).label("number"))
+    summed = func.sum(each.c.amount).label("amount")
+    return select(*none, each.c.day, summed).group_by(each.c.day)
+
+
+def _wallet(kind: str) -> Select[Any]:
+    """The transactions of a type, on their days where the business is."""
+    t = WalletTransaction
+    day = cast(func.timezone(periods.timezone().key, t.created_at), Date)
+    if kind == CHARGE:
+        return _per_day(day, t.amount, t.transaction_type == kind)
+    return _each(t.id, func.nullif(t.reference, ""), day, t.amount, t.transaction_type == kind)
+
+
+SOURCES: Sequence[PostingSource] = (
+    PostingSource(
+        "orders", N_("Closed orders"), "Order", ORDERS, ORDER_REVENUE,
+        lambda: _each(Order.id, Order.number, Order.closing_date, Order.grand_total, Order.closing_date.is_not(None)),
+    ),
+    PostingSource(
+        "invoices", N_("Invoices"), "Invoice", RECEIVABLES, METER_REVENUE,
+        lambda: _each(
+            Invoice.id, Invoice.number, Invoice.issued_on, Invoice.amount,
+            Invoice.status != VOID, Invoice.meter_id.is_not(None),
+        ),
+    ),
+    PostingSource(
+        "payments", N_("Payments"), "Payment", CASH, RECEIVABLES,
+        lambda: _each(Payment.id, Payment.reference, Payment.paid_on, Payment.amount, Payment.status != VOID),
+    ),
+    PostingSource(
+        "adjustments", N_("Adjustments"), "Adjustment", RECEIVABLES, METER_REVENUE,
+        lambda: _each(
+            MeterAdjustment.id, MeterAdjustment.number, MeterAdjustment.adjusted_on, MeterAdjustment.amount,
+            MeterAdjustment.status != VOID,
+        ),
+    ),
+    PostingSource(
+        "deposits", N_("Gas deposits"), "Gas deposit", CASH, GAS_DEPOSITS,
+        lambda: _each(Deposit.id, cast(null(), Text), Deposit.deposited_on, Deposit.amount),
+    ),
+    PostingSource(
+        "gas_purchases", N_("Gas purchases"), "Gas purchases of the day", GAS_DEPOSITS, GAS_REVENUE,
+        lambda: _per_day(CALCULATIONS.c.transaction_date, CALCULATIONS.c.total_price),
+    ),
+    PostingSource(
+        "wallet_recharges", N_("Wallet recharges"), "Wallet recharge", CASH, WALLETS, lambda: _wallet(RECHARGE)
+    ),
+    PostingSource(
+        "wallet_charges", N_("Wallet charges"), "Wallet charges of the day", WALLETS, WALLET_REVENUE,
+        lambda: _wallet(CHARGE),
+    ),
+    PostingSource(
+        "wallet_refunds", N_("Wallet refunds"), "Wallet refund", WALLET_REVENUE, WALLETS, lambda: _wallet(REFUND)
+    ),
+    PostingSource(
+        "wallet_adjustments", N_("Wallet adjustments"), "Wallet adjustment", WALLET_REVENUE, WALLETS,
+        lambda: _wallet(ADJUSTMENT),
+    ),
+)  # fmt: skip
+"""Every kind of document that is posted. An invoice without a meter counts nowhere, and is not posted either."""
+
+BY_NAME = {source.name: source for source in SOURCES}
+
+
+def expected(sources: Sequence[PostingSource] = SOURCES) -> Subquery:
+    """`source, document, number, day, role, amount`: what should be posted; a debit is above zero, a credit below."""
+    return union_all(*(side for source in sources for side in _sides(source))).subquery("expected")
+
+
+def _sides(source: PostingSource) -> Iterator[Select[Any]]:
+    rows = source.rows().subquery()
+    name = literal(source.name, Text)
+    document = func.concat_ws("/", name, rows.c.id)
+    for role, amount in ((source.debit, rows.c.amount), (source.credit, -rows.c.amount)):
+        yield select(
+            name.label("source"), document.label("document"), rows.c.number, rows.c.day,
+            literal(role, Text).label("role"), amount.label("amount"),
+        ).where(rows.c.day.between(periods.FIRST_DAY, periods.LAST_DAY))  # fmt: skip

@@ -1,0 +1,186 @@
+"""Whether control accounts hold what the domains beneath them come to: both sides, each term, and what is not posted.
+
+An account that is controlled holds nothing but postings of documents. So what it holds, with what is not posted yet,
+is what its sub-ledger comes to; anything else was entered on it by hand, or is wrong beneath.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Numeric,
+    Select,
+    Subquery,
+    Text,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import Session
+
+from ...base import N_
+from ...billing.models import Meter, MeterAssignment, Payment
+from ...billing.rules import VOID
+from ...customers.models import Customer
+from ...gas.queries import MONTHS
+from ...orders.models import Order
+from ...wallets.models import Wallet
+from ..models import Account, JournalEntry, JournalLine
+from ..rules import GAS_DEPOSITS, ORDERS, POSTED, RECEIVABLES, ROLES, WALLETS, net_of
+from .sources import expected
+
+HELD, NOT_POSTED = "held", "not_posted"
+
+_nothing = cast(null(), Numeric)
+"""What a line says on the side that it does not stand on."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One sum of a sub-ledger: its title, its amounts, where they are listed, and whether it is taken off."""
+
+    title: str
+    rows: Select[Any]
+    page: str
+    is_taken_off: bool = False
+
+
+@dataclass(frozen=True)
+class Control:
+    """A role whose accounts are controlled by the terms; `is_owed`: they hold what is owed to us, else what we owe."""
+
+    role: str
+    terms: Sequence[Term]
+    is_owed: bool = False
+
+    @property
+    def title(self) -> str:
+        """What the role is called on screen."""
+        return ROLES[self.role]
+
+
+_assigned = select(MeterAssignment.id).where(
+    MeterAssignment.meter_id == Meter.id, MeterAssignment.is_active
+)
+_last_months = (
+    select(MONTHS.c.customer_id, func.max(MONTHS.c.year_month).label("year_month"))
+    .group_by(MONTHS.c.customer_id)
+    .subquery()
+)
+_closing = select(MONTHS.c.closing_balance).join(
+    _last_months,
+    (_last_months.c.customer_id == MONTHS.c.customer_id) & (_last_months.c.year_month == MONTHS.c.year_month),
+)  # fmt: skip
+_unmatched = select(Payment.amount).where(Payment.meter_id.is_(None), Payment.status != VOID)
+_closed = select(Order.grand_total).where(Order.closing_date.is_not(None))
+
+CONTROLS: Sequence[Control] = (
+    Control(
+        RECEIVABLES,
+        (
+            Term(N_("Balances of customers"), select(Customer.balance), "customers.index"),
+            Term(N_("Overpayments of customers"), select(Customer.overpayment), "customers.index", is_taken_off=True),
+            Term(
+                N_("Net balances of meters without an active assignment"),
+                select(Meter.net_balance).where(~_assigned.exists()), "meters.index",
+            ),
+            Term(N_("Unmatched payments"), _unmatched, "billing.unmatched", is_taken_off=True),
+        ),
+        is_owed=True,
+    ),
+    Control(ORDERS, (Term(N_("Closed orders"), _closed, "orders.index"),), is_owed=True),
+    Control(GAS_DEPOSITS, (Term(N_("Closing balances of gas"), _closing, "gas_months.index"),)),
+    Control(WALLETS, (Term(N_("Balances of wallets"), select(Wallet.balance), "wallets.index"),)),
+)  # fmt: skip
+"""Every control account, in the order in which the screen shows them."""
+
+
+def lines() -> Subquery:
+    """`number, role, place, ledger, beneath`: what accounts hold, what is not posted, every term; in one statement."""
+    return union_all(*(line for each in enumerate(CONTROLS) for line in _lines(*each))).subquery(
+        "tie_out"
+    )
+
+
+def _lines(number: int, control: Control) -> Iterator[Select[Any]]:
+    entry, line, wanted = JournalEntry, JournalLine, expected()
+    mine = select(Account.id).where(Account.role == control.role)
+    held = select(net_of(Account.debits, Account.credits)).where(Account.role == control.role)
+    due = select(wanted.c.amount).where(wanted.c.role == control.role)
+    posted = (
+        select(net_of(line.credit, line.debit))
+        .join_from(line, entry, entry.id == line.entry_id)
+        .where(entry.status == POSTED, entry.document.is_not(None), line.account_id.in_(mine))
+    )
+    for place, (name, rows) in enumerate(((HELD, held), (NOT_POSTED, union_all(due, posted)))):
+        amount = _sum(rows, is_turned=not control.is_owed)
+        yield _line(number, place, control, name, amount, _nothing)
+    for place, term in enumerate(control.terms, start=2):
+        amount = _sum(term.rows, is_turned=term.is_taken_off)
+        yield _line(number, place, control, str(place), _nothing, amount)
+
+
+def _sum(rows: Any, *, is_turned: bool) -> Any:
+    amounts = rows.subquery()
+    summed = func.coalesce(func.sum(next(iter(amounts.c))), 0)
+    return select(-summed if is_turned else summed).scalar_subquery()
+
+
+def _line(
+    number: int, place: int, control: Control, name: str, ledger: Any, beneath: Any
+) -> Select[Any]:
+    return select(
+        literal(number).label("number"), literal(place).label("place"),
+        literal(control.role, Text).label("role"), literal(f"{control.role}/{name}", Text).label("line"),
+        ledger.label("ledger"), beneath.label("beneath"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tied:
+    """One control account in one snapshot: the two lines of the ledger, and the terms of the sub-ledger, signed."""
+
+    control: Control
+    held: Decimal
+    not_posted: Decimal
+    terms: Sequence[Decimal]
+
+    @property
+    def beneath(self) -> Decimal:
+        """What the sub-ledger comes to."""
+        return sum(self.terms, Decimal(0))
+
+    @property
+    def difference(self) -> Decimal:
+        """By how much the ledger's side is more than the sub-ledger's."""
+        difference: Decimal = net_of(self.held + self.not_posted, self.beneath)
+        return difference
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; amounts as texts."""
+        each = zip(self.control.terms, self.terms, strict=True)
+        return {
+            "role": self.control.role,
+            "held": str(self.held),
+            "not_posted": str(self.not_posted),
+            "beneath": str(self.beneath),
+            "difference": str(self.difference),
+            "terms": [{"title": term.title, "amount": str(amount)} for term, amount in each],
+        }
+
+
+def tie_out(reader: Connection | Session) -> Sequence[Tied]:
+    """Every control account beside its sub-ledger, in one statement, and so in one snapshot."""
+    found = lines()
+    rows = reader.execute(select(found).order_by(found.c.number, found.c.place)).all()
+    tied = []
+    for number, control in enumerate(CONTROLS):
+        held, not_posted, *terms = (row for row in rows if row.number == number)
+        tied.append(Tied(control, held.ledger, not_posted.ledger, [term.beneath for term in terms]))
+    return tied

@@ -1,0 +1,104 @@
+"""The tie-out on screen: control accounts beside their sub-ledgers, what is not posted yet, and its posting."""
+
+from typing import Any
+
+from flask import Response, url_for
+from sqlalchemy import Select, case, func, select
+
+from ... import lists
+from ...app.extensions import db
+from ...base import N_, counted
+from ...lists import Column, List
+from ...runs import actions as runs
+from ...runs.errors import AlreadyRunning
+from ...security.permissions import requires
+from ...web.claims import Claim
+from ...web.idempotency import new_key
+from ..rules import ROLES, net_of
+from ..trial_balance import bp
+from .queries import open_postings
+from .runs import NAME
+from .tie_out import CONTROLS, HELD, NOT_POSTED, lines
+
+TITLE = N_("Tie-out")
+
+_WORDS = {
+    f"{control.role}/{name}": title
+    for control in CONTROLS
+    for name, title in (
+        (HELD, N_("Balance of the accounts")),
+        (NOT_POSTED, N_("Not posted yet")),
+        *((str(place), term.title) for place, term in enumerate(control.terms, start=2)),
+    )
+}
+_PAGES = {
+    f"{control.role}/{place}": term.page
+    for control in CONTROLS
+    for place, term in enumerate(control.terms, start=2)
+}
+
+
+def _link(row: Any) -> str:
+    return url_for(_PAGES.get(row.line, "accounts.index"))
+
+
+def _listing() -> List:
+    """Every line of every control account; the first one says by how much both sides differ."""
+    found = lines()
+    c = found.c
+    apart = net_of(*(func.sum(side).over(partition_by=c.number) for side in (c.ledger, c.beneath)))
+    numbered = (c.number * len(_WORDS) + c.place).label("id")
+    each = select(*c, numbered, case((c.place == 0, apart)).label("difference")).subquery("lines")
+
+    def rows(_user: Any) -> Select[Any]:
+        return select().select_from(each)
+
+    def money(name: str, label: str, classes: str) -> Column:
+        return Column(name, label, each.c[name], kind="money", is_sortable=False, classes=classes)
+
+    return List(
+        "tie_out",
+        TITLE,
+        "ledger.tie_out",
+        export="ledger.export_tie_out",
+        rows=rows,
+        key=each.c.id,
+        columns=(
+            Column("role", N_("Control account"), each.c.role, words=ROLES, classes="cell-name", is_sortable=False),
+            Column("line", N_("Term"), each.c.line, words=_WORDS, link=_link, classes="cell-wide", is_sortable=False),
+            money("ledger", N_("Ledger"), "cell-total"),
+            money("beneath", N_("Sub-ledger"), "cell-total"),
+            money("difference", N_("Difference"), "cell-total cell-lead"),
+            Column("id", N_("Number"), each.c.id, kind="number", is_shown=False),
+        ),
+        default_sort="id",
+        is_computed=True,
+        counted=counted("%(num)s line", "%(num)s lines"),
+        classes="tie-out-table compact",
+    )  # fmt: skip
+
+
+@bp.get("/tie-out", endpoint="tie_out")
+@requires("ledger.read")
+def show() -> Response:
+    """Both sides of every control account, and how much is not posted yet."""
+    waiting = open_postings(db.session())
+    return lists.show(_listing(), "ledger/tie_out.html", waiting=waiting, idempotency_key=new_key())
+
+
+lists.add_export(bp, "/tie-out/export.<flavour>", "export_tie_out", "ledger.read", _listing)
+
+
+@bp.post("/tie-out/post", endpoint="post_open")
+@requires("ledger.write")
+def post_open() -> Response:
+    """Let a run post what is open of every document."""
+    claim = Claim("ledger.post_open")
+    try:
+        number = runs.request(db.session(), NAME, {}, is_paced=False).id
+    except AlreadyRunning as same:
+        number = int(str(same.values["run"]))
+    return claim.complete(url_for("runs.record", run_id=number))
+
+
+PAGES = ((TITLE, "ledger.tie_out"),)

@@ -1,0 +1,58 @@
+"""What a run that posts does: a chunk for each kind of document and month in which something is open."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Date, cast, func, select
+from sqlalchemy.orm import Session
+
+from ... import figures
+from ...base.periods import Month
+from ...runs.models import APPLIED, FOUND, ITEM_FAILED
+from ...runs.work import Asked, Chunk, Step, Work
+from ..refusals import AccountsNotNamed
+from .actions import hold, reconcile
+from .queries import EVERYTHING, Scope, open_documents
+from .runs import NAME, UNNAMED
+
+
+def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
+    """The kinds of documents and months of which something is open."""
+    rows = open_documents(EVERYTHING).subquery()
+    month = cast(func.date_trunc("month", rows.c.day), Date)
+    parts = select(rows.c.source, month.label("month"), func.count()).group_by(rows.c.source, month)
+    for source, first, count in connection.execute(parts.order_by(month, rows.c.source)):
+        yield Chunk({"source": source, "month": first.isoformat()}, count)
+
+
+def work(work: Work) -> None:
+    """Post what is open of the chunk, or in a dry run list it."""
+    month = Month.of(date.fromisoformat(work.payload["month"]))
+    scope = Scope((work.payload["source"],), month.first, month.last)
+    with work.transaction(is_last=True) as step, figures.session_over(step.connection) as session:
+        if not work.asked.dry_run:
+            hold(session)
+        rows = session.execute(open_documents(scope)).all()
+        outcome = FOUND if work.asked.dry_run else _posted(session, scope)
+        for row in rows:
+            _record(step, row, outcome)
+
+
+def _posted(session: Session, scope: Scope) -> str:
+    try:
+        reconcile(session, scope)
+    except AccountsNotNamed:
+        return ITEM_FAILED
+    return APPLIED
+
+
+def _record(step: Step, row: Any, outcome: str) -> None:
+    step.tally.checked += 1
+    is_failed = outcome == ITEM_FAILED
+    step.tally.failed += is_failed
+    step.tally.changed += not is_failed
+    step.item(
+        NAME, outcome, key={"document": row.number or row.document, "day": row.day.isoformat()},
+        error=UNNAMED if is_failed else "", amounts={"amount": row.amount, "gross": row.amount},
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""What entries come to, and what accounts held: line by line, and at the end of a day."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Subquery, func, select, true
+from sqlalchemy.orm import Session
+
+from .entries import Totals
+from .models import Account, JournalEntry, JournalLine
+from .periods.queries import closing_entries
+from .rules import balance_of, net_of
+
+
+class Held(NamedTuple):
+    """What one account held, on the side on which it stood; the other one is zero."""
+
+    code: str
+    name: str
+    type: str
+    debit: Decimal
+    credit: Decimal
+
+
+def sums_on(day: date) -> Subquery:
+    """`account_id, debits, credits` at the end of the day: what is stored, less what is posted to later days."""
+    later = _posted_to_account(JournalLine.posted_on > day)
+    return (
+        select(
+            Account.id.label("account_id"),
+            net_of(Account.debits, later.c.debits).label("debits"),
+            net_of(Account.credits, later.c.credits).label("credits"),
+        )
+        .join(later, true())
+        .subquery()
+    )
+
+
+def sums_between(since: date | None, until: date) -> Subquery:
+    """`account_id, debits, credits` of what was posted to these days; without a first one, up to the last.
+
+    Of a period entries by which years are closed are left out: they move earnings, and are none.
+    """
+    days = [JournalLine.posted_on <= until]
+    if since is not None:
+        days += [JournalLine.posted_on >= since, JournalLine.entry_id.not_in(closing_entries())]
+    posted = _posted_to_account(*days)
+    return (
+        select(Account.id.label("account_id"), posted.c.debits, posted.c.credits)
+        .join(posted, true())
+        .subquery()
+    )
+
+
+def _posted_to_account(*conditions: ColumnElement[bool]) -> Any:
+    """`debits, credits` of the lines of an account that fulfil these conditions on their day, by its index."""
+    line = JournalLine
+    debits, credited = (func.coalesce(func.sum(side), 0) for side in (line.debit, line.credit))
+    lines = select(debits.label("debits"), credited.label("credits"))
+    return lines.where(line.account_id == Account.id, *conditions).correlate(Account).lateral()
+
+
+def held_on(day: date) -> Subquery:
+    """`account_id, debit, credit` of what anything was posted to by then: on the side that is more."""
+    sums = sums_on(day)
+    net = net_of(sums.c.debits, sums.c.credits)
+    return (
+        select(
+            sums.c.account_id, func.greatest(net, 0).label("debit"), func.greatest(-net, 0).label("credit")
+        )
+        .where((sums.c.debits != 0) | (sums.c.credits != 0))
+        .subquery("held")
+    )  # fmt: skip
+
+
+def trial_balance(session: Session, day: date) -> Sequence[Held]:
+    """The accounts that held something at the end of the day, by code."""
+    held = held_on(day)
+    rows = (
+        select(Account.code, Account.name, Account.type, held.c.debit, held.c.credit)
+        .join(held, held.c.account_id == Account.id)
+        .where((held.c.debit != 0) | (held.c.credit != 0))
+        .order_by(Account.code)
+    )
+    return [Held(*row) for row in session.execute(rows)]
+
+
+def both_sides(held: Sequence[Held]) -> Totals:
+    """What both sides of a trial balance come to; the same."""
+    return Totals.of(held)
+
+
+def running_lines(account: Account) -> Subquery:
+    """The lines that were posted to an account, each with the balance after it; that runs over all of them."""
+    line = JournalLine
+    debited, credited = (
+        func.sum(side).over(order_by=(line.posted_on, line.id))
+        for side in (line.debit, line.credit)
+    )
+    running = balance_of(account.type, debited, credited)
+    words = func.coalesce(func.nullif(line.memo, ""), JournalEntry.memo)
+    return (
+        select(
+            line.id, line.posted_on, JournalEntry.number, words.label("memo"), line.debit, line.credit,
+            running.label("balance"),
+        )
+        .join_from(line, JournalEntry)
+        .where(line.account_id == account.id, line.posted_on.is_not(None))
+        .subquery("statement")
+    )  # fmt: skip
+
+
+debits_of_entry = (
+    select(func.coalesce(func.sum(JournalLine.debit), 0))
+    .where(JournalLine.entry_id == JournalEntry.id)
+    .correlate(JournalEntry)
+    .scalar_subquery()
+)
+"""What an entry debits; of a posted one, what it credits too."""

@@ -1,0 +1,159 @@
+"""Accounts and journal entries, as they are entered, listed, posted and reversed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from ..audit.tables import Recorded
+from ..base import N_
+from ..records import Contents, Deletion, Record, Repeated, Shown, Values, Verb
+from . import actions
+from .fields import (
+    KEPT,
+    LABELS,
+    OF_ACCOUNT,
+    OF_ENTRY,
+    OF_LINE,
+    REVERSED_BECAUSE,
+    REVERSED_ON,
+)
+from .figures import LEDGER_FIGURES
+from .history import lines_rendered
+from .listing import ACCOUNTS, ENTRIES
+from .models import Account, JournalEntry, JournalLine
+
+ACCOUNT = Record(
+    Account,
+    name=Account.code,
+    domain="accounts",
+    title=N_("Account"),
+    many=ACCOUNTS.title,
+    new=N_("New account"),
+    called=N_("Account %(code)s"),
+    saved=N_("Account %(code)s is saved."),
+    listing=lambda _user: ACCOUNTS,
+    reads="ledger.read",
+    writes="ledger.write",
+    fields=OF_ACCOUNT,
+    create=actions.create_account,
+    update=actions.update_account,
+    figures=LEDGER_FIGURES,
+)
+
+
+def _lines_as_sent(entry: JournalEntry) -> Sequence[Mapping[str, Any]]:
+    return [
+        {"account": line.account.code, "memo": line.memo, "debit": line.debit, "credit": line.credit}
+        for line in entry.lines
+    ]  # fmt: skip
+
+
+def _are_lines(sent: Any) -> bool:
+    """Whether JSON says lines: a list of objects that hold nothing but what can be entered of a line."""
+    reads = {field.name: field.reads for field in OF_LINE}
+    return isinstance(sent, list) and all(
+        isinstance(one, dict)
+        and isinstance(one.get("account"), str)
+        and all(name in reads and reads[name](value) for name, value in one.items())
+        for one in sent
+    )
+
+
+_LINE = {field.name: {**field.schema(), "title": field.label} for field in OF_LINE}
+
+LINES = Shown(
+    "lines",
+    N_("Lines"),
+    _lines_as_sent,
+    schema={"type": "array", "items": {"type": "object", "properties": _LINE}},
+    entry={
+        "type": "array",
+        "items": {
+            "type": "object", "additionalProperties": False, "required": ["account"], "properties": _LINE,
+        },
+    },
+    reads=_are_lines,
+    must_be=N_("Send a list of lines, each an object with account, memo, debit and credit."),
+)  # fmt: skip
+POSTING_NUMBER = Shown(
+    "posting_number",
+    N_("Posting number"),
+    lambda entry: entry.posting_number,
+    schema={"type": ["integer", "null"]},
+)
+REVERSED_BY = Shown(
+    "reversed_by",
+    N_("Reversed by"),
+    lambda entry: entry.reversal.number if entry.reversal else None,
+    schema={"type": ["string", "null"]},
+)
+
+_ENTRY = Record(
+    JournalEntry,
+    name=JournalEntry.number,
+    domain="entries",
+    title=N_("Journal entry"),
+    many=ENTRIES.title,
+    new=N_("New entry"),
+    called=N_("Entry %(number)s"),
+    saved=N_("Entry %(number)s is saved as a draft."),
+    listing=lambda _user: ENTRIES,
+    reads="ledger.read",
+    writes="ledger.write",
+    has_path=True,
+    fields=OF_ENTRY,
+    kept=KEPT,
+    form="backoffice.ledger.forms:EntryForm",
+    create=actions.create,
+    update=actions.update,
+    is_current=actions.refuse_posted,
+    shown=(LINES, POSTING_NUMBER, REVERSED_BY),
+    parts=(JournalLine.entry_id,),
+    rendering=lines_rendered,
+    loads=(
+        selectinload(JournalEntry.lines).joinedload(JournalLine.account),
+        joinedload(JournalEntry.reverses),
+        joinedload(JournalEntry.reversal),
+    ),
+    labels=LABELS,
+)
+"""An entry, as the reversal of another one is answered."""
+
+
+def _reverse(session: Session, entry_id: int, _version: int, values: Values) -> Any:
+    reported = dict(values)
+    made = actions.reverse(session, entry_id, reported, reported.pop("idempotency_key", None))
+    return made.row if made.is_new else Repeated(made.row)
+
+
+ENTRY = replace(
+    _ENTRY,
+    contents=(Contents("reversals", _ENTRY, JournalEntry.reverses_entry_id),),
+    verbs=(
+        Verb(
+            "post", N_("Post"), actions.post,
+            question=N_("Post entry %(number)s?"),
+            explains=N_("It counts in its accounts from then on, and is not changed any more."),
+            done=N_("Entry %(number)s is posted."),
+            refuses=actions.refuse_post, shortcut="p",
+        ),
+        Verb(
+            "reverse", N_("Reverse"), _reverse,
+            question=N_("Reverse entry %(number)s"),
+            explains=N_("Another entry is posted that credits what this one debits."),
+            done=N_("Entry %(number)s is reversed."),
+            fields=(REVERSED_ON, REVERSED_BECAUSE), refuses=actions.refuse_reverse,
+            creates=_ENTRY, at="reversals", key="idempotency_key",
+        ),
+        Deletion(
+            done=N_("Entry %(number)s is deleted."),
+            explains=N_("The draft and its lines go for good. The audit trail keeps what they were."),
+            refuses=actions.refuse_posted,
+        ),
+    ),
+)  # fmt: skip
+
+RECORDS = (ACCOUNT, ENTRY)
+RECORDED = (Recorded(N_("Journal line"), JournalLine, part_of=JournalLine.entry_id, labels=LABELS),)

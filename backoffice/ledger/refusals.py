@@ -1,0 +1,86 @@
+"""What is refused in the ledger, each named after its law."""
+
+from ..base import N_
+from ..base.refusals import Refusal, Stale
+
+
+class EntryPosted(Stale):
+    """A posted entry stays as it is."""
+
+    sentence = N_(
+        "Entry %(number)s is posted: it is not changed any more and cannot be deleted. Reverse it instead."
+    )
+
+
+class NotBalanced(Refusal):
+    """What is debited is credited."""
+
+    sentence = N_(
+        "The debits of entry %(number)s come to %(debits)s, its credits to %(credits)s. Both must be the same."
+    )
+    field = "lines"
+    type = "urn:backoffice:problem:not-balanced"
+    members = ("debits", "credits")
+
+
+class NothingToPost(Refusal):
+    """An entry without lines."""
+
+    sentence = N_("Entry %(number)s has no lines. Enter what it debits and credits first.")
+    field = "lines"
+
+
+class AccountInactive(Refusal):
+    """Nothing is posted to an account that is out of use."""
+
+    sentence = N_("Account %(code)s is not active. Choose another one, or activate it first.")
+    field = "lines"
+
+
+class TooMuchInAccount(Refusal):
+    """More than an account can hold."""
+
+    sentence = N_("That is more than an account can hold.")
+
+
+class NotPosted(Refusal):
+    """Only what is posted is reversed."""
+
+    sentence = N_("Entry %(number)s is a draft. Change or delete it; there is nothing to reverse.")
+
+
+class AlreadyReversed(Stale):
+    """An entry is reversed once."""
+
+    sentence = N_("Entry %(number)s is reversed already, by entry %(reversal)s.")
+
+
+class NoOneSide(Refusal):
+    """A line is a debit or a credit, above zero."""
+
+    sentence = N_("Enter either a debit or a credit, above zero.")
+    field = "lines"
+
+
+class TypeInUse(Refusal):
+    """What an account is does not change under what was posted to it."""
+
+    sentence = N_(
+        "Entries name account %(code)s, so its type stays. Open another account, and reverse what belongs there."
+    )
+    field = "type"
+
+
+class AccountsNotNamed(Refusal):
+    """Posting rules post to accounts that a user has chosen."""
+
+    sentence = N_(
+        "No active account is used for: %(roles)s. Choose one for each under Ledger, Accounts, then post again."
+    )
+
+
+class BeneathItself(Refusal):
+    """No account stands beneath itself."""
+
+    sentence = N_("Account %(parent)s stands beneath %(code)s. Choose another one.")
+    field = "parent"

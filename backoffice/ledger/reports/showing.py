@@ -1,0 +1,129 @@
+"""A report as its page and its files show it: how columns are called, where numbers lead, which ones are wrong."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from flask import url_for
+from flask_babel import gettext as _
+
+from ...app.extensions import db
+from ...base import N_
+from ...base.periods import Month
+from ...drift.marks import FINDINGS, known
+from ...lists.marking import Mark
+from ...web.formats import day_filter
+from ..figures import LEDGER_FIGURES
+from .queries import balance_sheet_of, income_statement_of
+from .scope import Days, Given, Period, Periods
+from .sheets import EARNINGS, Line, Report
+
+BALANCE_SHEET, INCOME_STATEMENT = N_("Balance sheet"), N_("Income statement")
+
+
+@dataclass(frozen=True)
+class Input:
+    """A day of the form above a report."""
+
+    name: str
+    label: str
+    value: date | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A report with its page. `spans` are the days that its columns are of, `choices` other ones that are usual.
+
+    `days_are` says what its days are called. `wrong` are the accounts that are known to be wrong.
+    """
+
+    name: str
+    title: str
+    endpoint: str
+    export: str
+    days_are: str
+    report: Report
+    spans: Sequence[Period]
+    query: Mapping[str, Any]
+    inputs: Sequence[Input]
+    choices: Mapping[str, Mapping[str, Any]]
+    wrong: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def headings(self) -> list[str]:
+        """What the columns of amounts are called."""
+        return [heading(span) for span in self.spans]
+
+    def mark(self, line: Line) -> Mark | None:
+        """The mark of a line whose accounts are known to be wrong."""
+        if self.wrong.isdisjoint(line.accounts):
+            return None
+        return Mark(FINDINGS.address_of({one.name for one in LEDGER_FIGURES}))
+
+    def lines_behind(self, line: Line, place: int) -> str | None:
+        """Where the lines are that a number adds up; None of a sum, whose parts are on the page."""
+        span = self.spans[place]
+        days: dict[str, Any] = {"since": span.since, "until": span.until}
+        if line.title == EARNINGS:
+            return url_for("ledger.income_statement", **days)
+        return None if line.is_sum else url_for("accounts.statement", code=line.code, **days)
+
+
+def heading(span: Period) -> str:
+    """The days of a column in words; what counts from the beginning is what is held on its last day."""
+    until = day_filter(span.until)
+    return until if span.since is None else f"{day_filter(span.since)} – {until}"
+
+
+def shown_balance_sheet(given: Given) -> Shown:
+    """The balance sheet that an address asks for."""
+    asked = Days.asked(given)
+    report = balance_sheet_of(db.session(), asked.all)
+    choices = {
+        _("End of the month before"): {"against": Month.of(asked.day).previous.last},
+        _("A year earlier"): {"against": Period(None, asked.day).year_before.until},
+    }
+    inputs = (
+        Input("as_of", N_("As of"), asked.day),
+        Input("against", N_("Compared with"), asked.against),
+    )
+    return Shown(
+        "balance-sheet", BALANCE_SHEET, "ledger.balance_sheet", "ledger.export_balance_sheet", N_("As of"),
+        report, [Period(None, day) for day in asked.all], _query(inputs), inputs, choices, _wrong(report),
+    )  # fmt: skip
+
+
+def shown_income_statement(given: Given) -> Shown:
+    """The income statement that an address asks for."""
+    asked = Periods.asked(given)
+    report = income_statement_of(db.session(), asked.all)
+    period, against = asked.period, asked.against
+    choices = {_("The period before"): period.previous, _("A year earlier"): period.year_before}
+    inputs = (
+        Input("since", N_("From"), period.since), Input("until", N_("to"), period.until),
+        Input("against_since", N_("Compared with"), against.since if against else None),
+        Input("against_until", N_("to"), against.until if against else None),
+    )  # fmt: skip
+    return Shown(
+        "income-statement", INCOME_STATEMENT, "ledger.income_statement", "ledger.export_income_statement",
+        N_("Period"), report, asked.all, _query(inputs), inputs,
+        {
+            name: {"against_since": one.since, "against_until": one.until}
+            for name, one in choices.items()
+            if one is not None
+        },
+        _wrong(report),
+    )  # fmt: skip
+
+
+def _query(inputs: Sequence[Input]) -> dict[str, Any]:
+    """The arguments that ask for the same."""
+    return {one.name: one.value for one in inputs if one.value is not None}
+
+
+def _wrong(report: Report) -> frozenset[int]:
+    """The accounts of a report that are known to be wrong."""
+    ids = sorted({number for _type, line in report.lines for number in line.accounts})
+    places = known({one.name: ids for one in LEDGER_FIGURES}).places
+    return frozenset(int(key[0]) for _figure, _column, key in places)

@@ -1,0 +1,137 @@
+"""What PostgreSQL keeps of the ledger, whoever writes.
+
+An entry begins as a draft and is posted once; then neither it nor its lines change. That it is balanced is looked at
+when the transaction ends, so that its lines may come in any order.
+"""
+
+from ..book.locks import refusing
+from ..database.objects import DatabaseObject, refusal
+
+AROUND = (("search_path", "pg_catalog, pg_temp"),)
+
+_HINT = "What was posted wrongly is mended by another entry: reverse it."
+_BEGIN = refusal("A journal entry begins as a draft.", "Write its lines, then post it.")
+_ENTRY = refusal("Journal entry % is posted and stays as it is.", _HINT).replace(
+    "is.'", "is.', OLD.number"
+)
+_LINE = refusal("Journal entry % is posted and its lines stay as they are.", _HINT).replace(
+    "are.'", "are.', entry.number"
+)
+
+NUMBERING = (
+    "PERFORM pg_advisory_xact_lock(hashtext('journal entries posted in '"
+    " || extract(year FROM NEW.entry_date)));"
+)
+"""Who posts waits for whoever has posted in the same year until that is committed or given up: so no number is lost."""
+
+_KEEP_ENTRY = f"""
+DECLARE
+  last date;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    IF NEW.status <> 'draft' THEN
+      {_BEGIN}
+    END IF;
+    NEW.posting_number := NULL;
+    RETURN NEW;
+  END IF;
+  IF OLD.status = 'posted' THEN
+    IF TG_OP = 'DELETE' OR NEW IS DISTINCT FROM OLD THEN
+      {_ENTRY}
+    END IF;
+    RETURN NEW;
+  END IF;
+  IF TG_OP = 'DELETE' THEN
+    RETURN OLD;
+  END IF;
+  NEW.posting_number := NULL;
+  IF NEW.status = 'posted' THEN
+    {refusing("NEW.entry_date <= last")}
+    {NUMBERING}
+    SELECT coalesce(max(e.posting_number), 0) + 1 INTO NEW.posting_number FROM public.journal_entries e
+      WHERE extract(year FROM e.entry_date) = extract(year FROM NEW.entry_date);
+  END IF;
+  RETURN NEW;
+END """
+
+KEEPS_ENTRIES = DatabaseObject(
+    "backoffice_journal_entries_keep", _KEEP_ENTRY, "journal_entries", ("insert", "update", "delete"),
+    is_before=True, is_for_each_row=True, settings=AROUND,
+)  # fmt: skip
+"""Draft, then posted, on a day that is not locked, with the next number of the year; then nothing of it changes."""
+
+_KEEP_LINE = f"""
+DECLARE
+  entry record;
+  is_posted boolean := false;
+BEGIN
+  FOR entry IN SELECT e.number, e.status, e.entry_date FROM public.journal_entries e
+    WHERE e.id IN (OLD.entry_id, NEW.entry_id) ORDER BY e.id FOR SHARE
+  LOOP
+    CONTINUE WHEN entry.status <> 'posted';
+    is_posted := true;
+    IF TG_OP = 'UPDATE' AND OLD.posted_on IS NULL THEN
+      NEW.posted_on := NULL;
+    END IF;
+    IF TG_OP <> 'UPDATE' OR NEW IS DISTINCT FROM OLD THEN
+      {_LINE}
+    END IF;
+    NEW.posted_on := coalesce(OLD.posted_on, entry.entry_date);
+  END LOOP;
+  IF TG_OP = 'DELETE' THEN
+    RETURN OLD;
+  END IF;
+  IF NOT is_posted THEN
+    NEW.posted_on := NULL;
+  END IF;
+  RETURN NEW;
+END """
+
+KEEPS_LINES = DatabaseObject(
+    "backoffice_journal_lines_keep", _KEEP_LINE, "journal_lines", ("insert", "update", "delete"),
+    is_before=True, is_for_each_row=True, settings=AROUND,
+)  # fmt: skip
+"""Lines of a posted entry do not change, and none comes or goes; `posted_on` says nothing but the entry's date.
+
+FOR SHARE waits for whoever is posting the entry, and whoever posts it waits for us.
+"""
+
+_POST = """
+BEGIN
+  IF EXISTS (
+    SELECT 1 FROM new_rows n JOIN old_rows o ON o.id = n.id WHERE n.status = 'posted' AND o.status = 'draft'
+  ) THEN
+    UPDATE public.journal_lines l SET posted_on = n.entry_date
+      FROM new_rows n JOIN old_rows o ON o.id = n.id
+      WHERE l.entry_id = n.id AND n.status = 'posted' AND o.status = 'draft';
+  END IF;
+  RETURN NULL;
+END """
+
+POSTS = DatabaseObject(
+    "backoffice_journal_entries_post", _POST, "journal_entries", ("update",), old_rows="old_rows",
+    new_rows="new_rows", settings=AROUND,
+)  # fmt: skip
+"""Posting an entry lets its lines count; what follows in accounts is added by the trigger of that figure."""
+
+_BALANCED = """
+DECLARE
+  debits numeric;
+  credits numeric;
+BEGIN
+  SELECT coalesce(sum(l.debit), 0), coalesce(sum(l.credit), 0) INTO debits, credits
+    FROM public.journal_lines l WHERE l.entry_id = NEW.id;
+  IF debits <> credits OR debits = 0 THEN
+    RAISE EXCEPTION 'Journal entry % is not balanced: debits %, credits %.', NEW.number, debits, credits
+      USING ERRCODE = 'check_violation', HINT = 'Debit as much as is credited, and something.';
+  END IF;
+  RETURN NULL;
+END """
+
+BALANCED = DatabaseObject(
+    "backoffice_journal_entries_balanced", _BALANCED, "journal_entries", ("update",), is_for_each_row=True,
+    is_deferred=True, when="(new.status = 'posted'::text)", settings=AROUND,
+)  # fmt: skip
+"""At COMMIT every entry that was posted debits what it credits."""
+
+TRIGGERS = (KEEPS_ENTRIES, KEEPS_LINES, POSTS, BALANCED)

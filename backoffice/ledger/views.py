@@ -1,0 +1,48 @@
+"""The journal: list, form, files and verbs as declared; one entry shows its lines."""
+
+from flask import Blueprint, Response, make_response, request
+
+from ..base.identifiers import whole_number
+from ..records import forms
+from ..records.screens import Screens
+from ..web.htmx import trigger, wants_partial
+from .entries import Totals
+from .forms import EntryForm
+from .models import JournalEntry
+from .records import ENTRY
+from .rules import REVERSED, STANDINGS, TONES
+
+bp = Blueprint("entries", __name__, url_prefix="/ledger/entries")
+
+
+class EntryScreens(Screens):
+    """The screens of entries, with the buttons of their form that add and remove rows, and the copy of an entry."""
+
+    def new(self) -> Response:
+        """An empty form; with `copy`, one that says what the entry of that number does."""
+        form = forms.empty(self.record, request.args)
+        if isinstance(form, EntryForm) and (number := request.args.get("copy")):
+            form = form.copied(self.found(number))
+        return self.page(form)
+
+    def step(self, form: EntryForm) -> Response:
+        """More rows to type into, or one less; nothing is saved."""
+        if request.args["do"] != "remove":
+            form.add_rows()
+            return self.page(form)
+        if wants_partial():
+            return trigger(make_response(""), "linesChanged")
+        return self.page(form.without_line(whole_number(request.args.get("line", ""))))
+
+
+def _head(entry: JournalEntry) -> dict[str, object]:
+    standing = REVERSED if entry.reversal else entry.status
+    return {
+        "standing": standing, "STANDINGS": STANDINGS, "TONES": TONES, "totals": Totals.of(entry.lines),
+    }  # fmt: skip
+
+
+screens = EntryScreens(
+    ENTRY, "ledger/entries.html", record_page="ledger/entry_record.html", frame="ledger/entry.html", head=_head,
+)  # fmt: skip
+screens.add_to(bp)

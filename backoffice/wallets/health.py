@@ -1,0 +1,80 @@
+"""Discrepancies of wallets on the screen: what is wrong, verify now, and the preview from which it is healed."""
+
+from typing import Any
+
+from flask import Response, flash, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from .. import lists
+from ..app.extensions import db
+from ..base.identifiers import is_id
+from ..lists.queries import matching
+from ..runs import actions as runs
+from ..runs.errors import AlreadyRunning
+from ..security.permissions import requires
+from ..web.claims import Claim
+from ..web.idempotency import new_key
+from .discrepancies import DISCREPANCIES
+from .figures import WALLET_FIGURES
+from .models import Wallet
+from .views import bp
+from .watched import of_wallets
+
+MOST_CHOSEN = 1_000
+"""Wallets whose correction is previewed at once without a rest, because a user waits for it."""
+
+
+@bp.get("/discrepancies")
+@requires("wallets.read")
+def discrepancies() -> Response:
+    """The wallets of which something is stored wrongly, the largest difference first."""
+    return lists.show(DISCREPANCIES, "wallets/discrepancies.html", idempotency_key=new_key())
+
+
+lists.add_export(
+    bp, "/discrepancies/export.<flavour>", "export_discrepancies", "wallets.read", lambda: DISCREPANCIES
+)  # fmt: skip
+
+
+@bp.post("/discrepancies/verify")
+@requires("figures.heal")
+def verify() -> Response:
+    """Compare every wallet with its transactions now."""
+    claim = Claim("wallets.verify")
+    scope = {"figures": {figure.name: None for figure in WALLET_FIGURES}}
+    return claim.complete(_asked("figures.verify", scope))
+
+
+@bp.post("/discrepancies/preview")
+@requires("figures.heal")
+def preview_heal() -> Response:
+    """Let a dry run show what the correction of the chosen wallets would change; it is applied from there."""
+    claim = Claim("wallets.preview_heal")
+    chosen = _chosen()
+    if not chosen:
+        flash(_("Tick wallets first, or choose all that match."), "warning")
+        return claim.complete(url_for("wallets.discrepancies"))
+    scope = {"figures": dict(of_wallets(chosen))}
+    is_paced = len(chosen) > MOST_CHOSEN
+    return claim.complete(_asked("figures.heal", scope, dry_run=True, is_paced=is_paced))
+
+
+def _chosen() -> list[int]:
+    """The ticked wallets, or all that match."""
+    user, state = current_user._get_current_object(), lists.state_of(DISCREPANCIES, request.form)
+    if "matching" not in request.form:
+        return sorted(
+            {int(text) for text in request.form.getlist("id")[:MOST_CHOSEN] if is_id(text)}
+        )
+    ids = matching(user, state).with_only_columns(Wallet.id).order_by(Wallet.id)
+    return list(db.session.scalars(ids))
+
+
+def _asked(kind: str, scope: dict[str, Any], **how: Any) -> str:
+    """The address of a run that does this: a new one, or the one that does it already."""
+    try:
+        number = runs.request(db.session(), kind, scope, **how).id
+    except AlreadyRunning as same:
+        number = int(str(same.values["run"]))
+    return url_for("runs.record", run_id=number)

@@ -1,0 +1,109 @@
+"""(x) The health of a balance sheet over five million lines: every line looked at, and from what is stored alone."""
+
+from functools import partial
+
+from flask import Flask
+
+from backoffice.app.extensions import db
+from backoffice.database.embedded import ADMIN, APP
+from backoffice.database.snapshots import snapshot
+from backoffice.ledger.health import examining
+
+from .report import Measured, Report
+from .timing import in_turn, ratio, summary, timed
+from .world import World
+
+BAR = 1.3
+STORED_MS = 100
+LINES = 5_000_000
+ACCOUNTS = 200
+ROUNDS = 5
+
+FILL = (
+    (
+        "INSERT INTO accounts (code, name, type) SELECT 'A' || n, 'Account ' || n, "
+        "(ARRAY['asset', 'liability', 'equity', 'revenue', 'expense'])[1 + n %% 5] "
+        "FROM generate_series(1, %(accounts)s) n"
+    ),
+    (
+        "INSERT INTO journal_entries (number, entry_date, status, posting_number) "
+        "SELECT 'B-' || n, date '2026-01-01' + (n %% 360), 'posted', n FROM generate_series(1, %(entries)s) n"
+    ),
+    (
+        "INSERT INTO journal_lines (entry_id, account_id, debit, credit, position, posted_on) "
+        "SELECT e.id, 1 + (e.id * 7 + s * 13) %% %(accounts)s, CASE WHEN s < 2 THEN 1 + e.id %% 1000 ELSE 0 END, "
+        "CASE WHEN s < 2 THEN 0 ELSE 1 + e.id %% 1000 END, s, e.entry_date "
+        "FROM journal_entries e, generate_series(0, 3) s"
+    ),
+    (
+        "UPDATE accounts a SET debits = l.debits, credits = l.credits FROM (SELECT account_id, sum(debit) AS debits, "
+        "sum(credit) AS credits FROM journal_lines GROUP BY account_id) l WHERE l.account_id = a.id"
+    ),
+)
+BY_HAND = (
+    (
+        "SELECT e.id FROM journal_entries e LEFT JOIN (SELECT entry_id, sum(debit) AS d, sum(credit) AS c, "
+        "min(posted_on) AS first, max(posted_on) AS last, count(posted_on) AS counting, count(*) AS lines "
+        "FROM journal_lines GROUP BY entry_id) l ON l.entry_id = e.id WHERE e.status = 'posted' AND ("
+        "l.d IS DISTINCT FROM l.c OR l.d = 0 OR l.first IS DISTINCT FROM e.entry_date "
+        "OR l.last IS DISTINCT FROM e.entry_date "
+        "OR counting <> lines)"
+    ),
+    (
+        "SELECT a.id FROM accounts a LEFT JOIN (SELECT account_id, sum(debit) AS d, sum(credit) AS c "
+        "FROM journal_lines WHERE posted_on IS NOT NULL GROUP BY account_id) l ON l.account_id = a.id "
+        "WHERE (a.debits, a.credits) IS DISTINCT FROM (coalesce(l.d, 0), coalesce(l.c, 0))"
+    ),
+    "SELECT type, sum(balance), sum(debits), sum(credits) FROM accounts GROUP BY type",
+)
+
+
+def measure(world: World, scale: float) -> Report:
+    """Our check, and the three statements by hand, each in a snapshot of its own; then what is stored alone."""
+    world.empty()
+    given = {"accounts": ACCOUNTS, "entries": max(1_000, int(LINES * scale) // 4)}
+    with world.connect(ADMIN) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for statement in FILL:
+            connection.execute(statement.encode(), given)
+    world.settle()
+    sides = {"ours": partial(_ours, world.app), "by hand": partial(_by_hand, world)}
+    seconds = in_turn(sides, ROUNDS)
+    stored = in_turn({"stored": partial(_stored, world.app)}, 20)["stored"]
+    reported = {name: summary(runs) for name, runs in {**seconds, "stored": stored}.items()}
+    return Report(
+        [
+            Measured("x", "check every line, beside SQL by hand", ratio(seconds["ours"], seconds["by hand"]), "×", BAR),
+            Measured("x", "from what is stored alone", reported["stored"]["median_ms"], "ms", STORED_MS),
+            Measured("x", "check every line", reported["ours"]["median_ms"], "ms"),
+        ],
+        dict(reported),
+    )  # fmt: skip
+
+
+def _ours(app: Flask) -> float:
+    with app.app_context():
+        found: list[examining.BalanceHealth] = []
+        seconds = timed(lambda: found.append(examining.examine(db.engine)))
+        assert found[0].is_valid
+    return seconds
+
+
+def _by_hand(world: World) -> float:
+    with world.connect(APP) as connection:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return timed(*(partial(_asked, connection, statement) for statement in BY_HAND))
+
+
+def _asked(connection: object, statement: str) -> None:
+    connection.execute(statement).fetchall()  # type: ignore[attr-defined]
+
+
+def _stored(app: Flask) -> float:
+    with app.app_context():
+
+        def ask() -> None:
+            with snapshot(db.engine) as connection:
+                examining.known(connection)
+
+        return timed(ask)

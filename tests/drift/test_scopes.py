@@ -1,0 +1,63 @@
+"""What a run over chosen figures and owners covers, and what it heals beneath them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from backoffice.drift.verification.scope import parts
+from backoffice.figures import registry
+
+SUMS, BALANCE = "accounts.sums", "accounts.balance"
+"""The balance is a column that PostgreSQL computes of the sums in the same row."""
+
+Owners = Sequence[int] | None
+
+
+def covered(figures: dict[str, Owners], *, beneath: bool) -> dict[str, Owners]:
+    """By bundle, in their order: which of its owners are covered; None: every one."""
+    found = parts(registry, {"figures": figures}, beneath=beneath)
+    return {part.bundle.name: part.owners for part in found}
+
+
+def bundles(*names: str) -> list[str]:
+    """The bundles of these figures, each after those that it builds on."""
+    return [bundle.name for bundle in registry.bundles_of([registry.get(name) for name in names])]
+
+
+def test_the_book_has_a_column_that_postgresql_computes(app: Any) -> None:
+    assert [figure.name for figure in registry.figures if figure.generated] == [BALANCE]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sums"),
+    [
+        ({BALANCE: [7, 3]}, [3, 7]),
+        ({BALANCE: [3], SUMS: [9]}, [3, 9]),
+        ({BALANCE: [3], SUMS: None}, None),
+        ({BALANCE: None}, None),
+        ({BALANCE: None, SUMS: [9]}, None),
+    ],
+)
+def test_what_a_computed_column_is_made_of_is_healed_of_the_same_owners(
+    app: Any, asked: dict[str, Owners], sums: Owners
+) -> None:
+    found = covered(asked, beneath=True)
+    assert list(found) == bundles(SUMS, BALANCE)
+    assert found[bundles(SUMS)[0]] == sums
+
+
+def test_a_verification_looks_at_nothing_that_was_not_asked_for(app: Any) -> None:
+    found = covered({BALANCE: [7, 3]}, beneath=False)
+    assert found == {bundles(BALANCE)[0]: [3, 7]}
+
+
+def test_nothing_is_healed_beneath_a_column_that_is_written(app: Any) -> None:
+    assert covered({SUMS: [3]}, beneath=True) == {bundles(SUMS)[0]: [3]}
+
+
+def test_what_was_not_narrowed_is_everything(app: Any) -> None:
+    for beneath in (False, True):
+        found = parts(registry, {}, beneath=beneath)
+        assert [part.bundle for part in found] == list(registry.bundles)
+        assert {part.owners for part in found} == {None}

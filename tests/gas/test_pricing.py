@@ -1,0 +1,285 @@
+"""A new price: what it changes is shown before it is saved, to the cent what saving it then makes; many by a run."""
+
+import io
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backoffice.app.extensions import db
+from backoffice.customers.models import Customer
+from backoffice.gas.models import GasPrice, MonthlyCustomerBalance
+from backoffice.gas.pricing import views
+from backoffice.gas.pricing.actions import store
+from backoffice.gas.pricing.effects import Amounts, NewPrice, effect_of, effects_of
+from backoffice.runs.models import Run, RunItem
+from backoffice.runs.working import perform
+from tests.factories.customers import CustomerFactory
+from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.gas import oracle
+from tests.orders.pages import _Reader, text_of
+
+D = Decimal
+BEGIN = date(2025, 1, 1)
+
+
+@pytest.fixture
+def customer(session: Session) -> Customer:
+    """Read every ten days of 2025, with a price since 10 January: the first reading has none."""
+    made = CustomerFactory(code="G-1", name="Gas One")
+    fill(made)
+    session.commit()
+    return made  # type: ignore[no-any-return]
+
+
+def fill(customer: Customer, volume: str = "123.456") -> None:
+    """A year of readings, a price and monthly deposits."""
+    GasPriceFactory(customer=customer, effective_from=date(2025, 1, 10))
+    for number in range(36):
+        ReadingFactory(
+            customer=customer, read_on=BEGIN + timedelta(days=10 * number), metered_volume=D(volume)
+        )
+    for month in range(1, 13, 2):
+        DepositFactory(customer=customer, deposited_on=date(2025, month, 5))
+
+
+def stored(session: Session, customer_id: int) -> Mapping[str, Amounts]:
+    """What is stored of each month."""
+    m = MonthlyCustomerBalance
+    rows = session.scalars(select(m).where(m.customer_id == customer_id))
+    return {
+        row.year_month: Amounts(
+            row.total_volume_sm3, row.total_purchases, row.closing_balance,
+            row.calculation_details["unpriced"],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+PRICES = st.decimals(D(0), D(99999), places=4)
+FACTORS = st.decimals(D("0.000001"), D("9.999999"), places=6)
+DAYS = st.dates(date(2024, 12, 1), date(2026, 1, 31))
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(day=DAYS, price=PRICES, factor=FACTORS)
+def test_a_preview_is_what_saving_then_makes_of_every_month(
+    session: Session, customer: Customer, day: date, price: Decimal, factor: Decimal
+) -> None:
+    was = stored(session, customer.id)
+    effect = effect_of(session, NewPrice(customer.id, day, price, factor))
+    assert not session.new
+    assert not session.dirty
+    store(session, effect.new)
+    session.flush()
+    became = stored(session, customer.id)
+    changed = {month for month in became if became[month] != was.get(month)}
+    assert {month.year_month for month in effect.months} == changed
+    for month in effect.months:
+        assert (month.now, month.then) == (was[month.year_month], became[month.year_month])
+    assert all(month >= day.isoformat()[:7] for month in changed)
+    if effect.months:
+        assert effect.total.difference == became["2025-12"].closing - was["2025-12"].closing
+        assert effect.total.difference == effect.total.now.purchases - effect.total.then.purchases
+    session.rollback()
+
+
+def test_a_preview_writes_nothing_and_locks_nothing(session: Session, customer: Customer) -> None:
+    before = session.scalar(select(func.pg_current_xact_id_if_assigned()))
+    effect_of(session, NewPrice(customer.id, date(2025, 6, 1), D(9000), D(1)))
+    assert before is None
+    assert session.scalar(select(func.pg_current_xact_id_if_assigned())) is None
+    locks = """SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()
+        AND mode NOT IN ('AccessShareLock', 'ExclusiveLock')"""
+    assert session.connection().exec_driver_sql(locks).scalar() == 0
+
+
+def test_a_customer_whose_months_are_not_stored_is_shown_the_same(
+    session: Session, customer: Customer
+) -> None:
+    new = NewPrice(customer.id, date(2025, 6, 1), D(9000), D("1.1"))
+    shown = effect_of(session, new)
+    customer.use_realtime_calculation = False
+    session.commit()
+    assert stored(session, customer.id) == {}
+    off = effect_of(session, new)
+    assert (off.months, off.total) == (shown.months, shown.total)
+
+
+def test_a_price_that_moves_to_another_day_is_laid_over_itself(
+    session: Session, customer: Customer
+) -> None:
+    price = session.scalars(select(GasPrice)).one()
+    new = NewPrice(customer.id, date(2025, 3, 1), D(10500), D("1.012345"), price.id)
+    effect = effect_of(session, new)
+    unpriced = {month.year_month: month.then.unpriced for month in effect.months}
+    assert (unpriced["2025-01"], unpriced["2025-02"], unpriced["2025-03"]) == (4, 2, 0)
+    assert effect.incomplete == 2
+    store(session, new)
+    session.commit()
+    became = stored(session, customer.id)
+    assert all(became[month.year_month] == month.then for month in effect.months)
+    assert session.scalar(select(func.count()).select_from(GasPrice)) == 1
+
+
+def test_many_customers_are_looked_at_in_one_go_as_each_alone(
+    session: Session, customer: Customer
+) -> None:
+    other = CustomerFactory(code="G-2")
+    fill(other, "77.7")
+    session.commit()
+    wanted = [NewPrice(c.id, date(2025, 7, 1), D(11000), D("1.02")) for c in (customer, other)]
+    together = effects_of(session, wanted)
+    assert together == [effect_of(session, new) for new in wanted]
+    assert together[0].total != together[1].total
+
+
+# Many at once: a dry run, then its application
+
+
+@pytest.fixture
+def other(session: Session) -> Customer:
+    """A second one, read otherwise."""
+    made = CustomerFactory(code="G-2", name="Gas Two")
+    fill(made, "77.7")
+    session.commit()
+    return made  # type: ignore[no-any-return]
+
+
+def bulk(browser: FlaskClient, query: str = "", **typed: Any) -> Any:
+    """What the form of many answers to what is typed into it."""
+    reader = _Reader("bulk-form")
+    reader.feed(browser.get(f"/gas/prices/bulk?{query}").text)
+    return browser.post("/gas/prices/bulk", data={**reader.fields.to_dict(), **typed})
+
+
+def run_of(answer: Any) -> int:
+    """The number of the run to which an answer leads, once it is done."""
+    assert answer.status_code == 303, text_of(answer.text)
+    number = int(answer.headers["Location"].rsplit("/", 1)[1])
+    perform(db.engine, number)
+    return number
+
+
+def items(session: Session, run: int) -> list[tuple[Any, ...]]:
+    """Customer, outcome, and by how much the balance changes."""
+    session.rollback()
+    found = select(RunItem.owner, RunItem.outcome, RunItem.amount).where(RunItem.run_id == run)
+    return [tuple(row) for row in session.execute(found.order_by(RunItem.owner))]
+
+
+def test_a_percentage_for_all_that_match_is_foretold_and_then_so(
+    sign_in: Any, session: Session, customer: Customer, other: Customer
+) -> None:
+    browser = sign_in("finance")
+    before = [stored(session, c.id)["2025-12"].closing for c in (customer, other)]
+    dry = run_of(bulk(browser, "matching=1", effective_from="2025-07-01", percent="10"))
+    reported = items(session, dry)
+    assert [row[:2] for row in reported] == [(customer.id, "found"), (other.id, "found")]
+    assert session.scalar(select(func.count()).select_from(GasPrice)) == 2
+    page = text_of(browser.get(f"/runs/{dry}").text)
+    assert "Price per Sm³ 10,500 → 11,550 (+1,050)" in page
+    applied = run_of(apply(browser, dry))
+    assert items(session, applied) == [
+        (owner, "applied", amount) for owner, _found, amount in reported
+    ]
+    after = [stored(session, c.id)["2025-12"].closing for c in (customer, other)]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [row[2] for row in reported]
+    prices = session.scalars(
+        select(GasPrice.price_per_sm3).where(GasPrice.effective_from == date(2025, 7, 1))
+    )
+    assert list(prices) == [D(11550), D(11550)]
+    for each in (customer, other):
+        assert oracle.stored(session, each.id) == oracle.expected(session, each.id)
+
+
+def test_lines_of_a_file_change_each_customer_by_its_own(
+    sign_in: Any, session: Session, customer: Customer, other: Customer
+) -> None:
+    file = (io.BytesIO(b"customer_code,price\nG-1,9000.5\nG-2,11000,1.5\n"), "prices.csv")
+    dry = run_of(bulk(sign_in("finance"), effective_from="2025-07-01", file=file))
+    reported = session.execute(
+        select(RunItem.owner, RunItem.after).where(RunItem.run_id == dry).order_by(RunItem.owner)
+    )
+    assert [(owner, row["price_per_sm3"], row.get("correction_factor")) for owner, row in reported] == [
+        (customer.id, "9000.5000", None), (other.id, "11000.0000", "1.500000"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ({"percent": "5", "price_per_sm3": "100"}, "Enter a percentage or a price, not both."),
+        ({}, "Enter a percentage, a price or a factor."),
+        ({"lines": "G-9\t100"}, "Line 1: There is no customer G-9."),
+        ({"lines": "G-1\t100\nG-1\t200"}, "Line 2: This customer has a line already."),
+        ({"lines": "G-1\tlots"}, "Line 1: "),
+        ({"percent": "1000", "effective_from": "2025-07-01"}, "A price is from 0 to"),
+        ({"percent": "5", "effective_from": "2024-01-01"}, "None of these customers has a price"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_asked(
+    sign_in: Any, session: Session, customer: Customer, typed: dict[str, str], sentence: str
+) -> None:
+    answer = bulk(sign_in("finance"), "matching=1", **typed)
+    assert answer.status_code in (400, 409, 422)
+    assert sentence in text_of(answer.text)
+    assert session.scalar(select(func.count()).select_from(Run)) == 0
+
+
+def test_whoever_has_changed_since_the_dry_run_is_left(
+    sign_in: Any, session: Session, customer: Customer, other: Customer
+) -> None:
+    browser = sign_in("finance")
+    dry = run_of(bulk(browser, "matching=1", effective_from="2025-07-01", percent="10"))
+    ReadingFactory(customer=customer, read_on=date(2025, 8, 3))
+    session.commit()
+    applied = run_of(apply(browser, dry))
+    assert [row[:2] for row in items(session, applied)] == [
+        (customer.id, "skipped"),
+        (other.id, "applied"),
+    ]
+    assert (
+        len(session.scalars(select(GasPrice).where(GasPrice.customer_id == customer.id)).all()) == 1
+    )
+
+
+def test_a_change_of_more_months_than_a_page_has_is_made_by_a_run(
+    sign_in: Any, session: Session, monkeypatch: pytest.MonkeyPatch, customer: Customer
+) -> None:
+    monkeypatch.setattr(views, "PAGE_SIZE", 3)
+    browser = sign_in("finance")
+    reader = _Reader("gasprice-form")
+    reader.feed(browser.get("/gas/prices/new?customer=G-1").text)
+    typed = {**reader.fields.to_dict(), "effective_from": "2025-03-01", "price_per_sm3": "9000"}
+    foretold = effect_of(session, NewPrice(customer.id, date(2025, 3, 1), D(9000), D("1.012345")))
+    answer = browser.post("/gas/prices/new", data=typed)
+    assert len(session.scalars(select(GasPrice)).all()) == 1
+    number = run_of(answer)
+    assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
+    assert stored(session, customer.id)["2025-12"] == foretold.months[-1].then
+
+
+def test_only_who_may_write_changes_prices(sign_in: Any, customer: Customer) -> None:
+    browser = sign_in("viewer")
+    assert browser.get("/gas/prices/bulk").status_code == 403
+    assert "/gas/prices/bulk" not in browser.get("/gas/prices").text
+
+
+def apply(browser: FlaskClient, dry: int) -> Any:
+    """Apply what a dry run has found."""
+    page = browser.get(f"/runs/{dry}").text
+    token = page.split('name="csrf-token" content="')[1].split('"')[0]
+    return browser.post(
+        f"/runs/{dry}/apply",
+        data={"csrf_token": token, "idempotency_key": "k", "reason": "New contract"},
+    )

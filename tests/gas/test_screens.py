@@ -1,0 +1,251 @@
+"""The screens of gas: a customer's months, what is behind one, whether they are stored, and prices previewed live."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backoffice.app.extensions import db
+from backoffice.customers.models import Customer
+from backoffice.gas import actions
+from backoffice.gas.models import Deposit, GasPrice, MonthlyCustomerBalance
+from backoffice.search import views as search
+from tests.factories.customers import CustomerFactory
+from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.orders.pages import _Reader, text_of
+
+SignIn = Callable[..., FlaskClient]
+D = Decimal
+AT = "/gas/customers/G-1"
+
+
+@pytest.fixture
+def customer(session: Session) -> Customer:
+    """Moved in January and April 2026; the first reading is before the first price."""
+    made = CustomerFactory(code="G-1", name="Gas One")
+    GasPriceFactory(
+        customer=made,
+        effective_from=date(2026, 1, 10),
+        price_per_sm3=D(100),
+        correction_factor=D(1),
+    )
+    for day in (date(2026, 1, 5), date(2026, 1, 20), date(2026, 4, 2)):
+        ReadingFactory(customer=made, read_on=day, metered_volume=D(10))
+    DepositFactory(customer=made, deposited_on=date(2026, 1, 2), amount=D(5000))
+    session.commit()
+    return made  # type: ignore[no-any-return]
+
+
+def test_a_statement_has_every_month_and_says_which_is_incomplete(
+    sign_in: SignIn, customer: Customer
+) -> None:
+    page = text_of(sign_in("viewer").get(f"{AT}/statement").text)
+    for month in ("January 2026", "February 2026", "March 2026", "April 2026"):
+        assert month in page
+    assert "Incomplete: a reading has no price" in page
+    assert page.count("No movement") == 2
+    assert "1 reading has no price in force on its day and is in no balance" in page
+    assert "Rp 3,000.00" in page
+
+
+def test_the_file_holds_the_months_of_the_screen(sign_in: SignIn, customer: Customer) -> None:
+    file = sign_in("viewer").get(f"{AT}/statement.csv").get_data(as_text=True)
+    rows = list(csv.reader(io.StringIO(file.removeprefix("\ufeff"))))
+    months = [row[:6] for row in rows[1:5]]
+    assert [row[0] for row in months] == ["2026-04", "2026-03", "2026-02", "2026-01"]
+    assert months[1][1:] == ["4000.00", "0.00", "0.00", "4000.00", "0"]
+    assert sign_in("viewer").get(f"{AT}/statement.xlsx").status_code == 200
+    assert "February 2026" in sign_in("viewer").get(f"{AT}/statement?print=1").text
+
+
+def test_a_customers_months_are_the_same_stored_and_computed(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("finance")
+    addresses = (
+        f"{AT}/statement.csv",
+        f"{AT}/months/2026-01",
+        "/gas/months/export.csv",
+        "/gas/calculations/export.csv",
+    )
+    before = {at: _amounts(browser.get(at).text) for at in addresses}
+    answer = browser.post(f"{AT}/realtime/off", data=_token(browser, "a"))
+    assert answer.status_code == 303
+    assert session.scalar(select(func.count()).select_from(MonthlyCustomerBalance)) == 0
+    assert "are not stored" in browser.get(f"{AT}/statement").text
+    assert {at: _amounts(browser.get(at).text) for at in addresses} == before
+    browser.post(f"{AT}/realtime/on", data=_token(browser, "b"))
+    session.rollback()
+    assert session.scalar(select(func.count()).select_from(MonthlyCustomerBalance)) == 2
+    assert {at: _amounts(browser.get(at).text) for at in addresses} == before
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that may take its time: what is found does not depend on how busy the machine is."""
+    for name in ("SUGGESTIONS", "WHOLE_PAGE"):
+        pace = search.Pace(getattr(search, name).limit, 60.0, 300.0)
+        monkeypatch.setattr(search, name, pace)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_month_is_found_by_its_code_and_words_that_are_none_find_no_month(
+    sign_in: SignIn, customer: Customer
+) -> None:
+    browser = sign_in("viewer")
+    found = browser.get("/search", query_string={"q": f"{customer.id}/2026-04"})
+    assert f"/gas/months/{customer.id}/2026-04" in (found.headers.get("Location") or found.text)
+    for none in ("A-1", "7/2026-13", f"{customer.id}/2026-4"):
+        page = browser.get("/search", query_string={"q": none})
+        assert (page.status_code, "/gas/months/" in page.text) == (200, False)
+
+
+@pytest.mark.usefixtures("patient")
+def test_words_find_a_customer_and_nothing_that_is_known_by_a_number(
+    sign_in: SignIn, customer: Customer
+) -> None:
+    actions.switch(db.session(), customer.id, is_stored=False)
+    db.session.commit()
+    page = sign_in("viewer").get("/search", query_string={"q": "Gas One"})
+    assert (page.status_code, "/customers/G-1" in page.text) == (200, True)
+    for address in ("/gas/readings/", "/gas/deposits/", "/gas/months/"):
+        assert address not in page.text
+
+
+def test_only_who_may_write_may_switch(sign_in: SignIn, customer: Customer) -> None:
+    browser = sign_in("viewer")
+    assert "realtime" not in browser.get(f"{AT}/statement").text
+    assert browser.post(f"{AT}/realtime/off", data=_token(browser)).status_code == 403
+    assert sign_in("account_manager").get(f"{AT}/statement").status_code == 403
+
+
+def test_a_month_names_its_readings_and_those_without_a_price(
+    sign_in: SignIn, customer: Customer
+) -> None:
+    page = sign_in("viewer").get(f"{AT}/months/2026-01").text
+    assert "No price" in text_of(page)
+    assert "This month is incomplete: 1 reading" in text_of(page)
+    code = f"{customer.id}/2026-01"
+    assert f'href="/gas/months/{code}/calculation/closing_balance"' in page
+    how = sign_in("viewer").get(f"/gas/months/{code}/calculation/closing_balance")
+    assert "Opening balance" in text_of(how.text)
+    empty = sign_in("viewer").get(f"{AT}/months/2026-02")
+    assert "Nothing was read in this month" in text_of(empty.text)
+    assert sign_in("viewer").get(f"{AT}/months/2026-05").status_code == 404
+    assert sign_in("viewer").get(f"{AT}/months/May").status_code == 404
+
+
+def test_the_customers_own_page_shows_the_months(sign_in: SignIn, customer: Customer) -> None:
+    page = sign_in("viewer").get("/customers/G-1").text
+    assert "April 2026" in text_of(page)
+    assert page.count('<svg class="chart-plot"') == 2
+    CustomerFactory(code="N-1")
+    assert 'id="gas-heading"' not in sign_in("viewer").get("/customers/N-1").text
+    assert 'id="gas-heading"' not in sign_in("account_manager").get("/customers/G-1").text
+
+
+def test_a_deposit_is_entered_beside_the_statement(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("finance")
+    form = _of(browser, f"{AT}/statement", "deposit-form")
+    answer = browser.post(
+        "/gas/deposits/new", data=form | {"amount": "1,250.50", "deposited_on": "2026-03-03"}
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"{AT}/statement")
+    assert session.scalars(select(Deposit.amount).order_by(Deposit.id.desc())).first() == D(
+        "1250.50"
+    )
+    wrong = browser.post("/gas/deposits/new", data=_of(browser, f"{AT}/statement", "deposit-form"))
+    assert wrong.status_code == 422
+    assert "Enter an amount." in wrong.text
+
+
+def test_a_price_shows_every_month_that_it_changes_and_saves_nothing(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("finance")
+    opened = browser.get("/gas/prices/new?customer=G-1").text
+    assert 'value="G-1 · Gas One"' in opened
+    typed = {
+        **_of(browser, "/gas/prices/new?customer=G-1", "gasprice-form"),
+        "effective_from": "2026-01-01", "price_per_sm3": "200", "correction_factor": "1.5",
+    }  # fmt: skip
+    shown = text_of(browser.post("/gas/prices/preview", data=typed).text)
+    assert "2 months change" in shown
+    # January's first reading is priced at 200 × 15; the price of 10 January still holds after it.
+    assert "0 15 0.00" not in shown
+    assert "-Rp 3,000.00" in shown
+    assert session.scalar(select(func.count()).select_from(GasPrice)) == 1
+    saved = browser.post("/gas/prices/new", data=typed)
+    assert saved.status_code == 303
+    session.rollback()
+    assert session.scalar(select(func.count()).select_from(GasPrice)) == 2
+    assert "Incomplete" not in text_of(browser.get(f"{AT}/statement").text)
+
+
+def test_a_price_from_a_day_that_has_one_is_refused_with_a_sentence(
+    sign_in: SignIn, customer: Customer
+) -> None:
+    browser = sign_in("finance")
+    typed = {
+        **_of(browser, "/gas/prices/new?customer=G-1", "gasprice-form"),
+        "effective_from": "2026-01-10", "price_per_sm3": "200", "correction_factor": "1",
+    }  # fmt: skip
+    answer = browser.post("/gas/prices/new", data=typed)
+    assert answer.status_code == 422
+    assert "This customer has a price from that day already." in answer.text
+
+
+def test_an_edited_price_previews_over_itself(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    browser, price = sign_in("finance"), session.scalars(select(GasPrice)).one()
+    at = f"/gas/prices/{price.id}/edit"
+    typed = {**_of(browser, at, "gasprice-form"), "price_per_sm3": "150"}
+    shown = text_of(browser.post("/gas/prices/preview", data=typed).text)
+    assert "2 months change" in shown
+    assert "-Rp 1,000.00" in shown
+    assert browser.post(at, data=typed).status_code == 303
+
+
+def test_what_is_in_order_has_no_badge(sign_in: SignIn, customer: Customer) -> None:
+    browser = sign_in("viewer")
+    for at, badges in ((f"{AT}/statement", 3), ("/gas/readings", 1)):
+        page = browser.get(at).text
+        assert page.count("badge-tone") == badges
+        assert "Project-Id" not in page
+
+
+def test_tabs_lead_to_all_lists(sign_in: SignIn, customer: Customer) -> None:
+    browser = sign_in("viewer")
+    for name in ("months", "readings", "prices", "deposits", "calculations"):
+        page = browser.get(f"/gas/{name}").text
+        assert f'href="/gas/{name}" aria-current="page"' in page
+        assert "Gas One" in text_of(page)
+
+
+def _of(browser: FlaskClient, at: str, form_id: str) -> dict[str, str]:
+    """What a form of a page would send."""
+    reader = _Reader(form_id)
+    reader.feed(browser.get(at).text)
+    assert reader.fields
+    return reader.fields.to_dict()
+
+
+def _token(browser: FlaskClient, key: str = "") -> dict[str, str]:
+    page = browser.get("/gas/readings").text
+    token = page.split('name="csrf-token" content="')[1].split('"')[0]
+    return {"csrf_token": token, "idempotency_key": key}
+
+
+def _amounts(text: str) -> list[str]:
+    """The amounts of a page or a file, which say nothing of when it was made."""
+    return re.findall(r"[\d,]*\.\d\d\d?\b", text)

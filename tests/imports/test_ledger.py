@@ -1,0 +1,139 @@
+"""Accounts and journal entries from files: a chart with parents, entries posted whole or not at all, nothing twice."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backoffice.imports.importing import import_files
+from backoffice.imports.kinds import KINDS
+from backoffice.ledger.models import Account, JournalEntry
+from tests.factories.ledger import AccountFactory, draft, of
+from tests.ledger.books import balances
+
+Write = Callable[..., Path]
+Import = Callable[..., dict[str, Any]]
+Problems = Callable[..., list[tuple[int, str, str]]]
+
+ACCOUNTS = "code,name,type,parent,is_active"
+JOURNAL = "entry_number,date,memo,account_code,debit,credit"
+
+
+@pytest.fixture
+def chart(session: Session) -> None:
+    for code, kind in (
+        ("Assets:US:Bank:Checking", "asset"),
+        ("3000", "equity"),
+        ("4000", "revenue"),
+    ):
+        AccountFactory(code=code, type=kind)
+    session.commit()
+
+
+def test_a_chart_comes_in_with_parents_in_any_order_and_again_changes_nothing(
+    write: Write, import_: Import, problems: Problems, session: Session
+) -> None:
+    chart = write(
+        "a.csv", ACCOUNTS, "Assets:US:Bank:Checking,Checking,asset,Assets:US,yes", "Assets:US,United States,asset,,yes",
+        "9 (old),Old,expense,,no".replace(" (old)", "-old"),
+    )  # fmt: skip
+    report = import_("accounts", chart)
+    assert (report["created"], report["updated"], report["unchanged"]) == (3, 0, 0)
+    report = import_("accounts", chart)
+    assert (report["created"], report["updated"], report["unchanged"]) == (0, 0, 3)
+    session.rollback()
+    parents = {a.code: a.parent_id for a in session.scalars(select(Account))}
+    ids = {a.code: a.id for a in session.scalars(select(Account))}
+    assert parents == {
+        "Assets:US:Bank:Checking": ids["Assets:US"],
+        "Assets:US": None,
+        "9-old": None,
+    }
+    assert {a.version for a in session.scalars(select(Account))} == {1}
+    report = import_(
+        "accounts", write("b.csv", "code,name,type", "Assets:US,USA,asset", "7,New,expense")
+    )
+    assert (report["created"], report["updated"]) == (1, 1)
+    circle = write("c.csv", ACCOUNTS, "Assets:US,USA,asset,Assets:US:Bank:Checking,yes")
+    assert [(line, column) for line, column, _said in problems("accounts", circle)] == [
+        (2, "parent")
+    ]
+    nobody = write("d.csv", ACCOUNTS, "8,Eight,asset,Nowhere,yes", "8,Eight,assets,,yes")
+    assert [(line, column) for line, column, _said in problems("accounts", nobody)] == [
+        (2, "parent"),
+        (3, "type"),
+    ]
+
+
+def test_entries_are_posted_with_all_their_lines_and_the_same_file_again_posts_nothing(
+    write: Write, import_: Import, problems: Problems, session: Session, chart: None
+) -> None:
+    lines = (
+        "J-1,2026-01-02,Capital,Assets:US:Bank:Checking,1000.50,", "J-1,2026-01-02,Capital,3000,,1000.5",
+        "J-2,2026-02-03,Sale,Assets:US:Bank:Checking,20,0", "J-2,2026-02-03,Sale,4000,0,20",
+    )  # fmt: skip
+    report = import_("journal", write("j.csv", JOURNAL, *lines))
+    assert (report["created"], report["unchanged"]) == (4, 0)
+    held = {"Assets:US:Bank:Checking": Decimal("1020.50"), "3000": Decimal("1000.50"), "4000": 20}
+    assert balances(session) == held
+    report = import_("journal", write("j.csv", JOURNAL, *lines))
+    assert (report["created"], report["unchanged"]) == (0, 4)
+    assert balances(session) == held
+    entries = session.scalars(select(JournalEntry).order_by(JournalEntry.number)).all()
+    assert [(e.number, e.status, e.posting_number, e.memo) for e in entries] == [
+        ("J-1", "posted", 1, "Capital"), ("J-2", "posted", 2, "Sale"),
+    ]  # fmt: skip
+    session.rollback()
+    other = write(
+        "k.csv", JOURNAL, lines[0].replace("1000.50", "1"), lines[1].replace("1000.5", "1")
+    )
+    assert "another entry J-1 already" in problems("journal", other)[0][2]
+    assert balances(session) == held
+
+
+@pytest.mark.parametrize(
+    ("lines", "column"),
+    [
+        (("J-9,2026-01-02,,3000,5,", "J-9,2026-01-02,,4000,,4"), "entry_number"),
+        (("J-9,2026-01-02,,3000,5,", "J-9,2026-01-03,,4000,,5"), "date"),
+        (("J-9,2026-01-02,One,3000,5,", "J-9,2026-01-02,Two,4000,,5"), "memo"),
+        (("J-9,2026-01-02,,3000,5,5", "J-9,2026-01-02,,4000,,"), "debit"),
+        (("J-9,2026-01-02,,3000,-5,", "J-9,2026-01-02,,4000,,-5"), "debit"),
+        (("J-9,2026-01-02,,3000,NaN,", "J-9,2026-01-02,,4000,,NaN"), "debit"),
+        (("J-9,2026-01-02,,3000,5,", "J-9,2026-01-02,,Nowhere,,5"), "account_code"),
+        (("J-9,2026-01-02,,3000,5,", "J-9,2026-01-02,,Asleep,,5"), "account_code"),
+        (("D-1,2026-01-02,,3000,5,", "D-1,2026-01-02,,4000,,5"), "entry_number"),
+    ],
+)
+def test_what_no_form_would_post_no_file_posts(
+    write: Write,
+    problems: Problems,
+    session: Session,
+    chart: None,
+    lines: tuple[str, ...],
+    column: str,
+) -> None:
+    AccountFactory(code="Asleep", is_active=False)
+    accounts = {a.code: a for a in session.scalars(select(Account))}
+    draft(of(accounts["3000"], 5), of(accounts["4000"], -5), number="D-1")
+    session.commit()
+    found = problems("journal", write("j.csv", JOURNAL, *lines))
+    assert column in {name for _line, name, _said in found}
+    assert balances(session) == {}
+
+
+def test_an_entry_with_a_bad_line_stays_out_whole(
+    write: Write, session: Session, chart: None
+) -> None:
+    file = write(
+        "j.csv", JOURNAL, "A-1,2026-01-02,,3000,,5", "A-1,2026-01-02,,4000,5,", "B-1,2026-01-02,,3000,,7",
+        "B-1,2026-01-02,,Nowhere,7,", "C-1,2026-01-02,,3000,,1",
+    )  # fmt: skip
+    report = import_files(session, KINDS["journal"], [file], skip_bad_lines=True)
+    session.commit()
+    assert report.created == 2
+    assert balances(session) == {"3000": 5, "4000": -5}

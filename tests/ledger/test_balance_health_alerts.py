@@ -1,0 +1,195 @@
+"""Whoever is to know is told by mail and webhook, once a run; an address that nobody has named is never asked."""
+
+import json
+import socketserver
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+
+from backoffice.app.config import is_allowed_webhook
+from backoffice.ledger.health.runs import SCOPE
+from backoffice.ledger.models import Account
+from backoffice.runs import actions
+from backoffice.schedules.catalog import schedule_of
+from tests.drift.books import run_of, text_of
+from tests.factories.ledger import of, posted
+
+Chart = dict[str, Account]
+
+
+class Mailbox(socketserver.StreamRequestHandler):
+    """A mail server that takes whatever comes."""
+
+    got: list[str]
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 here\r\n")
+        is_text, lines = False, list[str]()
+        for line in self.rfile:
+            text = line.decode().rstrip("\r\n")
+            if is_text:
+                is_text = text != "."
+                lines.append(text)
+                if not is_text:
+                    self.got.append("\n".join(lines))
+                    self.wfile.write(b"250 taken\r\n")
+            elif text.upper() == "DATA":
+                is_text = True
+                self.wfile.write(b"354 go on\r\n")
+            else:
+                self.wfile.write(b"221 bye\r\n" if text.upper() == "QUIT" else b"250 well\r\n")
+                if text.upper() == "QUIT":
+                    return
+
+
+class Hook(BaseHTTPRequestHandler):
+    """A webhook; `leads_to` makes it redirect."""
+
+    got: list[tuple[str, Any]]
+    leads_to = ""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.got.append((self.headers["Idempotency-Key"], json.loads(body)))
+        self.send_response(302 if self.leads_to else 204)
+        if self.leads_to:
+            self.send_header("Location", self.leads_to)
+        self.end_headers()
+
+    def log_message(self, *_args: Any) -> None:
+        pass
+
+
+@contextmanager
+def listening(kind: Any, handler: type[Any]) -> Iterator[int]:
+    with kind(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def told(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Mails and posts that arrive."""
+    mailbox, hook = type("M", (Mailbox,), {"got": []}), type("H", (Hook,), {"got": []})
+    with listening(socketserver.TCPServer, mailbox) as mail, listening(HTTPServer, hook) as web:
+        for name, value in {
+            "ALERT_MAIL_TO": ["finance@example.com"],
+            "SMTP_URL": f"smtp://127.0.0.1:{mail}",
+            "ALERT_WEBHOOK_URL": f"http://127.0.0.1:{web}/alerts",
+            "ALERT_WEBHOOK_HOSTS": ["127.0.0.1"],
+        }.items():
+            monkeypatch.setitem(app.config, name, value)
+        hook.mail = mailbox  # type: ignore[attr-defined]
+        yield hook
+
+
+@pytest.fixture
+def cash(session: Any, chart: Chart) -> Chart:
+    posted(of(chart["Cash"], 100), of(chart["Capital"], -100))
+    session.commit()
+    return chart
+
+
+def tamper(surgery: psycopg.Connection[Any]) -> None:
+    surgery.execute("UPDATE accounts SET debits = debits + 5 WHERE code = 'Cash'")
+
+
+def test_the_schedule_heals_and_tells_by_mail_and_webhook(
+    told: Any, session: Any, surgery: psycopg.Connection[Any], cash: Chart
+) -> None:
+    schedule = schedule_of("balance-sheet-maintenance")
+    assert schedule is not None
+    scope = schedule.scope(None)  # type: ignore[arg-type]
+    assert actions.scope_key(scope, dry_run=False) == actions.scope_key(SCOPE, dry_run=False)
+    run_of(schedule.kind, scope)
+    assert (told.got, told.mail.got) == ([], []), "of a book that was right nobody is told"
+    tamper(surgery)
+    run = run_of(schedule.kind, scope)
+    assert (run.status, run.changed) == ("done", 2)
+    [(key, body)] = told.got
+    assert key == f"run-{run.id}"
+    assert (body["run"], body["balance_status"], body["corrected"]) == (run.id, True, 2)
+    assert body["balance_sheet"]["total_assets"] == "100.00"
+    [mail] = told.mail.got
+    assert "finance@example.com" in mail
+    assert "The balance sheet is valid." in mail
+
+
+def test_an_alert_that_was_not_taken_fails_the_run_and_a_retry_sends_it(
+    told: Any, app: Flask, session: Any, surgery: psycopg.Connection[Any], cash: Chart
+) -> None:
+    told.leads_to = "http://127.0.0.1:1/elsewhere"
+    tamper(surgery)
+    run = run_of("ledger.maintenance", SCOPE)
+    assert (run.status, run.failed, len(told.mail.got)) == ("finished with failures", 1, 1)
+    told.leads_to = ""
+    again = run_of("ledger.maintenance", {**SCOPE, "retry": run.id}, follows=run.id)
+    assert again.status == "done"
+    assert len(told.got) == 2
+
+
+def test_a_webhook_is_asked_only_where_its_host_is_named(
+    told: Any, app: Flask, session: Any, surgery: psycopg.Connection[Any], cash: Chart,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(app.config, "ALERT_WEBHOOK_HOSTS", ["hooks.example.com"])
+    tamper(surgery)
+    assert run_of("ledger.maintenance", SCOPE).status == "finished with failures"
+    assert told.got == []
+
+
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        ("https://hooks.example.com/T1", True),
+        ("http://hooks.example.com/T1", False),
+        ("https://hooks.example.com.evil.example/T1", False),
+        ("https://hooks.example.com@evil.example/T1", False),
+        ("https://169.254.169.254/latest", False),
+        ("file:///etc/passwd", False),
+        ("http://localhost:9/T1", False),
+    ],
+)
+def test_which_webhooks_may_be(url: str, may: bool) -> None:
+    assert is_allowed_webhook(url, ["hooks.example.com"]) is may
+
+
+def test_the_screen_shows_what_is_wrong_and_leads_to_the_correction(
+    session: Any, sign_in: Any, surgery: psycopg.Connection[Any], cash: Chart
+) -> None:
+    finance = sign_in("finance")
+    page = text_of(finance.get("/health/balance-sheet").text)
+    assert "Balance sheet Valid" in page or "Valid" in page
+    assert "Nothing that was found wrong is open." in page
+    tamper(surgery)
+    before = finance.post("/health/balance-sheet/verify", data={"idempotency_key": "v"})
+    run_id = int(before.headers["Location"].rpartition("/")[2])
+    _performed(run_id)
+    page = text_of(finance.get("/health/balance-sheet").text)
+    assert "Not valid" in page
+    assert "Cash" in page
+    shown = finance.post("/health/balance-sheet/preview", data={"idempotency_key": "p"})
+    run = _performed(int(shown.headers["Location"].rpartition("/")[2]))
+    assert (run.dry_run, run.changed) == (True, 2)
+    run_of("ledger.maintenance", SCOPE)
+    assert "Not valid" not in text_of(finance.get("/health/balance-sheet").text)
+    viewer = sign_in("viewer").get("/health/balance-sheet").text
+    assert "Preview the correction" not in viewer
+
+
+def _performed(run_id: int) -> Any:
+    from backoffice.app.extensions import db
+    from backoffice.drift.healing.performing import performed
+
+    return performed(db.engine, run_id).run

@@ -1,0 +1,141 @@
+"""The book as files: exported and imported into an empty one it is the same; beancount comes to the same balances."""
+
+import re
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from backoffice.ledger.models import Account
+from backoffice.ledger.queries import trial_balance
+from backoffice.ledger.reports.beancount import code_of, name_of
+from backoffice.ledger.rules import TYPES, is_code
+from tests.factories.ledger import AccountFactory, draft, of, posted
+
+from .books import balances
+
+ACCOUNT = re.compile(r"(Assets|Liabilities|Equity|Income|Expenses)(:[A-Z0-9][A-Za-z0-9-]*)+")
+"""What beancount can name, by its own grammar."""
+
+
+@pytest.fixture
+def book(session: Any) -> dict[str, Account]:
+    """Accounts of any shape, beneath each other, with entries in two years, one of them back-dated; and a draft."""
+    codes = {
+        "1100": "asset", "Assets:US": "asset", "Assets:US:Bank:Checking": "asset", "Assets:Code-1100": "asset",
+        "loan 7.5&b": "liability", "Income:Sales": "revenue", "Expenses:rent": "expense", "-".join("3a"): "equity",
+    }  # fmt: skip
+    made = {
+        code: AccountFactory(code=code, type=kind, name=f'"{code}" \\ =1+1')
+        for code, kind in codes.items()
+    }
+    made["Assets:US:Bank:Checking"].parent_id = made["Assets:US"].id
+    made["1100"].is_active = True
+    session.flush()
+    for day, debited, credited, amount in (
+        (date(2026, 2, 1), "1100", "3-a", "1000.10"),
+        (date(2025, 12, 31), "Assets:US:Bank:Checking", "loan 7.5&b", "77"),
+        (date(2026, 2, 1), "Expenses:rent", "1100", "0.01"),
+        (date(2026, 3, 1), "Assets:Code-1100", "Income:Sales", "5.5"),
+    ):  # fmt: skip
+        amount_ = Decimal(amount)
+        lines = of(made[debited], amount_, "=Line"), of(made[credited], -amount_)
+        posted(*lines, day=day, memo=f'Of "{debited}" \\', source="A voucher")
+    draft(of(made["1100"], 9), of(made["3-a"], -9))
+    session.commit()
+    return made
+
+
+def exported(run_command: Any, what: str, folder: Path) -> Path:
+    path = folder / f"{what}.csv"
+    result = run_command("ledger", "export", what, "--output", str(path))
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def emptied(session: Any, surgery: Any) -> None:
+    session.rollback()
+    surgery.execute("TRUNCATE journal_entries, journal_lines, accounts RESTART IDENTITY CASCADE")
+
+
+@pytest.mark.leaves_drift
+def test_what_is_exported_makes_the_same_book_when_it_is_imported(
+    session: Any, book: Any, surgery: Any, run_command: Callable[..., Any], tmp_path: Path
+) -> None:
+    days = [date(2025, 12, 31), date(2026, 2, 1), date(2026, 12, 31)]
+    before = [trial_balance(session, day) for day in days]
+    files = {what: exported(run_command, what, tmp_path) for what in ("accounts", "journal")}
+    said = {what: file.read_bytes() for what, file in files.items()}
+    session.rollback()
+    surgery.execute("SET session_replication_role = replica")
+    emptied(session, surgery)
+    surgery.execute("SET session_replication_role = origin")
+    for what, file in files.items():
+        result = run_command("import", what, str(file))
+        assert result.exit_code == 0, result.output
+    session.rollback()
+    assert [trial_balance(session, day) for day in days] == before
+    assert {what: exported(run_command, what, tmp_path).read_bytes() for what in files} == said
+    assert session.scalar(text("SELECT count(*) FROM journal_entries WHERE status = 'draft'")) == 0
+    session.rollback()
+
+
+def test_beancount_comes_to_the_same_balances(
+    session: Any, book: Any, run_command: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = exported(run_command, "beancount", tmp_path)
+    file = path.read_text()
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    opened = dict(re.findall(r'^\S+ open (\S+) \w+\n  code: "([^"]+)"', file, re.MULTILINE))
+    assert all(ACCOUNT.fullmatch(name) and code_of(name) == code for name, code in opened.items())
+    assert len(opened) == len(book)
+    for entry in re.split(r"\n\n", file):
+        parts = re.findall(r"^  (\S+:\S+)  (-?[\d.]+) \w+$", entry, re.MULTILINE)
+        assert sum(Decimal(amount) for _name, amount in parts) == 0
+        for name, amount in parts:
+            sums[opened[name]] += Decimal(amount)
+    asserted = re.findall(r"^(\S+) balance (\S+)  (-?[\d.]+)", file, re.MULTILINE)
+    us = sums.pop("Assets:US:Bank:Checking")
+    asserted_of = {opened[name]: Decimal(amount) for _day, name, amount in asserted}
+    assert asserted_of.pop("Assets:US:Bank:Checking") == asserted_of.pop("Assets:US") == us == 77, (
+        "with what is beneath"
+    )
+    assert {code: amount for code, amount in asserted_of.items() if amount} == dict(sums)
+    sums["Assets:US:Bank:Checking"] = us
+    assert {day for day, *_rest in asserted} == {str(date(2026, 3, 1) + timedelta(days=1))}
+    signs = {
+        code: 1 if account.type in ("asset", "expense") else -1 for code, account in book.items()
+    }
+    assert {code: amount * signs[code] for code, amount in sums.items() if amount} == balances(
+        session
+    )
+    if checker := shutil.which("bean-check"):
+        checked = subprocess.run([checker, str(path)], check=False, capture_output=True, text=True)
+        assert checked.stdout + checked.stderr == ""
+
+
+def test_an_empty_book_is_a_file_too(run_command: Callable[..., Any]) -> None:
+    assert run_command("ledger", "export", "beancount").stdout.startswith(
+        'option "operating_currency"'
+    )
+    assert run_command("ledger", "export", "journal").stdout.startswith("entry_number,date,memo")
+
+
+@given(
+    st.text(st.sampled_from("aZ09 .:&+-_"), min_size=1, max_size=12), st.sampled_from(list(TYPES))
+)
+def test_every_code_has_one_name_that_leads_back_to_it(code: str, kind: str) -> None:
+    for each in (code, f"Assets:{code}", f"Assets:Code-{code}"):
+        if is_code(each):
+            name = name_of(kind, each)
+            assert ACCOUNT.fullmatch(name), name
+            assert code_of(name) == each

@@ -1,0 +1,417 @@
+"""Months that are closed: one after the other, when everything is in order, and nothing is posted in them any more."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from backoffice import figures
+from backoffice.app.extensions import db
+from backoffice.base.periods import Month
+from backoffice.base.refusals import Locked, Refusal
+from backoffice.book import queries as book
+from backoffice.book.locks import HOLD
+from backoffice.ledger import actions
+from backoffice.ledger.models import Account, JournalEntry
+from backoffice.ledger.periods.actions import close, reopen
+from backoffice.ledger.periods.models import Period
+from backoffice.ledger.periods.queries import (
+    checklist,
+    closing_entries,
+    disorder,
+    next_to_close,
+    posting_day,
+)
+from backoffice.ledger.periods.refusals import (
+    AlreadyClosed,
+    NoReason,
+    NotClosed,
+    NotInOrder,
+    NotLast,
+    NotNext,
+    NotOver,
+)
+from backoffice.ledger.posting.actions import reconcile
+from backoffice.ledger.posting.queries import Scope
+from backoffice.ledger.queries import trial_balance
+from backoffice.ledger.reports.queries import income_statement_of
+from backoffice.ledger.reports.scope import Period as ReportPeriod
+from backoffice.ledger.rules import RETAINED_EARNINGS
+from backoffice.ledger.triggers import KEEPS_ENTRIES
+from tests.depth import examples
+from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory
+from tests.factories.gas import ReadingFactory
+from tests.factories.ledger import AccountFactory, accounts_of_roles, draft, of, posted
+from tests.processes import barrier, together
+
+from .conftest import CHART
+from .test_processes import replaced
+
+Connection = psycopg.Connection[Any]
+Chart = dict[str, Account]
+JANUARY, FEBRUARY, MARCH = (Month(2026, month) for month in (1, 2, 3))
+BY = "user:1"
+SENTENCE = "The days up to 2026-01-31 are locked"
+
+
+@pytest.fixture
+def open_months(session: Any, owner_connection: Connection) -> Iterator[None]:
+    """Whatever a test has closed is open after it."""
+    yield
+    session.rollback()
+    owner_connection.execute("TRUNCATE periods")
+    owner_connection.execute("UPDATE book SET closed_until = NULL")
+
+
+pytestmark = pytest.mark.usefixtures("open_months")
+
+
+def a_draft(chart: Chart, day: date = date(2026, 1, 15)) -> JournalEntry:
+    return draft(of(chart["Cash"], 5), of(chart["Capital"], -5), day=day)
+
+
+def test_months_close_one_after_the_other_and_reopen_backwards_and_the_book_says_the_last_day(
+    session: Any, chart: Chart
+) -> None:
+    first = next_to_close(session)
+    assert first == Month.current() - 1, "without a journal"
+    posted(of(chart["Cash"], 5), of(chart["Capital"], -5), day=date(2026, 1, 7))
+    session.commit()
+    assert next_to_close(session) == JANUARY
+    for month, last in ((JANUARY, date(2026, 1, 31)), (FEBRUARY, date(2026, 2, 28))):
+        period = close(session, month, BY)
+        session.commit()
+        assert (period.status, period.closed_by, period.closed_at is not None) == (
+            "closed",
+            BY,
+            True,
+        )
+        assert (book.locked_until(session), next_to_close(session)) == (last, month + 1)
+    law: type[Refusal]
+    for month, law in ((JANUARY, AlreadyClosed), (MARCH + 1, NotNext), (Month.current(), NotOver)):
+        with pytest.raises(law):
+            close(session, month, BY)
+        session.rollback()
+    for month, reason, law in (
+        (JANUARY, "Late", NotLast), (MARCH, "Late", NotClosed), (FEBRUARY, " ", NoReason),
+    ):  # fmt: skip
+        with pytest.raises(law):
+            reopen(session, month, BY, reason)
+        session.rollback()
+    period = reopen(session, FEBRUARY, "user:2", "A late invoice")
+    session.commit()
+    assert (period.status, period.reopened_by, period.reason) == (
+        "open",
+        "user:2",
+        "A late invoice",
+    )
+    assert book.locked_until(session) == date(2026, 1, 31)
+    close(session, FEBRUARY, BY)
+    session.commit()
+    assert book.locked_until(session) == date(2026, 2, 28)
+    assert disorder(session) == 0
+
+
+def test_nothing_is_posted_in_a_closed_month_and_what_comes_late_is_posted_today(
+    session: Any, chart: Chart
+) -> None:
+    late, other = a_draft(chart), a_draft(chart, date(2026, 2, 1))
+    session.commit()
+    with pytest.raises(NotInOrder, match="Drafts in the journal"):
+        close(session, JANUARY, BY)
+    session.rollback()
+    late.entry_date = date(2026, 2, 1)
+    session.commit()
+    close(session, JANUARY, BY)
+    late.entry_date = date(2026, 1, 31)
+    session.commit()
+    with pytest.raises(Locked):
+        actions.post(session, late.id, late.version, {})
+    session.rollback()
+    lines = of(chart["Cash"], 5), of(chart["Capital"], -5)
+    with pytest.raises(Locked):
+        actions.enter(session, date(2026, 1, 31), lines)
+    session.rollback()
+    actions.post(session, other.id, other.version, {})
+    session.commit()
+    with pytest.raises(Locked):
+        actions.reverse(session, other.id, {"entry_date": date(2026, 1, 31), "memo": ""})
+    session.rollback()
+    assert posting_day(session, date(2026, 1, 31)) == Month.current().first.replace(
+        day=posting_day(session, date(2026, 1, 31)).day
+    )
+    assert posting_day(session, date(2026, 2, 1)) == date(2026, 2, 1)
+
+
+def test_another_program_posts_nothing_in_a_closed_month_and_cannot_reorder_periods(
+    session: Any, chart: Chart, app_connection: Connection
+) -> None:
+    posted(of(chart["Cash"], 5), of(chart["Capital"], -5), day=date(2026, 1, 7))
+    session.commit()
+    close(session, JANUARY, BY)
+    close(session, FEBRUARY, BY)
+    late = a_draft(chart)
+    session.commit()
+    for statement, law, sentence in (
+        (
+            f"UPDATE journal_entries SET status = 'posted' WHERE id = {late.id}",
+            psycopg.errors.CheckViolation, "The days up to 2026-02-28 are locked",
+        ),
+        ("DELETE FROM periods", psycopg.errors.InsufficientPrivilege, "permission denied"),
+        (
+            "UPDATE periods SET status = 'open' WHERE month = '2026-01-01'",
+            psycopg.errors.InsufficientPrivilege, "The last closed month is reopened first",
+        ),
+        (
+            "UPDATE periods SET month = '2026-04-01' WHERE month = '2026-02-01'",
+            psycopg.errors.InsufficientPrivilege, "A period stays",
+        ),
+        (
+            "INSERT INTO periods (month, closed_at, closed_by) VALUES ('2026-04-01', now(), '')",
+            psycopg.errors.InsufficientPrivilege, "Months are closed one after the other",
+        ),
+        ("UPDATE book SET closed_until = NULL", psycopg.errors.InsufficientPrivilege, "permission denied"),
+    ):  # fmt: skip
+        with pytest.raises(law, match=sentence):
+            app_connection.execute(statement.encode())
+
+
+@pytest.mark.leaves_drift
+def test_surgery_past_the_triggers_is_found(
+    session: Any, chart: Chart, owner_connection: Connection, run_command: Any
+) -> None:
+    for month in (JANUARY, FEBRUARY, MARCH):
+        close(session, month, BY)
+    session.commit()
+    owner_connection.execute("ALTER TABLE periods DISABLE TRIGGER USER")
+    owner_connection.execute("UPDATE periods SET status = 'open' WHERE month = '2026-02-01'")
+    assert disorder(session) == 1
+    found = json.loads(run_command("audit", "verify-facts", "--table", "periods", "--json").stdout)
+    assert len(found["findings"]) == 1
+    owner_connection.execute("UPDATE periods SET status = 'closed' WHERE month = '2026-02-01'")
+    owner_connection.execute("ALTER TABLE periods ENABLE TRIGGER USER")
+    owner_connection.execute("UPDATE book SET closed_until = '2026-01-31'")
+    session.rollback()
+    assert disorder(session) == 1
+    with pytest.raises(NotInOrder, match="Closed months out of order"):
+        close(session, MARCH + 1, BY)
+
+
+def test_the_checklist_names_what_is_open_and_forbids(
+    session: Any, chart: Chart, run_command: Any
+) -> None:
+    PaymentFactory(paid_on=date(2026, 1, 9))
+    ReadingFactory(read_on=date(2026, 1, 9))
+    ReadingFactory(read_on=date(2026, 2, 9))
+    a_draft(chart)
+    session.commit()
+    found = {c.check.name: (c.count, c.forbids) for c in checklist(session, JANUARY)}
+    assert found | {"payments": (1, True), "readings": (1, True), "drafts": (1, True)} == found
+    assert {found[name] for name in ("drift", "equation", "order")} == {(0, False)}
+    answer = run_command("ledger", "close-period", "2026-01", "--json")
+    said = json.loads(answer.stdout)
+    assert (answer.exit_code, said["month"], said["status"]) == (1, "2026-01", "open")
+    assert {c["name"]: c["count"] for c in said["checks"]}["readings"] == 1
+    assert session.scalars(select(Period)).all() == []
+
+
+def test_commands_close_and_reopen_and_a_dry_run_closes_nothing(
+    session: Any, chart: Chart, run_command: Any
+) -> None:
+    session.commit()
+    dry = run_command("ledger", "close-period", "2026-01", "--dry-run")
+    assert (dry.exit_code, dry.stdout.splitlines()[-1]) == (0, "2026-01 is open.")
+    assert book.locked_until(session) is None
+    session.rollback()
+    done = run_command("ledger", "close-period", "2026-01", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["status"]) == (0, "closed")
+    assert book.locked_until(session) == date(2026, 1, 31)
+    session.rollback()
+    for line, sentence in (
+        (("close-period", "2026-01"), "2026-01 is closed already."),
+        (("close-period", "January"), "Write the month as YYYY-MM"),
+        (("reopen-period", "2026-01"), "Say why"),
+    ):
+        refused = run_command("ledger", *line)
+        assert (refused.exit_code, sentence in refused.stderr) == (2, True), line
+    opened = run_command("ledger", "reopen-period", "2026-01", "--reason", "Late", "--json")
+    assert json.loads(opened.stdout) == {"month": "2026-01", "status": "open"}
+    assert book.locked_until(session) is None
+
+
+def test_the_screen_closes_and_reopens_with_who_and_why_and_only_those_who_may(
+    session: Any, chart: Chart, sign_in: Callable[[str], Any]
+) -> None:
+    posted(of(chart["Cash"], 5), of(chart["Capital"], -5), day=date(2026, 1, 7))
+    late = a_draft(chart)
+    session.commit()
+    at = "/ledger/periods/2026-01"
+    finance = sign_in("finance")
+    page = finance.get("/ledger/periods").text
+    assert "Not in order" in page
+    assert f"{at}/close" not in page
+    refused = finance.post(f"{at}/close", data={"idempotency_key": "1"})
+    assert (refused.status_code, "2026-01 cannot be closed yet" in refused.text) == (422, True)
+    late.entry_date = date(2026, 4, 1)
+    session.commit()
+    assert f"{at}/close" in finance.get("/ledger/periods").text
+    closed = finance.post(f"{at}/close", data={"idempotency_key": "2"}, follow_redirects=True)
+    assert "January 2026 is closed." in closed.text
+    assert f"{at}/reopen" in closed.text
+    for role in ("viewer", "account_manager"):
+        assert sign_in(role).post(f"{at}/reopen", data={"reason": "x"}).status_code == 403
+    assert f"{at}/reopen" not in sign_in("viewer").get("/ledger/periods").text
+    admin = sign_in("admin")
+    empty = admin.post(f"{at}/reopen", data={"reason": "", "idempotency_key": "3"})
+    assert (empty.status_code, "Say why" in empty.text) == (422, True)
+    opened = admin.post(
+        f"{at}/reopen",
+        data={"reason": "A late bill", "idempotency_key": "4"},
+        follow_redirects=True,
+    )
+    assert "January 2026 is open again." in opened.text
+    assert "A late bill" in opened.text
+    assert admin.get("/ledger/periods?month=2026-13").status_code == 404
+    session.rollback()
+    assert book.locked_until(session) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_locked", [True, False])
+def test_whoever_closes_waits_for_who_posts_and_without_the_lock_an_entry_slips_in(
+    app: Flask, session: Any, chart: Chart, owner_connection: Connection, is_locked: bool
+) -> None:
+    """The second case is the mutant."""
+    lines = of(chart["Cash"], 5), of(chart["Capital"], -5)
+    session.commit()
+    session.rollback()
+    meet = barrier(2)
+
+    def post() -> str:
+        actions.enter(db.session(), date(2026, 1, 15), lines)
+        meet.wait()
+        time.sleep(1)
+        is_closed = book.locked_until(db.session()) is not None
+        db.session.commit()
+        return "in a closed month" if is_closed else "before it was closed"
+
+    def shut() -> str:
+        meet.wait()
+        close(db.session(), JANUARY, BY)
+        db.session.commit()
+        return "closed"
+
+    if is_locked:
+        assert together(app, post, shut) == ["before it was closed", "closed"]
+        return
+    with replaced(owner_connection, KEEPS_ENTRIES.name, HOLD, ""):
+        assert together(app, post, shut) == ["in a closed month", "closed"]
+
+
+@pytest.mark.slow
+def test_whoever_posts_while_a_month_is_closed_waits_and_is_refused(
+    app: Flask, session: Any, chart: Chart
+) -> None:
+    lines = of(chart["Cash"], 5), of(chart["Capital"], -5)
+    session.commit()
+    session.rollback()
+    meet = barrier(2)
+
+    def shut() -> str:
+        close(db.session(), JANUARY, BY)
+        meet.wait()
+        time.sleep(0.5)
+        db.session.commit()
+        return "closed"
+
+    def post() -> str:
+        meet.wait()
+        try:
+            actions.enter(db.session(), date(2026, 1, 15), lines)
+            db.session.commit()
+        except (Locked, DBAPIError):
+            db.session.rollback()
+            return "refused"
+        return "posted"
+
+    assert together(app, shut, post) == ["closed", "refused"]
+
+
+AMOUNT = st.integers(-9_999, 9_999).filter(bool).map(lambda cents: Decimal(cents).scaleb(-2))
+BOOKED = st.tuples(
+    st.sampled_from(sorted(CHART)), st.sampled_from(sorted(CHART)), AMOUNT,
+    st.dates(date(2025, 1, 1), date(2026, 1, 31)),
+).filter(lambda one: one[0] != one[1])  # fmt: skip
+
+
+@settings(
+    max_examples=examples(8), deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(st.lists(BOOKED, max_size=8))
+def test_closing_a_year_zeroes_revenue_and_expenses_and_reopening_takes_it_back(
+    session: Any, chart: Chart, booked: list[tuple[str, str, Decimal, date]]
+) -> None:
+    kept = session.scalars(select(Account).where(Account.role == RETAINED_EARNINGS)).one_or_none()
+    kept = kept or AccountFactory(code="Kept", type="equity", role=RETAINED_EARNINGS)
+    for one, other, amount, day in booked:
+        posted(of(chart[one], amount), of(chart[other], -amount), day=day)
+    session.commit()
+    december = Month(2025, 12)
+
+    def at_the_end() -> dict[str, Decimal]:
+        return {one.code: one.debit - one.credit for one in trial_balance(session, december.last)}
+
+    def of_the_year() -> Any:
+        year = ReportPeriod(date(2025, 1, 1), december.last)
+        return income_statement_of(session, [year]).result.amounts
+
+    before, income = at_the_end(), of_the_year()
+    earned = sum(v for code, v in before.items() if CHART.get(code) in ("revenue", "expense"))
+    period = close(session, december, BY)
+    after = at_the_end()
+    assert of_the_year() == income, "closing a year is no expense"
+    assert not {code for code in after if CHART.get(code) in ("revenue", "expense")}
+    assert after.get("Kept", 0) == before.get("Kept", 0) + earned
+    assert sum(after.values()) == 0, "assets = liabilities + equity"
+    others = {c for c in before if CHART.get(c) not in (None, "revenue", "expense")}
+    assert {c: after.get(c) for c in others} == {c: before[c] for c in others}
+    entries = set(session.scalars(closing_entries()))
+    assert entries == ({period.closing_entry_id} if period.closing_entry_id else set())
+    assert bool(entries) == any(CHART.get(c) in ("revenue", "expense") for c in before)
+    reopen(session, december, BY, "Late")
+    assert at_the_end() == before
+    assert close(session, december, BY).status == "closed"
+    assert at_the_end() == after
+    reopen(session, december, BY, "Next example")
+    session.commit()
+    assert [str(one) for one in figures.verify(db.session)] == []
+
+
+def test_a_year_with_earnings_wants_an_account_for_them(session: Any, chart: Chart) -> None:
+    posted(of(chart["Cash"], 7), of(chart["Sales"], -7), day=date(2025, 5, 5))
+    session.commit()
+    close(session, Month(2025, 11), BY)
+    with pytest.raises(NotInOrder, match="none is used for retained earnings"):
+        close(session, Month(2025, 12), BY)
+
+
+def test_a_document_that_is_not_posted_keeps_its_month_open(session: Any, chart: Chart) -> None:
+    accounts_of_roles()
+    InvoiceFactory(meter=MeterAssignmentFactory().meter, issued_on=date(2026, 1, 9))
+    session.commit()
+    with pytest.raises(NotInOrder, match="Documents that are not posted"):
+        close(session, JANUARY, BY)
+    session.rollback()
+    assert reconcile(session, Scope(until=JANUARY.last)) == 1
+    assert close(session, JANUARY, BY).status == "closed"

@@ -1,0 +1,385 @@
+"""Posting rules: documents become entries, changes become difference entries, and repeating posts nothing."""
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from backoffice.app.extensions import db
+from backoffice.base import periods
+from backoffice.billing.models import Invoice, MeterAdjustment, Payment
+from backoffice.drift.healing.performing import performed
+from backoffice.gas.models import Deposit, Reading
+from backoffice.ledger import actions
+from backoffice.ledger.models import JournalEntry
+from backoffice.ledger.posting.actions import reconcile
+from backoffice.ledger.posting.queries import Scope, open_postings
+from backoffice.ledger.posting.runs import UNNAMED
+from backoffice.ledger.posting.sources import SOURCES
+from backoffice.ledger.posting.tie_out import tie_out
+from backoffice.ledger.refusals import AccountsNotNamed
+from backoffice.orders.models import Order
+from backoffice.runs.models import DONE_WITH_FAILURES, Run, RunItem
+from backoffice.wallets import actions as wallets
+from tests.drift.books import key_in, run_of, text_of
+from tests.drift.whole_book import write_everything
+from tests.factories.billing import (
+    InvoiceFactory,
+    MeterAdjustmentFactory,
+    MeterAssignmentFactory,
+    PaymentFactory,
+)
+from tests.factories.customers import CustomerFactory
+from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.factories.ledger import accounts_of_roles, of, posted
+from tests.factories.orders import OrderFactory
+from tests.factories.wallets import WalletFactory
+from tests.ledger.books import balances
+
+D = Decimal
+
+
+@pytest.fixture
+def roles(session):
+    made = accounts_of_roles()
+    session.commit()
+    return made
+
+
+def post(session, **scope):
+    """Post what is open; how many entries that were."""
+    count = reconcile(session, Scope(**scope))
+    session.commit()
+    return count
+
+
+def apart(session):
+    """The roles whose control accounts do not tie out, with the difference; and what is not posted."""
+    session.rollback()
+    tied = tie_out(session.connection())
+    return {one.control.role: one.difference for one in tied if one.difference}
+
+
+def all_is_posted(session):
+    assert open_postings(session) == []
+    assert apart(session) == {}
+    assert all(one.not_posted == 0 for one in tie_out(session.connection()))
+    session.rollback()
+
+
+def entry_count(session):
+    return session.scalar(select(func.count()).select_from(JournalEntry))
+
+
+def test_every_document_is_posted_once_and_control_accounts_tie_out(session, roles):
+    write_everything()
+    assert apart(session) == {}, "what is not posted yet is no difference"
+    assert post(session) == 7
+    all_is_posted(session)
+    assert post(session) == 0
+    held = balances(session)
+    assert (held["orders"], held["receivables"], held["wallets"]) == (D(32), D(1100), D(100))
+    assert held["cash"] == D(1_000_000) + 500 + 100
+
+
+def test_a_change_and_a_void_become_difference_entries(session, roles):
+    meter = MeterAssignmentFactory().meter
+    invoice = InvoiceFactory(meter=meter, units=None, rate=None, fixed_charge=0, amount=D(300))
+    session.commit()
+    assert post(session) == 1
+    invoice.amount = D(250)
+    session.commit()
+    assert post(session) == 1
+    assert balances(session) == {"receivables": D(250), "meter_revenue": D(250)}
+    invoice.status = "void"
+    session.commit()
+    assert post(session) == 1
+    assert balances(session) == {}
+    assert entry_count(session) == 3
+    all_is_posted(session)
+
+
+def test_a_document_of_another_day_moves_to_that_day(session, roles):
+    invoice = InvoiceFactory(meter=MeterAssignmentFactory().meter, issued_on=date(2026, 1, 10))
+    session.commit()
+    post(session)
+    invoice.issued_on = date(2026, 2, 3)
+    session.commit()
+    assert post(session) == 2
+    rows = session.execute(
+        select(JournalEntry.entry_date, JournalEntry.document_date).order_by(JournalEntry.id)
+    )
+    assert [*rows] == [
+        (day, day) for day in (date(2026, 1, 10), date(2026, 1, 10), date(2026, 2, 3))
+    ]
+    all_is_posted(session)
+
+
+def test_what_changes_on_a_locked_day_is_posted_today(session, roles, surgery, unlocked):
+    invoice = InvoiceFactory(
+        meter=MeterAssignmentFactory().meter, issued_on=date(2026, 1, 10), units=None, rate=None,
+        fixed_charge=0, amount=D(300),
+    )  # fmt: skip
+    session.commit()
+    post(session)
+    surgery.execute("UPDATE book SET locked_until = '2026-01-31'")
+    invoice.amount = D(310)
+    session.commit()
+    assert post(session) == 1
+    last = session.scalars(select(JournalEntry).order_by(JournalEntry.id.desc())).first()
+    assert (last.entry_date, last.document_date) == (periods.today(), date(2026, 1, 10))
+    all_is_posted(session)
+    assert post(session) == 0
+
+
+def test_a_posting_that_is_reversed_by_hand_is_open_again(session, roles):
+    InvoiceFactory(meter=MeterAssignmentFactory().meter)
+    session.commit()
+    post(session)
+    entry = session.scalars(select(JournalEntry)).one()
+    actions.reverse(session, entry.id, {"entry_date": entry.entry_date, "memo": "By mistake"})
+    session.commit()
+    assert [one.count for one in open_postings(session)] == [1]
+    assert post(session) == 1
+    all_is_posted(session)
+
+
+def test_without_an_account_nothing_is_posted_and_it_is_named(session):
+    InvoiceFactory(meter=MeterAssignmentFactory().meter)
+    session.commit()
+    with pytest.raises(
+        AccountsNotNamed, match="used for: Revenue of meters, Receivables of meters"
+    ):
+        reconcile(session, Scope())
+    session.rollback()
+    assert entry_count(session) == 0
+    assert [one.source.name for one in open_postings(session)] == ["invoices"]
+
+
+def test_what_is_entered_on_a_control_account_by_hand_is_the_difference(session, roles):
+    write_everything()
+    post(session)
+    posted(of(roles["receivables"], 12), of(roles["cash"], -12))
+    session.commit()
+    assert apart(session) == {"receivables": D(12)}
+
+
+def test_a_scope_posts_its_documents_alone(session, roles):
+    write_everything()
+    assert post(session, sources=("invoices",)) == 1
+    assert post(session, since=date(2026, 3, 20), until=date(2026, 3, 20)) == 1
+    assert {one.source.name for one in open_postings(session)} == {
+        "payments", "adjustments", "deposits", "gas_purchases", "wallet_recharges",
+    }  # fmt: skip
+
+
+def test_a_number_that_a_user_has_typed_is_left_to_them(session, roles):
+    year = periods.today().year
+    posted(of(roles["cash"], 1), of(roles["orders"], -1), number=f"AP-{year}-00003")
+    write_everything()
+    assert post(session) == 7
+
+
+def test_an_account_that_takes_a_role_over_takes_over_what_was_posted(session, roles):
+    write_everything()
+    post(session)
+    roles["cash"].role = ""
+    other = accounts_of_roles_again(session)
+    assert post(session) == 3
+    held = balances(session)
+    assert ("cash" in held, held[other.code]) == (False, D(1_000_600))
+    all_is_posted(session)
+
+
+def accounts_of_roles_again(session):
+    from tests.factories.ledger import AccountFactory
+
+    other = AccountFactory(code="Bank", role="cash")
+    session.commit()
+    return other
+
+
+def test_the_command_says_what_is_open_posts_it_and_ties_out(session, roles, run_command):
+    write_everything()
+    dry = run_command("ledger", "reconcile", "--dry-run", "--json")
+    reported = json.loads(dry.stdout)
+    assert (dry.exit_code, reported["posted"]) == (1, 0)
+    assert sum(one["postings"] for one in reported["sources"]) == 7
+    assert entry_count(session) == 1
+    done = run_command("ledger", "reconcile", "--json")
+    reported = json.loads(done.stdout)
+    assert (done.exit_code, reported["posted"]) == (0, 7)
+    assert {one["difference"] for one in reported["tie_out"]} == {"0.00"}
+    again = run_command("ledger", "reconcile")
+    assert (again.exit_code, "0 entries are posted." in again.stdout) == (0, True)
+    assert run_command("ledger", "reconcile", "--date-from", "soon").exit_code == 2
+
+
+def test_a_run_posts_what_its_dry_run_lists(session, roles):
+    write_everything()
+    dry = run_of("ledger.post", dry_run=True)
+    assert (dry.status, entry_count(session)) == ("done", 1)
+    done = run_of("ledger.post")
+    listed, did = (
+        sorted((item.key["document"], item.amount) for item in session.scalars(
+            select(RunItem).where(RunItem.run_id == run.id)
+        )) for run in (dry, done)
+    )  # fmt: skip
+    assert (listed, len(did)) == (did, 7)
+    all_is_posted(session)
+    assert run_of("ledger.post").total == 0
+
+
+def test_a_run_names_what_it_cannot_post_for_want_of_an_account(session):
+    InvoiceFactory(meter=MeterAssignmentFactory().meter)
+    session.commit()
+    run = run_of("ledger.post")
+    assert run.status == DONE_WITH_FAILURES
+    assert session.scalars(select(RunItem.error).where(RunItem.run_id == run.id)).one() == UNNAMED
+
+
+def test_the_page_shows_both_sides_and_posts_what_is_open(session, roles, sign_in):
+    write_everything()
+    browser = sign_in("finance")
+    page = browser.get("/ledger/tie-out")
+    assert "Invoices 1" in text_of(page.text)
+    assert "Receivables of meters Balance of the accounts 0.00" in text_of(page.text)
+    posting = browser.post("/ledger/tie-out/post", data={"idempotency_key": key_in(page.text)})
+    assert posting.status_code == 303
+    session.rollback()
+    performed(db.engine, session.scalars(select(Run.id).where(Run.kind == "ledger.post")).one())
+    assert "Not posted yet:" not in text_of(browser.get("/ledger/tie-out").text)
+    file = browser.get("/ledger/tie-out/export.csv").text
+    assert "1,100.00" in file or "1100.00" in file
+    all_is_posted(session)
+    viewer = sign_in("viewer")
+    assert viewer.post("/ledger/tie-out/post").status_code == 403
+
+
+@pytest.fixture
+def unlocked(surgery):
+    """Every day is open again when the test ends."""
+    yield
+    surgery.execute("UPDATE book SET locked_until = NULL")
+
+
+DAYS = st.dates(date(2026, 1, 1), date(2026, 6, 30))
+AMOUNTS = st.integers(1, 999_999).map(lambda cents: D(cents) / 100)
+SOURCE_NAMES = sorted(source.name for source in SOURCES)
+VERBS = st.sampled_from(["new", "new", "change", "gone"])
+STEPS = st.tuples(VERBS, st.sampled_from(SOURCE_NAMES), DAYS, AMOUNTS)
+
+
+class World:
+    """A customer with a meter, a wallet and gas; and what can happen to their documents."""
+
+    def __init__(self, session, is_stored, is_assigned):
+        self.session, self.lock = session, date(2025, 12, 31)
+        self.customer = CustomerFactory(use_realtime_calculation=is_stored)
+        self.meter = MeterAssignmentFactory(customer=self.customer, is_active=is_assigned).meter
+        self.wallet = WalletFactory(customer=self.customer).id
+        GasPriceFactory(customer=self.customer)
+        session.commit()
+
+    def do(self, verb, source, day, amount):
+        """Let it happen; what is not possible does not."""
+        if source.startswith("wallet"):
+            self.move(source.removeprefix("wallet_"), amount)
+        elif source in ("deposits", "gas_purchases") and self.lock > date(2026, 1, 1):
+            return
+        elif (row := self.last(source)) is None or verb == "new":
+            self.make(source, day, amount)
+        elif verb == "change":
+            self.change(source, row, day, amount)
+        else:
+            self.end(source, row)
+        self.session.commit()
+
+    def move(self, what, amount):
+        wallets.recharge(self.session, self.wallet, amount)
+        if what == "adjustments":
+            wallets.adjust(self.session, self.wallet, -amount, description="Because")
+        else:
+            act = getattr(wallets, what.removesuffix("s"))
+            act(self.session, self.wallet, amount)
+
+    def last(self, source):
+        own = select(MODELS[source]).where(MODELS[source].customer_id == self.customer.id)
+        return self.session.scalars(own.order_by(MODELS[source].id.desc())).first()
+
+    def make(self, source, day, amount):
+        own, meter = {"customer": self.customer}, self.meter
+        if source == "orders":
+            OrderFactory(**own, order_date=day, closing_date=day, total_price=amount)
+        elif source == "invoices":
+            entered = {"units": None, "rate": None, "fixed_charge": 0, "amount": amount}
+            InvoiceFactory(**own, **entered, meter=meter, issued_on=day, due_on=date(2026, 7, 1))
+        elif source == "payments":
+            PaymentFactory(
+                **own, meter=meter if amount > 5000 else None, paid_on=day, amount=amount
+            )
+        elif source == "adjustments":
+            MeterAdjustmentFactory(**own, meter=meter, adjusted_on=day, amount=-amount)
+        elif source == "deposits":
+            DepositFactory(**own, deposited_on=day, amount=amount)
+        elif not self.session.scalar(
+            select(Reading.id).where(
+                Reading.customer_id == self.customer.id, Reading.read_on == day
+            )
+        ):
+            ReadingFactory(**own, read_on=day, metered_volume=amount)
+
+    def change(self, source, row, day, amount):
+        dated, worth = CHANGED[source]
+        setattr(row, worth, amount)
+        if dated:
+            setattr(row, dated, day)
+
+    def end(self, source, row):
+        if hasattr(row, "status"):
+            row.status = "void"
+        elif source == "orders":
+            row.closing_date = None
+        else:
+            self.session.delete(row)
+
+
+MODELS = {
+    "orders": Order, "invoices": Invoice, "payments": Payment, "adjustments": MeterAdjustment, "deposits": Deposit,
+    "gas_purchases": Reading,
+}  # fmt: skip
+CHANGED = {
+    "orders": ("closing_date", "total_price"), "invoices": ("issued_on", "amount"), "payments": ("paid_on", "amount"),
+    "adjustments": ("adjusted_on", "amount"), "deposits": ("deposited_on", "amount"),
+    "gas_purchases": ("", "metered_volume"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@given(
+    steps=st.lists(st.one_of(STEPS, STEPS, st.just("post"), st.just("lock")), min_size=4, max_size=16),
+    is_stored=st.booleans(), is_assigned=st.booleans(),
+)  # fmt: skip
+def test_whatever_happens_to_documents_what_is_open_is_posted_and_ties_out(
+    session, roles, surgery, unlocked, steps, is_stored, is_assigned
+):  # fmt: skip
+    session.rollback()
+    surgery.execute("UPDATE book SET locked_until = NULL")
+    world = World(session, is_stored, is_assigned)
+    for step in steps:
+        if step == "post":
+            post(session)
+        elif step == "lock":
+            world.lock += timedelta(days=40)
+            surgery.execute("UPDATE book SET locked_until = %s", [world.lock])
+        else:
+            world.do(*step)
+    assert apart(session) == {}
+    post(session)
+    all_is_posted(session)
+    assert post(session) == 0

@@ -1,0 +1,279 @@
+"""The ledger as people and programs use it: a draft with lines, posted, reversed, and what accounts show of it."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from backoffice.base import periods
+from backoffice.ledger.models import Account, JournalEntry
+from backoffice.ledger.writing import stored_lines
+from tests.factories.ledger import draft, of, posted
+from tests.orders.pages import _read, text_of
+from tests.records.test_api import Program, is_problem
+
+from .books import balances
+
+Chart = dict[str, Account]
+FORM = "journalentry-form"
+
+
+def typed(page: str, *lines: tuple[str, str, str], **head: str) -> dict[str, str]:
+    """The form of a page with lines of account, debit and credit."""
+    fields = {**_read(page, FORM).fields, **head}
+    for row, cells in enumerate(lines):
+        for name, text in zip(("account", "debit", "credit"), cells, strict=True):
+            fields[f"lines-{row}-{name}"] = text
+    return fields
+
+
+def newest(session: Any) -> JournalEntry:
+    session.rollback()
+    return session.scalars(select(JournalEntry).order_by(JournalEntry.id.desc()).limit(1)).one()
+
+
+def test_a_draft_is_typed_saved_edited_posted_and_reversed(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    browser = sign_in("finance")
+    form = typed(
+        browser.get("/ledger/entries/new").text,
+        ("Cash", "1000", ""), ("capital", "", "600"), ("Sales · Account Sales", "", "400"),
+        entry_date="2026-03-02", memo="To begin",
+    )  # fmt: skip
+    made = browser.post("/ledger/entries/new", data=form)
+    assert made.status_code == 303, text_of(made.text)
+    entry = newest(session)
+    assert (entry.number, entry.status, len(entry.lines)) == ("JE-2026-00001", "draft", 3)
+    page = browser.get(made.location).text
+    assert "Draft" in text_of(page)
+    address = f"/ledger/entries/{entry.number}"
+    again = typed(browser.get(f"{address}/edit").text)
+    assert again["lines-1-credit"] == "600.00" or again["lines-1-credit"] == "600"
+    again |= {"lines-1-credit": "500", "lines-2-credit": "500", "lines-2-memo": "Half"}
+    assert browser.post(f"{address}/edit", data=again).status_code == 303
+    history = text_of(browser.get(f"{address}/history").text)
+    assert "Line 2 before: Capital · Credit 600.00 → after: Capital · Credit 500.00" in history
+    assert (
+        browser.post(
+            f"{address}/post", data=_read(browser.get(f"{address}/post").text, "post-form").fields
+        ).status_code
+        == 303
+    )
+    assert balances(session) == {"Cash": 1000, "Capital": 500, "Sales": 500}
+    assert browser.get(f"{address}/edit").status_code == 409
+    back = _read(browser.get(f"{address}/reverse").text, "reverse-form").fields.to_dict()
+    back |= {"entry_date": "2026-04-01", "memo": "A mistake"}
+    for _ in range(2):  # a double click has one effect
+        assert browser.post(f"{address}/reverse", data=back).status_code == 303
+    assert balances(session) == {}
+    shown = text_of(browser.get(address).text)
+    assert "Reversed by JE-2026-00002" in shown
+    assert "Reversed" in text_of(browser.get("/ledger/entries?status=reversed").text)
+
+
+def test_what_is_typed_is_added_up_while_it_is_typed_and_what_cannot_be_is_said_beside_it(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    browser = sign_in("finance")
+    page = browser.get("/ledger/entries/new").text
+    for lines, reported in (
+        ((("Cash", "10", ""), ("Sales", "", "4")), "Difference"),
+        ((("Cash", "10", ""), ("Sales", "", "10")), "Balanced"),
+        ((("Cash", "ten", ""),), "—"),
+    ):
+        live = browser.post("/ledger/entries/preview", data=typed(page, *lines))
+        assert reported in text_of(live.text)
+        assert "<input" not in live.text
+    for line, reported in (
+        (("Nothing such", "5", ""), "No account is called that"),
+        (("", "5", ""), "Choose an account."),
+        (("Cash", "", ""), "Enter either a debit or a credit"),
+        (("Cash", "5", "5"), "Enter either a debit or a credit"),
+    ):
+        form = typed(page, line, memo="Kept as typed", entry_date="2026-03-02")
+        refused = browser.post("/ledger/entries/new", data=form)
+        assert refused.status_code == 422
+        assert reported in text_of(refused.text)
+        assert "Kept as typed" in refused.text
+    more = browser.post("/ledger/entries/new?do=add", data=typed(page, ("Cash", "5", "")))
+    assert more.status_code == 200
+    assert 'name="lines-5-account"' in more.text
+    assert session.scalar(select(JournalEntry.id)) is None
+    session.rollback()
+
+
+def test_a_row_that_is_removed_is_gone_and_what_else_was_typed_stays(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    browser = sign_in("finance")
+    form = typed(
+        browser.get("/ledger/entries/new").text,
+        ("Cash", "10", ""), ("Sales", "", "ten"), ("Rent", "5", ""),
+        memo="Typed",
+    )  # fmt: skip
+    page = browser.post("/ledger/entries/new?do=remove&line=1", data=form).text
+    left = _read(page, FORM).fields
+    assert (left["memo"], left["lines-0-account"], left["lines-1-account"]) == (
+        "Typed",
+        "Cash",
+        "Rent",
+    )
+    assert "ten" not in left.values()
+    alone = browser.post(
+        "/ledger/entries/new?do=remove&line=1", data=form, headers={"HX-Request": "true"}
+    )
+    assert (alone.text, "linesChanged" in alone.headers["HX-Trigger"]) == ("", True)
+    assert session.scalar(select(JournalEntry.id)) is None
+    session.rollback()
+
+
+def test_a_copy_is_a_new_draft_of_the_same_lines_today_under_the_next_number(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    first = posted(
+        of(chart["Rent"], 30, "March"), of(chart["Cash"], -30), memo="Rent", source="Lease"
+    )
+    session.commit()
+    browser = sign_in("finance")
+    address = f"/ledger/entries/{first.number}"
+    assert f'href="/ledger/entries/new?copy={first.number}"' in browser.get(address).text
+    form = _read(browser.get(f"/ledger/entries/new?copy={first.number}").text, FORM).fields
+    assert (form["number"], form["memo"], form["source"]) == ("", "Rent", "Lease")
+    assert form["entry_date"] == periods.today().isoformat()
+    assert browser.post("/ledger/entries/new", data=form).status_code == 303
+    entry = newest(session)
+    assert (entry.status, entry.number != first.number) == ("draft", True)
+    assert stored_lines(session, entry.id) == stored_lines(session, first.id)
+    assert browser.get("/ledger/entries/new?copy=None-1").status_code == 404
+    assert "copy=" not in sign_in("viewer").get(address).text
+    session.rollback()
+
+
+def test_two_editors_of_lines_see_each_others(session: Any, chart: Chart, sign_in: Any) -> None:
+    """FAULTS 22: one has changed lines, the other the memo; both are kept."""
+    draft(of(chart["Cash"], 5), of(chart["Sales"], -5), number="D-1")
+    session.commit()
+    mine, theirs = sign_in("finance"), sign_in("finance", name="Budi")
+    at = "/ledger/entries/D-1/edit"
+    form = typed(mine.get(at).text, memo="Mine")
+    other = typed(theirs.get(at).text, ("Cash", "7", ""), ("Sales", "", "7"))
+    assert theirs.post(at, data=other).status_code == 303
+    conflict = mine.post(at, data=form)
+    assert conflict.status_code == 409
+    assert "Cash · Debit 7.00; Sales · Credit 7.00" in text_of(conflict.text)
+    merged = _read(conflict.text, FORM).fields
+    assert (merged["memo"], merged["lines-0-debit"].removesuffix(".00")) == ("Mine", "7")
+    assert mine.post(at, data=merged).status_code == 303
+    entry = newest(session)
+    assert (entry.memo, [str(line.debit) for line in entry.lines]) == ("Mine", ["7.00", "0.00"])
+
+
+def test_an_account_shows_its_statement_with_running_balances_and_the_trial_balance_any_day(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    from datetime import date
+
+    posted(of(chart["Cash"], 100), of(chart["Capital"], -100), day=date(2026, 1, 5), memo="Begun")
+    posted(of(chart["Rent"], 30), of(chart["Cash"], -30), day=date(2026, 2, 5))
+    posted(of(chart["Cash"], 7), of(chart["Sales"], -7), day=date(2026, 1, 20))
+    session.commit()
+    browser = sign_in("viewer")
+    reported = browser.get("/ledger/accounts/Cash/statement/export.csv").text
+    rows = [
+        row for row in csv.DictReader(io.StringIO(reported.removeprefix("\ufeff"))) if row["Entry"]
+    ]
+    amounts = [(row["Date"], row["Balance"]) for row in rows if row["Date"].startswith("2026")]
+    assert amounts == [("2026-02-05", "77.00"), ("2026-01-20", "107.00"), ("2026-01-05", "100.00")]
+    narrowed = text_of(browser.get("/ledger/accounts/Cash/statement?since=2026-02-01").text)
+    assert "77.00" in narrowed
+    assert "107.00" not in narrowed
+    assert "107.00" in text_of(browser.get("/ledger/accounts/Cash").text)
+    balance = text_of(browser.get("/ledger/trial-balance?as_of=2026-01-31").text)
+    assert "107.00" in balance
+    assert "Rent" not in balance
+    for flavour in ("csv", "xlsx"):
+        assert browser.get(f"/ledger/trial-balance/export.{flavour}").status_code == 200
+    assert "Trial balance" in text_of(browser.get("/ledger/trial-balance?print=1").text)
+    assert sign_in("account_manager").get("/ledger/trial-balance").status_code == 403
+
+
+def test_a_program_sends_lines_posts_and_reverses_once(
+    app: Any, session: Any, chart: Chart
+) -> None:
+    program = Program(app, session, "entries:write")
+    lines = [
+        {"account": "Cash", "debit": "12.50", "memo": "Till"}, {"account": "Sales", "credit": "12.50"},
+    ]  # fmt: skip
+    sent = {"entry_date": "2026-03-02", "memo": "Sold", "lines": lines}
+    made = program.send("POST", "/api/entries", key="n", json=sent)
+    assert made.status_code == 201, made.text
+    reported = made.get_json()
+    assert [(one["account"], one["debit"], one["credit"]) for one in reported["lines"]] == [
+        ("Cash", "12.50", "0.00"), ("Sales", "0.00", "12.50"),
+    ]  # fmt: skip
+    at = f"/api/entries/{reported['number']}"
+    for bad in (
+        [{"account": "Nobody", "debit": "1"}],
+        [{"account": "Cash", "debit": 1}],
+        [{"debit": "1"}],
+        {},
+    ):
+        assert program.send("PATCH", at, match=1, json={"lines": bad}).status_code == 422, bad
+    assert is_problem(
+        program.send("POST", f"{at}/reversals", json={"entry_date": "2026-04-01", "memo": "x"}), 422
+    )
+    done = program.send("POST", f"{at}/post", match=1)
+    assert (done.status_code, done.get_json()["posting_number"]) == (200, 1)
+    assert is_problem(program.send("PATCH", at, match=2, json={"memo": "x"}), 409)
+    body = {"entry_date": "2026-04-01", "memo": "Brought back"}
+    first, again = (program.send("POST", f"{at}/reversals", key="r", json=body) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.get_json() == again.get_json()
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert first.get_json()["reverses"] == reported["number"]
+    assert program.send("GET", first.headers["Location"]).get_json() == first.get_json()
+    assert program.send("GET", at).get_json()["reversed_by"] == first.get_json()["number"]
+    assert balances(session) == {}
+
+
+def test_commands_post_reverse_and_print_the_trial_balance(
+    session: Any, chart: Chart, run_command: Any
+) -> None:
+    draft(of(chart["Cash"], 5), of(chart["Sales"], -5), number="D-1")
+    draft(of(chart["Cash"], 5), number="D-2")
+    session.commit()
+    done = run_command("ledger", "post", "D-1", "--json")
+    assert json.loads(done.stdout) == {"number": "D-1", "posting_number": 1, "status": "posted"}
+    for words, reported in (
+        (("post", "D-1"), "is posted"), (("post", "D-2"), "must be the same"), (("post", "D-3"), "no entry D-3"),
+        (("reverse", "D-2"), "is a draft"),
+    ):  # fmt: skip
+        refused = run_command("ledger", *words)
+        assert refused.exit_code == 2
+        assert reported in refused.stderr
+    reported = json.loads(run_command("ledger", "trial-balance", "--json").stdout)
+    assert (reported["debit"], reported["credit"], len(reported["accounts"])) == ("5.00", "5.00", 2)
+    shown = run_command("ledger", "trial-balance", "--date", "2026-03-02").stdout
+    assert "Total" in shown
+    for _ in range(2):
+        back = run_command("ledger", "reverse", "D-1", "--date", "2026-04-01", "--key", "k")
+        assert back.exit_code == 0, back.output
+    assert balances(session) == {}
+
+
+@pytest.mark.parametrize("code", ["Assets:US:Bank:Checking", "1100", "Bank & Cash", "A-1.b+c"])
+def test_an_account_has_a_code_of_any_shape(session: Any, sign_in: Any, code: str) -> None:
+    browser = sign_in("finance")
+    form = _read(browser.get("/ledger/accounts/new").text, "account-form").fields.to_dict()
+    made = browser.post(
+        "/ledger/accounts/new", data=form | {"code": code, "name": "Checking", "type": "asset"}
+    )
+    assert made.status_code == 303, text_of(made.text)
+    page = browser.get(made.location)
+    assert page.status_code == 200
+    assert code in text_of(page.text)
+    assert browser.get(f"/ledger/accounts/{code}/statement").status_code == 200
