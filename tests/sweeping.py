@@ -21,6 +21,9 @@ Rows = dict[str, list[int]]
 NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
 """Moves on with every transaction that writes anything."""
 
+UNLOCKED = (None, None)
+"""No day of a book that is made anew is locked, and no period of it closed."""
+
 MANY = 10_000
 """Rows for which the planner needs to know of a table what autovacuum would have told it."""
 
@@ -83,7 +86,7 @@ class Sweeper:
     def __init__(self, connection: psycopg.Connection[Any], redis: Redis, home: Path) -> None:
         self.connection, self.redis, self.home = connection, redis, home
         connection.execute(PREPARED.encode())
-        self.books: dict[str, tuple[list[str], dict[int, int | None]]] = {}
+        self.books: dict[str, tuple[list[str], dict[int, int | None], tuple[Any, ...]]] = {}
         self.sweep()
 
     @property
@@ -100,6 +103,7 @@ class Sweeper:
         """Empty what is not."""
         self.sweep_beside()
         self.connection.execute("SELECT pg_temp.empty(%s)", [list(self._rows())])
+        self._lock(UNLOCKED)
         self._stands(None)
 
     def sweep_beside(self) -> None:
@@ -127,12 +131,12 @@ class Sweeper:
             copy = f"CREATE TEMP TABLE {_copy(name, place)} AS TABLE public.{table}"
             self.connection.execute(copy.encode())
         counters = self.connection.execute("SELECT id, value FROM pg_temp.counters()").fetchall()
-        self.books[name] = tables, dict(counters)
+        self.books[name] = tables, dict(counters), self._locked()
         self._stands(name)
 
     def put_down(self, name: str) -> None:
         """Let every table hold what was kept, and every counter stand where it stood."""
-        tables, counters = self.books[name]
+        tables, counters, locked = self.books[name]
         if self.book != name:
             self.sweep()
         changed = self.changed() | (set(tables) - set(self.rows))
@@ -147,6 +151,7 @@ class Sweeper:
         for counter, value in counters.items():
             self.connection.execute("SELECT setval(%s::oid::regclass, coalesce(%s::bigint, 1), %s)",
                                     [counter, value, value is not None])  # fmt: skip
+        self._lock(locked)
         was_down = self.book == name
         self._stands(name)
         if not was_down:
@@ -156,6 +161,15 @@ class Sweeper:
     def _stands(self, book: str | None) -> None:
         self.book, self.rows = book, self._rows()
         self.left, self.known_at = self.rows, self._next_transaction()
+
+    def _locked(self) -> tuple[Any, ...]:
+        """Until which days the book is locked and closed: the one row that is never emptied has them."""
+        found = self.connection.execute("SELECT locked_until, closed_until FROM book").fetchone()
+        return found or UNLOCKED
+
+    def _lock(self, days: tuple[Any, ...]) -> None:
+        if self._locked() != days:
+            self.connection.execute("UPDATE book SET locked_until = %s, closed_until = %s", days)
 
     def _rows(self) -> Rows:
         tables = self.connection.execute(

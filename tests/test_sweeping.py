@@ -26,6 +26,7 @@ DOINGS = {
     "a key is changed": "UPDATE payments SET id = id + 100",
     "a table is emptied": "TRUNCATE invoices CASCADE",
     "a table that was empty is written": "INSERT INTO products (code, name) VALUES ('P', 'Product')",
+    "days are locked and closed": "UPDATE book SET locked_until = '2026-01-31', closed_until = '2026-02-28'",
     "a counter moves on": "SELECT setval('orders_id_seq', 999)",
 }
 

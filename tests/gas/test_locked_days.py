@@ -1,6 +1,5 @@
 """Days that are locked: nothing of them comes, goes or changes, whoever writes, and it is said why."""
 
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -28,7 +27,7 @@ SENTENCE = "The days up to 2026-01-31 are locked"
 
 
 @pytest.fixture
-def reading(session: Any, run_command: Any, owner_connection: Connection) -> Iterator[Reading]:
+def reading(session: Any, run_command: Any) -> Reading:
     """Of 5 January, of a customer with a price and a deposit; January is locked."""
     price = GasPriceFactory()
     made = ReadingFactory(customer=price.customer, read_on=date(2026, 1, 5))
@@ -36,9 +35,7 @@ def reading(session: Any, run_command: Any, owner_connection: Connection) -> Ite
     session.commit()
     done = run_command("balance", "lock", "--until", "2026-01-31", "--reason", "Reported")
     assert (done.exit_code, done.stdout.strip()) == (0, f"{SENTENCE}.")
-    yield made
-    session.rollback()
-    owner_connection.execute("UPDATE book SET locked_until = NULL")
+    return made
 
 
 def fields_of(page: str, form_id: str) -> dict[str, str]:

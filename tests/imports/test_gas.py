@@ -1,6 +1,6 @@
 """Readings, prices and deposits from files: created and updated by customer and day, deposits never twice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -162,12 +162,11 @@ def test_only_a_line_that_says_something_new_of_a_locked_day_is_refused(
 
 
 @pytest.fixture
-def locked(run_command: Any, owner_connection: Any) -> Iterator[Callable[[], None]]:
+def locked(run_command: Any) -> Callable[[], None]:
     """Locks January 2026."""
 
     def lock() -> None:
         until = ("balance", "lock", "--until", "2026-01-31", "--reason", "Reported")
         assert run_command(*until).exit_code == 0
 
-    yield lock
-    owner_connection.execute("UPDATE book SET locked_until = NULL")
+    return lock

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -62,18 +62,6 @@ Chart = dict[str, Account]
 JANUARY, FEBRUARY, MARCH = (Month(2026, month) for month in (1, 2, 3))
 BY = "user:1"
 SENTENCE = "The days up to 2026-01-31 are locked"
-
-
-@pytest.fixture
-def open_months(session: Any, owner_connection: Connection) -> Iterator[None]:
-    """Whatever a test has closed is open after it."""
-    yield
-    session.rollback()
-    owner_connection.execute("TRUNCATE periods")
-    owner_connection.execute("UPDATE book SET closed_until = NULL")
-
-
-pytestmark = pytest.mark.usefixtures("open_months")
 
 
 def a_draft(chart: Chart, day: date = date(2026, 1, 15)) -> JournalEntry:

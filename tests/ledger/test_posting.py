@@ -119,7 +119,7 @@ def test_a_document_of_another_day_moves_to_that_day(session, roles):
     all_is_posted(session)
 
 
-def test_what_changes_on_a_locked_day_is_posted_today(session, roles, surgery, unlocked):
+def test_what_changes_on_a_locked_day_is_posted_today(session, roles, surgery):
     invoice = InvoiceFactory(
         meter=MeterAssignmentFactory().meter, issued_on=date(2026, 1, 10), units=None, rate=None,
         fixed_charge=0, amount=D(300),
@@ -260,13 +260,6 @@ def test_the_page_shows_both_sides_and_posts_what_is_open(session, roles, sign_i
     assert viewer.post("/ledger/tie-out/post").status_code == 403
 
 
-@pytest.fixture
-def unlocked(surgery):
-    """Every day is open again when the test ends."""
-    yield
-    surgery.execute("UPDATE book SET locked_until = NULL")
-
-
 DAYS = st.dates(date(2026, 1, 1), date(2026, 6, 30))
 AMOUNTS = st.integers(1, 999_999).map(lambda cents: D(cents) / 100)
 SOURCE_NAMES = sorted(source.name for source in SOURCES)
@@ -366,7 +359,7 @@ CHANGED = {
     is_stored=st.booleans(), is_assigned=st.booleans(),
 )  # fmt: skip
 def test_whatever_happens_to_documents_what_is_open_is_posted_and_ties_out(
-    session, roles, surgery, unlocked, steps, is_stored, is_assigned
+    session, roles, surgery, steps, is_stored, is_assigned
 ):  # fmt: skip
     session.rollback()
     surgery.execute("UPDATE book SET locked_until = NULL")
