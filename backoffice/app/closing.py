@@ -16,15 +16,14 @@ from ..base.periods import Month
 class ClosingCheck:
     """Something of which `count` says how much is not in order, of the days up to the end of a month.
 
-    `page` answers the endpoint and the arguments of the screen that lists it. With `forbids` the month is not closed
-    as long as there is any; else users are told, and decide.
+    `page` answers the endpoint and the arguments of the screen that lists it. The month is not closed as long as there
+    is any.
     """
 
     name: str
     title: str
     count: Callable[[Session, Month], int]
     page: Callable[[Month], tuple[str, dict[str, Any]]]
-    forbids: bool = True
 
 
 @dataclass(frozen=True)
@@ -37,4 +36,4 @@ class Checked:
     @property
     def forbids(self) -> bool:
         """Whether the month stays open because of it."""
-        return self.check.forbids and self.count > 0
+        return self.count > 0

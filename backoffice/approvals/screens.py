@@ -67,7 +67,7 @@ def _confirmed(verb: Verb, payload: Payload, claim: Claim, done: Done, back: str
         )  # fmt: skip
     except AlreadyRunning as same:
         flash(_("Run %(run)s waits with the same request already.", **same.values), "info")
-        return claim.complete(url_for("runs.record", run_id=same.values["run"]))
+        return claim.complete(url_for("runs.record", run_id=same.run_id))
     except (OutlookChanged, ReasonMissing) as refusal:
         return _card(verb, actions.look(session, verb, user, payload), back, refusal)
     if run.status == AWAITING_APPROVAL:

@@ -7,12 +7,14 @@ from ..app.closing import ClosingCheck
 from ..base import N_
 from ..base.periods import Month
 from .models import Payment
-from .rules import VOID
+from .queries import without_meter
 
 
 def _unmatched(session: Session, month: Month) -> int:
-    waiting = Payment.meter_id.is_(None), Payment.status != VOID, Payment.paid_on <= month.last
-    return session.scalar(select(func.count()).select_from(Payment).where(*waiting)) or 0
+    waiting = select(func.count(Payment.id)).where(
+        without_meter(Payment), Payment.paid_on <= month.last
+    )
+    return session.scalar(waiting) or 0
 
 
 CLOSING = (

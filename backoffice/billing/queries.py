@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from .models import Invoice, Meter, MeterAssignment, Payment
@@ -55,6 +55,11 @@ def active_meters_of(session: Session, customer_id: int) -> list[Meter]:
     )
 
 
+def without_meter(document: type[Invoice | Payment]) -> ColumnElement[bool]:
+    """The document counts and is on no meter: it waits until a user says where it belongs."""
+    return and_(document.meter_id.is_(None), document.status != VOID)
+
+
 def waiting(session: Session, most: int) -> list[tuple[int, Decimal | None]]:
     """Payments and invoices without a meter, and meters that are owed for but nobody's, up to `most` of each kind.
 
@@ -62,8 +67,8 @@ def waiting(session: Session, most: int) -> list[tuple[int, Decimal | None]]:
     """
     active = (MeterAssignment.meter_id == Meter.id) & MeterAssignment.is_active
     kinds: tuple[Select[Any], ...] = (
-        select(Payment.amount).where(Payment.meter_id.is_(None), Payment.status != VOID),
-        select(Invoice.amount).where(Invoice.meter_id.is_(None), Invoice.status != VOID),
+        select(Payment.amount).where(without_meter(Payment)),
+        select(Invoice.amount).where(without_meter(Invoice)),
         select(Meter.balance.label("amount")).where(Meter.balance > 0, ~exists().where(active)),
     )
     counted = []

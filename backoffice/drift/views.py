@@ -160,7 +160,7 @@ def _asked(
     try:
         number = runs.request(db.session(), kind, scope, dry_run=dry_run, is_paced=is_paced).id
     except AlreadyRunning as same:
-        number = int(str(same.values["run"]))
+        number = same.run_id
     return url_for("runs.record", run_id=number)
 
 

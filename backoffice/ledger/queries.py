@@ -5,13 +5,21 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Subquery, func, select, true
+from sqlalchemy import ColumnElement, Subquery, case, func, select, true
 from sqlalchemy.orm import Session
 
+from ..base import periods
+from ..book.queries import locked_until
 from .entries import Totals
 from .models import Account, JournalEntry, JournalLine
 from .periods.queries import closing_entries
 from .rules import balance_of, net_of
+
+
+def posting_day(session: Session, day: Any) -> Any:
+    """The day on which what happened on `day` is posted, in a statement: that day, or today where it is locked."""
+    until = locked_until(session)
+    return day if until is None else case((day <= until, periods.today()), else_=day)
 
 
 class Held(NamedTuple):

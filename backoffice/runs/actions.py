@@ -77,7 +77,7 @@ def request(
     Raises:
         UnknownKind: nobody has declared `kind`.
         PreviewFirst: a user who is signed in would change totals that no dry run has shown them.
-        AlreadyRunning: a run of the same kind and scope is live; `values["run"]` is its number.
+        AlreadyRunning: a run of the same kind and scope is live; `run_id` is its number.
     """
     if not dry_run and _is_signed_in() and kind_of(kind).preview(scope) is not None:
         raise PreviewFirst()

@@ -23,6 +23,11 @@ class AlreadyRunning(Refusal):
     sentence = N_("Run %(run)s does the same at the moment. Wait for it, or cancel it first.")
     status = 409
 
+    @property
+    def run_id(self) -> int:
+        """The number of that run."""
+        return int(str(self.values["run"]))
+
 
 class NotWaiting(Refusal):
     """Only what waits for approval can be approved."""

@@ -95,7 +95,7 @@ def _ask(engine: Engine, schedule: Schedule, due_at: datetime) -> int | None:
                     schedule=schedule.name, due_at=due_at,
                 ).id  # fmt: skip
         except AlreadyRunning as refusal:
-            _hold(session, schedule, due_at, refusal.values["run"])
+            _hold(session, schedule, due_at, refusal.run_id)
             return None
     log.info("schedule started", schedule=schedule.name, due_at=due_at.isoformat(), run=run_id)
     return run_id

@@ -57,7 +57,7 @@ def run(name: str) -> Response:
             db.session(), schedule.kind, schedule.scope(now), schedule=schedule.name
         ).id
     except AlreadyRunning as refusal:
-        asked = int(str(refusal.values["run"]))
+        asked = refusal.run_id
         flash(
             _("Run %(run)s does the same at the moment; nothing further was started.", run=asked),
             "info",

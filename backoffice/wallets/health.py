@@ -76,5 +76,5 @@ def _asked(kind: str, scope: dict[str, Any], **how: Any) -> str:
     try:
         number = runs.request(db.session(), kind, scope, **how).id
     except AlreadyRunning as same:
-        number = int(str(same.values["run"]))
+        number = same.run_id
     return url_for("runs.record", run_id=number)

@@ -49,7 +49,7 @@ def begin(
 ) -> Run:
     """Ask for the whole migration: its first step that is not finished; a dry run looks at all of them.
 
-    Raises AlreadyRunning: another migration is under way; `values["run"]` is its step.
+    Raises AlreadyRunning: another migration is under way; `run_id` is its step.
     """
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext("billing.migration"))))
     if (live := under_way(session, dry_run=dry_run)) is not None:

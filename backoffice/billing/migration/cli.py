@@ -166,7 +166,7 @@ def _begun(dry_run: bool) -> Run:
         try:
             run = chain.begin(session, dry_run=dry_run, is_here=True, is_paced=False)
         except AlreadyRunning as live:
-            run = run_of(session, int(str(live.values["run"])))
+            run = run_of(session, live.run_id)
             click.echo(_("Run %(run)s is under way; going on with it.", run=run.id), err=True)
         session.commit()
         return run

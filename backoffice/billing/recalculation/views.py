@@ -66,7 +66,7 @@ def recalculate() -> Response:
         asked = actions.request(db.session(), RECALCULATE.name, {}, dry_run=True, is_paced=is_paced)
         number = asked.id
     except AlreadyRunning as same:
-        number = int(str(same.values["run"]))
+        number = same.run_id
     return claim.complete(url_for("billing.recalculation", run_id=number))
 
 

@@ -130,7 +130,7 @@ def _performed(tables: Sequence[str]) -> Run:
             ).id
             session.commit()
         except AlreadyRunning as same:
-            number = int(str(same.values["run"]))
+            number = same.run_id
     return performed(db.engine, number).run
 
 

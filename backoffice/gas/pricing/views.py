@@ -140,7 +140,7 @@ def _asked_run(wanted: Sequence[NewPrice], *, dry_run: bool, scope: Mapping[str,
     try:
         return request_run(db.session(), NAME, reported, dry_run=dry_run, is_paced=False).id
     except AlreadyRunning as same:
-        return int(str(same.values["run"]))
+        return same.run_id
 
 
 def _chosen(typed: MultiDict[str, str]) -> Select[Any]:

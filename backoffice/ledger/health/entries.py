@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
 )
 
 from ...base import N_
@@ -49,8 +50,8 @@ class WrongEntry(NamedTuple):
     why: str
 
 
-def _wrong() -> Select[int, str, date, Decimal, Decimal, str]:
-    """One pass over all lines; a posted entry without lines is not balanced either."""
+def _wrong(of_these: Select[int] | None = None) -> Select[int, str, date, Decimal, Decimal, str]:
+    """One pass over the lines, of all entries or of some; a posted entry without lines is not balanced either."""
     line, entry = JournalLine, JournalEntry
     of = (
         select(
@@ -58,6 +59,7 @@ def _wrong() -> Select[int, str, date, Decimal, Decimal, str]:
             func.min(line.posted_on).label("first"), func.max(line.posted_on).label("last"),
             func.count(line.posted_on).label("counting"), func.count().label("lines"),
         )
+        .where(true() if of_these is None else line.entry_id.in_(of_these))
         .group_by(line.entry_id)
         .subquery()
     )  # fmt: skip
@@ -73,27 +75,21 @@ def _wrong() -> Select[int, str, date, Decimal, Decimal, str]:
         select(entry.id, entry.number, entry.entry_date, debits, credited, why)
         .outerjoin(of, of.c.entry_id == entry.id)
         .where(or_(unbalanced, misdated, unposted))
+        .where(true() if of_these is None else entry.id.in_(of_these))
         .order_by(entry.id)
     )
 
 
-WRONG = _wrong()
-
-
 def wrong_entries(connection: Connection) -> Sequence[WrongEntry]:
     """Every entry that cannot be right, by its age."""
-    return [WrongEntry(*row) for row in connection.execute(WRONG)]
+    return [WrongEntry(*row) for row in connection.execute(_wrong())]
 
 
 def quarantined(connection: Connection, accounts: Collection[int]) -> set[int]:
     """Of these accounts, those to which a wrong entry is posted."""
-    wrong = WRONG.order_by(None).subquery()
-    lines = (
-        select(JournalLine.account_id)
-        .distinct()
-        .where(
-            JournalLine.account_id == any_(literal(sorted(accounts), ARRAY(BigInteger))),
-            JournalLine.entry_id.in_(select(wrong.c.id)),
-        )
+    theirs = JournalLine.account_id == any_(literal(sorted(accounts), ARRAY(BigInteger)))
+    wrong = _wrong(select(JournalLine.entry_id).where(theirs)).order_by(None).subquery()
+    lines = select(JournalLine.account_id).where(
+        theirs, JournalLine.entry_id.in_(select(wrong.c.id))
     )
-    return set(connection.scalars(lines))
+    return set(connection.scalars(lines.distinct()))

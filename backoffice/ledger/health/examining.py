@@ -106,6 +106,11 @@ def ledger_checks() -> list[Check]:
     return [one for one in declared().checks.values() if one.tables.intersection(TABLES)]
 
 
+def is_control(one: Check) -> bool:
+    """Whether it compares an account with what other documents come to."""
+    return not one.tables.issubset(TABLES)
+
+
 def bundles() -> Sequence[Bundle]:
     """What accounts hold, in the order in which it is computed."""
     return registry.bundles_of(LEDGER_FIGURES)
@@ -115,10 +120,8 @@ def kinds() -> Mapping[str, str]:
     """What findings of the ledger are filed under → the kind of the problem."""
     found = {figure.name: "account" for figure in LEDGER_FIGURES}
     for one in ledger_checks():
-        inside = one.tables.issubset(TABLES)
-        found[checks.name_of(one)] = (
-            "entry" if one is entries_balanced else "equation" if inside else "control"
-        )
+        kind = "control" if is_control(one) else "equation"
+        found[checks.name_of(one)] = "entry" if one is entries_balanced else kind
     for table in TABLES:
         found |= {facts_of(table.name): "tampered", impossible.name_of(table.name): "tampered"}
     return found

@@ -86,7 +86,7 @@ def _check(connection: Connection, one: Any) -> dict[str, Any]:
     seen = one.compare(connection)
     return {
         **seen.as_dict(), "title": _(one.title),
-        "is_control": not one.tables.issubset(examining.TABLES),
+        "is_control": examining.is_control(one),
         "differing_parts": [] if seen.holds else [p.as_dict() for p in one.differing(connection)],
     }  # fmt: skip
 

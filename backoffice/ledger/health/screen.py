@@ -75,7 +75,7 @@ def _asked(action: str, kind: str, **how: Any) -> Response:
     try:
         number = runs.request(db.session(), kind, scope, is_paced=False, **how).id
     except AlreadyRunning as same:
-        number = int(str(same.values["run"]))
+        number = same.run_id
     return claim.complete(url_for("runs.record", run_id=number))
 
 

@@ -61,7 +61,7 @@ def auto_heal() -> Response:
 @limiter.limit(SELDOM)
 @requires("figures.heal", scope="health")
 def scheduled_maintenance() -> Response:
-    """What the schedule does every night, for whoever has a cron of their own."""
+    """What the schedule does every six hours, for whoever has a cron of their own."""
     return _maintained()
 
 
@@ -70,7 +70,7 @@ def _maintained(*, dry_run: bool = False) -> Response:
     try:
         done = maintaining.maintain(db.engine, dry_run=dry_run)
     except AlreadyRunning as same:
-        return _refused(same, run=same.values["run"])
+        return _refused(same, run=same.run_id)
     run, health = done.run, _known()
     status = RUNNING if run.is_live else SUCCESS if run.status == "done" else FAILED
     reported = {

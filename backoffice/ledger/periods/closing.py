@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 from ...app.closing import ClosingCheck
 from ...base import N_
 from ...base.periods import Month
-from ..models import Account, JournalEntry
+from ..health.equation import balance_sheet
+from ..models import JournalEntry
 from ..posting.queries import Scope, open_postings
 from ..rules import DRAFT
 from .queries import disorder
@@ -20,8 +21,8 @@ def _drafts(session: Session, month: Month) -> int:
 
 
 def _unequal(session: Session, _month: Month) -> int:
-    """1 where what accounts are debited is not what they are credited: then assets are not what the others hold."""
-    return int(session.scalar(select(func.sum(Account.debits) != func.sum(Account.credits))) or 0)
+    """1 where assets are not what the others hold."""
+    return int(not balance_sheet.compare(session.connection()).holds)
 
 
 def _disordered(session: Session, _month: Month) -> int:
@@ -40,7 +41,7 @@ def _unposted(session: Session, month: Month) -> int:
 
 CLOSING = (
     ClosingCheck(
-        "postings", N_("Documents that are not posted"), _unposted, lambda _month: ("accounts.index", {})
+        "postings", N_("Documents that are not posted"), _unposted, lambda _month: ("ledger.tie_out", {})
     ),
     ClosingCheck(
         "drafts", N_("Drafts in the journal"), _drafts,

@@ -1,7 +1,6 @@
 """Reads of periods: which months are closed, what is in the way of closing one, by which entries years closed."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import NamedTuple
 
 from sqlalchemy import Select, func, select, text
@@ -9,10 +8,8 @@ from sqlalchemy.orm import Session, aliased
 
 from ...app.closing import Checked
 from ...app.domain import declared
-from ...base import periods
 from ...base.periods import Month
 from ...book.models import Book
-from ...book.queries import locked_until
 from ..models import JournalEntry
 from .models import CLOSED, Period
 
@@ -63,12 +60,6 @@ def standings(session: Session) -> Sequence[Standing]:
 def checklist(session: Session, month: Month) -> list[Checked]:
     """What every domain says of the days up to the end of the month."""
     return [Checked(check, check.count(session, month)) for check in declared().closing_checks]
-
-
-def posting_day(session: Session, day: date) -> date:
-    """The day on which the ledger posts what happened on `day`: that day, or today where it is locked."""
-    until = locked_until(session)
-    return day if until is None or day > until else periods.today()
 
 
 def closing_entries() -> Select[int | None]:

@@ -9,6 +9,7 @@ from ...base.periods import Month
 from .. import actions
 from ..entries import LineEntry, Totals
 from ..models import Account, JournalEntry
+from ..posting.queries import accounts_of_roles
 from ..queries import held_on
 from ..rules import EXPENSE, RETAINED_EARNINGS, REVENUE
 
@@ -57,6 +58,6 @@ def zeroing_lines(session: Session, month: Month) -> Sequence[LineEntry]:
 
 
 def retained_earnings(session: Session) -> int | None:
-    """The account that is used for retained earnings: the active one whose code is first."""
-    found = select(Account.id).where(Account.role == RETAINED_EARNINGS, Account.is_active)
-    return session.scalar(found.order_by(Account.code).limit(1))
+    """The account to which retained earnings are posted, if there is one."""
+    of_role = accounts_of_roles()
+    return session.scalar(select(of_role.c.account_id).where(of_role.c.role == RETAINED_EARNINGS))

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from ...base import periods
 from ...base.numbering import next_number
-from ...book.queries import locked_until
 from ..models import JournalEntry, JournalLine
+from ..queries import posting_day
 from ..refusals import AccountsNotNamed
 from ..rules import DRAFT, POSTED, ROLES
 from .queries import Scope, open_lines, roles_without_account
@@ -76,12 +76,7 @@ def _entries(session: Session, lines: CTE) -> CTE:
         .cte("documents")
     )
     numbers = _free_numbers(session, select(func.count()).select_from(documents).scalar_subquery())
-    today, until = periods.today(), locked_until(session)
-    day = (
-        documents.c.day
-        if until is None
-        else case((documents.c.day <= until, today), else_=documents.c.day)
-    )
+    day = posting_day(session, documents.c.day)
     words = case({source.name: source.memo for source in SOURCES}, value=documents.c.source)
     rows = select(
         numbers.c.number, day, func.concat_ws(" ", words, documents.c.number),

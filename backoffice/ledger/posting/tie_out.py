@@ -26,13 +26,14 @@ from sqlalchemy.orm import Session
 
 from ...base import N_
 from ...billing.models import Meter, MeterAssignment, Payment
-from ...billing.rules import VOID
+from ...billing.queries import without_meter
 from ...customers.models import Customer
 from ...gas.queries import MONTHS
 from ...orders.models import Order
 from ...wallets.models import Wallet
-from ..models import Account, JournalEntry, JournalLine
-from ..rules import GAS_DEPOSITS, ORDERS, POSTED, RECEIVABLES, ROLES, WALLETS, net_of
+from ..models import Account
+from ..rules import GAS_DEPOSITS, ORDERS, RECEIVABLES, ROLES, WALLETS, net_of
+from .queries import EVERYTHING, posted
 from .sources import expected
 
 HELD, NOT_POSTED = "held", "not_posted"
@@ -77,7 +78,7 @@ _closing = select(MONTHS.c.closing_balance).join(
     _last_months,
     (_last_months.c.customer_id == MONTHS.c.customer_id) & (_last_months.c.year_month == MONTHS.c.year_month),
 )  # fmt: skip
-_unmatched = select(Payment.amount).where(Payment.meter_id.is_(None), Payment.status != VOID)
+_unmatched = select(Payment.amount).where(without_meter(Payment))
 _closed = select(Order.grand_total).where(Order.closing_date.is_not(None))
 
 CONTROLS: Sequence[Control] = (
@@ -109,16 +110,12 @@ def lines() -> Subquery:
 
 
 def _lines(number: int, control: Control) -> Iterator[Select[Any]]:
-    entry, line, wanted = JournalEntry, JournalLine, expected()
+    wanted, booked = expected(), posted(EVERYTHING).subquery()
     mine = select(Account.id).where(Account.role == control.role)
     held = select(net_of(Account.debits, Account.credits)).where(Account.role == control.role)
     due = select(wanted.c.amount).where(wanted.c.role == control.role)
-    posted = (
-        select(net_of(line.credit, line.debit))
-        .join_from(line, entry, entry.id == line.entry_id)
-        .where(entry.status == POSTED, entry.document.is_not(None), line.account_id.in_(mine))
-    )
-    for place, (name, rows) in enumerate(((HELD, held), (NOT_POSTED, union_all(due, posted)))):
+    taken = select(booked.c.amount).where(booked.c.account_id.in_(mine))
+    for place, (name, rows) in enumerate(((HELD, held), (NOT_POSTED, union_all(due, taken)))):
         amount = _sum(rows, is_turned=not control.is_owed)
         yield _line(number, place, control, name, amount, _nothing)
     for place, term in enumerate(control.terms, start=2):

@@ -97,7 +97,7 @@ def post_open() -> Response:
     try:
         number = runs.request(db.session(), NAME, {}, is_paced=False).id
     except AlreadyRunning as same:
-        number = int(str(same.values["run"]))
+        number = same.run_id
     return claim.complete(url_for("runs.record", run_id=number))
 
 
