@@ -433,7 +433,7 @@ JSON_WITHOUT = {
     "balance verify-sync", "db routine",
     "db set-meaning", "demo load", "figures check", "figures list", "import", "info",
     "ledger post", "ledger reconcile", "ledger reverse", "ledger trial-balance",
-    "ledger balance-sheet",
+    "ledger balance-sheet", "ledger income-statement",
     "ledger close-period", "ledger reopen-period",
     "ledger heal", "ledger health",
     "runs apply", "runs cancel", "runs list", "runs retry", "schedule list",

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from datetime import date
+from html import unescape
 from typing import Any
 
 import pytest
@@ -124,6 +125,38 @@ def test_the_command_says_the_same(book: Chart, run_command: Any) -> None:
     shown = run_command("ledger", "balance-sheet", "--date", "2025-12-31").stdout
     assert "Total liabilities and equity" in shown
     assert "1,000.00" in shown
+
+
+def test_the_command_of_a_period_says_the_same(book: Chart, run_command: Any) -> None:
+    asked = ("ledger", "income-statement", "--date-to", "2026-01-31", "--json")
+    sales = {"code": "Sales", "name": "Account Sales", "level": 0, "balance": "300.00"}
+    assert json.loads(run_command(*asked).stdout) == {
+        "date_from": "2026-01-01", "date_to": "2026-01-31",
+        "revenue": {"total": "300.00", "lines": [sales]}, "expenses": {"total": "0", "lines": []},
+        "net_income": "300.00",
+    }  # fmt: skip
+    days = ("--date-from", "2026-02-01", "--date-to", "2026-02-28")
+    shown = run_command("ledger", "income-statement", *days).stdout
+    assert "Total revenue" in shown
+    assert "-120.00" in shown.replace("−", "-")
+    turned = run_command(
+        "ledger", "income-statement", "--date-from", "2026-02-01", "--date-to", "2026-01-31"
+    )
+    assert (turned.exit_code, "ends before it begins" in turned.output) == (2, True)
+
+
+@pytest.mark.parametrize("page", ["balance-sheet", "income-statement", "trial-balance"])
+def test_every_report_is_printed_and_taken_along_from_its_page(
+    book: Chart, sign_in: Any, page: str
+) -> None:
+    browser = sign_in("viewer")
+    shown = browser.get(f"/ledger/{page}").text
+    files = re.findall(rf'href="(/ledger/{page}/export\.([\w-]+)[^"]*)"', shown)
+    assert [flavour for _href, flavour in files] == ["csv", "csv-id", "xlsx"]
+    assert all(browser.get(unescape(href)).status_code == 200 for href, _flavour in files)
+    way = re.search(rf'href="(/ledger/{page}\?print=1[^"]*)"', shown)
+    printed = browser.get(unescape(way[1])).text if way else shown
+    assert printed.count("data-print") == 1
 
 
 def test_a_page_reads_no_line_of_the_journal_for_today(session: Any, book: Chart) -> None:

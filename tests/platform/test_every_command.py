@@ -158,6 +158,12 @@ COMMANDS: dict[str, Spoken] = {
         arguments=("journal",), decides={"output": ("where to", ("--output", "{folder}/journal.csv"))}
     ),
     "ledger heal": Spoken("book"),
+    "ledger income-statement": Spoken(
+        decides={
+            "since": ("since when", ("--date-from", "2026-01-01")),
+            "until": ("until when", ("--date-to", "2026-04-01")),
+        }
+    ),
     "ledger health": Spoken("records", decides={"stored": ("how", ("--stored",))}),
     "ledger post": Spoken("book", "one row, named", ("D-1",)),
     "ledger reopen-period": Spoken(
