@@ -28,7 +28,7 @@ def look(session: Session, verb: Verb, user: User, payload: Payload) -> Outlook:
 
 
 def attempt(
-    session: Session, verb: Verb, user: User, payload: Payload, limits: Limits
+    session: Session, verb: Verb, user: User | None, payload: Payload, limits: Limits
 ) -> tuple[Outlook, bool]:
     """Do it, unless that needs a second person: then nothing of it stays. Answers what changes, and whether it did."""
     outlook, waits = _tried(session, limits, lambda: outlook_of(session, verb, user, payload))
@@ -38,7 +38,7 @@ def attempt(
 def carry_out(
     session: Session,
     verb: Verb,
-    user: User,
+    user: User | None,
     payload: Payload,
     *,
     reason: str,
@@ -58,23 +58,38 @@ def carry_out(
 
     def done() -> Outlook:
         outlook = outlook_of(session, verb, user, payload)
-        if outlook.digest != seen:
+        if verb.digest(outlook) != seen:
             raise OutlookChanged()
         if not reason.strip():
             raise ReasonMissing()
         return outlook
 
     outlook, waits = _tried(session, limits, done)
-    asked = {"payload": dict(payload), "digest": outlook.digest}
+    digest = verb.digest(outlook)
+    asked = {"payload": dict(payload), "digest": digest}
     run = request(
         session, verb.name, {ASKED: asked},
         reason=reason.strip(), is_paced=False, needs_approval=waits,
-        sameness={"digest": outlook.digest},
+        sameness={"digest": digest},
     )  # fmt: skip
     _list(session, run, outlook, FOUND if waits else APPLIED)
     if not waits:
         _end(session, run, outlook)
     return run, outlook
+
+
+def do_or_ask(
+    session: Session, verb: Verb, payload: Payload, *, reason: str, limits: Limits
+) -> Run | None:
+    """Do it in the name of a command or a schedule; where a second person has to approve it, the run that waits.
+
+    Raises as `carry_out`.
+    """
+    outlook, is_done = attempt(session, verb, None, payload, limits)
+    if is_done:
+        return None
+    seen = verb.digest(outlook)
+    return carry_out(session, verb, None, payload, reason=reason, seen=seen, limits=limits)[0]
 
 
 def _tried(session: Session, limits: Limits, verb: Callable[[], Outlook]) -> tuple[Outlook, bool]:

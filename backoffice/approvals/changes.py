@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Numeric,
+    Table,
     Text,
     any_,
     cast,
@@ -60,7 +61,12 @@ class Outlook:
         reported = sorted(
             json.dumps([item[name] for name in names], sort_keys=True) for item in self.items
         )
-        return hashlib.sha256("\n".join(reported).encode()).hexdigest()
+        return digest_of(reported)
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """A text that is another one as soon as any of these texts, or their order, is."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def changed_by(session: Session, act: Callable[[], object]) -> Outlook:
@@ -69,20 +75,35 @@ def changed_by(session: Session, act: Callable[[], object]) -> Outlook:
     with figures.written(session) as rows:
         result = act()
         figures.settle(session)
-    totals = totals_written(session.connection(), rows)
+    events = session.scalars(
+        select(AuditEvent).where(_is_mine(), AuditEvent.id > mark).order_by(AuditEvent.id)
+    ).all()
+    totals = totals_written(session.connection(), [*rows, *_added_to(events)])
     totals.sort(key=lambda item: -(item["amounts"].get("gross") or Decimal(0)))
-    return Outlook((*totals, *_documents(session, mark)), result)
+    return Outlook((*totals, *_documents(session, events)), result)
 
 
 def _is_mine() -> Any:
     return AuditEvent.xid == func.pg_current_xact_id()
 
 
-def _documents(session: Session, mark: int) -> Iterator[Item]:
-    """What was entered, changed or removed since `mark`, as the audit trail has it."""
-    events = session.scalars(
-        select(AuditEvent).where(_is_mine(), AuditEvent.id > mark).order_by(AuditEvent.id)
-    ).all()
+def _added_to(events: Sequence[AuditEvent]) -> Iterator[tuple[Table, int]]:
+    """The rows to whose sums PostgreSQL adds of itself, of those that the changed rows name."""
+    bundles = [
+        b for b in figures.registry.bundles if b.owner_table in figures.registry.added_at_once
+    ]
+    sources = {(s.table.name, s.owner.key, b.owner_table) for b in bundles for s in b.sources}
+    for event in events:
+        for table, key, owners in sources:
+            if event.table_name == table:
+                named = {
+                    side[key] for side in (event.before, event.after) if side and side.get(key)
+                }
+                yield from ((owners, owner) for owner in named)
+
+
+def _documents(session: Session, events: Sequence[AuditEvent]) -> Iterator[Item]:
+    """What was entered, changed or removed, as the audit trail has it."""
     rows: dict[tuple[str, str | None], list[AuditEvent]] = {}
     for event in events:
         rows.setdefault((event.table_name, event.row_id), []).append(event)

@@ -17,6 +17,7 @@ DOMAIN = Domain(
         "backoffice.ledger.health.screen",
     ),
     kinds=("backoffice.ledger.posting.runs:KINDS", "backoffice.ledger.health.runs:KINDS"),
+    verbs=("backoffice.ledger.periods.approved_verbs:VERBS",),
     words=("backoffice.ledger.posting.runs:WORDS", "backoffice.ledger.health.quarantine:WORDS"),
     reasons=(
         "backoffice.ledger.posting.runs:REASONS",

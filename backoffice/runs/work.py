@@ -58,6 +58,7 @@ class Asked:
     is_paced: bool
     reason: str
     requested_by: str
+    approved_by: str
     follows: int | None
 
 

@@ -8,7 +8,10 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
+from backoffice.base.periods import Month
 from backoffice.customers.models import Customer
+from backoffice.ledger.periods.actions import close
+from backoffice.ledger.rules import RETAINED_EARNINGS
 from tests.customers import merges
 from tests.customers.desk import form
 from tests.factories.billing import (
@@ -19,6 +22,7 @@ from tests.factories.billing import (
 )
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.factories.ledger import AccountFactory, of, posted
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 from tests.orders.pages import _Reader
@@ -201,6 +205,27 @@ def _switch(_browser: FlaskClient, _book: dict[str, Any]) -> Asked:
     return "/gas/customers/ADA/realtime/off", MultiDict()
 
 
+def _year(session: Any) -> dict[str, Any]:
+    """700 was earned in December 2025, the first month of the journal."""
+    cash = AccountFactory(code="Cash", type="asset")
+    sales = AccountFactory(code="Sales", type="revenue")
+    AccountFactory(code="Kept", type="equity", role=RETAINED_EARNINGS)
+    posted(of(cash, 700), of(sales, -700), day=date(2025, 12, 7))
+    session.commit()
+    return {}
+
+
+def _closed_year(session: Any) -> dict[str, Any]:
+    book = _year(session)
+    close(session, Month(2025, 12), "user:1")
+    session.commit()
+    return book
+
+
+def _of_december(verb: str, **typed: str) -> Callable[[FlaskClient, dict[str, Any]], Asked]:
+    return lambda _browser, _book: (f"/ledger/periods/2025-12/{verb}", MultiDict(typed))
+
+
 _READ_ANEW = "UPDATE readings SET metered_volume = metered_volume + 1"
 
 _TOUCHED = "UPDATE {table} SET version = version + 1 WHERE {where}"
@@ -278,4 +303,13 @@ CASES = [
         "gas_prices.save", "gas_prices.update", _gas, _gas_price("/gas/prices/{price}/edit"), _READ_ANEW
     ),
     Case("gas.switch", "gas.realtime", _gas, _switch, _READ_ANEW),
+    Case(
+        "ledger.close-period", "ledger.close_period", _year, _of_december("close"),
+        "UPDATE accounts SET role = '' WHERE code = 'Kept'",
+    ),
+    Case(
+        "ledger.reopen-period", "ledger.reopen_period", _closed_year,
+        _of_december("reopen", reason="A late bill"),
+        "UPDATE periods SET status = 'open', closing_entry_id = NULL",
+    ),
 ]  # fmt: skip

@@ -17,10 +17,12 @@ from sqlalchemy.exc import DBAPIError
 
 from backoffice import figures
 from backoffice.app.extensions import db
+from backoffice.audit.models import AuditEvent
 from backoffice.base.periods import Month, today
 from backoffice.base.refusals import Locked, Refusal
 from backoffice.book import queries as book
 from backoffice.book.locks import HOLD
+from backoffice.drift.healing.performing import performed
 from backoffice.ledger import actions
 from backoffice.ledger.models import Account, JournalEntry
 from backoffice.ledger.periods.actions import close, reopen
@@ -47,7 +49,9 @@ from backoffice.ledger.reports.queries import income_statement_of
 from backoffice.ledger.reports.scope import Period as ReportPeriod
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from backoffice.ledger.triggers import KEEPS_ENTRIES
+from tests.approvals.cards import confirm
 from tests.depth import examples
+from tests.drift.books import text_of
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory
 from tests.factories.gas import ReadingFactory
 from tests.factories.ledger import AccountFactory, accounts_of_roles, draft, of, posted
@@ -231,7 +235,7 @@ def test_commands_close_and_reopen_and_a_dry_run_closes_nothing(
         refused = run_command("ledger", *line)
         assert (refused.exit_code, sentence in refused.stderr) == (2, True), line
     opened = run_command("ledger", "reopen-period", "2026-01", "--reason", "Late", "--json")
-    assert json.loads(opened.stdout) == {"month": "2026-01", "status": "open"}
+    assert json.loads(opened.stdout) == {"month": "2026-01", "status": "open", "run": None}
     assert book.locked_until(session) is None
 
 
@@ -270,6 +274,65 @@ def test_the_screen_closes_and_reopens_with_who_and_why_and_only_those_who_may(
     assert admin.get("/ledger/periods?month=2026-13").status_code == 404
     session.rollback()
     assert book.locked_until(session) is None
+
+
+def test_where_two_people_are_needed_the_screen_says_who_asked_and_who_approved(
+    app: Flask, session: Any, chart: Chart, sign_in: Callable[..., Any]
+) -> None:
+    posted(of(chart["Cash"], 5), of(chart["Capital"], -5), day=date(2026, 1, 7))
+    session.commit()
+    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    ana, budi = sign_in("finance", name="Ana Asker"), sign_in("admin", name="Budi Second")
+    for verb, typed in (("close", {}), ("reopen", {"reason": "A late bill"})):
+        asked = {"idempotency_key": verb, **typed}
+        card = ana.post(f"/ledger/periods/2026-01/{verb}", data=asked)
+        assert "a second person will have to approve it" in text_of(card.text)
+        run_at = confirm(ana, card, card_reason="Done by the 5th").location
+        page = text_of(budi.get("/ledger/periods").text)
+        for words in ("Waits for approval", "Ana Asker", "Done by the 5th"):
+            assert words in page, words
+        is_open = book.locked_until(session) is None
+        session.rollback()
+        assert is_open is (verb == "close"), "nothing is done yet"
+        # what accounts hold may change meanwhile: it is the month that is approved
+        posted(of(chart["Cash"], 5), of(chart["Capital"], -5), day=date(2026, 3, 7))
+        session.commit()
+        budi.post(f"{run_at}/approve", data={"idempotency_key": verb})
+        done = performed(db.engine, int(run_at.rpartition("/")[2])).run
+        assert (done.status, done.skipped) == ("done", 0), done.error
+        page = text_of(ana.get("/ledger/periods").text)
+        assert "approved by Budi Second" in page
+        assert "Waits for approval" not in page
+    period = session.scalars(select(Period)).one()
+    assert (period.closed_by, period.reopened_by) == (done.requested_by,) * 2
+    assert (period.approved_by, period.reason) == (done.approved_by, "A late bill")
+    last = session.scalars(
+        select(AuditEvent).where(AuditEvent.table_name == "periods").order_by(AuditEvent.id.desc())
+    ).first()
+    assert (last.actor, last.after["status"]) == (done.requested_by, "open")
+
+
+def test_a_command_asks_for_a_second_person_where_the_deployment_needs_one(
+    app: Flask, session: Any, chart: Chart, run_command: Any, sign_in: Callable[..., Any]
+) -> None:
+    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    session.commit()
+    refused = run_command("ledger", "close-period", "2026-01")
+    assert (refused.exit_code, "Say why" in refused.stderr) == (2, True)
+    answer = run_command("ledger", "close-period", "2026-01", "--reason", "Month end", "--json")
+    said = json.loads(answer.stdout)
+    assert (answer.exit_code, said["status"]) == (1, "open")
+    assert book.locked_until(session) is None
+    session.rollback()
+    sign_in("finance").post(f"/runs/{said['run']}/approve", data={"idempotency_key": "1"})
+    assert performed(db.engine, said["run"]).run.status == "done"
+    period = session.scalars(select(Period)).one()
+    assert (period.closed_by.split(":")[0], period.approved_by.split(":")[0]) == ("cli", "user")
+    session.rollback()
+    line = ("reopen-period", "2026-01", "--reason", "Late", "--json")
+    opened = run_command("ledger", *line)
+    assert (opened.exit_code, json.loads(opened.stdout)["status"]) == (1, "closed")
+    assert book.locked_until(session) == date(2026, 1, 31)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ was looked at is in order when the month is closed.
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from ...base.actor import approver
 from ...base.periods import Month
 from ...book.locks import hold_alone
 from . import yearend
@@ -28,6 +29,7 @@ def close(session: Session, month: Month, by: str) -> Period:
     period = period_of(session, month) or Period(month=month.first)
     entry = yearend.move_earnings(session, month)
     period.status, period.closed_at, period.closed_by = CLOSED, func.now(), by
+    period.approved_by = approver.get()
     period.closing_entry_id = None if entry is None else entry.id
     session.add(period)
     session.flush()
@@ -51,6 +53,7 @@ def reopen(session: Session, month: Month, by: str, reason: str) -> Period:
     entry_id = period.closing_entry_id
     period.status, period.closing_entry_id, period.reason = OPEN, None, reason.strip()
     period.reopened_at, period.reopened_by = func.now(), by
+    period.approved_by = approver.get()
     session.flush()
     yearend.take_back(session, entry_id)
     session.refresh(period)

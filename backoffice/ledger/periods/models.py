@@ -14,7 +14,8 @@ CLOSED, OPEN = "closed", "open"
 class Period(Base):
     """A month that was closed, and may have been reopened; `month` is its first day. One that never was has no row.
 
-    `closed_by` and `reopened_by` are actors, as the audit trail names them. `closing_entry_id` is the entry by which
+    `closed_by` and `reopened_by` are actors, as the audit trail names them; `approved_by` is the second person of
+    whichever was last, where there had to be one. `closing_entry_id` is the entry by which
     the last month of a year has moved its earnings to retained earnings, while the month is closed.
     """
 
@@ -33,6 +34,7 @@ class Period(Base):
     reopened_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     reopened_by: Mapped[str] = mapped_column(Text, server_default="", default="")
     reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    approved_by: Mapped[str] = mapped_column(Text, server_default="", default="")
     closing_entry_id: Mapped[int | None] = mapped_column(ForeignKey(JournalEntry.id), unique=True)
 
     closing_entry: Mapped[JournalEntry | None] = relationship(viewonly=True)

@@ -10,7 +10,9 @@ from ...app.closing import Checked
 from ...app.domain import declared
 from ...base.periods import Month
 from ...book.models import Book
+from ...runs.models import AWAITING_APPROVAL, Run
 from ..models import JournalEntry
+from .approved_verbs import VERBS
 from .models import CLOSED, Period
 
 SHOWN = 36
@@ -55,6 +57,12 @@ def standings(session: Session) -> Sequence[Standing]:
     month, first = Month.current(), min(known, default=next_to_close(session))
     first = max(min(first, next_to_close(session)), month - (SHOWN - 1))
     return [Standing(each, known.get(each)) for each in reversed(list(first.through(month)))]
+
+
+def waiting(session: Session) -> Sequence[Run]:
+    """The runs by which a month is closed or reopened once another user approves."""
+    mine = Run.kind.in_([verb.name for verb in VERBS]), Run.status == AWAITING_APPROVAL
+    return session.scalars(select(Run).where(*mine).order_by(Run.id)).all()
 
 
 def checklist(session: Session, month: Month) -> list[Checked]:

@@ -11,6 +11,7 @@ RECORDED = (
             "month": N_("Month"), "status": N_("Status"), "closed_at": N_("Closed at"),
             "closed_by": N_("Closed by"), "reopened_at": N_("Reopened at"),
             "reopened_by": N_("Reopened by"), "reason": N_("Reason"),
+            "approved_by": N_("Approved by"),
             "closing_entry_id": N_("Closing entry"),
         },
     ),

@@ -1,14 +1,14 @@
 """Months of the book: which are closed, by whom, what stands in the way of closing the next one, close and reopen."""
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Response, abort, flash, request, url_for
 from flask_babel import gettext as _
-from flask_login import current_user
 
 from ...app.extensions import db
 from ...app.navigation import may_open
+from ...approvals.screens import carry_out
+from ...approvals.verbs import Payload, Verb
 from ...base import N_
 from ...base.periods import Month
 from ...base.refusals import Refusal
@@ -20,6 +20,7 @@ from ...web.htmx import render
 from ...web.idempotency import new_key
 from ..trial_balance import bp
 from . import actions, queries
+from .approved_verbs import CLOSE, REOPEN
 
 TITLE = N_("Periods")
 REASON_LENGTH = 200
@@ -38,7 +39,7 @@ def close_period(month: str) -> Response:
     """Close a month of which everything is in order."""
     asked = _month(month)
     said = _("%(month)s is closed.", month=month_filter(asked.first))
-    return _done("ledger.close-period", actions.close, said, asked, _user())
+    return _asked(CLOSE, {"month": str(asked)}, said)
 
 
 @bp.post("/periods/<month>/reopen")
@@ -47,22 +48,22 @@ def reopen_period(month: str) -> Response:
     """Reopen the last closed month, with a reason."""
     asked, reason = _month(month), request.form.get("reason", "").strip()[:REASON_LENGTH]
     said = _("%(month)s is open again.", month=month_filter(asked.first))
-    return _done("ledger.reopen-period", actions.reopen, said, asked, _user(), reason)
+    return _asked(REOPEN, {"month": str(asked), "reason": reason}, said)
 
 
-def _user() -> str:
-    return f"user:{current_user.id}"
+def _asked(verb: Verb, payload: Payload, said: str) -> Response:
+    """Do it, or show what it would change first; above the limits another user has to approve it."""
+    claim, back = Claim(verb.name), url_for("ledger.periods")
 
+    def done(_shown: Any) -> Response:
+        flash(said, "success")
+        return claim.complete(back)
 
-def _done(name: str, verb: Callable[..., object], said: str, *asked: Any) -> Response:
-    claim = Claim(name)
     try:
-        verb(db.session(), *asked)
+        return carry_out(verb, payload, claim, done, back=back)
     except Refusal as refusal:
         db.session.rollback()
         return _page(refusal)
-    flash(said, "success")
-    return claim.complete(url_for("ledger.periods"))
 
 
 def _month(text: str) -> Month:
@@ -78,7 +79,10 @@ def _page(refusal: Refusal | None = None) -> Response:
     asked = request.args.get("month", "")[:7]
     month = _month(asked) if asked else queries.next_to_close(session)
     found = [(c, *c.check.page(month)) for c in queries.checklist(session, month)]
-    people = (a for s in standings if s.period for a in (s.period.closed_by, s.period.reopened_by))
+    waiting = queries.waiting(session)
+    acted = {
+        a for s in standings if (p := s.period) for a in (p.closed_by, p.reopened_by, p.approved_by)
+    }
     return render(
         "ledger/periods.html",
         status=200 if refusal is None else refusal.status,
@@ -89,7 +93,8 @@ def _page(refusal: Refusal | None = None) -> Response:
         obstacle=_obstacle(month),
         is_possible=not any(checked.forbids for checked, *_place in found),
         complaint="" if refusal is None else in_words(refusal),
-        names=Actors(session, {actor for actor in people if actor}),
+        waiting=waiting,
+        names=Actors(session, acted - {""} | {run.requested_by for run in waiting}),
         may_open=may_open,
         key=new_key(),
         reason=request.form.get("reason", ""),

@@ -1,0 +1,42 @@
+"""Closing and reopening a month as two people look at it: what is approved is the month with what its closing moves."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from ...approvals.changes import digest_of
+from ...approvals.verbs import Payload, Verb
+from ...base import N_
+from ...base.actor import actor
+from ...base.late import Late
+from ...base.periods import Month
+from ..entries import fact_of
+from ..writing import stored_lines
+
+if TYPE_CHECKING:
+    from . import actions
+else:
+    actions = Late("backoffice.ledger.periods.actions")
+
+
+def _close(session: Session, _user: Any, asked: Payload) -> Sequence[str]:
+    period = actions.close(session, Month.parse(asked["month"]), actor.get())
+    entry_id = period.closing_entry_id
+    return asked["month"], "" if entry_id is None else fact_of(stored_lines(session, entry_id))
+
+
+def _reopen(session: Session, _user: Any, asked: Payload) -> Sequence[str]:
+    actions.reopen(session, Month.parse(asked["month"]), actor.get(), asked["reason"])
+    return asked["month"], asked["reason"]
+
+
+def _verb(name: str, title: str, act: Any) -> Verb:
+    """The month and the lines of its entry are as they were shown; accounts may hold more when it is approved."""
+    return Verb(name, title, "ledger.close", act, digest=lambda outlook: digest_of(outlook.result))
+
+
+CLOSE = _verb("ledger.close-period", N_("Close the month"), _close)
+REOPEN = _verb("ledger.reopen-period", N_("Reopen the month"), _reopen)
+
+VERBS = (CLOSE, REOPEN)
