@@ -15,9 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Nobody had to approve what was closed before."""
-    op.add_column(
-        "periods", sa.Column("approved_by", sa.Text(), server_default="", nullable=False)
-    )
+    op.add_column("periods", sa.Column("approved_by", sa.Text(), server_default="", nullable=False))
 
 
 def downgrade() -> None:
