@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from . import (
     answering,
     balance_health,
+    balance_sheets,
     charging,
     comparing,
     exporting,
@@ -61,6 +62,7 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "v": ("posting entries of the journal", journal.measure),
     "w": ("saving beside a heal", waiting.measure),
     "x": ("the health of the balance sheet", balance_health.measure),
+    "y": ("the page of the balance sheet", balance_sheets.measure),
 }
 """Letter → what it measures, and the function that does."""
 

@@ -1,5 +1,6 @@
 """(x) The health of a balance sheet over five million lines: every line looked at, and from what is stored alone."""
 
+from datetime import date
 from functools import partial
 
 from flask import Flask
@@ -9,6 +10,7 @@ from backoffice.database.embedded import ADMIN, APP
 from backoffice.database.snapshots import snapshot
 from backoffice.ledger.health import examining
 
+from .ledger_book import load
 from .report import Measured, Report
 from .timing import in_turn, ratio, summary, timed
 from .world import World
@@ -16,30 +18,8 @@ from .world import World
 BAR = 1.3
 STORED_MS = 100
 LINES = 5_000_000
-ACCOUNTS = 200
 ROUNDS = 5
 
-FILL = (
-    (
-        "INSERT INTO accounts (code, name, type) SELECT 'A' || n, 'Account ' || n, "
-        "(ARRAY['asset', 'liability', 'equity', 'revenue', 'expense'])[1 + n %% 5] "
-        "FROM generate_series(1, %(accounts)s) n"
-    ),
-    (
-        "INSERT INTO journal_entries (number, entry_date, status, posting_number) "
-        "SELECT 'B-' || n, date '2026-01-01' + (n %% 360), 'posted', n FROM generate_series(1, %(entries)s) n"
-    ),
-    (
-        "INSERT INTO journal_lines (entry_id, account_id, debit, credit, position, posted_on) "
-        "SELECT e.id, 1 + (e.id * 7 + s * 13) %% %(accounts)s, CASE WHEN s < 2 THEN 1 + e.id %% 1000 ELSE 0 END, "
-        "CASE WHEN s < 2 THEN 0 ELSE 1 + e.id %% 1000 END, s, e.entry_date "
-        "FROM journal_entries e, generate_series(0, 3) s"
-    ),
-    (
-        "UPDATE accounts a SET debits = l.debits, credits = l.credits FROM (SELECT account_id, sum(debit) AS debits, "
-        "sum(credit) AS credits FROM journal_lines GROUP BY account_id) l WHERE l.account_id = a.id"
-    ),
-)
 BY_HAND = (
     (
         "SELECT e.id FROM journal_entries e LEFT JOIN (SELECT entry_id, sum(debit) AS d, sum(credit) AS c, "
@@ -61,11 +41,8 @@ BY_HAND = (
 def measure(world: World, scale: float) -> Report:
     """Our check, and the three statements by hand, each in a snapshot of its own; then what is stored alone."""
     world.empty()
-    given = {"accounts": ACCOUNTS, "entries": max(1_000, int(LINES * scale) // 4)}
     with world.connect(ADMIN) as connection:
-        connection.execute("SET session_replication_role = replica")
-        for statement in FILL:
-            connection.execute(statement.encode(), given)
+        load(connection, max(4_000, int(LINES * scale)), date(2026, 12, 26), 360)
     world.settle()
     sides = {"ours": partial(_ours, world.app), "by hand": partial(_by_hand, world)}
     seconds = in_turn(sides, ROUNDS)

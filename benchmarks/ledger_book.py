@@ -1,0 +1,43 @@
+"""A posted journal of any size on 200 accounts, streamed in with triggers asleep; stored sums as lines come to."""
+
+from datetime import date
+from typing import Any
+
+from psycopg import Connection
+
+ACCOUNTS = 200
+OF_ENTRY = 4
+"""Lines of each entry."""
+
+_FILL = (
+    (
+        "INSERT INTO accounts (code, name, type) SELECT 'A' || n, 'Account ' || n, "
+        "(ARRAY['asset', 'liability', 'equity', 'revenue', 'expense'])[1 + n %% 5] "
+        "FROM generate_series(1, %(accounts)s) n"
+    ),
+    (
+        "INSERT INTO journal_entries (number, entry_date, status, posting_number) "
+        "SELECT 'B-' || n, %(last)s::date - n %% %(days)s, 'posted', n FROM generate_series(1, %(entries)s) n"
+    ),
+    (
+        "INSERT INTO journal_lines (entry_id, account_id, debit, credit, position, posted_on) "
+        "SELECT e.id, 1 + (e.id * 7 + s * 13) %% %(accounts)s, CASE WHEN s < 2 THEN 1 + e.id %% 1000 ELSE 0 END, "
+        "CASE WHEN s < 2 THEN 0 ELSE 1 + e.id %% 1000 END, s, e.entry_date "
+        "FROM journal_entries e, generate_series(0, %(of_entry)s - 1) s"
+    ),
+    (
+        "UPDATE accounts a SET debits = l.debits, credits = l.credits FROM (SELECT account_id, sum(debit) AS debits, "
+        "sum(credit) AS credits FROM journal_lines GROUP BY account_id) l WHERE l.account_id = a.id"
+    ),
+)
+
+
+def load(connection: Connection[Any], lines: int, last: date, days: int) -> None:
+    """Fill the empty tables of the ledger: so many lines, over the days up to the last one."""
+    given = {
+        "accounts": ACCOUNTS, "entries": lines // OF_ENTRY, "of_entry": OF_ENTRY, "last": last, "days": days,
+    }  # fmt: skip
+    with connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")
+        for statement in _FILL:
+            connection.execute(statement.encode(), given)
