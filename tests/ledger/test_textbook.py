@@ -14,6 +14,8 @@ from backoffice.ledger.reports.scope import Period
 from backoffice.ledger.reports.sheets import Report, name_of
 from tests.factories.ledger import of, posted
 
+from .books import prove_by_beancount
+
 Chart = dict[str, Account]
 
 
@@ -89,6 +91,7 @@ def test_a_year_of_a_small_company_as_a_textbook_has_it(session: Any, chart: Cha
     assert after["Total liabilities and equity"] == before["Total liabilities and equity"] == 12_950
     assert after["Capital"] == before["Capital"] + before["Current earnings"] == 10_550, "closed"
     assert "Current earnings" not in after
+    prove_by_beancount(session)
 
 
 def test_what_is_compared_is_what_each_day_and_period_comes_to_by_itself(
