@@ -35,8 +35,8 @@ def load(session: Session) -> None:
     begin = (Month.current() - MONTHS).first
     for place, customer in enumerate(session.scalars(newest.limit(CUSTOMERS)).all()):
         _price(session, customer, place, begin)
-        session.execute(insert(Reading), list(_readings(customer, place, begin)))
-        session.execute(insert(Deposit), list(_deposits(customer, place, begin)))
+        session.execute(insert(Reading).values(list(_readings(customer, place, begin))))
+        session.execute(insert(Deposit).values(list(_deposits(customer, place, begin))))
         if place == OFF:
             customer.use_realtime_calculation = False
     session.flush()

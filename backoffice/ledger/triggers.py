@@ -97,13 +97,13 @@ FOR SHARE waits for whoever is posting the entry, and whoever posts it waits for
 """
 
 _POST = """
+DECLARE
+  drafts bigint[] := ARRAY(SELECT o.id FROM old_rows o WHERE o.status = 'draft');
 BEGIN
-  IF EXISTS (
-    SELECT 1 FROM new_rows n JOIN old_rows o ON o.id = n.id WHERE n.status = 'posted' AND o.status = 'draft'
-  ) THEN
-    UPDATE public.journal_lines l SET posted_on = n.entry_date
-      FROM new_rows n JOIN old_rows o ON o.id = n.id
-      WHERE l.entry_id = n.id AND n.status = 'posted' AND o.status = 'draft';
+  IF drafts <> '{}' THEN
+    UPDATE public.journal_lines l SET posted_on = e.entry_date
+      FROM unnest(drafts) AS d (id) JOIN public.journal_entries e ON e.id = d.id AND e.status = 'posted'
+      WHERE l.entry_id = e.id;
   END IF;
   RETURN NULL;
 END """
@@ -112,7 +112,11 @@ POSTS = DatabaseObject(
     "backoffice_journal_entries_post", _POST, "journal_entries", ("update",), old_rows="old_rows",
     new_rows="new_rows", settings=AROUND,
 )  # fmt: skip
-"""Posting an entry lets its lines count; what follows in accounts is added by the trigger of that figure."""
+"""Posting an entry lets its lines count; what follows in accounts is added by the trigger of that figure.
+
+The rows before and after are not joined: the plan of that is kept from a connection's first posting, of one entry, and
+for thousands it compares each with each.
+"""
 
 _BALANCED = """
 DECLARE

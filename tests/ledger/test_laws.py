@@ -1,5 +1,6 @@
 """What holds of every entry, whoever writes it: drafts count nowhere, posted ones balance and stay."""
 
+import time
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -417,3 +418,44 @@ def registry_checks() -> list[Any]:
 
     assert registry is not None
     return list(declared().checks.values())
+
+
+MANY = 2_000
+
+
+def test_thousands_are_posted_as_fast_on_a_connection_that_has_posted_one(
+    session: Any, chart: Chart, owner_database_url: str
+) -> None:
+    """The plan of the first posting, of one entry, is kept: it compared each of thousands with each."""
+    accounts = chart["Cash"].id, chart["Capital"].id
+    with psycopg.connect(owner_database_url) as connection:
+        ids = [
+            number
+            for (number,) in connection.execute(
+                "INSERT INTO journal_entries (number, entry_date) SELECT 'JE-' || n, '2026-03-02'"
+                " FROM generate_series(1, %s) AS n RETURNING id",
+                [MANY],
+            )
+        ]
+        connection.execute(
+            "INSERT INTO journal_lines (entry_id, position, account_id, debit, credit)"
+            " SELECT e, p, (%s::bigint[])[p + 1], 5 * (1 - p), 5 * p"
+            " FROM unnest(%s::bigint[]) AS e, generate_series(0, 1) AS p",
+            [list(accounts), ids],
+        )
+        connection.commit()
+
+    def took(*first: int) -> float:
+        with psycopg.connect(owner_database_url) as connection:
+            for chosen in (first, ids[len(first) :]):
+                begun = time.perf_counter()
+                posting = "UPDATE journal_entries SET status = 'posted' WHERE id = ANY (%s)"
+                connection.execute(posting, [list(chosen)])
+            spent = time.perf_counter() - begun
+            counting = "SELECT count(*) FROM journal_lines WHERE posted_on IS NOT NULL"
+            assert connection.execute(counting).fetchone() == (2 * MANY,)
+            connection.rollback()
+        return spent
+
+    fresh, after_one = (min(took(*first) for _ in range(3)) for first in ((), ids[:1]))
+    assert after_one < 2.5 * fresh
