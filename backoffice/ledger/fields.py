@@ -55,7 +55,7 @@ MEMO = Text(
 )
 SOURCE = Text(
     JournalEntry.source, N_("Source"), longest=TEXT_LENGTH,
-    help=N_("The document that it was written from: an invoice, a bank statement."),
+    help=N_("What it was written from: a bank statement, say, or the address of a record here."),
 )  # fmt: skip
 
 OF_ENTRY = (NUMBER, ENTRY_DATE, MEMO, SOURCE)

@@ -13,7 +13,7 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
-from wtforms import FieldList, Form, FormField, StringField
+from wtforms import FieldList, Form, FormField, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base.refusals import Refusal
@@ -32,6 +32,7 @@ from .models import JournalEntry
 from .naming import NO_ACCOUNT, SEVERAL, meant_by_each, search
 from .refusals import NoOneSide
 from .rules import MOST_LINES, MOST_ROWS, TEXT_LENGTH
+from .source_links import is_record, pasted
 from .writing import stored_lines
 
 LINES = "lines"
@@ -206,14 +207,21 @@ class EntryForm(OfRecord):
         codes = ACCOUNT.of.names(session, [line.account_id for line in lines])
         return "; ".join(line_text(line, codes) for line in lines) or "–"
 
+    def validate_source(self, field: StringField) -> None:
+        """Words, or the address of a record of this book; of that the path is kept."""
+        field.data = pasted(field.data or "")
+        if field.data.startswith("/") and not is_record(db.session(), field.data):
+            raise ValidationError(
+                _("There is no record at this address. Paste that of its page, or say it in words.")
+            )
+
     def validate_lines(self, field: LineList) -> None:
         """Every typed account is one of the chart."""
         typed = self.typed_lines()
         if len(typed) > MOST_LINES:
-            field.errors = [
+            raise ValidationError(
                 _("An entry has at most %(count)s lines. Split it in two.", count=MOST_LINES)
-            ]
-            raise ValueError(field.errors[0])
+            )
         texts = {line.account.data for line in typed if line.account.data}
         found = meant_by_each(db.session(), texts)
         for line in typed:

@@ -2,15 +2,18 @@
 
 from flask import Blueprint, Response, make_response, request
 
+from ..app.extensions import db
 from ..base.identifiers import whole_number
 from ..records import forms
 from ..records.screens import Screens
 from ..web.htmx import trigger, wants_partial
 from .entries import Totals
+from .fields import SOURCE
 from .forms import EntryForm
 from .models import JournalEntry
 from .records import ENTRY
 from .rules import REVERSED, STANDINGS, TONES
+from .source_links import record_of
 
 bp = Blueprint("entries", __name__, url_prefix="/ledger/entries")
 
@@ -24,6 +27,13 @@ class EntryScreens(Screens):
         if isinstance(form, EntryForm) and (number := request.args.get("copy")):
             form = form.copied(self.found(number))
         return self.page(form)
+
+    def facts_of(self, row: JournalEntry) -> list[tuple[str, str, str]]:
+        """What an entry holds; where its source is a record of this book, that one, and the way to it."""
+        facts = super().facts_of(row)
+        if (found := record_of(db.session(), row)) is None:
+            return facts
+        return [*(fact for fact in facts if fact[0] != SOURCE.label), (SOURCE.label, *found)]
 
     def step(self, form: EntryForm) -> Response:
         """More rows to type into, or one less; nothing is saved."""

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from backoffice.base import periods
 from backoffice.ledger.models import Account, JournalEntry
+from backoffice.ledger.rules import MOST_LINES
 from backoffice.ledger.writing import stored_lines
 from tests.factories.ledger import draft, of, posted
 from tests.orders.pages import _read, text_of
@@ -217,6 +218,7 @@ def test_a_program_sends_lines_posts_and_reverses_once(
     ]  # fmt: skip
     at = f"/api/entries/{reported['number']}"
     for bad in (
+        [{"account": "Cash", "debit": "1"}] * (MOST_LINES + 1),
         [{"account": "Nobody", "debit": "1"}],
         [{"account": "Cash", "debit": 1}],
         [{"debit": "1"}],
