@@ -5,7 +5,7 @@ that they are imported when a user first asks for them: a command imports no scr
 only pages show.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flask import Blueprint
+    from sqlalchemy.orm import Session
 
     from ..approvals.verbs import Verb
     from ..audit.tables import Recorded
@@ -50,7 +51,8 @@ class Domain:
     the audit trail shows further tables; `subjects` what rows of figures are called, and where they are shown; `owners`
     which figures belong to a record; `holds` say whom a heal leaves alone because what is beneath them cannot be right;
     `measures` what is told to Prometheus; `findings` keeps what is known to be wrong; `closing_checks` have to be in
-    order before a month is closed.
+    order before a month is closed. `afterwards` are asked
+    before a user's request commits, and answer what is to be done once it is answered, if anything.
 
     Programs: `resources` are what the API answers for besides, each with `add_to(blueprint)` and its OpenAPI `paths()`.
 
@@ -78,6 +80,7 @@ class Domain:
     measures: Things = ()
     findings: Things = ()
     closing_checks: Things = ()
+    afterwards: Things = ()
     screens: Sequence[str] = ()
     findable: Things = ()
     pages: Things = ()
@@ -215,6 +218,11 @@ class Declared:
         """What has to be in order before a month is closed."""
         found = self._all("closing_checks")
         return tuple(self._named("closing checks", ((c.name, c) for c in found)).values())
+
+    @cached_property
+    def afterwards(self) -> Sequence["Callable[[Session], Callable[[Session], None] | None]"]:
+        """Who is asked before a user's request commits what is to be done once it is answered."""
+        return self._all("afterwards")
 
     @cached_property
     def findable(self) -> dict[str, "Findable"]:

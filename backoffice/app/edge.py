@@ -14,8 +14,9 @@ may change something get two thirds of the threads at most: however many wait, p
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Token
+from functools import partial
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import ServiceUnavailable
 
+from ..base.actor import acting_as, actor
 from .domain import Declared, current
 from .extensions import WAITS_FOR_LOCKS, db
 
@@ -120,10 +122,29 @@ class Backoffice(Flask):
         if request.method in SAFE_METHODS:
             return response
         if response.status_code < 400:
-            db.session.commit()
+            self._commit(response)
         else:
             db.session.rollback()
         return response
+
+    def _commit(self, response: Response) -> None:
+        """Commit; what domains do of it afterwards, each in its own transaction, nobody waits for."""
+        is_a_user = actor.get().startswith("user:")
+        asked = (ask(db.session()) for ask in self.declared.afterwards if is_a_user)
+        wanted = [follow for follow in asked if follow is not None]
+        db.session.commit()
+        if wanted:
+            response.call_on_close(partial(self._follow, wanted, actor.get()))
+
+    def _follow(self, wanted: Sequence[Callable[[Session], None]], user: str) -> None:
+        with self.app_context(), acting_as(user):
+            for follow in wanted:
+                try:
+                    follow(db.session())
+                    db.session.commit()
+                except DBAPIError as error:
+                    db.session.rollback()
+                    log.warning("not done afterwards", error=type(error.orig).__name__)
 
     def _start_over(self) -> bool:
         """Forget the session, and ask again who may; False where that cannot be.

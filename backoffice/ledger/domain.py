@@ -25,6 +25,7 @@ DOMAIN = Domain(
     ),
     holds=("backoffice.ledger.health.quarantine:HOLDS",),
     measures=("backoffice.ledger.health.measures:SOURCES",),
+    afterwards=("backoffice.ledger.posting.at_once:AFTERWARDS",),
     triggers=(
         "backoffice.ledger.triggers:TRIGGERS",
         "backoffice.ledger.periods.triggers:TRIGGERS",

@@ -32,9 +32,9 @@ def reconcile(session: Session, scope: Scope) -> int:
     An entry has the date of its document, or today's where that day is locked. Whoever posts by rules waits for
     whoever did so before, and then looks anew. Raises AccountsNotNamed.
     """
-    hold(session)
     if missing := roles_without_account(session, scope):
         raise AccountsNotNamed(roles=", ".join(ROLES[role] for role in missing))
+    hold(session)
     ids = sorted(set(session.scalars(_inserting(session, scope))))
     if ids:
         posting = update(JournalEntry).where(JournalEntry.id.in_(ids), JournalEntry.status == DRAFT)

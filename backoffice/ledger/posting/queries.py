@@ -1,6 +1,6 @@
 """What is expected, posted and open, of each document on each of its days, account by account."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -28,16 +28,27 @@ from .sources import BY_NAME, SOURCES, PostingSource, expected
 
 @dataclass(frozen=True)
 class Scope:
-    """Which documents: those of these `sources` (none: all), on days from `since` to `until`, both inclusive."""
+    """Which documents: those of these `sources` (none: all), on days from `since` to `until`, both inclusive.
+
+    `documents` are the ids of single ones, by the names of their sources.
+    """
 
     sources: Collection[str] = ()
     since: date | None = None
     until: date | None = None
+    documents: Mapping[str, Collection[int]] | None = None
 
     @property
-    def rules(self) -> Sequence[PostingSource]:
-        """The kinds of documents, in the order in which they are declared."""
-        return [source for source in SOURCES if not self.sources or source.name in self.sources]
+    def expected(self) -> Subquery:
+        """What should be posted of them, on whatever day."""
+        chosen = self.documents or self.sources
+        return expected([s for s in SOURCES if not chosen or s.name in chosen], self.documents)
+
+    @property
+    def names(self) -> list[str]:
+        """What entries say of single documents."""
+        single = self.documents or {}
+        return [f"{source}/{one}" for source, ids in single.items() for one in ids]
 
     def days(self, day: Any) -> list[Any]:
         """The conditions of a day."""
@@ -73,6 +84,8 @@ def posted(scope: Scope) -> Select[Any]:
         .join_from(line, entry, line.entry_id == entry.id)
         .where(entry.status == POSTED, entry.document.is_not(None), *scope.days(entry.document_date))
     )  # fmt: skip
+    if scope.documents is not None:
+        return rows.where(entry.document.in_(scope.names))
     return rows.where(source.in_(sorted(scope.sources))) if scope.sources else rows
 
 
@@ -81,7 +94,7 @@ def open_lines(scope: Scope) -> Select[Any]:
 
     `account_id` is NULL where no account has the role, which is `unnamed` then.
     """
-    of_role, wanted = accounts_of_roles(), expected(scope.rules)
+    of_role, wanted = accounts_of_roles(), scope.expected
     due = (
         select(
             wanted.c.source, wanted.c.document, wanted.c.number, wanted.c.day, of_role.c.account_id,
@@ -133,7 +146,7 @@ def open_postings(reader: Session | Connection, scope: Scope = EVERYTHING) -> Se
 
 def roles_without_account(session: Session, scope: Scope) -> Sequence[str]:
     """The roles to which something of the scope is to be posted, and that no active account has."""
-    wanted, of_role = expected(scope.rules), accounts_of_roles()
+    wanted, of_role = scope.expected, accounts_of_roles()
     missing = (
         select(wanted.c.role)
         .outerjoin_from(wanted, of_role, of_role.c.role == wanted.c.role)

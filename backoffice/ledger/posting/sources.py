@@ -4,16 +4,18 @@ Amounts are in the deployment's currency; one below zero turns the two sides. Do
 (readings of gas, charges of wallets) are one posting per day.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Date,
     Select,
     Subquery,
     Text,
+    any_,
     cast,
     func,
     literal,
@@ -132,17 +134,26 @@ SOURCES: Sequence[PostingSource] = (
 BY_NAME = {source.name: source for source in SOURCES}
 
 
-def expected(sources: Sequence[PostingSource] = SOURCES) -> Subquery:
-    """`source, document, number, day, role, amount`: what should be posted; a debit is above zero, a credit below."""
-    return union_all(*(side for source in sources for side in _sides(source))).subquery("expected")
+def expected(
+    sources: Sequence[PostingSource] = SOURCES, only: Mapping[str, Collection[int]] | None = None
+) -> Subquery:
+    """`source, document, number, day, role, amount`: what should be posted; a debit is above zero, a credit below.
+
+    `only` are the ids of the documents, by the name of their source.
+    """
+    sides = (
+        side for source in sources for side in _sides(source, only[source.name] if only else None)
+    )
+    return union_all(*sides).subquery("expected")
 
 
-def _sides(source: PostingSource) -> Iterator[Select[Any]]:
+def _sides(source: PostingSource, only: Collection[int] | None) -> Iterator[Select[Any]]:
     rows = source.rows().subquery()
+    chosen = [] if only is None else [rows.c.id == any_(literal(sorted(only), ARRAY(BigInteger)))]
     name = literal(source.name, Text)
     document = func.concat_ws("/", name, rows.c.id)
     for role, amount in ((source.debit, rows.c.amount), (source.credit, -rows.c.amount)):
         yield select(
             name.label("source"), document.label("document"), rows.c.number, rows.c.day,
             literal(role, Text).label("role"), amount.label("amount"),
-        ).where(rows.c.day.between(periods.FIRST_DAY, periods.LAST_DAY))  # fmt: skip
+        ).where(rows.c.day.between(periods.FIRST_DAY, periods.LAST_DAY), *chosen)  # fmt: skip

@@ -1,0 +1,88 @@
+"""Posting at once: what a user has entered, changed or voided by one request is posted when it is answered.
+
+In a transaction of its own, so that whoever saves neither waits for those who post nor holds what they need. What
+cannot be posted then, the nightly posting comes to.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import cache, partial
+from typing import Any
+
+from sqlalchemy import Table, func, select
+from sqlalchemy.orm import Session
+
+from ...app.domain import declared
+from ...audit.models import AuditEvent
+from ..refusals import AccountsNotNamed
+from .actions import reconcile
+from .queries import Scope
+from .sources import SOURCES
+
+MOST = 50
+"""Documents of one request; more than a user enters by hand are left to the night."""
+
+PATIENCE = "2000"
+"""Milliseconds to wait for others who post."""
+
+Documents = Mapping[str, Collection[int]]
+"""Kind of document → ids."""
+
+
+def posting(session: Session) -> Callable[[Session], None] | None:
+    """What is to be done after this transaction, if a user has written documents by it, and few."""
+    documents = _written(session)
+    is_by_hand = documents and max(map(len, documents.values())) <= MOST
+    return partial(_post, documents) if is_by_hand else None
+
+
+def _post(documents: Documents, session: Session) -> None:
+    try:
+        session.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
+        reconcile(session, Scope(documents=documents))
+    except AccountsNotNamed:
+        session.rollback()
+
+
+AFTERWARDS = (posting,)
+
+
+@cache
+def _sources() -> Mapping[str, list[str]]:
+    """Table → the kinds of documents whose rows stand in it, of those that have an entry each."""
+    found: dict[str, list[str]] = {}
+    for source in SOURCES:
+        for table in source.rows().get_final_froms():
+            if isinstance(table, Table):
+                found.setdefault(table.name, []).append(source.name)
+    return found
+
+
+def _written(session: Session) -> dict[str, set[int]]:
+    """Kind of document → the ids of those that this transaction has written, or a row that is part of one."""
+    parts = {
+        name: (known.part_of, parent)
+        for name, known in declared().recorded.items()
+        if known.part_of is not None
+        for parent in (key.column.table.name for key in known.part_of.property.columns[0].foreign_keys)
+        if parent in _sources()
+    }  # fmt: skip
+    e = AuditEvent
+    mine = e.xid == func.pg_current_xact_id_if_assigned(), e.table_name.in_([*_sources(), *parts])
+    found: dict[str, set[int]] = {}
+    for event in session.execute(select(e.table_name, e.row_id, e.before, e.after).where(*mine)):
+        table, ids = event.table_name, [event.row_id]
+        if table in parts:
+            column, table = parts[table]
+            ids = _wholes(session, column, event)
+        for source in _sources()[table]:
+            found.setdefault(source, set()).update(int(one) for one in ids if one is not None)
+    return found
+
+
+def _wholes(session: Session, column: Any, event: Any) -> list[Any]:
+    """The ids of the documents of which the row is, or was, a part."""
+    sides = [side for side in (event.before, event.after) if side]
+    said = [side[column.key] for side in sides if column.key in side]
+    return said or list(
+        session.scalars(select(column).where(column.class_.id == int(event.row_id)))
+    )
