@@ -8,10 +8,13 @@ from sqlalchemy.orm import Session
 from ..base.refusals import Locked
 from .models import Book
 
+LAST_LOCKED = select(func.greatest(Book.locked_until, Book.closed_until)).scalar_subquery()
+"""The last day that is locked, or of a closed month."""
+
 
 def locked_until(session: Session) -> date | None:
     """The last day that is locked or of a closed month: nothing up to it changes any more. None: every day is open."""
-    return session.scalar(select(func.greatest(Book.locked_until, Book.closed_until)))
+    return session.scalar(select(LAST_LOCKED))
 
 
 def refusal_of(session: Session, day: date, field: str = "") -> Locked | None:

@@ -27,7 +27,7 @@ from ..runs.kinds import RunKind, Scope, as_dry_run
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import Reason
 from ..runs.work import CHUNKS, RUNS, Asked, Chunk, Work
-from .facts.holding import BROKEN, HELD
+from .facts.holding import BROKEN, HELD, LOCKED
 from .findings import CORRECTIONS, FINDINGS, check
 from .healing import above, applying
 from .healing import chunks as healing
@@ -54,6 +54,7 @@ REASONS = (
     *map(Reason, (applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP)),
     Reason(HELD, "drift.index", {"cause": FORGED}),
     Reason(BROKEN, "drift.index"),
+    Reason(LOCKED, "drift.index"),
 )  # fmt: skip
 
 

@@ -7,23 +7,60 @@ A customer who is not calculated as things change has no stored rows: the same S
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Integer, Numeric, Select, Text, cast, func, literal, select, union_all
+from sqlalchemy import (
+    Date,
+    Integer,
+    Numeric,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ..base import N_
 from ..base.money import rounded
+from ..book.queries import LAST_LOCKED
 from ..customers.models import Customer
 from ..figures import Last, figure, total
-from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
+from .models import (
+    AcceptedMonth,
+    Deposit,
+    GasPrice,
+    MonthlyCustomerBalance,
+    Reading,
+    TransactionCalculation,
+)
 from .rules import month_of
 
-C, M = TransactionCalculation, MonthlyCustomerBalance
+A, C, M = AcceptedMonth, TransactionCalculation, MonthlyCustomerBalance
 
 
 def _object(**parts: Any) -> Any:
     """An object of JSON; amounts are given as text."""
     pairs = [part for name, value in parts.items() for part in (cast(name, Text), value)]
     return func.jsonb_build_object(*pairs, type_=JSONB)
+
+
+def _is_stored(rows: Any) -> Any:
+    """Whether the customer of a row has stored ones: whoever is switched off keeps none, of no month."""
+    return rows.c.customer_id.in_(select(Customer.id).where(Customer.use_realtime_calculation))
+
+
+def _is_unaccepted(rows: Any) -> Any:
+    """Of a closed month, unless its differences were accepted."""
+    is_accepted = (A.customer_id == rows.c.customer_id) & (A.year_month == rows.c.year_month)
+    return is_closed(rows) & ~select(A.id).where(is_accepted).exists()
+
+
+def is_closed(rows: Any) -> Any:
+    """Of a month of which every day is locked."""
+    first_open = month_of(cast(LAST_LOCKED, Date) + literal(1, Integer))
+    return (rows.c.year_month < first_open) & _is_stored(rows)
 
 
 @figure(
@@ -38,6 +75,7 @@ def _object(**parts: Any) -> Any:
     along=C.transaction_date,
     since={Reading: Reading.read_on},
     looked_up={GasPrice: GasPrice.effective_from},
+    locked=_is_unaccepted,
     formula=N_("The metered volume at the correction factor and the price in force on its day"),
     formulas={
         C.volume_sm3: N_("Metered volume × Correction factor, rounded half away from zero to three decimals"),
@@ -105,20 +143,42 @@ def _moved(when: Callable[[Any], Any]) -> Any:
     return func.coalesce(_deposited(when), 0) - func.coalesce(drawn, 0)
 
 
+def _before(month: Any) -> Any:
+    return month < M.year_month
+
+
+def _of_it(month: Any) -> Any:
+    return month == M.year_month
+
+
 _NONE, _NOTHING = literal(0, Integer), literal(0, Numeric(15, 3))
 _PARTS = {
     "deposit": _NOTHING, "purchase": _NOTHING, "volume": _NOTHING,
-    "deposits": _NONE, "read": _NONE, "priced": _NONE,
+    "deposits": _NONE, "read": _NONE, "priced": _NONE, "apart": _NOTHING, "opening": _NOTHING,
 }  # fmt: skip
-"""What a month is added up of: amounts, and how many rows there are of each kind."""
+"""What a month is added up of: amounts, how many rows there are of each kind, and what of its balances is accepted."""
 
 
-def _moves(calculations: Any, deposits: Any, readings: Any) -> Any:
+def _apart(of: Any) -> Any:
+    """What an accepted month closes with beside its deposits and purchases."""
+    return of.closing_balance - of.total_deposits + of.total_purchases
+
+
+def _accepted(amount: Any, when: Callable[[Any], Any]) -> Any:
+    """What is accepted of the months that `when` tells."""
+    found = total(amount, by=A.customer_id, where=when(A.year_month), title=N_("Accepted"))
+    return func.coalesce(found, 0)
+
+
+def _moves(calculations: Any, deposits: Any, readings: Any, accepted: Any) -> Any:
     """Everything that stands in months: customer, month, and the parts of each."""
 
     def moved(customer: Any, month: Any, **own: Any) -> Select[Any]:
         each = {**_PARTS, **own}
-        return select(customer, month.label("year_month"), *(v.label(n) for n, v in each.items()))
+        said = cast(each.pop("said", null()), Text).label("said")
+        return select(
+            customer, month.label("year_month"), *(v.label(n) for n, v in each.items()), said
+        )
 
     one = literal(1, Integer)
     return union_all(
@@ -131,6 +191,11 @@ def _moves(calculations: Any, deposits: Any, readings: Any) -> Any:
             deposit=deposits.c.amount, deposits=one,
         ),
         moved(readings.c.customer_id, month_of(readings.c.read_on), read=one),
+        moved(
+            accepted.c.customer_id, accepted.c.year_month, deposit=accepted.c.total_deposits,
+            purchase=accepted.c.total_purchases, volume=accepted.c.total_volume_sm3,
+            apart=_apart(accepted.c), opening=accepted.c.opening_balance, said=accepted.c.calculation_details,
+        ),
     ).subquery()  # fmt: skip
 
 
@@ -148,7 +213,9 @@ def _moves(calculations: Any, deposits: Any, readings: Any) -> Any:
         C: C.year_month,
         Deposit: month_of(Deposit.deposited_on),
         Reading: month_of(Reading.read_on),
+        A: A.year_month,
     },
+    locked=is_closed,
     formula=N_("Opening balance + Deposits − Purchases"),
     formulas={
         M.opening_balance: N_("The closing balance of the month before"),
@@ -157,15 +224,15 @@ def _moves(calculations: Any, deposits: Any, readings: Any) -> Any:
         M.total_volume_sm3: N_("The volumes of the priced readings of the month"),
     },
     behind={
-        M.opening_balance: _moved(lambda month: month < M.year_month),
-        M.total_deposits: _deposited(lambda month: month == M.year_month),
-        M.total_purchases: _drawn(
-            C.total_price, N_("Purchases"), lambda month: month == M.year_month
-        ),
-        M.closing_balance: M.opening_balance + M.total_deposits - M.total_purchases,
-        M.total_volume_sm3: _drawn(
-            C.volume_sm3, N_("Volume Sm³"), lambda month: month == M.year_month
-        ),
+        M.opening_balance: _moved(_before) + _accepted(A.closing_balance, _before)
+        + _accepted(A.opening_balance, _of_it),
+        M.total_deposits: func.coalesce(_deposited(_of_it), 0) + _accepted(A.total_deposits, _of_it),
+        M.total_purchases: func.coalesce(_drawn(C.total_price, N_("Purchases"), _of_it), 0)
+        + _accepted(A.total_purchases, _of_it),
+        M.closing_balance: M.opening_balance + M.total_deposits - M.total_purchases
+        + _accepted(_apart(A) - A.opening_balance, _of_it),
+        M.total_volume_sm3: func.coalesce(_drawn(C.volume_sm3, N_("Volume Sm³"), _of_it), 0)
+        + _accepted(A.total_volume_sm3, _of_it),
     },
 )  # fmt: skip
 def monthly(
@@ -173,19 +240,21 @@ def monthly(
     deposits: Any = Deposit,
     readings: Any = Reading,
     customers: Any = Customer,
+    accepted: Any = A,
     last: Any = Last(M),
 ) -> Select[Any]:
     """What was paid in and drawn in each month with a movement, upon the months before."""
-    moves = _moves(calculations, deposits, readings)
+    moves = _moves(calculations, deposits, readings, accepted)
     key = (moves.c.customer_id, moves.c.year_month)
+    said = func.max(moves.c.said).label("said")
     sums = (
-        select(*key, *(func.sum(moves.c[name]).label(name) for name in _PARTS))
+        select(*key, *(func.sum(moves.c[name]).label(name) for name in _PARTS), said)
         .join_from(moves, customers, customers.c.id == moves.c.customer_id)
         .where(customers.c.use_realtime_calculation)
         .group_by(*key)
         .subquery()
     )
-    change = sums.c.deposit - sums.c.purchase
+    change = sums.c.deposit - sums.c.purchase + sums.c.apart
     until = func.sum(change).over(partition_by=sums.c.customer_id, order_by=sums.c.year_month)
     closing = func.coalesce(last.c.closing_balance, 0) + until
     details = _object(
@@ -194,12 +263,12 @@ def monthly(
     return select(
         sums.c.customer_id,
         sums.c.year_month,
-        (closing - change).label("opening_balance"),
+        (closing - change + sums.c.opening).label("opening_balance"),
         sums.c.deposit.label("total_deposits"),
         sums.c.purchase.label("total_purchases"),
         closing.label("closing_balance"),
         sums.c.volume.label("total_volume_sm3"),
-        details.label("calculation_details"),
+        func.coalesce(cast(sums.c.said, JSONB), details).label("calculation_details"),
     ).select_from(sums.outerjoin(last, last.c.customer_id == sums.c.customer_id))
 
 

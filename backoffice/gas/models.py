@@ -154,3 +154,43 @@ class MonthlyCustomerBalance(Base):
     customer: Mapped[Customer] = relationship()
     code: Mapped[str] = code_of(customer_id, year_month)
     """The customer's number and the month, by which addresses name it, whichever row it has: 7/2026-03."""
+
+
+AMOUNTS = (
+    "opening_balance",
+    "total_deposits",
+    "total_purchases",
+    "closing_balance",
+    "total_volume_sm3",
+)
+"""What a month is stored as, and may be accepted otherwise."""
+
+
+class AcceptedMonth(Base):
+    """By how much a closed month, as it is stored, differs from what its facts come to: a user has accepted it.
+
+    The month is then expected as it is stored, and later ones upon it. `deposit_id` is the deposit that takes the
+    difference of the balance back on an open day: without it the month is accepted no more. None where the balance
+    is the same.
+    """
+
+    __tablename__ = "gas_accepted_months"
+    __table_args__ = (
+        no_nan(*AMOUNTS),
+        UniqueConstraint("customer_id", "year_month"),
+        Index("ix_gas_accepted_months_deposit_id", "deposit_id"),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
+    year_month: Mapped[str] = mapped_column(Text)
+    opening_balance: Mapped[Money]
+    total_deposits: Mapped[Money]
+    total_purchases: Mapped[Money]
+    closing_balance: Mapped[Money]
+    total_volume_sm3: Mapped[Quantity]
+    calculation_details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    deposit_id: Mapped[int | None] = mapped_column(ForeignKey(Deposit.id, ondelete="CASCADE"))
+    version: Mapped[int] = mapped_column(server_default="1", default=1)
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]

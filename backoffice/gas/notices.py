@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
 from ..web.formats import quantity_filter
+from .adjusting.queries import wrong_when_closed
+from .figures import monthly
 from .queries import unpriced
 
 
@@ -23,4 +25,18 @@ def _unpriced(session: Session, _user: Any) -> Iterator[Notice]:
         yield Notice(reported, url_for("readings.index", state="unpriced"), "warning", count)
 
 
-NOTICES = (Source("gas", "attention", "gas.read", _unpriced),)
+def _wrong_when_closed(session: Session, _user: Any) -> Iterator[Notice]:
+    count = len(wrong_when_closed(session))
+    if count:
+        reported = ngettext(
+            "A closed month of gas of %(count)s customer is stored otherwise than its facts: accept the adjustment.",
+            "Closed months of gas of %(count)s customers are stored otherwise than their facts: accept adjustments.",
+            count, count=quantity_filter(count),
+        )  # fmt: skip
+        yield Notice(reported, url_for("drift.index", figure=monthly.name), "warning", count)
+
+
+NOTICES = (
+    Source("gas", "attention", "gas.read", _unpriced),
+    Source("gas.closed", "attention", "gas.read", _wrong_when_closed),
+)

@@ -1,8 +1,12 @@
 """Gas when customers are deleted and merged."""
 
+from sqlalchemy import Date, func
+
 from ..base import N_, counted
 from ..customers.owned_records import Belonging
-from .models import Deposit, GasPrice, Reading
+from .models import AcceptedMonth, Deposit, GasPrice, Reading
+
+_FIRST = func.to_date(AcceptedMonth.year_month, "YYYY-MM", type_=Date)
 
 OWNED = (
     Belonging(
@@ -27,5 +31,12 @@ OWNED = (
         "deposits", N_("Deposits"), counted("%(num)s deposit", "%(num)s deposits"), Deposit,
         customer=Deposit.customer_id, label=Deposit.deposited_on, day=Deposit.deposited_on,
         amount=Deposit.amount, endpoint="deposits.index", is_lockable=True,
+    ),
+    Belonging(
+        "gas_accepted_months", N_("Accepted months"), counted("%(num)s accepted month", "%(num)s accepted months"),
+        AcceptedMonth, customer=AcceptedMonth.customer_id, label=AcceptedMonth.year_month, day=_FIRST,
+        amount=AcceptedMonth.closing_balance, endpoint="gas_months.index", is_lockable=True,
+        one_per=AcceptedMonth.year_month,
+        both_have=N_("Both customers have the same accepted month of gas: %(days)s. They cannot become one."),
     ),
 )  # fmt: skip

@@ -29,7 +29,14 @@ from sqlalchemy.orm import Session
 from ..base.periods import LAST_DAY, Month
 from ..customers.models import Customer
 from .figures import calculation, monthly
-from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
+from .models import (
+    AcceptedMonth,
+    Deposit,
+    GasPrice,
+    MonthlyCustomerBalance,
+    Reading,
+    TransactionCalculation,
+)
 from .rules import month_of
 
 _COMPUTED = select(Customer.id).where(~Customer.use_realtime_calculation)
@@ -79,7 +86,7 @@ _LINES = _computed(calculation, _READINGS, _theirs(GasPrice), _AS_STORED)
 CALCULATIONS = _everybodys(TransactionCalculation, _LINES, "calculated_at", "calculations")
 MONTHS = _everybodys(
     MonthlyCustomerBalance,
-    _computed(monthly, _LINES, _theirs(Deposit), _READINGS, _AS_STORED),
+    _computed(monthly, _LINES, _theirs(Deposit), _READINGS, _AS_STORED, _theirs(AcceptedMonth)),
     "last_calculated_at",
     "months",
 )

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import joinedload
 
+from ..audit.tables import Recorded
 from ..base import N_
 from ..base.codes import month_code
 from ..base.periods import Month
@@ -12,7 +13,15 @@ from ..web.formats import day_filter, month_filter
 from .fields import DEPOSIT_FIELDS, PRICE_FIELDS, READING_FIELDS, customer_of
 from .figures import calculation, monthly
 from .listing import CALCULATED, DEPOSITS, MONTHS_LIST, PRICES, READINGS
-from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
+from .models import (
+    AMOUNTS,
+    AcceptedMonth,
+    Deposit,
+    GasPrice,
+    MonthlyCustomerBalance,
+    Reading,
+    TransactionCalculation,
+)
 
 
 class Dated(Record):
@@ -102,3 +111,11 @@ MONTH = _calculated(
 )  # fmt: skip
 
 RECORDS = (READING, PRICE, DEPOSIT, CALCULATION, MONTH)
+
+RECORDED = (
+    Recorded(
+        N_("Accepted months of gas"), AcceptedMonth, part_of=AcceptedMonth.customer_id,
+        labels={"year_month": N_("Month"), "deposit_id": N_("Deposit")}
+        | {name: MonthlyCustomerBalance.__table__.c[name].info["label"] for name in (*AMOUNTS, "calculation_details")},
+    ),
+)  # fmt: skip

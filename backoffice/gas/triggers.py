@@ -40,7 +40,7 @@ OF_CUSTOMERS = {"readings": "read_on", "gas_prices": "effective_from", "deposits
 """Table → the day of its rows."""
 
 TRIGGERS = (
-    *map(follows_merged, OF_CUSTOMERS),
+    *map(follows_merged, (*OF_CUSTOMERS, "gas_accepted_months")),
     *(locks(table, day) for table, day in OF_CUSTOMERS.items()),
     _stamps("transaction_calculations", "calculated_at"),
     _stamps("monthly_customer_balances", "last_calculated_at"),

@@ -30,6 +30,7 @@ from backoffice.audit.facts import Forgery, facts_by_table, last_event
 from backoffice.audit.models import AuditEvent
 from backoffice.customers.models import CustomerMerge
 from backoffice.drift.facts.models import FactDecision
+from backoffice.gas.models import AcceptedMonth
 from backoffice.imports.models import Import
 from backoffice.ledger.periods.models import Period
 from backoffice.people.models import ApiToken
@@ -72,6 +73,10 @@ def a_row_of_every_table() -> dict[str, int]:
             stored={"number": "A"}, trail={"number": "B"}, reason="So it is.", decided_by="user:1",
         ),
         AccountManagerTarget(account_manager_id=manager.id, month=date(2026, 3, 1), target=5),
+        AcceptedMonth(
+            customer_id=customer.id, year_month="1990-01", opening_balance=0, total_deposits=1, total_purchases=0,
+            closing_balance=1, total_volume_sm3=0, calculation_details={"readings": 0, "unpriced": 0, "deposits": 0},
+        ),
         Period(month=date(1990, 1, 1), closed_at=datetime(1990, 2, 1, tzinfo=UTC), closed_by="user:1"),
     ]  # fmt: skip
     session.add_all(others)

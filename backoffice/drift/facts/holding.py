@@ -38,6 +38,7 @@ from ...figures.computing.dependencies import lower_bundles, owners_above, owner
 from ...figures.computing.registry import Bundle, Registry, registry
 from ...figures.computing.statements import Statement, drifted
 from ...figures.declaring.declaration import Source
+from ...figures.keeping.recomputing import wrong_in_locked
 from ...figures.models import Correction
 
 CORRECTIONS = table_of(Correction)
@@ -58,6 +59,11 @@ BROKEN = N_(
 )
 """Why an owner is left alone of whom every fact is as the trail has it."""
 
+LOCKED = N_(
+    "It is wrong in a closed month, which nothing rewrites: accept the adjustment that is proposed, or reopen the month"
+)
+"""Why an owner is left alone of whom a row of locked days is wrong."""
+
 
 @dataclass(frozen=True)
 class Hold:
@@ -76,6 +82,16 @@ def doubted(connection: Connection, bundle: Bundle, owners: Collection[int]) -> 
     return found | dict.fromkeys(held(connection, bundle, owners), HELD)
 
 
+def untouched(connection: Connection, bundle: Bundle, owners: Collection[int]) -> dict[int, str]:
+    """As `doubted`, before anything is written: with those, too, of whom a row of locked days is wrong."""
+    wrong = set[int]()
+    for figure in bundle.figures if owners else ():
+        if figure.locked is not None:
+            asked = wrong_in_locked(registry, figure)
+            wrong.update(asked.run(connection, owners=sorted(owners)).scalars())
+    return dict.fromkeys(wrong, LOCKED) | doubted(connection, bundle, owners)
+
+
 def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[int]) -> set[int]:
     """The owners whom these corrections have made follow what is in doubt; see `Registry.held`."""
     if not corrections:
@@ -91,7 +107,7 @@ def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[in
 
 def why_left(connection: Connection, bundle: Bundle, owners: Collection[int]) -> Mapping[int, str]:
     """Of owners that were left alone the sentence that says why."""
-    why = doubted(connection, bundle, owners)
+    why = untouched(connection, bundle, owners)
     return {owner: why.get(owner, BROKEN) for owner in owners}
 
 

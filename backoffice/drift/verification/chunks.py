@@ -29,7 +29,7 @@ from ...figures.verifying.findings import findings, orphans
 from ...figures.verifying.verification import MANY, suspected_between
 from ...runs.models import CHUNK_FAILED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import CHUNKS, Asked, Step, Work
-from ..facts.holding import doubted
+from ..facts.holding import untouched
 from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
 from ..healing import above
 from .scope import EMPTY, BundlePart, bundle_named, chunks, fixing, parts, without_rows
@@ -135,7 +135,7 @@ def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
     bundle = bundle_named(registry, work.payload["bundle"])
     seen = look(work, bundle)
     with work.transaction(is_last=True) as step:
-        why = doubted(step.connection, bundle, {finding.owner for finding in seen.found})
+        why = untouched(step.connection, bundle, {finding.owner for finding in seen.found})
         found = [finding for finding in seen.found if finding.owner not in why]
         for finding in found:
             fields = as_item(finding)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Column, FromClause, Select, Table, cast, false, null, select
+from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, cast, false, null, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -91,6 +91,8 @@ class Figure:
     closed: Expression | None = None
     """The condition under which a row that runs was closed: it is a fact then, and so is what stands before it."""
     at_once: bool = False
+    locked: Callable[[FromClause], ColumnElement[bool]] | None = None
+    """Which stored rows, of rows like the target's, nobody rewrites, for they are of locked days: see `figure`."""
     formula: str | None = None
     formulas: Mapping[Column[Any], str] = field(default_factory=dict)
     """The formula of one column in words, where that of all of them says it less well."""

@@ -5,7 +5,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Protocol, cast, overload
 
-from sqlalchemy import Column, Computed, FromClause, Select, TextClause
+from sqlalchemy import Column, ColumnElement, Computed, FromClause, Select, TextClause
 
 from ...base import table_of
 from ..errors import DeclarationError
@@ -50,6 +50,7 @@ def _options(
     looked_up: Mapping[Any, Any] | None = None,
     closed: Any = None,
     at_once: bool = False,
+    locked: Callable[[FromClause], ColumnElement[bool]] | None = None,
     formula: str | None = None,
     formulas: Mapping[Any, str] | None = None,
     behind: Mapping[Any, Any] | None = None,
@@ -67,6 +68,7 @@ def _options(
         "looked_up": {m.__table__: expression(e) for m, e in (looked_up or {}).items()},
         "closed": None if closed is None else expression(closed),
         "at_once": at_once,
+        "locked": locked,
         "formula": formula,
         "formulas": {column(c): words for c, words in (formulas or {}).items()},
         "behind": {column(c): expression(e) for c, e in (behind or {}).items()},
@@ -98,6 +100,9 @@ class Declare(Protocol):
     price list). `incremental` lets the write hook apply changes instead of recomputing (sums over long histories);
     `at_once` lets the trigger do so itself, whoever writes. `along`, `since`, `looked_up` and `closed`, for rows that
     run (balances): see `Figure`, and `Last`.
+
+    `locked` answers, of rows like the target's, which of the stored ones are of locked days: no save and no heal
+    writes or removes one. Where it differs, that is a finding, and its owner is left alone until a person decides.
 
     `behind` says of a SELECT's columns what they are made of where the SELECT itself does not (a running balance):
     columns of the same row, and totals over its sources, whose `where` may name the row's own columns; the explanation

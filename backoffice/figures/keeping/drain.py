@@ -25,6 +25,7 @@ from ..models import bundle_of_note
 from .notes import TAKE_MINE, Touched, drop_mine
 from .recomputing import (
     CORRECTED,
+    LOCKED,
     Leading,
     hold_everybodys,
     led_through,
@@ -45,14 +46,16 @@ DRAINING = "figures.draining"
 class Drained:
     """What a drain did: notes taken, rows written, corrections left (their ids, by figure).
 
-    `held` names owners, by bundle, that were left alone: see `Registry.held`. It is `cut` where as many rows were
-    written as may be: there may be more.
+    `held` names owners, by bundle, that were left alone: see `Registry.held`; `locked` those of whom
+    a row of locked days is wrong, which was not written. It is `cut` where as many rows were written as may
+    be: there may be more.
     """
 
     notes: int = 0
     changed: Changes = field(default_factory=list)
     corrected: dict[str, list[int]] = field(default_factory=dict)
     held: dict[str, set[int]] = field(default_factory=dict)
+    locked: set[int] = field(default_factory=set)
     is_cut: bool = False
 
     @property
@@ -68,6 +71,7 @@ class Drained:
             self.corrected.setdefault(figure, []).extend(corrections)
         for bundle, owners in other.held.items():
             self.held.setdefault(bundle, set()).update(owners)
+        self.locked |= other.locked
         self.is_cut = self.is_cut or other.is_cut
 
 
@@ -295,7 +299,7 @@ class _Drains:
             return self._recomputed(bundle, names, owners)
         point = self.connection.begin_nested()
         done = self._recomputed(bundle, names, owners)
-        held = self.registry.held(self.connection, bundle, done.corrections)
+        held = done.locked | self.registry.held(self.connection, bundle, done.corrections)
         if not held:
             point.commit()
             return done
@@ -342,7 +346,9 @@ class _Drains:
         for number, keys in answers:
             if keys is None:
                 continue
-            if number <= CORRECTED:
+            if number == LOCKED:
+                done.locked.update(keys)
+            elif number <= CORRECTED:
                 corrected = self.registry.figures[CORRECTED - number]
                 done.corrected.setdefault(corrected.name, []).extend(keys)
             else:

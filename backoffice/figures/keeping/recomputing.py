@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    FromClause,
     Select,
     Table,
     Text,
@@ -221,6 +222,8 @@ WHY = ("cause", "reason", "actor", "db_user", "run_id")
 CORRECTED = -1
 """The number under which `recompute` answers corrections (of the registry's second figure one less, and so on),
 rather than rows of a target."""
+LOCKED = 1_000_000
+"""The number under which `recompute` answers the owners of whom a locked row is wrong, which it has not written."""
 
 
 @cache
@@ -249,7 +252,13 @@ def recompute(
     for number, table in enumerate(bundle.targets):
         if not (figures := tuple(f for f in kept if f.table is table)):
             continue
-        rows = changes(relations, table, figures, scope).limit(most_rows).cte(f"changes_{number}")
+        found = changes(relations, table, figures, scope)
+        if figures[0].locked is not None:
+            every = found.cte(f"found_{number}")
+            is_locked = _is_locked(figures[0], every)
+            answers.append(_answer(LOCKED, every.c.owner).where(is_locked))
+            found = select(every).where(~is_locked)
+        rows = found.limit(most_rows).cte(f"changes_{number}")
         written = _write(table, figures, rows, number, _theirs(figures[0], scope))
         answers += (_answer(number, w.c.pk) for w in written)
         if correct:
@@ -269,11 +278,31 @@ def recompute_since(registry: Registry, bundle: Bundle, scope: Scope) -> Stateme
     [figure] = bundle.figures
     places = places_given(figure, of_one=scope is ONE_OWNER)
     relations = Relations(registry, expanded(registry, bundle))
-    rows = changes_since(relations, figure, scope, places).cte("changes_0")
+    found = changes_since(relations, figure, scope, places)
+    if figure.locked is not None:
+        every = found.subquery()
+        found = select(every).where(~_is_locked(figure, every))
+    rows = found.cte("changes_0")
     first = select(func.min(places.c.place)).scalar_subquery()
     mine = [*_theirs(figure, scope), figure.table.c[along(figure).key] >= first]
     answers = [_answer(0, w.c.pk) for w in _write(figure.table, (figure,), rows, 0, mine)]
     return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
+
+
+def _is_locked(figure: Figure, rows: FromClause) -> Condition:
+    """Whether a row of `changes` is of locked days as it is stored."""
+    assert figure.locked is not None
+    stored = figure.table.alias("locked")
+    is_same = stored.c[figure.primary_key.key] == rows.c.pk
+    return select(1).select_from(stored).where(is_same, figure.locked(stored)).exists()
+
+
+@cache
+def wrong_in_locked(registry: Registry, figure: Figure) -> Statement:
+    """The owners, of those given, of whom a locked row of the figure is wrong by the facts."""
+    found = changes(Relations(registry, expanded(registry)), figure.table, (figure,), OWNERS)
+    rows = found.subquery()
+    return Statement(select(rows.c.owner).where(_is_locked(figure, rows)).distinct())
 
 
 def _theirs(figure: Figure, scope: Scope) -> list[Condition]:

@@ -23,6 +23,7 @@ from ...web.formats import in_words, money_filter, month_filter, quantity_filter
 from ...web.htmx import render
 from ...web.idempotency import new_key
 from .. import queries as gas
+from ..adjusting.queries import wrong_when_closed
 from ..approved_verbs import SWITCH
 from ..records import DEPOSIT
 from . import queries
@@ -68,6 +69,7 @@ def month(code: str, month: str) -> Response:
         month=asked,
         row=row,
         code_of_month=month_code(customer.id, asked),
+        is_wrong=bool(wrong_when_closed(session, customer.id)),
         lines=queries.lines_of(session, customer, asked),
         deposits=queries.deposits_of(session, customer, asked),
     )
@@ -115,6 +117,7 @@ def about(customer: Customer) -> dict[str, Any]:
         "volumes": _chart(months, "total_volume_sm3", quantity_filter),
         "prices": queries.prices_of(session, customer),
         "unpriced": queries.unpriced_of(session, customer),
+        "is_wrong": bool(wrong_when_closed(session, customer.id)),
         "realtime_key": new_key(),
     }
 

@@ -1,0 +1,210 @@
+"""What is proposed of closed months that are stored otherwise than their facts come to, and accepting it.
+
+No heal writes such a month. Once a user accepts it, it is expected as it is stored, and a deposit on the first open
+day takes the difference of the balance back. Nothing here commits.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ... import figures
+from ...base import N_
+from ...base.money import format_amount
+from ...base.periods import Month
+from ...base.refusals import Refusal, Stale
+from ...book.queries import locked_until
+from ...drift.facts.holding import HELD, held
+from ...drift.verification.scope import scope_of
+from ...figures import Finding, registry
+from ...figures.keeping.drain import correction_of, drain
+from ...figures.keeping.notes import Touched
+from ...figures.verifying.findings import findings
+from ...runs.actions import request
+from ...runs.errors import AlreadyRunning
+from ..figures import GAS_FIGURES, calculation, is_closed, monthly
+from ..models import AMOUNTS, AcceptedMonth, Deposit, MonthlyCustomerBalance, TransactionCalculation
+
+RUNNING = ("opening_balance", "closing_balance")
+"""Of these a difference is carried on to the months after it."""
+
+
+class ProposalChanged(Stale):
+    """What is proposed is not what was shown any more."""
+
+    sentence = N_("What is proposed has changed since you opened it. Look at it again.")
+
+
+class FactsInDoubt(Refusal):
+    """What the months are compared with differs from the audit trail."""
+
+    sentence = HELD
+
+
+@dataclass(frozen=True)
+class ClosedMonth:
+    """A closed month as it is stored, and as its facts have it."""
+
+    stored: MonthlyCustomerBalance
+    facts: Mapping[str, Any]
+    is_wrong: bool
+
+    @property
+    def month(self) -> Month:
+        """Which it is."""
+        return Month.parse(self.stored.year_month)
+
+    def apart(self, name: str) -> Decimal:
+        """By how much it is stored otherwise."""
+        difference: Decimal = getattr(self.stored, name) - self.facts[name]
+        return difference
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is proposed of a customer's closed months: to accept them, and to pay `amount` in on the first open day.
+
+    An amount of 0: the balance is the same, and only what stands behind it differs.
+    """
+
+    months: Sequence[ClosedMonth]
+    day: date
+    amount: Decimal
+
+    @property
+    def wrong(self) -> Sequence[ClosedMonth]:
+        """Those that are stored otherwise."""
+        return [month for month in self.months if month.is_wrong]
+
+    @property
+    def digest(self) -> str:
+        """Another text as soon as anything else is proposed."""
+        told = [(str(m.month), *(f"{m.apart(name)}" for name in AMOUNTS)) for m in self.wrong]
+        return sha256(repr((self.day, told)).encode()).hexdigest()
+
+    @property
+    def note(self) -> str:
+        """What the deposit says: the months, and by how much the last of them is stored otherwise."""
+        named = sorted({str(self.wrong[0].month), str(self.wrong[-1].month)})
+        return f"{'–'.join(named)}: {format_amount(-self.amount)}"
+
+
+def proposal_of(session: Session, customer_id: int) -> Proposal | None:
+    """What is proposed of the customer's closed months; None where nothing is wrong of any."""
+    until = locked_until(session)
+    rows = session.scalars(_closed(MonthlyCustomerBalance, customer_id)).all()
+    if until is None or not rows:
+        return None
+    found = {name: _found(session, figure, customer_id) for name, figure in _FIGURES.items()}
+    wrong = {finding.key["year_month"]: finding for finding in found["months"]}
+    readings = {finding.key["reading_id"] for finding in found["calculations"]}
+    behind = {
+        row.year_month
+        for row in session.scalars(_closed(TransactionCalculation, customer_id))
+        if row.reading_id in readings
+    }
+    months = list(_months(rows, wrong, behind))
+    if not any(month.is_wrong for month in months):
+        return None
+    return Proposal(months, until + timedelta(1), -months[-1].apart("closing_balance"))
+
+
+_FIGURES = {"months": monthly, "calculations": calculation}
+
+
+def _closed(model: Any, customer_id: int) -> Any:
+    mine = select(model).where(model.customer_id == customer_id, is_closed(model.__table__))
+    return mine.order_by(model.year_month)
+
+
+def _found(session: Session, figure: figures.Figure, customer_id: int) -> list[Finding]:
+    return findings(session.connection(), registry, registry.bundle_of(figure), [customer_id])
+
+
+def _months(
+    rows: Sequence[MonthlyCustomerBalance], wrong: Mapping[str, Finding], behind: set[str]
+) -> Iterator[ClosedMonth]:
+    """Each stored month beside what its facts come to; of one that should not be there, the balance before it."""
+    balance = Decimal(0)
+    for row in rows:
+        finding = wrong.get(row.year_month)
+        facts: dict[str, Any] = {name: getattr(row, name) for name in AMOUNTS}
+        if finding is not None and finding.kind == "surplus":
+            facts = dict.fromkeys(AMOUNTS, Decimal(0)) | dict.fromkeys(RUNNING, balance)
+        elif finding is not None:
+            facts |= finding.expected
+        balance = facts["closing_balance"]
+        yield ClosedMonth(row, facts, finding is not None or row.year_month in behind)
+
+
+def accept(session: Session, customer_id: int, shown: str) -> None:
+    """Let the customer's closed months be what is stored, and take the difference back on the first open day.
+
+    `shown` is the digest of what the user looked at. Raises ProposalChanged, FactsInDoubt.
+    """
+    figures.hold(session, monthly, [customer_id])
+    proposed = proposal_of(session, customer_id)
+    if proposed is None or proposed.digest != shown:
+        raise ProposalChanged()
+    if held(session.connection(), registry.bundle_of(monthly), [customer_id]):
+        raise FactsInDoubt()
+    deposit = None
+    if proposed.amount:
+        deposit = Deposit(
+            customer_id=customer_id, deposited_on=proposed.day, amount=proposed.amount, note=proposed.note
+        )  # fmt: skip
+        session.add(deposit)
+        session.flush()
+    session.add_all(_accepted(session, proposed, deposit))
+    session.flush()
+    _correct(session, customer_id, proposed.note)
+
+
+def _accepted(
+    session: Session, proposed: Proposal, deposit: Deposit | None
+) -> Iterator[AcceptedMonth]:
+    """What of each month is accepted beside what is carried on from the months before it."""
+    carried = Decimal(0)
+    for month in proposed.months:
+        apart = {name: month.apart(name) for name in AMOUNTS}
+        if not month.is_wrong and not carried and not any(apart.values()):
+            continue
+        apart |= {name: apart[name] - carried for name in RUNNING}
+        carried += apart["closing_balance"]
+        yield _accepted_month(session, month, apart, deposit)
+
+
+def _accepted_month(
+    session: Session, month: ClosedMonth, apart: Mapping[str, Decimal], deposit: Deposit | None
+) -> AcceptedMonth:
+    """The month, accepted; upon what was accepted of it before."""
+    of = month.stored.customer_id, month.stored.year_month
+    mine = AcceptedMonth.customer_id == of[0], AcceptedMonth.year_month == of[1]
+    row = session.scalars(select(AcceptedMonth).where(*mine)).one_or_none()
+    if row is None:
+        row = AcceptedMonth(
+            customer_id=of[0], year_month=of[1], **dict.fromkeys(AMOUNTS, Decimal(0))
+        )
+    for name, value in apart.items():
+        setattr(row, name, getattr(row, name) + value)
+    row.calculation_details = month.stored.calculation_details
+    row.deposit_id = row.deposit_id if deposit is None else deposit.id
+    return row
+
+
+def _correct(session: Session, customer_id: int, reason: str) -> None:
+    """Correct what stands behind the months that are accepted now, and let a run close the findings."""
+    figures.settle(session)
+    bundle = registry.bundle_of(calculation)
+    pending = {bundle.name: Touched(owners={customer_id})}
+    correcting = correction_of("heal", reason)
+    drain(session.connection(), registry, pending, correcting, deferred=registry.bundle_names)
+    with suppress(AlreadyRunning):
+        request(session, "figures.verify", scope_of(GAS_FIGURES, [customer_id]), is_paced=False)
