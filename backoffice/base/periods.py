@@ -67,6 +67,12 @@ def end_of(day: date) -> datetime:
     return start_of(day + timedelta(days=1))
 
 
+def year_before(day: date) -> date:
+    """The same day a year earlier; the end of a month stays the end of its month."""
+    month = Month.of(day) - 12
+    return month.last if day == Month.of(day).last else date(month.year, month.month, day.day)
+
+
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Month:

@@ -59,15 +59,6 @@ def update_account(session: Session, account_id: int, values: Values, version: i
     return account
 
 
-def create_account(session: Session, values: Values) -> Account:
-    """A new account, with nothing posted to it."""
-    reported = {name: values[name] for name in ("code", "name", "type", "role", "is_active")}
-    account = Account(**reported, parent_id=values["parent"])
-    session.add(account)
-    session.flush()
-    return account
-
-
 def _is_named(session: Session, account_id: int) -> bool:
     named = select(JournalLine.id).where(JournalLine.account_id == account_id)
     return bool(session.scalar(select(named.exists())))

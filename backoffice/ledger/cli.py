@@ -4,7 +4,10 @@ Exit status as `diff` has it: 0 done, 2 refused, or no such entry.
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import partial
+from typing import Any
 
 import click
 from flask.cli import AppGroup
@@ -18,12 +21,14 @@ from ..base import money, periods
 from ..drift.cli import json_option
 from ..figures import acting_as
 from . import actions
+from .entries import Totals
 from .models import JournalEntry
-from .queries import Held, both_sides, trial_balance
+from .queries import trial_balance
 
 group = AppGroup("ledger")
 
-DAY = click.DateTime(["%Y-%m-%d"])
+day_option = partial(click.option, type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD")
+"""A day, which `day_of` reads."""
 
 
 @group.command("post")
@@ -41,13 +46,7 @@ def post(number: str, as_json: bool) -> None:
 
 @group.command("reverse")
 @click.argument("number")
-@click.option(
-    "--date",
-    "day",
-    type=DAY,
-    metavar="YYYY-MM-DD",
-    help="The day of the reversal; today without it.",
-)
+@day_option("--date", "day", help="The day of the reversal; today without it.")
 @click.option("--memo", default="", metavar="TEXT", help="Why it is reversed.")
 @click.option(
     "--key",
@@ -68,32 +67,22 @@ def reverse(number: str, day: date | None, memo: str, key: str | None, as_json: 
 
 
 @group.command("trial-balance")
-@click.option(
-    "--date",
-    "day",
-    type=DAY,
-    metavar="YYYY-MM-DD",
-    help="At the end of that day; today without it.",
-)
+@day_option("--date", "day", help="At the end of that day; today without it.")
 @json_option
 def trial(day: date | None, as_json: bool) -> None:
     """What every account holds, on its side; both sides come to the same."""
     held = trial_balance(db.session(), day_of(day))
-    total = both_sides(held)
-    debit, credit = total.debits, total.credits
+    both = Totals.of(held)
     if as_json:
         rows = [
-            {**one._asdict(), "debit": str(one.debit), "credit": str(one.credit)} for one in held
+            one._asdict() | {"debit": str(one.debit), "credit": str(one.credit)} for one in held
         ]
-        reported = {
-            "date": day_of(day).isoformat(),
-            "accounts": rows,
-            "debit": str(debit),
-            "credit": str(credit),
-        }
-        click.echo(json.dumps(reported))
+        sides = {"debit": str(both.debits), "credit": str(both.credits)}
+        click.echo(json.dumps({"date": day_of(day).isoformat(), "accounts": rows, **sides}))
         return
-    _print([*held, Held("", _("Total"), "", debit, credit)])
+    lines = [(one.code, one.name, one.debit, one.credit) for one in held]
+    total = ("", _("Total"), both.debits, both.credits)
+    print_accounts([_("Debit"), _("Credit")], [*lines, total])
 
 
 def day_of(day: date | None) -> date:
@@ -118,14 +107,15 @@ def _tell(entry: JournalEntry, as_json: bool, said: str) -> None:
     click.echo(json.dumps(reported) if as_json else said)
 
 
-def _print(rows: list[Held]) -> None:
+def print_accounts(amounts: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Rows of a code, a name, and amounts, of which each is called."""
     from rich.table import Table
 
     from ..runs.item_tables import print_table
 
     table = Table(_("Code"), _("Name"), box=None)
-    for side in (_("Debit"), _("Credit")):
-        table.add_column(side, justify="right")
-    for one in rows:
-        table.add_row(one.code, one.name, *map(money.format_amount, (one.debit, one.credit)))
+    for title in amounts:
+        table.add_column(title, justify="right")
+    for code, name, *held in rows:
+        table.add_row(code, name, *map(money.format_amount, held))
     print_table(table)

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from ..base import periods
 from ..book.queries import locked_until
-from .entries import Totals
 from .models import Account, JournalEntry, JournalLine
 from .periods.queries import closing_entries
 from .rules import balance_of, net_of
@@ -46,15 +45,13 @@ def sums_on(day: date) -> Subquery:
     )
 
 
-def sums_between(since: date | None, until: date) -> Subquery:
-    """`account_id, debits, credits` of what was posted to these days; without a first one, up to the last.
+def sums_between(since: date, until: date) -> Subquery:
+    """`account_id, debits, credits` of what was posted to these days.
 
-    Of a period entries by which years are closed are left out: they move earnings, and are none.
+    Entries by which years are closed are left out: they move earnings, and are none.
     """
-    days = [JournalLine.posted_on <= until]
-    if since is not None:
-        days += [JournalLine.posted_on >= since, JournalLine.entry_id.not_in(closing_entries())]
-    posted = _posted_to_account(*days)
+    is_closing = JournalLine.entry_id.in_(closing_entries())
+    posted = _posted_to_account(JournalLine.posted_on.between(since, until), ~is_closing)
     return (
         select(Account.id.label("account_id"), posted.c.debits, posted.c.credits)
         .join(posted, true())
@@ -93,11 +90,6 @@ def trial_balance(session: Session, day: date) -> Sequence[Held]:
         .order_by(Account.code)
     )
     return [Held(*row) for row in session.execute(rows)]
-
-
-def both_sides(held: Sequence[Held]) -> Totals:
-    """What both sides of a trial balance come to; the same."""
-    return Totals.of(held)
 
 
 def running_lines(account: Account) -> Subquery:

@@ -37,7 +37,6 @@ ACCOUNT = Record(
     reads="ledger.read",
     writes="ledger.write",
     fields=OF_ACCOUNT,
-    create=actions.create_account,
     update=actions.update_account,
     figures=LEDGER_FIGURES,
 )

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from ..base import N_
-from ..base.periods import Month
+from ..base.periods import Month, year_before
 
 LONGEST = 120
 """Months that one report covers."""
@@ -46,16 +46,11 @@ class Period:
     @property
     def year_before(self) -> "Period":
         """The same days a year earlier; the end of a month stays the end of its month."""
-        return Period(_year_before(self.since), _year_before(self.until))
+        return Period(year_before(self.since), year_before(self.until))
 
     def part_in(self, month: Month) -> "Period":
         """Its days in `month`."""
         return Period(max(self.since, month.first), min(self.until, month.last))
-
-
-def _year_before(day: date) -> date:
-    month = Month.of(day) - 12
-    return month.last if day == Month.of(day).last else date(month.year, month.month, day.day)
 
 
 @dataclass(frozen=True)

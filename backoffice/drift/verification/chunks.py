@@ -82,14 +82,21 @@ def suspected(
 def look(work: Work, bundle: Bundle) -> Seen:
     """What is wrong in the chunk."""
     with work.snapshot() as connection:
-        require(connection, registry, [bundle])
-        at = connection.scalar(select(func.now()))
-        assert at is not None
         compared = {} if work.asked.dry_run else _compared_beneath(connection, work.asked, bundle)
-        owners = suspected(connection, bundle, work.payload, compared)
-        found = findings(connection, registry, bundle, owners) if owners else []
-        gone = orphaned(connection, bundle, work.payload)
-        noted = noted_owners(connection, bundle, owners) if owners else set()
+        return seen_in(connection, bundle, work.payload, compared)
+
+
+def seen_in(
+    connection: Connection, bundle: Bundle, payload: Mapping[str, Any], compared: Compared
+) -> Seen:
+    """What a snapshot shows of the owners in `payload`. Raises AnotherDefinition."""
+    require(connection, registry, [bundle])
+    at = connection.scalar(select(func.now()))
+    assert at is not None
+    owners = suspected(connection, bundle, payload, compared)
+    found = findings(connection, registry, bundle, owners) if owners else []
+    gone = orphaned(connection, bundle, payload)
+    noted = noted_owners(connection, bundle, owners) if owners else set()
     return Seen(found, noted, at, gone)
 
 
@@ -171,17 +178,29 @@ def verify(work: Work) -> None:
         _not_ours(work, bundle)
         return
     with work.transaction(is_last=True) as step:
-        everything = [*seen.found, *seen.orphans]
-        still = still_wrong(step.connection, bundle, everything)
-        found = [finding for finding in everything if finding.owner in still]
-        record(step.connection, found, seen.noted, work.asked.id)
-        close_unseen(step.connection, [bundle], _owned(work.payload), seen.at)
+        found = settle(step.connection, bundle, work.payload, seen, work.asked.id)
         wrong = len({finding.owner for finding in found})
         step.more = len({f.owner for f in found if f.is_orphan})  # they are no owners of the chunk
         if work.asked.scope.get("fix"):
             step.more -= wrong
         else:
             step.tally.checked = step.tally.skipped = wrong
+
+
+def settle(
+    connection: Connection,
+    bundle: Bundle,
+    payload: Mapping[str, Any],
+    seen: Seen,
+    run_id: int | None,
+) -> list[Finding]:
+    """Record what was seen and is wrong still, which is answered, and close what is right again."""
+    everything = [*seen.found, *seen.orphans]
+    still = still_wrong(connection, bundle, everything)
+    found = [finding for finding in everything if finding.owner in still]
+    record(connection, found, seen.noted, run_id)
+    close_unseen(connection, [bundle], _owned(payload), seen.at)
+    return found
 
 
 def look_at_empty(work: Work) -> None:

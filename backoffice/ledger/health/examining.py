@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, func, select, true
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...app.domain import declared
@@ -21,14 +21,13 @@ from ...base.refusals import Refusal
 from ...database.snapshots import snapshot
 from ...drift import standing
 from ...drift.facts.findings import name_of as facts_of
-from ...drift.findings import FINDINGS, close_unseen, noted_owners, record
+from ...drift.findings import FINDINGS
 from ...drift.verification import checks, impossible
-from ...drift.verification.chunks import Compared, Seen, orphaned, still_wrong, suspected
+from ...drift.verification.chunks import Seen, seen_in, settle
 from ...drift.verification.scope import LAST
 from ...figures import Check, registry
-from ...figures.computing.definitions import require
 from ...figures.computing.registry import Bundle
-from ...figures.verifying.findings import findings
+from ...web.record_links import called
 from ..figures import LEDGER_FIGURES, entries_balanced
 from ..models import Account, JournalEntry, JournalLine
 from .entries import WrongEntry, wrong_entries
@@ -143,21 +142,13 @@ def _open_problems(connection: Connection) -> Iterator[Problem]:
     kind, f = kinds(), FINDINGS.c
     mine = select(FINDINGS).where(f.figure.in_(list(kind)), f.healed_at.is_(None))
     rows = connection.execute(mine.order_by(f.first_seen_at, f.id).limit(MOST_PROBLEMS)).all()
-    of_accounts = {row.owner for row in rows if row.figure.partition(":")[2] in ("", "accounts")}
-    of_entries = {row.owner for row in rows if row.figure.partition(":")[2].startswith("journal_")}
-    codes = _names(connection, Account.id, Account.code, of_accounts)
-    numbers = _names(connection, JournalEntry.id, JournalEntry.number, of_entries)
+    names = called(connection, ((row.figure, row.owner, row.key) for row in rows))
     titles = {checks.name_of(one): one.title for one in ledger_checks()}
-    for row in rows:
-        known_as = numbers if row.owner in of_entries and "journal_" in row.figure else codes
-        name = titles.get(row.figure) or known_as.get(row.owner, f"#{row.owner}")
+    for row, known_as in zip(rows, names, strict=True):
+        name = titles.get(row.figure) or known_as or f"#{row.owner}"
         yield Problem(
             row.id, kind[row.figure], row.figure, name, row.stored, row.expected, row.amount, row.first_seen_at
         )  # fmt: skip
-
-
-def _names(connection: Connection, key: Any, name: Any, ids: set[int]) -> dict[int, str]:
-    return dict(connection.execute(select(key, name).where(key.in_(ids))).all()) if ids else {}
 
 
 @contextmanager
@@ -166,23 +157,18 @@ def whole_ledger(engine: Engine) -> Iterator[Connection]:
     with snapshot(engine) as connection:
         if not connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
             raise Busy()
-        require(connection, registry, bundles())
         yield connection
 
 
 def look(connection: Connection) -> Mapping[Bundle, Seen]:
     """What is wrong of the accounts, compared with their lines."""
-    at = connection.scalar(select(func.now()))
-    assert at is not None
-    compared: Compared = {}
-    seen = {}
+    seen: dict[Bundle, Seen] = {}
     for bundle in bundles():
-        owners = suspected(connection, bundle, EVERY_ACCOUNT, compared)
-        found = findings(connection, registry, bundle, owners) if owners else []
-        noted = noted_owners(connection, bundle, owners) if owners else set()
-        gone = orphaned(connection, bundle, EVERY_ACCOUNT)
-        seen[bundle] = Seen(found, noted, at, gone)
-        compared = {**compared, bundle: set(owners)}
+        compared = {
+            one: {found.owner for found in (*known.found, *known.orphans)}
+            for one, known in seen.items()
+        }
+        seen[bundle] = seen_in(connection, bundle, EVERY_ACCOUNT, compared)
     return seen
 
 
@@ -202,10 +188,7 @@ def examine(engine: Engine) -> BalanceHealth:
     try:
         with engine.begin() as connection:
             for bundle, one in seen.items():
-                everything = [*one.found, *one.orphans]
-                still = still_wrong(connection, bundle, everything)
-                record(connection, [f for f in everything if f.owner in still], one.noted, None)
-                close_unseen(connection, [bundle], true(), one.at)
+                settle(connection, bundle, EVERY_ACCOUNT, one, None)
             for both in compared:
                 checks.settle(connection, both.check, both)
             found = known(connection)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from datetime import date
-from functools import partial
 from typing import Any
 
 import click
@@ -12,9 +11,8 @@ from flask_babel import gettext as _
 
 from ...app.command_line import Trouble
 from ...app.extensions import db
-from ...base import money
 from ...drift.cli import json_option
-from ..cli import DAY, day_of
+from ..cli import day_of, day_option, print_accounts
 from ..rules import ASSET, EQUITY, EXPENSE, LIABILITY, REVENUE
 from .files import FILES
 from .queries import balance_sheet_of, income_statement_of
@@ -28,11 +26,9 @@ WORDS = {
 }  # fmt: skip
 """Type of account → what its section is called in JSON."""
 
-_day_option = partial(click.option, type=DAY, metavar="YYYY-MM-DD")
-
 
 @group.command("balance-sheet")
-@_day_option("--date", "day", help="At the end of that day; today without it.")
+@day_option("--date", "day", help="At the end of that day; today without it.")
 @json_option
 def balance_sheet(day: date | None, as_json: bool) -> None:
     """What there is, and what is owed and owned; both come to the same."""
@@ -44,8 +40,8 @@ def balance_sheet(day: date | None, as_json: bool) -> None:
 
 
 @group.command("income-statement")
-@_day_option("--date-from", "since", help="From that day on; the first of its year without it.")
-@_day_option("--date-to", "until", help="To the end of that day; today without it.")
+@day_option("--date-from", "since", help="From that day on; the first of its year without it.")
+@day_option("--date-to", "until", help="To the end of that day; today without it.")
 @json_option
 def income_statement(since: date | None, until: date | None, as_json: bool) -> None:
     """What was earned and spent in a period, and what is left of it."""
@@ -61,7 +57,11 @@ def income_statement(since: date | None, until: date | None, as_json: bool) -> N
 def _tell(report: Report, as_json: bool, days: Mapping[str, str], ended: Mapping[str, Any]) -> None:
     """Print its lines; as JSON its sections between the days that it is of and what it ends with."""
     if not as_json:
-        _print(report)
+        rows = (
+            ("" if line.is_own else line.code, "  " * line.level + name_of(line), line.amounts[0])
+            for _type, line in report.lines
+        )
+        print_accounts([_("Balance")], rows)
         return
     sections = {WORDS[one.type]: _as_data(one) for one in report.sections}
     click.echo(json.dumps({**days, **sections, **ended}))
@@ -77,19 +77,6 @@ def _as_data(section: Section) -> Mapping[str, Any]:
 
 def _amount(line: Line) -> str:
     return str(line.amounts[0])
-
-
-def _print(report: Report) -> None:
-    from rich.table import Table
-
-    from ...runs.item_tables import print_table
-
-    table = Table(_("Code"), _("Name"), box=None)
-    table.add_column(_("Balance"), justify="right")
-    for _type, line in report.lines:
-        code = "" if line.is_own else line.code
-        table.add_row(code, "  " * line.level + name_of(line), money.format_amount(line.amounts[0]))
-    print_table(table)
 
 
 @group.command("export")

@@ -5,16 +5,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from ...base import periods
-from ...base.periods import Month, read_day
+from ...base.periods import Month, read_day, year_before
 
 Given = Mapping[str, str]
 """Arguments of an address, each once."""
-
-
-def year_before(day: date) -> date:
-    """The same day a year earlier; the end of a month stays the end of its month."""
-    month = Month.of(day) - 12
-    return month.last if day == Month.of(day).last else date(month.year, month.month, day.day)
 
 
 @dataclass(frozen=True)
@@ -44,46 +38,31 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Days:
-    """What is asked of a balance sheet: a day, and the one that it is compared with."""
-
-    day: date
-    against: date | None = None
-
-    @classmethod
-    def asked(cls, given: Given) -> "Days":
-        """The days of an address; today where it says none."""
-        return cls(
-            read_day(given.get("as_of", "")) or periods.today(), read_day(given.get("against", ""))
-        )
-
-    @property
-    def all(self) -> list[date]:
-        """The day, and the second one if there is one."""
-        return [self.day, *([] if self.against is None else [self.against])]
-
-
-@dataclass(frozen=True)
-class Periods:
-    """What is asked of an income statement: a period, and the one that it is compared with."""
+class Asked:
+    """The days that a report is of, and those that it is compared with, if any."""
 
     period: Period
     against: Period | None = None
-
-    @classmethod
-    def asked(cls, given: Given) -> "Periods":
-        """The periods of an address; this year up to today where it says none that ends after it begins."""
-        today = periods.today()
-        usual = Period(date(today.year, 1, 1), today)
-        return cls(
-            _period(given, "since", "until") or usual,
-            _period(given, "against_since", "against_until"),
-        )
 
     @property
     def all(self) -> list[Period]:
         """The period, and the second one if there is one."""
         return [self.period, *([] if self.against is None else [self.against])]
+
+
+def asked_days(given: Given) -> Asked:
+    """The ends of days of which an address asks for a balance sheet; today where it says none."""
+    day, against = (read_day(given.get(name, "")) for name in ("as_of", "against"))
+    then = None if against is None else Period(None, against)
+    return Asked(Period(None, day or periods.today()), then)
+
+
+def asked_periods(given: Given) -> Asked:
+    """The periods of an address; this year up to today where it says none that ends after it begins."""
+    today = periods.today()
+    usual = Period(date(today.year, 1, 1), today)
+    against = _period(given, "against_since", "against_until")
+    return Asked(_period(given, "since", "until") or usual, against)
 
 
 def _period(given: Given, first: str, last: str) -> Period | None:

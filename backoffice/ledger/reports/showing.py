@@ -10,13 +10,13 @@ from flask_babel import gettext as _
 
 from ...app.extensions import db
 from ...base import N_
-from ...base.periods import Month
+from ...base.periods import Month, year_before
 from ...drift.marks import FINDINGS, known
 from ...lists.marking import Mark
 from ...web.formats import day_filter
 from ..figures import LEDGER_FIGURES
 from .queries import balance_sheet_of, income_statement_of
-from .scope import Days, Given, Period, Periods
+from .scope import Given, Period, asked_days, asked_periods
 from .sheets import EARNINGS, Line, Report
 
 BALANCE_SHEET, INCOME_STATEMENT = N_("Balance sheet"), N_("Income statement")
@@ -78,25 +78,26 @@ def heading(span: Period) -> str:
 
 def shown_balance_sheet(given: Given) -> Shown:
     """The balance sheet that an address asks for."""
-    asked = Days.asked(given)
-    report = balance_sheet_of(db.session(), asked.all)
+    asked = asked_days(given)
+    day, against = asked.period.until, asked.against
+    report = balance_sheet_of(db.session(), [one.until for one in asked.all])
     choices = {
-        _("End of the month before"): {"against": Month.of(asked.day).previous.last},
-        _("A year earlier"): {"against": Period(None, asked.day).year_before.until},
+        _("End of the month before"): {"against": Month.of(day).previous.last},
+        _("A year earlier"): {"against": year_before(day)},
     }
     inputs = (
-        Input("as_of", N_("As of"), asked.day),
-        Input("against", N_("Compared with"), asked.against),
+        Input("as_of", N_("As of"), day),
+        Input("against", N_("Compared with"), against.until if against else None),
     )
     return Shown(
         "balance-sheet", BALANCE_SHEET, "ledger.balance_sheet", "ledger.export_balance_sheet", N_("As of"),
-        report, [Period(None, day) for day in asked.all], _query(inputs), inputs, choices, _wrong(report),
+        report, asked.all, _query(inputs), inputs, choices, _wrong(report),
     )  # fmt: skip
 
 
 def shown_income_statement(given: Given) -> Shown:
     """The income statement that an address asks for."""
-    asked = Periods.asked(given)
+    asked = asked_periods(given)
     report = income_statement_of(db.session(), asked.all)
     period, against = asked.period, asked.against
     choices = {_("The period before"): period.previous, _("A year earlier"): period.year_before}
