@@ -247,6 +247,26 @@ def test_a_long_history_is_corrected_in_pieces_and_an_interrupted_one_goes_on(wo
     assert not world.drift()
 
 
+def test_a_piece_that_is_tried_again_stays_a_piece(world: World) -> None:
+    """The rows of a transaction that was given up come again, though nobody takes them back."""
+    fill(world, tills=1, sales=9_000)
+    met: list[int] = []
+
+    def meet(connection: Connection, _: Any, drained: Drained) -> None:
+        if drained.is_cut and len(met) < 2:
+            met.append(len(drained.corrections))
+            failing = (
+                "DO $$ BEGIN RAISE EXCEPTION 'met' USING ERRCODE = 'lock_not_available'; END $$"
+            )
+            connection.execute(text(failing))
+
+    healer = Healer(registry, world.engine.begin, lambda _: None, within=meet)
+    healer.heal([TILLS], [1], correction_of("heal"))
+    assert met == [healing.MOST_ROWS] * 2
+    assert corrected_at_most(world) == healing.MOST_ROWS
+    assert not world.drift()
+
+
 def test_a_row_that_stays_wrong_whatever_is_written_is_not_corrected_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,14 +155,15 @@ class FloodHealer(RunHealer):
 
     def take(self, notes: Notes) -> None:
         """Drain these notes."""
-        take = taking(registry, self.db_user, UNTIL_ITS_TURN, self.work.asked.id)
+        pieces = Pieces()
+        take = taking(pieces, registry, self.db_user, UNTIL_ITS_TURN, self.work.asked.id)
 
         def failed(group: Notes, error: str) -> None:
             with self.work.transaction() as step:
                 schedule_retry(step.connection, [note.id for note in group])
             self.healer.failed(Failure(group[0].bundle, group[0].owner, error))
 
-        self.healer.each(by_owner(notes), take, failed, self.bundle.name)
+        self.healer.telling(pieces).each(by_owner(notes), take, failed, self.bundle.name)
 
     def recompute(self, owners: Sequence[int]) -> None:
         """Recompute these owners, of whom all that they are derived from was taken away."""
@@ -174,11 +175,11 @@ class FloodHealer(RunHealer):
                 connection, registry, pending, self.correcting, alone=True,
                 most_rows=pieces.most_rows(part[0]) if len(part) == 1 else None,
             )  # fmt: skip
-            pieces.wrote(part[0], drained)
             defer(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
-        self.healer.each(owners, correct, self.healer.of(self.bundle), self.bundle.name)
+        healer = self.healer.telling(pieces)
+        healer.each(owners, correct, healer.of(self.bundle), self.bundle.name)
 
 
 def _recompute(work: Work, bundle: Bundle) -> None:

@@ -120,17 +120,19 @@ class Pieces:
     """
 
     def __init__(self) -> None:
+        self._owner = 0
         self._stuck: set[int] = set()
         self._written: set[tuple[Table, int]] = set()
 
     def most_rows(self, owner: int) -> int | None:
-        """Of this owner by itself; None: all."""
+        """Of this owner, who is next and by itself; None: all."""
+        self._owner = owner
         return None if owner in self._stuck else MOST_ROWS
 
-    def wrote(self, owner: int, drained: Drained) -> None:
-        """A transaction over that owner alone has written this."""
+    def stands(self, drained: Drained) -> None:
+        """A transaction has written this and is committed; of one that was not, the same rows come again."""
         if drained.is_cut:
-            self._stuck |= {owner} if self._written.intersection(drained.changed) else set()
+            self._stuck |= {self._owner} if self._written.intersection(drained.changed) else set()
             self._written.update(drained.changed)
 
 
@@ -186,19 +188,27 @@ class Healer:
                 deferred=self.registry.bundle_names if alone else apart.union(self.deferred),
                 most_rows=pieces.most_rows(part[0]) if len(part) == 1 else None,
             )  # fmt: skip
-            pieces.wrote(part[0], drained)
             if drained.corrections:
                 for led in (before, self._above(connection, found)):
                     for upper, ids in led.items():
                         above[upper] |= ids
             return drained
 
-        self.each(owners, correct, self.of(top), top.name)
+        self.telling(pieces).each(owners, correct, self.of(top), top.name)
         if corrected:
             with self.begin() as connection:
                 for upper, ids in self._above(connection, {top: set(corrected)}).items():
                     above[upper] |= ids
         self.heal_above(above, correcting)
+
+    def telling(self, pieces: Pieces) -> "Healer":
+        """The same, that tells the pieces what stands."""
+
+        def stands(drained: Drained) -> None:
+            pieces.stands(drained)
+            self.stands(drained)
+
+        return replace(self, stands=stands)
 
     def heal_above(self, above: Mapping[Bundle, set[int]], correcting: Correcting) -> None:
         """Correct what other owners build on corrected ones; they count as none of those who were asked for."""

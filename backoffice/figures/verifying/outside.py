@@ -116,13 +116,12 @@ def by_owner(notes: Notes) -> list[Notes]:
 
 
 def taking(
-    registry: Registry, db_user: str, until: timedelta, run_id: int | None
+    pieces: Pieces, registry: Registry, db_user: str, until: timedelta, run_id: int | None
 ) -> Callable[[Connection, Sequence[Notes], bool], Drained]:
     """Drains notes of a program, of one bundle alone: what builds on it is left noted (see `defer`).
 
     Of one owner by itself a piece at a time: its notes stay until the last.
     """
-    pieces = Pieces()
 
     def take(connection: Connection, part: Sequence[Notes], _alone: bool) -> Drained:
         ids, which = [note.id for group in part for note in group], part[0][0].id
@@ -130,7 +129,6 @@ def taking(
         drained = drain_noted(
             connection, registry, ids, run_id=run_id, alone=True, most_rows=most_rows
         )
-        pieces.wrote(which, drained)
         drained.notes -= defer(connection, db_user, until)
         return drained
 
@@ -148,8 +146,9 @@ def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None
     emptied = [note for note in notes if note.owner is None and note.source is None]
     for db_user in dict.fromkeys(note.db_user for note in notes):
         mine = [note for note in notes if note.db_user == db_user and note not in emptied]
-        take = taking(healer.registry, db_user, timedelta(), run_id)
-        healer.each(by_owner(mine), take, failed, bundle.name)
+        pieces = Pieces()
+        take = taking(pieces, healer.registry, db_user, timedelta(), run_id)
+        healer.telling(pieces).each(by_owner(mine), take, failed, bundle.name)
     if emptied:
         _take_emptied(healer, bundle, emptied, run_id)
 
