@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from backoffice.customers.models import Customer
 from backoffice.gas.models import GasPrice, MonthlyCustomerBalance
 from backoffice.gas.pricing import views
 from backoffice.gas.pricing.actions import store
-from backoffice.gas.pricing.effects import Amounts, NewPrice, effect_of, effects_of
+from backoffice.gas.pricing.effects import Amounts, Effect, NewPrice, effect_of, effects_of
 from backoffice.runs.models import Run, RunItem
 from backoffice.runs.working import perform
 from tests.factories.customers import CustomerFactory
@@ -253,20 +254,61 @@ def test_whoever_has_changed_since_the_dry_run_is_left(
     )
 
 
-def test_a_change_of_more_months_than_a_page_has_is_made_by_a_run(
-    sign_in: Any, session: Session, monkeypatch: pytest.MonkeyPatch, customer: Customer
-) -> None:
-    monkeypatch.setattr(views, "PAGE_SIZE", 3)
-    browser = sign_in("finance")
+def long_change(browser: FlaskClient) -> Any:
+    """What the form of a new price from March on answers, which changes more months than a page has."""
     reader = _Reader("gasprice-form")
     reader.feed(browser.get("/gas/prices/new?customer=G-1").text)
     typed = {**reader.fields.to_dict(), "effective_from": "2025-03-01", "price_per_sm3": "9000"}
-    foretold = effect_of(session, NewPrice(customer.id, date(2025, 3, 1), D(9000), D("1.012345")))
-    answer = browser.post("/gas/prices/new", data=typed)
+    return browser.post("/gas/prices/new", data=typed)
+
+
+@pytest.fixture
+def foretold(session: Session, customer: Customer, monkeypatch: pytest.MonkeyPatch) -> Effect:
+    """What that change makes of the customer's months, where a page has three."""
+    monkeypatch.setattr(views, "PAGE_SIZE", 3)
+    return effect_of(session, NewPrice(customer.id, date(2025, 3, 1), D(9000), D("1.012345")))
+
+
+def test_a_change_of_more_months_than_a_page_has_is_made_by_a_run(
+    sign_in: Any, session: Session, customer: Customer, foretold: Effect
+) -> None:
+    answer = long_change(sign_in("finance"))
     assert len(session.scalars(select(GasPrice)).all()) == 1
     number = run_of(answer)
     assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
     assert stored(session, customer.id)["2025-12"] == foretold.months[-1].then
+
+
+def test_above_the_limits_that_run_is_a_dry_run_and_another_user_approves_its_application(
+    app: Flask, sign_in: Any, session: Session, customer: Customer, foretold: Effect
+) -> None:
+    app.config["APPROVAL_ABOVE_AMOUNT"] = abs(foretold.total.difference) - 1
+    was, browser = stored(session, customer.id), sign_in("finance")
+    answer = long_change(browser)
+    assert "another user has to approve it" in text_of(browser.get(answer.location).text)
+    number = run_of(answer)
+    assert items(session, number) == [(customer.id, "found", foretold.total.difference)]
+    asked = int(apply(browser, number).location.rsplit("/", 1)[1])
+    approval = {"idempotency_key": "a"}
+    assert browser.post(f"/runs/{asked}/approve", data=approval).status_code == 403
+    run = session.get_one(Run, asked)
+    assert (run.status, stored(session, customer.id)) == ("awaiting approval", was)
+    session.rollback()
+    assert (
+        sign_in("finance", name="Budi").post(f"/runs/{asked}/approve", data=approval).status_code
+        == 303
+    )
+    perform(db.engine, asked)
+    assert items(session, asked) == [(customer.id, "applied", foretold.total.difference)]
+    assert stored(session, customer.id)["2025-12"] == foretold.months[-1].then
+
+
+def test_exactly_at_the_limits_nobody_has_to_approve_it(
+    app: Flask, sign_in: Any, session: Session, customer: Customer, foretold: Effect
+) -> None:
+    app.config["APPROVAL_ABOVE_AMOUNT"] = abs(foretold.total.difference)
+    number = run_of(long_change(sign_in("finance")))
+    assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
 
 
 def test_only_who_may_write_changes_prices(sign_in: Any, customer: Customer) -> None:
