@@ -170,31 +170,35 @@ def _accepted(amount: Any, when: Callable[[Any], Any]) -> Any:
     return func.coalesce(found, 0)
 
 
+def _moved_in(customer: Any, month: Any, said: Any = None, **amounts: Any) -> Select[Any]:
+    """What some rows come to in each month: added up by themselves, there are few of them to put together."""
+    given = {"said": cast(null() if said is None else said, Text), **amounts}
+    rows = select(
+        customer, month.label("year_month"), *(value.label(name) for name, value in given.items())
+    ).subquery()
+    parts: dict[str, Any] = {**_PARTS, **{name: func.sum(rows.c[name]) for name in amounts}}
+    parts["said"] = func.max(rows.c.said)
+    key = rows.c.customer_id, rows.c.year_month
+    return select(*key, *(value.label(name) for name, value in parts.items())).group_by(*key)
+
+
 def _moves(calculations: Any, deposits: Any, readings: Any, accepted: Any) -> Any:
     """Everything that stands in months: customer, month, and the parts of each."""
-
-    def moved(customer: Any, month: Any, **own: Any) -> Select[Any]:
-        each = {**_PARTS, **own}
-        said = cast(each.pop("said", null()), Text).label("said")
-        return select(
-            customer, month.label("year_month"), *(v.label(n) for n, v in each.items()), said
-        )
-
     one = literal(1, Integer)
     return union_all(
-        moved(
+        _moved_in(
             calculations.c.customer_id, calculations.c.year_month,
             purchase=calculations.c.total_price, volume=calculations.c.volume_sm3, priced=one,
         ),
-        moved(
+        _moved_in(
             deposits.c.customer_id, month_of(deposits.c.deposited_on),
             deposit=deposits.c.amount, deposits=one,
         ),
-        moved(readings.c.customer_id, month_of(readings.c.read_on), read=one),
-        moved(
-            accepted.c.customer_id, accepted.c.year_month, deposit=accepted.c.total_deposits,
-            purchase=accepted.c.total_purchases, volume=accepted.c.total_volume_sm3,
-            apart=_apart(accepted.c), opening=accepted.c.opening_balance, said=accepted.c.calculation_details,
+        _moved_in(readings.c.customer_id, month_of(readings.c.read_on), read=one),
+        _moved_in(
+            accepted.c.customer_id, accepted.c.year_month, accepted.c.calculation_details,
+            deposit=accepted.c.total_deposits, purchase=accepted.c.total_purchases,
+            volume=accepted.c.total_volume_sm3, apart=_apart(accepted.c), opening=accepted.c.opening_balance,
         ),
     ).subquery()  # fmt: skip
 
