@@ -5,7 +5,7 @@ from ..app.domain import Domain
 DOMAIN = Domain(
     "ledger",
     models=("backoffice.ledger.models", "backoffice.ledger.periods.models"),
-    figures=("backoffice.ledger.figures",),
+    figures=("backoffice.ledger.figures", "backoffice.ledger.posting.tie_out"),
     screens=(
         "backoffice.ledger.account_views",
         "backoffice.ledger.views",

@@ -28,6 +28,8 @@ from ...base import N_
 from ...billing.models import Meter, MeterAssignment, Payment
 from ...billing.queries import without_meter
 from ...customers.models import Customer
+from ...figures import amounts, check
+from ...figures.declaring.checks import Side
 from ...gas.queries import MONTHS
 from ...orders.models import Order
 from ...wallets.models import Wallet
@@ -100,6 +102,36 @@ CONTROLS: Sequence[Control] = (
     Control(WALLETS, (Term(N_("Balances of wallets"), select(Wallet.balance), "wallets.index"),)),
 )  # fmt: skip
 """Every control account, in the order in which the screen shows them."""
+
+
+def _of_roles(amount: Any, role: Any = Account.role) -> Select[Any]:
+    return select(role, amount).where(role.in_([control.role for control in CONTROLS]))
+
+
+def _ledger() -> Side:
+    """What control accounts hold, with what is not posted yet; debits above zero, by role."""
+    wanted, booked = expected(), posted(EVERYTHING).subquery()
+    taken = _of_roles(booked.c.amount).join(booked, booked.c.account_id == Account.id)
+    held = amounts(N_("Debits of control accounts"), _of_roles(Account.debits))
+    held -= amounts(N_("Credits of control accounts"), _of_roles(Account.credits))
+    due = amounts(N_("What documents should come to"), _of_roles(wanted.c.amount, wanted.c.role))
+    return held + due + amounts(N_("What is posted of documents"), taken)
+
+
+def _beneath() -> Side:
+    """What the sub-ledgers come to, by role."""
+    side = Side(())
+    for control, term in ((each, term) for each in CONTROLS for term in each.terms):
+        role = literal(control.role, Text)
+        sums = amounts(term.title, select(role, next(iter(term.rows.subquery().c))))
+        side = side + sums if control.is_owed is not term.is_taken_off else side - sums
+    return side
+
+
+ledger_tied = check(
+    "ledger.tied", _ledger(), _beneath(), title=N_("Control accounts tie out to their sub-ledgers")
+)
+"""Whoever says that figures are right says so of control accounts, too."""
 
 
 def lines() -> Subquery:

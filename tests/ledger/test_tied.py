@@ -1,0 +1,100 @@
+"""Nothing says that figures are right while a control account differs from its sub-ledger."""
+
+import json
+from datetime import date
+
+import pytest
+from sqlalchemy import select
+
+from backoffice.drift import standing
+from backoffice.drift.models import FOLLOWS, UNEQUAL, DriftFinding
+from backoffice.ledger import actions
+from backoffice.ledger.posting.actions import reconcile
+from backoffice.ledger.posting.queries import Scope
+from backoffice.ledger.posting.tie_out import CONTROLS, ledger_tied, tie_out
+from tests.drift.books import run_of, text_of
+from tests.drift.whole_book import write_everything
+from tests.factories.ledger import accounts_of_roles, of, posted
+from tests.factories.orders import OrderFactory
+
+FOUND = "check:ledger.tied"
+
+
+@pytest.fixture
+def roles(session):
+    """Accounts of everything, and a book of every document, of which nothing is posted."""
+    made = accounts_of_roles()
+    write_everything()
+    OrderFactory(closing_date=date(2026, 3, 9))
+    session.commit()
+    return made
+
+
+def verified(session):
+    """What a verification of everything finds of the tie-out; None where it holds."""
+    run_of("figures.verify")
+    session.rollback()
+    is_open = DriftFinding.healed_at.is_(None)
+    return session.scalars(
+        select(DriftFinding).where(is_open, DriftFinding.figure == FOUND)
+    ).first()
+
+
+@pytest.mark.leaves_drift
+def test_it_says_of_every_role_what_the_tie_out_says(session, roles):
+    for is_posted in (False, True):
+        if is_posted:
+            reconcile(session, Scope())
+            posted(of(roles["receivables"], 7), of(roles["cash"], -7))
+            session.commit()
+        connection = session.connection()
+        apart = {one.control.role: one.difference for one in tie_out(connection) if one.difference}
+        parts = {part.label: part for part in ledger_tied.differing(connection)}
+        assert apart == {role: -part.difference for role, part in parts.items()}
+        assert apart == ({"receivables": 7} if is_posted else {})
+    assert ledger_tied.compare(connection).parts == len(CONTROLS)
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("role", [control.role for control in CONTROLS])
+def test_what_a_user_enters_on_a_control_account_is_found_until_it_is_reversed(
+    session, roles, role, sign_in, run_command
+):
+    assert verified(session) is None, "what is not posted yet is no difference"
+    assert standing.read(session).state == "right"
+    entry = posted(of(roles[role], 7), of(roles["cash"], -7))
+    session.commit()
+    assert run_command("figures", "verify", "--json").exit_code == 1
+    found = verified(session)
+    assert (found.cause, found.is_root, found.gross) == (UNEQUAL, True, 7)
+    assert standing.read(session).state == "wrong"
+    page = text_of(sign_in("finance").get("/health/drift").text)
+    assert "Control accounts tie out to their sub-ledgers" in page
+    health = json.loads(run_command("ledger", "health", "--json").stdout)
+    assert health["balance_status"] is False
+    actions.reverse(session, entry.id, {"entry_date": entry.entry_date, "memo": ""})
+    session.commit()
+    assert verified(session) is None
+    assert standing.read(session).state == "right"
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize(
+    ("table", "column", "rows"),
+    [
+        ("customers", "balance", "true"), ("customers", "overpayment", "true"), ("wallets", "balance", "true"),
+        ("accounts", "debits", "role = 'orders'"),
+    ],
+)  # fmt: skip
+def test_a_stored_total_on_either_side_that_was_changed_is_its_root(
+    session, roles, surgery, table, column, rows
+):
+    """A grand total stands on both: what is posted of an order is its grand total."""
+    reconcile(session, Scope())
+    session.commit()
+    chosen = f"id = (SELECT min(id) FROM {table} WHERE {rows})"
+    surgery.execute(f"UPDATE {table} SET {column} = {column} + 7 WHERE {chosen}")
+    found = verified(session)
+    assert (found.cause, found.is_root, found.gross) == (FOLLOWS, False, 7)
+    surgery.execute(f"UPDATE {table} SET {column} = {column} - 7 WHERE {chosen}")
+    assert verified(session) is None
