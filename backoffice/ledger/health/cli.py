@@ -12,12 +12,11 @@ from flask_babel import gettext as _
 
 from ...app.command_line import CLEAN, FOUND, operator, refusals_reported
 from ...app.extensions import db
-from ...base import money
 from ...drift.cli import json_option
 from ...figures import acting_as
 from . import examining, maintaining
 from .examining import BalanceHealth
-from .wording import as_data, written
+from .wording import as_data, in_lines, verdict, written
 
 group = AppGroup("ledger")
 
@@ -58,21 +57,5 @@ def _tell(found: BalanceHealth, as_json: bool, **more: Any) -> None:
         body = {"balance_status": found.is_valid, "data": as_data(found), **more}
         click.echo(written(body), nl=False)
     else:
-        _print(found)
+        click.echo("\n".join([verdict(found), *in_lines(found)]))
     sys.exit(CLEAN if found.is_valid else FOUND)
-
-
-def _print(found: BalanceHealth) -> None:
-    named = (
-        (_("Assets"), found.assets), (_("Liabilities"), found.liabilities),
-        (_("Equity with current earnings"), found.total_equity), (_("Difference"), found.difference),
-    )  # fmt: skip
-    for title, amount in named:
-        click.echo(f"{title}: {money.format_amount(amount)}")
-    click.echo(
-        _("The balance sheet is valid.") if found.is_valid else _("The balance sheet is not valid.")
-    )
-    for problem in found.problems:
-        click.echo(f"  {problem.name}: {problem.subject}")
-    for entry in found.entries:
-        click.echo(f"  {entry.number}: {entry.why}")

@@ -10,7 +10,7 @@ from flask import current_app
 from flask_babel import gettext as _
 from sqlalchemy import Connection, func, select
 
-from ...base import N_, money
+from ...base import N_
 from ...drift.findings import CORRECTIONS
 from ...drift.runs import VERIFY
 from ...drift.verification.checks import LAST_STAGE
@@ -20,7 +20,7 @@ from ...runs.work import Asked, Chunk, Work
 from ..figures import LEDGER_FIGURES
 from .alerts import NOT_SENT, Alert, send
 from .examining import BalanceHealth, known
-from .wording import as_problem, as_texts
+from .wording import as_problem, as_texts, in_lines, verdict
 
 SCOPE: Mapping[str, Any] = {"figures": {f.name: None for f in LEDGER_FIGURES}, "fix": True}
 
@@ -58,27 +58,15 @@ def _tell(work: Work) -> None:
 
 
 def _alert(run: int, health: BalanceHealth, healed: int) -> Alert:
-    subject = (
-        _("The balance sheet is valid.")
-        if health.is_valid
-        else _("The balance sheet is not valid.")
-    )
-    totals = (
-        (_("Assets"), health.assets), (_("Liabilities"), health.liabilities),
-        (_("Equity with current earnings"), health.total_equity), (_("Difference"), health.difference),
-    )  # fmt: skip
-    lines = [
-        *(f"{title}: {money.format_amount(amount)}" for title, amount in totals),
-        _("Corrected by run %(run)s: %(count)s", run=run, count=healed),
-        *(f"{problem.name}: {problem.subject}" for problem in health.problems),
-    ]
+    healed_by = _("Corrected by run %(run)s: %(count)s", run=run, count=healed)
+    text = "\n".join([*in_lines(health), healed_by])
     facts = {
         "balance_status": health.is_valid,
         "corrected": healed,
         "balance_sheet": as_texts(health),
         "problems": list(map(as_problem, health.problems)),
     }
-    return Alert(run, f"{current_app.config['COMPANY_NAME']}: {subject}", "\n".join(lines), facts)
+    return Alert(run, f"{current_app.config['COMPANY_NAME']}: {verdict(health)}", text, facts)
 
 
 def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,24 @@ from .examining import BalanceHealth, Problem
 
 _NUMBER = re.compile(r'"\\u0000(-?\d+(?:\.\d+)?)"')
 """A number that is written digit by digit; no text of PostgreSQL's holds the character before it."""
+
+
+def verdict(health: BalanceHealth) -> str:
+    """Whether it is valid, as a sentence."""
+    if health.is_valid:
+        return _("The balance sheet is valid.")
+    return _("The balance sheet is not valid.")
+
+
+def in_lines(health: BalanceHealth) -> Iterator[str]:
+    """What it comes to, and what speaks against it, a line each."""
+    totals = (
+        (_("Assets"), health.assets), (_("Liabilities"), health.liabilities),
+        (_("Equity with current earnings"), health.total_equity), (_("Difference"), health.difference),
+    )  # fmt: skip
+    yield from (f"{title}: {money.format_amount(amount)}" for title, amount in totals)
+    yield from (f"{problem.name}: {problem.subject}" for problem in health.problems)
+    yield from (f"{entry.number}: {_(WHY[entry.why])}" for entry in health.entries)
 
 
 def as_texts(health: BalanceHealth) -> dict[str, Any]:
