@@ -1,8 +1,7 @@
 """What may be typed of a journal entry: its head, and lines that debit or credit accounts."""
 
 import json
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any, Self
@@ -12,13 +11,13 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
-from wtforms import FieldList, Form, FormField, StringField, ValidationError
+from wtforms import Form, FormField, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base.refusals import Refusal
 from ..records import history
-from ..records.forms import OfRecord
+from ..records.forms import LineList, OfRecord
+from ..records.lines import MOST_LINES
 from ..records.writing import written
 from ..web.conflicts import Conflict, conflict_over, differences
 from ..web.formats import in_words
@@ -31,7 +30,7 @@ from .history import line_text
 from .models import JournalEntry
 from .naming import NO_ACCOUNT, SEVERAL, meant_by_each, search
 from .refusals import NoOneSide
-from .rules import MOST_LINES, MOST_ROWS, TEXT_LENGTH
+from .rules import TEXT_LENGTH
 from .source_links import is_record, pasted
 from .writing import stored_lines
 
@@ -84,17 +83,6 @@ class LineForm(Form):
             self.account_id or 0, self.debit.data or Decimal(0), self.credit.data or Decimal(0),
             self.memo.data or "",
         )  # fmt: skip
-
-
-class LineList(FieldList):
-    """The rows of the form, so many that a browser can have drawn them."""
-
-    def _extract_indices(self, prefix: str, formdata: Mapping[str, Any]) -> Iterator[int]:
-        wanted = re.compile(rf"{re.escape(prefix)}-(\d{{1,6}})-", re.ASCII)
-        indices = {int(found[1]) for name in formdata if (found := wanted.match(name))}
-        if len(indices) > MOST_ROWS:
-            raise RequestEntityTooLarge()
-        yield from indices
 
 
 class EntryForm(OfRecord):

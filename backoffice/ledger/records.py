@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from ..audit.tables import Recorded
 from ..base import N_
 from ..records import Contents, Deletion, Record, Repeated, Shown, Values, Verb
+from ..records.lines import shown_lines
 from . import actions
 from .fields import (
     KEPT,
@@ -49,31 +50,8 @@ def _lines_as_sent(entry: JournalEntry) -> Sequence[Mapping[str, Any]]:
     ]  # fmt: skip
 
 
-def _are_lines(sent: Any) -> bool:
-    """Whether JSON says lines: a list of objects that hold nothing but what can be entered of a line."""
-    reads = {field.name: field.reads for field in OF_LINE}
-    return isinstance(sent, list) and all(
-        isinstance(one, dict)
-        and isinstance(one.get("account"), str)
-        and all(name in reads and reads[name](value) for name, value in one.items())
-        for one in sent
-    )
-
-
-_LINE = {field.name: {**field.schema(), "title": field.label} for field in OF_LINE}
-
-LINES = Shown(
-    "lines",
-    N_("Lines"),
-    _lines_as_sent,
-    schema={"type": "array", "items": {"type": "object", "properties": _LINE}},
-    entry={
-        "type": "array",
-        "items": {
-            "type": "object", "additionalProperties": False, "required": ["account"], "properties": _LINE,
-        },
-    },
-    reads=_are_lines,
+LINES = shown_lines(
+    _lines_as_sent, OF_LINE, named="account",
     must_be=N_("Send a list of lines, each an object with account, memo, debit and credit."),
 )  # fmt: skip
 POSTING_NUMBER = Shown(

@@ -47,11 +47,6 @@ CODE_LENGTH = 100
 NAME_LENGTH = 200
 TEXT_LENGTH = 200
 
-MOST_LINES = 500
-"""Lines that one entry may have."""
-MOST_ROWS = 2 * MOST_LINES
-"""Rows of a form that are read at all, so that there is a form left to say that they are too many."""
-
 _CODE = re.compile(r"\w[\w .:&+-]*", re.ASCII)
 _TAKEN = ("new", "preview", "options")
 CODE_SAYS = N_("Use letters, digits, spaces and . : _ - & + and begin with a letter or a digit.")

@@ -7,8 +7,8 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from ..audit.tables import Recorded
 from ..base import N_
-from ..base.identifiers import is_id
-from ..records import Deletion, Record, Shown
+from ..records import Deletion, Record
+from ..records.lines import shown_lines
 from . import actions
 from .entries import LINE, OrderEntry
 from .fields import FIELDS, LABELS, LINE_FIELDS
@@ -30,54 +30,12 @@ def _lines_as_sent(order: Order) -> Sequence[Mapping[str, Any]]:
     ]
 
 
-def _are_lines(sent: Any) -> bool:
-    """Whether JSON says lines: a list of objects that hold nothing but what can be entered of a line."""
-    reads = {field.name: field.reads for field in LINE_FIELDS}
-
-    def is_line(one: Any) -> bool:
-        return (
-            isinstance(one, dict)
-            and isinstance(one.get("kind"), str)
-            and all(
-                _is_line_id(value) if name == "id" else name in reads and reads[name](value)
-                for name, value in one.items()
-            )
-        )
-
-    return isinstance(sent, list) and all(map(is_line, sent))
-
-
-def _is_line_id(sent: Any) -> bool:
-    return sent is None or (isinstance(sent, int) and is_id(str(sent)))
-
-
-_LINE = {field.name: {**field.schema(), "title": field.label} for field in LINE_FIELDS}
-
-LINES = Shown(
-    "lines",
-    N_("Lines"),
-    _lines_as_sent,
-    schema={
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {"id": {"type": "integer"}, **_LINE, "amount": {"type": "string"}},
-        },
-    },
-    entry={
-        "type": "array",
-        "items": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["kind", "quantity"],
-            "properties": {"id": {"type": ["integer", "null"], "minimum": 1}, **_LINE},
-        },
-    },
-    reads=_are_lines,
+LINES = shown_lines(
+    _lines_as_sent, LINE_FIELDS, named="kind", required=("quantity",), has_id=True, computed=("amount",),
     must_be=N_(
         "Send a list of lines, each an object with kind, product, description, quantity and unit_price."
     ),
-)
+)  # fmt: skip
 
 ORDER = Record(
     Order,

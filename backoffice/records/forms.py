@@ -1,7 +1,8 @@
 """The form of a record, made from its declaration, and what a form of one's own may say besides."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -14,8 +15,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import Field as FormField
-from wtforms import StringField, ValidationError
+from wtforms import FieldList, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base.refusals import Refusal
@@ -30,6 +32,7 @@ from .actions import Impossible, Taken
 from .controls import PickField, control_of
 from .declaration import Record, Row, Verb
 from .fields import Field, Law
+from .lines import MOST_ROWS
 from .writing import written
 
 
@@ -293,3 +296,14 @@ def _free(record: Record, field: Field) -> Any:
             raise ValidationError(in_words(Taken(field, control.data)))
 
     return validate
+
+
+class LineList(FieldList):
+    """The rows of a form, so many that a browser can have drawn them."""
+
+    def _extract_indices(self, prefix: str, formdata: Mapping[str, Any]) -> Iterator[int]:
+        wanted = re.compile(rf"{re.escape(prefix)}-(\d{{1,6}})-", re.ASCII)
+        indices = {int(found[1]) for name in formdata if (found := wanted.match(name))}
+        if len(indices) > MOST_ROWS:
+            raise RequestEntityTooLarge()
+        yield from indices

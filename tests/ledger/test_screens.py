@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from backoffice.base import periods
 from backoffice.ledger.models import Account, JournalEntry
-from backoffice.ledger.rules import MOST_LINES
 from backoffice.ledger.writing import stored_lines
+from backoffice.records.lines import MOST_LINES
 from tests.factories.ledger import draft, of, posted
 from tests.orders.pages import _read, text_of
 from tests.records.test_api import Program, is_problem

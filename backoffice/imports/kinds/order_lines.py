@@ -37,9 +37,10 @@ from sqlalchemy import (
 from ...base import N_, money
 from ...orders.figures import amount_of_line
 from ...orders.models import KINDS, Order, OrderLine
-from ...orders.rules import DESCRIPTION_LENGTH, MOST_LINES
+from ...orders.rules import DESCRIPTION_LENGTH
 from ...products.models import Product
 from ...products.rules import CODE_LENGTH
+from ...records.lines import MOST_LINES
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage

@@ -1,8 +1,7 @@
 """What may be typed about an order. Derived amounts are no fields, so posting one has no effect."""
 
 import json
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any, Self
@@ -13,9 +12,7 @@ from flask_babel import lazy_gettext as _l
 from flask_login import current_user
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import (
-    FieldList,
     Form,
     FormField,
     HiddenField,
@@ -32,7 +29,8 @@ from ...base.refusals import Invalid, Refusal
 from ...products import choosing
 from ...products import queries as products
 from ...products.models import Product
-from ...records.forms import OfRecord
+from ...records.forms import LineList, OfRecord
+from ...records.lines import MOST_LINES
 from ...security.bearer import signed_in_program
 from ...security.rights import sees_all
 from ...web.conflicts import Conflict
@@ -43,7 +41,7 @@ from ...web.typed_fields import DayField, QuantityField, UnitPriceField
 from ..entries import Breakdown, LineEntry, OrderEntry
 from ..fields import HEADER_FIELDS, LINE_FIELDS
 from ..models import COMPONENT_OF_KIND, KINDS, Order
-from ..rules import DESCRIPTION_LENGTH, MOST_LINES, MOST_ROWS
+from ..rules import DESCRIPTION_LENGTH
 from .conflicts import conflict_of
 from .previews import preview_of
 from .steps import KEPT, kept_amount, kept_lines
@@ -141,15 +139,8 @@ def _line_data(line: LineEntry, products: Mapping[int, Product]) -> dict[str, An
     }
 
 
-class LineList(FieldList):
+class OrderLines(LineList):
     """Lines under the very indices that the page has, so that the answer finds its rows again."""
-
-    def _extract_indices(self, prefix: str, formdata: Mapping[str, Any]) -> Iterator[int]:
-        wanted = re.compile(rf"{re.escape(prefix)}-(\d{{1,6}})-", re.ASCII)
-        indices = {int(found[1]) for name in formdata if (found := wanted.match(name))}
-        if len(indices) > MOST_ROWS:
-            raise RequestEntityTooLarge()
-        yield from indices
 
     def _compact_indices(self) -> None:
         """Keep the page's numbers, which WTForms would renumber; put the rows in the page's order."""
@@ -172,7 +163,7 @@ class OrderForm(OfRecord):
     kept_promo = HiddenField()
     kept_reduction = HiddenField()
     itemised = SelectMultipleField(choices=list(KINDS), validate_choice=False)
-    lines = LineList(FormField(LineForm))
+    lines = OrderLines(FormField(LineForm))
 
     def __init__(self, row: Order | None = None, **options: Any) -> None:
         """A form for `row` (None: a new one) that the present user or program fills in."""
@@ -317,7 +308,7 @@ class OrderForm(OfRecord):
         if field.data and self.order_date.data and field.data < self.order_date.data:
             raise ValidationError(_("The closing date is before the order date."))
 
-    def validate_lines(self, field: LineList) -> None:
+    def validate_lines(self, field: OrderLines) -> None:
         """There is a limit to what one order holds; what a line names is in the price list."""
         if len(field.entries) > MOST_LINES:
             raise ValidationError(

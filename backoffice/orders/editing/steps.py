@@ -15,8 +15,8 @@ from werkzeug.datastructures import MultiDict
 
 from ...base import N_
 from ...base.refusals import Refusal
+from ...records.lines import MOST_LINES, MOST_ROWS
 from ..models import COMPONENT_OF_KIND
-from ..rules import MOST_LINES, MOST_ROWS
 
 Typed = MultiDict[str, str]
 
