@@ -7,7 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.datastructures import MultiDict
 
-from backoffice.orders.rules import MOST_LINES, MOST_ROWS, is_number
+from backoffice.orders.rules import is_number
+from backoffice.records.lines import MOST_LINES, MOST_ROWS
 from tests.factories.orders import OrderFactory
 from tests.orders.pages import filled
 
