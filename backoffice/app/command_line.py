@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 from flask_babel import gettext as _
 
+from ..base.periods import Month
 from ..base.refusals import Refusal
 from ..base.trouble import Trouble
 from ..database.embedded import Services
@@ -21,8 +22,8 @@ PATIENCE: dict[str, Any] = {"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000}
 """Settings of a process that nobody waits for at a screen: it has time, but waits a minute for a lock."""
 
 __all__ = [
-    "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Tell", "Trouble", "database_in_use", "never_together", "operator",
-    "progress_bar", "refusals_reported",
+    "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Tell", "Trouble", "database_in_use", "month_given", "never_together",
+    "operator", "progress_bar", "refusals_reported",
 ]  # fmt: skip
 
 Command = Callable[..., None]
@@ -59,6 +60,16 @@ def _refuse(*names: str) -> None:
     raise Trouble(
         _("%(one)s and %(other)s do not go together. Leave one of them out.", one=one, other=other)
     )
+
+
+def month_given(text: str) -> Month:
+    """The month that a command is given. Raises Trouble."""
+    try:
+        return Month.parse(text)
+    except ValueError as error:
+        raise Trouble(
+            _("%(text)s is not a month; write it as YYYY-MM, like 2026-03.", text=text[:20])
+        ) from error
 
 
 @contextmanager

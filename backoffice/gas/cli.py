@@ -14,9 +14,9 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import func, select
 
-from ..app.command_line import CLEAN, FOUND, Trouble, never_together
+from ..app.command_line import CLEAN, FOUND, Trouble, month_given, never_together
 from ..app.extensions import db
-from ..base.periods import Month, read_day
+from ..base.periods import read_day
 from ..book.actions import lock_days, refuse_another
 from ..book.owning import as_owner, owner_engine
 from ..customers.models import Customer
@@ -82,7 +82,7 @@ def sync(
     _asked(everybody, customer_id)
     owners = [] if customer_id is None else [customer_id]
     if from_month is not None:
-        moved = actions.moved_since(db.session(), _month(from_month))
+        moved = actions.moved_since(db.session(), month_given(from_month))
         db.session.rollback()
         owners = [owner for owner in moved if customer_id in (None, owner)]
         if not owners:
@@ -136,13 +136,6 @@ def _is_stored(customer_id: int) -> bool:
     is_stored = db.session.get_one(Customer, customer_id).use_realtime_calculation
     db.session.rollback()
     return is_stored
-
-
-def _month(text: str) -> Month:
-    try:
-        return Month.parse(text)
-    except ValueError as error:
-        raise Trouble(str(error)) from error
 
 
 def _say_would_be(customer_id: int, as_json: bool) -> None:

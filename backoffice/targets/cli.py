@@ -14,7 +14,7 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from ..app.command_line import CLEAN, FOUND, Trouble, refusals_reported
+from ..app.command_line import CLEAN, FOUND, Trouble, month_given, refusals_reported
 from ..app.extensions import db
 from ..base import money, periods
 from ..base.periods import Month
@@ -122,10 +122,7 @@ def _months(text: str | None, year: int | None) -> list[Month]:
     if text is None:
         chosen = periods.today().year if year is None else year
         return list(Month(chosen, 1).through(Month(chosen, 12)))
-    try:
-        month = Month.parse(text)
-    except ValueError as error:
-        raise Trouble(str(error)) from error
+    month = month_given(text)
     if not EARLIEST <= month.year <= LATEST or year not in (None, month.year):
         raise Trouble(_("%(month)s is not a month of that year.", month=text))
     return [month]

@@ -19,6 +19,7 @@ from ..records.screens import Screens
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import money_filter, month_filter, percent_filter
+from ..web.forms import month_or_404
 from ..web.htmx import hx_redirect, render
 from ..web.paging import PAGE_SIZE, Page, page_number
 from . import queries
@@ -33,16 +34,6 @@ bp = Blueprint("targets", __name__, url_prefix="/targets")
 def manager_or_404(manager_id: int) -> User:
     """The account manager, if the present user may see them."""
     return queries.manager_of(db.session(), current_user, manager_id) or abort(404)
-
-
-def month_or_404(text: str) -> Month:
-    """The month that an address names."""
-    try:
-        month = Month.parse(text)
-    except ValueError:
-        abort(404)
-    year_or_404(month.year)
-    return month
 
 
 def year_or_404(year: int) -> int:
@@ -145,6 +136,7 @@ def record(code: str) -> Response:
         return screens.shown(row)
     number, _slash, month = code.partition("/")
     manager, chosen = manager_or_404(whole_number(number)), month_or_404(month)
+    year_or_404(chosen.year)
     empty = AccountManagerTarget(account_manager=manager, month=chosen.first)
     return render(
         "targets/nothing.html", record=TARGET_OF_MONTH, row=empty, tab="", **_head(manager, chosen)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
+from flask import abort
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -15,12 +16,21 @@ from wtforms import Field, HiddenField, ValidationError
 from wtforms.validators import Length, StopValidation
 
 from ..base.identifiers import NUMBER_SAYS, whole_number
+from ..base.periods import Month
 from ..base.refusals import AnotherRecord, Refusal
 from .form_markup import FormError
 from .formats import in_words
 from .idempotency import new_key
 
 Record = TypeVar("Record")
+
+
+def month_or_404(text: str) -> Month:
+    """The month that an address names."""
+    try:
+        return Month.parse(text)
+    except ValueError:
+        abort(404)
 
 
 def trimmed(text: str | None) -> str:

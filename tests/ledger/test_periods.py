@@ -229,7 +229,7 @@ def test_commands_close_and_reopen_and_a_dry_run_closes_nothing(
     session.rollback()
     for line, sentence in (
         (("close-period", "2026-01"), "2026-01 is closed already."),
-        (("close-period", "January"), "Write the month as YYYY-MM"),
+        (("close-period", "January"), "January is not a month; write it as YYYY-MM"),
         (("reopen-period", "2026-01"), "Say why"),
     ):
         refused = run_command("ledger", *line)

@@ -20,6 +20,7 @@ from ...security.permissions import requires
 from ...web.charts import Chart, Point, bar_chart
 from ...web.claims import Claim
 from ...web.formats import in_words, money_filter, month_filter, quantity_filter
+from ...web.forms import month_or_404
 from ...web.htmx import render
 from ...web.idempotency import new_key
 from .. import queries as gas
@@ -61,7 +62,7 @@ lists.add_export(
 @requires("gas.read")
 def month(code: str, month: str) -> Response:
     """The readings of a month with what each comes to, and its deposits."""
-    customer, asked, session = customers.found(code), _month(month), db.session()
+    customer, asked, session = customers.found(code), month_or_404(month), db.session()
     row = queries.month_row(session, customer, asked) or abort(404)
     return render(
         "gas/month.html",
@@ -133,10 +134,3 @@ def _chart(months: Sequence[tuple[date, Any]], name: str, write: Callable[[Any],
             for day, row in months
         ]
     )
-
-
-def _month(text: str) -> Month:
-    try:
-        return Month.parse(text)
-    except ValueError:
-        abort(404)

@@ -14,7 +14,7 @@ from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
 from ...app.closing import Checked
-from ...app.command_line import FOUND, Trouble, operator, refusals_reported
+from ...app.command_line import FOUND, month_given, operator, refusals_reported
 from ...app.extensions import db
 from ...approvals.actions import do_or_ask
 from ...approvals.verbs import Payload, Verb
@@ -41,7 +41,7 @@ group = AppGroup("ledger")
 @json_option
 def close(month: str, dry_run: bool, reason: str, as_json: bool) -> None:
     """Close a month: nothing dated in it is entered or changed any more. Exit status 1 while that is not possible."""
-    session, asked = db.session(), _month(month)
+    session, asked = db.session(), month_given(month)
     with refusals_reported(), acting_as(operator()):
         actions.refuse_close(session, asked)
         found = checklist(session, asked)
@@ -68,7 +68,7 @@ def close(month: str, dry_run: bool, reason: str, as_json: bool) -> None:
 @json_option
 def reopen(month: str, reason: str, as_json: bool) -> None:
     """Let what is dated in the last closed month be changed again."""
-    session, asked = db.session(), _month(month)
+    session, asked = db.session(), month_given(month)
     with refusals_reported(), acting_as(operator()):
         run = _asked(session, REOPEN, {"month": str(asked), "reason": reason.strip()}, reason)
     reported = {"month": str(asked), "status": OPEN if run is None else CLOSED, "run": run}
@@ -91,13 +91,6 @@ def _state(month: Month, run: int | None) -> str:
     if run is None:
         return _("%(month)s is open.", month=month)
     return _("Run %(run)s waits for a user's approval.", run=run)
-
-
-def _month(text: str) -> Month:
-    try:
-        return Month.parse(text)
-    except ValueError as error:
-        raise Trouble(_("Write the month as YYYY-MM, like 2026-03.")) from error
 
 
 def _as_sent(checked: Checked) -> dict[str, Any]:

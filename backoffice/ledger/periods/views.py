@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, abort, flash, request, url_for
+from flask import Response, flash, request, url_for
 from flask_babel import gettext as _
 
 from ...app.extensions import db
@@ -16,6 +16,7 @@ from ...people.actors import Actors
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import in_words, month_filter
+from ...web.forms import month_or_404
 from ...web.htmx import render
 from ...web.idempotency import new_key
 from ..trial_balance import bp
@@ -37,7 +38,7 @@ def periods() -> Response:
 @requires("ledger.close")
 def close_period(month: str) -> Response:
     """Close a month of which everything is in order."""
-    asked = _month(month)
+    asked = month_or_404(month)
     said = _("%(month)s is closed.", month=month_filter(asked.first))
     return _asked(CLOSE, {"month": str(asked)}, said)
 
@@ -46,7 +47,7 @@ def close_period(month: str) -> Response:
 @requires("ledger.close")
 def reopen_period(month: str) -> Response:
     """Reopen the last closed month, with a reason."""
-    asked, reason = _month(month), request.form.get("reason", "").strip()[:REASON_LENGTH]
+    asked, reason = month_or_404(month), request.form.get("reason", "").strip()[:REASON_LENGTH]
     said = _("%(month)s is open again.", month=month_filter(asked.first))
     return _asked(REOPEN, {"month": str(asked), "reason": reason}, said)
 
@@ -66,18 +67,11 @@ def _asked(verb: Verb, payload: Payload, said: str) -> Response:
         return _page(refusal)
 
 
-def _month(text: str) -> Month:
-    try:
-        return Month.parse(text)
-    except ValueError:
-        abort(404)
-
-
 def _page(refusal: Refusal | None = None) -> Response:
     session = db.session()
     standings = queries.standings(session)
     asked = request.args.get("month", "")[:7]
-    month = _month(asked) if asked else queries.next_to_close(session)
+    month = month_or_404(asked) if asked else queries.next_to_close(session)
     found = [(c, *c.check.page(month)) for c in queries.checklist(session, month)]
     waiting = queries.waiting(session)
     acted = {
