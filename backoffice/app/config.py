@@ -221,6 +221,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "WEB_LOCK_TIMEOUT": ("2000", _whole(0, 86_400_000)),
     "RUN_LEASE_SECONDS": ("30", _whole(1, 3600)),
     "API_RATE": ("600 per minute; 12000 per hour", _rates),
+    "CLOSE_MONTHS_AFTER_DAYS": ("0", _whole(0, 365)),
     "ALERT_MAIL_TO": ("", _list),
     "ALERT_MAIL_FROM": ("backoffice@localhost", str),
     "SMTP_URL": ("smtp://localhost", _smtp),

@@ -240,7 +240,7 @@ def office(
 
 
 PAIRS = {
-    "audit.event", "audit.export", "audit.index",
+    "audit.event", "audit.export", "audit.index", "balance_health.check", "balance_health.detailed_report",
     "billing.customer_calculation", "billing.export_migration_items",
     "billing.export_recalculation", "invoices.calculation", "invoices.calculation_of", "invoices.changes",
     "billing.migration_items", "payments.changes", "billing.recalculation", "billing.recalculation_changes",
@@ -313,7 +313,7 @@ NO_PAIRS = {
     "api.accounts_index", "api.accounts_record", "api.entries_index", "api.entries_record", "api.entries_reversals",
     "api.entries_reversals_record",
     "entries.delete", "entries.edit", "entries.export", "entries.index", "entries.new", "entries.post",
-    "balance_health.check", "balance_health.detailed_report", "balance_health.index",
+    "balance_health.index",
     "entries.record", "entries.reverse", "ledger.export_trial_balance", "ledger.trial_balance",
     "ledger.balance_sheet", "ledger.income_statement", "ledger.export_balance_sheet", "ledger.export_income_statement",
     "ledger.export_tie_out", "ledger.periods", "ledger.tie_out",

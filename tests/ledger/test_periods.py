@@ -18,14 +18,17 @@ from sqlalchemy.exc import DBAPIError
 from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.audit.models import AuditEvent
+from backoffice.base.actor import acting_as
 from backoffice.base.periods import Month, today
 from backoffice.base.refusals import Locked, Refusal
 from backoffice.book import queries as book
 from backoffice.book.locks import HOLD
 from backoffice.drift.healing.performing import performed
 from backoffice.ledger import actions
+from backoffice.ledger.health.runs import SCOPE
 from backoffice.ledger.models import Account, JournalEntry
 from backoffice.ledger.periods.actions import close, reopen
+from backoffice.ledger.periods.approved_verbs import CLOSE
 from backoffice.ledger.periods.models import Period
 from backoffice.ledger.periods.queries import (
     checklist,
@@ -49,9 +52,10 @@ from backoffice.ledger.reports.queries import income_statement_of
 from backoffice.ledger.reports.scope import Period as ReportPeriod
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from backoffice.ledger.triggers import KEEPS_ENTRIES
+from backoffice.runs.models import RunItem
 from tests.approvals.cards import confirm
 from tests.depth import examples
-from tests.drift.books import text_of
+from tests.drift.books import run_of, text_of
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory
 from tests.factories.gas import ReadingFactory
 from tests.factories.ledger import AccountFactory, accounts_of_roles, draft, of, posted
@@ -464,3 +468,43 @@ def test_a_document_that_is_not_posted_keeps_its_month_open(session: Any, chart:
     session.rollback()
     assert reconcile(session, Scope(until=JANUARY.last)) == 1
     assert close(session, JANUARY, BY).status == "closed"
+
+
+def maintained(
+    app: Flask, days: int, schedule: str = "schedule:balance-sheet-maintenance"
+) -> list[str]:
+    """The months that the maintenance closes or asks for, with what came of each."""
+    app.config["CLOSE_MONTHS_AFTER_DAYS"] = days
+    with acting_as(schedule):
+        run = run_of("ledger.maintenance", SCOPE)
+    assert run.status == "done", run.error
+    mine = select(RunItem).where(RunItem.run_id == run.id, RunItem.subject == CLOSE.name)
+    found = db.session.scalars(mine.order_by(RunItem.id)).all()
+    db.session.rollback()
+    return [f"{item.key['month']} {item.outcome}" for item in found]
+
+
+def test_maintenance_closes_due_months_only_where_that_is_switched_on(
+    app: Flask, session: Any, chart: Chart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted(of(chart["Cash"], 5), of(chart["Capital"], -5), day=date(2026, 1, 7))
+    late = a_draft(chart, date(2026, 3, 3))
+    session.commit()
+    monkeypatch.setattr("backoffice.ledger.periods.due.periods.today", lambda: date(2026, 3, 9))
+    assert maintained(app, 0) == [], "by default nothing is closed"
+    assert maintained(app, 5, "token:1") == [], "only the schedule closes"
+    assert maintained(app, 40) == [], "not long enough ago"
+    assert maintained(app, 5) == ["2026-01 applied", "2026-02 applied"]
+    periods = session.scalars(select(Period).order_by(Period.month)).all()
+    assert {period.closed_by for period in periods} == {"schedule:balance-sheet-maintenance"}
+    session.rollback()
+    assert maintained(app, 5) == []
+    monkeypatch.setattr("backoffice.ledger.periods.due.periods.today", lambda: date(2026, 4, 9))
+    assert maintained(app, 5) == [], "a draft is in the way"
+    assert late.number
+    session.delete(session.get_one(JournalEntry, late.id))
+    session.commit()
+    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    assert maintained(app, 5) == ["2026-03 found"], "it waits for a user"
+    assert maintained(app, 5) == [], "asked once"
+    assert book.locked_until(session) == date(2026, 2, 28)

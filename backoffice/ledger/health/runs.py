@@ -8,46 +8,63 @@ from typing import Any
 
 from flask import current_app
 from flask_babel import gettext as _
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from ...base import N_
 from ...drift.findings import CORRECTIONS
 from ...drift.runs import VERIFY
 from ...drift.verification.checks import LAST_STAGE
 from ...runs.kinds import RunKind
-from ...runs.models import ITEM_FAILED
+from ...runs.models import APPLIED, ITEM_FAILED, RunItem
 from ...runs.work import Asked, Chunk, Work
 from ..figures import LEDGER_FIGURES
+from ..periods.approved_verbs import CLOSE
+from ..periods.due import close_due
 from .alerts import NOT_SENT, Alert, send
 from .examining import BalanceHealth, known
 from .wording import as_problem, as_texts, in_lines, verdict
 
 SCOPE: Mapping[str, Any] = {"figures": {f.name: None for f in LEDGER_FIGURES}, "fix": True}
 
-ALERT = "alert"
-_TELL = Chunk({ALERT: True}, 0, LAST_STAGE + 1)
+ALERT, DUE = "alert", "due"
+_CLOSE = Chunk({DUE: True}, 0, LAST_STAGE + 1)
+_CLOSED = (
+    select(RunItem.key["month"].astext)
+    .where(
+        RunItem.run_id == bindparam("run"),
+        RunItem.subject == CLOSE.name,
+        RunItem.outcome == APPLIED,
+    )
+    .order_by(RunItem.id)
+)
+"""The months that a run has closed."""
+_TELL = Chunk({ALERT: True}, 0, LAST_STAGE + 2)
 
 
 def _plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     yield from VERIFY.plan(connection, asked)
+    yield _CLOSE
     yield _TELL
 
 
 def _work(work: Work) -> None:
     if ALERT in work.payload:
         _tell(work)
+    elif DUE in work.payload:
+        close_due(work)
     else:
         VERIFY.work(work)
 
 
 def _tell(work: Work) -> None:
-    """Tell of what was healed and of what is wrong still; of a book that was right nobody is told."""
+    """Tell of what was healed or closed, and of what is wrong still; of a book that was right nobody is told."""
     with work.snapshot() as connection:
         health = known(connection)
         mine = CORRECTIONS.c.run_id == work.asked.id
         healed = connection.scalar(select(func.count()).select_from(CORRECTIONS).where(mine)) or 0
-    is_worth = healed or not health.is_valid or "retry" in work.asked.scope
-    alert = _alert(work.asked.id, health, healed)
+        closed = connection.scalars(_CLOSED, {"run": work.asked.id}).all()
+    is_worth = healed or closed or not health.is_valid or "retry" in work.asked.scope
+    alert = _alert(work.asked.id, health, healed, closed)
     sent = send(current_app.config, alert) if is_worth else {}
     with work.transaction(is_last=True) as step:
         for channel, is_sent in sent.items():
@@ -57,16 +74,20 @@ def _tell(work: Work) -> None:
                 step.tally.checked += 1
 
 
-def _alert(run: int, health: BalanceHealth, healed: int) -> Alert:
-    healed_by = _("Corrected by run %(run)s: %(count)s", run=run, count=healed)
-    text = "\n".join([*in_lines(health), healed_by])
+def _alert(run: int, health: BalanceHealth, healed: int, closed: Sequence[str]) -> Alert:
+    lines = [*in_lines(health), _("Corrected by run %(run)s: %(count)s", run=run, count=healed)]
+    if closed:
+        lines.append(_("Closed: %(months)s", months=", ".join(closed)))
     facts = {
         "balance_status": health.is_valid,
         "corrected": healed,
+        "closed": closed,
         "balance_sheet": as_texts(health),
         "problems": list(map(as_problem, health.problems)),
     }
-    return Alert(run, f"{current_app.config['COMPANY_NAME']}: {verdict(health)}", text, facts)
+    return Alert(
+        run, f"{current_app.config['COMPANY_NAME']}: {verdict(health)}", "\n".join(lines), facts
+    )
 
 
 def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
@@ -75,7 +96,7 @@ def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
 
 
 def _again(items: Sequence[Any]) -> Iterator[Chunk]:
-    yield from VERIFY.again([item for item in items if item.subject != ALERT])
+    yield from VERIFY.again([item for item in items if item.subject not in (ALERT, CLOSE.name)])
     if any(item.subject == ALERT for item in items):
         yield _TELL
 

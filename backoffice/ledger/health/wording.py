@@ -9,6 +9,7 @@ from typing import Any
 from flask_babel import gettext as _
 
 from ...base import money
+from ...drift.verification.checks import SUM
 from .entries import WHY, WrongEntry
 from .examining import BalanceHealth, Problem
 
@@ -61,11 +62,12 @@ def as_data(health: BalanceHealth) -> dict[str, Any]:
 
 
 def as_problem(problem: Problem) -> dict[str, Any]:
-    """A problem; amounts as texts."""
-    apart = problem.difference
+    """A problem; amounts as texts. Of two sums the difference has their name, as each of them has."""
+    apart = None if problem.difference is None else str(problem.difference)
+    is_of_sums = apart is not None and problem.stored is not None and SUM in problem.stored
     return {
         "kind": problem.kind, "subject": problem.subject, "name": problem.name, "stored": problem.stored,
-        "expected": problem.expected, "difference": None if apart is None else str(apart),
+        "expected": problem.expected, "difference": {SUM: apart} if is_of_sums else apart,
         "since": problem.since.isoformat(),
     }  # fmt: skip
 
