@@ -19,7 +19,6 @@ from ..base.refusals import Refusal
 from ..lists.queries import matching
 from ..people.actors import names_of
 from ..runs import actions as runs
-from ..runs.errors import AlreadyRunning
 from ..security.permissions import requires
 from ..web import record_links as subjects
 from ..web.claims import Claim
@@ -157,10 +156,7 @@ def _asked(
     kind: str, scope: dict[str, Any], *, dry_run: bool = False, is_paced: bool = True
 ) -> str:
     """The address of a run that does this: a new one, or the one that does it already."""
-    try:
-        number = runs.request(db.session(), kind, scope, dry_run=dry_run, is_paced=is_paced).id
-    except AlreadyRunning as same:
-        number = same.run_id
+    number = runs.request_or_join(db.session(), kind, scope, dry_run=dry_run, is_paced=is_paced)
     return url_for("runs.record", run_id=number)
 
 

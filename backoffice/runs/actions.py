@@ -109,6 +109,14 @@ def request_or_preview(session: Session, kind: str, scope: Mapping[str, Any], **
     return request(session, *shown, **{**how, "dry_run": True, "schedule": None})
 
 
+def request_or_join(session: Session, kind: str, scope: Mapping[str, Any], **how: Any) -> int:
+    """The number of the run that is asked for, or of the live one that does the same. Raises as `request`."""
+    try:
+        return request(session, kind, scope, **how).id
+    except AlreadyRunning as same:
+        return same.run_id
+
+
 def _is_signed_in() -> bool:
     """Whether a person acts from a browser: commands and schedules are the deployment's own choice."""
     return actor.get().startswith("user:")

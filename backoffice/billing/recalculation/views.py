@@ -14,7 +14,6 @@ from ... import lists
 from ...app.extensions import db
 from ...runs import actions
 from ...runs.actions import Limits
-from ...runs.errors import AlreadyRunning
 from ...runs.forms import ApplyForm, about
 from ...runs.models import Run
 from ...security.permissions import requires
@@ -62,11 +61,9 @@ def recalculate() -> Response:
     """Let a dry run show what a recalculation of all customers would change."""
     claim = Claim("billing.recalculate")
     is_paced = _count() > MOST_WAITED_FOR
-    try:
-        asked = actions.request(db.session(), RECALCULATE.name, {}, dry_run=True, is_paced=is_paced)
-        number = asked.id
-    except AlreadyRunning as same:
-        number = same.run_id
+    number = actions.request_or_join(
+        db.session(), RECALCULATE.name, {}, dry_run=True, is_paced=is_paced
+    )
     return claim.complete(url_for("billing.recalculation", run_id=number))
 
 

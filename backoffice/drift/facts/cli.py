@@ -23,7 +23,6 @@ from ...base import N_
 from ...base.refusals import Refusal
 from ...figures import acting_as
 from ...runs import actions
-from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
 from .. import queries, wording
 from ..healing.moved_wording import print_moved
@@ -123,14 +122,11 @@ def _decide(finding: int, decision: str, reason: str, dry_run: bool, as_json: bo
 def _performed(tables: Sequence[str]) -> Run:
     """A run that verifies, worked on here until it has ended; one that does it already is joined."""
     with Session(db.engine) as session:
-        try:
-            scope = {"tables": tables} if tables else {}
-            number = actions.request(
-                session, VERIFY_FACTS.name, scope, is_paced=False, is_here=True
-            ).id
-            session.commit()
-        except AlreadyRunning as same:
-            number = same.run_id
+        scope = {"tables": tables} if tables else {}
+        number = actions.request_or_join(
+            session, VERIFY_FACTS.name, scope, is_paced=False, is_here=True
+        )
+        session.commit()
     return performed(db.engine, number).run
 
 

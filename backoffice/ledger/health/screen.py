@@ -10,7 +10,6 @@ from ...base import N_
 from ...drift import wording
 from ...drift.verification.checks import name_of
 from ...runs import actions as runs
-from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
 from ...runs.wording import STATUSES
 from ...security.permissions import requires
@@ -72,10 +71,7 @@ def preview() -> Response:
 def _asked(action: str, kind: str, **how: Any) -> Response:
     """Lead to the run that does this: a new one, or the one that does it already."""
     claim, scope = Claim(action), {"figures": SCOPE["figures"]}
-    try:
-        number = runs.request(db.session(), kind, scope, is_paced=False, **how).id
-    except AlreadyRunning as same:
-        number = same.run_id
+    number = runs.request_or_join(db.session(), kind, scope, is_paced=False, **how)
     return claim.complete(url_for("runs.record", run_id=number))
 
 
