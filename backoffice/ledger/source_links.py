@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from ..app.domain import declared
 from ..app.navigation import may_open
 from ..audit.tables import Recorded
+from ..base.identifiers import is_id
 from .models import JournalEntry
 from .posting.sources import BY_NAME
 
@@ -56,9 +57,9 @@ def _at(address: str) -> Rows | None:
 
 
 def _of_document(document: str) -> Rows | None:
-    """None of what is posted once a day: it is no single record."""
+    """None of what is posted once a day, which is no single record, and of what no rule has written."""
     name, _slash, key = document.partition("/")
-    if not key:
+    if name not in BY_NAME or not is_id(key):
         return None
     column = BY_NAME[name].rows().selected_columns["id"].element
     known, is_meant = declared().recorded[column.table.name], column == int(key)

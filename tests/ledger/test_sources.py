@@ -1,6 +1,7 @@
 """The source of an entry: the record of the book that it was written from, shown and led to; or words."""
 
 import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -91,6 +92,18 @@ def test_a_program_is_refused_the_same(app: Any, session: Any, chart: dict[str, 
     sent = {"entry_date": "2026-03-02", "memo": "Sold", "lines": [], "source": "/orders/none"}
     answer = program.send("POST", "/api/entries", key="n", json=sent)
     assert (answer.status_code, NOWHERE in answer.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    "document", ["", "orders", "orders/x", f"orders/{10**30}", "orders/7", "none/1"]
+)
+def test_a_document_that_no_rule_has_written_is_no_way(
+    session: Any, chart: dict[str, Account], sign_in: Any, document: str
+) -> None:
+    said = {"document": document, "document_date": date(2026, 3, 2), "source": "A voucher"}
+    entry = posted(of(chart["Cash"], 5), of(chart["Sales"], -5), **said)
+    session.commit()
+    assert source_of(sign_in("viewer"), entry) == ("A voucher", "")
 
 
 @pytest.mark.parametrize("source", ["/orders/gone", "//evil.example/x", "/accounts\x01"])
