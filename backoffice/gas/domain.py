@@ -7,11 +7,8 @@ DOMAIN = Domain(
     models=("backoffice.gas.models",),
     figures=("backoffice.gas.figures",),
     screens=(
-        "backoffice.gas.months",
-        "backoffice.gas.readings",
         "backoffice.gas.pricing.views",
         "backoffice.gas.deposits",
-        "backoffice.gas.calculations",
         "backoffice.gas.statements.views",
         "backoffice.gas.adjusting.views",
         "backoffice.gas.entry.views",

@@ -44,7 +44,7 @@ def _dated(model: Any, **reported: Any) -> Dated:
 
 READING = _dated(
     Reading, domain="readings", title=N_("Reading"), many=READINGS.title, new=N_("New reading"),
-    listing=lambda _user: READINGS, fields=READING_FIELDS,
+    listing=lambda _user: READINGS, fields=READING_FIELDS, url="/gas/readings", list_page="gas/readings.html",
 )  # fmt: skip
 PRICE = _dated(
     GasPrice, domain="gas_prices", title=N_("Gas price"), many=PRICES.title, new=N_("New gas price"),
@@ -100,10 +100,12 @@ CALCULATION = _calculated(
     Calculations, TransactionCalculation, CALCULATED, name=TransactionCalculation.reading_id,
     domain="gas_calculations", title=N_("Calculated reading"), figures=(calculation,),
     fields=(customer_of(TransactionCalculation.customer_id),),
+    url="/gas/calculations", list_page="gas/calculations.html",
 )  # fmt: skip
 MONTH = _calculated(
     Months, MonthlyCustomerBalance, MONTHS_LIST, name=MonthlyCustomerBalance.code, has_path=True,
     domain="gas_months", title=N_("Monthly balance"), figures=(monthly,),
+    url="/gas/months", list_page="gas/months.html",
     fields=(
         customer_of(MonthlyCustomerBalance.customer_id),
         Text(MonthlyCustomerBalance.year_month, N_("Month")),

@@ -166,7 +166,8 @@ class Record:
 
     `name` is the unique column by which people and files know a row; it stands in addresses, with slashes if
     `has_path`. `many` is what its list is called. `listing(user)` is a list of its own, whose `rows` say who sees
-    what; without it everybody who `reads` sees all, a column per field. `domain` is the name of its blueprint
+    what; without it everybody who `reads` sees all, a column per field; `url` is where it stands (else under `domain`)
+    and `list_page` its template, of a record whose screens are all as declared. `domain` is the name of its blueprint
     and of its addresses in the API, `title` and `new` what one and a new one are called, `called` this one
     ("Meter %(number)s"; without it by the column `name`), `saved` what is said when one is. `reads` and `writes` are
     the permissions; what verbs of another record create, and nobody enters, has no `writes`. One that is `append_only`
@@ -203,6 +204,8 @@ class Record:
     called: str = ""
     saved: str = N_("%(name)s is saved.")
     listing: Callable[[Any], "List"] | None = None
+    url: str = ""
+    list_page: str = ""
     has_path: bool = False
     append_only: bool = False
     shown: Sequence[Shown] = ()

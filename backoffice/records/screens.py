@@ -379,6 +379,6 @@ def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:
 
 def blueprint_of(record: Record) -> Blueprint:
     """The screens of a record that needs none of its own."""
-    bp = Blueprint(record.domain, __name__, url_prefix=f"/{record.domain}")
-    Screens(record).add_to(bp)
+    bp = Blueprint(record.domain, __name__, url_prefix=record.url or f"/{record.domain}")
+    Screens(record, record.list_page or STANDARD).add_to(bp)
     return bp

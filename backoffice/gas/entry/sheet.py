@@ -107,8 +107,7 @@ def opened(session: Session, month: Month, search: str = "") -> Sheet:
 
 def typed(session: Session, month: Month, form: Any) -> Sheet:
     """The grid as it was sent; rows beyond `MOST` are an error of the last."""
-    columns = [form.getlist(name)[: MOST + 1] for name in COLUMNS]
-    texts = [dict(zip(COLUMNS, cells, strict=True)) for cells in zip(*columns, strict=False)]
+    texts = _texts(form)
     sheet = read(session, month, texts[:MOST])
     if len(texts) > MOST:
         sheet.rows[-1].errors["customer"] = _("At most %(count)s rows at once.", count=MOST)
@@ -117,10 +116,7 @@ def typed(session: Session, month: Month, form: Any) -> Sheet:
 
 def pasted(form: Any, block: str, row: int, name: str) -> list[dict[str, str]]:
     """The typed rows with a copied block laid over them from a cell on; further rows follow as needed."""
-    rows = [
-        dict(zip(COLUMNS, cells, strict=True))
-        for cells in zip(*(form.getlist(n) for n in COLUMNS), strict=False)
-    ]
+    rows = _texts(form)
     day = rows[-1]["day"] if rows else ""
     first = COLUMNS.index(name)
     for place, line in enumerate(block.splitlines()[:MOST], row):
@@ -128,6 +124,12 @@ def pasted(form: Any, block: str, row: int, name: str) -> list[dict[str, str]]:
             rows.append({"customer": "", "day": day, "volume": ""})
         rows[place] |= dict(zip(COLUMNS[first:], map(str.strip, line.split("\t")), strict=False))
     return rows[:MOST]
+
+
+def _texts(form: Any) -> list[dict[str, str]]:
+    """The rows as they were sent, and one more than there may be."""
+    columns = [form.getlist(name)[: MOST + 1] for name in COLUMNS]
+    return [dict(zip(COLUMNS, cells, strict=True)) for cells in zip(*columns, strict=False)]
 
 
 def read(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> Sheet:

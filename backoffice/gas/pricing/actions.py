@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from ... import figures
@@ -17,6 +16,7 @@ from ..figures import monthly
 from ..models import GasPrice
 from ..rules import MAX_FACTOR, MAX_PRICE
 from .effects import NewPrice
+from .queries import prices_on
 
 MOST = 20_000
 """Customers whose prices change in one run."""
@@ -66,16 +66,9 @@ def changed_prices(
     """
     if len(customer_ids) > MOST:
         raise TooManyCustomers(most=MOST)
-    mine = GasPrice.customer_id == func.any(list(customer_ids))
-    newest = (
-        select(GasPrice.customer_id, GasPrice.price_per_sm3, GasPrice.correction_factor)
-        .where(mine, GasPrice.effective_from <= day)
-        .order_by(GasPrice.customer_id, GasPrice.effective_from.desc())
-        .ext(distinct_on(GasPrice.customer_id))
-    )
     found = [
-        NewPrice(row.customer_id, day, change.of(row.price_per_sm3), change.factor or row.correction_factor)
-        for row in session.execute(newest)
+        NewPrice(customer, day, change.of(held.price_per_sm3), change.factor or held.correction_factor)
+        for customer, held in prices_on(session, customer_ids, day).items()
     ]  # fmt: skip
     if not found:
         raise NoPriceToRaise()
