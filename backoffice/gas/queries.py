@@ -95,6 +95,11 @@ UNPRICED = MONTHS.c.calculation_details["unpriced"].as_integer()
 """How many readings of a month are in no balance, because no price was in force on their days."""
 
 
+def is_adjusting() -> Any:
+    """The condition of a deposit that takes back what was accepted of closed months: no money is moved by it."""
+    return select(AcceptedMonth.id).where(AcceptedMonth.deposit_id == Deposit.id).exists()
+
+
 def is_unpriced() -> Any:
     """The condition of a reading that no price was in force on its day."""
     held = select(GasPrice.id).where(

@@ -28,7 +28,7 @@ from ...base import N_, periods
 from ...billing.models import Invoice, MeterAdjustment, Payment
 from ...billing.rules import VOID
 from ...gas.models import Deposit
-from ...gas.queries import CALCULATIONS
+from ...gas.queries import CALCULATIONS, is_adjusting
 from ...orders.models import Order
 from ...wallets.models import WalletTransaction
 from ...wallets.rules import ADJUSTMENT, CHARGE, RECHARGE, REFUND
@@ -108,7 +108,7 @@ SOURCES: Sequence[PostingSource] = (
     ),
     PostingSource(
         "deposits", N_("Gas deposits"), "Gas deposit", CASH, GAS_DEPOSITS,
-        lambda: _each(Deposit.id, cast(null(), Text), Deposit.deposited_on, Deposit.amount),
+        lambda: _each(Deposit.id, cast(null(), Text), Deposit.deposited_on, Deposit.amount, ~is_adjusting()),
     ),
     PostingSource(
         "gas_purchases", N_("Gas purchases"), "Gas purchases of the day", GAS_DEPOSITS, GAS_REVENUE,
