@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import func, select
 
-from backoffice.gas.models import GasPrice, Reading
+from backoffice.gas.models import Deposit, GasPrice, Reading
 from tests.browser.looks import LANGUAGES
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
@@ -102,3 +102,32 @@ def test_gas_is_sound_in_every_look(
     ):  # fmt: skip
         page.goto(address)
         is_sound(page, name)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_adjustment_is_sound_in_every_look_and_accepted_by_one_press(
+    session: Any,
+    browse: Callable[..., Page],
+    is_sound: Any,
+    surgery: Any,
+    run_command: Any,
+    language: str,
+) -> None:
+    _gas(session)
+    assert (
+        run_command("balance", "lock", "--until", "2026-01-31", "--reason", "Reported").exit_code
+        == 0
+    )
+    surgery.execute(
+        "UPDATE monthly_customer_balances SET closing_balance = closing_balance + 70"
+        " WHERE year_month = '2026-01'"
+    )
+    page = browse("finance", language=language)
+    page.goto("/gas/customers/G-1/adjustment")
+    expect(page.locator("main")).to_contain_text("70")
+    is_sound(page, "gas-adjustment")
+    page.locator("main form button[type=submit]").click()
+    page.wait_for_url("**/gas/customers/G-1/statement")
+    session.rollback()
+    [taken_back] = session.scalars(select(Deposit.amount).where(Deposit.amount < 0))
+    assert taken_back == -70
