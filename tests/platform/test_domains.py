@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from backoffice.database.objects import DatabaseObject
 from backoffice.drift.facts.holding import Hold
 from backoffice.drift.marks import RecordedFindings
 from backoffice.drift.recalculation import OwnersOf
-from backoffice.figures import Figure
+from backoffice.figures import Check, Figure
 from backoffice.imports.api import FileSent
 from backoffice.imports.by_line.api import Uploads
 from backoffice.records import Record
@@ -37,6 +38,7 @@ SORTS: dict[str, type | tuple[type, ...]] = {
     "measures": Measures, "findings": RecordedFindings, "findable": Findable, "pages": tuple, "notices": Notices,
     "parts": Addition, "columns": Columns, "notes": Notes, "owned_records": Belonging,
     "resources": (FileSent, Uploads), "closing_checks": ClosingCheck,
+    "afterwards": FunctionType,
 }  # fmt: skip
 MODULES = {"models", "figures", "screens"}
 
@@ -62,7 +64,8 @@ def test_whatever_a_domain_names_is_there_and_of_its_sort(app: Flask, domain: Do
     for name in domain.models:
         assert import_module(name)
     for name in domain.figures:
-        assert any(isinstance(thing, Figure) for thing in vars(import_module(name)).values())
+        derived = vars(import_module(name)).values()
+        assert any(isinstance(thing, Figure | Check) for thing in derived)
     for name in domain.screens:
         assert import_module(name).bp
 
