@@ -339,6 +339,29 @@ def test_a_command_asks_for_a_second_person_where_the_deployment_needs_one(
     assert book.locked_until(session) == date(2026, 1, 31)
 
 
+def test_what_waited_to_reopen_a_closing_leaves_a_later_one_of_the_month_alone(
+    app: Flask, session: Any, chart: Chart, run_command: Any, sign_in: Callable[..., Any]
+) -> None:
+    close(session, JANUARY, BY)
+    session.commit()
+    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    line = ("reopen-period", "2026-01", "--reason", "Late", "--json")
+    asked = json.loads(run_command("ledger", *line).stdout)["run"]
+    reopen(session, JANUARY, BY, "Another bill")
+    session.commit()
+    close(session, JANUARY, BY)
+    session.commit()
+    sign_in("finance").post(f"/runs/{asked}/approve", data={"idempotency_key": "1"})
+    run = performed(db.engine, asked).run
+    assert (run.changed, run.skipped > 0) == (0, True)
+    assert book.locked_until(session) == date(2026, 1, 31)
+    session.rollback()
+    again = json.loads(run_command("ledger", *line).stdout)["run"]
+    sign_in("finance").post(f"/runs/{again}/approve", data={"idempotency_key": "2"})
+    assert performed(db.engine, again).run.skipped == 0
+    assert book.locked_until(session) is None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_locked", [True, False])
 def test_whoever_closes_waits_for_who_posts_and_without_the_lock_an_entry_slips_in(
@@ -508,3 +531,37 @@ def test_maintenance_closes_due_months_only_where_that_is_switched_on(
     assert maintained(app, 5) == ["2026-03 found"], "it waits for a user"
     assert maintained(app, 5) == [], "asked once"
     assert book.locked_until(session) == date(2026, 2, 28)
+
+
+def test_a_month_that_a_person_reopened_a_person_closes(
+    app: Flask, session: Any, chart: Chart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted(of(chart["Cash"], 5), of(chart["Capital"], -5), day=date(2026, 1, 7))
+    session.commit()
+    monkeypatch.setattr("backoffice.ledger.periods.due.periods.today", lambda: date(2026, 3, 9))
+    assert maintained(app, 5) == ["2026-01 applied", "2026-02 applied"]
+    for months in ((FEBRUARY,), (FEBRUARY, JANUARY)):
+        for month in months:
+            reopen(session, month, BY, "A late bill")
+        session.commit()
+        assert maintained(app, 5) == []
+        for month in reversed(months):
+            assert maintained(app, 5) == []
+            close(session, month, BY)
+            session.commit()
+    monkeypatch.setattr("backoffice.ledger.periods.due.periods.today", lambda: date(2026, 4, 9))
+    assert maintained(app, 5) == ["2026-03 applied"]
+
+
+def test_what_reopening_the_first_closing_has_opened_is_not_closed_by_itself(
+    app: Flask, session: Any, chart: Chart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first month that is closed closes everything before it, and its reopening opens that again."""
+    posted(of(chart["Cash"], 5), of(chart["Capital"], -5), day=date(2026, 1, 7))
+    session.commit()
+    close(session, FEBRUARY, BY)
+    reopen(session, FEBRUARY, BY, "A late bill")
+    session.commit()
+    monkeypatch.setattr("backoffice.ledger.periods.due.periods.today", lambda: date(2026, 4, 9))
+    assert maintained(app, 5) == []
+    assert book.locked_until(session) is None

@@ -6,9 +6,12 @@ from datetime import date
 import pytest
 from sqlalchemy import select
 
+from backoffice.app.extensions import db
 from backoffice.drift import standing
 from backoffice.drift.models import FOLLOWS, UNEQUAL, DriftFinding
 from backoffice.ledger import actions
+from backoffice.ledger.health.examining import examine, known
+from backoffice.ledger.health.report import detailed
 from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import Scope
 from backoffice.ledger.posting.tie_out import CONTROLS, ledger_tied, tie_out
@@ -53,6 +56,19 @@ def test_it_says_of_every_role_what_the_tie_out_says(session, roles):
         assert apart == {role: -part.difference for role, part in parts.items()}
         assert apart == ({"receivables": 7} if is_posted else {})
     assert ledger_tied.compare(connection).parts == len(CONTROLS)
+
+
+@pytest.mark.leaves_drift
+def test_the_detailed_report_is_not_right_while_one_of_its_checks_is_not(app, session, roles):
+    posted(of(roles["receivables"], 7), of(roles["cash"], -7))
+    session.commit()
+    report = detailed(db.engine)
+    assert [one["check"] for one in report["checks"] if not one["holds"]] == ["ledger.tied"]
+    assert (report["balance_status"], report["data"]["is_valid"]) == (False, False)
+    assert known(session.connection()).is_valid, "nobody has looked: it reads what is stored"
+    session.rollback()
+    assert not examine(db.engine).is_valid, "and whoever looks says so"
+    assert not known(session.connection()).is_valid
 
 
 @pytest.mark.leaves_drift

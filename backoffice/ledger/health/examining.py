@@ -27,6 +27,7 @@ from ...drift.verification.chunks import Seen, seen_in, settle
 from ...drift.verification.scope import LAST
 from ...figures import Check, registry
 from ...figures.computing.registry import Bundle
+from ...figures.declaring.checks import Compared
 from ...web.record_links import called
 from ..figures import LEDGER_FIGURES, entries_balanced
 from ..models import Account, JournalEntry, JournalLine
@@ -87,7 +88,7 @@ class BalanceHealth:
     problems: Sequence[Problem] = ()
     entries: Sequence[WrongEntry] = ()
     seen: int = 0
-    """How much an examination has found wrong, though it could not be written down."""
+    """How much an examination has found wrong that no finding tells of: it could not, or should not be written down."""
 
     @property
     def is_valid(self) -> bool:
@@ -172,6 +173,12 @@ def look(connection: Connection) -> Mapping[Bundle, Seen]:
     return seen
 
 
+def count_of(seen: Mapping[Bundle, Seen], compared: Sequence[Compared]) -> int:
+    """How much is wrong of what was compared, whether or not a finding tells of it."""
+    accounts = sum(len(one.found) + len(one.orphans) for one in seen.values())
+    return accounts + sum(not one.holds for one in compared)
+
+
 def examine(engine: Engine) -> BalanceHealth:
     """Look at every line, entry by entry, and at every check, in one snapshot; what is found is recorded.
 
@@ -183,8 +190,7 @@ def examine(engine: Engine) -> BalanceHealth:
         asked = [c for c in ledger_checks() if c is not entries_balanced or not is_looked_at]
         compared = [one.compare(connection) for one in asked]
         found = known(connection)
-    wrong = sum(len(one.found) + len(one.orphans) for one in seen.values())
-    wrong += sum(not one.holds for one in compared)
+    wrong = count_of(seen, compared)
     try:
         with engine.begin() as connection:
             for bundle, one in seen.items():

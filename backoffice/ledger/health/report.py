@@ -1,6 +1,7 @@
 """The detailed report: account by account, entry by entry, control account by control account, month by month."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask_babel import gettext as _
@@ -21,12 +22,13 @@ from ...base import table_of
 from ...drift.facts.findings import name_of as facts_of
 from ...drift.findings import FINDINGS, reported_now
 from ...figures import Finding
+from ...figures.declaring.checks import Compared
 from ..models import Account, JournalEntry, JournalLine
 from ..posting.tie_out import tie_out
 from ..rules import POSTED
 from . import examining
 from .entries import quarantined, wrong_entries
-from .examining import known, ledger_checks, look, whole_ledger
+from .examining import count_of, known, ledger_checks, look, whole_ledger
 from .wording import as_data, quarantine
 
 RIGHT, DRIFTED, QUARANTINED = "right", "drifted", "quarantined"
@@ -36,19 +38,22 @@ def detailed(engine: Engine) -> dict[str, Any]:
     """All of it as one snapshot has it; nothing is written. Raises Busy."""
     with whole_ledger(engine) as connection:
         found: dict[int, list[Finding]] = {}
-        for seen in look(connection).values():
-            for one in (*seen.found, *seen.orphans):
+        seen = look(connection)
+        for of_accounts in seen.values():
+            for one in (*of_accounts.found, *of_accounts.orphans):
                 found.setdefault(one.owner, []).append(one)
         entries = wrong_entries(connection)
         held = quarantined(connection, found) if entries else set()
         diverging = first_diverging(connection, found)
-        health = known(connection)
+        compared = [one.compare(connection) for one in ledger_checks()]
+        wrong = count_of(seen, compared)
+        health = replace(known(connection), entries=entries, seen=wrong)
         return {
-            "balance_status": health.is_valid and not found and not entries,
+            "balance_status": health.is_valid,
             "data": as_data(health),
             "accounts": list(_accounts(connection, found, held, diverging)),
             "entries": {"posted": _posted(connection), "wrong": quarantine(entries)},
-            "checks": [_check(connection, one) for one in ledger_checks()],
+            "checks": [_check(connection, one) for one in compared],
             "control_accounts": [one.as_dict() for one in tie_out(connection)],
             "months": months(connection),
         }
@@ -81,9 +86,9 @@ def _posted(connection: Connection) -> int:
     return connection.scalar(counted) or 0
 
 
-def _check(connection: Connection, one: Any) -> dict[str, Any]:
+def _check(connection: Connection, seen: Compared) -> dict[str, Any]:
     """Both sides; a control account is one that is compared with what other documents come to."""
-    seen = one.compare(connection)
+    one = seen.check
     return {
         **seen.as_dict(), "title": _(one.title),
         "is_control": examining.is_control(one),

@@ -1,4 +1,7 @@
-"""Closing and reopening a month as two people look at it: what is approved is the month with what its closing moves."""
+"""Closing and reopening a month as two people look at it: what is approved is the month with what its closing moves.
+
+It is this closing that is reopened, and no later one of the same month.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,8 +30,8 @@ def _close(session: Session, _user: Any, asked: Payload) -> Sequence[str]:
 
 
 def _reopen(session: Session, _user: Any, asked: Payload) -> Sequence[str]:
-    actions.reopen(session, Month.parse(asked["month"]), actor.get(), asked["reason"])
-    return asked["month"], asked["reason"]
+    period = actions.reopen(session, Month.parse(asked["month"]), actor.get(), asked["reason"])
+    return asked["month"], asked["reason"], str(period.closed_at.timestamp())
 
 
 def _verb(name: str, title: str, act: Any) -> Verb:

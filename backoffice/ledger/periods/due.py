@@ -13,14 +13,17 @@ from ...runs.actions import Limits
 from ...runs.models import APPLIED, FOUND
 from ...runs.work import Step, Work
 from .approved_verbs import CLOSE
-from .queries import next_to_close
+from .queries import is_any_reopened, next_to_close
 
 REASON = "The month ended long enough ago, and everything is in order."
 """What a second person reads, where one has to approve it."""
 
 
 def close_due(work: Work) -> None:
-    """Close one month after the other that ended long enough ago, as far as nothing is in the way."""
+    """Close one month after the other that ended long enough ago, as far as nothing is in the way.
+
+    Whoever reopened a month closes it again, and with it what it opened: until then nothing is due.
+    """
     days = current_app.config["CLOSE_MONTHS_AFTER_DAYS"]
     is_further = days > 0 and work.asked.requested_by.startswith("schedule:")
     while is_further:
@@ -41,7 +44,7 @@ def _close_next(step: Step, days: int) -> bool:
 
 def _closed(step: Step, session: Session, days: int) -> bool:
     month = next_to_close(session)
-    if periods.today() < month.last + timedelta(days):
+    if is_any_reopened(session) or periods.today() < month.last + timedelta(days):
         return False
     limits = Limits.of(current_app.config)
     run = do_or_ask(session, CLOSE, {"month": str(month)}, reason=REASON, limits=limits)

@@ -13,7 +13,7 @@ from ...book.models import Book
 from ...runs.models import AWAITING_APPROVAL, Run
 from ..models import JournalEntry
 from .approved_verbs import VERBS
-from .models import CLOSED, Period
+from .models import CLOSED, OPEN, Period
 
 SHOWN = 36
 """Months that the screen lists at most, the newest first."""
@@ -40,6 +40,11 @@ def last_closed(session: Session) -> Month | None:
     """The last closed month; None where every month is open."""
     first = session.scalar(select(func.max(Period.month)).where(Period.status == CLOSED))
     return None if first is None else Month.of(first)
+
+
+def is_any_reopened(session: Session) -> bool:
+    """Whether a month that was closed is open again."""
+    return bool(session.scalar(select(select(Period.id).where(Period.status == OPEN).exists())))
 
 
 def next_to_close(session: Session) -> Month:
