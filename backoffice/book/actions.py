@@ -25,6 +25,7 @@ from ..base.currencies import MINOR_UNITS
 from ..base.refusals import Refusal
 from ..figures import registry
 from ..figures.computing import definitions
+from ..figures.models import FigureNote
 from .locks import hold_alone
 from .meaning import APPLICATION, Meaning, MeaningDiffers, of_this_process
 from .models import Book
@@ -34,6 +35,15 @@ BOOK = table_of(Book)
 _ACTIVITY = table_named(
     "pg_stat_activity", column("pid"), column("datname"), column("application_name")
 )
+
+
+class NotCounted(Refusal):
+    """Days are locked when everything of them is counted."""
+
+    sentence = N_(
+        "Changes of other programs are not counted yet. Try again in a moment; where that lasts, run: "
+        "backoffice figures heal --noted"
+    )
 
 
 class InUse(Refusal):
@@ -118,8 +128,13 @@ def set_meaning(
 
 
 def lock_days(connection: Connection, until: date | None, reason: str) -> None:
-    """Let nothing up to that day, inclusive, be entered, changed or deleted any more; None opens every day."""
+    """Let nothing up to that day, inclusive, be entered, changed or deleted any more; None opens every day.
+
+    Raises NotCounted: what was written meanwhile would stay out of totals that nothing rewrites then.
+    """
     hold_alone(connection)
+    if until is not None and connection.scalar(select(func.count()).select_from(FigureNote)):
+        raise NotCounted()
     connection.execute(update(BOOK).values(locked_until=until, reason=reason, set_at=func.now()))
 
 

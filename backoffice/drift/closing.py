@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from ..app.closing import ClosingCheck
 from ..base import N_
 from ..base.periods import Month
+from ..figures.models import FigureNote
 from .models import DriftFinding
 from .standing import IS_COUNTED, IS_OPEN
 
@@ -15,6 +16,13 @@ def _wrong(session: Session, _month: Month) -> int:
     return session.scalar(found) or 0
 
 
+def _waiting(session: Session, _month: Month) -> int:
+    return session.scalar(select(func.count()).select_from(FigureNote)) or 0
+
+
 CLOSING = (
+    ClosingCheck(
+        "notes", N_("Changes of other programs that are not counted yet"), _waiting, lambda _month: ("drift.index", {})
+    ),
     ClosingCheck("drift", N_("Stored totals that are wrong"), _wrong, lambda _month: ("drift.index", {})),
 )  # fmt: skip

@@ -5,17 +5,32 @@ from collections.abc import Sequence
 from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
+from ..base import N_
 from ..base.periods import Month
+from ..base.refusals import Refusal
 from ..customers.models import Customer
 from ..records.actions import count, locked
+from .adjusting.actions import proposal_of
 from .models import Deposit, Reading
+
+
+class ClosedMonthWrong(Refusal):
+    """Stored rows that go would come back by their facts, and nobody would have decided about closed months."""
+
+    sentence = N_(
+        "A closed month of this customer is stored otherwise than its facts come to. Accept the adjustment that is "
+        "proposed, or reopen the month, first."
+    )
+    status = 409
 
 
 def switch(session: Session, customer_id: int, *, is_stored: bool) -> Customer:
     """Let a customer's readings and months be stored as they change, or be computed when they are read.
 
-    The rows that are stored go, or come, with it. Raises RecordGone.
+    The rows that are stored go, or come, with it. Raises RecordGone, ClosedMonthWrong.
     """
+    if not is_stored and proposal_of(session, customer_id) is not None:
+        raise ClosedMonthWrong()
     customer: Customer = locked(session, Customer, [customer_id], key_share=True)[customer_id]
     customer.use_realtime_calculation = is_stored
     count(session, customer)

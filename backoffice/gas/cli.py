@@ -14,7 +14,14 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import func, select
 
-from ..app.command_line import CLEAN, FOUND, Trouble, month_given, never_together
+from ..app.command_line import (
+    CLEAN,
+    FOUND,
+    Trouble,
+    month_given,
+    never_together,
+    refusals_reported,
+)
 from ..app.extensions import db
 from ..base.periods import read_day
 from ..book.actions import lock_days, refuse_another
@@ -112,7 +119,7 @@ def lock(until: str | None, is_open: bool, reason: str) -> None:
         raise Trouble(_("Say up to which day: --until YYYY-MM-DD, or --open."))
     if not reason.strip():
         raise Trouble(_("Say why, with --reason: it is kept in the audit trail."))
-    with as_owner(owner_engine(current_app)) as connection:
+    with as_owner(owner_engine(current_app)) as connection, refusals_reported():
         refuse_another(connection)
         lock_days(connection, day, reason.strip())
     if day is None:

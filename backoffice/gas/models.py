@@ -167,17 +167,17 @@ AMOUNTS = (
 
 
 class AcceptedMonth(Base):
-    """By how much a closed month, as it is stored, differs from what its facts come to: a user has accepted it.
+    """By how much a closed month, as it is stored, differs from what is expected of it: a user has accepted it.
 
-    The month is then expected as it is stored, and later ones upon it. `deposit_id` is the deposit that takes the
-    difference of the balance back on an open day: without it the month is accepted no more. None where the balance
-    is the same.
+    The month is then expected as it is stored, and later ones upon it; accepted again, it has a further row.
+    `deposit_id` is the deposit that takes the difference of the balance back on an open day: without it that is
+    accepted no more. None where the balance is the same. `calculation_details` are NULL where those are as expected.
     """
 
     __tablename__ = "gas_accepted_months"
     __table_args__ = (
         no_nan(*AMOUNTS),
-        UniqueConstraint("customer_id", "year_month"),
+        Index("ix_gas_accepted_months_customer_id_year_month", "customer_id", "year_month"),
         Index("ix_gas_accepted_months_deposit_id", "deposit_id"),
     )  # fmt: skip
 
@@ -189,7 +189,7 @@ class AcceptedMonth(Base):
     total_purchases: Mapped[Money]
     closing_balance: Mapped[Money]
     total_volume_sm3: Mapped[Quantity]
-    calculation_details: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    calculation_details: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     deposit_id: Mapped[int | None] = mapped_column(ForeignKey(Deposit.id, ondelete="CASCADE"))
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]

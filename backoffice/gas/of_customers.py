@@ -36,7 +36,5 @@ OWNED = (
         "gas_accepted_months", N_("Accepted months"), counted("%(num)s accepted month", "%(num)s accepted months"),
         AcceptedMonth, customer=AcceptedMonth.customer_id, label=AcceptedMonth.year_month, day=_FIRST,
         amount=AcceptedMonth.closing_balance, endpoint="gas_months.index", is_lockable=True,
-        one_per=AcceptedMonth.year_month,
-        both_have=N_("Both customers have the same accepted month of gas: %(days)s. They cannot become one."),
     ),
 )  # fmt: skip

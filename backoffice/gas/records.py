@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from sqlalchemy.orm import joinedload
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
 
 from ..audit.tables import Recorded
 from ..base import N_
 from ..base.codes import month_code
 from ..base.periods import Month
+from ..base.refusals import Refusal
 from ..records import Deletion, Record, Text
+from ..records.actions import write
 from ..web.formats import day_filter, month_filter
 from .fields import DEPOSIT_FIELDS, PRICE_FIELDS, READING_FIELDS, customer_of
 from .figures import calculation, monthly
@@ -22,6 +25,16 @@ from .models import (
     Reading,
     TransactionCalculation,
 )
+
+
+class TakesBack(Refusal):
+    """A deposit that takes back what was accepted of closed months is as much as that."""
+
+    sentence = N_(
+        "This deposit takes back what was accepted of closed months, so it is not changed. Delete it, and those "
+        "months are accepted no more."
+    )
+    status = 409
 
 
 class Dated(Record):
@@ -51,9 +64,20 @@ PRICE = _dated(
     listing=lambda _user: PRICES, fields=PRICE_FIELDS,
     form="backoffice.gas.pricing.forms:PriceForm",
 )  # fmt: skip
+
+
+def change_deposit(session: Session, row_id: int, values: Any, version: int) -> Deposit:
+    """Write what was changed of a deposit. Raises TakesBack, and what any record does."""
+    if session.scalar(select(AcceptedMonth.id).where(AcceptedMonth.deposit_id == row_id).limit(1)):
+        raise TakesBack()
+    changed: Deposit = write(session, DEPOSIT, row_id, values, version)
+    return changed
+
+
 DEPOSIT = _dated(
     Deposit, domain="deposits", title=N_("Deposit"), many=DEPOSITS.title, new=N_("New deposit"),
     listing=lambda _user: DEPOSITS, fields=DEPOSIT_FIELDS,
+    update=change_deposit,
 )  # fmt: skip
 
 

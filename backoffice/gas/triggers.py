@@ -2,7 +2,7 @@
 
 from ..book.locks import locks
 from ..customers.triggers import AROUND, follows_merged
-from ..database.objects import DatabaseObject
+from ..database.objects import DatabaseObject, refusal
 
 _UPDATED = """
 BEGIN
@@ -36,6 +36,27 @@ def _says(event: str) -> DatabaseObject:
     )  # fmt: skip
 
 
+_TAKES_BACK = f"""
+BEGIN
+  IF (NEW.amount <> OLD.amount OR NEW.deposited_on <> OLD.deposited_on)
+    AND EXISTS (SELECT FROM public.gas_accepted_months a WHERE a.deposit_id = OLD.id)
+  THEN
+    {
+    refusal(
+        "Deposit % takes back what was accepted of closed months and stays as it is.",
+        "Delete it, and those months are accepted no more.",
+    ).replace("is.'", "is.', OLD.id")
+}
+  END IF;
+  RETURN NEW;
+END """
+
+TAKES_BACK = DatabaseObject(
+    "backoffice_deposits_take_back", _TAKES_BACK, "deposits", ("update",), is_before=True,
+    is_for_each_row=True, settings=AROUND,
+)  # fmt: skip
+"""What was accepted of closed months and what takes it back are the same amount, whoever writes."""
+
 OF_CUSTOMERS = {"readings": "read_on", "gas_prices": "effective_from", "deposits": "deposited_on"}
 """Table → the day of its rows."""
 
@@ -44,5 +65,6 @@ TRIGGERS = (
     *(locks(table, day) for table, day in OF_CUSTOMERS.items()),
     _stamps("transaction_calculations", "calculated_at"),
     _stamps("monthly_customer_balances", "last_calculated_at"),
+    TAKES_BACK,
     *map(_says, ("insert", "update", "delete")),
 )

@@ -73,11 +73,16 @@ def update(session: Session, record: Record, row_id: int, values: Values, versio
     with _taken(record, values):
         if record.update is not None:
             return record.update(session, row_id, values, version)
-        row = at_version(session, record, row_id, version, key_share=True)
-        for name, value in record.columns(values).items():
-            setattr(row, name, value)
-        count(session, row)
-        session.flush()
+        return write(session, record, row_id, values, version)
+
+
+def write(session: Session, record: Record, row_id: int, values: Values, version: int) -> Row:
+    """The same without what the record does of its own."""
+    row = at_version(session, record, row_id, version, key_share=True)
+    for name, value in record.columns(values).items():
+        setattr(row, name, value)
+    count(session, row)
+    session.flush()
     return row
 
 

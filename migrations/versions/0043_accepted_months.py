@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.BigInteger(), nullable=False),
         sa.Column("year_month", sa.Text(), nullable=False),
         *amounts,
-        sa.Column("calculation_details", postgresql.JSONB(), nullable=False),
+        sa.Column("calculation_details", postgresql.JSONB(), nullable=True),
         sa.Column("deposit_id", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         *(
@@ -39,7 +39,6 @@ def upgrade() -> None:
             for name in ("created_at", "updated_at")
         ),
         sa.PrimaryKeyConstraint("id", name=f"pk_{TABLE}"),
-        sa.UniqueConstraint("customer_id", "year_month", name=f"uq_{TABLE}_customer_id_year_month"),
         sa.ForeignKeyConstraint(
             ["customer_id"], ["customers.id"], name=f"fk_{TABLE}_customer_id_customers"
         ),
@@ -54,6 +53,7 @@ def upgrade() -> None:
             name=f"ck_{TABLE}_no_nan",
         ),
     )
+    op.create_index(f"ix_{TABLE}_customer_id_year_month", TABLE, ["customer_id", "year_month"])
     op.create_index(f"ix_{TABLE}_deposit_id", TABLE, ["deposit_id"])
     op.create_index(
         f"ix_audit_events_{TABLE}_to_customer_id",

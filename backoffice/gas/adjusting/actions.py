@@ -61,6 +61,12 @@ class ClosedMonth:
         """Which it is."""
         return Month.parse(self.stored.year_month)
 
+    @property
+    def details(self) -> Mapping[str, Any] | None:
+        """What stands behind it, where that is stored otherwise."""
+        stored = self.stored.calculation_details
+        return None if stored == self.facts.get("calculation_details", stored) else stored
+
     def apart(self, name: str) -> Decimal:
         """By how much it is stored otherwise."""
         difference: Decimal = getattr(self.stored, name) - self.facts[name]
@@ -77,6 +83,8 @@ class Proposal:
     months: Sequence[ClosedMonth]
     day: date
     amount: Decimal
+    besides: Sequence[Finding]
+    """What is found of open days: it is corrected, for nothing is in its way any more."""
 
     @property
     def wrong(self) -> Sequence[ClosedMonth]:
@@ -87,7 +95,8 @@ class Proposal:
     def digest(self) -> str:
         """Another text as soon as anything else is proposed."""
         told = [(str(m.month), *(f"{m.apart(name)}" for name in AMOUNTS)) for m in self.wrong]
-        return sha256(repr((self.day, told)).encode()).hexdigest()
+        besides = [finding.as_dict() for finding in self.besides]
+        return sha256(repr((self.day, told, besides)).encode()).hexdigest()
 
     @property
     def note(self) -> str:
@@ -104,16 +113,20 @@ def proposal_of(session: Session, customer_id: int) -> Proposal | None:
         return None
     found = {name: _found(session, figure, customer_id) for name, figure in _FIGURES.items()}
     wrong = {finding.key["year_month"]: finding for finding in found["months"]}
-    readings = {finding.key["reading_id"] for finding in found["calculations"]}
-    behind = {
-        row.year_month
-        for row in session.scalars(_closed(TransactionCalculation, customer_id))
-        if row.reading_id in readings
+    closed = {
+        c.reading_id: c.year_month
+        for c in session.scalars(_closed(TransactionCalculation, customer_id))
     }
+    readings = {finding.key["reading_id"] for finding in found["calculations"]}
+    behind = {month for reading, month in closed.items() if reading in readings}
     months = list(_months(rows, wrong, behind))
     if not any(month.is_wrong for month in months):
         return None
-    return Proposal(months, until + timedelta(1), -months[-1].apart("closing_balance"))
+    theirs = {row.year_month for row in rows}
+    besides = [f for f in found["months"] if f.key["year_month"] not in theirs]
+    besides += [f for f in found["calculations"] if f.key["reading_id"] not in closed]
+    amount = -months[-1].apart("closing_balance")
+    return Proposal(months, until + timedelta(1), amount, besides)
 
 
 _FIGURES = {"months": monthly, "calculations": calculation}
@@ -132,16 +145,18 @@ def _months(
     rows: Sequence[MonthlyCustomerBalance], wrong: Mapping[str, Finding], behind: set[str]
 ) -> Iterator[ClosedMonth]:
     """Each stored month beside what its facts come to; of one that should not be there, the balance before it."""
-    balance = Decimal(0)
-    for row in rows:
-        finding = wrong.get(row.year_month)
-        facts: dict[str, Any] = {name: getattr(row, name) for name in AMOUNTS}
+    balance, stored = Decimal(0), {row.year_month: row for row in rows}
+    for month in sorted({*stored, *wrong}):
+        row, finding = stored.get(month), wrong.get(month)
+        facts: dict[str, Any] = {} if row is None else {n: getattr(row, n) for n in AMOUNTS}
         if finding is not None and finding.kind == "surplus":
-            facts = dict.fromkeys(AMOUNTS, Decimal(0)) | dict.fromkeys(RUNNING, balance)
+            facts = {"calculation_details": None, **dict.fromkeys(AMOUNTS, Decimal(0))}
+            facts |= dict.fromkeys(RUNNING, balance)
         elif finding is not None:
             facts |= finding.expected
         balance = facts["closing_balance"]
-        yield ClosedMonth(row, facts, finding is not None or row.year_month in behind)
+        if row is not None:  # one that is missing is put back, and stands before the next
+            yield ClosedMonth(row, facts, finding is not None or month in behind)
 
 
 def accept(session: Session, customer_id: int, shown: str) -> None:
@@ -162,14 +177,12 @@ def accept(session: Session, customer_id: int, shown: str) -> None:
         )  # fmt: skip
         session.add(deposit)
         session.flush()
-    session.add_all(_accepted(session, proposed, deposit))
+    session.add_all(_accepted(proposed, deposit))
     session.flush()
     _correct(session, customer_id, proposed.note)
 
 
-def _accepted(
-    session: Session, proposed: Proposal, deposit: Deposit | None
-) -> Iterator[AcceptedMonth]:
+def _accepted(proposed: Proposal, deposit: Deposit | None) -> Iterator[AcceptedMonth]:
     """What of each month is accepted beside what is carried on from the months before it."""
     carried = Decimal(0)
     for month in proposed.months:
@@ -178,25 +191,10 @@ def _accepted(
             continue
         apart |= {name: apart[name] - carried for name in RUNNING}
         carried += apart["closing_balance"]
-        yield _accepted_month(session, month, apart, deposit)
-
-
-def _accepted_month(
-    session: Session, month: ClosedMonth, apart: Mapping[str, Decimal], deposit: Deposit | None
-) -> AcceptedMonth:
-    """The month, accepted; upon what was accepted of it before."""
-    of = month.stored.customer_id, month.stored.year_month
-    mine = AcceptedMonth.customer_id == of[0], AcceptedMonth.year_month == of[1]
-    row = session.scalars(select(AcceptedMonth).where(*mine)).one_or_none()
-    if row is None:
-        row = AcceptedMonth(
-            customer_id=of[0], year_month=of[1], **dict.fromkeys(AMOUNTS, Decimal(0))
-        )
-    for name, value in apart.items():
-        setattr(row, name, getattr(row, name) + value)
-    row.calculation_details = month.stored.calculation_details
-    row.deposit_id = row.deposit_id if deposit is None else deposit.id
-    return row
+        yield AcceptedMonth(
+            customer_id=month.stored.customer_id, year_month=month.stored.year_month, **apart,
+            calculation_details=month.details, deposit_id=None if deposit is None else deposit.id,
+        )  # fmt: skip
 
 
 def _correct(session: Session, customer_id: int, reason: str) -> None:
