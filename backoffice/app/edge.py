@@ -128,7 +128,7 @@ class Backoffice(Flask):
         return response
 
     def _commit(self, response: Response) -> None:
-        """Commit; what domains do of it afterwards, each in its own transaction, nobody waits for."""
+        """Commit; what domains do of it afterwards, each in its own transaction, is done once it is answered."""
         is_a_user = actor.get().startswith("user:")
         asked = (ask(db.session()) for ask in self.declared.afterwards if is_a_user)
         wanted = [follow for follow in asked if follow is not None]
@@ -137,14 +137,24 @@ class Backoffice(Flask):
             response.call_on_close(partial(self._follow, wanted, actor.get()))
 
     def _follow(self, wanted: Sequence[Callable[[Session], None]], user: str) -> None:
-        with self.app_context(), acting_as(user):
-            for follow in wanted:
-                try:
-                    follow(db.session())
-                    db.session.commit()
-                except DBAPIError as error:
-                    db.session.rollback()
-                    log.warning("not done afterwards", error=type(error.orig).__name__)
+        """Do what follows, as a save that takes its turn; whatever goes wrong is logged and spoils no answer."""
+        if not self.turns.acquire(blocking=False):
+            log.warning("too many saves at a time for what follows one")
+            return
+        try:
+            with self.app_context(), acting_as(user):
+                for follow in wanted:
+                    self._follow_one(follow)
+        finally:
+            self.turns.release()
+
+    def _follow_one(self, follow: Callable[[Session], None]) -> None:
+        try:
+            follow(db.session())
+            db.session.commit()
+        except Exception as error:  # noqa: BLE001 (the answer is sent; what does not follow now is come to later)
+            db.session.rollback()
+            log.warning("not done afterwards", error=repr(getattr(error, "orig", error)))
 
     def _start_over(self) -> bool:
         """Forget the session, and ask again who may; False where that cannot be.

@@ -132,7 +132,23 @@ def test_what_is_dated_in_a_closed_month_is_posted_today(session, roles, desk):
     nothing_is_open(session)
 
 
-@pytest.mark.parametrize("reason", ["no account", "many", "a program", "others post"])
+def broken(*_given):
+    raise ValueError("a mistake of ours")
+
+
+class Turns:
+    """A save gets one; what follows it, and does not wait, gets none."""
+
+    def acquire(self, *, blocking=True, timeout=None):
+        return blocking
+
+    def release(self):
+        """Nothing to give back."""
+
+
+@pytest.mark.parametrize(
+    "reason", ["no account", "many", "a program", "others post", "no turn", "a mistake"]
+)
 def test_whatever_is_in_the_way_of_posting_a_user_saves_and_the_night_comes_to_it(
     session, desk, reason, app, monkeypatch, owner_connection
 ):
@@ -144,6 +160,10 @@ def test_whatever_is_in_the_way_of_posting_a_user_saves_and_the_night_comes_to_i
     if reason == "others post":
         owner_connection.autocommit = False
         owner_connection.execute("SELECT pg_advisory_xact_lock(hashtext('ledger reconcile'))")
+    if reason == "no turn":
+        monkeypatch.setattr(app, "turns", Turns())
+    if reason == "a mistake":
+        monkeypatch.setattr(at_once, "reconcile", broken)
     if reason == "a program":
         monkeypatch.setattr("backoffice.app.edge.actor", ContextVar("actor", default="token:1"))
     sent(desk, "/billing/invoices/new", new(desk, issued_on="2026-03-01", due_on="2026-03-20"))

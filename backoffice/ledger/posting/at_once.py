@@ -21,7 +21,7 @@ from .sources import SOURCES
 MOST = 50
 """Documents of one request; more than a user enters by hand are left to the night."""
 
-PATIENCE = "2000"
+PATIENCE = "1000"
 """Milliseconds to wait for others who post."""
 
 Documents = Mapping[str, Collection[int]]
