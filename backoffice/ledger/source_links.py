@@ -3,11 +3,12 @@
 Rules that post name the document of an entry. Whoever enters one may paste the address of a record as its source.
 """
 
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from flask import current_app, request, url_for
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Text, cast, inspect, literal, select
+from sqlalchemy import ColumnElement, Integer, Text, cast, inspect, literal, select
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
@@ -51,9 +52,16 @@ def _at(address: str) -> Rows | None:
         return None
     for known in declared().recorded.values():
         if known.endpoint == endpoint and known.argument in given and known.name is not None:
-            name = _key(known) if known.is_shown_by_id else known.name
-            return known, cast(name, Text) == str(given[known.argument])
+            return _called(known, str(given[known.argument]))
     return None
+
+
+def _called(known: Recorded, text: str) -> Rows | None:
+    """The row of that name; where names are ids, they are compared as ids, which have an index."""
+    name: Any = _key(known) if known.is_shown_by_id else known.name
+    if not isinstance(name.type, Integer):
+        return known, cast(name, Text) == text
+    return (known, name == int(text)) if is_id(text) and str(int(text)) == text else None
 
 
 def _of_document(document: str) -> Rows | None:
@@ -74,7 +82,7 @@ def _shown(
     session: Session, known: Recorded, is_meant: ColumnElement[bool]
 ) -> tuple[str, str] | None:
     key, called = _key(known), literal("") if known.called is None else known.called
-    row = session.execute(select(key, called).where(is_meant).order_by(key)).first()
+    row = session.execute(select(key, called).where(is_meant).order_by(key).limit(1)).first()
     if row is None:
         return None
     at = known.endpoint

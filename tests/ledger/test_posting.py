@@ -17,7 +17,7 @@ from backoffice.gas.models import Deposit, Reading
 from backoffice.ledger import actions
 from backoffice.ledger.models import JournalEntry
 from backoffice.ledger.posting.actions import reconcile
-from backoffice.ledger.posting.queries import Scope, open_postings
+from backoffice.ledger.posting.queries import Scope, open_postings, roles_without_account
 from backoffice.ledger.posting.runs import UNNAMED
 from backoffice.ledger.posting.sources import SOURCES
 from backoffice.ledger.posting.tie_out import tie_out
@@ -175,6 +175,19 @@ def test_a_scope_posts_its_documents_alone(session, roles):
     assert {one.source.name for one in open_postings(session)} == {
         "payments", "adjustments", "deposits", "gas_purchases", "wallet_recharges",
     }  # fmt: skip
+
+
+def test_a_scope_of_no_document_posts_nothing_and_takes_nothing_back(session, roles):
+    write_everything()
+    for is_posted in (False, True):
+        if is_posted:
+            post(session)
+        for nothing in ({}, {"orders": ()}, {"none": (1,)}):
+            scope = Scope(documents=nothing)
+            assert open_postings(session, scope) == []
+            assert roles_without_account(session, scope) == []
+            assert post(session, documents=nothing) == 0
+    all_is_posted(session)
 
 
 def test_a_number_that_a_user_has_typed_is_left_to_them(session, roles):

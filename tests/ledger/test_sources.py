@@ -5,8 +5,12 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from flask import url_for
+from sqlalchemy import Column, select, text
+from werkzeug.routing import BuildError
 
+from backoffice.app.domain import declared
+from backoffice.ledger import source_links
 from backoffice.ledger.models import Account, JournalEntry
 from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import EVERYTHING
@@ -85,6 +89,39 @@ def test_an_address_of_a_record_is_a_way_to_it_and_any_other_is_refused(
     listed = text_of(browser.get("/ledger/entries?q=orders/NW%25201").text)
     assert listed.count("/orders/NW%201/7") == 2
     assert "Lease of 2026" not in listed
+
+
+def test_every_record_is_looked_up_by_its_address_in_an_index(app: Any, session: Any) -> None:
+    """But of those whose name is put together of several columns."""
+    session.execute(text("SET LOCAL enable_seqscan = off"))
+    looked_up = set()
+    for table, known in declared().recorded.items():
+        if known.name is None or not isinstance(known.name.property.columns[0], Column):
+            continue
+        with app.test_request_context():
+            try:
+                address = url_for(known.endpoint, **known.address_of(7, "7"))
+            except BuildError:
+                continue
+            meant = source_links._at(address)
+        if meant is None:
+            continue
+        asked = select(source_links._key(meant[0])).where(meant[1])
+        query = asked.compile(session.bind, compile_kwargs={"literal_binds": True})
+        plan = "\n".join(session.scalars(text(f"EXPLAIN {query}")))
+        assert "Index Cond" in plan, (table, plan)
+        looked_up.add(table)
+    session.rollback()
+    assert looked_up >= {"orders", "customers", "invoices", "payments", "deposits", "readings"}
+
+
+@pytest.mark.parametrize("key", ["07", "1" * 30, "+7", "x"])
+def test_what_is_not_the_id_of_a_record_is_no_address_of_one(
+    app: Any, session: Any, chart: dict[str, Account], key: str
+) -> None:
+    with app.test_request_context():
+        assert not source_links.is_record(session, f"/gas/readings/{key}")
+        assert not source_links.is_record(session, f"/imports/{key}")
 
 
 def test_a_program_is_refused_the_same(app: Any, session: Any, chart: dict[str, Account]) -> None:

@@ -30,7 +30,7 @@ from .sources import BY_NAME, SOURCES, PostingSource, expected
 class Scope:
     """Which documents: those of these `sources` (none: all), on days from `since` to `until`, both inclusive.
 
-    `documents` are the ids of single ones, by the names of their sources.
+    `documents` are the ids of single ones, by the names of their sources; of {} there is none.
     """
 
     sources: Collection[str] = ()
@@ -41,13 +41,13 @@ class Scope:
     @property
     def expected(self) -> Subquery:
         """What should be posted of them, on whatever day."""
-        chosen = self.documents or self.sources
-        return expected([s for s in SOURCES if not chosen or s.name in chosen], self.documents)
+        chosen = self.sources or BY_NAME if self.documents is None else self.documents
+        return expected([s for s in SOURCES if s.name in chosen] or SOURCES, self.documents)
 
     @property
     def names(self) -> list[str]:
         """What entries say of single documents."""
-        single = self.documents or {}
+        single = {} if self.documents is None else self.documents
         return [f"{source}/{one}" for source, ids in single.items() for one in ids]
 
     def days(self, day: Any) -> list[Any]:

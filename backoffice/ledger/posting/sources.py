@@ -139,10 +139,12 @@ def expected(
 ) -> Subquery:
     """`source, document, number, day, role, amount`: what should be posted; a debit is above zero, a credit below.
 
-    `only` are the ids of the documents, by the name of their source.
+    `only` are the ids of the documents, by the name of their source; without one there is none of it.
     """
     sides = (
-        side for source in sources for side in _sides(source, only[source.name] if only else None)
+        side
+        for source in sources
+        for side in _sides(source, None if only is None else only.get(source.name, ()))
     )
     return union_all(*sides).subquery("expected")
 
