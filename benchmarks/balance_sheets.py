@@ -40,7 +40,7 @@ def measure(world: World, scale: float) -> Report:
         sides = {"few lines": small(""), "many lines": large("")}
         seconds = in_turn(sides, max(50, int(ROUNDS * scale)), warm_up=10)
         earlier = in_turn(
-            {"few lines, a month ago": small(last_month), "many lines, a month ago": large(last_month)},
+            {"10,000 lines": small(last_month), "5,000,000 lines": large(last_month)},
             max(5, int(REPORTED_ROUNDS * scale)),
         )  # fmt: skip
         texts = {"where the page's time goes": statements_of(sides["many lines"], 20)}
