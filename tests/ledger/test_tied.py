@@ -55,7 +55,16 @@ def test_it_says_of_every_role_what_the_tie_out_says(session, roles):
         parts = {part.label: part for part in ledger_tied.differing(connection)}
         assert apart == {role: -part.difference for role, part in parts.items()}
         assert apart == ({"receivables": 7} if is_posted else {})
-    assert ledger_tied.compare(connection).parts == len(CONTROLS)
+    compared = ledger_tied.compare(connection)
+    assert compared.parts == len(CONTROLS)
+    tied = tie_out(connection)
+    signs = [1 if one.control.is_owed else -1 for one in tied]
+    both = list(zip(signs, tied, strict=True))
+    assert compared.whole.left == sum(sign * (one.held + one.not_posted) for sign, one in both)
+    assert compared.whole.right == sum(sign * one.beneath for sign, one in both)
+    terms = [abs(amount) for one in tied for amount in one.terms]
+    assert [abs(amount) for amount in compared.whole.sums[-len(terms) :]] == terms
+    assert any(terms)
 
 
 @pytest.mark.leaves_drift

@@ -56,6 +56,10 @@ class Sum:
     rows: Rows
     sign: str = "+"
 
+    def signed(self, amount: ColumnElement[Any]) -> ColumnElement[Any]:
+        """An amount of it as it counts in its side."""
+        return amount if self.sign == "+" else -amount
+
 
 @dataclass(frozen=True, eq=False)
 class Side:
@@ -162,7 +166,7 @@ class Check:
         both = (*self.left.sums, *self.right.sums)
         entries = union_all(*(_entries(number, one) for number, one in enumerate(both))).subquery()
         sums = [_of_number(entries, number) for number in range(len(both))]
-        signed = [one if b.sign == "+" else -one for one, b in zip(sums, both, strict=True)]
+        signed = [one.signed(amount) for one, amount in zip(both, sums, strict=True)]
         count = len(self.left.sums)
         left, right = (reduce(add, side) for side in (signed[:count], signed[count:]))
         grouped = (

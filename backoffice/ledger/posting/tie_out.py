@@ -7,6 +7,8 @@ is what its sub-ledger comes to; anything else was entered on it by hand, or is 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import reduce
+from operator import add
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +17,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
+    case,
     cast,
     func,
     literal,
@@ -29,7 +32,7 @@ from ...billing.models import Meter, MeterAssignment, Payment
 from ...billing.queries import without_meter
 from ...customers.models import Customer
 from ...figures import amounts, check
-from ...figures.declaring.checks import Side
+from ...figures.declaring.checks import Side, Sum
 from ...gas.queries import MONTHS
 from ...orders.models import Order
 from ...wallets.models import Wallet
@@ -108,57 +111,67 @@ def _of_roles(amount: Any, role: Any = Account.role) -> Select[Any]:
     return select(role, amount).where(role.in_([control.role for control in CONTROLS]))
 
 
-def _ledger() -> Side:
-    """What control accounts hold, with what is not posted yet; debits above zero, by role."""
+def _held() -> Side:
+    debits = amounts(N_("Debits of control accounts"), _of_roles(Account.debits))
+    return debits - amounts(N_("Credits of control accounts"), _of_roles(Account.credits))
+
+
+def _not_posted() -> Side:
     wanted, booked = expected(), posted(EVERYTHING).subquery()
     taken = _of_roles(booked.c.amount).join(booked, booked.c.account_id == Account.id)
-    held = amounts(N_("Debits of control accounts"), _of_roles(Account.debits))
-    held -= amounts(N_("Credits of control accounts"), _of_roles(Account.credits))
     due = amounts(N_("What documents should come to"), _of_roles(wanted.c.amount, wanted.c.role))
-    return held + due + amounts(N_("What is posted of documents"), taken)
+    return due + amounts(N_("What is posted of documents"), taken)
 
 
-def _beneath() -> Side:
-    """What the sub-ledgers come to, by role."""
-    side = Side(())
-    for control, term in ((each, term) for each in CONTROLS for term in each.terms):
-        role = literal(control.role, Text)
-        sums = amounts(term.title, select(role, next(iter(term.rows.subquery().c))))
-        side = side + sums if control.is_owed is not term.is_taken_off else side - sums
-    return side
+LEDGER = {HELD: _held(), NOT_POSTED: _not_posted()}
+"""What control accounts hold, and what is not posted yet; debits above zero, by role."""
+
+
+def _beneath(control: Control) -> Iterator[Side]:
+    """What the sub-ledger of a control account comes to, term by term; debits above zero, by role."""
+    role = literal(control.role, Text)
+    for term in control.terms:
+        side = amounts(term.title, select(role, next(iter(term.rows.subquery().c))))
+        yield side if control.is_owed is not term.is_taken_off else Side(()) - side
 
 
 ledger_tied = check(
-    "ledger.tied", _ledger(), _beneath(), title=N_("Control accounts tie out to their sub-ledgers")
+    "ledger.tied",
+    reduce(add, LEDGER.values()),
+    reduce(add, (side for control in CONTROLS for side in _beneath(control))),
+    title=N_("Control accounts tie out to their sub-ledgers"),
 )
 """Whoever says that figures are right says so of control accounts, too."""
 
 
 def lines() -> Subquery:
-    """`number, role, place, ledger, beneath`: what accounts hold, what is not posted, every term; in one statement."""
-    return union_all(*(line for each in enumerate(CONTROLS) for line in _lines(*each))).subquery(
-        "tie_out"
-    )
+    """`number, role, place, line, ledger, beneath, difference`: the sums of the check, in one statement.
+
+    What accounts hold, what is not posted, every term; the first line says by how much both sides differ.
+    """
+    each = union_all(*(line for one in enumerate(CONTROLS) for line in _lines(*one))).subquery()
+    c = each.c
+    apart = net_of(*(func.sum(side).over(partition_by=c.number) for side in (c.ledger, c.beneath)))
+    return select(each, case((c.place == 0, apart)).label("difference")).subquery("tie_out")
 
 
 def _lines(number: int, control: Control) -> Iterator[Select[Any]]:
-    wanted, booked = expected(), posted(EVERYTHING).subquery()
-    mine = select(Account.id).where(Account.role == control.role)
-    held = select(net_of(Account.debits, Account.credits)).where(Account.role == control.role)
-    due = select(wanted.c.amount).where(wanted.c.role == control.role)
-    taken = select(booked.c.amount).where(booked.c.account_id.in_(mine))
-    for place, (name, rows) in enumerate(((HELD, held), (NOT_POSTED, union_all(due, taken)))):
-        amount = _sum(rows, is_turned=not control.is_owed)
-        yield _line(number, place, control, name, amount, _nothing)
-    for place, term in enumerate(control.terms, start=2):
-        amount = _sum(term.rows, is_turned=term.is_taken_off)
-        yield _line(number, place, control, str(place), _nothing, amount)
+    for place, (name, side) in enumerate(LEDGER.items()):
+        yield _line(number, place, control, name, _sum(side, control), _nothing)
+    for place, side in enumerate(_beneath(control), start=len(LEDGER)):
+        yield _line(number, place, control, str(place), _nothing, _sum(side, control))
 
 
-def _sum(rows: Any, *, is_turned: bool) -> Any:
-    amounts = rows.subquery()
-    summed = func.coalesce(func.sum(next(iter(amounts.c))), 0)
-    return select(-summed if is_turned else summed).scalar_subquery()
+def _sum(side: Side, control: Control) -> Any:
+    """What a side comes to in one control account; of one that holds what we owe, credits are above zero."""
+    shown = side if control.is_owed else Side(()) - side
+    rows = union_all(*(_of_role(one, control.role) for one in shown.sums)).subquery()
+    return select(func.coalesce(func.sum(rows.c.amount), 0)).scalar_subquery()
+
+
+def _of_role(one: Sum, role: str) -> Select[Any]:
+    part, amount = one.rows.subquery().c
+    return select(one.signed(amount).label("amount")).where(part == role)
 
 
 def _line(
@@ -173,23 +186,21 @@ def _line(
 
 @dataclass(frozen=True)
 class Tied:
-    """One control account in one snapshot: the two lines of the ledger, and the terms of the sub-ledger, signed."""
+    """One control account in one snapshot: the two lines of the ledger, and the terms of the sub-ledger, signed.
+
+    `difference`: by how much the ledger's side is more than the sub-ledger's.
+    """
 
     control: Control
     held: Decimal
     not_posted: Decimal
     terms: Sequence[Decimal]
+    difference: Decimal
 
     @property
     def beneath(self) -> Decimal:
         """What the sub-ledger comes to."""
         return sum(self.terms, Decimal(0))
-
-    @property
-    def difference(self) -> Decimal:
-        """By how much the ledger's side is more than the sub-ledger's."""
-        difference: Decimal = net_of(self.held + self.not_posted, self.beneath)
-        return difference
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; amounts as texts."""
@@ -211,5 +222,6 @@ def tie_out(reader: Connection | Session) -> Sequence[Tied]:
     tied = []
     for number, control in enumerate(CONTROLS):
         held, not_posted, *terms = (row for row in rows if row.number == number)
-        tied.append(Tied(control, held.ledger, not_posted.ledger, [term.beneath for term in terms]))
+        beneath = [term.beneath for term in terms]
+        tied.append(Tied(control, held.ledger, not_posted.ledger, beneath, held.difference))
     return tied

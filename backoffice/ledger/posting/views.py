@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Response, url_for
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import Select, select
 
 from ... import lists
 from ...app.extensions import db
@@ -14,7 +14,7 @@ from ...runs.errors import AlreadyRunning
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.idempotency import new_key
-from ..rules import ROLES, net_of
+from ..rules import ROLES
 from ..trial_balance import bp
 from .queries import open_postings
 from .runs import NAME
@@ -43,12 +43,10 @@ def _link(row: Any) -> str:
 
 
 def _listing() -> List:
-    """Every line of every control account; the first one says by how much both sides differ."""
+    """Every line of every control account."""
     found = lines()
-    c = found.c
-    apart = net_of(*(func.sum(side).over(partition_by=c.number) for side in (c.ledger, c.beneath)))
-    numbered = (c.number * len(_WORDS) + c.place).label("id")
-    each = select(*c, numbered, case((c.place == 0, apart)).label("difference")).subquery("lines")
+    numbered = (found.c.number * len(_WORDS) + found.c.place).label("id")
+    each = select(found, numbered).subquery("lines")
 
     def rows(_user: Any) -> Select[Any]:
         return select().select_from(each)
