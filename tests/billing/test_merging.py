@@ -98,6 +98,7 @@ def test_the_preview_says_what_goes_over_and_what_it_comes_to(
         "readings": (0, 0),
         "gas_prices": (0, 0),
         "deposits": (0, 0),
+        "gas_accepted_months": (0, 0),
         "orders": (0, 0),
         "meter_assignments": (3, 250),
         "invoices": (2, 200),
