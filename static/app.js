@@ -406,7 +406,8 @@
 
   const singleKeys = one("[data-single-keys]");
   const singleKeysAreOn = () => localStorage.getItem("single-keys") !== "off";
-  const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable], dialog");
+  // A dialog that was closed a moment ago keeps the focus until the page is drawn again.
+  const isTyping = (element) => element.closest?.("input, textarea, select, [contenteditable], dialog[open]");
   const isVisible = (element) => element.checkVisibility?.() ?? true;
   const showShortcuts = () => one("#shortcuts")?.showModal();
 

@@ -266,7 +266,9 @@ def assert_no_drift(application: Flask, tables: set[str]) -> None:
     with application.app_context():
         findings = list(figures.verify(db.session, touched))
         db.session.rollback()
-    assert not findings, f"The test left figures wrong: {findings}"
+    assert not findings, (
+        f"The test left figures wrong, {len(findings)} rows, among them {findings[:5]}"
+    )
 
 
 @pytest.fixture

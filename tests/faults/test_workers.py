@@ -15,7 +15,7 @@ from backoffice.figures.models import Correction
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunChunk, RunItem
 from tests.depth import examples
-from tests.faults.workers import book, children, corrupt, digest, until, worker
+from tests.faults.workers import book, children, corrupt, digest, listening, until, worker
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +93,7 @@ def test_killed_frozen_and_orphaned_workers_and_a_killed_redis_change_nothing(
     right = digest(surgery)
     wrong = corrupt(surgery)
     with worker(log) as first, worker(log) as second:
+        listening(services, first, second, log=log)
         run_id = ask(session)
         os.kill(at_work(session, run_id, first, log), signal.SIGKILL)  # the child
         frozen = freeze(session, run_id, second, log)

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from redis import Redis
+from rq import Worker
 
 from backoffice.app.config import ROOT, SUPERVISED
+from backoffice.database.embedded import Services
 from tests.surgery import tell_of_everything
 
 Outside = psycopg.Connection[Any]
@@ -38,6 +41,13 @@ def worker(log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def listening(services: Services, *processes: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until all of these workers take jobs, however long the machine takes to start them."""
+    with Redis.from_url(services.redis.url) as redis:
+        wanted = {process.pid for process in processes}
+        until(lambda: wanted <= {w.pid for w in Worker.all(redis)}, 60, "all workers listen", log)
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str, log: Path | None = None) -> Any:

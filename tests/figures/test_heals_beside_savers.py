@@ -212,6 +212,7 @@ def test_where_a_heal_takes_all_owners_at_once_the_same_people_wait_longer(
 def test_an_owner_of_a_long_history_among_many_is_healed_by_itself_and_everybody_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(healing, "MOST_SECONDS", 0.1)  # too short for it on any machine
     fill(world, tills=40, sales=10, of_the_first=30_000)
     with counted(monkeypatch) as seen:
         result = heal(world.engine, registry)
@@ -244,6 +245,20 @@ def test_a_long_history_is_corrected_in_pieces_and_an_interrupted_one_goes_on(wo
     assert corrected_at_most(world) == healing.MOST_ROWS
     heal(world.engine, registry)
     assert sum(n for n in times_corrected(world).values()) == 4_510
+    assert not world.drift()
+
+
+def test_whose_pieces_are_quick_stays_by_itself_until_the_last_of_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However quick the machine: beside others the rest would be written at once."""
+    monkeypatch.setattr(healing, "MOST_SECONDS", 600)
+    monkeypatch.setattr(healing, "USUAL_SECONDS", 600)
+    fill(world, tills=3, sales=10, of_the_first=9_000)
+    strides = {TILLS.name: Stride(1)}
+    healer = Healer(registry, world.engine.begin, lambda _: None, strides=strides)
+    healer.heal([TILLS], [1, 2, 3], correction_of("heal"))
+    assert corrected_at_most(world) == healing.MOST_ROWS
     assert not world.drift()
 
 

@@ -318,8 +318,10 @@ class Healer:
                         self.within(connection, () if drained.is_cut else things, drained)
                     seconds = time.monotonic() - began
                 self.stands(drained)
+                if drained.is_cut:  # a piece of an owner does not say what owners cost: it stays by itself
+                    return CUT
                 stride.took(len(things), seconds)
-                return CUT if drained.is_cut else None
+                return None
             except DBAPIError as error:
                 state = getattr(error.orig, "sqlstate", None)
                 if error.connection_invalidated or state is None:
