@@ -32,6 +32,7 @@ DOMAIN = Domain(
     ),
     records=("backoffice.ledger.records:RECORDS",),
     recorded=("backoffice.ledger.records:RECORDED", "backoffice.ledger.periods.recorded:RECORDED"),
+    notices=("backoffice.ledger.notices:NOTICES",),
     closing_checks=("backoffice.ledger.periods.closing:CLOSING",),
     pages=(
         "backoffice.ledger.trial_balance:PAGES",
