@@ -6,28 +6,21 @@ from typing import Any
 from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..app.attention import Notice, Source
-from ..base.periods import Month
+from ..app.attention import Notice, Source, Weight
 from ..web.formats import money_filter, month_filter, quantity_filter
 from .health.examining import BalanceHealth, known
-from .models import JournalEntry
-from .periods.queries import next_to_close
-
-
-def _is_used(session: Session) -> bool:
-    """Whether anything was ever entered in the journal."""
-    return bool(session.scalar(select(select(JournalEntry.id).exists())))
+from .periods.queries import over_and_open
 
 
 def _balance_sheet(session: Session, _user: Any) -> Iterator[Notice]:
-    """By what is stored at this moment, and what verifications have found."""
-    if _is_used(session):
-        health = known(session.connection())
-        weight = "info" if health.is_valid else "danger"
-        yield Notice(_in_words(health), url_for("balance_health.index"), weight)
+    """By what is stored at this moment, and what verifications have found; nothing where no account holds anything."""
+    health = known(session.connection())
+    if health.is_valid and not health.assets:
+        return
+    weight: Weight = "info" if health.is_valid else "danger"
+    yield Notice(_in_words(health), url_for("balance_health.index"), weight)
 
 
 def _in_words(health: BalanceHealth) -> str:
@@ -45,19 +38,19 @@ def _in_words(health: BalanceHealth) -> str:
 
 
 def _open_months(session: Session, _user: Any) -> Iterator[Notice]:
-    """How many months are over and not closed; closed one after the other, the first one is named."""
-    month, over = next_to_close(session), Month.current() - 1
-    if month > over or not _is_used(session):
+    """They are closed one after the other, so the first one is named."""
+    months = over_and_open(session)
+    if not months:
         return
-    count = len(list(month.through(over)))
     reported = ngettext(
         "%(month)s is over and not closed.",
         "%(count)s months are over and not closed, from %(month)s on.",
-        count,
-        count=quantity_filter(count),
-        month=month_filter(month.first),
+        len(months),
+        count=quantity_filter(len(months)),
+        month=month_filter(months[0].first),
     )
-    yield Notice(reported, url_for("ledger.periods", month=str(month)), "info", count)
+    here = url_for("ledger.periods", month=str(months[0]))
+    yield Notice(reported, here, "info", len(months))
 
 
 NOTICES = (

@@ -1,10 +1,10 @@
 """What schedules have to say on Today: last night's runs, and whether anybody looks what is due."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import url_for
+from flask import g, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
@@ -20,13 +20,21 @@ NIGHT = timedelta(hours=24)
 """How long Today tells of a run that was started by a schedule."""
 
 
+def _standings(session: Session) -> Sequence[Standing]:
+    """How each schedule stands; asked once, however many of our lines tell of it."""
+    if "schedules" not in g:
+        g.schedules = queries.standings(session, datetime.now(UTC))
+    found: Sequence[Standing] = g.schedules
+    return found
+
+
 def _alerts(session: Session, _user: Any) -> Iterator[Notice]:
     now = datetime.now(UTC)
     here = url_for("schedules.index")
     found = queries.attendance(session, now)
     if not found.at_work:
         yield Notice(_absent(found.looked_at), here, "danger")
-    late = [standing for standing in queries.standings(session, now) if standing.needs_attention]
+    late = [standing for standing in _standings(session) if standing.needs_attention]
     if late:
         sentence = ngettext(
             "%(num)d schedule was not started when it was due.",
@@ -46,7 +54,7 @@ def _absent(looked_at: datetime | None) -> str:
 
 def _nights(session: Session, _user: Any) -> Iterator[Notice]:
     now = datetime.now(UTC)
-    for standing in queries.standings(session, now):
+    for standing in _standings(session):
         run = standing.run
         if run is None or standing.is_quiet or now - run.created_at > NIGHT:
             continue

@@ -7,7 +7,7 @@ ledger, which are kept with those of all figures. So nothing says valid while a 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -131,10 +131,8 @@ def known(connection: Connection) -> BalanceHealth:
     """From what is stored alone: however many lines there are, it takes no longer."""
     both = balance_sheet.compare(connection)
     assets, liabilities, equity, revenue, expenses = both.whole.sums
-    at = connection.scalar(select(func.now()))
-    assert at is not None
     return BalanceHealth(
-        assets, liabilities, equity, revenue - expenses, both.whole.difference, both.holds, at,
+        assets, liabilities, equity, revenue - expenses, both.whole.difference, both.holds, datetime.now(UTC),
         list(_open_problems(connection)),
     )  # fmt: skip
 

@@ -49,11 +49,27 @@ def is_any_reopened(session: Session) -> bool:
 
 def next_to_close(session: Session) -> Month:
     """The month after the last closed one; before the first closing the first month of the journal that is over."""
-    if (last := last_closed(session)) is not None:
-        return last + 1
-    first = session.scalar(select(func.min(JournalEntry.entry_date)))
+    closed, entered = _closed_and_entered(session)
+    if closed is not None:
+        return closed + 1
     before = Month.current() - 1
-    return before if first is None else min(before, Month.of(first))
+    return before if entered is None else min(before, entered)
+
+
+def over_and_open(session: Session) -> Sequence[Month]:
+    """The months that are over and not closed, from the last closed one or the first of the journal on."""
+    closed, entered = _closed_and_entered(session)
+    first = entered if closed is None else closed + 1
+    return [] if first is None else list(first.through(Month.current() - 1))
+
+
+def _closed_and_entered(session: Session) -> tuple[Month | None, Month | None]:
+    """The last closed month, and the first of which the journal has an entry."""
+    closed = select(func.max(Period.month)).where(Period.status == CLOSED).scalar_subquery()
+    entered = select(func.min(JournalEntry.entry_date)).scalar_subquery()
+    days = session.execute(select(closed, entered)).one()
+    last, first = (None if day is None else Month.of(day) for day in days)
+    return last, first
 
 
 def standings(session: Session) -> Sequence[Standing]:
