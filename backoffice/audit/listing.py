@@ -144,7 +144,7 @@ AUDIT = List(
             "action", N_("Action"),
             {name.lower(): (word, _ROW.action == name) for name, (word, _tone) in ACTIONS.items()},
         ),
-        Person("person", N_("Who"), User.id, _people, any_label=N_("Everybody")),
+        Person("person", N_("Who"), User.id, _people),
         Moments("since", "until", N_("From"), N_("to"), _ROW.at),
         Search("actor", N_("Actor"), lambda text: _ROW.actor == text, is_quiet=True),
         Search("db_user", N_("Database user"), lambda text: _ROW.db_user == text, is_quiet=True),

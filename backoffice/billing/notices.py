@@ -53,8 +53,8 @@ def _waiting(session: Session, _user: Any) -> Iterator[Notice]:
         yield Notice(reported, here, "warning", invoices.count)
     if meters.count:
         reported = ngettext(
-            "%(count)s meter has a balance and is assigned to nobody: %(amount)s.",
-            "%(count)s meters have a balance and are assigned to nobody: %(amount)s.",
+            "%(count)s meter has a balance and no customer: %(amount)s.",
+            "%(count)s meters have a balance and no customer: %(amount)s.",
             meters.count,
             **meters.words(),
         )

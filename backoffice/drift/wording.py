@@ -100,8 +100,8 @@ CAUSES_IN_WORDS = {
         "such, or past it. Open the record and correct the date."
     ),
     UNEQUAL: N_(
-        "Every stored figure in it is right by itself: something is counted twice, or nowhere. Nobody but whoever "
-        "finds the rows corrects this."
+        "Every stored figure in it is right by itself: something is counted twice, or nowhere. Find "
+        "those rows and correct them; a heal cannot."
     ),
 }
 """The same as a sentence."""

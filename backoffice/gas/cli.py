@@ -93,7 +93,7 @@ def sync(
         db.session.rollback()
         owners = [owner for owner in moved if customer_id in (None, owner)]
         if not owners:
-            _say(_("Nobody has moved anything since then."), {"checked": 0}, as_json)
+            _say(_("Nothing has moved since then."), {"checked": 0}, as_json)
             sys.exit(CLEAN)
     run_heal([*GAS_FIGURES], owners, as_json, reason=reason, every_owner=force, dry_run=dry_run)
 
@@ -131,7 +131,7 @@ def lock(until: str | None, is_open: bool, reason: str) -> None:
 def _asked(everybody: bool, customer_id: int | None) -> None:
     """Raises Trouble where nobody is meant."""
     if not everybody and customer_id is None:
-        raise Trouble(_("Say whose: --all, or --customer-id N."))
+        raise Trouble(_("Say which customers: --all, or --customer-id N."))
     if customer_id is not None:
         is_there = db.session.get(Customer, customer_id) is not None
         db.session.rollback()

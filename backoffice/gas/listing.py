@@ -108,7 +108,7 @@ PRICES = List(
     default_sort="-effective_from",
     bulk="gas_prices.bulk",
     buttons=Buttons(
-        N_("Change the chosen"), N_("Change all that match"), N_("Change all %(count)s that match"), icon="pricing"
+        N_("Change selected"), N_("Change all that match"), N_("Change all %(count)s that match"), icon="pricing"
     ),
     new=("gas_prices.new", N_("New gas price")),
     counted=counted("%(num)s gas price", "%(num)s gas prices"),

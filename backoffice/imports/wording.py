@@ -50,7 +50,9 @@ ABOUT = {
     "order-lines": N_(
         "All lines of a kind of each order that the file names; the orders come first."
     ),
-    "meters": N_("Created by their number, and whose they are. The customers come first."),
+    "meters": N_(
+        "Meters by their number, and the customers that they are assigned to. Import the customers first."
+    ),
     "invoices": N_("Created and updated by their number. Customers and meters come first."),
     "payments": N_(
         "Created and updated by their reference. A meter and an invoice may be named; they come first."

@@ -77,7 +77,7 @@ class Buttons:
     their number is known. `posts`: they begin something, with an idempotency key of their own.
     """
 
-    chosen: str = N_("Edit the chosen")
+    chosen: str = N_("Edit selected")
     matching: str = N_("Edit all that match")
     counted: str = N_("Edit all %(count)s that match")
     icon: str = "edit"

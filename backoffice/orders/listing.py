@@ -92,7 +92,6 @@ ORDERS = List(
             N_("Account manager"),
             Order.account_manager_id,
             _managers,
-            any_label=N_("Everybody"),
         ),
         Choice(
             "state",

@@ -20,7 +20,7 @@ class NothingToApply(Refusal):
     """The price is in the list already, and no order is chosen."""
 
     sentence = N_(
-        "This price is in the list already, and no order is chosen: there is nothing to do."
+        "This price is in the list already, and no order is selected: there is nothing to do."
     )
 
 

@@ -182,7 +182,7 @@ RUNS = List(
             },
         ),
         Choice("kind", N_("Kind"), ByKind(lambda kind: (kind.title, Run.kind == kind.name))),
-        Reference("person", N_("Who"), User.id, _people, any_label=N_("Everybody")),
+        Reference("person", N_("Who"), User.id, _people),
         Moments("since", "until", N_("From"), N_("to"), Run.created_at),
         Housekeeping("quiet", N_("Housekeeping"), any_label=N_("Left out")),
         Choice("mine", N_("Mine"), {"1": (N_("Mine"), _IS_MINE)}, is_quiet=True),

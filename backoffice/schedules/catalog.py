@@ -98,7 +98,7 @@ SCHEDULES: tuple[Schedule, ...] = (
     Schedule(
         "balance-sheet-maintenance",
         N_("Balance sheet maintenance"),
-        N_("Compares the accounts with their lines, puts right what is safe to heal, and tells whoever is to know."),
+        N_("Compares the accounts with their lines, corrects what is safe to heal, and sends the alerts."),
         "ledger.maintenance", EveryHours(6), 6 * HOUR,
         asking(figures={"accounts.sums": None, "accounts.balance": None}, fix=True),
     ),

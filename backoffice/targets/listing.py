@@ -76,8 +76,7 @@ TARGETS = List(
         Reference("year", N_("Year"), part_of_month("year"), _years),
         Reference("month", N_("Month"), part_of_month("month"), _months),
         Reference(
-            "manager", N_("Account manager"), _ROW.account_manager_id, _managers,
-            any_label=N_("Everybody"),
+            "manager", N_("Account manager"), _ROW.account_manager_id, _managers
         ),
         Choice(
             "state",

@@ -91,7 +91,7 @@ def test_it_is_booked_for_whose_the_meter_was_on_its_day(session: Any) -> None:
     ):
         found = posted(session, past.meter_id, adjusted_on=day, customer=customer_id)
         assert found.customer.code == code
-    with pytest.raises(actions.MeterUnassigned, match="Meter M-2 was nobody's on 2026-03-10"):
+    with pytest.raises(actions.MeterUnassigned, match="Meter M-2 had no customer on 2026-03-10"):
         posted(session, unassigned.id)
     assert posted(session, unassigned.id, customer=third.id).customer is third
     session.commit()
@@ -185,5 +185,5 @@ def test_what_would_be_owed_then_has_to_fit(finance: FlaskClient, session: Any) 
 def test_an_adjustment_of_nobodys_meter_wants_a_customer(finance: FlaskClient) -> None:
     answer = finance.post(NEW, data=typed(finance, "M-4"))
     assert answer.status_code == 422
-    assert "Meter M-4 was nobody's on 10 Mar 2026." in text_of(answer.text)
+    assert "Meter M-4 had no customer on 10 Mar 2026." in text_of(answer.text)
     assert finance.post(NEW, data=typed(finance, "M-4", customer="BUDI")).status_code == 303

@@ -331,7 +331,7 @@ def test_the_screen_shows_each_customer_and_ties_it_to_the_balances(finance: Fla
     page = page_of(finance, "/billing/ageing")
     words = text_of(page)
     assert "Wanjiru C-1 250.00 100.00 0.00 0.00 0.00 350.00" in words
-    assert "Meters of nobody" in words
+    assert "Meters without a customer" in words
     assert "Rp 420.00 is owed on all meters. That is exactly the sum" in words
     assert 'href="/billing/customers/C-1/statement?period=all"' in page
     assert 'href="/billing/ageing/documents?customer=C-1&amp;overdue=days_30"' in page
@@ -351,7 +351,7 @@ def test_as_of_another_day_it_shows_what_was_owed_then(finance: FlaskClient) -> 
     assert "Rp 70.00 is owed on all meters." in words
     assert "Wanjiru" not in words
     before = text_of(page_of(finance, "/billing/ageing?as_of=2001-01-01"))
-    assert "Nobody fits that" in before
+    assert "No customer matches" in before
     assert "Rp 420.00" in text_of(page_of(finance, "/billing/ageing?as_of=gestern"))
 
 
@@ -369,9 +369,9 @@ def test_documents_that_are_dated_later_are_said_to_make_the_difference(
 
 
 def test_it_can_be_searched_and_sorted(finance: FlaskClient) -> None:
-    assert "Meters of nobody" not in text_of(page_of(finance, "/billing/ageing?q=wanj"))
+    assert "Meters without a customer" not in text_of(page_of(finance, "/billing/ageing?q=wanj"))
     first = text_of(page_of(finance, "/billing/ageing?sort=total"))
-    assert first.index("Meters of nobody") < first.index("Wanjiru")
+    assert first.index("Meters without a customer") < first.index("Wanjiru")
 
 
 @pytest.mark.parametrize("by", ["", "meter"])

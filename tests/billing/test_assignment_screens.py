@@ -61,7 +61,7 @@ def test_reassigning_makes_both_customers_right_at_once(
     ]
     assert (owed_by(outside, "RINA"), owed_by(outside, "BUDI")) == ((0, 250), (1100, 0))
     text = text_of(finance.get("/billing/meters/M-1").text)
-    assert "Meter M-1 is BUDI · Budi Santoso's at present." in text
+    assert "Meter M-1 is assigned to BUDI · Budi Santoso." in text
     assert "until 31 Mar 2026" not in text
     assert "1 Jan 2026 – 31 Mar 2026" in text
 
@@ -103,7 +103,7 @@ def test_who_was_overtaken_gets_the_form_again_over_how_it_is_now(
     assert stale.status_code == 409
     assert "<html" not in stale.text
     text = text_of(stale.text)
-    assert "Another user has changed whose meter M-1 is since you opened it." in text
+    assert "Another user has changed the assignments of meter M-1 since you opened it." in text
     assert "since 5 May 2025" in text
     again = fields_of(stale.text, address)
     assert (again["customer"], again["version"]) == ("BUDI", f"{held.id}:2")
@@ -164,7 +164,7 @@ def test_activating_what_another_user_has_says_who(
     address = verb(company, "inactive", "activate")
     answer = finance.post(address, data=form(finance, "/billing/meters/M-3", address))
     assert answer.status_code == 409
-    said = "Meter M-3 is assigned to BUDI · Budi Santoso at present. Reassign it from them"
+    said = "Meter M-3 is assigned to BUDI · Budi Santoso. Reassign it from them"
     assert said in text_of(answer.text)
     assert owed_by(outside, "BUDI") == (7000, 0)
     stale = finance.post(
@@ -172,7 +172,7 @@ def test_activating_what_another_user_has_says_who(
         data={"version": f"{other.id}:7", "idempotency_key": "stale"},
     )
     assert stale.status_code == 409
-    assert "Look at how it is now" in text_of(stale.text)
+    assert "Look at them as they are now" in text_of(stale.text)
 
 
 def test_a_meter_is_assigned_and_whose_it_was_before_is_added(
@@ -190,7 +190,7 @@ def test_a_meter_is_assigned_and_whose_it_was_before_is_added(
     overlapping = form(finance, page, customer="RINA", assigned_from="2026-03-01")
     answer = finance.post(page, data=overlapping)
     assert answer.status_code == 422
-    assert "meter M-4 is BUDI · Budi Santoso's (1 Feb 2026 – …)" in text_of(answer.text)
+    assert "meter M-4 is assigned to BUDI · Budi Santoso (1 Feb 2026 – …)" in text_of(answer.text)
     active = form(finance, page, customer="RINA", assigned_from="2025-01-01", is_active="y")
     assert finance.post(page, data=active).status_code == 409
     reversed_ = form(

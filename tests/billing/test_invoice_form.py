@@ -173,7 +173,7 @@ def test_without_javascript_a_button_computes_the_amount_and_saves_nothing(
         ({"customer": "Nobody"}, "No customer is called that."),
         ({"meter": ""}, "without one the invoice would count nowhere"),
         ({"meter": "M-9"}, "There is no such meter."),
-        ({"meter": "M-2"}, "M-2 is no meter of this customer."),
+        ({"meter": "M-2"}, "M-2 is not a meter of this customer."),
         ({"number": "no digit"}, "end with a part that has a digit"),
         ({"issued_on": "2026-02-31"}, "This is not a date."),
         ({"issued_on": "2026-03-02", "due_on": "2026-03-01"}, "before the invoice is issued"),

@@ -117,7 +117,7 @@ def test_the_record_says_what_is_owed_and_why_and_whose_it_is(finance: FlaskClie
     assert 'href="/billing/meters/M-2?sort=-number"' in page.text, "the way on through the list"
     assert 'href="/billing/meters/M-1/calculation/balance"' in page.text
     assert "Overpaid" in text_of(finance.get("/billing/meters/M-2").text)
-    assert "Nobody's at present" in text_of(finance.get("/billing/meters/M-4").text)
+    assert "No customer" in text_of(finance.get("/billing/meters/M-4").text)
     assert finance.get("/billing/meters/M-404").status_code == 404
 
 
@@ -175,7 +175,7 @@ def test_today_tells_what_counts_nowhere_and_what_nobody_owes(
     for words in (
         "1 payment is not matched to a meter: Rp 70.00.",
         "1 invoice has no meter: Rp 30.00.",
-        "2 meters have a balance and are assigned to nobody: Rp 7,040.00.",
+        "2 meters have a balance and no customer: Rp 7,040.00.",
     ):
         assert words in text, text
     here = "/billing/meters?owed=owing&assigned=unassigned&sort=-balance"

@@ -166,7 +166,7 @@ def test_a_meter_is_actively_one_customers_at_most_and_the_refusal_says_whose(
         session, lambda: meter_actions.assign(session, held.meter_id, budi.id, Days(None, MARCH))
     )
     assert isinstance(refusal, meter_refusals.MeterAssigned)
-    assert str(refusal).startswith("Meter M-1 is assigned to RINA · Rina at present.")
+    assert str(refusal).startswith("Meter M-1 is assigned to RINA · Rina.")
     before = Days(None, MARCH - timedelta(days=1))
     meter_actions.assign(session, held.meter_id, budi.id, before, is_active=False)
     session.commit()

@@ -156,7 +156,7 @@ def test_the_rest_stays_on_no_meter_that_never_was_theirs(
     session.commit()
     answer = finance.post(NEW, data=opened(finance, "customer=CUST-B", amount="1", rest_on=number))
     assert answer.status_code == 422
-    assert f"Meter {number} is not this customer's and never was." in said(answer)
+    assert f"Meter {number} was never assigned to this customer." in said(answer)
     assert count(session) == 0
 
 
@@ -176,7 +176,7 @@ def test_the_rest_may_stay_on_a_meter_that_was_theirs(
     ("choice", "status", "words"),
     [
         ("invoice:{invoice A}", 422, "Invoice INV-A1 is of another customer."),
-        ("meter:{meter A}", 422, "Meter M-A1 is not this customer's and never was."),
+        ("meter:{meter A}", 422, "Meter M-A1 was never assigned to this customer."),
         ("meter:" + "9" * 5000, 404, "This meter has been removed"),
         ("meter:", 404, "This meter has been removed"),
         ("invoice:" + "9" * 5000, 422, "does not exist any more"),

@@ -62,8 +62,8 @@ def test_a_meter_is_reassigned_and_both_customers_are_right_at_once(
     page.keyboard.press("Control+s")
 
     page.wait_for_url("**/billing/meters/M-1")
-    expect(page.get_by_text("Meter M-1 is BUDI · Budi Santoso's at present.")).to_be_visible()
-    owner = page.get_by_role("region", name="Whose it is")
+    expect(page.get_by_text("Meter M-1 is assigned to BUDI · Budi Santoso.")).to_be_visible()
+    owner = page.get_by_role("region", name="Assignments")
     expect(owner.locator("tbody tr").nth(0)).to_contain_text("since 1 Apr 2026")
     expect(owner.locator("tbody tr").nth(1)).to_contain_text("1 Jan 2026 – 31 Mar 2026")
     assert owed(session) == {"RINA": (0, 250), "BUDI": (1100, 0)}
@@ -96,7 +96,7 @@ def test_deactivating_asks_first_and_what_cannot_be_is_said(browse: Browse, sess
     expect(page.get_by_text("Active", exact=True)).to_be_visible()
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Deactivate").click()
-    expect(page.get_by_text("Meter M-1 is nobody's at present.")).to_be_visible()
+    expect(page.get_by_text("Meter M-1 has no customer.")).to_be_visible()
     assert owed(session)["RINA"] == (0, 250)
     page.get_by_role("link", name="Assign", exact=True).click()
     page.get_by_role("combobox", name="Customer").fill("BUDI")

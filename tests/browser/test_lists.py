@@ -133,7 +133,7 @@ def test_columns_are_chosen_and_moved(browse: Browse, book: None) -> None:
 def test_chosen_orders_are_edited_after_a_preview(browse: Browse, session: Any, book: None) -> None:
     page = browse("finance")
     page.goto("/orders?q=L-&state=open&sort=number")
-    edit = page.get_by_role("button", name="Edit the chosen")
+    edit = page.get_by_role("button", name="Edit selected")
     expect(edit).to_be_disabled()
     page.get_by_role("checkbox", name="Choose all on this page").check()
     expect(page.locator("[data-selected]")).to_have_text("40 chosen")

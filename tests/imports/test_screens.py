@@ -58,7 +58,7 @@ def test_a_good_file_is_dry_run_and_then_imported(desk: Desk, session: Session) 
     import_id = desk.checked("customers", GOOD)
     assert names(session) == {}
     page = desk.page(import_id)
-    assert "Lines read 2 Created 2 Changed 0 Removed 0 Already so 0 Bad lines 0" in page
+    assert "Lines read 2 Created 2 Changed 0 Removed 0 Unchanged already 0 Bad lines 0" in page
     assert "Name: Anton" in page
     assert desk.apply(import_id).status_code == 303
     assert names(session) == {"A": "Anton", "B": "Berta"}
@@ -126,7 +126,7 @@ def test_the_same_file_again_changes_nothing(desk: Desk, session: Session) -> No
     session.rollback()
     again = desk.checked("order-lines", file)
     page = desk.page(again)
-    assert "Already so 2" in page
+    assert "Unchanged already 2" in page
     assert "changes nothing" in page
     assert "These very files were imported before" in page
     assert desk.apply(again).status_code == 303
@@ -298,7 +298,7 @@ def test_an_upload_can_be_thrown_away_until_it_is_imported(desk: Desk, session: 
     assert desk.client.post(f"/imports/{import_id}/discard").status_code == 409
 
 
-# Whose it is, and for how long
+# The assignments of a meter
 
 
 def test_uploads_are_shared_by_those_who_may_import(

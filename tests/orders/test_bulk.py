@@ -95,7 +95,7 @@ def test_chosen_orders_get_another_account_manager(
     )
     assert "3 orders · Rp 27,900,000.00" in reported
     assert "Changed 2 18,600,000.00" in reported
-    assert "So already 1 9,300,000.00" in reported
+    assert "No change 1 9,300,000.00" in reported
     assert "Nancy 2 18,600,000.00" in reported
     done = client.post("/orders/bulk", data=form)
     assert done.status_code == 303
@@ -134,7 +134,7 @@ def test_a_closing_date_is_removed(sign_in: SignIn, session: Any, shop: dict[str
     client = sign_in("finance")
     reported, form = previewed(client, matching=1, q="A-", closing="clear")
     assert "Changed 1 9,300,000.00" in reported
-    assert "So already 3" in reported
+    assert "No change 3" in reported
     assert client.post("/orders/bulk", data=form).status_code == 303
     assert stored(session)["A-3"] == ("Nancy", None, 2)
     assert stored(session)["B-2"] == ("Robert", date(2026, 2, 20), 1)
@@ -336,7 +336,7 @@ def test_an_account_manager_changes_only_their_own_and_gives_none_away(
             | {"id": ids_of(shop, "B-2")},
         ).text
     )
-    assert "No order is chosen" in reported
+    assert "No order is selected" in reported
 
 
 def test_a_viewer_neither_chooses_nor_changes(

@@ -24,7 +24,7 @@ class MeterUnassigned(Refusal):
     """An adjustment is booked for whose the meter was on its day."""
 
     sentence = N_(
-        "Meter %(number)s was nobody's on %(day)s. Choose another day, or say whom it is booked for."
+        "Meter %(number)s had no customer on %(day)s. Choose another day, or the customer it is booked for."
     )
     field = "customer"
 

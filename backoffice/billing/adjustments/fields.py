@@ -28,7 +28,7 @@ FIELDS = (
     ),
     Pick(
         MeterAdjustment.customer_id, N_("Customer"), of=CUSTOMERS,
-        help=N_("Leave it empty for whose the meter was on that day."),
+        help=N_("Leave it empty for the customer who had the meter on that day."),
     ),
     Text(
         MeterAdjustment.number, N_("Number"), longest=NUMBER_LENGTH, laws=(Law(is_number, NUMBER_SAYS),),

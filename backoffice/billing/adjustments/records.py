@@ -15,7 +15,7 @@ VOID = Verb(
     actions.void,
     question=N_("Make adjustment %(number)s void?"),
     explains=N_(
-        "It then counts no more, and stays visible with the reason. What was right about it is posted anew."
+        "It no longer counts, and stays visible with the reason. Enter again what was right about it."
     ),
     done=N_("Adjustment %(number)s is void."),
     fields=(reason_of(MeterAdjustment),),

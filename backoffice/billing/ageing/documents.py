@@ -112,7 +112,9 @@ lists.add_export(
 
 def _filters(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Filter, ...]:
     overdue = {b.name: (b.label, is_overdue_by(b, owed.c.due_on, day)) for b in BUCKETS}
-    unassigned = {"unassigned": (N_("Meters of nobody"), owed.c.meter_id.in_(_unassigned()))}
+    unassigned = {
+        "unassigned": (N_("Meters without a customer"), owed.c.meter_id.in_(_unassigned()))
+    }
     return (
         Search(
             "q", N_("Search"), containing(number, Meter.number, Customer.code, Customer.name),

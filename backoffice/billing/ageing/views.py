@@ -94,7 +94,7 @@ def _by_customer(day: date) -> List:
         (
             Column(
                 "customer", N_("Customer"), Customer.name,
-                link=lambda row: _statement(row, day), empty=N_("Meters of nobody"), classes="cell-name",
+                link=lambda row: _statement(row, day), empty=N_("Meters without a customer"), classes="cell-name",
             ),
             Column("code", N_("Customer code"), Customer.code),
         ),
@@ -172,7 +172,7 @@ def _list_of(
         counted=words,
         is_computed=True,
         nothing_yet=(N_("Nothing is owed"), N_("No meter has a balance on this day.")),
-        nothing_fits=(N_("Nobody fits that"), N_("Take something out of the filter, or choose another day.")),
+        nothing_fits=(N_("No customer matches"), N_("Take something out of the filter, or choose another day.")),
         classes="ageing-table",
     )  # fmt: skip
 

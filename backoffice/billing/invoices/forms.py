@@ -117,7 +117,7 @@ class InvoiceForm(OfRecord):
         if field.data not in theirs:
             number = db.session.get_one(Meter, field.data).number
             said = _(
-                "%(meter)s is no meter of this customer. Choose one of theirs, or assign it to them first.",
+                "%(meter)s is not a meter of this customer. Choose one of theirs, or assign it to them first.",
                 meter=number,
             )
             raise ValidationError(said)

@@ -237,9 +237,9 @@ def _carried_out(
 def _said(meter: Meter) -> str:
     active = head_of(meter)["active"]
     if active is None:
-        return _("Meter %(number)s is nobody's at present.", number=meter.number)
+        return _("Meter %(number)s has no customer.", number=meter.number)
     owner = customers.label(active.customer)
-    return _("Meter %(number)s is %(customer)s's at present.", number=meter.number, customer=owner)
+    return _("Meter %(number)s is assigned to %(customer)s.", number=meter.number, customer=owner)
 
 
 def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:

@@ -31,8 +31,8 @@ class AssignmentChanged(Stale):
     """A user changed the assignment after it was opened."""
 
     sentence = N_(
-        "Another user has changed whose meter %(number)s is since you opened it. "
-        "Look at how it is now, then repeat your change."
+        "Another user has changed the assignments of meter %(number)s since you opened it. "
+        "Look at them as they are now, then repeat your change."
     )
 
 
@@ -40,7 +40,7 @@ class MeterAssigned(Refusal):
     """A meter is actively one customer's at most."""
 
     sentence = N_(
-        "Meter %(number)s is assigned to %(customer)s at present. "
+        "Meter %(number)s is assigned to %(customer)s. "
         "Reassign it from them, or end their assignment first."
     )
     status = 409
@@ -49,7 +49,7 @@ class MeterAssigned(Refusal):
 class NotAssigned(Refusal):
     """Only a meter that a customer has is reassigned."""
 
-    sentence = N_("Meter %(number)s is nobody's at present. Assign it instead.")
+    sentence = N_("Meter %(number)s has no customer. Assign it instead.")
     status = 409
 
 
@@ -63,7 +63,7 @@ class DaysOverlap(Refusal):
     """On one day a meter is one customer's."""
 
     sentence = N_(
-        "On some of these days meter %(number)s is %(customer)s's (%(days)s). "
+        "On some of these days meter %(number)s is assigned to %(customer)s (%(days)s). "
         "Correct one of the two, so that they do not overlap."
     )
 
@@ -72,7 +72,7 @@ class ReassignedTooEarly(Refusal):
     """Who has a meter now has it for a day at least."""
 
     sentence = N_(
-        "Meter %(number)s is %(customer)s's from %(day)s on. "
+        "Meter %(number)s is assigned to %(customer)s from %(day)s on. "
         "Reassign it from a later day, or remove their assignment if it was entered by mistake."
     )
 

@@ -89,7 +89,7 @@ _NET = Meter.net_balance
 
 
 @_check(
-    "meter-of-nobody", N_("Meters that were never anybody's"), ERROR, METERS,
+    "meter-of-nobody", N_("Meters that never had a customer"), ERROR, METERS,
     N_("It has documents or a balance, and was never assigned to a customer."),
     N_("Assign the meter to its customer, or void its documents."),
 )  # fmt: skip
@@ -106,7 +106,7 @@ def _unassigned_meters() -> Select[Any]:
 
 
 @_check(
-    "meter-without-active", N_("Meters with a balance that is nobody's now"), WARNING, METERS,
+    "meter-without-active", N_("Meters with a balance and no customer"), WARNING, METERS,
     N_("Something is owed for it, or was overpaid, and none of its assignments is active: it counts for no customer."),
     N_("Activate the assignment of whoever owes it, or settle the meter."),
 )  # fmt: skip
@@ -305,7 +305,7 @@ def _active_ahead() -> Select[Any]:
 
 @_check(
     "inactive-without-end", N_("Inactive assignments without a last day"), WARNING, ASSIGNMENTS,
-    N_("It counts no more, and nobody said until when it did: documents of any day may be its."),
+    N_("It is not active, and its last day is not known: documents of any day may belong to it."),
     N_("Give the assignment its last day."),
 )  # fmt: skip
 def _inactive_without_end() -> Select[Any]:

@@ -189,7 +189,7 @@ TOTALS = {
     "without_meter": N_("− Documents without a meter"),
     "meters": N_("= Balances − overpayments of all meters"),
     "meters_difference": N_("Difference"),
-    "unassigned": N_("− Meters that are nobody's now"),
+    "unassigned": N_("− Meters without a customer"),
     "customers": N_("= Balances − overpayments of all customers"),
     "customers_difference": N_("Difference"),
 }

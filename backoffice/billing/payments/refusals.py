@@ -70,7 +70,7 @@ class MeterOfAnother(Refusal):
     """A payment of one customer on a meter that never was theirs."""
 
     sentence = N_(
-        "Meter %(number)s is not this customer's and never was. "
+        "Meter %(number)s was never assigned to this customer. "
         "Choose one of theirs, or assign it to them first."
     )
 

@@ -73,7 +73,7 @@ UNMATCHED = List(
     export="billing.export_unmatched",
     bulk="billing.match_sure",
     buttons=Buttons(
-        chosen=N_("Match the chosen that are sure"),
+        chosen=N_("Match selected where certain"),
         matching=N_("Match all that are sure"),
         counted=N_("Match those of the %(count)s that are sure"),
         icon="merge",
@@ -114,7 +114,7 @@ UNMATCHED = List(
     default_sort="paid_on",
     counted=counted("%(num)s unmatched payment", "%(num)s unmatched payments"),
     nothing_yet=(
-        N_("Every payment is matched"), N_("Payments of which nobody knows the meter wait here."),
+        N_("Every payment is matched"), N_("Payments without a known meter wait here."),
     ),
     nothing_fits=(
         N_("No unmatched payment fits that"), N_("Take something out of the filter."),

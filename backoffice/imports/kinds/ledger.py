@@ -247,7 +247,7 @@ def _overtaken(stage: Stage) -> Iterator[Problem]:
     yield from stage.problems(
         lines.where(~stored.c.is_same),
         "entry_number",
-        N_("Entry %(number)s was written by somebody else meanwhile. Import the file again."),
+        N_("Another user has entered %(number)s in the meantime. Import the file again."),
     )
 
 
