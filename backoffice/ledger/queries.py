@@ -5,13 +5,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Subquery, case, func, select, true
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, true
 from sqlalchemy.orm import Session
 
 from ..base import periods
 from ..book.queries import locked_until
-from .models import Account, JournalEntry, JournalLine
-from .periods.queries import closing_entries
+from .models import Account, JournalEntry, JournalLine, Period
 from .rules import balance_of, net_of
 
 
@@ -43,6 +42,11 @@ def sums_on(day: date) -> Subquery:
         .join(later, true())
         .subquery()
     )
+
+
+def closing_entries() -> Select[int | None]:
+    """The ids of the entries by which years are closed: they move earnings, and are no revenue or expense."""
+    return select(Period.closing_entry_id).where(Period.closing_entry_id.is_not(None))
 
 
 def sums_between(since: date, until: date) -> Subquery:

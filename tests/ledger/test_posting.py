@@ -18,10 +18,9 @@ from backoffice.ledger import actions
 from backoffice.ledger.models import JournalEntry
 from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import Scope, open_postings, roles_without_account
-from backoffice.ledger.posting.runs import UNNAMED
 from backoffice.ledger.posting.sources import SOURCES
 from backoffice.ledger.posting.tie_out import tie_out
-from backoffice.ledger.refusals import AccountsNotNamed
+from backoffice.ledger.refusals import UNNAMED, AccountsNotNamed
 from backoffice.orders.models import Order
 from backoffice.runs.models import DONE_WITH_FAILURES, Run, RunItem
 from backoffice.wallets import actions as wallets

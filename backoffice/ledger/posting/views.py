@@ -17,7 +17,7 @@ from ...web.idempotency import new_key
 from ..rules import ROLES
 from ..trial_balance import bp
 from .queries import open_postings
-from .runs import NAME
+from .runs import POST
 from .tie_out import CONTROLS, HELD, NOT_POSTED, lines
 
 TITLE = N_("Tie-out")
@@ -93,7 +93,7 @@ def post_open() -> Response:
     """Let a run post what is open of every document."""
     claim = Claim("ledger.post_open")
     try:
-        number = runs.request(db.session(), NAME, {}, is_paced=False).id
+        number = runs.request(db.session(), POST.name, {}, is_paced=False).id
     except AlreadyRunning as same:
         number = same.run_id
     return claim.complete(url_for("runs.record", run_id=number))
