@@ -107,7 +107,7 @@ def running_lines(account: Account) -> Subquery:
     words = func.coalesce(func.nullif(line.memo, ""), JournalEntry.memo)
     return (
         select(
-            line.id, line.posted_on, JournalEntry.number, words.label("memo"), line.debit, line.credit,
+            line.id, line.entry_id, line.posted_on, JournalEntry.number, words.label("memo"), line.debit, line.credit,
             running.label("balance"),
         )
         .join_from(line, JournalEntry)

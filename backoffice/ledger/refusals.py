@@ -55,6 +55,12 @@ class AlreadyReversed(Stale):
     sentence = N_("Entry %(number)s is reversed already, by entry %(reversal)s.")
 
 
+class ClosesYear(Refusal):
+    """What closes a year is taken back with the closing of its last month."""
+
+    sentence = N_("Entry %(number)s closes a year. Reopen the month instead: that reverses it.")
+
+
 class NoOneSide(Refusal):
     """A line is a debit or a credit, above zero."""
 

@@ -476,7 +476,7 @@ def test_a_year_with_earnings_wants_an_account_for_them(session: Any, chart: Cha
     posted(of(chart["Cash"], 7), of(chart["Sales"], -7), day=date(2025, 5, 5))
     session.commit()
     close(session, Month(2025, 11), BY)
-    with pytest.raises(NotInOrder, match="none is used for retained earnings"):
+    with pytest.raises(NotInOrder, match="none of equity is used for retained earnings"):
         close(session, Month(2025, 12), BY)
 
 
