@@ -12,7 +12,7 @@ from ..lists import Choice, Column, Days, List, Search, containing
 from ..records.listing import column_of
 from .fields import CODE, ENTRY_DATE, MEMO, NAME, NUMBER, ROLE, SOURCE
 from .models import Account, JournalEntry, JournalLine
-from .queries import closing_entries, debits_of_entry, running_lines
+from .queries import closing_entries, of_entry, running_lines
 from .rules import DRAFT, POSTED, REVERSED, ROLES, STANDINGS, TONES, TYPES
 
 _parent = aliased(Account)
@@ -117,7 +117,7 @@ ENTRIES = List(
             classes="cell-word",
         ),
         Column(
-            "total", N_("Debits"), debits_of_entry, kind="money", total=True, is_sortable=False,
+            "total", N_("Debits"), of_entry(JournalLine.debit), kind="money", total=True, is_sortable=False,
             classes="cell-total cell-lead",
         ),
     ),

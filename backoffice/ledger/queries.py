@@ -116,10 +116,7 @@ def running_lines(account: Account) -> Subquery:
     )  # fmt: skip
 
 
-debits_of_entry = (
-    select(func.coalesce(func.sum(JournalLine.debit), 0))
-    .where(JournalLine.entry_id == JournalEntry.id)
-    .correlate(JournalEntry)
-    .scalar_subquery()
-)
-"""What an entry debits; of a posted one, what it credits too."""
+def of_entry(side: Any) -> Any:
+    """What the lines of an entry come to on that side, as a column; of a posted entry both are the same."""
+    sums = select(func.coalesce(func.sum(side), 0)).where(JournalLine.entry_id == JournalEntry.id)
+    return sums.correlate(JournalEntry).scalar_subquery()
