@@ -5,7 +5,17 @@ from typing import Any
 
 from sqlalchemy import Text, cast, extract, func
 
+from ..base import N_
+
 NOTE_LENGTH = 200
+
+CHANGE_PRICES = "gas.change-prices"
+"""The kind of run that gives customers new prices, and what its items are filed under."""
+
+MOVED = N_(
+    "The customer's prices or balance have changed since the dry run; it is left as it is. Look at it in a new dry run."
+)
+"""Why such a run leaves a customer alone."""
 
 MAX_VOLUME = Decimal("999999.999")
 MAX_FACTOR = Decimal("99.999999")

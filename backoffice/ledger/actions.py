@@ -21,12 +21,14 @@ from ..book.queries import refusal_of
 from ..records import Values
 from ..records import actions as records
 from ..records.actions import check_version, next_version
-from .entries import LineEntry, Lines, Totals
-from .models import Account, JournalEntry, JournalLine
+from .entries import Lines, Totals
+from .models import Account, JournalEntry, JournalLine, Period
+from .queries import closing_entries
 from .refusals import (
     AccountInactive,
     AlreadyReversed,
     BeneathItself,
+    ClosesYear,
     EntryPosted,
     NoOneSide,
     NotBalanced,
@@ -203,11 +205,13 @@ class Entered:
 
 
 def enter(
-    session: Session, entry_date: date, lines: Lines, *, key: str | None = None, **reported: Any
-) -> Entered:
+    session: Session, entry_date: date, lines: Lines, *, key: str | None = None, may_be_inactive: bool = False,
+    **reported: Any,
+) -> Entered:  # fmt: skip
     """A posted entry of these lines; under a `key` that was used, the one that was made then.
 
-    `reported` are its `number` (without one: the next), `memo`, `source` and `reverses_entry_id`.
+    `reported` are its `number` (without one: the next), `memo`, `source` and `reverses_entry_id`. What no user has
+    chosen (what closes a year) `may_be_inactive`.
 
     Raises:
         NoOneSide, NothingToPost, NotBalanced, AccountInactive, TooMuchInAccount, Locked: nothing is posted.
@@ -225,7 +229,10 @@ def enter(
         return Entered(session, first.id, is_new=False)
     number = number or number_for(session, content)
     refuse_lines(number, lines)
-    entry_id = make_entry(session, {**content, "number": number, "idempotency_key": key}, lines)
+    must_be_active = [] if may_be_inactive else lines
+    entry_id = make_entry(
+        session, {**content, "number": number, "idempotency_key": key}, lines, must_be_active
+    )
     if entry_id is None:
         if (first := _earlier(session, key, content, lines)) is not None:
             return Entered(session, first.id, is_new=False)
@@ -252,16 +259,19 @@ def _earlier(
     return first
 
 
-def reverse(session: Session, entry_id: int, reported: Values, key: str | None = None) -> Entered:
+def reverse(
+    session: Session, entry_id: int, reported: Values, key: str | None = None, **how: Any
+) -> Entered:
     """Post an entry that takes a posted one back: what that debits it credits. Once; `reported` are its date and memo.
 
-    Raises RecordGone, NotPosted, AlreadyReversed, and what `enter` does.
+    Raises RecordGone, NotPosted, AlreadyReversed, ClosesYear, and what `enter` does.
     """
     entry = _locked(session, entry_id)
     is_repeated = key is not None and entry.reversal and entry.reversal.idempotency_key == key
     if not is_repeated:
         refuse_reverse(session, entry)
-    made = enter(session, lines=_turned(session, entry), key=key, **_reversing(entry, reported))
+    lines = [line.turned for line in stored_lines(session, entry.id)]
+    made = enter(session, lines=lines, key=key, **_reversing(entry, reported), **how)
     session.expire(entry, ["reversal"])
     return made
 
@@ -273,13 +283,11 @@ def _reversing(entry: JournalEntry, reported: Values) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _turned(session: Session, entry: JournalEntry) -> list[LineEntry]:
-    return [line.turned for line in stored_lines(session, entry.id)]
-
-
-def refuse_reverse(_session: Session, entry: JournalEntry) -> None:
-    """Raises NotPosted, AlreadyReversed."""
+def refuse_reverse(session: Session, entry: JournalEntry) -> None:
+    """Raises NotPosted, AlreadyReversed, ClosesYear."""
     if entry.status != POSTED:
         raise NotPosted(number=entry.number)
     if entry.reversal is not None:
         raise AlreadyReversed(number=entry.number, reversal=entry.reversal.number)
+    if session.scalar(closing_entries().where(Period.closing_entry_id == entry.id)) is not None:
+        raise ClosesYear(number=entry.number)

@@ -4,7 +4,7 @@ from ..app.domain import Domain
 
 DOMAIN = Domain(
     "ledger",
-    models=("backoffice.ledger.models", "backoffice.ledger.periods.models"),
+    models=("backoffice.ledger.models",),
     figures=("backoffice.ledger.figures", "backoffice.ledger.posting.tie_out"),
     screens=(
         "backoffice.ledger.account_views",
@@ -26,12 +26,9 @@ DOMAIN = Domain(
     holds=("backoffice.ledger.health.quarantine:HOLDS",),
     measures=("backoffice.ledger.health.measures:SOURCES",),
     afterwards=("backoffice.ledger.posting.at_once:AFTERWARDS",),
-    triggers=(
-        "backoffice.ledger.triggers:TRIGGERS",
-        "backoffice.ledger.periods.triggers:TRIGGERS",
-    ),
+    triggers=("backoffice.ledger.triggers:TRIGGERS",),
     records=("backoffice.ledger.records:RECORDS",),
-    recorded=("backoffice.ledger.records:RECORDED", "backoffice.ledger.periods.recorded:RECORDED"),
+    recorded=("backoffice.ledger.records:RECORDED",),
     notices=("backoffice.ledger.notices:NOTICES",),
     closing_checks=("backoffice.ledger.periods.closing:CLOSING",),
     pages=(

@@ -10,10 +10,10 @@ from sqlalchemy.orm import aliased
 from ..base import N_, counted
 from ..lists import Choice, Column, Days, List, Search, containing
 from ..records.listing import column_of
-from .fields import CODE, ENTRY_DATE, MEMO, NAME, NUMBER, SOURCE
+from .fields import CODE, ENTRY_DATE, MEMO, NAME, NUMBER, ROLE, SOURCE
 from .models import Account, JournalEntry, JournalLine
-from .queries import debits_of_entry, running_lines
-from .rules import DRAFT, POSTED, REVERSED, STANDINGS, TONES, TYPES
+from .queries import closing_entries, of_entry, running_lines
+from .rules import DRAFT, POSTED, REVERSED, ROLES, STANDINGS, TONES, TYPES
 
 _parent = aliased(Account)
 
@@ -61,6 +61,9 @@ ACCOUNTS = List(
         ),
         Choice(
             "type", N_("Type"), {name: (word, Account.type == name) for name, word in TYPES.items()}
+        ),
+        Choice(
+            "role", ROLE.label, {name: (word, Account.role == name) for name, word in ROLES.items() if name},
         ),
         Choice(
             "state", N_("Status"),
@@ -114,7 +117,7 @@ ENTRIES = List(
             classes="cell-word",
         ),
         Column(
-            "total", N_("Debits"), debits_of_entry, kind="money", total=True, is_sortable=False,
+            "total", N_("Debits"), of_entry(JournalLine.debit), kind="money", total=True, is_sortable=False,
             classes="cell-total cell-lead",
         ),
     ),
@@ -133,7 +136,7 @@ ENTRIES = List(
             },
         ),
         Days("since", "until", N_("From"), N_("to"), JournalEntry.entry_date),
-        Search("account", N_("Account"), _names_account, is_quiet=True),
+        Search("account", N_("Account"), _names_account, placeholder=N_("Code")),
     ),
     default_sort="-entry_date",
     counted=counted("%(num)s entry", "%(num)s entries"),
@@ -176,6 +179,10 @@ def statement_of(account: Account) -> List:
         filters=(
             Days("since", "until", N_("From"), N_("to"), c.posted_on),
             Search("q", N_("Search"), containing(c.number, c.memo), placeholder=N_("Entry or memo")),
+            Choice(
+                "closing", N_("Closing entries"), {"without": (N_("left out"), c.entry_id.not_in(closing_entries()))},
+                is_quiet=True,
+            ),
         ),
         default_sort="-posted_on",
         counted=counted("%(num)s line", "%(num)s lines"),

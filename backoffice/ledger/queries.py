@@ -5,13 +5,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Subquery, case, func, select, true
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, true
 from sqlalchemy.orm import Session
 
 from ..base import periods
 from ..book.queries import locked_until
-from .models import Account, JournalEntry, JournalLine
-from .periods.queries import closing_entries
+from .models import Account, JournalEntry, JournalLine, Period
 from .rules import balance_of, net_of
 
 
@@ -43,6 +42,11 @@ def sums_on(day: date) -> Subquery:
         .join(later, true())
         .subquery()
     )
+
+
+def closing_entries() -> Select[int | None]:
+    """The ids of the entries by which years are closed: they move earnings, and are no revenue or expense."""
+    return select(Period.closing_entry_id).where(Period.closing_entry_id.is_not(None))
 
 
 def sums_between(since: date, until: date) -> Subquery:
@@ -103,7 +107,7 @@ def running_lines(account: Account) -> Subquery:
     words = func.coalesce(func.nullif(line.memo, ""), JournalEntry.memo)
     return (
         select(
-            line.id, line.posted_on, JournalEntry.number, words.label("memo"), line.debit, line.credit,
+            line.id, line.entry_id, line.posted_on, JournalEntry.number, words.label("memo"), line.debit, line.credit,
             running.label("balance"),
         )
         .join_from(line, JournalEntry)
@@ -112,10 +116,7 @@ def running_lines(account: Account) -> Subquery:
     )  # fmt: skip
 
 
-debits_of_entry = (
-    select(func.coalesce(func.sum(JournalLine.debit), 0))
-    .where(JournalLine.entry_id == JournalEntry.id)
-    .correlate(JournalEntry)
-    .scalar_subquery()
-)
-"""What an entry debits; of a posted one, what it credits too."""
+def of_entry(side: Any) -> Any:
+    """What the lines of an entry come to on that side, as a column; of a posted entry both are the same."""
+    sums = select(func.coalesce(func.sum(side), 0)).where(JournalLine.entry_id == JournalEntry.id)
+    return sums.correlate(JournalEntry).scalar_subquery()

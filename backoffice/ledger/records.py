@@ -23,7 +23,7 @@ from .fields import (
 from .figures import LEDGER_FIGURES
 from .history import lines_rendered
 from .listing import ACCOUNTS, ENTRIES
-from .models import Account, JournalEntry, JournalLine
+from .models import Account, JournalEntry, JournalLine, Period
 
 ACCOUNT = Record(
     Account,
@@ -133,4 +133,16 @@ ENTRY = replace(
 )  # fmt: skip
 
 RECORDS = (ACCOUNT, ENTRY)
-RECORDED = (Recorded(N_("Journal line"), JournalLine, part_of=JournalLine.entry_id, labels=LABELS),)
+RECORDED = (
+    Recorded(N_("Journal line"), JournalLine, part_of=JournalLine.entry_id, labels=LABELS),
+    Recorded(
+        N_("Period"), Period, name=Period.month, endpoint="ledger.periods", argument="month",
+        labels={
+            "month": N_("Month"), "status": N_("Status"), "closed_at": N_("Closed at"),
+            "closed_by": N_("Closed by"), "reopened_at": N_("Reopened at"),
+            "reopened_by": N_("Reopened by"), "reason": N_("Reason"),
+            "approved_by": N_("Approved by"),
+            "closing_entry_id": N_("Closing entry"),
+        },
+    ),
+)  # fmt: skip

@@ -55,6 +55,12 @@ class AlreadyReversed(Stale):
     sentence = N_("Entry %(number)s is reversed already, by entry %(reversal)s.")
 
 
+class ClosesYear(Refusal):
+    """What closes a year is taken back with the closing of its last month."""
+
+    sentence = N_("Entry %(number)s closes a year. Reopen the month instead: that reverses it.")
+
+
 class NoOneSide(Refusal):
     """A line is a debit or a credit, above zero."""
 
@@ -79,8 +85,55 @@ class AccountsNotNamed(Refusal):
     )
 
 
+UNNAMED = N_("No active account is used for what this posts to. Choose one under Ledger, Accounts.")
+"""The same of one document, as a run says it."""
+
+
 class BeneathItself(Refusal):
     """No account stands beneath itself."""
 
     sentence = N_("Account %(parent)s stands beneath %(code)s. Choose another one.")
     field = "parent"
+
+
+class AlreadyClosed(Stale):
+    """A closed month."""
+
+    sentence = N_("%(month)s is closed already.")
+
+
+class NotClosed(Stale):
+    """Only a closed month is reopened."""
+
+    sentence = N_("%(month)s is not closed.")
+
+
+class NotOver(Refusal):
+    """A month is closed when it is over."""
+
+    sentence = N_("%(month)s is not over yet. Close it after its last day.")
+
+
+class NotNext(Refusal):
+    """Months are closed one after the other."""
+
+    sentence = N_("Close %(next)s first: months are closed one after the other.")
+
+
+class NotLast(Refusal):
+    """Months are reopened from the last closed one backwards."""
+
+    sentence = N_("Reopen %(last)s first: months are reopened from the last closed one backwards.")
+
+
+class NotInOrder(Refusal):
+    """Something of the month is not in order."""
+
+    sentence = N_("%(month)s cannot be closed yet: %(checks)s.")
+
+
+class NoReason(Refusal):
+    """Whoever reopens a month says why."""
+
+    sentence = N_("Say why the month is reopened: it is kept in the audit trail.")
+    field = "reason"

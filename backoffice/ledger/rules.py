@@ -9,6 +9,7 @@ from ..base import N_
 from ..base import identifiers as names
 
 DRAFT, POSTED, REVERSED = "draft", "posted", "reversed"
+CLOSED, OPEN = "closed", "open"
 ASSET, LIABILITY, EQUITY, REVENUE, EXPENSE = "asset", "liability", "equity", "revenue", "expense"
 
 STATUSES = {DRAFT: N_("Draft"), POSTED: N_("Posted")}

@@ -95,12 +95,14 @@ def stored_lines(session: Session, entry_id: int) -> list[LineEntry]:
     return [LineEntry(*row) for row in session.execute(_READ, {"entry_id": entry_id})]
 
 
-def make_entry(session: Session, entered: Values, lines: Lines) -> int | None:
+def make_entry(
+    session: Session, entered: Values, lines: Lines, must_be_active: Lines
+) -> int | None:
     """Insert a draft with its lines in one statement; its id.
 
-    None where its key was used before, or one of its accounts is not active: then nothing is inserted.
+    None where its key was used before, or an account that `must_be_active` is not: then nothing is inserted.
     """
-    given = {"lines": _sent(lines), "accounts": _accounts(lines)}
+    given = {"lines": _sent(lines), "accounts": _accounts(must_be_active)}
     assert entered.keys() <= set(_ENTERED), "nothing of it is left out"
     row = session.execute(_MAKE, {**dict.fromkeys(_ENTERED), **entered, **given}).first()
     return None if row is None else int(row[0])

@@ -12,7 +12,7 @@ DRY_RUNS = {
     "drift.preview", "drift.recalculate", "billing.recalculate", "billing.migrate", "schedules.run",
     "runs.retry", "drift.verify", "gas_prices.bulk_preview",
     "wallets.verify", "wallets.preview_heal", "balance_health.auto_heal", "balance_health.preview",
-    "balance_health.scheduled_maintenance", "balance_health.verify",
+    "balance_health.scheduled_maintenance", "balance_health.verify", "ledger.preview_open",
 }  # fmt: skip
 """Begin a run that only looks, or a dry run where it would write (tests/runs/test_four_eyes)."""
 

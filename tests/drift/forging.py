@@ -32,7 +32,7 @@ from backoffice.customers.models import CustomerMerge
 from backoffice.drift.facts.models import FactDecision
 from backoffice.gas.models import AcceptedMonth
 from backoffice.imports.models import Import
-from backoffice.ledger.periods.models import Period
+from backoffice.ledger.models import Period
 from backoffice.people.models import ApiToken
 from backoffice.targets.models import AccountManagerTarget
 from backoffice.wallets.actions import recharge

@@ -69,6 +69,20 @@ def test_a_chart_comes_in_with_parents_in_any_order_and_again_changes_nothing(
     ]
 
 
+def test_what_an_account_is_used_for_comes_in_and_stays_where_a_file_does_not_say(
+    write: Write, import_: Import, problems: Problems, session: Session
+) -> None:
+    import_(
+        "accounts", write("a.csv", "code,name,type,role", "1,Bank,asset,cash", "2,Loan,liability,")
+    )
+    import_("accounts", write("b.csv", "code,name,type", "1,The bank,asset", "2,Loan,liability"))
+    session.rollback()
+    rows = session.scalars(select(Account).order_by(Account.code))
+    assert [(a.name, a.role) for a in rows] == [("The bank", "cash"), ("Loan", "")]
+    unknown = write("c.csv", "code,name,type,role", "3,Three,asset,money")
+    assert [column for _line, column, _said in problems("accounts", unknown)] == ["role"]
+
+
 def test_entries_are_posted_with_all_their_lines_and_the_same_file_again_posts_nothing(
     write: Write, import_: Import, problems: Problems, session: Session, chart: None
 ) -> None:

@@ -287,6 +287,15 @@ def test_one_at_a_time_and_the_second_is_told_so(
     assert program.post("/auto-heal")["status"] == "success"
 
 
+def test_one_address_is_held_to_its_rate(app: Flask, session: Any) -> None:
+    program = Program(app, session)
+    # Twice as many as a minute lets in, and one: wherever a minute ends, one is too many.
+    codes = [
+        program.client.get(f"{BASE}/detailed-report", headers=program.headers) for _ in range(25)
+    ]
+    assert {200, 429} == {answer.status_code for answer in codes}
+
+
 def test_only_a_token_of_the_scope_or_a_user_with_the_right_gets_in(
     app: Flask,
     session: Any,

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from backoffice.ledger.models import Account
 from backoffice.ledger.queries import trial_balance
 from backoffice.ledger.reports.beancount import code_of, name_of
-from backoffice.ledger.rules import TYPES, is_code
+from backoffice.ledger.rules import CASH, RETAINED_EARNINGS, TYPES, is_code
 from tests.factories.ledger import AccountFactory, draft, of, posted
 
 from .books import balances, found_by_beancount, prove_by_beancount
@@ -36,7 +36,7 @@ def book(session: Any) -> dict[str, Account]:
         for code, kind in codes.items()
     }
     made["Assets:US:Bank:Checking"].parent_id = made["Assets:US"].id
-    made["1100"].is_active = True
+    made["1100"].role, made["3-a"].role = CASH, RETAINED_EARNINGS
     session.flush()
     for day, debited, credited, amount in (
         (date(2026, 2, 1), "1100", "3-a", "1000.10"),
@@ -81,6 +81,8 @@ def test_what_is_exported_makes_the_same_book_when_it_is_imported(
         assert result.exit_code == 0, result.output
     session.rollback()
     assert [trial_balance(session, day) for day in days] == before
+    used = select(Account.code, Account.role).where(Account.role != "")
+    assert dict(session.execute(used).all()) == {"1100": CASH, "3-a": RETAINED_EARNINGS}
     assert {what: exported(run_command, what, tmp_path).read_bytes() for what in files} == said
     assert session.scalar(text("SELECT count(*) FROM journal_entries WHERE status = 'draft'")) == 0
     session.rollback()

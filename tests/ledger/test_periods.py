@@ -26,17 +26,18 @@ from backoffice.book.locks import HOLD
 from backoffice.drift.healing.performing import performed
 from backoffice.ledger import actions
 from backoffice.ledger.health.runs import SCOPE
-from backoffice.ledger.models import Account, JournalEntry
+from backoffice.ledger.models import Account, JournalEntry, Period
 from backoffice.ledger.periods.actions import close, reopen
 from backoffice.ledger.periods.approved_verbs import CLOSE
-from backoffice.ledger.periods.models import Period
 from backoffice.ledger.periods.queries import (
     checklist,
-    closing_entries,
     disorder,
     next_to_close,
 )
-from backoffice.ledger.periods.refusals import (
+from backoffice.ledger.posting.actions import reconcile
+from backoffice.ledger.posting.queries import Scope
+from backoffice.ledger.queries import closing_entries, posting_day, trial_balance
+from backoffice.ledger.refusals import (
     AlreadyClosed,
     NoReason,
     NotClosed,
@@ -45,9 +46,6 @@ from backoffice.ledger.periods.refusals import (
     NotNext,
     NotOver,
 )
-from backoffice.ledger.posting.actions import reconcile
-from backoffice.ledger.posting.queries import Scope
-from backoffice.ledger.queries import posting_day, trial_balance
 from backoffice.ledger.reports.queries import income_statement_of
 from backoffice.ledger.reports.scope import Period as ReportPeriod
 from backoffice.ledger.rules import RETAINED_EARNINGS
@@ -478,7 +476,7 @@ def test_a_year_with_earnings_wants_an_account_for_them(session: Any, chart: Cha
     posted(of(chart["Cash"], 7), of(chart["Sales"], -7), day=date(2025, 5, 5))
     session.commit()
     close(session, Month(2025, 11), BY)
-    with pytest.raises(NotInOrder, match="none is used for retained earnings"):
+    with pytest.raises(NotInOrder, match="none of equity is used for retained earnings"):
         close(session, Month(2025, 12), BY)
 
 

@@ -18,10 +18,9 @@ from backoffice.ledger import actions
 from backoffice.ledger.models import JournalEntry
 from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import Scope, open_postings, roles_without_account
-from backoffice.ledger.posting.runs import UNNAMED
 from backoffice.ledger.posting.sources import SOURCES
 from backoffice.ledger.posting.tie_out import tie_out
-from backoffice.ledger.refusals import AccountsNotNamed
+from backoffice.ledger.refusals import UNNAMED, AccountsNotNamed
 from backoffice.orders.models import Order
 from backoffice.runs.models import DONE_WITH_FAILURES, Run, RunItem
 from backoffice.wallets import actions as wallets
@@ -261,16 +260,28 @@ def test_the_page_shows_both_sides_and_posts_what_is_open(session, roles, sign_i
     page = browser.get("/ledger/tie-out")
     assert "Invoices 1" in text_of(page.text)
     assert "Receivables of meters Balance of the accounts 0.00" in text_of(page.text)
+    for way in (
+        "/ledger/accounts/?role=receivables", "/billing/meters/?assigned=unassigned", "/orders/?state=closed",
+    ):  # fmt: skip
+        assert f'href="{way}"'.replace("/?", "?") in page.text.replace("/?", "?")
+    shown = browser.post("/ledger/tie-out/preview", data={"idempotency_key": "p"})
+    session.rollback()
+    dry = session.scalars(select(Run.id).where(Run.kind == "ledger.post")).one()
+    assert (shown.status_code, shown.headers["Location"]) == (303, f"/runs/{dry}")
+    performed(db.engine, dry)
+    assert entry_count(session) == 1
     posting = browser.post("/ledger/tie-out/post", data={"idempotency_key": key_in(page.text)})
     assert posting.status_code == 303
     session.rollback()
-    performed(db.engine, session.scalars(select(Run.id).where(Run.kind == "ledger.post")).one())
+    is_real = Run.kind == "ledger.post", Run.dry_run.is_(False)
+    performed(db.engine, session.scalars(select(Run.id).where(*is_real)).one())
     assert "Not posted yet:" not in text_of(browser.get("/ledger/tie-out").text)
     file = browser.get("/ledger/tie-out/export.csv").text
     assert "1,100.00" in file or "1100.00" in file
     all_is_posted(session)
     viewer = sign_in("viewer")
-    assert viewer.post("/ledger/tie-out/post").status_code == 403
+    for way in ("post", "preview"):
+        assert viewer.post(f"/ledger/tie-out/{way}").status_code == 403
 
 
 DAYS = st.dates(date(2026, 1, 1), date(2026, 6, 30))

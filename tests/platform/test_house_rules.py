@@ -1,9 +1,12 @@
 """Laws of the house that no linter knows."""
 
 import ast
+import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 from backoffice.app.config import ROOT
@@ -59,6 +62,17 @@ def test_every_lint_exception_says_why() -> None:
             if mark and "(" not in reason:
                 silent.append(f"{path}:{number}")
     assert silent == []
+
+
+def test_no_module_reaches_itself_by_what_it_imports() -> None:
+    """What is imported within a function, or by `Late`, counts too; what is imported for types alone does not."""
+    graph = grimp.build_graph("backoffice", exclude_type_checking_imports=True, cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    for path, text in sources():
+        name = ".".join(path.with_suffix("").parts)
+        for late in re.findall(r'Late\("([\w.]+)"\)', text):
+            imports[name] = imports[name] | {late}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
 
 
 DONE_ON_IMPORT = {

@@ -7,13 +7,13 @@ from ...base.late import Late
 from ...runs.kinds import RunKind, Scope, as_dry_run
 from ...runs.wording import Reason
 from ...web.record_links import Word
+from ..rules import CHANGE_PRICES as NAME
+from ..rules import MOVED
 
 if TYPE_CHECKING:
     from . import work
 else:
     work = Late("backoffice.gas.pricing.work")
-
-NAME = "gas.change-prices"
 
 SHOWN = "shown"
 """In the scope of a run that a user has asked for who saw on the screen what it changes."""
@@ -47,7 +47,4 @@ WORDS = (
 )  # fmt: skip
 """What an item is of: the customer whose price changes, and what it makes of their balance."""
 
-MOVED = N_(
-    "The customer's prices or balance have changed since the dry run; it is left as it is. Look at it in a new dry run."
-)
 REASONS = (Reason(MOVED),)

@@ -36,7 +36,7 @@ from .actions import MOST, changed_prices, check
 from .bulk import BulkForm
 from .effects import NewPrice
 from .forms import PriceForm
-from .runs import NAME, SHOWN
+from .runs import CHANGE_PRICES, SHOWN
 
 MOST_IDS = 1_000
 """Prices that can be chosen one by one."""
@@ -138,7 +138,9 @@ def _asked_run(wanted: Sequence[NewPrice], *, dry_run: bool, scope: Mapping[str,
     """The number of the run that is asked for, or that does the same already."""
     reported = {"prices": sorted(new.as_json for new in wanted), **scope}
     try:
-        return request_run(db.session(), NAME, reported, dry_run=dry_run, is_paced=False).id
+        return request_run(
+            db.session(), CHANGE_PRICES.name, reported, dry_run=dry_run, is_paced=False
+        ).id
     except AlreadyRunning as same:
         return same.run_id
 

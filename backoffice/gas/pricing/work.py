@@ -12,9 +12,9 @@ from ...base import table_of
 from ...base.refusals import Refusal
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
+from ..rules import CHANGE_PRICES, MOVED
 from .actions import hold, store
 from .effects import Effect, NewPrice, effects_of
-from .runs import MOVED, NAME
 
 CHUNK = 50
 """Customers whose prices change in one transaction; a customer has some hundred readings."""
@@ -132,7 +132,7 @@ def _record(
     if outcome not in (FOUND, APPLIED):
         later = now
     step.item(
-        NAME, outcome, owner=effect.new.customer_id,
+        CHANGE_PRICES, outcome, owner=effect.new.customer_id,
         before=was, after=then, error=error,
         details={"price": effect.new.as_json, "months": len(effect.months)},
         amounts={

@@ -30,7 +30,7 @@ from ...base import N_, table_of
 from ...base.refusals import Locked
 from ...base.upserts import upsert
 from ...book.queries import locked_until
-from ...ledger.fields import CODE, ENTRY_DATE, LINE_MEMO, MEMO, NAME, NUMBER, SOURCE, TYPE
+from ...ledger.fields import CODE, ENTRY_DATE, LINE_MEMO, MEMO, NAME, NUMBER, ROLE, SOURCE, TYPE
 from ...ledger.models import Account, JournalEntry, JournalLine
 from ...ledger.refusals import AccountInactive, NoOneSide, NotBalanced, TypeInUse
 from ...ledger.rules import CODE_LENGTH, POSTED
@@ -49,6 +49,7 @@ ACCOUNTS = (
         "parent", cells.text(CODE_LENGTH), Text(), required=False, may_be_empty=True, empty=""
     ),
     ImportColumn("is_active", cells.yes_or_no, Boolean(), required=False),
+    *columns_of((ROLE,)),
 )  # fmt: skip
 
 _above = aliased(Account)
@@ -78,7 +79,7 @@ def _apply_accounts(stage: Stage) -> Changes:
     """Make the accounts first, and then say which ones they stand beneath."""
     session, c = stage.session, stage.c
     is_there = select(Account.id).where(Account.code == c.code).exists()
-    given = [name for name in ("name", "type", "is_active") if stage.has(name)]
+    given = [name for name in ("name", "type", "is_active", "role") if stage.has(name)]
     changed = {"version": Account.version + 1, "updated_at": func.now()}
     rows = select(c.code, *(c[name] for name in given)).order_by(c.code)
     if not stage.has("parent"):

@@ -9,10 +9,12 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
-    Numeric,
+    Date,
     Select,
+    Text,
     any_,
     case,
+    cast,
     func,
     literal,
     or_,
@@ -22,7 +24,8 @@ from sqlalchemy import (
 
 from ...base import N_
 from ..models import JournalEntry, JournalLine
-from ..rules import POSTED
+from ..queries import of_entry
+from ..rules import POSTED, net_of
 
 UNBALANCED, MISDATED, UNPOSTED = "unbalanced", "misdated", "unposted"
 
@@ -51,44 +54,46 @@ class WrongEntry(NamedTuple):
 
 
 def _wrong(of_these: Select[int] | None = None) -> Select[int, str, date, Decimal, Decimal, str]:
-    """One pass over the lines, of all entries or of some; a posted entry without lines is not balanced either."""
+    """One pass over the lines, of all entries or of some; a posted entry without lines is not balanced either.
+
+    One sum of both sides is enough to tell, and NaN is no 0; what each side comes to is asked of what is wrong.
+    """
     line, entry = JournalLine, JournalEntry
+    never, always = (cast(literal(day, Text), Date) for day in ("-infinity", "infinity"))
     of = (
         select(
-            line.entry_id, func.sum(line.debit).label("debits"), func.sum(line.credit).label("credits"),
-            func.min(line.posted_on).label("first"), func.max(line.posted_on).label("last"),
-            func.count(line.posted_on).label("counting"), func.count().label("lines"),
+            line.entry_id, func.sum(net_of(line.debit, line.credit)).label("net"),
+            func.min(func.coalesce(line.posted_on, never)).label("first"),
+            func.max(func.coalesce(line.posted_on, always)).label("last"),
+            func.count(line.posted_on).label("counting"),
         )
         .where(true() if of_these is None else line.entry_id.in_(of_these))
         .group_by(line.entry_id)
         .subquery()
     )  # fmt: skip
-    debits, credited = (func.coalesce(side, 0) for side in (of.c.debits, of.c.credits))
-    nan = literal(Decimal("NaN"), Numeric)  # equal to itself, but no amount
     is_posted = entry.status == POSTED
-    unbalanced = is_posted & or_(debits != credited, debits == 0, debits == nan)
-    on_its_day = (of.c.first == entry.entry_date) & (of.c.last == entry.entry_date)
-    misdated = is_posted & ~(on_its_day & (of.c.counting == of.c.lines))
+    unbalanced = is_posted & of.c.net.is_distinct_from(0)
+    misdated = is_posted & ~((of.c.first == entry.entry_date) & (of.c.last == entry.entry_date))
     unposted = ~is_posted & (of.c.counting > 0)
     why = case((unbalanced, UNBALANCED), (misdated, MISDATED), else_=UNPOSTED)
+    sides = (of_entry(line.debit), of_entry(line.credit))
     return (
-        select(entry.id, entry.number, entry.entry_date, debits, credited, why)
+        select(entry.id, entry.number, entry.entry_date, *sides, why)
         .outerjoin(of, of.c.entry_id == entry.id)
         .where(or_(unbalanced, misdated, unposted))
         .where(true() if of_these is None else entry.id.in_(of_these))
-        .order_by(entry.id)
     )
 
 
 def wrong_entries(connection: Connection) -> Sequence[WrongEntry]:
     """Every entry that cannot be right, by its age."""
-    return [WrongEntry(*row) for row in connection.execute(_wrong())]
+    return sorted(WrongEntry(*row) for row in connection.execute(_wrong()))
 
 
 def quarantined(connection: Connection, accounts: Collection[int]) -> set[int]:
     """Of these accounts, those to which a wrong entry is posted."""
     theirs = JournalLine.account_id == any_(literal(sorted(accounts), ARRAY(BigInteger)))
-    wrong = _wrong(select(JournalLine.entry_id).where(theirs)).order_by(None).subquery()
+    wrong = _wrong(select(JournalLine.entry_id).where(theirs)).subquery()
     lines = select(JournalLine.account_id).where(
         theirs, JournalLine.entry_id.in_(select(wrong.c.id))
     )

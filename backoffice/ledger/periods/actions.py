@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from ...base.actor import approver
 from ...base.periods import Month
 from ...book.locks import hold_alone
+from ..models import Period
+from ..refusals import AlreadyClosed, NoReason, NotClosed, NotInOrder, NotLast, NotNext, NotOver
+from ..rules import CLOSED, OPEN
 from . import yearend
-from .models import CLOSED, OPEN, Period
 from .queries import checklist, last_closed, period_of
-from .refusals import AlreadyClosed, NoReason, NotClosed, NotInOrder, NotLast, NotNext, NotOver
 
 
 def close(session: Session, month: Month, by: str) -> Period:

@@ -6,6 +6,7 @@ It is this closing that is reopened, and no later one of the same month.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ...approvals.changes import digest_of
@@ -14,6 +15,7 @@ from ...base import N_
 from ...base.actor import actor
 from ...base.late import Late
 from ...base.periods import Month
+from ...runs.models import AWAITING_APPROVAL, Run
 from ..entries import fact_of
 from ..writing import stored_lines
 
@@ -43,3 +45,9 @@ CLOSE = _verb("ledger.close-period", N_("Close the month"), _close)
 REOPEN = _verb("ledger.reopen-period", N_("Reopen the month"), _reopen)
 
 VERBS = (CLOSE, REOPEN)
+
+
+def waiting(session: Session) -> Sequence[Run]:
+    """The runs by which a month is closed or reopened once another user approves."""
+    mine = Run.kind.in_([verb.name for verb in VERBS]), Run.status == AWAITING_APPROVAL
+    return session.scalars(select(Run).where(*mine).order_by(Run.id)).all()

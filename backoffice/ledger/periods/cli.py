@@ -22,9 +22,9 @@ from ...base.periods import Month
 from ...drift.cli import json_option
 from ...figures import acting_as
 from ...runs.actions import Limits
+from ..rules import CLOSED, OPEN
 from . import actions
 from .approved_verbs import CLOSE, REOPEN
-from .models import CLOSED, OPEN
 from .queries import checklist
 
 group = AppGroup("ledger")

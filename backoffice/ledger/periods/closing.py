@@ -52,7 +52,7 @@ CLOSING = (
         lambda month: ("ledger.trial_balance", {"as_of": month.last.isoformat()}),
     ),
     ClosingCheck(
-        "earnings", N_("Accounts with earnings, and none is used for retained earnings"), _homeless,
+        "earnings", N_("Accounts with earnings, and none of equity is used for retained earnings"), _homeless,
         lambda _month: ("accounts.index", {}),
     ),
     ClosingCheck(

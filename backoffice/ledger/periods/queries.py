@@ -1,19 +1,17 @@
-"""Reads of periods: which months are closed, what is in the way of closing one, by which entries years closed."""
+"""Reads of periods: which months are closed, and what is in the way of closing one."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session, aliased
 
 from ...app.closing import Checked
 from ...app.domain import declared
 from ...base.periods import Month
 from ...book.models import Book
-from ...runs.models import AWAITING_APPROVAL, Run
-from ..models import JournalEntry
-from .approved_verbs import VERBS
-from .models import CLOSED, OPEN, Period
+from ..models import JournalEntry, Period
+from ..rules import CLOSED, OPEN
 
 SHOWN = 36
 """Months that the screen lists at most, the newest first."""
@@ -80,20 +78,9 @@ def standings(session: Session) -> Sequence[Standing]:
     return [Standing(each, known.get(each)) for each in reversed(list(first.through(month)))]
 
 
-def waiting(session: Session) -> Sequence[Run]:
-    """The runs by which a month is closed or reopened once another user approves."""
-    mine = Run.kind.in_([verb.name for verb in VERBS]), Run.status == AWAITING_APPROVAL
-    return session.scalars(select(Run).where(*mine).order_by(Run.id)).all()
-
-
 def checklist(session: Session, month: Month) -> list[Checked]:
     """What every domain says of the days up to the end of the month."""
     return [Checked(check, check.count(session, month)) for check in declared().closing_checks]
-
-
-def closing_entries() -> Select[int | None]:
-    """The ids of the entries by which years are closed: they move earnings, and are no revenue or expense."""
-    return select(Period.closing_entry_id).where(Period.closing_entry_id.is_not(None))
 
 
 def disorder(session: Session) -> int:

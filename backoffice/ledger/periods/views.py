@@ -20,7 +20,7 @@ from ...web.forms import month_or_404
 from ...web.htmx import render
 from ...web.idempotency import new_key
 from ..trial_balance import bp
-from . import actions, queries
+from . import actions, approved_verbs, queries
 from .approved_verbs import CLOSE, REOPEN
 
 TITLE = N_("Periods")
@@ -73,7 +73,7 @@ def _page(refusal: Refusal | None = None) -> Response:
     asked = request.args.get("month", "")[:7]
     month = month_or_404(asked) if asked else queries.next_to_close(session)
     found = [(c, *c.check.page(month)) for c in queries.checklist(session, month)]
-    waiting = queries.waiting(session)
+    waiting = approved_verbs.waiting(session)
     acted = {
         a for s in standings if (p := s.period) for a in (p.closed_by, p.reopened_by, p.approved_by)
     }

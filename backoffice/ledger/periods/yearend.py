@@ -9,9 +9,8 @@ from ...base.periods import Month
 from .. import actions
 from ..entries import LineEntry, Totals
 from ..models import Account, JournalEntry
-from ..posting.queries import accounts_of_roles
 from ..queries import held_on
-from ..rules import EXPENSE, RETAINED_EARNINGS, REVENUE
+from ..rules import EQUITY, EXPENSE, RETAINED_EARNINGS, REVENUE
 
 LAST_MONTH = 12
 """The month with which a fiscal year ends."""
@@ -31,6 +30,7 @@ def move_earnings(session: Session, month: Month) -> JournalEntry | None:
         month.last,
         [line for line in lines if line.is_one_side],
         memo=f"Closing of {month.year}",
+        may_be_inactive=True,
     )
     return made.row
 
@@ -40,7 +40,7 @@ def take_back(session: Session, entry_id: int | None) -> None:
     if entry_id is not None:
         entry = session.get_one(JournalEntry, entry_id)
         reported = {"entry_date": entry.entry_date, "memo": entry.memo}
-        actions.reverse(session, entry_id, reported)
+        actions.reverse(session, entry_id, reported, may_be_inactive=True)
 
 
 def zeroing_lines(session: Session, month: Month) -> Sequence[LineEntry]:
@@ -58,6 +58,7 @@ def zeroing_lines(session: Session, month: Month) -> Sequence[LineEntry]:
 
 
 def retained_earnings(session: Session) -> int | None:
-    """The account to which retained earnings are posted, if there is one."""
-    of_role = accounts_of_roles()
-    return session.scalar(select(of_role.c.account_id).where(of_role.c.role == RETAINED_EARNINGS))
+    """The first active account of equity, by code, that is used for retained earnings; None without one."""
+    a = Account
+    rows = select(a.id).where(a.role == RETAINED_EARNINGS, a.type == EQUITY, a.is_active)
+    return session.scalar(rows.order_by(a.code).limit(1))

@@ -8,19 +8,19 @@ from ...runs.kinds import RunKind
 from ...runs.wording import Reason
 from ...web.record_links import Word
 from ..periods.approved_verbs import CLOSE
+from ..refusals import UNNAMED
 
 if TYPE_CHECKING:
     from . import work
 else:
     work = Late("backoffice.ledger.posting.work")
 
-NAME = "ledger.post"
-
-POST = RunKind(NAME, N_("Post documents to the journal"), "ledger.write", work.plan, work.work)
+POST = RunKind(
+    "ledger.post", N_("Post documents to the journal"), "ledger.write", work.plan, work.work
+)
 KINDS = (POST,)
 
-WORDS = (Word(NAME, N_("Posting")), Word(CLOSE.name, N_("Month")))
+WORDS = (Word(POST.name, N_("Posting")), Word(CLOSE.name, N_("Month")))
 """What an item is of: a document on a day; a month that the maintenance closes."""
 
-UNNAMED = N_("No active account is used for what this posts to. Choose one under Ledger, Accounts.")
 REASONS = (Reason(UNNAMED, "accounts.index"),)

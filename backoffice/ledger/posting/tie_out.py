@@ -4,7 +4,7 @@ An account that is controlled holds nothing but postings of documents. So what i
 is what its sub-ledger comes to; anything else was entered on it by hand, or is wrong beneath.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
@@ -47,13 +47,17 @@ _nothing = cast(null(), Numeric)
 """What a line says on the side that it does not stand on."""
 
 
+Page = tuple[str, Mapping[str, Any]]
+"""An endpoint, and the filters of the list that it shows."""
+
+
 @dataclass(frozen=True)
 class Term:
     """One sum of a sub-ledger: its title, its amounts, where they are listed, and whether it is taken off."""
 
     title: str
     rows: Select[Any]
-    page: str
+    page: Page
     is_taken_off: bool = False
 
 
@@ -90,19 +94,22 @@ CONTROLS: Sequence[Control] = (
     Control(
         RECEIVABLES,
         (
-            Term(N_("Balances of customers"), select(Customer.balance), "customers.index"),
-            Term(N_("Overpayments of customers"), select(Customer.overpayment), "customers.index", is_taken_off=True),
+            Term(N_("Balances of customers"), select(Customer.balance), ("customers.index", {})),
+            Term(
+                N_("Overpayments of customers"), select(Customer.overpayment), ("customers.index", {}),
+                is_taken_off=True,
+            ),
             Term(
                 N_("Net balances of meters without an active assignment"),
-                select(Meter.net_balance).where(~_assigned.exists()), "meters.index",
+                select(Meter.net_balance).where(~_assigned.exists()), ("meters.index", {"assigned": "unassigned"}),
             ),
-            Term(N_("Unmatched payments"), _unmatched, "billing.unmatched", is_taken_off=True),
+            Term(N_("Unmatched payments"), _unmatched, ("billing.unmatched", {}), is_taken_off=True),
         ),
         is_owed=True,
     ),
-    Control(ORDERS, (Term(N_("Closed orders"), _closed, "orders.index"),), is_owed=True),
-    Control(GAS_DEPOSITS, (Term(N_("Closing balances of gas"), _closing, "gas_months.index"),)),
-    Control(WALLETS, (Term(N_("Balances of wallets"), select(Wallet.balance), "wallets.index"),)),
+    Control(ORDERS, (Term(N_("Closed orders"), _closed, ("orders.index", {"state": "closed"})),), is_owed=True),
+    Control(GAS_DEPOSITS, (Term(N_("Closing balances of gas"), _closing, ("gas_months.index", {})),)),
+    Control(WALLETS, (Term(N_("Balances of wallets"), select(Wallet.balance), ("wallets.index", {})),)),
 )  # fmt: skip
 """Every control account, in the order in which the screen shows them."""
 

@@ -10,36 +10,34 @@ from ...app.extensions import db
 from ...base import N_, counted
 from ...lists import Column, List
 from ...runs import actions as runs
-from ...runs.errors import AlreadyRunning
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.idempotency import new_key
 from ..rules import ROLES
 from ..trial_balance import bp
 from .queries import open_postings
-from .runs import NAME
-from .tie_out import CONTROLS, HELD, NOT_POSTED, lines
+from .runs import POST
+from .tie_out import CONTROLS, HELD, NOT_POSTED, Page, lines
 
 TITLE = N_("Tie-out")
 
-_WORDS = {
-    f"{control.role}/{name}": title
+_SHOWN: dict[str, tuple[str, Page | None]] = {
+    f"{control.role}/{name}": (title, page)
     for control in CONTROLS
-    for name, title in (
-        (HELD, N_("Balance of the accounts")),
-        (NOT_POSTED, N_("Not posted yet")),
-        *((str(place), term.title) for place, term in enumerate(control.terms, start=2)),
+    for name, title, page in (
+        (HELD, N_("Balance of the accounts"), ("accounts.index", {"role": control.role})),
+        (NOT_POSTED, N_("Not posted yet"), None),
+        *((str(place), term.title, term.page) for place, term in enumerate(control.terms, start=2)),
     )
 }
-_PAGES = {
-    f"{control.role}/{place}": term.page
-    for control in CONTROLS
-    for place, term in enumerate(control.terms, start=2)
-}
+"""Line of the check → what it is called, and the page that lists what it adds up, if there is one."""
+
+_WORDS = {line: title for line, (title, _page) in _SHOWN.items()}
 
 
-def _link(row: Any) -> str:
-    return url_for(_PAGES.get(row.line, "accounts.index"))
+def _link(row: Any) -> str | None:
+    _title, page = _SHOWN[row.line]
+    return None if page is None else url_for(page[0], **page[1])
 
 
 def _listing() -> List:
@@ -81,7 +79,8 @@ def _listing() -> List:
 def show() -> Response:
     """Both sides of every control account, and how much is not posted yet."""
     waiting = open_postings(db.session())
-    return lists.show(_listing(), "ledger/tie_out.html", waiting=waiting, idempotency_key=new_key())
+    keys = {"idempotency_key": new_key(), "preview_key": new_key()}
+    return lists.show(_listing(), "ledger/tie_out.html", waiting=waiting, **keys)
 
 
 lists.add_export(bp, "/tie-out/export.<flavour>", "export_tie_out", "ledger.read", _listing)
@@ -91,11 +90,19 @@ lists.add_export(bp, "/tie-out/export.<flavour>", "export_tie_out", "ledger.read
 @requires("ledger.write")
 def post_open() -> Response:
     """Let a run post what is open of every document."""
-    claim = Claim("ledger.post_open")
-    try:
-        number = runs.request(db.session(), NAME, {}, is_paced=False).id
-    except AlreadyRunning as same:
-        number = same.run_id
+    return _asked("ledger.post_open")
+
+
+@bp.post("/tie-out/preview", endpoint="preview_open")
+@requires("ledger.write")
+def preview_open() -> Response:
+    """Let a dry run list what is open, document by document."""
+    return _asked("ledger.preview_open", dry_run=True)
+
+
+def _asked(action: str, **how: Any) -> Response:
+    claim = Claim(action)
+    number = runs.request_or_join(db.session(), POST.name, {}, is_paced=False, **how)
     return claim.complete(url_for("runs.record", run_id=number))
 
 

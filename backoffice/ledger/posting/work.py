@@ -11,10 +11,9 @@ from ... import figures
 from ...base.periods import Month
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED
 from ...runs.work import Asked, Chunk, Step, Work
-from ..refusals import AccountsNotNamed
+from ..refusals import UNNAMED, AccountsNotNamed
 from .actions import hold, reconcile
 from .queries import EVERYTHING, Scope, open_documents
-from .runs import NAME, UNNAMED
 
 
 def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
@@ -36,7 +35,7 @@ def work(work: Work) -> None:
         rows = session.execute(open_documents(scope)).all()
         outcome = FOUND if work.asked.dry_run else _posted(session, scope)
         for row in rows:
-            _record(step, row, outcome)
+            _record(step, work.asked.kind, row, outcome)
 
 
 def _posted(session: Session, scope: Scope) -> str:
@@ -47,12 +46,12 @@ def _posted(session: Session, scope: Scope) -> str:
     return APPLIED
 
 
-def _record(step: Step, row: Any, outcome: str) -> None:
+def _record(step: Step, kind: str, row: Any, outcome: str) -> None:
     step.tally.checked += 1
     is_failed = outcome == ITEM_FAILED
     step.tally.failed += is_failed
     step.tally.changed += not is_failed
     step.item(
-        NAME, outcome, key={"document": row.number or row.document, "day": row.day.isoformat()},
+        kind, outcome, key={"document": row.number or row.document, "day": row.day.isoformat()},
         error=UNNAMED if is_failed else "", amounts={"amount": row.amount, "gross": row.amount},
     )  # fmt: skip

@@ -20,12 +20,12 @@ def accounts_file(session: Session) -> Iterator[bytes]:
     rows = (
         select(
             Account.code, Account.name, Account.type, func.coalesce(parent.code, "").label("parent"),
-            Account.is_active,
+            Account.is_active, Account.role,
         )
         .outerjoin(parent, parent.id == Account.parent_id)
         .order_by(Account.code)
     )  # fmt: skip
-    yield from _lines(session, rows, ("code", "name", "type", "parent", "is_active"))
+    yield from _lines(session, rows, ("code", "name", "type", "parent", "is_active", "role"))
 
 
 def journal_file(session: Session) -> Iterator[bytes]:

@@ -67,7 +67,12 @@ class Shown:
         days: dict[str, Any] = {"since": span.since, "until": span.until}
         if line.title == EARNINGS:
             return url_for("ledger.income_statement", **days)
-        return None if line.is_sum else url_for("accounts.statement", code=line.code, **days)
+        closing = None if span.since is None else "without"  # as `sums_between` leaves them out
+        return (
+            None
+            if line.is_sum
+            else url_for("accounts.statement", code=line.code, closing=closing, **days)
+        )
 
 
 def heading(span: Period) -> str:

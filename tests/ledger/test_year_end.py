@@ -1,0 +1,108 @@
+"""The end of a year: what closing December moves, what reports say after it, and what is in its way."""
+
+import re
+from datetime import date
+from decimal import Decimal
+from html import unescape
+from typing import Any
+
+import pytest
+
+from backoffice.base.periods import Month
+from backoffice.ledger import actions
+from backoffice.ledger.models import Account, JournalEntry
+from backoffice.ledger.periods.actions import close, reopen
+from backoffice.ledger.queries import trial_balance
+from backoffice.ledger.refusals import ClosesYear, NotInOrder
+from backoffice.ledger.reports.queries import balance_sheet_of, income_statement_of
+from backoffice.ledger.reports.scope import Period
+from backoffice.ledger.rules import RETAINED_EARNINGS
+from tests.factories.ledger import AccountFactory, of, posted
+from tests.orders.pages import text_of
+
+Chart = dict[str, Account]
+DECEMBER = Month(2025, 12)
+YEAR = Period(date(2025, 1, 1), DECEMBER.last)
+BY = "user:1"
+
+
+@pytest.fixture
+def company(session: Any, chart: Chart) -> Chart:
+    """A sale of 850 and rent of 100 in 2025, and an account for what is left of them."""
+    chart["Kept"] = AccountFactory(code="Kept", type="equity", role=RETAINED_EARNINGS)
+    for debited, credited, amount in (("Cash", "Sales", 850), ("Rent", "Cash", 100)):
+        posted(of(chart[debited], amount), of(chart[credited], -amount), day=date(2025, 5, 5))
+    session.commit()
+    return chart
+
+
+def held(session: Any, day: date = DECEMBER.last) -> dict[str, Decimal]:
+    return {one.code: one.debit - one.credit for one in trial_balance(session, day)}
+
+
+def test_after_a_year_retained_earnings_hold_what_was_current(
+    session: Any, company: Chart, app: Any
+) -> None:
+    close(session, DECEMBER, BY)
+    posted(of(company["Cash"], 30), of(company["Sales"], -30), day=date(2026, 1, 8))
+    session.commit()
+    with app.test_request_context():
+        days = [date(2026, 1, 31), DECEMBER.last, date(2025, 12, 30), date(2024, 12, 31)]
+        for day, kept, current in zip(days, (750, 750, 0, 0), (30, 0, 750, 0), strict=True):
+            report = balance_sheet_of(session, [day])
+            equity = {line.code or line.title: line.amounts[0] for line in report.sections[2].lines}
+            assert (equity.get("Kept", 0), equity.get("Current earnings", 0)) == (kept, current)
+            assert report.gaps == (0,)
+    assert income_statement_of(session, [YEAR]).result.amounts == (750,)
+
+
+def test_a_closing_entry_is_taken_back_by_reopening_its_month_alone(
+    session: Any, company: Chart
+) -> None:
+    period = close(session, DECEMBER, BY)
+    session.commit()
+    entry = session.get_one(JournalEntry, period.closing_entry_id)
+    with pytest.raises(ClosesYear, match="Reopen the month"):
+        actions.reverse(session, entry.id, {"entry_date": date(2026, 1, 2), "memo": "By mistake"})
+    session.rollback()
+    reopen(session, DECEMBER, BY, "A late bill")
+    session.commit()
+    assert held(session)["Sales"] == -850
+    assert entry.reversal is not None
+
+
+def test_what_inactive_accounts_have_earned_is_closed_too(session: Any, company: Chart) -> None:
+    company["Sales"].is_active = False
+    session.commit()
+    close(session, DECEMBER, BY)
+    session.commit()
+    assert held(session) == {"Cash": 750, "Kept": -750}
+    reopen(session, DECEMBER, BY, "A late bill")
+    session.commit()
+    assert held(session)["Sales"] == -850
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"type": "expense"}, {"role": ""}])
+def test_earnings_go_to_an_active_account_of_equity_or_the_year_stays_open(
+    session: Any, company: Chart, change: dict[str, Any]
+) -> None:
+    for name, value in change.items():
+        setattr(company["Kept"], name, value)
+    session.commit()
+    with pytest.raises(NotInOrder, match="none of equity is used for retained earnings"):
+        close(session, DECEMBER, BY)
+
+
+def test_a_number_of_a_closed_year_leads_to_the_lines_that_it_adds_up(
+    session: Any, company: Chart, sign_in: Any
+) -> None:
+    close(session, DECEMBER, BY)
+    session.commit()
+    browser = sign_in("viewer")
+    page = browser.get("/ledger/income-statement?since=2025-01-01&until=2025-12-31").text
+    [way] = re.findall(r'href="(/ledger/accounts/Sales/statement\?[^"]*)"', page)
+    lines = text_of(browser.get(unescape(way)).text)
+    assert "850.00" in lines
+    assert "Closing of 2025" not in lines
+    everything = text_of(browser.get("/ledger/accounts/Sales/statement").text)
+    assert "Closing of 2025" in everything
