@@ -16,7 +16,7 @@ else:
 NAME = "gas.change-prices"
 
 SHOWN = "shown"
-"""In the scope of a run that a user has asked for who saw on the screen what it changes."""
+"""In the scope of a run what its user has seen on the screen, before and after; it changes nothing else."""
 
 
 def _unseen(scope: Scope) -> tuple[str, Scope] | None:
@@ -48,6 +48,6 @@ WORDS = (
 """What an item is of: the customer whose price changes, and what it makes of their balance."""
 
 MOVED = N_(
-    "The customer's prices or balance have changed since the dry run; it is left as it is. Look at it in a new dry run."
+    "The customer's prices or balance have changed since this was shown; it is left as it is. Look at it once more."
 )
 REASONS = (Reason(MOVED),)

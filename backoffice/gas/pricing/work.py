@@ -14,7 +14,7 @@ from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
 from .actions import hold, store
 from .effects import Effect, NewPrice, effects_of
-from .runs import MOVED, NAME
+from .runs import MOVED, NAME, SHOWN
 
 CHUNK = 50
 """Customers whose prices change in one transaction; a customer has some hundred readings."""
@@ -33,7 +33,8 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
         rows = connection.execute(found.order_by(ITEMS.c.owner)).all()
         reported = [{"price": price, "before": was, "after": then} for price, was, then in rows]
     else:
-        reported = [{"price": price} for price in sorted(asked.scope["prices"])]
+        shown = asked.scope.get(SHOWN, {})
+        reported = [{"price": price, **shown} for price in sorted(asked.scope["prices"])]
     yield from _chunks(reported)
 
 
