@@ -168,6 +168,20 @@ def test_a_deposit_is_entered_beside_the_statement(
     assert "Enter an amount." in wrong.text
 
 
+def test_a_balance_that_no_column_holds_is_refused_with_a_sentence(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("finance")
+    typed = {"amount": "9,999,999,999,999.99", "deposited_on": "2026-03-03"}
+    answers = []
+    for _time in range(2):
+        form = _of(browser, "/gas/deposits/new", "deposit-form")
+        answers.append(browser.post("/gas/deposits/new", data=form | typed | {"customer": "G-1"}))
+    assert [answer.status_code for answer in answers] == [422, 422]
+    assert "Look for a digit too many." in text_of(answers[0].text)
+    assert session.scalar(select(func.count()).select_from(Deposit)) == 1
+
+
 def test_a_price_shows_every_month_that_it_changes_and_saves_nothing(
     sign_in: SignIn, session: Session, customer: Customer
 ) -> None:
