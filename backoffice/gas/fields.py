@@ -43,7 +43,8 @@ CORRECTION_FACTOR = Factor(
     laws=(Law(lambda factor: 0 < factor <= MAX_FACTOR, N_("A factor is above 0 and at most 99.999999.")),),
     help=N_("Metered m³ times this are standard cubic metres (Sm³)."),
 )  # fmt: skip
-PRICE_FIELDS = (PRICE_CUSTOMER, EFFECTIVE_FROM, PRICE_PER_SM3, CORRECTION_FACTOR)
+PRICE_FIELDS = (EFFECTIVE_FROM, PRICE_PER_SM3, CORRECTION_FACTOR)
+"""Of a stored price; whose it is never changes: every month of theirs would lose its price."""
 
 DEPOSIT_CUSTOMER = customer_of(Deposit.customer_id)
 DEPOSITED_ON = Day(

@@ -48,7 +48,7 @@ READINGS = tuple(
     replace(column, name=VOLUME) if column.name == "metered_volume" else column
     for column in columns_of(READING_FIELDS[1:])
 )
-PRICES, DEPOSITS = columns_of(PRICE_FIELDS[1:]), columns_of(DEPOSIT_FIELDS[1:])
+PRICES, DEPOSITS = columns_of(PRICE_FIELDS), columns_of(DEPOSIT_FIELDS[1:])
 
 
 def _wanted(stage: Stage, key: Mapping[str, str]) -> Subquery:
