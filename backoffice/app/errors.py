@@ -127,6 +127,14 @@ IMPOSSIBLE_DATE = N_(
     "Correct that date first (Health names the record), then save again."
 )
 
+TOO_LARGE = N_(
+    "What this comes to is more than can be kept: an amount has at most thirteen digits before the decimals. "
+    "Nothing was saved. Look for a digit too many."
+)
+
+_OUT_OF_RANGE = "22003"
+"""SQL state of a number that its column does not hold: a figure can outgrow what a form lets anybody enter."""
+
 _OVERTAKEN_SQLSTATES = {
     "23503",  # what this refers to was deleted meanwhile
     "23505",  # a user saved the same number or name first
@@ -277,10 +285,8 @@ def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
     _roll_back_quietly()
     if sqlstate in _OVERTAKEN_SQLSTATES:
         return answer(409)
-    if (of_a_day := _of_a_day(error)) is not None:
-        return of_a_day
-    if isinstance(error, DataError):  # NUL in a text, and the like
-        return answer(400)
+    if (of_the_data := _of_the_data(error)) is not None:
+        return of_the_data
     if (differs := difference_in(error)) is not None:
         return _another_book(differs)
     if (explanation := _of_an_outage(error, is_of_the_view)) is not None:
@@ -289,12 +295,15 @@ def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
     return _unexpected(error)
 
 
-def _of_a_day(error: DBAPIError) -> Response | None:
-    """A day that no calendar has, or one that is locked."""
+def _of_the_data(error: DBAPIError) -> Response | None:
+    """A day that no calendar has or that is locked, a number that is too large, a text that cannot be."""
     if (locked := locked_by(error)) is not None:
         return _refused(locked)
-    is_impossible = broken_constraint(error).endswith("_in_calendar")
-    return answer(409, _(IMPOSSIBLE_DATE)) if is_impossible else None
+    if broken_constraint(error).endswith("_in_calendar"):
+        return answer(409, _(IMPOSSIBLE_DATE))
+    if sqlstate_of(error) == _OUT_OF_RANGE:
+        return answer(422, _(TOO_LARGE))
+    return answer(400) if isinstance(error, DataError) else None  # NUL in a text, and the like
 
 
 def _another_book(differs: MeaningDiffers) -> Response:

@@ -45,6 +45,11 @@ def today() -> date:
     return business_date(datetime.now(UTC))
 
 
+def is_to_come(day: date) -> bool:
+    """Whether `day` is after today, where the business is."""
+    return day > today()
+
+
 def read_day(text: str) -> date | None:
     """The day that an ISO date says, of a year that a record can have; None for anything else."""
     try:

@@ -69,6 +69,14 @@ class AnotherRecord(Stale):
     )
 
 
+class StillToCome(Refusal):
+    """Something of a day after today, which would count today already."""
+
+    sentence = N_(
+        "This day is still to come. What is entered counts at once: enter today or an earlier day."
+    )
+
+
 DAYS_LOCKED = "days_locked"
 """What PostgreSQL calls the law that nothing of a locked day changes; its detail is the last such day."""
 

@@ -3,9 +3,10 @@
 from datetime import date
 from typing import Any
 
-from ..base import N_, periods
+from ..base import N_
 from ..base import identifiers as names
-from ..base.refusals import Refusal
+from ..base.periods import is_to_come
+from ..base.refusals import StillToCome
 
 POSTED, VOID = "posted", "void"
 """A document counts from when it is posted; void instead of deleted, it stays and counts nowhere."""
@@ -58,19 +59,6 @@ def is_less_than_paid(amount: Any, paid: Any, before: Any) -> Any:
     One that was overpaid `before` may come to more, and still to less than was paid.
     """
     return (amount < paid) & (amount < before)
-
-
-class StillToCome(Refusal):
-    """A payment or an adjustment of a day after today, which would count today already."""
-
-    sentence = N_(
-        "This day is still to come. What is entered counts at once: enter today or an earlier day."
-    )
-
-
-def is_to_come(day: date) -> bool:
-    """Whether `day` is after today, where the business is."""
-    return day > periods.today()
 
 
 def refuse_to_come(day: date) -> None:

@@ -1,6 +1,8 @@
 """Finding customers."""
 
-from sqlalchemy import Select, false, or_, select
+from collections.abc import Collection
+
+from sqlalchemy import Select, Subquery, false, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from ..base.matching import by_code_or_name
@@ -27,6 +29,39 @@ def survivor_of(session: Session, customer: Customer) -> Customer:
             break
         customer = session.get_one(Customer, customer.merged_into_id)
     return customer
+
+
+def booked_customers() -> Subquery:
+    """(code, id) of every customer; for one who was merged the id of whom that leads to in the end."""
+    followed = (
+        select(Customer.id, Customer.merged_into_id.label("leads_to"), literal(1).label("steps"))
+        .where(Customer.merged_into_id.is_not(None))
+        .cte("followed", recursive=True)
+    )
+    followed = followed.union_all(
+        select(followed.c.id, Customer.merged_into_id, followed.c.steps + 1)
+        .join(Customer, Customer.id == followed.c.leads_to)
+        .where(Customer.merged_into_id.is_not(None), followed.c.steps < MOST_STEPS)
+    )
+    survivors = (
+        select(followed.c.id, followed.c.leads_to)
+        .join(Customer, Customer.id == followed.c.leads_to)
+        .where(Customer.merged_into_id.is_(None))
+        .subquery("survivors")
+    )
+    return (
+        select(Customer.code, func.coalesce(survivors.c.leads_to, Customer.id).label("id"))
+        .outerjoin(survivors, survivors.c.id == Customer.id)
+        .subquery("booked_customers")
+    )
+
+
+def booked_on(session: Session, codes: Collection[str]) -> dict[str, Customer]:
+    """The customer on whom what names each of these codes is booked; those of which there is none are left out."""
+    booked = booked_customers()
+    found = select(booked.c.code, Customer).join(booked, booked.c.id == Customer.id)
+    rows = session.execute(found.where(booked.c.code == func.any(list(codes))))
+    return {row.code: row.Customer for row in rows}
 
 
 def matching(text: str) -> Select[Customer]:

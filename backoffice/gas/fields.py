@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from ..base import N_, periods
 from ..customers.naming import CUSTOMERS
-from ..records import Amount, Day, Factor, Law, Pick, Quantity, Text, UnitPrice
+from ..records import NOT_TO_COME, Amount, Day, Factor, Law, Pick, Quantity, Text, UnitPrice
 from .models import Deposit, GasPrice, Reading
 from .rules import MAX_FACTOR, MAX_PRICE, MAX_VOLUME, NOTE_LENGTH
 
@@ -17,7 +17,7 @@ def customer_of(column: object) -> Pick:
 READING_CUSTOMER = customer_of(Reading.customer_id)
 READ_ON = Day(
     Reading.read_on, N_("Read on"), required=N_("Enter the day of the reading."), usual=periods.today,
-    unique_by=(Reading.customer_id,),
+    unique_by=(Reading.customer_id,), laws=(NOT_TO_COME,),
     taken=N_("This customer has a reading of that day already. Change that one, or choose another day."),
 )  # fmt: skip
 METERED_VOLUME = Quantity(
@@ -43,11 +43,13 @@ CORRECTION_FACTOR = Factor(
     laws=(Law(lambda factor: 0 < factor <= MAX_FACTOR, N_("A factor is above 0 and at most 99.999999.")),),
     help=N_("Metered m³ times this are standard cubic metres (Sm³)."),
 )  # fmt: skip
-PRICE_FIELDS = (PRICE_CUSTOMER, EFFECTIVE_FROM, PRICE_PER_SM3, CORRECTION_FACTOR)
+PRICE_FIELDS = (EFFECTIVE_FROM, PRICE_PER_SM3, CORRECTION_FACTOR)
+"""Of a stored price; whose it is never changes: every month of theirs would lose its price."""
 
 DEPOSIT_CUSTOMER = customer_of(Deposit.customer_id)
 DEPOSITED_ON = Day(
-    Deposit.deposited_on, N_("Deposited on"), required=N_("Enter the day of the deposit."), usual=periods.today
+    Deposit.deposited_on, N_("Deposited on"), required=N_("Enter the day of the deposit."), usual=periods.today,
+    laws=(NOT_TO_COME,),
 )  # fmt: skip
 DEPOSIT_AMOUNT = Amount(
     Deposit.amount, N_("Amount"), minimum=None, required=N_("Enter an amount."),

@@ -13,7 +13,7 @@ from ..base.refusals import Refusal
 from ..records import Deletion, Record, Text
 from ..records.actions import write
 from ..web.formats import day_filter, month_filter
-from .fields import DEPOSIT_FIELDS, PRICE_FIELDS, READING_FIELDS, customer_of
+from .fields import DEPOSIT_FIELDS, PRICE_CUSTOMER, PRICE_FIELDS, READING_FIELDS, customer_of
 from .figures import calculation, monthly
 from .listing import CALCULATED, DEPOSITS, MONTHS_LIST, PRICES, READINGS
 from .models import (
@@ -62,6 +62,7 @@ READING = _dated(
 PRICE = _dated(
     GasPrice, domain="gas_prices", title=N_("Gas price"), many=PRICES.title, new=N_("New gas price"),
     listing=lambda _user: PRICES, fields=PRICE_FIELDS,
+    new_fields=(PRICE_CUSTOMER,), kept=(PRICE_CUSTOMER,),
     form="backoffice.gas.pricing.forms:PriceForm",
 )  # fmt: skip
 

@@ -12,8 +12,11 @@ NOTE_LENGTH = 200
 CHANGE_PRICES = "gas.change-prices"
 """The kind of run that gives customers new prices, and what its items are filed under."""
 
+SHOWN = "shown"
+"""In the scope of such a run what its user has seen on the screen, before and after; it changes nothing else."""
+
 MOVED = N_(
-    "The customer's prices or balance have changed since the dry run; it is left as it is. Look at it in a new dry run."
+    "The customer's prices or balance have changed since this was shown; it is left as it is. Look at it once more."
 )
 """Why such a run leaves a customer alone."""
 

@@ -15,6 +15,7 @@ from .declaration import (
     Verb,
 )
 from .fields import (
+    NOT_TO_COME,
     Amount,
     CalendarMonth,
     Choice,
@@ -32,6 +33,7 @@ from .fields import (
 )
 
 __all__ = [
+    "NOT_TO_COME",
     "Amount",
     "CalendarMonth",
     "Choice",

@@ -244,6 +244,11 @@ class Record:
         return {field.name: field for field in self.fields}
 
     @property
+    def entered(self) -> Mapping[str, Field]:
+        """Each field by its name, and those of a new one."""
+        return {field.name: field for field in (*self.fields, *self.new_fields)}
+
+    @property
     def sent(self) -> Sequence[Shown]:
         """What programs send beside the fields."""
         return [shown for shown in self.shown if shown.entry is not None]
@@ -311,7 +316,7 @@ class Record:
 
     def columns(self, values: Values) -> dict[str, Any]:
         """What was entered, by the names of the columns."""
-        return {self.by_name[name].key: value for name, value in values.items()}
+        return {self.entered[name].key: value for name, value in values.items()}
 
     def recorded(self) -> Recorded:
         """How the audit trail shows its rows."""

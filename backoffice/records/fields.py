@@ -15,6 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ..base import N_, Base
+from ..base.periods import is_to_come
+from ..base.refusals import StillToCome
 from ..lists.declaration import Kind
 
 
@@ -30,6 +32,10 @@ class Law:
 
     holds: Callable[[Any], bool]
     sentence: str
+
+
+NOT_TO_COME = Law(lambda day: not is_to_come(day), StillToCome.sentence)
+"""Of a day whose entry counts at once."""
 
 
 def _always(_row: Any) -> bool:

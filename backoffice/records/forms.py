@@ -285,10 +285,13 @@ def _kept(field: Field, law: Law) -> Any:
 
 def _free(record: Record, field: Field) -> Any:
     """A validator: no other row has the value. Two at a time are told apart by the database."""
-    named = {each.key: each.name for each in record.fields}
+    named = {each.key: each.name for each in record.entered.values()}
+
+    def held(form: OfRecord, key: str) -> Any:
+        return form[named[key]].data if named[key] in form else getattr(form.row, key)
 
     def validate(form: OfRecord, control: FormField) -> None:
-        within = {column.key: form[named[column.key]].data for column in field.unique_by}
+        within = {column.key: held(form, column.key) for column in field.unique_by}
         if not control.data or None in within.values():
             return
         other = record.holder_of(db.session(), field, control.data, within)

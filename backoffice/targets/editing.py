@@ -16,6 +16,7 @@ from ..people.models import User
 from ..records.history import last_save
 from ..security.permissions import requires
 from ..web.htmx import hx_redirect, render
+from ..web.pasting import rows_of
 from . import actions
 from .forms import YearForm
 from .models import AccountManagerTarget
@@ -148,10 +149,9 @@ def _paste(form: YearForm, _manager: User) -> None:
     row = request.form.get("row", "")
     if not (row.isascii() and row.isdigit() and len(row) < 3 and int(row) < len(form.months)):
         abort(400)
-    lines = [line.split("\t") for line in request.form.get("block", "").splitlines()]
+    lines = rows_of(request.form.get("block", ""))
     is_row = len(lines) == 1
-    cells = lines[0] if is_row else [line[0] for line in lines]
-    form.paste(form.months[int(row)], [cell.strip() for cell in cells])
+    form.paste(form.months[int(row)], lines[0] if is_row else [line[0] for line in lines])
 
 
 def _unknown(_form: YearForm, _manager: User) -> None:

@@ -12,13 +12,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
+from backoffice.base.refusals import StillToCome
 from backoffice.billing import queries
 from backoffice.billing.adjustments import actions
 from backoffice.billing.adjustments.records import ADJUSTMENT
 from backoffice.billing.models import MeterAdjustment, Payment
 from backoffice.billing.payments import actions as payment_actions
 from backoffice.billing.payments.allocation import Part
-from backoffice.billing.rules import StillToCome
 from backoffice.records.actions import create
 from tests.customers.desk import form
 from tests.factories.billing import MeterAdjustmentFactory, MeterAssignmentFactory

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
@@ -19,6 +19,7 @@ from backoffice.customers.models import Customer
 from backoffice.gas.models import GasPrice, MonthlyCustomerBalance
 from backoffice.gas.pricing import views
 from backoffice.gas.pricing.actions import store
+from backoffice.gas.pricing.bulk import BulkForm
 from backoffice.gas.pricing.effects import Amounts, Effect, NewPrice, effect_of, effects_of
 from backoffice.runs.models import Run, RunItem
 from backoffice.runs.working import perform
@@ -203,6 +204,57 @@ def test_a_percentage_for_all_that_match_is_foretold_and_then_so(
         assert oracle.stored(session, each.id) == oracle.expected(session, each.id)
 
 
+@pytest.mark.parametrize(
+    "file",
+    [b"G-1," + b"1" * 200_000, b"\xff\xfe\x00", b"G-1\x00,5x", b",,,x"],
+    ids=("long", "binary", "zero", "nobody"),
+)
+def test_a_file_that_is_none_is_said_to_be_wrong(
+    sign_in: Any, session: Session, customer: Customer, file: bytes
+) -> None:
+    given = (io.BytesIO(file), "prices.csv")
+    answer = bulk(sign_in("finance"), effective_from="2025-07-01", file=given)
+    assert (answer.status_code, "Line 1: " in text_of(answer.text)) == (422, True)
+    assert session.scalar(select(func.count()).select_from(Run)) == 0
+
+
+def test_a_line_of_a_merged_customer_is_of_whom_that_leads_to(
+    sign_in: Any, session: Session, customer: Customer
+) -> None:
+    CustomerFactory(code="G-0", merged_into_id=customer.id)
+    session.commit()
+    browser = sign_in("finance")
+    dry = run_of(bulk(browser, effective_from="2025-07-01", lines="G-0\t9000"))
+    assert [row[0] for row in items(session, dry)] == [customer.id]
+    both = bulk(browser, effective_from="2025-07-01", lines="G-0\t9000\nG-1\t9000")
+    assert "Line 2: This customer has a line already." in text_of(both.text)
+
+
+def test_many_lines_are_read_in_as_many_statements_as_one(
+    app: Flask, session: Session, customer: Customer
+) -> None:
+    """A file may have 20,000 lines, and who sends it waits for the answer."""
+    fewest = _statements(app, session, 1)
+    assert _statements(app, session, 50) == fewest
+
+
+def _statements(app: Flask, session: Session, lines: int) -> int:
+    """How many statements it takes to read so many lines."""
+    first = session.scalar(select(func.count()).select_from(Customer)) or 0
+    codes = [CustomerFactory(code=f"L-{first + number}").code for number in range(lines)]
+    session.commit()
+    counted = []
+    text = "\n".join(f"{code}\t9000\t1" for code in codes)
+    with app.test_request_context(
+        method="POST", data={"effective_from": "2025-07-01", "lines": text}
+    ):
+        form = BulkForm(meta={"csrf": False})
+        assert form.validate()
+        event.listen(db.engine, "before_cursor_execute", lambda *_: counted.append(1))
+        assert len(form.prices(db.session())) == lines
+    return len(counted)
+
+
 def test_lines_of_a_file_change_each_customer_by_its_own(
     sign_in: Any, session: Session, customer: Customer, other: Customer
 ) -> None:
@@ -277,6 +329,19 @@ def test_a_change_of_more_months_than_a_page_has_is_made_by_a_run(
     number = run_of(answer)
     assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
     assert stored(session, customer.id)["2025-12"] == foretold.months[-1].then
+
+
+def test_that_run_leaves_a_customer_whose_price_has_changed_since_the_screen(
+    sign_in: Any, session: Session, customer: Customer, foretold: Effect
+) -> None:
+    answer = long_change(sign_in("finance"))
+    GasPriceFactory(
+        customer=customer, effective_from=foretold.new.effective_from, price_per_sm3=D(7777)
+    )
+    session.commit()
+    assert items(session, run_of(answer)) == [(customer.id, "skipped", 0)]
+    stored_prices = session.scalars(select(GasPrice.price_per_sm3).order_by(GasPrice.id))
+    assert list(stored_prices) == [D(10500), D(7777)]
 
 
 def test_above_the_limits_that_run_is_a_dry_run_and_another_user_approves_its_application(

@@ -168,6 +168,20 @@ def test_a_deposit_is_entered_beside_the_statement(
     assert "Enter an amount." in wrong.text
 
 
+def test_a_balance_that_no_column_holds_is_refused_with_a_sentence(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("finance")
+    typed = {"amount": "9,999,999,999,999.99", "deposited_on": "2026-03-03"}
+    answers = []
+    for _time in range(2):
+        form = _of(browser, "/gas/deposits/new", "deposit-form")
+        answers.append(browser.post("/gas/deposits/new", data=form | typed | {"customer": "G-1"}))
+    assert [answer.status_code for answer in answers] == [422, 422]
+    assert "Look for a digit too many." in text_of(answers[0].text)
+    assert session.scalar(select(func.count()).select_from(Deposit)) == 1
+
+
 def test_a_price_shows_every_month_that_it_changes_and_saves_nothing(
     sign_in: SignIn, session: Session, customer: Customer
 ) -> None:
@@ -214,6 +228,28 @@ def test_an_edited_price_previews_over_itself(
     assert "2 months change" in shown
     assert "-Rp 1,000.00" in shown
     assert browser.post(at, data=typed).status_code == 303
+
+
+def test_a_price_stays_with_its_customer(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    """Moved to another one it would take every month of this one along, and show none of them."""
+    browser, price = sign_in("finance"), session.scalars(select(GasPrice)).one()
+    CustomerFactory(code="G-2")
+    session.commit()
+    typed = _of(browser, f"/gas/prices/{price.id}/edit", "gasprice-form")
+    assert "customer" not in typed
+    moved = typed | {"customer": "G-2", "price_per_sm3": "150"}
+    assert "2 months change" in text_of(browser.post("/gas/prices/preview", data=moved).text)
+    assert browser.post(f"/gas/prices/{price.id}/edit", data=moved).status_code == 303
+    session.rollback()
+    assert session.scalars(select(GasPrice.customer_id)).one() == customer.id
+    GasPriceFactory(customer=customer, effective_from=date(2026, 3, 1))
+    session.commit()
+    typed = _of(browser, f"/gas/prices/{price.id}/edit", "gasprice-form")
+    taken = typed | {"effective_from": "2026-03-01"}
+    refused = browser.post(f"/gas/prices/{price.id}/edit", data=taken)
+    assert (refused.status_code, "has a price from that day already" in refused.text) == (422, True)
 
 
 def test_what_is_in_order_has_no_badge(sign_in: SignIn, customer: Customer) -> None:

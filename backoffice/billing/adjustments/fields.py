@@ -3,10 +3,10 @@
 from ...base import N_, periods
 from ...base.identifiers import NUMBER_SAYS
 from ...customers.naming import CUSTOMERS
-from ...records import Amount, Day, Law, Notes, Pick, Text
+from ...records import NOT_TO_COME, Amount, Day, Law, Notes, Pick, Text
 from ..meters.naming import METERS
 from ..models import MeterAdjustment
-from ..rules import NUMBER_LENGTH, REASON_LENGTH, StillToCome, is_number, is_to_come
+from ..rules import NUMBER_LENGTH, REASON_LENGTH, is_number
 from .actions import number_for
 
 OF_NOTHING = N_("An adjustment of 0 changes nothing. Enter what is to be owed in addition or less.")
@@ -24,7 +24,7 @@ FIELDS = (
     ),
     Day(
         MeterAdjustment.adjusted_on, N_("Day"), required=N_("Enter a day."), usual=periods.today,
-        laws=(Law(lambda day: not is_to_come(day), StillToCome.sentence),),
+        laws=(NOT_TO_COME,),
     ),
     Pick(
         MeterAdjustment.customer_id, N_("Customer"), of=CUSTOMERS,

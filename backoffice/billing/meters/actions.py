@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session, joinedload
 
 from ... import figures
 from ...base import periods
+from ...base.periods import is_to_come
 from ...customers.queries import label
 from ...records.actions import count
 from ...records.actions import locked as lock
 from ..models import Meter, MeterAssignment
-from ..rules import counts_ahead, is_to_come
+from ..rules import counts_ahead
 from .refusals import (
     AssignmentChanged,
     AssignmentGone,

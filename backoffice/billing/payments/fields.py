@@ -6,17 +6,17 @@ from typing import Any
 from ...base import N_, periods
 from ...base.identifiers import NUMBER_SAYS
 from ...customers.naming import CUSTOMERS
-from ...records import Amount, Choice, Day, Law, Pick, Text
+from ...records import NOT_TO_COME, Amount, Choice, Day, Law, Pick, Text
 from ...records.fields import is_text
 from ..models import Payment
-from ..rules import METHODS, NUMBER_LENGTH, StillToCome, is_number, is_to_come
+from ..rules import METHODS, NUMBER_LENGTH, is_number
 from .refusals import ReferenceTaken
 
 FIELDS = (
     Pick(Payment.customer_id, N_("Customer"), of=CUSTOMERS, required=N_("Choose a customer.")),
     Day(
         Payment.paid_on, N_("Paid on"), required=N_("Enter the day."), usual=periods.today,
-        laws=(Law(lambda day: not is_to_come(day), StillToCome.sentence),), is_short=True,
+        laws=(NOT_TO_COME,), is_short=True,
     ),
     Choice(Payment.method, N_("Method"), words=METHODS, usual=next(iter(METHODS)), is_short=True),
     Text(

@@ -318,9 +318,7 @@ class Healer:
                         self.within(connection, () if drained.is_cut else things, drained)
                     seconds = time.monotonic() - began
                 self.stands(drained)
-                if (
-                    drained.is_cut
-                ):  # a piece of an owner does not say what owners cost: it stays by itself
+                if drained.is_cut:  # a piece does not say what owners cost: it stays by itself
                     return CUT
                 stride.took(len(things), seconds)
                 return None

@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 
 from ...base import money, periods
 from ...base.periods import Month, read_day
-from ...base.refusals import Locked
+from ...base.refusals import Locked, StillToCome
 from ...book.queries import locked_until
+from ...customers import queries as customers
 from ...customers.models import Customer
 from ...web.form_markup import FormError
 from ...web.formats import day_filter, in_words, month_filter, quantity_filter
+from ...web.pasting import rows_of
 from ...web.preferences import number_format
 from ..models import GasPrice
 from ..rules import MAX_VOLUME
@@ -95,11 +97,7 @@ class Sheet:
 def opened(session: Session, month: Month, search: str = "") -> Sheet:
     """A row for each customer with a price of gas, by code, on the last day of the month that has come."""
     has_price = select(GasPrice.id).where(GasPrice.customer_id == Customer.id).exists()
-    mine = select(Customer).where(has_price, Customer.merged_into_id.is_(None))
-    if search:
-        like = f"%{search}%"
-        mine = mine.where(Customer.code.ilike(like) | Customer.name.ilike(like))
-    found = session.scalars(mine.order_by(Customer.code).limit(OFFERED)).all()
+    found = session.scalars(customers.matching(search).where(has_price).limit(OFFERED))
     day = min(month.last, max(periods.today(), month.first)).isoformat()
     texts = [{"customer": customer.code, "day": day, "volume": ""} for customer in found]
     return read(session, month, texts or [dict.fromkeys(COLUMNS, "")])
@@ -119,10 +117,10 @@ def pasted(form: Any, block: str, row: int, name: str) -> list[dict[str, str]]:
     rows = _texts(form)
     day = rows[-1]["day"] if rows else ""
     first = COLUMNS.index(name)
-    for place, line in enumerate(block.splitlines()[:MOST], row):
+    for place, cells in enumerate(rows_of(block)[:MOST], row):
         while place >= len(rows):
             rows.append({"customer": "", "day": day, "volume": ""})
-        rows[place] |= dict(zip(COLUMNS[first:], map(str.strip, line.split("\t")), strict=False))
+        rows[place] |= dict(zip(COLUMNS[first:], cells, strict=False))
     return rows[:MOST]
 
 
@@ -135,11 +133,10 @@ def _texts(form: Any) -> list[dict[str, str]]:
 def read(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> Sheet:
     """What the texts mean, with what is wrong and what is unusual in them."""
     rows = [Row(index, dict(each)) for index, each in enumerate(texts)]
-    codes = {row.texts["customer"].partition(" · ")[0].strip() for row in rows}
-    found = session.scalars(select(Customer).where(Customer.code.in_(codes - {""})))
-    known = {customer.code: customer for customer in found}
-    for row in rows:
-        row.customer = known.get(row.texts["customer"].partition(" · ")[0].strip())
+    codes = [row.texts["customer"].partition(" · ")[0].strip() for row in rows]
+    known = customers.booked_on(session, codes)
+    for row, code in zip(rows, codes, strict=True):
+        row.customer = known.get(code)
         if not row.is_blank:
             _read(row, month)
     sheet = Sheet(month, rows)
@@ -150,15 +147,15 @@ def read(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> 
 
 def _read(row: Row, month: Month) -> None:
     """The reading of a row; every cell that cannot be read says why."""
-    if row.customer is None or row.customer.merged_into_id is not None:
+    if row.customer is None:
         row.errors["customer"] = _("There is no customer of this code.")
     day = read_day(row.texts["day"].strip())
     if day is None:
         row.errors["day"] = _("This is not a date. Write it as year-month-day, like 2026-03-31.")
     elif Month.of(day) != month:
         row.errors["day"] = _("This day is not in %(month)s.", month=month_filter(month.first))
-    elif day > periods.today():
-        row.errors["day"] = _("This day has not come yet.")
+    elif periods.is_to_come(day):
+        row.errors["day"] = in_words(StillToCome())
     try:
         volume = money.parse_quantity(row.texts["volume"], number_format(), maximum=MAX_VOLUME)
     except money.AmountError as refusal:

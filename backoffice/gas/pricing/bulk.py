@@ -1,9 +1,7 @@
 """What one types about the prices of many customers: percent, a price, a factor, or lines of a file."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -16,14 +14,17 @@ from ...app.extensions import db
 from ...base import money, periods
 from ...book.queries import refusal_of
 from ...customers import queries as customers
+from ...customers.models import Customer
 from ...web.formats import in_words
 from ...web.forms import Required
+from ...web.pasting import rows_of
 from ...web.preferences import number_format
 from ...web.typed_fields import DayField, FactorField, QuantityField, UnitPriceField
+from ..models import GasPrice
 from ..rules import MAX_FACTOR, MAX_PRICE
 from .actions import MOST, Change
 from .effects import NewPrice
-from .queries import price_on
+from .queries import prices_on
 
 LEAST_PERCENT, MOST_PERCENT = -100, 1000
 
@@ -78,46 +79,47 @@ class BulkForm(FlaskForm):
 
         Every line that cannot be read is an error of the field; then there are none.
         """
+        rows = self._rows()
+        known = customers.booked_on(session, {cells[0] for _number, cells in rows})
+        held = prices_on(session, [customer.id for customer in known.values()], self.first_day)
         found: dict[int, NewPrice] = {}
-        errors = []
-        for number, cells in enumerate(self._cells(), 1):
+        errors = [_("At most %(count)s lines.", count=MOST)] if len(rows) > MOST else []
+        for number, cells in rows:
             try:
-                new = self._price(session, cells)
+                new = self._price(cells, known, held)
                 if new.customer_id in found:
                     raise ValueError(_("This customer has a line already."))
                 found[new.customer_id] = new
             except ValueError as wrong:
                 errors.append(_("Line %(line)s: %(problem)s", line=number, problem=str(wrong)))
-        if len(found) > MOST:
-            errors.append(_("At most %(count)s lines.", count=MOST))
         self.lines.errors = errors[:10]
         return [] if errors else list(found.values())
 
-    def _cells(self) -> Sequence[Sequence[str]]:
-        """The cells of the lines; a first line that names its columns is none."""
+    def _rows(self) -> list[tuple[int, list[str]]]:
+        """The lines that say something, with their numbers; a first line that names its columns is none."""
         text = self.lines.data or ""
         if self.file.data:
             text = self.file.data.read().decode("utf-8-sig", "replace")
         first = text.partition("\n")[0]
         delimiter = next((mark for mark in "\t;" if mark in first), ",")
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
-        return rows[1:] if rows and rows[0][0].strip() == "customer_code" else rows
+        rows = [row for row in enumerate(rows_of(text, delimiter), 1) if any(row[1])]
+        return rows[1:] if rows and rows[0][1][0] == "customer_code" else rows
 
-    def _price(self, session: Session, cells: Sequence[str]) -> NewPrice:
-        code, price, *further = [cell.strip() for cell in [*cells, ""]]
-        customer, day = customers.by_code(session, code), self.first_day
-        if customer is None:
+    def _price(
+        self, cells: list[str], known: Mapping[str, Customer], held: Mapping[int, GasPrice]
+    ) -> NewPrice:
+        code, price, given = [*cells, "", ""][:3]
+        if code not in known:
             raise ValueError(_("There is no customer %(code)s.", code=code))
-        style: Any = "plain" if self.file.data else number_format()
+        customer_id = known[code].id
+        style = "plain" if self.file.data else number_format()
         try:
             new = money.parse_unit_price(price, style)
-            given = further[0] if further else ""
             factor = money.parse_factor(given, style) if given else None
         except money.AmountError as refusal:
             raise ValueError(_(refusal.message, **refusal.params)) from refusal
         if factor is None:
-            stored = price_on(session, customer.id, day)
-            if stored is None:
+            if customer_id not in held:
                 raise ValueError(_("%(code)s has no price yet: say its factor too.", code=code))
-            factor = stored.correction_factor
-        return NewPrice(customers.survivor_of(session, customer).id, day, new, factor)
+            factor = held[customer_id].correction_factor
+        return NewPrice(customer_id, self.first_day, new, factor)

@@ -59,18 +59,20 @@ class PriceForm(OfRecord):
         if customer is None or None in values or not all(self._is_lawful(name) for name in names):
             return None
         day, price, factor = values
-        return NewPrice(customer, day, price, factor, self.price_id())
+        edited = self.edited()
+        return NewPrice(customer, day, price, factor, edited.id if edited else None)
 
-    def price_id(self) -> int | None:
-        """The stored price that is edited."""
-        return Stamp.read(self.version.data).record_id if self.version.data else None
+    def edited(self) -> GasPrice | None:
+        """The stored price that is edited; a preview knows it by the form's stamp alone."""
+        if self.row is not None or not self.version.data:
+            return self.row
+        return db.session.get(GasPrice, Stamp.read(self.version.data).record_id)
 
     def customer_id(self) -> int | None:
         """Whose price it is: of one that is edited that never changes."""
-        if "customer" in self:
-            return self["customer"].data  # type: ignore[no-any-return]
-        stored = db.session.get(GasPrice, self.price_id() or 0)
-        return stored.customer_id if stored else None
+        edited = self.edited()
+        customer: int | None = self["customer"].data if edited is None else edited.customer_id
+        return customer
 
     def customer_of_it(self) -> Customer | None:
         """The customer, once one is named."""

@@ -8,15 +8,12 @@ from ...runs.kinds import RunKind, Scope, as_dry_run
 from ...runs.wording import Reason
 from ...web.record_links import Word
 from ..rules import CHANGE_PRICES as NAME
-from ..rules import MOVED
+from ..rules import MOVED, SHOWN
 
 if TYPE_CHECKING:
     from . import work
 else:
     work = Late("backoffice.gas.pricing.work")
-
-SHOWN = "shown"
-"""In the scope of a run that a user has asked for who saw on the screen what it changes."""
 
 
 def _unseen(scope: Scope) -> tuple[str, Scope] | None:

@@ -32,11 +32,13 @@ from ...web.paging import PAGE_SIZE
 from ..approved_verbs import SAVE_PRICE, price_as_payload
 from ..models import GasPrice
 from ..records import PRICE
+from ..rules import SHOWN
 from .actions import MOST, changed_prices, check
 from .bulk import BulkForm
 from .effects import NewPrice
 from .forms import PriceForm
-from .runs import CHANGE_PRICES, SHOWN
+from .runs import CHANGE_PRICES
+from .work import reported_of
 
 MOST_IDS = 1_000
 """Prices that can be chosen one by one."""
@@ -50,10 +52,11 @@ class PriceScreens(Screens):
         if not isinstance(form, PriceForm) or not form.validate() or not self._is_long(form):
             return super()._save(name)
         claim = Claim("gas_prices.run")
-        new = form.new_price()
-        assert new is not None
-        waits = _is_above_limits(form)
-        number = _asked_run([new], dry_run=waits, scope={} if waits else {SHOWN: True})
+        effect, waits = form.effect(), _is_above_limits(form)
+        assert effect is not None
+        was, then = reported_of(effect)
+        shown = {} if waits else {SHOWN: {"before": was, "after": then}}
+        number = _asked_run([effect.new], dry_run=waits, scope=shown)
         said = (
             _("Nothing is changed yet: apply what the run shows; another user has to approve it.")
             if waits

@@ -12,7 +12,7 @@ from ...base import table_of
 from ...base.refusals import Refusal
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
-from ..rules import CHANGE_PRICES, MOVED
+from ..rules import CHANGE_PRICES, MOVED, SHOWN
 from .actions import hold, store
 from .effects import Effect, NewPrice, effects_of
 
@@ -33,7 +33,8 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
         rows = connection.execute(found.order_by(ITEMS.c.owner)).all()
         reported = [{"price": price, "before": was, "after": then} for price, was, then in rows]
     else:
-        reported = [{"price": price} for price in sorted(asked.scope["prices"])]
+        shown = asked.scope.get(SHOWN, {})
+        reported = [{"price": price, **shown} for price in sorted(asked.scope["prices"])]
     yield from _chunks(reported)
 
 

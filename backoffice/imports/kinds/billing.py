@@ -10,7 +10,6 @@ from sqlalchemy import (
     Text,
     cast,
     func,
-    literal,
     null,
     select,
     tuple_,
@@ -21,7 +20,6 @@ from ...base.upserts import upsert
 from ...billing.models import Meter
 from ...billing.rules import NUMBER_LENGTH, is_number
 from ...customers.models import Customer
-from ...customers.queries import MOST_STEPS
 from ..files import cells
 from ..files.stage import Stage
 from ..report import Problem
@@ -34,31 +32,6 @@ number = cells.number(NUMBER_LENGTH, is_number)
 def said(stage: Stage, name: str) -> ColumnElement[Any]:
     """What the lines say in an optional column; NULL where the files lack it."""
     return stage.c[name] if stage.has(name) else cast(null(), Text)
-
-
-def booked_customers() -> Any:
-    """(code, id) of every customer; for one who was merged the id of whom that leads to in the end."""
-    followed = (
-        select(Customer.id, Customer.merged_into_id.label("leads_to"), literal(1).label("steps"))
-        .where(Customer.merged_into_id.is_not(None))
-        .cte("followed", recursive=True)
-    )
-    followed = followed.union_all(
-        select(followed.c.id, Customer.merged_into_id, followed.c.steps + 1)
-        .join(Customer, Customer.id == followed.c.leads_to)
-        .where(Customer.merged_into_id.is_not(None), followed.c.steps < MOST_STEPS)
-    )
-    survivors = (
-        select(followed.c.id, followed.c.leads_to)
-        .join(Customer, Customer.id == followed.c.leads_to)
-        .where(Customer.merged_into_id.is_(None))
-        .subquery("survivors")
-    )
-    return (
-        select(Customer.code, func.coalesce(survivors.c.leads_to, Customer.id).label("id"))
-        .outerjoin(survivors, survivors.c.id == Customer.id)
-        .subquery("booked_customers")
-    )
 
 
 def unknown_customers(stage: Stage) -> Iterator[Problem]:

@@ -28,6 +28,7 @@ from ...base.refusals import Locked
 from ...base.upserts import upsert
 from ...book.queries import locked_until
 from ...customers.models import Customer
+from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
 from ...gas.fields import DEPOSIT_FIELDS, PRICE_FIELDS, READING_FIELDS
 from ...gas.models import Deposit, GasPrice, Reading
@@ -36,7 +37,7 @@ from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind, no_totals
-from .billing import booked_customers, lock, unknown_customers
+from .billing import lock, unknown_customers
 from .of_fields import columns_of
 
 CUSTOMER = ImportColumn("customer_code", cells.text(CODE_LENGTH), Text())
@@ -47,7 +48,7 @@ READINGS = tuple(
     replace(column, name=VOLUME) if column.name == "metered_volume" else column
     for column in columns_of(READING_FIELDS[1:])
 )
-PRICES, DEPOSITS = columns_of(PRICE_FIELDS[1:]), columns_of(DEPOSIT_FIELDS[1:])
+PRICES, DEPOSITS = columns_of(PRICE_FIELDS), columns_of(DEPOSIT_FIELDS[1:])
 
 
 def _wanted(stage: Stage, key: Mapping[str, str]) -> Subquery:

@@ -29,6 +29,7 @@ from ...billing.invoices.refusals import LessThanPaid, PaymentsGoAlong
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.queries import paid_by_payments
 from ...billing.rules import NUMBER_LENGTH, VOID, is_less_than_paid
+from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
 from ..files import cells
 from ..files.reading import ImportColumn
@@ -37,7 +38,6 @@ from ..report import Problem
 from .base import Changes, ImportKind
 from .billing import (
     at,
-    booked_customers,
     changes_of_void,
     lock,
     number,

@@ -42,13 +42,14 @@ from ...billing.meters.refusals import BeginsLater, DaysOverlap
 from ...billing.models import Meter, MeterAssignment
 from ...billing.rules import counts_ahead
 from ...customers.models import Customer
+from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH, TEXT_LENGTH
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
-from .billing import at, booked_customers, lock, number, said, unknown_customers
+from .billing import at, lock, number, said, unknown_customers
 
 
 def _day(name: str) -> ImportColumn:

@@ -29,11 +29,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from ...base import N_, periods
+from ...base.refusals import StillToCome
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.payments.actions import void_reference
 from ...billing.payments.refusals import OverAllocated
 from ...billing.queries import paid_by_payments
-from ...billing.rules import METHODS, NUMBER_LENGTH, VOID, StillToCome, takes_less
+from ...billing.rules import METHODS, NUMBER_LENGTH, VOID, takes_less
+from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
 from ..files import cells
 from ..files.reading import ImportColumn
@@ -42,7 +44,6 @@ from ..report import Problem
 from .base import Changes, ImportKind
 from .billing import (
     at,
-    booked_customers,
     changes_of_void,
     lock,
     number,

@@ -4,18 +4,17 @@ They work on the posted texts, not on parsed values, so that whatever else was t
 wrong, comes back as it was.
 """
 
-import csv
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import StringIO
 
 from werkzeug.datastructures import MultiDict
 
 from ...base import N_
 from ...base.refusals import Refusal
 from ...records.lines import MOST_LINES, MOST_ROWS
+from ...web.pasting import rows_of
 from ..models import COMPONENT_OF_KIND
 
 Typed = MultiDict[str, str]
@@ -135,7 +134,7 @@ def paste(typed: Typed, kind: str, block: str, row: int, column: str) -> list[in
     Returns the indices of the lines that it went into.
     Raises TooManyLines, and puts in nothing, when the block has more rows than an order has lines.
     """
-    rows = _cells(block)
+    rows = [cells for cells in rows_of(block) if any(cells)]
     if len(rows) > MOST_LINES:
         raise TooManyLines(count=MOST_LINES)
     left = COLUMNS.index(column)
@@ -146,7 +145,7 @@ def paste(typed: Typed, kind: str, block: str, row: int, column: str) -> list[in
         index = indices[at] if at < len(indices) else add_line(typed, kind)
         pasted.append(index)
         for name, text in zip(COLUMNS[left:], cells, strict=False):
-            typed[f"lines-{index}-{name}"] = text.strip()
+            typed[f"lines-{index}-{name}"] = text
     return pasted
 
 
@@ -159,14 +158,3 @@ def _indices(typed: Typed) -> Iterator[int]:
     for name in typed:  # one digit less than the form reads, so that there is always a next one
         if found := re.fullmatch(r"lines-([0-9]{1,5})-kind", name, re.ASCII):
             yield int(found[1])
-
-
-def _cells(block: str) -> list[list[str]]:
-    """The rows of a block with tabs between cells, as spreadsheets copy them; blank rows are left out."""
-    lines = block.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    rows = csv.reader(StringIO(lines, newline=""), delimiter="\t")
-    try:
-        found = [cells for cells in rows if any(cell.strip() for cell in cells)]
-    except csv.Error:
-        found = [line.split("\t") for line in lines.split("\n") if line.strip()]
-    return found
