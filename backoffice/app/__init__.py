@@ -67,7 +67,7 @@ def _surround_with_the_web(app: "Backoffice") -> None:
     sentences.init_app(app)
     kept.init_app(app)
     permissions.init_app(app)  # before CSRF, so that an ended session says so first
-    protection.csrf.init_app(app)
+    protection.connect_csrf(app)
     protection.connect_limiter(app)
     errors.init_app(app)
     formats.init_app(app)

@@ -200,7 +200,9 @@ def sqlstate_of(error: DBAPIError) -> str:
 
 def begin() -> None:
     """Let the request's transaction, when it begins, be read-only unless the method may change something."""
-    if request.method in SAFE_METHODS and not db.session().in_transaction():
+    if request.method not in SAFE_METHODS:
+        return
+    if not (db.session.registry.has() and db.session().in_transaction()):
         g.reads_only = True
 
 

@@ -1,16 +1,17 @@
 """The Flask extensions that every process needs, made once and bound to its app: database and languages."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from flask import Flask
+from flask import Flask, g, has_request_context
 from flask_babel import Babel
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Dialect, event
-from sqlalchemy.exc import InvalidatePoolError
+from flask_sqlalchemy.session import Session as BoundSession
+from sqlalchemy import Dialect, Engine, event
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -31,7 +32,19 @@ ASKED_AFTER_SECONDS = 1.0
 WAITS_FOR_LOCKS = "waits_for_locks"
 """Under this name a connection's `info` holds for how many milliseconds it waits for a lock, unless told otherwise."""
 
+BROUGHT_ALONG = "brought_along"
+"""Under this name `g` holds a row that was read before the request's session, until there is one."""
+
 _RESTED_SINCE = "rested_since"
+
+
+class RequestSession(BoundSession):
+    """The session of a request, a command or a job; whom the web session brought along is in it from the first."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if has_request_context() and (brought := g.pop(BROUGHT_ALONG, None)) is not None:
+            self.add(brought)
 
 
 class Database(SQLAlchemy):
@@ -40,7 +53,7 @@ class Database(SQLAlchemy):
     session: scoped_session[Session]  # type: ignore[assignment]
 
 
-db = Database(metadata=Base.metadata)
+db = Database(metadata=Base.metadata, session_options={"class_": RequestSession})
 babel = Babel()
 
 figure_hooks.install_session(db.session, registry)
@@ -66,6 +79,32 @@ def connect_database(app: "Backoffice") -> None:
         out_of_calendar.read_all(db.engine)
         figure_hooks.install(db.engine, registry)
         event.listen(db.engine, "do_connect", _patience(app))
+
+
+def row_outside(engine: Engine, statement: str, values: Mapping[str, Any]) -> Any:
+    """The first row of a statement, or None, asked by itself and outside of every transaction.
+
+    Every page asks one thing, so it is asked of the driver: to SQLAlchemy it costs thrice as much. Raises its errors.
+    """
+    pooled = None
+    try:
+        pooled = engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        connection.autocommit = True
+        row = connection.execute(statement, values).fetchone()
+        connection.autocommit = False
+    except psycopg.Error as error:
+        if pooled is not None:
+            pooled.invalidate(error)  # whatever it is, nobody gets a connection in this state
+        lost = engine.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
+        raise DBAPIError.instance(
+            statement, None, error, psycopg.Error,
+            hide_parameters=True, connection_invalidated=lost, dialect=engine.dialect,
+        ) from error  # fmt: skip
+    finally:
+        if pooled is not None:
+            pooled.close()
+    return row
 
 
 class Extensions(dict[str, Any]):

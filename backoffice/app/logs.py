@@ -77,9 +77,22 @@ class StandardError(logging.Handler):
     """Writes to whatever standard error is at the moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; a log that cannot be written never breaks the work that it tells of."""
-        with contextlib.suppress(OSError, ValueError):
-            print(self.format(record), file=sys.stderr, flush=True)  # noqa: T201 (this is the log)
+        """Write one line."""
+        write(self.format(record))
+
+
+class Lines:
+    """Writes our own lines as they are: they are JSON already, and `logging` would make two records of each."""
+
+    def __init__(self, *_name: str) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = self.msg = write
+
+
+def write(line: str) -> None:
+    """Write one line; a log that cannot be written never breaks the work that it tells of."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(line + "\n")  # at once, so that no other thread's line comes between
+        sys.stderr.flush()
 
 
 def configure(level: str = "INFO") -> None:
@@ -98,9 +111,9 @@ def configure(level: str = "INFO") -> None:
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)
     structlog.configure(
-        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*SHARED, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=Lines,
         cache_logger_on_first_use=True,
     )
 
@@ -135,8 +148,8 @@ def _begin() -> None:
 def _log_request(response: Response) -> Response:
     milliseconds = (time.perf_counter() - g.get("began_at", time.perf_counter())) * 1000
     log = structlog.get_logger("backoffice.request")
-    write = log.warning if milliseconds >= SLOW_MILLISECONDS else log.info
-    write(
+    log_it = log.warning if milliseconds >= SLOW_MILLISECONDS else log.info
+    log_it(
         "request",
         method=request.method,
         path=request.path,

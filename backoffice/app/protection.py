@@ -1,10 +1,14 @@
 """The Flask extensions of the web alone: sign-in, forged forms, too many attempts. Made once, bound in `create_app`."""
 
-from flask import Flask, g
+from functools import lru_cache
+
+from flask import Flask, current_app, g, session
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_wtf import CSRFProtect
+from flask_wtf.csrf import generate_csrf
+from itsdangerous import URLSafeTimedSerializer
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -28,9 +32,29 @@ class MarkedLimits(Limiter):
             super()._check_request_limit(callable_name, in_middleware)
 
 
+def csrf_token() -> str:
+    """The token of this session's forms, signed once for all of its pages: it lives as long as the session."""
+    of_session = session.get("csrf_token")
+    if "csrf_token" not in g and of_session:
+        g.csrf_token = _signed(str(current_app.secret_key), of_session)
+    token: str = generate_csrf()  # which looks there, and begins what is not there yet
+    return token
+
+
+@lru_cache(maxsize=1000)
+def _signed(secret_key: str, of_session: str) -> str:
+    return str(URLSafeTimedSerializer(secret_key, salt="wtf-csrf-token").dumps(of_session))
+
+
 csrf = Forgery()
 limiter = MarkedLimits(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
 login_manager = LoginManager()
+
+
+def connect_csrf(app: Flask) -> None:
+    """Guard the app's forms, and let templates write the token."""
+    csrf.init_app(app)
+    app.jinja_env.globals["csrf_token"] = csrf_token
 
 
 def connect_limiter(app: Flask) -> None:

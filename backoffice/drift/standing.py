@@ -263,9 +263,10 @@ def known() -> Standing | None:
     transaction is broken.
     """
     found = _remembered()
-    if found is not None and has_request_context() and not found.wrong:
-        return replace(found, wrong=g.get("seen_wrong", 0))
-    return found
+    if found is None or found.wrong or not has_request_context():
+        return found
+    seen_wrong = g.get("seen_wrong", 0)
+    return replace(found, wrong=seen_wrong) if seen_wrong else found
 
 
 def _remembered() -> Standing | None:

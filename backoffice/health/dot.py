@@ -12,7 +12,7 @@ from flask_login import current_user
 
 from ..base import N_
 from ..drift import standing
-from ..drift.standing import MOST_COUNTED, Standing, State
+from ..drift.standing import MOST_COUNTED, State
 from ..security.rights import allowed
 from ..web.formats import quantity_filter
 from .views import bp
@@ -39,22 +39,35 @@ class Dot:
     href: str
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the dot says of the books; where it is the same, so is the dot."""
+
+    state: State
+    wrong: int
+
+
 @bp.app_template_global()
-def health_dot() -> Dot | None:
-    """The dot for the present user; None for whoever may not see figures, or without a database."""
+def health_known() -> Known | None:
+    """What the present user is told; None for whoever may not see figures, or without a database."""
     if not allowed(current_user, "figures.read"):
         return None
     known = standing.known()
+    return None if known is None else Known(known.state, known.wrong)
+
+
+@bp.app_template_global()
+def health_dot(known: Known | None) -> Dot | None:
+    """The dot that says it, in the reader's language and number format."""
     if known is None:
         return None
     icon, tone, words = LOOKS[known.state]
     target = "drift.index" if known.wrong else "health.index"
-    return Dot(_(words) if words else _how_many(known), icon, tone, url_for(target))
+    return Dot(_(words) if words else _how_many(known.wrong), icon, tone, url_for(target))
 
 
-def _how_many(known: Standing) -> str:
-    if known.wrong >= MOST_COUNTED:
-        return _("%(count)s or more wrong", count=quantity_filter(known.wrong))
-    return ngettext(
-        "%(count)s wrong", "%(count)s wrong", known.wrong, count=quantity_filter(known.wrong)
-    )
+def _how_many(wrong: int) -> str:
+    count = quantity_filter(wrong)
+    if wrong >= MOST_COUNTED:
+        return _("%(count)s or more wrong", count=count)
+    return ngettext("%(count)s wrong", "%(count)s wrong", wrong, count=count)

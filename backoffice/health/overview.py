@@ -15,7 +15,7 @@ from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import day_filter, quantity_filter
 from ..web.htmx import render
 from . import queries
-from .dot import health_dot
+from .dot import health_known
 from .queries import Day
 from .views import bp
 
@@ -50,7 +50,7 @@ def index() -> Response:
 def dot() -> Response:
     """The dot alone, looked at anew: a run that a user watches has just ended."""
     standing.forget()
-    return make_response(render_template("shell/health_dot.html", dot=health_dot()))
+    return make_response(render_template("shell/health_dot.html", known=health_known()))
 
 
 def _chart(days: Sequence[Day]) -> Chart:

@@ -24,6 +24,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+_ADDED = (*HEADERS.items(), ("Cache-Control", "no-store"))
+
 UPLOAD_LIMIT = 32 * 1024 * 1024
 """Bytes of a whole request; an import file is the largest thing that anybody sends."""
 
@@ -69,12 +71,15 @@ class StorableInteger(IntegerConverter):
 
 
 def _protect(response: Response) -> Response:
-    there = {name.lower() for name in response.headers.keys()}  # noqa: SIM118 (its iterator answers pairs)
-    added = {**HEADERS, "Cache-Control": "no-store"}
-    if request.is_secure:
-        added["Strict-Transport-Security"] = "max-age=31536000"
-    response.headers.extend({n: value for n, value in added.items() if n.lower() not in there})
-    response.vary.add("HX-Request")
+    headers = response.headers
+    there = {name.lower() for name in headers.keys()}  # noqa: SIM118 (its iterator answers pairs)
+    headers.extend([pair for pair in _ADDED if pair[0].lower() not in there])
+    if request.is_secure and "strict-transport-security" not in there:
+        headers.add("Strict-Transport-Security", "max-age=31536000")
+    if "vary" in there:
+        response.vary.add("HX-Request")
+    else:
+        headers.add("Vary", "HX-Request")
     return response
 
 

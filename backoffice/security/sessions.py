@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import structlog
@@ -16,12 +17,13 @@ from flask import Flask, Request, Response, g
 from flask import request as current_request
 from flask import session as current_session
 from flask.sessions import SessionInterface, SessionMixin
-from sqlalchemy import Row, and_, bindparam, delete, func, insert, inspect, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, inspect, select, update
+from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import make_transient_to_detached
 
 from ..app import edge
-from ..app.extensions import db
+from ..app.extensions import BROUGHT_ALONG, db, row_outside
 from ..app.protection import login_manager
 from ..people.models import User, WebSession
 
@@ -44,10 +46,14 @@ _FLASK_LOGIN_ONLY = ("_id", "_fresh")
 
 _USER = inspect(User).column_attrs.keys()
 _OF_SESSION = (WebSession.user_id, WebSession.data, WebSession.created_at, WebSession.expires_at)
-_READ = (
-    select(*_OF_SESSION, *(getattr(User, name).label(f"of_user_{name}") for name in _USER))
+_OF_USER = len(_OF_SESSION)
+"""Where in the row the user begins."""
+
+_READ = str(
+    select(*_OF_SESSION, *(getattr(User, name) for name in _USER))
     .outerjoin(User, and_(User.id == WebSession.user_id, User.is_active))
     .where(WebSession.id == bindparam("digest"), WebSession.expires_at > func.now())
+    .compile(dialect=psycopg.dialect())  # type: ignore[no-untyped-call]
 )
 
 
@@ -100,18 +106,24 @@ class ServerSession(SessionMixin):
             return {}
         edge.begin()
         # By itself, outside of the request's transaction: a page that asks for nothing else is one round trip.
-        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            row = connection.execute(_READ, {"digest": digest(self.token)}).one_or_none()
-        if row is None or (row.user_id is not None and row.of_user_id is None):
-            self.token, self.cookie_is_dead = None, True
-            return {}
-        self.began_at, self.ends_at = row.created_at, row.expires_at
-        if row.user_id is None:
-            return dict(row.data)
-        self.user = _user_of(row)
-        self.user_id = str(row.user_id)
-        self.choices = {name: getattr(self.user, name) for name in ("language", "number_format")}
-        return {**row.data, "_user_id": self.user_id}
+        row = row_outside(db.engine, _READ, {"digest": digest(self.token)})
+        if row is None:
+            return self._of_nobody()
+        user_id, data, began_at, ends_at = row[:_OF_USER]
+        of_user = dict(zip(_USER, row[_OF_USER:], strict=True))
+        if user_id != of_user["id"]:  # the statement brings only an active user along
+            return self._of_nobody()
+        self.began_at, self.ends_at = began_at, ends_at
+        if user_id is None:
+            return dict(data)
+        self.user = _user_of(of_user)
+        self.user_id = str(user_id)
+        self.choices = {name: of_user[name] for name in ("language", "number_format")}
+        return {**data, "_user_id": self.user_id}
+
+    def _of_nobody(self) -> dict[str, Any]:
+        self.token, self.cookie_is_dead = None, True
+        return {}
 
     def start_over(self) -> None:
         """Forget what this request read of the session and did to it, because it is repeated."""
@@ -156,11 +168,20 @@ class ServerSession(SessionMixin):
         return len(self.data)
 
 
-def _user_of(row: Row[Any]) -> User:
+def _user_of(read: dict[str, Any]) -> User:
     """The user whom the statement brought along, as if the request's own session had read them."""
-    user = User(**{name: getattr(row, f"of_user_{name}") for name in _USER})
+    user: User = inspect(User).class_manager.new_instance()
+    vars(user).update(read)
     make_transient_to_detached(user)
-    return db.session.merge(user, load=False)
+    if db.session.registry.has():
+        return db.session.merge(user, load=False)
+    setattr(g, BROUGHT_ALONG, user)
+    return user
+
+
+@cache
+def _cookie_name(secret_key: str) -> str:
+    return "backoffice_" + hashlib.sha256(secret_key.encode()).hexdigest()[:8]
 
 
 class PostgresSessions(SessionInterface):
@@ -168,7 +189,7 @@ class PostgresSessions(SessionInterface):
 
     def get_cookie_name(self, app: Flask) -> str:
         """A name of this installation's own: cookies do not tell two ports of one machine apart."""
-        return "backoffice_" + hashlib.sha256(str(app.secret_key).encode()).hexdigest()[:8]
+        return _cookie_name(str(app.secret_key))
 
     def open_session(self, app: Flask, request: Request) -> ServerSession:
         """The session of the request's cookie; nothing is read yet."""

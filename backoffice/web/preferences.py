@@ -10,6 +10,7 @@ are set by the server and hold nothing but a word of these lists.
 
 from typing import Any
 
+from babel import Locale
 from flask import Flask, current_app, g, has_request_context, request, session
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -19,6 +20,9 @@ from ..base import N_
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 """Language → its own name for itself."""
+
+_LOCALES = {language: Locale.parse(language) for language in LANGUAGES}
+"""Parsed once: Babel would parse the language of every request anew."""
 
 NUMBER_FORMATS = {"en": "1,000.50", "id": "1.000,50", "plain": "1000.50"}
 """Number format → what it looks like."""
@@ -34,6 +38,10 @@ def language() -> str:
     if not chosen and (_is_without_database() or is_of_a_program()):
         chosen = request.accept_languages.best_match(tuple(LANGUAGES)) or ""
     return chosen or str(current_app.config["LANGUAGE_DEFAULT"])
+
+
+def _locale() -> Locale:
+    return _LOCALES[language()]
 
 
 def number_format() -> str:
@@ -89,7 +97,7 @@ def init_app(app: Flask) -> None:
         app,
         default_locale=app.config["LANGUAGE_DEFAULT"],
         default_timezone=app.config["BUSINESS_TIMEZONE"],
-        locale_selector=language,
+        locale_selector=_locale,
     )
     app.context_processor(_for_templates)
     app.jinja_env.globals.update(LANGUAGES=LANGUAGES, NUMBER_FORMATS=NUMBER_FORMATS, THEMES=THEMES)

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
-from sqlalchemy import event, func, select, update
+from sqlalchemy import func, select, update
 
 from backoffice.app.extensions import db
 from backoffice.people import actions
@@ -217,21 +218,18 @@ def test_a_visitor_gets_no_session_until_something_must_be_stored(app, client, s
 
 
 def test_a_plain_page_costs_one_statement_for_session_and_user_and_writes_nothing(
-    app, session, sign_in
+    app, session, sign_in, monkeypatch
 ):
     browser = sign_in("finance")
     browser.get("/profile")
-    statements = []
+    statements, execute = [], psycopg.Cursor.execute
 
-    def note(_connection, _cursor, statement, *_rest):
+    def note(cursor, statement, *rest, **options):
         statements.append(statement)
+        return execute(cursor, statement, *rest, **options)
 
-    engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        assert browser.get("/profile").status_code == 200
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    monkeypatch.setattr(psycopg.Cursor, "execute", note)
+    assert browser.get("/profile").status_code == 200
     assert len(statements) == 1, statements
     assert "web_sessions" in statements[0]
     assert "users" in statements[0]

@@ -75,28 +75,21 @@ def test_the_transaction_of_a_page_is_read_only_and_of_a_save_not(
 
 
 def test_a_page_that_reads_nothing_of_its_own_opens_no_transaction(
-    app: Flask, sign_in: Callable[..., FlaskClient]
+    app: Flask, sign_in: Callable[..., FlaskClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    browser, statements, begun = sign_in("account_manager"), [], []
+    browser, statements, made = sign_in("account_manager"), [], []
     browser.get("/profile")
+    execute = psycopg.Cursor.execute
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def note(cursor: Any, statement: Any, *rest: Any, **options: Any) -> Any:
         statements.append(statement)
+        return execute(cursor, statement, *rest, **options)
 
-    def begin(*_: Any) -> None:
-        begun.append(1)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    event.listen(db.session, "after_begin", begin)
-    try:
-        assert browser.get("/profile").status_code == 200
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-        event.remove(db.session, "after_begin", begin)
+    monkeypatch.setattr(psycopg.Cursor, "execute", note)
+    monkeypatch.setattr(extensions.RequestSession, "__init__", lambda *_, **__: made.append(1))
+    assert browser.get("/profile").status_code == 200
     assert len(statements) == 1
-    assert not begun
+    assert not made  # not even a session to ask by
 
 
 def test_what_was_prepared_outlives_a_snapshot_and_its_locks_do_not(app: Flask) -> None:

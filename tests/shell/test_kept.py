@@ -12,12 +12,16 @@ from backoffice.security.permissions import ROLES
 from backoffice.web.preferences import LANGUAGES
 
 OF_THE_APP = {
-    "_", "url_for", "asset", "navigation", "may_open",
+    "_", "url_for", "asset", "navigation", "may_open", "health_dot",
     "LANGUAGES", "NUMBER_FORMATS", "THEMES", "ROLES", "SEARCH_ENDPOINT", "NEW_ENDPOINT",
 }  # fmt: skip
-"""What is the same for everybody with the same role; `navigation` and `may_open` ask for nothing else of them."""
+"""What is the same for everybody with the same role; `navigation` and `may_open` ask for nothing else of them.
 
-CALL = re.compile(r'kept\("([^"]+)", \{(.*?)\}(.*?)\)\s*[,}]', re.DOTALL)
+`health_dot` asks for nothing but the number format, by which its text is kept too.
+"""
+
+CALL = re.compile(r"""kept\(["']([^"']+)["'], \{(.*?)\}(.*?)\)\s*[,}]""", re.DOTALL)
+DOT = 'kept("shell/health_dot.html", {}, known=health_known(), number_format=number_format)'
 
 PAGES = ("/profile", "/orders", "/orders?sort=number", "/search?q=Tea", "/health")
 
@@ -27,8 +31,9 @@ SignIn = Callable[..., FlaskClient]
 def calls(app: Flask) -> Iterator[tuple[str, set[str]]]:
     """Each template that is kept, and the names that are handed to it."""
     source = app.jinja_env.loader.get_source(app.jinja_env, "base.html")[0]  # type: ignore[union-attr]
-    source = source.replace('kept("shell/health_dot.html", {}, dot=health_dot())', "dot")
-    yield "shell/health_dot.html", {"dot"}
+    assert DOT in source
+    source = source.replace(DOT, "dot")
+    yield "shell/health_dot.html", {"known"}
     for name, slots, arguments in CALL.findall(source):
         yield name, {*re.findall(r'"(\w+)":', slots), *re.findall(r"(\w+)=", arguments)}
 
@@ -47,7 +52,10 @@ def asked_by(app: Flask, name: str) -> set[str]:
 
 def test_what_is_kept_reads_nothing_but_what_it_is_given(app: Flask) -> None:
     found = dict(calls(app))
-    assert set(found) == {"shell/top.html", "shell/bottom.html", "shell/health_dot.html"}
+    assert set(found) == {
+        "shell/head.html", "shell/skip_link.html", "shell/top.html", "shell/health_dot.html", "shell/toasts.html",
+        "shell/bottom.html",
+    }  # fmt: skip
     for name, given in found.items():
         inside = {"language", "icon"}  # kept by; a macro that is imported where it is needed
         assert asked_by(app, name) <= given | OF_THE_APP | inside, name
