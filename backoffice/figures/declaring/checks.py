@@ -161,8 +161,8 @@ class Check:
         return frozenset(column.table for column in self.columns)
 
     @cached_property
-    def _parts(self) -> Subquery:
-        """`part, n0, n1, … (a sum each), left_, right_, is_same`: one row per part."""
+    def parts(self) -> Subquery:
+        """`part, n0, n1, … (a sum each), left_, right_, differs`: one row per part."""
         both = (*self.left.sums, *self.right.sums)
         entries = union_all(*(_entries(number, one) for number, one in enumerate(both))).subquery()
         sums = [_of_number(entries, number) for number in range(len(both))]
@@ -185,7 +185,7 @@ class Check:
 
     @cached_property
     def _whole(self) -> Select[Any]:
-        parts, zero = self._parts, literal(0, Numeric)
+        parts, zero = self.parts, literal(0, Numeric)
         count = len(self.left.sums) + len(self.right.sums)
         sums = [parts.c[f"n{number}"] for number in range(count)] + [parts.c.left_, parts.c.right_]
         return select(
@@ -197,7 +197,7 @@ class Check:
 
     @cached_property
     def _differing(self) -> Select[Any]:
-        parts = self._parts
+        parts = self.parts
         size = func.abs(parts.c.right_ - parts.c.left_).desc()
         wanted = select(parts).where(parts.c.differs).order_by(size, parts.c.part)
         return wanted.limit(bindparam("limit", type_=Integer))

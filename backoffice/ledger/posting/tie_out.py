@@ -12,12 +12,12 @@ from operator import add
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     Connection,
     Numeric,
     Select,
     Subquery,
     Text,
-    case,
     cast,
     func,
     literal,
@@ -32,7 +32,7 @@ from ...billing.models import Meter, MeterAssignment, Payment
 from ...billing.queries import without_meter
 from ...customers.models import Customer
 from ...figures import amounts, check
-from ...figures.declaring.checks import Side, Sum
+from ...figures.declaring.checks import Side
 from ...gas.queries import MONTHS
 from ...orders.models import Order
 from ...wallets.models import Wallet
@@ -41,7 +41,7 @@ from ..rules import GAS_DEPOSITS, ORDERS, RECEIVABLES, ROLES, WALLETS, net_of
 from .queries import EVERYTHING, posted
 from .sources import expected
 
-HELD, NOT_POSTED = "held", "not_posted"
+HELD, NOT_POSTED, TOTAL = "held", "not_posted", "total"
 
 _nothing = cast(null(), Numeric)
 """What a line says on the side that it does not stand on."""
@@ -142,52 +142,64 @@ def _beneath(control: Control) -> Iterator[Side]:
         yield side if control.is_owed is not term.is_taken_off else Side(()) - side
 
 
+BENEATH = {control.role: tuple(_beneath(control)) for control in CONTROLS}
+"""What sub-ledgers come to, by role, in the order of their terms."""
+
 ledger_tied = check(
     "ledger.tied",
     reduce(add, LEDGER.values()),
-    reduce(add, (side for control in CONTROLS for side in _beneath(control))),
+    reduce(add, (side for sides in BENEATH.values() for side in sides)),
     title=N_("Control accounts tie out to their sub-ledgers"),
 )
 """Whoever says that figures are right says so of control accounts, too."""
 
 
 def lines() -> Subquery:
-    """`number, role, place, line, ledger, beneath, difference`: the sums of the check, in one statement.
+    """`number, role, place, line, ledger, beneath, difference`: the sums of the check, each asked once.
 
-    What accounts hold, what is not posted, every term; the first line says by how much both sides differ.
+    What accounts hold, what is not posted and every term; the last line of a role adds them up, and says by how much
+    both sides differ.
     """
-    each = union_all(*(line for one in enumerate(CONTROLS) for line in _lines(*one))).subquery()
-    c = each.c
-    apart = net_of(*(func.sum(side).over(partition_by=c.number) for side in (c.ledger, c.beneath)))
-    return select(each, case((c.place == 0, apart)).label("difference")).subquery("tie_out")
+    sums = select(ledger_tied.parts).cte("sums")
+    each = (line for one in enumerate(CONTROLS) for line in _lines(sums, *one))
+    return union_all(*each).subquery("tie_out")
 
 
-def _lines(number: int, control: Control) -> Iterator[Select[Any]]:
+def _lines(sums: CTE, number: int, control: Control) -> Iterator[Select[Any]]:
+    ledger, beneath = ([*LEDGER.values()], BENEATH[control.role])
     for place, (name, side) in enumerate(LEDGER.items()):
-        yield _line(number, place, control, name, _sum(side, control), _nothing)
-    for place, side in enumerate(_beneath(control), start=len(LEDGER)):
-        yield _line(number, place, control, str(place), _nothing, _sum(side, control))
+        yield _line(number, place, control, name, ledger=_sum(sums, control, side))
+    for place, side in enumerate(beneath, start=len(ledger)):
+        yield _line(number, place, control, str(place), beneath=_sum(sums, control, side))
+    both = [_sum(sums, control, *sides) for sides in (ledger, beneath)]
+    apart = net_of(*both)
+    place = len(ledger) + len(beneath)
+    yield _line(number, place, control, TOTAL, ledger=both[0], beneath=both[1], difference=apart)
 
 
-def _sum(side: Side, control: Control) -> Any:
-    """What a side comes to in one control account; of one that holds what we owe, credits are above zero."""
-    shown = side if control.is_owed else Side(()) - side
-    rows = union_all(*(_of_role(one, control.role) for one in shown.sums)).subquery()
-    return select(func.coalesce(func.sum(rows.c.amount), 0)).scalar_subquery()
-
-
-def _of_role(one: Sum, role: str) -> Select[Any]:
-    part, amount = one.rows.subquery().c
-    return select(one.signed(amount).label("amount")).where(part == role)
+def _sum(sums: CTE, control: Control, *sides: Side) -> Any:
+    """What these sides of the check come to of one role; of one that holds what we owe, credits are above zero."""
+    every = (*ledger_tied.left.sums, *ledger_tied.right.sums)
+    named = ((one, sums.c[f"n{every.index(one)}"]) for side in sides for one in side.sums)
+    amount = reduce(add, (one.signed(column) for one, column in named))
+    turned = amount if control.is_owed else -amount
+    found = select(turned).where(sums.c.part == control.role).scalar_subquery()
+    return func.coalesce(found, literal(0, Numeric))
 
 
 def _line(
-    number: int, place: int, control: Control, name: str, ledger: Any, beneath: Any
+    number: int,
+    place: int,
+    control: Control,
+    name: str,
+    ledger: Any = _nothing,
+    beneath: Any = _nothing,
+    difference: Any = _nothing,
 ) -> Select[Any]:
     return select(
         literal(number).label("number"), literal(place).label("place"),
         literal(control.role, Text).label("role"), literal(f"{control.role}/{name}", Text).label("line"),
-        ledger.label("ledger"), beneath.label("beneath"),
+        ledger.label("ledger"), beneath.label("beneath"), difference.label("difference"),
     )  # fmt: skip
 
 
@@ -228,7 +240,7 @@ def tie_out(reader: Connection | Session) -> Sequence[Tied]:
     rows = reader.execute(select(found).order_by(found.c.number, found.c.place)).all()
     tied = []
     for number, control in enumerate(CONTROLS):
-        held, not_posted, *terms = (row for row in rows if row.number == number)
+        held, not_posted, *terms, total = (row for row in rows if row.number == number)
         beneath = [term.beneath for term in terms]
-        tied.append(Tied(control, held.ledger, not_posted.ledger, beneath, held.difference))
+        tied.append(Tied(control, held.ledger, not_posted.ledger, beneath, total.difference))
     return tied

@@ -17,7 +17,7 @@ from ..rules import ROLES
 from ..trial_balance import bp
 from .queries import open_postings
 from .runs import POST
-from .tie_out import CONTROLS, HELD, NOT_POSTED, Page, lines
+from .tie_out import CONTROLS, HELD, NOT_POSTED, TOTAL, Page, lines
 
 TITLE = N_("Tie-out")
 
@@ -28,6 +28,7 @@ _SHOWN: dict[str, tuple[str, Page | None]] = {
         (HELD, N_("Balance of the accounts"), ("accounts.index", {"role": control.role})),
         (NOT_POSTED, N_("Not posted yet"), None),
         *((str(place), term.title, term.page) for place, term in enumerate(control.terms, start=2)),
+        (TOTAL, N_("Total"), None),
     )
 }
 """Line of the check → what it is called, and the page that lists what it adds up, if there is one."""
@@ -49,7 +50,7 @@ def _listing() -> List:
     def rows(_user: Any) -> Select[Any]:
         return select().select_from(each)
 
-    def money(name: str, label: str, classes: str) -> Column:
+    def money(name: str, label: str, classes: str = "") -> Column:
         return Column(name, label, each.c[name], kind="money", is_sortable=False, classes=classes)
 
     return List(
@@ -62,8 +63,8 @@ def _listing() -> List:
         columns=(
             Column("role", N_("Control account"), each.c.role, words=ROLES, classes="cell-name", is_sortable=False),
             Column("line", N_("Term"), each.c.line, words=_WORDS, link=_link, classes="cell-wide", is_sortable=False),
-            money("ledger", N_("Ledger"), "cell-total"),
-            money("beneath", N_("Sub-ledger"), "cell-total"),
+            money("ledger", N_("Ledger")),
+            money("beneath", N_("Sub-ledger")),
             money("difference", N_("Difference"), "cell-total cell-lead"),
             Column("id", N_("Number"), each.c.id, kind="number", is_shown=False),
         ),
