@@ -134,7 +134,7 @@ def findings() -> List:
 def _columns(titles: Any, called: ColumnElement[str]) -> tuple[Column, ...]:
     row = DriftFinding
     return (
-        Column("owner", N_("Whose"), called, link=_record, classes="cell-key"),
+        Column("owner", N_("Belongs to"), called, link=_record, classes="cell-key"),
         Column("figure", N_("Figure"), row.figure, words=titles, link=_calculation),
         Column("kind", N_("Kind"), row.kind, words=KINDS, is_shown=False),
         Column("stored", N_("Stored"), queries.stored(), kind="money", empty=N_("no amount")),

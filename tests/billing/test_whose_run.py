@@ -40,7 +40,7 @@ def test_a_recalculated_customer_and_its_one_meter_are_a_click_away(
         }
     }
     page = sign_in("admin").get(f"/runs/{asked(session, scope)}").text
-    assert "Whose FRANS · NM-1 What" in text_of(page)
+    assert "Belongs to FRANS · NM-1 What" in text_of(page)
     assert 'href="/customers/FRANS"' in page
     assert 'href="/billing/meters/NM-1"' in page
 
@@ -54,5 +54,5 @@ def test_who_is_gone_or_one_of_many_is_not_named(
 ) -> None:
     run_id = asked(session, scope_of([customer_balance], owners))
     page = text_of(sign_in("admin").get(f"/runs/{run_id}").text)
-    assert "Whose" not in page
+    assert "Belongs to" not in page
     assert "Customer balance" in page

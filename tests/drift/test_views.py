@@ -185,7 +185,7 @@ def test_the_file_says_what_the_screen_says(
     limiter.reset()
     answer = finance.get(f"{DRIFT}/export.csv?columns=owner,figure,difference,size")
     lines = list(csv.reader(StringIO(answer.text.removeprefix("\ufeff"))))
-    assert lines[0] == ["Whose", "Figure", "Net", "Gross"]
+    assert lines[0] == ["Belongs to", "Figure", "Net", "Gross"]
     assert lines[1:3] == [
         ["A-1", "Grand total", "-70.00", "70.00"],
         ["A-2", "Line amount", "25.00", "25.00"],

@@ -108,8 +108,8 @@ def test_rows_are_counted(customers: list[int], run_command: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("sync-realtime",), "Say whose"),
-        (("initialize-realtime", "--dry-run"), "Say whose"),
+        (("sync-realtime",), "Say which customers"),
+        (("initialize-realtime", "--dry-run"), "Say which customers"),
         (("sync-realtime", "--customer-id", "99"), "There is no customer with the id 99."),
         (("sync-realtime", "--all", "--from-month", "2026-13"), "is not a month"),
         (("sync-realtime", "--all", "--customer-id", "1"), "do not go together"),

@@ -134,7 +134,7 @@ def _columns(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Column, 
         Column("number", N_("Number"), number, link=_record, classes="cell-key"),
         Column("kind", N_("Document"), _kind(owed), words=KINDS),
         Column("meter", N_("Meter"), Meter.number, classes="cell-key"),
-        Column("customer", N_("Customer"), Customer.name, empty=N_("Nobody"), classes="cell-name"),
+        Column("customer", N_("Customer"), Customer.name, empty=N_("No customer"), classes="cell-name"),
         Column("code", N_("Customer code"), Customer.code, is_shown=False),
         Column(
             "day", N_("Issued"), func.coalesce(Invoice.issued_on, MeterAdjustment.adjusted_on),

@@ -121,7 +121,7 @@ def _by_meter(day: date) -> List:
                 "meter", N_("Meter"), Meter.number,
                 link=lambda row: _meter_statement(row, day), classes="cell-key",
             ),
-            Column("customer", N_("Customer"), Customer.name, empty=N_("Nobody"), classes="cell-name"),
+            Column("customer", N_("Customer"), Customer.name, empty=N_("No customer"), classes="cell-name"),
             Column("code", N_("Customer code"), Customer.code, is_shown=False),
         ),
         lambda row: {"meter": row.meter},

@@ -92,7 +92,7 @@ METERS = List(
             N_("Customer"),
             Customer.name,
             link=_customer,
-            empty=N_("Nobody"),
+            empty=N_("No customer"),
             classes="cell-name",
         ),
         Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
@@ -127,10 +127,10 @@ METERS = List(
         ),
         Choice(
             "assigned",
-            N_("Whose"),
+            N_("Assignment"),
             {
                 "active": (N_("Active"), MeterAssignment.id.is_not(None)),
-                "unassigned": (N_("Nobody's"), MeterAssignment.id.is_(None)),
+                "unassigned": (N_("No customer"), MeterAssignment.id.is_(None)),
             },
         ),
         Search("customer", N_("Customer"), _of_customer, is_quiet=True),
