@@ -19,7 +19,9 @@ run: .venv/runtime $(COMPILED)
 	@$(BIN)/backoffice dev --tied
 
 # Each process has a PostgreSQL, a Redis and a Chromium of its own. TEST_DEPTH=25 looks deeper (tests/depth.py).
-PYTEST_HERE := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# Three for two processors: a test waits for its database, its browser or its processes for a fifth of its time.
+TESTERS := $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$(((n * 3 + 1) / 2)))
+PYTEST_HERE := $(BIN)/pytest --numprocesses $(TESTERS) --maxprocesses 4 --dist worksteal
 test: .venv/development $(COMPILED)
 	@$(COMPILE)
 	@$(PYTEST_HERE) $(PYTEST)

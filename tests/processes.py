@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from threading import BrokenBarrierError
@@ -73,6 +73,34 @@ def in_rounds(
     found = together(app, *works, seconds=60 + rounds * (1 + len(hands) / 10))
     assert {len(answers) for answers in found} == {rounds}, "a round was not finished"
     return found[: len(hands)]
+
+
+class Race:
+    """Each of some processes has so many turns, and goes on for as long as any of the others has not had theirs.
+
+    So nobody ever races against nobody, however fast or busy the machine is.
+    """
+
+    def __init__(self, parties: int) -> None:
+        self._not_yet = _FORK.Value("i", parties)
+
+    def turns(self, fewest: int) -> Iterator[int]:
+        """The turns of one of them, counted from 0."""
+        number, is_through = 0, False
+        try:
+            while not is_through or self._not_yet.value > 0:
+                yield number
+                number += 1
+                if number == fewest:
+                    is_through = self._through()
+        finally:  # who fails keeps nobody going
+            if not is_through:
+                self._through()
+
+    def _through(self) -> bool:
+        with self._not_yet.get_lock():
+            self._not_yet.value -= 1
+        return True
 
 
 def killed(app: Flask, work: Work) -> int:

@@ -18,11 +18,8 @@ from backoffice.audit.chain import anchors
 Rows = dict[str, list[int]]
 """Table → how many rows it has, and the last transaction that wrote one; without those that are empty."""
 
-NEXT_TRANSACTION = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
-"""Moves on with every transaction that writes anything."""
-
-UNLOCKED = (None, None)
-"""No day of a book that is made anew is locked, and no period of it closed."""
+TRANSACTIONS = "SELECT pg_current_snapshot()::text"
+"""Is another one after every transaction that writes anything, however many are under way beside it."""
 
 MANY = 10_000
 """Rows for which the planner needs to know of a table what autovacuum would have told it."""
@@ -44,7 +41,7 @@ CREATE FUNCTION pg_temp.counters() RETURNS TABLE (id oid, value bigint) LANGUAGE
 $$;
 CREATE FUNCTION pg_temp.empty(names text[]) RETURNS void LANGUAGE plpgsql AS $$
 -- Deleting a handful of rows takes a tenth of what truncating a table and its indexes does; that also forgets
--- its statistics.
+-- its statistics. No day of a book that is made anew is locked, and no period of it closed.
 DECLARE
     candidate record;
 BEGIN
@@ -56,6 +53,8 @@ BEGIN
         END IF;
     END LOOP;
     PERFORM setval(id, 1, false) FROM pg_temp.counters() WHERE value IS NOT NULL;
+    UPDATE public.book SET locked_until = NULL, closed_until = NULL
+    WHERE locked_until IS NOT NULL OR closed_until IS NOT NULL;
 END $$;
 CREATE FUNCTION pg_temp.columns_of(wanted oid) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
@@ -87,12 +86,13 @@ class Sweeper:
         self.connection, self.redis, self.home = connection, redis, home
         connection.execute(PREPARED.encode())
         self.books: dict[str, tuple[list[str], dict[int, int | None], tuple[Any, ...]]] = {}
+        self.counted: tuple[str, Rows] | None = None
         self.sweep()
 
     @property
     def is_written(self) -> bool:
         """Whether anybody has written anything into the database since it was as it is known to be."""
-        return self._next_transaction() != self.known_at
+        return self._transactions() != self.known_at
 
     def changed(self) -> set[str]:
         """The tables that are otherwise than they were in the book that a test began with."""
@@ -102,9 +102,10 @@ class Sweeper:
     def sweep(self) -> None:
         """Empty what is not."""
         self.sweep_beside()
-        self.connection.execute("SELECT pg_temp.empty(%s)", [list(self._rows())])
-        self._lock(UNLOCKED)
-        self._stands(None)
+        self.connection.execute("SELECT pg_temp.empty(%s)", [list(self._rows())], prepare=True)
+        # Whoever writes beside it has changed the empty book.
+        self.book, self.rows, self.left = None, {}, {}
+        self.known_at = self._transactions()
 
     def sweep_beside(self) -> None:
         """Empty what a test leaves beside the tables."""
@@ -117,7 +118,7 @@ class Sweeper:
             self.sweep()
             return
         self.sweep_beside()
-        self.left, self.known_at = self._rows(), self._next_transaction()
+        self.left, self.known_at = self._rows(), self._transactions()
 
     @property
     def is_as_left(self) -> bool:
@@ -158,20 +159,32 @@ class Sweeper:
             for table in (t for t, (count, _) in self.rows.items() if count > MANY):
                 self.connection.execute(f"VACUUM (ANALYZE) public.{table}".encode())
 
-    def _stands(self, book: str | None) -> None:
+    def _stands(self, book: str) -> None:
         self.book, self.rows = book, self._rows()
-        self.left, self.known_at = self.rows, self._next_transaction()
+        self.left, self.known_at = self.rows, self._transactions()
 
     def _locked(self) -> tuple[Any, ...]:
         """Until which days the book is locked and closed: the one row that is never emptied has them."""
         found = self.connection.execute("SELECT locked_until, closed_until FROM book").fetchone()
-        return found or UNLOCKED
+        return found or (None, None)
 
     def _lock(self, days: tuple[Any, ...]) -> None:
         if self._locked() != days:
             self.connection.execute("UPDATE book SET locked_until = %s, closed_until = %s", days)
 
+    @property
+    def most(self) -> int:
+        """How many rows the largest table has."""
+        return max((count for count, _ in self._rows().values()), default=0)
+
     def _rows(self) -> Rows:
+        """Counted once for as long as nobody writes."""
+        transactions = self._transactions()
+        if self.counted is None or self.counted[0] != transactions:
+            self.counted = transactions, self._counted()
+        return self.counted[1]
+
+    def _counted(self) -> Rows:
         tables = self.connection.execute(
             "SELECT name FROM pg_temp.tables() ORDER BY 1", prepare=True
         )
@@ -179,8 +192,10 @@ class Sweeper:
         found = self.connection.execute(counts.encode(), prepare=True)
         return {name: [count, last] for name, count, last in found}
 
-    def _next_transaction(self) -> tuple[Any, ...] | None:
-        return self.connection.execute(NEXT_TRANSACTION).fetchone()
+    def _transactions(self) -> str:
+        found = self.connection.execute(TRANSACTIONS, prepare=True).fetchone()
+        assert found is not None
+        return str(found[0])
 
 
 def _copy(book: str, place: int) -> str:

@@ -6,11 +6,13 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import Integer, Numeric
+from sqlalchemy import Connection, Integer, Numeric
 
 from backoffice.figures import registry
-from tests.conftest import assert_no_drift
+from backoffice.figures.verifying.findings import _facts
 from tests.drift.whole_book import write_everything
+from tests.faults.workers import book as many_orders
+from tests.rightness import SMALL, is_right
 from tests.sweeping import Sweeper
 
 Kept = Callable[[str, Callable[[], object]], None]
@@ -67,24 +69,89 @@ def test_a_kept_book_is_put_down_as_it_was(
 
 
 def test_whatever_figure_is_left_wrong_is_found(
-    book: None, app: Flask, sweeper: Sweeper, surgery: psycopg.Connection[Any]
+    book: None,
+    sweeper: Sweeper,
+    surgery: psycopg.Connection[Any],
+    figures_connection: Connection,
+    assert_no_drift: Callable[[], None],
 ) -> None:
-    assert_no_drift(app, sweeper.changed())
+    def change(statement: str) -> int:
+        return surgery.execute(statement.encode()).rowcount
+
+    def is_found() -> None:
+        assert not is_right(figures_connection)
+        with pytest.raises(AssertionError, match="left figures wrong"):
+            assert_no_drift()
+
+    assert sweeper.most <= SMALL
+    assert is_right(figures_connection)
+    tried = []
     for figure in (figure for figure in registry.figures if not figure.generated):
         for column in (c for c in figure.columns if isinstance(c.type, Numeric | Integer)):
-            change = f"UPDATE {figure.table.name} SET {column.name} = {column.name} + {{}}"
-            surgery.execute(change.format(7).encode())
-            with pytest.raises(AssertionError, match="left figures wrong"):
-                assert_no_drift(app, sweeper.changed())
-            surgery.execute(change.format(-7).encode())
+            shift = f"UPDATE {figure.table.name} SET {column.name} = {column.name} + {{}}"
+            assert change(shift.format(7)), figure.name
+            is_found()
+            change(shift.format(-7))
+            tried.append(column)
+        assert is_right(figures_connection)
+    assert len(tried) > 20
     for fact in ("order_lines SET quantity", "payments SET amount", "meter_adjustments SET amount"):
-        surgery.execute(f"UPDATE {fact} = {fact.split()[-1]} + 1".encode())
-        with pytest.raises(AssertionError, match="left figures wrong"):
-            assert_no_drift(app, sweeper.changed())
-        surgery.execute(f"UPDATE {fact} = {fact.split()[-1]} - 1".encode())
-    surgery.execute(b"DELETE FROM orders")
-    with pytest.raises(AssertionError, match="left figures wrong"):
-        assert_no_drift(app, sweeper.changed())
+        change(f"UPDATE {fact} = {fact.split()[-1]} + 1")
+        is_found()
+        change(f"UPDATE {fact} = {fact.split()[-1]} - 1")
+    assert is_right(figures_connection)
+
+
+def test_rows_that_are_left_without_their_owner_are_found(
+    book: None,
+    surgery: psycopg.Connection[Any],
+    figures_connection: Connection,
+    assert_no_drift: Callable[[], None],
+) -> None:
+    """Rows of figures, and facts that name an owner."""
+    named = {f.owner for f in registry.figures if f.owner is not f.primary_key}
+    named |= {s.owner for f in registry.figures for s in _facts(registry, f)}
+    strayed = []
+    for column in sorted(named, key=str):
+        move = f"UPDATE {column.table.name} SET {column.name} = {column.name} + {{}} WHERE {column.name} IS NOT NULL"
+        if surgery.execute(move.format(1_000_000).encode()).rowcount:
+            assert not is_right(figures_connection), column
+            with pytest.raises(AssertionError, match="left figures wrong"):
+                assert_no_drift()
+            surgery.execute(move.format(-1_000_000).encode())
+            assert is_right(figures_connection), column
+            strayed.append(str(column))
+    assert {"invoices.meter_id", "journal_lines.account_id"} <= set(strayed), strayed
+
+
+@pytest.mark.parametrize("rows", [10, SMALL + 10])
+def test_what_is_left_wrong_in_a_large_book_is_found_too(
+    rows: int,
+    app: Flask,
+    sweeper: Sweeper,
+    surgery: psycopg.Connection[Any],
+    assert_no_drift: Callable[[], None],
+) -> None:
+    many_orders(surgery, rows)
+    assert sweeper.most >= rows
+    assert_no_drift()
+    surgery.execute(b"UPDATE orders SET grand_total = grand_total + 1 WHERE number = 'D-3'")
+    with pytest.raises(AssertionError, match="left figures wrong, 1 rows"):
+        assert_no_drift()
+
+
+def test_a_write_that_ends_beside_a_later_one_is_seen(
+    app: Flask, sweeper: Sweeper, surgery: psycopg.Connection[Any], owner_database_url: str
+) -> None:
+    insert = "INSERT INTO products (code, name) VALUES (%s, 'Product')"
+    with psycopg.connect(owner_database_url) as slow:
+        slow.execute(insert, ["slow"])
+        surgery.execute(insert, ["quick"])
+        sweeper.leave()
+        assert not sweeper.is_written
+        slow.commit()
+        assert sweeper.is_written
+        assert "products" in sweeper.changed()
 
 
 def test_a_test_that_only_reads_has_changed_nothing(

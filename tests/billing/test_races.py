@@ -29,16 +29,17 @@ from backoffice.drift.models import DriftFinding
 from backoffice.figures.keeping import drain
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
-from tests.depth import seconds
+from tests.depth import examples, seconds
 from tests.factories.billing import MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
-from tests.processes import barrier, sqlstate, together
+from tests.processes import Race, barrier, sqlstate, together
 
 from .ledgers import Ledger, stored
 
 pytestmark = pytest.mark.slow
 
-SECONDS = seconds(5)
+SAVES, ROUNDS_BESIDE = examples(40), examples(6)
+"""Of each writer, and of whoever recalculates, heals or tampers beside them."""
 ROUNDS = 60
 DAY = date(2026, 3, 15)
 
@@ -74,15 +75,11 @@ def meters(session: Any) -> list[int]:
 # What people do all day
 
 
-FEWEST = 20
-"""Saves of each writer, however busy the machine is; else a race would show nothing."""
-
-
-def live_edits(seed: int, meters: list[int], until: float) -> Counter[str]:
+def live_edits(seed: int, meters: list[int], race: Race) -> Counter[str]:
     """Payments, invoices, voids, and whose a meter is, one thing a save; how often each came about."""
     chance = random.Random(seed)
     outcomes: Counter[str] = Counter()
-    while time.monotonic() < until or outcomes["done"] < FEWEST:
+    for _ in race.turns(SAVES):
         try:
             chance.choice(EDITS)(chance, chance.choice(meters))
             db.session.commit()
@@ -157,13 +154,13 @@ EDITS: tuple[Callable[[random.Random, int], None], ...] = (
 def test_payments_beside_reassignments_and_deactivations_leave_no_drift(
     app: Flask, session: Any, meters: list[int], owner_connection: Outside
 ) -> None:
-    until = time.monotonic() + SECONDS
+    race = Race(4)
     writers = together(
-        app, *(lambda seed=seed: live_edits(seed, meters, until) for seed in range(4))
+        app, *(lambda seed=seed: live_edits(seed, meters, race) for seed in range(4))
     )
     outcomes = sum(writers, Counter[str]())
     assert set(outcomes) == {"done"}
-    assert outcomes["done"] > 50
+    assert outcomes["done"] >= 4 * SAVES
     nothing_was_fixed(session)
     everything_is_right(session, owner_connection)
 
@@ -171,35 +168,31 @@ def test_payments_beside_reassignments_and_deactivations_leave_no_drift(
 def test_recalculations_and_heals_beside_live_edits_fix_nothing_that_is_right(
     app: Flask, session: Any, meters: list[int], owner_connection: Outside
 ) -> None:
-    until = time.monotonic() + SECONDS
+    race = Race(4)
     kinds: tuple[tuple[str, dict[str, Any]], ...] = (
         ("billing.recalculate", {}),
         ("figures.heal", {}),
         ("figures.verify", {"fix": True}),
     )
 
-    def recalculate() -> int:
-        rounds = 0
-        while time.monotonic() < until or rounds < len(kinds):
-            kind, scope = kinds[rounds % len(kinds)]
+    def recalculate() -> None:
+        for turn in race.turns(ROUNDS_BESIDE):
+            kind, scope = kinds[turn % len(kinds)]
             run = actions.request(db.session(), kind, scope, is_paced=False, is_here=True)
             run_id = run.id
             db.session.commit()
             assert performed(db.engine, run_id).is_clean
             figures.heal_noted(db.session)
-            rounds += 1
-        return rounds
 
-    *writers, rounds = together(
+    *writers, _recalculated = together(
         app,
-        *(lambda seed=seed: live_edits(seed, meters, until) for seed in range(3)),
+        *(lambda seed=seed: live_edits(seed, meters, race) for seed in range(3)),
         recalculate,
-        seconds=SECONDS + 60,
+        seconds=seconds(120),
     )
     outcomes = sum(writers, Counter[str]())
-    assert rounds >= len(kinds)
     assert set(outcomes) == {"done"}
-    assert outcomes["done"] > 50
+    assert outcomes["done"] >= 3 * SAVES
     nothing_was_fixed(session)
     everything_is_right(session, owner_connection)
 
@@ -207,12 +200,12 @@ def test_recalculations_and_heals_beside_live_edits_fix_nothing_that_is_right(
 def test_a_program_that_tampers_beside_live_edits_and_recalculations_leaves_no_drift(
     app: Flask, session: Any, meters: list[int], database_url: str, owner_connection: Outside
 ) -> None:
-    until = time.monotonic() + SECONDS
+    race = Race(4)
 
     def tamper() -> Counter[str]:
         chance, outcomes = random.Random(9), Counter[str]()
         with psycopg.connect(database_url, autocommit=True) as connection:
-            while time.monotonic() < until:
+            for _ in race.turns(5 * ROUNDS_BESIDE):
                 try:
                     statement = chance.choice(TAMPERING).encode()
                     connection.execute(statement, {"meter": chance.choice(meters)})
@@ -222,23 +215,19 @@ def test_a_program_that_tampers_beside_live_edits_and_recalculations_leaves_no_d
                 time.sleep(0.01)
         return outcomes
 
-    def heal() -> int:
-        rounds = 0
-        while time.monotonic() < until or rounds < 2:
+    def heal() -> None:
+        for _ in race.turns(ROUNDS_BESIDE):
             figures.heal_noted(db.session)
             assert figures.heal(db.session).failures == []
-            rounds += 1
-        return rounds
 
-    first, second, tampered, rounds = together(
+    first, second, tampered, _healed = together(
         app,
-        *(lambda seed=seed: live_edits(seed, meters, until) for seed in (1, 2)),
+        *(lambda seed=seed: live_edits(seed, meters, race) for seed in (1, 2)),
         tamper,
         heal,
-        seconds=SECONDS + 60,
+        seconds=seconds(120),
     )
     outcomes = first + second + tampered
-    assert rounds > 1
     assert set(outcomes) <= {"done", "40P01"}
     assert outcomes["done"] > 10 * outcomes["40P01"]
     figures.heal_noted(session)

@@ -1,12 +1,12 @@
 """What a page must stand in every look: axe finds nothing, it fits, and no look is examined twice for the same thing.
 
 Whether colours can be told apart is a matter of the ink, what it stands on, its size and its weight (WCAG 1.4.3): a
-page all of whose inks have been found sound in a theme is not measured there once more. What is there only in one
+page is measured in a theme where it is written in inks that have not been found sound there. What is there only in one
 width, or only in the other, has a shape: where all of them have been seen, the names and roles of the page are those
 that the wide look has seen.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ AXE = (Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js").read
 
 # The page as it stays: axe measures colours, and half-way through a transition they are neither. No rule that we
 # ask reads the style sheets and media that axe would fetch first.
-FINDINGS = """async rules => {
+FINDINGS = """async ([rules, inks]) => {
     if (!window.axe) return null;
     const moving = () => document.getAnimations().filter(
         animation => animation.effect.getComputedTiming().endTime !== Infinity);
     while (moving().length) await Promise.allSettled(moving().map(animation => animation.finished));
-    return (await axe.run({...rules, resultTypes: ["violations"], preload: false})).violations;
+    const place = inks ? {include: inks.flatMap(ink => window.inked.get(ink))} : document;
+    return (await axe.run(place, {...rules, resultTypes: ["violations"], preload: false})).violations;
 }"""
 
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -110,17 +111,18 @@ INKS = """async () => {
         parseFloat(fontSize) >= (parseInt(fontWeight) >= 700 ? 18.66 : 24) ? "large" : "";
     const inkOf = style => [style.color, isLarge(style), style.textShadow, style.fontWeight >= 600 ? "bold" : "",
         style.textDecorationLine, style.borderBottomStyle].join(" ");
-    const inks = new Set();
+    const inked = window.inked = new Map();
     for (const element of document.body.querySelectorAll("*")) {
         const says = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
         if (!says && !element.matches("input, select, textarea") || !element.checkVisibility()) continue;
         const link = element.closest("a");
-        inks.add([inkOf(getComputedStyle(element)), link ? "in " + inkOf(getComputedStyle(link.parentElement)) : "",
-            element.matches(":disabled, [aria-disabled=true]") ? "off" : "", groundOf(element)].join(" / "));
+        const ink = [inkOf(getComputedStyle(element)), link ? "in " + inkOf(getComputedStyle(link.parentElement)) : "",
+            element.matches(":disabled, [aria-disabled=true]") ? "off" : "", groundOf(element)].join(" / ");
+        inked.set(ink, [...inked.get(ink) || [], element]);
     }
-    return [...inks];
+    return [...inked.keys()];
 }"""
-"""Every ink in which anything is written now, with what it stands on."""
+"""Every ink in which anything is written now, with what it stands on; the page remembers where."""
 
 REMEMBER = """() => {
     window.shownWide = new Set([...document.body.querySelectorAll("*")].filter(e => e.checkVisibility()));
@@ -145,12 +147,12 @@ SHAPES = r"""() => {
 """What is shown now and was not when the page was wide, or the other way round."""
 
 
-def findings_of(page: Page, rules: Any) -> list[str]:
-    """What axe-core finds on the page as it stands: each with its element and the cure."""
-    findings = page.evaluate(FINDINGS, rules)
+def findings_of(page: Page, rules: Any, inks: Sequence[str] | None = None) -> list[str]:
+    """What axe-core finds on the page as it stands, or where it is written in these inks: the element and the cure."""
+    findings = page.evaluate(FINDINGS, [rules, inks])
     if findings is None:
         page.evaluate(AXE)
-        findings = page.evaluate(FINDINGS, rules)
+        findings = page.evaluate(FINDINGS, [rules, inks])
     return [
         f"{finding['id']}: {node['html'][:200]}\n   {node['failureSummary']}"
         for finding in findings
@@ -158,9 +160,11 @@ def findings_of(page: Page, rules: Any) -> list[str]:
     ]
 
 
-def assert_no_axe_findings(page: Page, rules: Any = EVERYTHING) -> None:
+def assert_no_axe_findings(
+    page: Page, rules: Any = EVERYTHING, inks: Sequence[str] | None = None
+) -> None:
     """Fail with every finding of axe-core, its element and the cure."""
-    reported = findings_of(page, rules)
+    reported = findings_of(page, rules, inks)
     assert not reported, f"axe-core on {page.url}:\n" + "\n".join(reported)
 
 
@@ -220,7 +224,6 @@ class Seen:
         self.shapes.update(shapes or ())
 
     def _examine_colours(self, page: Page, theme: str) -> None:
-        inks = set(page.evaluate(INKS))
-        if not inks <= self.inks[theme]:
-            assert_no_axe_findings(page, ONLY_COLOURS)
-            self.inks[theme] |= inks
+        if new := [ink for ink in page.evaluate(INKS) if ink not in self.inks[theme]]:
+            assert_no_axe_findings(page, ONLY_COLOURS, new)
+            self.inks[theme].update(new)

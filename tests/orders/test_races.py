@@ -20,15 +20,17 @@ from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.figures.keeping import drain, recomputing
 from backoffice.orders.models import Order, OrderLine
+from tests.depth import examples
 from tests.factories.orders import OrderFactory
-from tests.processes import barrier, sqlstate, together
+from tests.processes import Race, barrier, sqlstate, together
 
 from .books import Book, stored
 
 pytestmark = pytest.mark.slow
 
 ROUNDS = 100
-SECONDS = 3.0
+SAVES, ROUNDS_BESIDE = examples(50), examples(8)
+"""Of each writer, and of whoever looks, heals or tampers beside them."""
 
 Outside = psycopg.Connection[Any]
 
@@ -141,18 +143,14 @@ def test_two_sessions_that_edit_different_lines_of_one_order_leave_no_drift(
 # Many writers
 
 
-FEWEST = 20
-"""Saves of each writer, however busy the machine is; else a race would show nothing."""
-
-
-def live_edits(seed: int, keys: list[int], until: float) -> Counter[str]:
+def live_edits(seed: int, keys: list[int], race: Race) -> Counter[str]:
     """What people do all day: add, edit, move and delete lines, and enter amounts, one order a save.
 
     Answers how often each outcome came about: `done`, or the SQL state of the refusal.
     """
     chance = random.Random(seed)
     outcomes: Counter[str] = Counter()
-    while time.monotonic() < until or outcomes["done"] < FEWEST:
+    for _ in race.turns(SAVES):
         try:
             chance.choice(EDITS)(chance, chance.choice(keys))
             db.session.commit()
@@ -217,22 +215,18 @@ def test_a_heal_that_races_live_edits_fixes_nothing_that_is_right(
 ) -> None:
     """Line 26: a rebuild of everything, over and over, beside three writers of the same few orders."""
     keys = orders(session, 4)
-    until = time.monotonic() + SECONDS
+    race = Race(4)
 
-    def heal() -> int:
-        rounds = 0
-        while time.monotonic() < until:
+    def heal() -> None:
+        for _ in race.turns(ROUNDS_BESIDE):
             assert figures.heal(db.session, every_owner=True).failures == []
             figures.heal_noted(db.session)
-            rounds += 1
-        return rounds
 
-    *writers, rounds = together(
-        app, *(lambda seed=seed: live_edits(seed, keys, until) for seed in (1, 2, 3)), heal
+    *writers, _healed = together(
+        app, *(lambda seed=seed: live_edits(seed, keys, race) for seed in (1, 2, 3)), heal
     )
     outcomes = sum(writers, Counter[str]())
-    assert rounds > 5
-    assert outcomes["done"] > 50
+    assert outcomes["done"] >= 3 * SAVES
     assert set(outcomes) == {"done"}
     assert outside.execute("SELECT count(*) FROM corrections").fetchone() == (0,)
     everything_is_right(session, outside)
@@ -274,20 +268,16 @@ def test_verification_under_live_load_raises_no_false_alarm(
 ) -> None:
     """Line 27: whoever looks while three others write sees no drift, because there is none."""
     keys = orders(session, 4)
-    until = time.monotonic() + SECONDS
+    race = Race(4)
 
-    def verify() -> int:
-        rounds = 0
-        while time.monotonic() < until:
+    def verify() -> None:
+        for _ in race.turns(ROUNDS_BESIDE):
             assert [f.as_dict() for f in figures.verify(db.session)] == []
-            rounds += 1
-        return rounds
 
-    *writers, rounds = together(
-        app, *(lambda seed=seed: live_edits(seed, keys, until) for seed in (4, 5, 6)), verify
+    *writers, _verified = together(
+        app, *(lambda seed=seed: live_edits(seed, keys, race) for seed in (4, 5, 6)), verify
     )
-    assert rounds > 5
-    assert sum(writers, Counter[str]())["done"] > 50
+    assert sum(writers, Counter[str]())["done"] > 2 * SAVES
     everything_is_right(session, outside)
 
 
@@ -300,13 +290,13 @@ def test_a_program_that_tampers_beside_live_edits_and_healers_leaves_no_drift(
     statement on the very same lines makes impossible may be refused, and leaves nothing.
     """
     keys = orders(session, 4)
-    until = time.monotonic() + SECONDS
+    race = Race(7)
 
     def tamper(url: str, seed: int) -> Counter[str]:
         chance = random.Random(seed)
         outcomes: Counter[str] = Counter()
         with psycopg.connect(url, autocommit=True) as connection:
-            while time.monotonic() < until:
+            for _ in race.turns(5 * ROUNDS_BESIDE):
                 statement = chance.choice(TAMPERING)
                 try:
                     connection.execute(statement.encode(), {"key": chance.choice(keys)})
@@ -318,7 +308,7 @@ def test_a_program_that_tampers_beside_live_edits_and_healers_leaves_no_drift(
 
     def heal(how: Callable[[], object]) -> Counter[str]:
         outcomes: Counter[str] = Counter()
-        while time.monotonic() < until:
+        for _ in race.turns(ROUNDS_BESIDE):
             try:
                 how()
                 outcomes["done"] += 1
@@ -330,7 +320,7 @@ def test_a_program_that_tampers_beside_live_edits_and_healers_leaves_no_drift(
         app,
         lambda: tamper(database_url, 1),
         lambda: tamper(owner_database_url, 2),
-        *(lambda seed=seed: live_edits(seed, keys, until) for seed in (7, 8)),
+        *(lambda seed=seed: live_edits(seed, keys, race) for seed in (7, 8)),
         lambda: heal(lambda: figures.heal_noted(db.session)),
         lambda: heal(lambda: figures.heal_noted(db.session)),
         lambda: heal(lambda: figures.heal(db.session)),

@@ -1,6 +1,5 @@
 """FAULTS.md, line 26, with runs: heals, rebuilds and verifications over and over, beside four writers."""
 
-import time
 from collections import Counter
 from typing import Any
 
@@ -15,13 +14,11 @@ from backoffice.drift.models import DriftFinding
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
 from tests.depth import seconds
-from tests.processes import together
+from tests.processes import Race, together
 
-from .test_races import everything_is_right, live_edits, orders
+from .test_races import SAVES, everything_is_right, live_edits, orders
 
 pytestmark = pytest.mark.slow
-
-SECONDS = seconds(6)
 
 WRITERS = 4
 
@@ -36,28 +33,24 @@ def test_runs_beside_live_edits_fix_nothing_that_is_right_and_find_nothing(
     app: Flask, session: Any, outside: psycopg.Connection[Any]
 ) -> None:
     keys = orders(session, 4)
-    until = time.monotonic() + SECONDS
+    race = Race(WRITERS + 1)
 
-    def heal() -> int:
-        rounds = 0
-        while time.monotonic() < until or rounds < len(KINDS):
-            kind, scope = KINDS[rounds % len(KINDS)]
+    def heal() -> None:
+        for turn in race.turns(2 * len(KINDS)):
+            kind, scope = KINDS[turn % len(KINDS)]
             run = actions.request(db.session(), kind, scope, is_paced=False, is_here=True)
             run_id = run.id
             db.session.commit()
             assert performed(db.engine, run_id).is_clean
-            rounds += 1
-        return rounds
 
-    *writers, rounds = together(
+    *writers, _healed = together(
         app,
-        *(lambda seed=seed: live_edits(seed, keys, until) for seed in range(WRITERS)),
+        *(lambda seed=seed: live_edits(seed, keys, race) for seed in range(WRITERS)),
         heal,
-        seconds=SECONDS + 60,
+        seconds=seconds(120),
     )
     outcomes = sum(writers, Counter[str]())
-    assert rounds > 2
-    assert outcomes["done"] > 50
+    assert outcomes["done"] >= WRITERS * SAVES
     assert set(outcomes) == {"done"}
     for model in (Correction, DriftFinding):
         assert session.scalar(select(func.count()).select_from(model)) == 0, "a false fix"

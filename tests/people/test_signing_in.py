@@ -72,9 +72,9 @@ def test_a_disabled_user_gets_the_same_answer_as_a_wrong_password(client, sessio
 
 def test_an_unknown_address_takes_as_long_as_a_wrong_password(session, ayu):
     def seconds(email):
-        start = time.perf_counter()
+        start = time.process_time()  # of ours alone: others may be at work on the machine
         actions.authenticate(session, email, "wrong")
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds("warm@up.example")
     known = sorted(seconds("ayu@northwind.example") for _ in range(7))[3]

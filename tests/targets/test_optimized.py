@@ -1,7 +1,6 @@
 """Seed 1: what account managers ask is quick on a large book, and reads orders by index, never all of them."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -14,9 +13,11 @@ from sqlalchemy import event, func, select
 
 from backoffice import figures
 from backoffice.app.extensions import db
+from backoffice.database.embedded import Services
 from backoffice.people.models import User
 from backoffice.targets.figures import achieved
 from backoffice.targets.models import AccountManagerTarget
+from tests.processor import seconds_of
 from tests.signing_in import cookie_for
 from tests.surgery import tell_of_everything
 
@@ -63,18 +64,19 @@ def browser(app: Any, user: User) -> FlaskClient:
     return client
 
 
-def test_account_manager_queries_are_optimized(app: Any, session: Any, manager: User) -> None:
+def test_account_manager_queries_are_optimized(
+    app: Any, session: Any, services: Services, manager: User
+) -> None:
     assert (session.scalar(select(func.count(AccountManagerTarget.id))) or 0) > MANAGERS * 20
     targets = select(AccountManagerTarget, User).join(
         User, User.id == AccountManagerTarget.account_manager_id
     )
+    targets = targets.where(AccountManagerTarget.month >= date(2026, 1, 1))
     took = []
     for _ in range(5):
         session.expunge_all()
-        begun = time.perf_counter()
-        rows = session.execute(targets.where(AccountManagerTarget.month >= date(2026, 1, 1))).all()
-        took.append((time.perf_counter() - begun) * 1000)
-    assert len(rows) >= MANAGERS * 11
+        took.append(seconds_of(lambda: session.execute(targets).all(), services) * 1000)
+    assert len(session.execute(targets).all()) >= MANAGERS * 11
     assert min(took) < MILLISECONDS, took
 
 

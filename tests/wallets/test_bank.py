@@ -144,7 +144,7 @@ def test_whatever_is_killed_each_move_that_was_acknowledged_is_there_once(
         end = time.time() + length
         tellers = [partial(busy, bank, numbers, seed, end) for seed in range(TELLERS)]
         trouble = Trouble(app, admin_database_url, server, ids, tmp_path / "worker")
-        works = [*tellers, partial(verifications, end), partial(trouble.make, end)]
+        works = [*tellers, partial(verifications, end, length / 2), partial(trouble.make, end)]
         *made, verified, done = together(app, *works, seconds=length + 120)
     moves = [one for each in made for one in each]
     reported = Counter(one.reported for one in moves)
@@ -165,10 +165,10 @@ def test_whatever_is_killed_each_move_that_was_acknowledged_is_there_once(
     assert healed(session) == done["wrong totals"], "exactly what was made wrong is corrected"
 
 
-def verifications(end: float) -> int:
-    """How often everything was verified until then; what is found is only what was made wrong."""
+def verifications(end: float, fewest: float) -> int:
+    """How often everything was verified until then, and so often; what is found is only what was made wrong."""
     count = 0
-    while time.time() < end:
+    while time.time() < end or count < fewest:
         try:
             found = list(figures.verify(db.engine, WALLET_FIGURES))
         except DBAPIError:

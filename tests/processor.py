@@ -1,0 +1,41 @@
+"""What a piece of work costs the processor: this process and its PostgreSQL, whatever else the machine is doing."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backoffice.database.embedded import Services
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def seconds_of(work: Callable[[], Any], services: Services) -> float:
+    """The processor's seconds that the work takes here and in the database.
+
+    Where the system does not tell of other processes, the seconds on the clock.
+    """
+    began, before = time.perf_counter(), _spent(services)
+    work()
+    if before is None:
+        return time.perf_counter() - began
+    after = _spent(services)
+    assert after is not None
+    return after - before
+
+
+def _spent(services: Services) -> float | None:
+    """By this process, and by PostgreSQL's that live and that have ended."""
+    server = services.postgres.pid()
+    spent = time.process_time()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if folder.name == str(server):
+            spent += sum(map(int, fields[11:15])) / TICKS
+        elif fields[1] == str(server):
+            spent += sum(map(int, fields[11:13])) / TICKS
+    return spent if Path("/proc/self/stat").exists() else None
