@@ -105,7 +105,7 @@ COMMANDS = {
 WITHOUT_DATABASE = {"dev", "info"}
 """The commands that need no database, or start it themselves."""
 
-WITH_SCREENS = {"tokens"}
+WITH_SCREENS = {"tokens create"}
 """The commands that ask the screens something: a token opens what some screen says it opens."""
 
 

@@ -45,12 +45,21 @@ def app_for_command() -> Flask:
     """The app, on embedded services that run at least until the command is done."""
     settings = config.load()
     logs.configure("WARNING")
-    root = click.get_current_context().find_root()
-    root.with_resource(database_in_use(settings))
-    create = create_app if root.invoked_subcommand in WITH_SCREENS else create_background_app
+    command = click.get_current_context()
+    command.find_root().with_resource(database_in_use(settings))
+    create = create_app if _name_of(command) in WITH_SCREENS else create_background_app
     app = create(PATIENCE)
     collect_again()
     return app
+
+
+def _name_of(command: click.Context) -> str:
+    """What was typed after `backoffice`: the group and the command."""
+    names: list[str] = []
+    while command.parent is not None:
+        names.insert(0, command.info_name or "")
+        command = command.parent
+    return " ".join(names)
 
 
 @click.group(cls=Console, create_app=app_for_command)

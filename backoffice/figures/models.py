@@ -68,7 +68,7 @@ noted_bundle = func.split_part(FigureNote.bundle, "#", 1)
 
 
 def bundle_of_note(name: str) -> str:
-    """The same of a note that was read; see `Bundle.change_name`."""
+    """The same of a note that was read; see `change_name`."""
     return name.partition("#")[0]
 
 

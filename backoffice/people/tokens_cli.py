@@ -11,7 +11,6 @@ from rich.table import Table
 
 from ..app.command_line import Trouble, never_together
 from ..app.extensions import db
-from ..security.permissions import open_scopes
 from . import tokens
 from .cli import committed
 from .models import ApiToken
@@ -40,6 +39,8 @@ LONGEST_DAYS = 3650
 @never_together("never_expires", "days")
 def create(name: str, scope: str, days: int, never_expires: bool, as_json: bool) -> None:
     """Make a token and show it, this once."""
+    from ..security.permissions import open_scopes  # of the web, which no other command here reads
+
     expires_at = None if never_expires else datetime.now(UTC) + timedelta(days=days)
     if scope not in open_scopes():
         unknown = tokens.UnknownScope(scope=scope, scopes=", ".join(open_scopes()))

@@ -31,6 +31,7 @@ PLAIN = (
     "runs list",
     "schedule list",
     "users list --json",
+    "tokens list --json",
     "audit verify-chain",
 )
 

@@ -1,23 +1,22 @@
-"""Figures to which changes are added, rather than computed anew: the rule, the change, and its adding.
+"""Figures to which changes are added, rather than computed anew: the change, and its adding.
 
-A figure is incremental where its value over two sets of rows together is the sum of its values over each. Then new
-rows minus old rows is its change, in the declaration's own terms. The note triggers compute that (`delta_sql`),
-the drain adds it under the owners' locks (`apply`). Verify, heal and rebuild are absolute all the same.
+A figure is incremental where its value over two sets of rows together is the sum of its values over each
+(`declaring/additive.py`). Then new rows minus old rows is its change, in the declaration's own terms. The note triggers
+compute that (`delta_sql`), the drain adds it under the owners' locks (`apply`). Verify, heal and rebuild are absolute
+all the same.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Column,
     ColumnElement,
     Connection,
-    Float,
-    Integer,
     Numeric,
     Select,
     Table,
@@ -38,157 +37,12 @@ from sqlalchemy import (
 )
 from sqlalchemy import column as plain_column
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import (
-    FunctionFilter,
-    Grouping,
-    UnaryExpression,
-)
-from sqlalchemy.sql.visitors import iterate
 
+from ..declaring.additive import counted, terms_of
 from ..declaring.declaration import Figure, Source
-from ..declaring.expressions import Total, fits, is_never_null, operands, replace, unwrapped
-from ..errors import DeclarationError
+from ..declaring.expressions import Total, replace
+from .registry import Bundle, Registry
 from .statements import Statement, drifted, plain
-
-if TYPE_CHECKING:
-    from .registry import Registry
-
-
-# The rule: which declarations are incremental
-
-
-def broken_rules(figure: Figure) -> Iterator[str]:
-    """What keeps an incremental figure from being one, each as a sentence.
-
-    It is a sum of totals on its owner's row, or derived rows of sums and counts.
-    """
-    for col in figure.columns:
-        if col.nullable:
-            yield f"nothing can be added to NULL; make {col} NOT NULL."
-        if not _is_exact(col):
-            yield f"{col} is no exact number; make it numeric or a whole number."
-    if figure.derived_rows:
-        yield from _not_additive(figure)
-        return
-    if figure.select is not None:
-        yield "an incremental SELECT derives rows; a column of rows that exist is a sum of totals."
-    if figure.owner is not figure.primary_key:
-        yield "an incremental figure stands on its owner's row."
-    for col, definition in figure.definitions.items():
-        if not all(fits(col, part.argument) for _, part in _terms(figure, definition)):
-            yield f"what is added to {col} has more decimals than it; round what is added."
-
-
-def _terms(figure: Figure, definition: Any, sign: int = 1) -> list[tuple[int, Total]]:
-    """The totals that a definition adds (+1) and subtracts (−1).
-
-    Raises:
-        DeclarationError: when the definition is anything but a sum of totals; its change could
-            not be told from the changed rows alone.
-    """
-    if isinstance(definition, Grouping):
-        return _terms(figure, definition.element, sign)
-    if isinstance(definition, UnaryExpression) and definition.operator is operators.neg:
-        return _terms(figure, definition.element, -sign)
-    parts = operands(definition)
-    if parts and definition.operator in (operators.add, operators.sub):
-        first, *others = parts
-        further = -sign if definition.operator is operators.sub else sign
-        added = (term for part in others for term in _terms(figure, part, further))
-        return [*_terms(figure, first, sign), *added]
-    if getattr(definition, "name", "") == "coalesce":
-        first, *rest = definition.clauses
-        if isinstance(first, Total) and rest and all(_is_zero(r) for r in rest):
-            return [(sign, first)]
-    raise DeclarationError(
-        f"{figure.name}: an incremental figure is a sum of totals, each with zero where there is "
-        f"nothing to add (coalesce(total(…), 0)); “{definition}” is not one."
-    )
-
-
-def _not_additive(figure: Figure) -> Iterator[str]:
-    """Why the change of derived rows could not be told from the changed source rows alone."""
-    rows: Any = figure.rows
-    is_select = isinstance(rows, Select) and len(figure.models) == 1
-    if not is_select or list(rows.get_final_froms()) != list(figure.models):
-        yield "an incremental figure of derived rows is one SELECT from one table."
-        return
-    if any(isinstance(part, Select) for part in iterate(rows) if part is not rows):
-        yield "an incremental figure of derived rows has no SELECT within its SELECT."
-    if rows._having_criteria or rows._distinct or rows._has_row_limiting_clause:
-        yield "an incremental figure of derived rows has no HAVING, DISTINCT or LIMIT."
-    selected = rows.selected_columns
-    groups = {id(unwrapped(part)) for part in rows._group_by_clauses}
-    if groups != {id(unwrapped(selected[k.key])) for k in figure.key}:
-        yield "an incremental figure of derived rows is grouped by its key, and by nothing else."
-    if counted(figure) is None:
-        yield "one column of an incremental figure of derived rows is count(), so that it is known when none is left."
-    for col in figure.columns:
-        if not (_is_additive(selected[col.key]) and fits(col, selected[col.key])):
-            yield (
-                f"{col} is no sum or count that the column holds as it is; a sum may add no NULL: "
-                f"coalesce(sum(…), 0) where it might."
-            )
-
-
-def counted(figure: Figure) -> Column[Any] | None:
-    """The column that says how many source rows stand behind a derived row: `count(*)`, unfiltered."""
-    selected = figure.rows.selected_columns
-    return next((c for c in figure.columns if _is_count(unwrapped(selected[c.key]))), None)
-
-
-def summand(selected: Any) -> ColumnElement[Any] | None:
-    """What one source row adds to a selected sum or count; None where that is not so simple."""
-    part = unwrapped(selected)
-    if _is_count(part):
-        return literal(1)
-    if getattr(part, "name", "") == "coalesce" and _is_zero(list(part.clauses)[-1]):
-        part = unwrapped(next(iter(part.clauses)))
-    is_sum = getattr(part, "name", "") == "sum" and not isinstance(part, FunctionFilter)
-    return next(iter(part.clauses)) if is_sum else None
-
-
-def _is_zero(part: Any) -> bool:
-    """Whether a part of a definition is the constant 0."""
-    return getattr(part, "value", None) == 0
-
-
-def _is_exact(part: Any) -> bool:
-    return isinstance(part.type, Numeric | Integer) and not isinstance(part.type, Float)
-
-
-def _is_count(part: Any) -> bool:
-    clauses = list(getattr(part, "clauses", ()))
-    return getattr(part, "name", "") == "count" and all(
-        getattr(c, "name", "") == "*" for c in clauses
-    )
-
-
-def _is_additive(part: Any, may_be_null: bool = False) -> bool:
-    """Whether the value over two sets of rows together is the sum of its values over each."""
-    part = unwrapped(part)
-    if isinstance(part, FunctionFilter):
-        return _is_additive(part.func, may_be_null) and (may_be_null or part.func.name == "count")
-    if isinstance(part, UnaryExpression):
-        return part.operator is operators.neg and _is_additive(part.element)
-    if parts := operands(part):
-        is_sum = part.operator in (operators.add, operators.sub)
-        return is_sum and all(map(_is_additive, parts))
-    name, clauses = getattr(part, "name", ""), list(getattr(part, "clauses", ()))
-    if name == "coalesce":
-        first, *rest = clauses
-        return bool(rest) and all(map(_is_zero, rest)) and _is_additive(first, may_be_null=True)
-    if name not in ("sum", "count") or any(_is_distinct(c) for c in clauses):
-        return False
-    return name == "count" or (_is_exact(clauses[0]) and (may_be_null or is_never_null(clauses[0])))
-
-
-def _is_distinct(part: Any) -> bool:
-    return any(getattr(p, "operator", None) is operators.distinct_op for p in iterate(part)) or (
-        getattr(part, "name", "") == "distinct"
-    )
-
 
 # The change: what a trigger notes
 
@@ -216,12 +70,32 @@ def delta_sql(figure: Figure, source: Source, *, new: bool, old: bool) -> str:
     )
 
 
+@cache
+def change_name(bundle: Bundle) -> str:
+    """The name under which changes of an incremental bundle are noted: they mean something by this declaration alone.
+
+    A process with another one leaves them for one that recomputes absolutely.
+    """
+    figure = bundle.figures[0]
+    far = (s for s in figure.sources if s.table is not figure.table)
+    reported = " ".join(delta_sql(figure, source, new=True, old=True) for source in far)
+    columns = " ".join(c.key for c in (*figure.key, *figure.columns))
+    return f"{bundle.name}#{sha256(f'{columns} {reported}'.encode()).hexdigest()[:12]}"
+
+
+@cache
+def noted_names(registry: Registry) -> list[str]:
+    """The names under which this process's own declarations note: bundles, and their changes."""
+    changes = [change_name(bundle) for bundle in registry.bundles if bundle.incremental]
+    return registry.bundle_names + changes
+
+
 def _of_owners(figure: Figure, source: Source, rows: str, sign: int) -> str:
     """What these rows add to each owner's columns."""
     alias = table(rows, *(plain_column(c.key, c.type) for c in source.table.c))
     columns: list[ColumnElement[Any]] = [alias.c[source.owner.key].label("owner")]
     for i, col in enumerate(figure.columns):
-        terms = _terms(figure, figure.definitions[col], sign)
+        terms = terms_of(figure, figure.definitions[col], sign)
         added: ColumnElement[Any] = literal_column("0::numeric")
         for direction, part in terms:
             if part.by is source.owner:
@@ -291,7 +165,7 @@ def apply(connection: Connection, figure: Figure, deltas: list[Delta]) -> Change
 
 def unaccounted(
     connection: Connection,
-    registry: "Registry",
+    registry: Registry,
     figure: Figure,
     deltas: Sequence[Delta],
     owners: Collection[int],

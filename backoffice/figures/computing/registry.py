@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError as GraphCycle
 from graphlib import TopologicalSorter
-from hashlib import sha256
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Table
@@ -15,7 +14,6 @@ from ..declaring.declaration import Figure, Source
 from ..declaring.expressions import columns_in
 from ..declaring.rules import check, refuse
 from ..errors import CycleError, DeclarationError, UnknownFigure
-from .increments import broken_rules, delta_sql
 
 
 @dataclass(eq=False)
@@ -46,18 +44,6 @@ class Bundle:
     def incremental(self) -> bool:
         """Whether the write hook applies changes rather than recomputing."""
         return self.figures[0].incremental
-
-    @cached_property
-    def change_name(self) -> str:
-        """The name under which changes are noted: they mean something by this declaration alone.
-
-        A process with another one leaves them for one that recomputes absolutely.
-        """
-        figure = self.figures[0]
-        far = (s for s in figure.sources if s.table is not figure.table)
-        reported = " ".join(delta_sql(figure, source, new=True, old=True) for source in far)
-        columns = " ".join(c.key for c in (*figure.key, *figure.columns))
-        return f"{self.name}#{sha256(f'{columns} {reported}'.encode()).hexdigest()[:12]}"
 
     @cached_property
     def targets(self) -> tuple[Table, ...]:
@@ -158,12 +144,6 @@ class Registry:
     def bundle_names(self) -> list[str]:
         """The names of all bundles."""
         return [bundle.name for bundle in self.bundles]
-
-    @cached_property
-    def noted_names(self) -> list[str]:
-        """The names under which this process's own declarations note: bundles, and their changes."""
-        changes = [bundle.change_name for bundle in self.bundles if bundle.incremental]
-        return self.bundle_names + changes
 
     def with_beneath(
         self, figures: Sequence[Figure], *, of_same_owner: bool = False
@@ -289,8 +269,6 @@ class Registry:
         """
         for figure in self._declared.values():
             check(figure)
-            if figure.incremental:
-                refuse(figure, broken_rules(figure))
             refuse(figure, self._everybodys_figures(figure))
         self._dependencies = {f: self._direct(f) for f in self._declared.values()}
         for figure, beneath in self._dependencies.items():

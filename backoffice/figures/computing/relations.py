@@ -8,7 +8,7 @@ expected values down to facts.
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -37,9 +37,7 @@ from sqlalchemy.sql.functions import coalesce
 from ..declaring.continuing import Beginning, last_closed, with_closed
 from ..declaring.declaration import Figure, rows_of
 from ..declaring.expressions import Expression, Total, replace
-
-if TYPE_CHECKING:
-    from .registry import Registry
+from .registry import Registry
 
 Condition = ColumnElement[bool]
 
@@ -103,7 +101,7 @@ BETWEEN = Between()
 class Relations:
     """The tables of one statement: `expand` as expected, `overlay` as given, all others as stored."""
 
-    registry: "Registry"
+    registry: Registry
     expand: frozenset[Figure] = frozenset()
     overlay: Mapping[Table, FromClause] = field(default_factory=dict)
     overlay_is_scoped: bool = True

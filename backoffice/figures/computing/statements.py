@@ -7,7 +7,7 @@ compiled SQL. Parameters: `owners` (array) or `low`/`high`, by scope; those of a
 from collections.abc import Sequence
 from contextlib import closing
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 from sqlalchemy import (
@@ -42,10 +42,8 @@ from sqlalchemy.sql.elements import UnaryExpression
 
 from ..declaring.declaration import Figure, Source
 from ..declaring.expressions import replace
+from .registry import Bundle, Registry
 from .relations import OWNERS, Condition, Frame, Relations, Scope, absent, have_same_key
-
-if TYPE_CHECKING:
-    from .registry import Bundle, Registry
 
 SHORT = 20
 """Ids up to which a list is left to the driver."""
@@ -167,11 +165,11 @@ def _raised(
     )
 
 
-NOTHING: "frozenset[Bundle]" = frozenset()
+NOTHING: frozenset[Bundle] = frozenset()
 
 
 def expanded(
-    registry: "Registry", bundle: "Bundle | None" = None, trusted: "frozenset[Bundle]" = NOTHING
+    registry: Registry, bundle: Bundle | None = None, trusted: frozenset[Bundle] = NOTHING
 ) -> frozenset[Figure]:
     """Which figures stand at their expected values: all of them, or those of one bundle.
 
@@ -185,7 +183,7 @@ def expanded(
 
 
 @cache
-def lock(bundle: "Bundle", scope: Scope = OWNERS) -> Statement:
+def lock(bundle: Bundle, scope: Scope = OWNERS) -> Statement:
     """Lock the owners' rows in id order; answers those that exist.
 
     FOR NO KEY UPDATE: children may still be inserted meanwhile (FOR UPDATE would block them).
@@ -219,7 +217,7 @@ def named_by(source: Source) -> Statement:
 
 @cache
 def suspects(
-    registry: "Registry", bundle: "Bundle", scope: Scope, trusted: "frozenset[Bundle]" = NOTHING
+    registry: Registry, bundle: Bundle, scope: Scope, trusted: frozenset[Bundle] = NOTHING
 ) -> Statement:
     """The owners in scope of whom any figure of the bundle is wrong, in as few passes as possible.
 
@@ -230,7 +228,7 @@ def suspects(
 
 
 def wrong_owners(
-    relations: Relations, bundle: "Bundle", scope: Scope
+    relations: Relations, bundle: Bundle, scope: Scope
 ) -> Select[Any] | CompoundSelect[Any]:
     """SELECT owner: those in scope of whom any figure of the bundle is not what these relations make of it."""
     left = list(bundle.figures)
@@ -275,7 +273,7 @@ def _pass(
 
 
 @cache
-def drifted(registry: "Registry", figure: Figure) -> Statement:
+def drifted(registry: Registry, figure: Figure) -> Statement:
     """The owners' rows of which the figure is wrong by the facts, as `changes` answers them, in order."""
     found = changes(Relations(registry, expanded(registry)), figure.table, (figure,), OWNERS)
     return Statement(found.order_by("owner", "pk"))

@@ -13,6 +13,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.visitors import iterate
 
 from ..errors import DeclarationError
+from . import additive
 from .declaration import Figure
 from .expressions import columns_in, totals_in
 
@@ -39,6 +40,8 @@ def check(figure: Figure) -> None:
         DeclarationError: with a sentence that says what to change.
     """
     refuse(figure, _broken_rules(figure))
+    if figure.incremental:
+        refuse(figure, additive.broken_rules(figure))
     assert figure.sources
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from ...base.actor import actor
 from ..computing import definitions
 from ..computing.dependencies import is_covered, lower_bundles, trustworthy
-from ..computing.increments import Changes, apply, unaccounted
+from ..computing.increments import Changes, apply, noted_names, unaccounted
 from ..computing.registry import Bundle, Registry
 from ..computing.relations import ONE_OWNER, OWNERS, Scope
 from ..declaring.declaration import Source
@@ -184,7 +184,7 @@ class _Drains:
         Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
         """
         taken = TAKE_MINE.rows(
-            self.connection, known=tuple(self.registry.noted_names), definitions=self.definitions
+            self.connection, known=tuple(noted_names(self.registry)), definitions=self.definitions
         )
         for _id, name, was_wrong, owner, *touched, isolation in sorted(taken):
             if isolation != "read committed":

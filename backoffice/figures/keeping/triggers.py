@@ -19,7 +19,7 @@ from ...database.proof import IS_OURS, KEY_CHECK
 from ...database.statistics import RENEW_STATISTICS
 from ..computing import definitions
 from ..computing.definitions import digest
-from ..computing.increments import delta_sql
+from ..computing.increments import change_name, delta_sql
 from ..computing.registry import Bundle, Registry
 from ..declaring.declaration import Figure, Source
 from ..models import SETTLING
@@ -190,7 +190,7 @@ def _delta_note(definition: str, bundle: Bundle, figure: Figure, source: Source,
     delta = delta_sql(figure, source, new=event != "delete", old=event != "insert")
     return (
         f"INSERT INTO figure_notes (definition, bundle, owner, key, delta) "
-        f"SELECT {named(definition, bundle.change_name)}, noted.* FROM ({delta}) AS noted"
+        f"SELECT {named(definition, change_name(bundle))}, noted.* FROM ({delta}) AS noted"
     )
 
 

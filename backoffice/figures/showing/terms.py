@@ -24,10 +24,10 @@ from sqlalchemy.sql.elements import (
     Over,
 )
 
-from ..computing.increments import summand
 from ..computing.registry import Registry
 from ..computing.relations import OWNERS, Frame, Relations
 from ..computing.statements import Statement, expanded
+from ..declaring.additive import summand
 from ..declaring.declaration import Figure
 from ..declaring.expressions import (
     Expression,

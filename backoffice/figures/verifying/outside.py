@@ -26,6 +26,7 @@ from sqlalchemy import (
 from ...database import statistics
 from ...database.proof import prove
 from ..computing import definitions
+from ..computing.increments import noted_names
 from ..computing.registry import Bundle, Registry, noop
 from ..keeping.drain import Drained, Pending, Unnoted, correction_of, drain
 from ..keeping.hooks import skip_drain
@@ -244,7 +245,7 @@ def drain_noted(
             continue
         seen.add((bundle, owner))
         pending = by_user.setdefault(db_user, {})
-        if name not in registry.noted_names:  # a change by another declaration
+        if name not in noted_names(registry):  # a change by another declaration
             del touched[2:]
         pending.setdefault(bundle, Touched()).add(owner, *touched)
     total = Drained()
