@@ -41,7 +41,7 @@ COMMANDS = {
     "balance": Offered(
         "backoffice.wallets.cli:group",
         "Balances of wallets and of gas: compare them with what they come to, put them right.",
-        ("backoffice.gas.cli:group",),
+        ("backoffice.gas.cli:group", "backoffice.commands.locks:group"),
     ),
     "db": Offered(
         "backoffice.commands.db:group",

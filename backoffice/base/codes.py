@@ -10,8 +10,8 @@ from .identifiers import whole_number
 from .periods import Month
 
 
-def month_code(owner_id: int, month: Month) -> str:
-    """What an owner's month is called, whether it has a row or not."""
+def month_code(owner_id: int, month: Month | str) -> str:
+    """What an owner's month (or its name, as it is stored) is called, whether it has a row or not."""
     return f"{owner_id}/{month}"
 
 

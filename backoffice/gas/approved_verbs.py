@@ -1,7 +1,6 @@
 """What a price of gas changes as it is saved, and how a customer's months are kept, as two people look at it."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
@@ -16,14 +15,6 @@ if TYPE_CHECKING:
 else:
     actions = Late("backoffice.gas.actions")
     saving = Late("backoffice.gas.pricing.saving")
-
-
-def price_as_payload(
-    values: Mapping[str, Any], row_id: int | None, version: int | None
-) -> dict[str, Any]:
-    """What was typed of a price, and the stored one with its version that it changes, as JSON."""
-    typed = {name: v if isinstance(v, int) else str(v) for name, v in values.items()}
-    return {"typed": typed, "row": row_id, "version": version}
 
 
 def _save(session: Session, _user: User, asked: Payload) -> object:

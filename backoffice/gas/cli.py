@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from ..app.command_line import (
     CLEAN,
@@ -20,12 +20,8 @@ from ..app.command_line import (
     Trouble,
     month_given,
     never_together,
-    refusals_reported,
 )
 from ..app.extensions import db
-from ..base.periods import read_day
-from ..book.actions import lock_days, refuse_another
-from ..book.owning import as_owner, owner_engine
 from ..customers.models import Customer
 from ..drift.cli import json_option, reason_option, run_heal
 from . import actions, queries
@@ -53,11 +49,11 @@ def initialize(everybody: bool, customer_id: int | None, dry_run: bool, as_json:
 
     With --all those who were switched off stay so.
     """
-    _asked(everybody, customer_id)
-    if customer_id is not None and not _is_stored(customer_id):
+    customer = _asked(everybody, customer_id)
+    if customer is not None and not customer.use_realtime_calculation:
         if dry_run:
-            _say_would_be(customer_id, as_json)
-        actions.switch(db.session(), customer_id, is_stored=True)
+            _say_would_be(customer, as_json)
+        actions.switch(db.session(), customer.id, is_stored=True)
         db.session.commit()
     owners = [] if customer_id is None else [customer_id]
     run_heal([*GAS_FIGURES], owners, as_json, every_owner=True, dry_run=dry_run)
@@ -107,50 +103,25 @@ def counts(as_json: bool) -> None:
     _say("\n".join(f"{name}: {rows:,}" for name, rows in found.items()), found, as_json)
 
 
-@group.command("lock")
-@click.option("--until", metavar="YYYY-MM-DD", help="The last day that is locked.")
-@click.option("--open", "is_open", is_flag=True, help="Open every day again.")
-@reason_option
-@never_together("until", "is_open")
-def lock(until: str | None, is_open: bool, reason: str) -> None:
-    """Let no reading, price or deposit up to a day be entered, changed or deleted any more, by whomever."""
-    day = None if until is None else read_day(until)
-    if day is None and not is_open:
-        raise Trouble(_("Say up to which day: --until YYYY-MM-DD, or --open."))
-    if not reason.strip():
-        raise Trouble(_("Say why, with --reason: it is kept in the audit trail."))
-    with as_owner(owner_engine(current_app)) as connection, refusals_reported():
-        refuse_another(connection)
-        lock_days(connection, day, reason.strip())
-    if day is None:
-        click.echo(_("Every day is open."))
-    else:
-        click.echo(_("The days up to %(until)s are locked.", until=day.isoformat()))
-
-
-def _asked(everybody: bool, customer_id: int | None) -> None:
-    """Raises Trouble where nobody is meant."""
+def _asked(everybody: bool, customer_id: int | None) -> Customer | None:
+    """Whose alone; None: everybody's. Raises Trouble where nobody is meant."""
     if not everybody and customer_id is None:
         raise Trouble(_("Say which customers: --all, or --customer-id N."))
-    if customer_id is not None:
-        is_there = db.session.get(Customer, customer_id) is not None
-        db.session.rollback()
-        if not is_there:
-            raise Trouble(_("There is no customer with the id %(id)s.", id=customer_id))
+    if customer_id is None:
+        return None
+    with Session(db.engine, expire_on_commit=False) as session:
+        customer = session.get(Customer, customer_id)
+    if customer is None:
+        raise Trouble(_("There is no customer with the id %(id)s.", id=customer_id))
+    return customer
 
 
-def _is_stored(customer_id: int) -> bool:
-    is_stored = db.session.get_one(Customer, customer_id).use_realtime_calculation
-    db.session.rollback()
-    return is_stored
-
-
-def _say_would_be(customer_id: int, as_json: bool) -> None:
+def _say_would_be(customer: Customer, as_json: bool) -> None:
     """What is stored once the customer is switched on; ends the command."""
     tables = {"transaction_calculations": CALCULATIONS, "monthly_customer_balances": MONTHS}
     found = {
         name: db.session.scalar(
-            select(func.count()).select_from(rows).where(rows.c.customer_id == customer_id)
+            select(func.count()).select_from(rows).where(rows.c.customer_id == customer.id)
         )
         for name, rows in tables.items()
     }

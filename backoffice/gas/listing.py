@@ -1,15 +1,16 @@
 """The lists of gas: what was entered, what readings come to, and the balances of months, of everybody."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import BigInteger, ColumnElement, Date, Select, case, cast, func, literal, select
+from sqlalchemy import BigInteger, Date, Select, case, cast, func, literal, select
 
 from ..base import N_, counted
 from ..base.codes import month_code
-from ..base.periods import Month
 from ..customers.models import Customer
+from ..customers.queries import with_code
 from ..lists import Buttons, Choice, Column, Days, List, Search, containing
 from ..records.listing import column_of
 from .fields import (
@@ -25,9 +26,13 @@ from .fields import (
 from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
 from .queries import CALCULATIONS, MONTHS, UNPRICED, is_unpriced
 
-NOTHING_FITS = (
-    N_("Nothing fits that"),
-    N_("Take something out of the filter, or search for a part of the customer."),
+_list = partial(
+    List,
+    nothing_fits=(
+        N_("Nothing fits that"),
+        N_("Take something out of the filter, or search for a part of the customer."),
+    ),
+    classes="gas-list compact",
 )
 
 
@@ -41,22 +46,13 @@ CUSTOMER_COLUMNS = (
 )
 
 
-def _of_customer(owner: Any) -> Callable[[str], ColumnElement[bool]]:
-    def condition(text: str) -> ColumnElement[bool]:
-        has_code = select(Customer.id).where(Customer.code.in_({text, text.upper()}))
-        found: ColumnElement[bool] = owner.in_(has_code)
-        return found
-
-    return condition
-
-
 def _filters(owner: Any, day: Any, *texts: Any) -> Sequence[Any]:
     """What each of these lists can be narrowed by."""
     found = containing(Customer.code, Customer.name, *texts)
     return (
         Search("q", N_("Search"), found, placeholder=N_("Customer")),
         Days("since", "until", N_("From"), N_("to"), day),
-        Search("customer", N_("Customer"), _of_customer(owner), is_quiet=True),
+        Search("customer", N_("Customer"), lambda text: owner.in_(with_code(text)), is_quiet=True),
     )
 
 
@@ -68,7 +64,7 @@ def _record(endpoint: str) -> Callable[[Any], str]:
     return lambda row: url_for(endpoint, id=row.key)
 
 
-READINGS = List(
+READINGS = _list(
     "readings", N_("Readings"), "readings.index", export="readings.export",
     rows=_rows(Reading), key=Reading.id,
     columns=(
@@ -91,11 +87,9 @@ READINGS = List(
     new=("readings.new", N_("New reading")),
     counted=counted("%(num)s reading", "%(num)s readings"),
     nothing_yet=(N_("No readings yet"), N_("What meters have counted is entered, imported, or sent by a program.")),
-    nothing_fits=NOTHING_FITS,
-    classes="gas-list compact",
 )  # fmt: skip
 
-PRICES = List(
+PRICES = _list(
     "gas_prices", N_("Gas prices"), "gas_prices.index", export="gas_prices.export",
     rows=_rows(GasPrice), key=GasPrice.id,
     columns=(
@@ -113,11 +107,9 @@ PRICES = List(
     new=("gas_prices.new", N_("New gas price")),
     counted=counted("%(num)s gas price", "%(num)s gas prices"),
     nothing_yet=(N_("No gas prices yet"), N_("A reading is priced by what is in force on its day.")),
-    nothing_fits=NOTHING_FITS,
-    classes="gas-list compact",
 )  # fmt: skip
 
-DEPOSITS = List(
+DEPOSITS = _list(
     "deposits", N_("Deposits"), "deposits.index", export="deposits.export",
     rows=_rows(Deposit), key=Deposit.id,
     columns=(
@@ -131,8 +123,6 @@ DEPOSITS = List(
     new=("deposits.new", N_("New deposit")),
     counted=counted("%(num)s deposit", "%(num)s deposits"),
     nothing_yet=(N_("No deposits yet"), N_("What customers pay in advance is entered or imported.")),
-    nothing_fits=NOTHING_FITS,
-    classes="gas-list compact",
 )  # fmt: skip
 
 
@@ -148,29 +138,27 @@ def _derived(rows: Any, model: Any) -> Callable[[Any], Select[Any]]:
 
 
 def _figure(
-    model: Any, rows: Any, name: str, link: Any, kind: Any = "money", **more: Any
+    model: Any, rows: Any, link: Any, name: str, kind: Any = "money", **more: Any
 ) -> Column:
     """A derived column, with the way to how it was calculated where it is stored."""
-    label = getattr(model, name).info["label"]
 
     def calculation(row: Any) -> str | None:
         return link(row, name) if row.stored else None
 
+    held = getattr(model, name)
     given = {"kind": kind, "classes": "cell-part", "is_sortable": False, **more}
-    value = func.coalesce(getattr(model, name), rows.c[name])
-    return Column(name, label, value, link=calculation, **given)
+    value = func.coalesce(held, rows.c[name])
+    return Column(name, held.info["label"], value, link=calculation, **given)
 
 
 def _of_reading(row: Any, column: str) -> str:
     return url_for("gas_calculations.calculation_of", reading_id=row.key, column=column)
 
 
-def _line(name: str, kind: Any = "money", **more: Any) -> Column:
-    return _figure(TransactionCalculation, CALCULATIONS, name, _of_reading, kind, **more)
-
+_line = partial(_figure, TransactionCalculation, CALCULATIONS, _of_reading)
 
 _C = CALCULATIONS.c
-CALCULATED = List(
+CALCULATED = _list(
     "gas_calculations", N_("Calculated readings"), "gas_calculations.index", export="gas_calculations.export",
     rows=_derived(CALCULATIONS, TransactionCalculation), key=_C.reading_id, is_computed=True,
     columns=(
@@ -190,24 +178,19 @@ CALCULATED = List(
     also={"stored": _C.id},
     counted=counted("%(num)s calculated reading", "%(num)s calculated readings"),
     nothing_yet=(N_("Nothing is calculated yet"), N_("A reading is calculated as soon as its day has a price.")),
-    nothing_fits=NOTHING_FITS,
-    classes="gas-list compact",
 )  # fmt: skip
 
 _M = MONTHS.c
 
 
 def _of_month(row: Any, column: str) -> str:
-    code = month_code(row.owner, Month.parse(row.month_name))
+    code = month_code(row.owner, row.month_name)
     return url_for("gas_months.calculation_of", code=code, column=column)
 
 
-def _sum(name: str, kind: Any = "money", **more: Any) -> Column:
-    return _figure(MonthlyCustomerBalance, MONTHS, name, _of_month, kind, **more)
-
-
+_sum = partial(_figure, MonthlyCustomerBalance, MONTHS, _of_month)
 _FIRST = func.to_date(_M.year_month, "YYYY-MM", type_=Date)
-MONTHS_LIST = List(
+MONTHS_LIST = _list(
     "gas_months", N_("Balances by month"), "gas_months.index", export="gas_months.export",
     rows=_derived(MONTHS, MonthlyCustomerBalance), is_computed=True,
     key=_M.customer_id * literal(1_000_000, BigInteger) + cast(func.replace(_M.year_month, "-", ""), BigInteger),
@@ -236,6 +219,4 @@ MONTHS_LIST = List(
     also={"stored": _M.id, "owner": _M.customer_id, "month_name": _M.year_month},
     counted=counted("%(num)s month", "%(num)s months"),
     nothing_yet=(N_("No months yet"), N_("A month appears with its first reading or deposit.")),
-    nothing_fits=NOTHING_FITS,
-    classes="gas-list compact",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What gas has to say on Today: readings that no price was in force for."""
+"""What gas has to say on Today and before a month is closed: readings that no price was in force for."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,10 +8,11 @@ from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
+from ..app.closing import ClosingCheck
+from ..base import N_
 from ..web.formats import quantity_filter
-from .adjusting.queries import wrong_when_closed
 from .figures import monthly
-from .queries import unpriced
+from .queries import unpriced, wrong_when_closed
 
 
 def _unpriced(session: Session, _user: Any) -> Iterator[Notice]:
@@ -40,3 +41,10 @@ NOTICES = (
     Source("gas", "attention", "gas.read", _unpriced),
     Source("gas.closed", "attention", "gas.read", _wrong_when_closed),
 )
+
+CLOSING = (
+    ClosingCheck(
+        "readings", N_("Meter readings without a price"), lambda session, month: unpriced(session, month.last),
+        lambda _month: ("readings.index", {"state": "unpriced"}),
+    ),
+)  # fmt: skip

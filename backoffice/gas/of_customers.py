@@ -1,40 +1,68 @@
-"""Gas when customers are deleted and merged."""
+"""Gas on the screens of customers, when they are deleted, and when they are merged."""
+
+from typing import Any, cast
 
 from sqlalchemy import Date, func
 
+from ..app.extensions import db
 from ..base import N_, counted
+from ..customers.models import Customer
 from ..customers.owned_records import Belonging
+from ..records.listing import list_for
+from ..security.rights import allowed
+from ..web.additions import Addition
 from .models import AcceptedMonth, Deposit, GasPrice, Reading
+from .queries import has_gas
+from .records import DEPOSIT, PRICE, READING, OfCustomer
 
 _FIRST = func.to_date(AcceptedMonth.year_month, "YYYY-MM", type_=Date)
 
+
+def _owned(record: OfCustomer, amount: Any, both_have: str = "") -> Belonging:
+    """What people enter of a customer and a day; `both_have` where there is one of each day."""
+    of_day, listing, model = record.dated, list_for(record, None), cast(Any, record.model)
+    return Belonging(
+        record.domain, record.many, listing.counted, record.model,
+        customer=model.customer_id, label=of_day, day=of_day, amount=amount,
+        endpoint=listing.path, is_lockable=True,
+        one_per=of_day if both_have else None, both_have=both_have,
+    )  # fmt: skip
+
+
 OWNED = (
-    Belonging(
-        "readings", N_("Readings"), counted("%(num)s reading", "%(num)s readings"), Reading,
-        customer=Reading.customer_id, label=Reading.read_on, day=Reading.read_on,
-        amount=Reading.metered_volume, endpoint="readings.index", is_lockable=True, one_per=Reading.read_on,
-        both_have=N_(
+    _owned(
+        READING, Reading.metered_volume,
+        N_(
             "Both customers have a reading of the same day: %(days)s. One customer has one of a day: delete one of the "
             "two, then merge."
         ),
     ),
-    Belonging(
-        "gas_prices", N_("Gas prices"), counted("%(num)s gas price", "%(num)s gas prices"), GasPrice,
-        customer=GasPrice.customer_id, label=GasPrice.effective_from, day=GasPrice.effective_from,
-        amount=GasPrice.price_per_sm3, endpoint="gas_prices.index", is_lockable=True, one_per=GasPrice.effective_from,
-        both_have=N_(
+    _owned(
+        PRICE, GasPrice.price_per_sm3,
+        N_(
             "Both customers have a price from the same day: %(days)s. One customer has one from a day: delete one of "
             "the two, then merge."
         ),
     ),
-    Belonging(
-        "deposits", N_("Deposits"), counted("%(num)s deposit", "%(num)s deposits"), Deposit,
-        customer=Deposit.customer_id, label=Deposit.deposited_on, day=Deposit.deposited_on,
-        amount=Deposit.amount, endpoint="deposits.index", is_lockable=True,
-    ),
+    _owned(DEPOSIT, Deposit.amount),
     Belonging(
         "gas_accepted_months", N_("Accepted months"), counted("%(num)s accepted month", "%(num)s accepted months"),
         AcceptedMonth, customer=AcceptedMonth.customer_id, label=AcceptedMonth.year_month, day=_FIRST,
         amount=AcceptedMonth.closing_balance, endpoint="gas_months.index", is_lockable=True,
     ),
 )  # fmt: skip
+
+SHOWN = 12
+"""Months on a customer's own page, the newest ones."""
+
+
+def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
+    """The newest months; nothing for who may not read them, or where nothing of gas is entered."""
+    if not allowed(user, "gas.read") or not has_gas(db.session(), customer):
+        return None
+    from .statements.views import about  # the screens: whoever lists the parts imports none
+
+    return about(customer) | {"SHOWN": SHOWN}
+
+
+PARTS = (Addition(Customer, "gas/of_customer.html", _part),)

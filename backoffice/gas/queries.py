@@ -4,8 +4,10 @@
 have none. A month in which nothing moved has no row; a statement shows it as the closing balance before it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -17,18 +19,24 @@ from sqlalchemy import (
     Numeric,
     Select,
     Subquery,
+    Text,
     cast,
     func,
     literal,
     null,
+    or_,
     select,
+    true,
+    union,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from ..base.periods import LAST_DAY, Month
 from ..customers.models import Customer
-from .figures import calculation, monthly
+from ..drift.models import DriftFinding
+from .figures import calculation, is_closed, monthly
 from .models import (
     AcceptedMonth,
     Deposit,
@@ -189,6 +197,79 @@ def balance_of(session: Session, customer_id: int) -> Any:
     return session.scalar(last.limit(1))
 
 
+# What stands behind a month
+
+
+@dataclass(frozen=True)
+class Line:
+    """A reading of a month and its calculation, stored or computed; None: no price was in force on its day."""
+
+    reading: Reading
+    calculation: Any
+
+    @property
+    def total_price(self) -> Decimal | None:
+        """What it comes to; None without a price."""
+        return None if self.calculation is None else self.calculation.total_price
+
+
+def month_row(session: Session, customer: Customer, month: Month) -> Any:
+    """A month of the customer's statement; None before the first and after the last."""
+    rows = statement_of(customer.id)
+    return session.execute(select(rows).where(rows.c.year_month == str(month))).one_or_none()
+
+
+def lines_of(session: Session, customer: Customer, month: Month) -> list[Line]:
+    """The readings of a month with what each comes to, by day."""
+    mine = Reading.customer_id == customer.id, month_of(Reading.read_on) == str(month)
+    readings = session.scalars(select(Reading).where(*mine).order_by(Reading.read_on)).all()
+    priced = {row.reading_id: row for row in calculations_for(session, customer.id, month)}
+    return [Line(reading, priced.get(reading.id)) for reading in readings]
+
+
+def deposits_of(session: Session, customer: Customer, month: Month) -> Sequence[Deposit]:
+    """The deposits of a month, by day."""
+    mine = Deposit.customer_id == customer.id, month_of(Deposit.deposited_on) == str(month)
+    of_month = select(Deposit).where(*mine).order_by(Deposit.deposited_on, Deposit.id)
+    return session.scalars(of_month).all()
+
+
+def prices_of(session: Session, customer: Customer) -> Sequence[GasPrice]:
+    """Every price of the customer, the newest first."""
+    mine = select(GasPrice).where(GasPrice.customer_id == customer.id)
+    return session.scalars(mine.order_by(GasPrice.effective_from.desc())).all()
+
+
+def has_gas(session: Session, customer: Customer) -> bool:
+    """Whether anything of gas is entered for the customer."""
+    entered = (
+        select(model.id).where(model.customer_id == customer.id).exists()
+        for model in (Reading, GasPrice, Deposit)
+    )
+    return bool(session.scalar(select(or_(*entered))))
+
+
+def unpriced_of(session: Session, customer: Customer) -> int:
+    """How many readings of the customer have no price."""
+    mine = select(func.count()).where(Reading.customer_id == customer.id, is_unpriced())
+    return session.scalar(mine) or 0
+
+
+def prices_on(session: Session, customer_ids: Collection[int], day: date) -> dict[int, GasPrice]:
+    """Of each of these customers the price that holds on a day; before the first there is none."""
+    begun = select(GasPrice).where(
+        GasPrice.customer_id == func.any(list(customer_ids)), GasPrice.effective_from <= day
+    )
+    newest = begun.order_by(GasPrice.customer_id, GasPrice.effective_from.desc())
+    found = session.scalars(newest.ext(distinct_on(GasPrice.customer_id)))
+    return {price.customer_id: price for price in found}
+
+
+def price_on(session: Session, customer_id: int, day: date) -> GasPrice | None:
+    """The price that holds for a customer on a day; None before the first."""
+    return prices_on(session, [customer_id], day).get(customer_id)
+
+
 def counts(session: Session) -> dict[str, int]:
     """How many rows there are, by table: what was entered, and what is stored of it."""
     models: tuple[Any, ...] = (
@@ -198,3 +279,28 @@ def counts(session: Session) -> dict[str, int]:
         model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
         for model in models
     }
+
+
+# Closed months that verification has found to be wrong
+
+
+def _found(figure: Any, model: Any, key: str) -> Any:
+    """The customers of closed rows of whom a finding is open."""
+    is_it = (DriftFinding.owner == model.customer_id) & (
+        DriftFinding.key[key].astext == cast(getattr(model, key), Text)
+    )
+    is_open = DriftFinding.figure == figure.name, DriftFinding.healed_at.is_(None)
+    found = select(model.customer_id).join(DriftFinding, is_it)
+    return found.where(*is_open, is_closed(model.__table__))
+
+
+_WRONG = union(
+    _found(monthly, MonthlyCustomerBalance, "year_month"),
+    _found(calculation, TransactionCalculation, "reading_id"),
+).subquery()
+
+
+def wrong_when_closed(session: Session, customer_id: int | None = None) -> Sequence[int]:
+    """The customers, or that one, of whom a closed month or what stands behind it is found to be wrong."""
+    mine = true() if customer_id is None else _WRONG.c.customer_id == customer_id
+    return session.scalars(select(_WRONG.c.customer_id).where(mine)).all()

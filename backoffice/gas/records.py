@@ -1,15 +1,17 @@
 """Gas, as it is entered, listed, read and told; and what is calculated of it."""
 
+from dataclasses import KW_ONLY, dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from ..audit.tables import Recorded
 from ..base import N_
-from ..base.codes import month_code
 from ..base.periods import Month
 from ..base.refusals import Refusal
+from ..lists import List
 from ..records import Deletion, Record, Text
 from ..records.actions import write
 from ..web.formats import day_filter, month_filter
@@ -37,33 +39,48 @@ class TakesBack(Refusal):
     status = 409
 
 
-class Dated(Record):
-    """What a customer has of a day: known by a number, called by both."""
+@dataclass(frozen=True, eq=False)
+class OfCustomer(Record):
+    """What a customer has of a day or of a month (`dated`): its pages are called by both.
+
+    `main` is the column that a calculated row comes to.
+    """
+
+    _: KW_ONLY
+    dated: InstrumentedAttribute[Any]
+    main: str = ""
 
     def label_of(self, row: Any) -> str:
-        """The customer and the day."""
-        [day] = (field.key for field in self.fields if field.kind == "day")
-        return f"{row.customer.name} · {day_filter(getattr(row, day))}"
+        """The customer, and the day or the month."""
+        when = getattr(row, self.dated.key)
+        is_day = isinstance(when, date)
+        written = day_filter(when) if is_day else month_filter(Month.parse(when).first)
+        return f"{row.customer.name} · {written}"
+
+    def main_column(self, row: Any) -> str:
+        """What a calculated row comes to."""
+        return self.main or super().main_column(row)
 
 
-def _dated(model: Any, **reported: Any) -> Dated:
-    return Dated(
-        model, name=model.id, reads="gas.read", writes="gas.write", loads=(joinedload(model.customer),),
+def _entered(model: Any, listing: List, **reported: Any) -> OfCustomer:
+    """A record that people enter."""
+    return OfCustomer(
+        model, name=model.id, many=listing.title, listing=lambda _user: listing,
+        reads="gas.read", writes="gas.write", loads=(joinedload(model.customer),),
         saved=N_("It is saved."),
         verbs=(Deletion(question=N_("Delete it?"), done=N_("It is deleted.")),),
         **reported,
     )  # fmt: skip
 
 
-READING = _dated(
-    Reading, domain="readings", title=N_("Reading"), many=READINGS.title, new=N_("New reading"),
-    listing=lambda _user: READINGS, fields=READING_FIELDS, url="/gas/readings", list_page="gas/readings.html",
+READING = _entered(
+    Reading, READINGS, domain="readings", title=N_("Reading"), new=N_("New reading"),
+    fields=READING_FIELDS, dated=Reading.read_on, url="/gas/readings", list_page="gas/readings.html",
 )  # fmt: skip
-PRICE = _dated(
-    GasPrice, domain="gas_prices", title=N_("Gas price"), many=PRICES.title, new=N_("New gas price"),
-    listing=lambda _user: PRICES, fields=PRICE_FIELDS,
-    new_fields=(PRICE_CUSTOMER,), kept=(PRICE_CUSTOMER,),
-    form="backoffice.gas.pricing.forms:PriceForm",
+PRICE = _entered(
+    GasPrice, PRICES, domain="gas_prices", title=N_("Gas price"), new=N_("New gas price"),
+    fields=PRICE_FIELDS, new_fields=(PRICE_CUSTOMER,), kept=(PRICE_CUSTOMER,),
+    dated=GasPrice.effective_from, form="backoffice.gas.pricing.forms:PriceForm",
 )  # fmt: skip
 
 
@@ -75,66 +92,36 @@ def change_deposit(session: Session, row_id: int, values: Any, version: int) -> 
     return changed
 
 
-DEPOSIT = _dated(
-    Deposit, domain="deposits", title=N_("Deposit"), many=DEPOSITS.title, new=N_("New deposit"),
-    listing=lambda _user: DEPOSITS, fields=DEPOSIT_FIELDS,
-    update=change_deposit,
+DEPOSIT = _entered(
+    Deposit, DEPOSITS, domain="deposits", title=N_("Deposit"), new=N_("New deposit"),
+    fields=DEPOSIT_FIELDS, dated=Deposit.deposited_on, update=change_deposit,
 )  # fmt: skip
 
 
-class Calculations(Record):
-    """What a reading comes to; the row comes and goes with the price of its day."""
-
-    def name_of(self, row: TransactionCalculation) -> str:
-        """The number of its reading."""
-        return str(row.reading_id)
-
-    def label_of(self, row: TransactionCalculation) -> str:
-        """The customer and the day."""
-        return f"{row.customer.name} · {day_filter(row.transaction_date)}"
-
-    def main_column(self, _row: Any) -> str:
-        """What is to be paid for it."""
-        return "total_price"
-
-
-class Months(Record):
-    """A customer's month; the row comes and goes with what moved in it."""
-
-    def name_of(self, row: MonthlyCustomerBalance) -> str:
-        """The customer's number and the month."""
-        return month_code(row.customer_id, Month.parse(row.year_month))
-
-    def label_of(self, row: MonthlyCustomerBalance) -> str:
-        """The customer and the month."""
-        return f"{row.customer.name} · {month_filter(Month.parse(row.year_month).first)}"
-
-    def main_column(self, _row: Any) -> str:
-        """The balance after it."""
-        return "closing_balance"
-
-
-def _calculated(kind: type[Record], model: Any, listing: Any, **reported: Any) -> Record:
-    return kind(
+def _calculated(model: Any, listing: List, **reported: Any) -> OfCustomer:
+    """Rows that come and go with what they are derived of."""
+    return OfCustomer(
         model, many=listing.title, listing=lambda _user: listing, reads="gas.read",
         append_only=True, loads=(joinedload(model.customer),), **reported,
     )  # fmt: skip
 
 
 CALCULATION = _calculated(
-    Calculations, TransactionCalculation, CALCULATED, name=TransactionCalculation.reading_id,
+    TransactionCalculation, CALCULATED, name=TransactionCalculation.reading_id,
     domain="gas_calculations", title=N_("Calculated reading"), figures=(calculation,),
     fields=(customer_of(TransactionCalculation.customer_id),),
+    dated=TransactionCalculation.transaction_date, main="total_price",
     url="/gas/calculations", list_page="gas/calculations.html",
 )  # fmt: skip
 MONTH = _calculated(
-    Months, MonthlyCustomerBalance, MONTHS_LIST, name=MonthlyCustomerBalance.code, has_path=True,
+    MonthlyCustomerBalance, MONTHS_LIST, name=MonthlyCustomerBalance.code, has_path=True,
     domain="gas_months", title=N_("Monthly balance"), figures=(monthly,),
-    url="/gas/months", list_page="gas/months.html",
     fields=(
         customer_of(MonthlyCustomerBalance.customer_id),
         Text(MonthlyCustomerBalance.year_month, N_("Month")),
     ),
+    dated=MonthlyCustomerBalance.year_month, main="closing_balance",
+    url="/gas/months", list_page="gas/months.html",
 )  # fmt: skip
 
 RECORDS = (READING, PRICE, DEPOSIT, CALCULATION, MONTH)

@@ -1,63 +1,57 @@
 """Gas as the watch over figures knows it: what a wrong row is called, where it is shown, and whose it is."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import url_for
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from ..base.codes import month_code
 from ..customers.models import Customer
 from ..drift.recalculation import Owners, OwnersOf
+from ..records import Record
 from ..security.rights import allowed
 from ..web.record_links import Place, Subject
 from .figures import GAS_FIGURES
 from .models import Deposit, MonthlyCustomerBalance, Reading, TransactionCalculation
+from .records import CALCULATION, MONTH
 
 
-def _owner(owner: Any) -> Any:
-    return select(Customer.code).where(Customer.id == owner).scalar_subquery()
+def _day(key: Any) -> Any:
+    """The day of a reading."""
+    day = func.to_char(Reading.read_on, "YYYY-MM-DD")
+    return select(day).where(Reading.id == key["reading_id"].as_integer()).scalar_subquery()
 
 
-def _named(text: str) -> Any:
-    return select(Customer.id).where((Customer.code == text) | (Customer.name == text))
-
-
-def _reading(owner: Any, key: Any) -> Any:
-    """The customer and the day of the reading; none where all of the customer's are meant."""
-    day = (
-        select(func.to_char(Reading.read_on, "YYYY-MM-DD"))
-        .where(Reading.id == key["reading_id"].as_integer())
-        .scalar_subquery()
-    )
-    return func.concat_ws(" · ", _owner(owner), day)
-
-
-def _month(owner: Any, key: Any) -> Any:
-    return func.concat_ws(" · ", _owner(owner), key["year_month"].astext)
-
-
-def _of_reading(place: Place, view: str = "gas_calculations.record", **more: Any) -> str:
-    reading = place.key.get("reading_id")
-    return url_for(view, reading_id=reading, **more) if reading else ""
-
-
-def _of_month(place: Place, view: str = "gas_months.record", **more: Any) -> str:
+def _code(place: Place) -> str:
+    """The code of a month."""
     month = place.key.get("year_month")
-    return url_for(view, code=f"{place.owner}/{month}", **more) if month else ""
+    return month_code(place.owner, month) if month else ""
+
+
+def _subject(record: Record, when: Callable[[Any], Any], name: Callable[[Place], Any]) -> Subject:
+    """A record of derived rows: called by the customer and `when`; no address where all of them are meant."""
+
+    def called(owner: Any, key: Any) -> Any:
+        code = select(Customer.code).where(Customer.id == owner).scalar_subquery()
+        return func.concat_ws(" · ", code, when(key))
+
+    def address(place: Place, view: str = "record", **more: Any) -> str:
+        named: dict[str, Any] = {record.argument: name(place), **more}
+        return url_for(f"{record.domain}.{view}", **named) if named[record.argument] else ""
+
+    return Subject(
+        record.model.__tablename__, called, address,
+        lambda place, column: address(place, "calculation_of", column=column),
+        lambda text: select(Customer.id).where((Customer.code == text) | (Customer.name == text)),
+    )  # fmt: skip
 
 
 SUBJECTS = (
-    Subject(
-        TransactionCalculation.__tablename__, _reading, _of_reading,
-        lambda place, column: _of_reading(place, "gas_calculations.calculation_of", column=column),
-        _named,
-    ),
-    Subject(
-        MonthlyCustomerBalance.__tablename__, _month, _of_month,
-        lambda place, column: _of_month(place, "gas_months.calculation_of", column=column),
-        _named,
-    ),
-)  # fmt: skip
+    _subject(CALCULATION, _day, lambda place: place.key.get("reading_id")),
+    _subject(MONTH, lambda key: key["year_month"].astext, _code),
+)
 
 
 def _of_customer(session: Session, user: Any, customer_id: int) -> Owners | None:

@@ -154,9 +154,17 @@ def tried(record: Record) -> list[Field]:
 
 
 def entered(record: Record, number: int) -> dict[str, Any]:
-    """A value for every field, another for every number; they keep the record's laws."""
-    needed = (field for field in record.new_fields if field.required)
-    return {field.name: value_of(field, number) for field in (*tried(record), *needed)}
+    """A value for every field, another for every number; they keep the record's laws.
+
+    Only what stays with a row for ever, and is unique together with what is edited, is the same of all.
+    """
+    beside = {column.key for field in record.fields for column in field.unique_by}
+    new = {
+        field.name: value_of(field, 1 if field.key in beside else number)
+        for field in record.new_fields
+        if field.required
+    }
+    return {field.name: value_of(field, number) for field in tried(record)} | new
 
 
 def is_called(record: Record, name: str) -> ColumnElement[bool]:
@@ -165,7 +173,7 @@ def is_called(record: Record, name: str) -> ColumnElement[bool]:
 
 
 def unique_beside(record: Record, name: str) -> dict[str, str]:
-    """What the first one has of the fields with which a field is unique together."""
+    """What the first one has of the edited fields with which a field is unique together."""
     columns = {column.key for column in record.by_name[name].unique_by}
     return {field.name: value_of(field, 1) for field in record.fields if field.key in columns}
 

@@ -1,6 +1,6 @@
 """The grid of readings as it is being typed: a row per reading, what is wrong in it, and what is unusual."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -140,7 +140,6 @@ def read(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> 
         if not row.is_blank:
             _read(row, month)
     sheet = Sheet(month, rows)
-    _look_at_locks(session, sheet)
     _look_again(session, sheet)
     return sheet
 
@@ -165,30 +164,23 @@ def _read(row: Row, month: Month) -> None:
         row.reading = NewReading(row.customer.id, day, volume)
 
 
-def _look_at_locks(session: Session, sheet: Sheet) -> None:
-    """Days of which nothing is entered any more."""
-    until = locked_until(session)
-    for row, new in _read_rows(sheet):
+def _look_again(session: Session, sheet: Sheet) -> None:
+    """Days that are locked, or taken in the book or by a row above; and volumes that are unusual."""
+    sheet.show_taken(taken_of(session, sheet.readings))
+    usual, until = usual_of(session, sheet.readings), locked_until(session)
+    seen: dict[tuple[int, date], int] = {}
+    for row in sheet.rows:
+        new = row.reading
+        if new is None:
+            continue
         if until is not None and new.read_on <= until:
             row.errors["day"] = in_words(Locked(until=until.isoformat()))
-
-
-def _look_again(session: Session, sheet: Sheet) -> None:
-    """Days that are taken, in the book or by a row above; and volumes that are unusual."""
-    sheet.show_taken(taken_of(session, sheet.readings))
-    usual = usual_of(session, sheet.readings)
-    seen: dict[tuple[int, date], int] = {}
-    for row, new in _read_rows(sheet):
         first = seen.setdefault(new.place, row.index)
         if first != row.index:
             row.errors["day"] = _("Row %(row)s is of the same customer and day.", row=first + 1)
         average = usual.get(new.place)
         if average is not None and is_unusual(new.metered_volume, average):
             row.note = _("Unusual: %(usual)s m³ on the average.", usual=quantity_filter(average))
-
-
-def _read_rows(sheet: Sheet) -> Iterator[tuple[Row, NewReading]]:
-    return ((row, row.reading) for row in sheet.rows if row.reading is not None)
 
 
 def _taken(new: NewReading, volume: Decimal) -> str:

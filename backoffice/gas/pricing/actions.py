@@ -8,15 +8,13 @@ from decimal import Decimal
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from ... import figures
 from ...base import N_, money
 from ...base.refusals import Refusal, refused_if_locked
 from ...records import actions as records
-from ..figures import monthly
 from ..models import GasPrice
+from ..queries import prices_on
 from ..rules import MAX_FACTOR, MAX_PRICE
 from .effects import NewPrice
-from .queries import prices_on
 
 MOST = 20_000
 """Customers whose prices change in one run."""
@@ -104,8 +102,3 @@ def store(session: Session, new: NewPrice) -> GasPrice:
     with refused_if_locked():
         session.flush()
     return stored
-
-
-def hold(session: Session, customer_ids: Collection[int]) -> None:
-    """Lock these customers' months in id order, so that what is compared is what is changed."""
-    figures.hold(session, monthly, sorted(customer_ids))

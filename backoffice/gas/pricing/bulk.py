@@ -21,10 +21,10 @@ from ...web.pasting import rows_of
 from ...web.preferences import number_format
 from ...web.typed_fields import DayField, FactorField, QuantityField, UnitPriceField
 from ..models import GasPrice
+from ..queries import prices_on
 from ..rules import MAX_FACTOR, MAX_PRICE
 from .actions import MOST, Change
 from .effects import NewPrice
-from .queries import prices_on
 
 LEAST_PERCENT, MOST_PERCENT = -100, 1000
 

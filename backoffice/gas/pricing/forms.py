@@ -9,14 +9,13 @@ from flask import request
 from ...app.extensions import db
 from ...base import periods
 from ...customers import queries as customers
-from ...customers.models import Customer
 from ...customers.naming import OFFERED
 from ...records.forms import OfRecord
 from ...web.forms import Stamp
 from ...web.paging import PAGE_SIZE
 from ..models import GasPrice
+from ..queries import price_on
 from .effects import Effect, NewPrice, effect_of
-from .queries import price_on
 
 NO_CORRECTION = Decimal(1)
 """The factor that is proposed where a customer has no price yet."""
@@ -44,8 +43,7 @@ class PriceForm(OfRecord):
 
     def live(self) -> Mapping[str, Any]:
         """What would change."""
-        new = self.new_price()
-        return {"effect": effect_of(db.session(), new) if new else None, "SHOWN": PAGE_SIZE}
+        return {"effect": self.effect(), "SHOWN": PAGE_SIZE}
 
     def beside(self) -> Mapping[str, Any]:
         """Customers to choose from."""
@@ -73,11 +71,6 @@ class PriceForm(OfRecord):
         edited = self.edited()
         customer: int | None = self["customer"].data if edited is None else edited.customer_id
         return customer
-
-    def customer_of_it(self) -> Customer | None:
-        """The customer, once one is named."""
-        customer = self.customer_id()
-        return db.session.get(Customer, customer) if customer else None
 
     def effect(self) -> Effect | None:
         """What saving it changes; None of what is not complete."""

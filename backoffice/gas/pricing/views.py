@@ -16,6 +16,7 @@ from ...approvals.screens import carry_out
 from ...base.identifiers import whole_number
 from ...base.refusals import Refusal
 from ...book.queries import refusal_of
+from ...customers.models import Customer
 from ...lists.queries import matching
 from ...records.forms import OfRecord
 from ...records.listing import list_for
@@ -29,15 +30,16 @@ from ...web.formats import in_words
 from ...web.htmx import render
 from ...web.idempotency import new_key
 from ...web.paging import PAGE_SIZE
-from ..approved_verbs import SAVE_PRICE, price_as_payload
+from ..approved_verbs import SAVE_PRICE
 from ..models import GasPrice
 from ..records import PRICE
 from ..rules import SHOWN
 from .actions import MOST, changed_prices, check
 from .bulk import BulkForm
-from .effects import NewPrice
+from .effects import Effect, NewPrice
 from .forms import PriceForm
 from .runs import CHANGE_PRICES
+from .saving import as_payload
 from .work import reported_of
 
 MOST_IDS = 1_000
@@ -49,19 +51,24 @@ class PriceScreens(Screens):
 
     def _save(self, name: str | None) -> Response:
         form = self.posted(name)
-        if not isinstance(form, PriceForm) or not form.validate() or not self._is_long(form):
+        assert isinstance(form, PriceForm)
+        effect = form.effect() if form.validate() else None
+        if effect is None or not self._is_long(form, effect):
             return super()._save(name)
         claim = Claim("gas_prices.run")
-        effect, waits = form.effect(), _is_above_limits(form)
-        assert effect is not None
         was, then = reported_of(effect)
-        shown = {} if waits else {SHOWN: {"before": was, "after": then}}
-        number = _asked_run([effect.new], dry_run=waits, scope=shown)
-        said = (
-            _("Nothing is changed yet: apply what the run shows; another user has to approve it.")
-            if waits
-            else _("The price is being stored, and %(name)s is computed anew.", name=_of(form))
-        )
+        limits = Limits.of(current_app.config)
+        if limits.are_exceeded_by(1, abs(effect.total.difference)):
+            number = _asked_run([effect.new], dry_run=True)
+            said = _(
+                "Nothing is changed yet: apply what the run shows; another user has to approve it."
+            )
+        else:
+            number = _asked_run([effect.new], {SHOWN: {"before": was, "after": then}})
+            customer = db.session.get_one(Customer, effect.new.customer_id)
+            said = _(
+                "The price is being stored, and %(name)s is computed anew.", name=customer.name
+            )
         flash(said, "info")
         return claim.complete(url_for("runs.record", run_id=number))
 
@@ -69,29 +76,16 @@ class PriceScreens(Screens):
         """Store it at once, or above the limits when another user has approved it."""
         row_id = form.row.id if form.row is not None else None
         version = form.expected_version(row_id) if row_id is not None else None
-        asked = price_as_payload(form.values(), row_id, version)
+        asked = as_payload(form.values(), row_id, version)
         done = partial(self.went_in, form, claim)
         return carry_out(SAVE_PRICE, asked, claim, done, back=url_for("gas_prices.index"))
 
-    def _is_long(self, form: PriceForm) -> bool:
+    def _is_long(self, form: PriceForm, effect: Effect) -> bool:
         """Whether what it changes is more than one request should do, and it is about what was opened."""
         if form.row is not None and form.expected_version(form.row.id) != form.row.version:
             return False
-        effect = form.effect()
-        if effect is None or refusal_of(db.session(), effect.new.effective_from) is not None:
-            return False
-        return len(effect.months) > PAGE_SIZE
-
-
-def _is_above_limits(form: PriceForm) -> bool:
-    """Whether another user has to approve what it changes of its customer's balance."""
-    effect, limits = form.effect(), Limits.of(current_app.config)
-    return effect is not None and limits.are_exceeded_by(1, abs(effect.total.difference))
-
-
-def _of(form: PriceForm) -> str:
-    customer = form.customer_of_it()
-    return customer.name if customer else ""
+        is_locked = refusal_of(db.session(), effect.new.effective_from) is not None
+        return not is_locked and len(effect.months) > PAGE_SIZE
 
 
 bp = Blueprint("gas_prices", __name__, url_prefix="/gas/prices")
@@ -122,7 +116,7 @@ def bulk_preview() -> Response:
         return _page(form, typed, refusal.status)
     if not wanted:
         return _page(form, typed, 422)
-    number = _asked_run(wanted, dry_run=True, scope={})
+    number = _asked_run(wanted, dry_run=True)
     return claim.complete(url_for("runs.record", run_id=number))
 
 
@@ -137,9 +131,11 @@ def _wanted(form: BulkForm, typed: MultiDict[str, str]) -> list[NewPrice]:
     return changed_prices(session, ids, form.first_day, form.change())
 
 
-def _asked_run(wanted: Sequence[NewPrice], *, dry_run: bool, scope: Mapping[str, Any]) -> int:
+def _asked_run(
+    wanted: Sequence[NewPrice], shown: Mapping[str, Any] | None = None, *, dry_run: bool = False
+) -> int:
     """The number of the run that is asked for, or that does the same already."""
-    reported = {"prices": sorted(new.as_json for new in wanted), **scope}
+    reported = {"prices": sorted(new.as_json for new in wanted), **(shown or {})}
     try:
         return request_run(
             db.session(), CHANGE_PRICES.name, reported, dry_run=dry_run, is_paced=False

@@ -1,7 +1,6 @@
 """What a run that changes prices does: its chunks, one of them, and applying what a dry run has found."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -12,8 +11,9 @@ from ...base import table_of
 from ...base.refusals import Refusal
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
+from ..figures import monthly
 from ..rules import CHANGE_PRICES, MOVED, SHOWN
-from .actions import hold, store
+from .actions import store
 from .effects import Effect, NewPrice, effects_of
 
 CHUNK = 50
@@ -60,7 +60,8 @@ def work(work: Work) -> None:
     wanted = [NewPrice.of_json(each["price"]) for each in reported.values()]
     with work.transaction(is_last=True) as step, figures.session_over(step.connection) as session:
         if not work.asked.dry_run:
-            hold(session, reported)
+            # In id order, so that what is compared is what is changed.
+            figures.hold(session, monthly, sorted(reported))
         for effect in effects_of(session, wanted):
             _do(work, step, session, effect, reported[effect.new.customer_id])
 
@@ -98,31 +99,21 @@ def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Re
 
 
 def reported_of(effect: Effect) -> tuple[Rendered, Rendered]:
-    """What of a price changes, with what its customer's months come to, as an item holds it."""
-    new, total, before = effect.new, effect.total, effect.before
-    was = {
-        "price_per_sm3": before and str(before["price_per_sm3"]),
-        "correction_factor": before and str(before["correction_factor"]),
-        "purchases": str(total.now.purchases),
-        "closing_balance": str(total.now.closing),
+    """What of a price changes, with what its customer's months come to, as an item holds it: before and after."""
+    new, total, before = effect.new, effect.total, effect.before or {}
+    pairs = {
+        "price_per_sm3": (before.get("price_per_sm3"), f"{new.price_per_sm3:.4f}"),
+        "correction_factor": (before.get("correction_factor"), f"{new.correction_factor:.6f}"),
+        "purchases": (total.now.purchases, total.then.purchases),
+        "closing_balance": (total.now.closing, total.then.closing),
     }
-    then = {
-        "price_per_sm3": _places(new.price_per_sm3, 4),
-        "correction_factor": _places(new.correction_factor, 6),
-        "purchases": str(total.then.purchases),
-        "closing_balance": str(total.then.closing),
+    texts = {
+        name: [None if value is None else str(value) for value in pair]
+        for name, pair in pairs.items()
     }
-    same = {name for name in was if was[name] == then[name]}
-    return _without(was, same), _without(then, same)
-
-
-def _without(values: dict[str, Any], names: set[str]) -> Rendered:
-    return {name: value for name, value in values.items() if name not in names}
-
-
-def _places(value: Decimal, decimals: int) -> str:
-    """A number with as many decimals as its column has."""
-    return f"{value:.{decimals}f}"
+    apart = {name: pair for name, pair in texts.items() if pair[0] != pair[1]}
+    was, then = ({name: pair[side] for name, pair in apart.items()} for side in (0, 1))
+    return was, then
 
 
 def _record(

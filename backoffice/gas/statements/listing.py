@@ -8,18 +8,11 @@ from sqlalchemy import Date, Numeric, Select, case, cast, func, literal, select
 from ...base import N_, counted
 from ...customers.models import Customer
 from ...lists import Column, List
+from ...lists.declaration import Kind
 from ..models import MonthlyCustomerBalance
 from ..queries import statement_of
 
 M = MonthlyCustomerBalance
-
-AMOUNTS = {
-    "opening_balance": (N_("Opening balance"), False),
-    "total_deposits": (N_("Deposits"), True),
-    "total_purchases": (N_("Purchases"), True),
-    "closing_balance": (N_("Closing balance"), False),
-}
-"""Column → its label, and whether it is added up."""
 
 NOTES = {"still": N_("No movement"), "incomplete": N_("Incomplete: a reading has no price")}
 TONES = {"still": "neutral", "incomplete": "warning"}
@@ -33,17 +26,13 @@ def statement_list(customer: Customer) -> List:
     def rows(_user: Any) -> Select[Any]:
         return select().select_from(months.outerjoin(M, M.id == months.c.id))
 
-    def column(name: str, label: str, **how: Any) -> Column:
-        value = func.coalesce(getattr(M, name), months.c[name], type_=months.c[name].type)
-        return Column(name, label, value, **how)
+    def column(
+        name: str, kind: Kind = "money", classes: str = "cell-detail", total: bool = False
+    ) -> Column:
+        held, value = getattr(M, name), months.c[name]
+        either = func.coalesce(held, value, type_=value.type)
+        return Column(name, held.info["label"], either, kind=kind, classes=classes, total=total)
 
-    amounts = (
-        column(
-            name, label, kind="money", total=is_summed,
-            classes="cell-total cell-lead" if name == "closing_balance" else "cell-detail",
-        )
-        for name, (label, is_summed) in AMOUNTS.items()
-    )  # fmt: skip
     month = cast(func.to_date(months.c.year_month, "YYYY-MM"), Date)
     is_incomplete = details["unpriced"].as_integer() > 0
     state = case((details.is_(None), "still"), (is_incomplete, "incomplete"))
@@ -60,8 +49,11 @@ def statement_list(customer: Customer) -> List:
                 "month", N_("Month"), month, kind="month", classes="cell-key",
                 link=lambda row: url_for("gas.month", code=customer.code, month=row.key),
             ),
-            *amounts,
-            column("total_volume_sm3", N_("Volume Sm³"), kind="quantity", total=True, classes="cell-part"),
+            column("opening_balance"),
+            column("total_deposits", total=True),
+            column("total_purchases", total=True),
+            column("closing_balance", classes="cell-total cell-lead"),
+            column("total_volume_sm3", "quantity", "cell-part", total=True),
             Column("readings", N_("Readings"), read, kind="number", total=True, classes="cell-part"),
             Column("state", N_("Note"), state, words=NOTES, tones=TONES, classes="cell-word"),
         ),

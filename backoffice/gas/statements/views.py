@@ -23,11 +23,9 @@ from ...web.formats import in_words, money_filter, month_filter, quantity_filter
 from ...web.forms import month_or_404
 from ...web.htmx import render
 from ...web.idempotency import new_key
-from .. import queries as gas
-from ..adjusting.queries import wrong_when_closed
+from .. import queries
 from ..approved_verbs import SWITCH
 from ..records import DEPOSIT
-from . import queries
 from .listing import statement_list
 
 CHARTED = 24
@@ -70,7 +68,7 @@ def month(code: str, month: str) -> Response:
         month=asked,
         row=row,
         code_of_month=month_code(customer.id, asked),
-        is_wrong=bool(wrong_when_closed(session, customer.id)),
+        is_wrong=bool(queries.wrong_when_closed(session, customer.id)),
         lines=queries.lines_of(session, customer, asked),
         deposits=queries.deposits_of(session, customer, asked),
     )
@@ -108,17 +106,17 @@ def about(customer: Customer) -> dict[str, Any]:
     session = db.session()
     months = [
         (Month.parse(row.year_month).first, row)
-        for row in gas.statement(session, customer.id)[-CHARTED:]
+        for row in queries.statement(session, customer.id)[-CHARTED:]
     ]
     return {
         "customer": customer,
-        "balance": gas.balance_of(session, customer.id),
+        "balance": queries.balance_of(session, customer.id),
         "months": months,
         "balances": _chart(months, "closing_balance", money_filter),
         "volumes": _chart(months, "total_volume_sm3", quantity_filter),
         "prices": queries.prices_of(session, customer),
         "unpriced": queries.unpriced_of(session, customer),
-        "is_wrong": bool(wrong_when_closed(session, customer.id)),
+        "is_wrong": bool(queries.wrong_when_closed(session, customer.id)),
         "realtime_key": new_key(),
     }
 
