@@ -56,8 +56,8 @@ class Sum:
     rows: Rows
     sign: str = "+"
 
-    def signed(self, amount: ColumnElement[Any]) -> ColumnElement[Any]:
-        """An amount of it as it counts in its side."""
+    def signed(self, amount: Any) -> Any:
+        """An amount of it, or a column of amounts, as it counts in its side."""
         return amount if self.sign == "+" else -amount
 
 
@@ -210,6 +210,11 @@ class Check:
     def differing(self, connection: Connection, limit: int = SHOWN) -> Sequence[Part]:
         """The parts in which the sides differ, those that differ most first, with every sum in them."""
         rows = connection.execute(self._differing, {"limit": limit}).mappings()
+        return [self._part(row["part"], row) for row in rows]
+
+    def every(self, connection: Connection) -> Sequence[Part]:
+        """All parts, in whatever order, with every sum in them."""
+        rows = connection.execute(select(self._parts)).mappings()
         return [self._part(row["part"], row) for row in rows]
 
     def _part(self, label: str | None, row: Any) -> Part:

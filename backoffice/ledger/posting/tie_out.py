@@ -8,23 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
+from itertools import accumulate
 from operator import add
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Numeric,
-    Select,
-    Subquery,
-    Text,
-    case,
-    cast,
-    func,
-    literal,
-    null,
-    select,
-    union_all,
-)
+from sqlalchemy import Connection, Select, Text, func, literal, select
 from sqlalchemy.orm import Session
 
 from ...base import N_
@@ -32,19 +20,16 @@ from ...billing.models import Meter, MeterAssignment, Payment
 from ...billing.queries import without_meter
 from ...customers.models import Customer
 from ...figures import amounts, check
-from ...figures.declaring.checks import Side, Sum
+from ...figures.declaring.checks import Part, Side
 from ...gas.queries import MONTHS
 from ...orders.models import Order
 from ...wallets.models import Wallet
 from ..models import Account
-from ..rules import GAS_DEPOSITS, ORDERS, RECEIVABLES, ROLES, WALLETS, net_of
+from ..rules import GAS_DEPOSITS, ORDERS, RECEIVABLES, ROLES, WALLETS
 from .queries import EVERYTHING, posted
 from .sources import expected
 
 HELD, NOT_POSTED = "held", "not_posted"
-
-_nothing = cast(null(), Numeric)
-"""What a line says on the side that it does not stand on."""
 
 
 Page = tuple[str, Mapping[str, Any]]
@@ -151,46 +136,6 @@ ledger_tied = check(
 """Whoever says that figures are right says so of control accounts, too."""
 
 
-def lines() -> Subquery:
-    """`number, role, place, line, ledger, beneath, difference`: the sums of the check, in one statement.
-
-    What accounts hold, what is not posted, every term; the first line says by how much both sides differ.
-    """
-    each = union_all(*(line for one in enumerate(CONTROLS) for line in _lines(*one))).subquery()
-    c = each.c
-    apart = net_of(*(func.sum(side).over(partition_by=c.number) for side in (c.ledger, c.beneath)))
-    return select(each, case((c.place == 0, apart)).label("difference")).subquery("tie_out")
-
-
-def _lines(number: int, control: Control) -> Iterator[Select[Any]]:
-    for place, (name, side) in enumerate(LEDGER.items()):
-        yield _line(number, place, control, name, _sum(side, control), _nothing)
-    for place, side in enumerate(_beneath(control), start=len(LEDGER)):
-        yield _line(number, place, control, str(place), _nothing, _sum(side, control))
-
-
-def _sum(side: Side, control: Control) -> Any:
-    """What a side comes to in one control account; of one that holds what we owe, credits are above zero."""
-    shown = side if control.is_owed else Side(()) - side
-    rows = union_all(*(_of_role(one, control.role) for one in shown.sums)).subquery()
-    return select(func.coalesce(func.sum(rows.c.amount), 0)).scalar_subquery()
-
-
-def _of_role(one: Sum, role: str) -> Select[Any]:
-    part, amount = one.rows.subquery().c
-    return select(one.signed(amount).label("amount")).where(part == role)
-
-
-def _line(
-    number: int, place: int, control: Control, name: str, ledger: Any, beneath: Any
-) -> Select[Any]:
-    return select(
-        literal(number).label("number"), literal(place).label("place"),
-        literal(control.role, Text).label("role"), literal(f"{control.role}/{name}", Text).label("line"),
-        ledger.label("ledger"), beneath.label("beneath"),
-    )  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Tied:
     """One control account in one snapshot: the two lines of the ledger, and the terms of the sub-ledger, signed.
@@ -207,7 +152,7 @@ class Tied:
     @property
     def beneath(self) -> Decimal:
         """What the sub-ledger comes to."""
-        return sum(self.terms, Decimal(0))
+        return _all(self.terms)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; amounts as texts."""
@@ -223,12 +168,30 @@ class Tied:
 
 
 def tie_out(reader: Connection | Session) -> Sequence[Tied]:
-    """Every control account beside its sub-ledger, in one statement, and so in one snapshot."""
-    found = lines()
-    rows = reader.execute(select(found).order_by(found.c.number, found.c.place)).all()
-    tied = []
-    for number, control in enumerate(CONTROLS):
-        held, not_posted, *terms = (row for row in rows if row.number == number)
-        beneath = [term.beneath for term in terms]
-        tied.append(Tied(control, held.ledger, not_posted.ledger, beneath, held.difference))
-    return tied
+    """Every control account beside its sub-ledger: the sums of the check, in one statement, and so in one snapshot."""
+    connection = reader.connection() if isinstance(reader, Session) else reader
+    parts = {part.label: part for part in ledger_tied.every(connection)}
+    places = accumulate((len(control.terms) for control in CONTROLS), initial=0)
+    return [
+        _tied(control, parts.get(control.role), at)
+        for control, at in zip(CONTROLS, places, strict=False)
+    ]
+
+
+def _tied(control: Control, part: Part | None, place: int) -> Tied:
+    """What the check has of one role, its terms from that place on; of one that holds what we owe, turned."""
+    sums = (*ledger_tied.left.sums, *ledger_tied.right.sums)
+    found = (Decimal(0),) * len(sums) if part is None else part.sums
+    signed = [_turned(control, one.signed(amount)) for one, amount in zip(sums, found, strict=True)]
+    held, left = len(LEDGER[HELD].sums), len(ledger_tied.left.sums)
+    terms = signed[left + place : left + place + len(control.terms)]
+    difference = Decimal(0) if part is None else _turned(control, -part.difference)
+    return Tied(control, _all(signed[:held]), _all(signed[held:left]), terms, difference)
+
+
+def _turned(control: Control, debits: Decimal) -> Decimal:
+    return debits if control.is_owed else -debits
+
+
+def _all(found: Sequence[Decimal]) -> Decimal:
+    return sum(found, Decimal(0))
