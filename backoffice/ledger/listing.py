@@ -1,5 +1,6 @@
 """The lists of accounts and of the journal, the running statement of an account, and the trial balance."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -206,6 +207,9 @@ def trial_balance_of(day: date) -> List:
     def statement(row: Any) -> str:
         return url_for("accounts.statement", code=row.code, until=day)
 
+    def lines_of(side: str) -> Callable[[Any], str | None]:
+        return lambda row: statement(row) if getattr(row, side) else None
+
     def rows(_user: Any) -> Select[Any]:
         return select().select_from(Account).join(held, held.c.account_id == Account.id)
 
@@ -213,7 +217,8 @@ def trial_balance_of(day: date) -> List:
     stands_on = {account_sums.name: select(own.id).where(own.id == Account.id)}
     sides = (
         Column(
-            name, label, held.c[name], kind="money", total=True, classes="cell-total", stands_on=stands_on,
+            name, label, held.c[name], kind="money", total=True, link=lines_of(name), classes="cell-total",
+            stands_on=stands_on,
         )
         for name, label in (("debit", N_("Debit")), ("credit", N_("Credit")))
     )  # fmt: skip
@@ -230,10 +235,7 @@ def trial_balance_of(day: date) -> List:
             Column("type", N_("Type"), Account.type, words=TYPES, classes="cell-word"),
             *sides,
         ),
-        filters=(
-            AS_OF,
-            _OF_TYPE,
-        ),
+        filters=(AS_OF, _OF_TYPE),
         default_sort="code",
         is_computed=True,
         counted=counted("%(num)s account", "%(num)s accounts"),
