@@ -68,7 +68,6 @@ COMMANDS = {
         "The ledger: post, reverse and reconcile entries, the trial balance, the balance sheet and its health.",
         (
             "backoffice.ledger.posting.cli:group",
-            "backoffice.ledger.reports.cli:group",
             "backoffice.ledger.periods.cli:group",
             "backoffice.ledger.health.cli:group",
         ),

@@ -1,6 +1,5 @@
 """What may be typed of a journal entry: its head, and lines that debit or credit accounts."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -15,13 +14,10 @@ from wtforms import Form, FormField, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base.refusals import Refusal
-from ..records import history
 from ..records.forms import LineList, OfRecord
 from ..records.lines import MOST_LINES
-from ..records.writing import written
-from ..web.conflicts import Conflict, conflict_over, differences
 from ..web.formats import in_words
-from ..web.forms import Stamp, at_most, trimmed
+from ..web.forms import at_most, trimmed
 from ..web.idempotency import new_key
 from ..web.typed_fields import AmountField
 from .entries import LineEntry, Totals, fact_of, lines_of
@@ -95,21 +91,18 @@ class EntryForm(OfRecord):
     lines = LineList(FormField(LineForm))
 
     @classmethod
-    def over_row(cls, row: JournalEntry, facts: Mapping[str, str] | None = None) -> Self:
-        """The form over the stored draft; with `facts` instead of what is stored."""
-        stored = cls._facts_of(row)
-        shown = stored if facts is None else facts
-        data = {field.name: field.data(shown[field.name]) for field in cls.record.fields} | {
-            "lines": _as_data(lines_of(shown[LINES])),
-            "version": str(Stamp(row.id, row.version)),
-            "base": json.dumps(stored),
-            "idempotency_key": new_key(),
-        }
-        return cls(row, formdata=None, data=data)
+    def facts_of(cls, row: JournalEntry) -> dict[str, str]:
+        """What is stored of the draft; its lines are one fact, of which one of two editors' is taken as a whole."""
+        return super().facts_of(row) | {LINES: fact_of(stored_lines(db.session(), row.id))}
 
     @classmethod
-    def _facts_of(cls, row: JournalEntry) -> dict[str, str]:
-        return cls.record.facts(row) | {LINES: fact_of(stored_lines(db.session(), row.id))}
+    def data_of(cls, facts: Mapping[str, str]) -> dict[str, Any]:
+        """What the controls hold, a row for each line."""
+        return super().data_of(facts) | {LINES: _as_data(lines_of(facts[LINES]))}
+
+    def facts_entered(self) -> dict[str, str]:
+        """The same of the typed draft."""
+        return super().facts_entered() | {LINES: fact_of(self.entered_lines())}
 
     @classmethod
     def typed(
@@ -174,23 +167,14 @@ class EntryForm(OfRecord):
         at = "entries.update" if self.row else "entries.create"
         return {"accounts": search(db.session(), ""), "step_at": partial(url_for, at, **named)}
 
-    def merged(self, session: Session, row: JournalEntry) -> tuple[Self, Conflict | None]:
-        """The form over the draft as another user has saved it; the lines of one of the two are taken as a whole."""
-        mine = self.record.facts(self.values()) | {LINES: fact_of(self.entered_lines())}
-        found = differences(self.base_facts(), self._facts_of(row), mine, none="")
-        conflict = conflict_over(
-            found, self._label_of, lambda name, fact: self._in_words(session, name, fact),
-            *history.last_save(session, self.record.trail(session, row, 1)),
-        )  # fmt: skip
-        taken = {one.name: one.theirs for one in found if one.taken}
-        return self.over_row(row, mine | taken), conflict
+    def label_of(self, name: str) -> str:
+        """What a fact is called."""
+        return _("Lines") if name == LINES else super().label_of(name)
 
-    def _label_of(self, name: str) -> str:
-        return _("Lines") if name == LINES else _(self.record.by_name[name].label)
-
-    def _in_words(self, session: Session, name: str, fact: str) -> str:
+    def fact_in_words(self, session: Session, name: str, fact: str) -> str:
+        """What a fact says; of lines each in a few words."""
         if name != LINES:
-            return written(self.record.by_name[name], fact) or "–"
+            return super().fact_in_words(session, name, fact)
         lines = lines_of(fact)
         codes = ACCOUNT.of.names(session, [line.account_id for line in lines])
         return "; ".join(line_text(line, codes) for line in lines) or "–"

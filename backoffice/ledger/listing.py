@@ -1,6 +1,8 @@
-"""The lists of accounts and of the journal, and the running statement of one account."""
+"""The lists of accounts and of the journal, the running statement of an account, and the trial balance."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from flask import url_for
@@ -8,14 +10,19 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, select
 from sqlalchemy.orm import aliased
 
 from ..base import N_, counted
-from ..lists import Choice, Column, Days, List, Search, containing
+from ..base.periods import today
+from ..lists import AsOf, Choice, Column, Days, List, Search, containing
 from ..records.listing import column_of
 from .fields import CODE, ENTRY_DATE, MEMO, NAME, NUMBER, ROLE, SOURCE
+from .figures import account_sums
 from .models import Account, JournalEntry, JournalLine
-from .queries import closing_entries, of_entry, running_lines
+from .queries import closing_entries, held_on, of_entry, running_lines
 from .rules import DRAFT, POSTED, REVERSED, ROLES, STANDINGS, TONES, TYPES
 
 _parent = aliased(Account)
+
+AS_OF = AsOf("as_of", N_("As of"), today)
+"""The end of which day a trial balance is of."""
 
 
 def _account(row: Any) -> str:
@@ -33,6 +40,10 @@ def _sum(name: str) -> Column:
     classes = "cell-total cell-lead" if name == "balance" else "cell-total cell-part"
     return Column(name, held.info["label"], held, kind="money", link=calculation, classes=classes)
 
+
+_OF_TYPE = Choice(
+    "type", N_("Type"), {name: (word, Account.type == name) for name, word in TYPES.items()}
+)
 
 ACCOUNTS = List(
     "accounts",
@@ -59,9 +70,7 @@ ACCOUNTS = List(
             "q", N_("Search"), containing(Account.code, Account.name),
             placeholder=N_("Code or name"),
         ),
-        Choice(
-            "type", N_("Type"), {name: (word, Account.type == name) for name, word in TYPES.items()}
-        ),
+        _OF_TYPE,
         Choice(
             "role", ROLE.label, {name: (word, Account.role == name) for name, word in ROLES.items() if name},
         ),
@@ -188,4 +197,48 @@ def statement_of(account: Account) -> List:
         counted=counted("%(num)s line", "%(num)s lines"),
         nothing_yet=(N_("Nothing is posted yet"), N_("Lines of posted entries appear here.")),
         classes="statement-table compact",
+    )  # fmt: skip
+
+
+def trial_balance_of(day: date) -> List:
+    """The trial balance as a list: a row for each account to which anything was posted by then."""
+    held = held_on(day)
+
+    def statement(row: Any) -> str:
+        return url_for("accounts.statement", code=row.code, until=day)
+
+    def lines_of(side: str) -> Callable[[Any], str | None]:
+        return lambda row: statement(row) if getattr(row, side) else None
+
+    def rows(_user: Any) -> Select[Any]:
+        return select().select_from(Account).join(held, held.c.account_id == Account.id)
+
+    own = aliased(Account)
+    stands_on = {account_sums.name: select(own.id).where(own.id == Account.id)}
+    sides = (
+        Column(
+            name, label, held.c[name], kind="money", total=True, link=lines_of(name), classes="cell-total",
+            stands_on=stands_on,
+        )
+        for name, label in (("debit", N_("Debit")), ("credit", N_("Credit")))
+    )  # fmt: skip
+    return List(
+        "trial_balance",
+        N_("Trial balance"),
+        "ledger.trial_balance",
+        export="ledger.export_trial_balance",
+        rows=rows,
+        key=Account.id,
+        columns=(
+            Column("code", N_("Code"), Account.code, link=statement, classes="cell-key"),
+            Column("name", N_("Name"), Account.name, classes="cell-name"),
+            Column("type", N_("Type"), Account.type, words=TYPES, classes="cell-word"),
+            *sides,
+        ),
+        filters=(AS_OF, _OF_TYPE),
+        default_sort="code",
+        is_computed=True,
+        counted=counted("%(num)s account", "%(num)s accounts"),
+        nothing_yet=(N_("Nothing is posted yet"), N_("Lines of posted entries appear here.")),
+        classes="trial-balance-table compact",
     )  # fmt: skip

@@ -7,6 +7,7 @@ What draws and exports a list is loaded when a screen first asks for it: a comma
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .computed import computed_rows
 from .declaration import Buttons, Column, List
 from .filters import AsOf, Choice, Days, Moments, Reference, Said, Search, containing, text_in
 from .queries import neighbours
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search", "add_export",
-    "asked", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show", "state_of",
-    "text_in",
+    "asked", "computed_rows", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show",
+    "state_of", "text_in",
 ]  # fmt: skip
 
 _OF_SCREENS = {

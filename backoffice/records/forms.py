@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from itertools import groupby
 from typing import Any, ClassVar, Self
@@ -104,28 +104,43 @@ class OfRecord(RecordForm):
         """What its page shows besides."""
         return {}
 
+    @classmethod
+    def facts_of(cls, row: Row) -> dict[str, str]:
+        """What is stored of the row, as two editors' forms are compared."""
+        return cls.record.facts(row)
+
+    @classmethod
+    def data_of(cls, facts: Mapping[str, str]) -> dict[str, Any]:
+        """What the controls hold that show these facts."""
+        return {field.name: field.data(facts[field.name]) for field in cls.record.fields}
+
+    def facts_entered(self) -> dict[str, str]:
+        """The same of what was entered."""
+        return self.record.facts(self.values())
+
+    def label_of(self, name: str) -> str:
+        """What a fact is called where two editors differ."""
+        return _(self.record.by_name[name].label)
+
+    def fact_in_words(self, _session: Session, name: str, fact: str) -> str:
+        """What a fact says there."""
+        return written(self.record.by_name[name], fact) or "–"
+
     def merged(self, session: Session, row: Row) -> tuple[Self, Conflict | None]:
         """The form over the row as another user has saved it: mine beside theirs; what I left alone is theirs now."""
-        record = self.record
-        mine = record.facts(self.values())
-        found = differences(self.base_facts(), record.facts(row), mine, none="")
-        labels = record.by_name
-        conflict = conflict_over(
-            found,
-            lambda name: _(labels[name].label),
-            lambda name, fact: written(labels[name], fact) or "–",
-            *history.last_save(session, record.trail(session, row, 1)),
-        )
+        mine = self.facts_entered()
+        found = differences(self.base_facts(), self.facts_of(row), mine, none="")
+        in_words = partial(self.fact_in_words, session)
+        last = history.last_save(session, self.record.trail(session, row, 1))
+        conflict = conflict_over(found, self.label_of, in_words, *last)
         return self.over_row(row, with_theirs(mine, found)), conflict
 
     @classmethod
     def over_row(cls, row: Row, facts: Mapping[str, str] | None = None) -> Self:
         """The form over the stored row; with `facts` instead of what is stored."""
-        record = cls.record
-        stored = record.facts(row)
-        shown = stored if facts is None else facts
-        data = {field.name: field.data(shown[field.name]) for field in record.fields} | {
-            "version": str(Stamp(row.id, record.version_of(row))),
+        stored = cls.facts_of(row)
+        data = cls.data_of(stored if facts is None else facts) | {
+            "version": str(Stamp(row.id, cls.record.version_of(row))),
             "base": json.dumps(stored),
             "idempotency_key": new_key(),
         }

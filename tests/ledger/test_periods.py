@@ -46,8 +46,8 @@ from backoffice.ledger.refusals import (
     NotNext,
     NotOver,
 )
+from backoffice.ledger.reports.queries import Period as ReportPeriod
 from backoffice.ledger.reports.queries import income_statement_of
-from backoffice.ledger.reports.scope import Period as ReportPeriod
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from backoffice.ledger.triggers import KEEPS_ENTRIES
 from backoffice.runs.models import RunItem

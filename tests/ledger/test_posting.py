@@ -159,6 +159,20 @@ def test_without_an_account_nothing_is_posted_and_it_is_named(session):
     assert [one.source.name for one in open_postings(session)] == ["invoices"]
 
 
+def test_an_account_that_is_not_active_is_as_good_as_none_until_it_is_again(session, roles):
+    InvoiceFactory(meter=MeterAssignmentFactory().meter)
+    roles["meter_revenue"].is_active = False
+    session.commit()
+    with pytest.raises(AccountsNotNamed, match="used for: Revenue of meters"):
+        reconcile(session, Scope())
+    session.rollback()
+    assert (entry_count(session), apart(session)) == (0, {})
+    roles["meter_revenue"].is_active = True
+    session.commit()
+    assert post(session) == 1
+    all_is_posted(session)
+
+
 def test_what_is_entered_on_a_control_account_by_hand_is_the_difference(session, roles):
     write_everything()
     post(session)

@@ -193,7 +193,10 @@ def test_an_account_shows_its_statement_with_running_balances_and_the_trial_bala
     assert "77.00" in narrowed
     assert "107.00" not in narrowed
     assert "107.00" in text_of(browser.get("/ledger/accounts/Cash").text)
-    balance = text_of(browser.get("/ledger/trial-balance?as_of=2026-01-31").text)
+    page = browser.get("/ledger/trial-balance?as_of=2026-01-31").text
+    way = 'href="/ledger/accounts/Cash/statement?until=2026-01-31">107.00</a>'
+    assert way in page, "the number leads to its lines"
+    balance = text_of(page)
     assert "107.00" in balance
     assert "Rent" not in balance
     for flavour in ("csv", "xlsx"):

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from backoffice.ledger.models import Account
-from backoffice.ledger.reports.queries import balance_sheet_of, income_statement_of
-from backoffice.ledger.reports.scope import Period
+from backoffice.ledger.reports.queries import Period, balance_sheet_of, income_statement_of
 from backoffice.ledger.reports.sheets import Report, name_of
 from tests.factories.ledger import of, posted
 

@@ -14,9 +14,9 @@ from backoffice.ledger.models import Account, JournalEntry
 from backoffice.ledger.periods.actions import close, reopen
 from backoffice.ledger.queries import trial_balance
 from backoffice.ledger.refusals import ClosesYear, NotInOrder
-from backoffice.ledger.reports.queries import balance_sheet_of, income_statement_of
-from backoffice.ledger.reports.scope import Period
+from backoffice.ledger.reports.queries import Period, balance_sheet_of, income_statement_of
 from backoffice.ledger.rules import RETAINED_EARNINGS
+from backoffice.ledger.writing import stored_lines
 from tests.factories.ledger import AccountFactory, of, posted
 from tests.orders.pages import text_of
 
@@ -69,6 +69,19 @@ def test_a_closing_entry_is_taken_back_by_reopening_its_month_alone(
     session.commit()
     assert held(session)["Sales"] == -850
     assert entry.reversal is not None
+
+
+def test_a_month_whose_closing_entry_was_reversed_by_hand_is_reopened_all_the_same(
+    session: Any, company: Chart
+) -> None:
+    """Earlier versions let users do so."""
+    entry_id = close(session, DECEMBER, BY).closing_entry_id
+    lines = [line.turned for line in stored_lines(session, entry_id)]
+    posted(*lines, day=date(2026, 1, 2), reverses_entry_id=entry_id)
+    session.commit()
+    assert reopen(session, DECEMBER, BY, "A late bill").status == "open"
+    session.commit()
+    assert held(session, date(2026, 1, 2))["Sales"] == -850
 
 
 def test_what_inactive_accounts_have_earned_is_closed_too(session: Any, company: Chart) -> None:

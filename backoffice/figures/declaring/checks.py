@@ -56,8 +56,8 @@ class Sum:
     rows: Rows
     sign: str = "+"
 
-    def signed(self, amount: ColumnElement[Any]) -> ColumnElement[Any]:
-        """An amount of it as it counts in its side."""
+    def signed(self, amount: Any) -> Any:
+        """An amount of it, or a column of amounts, as it counts in its side."""
         return amount if self.sign == "+" else -amount
 
 
@@ -161,7 +161,7 @@ class Check:
         return frozenset(column.table for column in self.columns)
 
     @cached_property
-    def parts(self) -> Subquery:
+    def _parts(self) -> Subquery:
         """`part, n0, n1, … (a sum each), left_, right_, differs`: one row per part."""
         both = (*self.left.sums, *self.right.sums)
         entries = union_all(*(_entries(number, one) for number, one in enumerate(both))).subquery()
@@ -185,7 +185,7 @@ class Check:
 
     @cached_property
     def _whole(self) -> Select[Any]:
-        parts, zero = self.parts, literal(0, Numeric)
+        parts, zero = self._parts, literal(0, Numeric)
         count = len(self.left.sums) + len(self.right.sums)
         sums = [parts.c[f"n{number}"] for number in range(count)] + [parts.c.left_, parts.c.right_]
         return select(
@@ -197,7 +197,7 @@ class Check:
 
     @cached_property
     def _differing(self) -> Select[Any]:
-        parts = self.parts
+        parts = self._parts
         size = func.abs(parts.c.right_ - parts.c.left_).desc()
         wanted = select(parts).where(parts.c.differs).order_by(size, parts.c.part)
         return wanted.limit(bindparam("limit", type_=Integer))
@@ -210,6 +210,11 @@ class Check:
     def differing(self, connection: Connection, limit: int = SHOWN) -> Sequence[Part]:
         """The parts in which the sides differ, those that differ most first, with every sum in them."""
         rows = connection.execute(self._differing, {"limit": limit}).mappings()
+        return [self._part(row["part"], row) for row in rows]
+
+    def every(self, connection: Connection) -> Sequence[Part]:
+        """All parts, in whatever order, with every sum in them."""
+        rows = connection.execute(select(self._parts)).mappings()
         return [self._part(row["part"], row) for row in rows]
 
     def _part(self, label: str | None, row: Any) -> Part:

@@ -25,14 +25,31 @@ from ...drift.findings import FINDINGS
 from ...drift.verification import checks, impossible
 from ...drift.verification.chunks import Seen, seen_in, settle
 from ...drift.verification.scope import LAST
-from ...figures import Check, registry
+from ...figures import Check, amounts, check, registry
 from ...figures.computing.registry import Bundle
-from ...figures.declaring.checks import Compared
+from ...figures.declaring.checks import Compared, Side
 from ...web.record_links import called
 from ..figures import LEDGER_FIGURES, entries_balanced
 from ..models import Account, JournalEntry, JournalLine
+from ..rules import ASSET, EQUITY, EXPENSE, LIABILITY, REVENUE
 from .entries import WrongEntry, wrong_entries
-from .equation import balance_sheet
+
+
+def _held_by(title: str, of_type: str) -> Side:
+    """What the accounts of a type hold, as it is stored."""
+    return amounts(title, select(Account.balance).where(Account.type == of_type))
+
+
+balance_sheet = check(
+    "accounts.equation",
+    _held_by(N_("Assets"), ASSET),
+    _held_by(N_("Liabilities"), LIABILITY)
+    + _held_by(N_("Equity"), EQUITY)
+    + _held_by(N_("Revenue"), REVENUE)
+    - _held_by(N_("Expenses"), EXPENSE),
+    title=N_("Assets are liabilities, equity and current earnings"),
+)
+"""The equation, by what is stored: it holds at every moment, so it is asked and never recorded."""
 
 log = structlog.get_logger("backoffice.ledger")
 

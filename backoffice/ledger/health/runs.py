@@ -11,16 +11,20 @@ from flask_babel import gettext as _
 from sqlalchemy import Connection, bindparam, func, select
 
 from ...base import N_
+from ...drift.facts.holding import Hold
 from ...drift.findings import CORRECTIONS
 from ...drift.runs import VERIFY
 from ...drift.verification.checks import LAST_STAGE
 from ...runs.kinds import RunKind
 from ...runs.models import APPLIED, ITEM_FAILED, RunItem
+from ...runs.wording import Reason
 from ...runs.work import Asked, Chunk, Work
-from ..figures import LEDGER_FIGURES
+from ...web.record_links import Word
+from ..figures import LEDGER_FIGURES, account_sums
 from ..periods.approved_verbs import CLOSE
 from ..periods.due import close_due
 from .alerts import NOT_SENT, Alert, send
+from .entries import QUARANTINED, quarantined
 from .examining import BalanceHealth, known
 from .wording import as_problem, as_texts, in_lines, verdict
 
@@ -107,3 +111,9 @@ MAINTAIN = RunKind(
 )  # fmt: skip
 
 KINDS = (MAINTAIN,)
+
+HOLDS = (Hold(account_sums.name, QUARANTINED, quarantined),)
+"""Whom no heal touches."""
+
+REASONS = (Reason(QUARANTINED, "drift.index"), Reason(NOT_SENT))
+WORDS = (Word(ALERT, N_("Alerts"), ALERT, {"channel": N_("Sent by")}),)

@@ -1,19 +1,23 @@
-"""Closing months and reopening them. Nothing here commits.
+"""Closing months and reopening them, and what the last one of a year moves. Nothing here commits.
 
 Whoever closes or reopens waits for everybody who writes something dated, and they for us: so what was in order when it
 was looked at is in order when the month is closed.
 """
 
-from sqlalchemy import func
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ...base.actor import approver
 from ...base.periods import Month
 from ...book.locks import hold_alone
-from ..models import Period
+from ..actions import enter, reverse
+from ..entries import LineEntry, Totals
+from ..models import Account, JournalEntry, Period
+from ..queries import held_on
 from ..refusals import AlreadyClosed, NoReason, NotClosed, NotInOrder, NotLast, NotNext, NotOver
-from ..rules import CLOSED, OPEN
-from . import yearend
+from ..rules import CLOSED, EQUITY, EXPENSE, OPEN, RETAINED_EARNINGS, REVENUE
 from .queries import checklist, last_closed, period_of
 
 
@@ -28,7 +32,7 @@ def close(session: Session, month: Month, by: str) -> Period:
     if found:
         raise NotInOrder(month=month, checks=", ".join(c.check.title for c in found))
     period = period_of(session, month) or Period(month=month.first)
-    entry = yearend.move_earnings(session, month)
+    entry = move_earnings(session, month)
     period.status, period.closed_at, period.closed_by = CLOSED, func.now(), by
     period.approved_by = approver.get()
     period.closing_entry_id = None if entry is None else entry.id
@@ -56,7 +60,7 @@ def reopen(session: Session, month: Month, by: str, reason: str) -> Period:
     period.reopened_at, period.reopened_by = func.now(), by
     period.approved_by = approver.get()
     session.flush()
-    yearend.take_back(session, entry_id)
+    take_back(session, entry_id)
     session.refresh(period)
     return period
 
@@ -70,3 +74,55 @@ def refuse_close(session: Session, month: Month) -> None:
         raise NotOver(month=month)
     if last is not None and month != last + 1:
         raise NotNext(next=last + 1)
+
+
+LAST_MONTH = 12
+"""The month with which a fiscal year ends."""
+
+
+def move_earnings(session: Session, month: Month) -> JournalEntry | None:
+    """Post the entry that zeroes revenue and expenses at the end of a year; None of other months or no earnings."""
+    zeroing = zeroing_lines(session, month)
+    if not zeroing:
+        return None
+    account = retained_earnings(session)
+    assert account is not None, "the checklist asks for one"
+    totals = Totals.of(zeroing)
+    lines = [*zeroing, LineEntry.of_net(account, -totals.difference)]
+    made = enter(
+        session,
+        month.last,
+        [line for line in lines if line.is_one_side],
+        memo=f"Closing of {month.year}",
+        may_be_inactive=True,
+    )
+    return made.row
+
+
+def take_back(session: Session, entry_id: int | None) -> None:
+    """Reverse the closing entry of a month that is open again, on the same day; once, if a user has done so by hand."""
+    entry = None if entry_id is None else session.get_one(JournalEntry, entry_id)
+    if entry is not None and entry.reversal is None:
+        reported = {"entry_date": entry.entry_date, "memo": entry.memo}
+        reverse(session, entry.id, reported, may_be_inactive=True)
+
+
+def zeroing_lines(session: Session, month: Month) -> Sequence[LineEntry]:
+    """What takes back all that revenue and expenses hold at the end of a year; none of other months."""
+    if month.month != LAST_MONTH:
+        return ()
+    held = held_on(month.last)
+    rows = (
+        select(held.c.account_id, held.c.debit, held.c.credit)
+        .join(Account, Account.id == held.c.account_id)
+        .where(Account.type.in_((REVENUE, EXPENSE)), held.c.debit != held.c.credit)
+        .order_by(Account.code)
+    )
+    return [LineEntry(*row).turned for row in session.execute(rows)]
+
+
+def retained_earnings(session: Session) -> int | None:
+    """The first active account of equity, by code, that is used for retained earnings; None without one."""
+    a = Account
+    rows = select(a.id).where(a.role == RETAINED_EARNINGS, a.type == EQUITY, a.is_active)
+    return session.scalar(rows.order_by(a.code).limit(1))

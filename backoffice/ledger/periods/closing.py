@@ -6,12 +6,12 @@ from sqlalchemy.orm import Session
 from ...app.closing import ClosingCheck
 from ...base import N_
 from ...base.periods import Month
-from ..health.equation import balance_sheet
+from ..health.examining import balance_sheet
 from ..models import JournalEntry
 from ..posting.queries import Scope, open_postings
 from ..rules import DRAFT
+from .actions import retained_earnings, zeroing_lines
 from .queries import disorder
-from .yearend import retained_earnings, zeroing_lines
 
 
 def _drafts(session: Session, month: Month) -> int:

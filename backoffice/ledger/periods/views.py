@@ -19,7 +19,7 @@ from ...web.formats import in_words, month_filter
 from ...web.forms import month_or_404
 from ...web.htmx import render
 from ...web.idempotency import new_key
-from ..trial_balance import bp
+from ..reports.views import bp
 from . import actions, approved_verbs, queries
 from .approved_verbs import CLOSE, REOPEN
 

@@ -6,19 +6,20 @@ Exit status as `diff` has it: 0 done and tied out, 1 a dry run found something o
 import json
 import sys
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from ...app.command_line import CLEAN, FOUND, Trouble, operator, refusals_reported
+from ...app.command_line import CLEAN, FOUND, operator, refusals_reported
 from ...app.extensions import db
 from ...base import money
-from ...base.periods import read_day
 from ...database.snapshots import snapshot
 from ...drift.cli import json_option
 from ...figures import acting_as
+from ..cli import day_of, day_option
 from . import actions
 from .queries import OpenPosting, Scope, open_postings
 from .sources import BY_NAME
@@ -35,15 +36,15 @@ group = AppGroup("ledger")
     type=click.Choice(list(BY_NAME)),
     help="Only documents of this kind; may be repeated.",
 )
-@click.option("--date-from", metavar="YYYY-MM-DD", help="Only documents of that day or later.")
-@click.option("--date-to", metavar="YYYY-MM-DD", help="Only documents of that day or earlier.")
+@day_option("--date-from", help="Only documents of that day or later.")
+@day_option("--date-to", help="Only documents of that day or earlier.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be posted.")
 @json_option
 def reconcile(
-    sources: tuple[str, ...], date_from: str | None, date_to: str | None, dry_run: bool, as_json: bool
+    sources: tuple[str, ...], date_from: date | None, date_to: date | None, dry_run: bool, as_json: bool
 ) -> None:  # fmt: skip
     """Post what documents come to and the journal does not say yet; compare control accounts with their domains."""
-    scope = Scope(sources, _day(date_from), _day(date_to))
+    scope = Scope(sources, date_from and day_of(date_from), date_to and day_of(date_to))
     session = db.session()
     found = open_postings(session, scope)
     posted = 0
@@ -60,13 +61,6 @@ def reconcile(
         _print(found, posted, tied, dry_run)
     is_apart = any(one.difference for one in tied)
     sys.exit(FOUND if is_apart or (dry_run and found) else CLEAN)
-
-
-def _day(text: str | None) -> Any:
-    day = None if text is None else read_day(text)
-    if text is not None and day is None:
-        raise Trouble(_("Write the day as 2026-01-31."))
-    return day
 
 
 def _reported(

@@ -8,23 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
+from itertools import accumulate
 from operator import add
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    Connection,
-    Numeric,
-    Select,
-    Subquery,
-    Text,
-    cast,
-    func,
-    literal,
-    null,
-    select,
-    union_all,
-)
+from sqlalchemy import Connection, Select, Text, func, literal, select
 from sqlalchemy.orm import Session
 
 from ...base import N_
@@ -32,19 +20,16 @@ from ...billing.models import Meter, MeterAssignment, Payment
 from ...billing.queries import without_meter
 from ...customers.models import Customer
 from ...figures import amounts, check
-from ...figures.declaring.checks import Side
+from ...figures.declaring.checks import Part, Side
 from ...gas.queries import MONTHS
 from ...orders.models import Order
 from ...wallets.models import Wallet
 from ..models import Account
-from ..rules import GAS_DEPOSITS, ORDERS, RECEIVABLES, ROLES, WALLETS, net_of
+from ..rules import GAS_DEPOSITS, ORDERS, RECEIVABLES, ROLES, WALLETS
 from .queries import EVERYTHING, posted
 from .sources import expected
 
 HELD, NOT_POSTED, TOTAL = "held", "not_posted", "total"
-
-_nothing = cast(null(), Numeric)
-"""What a line says on the side that it does not stand on."""
 
 
 Page = tuple[str, Mapping[str, Any]]
@@ -142,65 +127,13 @@ def _beneath(control: Control) -> Iterator[Side]:
         yield side if control.is_owed is not term.is_taken_off else Side(()) - side
 
 
-BENEATH = {control.role: tuple(_beneath(control)) for control in CONTROLS}
-"""What sub-ledgers come to, by role, in the order of their terms."""
-
 ledger_tied = check(
     "ledger.tied",
     reduce(add, LEDGER.values()),
-    reduce(add, (side for sides in BENEATH.values() for side in sides)),
+    reduce(add, (side for control in CONTROLS for side in _beneath(control))),
     title=N_("Control accounts tie out to their sub-ledgers"),
 )
 """Whoever says that figures are right says so of control accounts, too."""
-
-
-def lines() -> Subquery:
-    """`number, role, place, line, ledger, beneath, difference`: the sums of the check, each asked once.
-
-    What accounts hold, what is not posted and every term; the last line of a role adds them up, and says by how much
-    both sides differ.
-    """
-    sums = select(ledger_tied.parts).cte("sums")
-    each = (line for one in enumerate(CONTROLS) for line in _lines(sums, *one))
-    return union_all(*each).subquery("tie_out")
-
-
-def _lines(sums: CTE, number: int, control: Control) -> Iterator[Select[Any]]:
-    ledger, beneath = ([*LEDGER.values()], BENEATH[control.role])
-    for place, (name, side) in enumerate(LEDGER.items()):
-        yield _line(number, place, control, name, ledger=_sum(sums, control, side))
-    for place, side in enumerate(beneath, start=len(ledger)):
-        yield _line(number, place, control, str(place), beneath=_sum(sums, control, side))
-    both = [_sum(sums, control, *sides) for sides in (ledger, beneath)]
-    apart = net_of(*both)
-    place = len(ledger) + len(beneath)
-    yield _line(number, place, control, TOTAL, ledger=both[0], beneath=both[1], difference=apart)
-
-
-def _sum(sums: CTE, control: Control, *sides: Side) -> Any:
-    """What these sides of the check come to of one role; of one that holds what we owe, credits are above zero."""
-    every = (*ledger_tied.left.sums, *ledger_tied.right.sums)
-    named = ((one, sums.c[f"n{every.index(one)}"]) for side in sides for one in side.sums)
-    amount = reduce(add, (one.signed(column) for one, column in named))
-    turned = amount if control.is_owed else -amount
-    found = select(turned).where(sums.c.part == control.role).scalar_subquery()
-    return func.coalesce(found, literal(0, Numeric))
-
-
-def _line(
-    number: int,
-    place: int,
-    control: Control,
-    name: str,
-    ledger: Any = _nothing,
-    beneath: Any = _nothing,
-    difference: Any = _nothing,
-) -> Select[Any]:
-    return select(
-        literal(number).label("number"), literal(place).label("place"),
-        literal(control.role, Text).label("role"), literal(f"{control.role}/{name}", Text).label("line"),
-        ledger.label("ledger"), beneath.label("beneath"), difference.label("difference"),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -217,9 +150,14 @@ class Tied:
     difference: Decimal
 
     @property
+    def ledger(self) -> Decimal:
+        """What the accounts hold, with what is not posted yet."""
+        return _all((self.held, self.not_posted))
+
+    @property
     def beneath(self) -> Decimal:
         """What the sub-ledger comes to."""
-        return sum(self.terms, Decimal(0))
+        return _all(self.terms)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; amounts as texts."""
@@ -235,12 +173,30 @@ class Tied:
 
 
 def tie_out(reader: Connection | Session) -> Sequence[Tied]:
-    """Every control account beside its sub-ledger, in one statement, and so in one snapshot."""
-    found = lines()
-    rows = reader.execute(select(found).order_by(found.c.number, found.c.place)).all()
-    tied = []
-    for number, control in enumerate(CONTROLS):
-        held, not_posted, *terms, total = (row for row in rows if row.number == number)
-        beneath = [term.beneath for term in terms]
-        tied.append(Tied(control, held.ledger, not_posted.ledger, beneath, total.difference))
-    return tied
+    """Every control account beside its sub-ledger: the sums of the check, in one statement, and so in one snapshot."""
+    connection = reader.connection() if isinstance(reader, Session) else reader
+    parts = {part.label: part for part in ledger_tied.every(connection)}
+    places = accumulate((len(control.terms) for control in CONTROLS), initial=0)
+    return [
+        _tied(control, parts.get(control.role), at)
+        for control, at in zip(CONTROLS, places, strict=False)
+    ]
+
+
+def _tied(control: Control, part: Part | None, place: int) -> Tied:
+    """What the check has of one role, its terms from that place on; of one that holds what we owe, turned."""
+    sums = (*ledger_tied.left.sums, *ledger_tied.right.sums)
+    found = (Decimal(0),) * len(sums) if part is None else part.sums
+    signed = [_turned(control, one.signed(amount)) for one, amount in zip(sums, found, strict=True)]
+    held, left = len(LEDGER[HELD].sums), len(ledger_tied.left.sums)
+    terms = signed[left + place : left + place + len(control.terms)]
+    difference = Decimal(0) if part is None else _turned(control, -part.difference)
+    return Tied(control, _all(signed[:held]), _all(signed[held:left]), terms, difference)
+
+
+def _turned(control: Control, debits: Decimal) -> Decimal:
+    return debits if control.is_owed else -debits
+
+
+def _all(found: Sequence[Decimal]) -> Decimal:
+    return sum(found, Decimal(0))

@@ -1,23 +1,24 @@
 """The tie-out on screen: control accounts beside their sub-ledgers, what is not posted yet, and its posting."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flask import Response, url_for
-from sqlalchemy import Select, select
+from sqlalchemy import Integer, Numeric, Select, Text, select
 
 from ... import lists
 from ...app.extensions import db
 from ...base import N_, counted
-from ...lists import Column, List
+from ...lists import Column, List, computed_rows
 from ...runs import actions as runs
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.idempotency import new_key
+from ..reports.views import bp
 from ..rules import ROLES
-from ..trial_balance import bp
 from .queries import open_postings
 from .runs import POST
-from .tie_out import CONTROLS, HELD, NOT_POSTED, TOTAL, Page, lines
+from .tie_out import CONTROLS, HELD, NOT_POSTED, TOTAL, Page, Tied, tie_out
 
 TITLE = N_("Tie-out")
 
@@ -27,7 +28,7 @@ _SHOWN: dict[str, tuple[str, Page | None]] = {
     for name, title, page in (
         (HELD, N_("Balance of the accounts"), ("accounts.index", {"role": control.role})),
         (NOT_POSTED, N_("Not posted yet"), None),
-        *((str(place), term.title, term.page) for place, term in enumerate(control.terms, start=2)),
+        *((str(place), term.title, term.page) for place, term in enumerate(control.terms)),
         (TOTAL, N_("Total"), None),
     )
 }
@@ -41,11 +42,27 @@ def _link(row: Any) -> str | None:
     return None if page is None else url_for(page[0], **page[1])
 
 
+_KINDS = {
+    "id": Integer(), "role": Text(), "line": Text(), "ledger": Numeric(), "beneath": Numeric(), "difference": Numeric(),
+}  # fmt: skip
+
+
+def _rows(tied: Sequence[Tied]) -> Iterator[dict[str, Any]]:
+    """What accounts hold, what is not posted, every term, and both sides added up, with the difference."""
+    for one in tied:
+        role = one.control.role
+        yield {"role": role, "line": f"{role}/{HELD}", "ledger": one.held}
+        yield {"role": role, "line": f"{role}/{NOT_POSTED}", "ledger": one.not_posted}
+        for place, amount in enumerate(one.terms):
+            yield {"role": role, "line": f"{role}/{place}", "beneath": amount}
+        both = {"ledger": one.ledger, "beneath": one.beneath, "difference": one.difference}
+        yield {"role": role, "line": f"{role}/{TOTAL}", **both}
+
+
 def _listing() -> List:
     """Every line of every control account."""
-    found = lines()
-    numbered = (found.c.number * len(_WORDS) + found.c.place).label("id")
-    each = select(found, numbered).subquery("lines")
+    numbered = ({"id": id_, **row} for id_, row in enumerate(_rows(tie_out(db.session()))))
+    each = computed_rows(_KINDS, numbered)
 
     def rows(_user: Any) -> Select[Any]:
         return select().select_from(each)

@@ -1,23 +1,24 @@
 """A report as its page and its files show it: how columns are called, where numbers lead, which ones are wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from flask import url_for
 from flask_babel import gettext as _
+from sqlalchemy import Integer, Numeric, Text, select
 
 from ...app.extensions import db
 from ...base import N_
 from ...base.periods import Month, year_before
 from ...drift.marks import FINDINGS, known
+from ...lists import Column, List, Said, computed_rows
 from ...lists.marking import Mark
 from ...web.formats import day_filter
 from ..figures import LEDGER_FIGURES
-from .queries import balance_sheet_of, income_statement_of
-from .scope import Given, Period, asked_days, asked_periods
-from .sheets import EARNINGS, Line, Report
+from .queries import Given, Period, asked_days, asked_periods, balance_sheet_of, income_statement_of
+from .sheets import EARNINGS, TITLES, Line, Report, name_of
 
 BALANCE_SHEET, INCOME_STATEMENT = N_("Balance sheet"), N_("Income statement")
 
@@ -133,3 +134,52 @@ def _wrong(report: Report) -> frozenset[int]:
     ids = sorted({number for _type, line in report.lines for number in line.accounts})
     places = known({one.name: ids for one in LEDGER_FIGURES}).places
     return frozenset(int(key[0]) for _figure, _column, key in places)
+
+
+COLUMNS: Mapping[str, Any] = {
+    "place": Integer(), "section": Text(), "level": Integer(), "code": Text(), "name": Text(),
+    "now": Numeric(), "then": Numeric(), "difference": Numeric(),
+}  # fmt: skip
+
+
+def listing_of(shown: Shown) -> List:
+    """The lines of a report, with what they are compared with."""
+    numbered = enumerate(shown.report.lines)
+    lines = computed_rows(
+        COLUMNS, (_row(place, section, line) for place, (section, line) in numbered)
+    )
+    c = lines.c
+    compared = (
+        Column("then", shown.headings[-1], c.then, kind="money"),
+        Column("difference", N_("Difference"), c.difference, kind="money"),
+    )
+    return List(
+        shown.name,
+        shown.title,
+        shown.endpoint,
+        rows=lambda _user: select().select_from(lines),
+        key=c.place,
+        columns=(
+            Column("place", N_("Line"), c.place, kind="number", is_shown=False),
+            Column("section", N_("Type"), c.section, words=TITLES),
+            Column("level", N_("Level"), c.level, kind="number"),
+            Column("code", N_("Code"), c.code),
+            Column("name", N_("Name"), c.name),
+            Column("now", shown.headings[0], c.now, kind="money"),
+            *(compared if len(shown.headings) > 1 else ()),
+        ),
+        default_sort="place",
+        filters=tuple(_said(shown)),
+    )
+
+
+def _row(place: int, section: str, line: Line) -> dict[str, Any]:
+    amounts = dict(zip(("now", "then"), line.amounts, strict=False))
+    named = {"code": line.code, "name": name_of(line), "level": line.level}
+    return {"place": place, "section": section, **named, **amounts, "difference": line.difference}
+
+
+def _said(shown: Shown) -> Iterator[Said]:
+    yield Said("days", shown.days_are, " / ".join(shown.headings))
+    if shown.wrong:
+        yield Said("wrong", N_("Holds amounts that are known to be wrong"), _("yes"))

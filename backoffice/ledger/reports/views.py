@@ -1,21 +1,39 @@
-"""The balance sheet of any day and the income statement of any period: on screen, in print and as files."""
+"""The trial balance and the balance sheet of a day, the income statement of a period: on screen, in print, as files."""
 
-from flask import Response, request
+from flask import Blueprint, Response, request
 
 from ... import lists
+from ...base import N_
+from ...lists import List
 from ...security.permissions import requires
 from ...web.htmx import render
-from ..trial_balance import bp
-from .listing import listing_of
+from ..listing import AS_OF, trial_balance_of
 from .showing import (
     BALANCE_SHEET,
     INCOME_STATEMENT,
     Shown,
+    listing_of,
     shown_balance_sheet,
     shown_income_statement,
 )
 
-__all__ = ["PAGES", "bp"]
+bp = Blueprint("ledger", __name__, url_prefix="/ledger")
+
+
+def _trial_balance() -> List:
+    return trial_balance_of(AS_OF.day(request.args))
+
+
+@bp.get("/trial-balance", endpoint="trial_balance")
+@requires("ledger.read")
+def show_trial_balance() -> Response:
+    """What every account held at the end of a day, on its side; both sides come to the same."""
+    return lists.show(_trial_balance(), "ledger/trial_balance.html")
+
+
+lists.add_export(
+    bp, "/trial-balance/export.<flavour>", "export_trial_balance", "ledger.read", _trial_balance
+)
 
 
 @bp.get("/balance-sheet", endpoint="balance_sheet")
@@ -46,4 +64,8 @@ def _page(shown: Shown) -> Response:
     return render("ledger/report.html", "report", shown=shown, report=shown.report)
 
 
-PAGES = ((BALANCE_SHEET, "ledger.balance_sheet"), (INCOME_STATEMENT, "ledger.income_statement"))
+PAGES = (
+    (N_("Trial balance"), "ledger.trial_balance"),
+    (BALANCE_SHEET, "ledger.balance_sheet"),
+    (INCOME_STATEMENT, "ledger.income_statement"),
+)
