@@ -13,6 +13,12 @@ from playwright.sync_api import Page, Route, expect
 from backoffice.lists import screens
 from backoffice.orders.models import Order
 from tests.browser.looks import LANGUAGES
+from tests.factories.billing import (
+    InvoiceFactory,
+    MeterAssignmentFactory,
+    MeterFactory,
+    PaymentFactory,
+)
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
@@ -221,6 +227,27 @@ def test_the_totals_stay_in_sight(browse: Browse, book: None) -> None:
         expect(totals).to_be_in_viewport()
         page.mouse.wheel(0, 300)
         expect(totals).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_widest_lists_show_their_last_column_on_a_small_laptop(
+    browse: Browse, session: Any, language: str
+) -> None:
+    """The amount that a list is read for stands there."""
+    customer = CustomerFactory(
+        name="Ana Trujillo Emparedados y helados", contact_name="Ana Trujillo", phone="(5) 555-4729",
+        city="México D.F.",
+    )  # fmt: skip
+    meter = MeterFactory(number="NM-1002", description="Warehouse")
+    MeterAssignmentFactory(meter=meter, customer=customer)
+    of: dict[str, Any] = {"meter": meter, "customer": customer, "amount": Decimal("2880168326.00")}
+    invoice = InvoiceFactory(number="INV-202611-1002", units=None, rate=None, **of)
+    PaymentFactory(reference="PAY-00807", invoice=invoice, **of)
+    session.commit()
+    page = browse("finance", language=language)
+    for path in ("/customers", "/billing/meters", "/billing/invoices", "/billing/payments"):
+        page.goto(path)
+        expect(page.locator(".list-table tbody td").last).to_be_in_viewport(ratio=1)
 
 
 def test_on_paper_there_is_a_table_with_its_heads_and_totals(browse: Browse, book: None) -> None:
