@@ -181,9 +181,9 @@ class Record:
     one row: they take what the form's `values` says.
 
     Seams: `is_current` raises a refusal of a row that can no longer be changed. `new_fields` are further ones of a new
-    one, or otherwise, which its `create` takes. `parts` are the foreign keys by which rows of other tables belong to
-    it, `rendering` what a save tells of those in its history; `loads` is what is read with a row; `labels` are those of
-    columns that nobody enters, for the audit trail.
+    one, or otherwise, which its `create` or the row takes. `parts` are the foreign keys by which rows of other tables
+    belong to it, `rendering` what a save tells of those in its history; `loads` is what is read with a row; `labels`
+    are those of columns that nobody enters, for the audit trail.
 
     `figures` are the stored figures that it shows, of itself and of its parts, each after what it builds on; the last
     one is what a row comes to. `recalculated` is what the watch calls that owner whose correction can be previewed.
