@@ -25,7 +25,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
 from jinja2 import FileSystemBytecodeCache
 from redis import Redis
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 
 from backoffice import create_app, translations
 from backoffice.app import logs as logs_of_backoffice
@@ -261,20 +261,16 @@ def no_drift_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def figures_connection(application: Flask, database_url: str) -> Iterator[Connection]:
-    """On which a test is asked what it has left wrong."""
-    with rightness.asking(database_url) as connection:
-        yield connection
+def asked(application: Flask, owner_database_url: str) -> Iterator[Engine]:
+    """The database that is asked what a test has left wrong; as the owner, for tests end connections of the app's."""
+    with rightness.asking(owner_database_url) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
-def assert_no_drift(
-    application: Flask, figures_connection: Connection, sweeper: Sweeper
-) -> Callable[[], None]:
+def assert_no_drift(application: Flask, asked: Engine, sweeper: Sweeper) -> Callable[[], None]:
     """Fails with every figure that is wrong of those that read or keep a table that was changed."""
-    return lambda: rightness.assert_no_drift(
-        application, figures_connection, sweeper.changed(), sweeper.most
-    )
+    return lambda: rightness.assert_no_drift(application, asked, sweeper.changed(), sweeper.most)
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from flask import Flask
-from sqlalchemy import BigInteger, Connection, cast, create_engine, select, union_all
-from sqlalchemy.pool import NullPool
+from sqlalchemy import BigInteger, Engine, cast, create_engine, select, union_all
 
 from backoffice import figures
 from backoffice.app.extensions import db
@@ -29,27 +28,31 @@ SMALL = 1_000
 
 
 @contextmanager
-def asking(database_url: str) -> Iterator[Connection]:
-    """A connection of the app's role that keeps its one plan: it is never rolled back."""
+def asking(database_url: str) -> Iterator[Engine]:
+    """One connection that keeps its one plan, for it is never rolled back; another one where a test has ended it."""
     engine = create_engine(
         database_url.replace("postgresql://", "postgresql+psycopg://", 1),
-        poolclass=NullPool,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_reset_on_return=None,
         isolation_level="AUTOCOMMIT",
         connect_args={
             "prepare_threshold": 0,
             "options": f"{LOCKS_END} -c plan_cache_mode=force_generic_plan",
         },
     )
-    with engine.connect() as connection:
-        yield connection
+    yield engine
+    engine.dispose()
 
 
-def is_right(connection: Connection, registry: Registry = registry) -> bool:
+def is_right(asked: Engine, registry: Registry = registry) -> bool:
     """Whether every figure of every owner is as it is to be, and no row is without its owner."""
     wrong = _whatever_is_wrong(registry, tuple(registry.bundles))
-    if wrong.run(connection, low=FIRST, high=LAST).first() is not None:
-        return False
-    return not differing(connection, registry)
+    with asked.connect() as connection:
+        if wrong.run(connection, low=FIRST, high=LAST).first() is not None:
+            return False
+        return not differing(connection, registry)
 
 
 @cache
@@ -71,9 +74,7 @@ def _whatever_is_wrong(registry: Registry, bundles: tuple[Bundle, ...]) -> State
     return Statement(union_all(*(select(cast(rows.c[0], BigInteger)) for rows in found)))
 
 
-def assert_no_drift(
-    application: Flask, connection: Connection, changed: Collection[str], most: int
-) -> None:
+def assert_no_drift(application: Flask, asked: Engine, changed: Collection[str], most: int) -> None:
     """Fail with every figure that is wrong of those that read or keep any of the changed tables.
 
     `most` is how many rows the largest table of the book has.
@@ -85,7 +86,7 @@ def assert_no_drift(
             changed
         )
     ]
-    if not touched or (most <= SMALL and is_right(connection)):
+    if not touched or (most <= SMALL and is_right(asked)):
         return
     with application.app_context():
         findings = list(figures.verify(db.session, touched))

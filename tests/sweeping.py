@@ -14,6 +14,7 @@ import psycopg
 from redis import Redis
 
 from backoffice.audit.chain import anchors
+from backoffice.database.statistics import MANY_BYTES
 
 Rows = dict[str, list[int]]
 """Table → how many rows it has, and the last transaction that wrote one; without those that are empty."""
@@ -41,12 +42,13 @@ CREATE FUNCTION pg_temp.counters() RETURNS TABLE (id oid, value bigint) LANGUAGE
 $$;
 CREATE FUNCTION pg_temp.empty(names text[]) RETURNS void LANGUAGE plpgsql AS $$
 -- Deleting a handful of rows takes a tenth of what truncating a table and its indexes does; that also forgets
--- its statistics. No day of a book that is made anew is locked, and no period of it closed.
+-- its statistics, and lets no table look large to whoever asks for some.
+-- No day of a book that is made anew is locked, and no period of it closed.
 DECLARE
     candidate record;
 BEGIN
     FOR candidate IN SELECT t.name, t.id, c.reltuples FROM pg_temp.tables() AS t JOIN pg_class AS c ON c.oid = t.id LOOP
-        IF candidate.reltuples > 0 OR pg_relation_size(candidate.id) > 1000000 THEN
+        IF candidate.reltuples > 0 OR pg_relation_size(candidate.id) > LARGE THEN
             EXECUTE format('TRUNCATE public.%I CASCADE', candidate.name);
         ELSIF candidate.name = ANY (names) THEN
             EXECUTE format('DELETE FROM public.%I', candidate.name);
@@ -84,7 +86,7 @@ class Sweeper:
 
     def __init__(self, connection: psycopg.Connection[Any], redis: Redis, home: Path) -> None:
         self.connection, self.redis, self.home = connection, redis, home
-        connection.execute(PREPARED.encode())
+        connection.execute(PREPARED.replace("LARGE", str(MANY_BYTES)).encode())
         self.books: dict[str, tuple[list[str], dict[int, int | None], tuple[Any, ...]]] = {}
         self.counted: tuple[str, Rows] | None = None
         self.sweep()

@@ -78,7 +78,8 @@ NO_COLOURS = {"runOnly": RULES, "rules": {rule: {"enabled": False} for rule in C
 ONLY_ROOM = {"runOnly": {"type": "rule", "values": ROOM}}
 ONLY_WORDS = {"runOnly": {"type": "rule", "values": [*ROOM, *NAMES]}}
 
-IN_COLOUR = (("light", "wide"), ("light", "narrow"), ("dark", "wide"), ("dark", "narrow"))
+IN_COLOUR = (("light", "wide"), ("light", "narrow"), ("dark", "narrow"), ("dark", "wide"))
+"""In an order in which a page is laid out anew twice."""
 IN_WORDS = (("light", "wide"), ("light", "narrow"))
 """Another language changes words and nothing else (tests/shell/test_themes.py), so its colours have been seen."""
 

@@ -7,10 +7,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Page, Route, expect
+from playwright.sync_api import Error, Page, expect
 
 from backoffice.base import periods
 from backoffice.billing.models import Invoice, Meter
+from tests.browser.hands import hold_the_first
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,
@@ -100,15 +101,7 @@ def test_a_slow_earlier_answer_never_wins(browse: Browse, invoice: Invoice) -> N
     page = browse("finance")
     page.goto("/billing/invoices/INV-1/edit")
     units = page.get_by_label("Units", exact=True)
-    held: list[Route] = []
-
-    def hold_the_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/billing/invoices/preview", hold_the_first)
+    held = hold_the_first(page, "**/billing/invoices/preview")
     with page.expect_request("**/billing/invoices/preview"):
         units.fill("111")
     units.fill("20")

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from backoffice.orders.editing import forms as editing
 from backoffice.orders.models import Order
 from backoffice.pricing import views
+from tests.browser.hands import paste
 from tests.browser.price_list import lines_of, orders_of_tea, total
 
 Browse = Callable[..., Page]
@@ -133,20 +134,6 @@ def test_a_block_of_a_spreadsheet_begins_at_the_description_or_at_the_product(
     page.wait_for_url("**/orders/SO-1")
     found = [(line.product.code, line.description) for line in lines_of(session, orders["SO-1"])]
     assert found == [("TEA", "Matcha"), ("CUPS", "Cups and saucers"), ("TEA", "Tea, cold")]
-
-
-def paste(page: Page, selector: str, block: str) -> None:
-    """Paste `block` into the cell, as a spreadsheet's clipboard would."""
-    page.locator(selector).focus()
-    page.evaluate(
-        """([selector, block]) => {
-            const data = new DataTransfer();
-            data.setData('text/plain', block);
-            const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
-            document.querySelector(selector).dispatchEvent(event);
-        }""",
-        [selector, block],
-    )
 
 
 def test_without_javascript_a_line_is_filled_by_its_button(

@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from backoffice.lists import screens
 from backoffice.orders.models import Order
+from tests.browser.hands import hold_the_first
 from tests.browser.looks import LANGUAGES
 from tests.factories.billing import (
     InvoiceFactory,
@@ -72,15 +73,7 @@ def test_totals_that_come_late_are_not_shown_under_another_filter(
 ) -> None:
     monkeypatch.setattr(screens, "COSTLY", 0.0)
     page = browse("finance")
-    held: list[Route] = []
-
-    def hold_the_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route(re.compile(r"totals=1"), hold_the_first)
+    held = hold_the_first(page, re.compile(r"totals=1"))
     with page.expect_request(re.compile(r"totals=1")):
         page.goto("/orders")
     page.get_by_label("Search").fill("futter")

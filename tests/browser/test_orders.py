@@ -6,9 +6,10 @@ from datetime import date
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Page, Route, expect
+from playwright.sync_api import Error, Page, expect
 
 from backoffice.orders.models import Order
+from tests.browser.hands import hold_the_first, paste
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
@@ -39,20 +40,6 @@ def order(session: Any) -> Order:
 
 def total(page: Page) -> Any:
     return page.locator("#grand_total .figure-big")
-
-
-def paste(page: Page, selector: str, block: str) -> None:
-    """Paste `block` into the cell, as a spreadsheet's clipboard would."""
-    page.locator(selector).focus()
-    page.evaluate(
-        """([selector, block]) => {
-            const data = new DataTransfer();
-            data.setData('text/plain', block);
-            const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
-            document.querySelector(selector).dispatchEvent(event);
-        }""",
-        [selector, block],
-    )
 
 
 def stored(session: Any, order: Order) -> Order:
@@ -106,18 +93,9 @@ def test_changing_a_promo_takes_no_click(browse: Browse, session: Any, order: Or
 def test_a_slow_earlier_answer_never_wins(browse: Browse, order: Order) -> None:
     page = browse("finance")
     page.goto("/orders/SO-1/edit")
-    held: list[Route] = []
-
-    def hold_the_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/orders/preview", hold_the_first)
-    page.get_by_label("Promo").fill("111")
-    page.wait_for_timeout(300)
-    assert held, "the first preview was not asked for"
+    held = hold_the_first(page, "**/orders/preview")
+    with page.expect_request("**/orders/preview"):
+        page.get_by_label("Promo").fill("111")
     page.get_by_label("Promo").fill("3,802.50")
     expect(total(page)).to_have_text("Rp 3,740,000.00")
     answer = page.request.post(
@@ -329,8 +307,8 @@ def test_leaving_with_unsaved_changes_asks_first(browse: Browse, order: Order) -
     assert asked == []
     page.goto("/orders/SO-1/edit")
     page.get_by_label("Promo").fill("7")
-    page.get_by_role("link", name="Customers").first.click(no_wait_after=True)
-    page.wait_for_timeout(300)
+    with page.expect_event("dialog"):
+        page.get_by_role("link", name="Customers").first.click(no_wait_after=True)
     assert asked == ["beforeunload"]
     assert page.url.endswith("/orders/SO-1/edit")
 

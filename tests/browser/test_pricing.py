@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from playwright.sync_api import Error, Page, Route, expect
+from playwright.sync_api import Error, Page, expect
 
 from backoffice.orders.models import Order
+from tests.browser.hands import hold_the_first
 from tests.browser.price_list import difference, lines_of, orders_of_tea
 
 Browse = Callable[..., Page]
@@ -93,15 +94,7 @@ def test_orders_are_taken_out_and_put_in_and_the_total_follows(
 def test_a_slow_earlier_preview_never_wins(browse: Browse, orders: dict[str, Order]) -> None:
     page = browse("finance")
     page.goto("/pricing?product=TEA&effective_from=2026-03-01")
-    held: list[Route] = []
-
-    def hold_the_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/pricing/preview", hold_the_first)
+    held = hold_the_first(page, "**/pricing/preview")
     with page.expect_request("**/pricing/preview"):
         page.get_by_label("New unit price").fill("11,000")
     page.get_by_label("New unit price").fill("12,000")
@@ -127,15 +120,7 @@ def test_a_box_that_is_unticked_while_a_preview_is_on_its_way_stays_so(
     page = browse("finance")
     page.goto("/pricing?product=TEA&effective_from=2026-03-01&unit_price=11000")
     expect(difference(page)).to_have_text("+Rp 15,000.00")
-    held: list[Route] = []
-
-    def hold_the_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/pricing/preview", hold_the_first)
+    held = hold_the_first(page, "**/pricing/preview")
     with page.expect_request("**/pricing/preview"):
         page.get_by_label("New unit price").fill("12,000")
     page.get_by_label("Change order SO-1").uncheck()

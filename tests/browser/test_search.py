@@ -11,6 +11,7 @@ from sqlalchemy import delete
 
 from backoffice.people.models import WebSession
 from backoffice.search import views as search
+from tests.browser.hands import hold_the_first
 from tests.browser.looks import LANGUAGES, WIDTHS
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
@@ -135,15 +136,7 @@ def test_an_answer_that_comes_after_escape_opens_nothing(browse: Browse, book: N
 def test_a_slow_earlier_answer_never_wins(browse: Browse, book: None) -> None:
     page = browse("finance")
     page.goto("/today")
-    held: list[Route] = []
-
-    def hold_the_first(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/search?**", hold_the_first)
+    held = hold_the_first(page, "**/search?**")
     page.keyboard.press("/")
     with page.expect_request("**/search?**"):
         page.keyboard.type("so")

@@ -225,8 +225,8 @@ def test_unsaved_changes_are_not_lost_without_a_question(browse):
     page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.dismiss()))
     page.goto("/profile")
     page.locator("#number_format").select_option("id")
-    page.locator("a.brand").click()
-    page.wait_for_timeout(300)
+    with page.expect_event("dialog"):
+        page.locator("a.brand").click()
     assert questions == ["beforeunload"]
     assert page.url.endswith("/profile")
     page.locator("#number_format").select_option("en")
@@ -293,8 +293,8 @@ def test_a_lost_network_is_one_toast_however_much_one_types(browse):
     page.goto("/settings/users")
     page.route("**/settings/users?**", lambda route: route.abort())
     for text in ("a", "ay", "ayu"):
-        page.locator("#q").fill(text)
-        page.wait_for_timeout(350)
+        with page.expect_event("requestfailed"):
+            page.locator("#q").fill(text)
     expect(page.locator(".toast-note")).to_have_count(1)
     expect(page.locator(".toast-note p")).to_contain_text("cannot be reached")
 

@@ -14,6 +14,7 @@ from backoffice.people.models import User
 from backoffice.targets import actions
 from backoffice.targets.actions import Entry
 from backoffice.targets.models import AccountManagerTarget
+from tests.browser.hands import paste
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 
@@ -47,20 +48,6 @@ def stored(session: Any, year: int) -> dict[int, Decimal | None]:
     session.rollback()
     rows = session.scalars(select(AccountManagerTarget).order_by(AccountManagerTarget.month))
     return {row.month.month: row.target for row in rows if row.month.year == year}
-
-
-def paste(page: Page, selector: str, block: str) -> None:
-    """Paste `block` into the cell, as a spreadsheet's clipboard would."""
-    page.locator(selector).focus()
-    page.evaluate(
-        """([selector, block]) => {
-            const data = new DataTransfer();
-            data.setData('text/plain', block);
-            const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
-            document.querySelector(selector).dispatchEvent(event);
-        }""",
-        [selector, block],
-    )
 
 
 def total(page: Page) -> Any:

@@ -1,7 +1,7 @@
 """Northwind whole, through the real commands: imported, proven, tampered with, found out and healed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -18,14 +18,6 @@ pytestmark = pytest.mark.slow
 
 Command = Callable[..., Any]
 Outside = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def unwatched(admin_database_url: str) -> Iterator[Outside]:
-    """A superuser who has switched all triggers off: nothing is noted."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 def from_the_files() -> Book:
@@ -75,14 +67,14 @@ def test_all_830_grand_totals_are_right_to_the_cent_and_the_verification_says_so
 
 @pytest.mark.usefixtures("northwind")
 def test_tampering_with_three_figures_is_found_named_and_healed(
-    run_command: Command, outside: Outside, unwatched: Outside
+    run_command: Command, outside: Outside, surgery: Outside
 ) -> None:
     right = stored(outside)
     one, two, three = (key_of(outside, f"NW-{n}") for n in (10248, 10250, 10251))
     line = _one(outside, "SELECT min(id) FROM order_lines WHERE order_id = %s", three)
-    unwatched.execute("UPDATE orders SET grand_total = grand_total + 1 WHERE id = %s", (one,))
-    unwatched.execute("UPDATE orders SET total_price = 0.01 WHERE id = %s", (two,))
-    unwatched.execute("UPDATE order_lines SET amount = -5 WHERE id = %s", (line,))
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1 WHERE id = %s", (one,))
+    surgery.execute("UPDATE orders SET total_price = 0.01 WHERE id = %s", (two,))
+    surgery.execute("UPDATE order_lines SET amount = -5 WHERE id = %s", (line,))
     assert _one(outside, "SELECT count(*) FROM figure_notes") == 0
 
     found = run_command("figures", "verify", "--json")
@@ -129,7 +121,7 @@ def test_tampering_with_three_figures_is_found_named_and_healed(
 
 @pytest.mark.usefixtures("northwind")
 def test_a_tampered_quantity_is_found_with_everything_above_it(
-    run_command: Command, outside: Outside, unwatched: Outside
+    run_command: Command, outside: Outside, surgery: Outside
 ) -> None:
     before = stored(outside)
     order = key_of(outside, "NW-10255")
@@ -138,8 +130,8 @@ def test_a_tampered_quantity_is_found_with_everything_above_it(
         "SELECT min(id) FROM order_lines WHERE order_id = %s AND kind = 'package'",
         order,
     )
-    unwatched.execute("UPDATE order_lines SET quantity = quantity + 0.125 WHERE id = %s", (line,))
-    tell_of_everything(unwatched)
+    surgery.execute("UPDATE order_lines SET quantity = quantity + 0.125 WHERE id = %s", (line,))
+    tell_of_everything(surgery)
     will_be = Book.read(outside).totals()
 
     report = json.loads(run_command("figures", "verify", "--json").stdout)
@@ -169,15 +161,15 @@ def test_a_tampered_quantity_is_found_with_everything_above_it(
 
 @pytest.mark.usefixtures("northwind")
 def test_one_order_tampered_with_in_several_places_names_each_root(
-    run_command: Command, outside: Outside, unwatched: Outside
+    run_command: Command, outside: Outside, surgery: Outside
 ) -> None:
     order = key_of(outside, "NW-10258")
     lines = "SELECT id FROM order_lines WHERE order_id = %s AND kind = 'package' ORDER BY id"
     first, second = (key for (key,) in outside.execute(lines, (order,)).fetchmany(2))
-    unwatched.execute("UPDATE order_lines SET quantity = 1 WHERE id = %s", (first,))
-    unwatched.execute("UPDATE order_lines SET amount = 1 WHERE id = %s", (second,))
-    unwatched.execute("UPDATE orders SET additions = 1, grand_total = 2 WHERE id = %s", (order,))
-    tell_of_everything(unwatched)
+    surgery.execute("UPDATE order_lines SET quantity = 1 WHERE id = %s", (first,))
+    surgery.execute("UPDATE order_lines SET amount = 1 WHERE id = %s", (second,))
+    surgery.execute("UPDATE orders SET additions = 1, grand_total = 2 WHERE id = %s", (order,))
+    tell_of_everything(surgery)
     report = json.loads(run_command("figures", "verify", "--json").stdout)
     of_order = [f for f in report["findings"] if "id" in f["key"]]
     roots = {(f["figure"], f["key"]["id"]): f["root"]["figure"] for f in of_order}

@@ -5,7 +5,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import psycopg
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -99,14 +98,6 @@ def test_what_a_person_posts_moves_once_and_stands_in_the_statement(
     form["amount"] = "20"
     browser.post("/wallets/W-1/recharge", data=form)
     assert "Active" in text_of(browser.get("/wallets/W-1").text), "a recharge lifts it"
-
-
-@pytest.fixture
-def surgery(admin_database_url: str) -> Any:
-    """A superuser who writes past every trigger."""
-    with psycopg.connect(admin_database_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        yield connection
 
 
 def moved_on(surgery: Any, session: Session, wallet: Wallet, days_ago: int, amount: int) -> None:

@@ -1,0 +1,33 @@
+"""What hands and networks do that a page's own methods have no word for."""
+
+from re import Pattern
+
+from playwright.sync_api import Page, Route
+
+
+def paste(page: Page, selector: str, block: str) -> None:
+    """Paste `block` into the cell, as a spreadsheet's clipboard would."""
+    page.locator(selector).focus()
+    page.evaluate(
+        """([selector, block]) => {
+            const data = new DataTransfer();
+            data.setData('text/plain', block);
+            const event = new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
+            document.querySelector(selector).dispatchEvent(event);
+        }""",
+        [selector, block],
+    )
+
+
+def hold_the_first(page: Page, address: str | Pattern[str]) -> list[Route]:
+    """The first request to the address, as soon as there is one: it is not answered; later ones go on."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(address, hold)
+    return held
