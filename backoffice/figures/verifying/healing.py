@@ -318,8 +318,8 @@ class Healer:
                         self.within(connection, () if drained.is_cut else things, drained)
                     seconds = time.monotonic() - began
                 self.stands(drained)
-                if drained.is_cut:  # a piece of an owner does not say what owners cost: it stays by itself
-                    return CUT
+                if drained.is_cut:
+                    return CUT  # a piece of an owner does not say what owners cost
                 stride.took(len(things), seconds)
                 return None
             except DBAPIError as error:
