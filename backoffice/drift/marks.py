@@ -56,11 +56,6 @@ class Marks:
             return self.places.get((name_of(table.name), column, (str(row.id),)))
         return self.places.get((figure.name, column, _key_of(figure, row)))
 
-    def concern(self, figure: Figure, *key: Any) -> bool:
-        """Whether anything of the figure's row with this key is known to be wrong, one that is missing too."""
-        row = tuple(map(str, key))
-        return any(place[0] == figure.name and place[2] == row for place in self.places)
-
 
 def _key_of(figure: Figure, row: Any) -> tuple[str, ...]:
     return tuple(str(getattr(row, column.key)) for column in figure.key)

@@ -10,7 +10,6 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 from flask_babel import gettext as _
-from rich.console import Console
 
 from ..app.command_line import CLEAN, FOUND, Trouble, never_together
 from ..app.edge import retry_on_conflict
@@ -249,5 +248,7 @@ def _said(problem: Problem) -> str:
 
 def _sign_of_life() -> AbstractContextManager[object]:
     """Something that moves on a terminal; nothing where nobody looks."""
+    from rich.console import Console
+
     console = Console(stderr=True)
     return console.status(_("Importing…")) if console.is_terminal else nullcontext()

@@ -24,18 +24,9 @@ def visible_to(user: Any) -> ColumnElement[bool]:
 
 def order_of(session: Session, user: Any, number: str) -> Order | None:
     """The order of that number with its lines, if `user` may see it."""
-    return _order(session, user, Order.number == number)
-
-
-def order_with_id(session: Session, user: Any, order_id: int) -> Order | None:
-    """The order of that id with its lines, if `user` may see it."""
-    return _order(session, user, Order.id == order_id)
-
-
-def _order(session: Session, user: Any, condition: ColumnElement[bool]) -> Order | None:
     return session.scalars(
         select(Order)
-        .where(condition, visible_to(user))
+        .where(Order.number == number, visible_to(user))
         .options(
             joinedload(Order.customer),
             joinedload(Order.account_manager),

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
 from ..app.command_line import Trouble, never_together, operator
@@ -52,6 +50,9 @@ def list_users(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"users": [_as_json(user) for user in found]}, ensure_ascii=False))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("E-mail", "Name", "Role", "State", box=None)
     for user in found:
         table.add_row(user.email, user.name, user.role, _state(user))

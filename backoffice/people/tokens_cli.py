@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.console import Console
-from rich.table import Table
 
 from ..app.command_line import Trouble, never_together
 from ..app.extensions import db
@@ -62,6 +60,9 @@ def list_tokens(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"tokens": [_as_json(t) for t in found]}, ensure_ascii=False))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("Number", "Name", "Scope", "State", "Expires", "Last used", box=None)
     for token in found:
         state, expires = tokens.state_of(token), _day(token.expires_at, "never")

@@ -16,7 +16,6 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.table import Table
 from sqlalchemy import Select, select
 
 from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_reported
@@ -72,6 +71,8 @@ def list_runs(
     if as_json:
         click.echo(json.dumps({"runs": [_as_dict(run) for run in runs]}))
         return
+    from rich.table import Table
+
     table = Table(_("Run"), _("Kind"), _("What"), _("Who"), _("When"), _("Status"), _("Changed"))
     names = names_of(db.session, {run.requested_by for run in runs})
     for run in runs:

@@ -1,10 +1,8 @@
 """The items of a run for a terminal and for JSON, those that are wrong by most first."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask_babel import gettext as _
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
 from ..app.extensions import db
@@ -12,6 +10,9 @@ from ..base import differences
 from ..web.record_links import called
 from .models import RunItem
 from .wording import OUTCOMES, columns_in_words, error_in_words, value_in_words
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 SHOWN = 50
 """Rows printed to a person unless they ask for more."""
@@ -36,6 +37,8 @@ def print_items(run_id: int, count: int = SHOWN, *outcomes: str) -> None:
     items = _named(run_id, count, outcomes)
     if not items:
         return
+    from rich.table import Table
+
     amounts = (_("Before"), _("After"), _("Net"), _("Gross"))
     table = Table(_("Record"), _("What"), *amounts, _("By column"), _("Outcome"), _("Why"))
     for item, name in items:
@@ -52,8 +55,10 @@ def print_items(run_id: int, count: int = SHOWN, *outcomes: str) -> None:
     print_table(table)
 
 
-def print_table(table: Table) -> None:
+def print_table(table: "Table") -> None:
     """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
+    from rich.console import Console
+
     console = Console()
     Console(width=None if console.is_terminal else 200).print(table)
 

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.orm import Session
 
 from ..app.command_line import CLEAN, FOUND, Trouble, refusals_reported
@@ -38,6 +36,9 @@ def list_schedules(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schedules": [_as_json(standing) for standing in standings]}))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(_("Name"), _("When"), _("Last run"), _("State"), _("Next"))
     for standing in standings:
         run = standing.run

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from flask_login import current_user
 from sqlalchemy import func, select, update
 
 from backoffice.app.extensions import db
@@ -233,6 +234,19 @@ def test_a_plain_page_costs_one_statement_for_session_and_user_and_writes_nothin
     assert len(statements) == 1, statements
     assert "web_sessions" in statements[0]
     assert "users" in statements[0]
+
+
+def test_a_user_who_is_changed_before_anything_else_is_asked_is_stored(app):
+    ayu = someone(app, "admin")
+    headers = {"Cookie": "=".join(cookie_for(app, ayu))}
+    with app.test_request_context("/profile", method="POST", headers=headers):
+        app.preprocess_request()
+        assert current_user.id == ayu
+        assert not db.session.registry.has(), "a session was made for nothing"
+        current_user.name = "Ayu Wulandari"
+        db.session.commit()
+    with app.app_context():
+        assert db.session.get(User, ayu).name == "Ayu Wulandari"
 
 
 def test_not_even_the_secret_key_forges_a_remember_me_cookie(app, client, session, ayu):

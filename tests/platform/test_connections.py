@@ -9,8 +9,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
 
 from backoffice.app import extensions
+from backoffice.app.edge import sqlstate_of
 from backoffice.app.extensions import db
 from backoffice.database.embedded import APP
 from backoffice.database.snapshots import snapshot
@@ -109,3 +111,24 @@ def test_what_was_prepared_outlives_a_snapshot_and_its_locks_do_not(app: Flask) 
     assert prepared[-1] == 1
     with app.app_context(), db.engine.begin() as after:
         assert after.scalar(text("SHOW transaction_read_only")) == "off"
+
+
+def test_a_row_that_is_asked_of_the_driver_fails_like_any_other_and_keeps_no_connection(
+    app: Flask,
+) -> None:
+    with app.app_context():
+        engine = db.engine
+        held = engine.pool.checkedout()  # type: ignore[attr-defined]
+        for statement, sqlstate in (
+            ("SELECT 1 / %(number)s::int", "22012"),
+            ("SELECT pg_terminate_backend(pg_backend_pid() + %(number)s::int)", "57P01"),
+        ):
+            with pytest.raises(DBAPIError) as refused:
+                extensions.row_outside(engine, statement, {"number": 0})
+            assert sqlstate_of(refused.value) == sqlstate
+            assert "number" not in str(refused.value).partition("[SQL")[0]
+            assert engine.pool.checkedout() == held  # type: ignore[attr-defined]
+        assert extensions.row_outside(engine, "SELECT %(number)s::int", {"number": 7}) == (7,)
+        with engine.connect() as after:
+            driver: Any = after.connection.driver_connection
+            assert driver.autocommit is False

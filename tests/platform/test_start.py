@@ -141,7 +141,11 @@ def test_a_plain_command_reads_nothing_of_the_web(app: Flask, command: str) -> N
     ]
 
 
-@pytest.mark.parametrize("command", ["--help", "info --json"])
+@pytest.mark.parametrize(
+    "command",
+    ["--help", "info --json"]
+    + [f"{group} list --json" for group in ("users", "tokens", "runs", "schedule", "figures")],
+)
 def test_what_draws_nothing_leaves_the_painter_alone(app: Flask, command: str) -> None:
     assert not {"rich", "pygments"} & read_by(command)
 

@@ -13,7 +13,6 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
-from rich.table import Table
 from sqlalchemy.orm import Session
 
 from ...app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_reported
@@ -212,6 +211,8 @@ def _tell_skipped(first: MigrationStep) -> None:
 
 
 def _print_report(run: Run) -> None:
+    from rich.table import Table
+
     step = STEP_OF[run.kind]
     status = _(STATUSES[run.status].word)
     click.echo(_("Step %(number)s: %(title)s", number=step.number, title=_(step.title)))
