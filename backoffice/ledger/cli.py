@@ -6,6 +6,7 @@ Exit status as `diff` has it: 0 done, 2 refused, or no such entry.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -86,7 +87,7 @@ def trial(day: date | None, as_json: bool) -> None:
         return
     lines = [(one.code, one.name, one.debit, one.credit) for one in held]
     total = ("", _("Total"), both.debits, both.credits)
-    print_accounts([_("Debit"), _("Credit")], [*lines, total])
+    print_amounts([_("Code"), _("Name")], [_("Debit"), _("Credit")], [*lines, total])
 
 
 WORDS = {
@@ -131,7 +132,7 @@ def _tell_report(
             ("" if line.is_own else line.code, "  " * line.level + name_of(line), line.amounts[0])
             for _type, line in report.lines
         )
-        print_accounts([_("Balance")], rows)
+        print_amounts([_("Code"), _("Name")], [_("Balance")], rows)
         return
     sections = {WORDS[one.type]: _as_data(one) for one in report.sections}
     click.echo(json.dumps({**days, **sections, **ended}))
@@ -180,15 +181,22 @@ def _tell(entry: JournalEntry, as_json: bool, said: str) -> None:
     click.echo(json.dumps(reported) if as_json else said)
 
 
-def print_accounts(amounts: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    """Rows of a code, a name, and amounts, of which each is called."""
+def print_amounts(
+    named: Sequence[str], amounts: Sequence[str], rows: Iterable[tuple[Any, ...]]
+) -> None:
+    """Rows that begin with what each is `named` by; its `amounts` are called so. Nothing where there are no rows."""
     from rich.table import Table
 
     from ..runs.item_tables import print_table
 
-    table = Table(_("Code"), _("Name"), box=None)
+    table = Table(*named, box=None)
     for title in amounts:
         table.add_column(title, justify="right")
-    for code, name, *held in rows:
-        table.add_row(code, name, *map(money.format_amount, held))
-    print_table(table)
+    for row in rows:
+        table.add_row(*row[: len(named)], *map(_shown, row[len(named) :]))
+    if table.row_count:
+        print_table(table)
+
+
+def _shown(amount: Decimal | int) -> str:
+    return f"{amount:,}" if isinstance(amount, int) else money.format_amount(amount)

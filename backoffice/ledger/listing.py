@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, and_, case, exists, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from ..base import N_, counted
@@ -100,9 +100,10 @@ def _entry(row: Any) -> str:
 
 
 def _names_account(text: str) -> ColumnElement[bool]:
-    """Entries with a line of the account of that code."""
+    """Entries with a line of the account of that code, or of those with the text in their name."""
     lines = select(JournalLine.entry_id).join(JournalLine.account)
-    return JournalEntry.id.in_(lines.where(Account.code == text))
+    is_meant = or_(func.lower(Account.code) == text.lower(), containing(Account.name)(text))
+    return JournalEntry.id.in_(lines.where(is_meant))
 
 
 ENTRIES = List(
@@ -145,7 +146,7 @@ ENTRIES = List(
             },
         ),
         Days("since", "until", N_("From"), N_("to"), JournalEntry.entry_date),
-        Search("account", N_("Account"), _names_account, placeholder=N_("Code")),
+        Search("account", N_("Account"), _names_account, placeholder=N_("Code or name")),
     ),
     default_sort="-entry_date",
     counted=counted("%(num)s entry", "%(num)s entries"),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -176,8 +177,6 @@ def test_two_editors_of_lines_see_each_others(session: Any, chart: Chart, sign_i
 def test_an_account_shows_its_statement_with_running_balances_and_the_trial_balance_any_day(
     session: Any, chart: Chart, sign_in: Any
 ) -> None:
-    from datetime import date
-
     posted(of(chart["Cash"], 100), of(chart["Capital"], -100), day=date(2026, 1, 5), memo="Begun")
     posted(of(chart["Rent"], 30), of(chart["Cash"], -30), day=date(2026, 2, 5))
     posted(of(chart["Cash"], 7), of(chart["Sales"], -7), day=date(2026, 1, 20))
@@ -203,6 +202,34 @@ def test_an_account_shows_its_statement_with_running_balances_and_the_trial_bala
         assert browser.get(f"/ledger/trial-balance/export.{flavour}").status_code == 200
     assert "Trial balance" in text_of(browser.get("/ledger/trial-balance?print=1").text)
     assert sign_in("account_manager").get("/ledger/trial-balance").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("q=van", "B"), ("q=INV-7", "A"), ("q=b-2", "B"), ("account=cash", "AB"), ("account=Rent", "A"),
+        ("account=count+equip", "B"), ("account=Cas", ""), ("since=2026-02-01", "B"), ("until=2026-01-31", "A"),
+        ("status=reversed", ""), ("account=rent&q=van", ""), ("q=%25", ""),
+    ],
+)  # fmt: skip
+def test_the_journal_is_searched_by_what_an_entry_says_its_accounts_and_its_days(
+    session: Any, chart: Chart, sign_in: Any, asked: str, found: str
+) -> None:
+    for number, day, memo, source, debited in (
+        ("A-1", date(2026, 1, 9), "Office", "INV-7", "Rent"),
+        ("B-2", date(2026, 2, 9), "A van", "", "Equipment"),
+    ):
+        lines = of(chart[debited], 9), of(chart["Cash"], -9)
+        posted(*lines, day=day, number=number, memo=memo, source=source)
+    chart["Cash"].name, chart["Rent"].name = "Till", "Premises"
+    session.commit()
+    browser = sign_in("viewer")
+    page = browser.get(f"/ledger/entries?{asked}").text
+    rows = list(csv.reader(io.StringIO(browser.get(f"/ledger/entries/export.csv?{asked}").text)))
+    for number in ("A-1", "B-2"):
+        is_found = number[0] in found
+        assert (f">{number}</a>" in page) is is_found
+        assert any(number in row for row in rows) is is_found, "the file holds what is on screen"
 
 
 def test_a_program_sends_lines_posts_and_reverses_once(

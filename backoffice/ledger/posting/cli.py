@@ -15,11 +15,10 @@ from flask_babel import gettext as _
 
 from ...app.command_line import CLEAN, FOUND, operator, refusals_reported
 from ...app.extensions import db
-from ...base import money
 from ...database.snapshots import snapshot
 from ...drift.cli import json_option
 from ...figures import acting_as
-from ..cli import day_of, day_option
+from ..cli import day_of, day_option, print_amounts
 from . import actions
 from .queries import OpenPosting, Scope, open_postings
 from .sources import BY_NAME
@@ -77,26 +76,13 @@ def _reported(
 
 
 def _print(found: Sequence[OpenPosting], posted: int, tied: Sequence[Tied], dry_run: bool) -> None:
-    from rich.table import Table
-
-    from ...runs.item_tables import print_table
-
-    table = Table(_("Documents"), box=None)
-    for side in (_("Postings"), _("Debits")):
-        table.add_column(side, justify="right")
-    for one in found:
-        table.add_row(_(one.source.title), f"{one.count:,}", money.format_amount(one.amount))
-    if found:
-        print_table(table)
+    documents = ((_(one.source.title), one.count, one.amount) for one in found)
+    print_amounts([_("Documents")], [_("Postings"), _("Debits")], documents)
     said = (
         _("%(count)d entries would be posted.", count=sum(one.count for one in found)) if dry_run
         else _("%(count)d entries are posted.", count=posted)
     )  # fmt: skip
     click.echo(said)
-    table = Table(_("Control account"), box=None)
-    for side in (_("Ledger"), _("Not posted yet"), _("Sub-ledger"), _("Difference")):
-        table.add_column(side, justify="right")
-    for each in tied:
-        sides = (each.held, each.not_posted, each.beneath, each.difference)
-        table.add_row(_(each.control.title), *map(money.format_amount, sides))
-    print_table(table)
+    sides = [_("Ledger"), _("Not posted yet"), _("Sub-ledger"), _("Difference")]
+    rows = ((_(o.control.title), o.held, o.not_posted, o.beneath, o.difference) for o in tied)
+    print_amounts([_("Control account")], sides, rows)
