@@ -126,6 +126,7 @@ def test_another_program_stores_nothing_that_cannot_be(
         f"UPDATE gas_prices SET price_per_sm3 = -1 WHERE id = {price.id}",
         f"UPDATE deposits SET amount = 0 WHERE id = {deposit.id}",
         f"INSERT INTO readings (customer_id, read_on, metered_volume) VALUES ({reading.customer_id}, '2026-01-01', 5)",
+        f"UPDATE monthly_customer_balances SET year_month = '2025-13' WHERE customer_id = {reading.customer_id}",
     ):
         with pytest.raises(psycopg.IntegrityError):
             app_connection.execute(statement.encode())
