@@ -261,16 +261,20 @@ def no_drift_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def asked(application: Flask, owner_database_url: str) -> Iterator[Engine]:
+def asked_database(application: Flask, owner_database_url: str) -> Iterator[Engine]:
     """The database that is asked what a test has left wrong; as the owner, for tests end connections of the app's."""
     with rightness.asking(owner_database_url) as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
-def assert_no_drift(application: Flask, asked: Engine, sweeper: Sweeper) -> Callable[[], None]:
+def assert_no_drift(
+    application: Flask, asked_database: Engine, sweeper: Sweeper
+) -> Callable[[], None]:
     """Fails with every figure that is wrong of those that read or keep a table that was changed."""
-    return lambda: rightness.assert_no_drift(application, asked, sweeper.changed(), sweeper.most)
+    return lambda: rightness.assert_no_drift(
+        application, asked_database, sweeper.changed(), sweeper.most
+    )
 
 
 @pytest.fixture

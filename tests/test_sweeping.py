@@ -72,19 +72,19 @@ def test_whatever_figure_is_left_wrong_is_found(
     book: None,
     sweeper: Sweeper,
     surgery: psycopg.Connection[Any],
-    asked: Engine,
+    asked_database: Engine,
     assert_no_drift: Callable[[], None],
 ) -> None:
     def change(statement: str) -> int:
         return surgery.execute(statement.encode()).rowcount
 
     def is_found() -> None:
-        assert not is_right(asked)
+        assert not is_right(asked_database)
         with pytest.raises(AssertionError, match="left figures wrong"):
             assert_no_drift()
 
     assert sweeper.most <= SMALL
-    assert is_right(asked)
+    assert is_right(asked_database)
     tried = []
     for figure in (figure for figure in registry.figures if not figure.generated):
         for column in (c for c in figure.columns if isinstance(c.type, Numeric | Integer)):
@@ -93,19 +93,19 @@ def test_whatever_figure_is_left_wrong_is_found(
             is_found()
             change(shift.format(-7))
             tried.append(column)
-        assert is_right(asked)
+        assert is_right(asked_database)
     assert len(tried) > 20
     for fact in ("order_lines SET quantity", "payments SET amount", "meter_adjustments SET amount"):
         change(f"UPDATE {fact} = {fact.split()[-1]} + 1")
         is_found()
         change(f"UPDATE {fact} = {fact.split()[-1]} - 1")
-    assert is_right(asked)
+    assert is_right(asked_database)
 
 
 def test_rows_that_are_left_without_their_owner_are_found(
     book: None,
     surgery: psycopg.Connection[Any],
-    asked: Engine,
+    asked_database: Engine,
     assert_no_drift: Callable[[], None],
 ) -> None:
     """Rows of figures, and facts that name an owner."""
@@ -115,11 +115,11 @@ def test_rows_that_are_left_without_their_owner_are_found(
     for column in sorted(named, key=str):
         move = f"UPDATE {column.table.name} SET {column.name} = {column.name} + {{}} WHERE {column.name} IS NOT NULL"
         if surgery.execute(move.format(1_000_000).encode()).rowcount:
-            assert not is_right(asked), column
+            assert not is_right(asked_database), column
             with pytest.raises(AssertionError, match="left figures wrong"):
                 assert_no_drift()
             surgery.execute(move.format(-1_000_000).encode())
-            assert is_right(asked), column
+            assert is_right(asked_database), column
             strayed.append(str(column))
     assert {"invoices.meter_id", "journal_lines.account_id"} <= set(strayed), strayed
 
@@ -141,14 +141,14 @@ def test_what_is_left_wrong_in_a_large_book_is_found_too(
 
 
 def test_it_is_asked_anew_where_a_test_has_ended_the_connection(
-    book: None, asked: Engine, surgery: psycopg.Connection[Any]
+    book: None, asked_database: Engine, surgery: psycopg.Connection[Any]
 ) -> None:
-    assert is_right(asked)
+    assert is_right(asked_database)
     ended = surgery.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'backoffice_owner'"
     )
     assert ended.fetchall()
-    assert is_right(asked)
+    assert is_right(asked_database)
 
 
 def test_a_write_that_ends_beside_a_later_one_is_seen(

@@ -31,3 +31,8 @@ def hold_the_first(page: Page, address: str | Pattern[str]) -> list[Route]:
 
     page.route(address, hold)
     return held
+
+
+def wait_for_a_frame(page: Page) -> None:
+    """Until the page has been drawn once more: what a dialog covered takes the focus again from then on."""
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")

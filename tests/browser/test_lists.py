@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from backoffice.lists import screens
 from backoffice.orders.models import Order
-from tests.browser.hands import hold_the_first
+from tests.browser.hands import hold_the_first, wait_for_a_frame
 from tests.browser.looks import LANGUAGES
 from tests.factories.billing import (
     InvoiceFactory,
@@ -198,6 +198,7 @@ def test_the_keyboard_finds_walks_opens_and_makes(browse: Browse, book: None) ->
     expect(help_dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(help_dialog).to_be_hidden()
+    wait_for_a_frame(page)
     page.keyboard.press("j")
     expect(page.get_by_role("link", name="L-00", exact=True)).to_be_focused()
     page.keyboard.press("j")
