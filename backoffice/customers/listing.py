@@ -1,9 +1,10 @@
 """The list of customers: its own columns, and what other domains know of each."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, select
 
 from ..base import N_, counted
 from ..lists import Column, List, Search, containing
@@ -11,6 +12,7 @@ from ..records.listing import column_of
 from ..web.additions import columns_of
 from .fields import CITY, CODE, CONTACT, COUNTRY, FIELDS, NAME, PHONE
 from .models import Customer
+from .queries import narrowed_to
 
 
 def _rows(_user: Any) -> Select[Any]:
@@ -40,6 +42,13 @@ _SEARCH = Search(
     containing(*(field.column for field in FIELDS)),
     placeholder=N_("Code, name, contact, phone or place"),
 )
+
+
+def of_customer(is_among: Callable[[Select[int]], ColumnElement[bool]]) -> Search:
+    """What narrows a list to a customer (`narrowed_to`); `is_among` says which of its rows are theirs."""
+    return Search(
+        "customer", N_("Customer"), lambda text: is_among(narrowed_to(text)), is_quiet=True
+    )
 
 
 def customers_for(user: Any) -> List:

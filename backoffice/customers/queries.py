@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from sqlalchemy import Select, Subquery, false, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from ..base.matching import by_code_or_name
 from .models import Customer
@@ -17,9 +17,18 @@ def by_code(session: Session, code: str) -> Customer | None:
     return session.scalars(select(Customer).where(Customer.code == code)).one_or_none()
 
 
-def with_code(text: str) -> Select[int]:
-    """The id of the customer with that code, as it is typed or in capitals: what a list is narrowed to."""
-    return select(Customer.id).where(Customer.code.in_({text, text.upper()}))
+def narrowed_to(text: str) -> Select[int]:
+    """The ids of the customers whom a list is narrowed to.
+
+    Of the one with that code, as it is typed or in capitals, so that a link shows exactly theirs; where nobody has it,
+    of those whose name holds the text.
+    """
+    codes = {text, text.upper()}
+    other = aliased(Customer)
+    is_code = select(other.id).where(other.code.in_(codes)).exists()
+    return select(Customer.id).where(
+        or_(Customer.code.in_(codes), Customer.name.icontains(text, autoescape=True) & ~is_code)
+    )
 
 
 def survivor_of(session: Session, customer: Customer) -> Customer:

@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, Date, Select, case, cast, func, literal, sele
 
 from ..base import N_, counted
 from ..base.codes import month_code
+from ..customers.listing import of_customer
 from ..customers.models import Customer
-from ..customers.queries import with_code
 from ..lists import Buttons, Choice, Column, Days, List, Search, containing
 from ..records.listing import column_of
 from .fields import (
@@ -52,7 +52,7 @@ def _filters(owner: Any, day: Any, *texts: Any) -> Sequence[Any]:
     return (
         Search("q", N_("Search"), found, placeholder=N_("Customer")),
         Days("since", "until", N_("From"), N_("to"), day),
-        Search("customer", N_("Customer"), lambda text: owner.in_(with_code(text)), is_quiet=True),
+        of_customer(owner.in_),
     )
 
 

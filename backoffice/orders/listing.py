@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
 
 from ..base import N_, counted
+from ..customers.listing import of_customer
 from ..customers.models import Customer
 from ..lists import Choice, Column, Days, List, Reference, Search, containing
 from ..people.models import User
@@ -19,14 +20,6 @@ from .models import COMPONENT_OF_KIND, Order
 def _rows(user: Any) -> Select[Any]:
     joined = select().select_from(Order).outerjoin(Order.customer).outerjoin(Order.account_manager)
     return joined.where(queries.visible_to(user))
-
-
-def _of_customer(text: str) -> ColumnElement[bool]:
-    """The customer of that code alone, so that a report's link shows exactly its orders; else by name."""
-    has_code = func.lower(Customer.code) == text.lower()
-    is_code = exists().where(func.lower(aliased(Customer).code) == text.lower())
-    named = or_(has_code, containing(Customer.name)(text) & ~is_code)
-    return Order.customer_id.in_(select(Customer.id).where(named))
 
 
 def _managers(session: Session, user: Any) -> Sequence[tuple[int, str]]:
@@ -110,7 +103,7 @@ ORDERS = List(
             Order.closing_date,
             is_quiet=True,
         ),
-        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+        of_customer(Order.customer_id.in_),
     ),
     default_sort="-order_date",
     counted=counted("%(num)s order", "%(num)s orders"),

@@ -4,21 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import Select, and_, func, select
 
 from ..audit.queries import person_of
 from ..base import N_, counted
+from ..customers.listing import of_customer
 from ..customers.models import Customer
-from ..customers.queries import with_code
 from ..lists import Choice, Column, List, Moments, Search, containing
 from ..records.listing import column_of
 from .fields import LOW_LIMIT, NUMBER, WHAT_FOR
 from .models import Wallet, WalletTransaction
 from .rules import STATUSES, TONES, TYPES, moved_by
-
-
-def _of_customer(text: str) -> ColumnElement[bool]:
-    return Wallet.customer_id.in_(with_code(text))
 
 
 def number_of(row: Any) -> str:
@@ -98,7 +94,7 @@ WALLETS = List(
                 "filled": (N_("Above zero"), Wallet.balance > 0),
             },
         ),
-        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+        of_customer(Wallet.customer_id.in_),
     ),
     default_sort="number",
     counted=counted("%(num)s wallet", "%(num)s wallets"),

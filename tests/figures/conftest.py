@@ -15,7 +15,7 @@ from backoffice.figures.keeping import hooks, triggers
 from backoffice.figures.verifying.verification import verify
 
 from .models import Base, Box, Item, Shelf, registry
-from .worlds import Building, World, a_world
+from .worlds import Building, World, a_world, drop
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -36,7 +36,7 @@ def world(owner_database_url: str) -> Iterator[None]:
         triggers.sync(connection, registry)
     yield
     with engine.begin() as connection:
-        Base.metadata.drop_all(connection)
+        drop(connection, Base, registry)
         connection.execute(text("DELETE FROM schema_fingerprints WHERE \"group\" = 'tests'"))
     engine.dispose()
 

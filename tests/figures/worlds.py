@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from sqlalchemy import Engine, create_engine, delete
+from sqlalchemy import Connection, Engine, create_engine, delete
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from backoffice.database.objects import SchemaFingerprint
@@ -73,9 +73,17 @@ def keeping(url: str, registry: Registry) -> tuple[Engine, sessionmaker[Session]
     return engine, sessions
 
 
+def drop(connection: Connection, base: type[DeclarativeBase], registry: Registry) -> None:
+    """Drop the tables, and the functions of their triggers, which would outlive them."""
+    base.metadata.drop_all(connection)
+    quote = connection.dialect.identifier_preparer.quote
+    for item in triggers.note_objects(registry):
+        connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS public.{quote(item.name)}()")
+
+
 def _drop(engine: Engine, base: type[DeclarativeBase], registry: Registry) -> None:
     with engine.begin() as connection:
-        base.metadata.drop_all(connection)
+        drop(connection, base, registry)
         prove(connection)
         connection.execute(delete(FigureNote))
         ours = SchemaFingerprint.group == registry.name

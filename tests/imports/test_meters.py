@@ -198,7 +198,13 @@ def test_a_meter_that_is_another_users_is_refused_and_says_whose(
         ),
         (
             ["M-2,A,no,,2024-06-30,", "M-2,B,yes,2024-06-30,,"],
-            [(3, "assigned_from", "On some of these days meter M-2 is A's (… – 2024-06-30).")],
+            [
+                (
+                    3,
+                    "assigned_from",
+                    "On some of these days meter M-2 is assigned to A (… – 2024-06-30).",
+                )
+            ],
         ),
     ],
 )
@@ -241,7 +247,7 @@ def test_days_that_overlap_with_stored_ones_are_refused_and_unknown_ones_are_not
     file = write("m.csv", DATED, "M-1,B,yes,2024-12-31,,", "M-2,B,yes,2024-12-31,,")
     [(line, column, said)] = problems("meters", file)
     assert (line, column) == (2, "assigned_from")
-    assert "meter M-1 is A's (2024-01-01 – 2024-12-31)" in said
+    assert "meter M-1 is assigned to A (2024-01-01 – 2024-12-31)" in said
     import_("meters", write("n.csv", DATED, "M-1,B,yes,2025-01-01,,", "M-2,B,yes,2024-12-31,,"))
 
 

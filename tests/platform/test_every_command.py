@@ -260,7 +260,7 @@ tests/platform/test_supervisor.py, test_demo.py and test_book.py."""
 
 NOBODY = "There is nobody to ask for a password here"
 ASKS = {
-    "balance initialize-realtime": "Say whose", "balance sync-realtime": "Say whose",
+    "balance initialize-realtime": "Say which customers", "balance sync-realtime": "Say which customers",
     "balance lock": "Say up to which day", "import": "--results goes with --line-by-line",
     "db set-meaning": "Say what the book shall mean", "users create": NOBODY, "users set-password": NOBODY,
 }  # fmt: skip

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from sqlalchemy import ColumnElement, Select, case, literal, select
 
 from ...base import N_, counted
+from ...customers.listing import of_customer
 from ...customers.models import Customer
-from ...customers.queries import with_code
 from ...lists import Choice, Column, Days, List, Search, containing
 from ...web.formats import money_filter
 from ..models import Meter, MeterAdjustment
@@ -23,10 +23,6 @@ NOTHING = literal(Decimal("0.00"))
 def _rows(_user: Any) -> Select[Any]:
     joined = select().select_from(MeterAdjustment).outerjoin(MeterAdjustment.meter)
     return joined.outerjoin(MeterAdjustment.customer)
-
-
-def _of_customer(text: str) -> ColumnElement[bool]:
-    return MeterAdjustment.customer_id.in_(with_code(text))
 
 
 def _of_meter(text: str) -> ColumnElement[bool]:
@@ -117,7 +113,7 @@ ADJUSTMENTS = List(
             {status: (word, MeterAdjustment.status == status) for status, word in STATUSES.items()},
         ),
         Days("since", "until", N_("From"), N_("to"), MeterAdjustment.adjusted_on),
-        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+        of_customer(MeterAdjustment.customer_id.in_),
         Search("meter", N_("Meter"), _of_meter, is_quiet=True),
     ),
     default_sort="-adjusted_on",

@@ -3,10 +3,10 @@
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, case, exists, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Select, case, or_, select
 
 from ...base import N_, counted
+from ...customers.listing import of_customer
 from ...customers.models import Customer
 from ...lists import Choice, Column, Days, List, Search, containing
 from ...records import Text
@@ -28,14 +28,6 @@ BY_NAME = {field.name: field for field in FIELDS}
 
 def _rows(_user: Any) -> Select[Any]:
     return select().select_from(Invoice).outerjoin(Invoice.customer).outerjoin(Invoice.meter)
-
-
-def _of_customer(text: str) -> ColumnElement[bool]:
-    """The customer of that code alone, so that a link shows exactly their invoices; else by name."""
-    has_code = func.lower(Customer.code) == text.lower()
-    is_code = exists().where(func.lower(aliased(Customer).code) == text.lower())
-    named = or_(has_code, containing(Customer.name)(text) & ~is_code)
-    return Invoice.customer_id.in_(select(Customer.id).where(named))
 
 
 def _of_meter(text: str) -> ColumnElement[bool]:
@@ -118,7 +110,7 @@ INVOICES = List(
             "without", N_("Missing"),
             {"meter": (N_("Without a meter"), Invoice.meter_id.is_(None) & (Invoice.status == POSTED))},
         ),
-        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+        of_customer(Invoice.customer_id.in_),
         Search("meter", N_("Meter"), _of_meter, is_quiet=True),
     ),
     default_sort="-issued_on",

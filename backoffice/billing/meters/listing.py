@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, literal, selec
 from sqlalchemy.orm import aliased
 
 from ...base import N_, counted
+from ...customers.listing import of_customer
 from ...customers.models import Customer
-from ...customers.queries import with_code
 from ...lists import Choice, Column, List, Search, containing
 from ...records.listing import column_of
 from ..models import Meter, MeterAssignment
@@ -37,11 +37,10 @@ def _was_assigned(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(assignment.meter_id == Meter.id, *conditions)
 
 
-def _of_customer(text: str) -> ColumnElement[bool]:
-    """The meters that are or were assigned to the customer of that code."""
-    is_mine = MeterAssignment.customer_id.in_(with_code(text))
-    assigned = select(MeterAssignment.meter_id).where(is_mine)
-    return Meter.id.in_(assigned)
+def _of_these(customers: Select[int]) -> ColumnElement[bool]:
+    """The meters that are or were assigned to one of the customers."""
+    is_mine = MeterAssignment.customer_id.in_(customers)
+    return Meter.id.in_(select(MeterAssignment.meter_id).where(is_mine))
 
 
 def _state() -> ColumnElement[str]:
@@ -133,7 +132,7 @@ METERS = List(
                 "unassigned": (N_("No customer"), MeterAssignment.id.is_(None)),
             },
         ),
-        Search("customer", N_("Customer"), _of_customer, is_quiet=True),
+        of_customer(_of_these),
     ),
     default_sort="number",
     also={"code": Customer.code},

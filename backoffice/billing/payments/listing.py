@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
 from ...base import N_, counted
+from ...customers.listing import of_customer
 from ...customers.models import Customer
 from ...lists import Choice, Column, Days, List, Search, containing
 from ...web.formats import money_filter
@@ -89,13 +90,9 @@ def _is_unmatched() -> ColumnElement[bool]:
     return Payment.reference.in_(waiting)
 
 
-def of_customer(text: str) -> ColumnElement[bool]:
-    """The customer of any part has that code alone, so that a link shows exactly their payments; else by name."""
-    has_code = func.lower(Customer.code) == text.lower()
-    is_code = exists().where(func.lower(aliased(Customer).code) == text.lower())
-    named = or_(has_code, containing(Customer.name)(text) & ~is_code)
-    parts = select(_Part.reference).join(Customer, Customer.id == _Part.customer_id)
-    return Payment.reference.in_(parts.where(named))
+def of_these(customers: Select[int]) -> ColumnElement[bool]:
+    """A part of the receipt is of one of the customers."""
+    return Payment.reference.in_(select(_Part.reference).where(_Part.customer_id.in_(customers)))
 
 
 def _of_meter(text: str) -> ColumnElement[bool]:
@@ -185,7 +182,7 @@ PAYMENTS = List(
             },
         ),
         Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
-        Search("customer", N_("Customer"), of_customer, is_quiet=True),
+        of_customer(of_these),
         Search("meter", N_("Meter"), _of_meter, is_quiet=True),
         Search("invoice", N_("Invoice"), _of_invoice, is_quiet=True),
     ),

@@ -14,6 +14,7 @@ from ...app.extensions import db
 from ...approvals.screens import carry_out
 from ...base import N_, counted
 from ...base.identifiers import whole_number
+from ...customers.listing import of_customer
 from ...customers.models import Customer
 from ...lists import Buttons, Choice, Column, Days, List, Search, containing
 from ...lists.queries import matching
@@ -25,7 +26,7 @@ from .. import approved_verbs
 from ..models import Invoice, Payment
 from ..rules import METHODS
 from ..views import bp
-from .listing import of_customer
+from .listing import of_these
 from .matching import (
     INVOICE_WITHOUT_METER,
     NO_ASSIGNMENT,
@@ -109,7 +110,7 @@ UNMATCHED = List(
             },
         ),
         Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
-        Search("customer", N_("Customer"), of_customer, is_quiet=True),
+        of_customer(of_these),
     ),
     default_sort="paid_on",
     counted=counted("%(num)s unmatched payment", "%(num)s unmatched payments"),
