@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from select import POLLIN, poll
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 from flask import Flask, g, has_request_context
@@ -86,17 +86,19 @@ def row_outside(engine: Engine, statement: str, values: Mapping[str, Any]) -> An
 
     Every page asks one thing, so it is asked of the driver: to SQLAlchemy it costs thrice as much. Raises its errors.
     """
-    pooled = None
+    pooled, connection, lost = None, None, False
     try:
         pooled = engine.raw_connection()
-        connection: Any = pooled.driver_connection
+        connection = cast(Any, pooled.driver_connection)
         connection.autocommit = True
         row = connection.execute(statement, values).fetchone()
         connection.autocommit = False
-    except psycopg.Error as error:
+    except BaseException as error:
         if pooled is not None:
+            lost = engine.dialect.is_disconnect(error, connection, None)  # type: ignore[arg-type]
             pooled.invalidate(error)  # whatever it is, nobody gets a connection in this state
-        lost = engine.dialect.is_disconnect(error, None, None)  # type: ignore[arg-type]
+        if not isinstance(error, psycopg.Error):
+            raise
         raise DBAPIError.instance(
             statement, None, error, psycopg.Error,
             hide_parameters=True, connection_invalidated=lost, dialect=engine.dialect,

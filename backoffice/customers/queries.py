@@ -20,14 +20,16 @@ def by_code(session: Session, code: str) -> Customer | None:
 def narrowed_to(text: str) -> Select[int]:
     """The ids of the customers whom a list is narrowed to.
 
-    Of the one with that code, as it is typed or in capitals, so that a link shows exactly theirs; where nobody has it,
-    of those whose name holds the text.
+    Of the one with exactly that code, so that a link shows exactly theirs; where nobody has it, of those who have it
+    in other letters; else of those whose name holds the text.
     """
-    codes = {text, text.upper()}
     other = aliased(Customer)
-    is_code = select(other.id).where(other.code.in_(codes)).exists()
+    is_alike = func.lower(Customer.code) == text.lower()
+    has_code = select(other.id).where(other.code == text).exists()
+    has_alike = select(other.id).where(func.lower(other.code) == text.lower()).exists()
+    is_named = Customer.name.icontains(text, autoescape=True)
     return select(Customer.id).where(
-        or_(Customer.code.in_(codes), Customer.name.icontains(text, autoescape=True) & ~is_code)
+        or_(Customer.code == text, is_alike & ~has_code, is_named & ~has_alike)
     )
 
 

@@ -134,7 +134,7 @@ class MonthlyCustomerBalance(Base):
     __tablename__ = "monthly_customer_balances"
     __table_args__ = (
         no_nan("opening_balance", "total_deposits", "total_purchases", "closing_balance", "total_volume_sm3"),
-        CheckConstraint("year_month ~ '^(19|2[01])[0-9]{2}-(0[1-9]|1[0-2])$'", name="year_month"),
+        CheckConstraint("year_month ~ '-(0[1-9]|1[0-2])$'", name="year_month"),
         UniqueConstraint("customer_id", "year_month"),
         Index("ix_monthly_customer_balances_year_month_id", "year_month", "id"),
     )  # fmt: skip

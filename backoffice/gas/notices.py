@@ -45,6 +45,6 @@ NOTICES = (
 CLOSING = (
     ClosingCheck(
         "readings", N_("Meter readings without a price"), lambda session, month: unpriced(session, month.last),
-        lambda _month: ("readings.index", {"state": "unpriced"}),
+        lambda month: ("readings.index", {"state": "unpriced", "until": month.last.isoformat()}),
     ),
 )  # fmt: skip

@@ -236,8 +236,10 @@ def enter(
     if entry_id is None:
         if (first := _earlier(session, key, content, lines)) is not None:
             return Entered(session, first.id, is_new=False)
-        refuse_inactive(session, lines)
-        return enter(session, entry_date, lines, key=key, **reported)  # it is active meanwhile
+        refuse_inactive(session, must_be_active)
+        return enter(  # it is active meanwhile
+            session, entry_date, lines, key=key, may_be_inactive=may_be_inactive, **reported
+        )
     with _in_range(), refused_if_locked("entry_date"):
         post_entry(session, entry_id)
     return Entered(session, entry_id, is_new=True)

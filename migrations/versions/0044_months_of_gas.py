@@ -12,7 +12,7 @@ branch_labels = None
 depends_on = None
 
 TABLE = "monthly_customer_balances"
-IS_MONTH = "year_month ~ '^(19|2[01])[0-9]{2}-(0[1-9]|1[0-2])$'"
+IS_MONTH = "year_month ~ '-(0[1-9]|1[0-2])$'"
 
 
 def upgrade() -> None:

@@ -21,6 +21,7 @@ from backoffice.gas.pricing import views
 from backoffice.gas.pricing.actions import store
 from backoffice.gas.pricing.bulk import BulkForm
 from backoffice.gas.pricing.effects import Amounts, Effect, NewPrice, effect_of, effects_of
+from backoffice.runs import actions
 from backoffice.runs.models import Run, RunItem
 from backoffice.runs.working import perform
 from tests.factories.customers import CustomerFactory
@@ -328,6 +329,21 @@ def test_a_change_of_more_months_than_a_page_has_is_made_by_a_run(
     assert len(session.scalars(select(GasPrice)).all()) == 1
     number = run_of(answer)
     assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
+    assert stored(session, customer.id)["2025-12"] == foretold.months[-1].then
+
+
+def test_a_price_that_failed_is_stored_by_a_retry_as_it_was_shown(
+    sign_in: Any, session: Session, customer: Customer, foretold: Effect, run_command: Any
+) -> None:
+    answer = long_change(sign_in("finance"))
+    run_command("balance", "lock", "--until", "2025-03-31", "--reason", "Reported")
+    failed = run_of(answer)
+    assert items(session, failed) == [(customer.id, "failed", 0)]
+    run_command("balance", "lock", "--open", "--reason", "Reported too early")
+    again = actions.retry(session, failed).id
+    session.commit()
+    perform(db.engine, again)
+    assert items(session, again) == [(customer.id, "applied", foretold.total.difference)]
     assert stored(session, customer.id)["2025-12"] == foretold.months[-1].then
 
 

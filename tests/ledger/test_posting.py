@@ -263,9 +263,11 @@ def test_a_run_posts_what_its_dry_run_lists(session, roles):
 def test_a_run_names_what_it_cannot_post_for_want_of_an_account(session):
     InvoiceFactory(meter=MeterAssignmentFactory().meter)
     session.commit()
-    run = run_of("ledger.post")
-    assert run.status == DONE_WITH_FAILURES
-    assert session.scalars(select(RunItem.error).where(RunItem.run_id == run.id)).one() == UNNAMED
+    for dry_run in (True, False):
+        run = run_of("ledger.post", dry_run=dry_run)
+        assert run.status == DONE_WITH_FAILURES
+        named = select(RunItem.outcome, RunItem.error).where(RunItem.run_id == run.id)
+        assert session.execute(named).one() == ("failed", UNNAMED)
 
 
 def test_the_page_shows_both_sides_and_posts_what_is_open(session, roles, sign_in):

@@ -113,6 +113,13 @@ def test_what_was_prepared_outlives_a_snapshot_and_its_locks_do_not(app: Flask) 
         assert after.scalar(text("SHOW transaction_read_only")) == "off"
 
 
+class Interrupting(dict[str, int]):
+    """Values that nobody gets to read: a signal comes first."""
+
+    def __getitem__(self, name: str) -> int:
+        raise KeyboardInterrupt
+
+
 def test_a_row_that_is_asked_of_the_driver_fails_like_any_other_and_keeps_no_connection(
     app: Flask,
 ) -> None:
@@ -128,6 +135,9 @@ def test_a_row_that_is_asked_of_the_driver_fails_like_any_other_and_keeps_no_con
             assert sqlstate_of(refused.value) == sqlstate
             assert "number" not in str(refused.value).partition("[SQL")[0]
             assert engine.pool.checkedout() == held  # type: ignore[attr-defined]
+        with pytest.raises(KeyboardInterrupt):
+            extensions.row_outside(engine, "SELECT %(number)s::int", Interrupting(number=1))
+        assert engine.pool.checkedout() == held  # type: ignore[attr-defined]
         assert extensions.row_outside(engine, "SELECT %(number)s::int", {"number": 7}) == (7,)
         with engine.connect() as after:
             driver: Any = after.connection.driver_connection

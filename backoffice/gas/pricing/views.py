@@ -52,6 +52,8 @@ class PriceScreens(Screens):
     def _save(self, name: str | None) -> Response:
         form = self.posted(name)
         assert isinstance(form, PriceForm)
+        if name is None:
+            form.version.data = ""  # a new price is no stored one, whatever was sent
         effect = form.effect() if form.validate() else None
         if effect is None or not self._is_long(form, effect):
             return super()._save(name)

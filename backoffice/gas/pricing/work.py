@@ -33,8 +33,11 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
         rows = connection.execute(found.order_by(ITEMS.c.owner)).all()
         reported = [{"price": price, "before": was, "after": then} for price, was, then in rows]
     else:
-        shown = asked.scope.get(SHOWN, {})
-        reported = [{"price": price, **shown} for price in sorted(asked.scope["prices"])]
+        shown = asked.scope.get(SHOWN)
+        seen = (
+            shown if isinstance(shown, dict) else {}
+        )  # a version before this one kept a mere mark
+        reported = [{"price": price, **seen} for price in sorted(asked.scope["prices"])]
     yield from _chunks(reported)
 
 
@@ -51,7 +54,11 @@ def again(items: Sequence[Any]) -> Iterator[Chunk]:
 
 
 def _seen(item: Any) -> dict[str, Any]:
-    return {} if item.before is None else {"before": item.before, "after": item.after}
+    """What was shown of it before it failed; of one that was skipped, what it was then, so that it is skipped again."""
+    if item.before is None:
+        return {}
+    kept: dict[str, Any] = item.details.get(SHOWN) or {"before": item.before, "after": item.after}
+    return kept
 
 
 def work(work: Work) -> None:
@@ -91,7 +98,8 @@ def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Re
             store(session, effect.new)
             figures.settle(session)
     except Refusal as refusal:
-        _record(step, effect, ITEM_FAILED, was, was, error=refusal.sentence % refusal.values)
+        error, shown = refusal.sentence % refusal.values, {"before": was, "after": then}
+        _record(step, effect, ITEM_FAILED, was, was, error=error, shown=shown)
         step.tally.failed += 1
     else:
         _record(step, effect, APPLIED, was, then)
@@ -117,16 +125,22 @@ def reported_of(effect: Effect) -> tuple[Rendered, Rendered]:
 
 
 def _record(
-    step: Step, effect: Effect, outcome: str, was: Rendered, then: Rendered, error: str = ""
+    step: Step,
+    effect: Effect,
+    outcome: str,
+    was: Rendered,
+    then: Rendered,
+    error: str = "",
+    **kept: Any,
 ) -> None:
-    """An item: its amounts are the closing balances, which the price moves."""
+    """An item: its amounts are the closing balances, which the price moves; `kept` is what a retry asks for."""
     now, later = effect.total.now.closing, effect.total.then.closing
     if outcome not in (FOUND, APPLIED):
         later = now
     step.item(
         CHANGE_PRICES, outcome, owner=effect.new.customer_id,
         before=was, after=then, error=error,
-        details={"price": effect.new.as_json, "months": len(effect.months)},
+        details={"price": effect.new.as_json, "months": len(effect.months), **kept},
         amounts={
             "amount_before": now, "amount_after": later,
             "amount": later - now, "gross": abs(later - now),

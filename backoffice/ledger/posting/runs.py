@@ -18,7 +18,7 @@ from ...web.record_links import Word
 from ..periods.approved_verbs import CLOSE
 from ..refusals import UNNAMED, AccountsNotNamed
 from .actions import hold, reconcile
-from .queries import EVERYTHING, Scope, open_documents
+from .queries import EVERYTHING, Scope, open_documents, roles_without_account
 
 
 def _plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
@@ -38,9 +38,14 @@ def _work(work: Work) -> None:
         if not work.asked.dry_run:
             hold(session)
         rows = session.execute(open_documents(scope)).all()
-        outcome = FOUND if work.asked.dry_run else _posted(session, scope)
+        outcome = _found(session, scope) if work.asked.dry_run else _posted(session, scope)
         for row in rows:
             _record(step, work.asked.kind, row, outcome)
+
+
+def _found(session: Session, scope: Scope) -> str:
+    """A dry run lists as failed what no account is named for: nothing of that is posted."""
+    return ITEM_FAILED if roles_without_account(session, scope) else FOUND
 
 
 def _posted(session: Session, scope: Scope) -> str:

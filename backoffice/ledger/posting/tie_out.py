@@ -38,11 +38,11 @@ Page = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Term:
-    """One sum of a sub-ledger: its title, its amounts, where they are listed, and whether it is taken off."""
+    """One sum of a sub-ledger: its title, its amounts, the list of exactly these if any; is it taken off?"""
 
     title: str
     rows: Select[Any]
-    page: Page
+    page: Page | None = None
     is_taken_off: bool = False
 
 
@@ -93,7 +93,7 @@ CONTROLS: Sequence[Control] = (
         is_owed=True,
     ),
     Control(ORDERS, (Term(N_("Closed orders"), _closed, ("orders.index", {"state": "closed"})),), is_owed=True),
-    Control(GAS_DEPOSITS, (Term(N_("Closing balances of gas"), _closing, ("gas_months.index", {})),)),
+    Control(GAS_DEPOSITS, (Term(N_("Closing balances of gas"), _closing),)),
     Control(WALLETS, (Term(N_("Balances of wallets"), select(Wallet.balance), ("wallets.index", {})),)),
 )  # fmt: skip
 """Every control account, in the order in which the screen shows them."""
