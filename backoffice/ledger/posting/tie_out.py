@@ -38,7 +38,7 @@ Page = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Term:
-    """One sum of a sub-ledger: its title, its amounts, the list of exactly these if any; is it taken off?"""
+    """One sum of a sub-ledger: its title, its amounts, the page with exactly these, and if it is taken off."""
 
     title: str
     rows: Select[Any]
