@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from backoffice.audit.models import AuditEvent
@@ -58,7 +58,7 @@ def test_the_lines_that_an_order_lost_are_found_by_an_index(session: Session) ->
     OrderLineFactory.create_batch(30)
     for number in range(10):
         session.execute(update(OrderLine).values(description=f"Crate {number}"))
-    session.execute(text("ANALYZE audit_events"))
+    session.execute(select(func.public.renew_statistics("audit_events")))
     session.execute(text("SET LOCAL enable_seqscan = off"))
     wanted = select(AuditEvent.row_id).where(
         AuditEvent.table_name == "order_lines", AuditEvent.before["order_id"].astext == "7"
