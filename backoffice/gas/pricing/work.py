@@ -34,9 +34,8 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
         reported = [{"price": price, "before": was, "after": then} for price, was, then in rows]
     else:
         shown = asked.scope.get(SHOWN)
-        seen = (
-            shown if isinstance(shown, dict) else {}
-        )  # a version before this one kept a mere mark
+        # What a version before this one asked for has a mere mark there.
+        seen = shown if isinstance(shown, dict) else {}
         reported = [{"price": price, **seen} for price in sorted(asked.scope["prices"])]
     yield from _chunks(reported)
 
