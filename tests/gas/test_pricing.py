@@ -332,6 +332,22 @@ def test_a_change_of_more_months_than_a_page_has_is_made_by_a_run(
     assert stored(session, customer.id)["2025-12"] == foretold.months[-1].then
 
 
+def test_a_new_price_is_no_stored_one_whatever_stamp_is_sent(
+    sign_in: Any, session: Session, customer: Customer, other: Customer, foretold: Effect
+) -> None:
+    browser = sign_in("finance")
+    theirs = session.scalars(select(GasPrice).where(GasPrice.customer_id == other.id)).one()
+    stamped, page = _Reader("gasprice-form"), browser.get(f"/gas/prices/{theirs.id}/edit")
+    stamped.feed(page.text)
+    version = stamped.fields.to_dict()["version"]
+    reader = _Reader("gasprice-form")
+    reader.feed(browser.get("/gas/prices/new?customer=G-1").text)
+    typed = {**reader.fields.to_dict(), "effective_from": "2025-03-01", "price_per_sm3": "9000"}
+    number = run_of(browser.post("/gas/prices/new", data={**typed, "version": version}))
+    assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
+    assert session.get_one(GasPrice, theirs.id).price_per_sm3 == D(10500)
+
+
 def test_a_price_that_failed_is_stored_by_a_retry_as_it_was_shown(
     sign_in: Any, session: Session, customer: Customer, foretold: Effect, run_command: Any
 ) -> None:
