@@ -42,7 +42,8 @@ ROWS = (
     """INSERT INTO api_tokens (name, scope, token_hash, expires_at, last_used_at, created_by)
        VALUES ('x', 'metrics', 'x', now() + interval '1 day', now(), 'x')""",
     """INSERT INTO account_manager_targets (account_manager_id, month, target)
-       SELECT id, '2026-03-01', 5 FROM users WHERE role = 'account_manager' LIMIT 1""",
+       SELECT id, '2026-03-01', 5 FROM users WHERE role = 'account_manager' LIMIT 1
+       ON CONFLICT (account_manager_id, month) DO UPDATE SET target = excluded.target""",
     "UPDATE meter_assignments SET assigned_from = '2026-01-01'",
 )
 

@@ -96,6 +96,23 @@ def book(surgery: Outside, owners: int) -> None:
     tell_of_everything(surgery)
 
 
+@contextmanager
+def slowly(surgery: Outside, seconds: float = 0.2) -> Iterator[Callable[[], None]]:
+    """Each statement that writes orders takes so much longer, on a machine of any speed; until it is let go."""
+    surgery.execute(
+        "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN PERFORM pg_sleep({seconds:f}); RETURN NULL; END $$".encode()
+    )
+    surgery.execute(
+        "CREATE TRIGGER rest BEFORE UPDATE ON orders FOR EACH STATEMENT EXECUTE FUNCTION rest()"
+    )
+    quick = "CREATE OR REPLACE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
+    try:
+        yield lambda: surgery.execute(quick.encode()) and None
+    finally:
+        surgery.execute("DROP FUNCTION rest CASCADE")
+
+
 def corrupt(surgery: Outside) -> int:
     """Make every second order's grand total wrong; answers how many that are."""
     return surgery.execute(
