@@ -82,6 +82,8 @@ def test_numbers_that_a_user_has_typed_do_not_stop_the_numbering(
     typed = {*range(1, 8), *(2**power for power in range(numbering.DOUBLINGS))}
     for number in sorted(typed):
         PaymentFactory(customer=customer, reference=f"PAY-2026-{number:05d}")
+    for number in range(numbering.LOOKED_BACK):
+        PaymentFactory(customer=customer, reference=f"BANK-{number}")
     session.commit()
     assert numbering.next_number(session, Payment.reference, "PAY-2026-") == "PAY-2026-00009"
 
