@@ -20,7 +20,7 @@ from .declaring.declaration import Figure, Last
 from .declaring.expressions import total
 from .declaring.figure import figure
 from .errors import DisprovedDeclaration, FigureError, UnknownFigure
-from .keeping import hooks, recomputing, triggers
+from .keeping import hooks, locking, triggers
 from .keeping.triggers import GUARDS, guard_objects
 from .showing import explanation, previews
 from .showing.explanation import Explanation
@@ -136,11 +136,11 @@ def session_over(connection: Connection) -> Iterator[Session]:
 
 
 def hold(session: AnySession, figure: Figure, owners: Iterable[int]) -> None:
-    """Lock the figure's owners until the transaction ends; see `recomputing.hold`.
+    """Lock the figure's owners until the transaction ends; see `locking.hold`.
 
     Before entering a fact beside derived rows, or reading what must not change until it is saved.
     """
-    recomputing.hold(session.connection(), registry.bundle_of(figure), owners)
+    locking.hold(session.connection(), registry.bundle_of(figure), owners)
 
 
 def preview(

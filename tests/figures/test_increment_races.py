@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase
 from backoffice.figures import Registry
 from backoffice.figures.keeping import drain as drain_module
 from backoffice.figures.keeping import hooks
-from backoffice.figures.keeping.recomputing import hold
+from backoffice.figures.keeping.locking import hold
 
 from .tallies import Sale, Tally, rows_of, two_sellers
 from .test_races import at_once

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from backoffice.figures.keeping import drain as drain_module
 from backoffice.figures.keeping import hooks
-from backoffice.figures.keeping.recomputing import lock_owners
+from backoffice.figures.keeping.locking import lock_owners
 from backoffice.figures.verifying.healing import heal
 from backoffice.figures.verifying.verification import verify
 

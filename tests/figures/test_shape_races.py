@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from backoffice.figures.keeping import drain as drain_module
-from backoffice.figures.keeping import holding, recomputing
+from backoffice.figures.keeping import holding, locking
 from tests.depth import examples
 from tests.processes import Work, barrier, in_rounds, sqlstate
 
@@ -129,7 +129,7 @@ def test_charges_edits_and_moves_of_one_wallet_do_not_meet(world: World, race: R
     def hold(
         session: Session, *owners: int
     ) -> None:  # what is written follows upon what others are editing
-        recomputing.hold(session.connection(), world.registry.bundle_of(wallets.running), owners)
+        locking.hold(session.connection(), world.registry.bundle_of(wallets.running), owners)
 
     def charged(_: int) -> None:
         with world.sessions() as session:
@@ -248,7 +248,7 @@ def one_by_one(session: Session, *entry: int) -> None:
 
 def held_first(session: Session, *entry: int) -> None:
     bundle = LEDGER.registry.bundle_of(ledger.account_sums)
-    recomputing.hold(session.connection(), bundle, entry[:2])
+    locking.hold(session.connection(), bundle, entry[:2])
     one_by_one(session, *entry)
 
 

@@ -13,8 +13,8 @@ from ...base.differences import NUMBER
 from ...figures import Finding, registry
 from ...figures.computing.registry import Bundle
 from ...figures.keeping.drain import Drained, drain
+from ...figures.keeping.locking import Leading, lock_owners
 from ...figures.keeping.notes import Touched
-from ...figures.keeping.recomputing import Leading, lock_owners
 from ...figures.verifying.findings import findings
 from ...figures.verifying.healing import WRITE_CHUNK
 from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED

@@ -28,8 +28,8 @@ from sqlalchemy.exc import DBAPIError
 from ...figures import Failure, registry
 from ...figures.computing.registry import Bundle
 from ...figures.keeping.drain import Drained, Pending, correction_of, drain
+from ...figures.keeping.locking import hold_everybodys
 from ...figures.keeping.notes import NOTES, Touched
-from ...figures.keeping.recomputing import hold_everybodys
 from ...figures.models import noted_bundle
 from ...figures.verifying.healing import PASSING, PATIENCE, Pieces
 from ...figures.verifying.outside import (

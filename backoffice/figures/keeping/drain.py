@@ -22,19 +22,15 @@ from ..computing.relations import ONE_OWNER, OWNERS, Scope
 from ..declaring.declaration import Source
 from ..errors import WrongIsolation
 from ..models import bundle_of_note
+from .locking import Leading, hold_everybodys, led_to, lock_owners, scope_of
 from .notes import TAKE_MINE, Touched, drop_mine
 from .recomputing import (
     CORRECTED,
     LOCKED,
-    Leading,
-    hold_everybodys,
     led_through,
-    led_to,
-    lock_owners,
     reached_by,
     recompute,
     recompute_since,
-    scope_of,
     suppressing,
 )
 

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Table, event, inspect
 from sqlalchemy.orm import Session
 
 from ..computing.registry import Bundle, Registry
-from .recomputing import hold
+from .locking import hold
 
 
 def install(session: Any, registry: Registry) -> None:

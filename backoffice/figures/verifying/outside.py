@@ -30,8 +30,8 @@ from ..computing.increments import noted_names
 from ..computing.registry import Bundle, Registry, noop
 from ..keeping.drain import Drained, Pending, Unnoted, correction_of, drain
 from ..keeping.hooks import skip_drain
+from ..keeping.locking import hold_everybodys
 from ..keeping.notes import NOTES, Touched
-from ..keeping.recomputing import hold_everybodys
 from ..models import bundle_of_note, noted_bundle
 from .healing import Failure, Healer, Pieces, Stride
 
