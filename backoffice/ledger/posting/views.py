@@ -80,8 +80,8 @@ def _listing() -> List:
         columns=(
             Column("role", N_("Control account"), each.c.role, words=ROLES, classes="cell-name", is_sortable=False),
             Column("line", N_("Term"), each.c.line, words=_WORDS, link=_link, classes="cell-wide", is_sortable=False),
-            money("ledger", N_("Ledger")),
-            money("beneath", N_("Sub-ledger")),
+            money("ledger", N_("Ledger"), "cell-detail"),
+            money("beneath", N_("Sub-ledger"), "cell-detail"),
             money("difference", N_("Difference"), "cell-total cell-lead"),
             Column("id", N_("Number"), each.c.id, kind="number", is_shown=False),
         ),
