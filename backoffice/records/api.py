@@ -177,7 +177,9 @@ class Resource:
             }
             answer["next"] = url_for(request.endpoint or "", **arguments)
         if "totals" in request.args:
-            answer["count"] = totals_of(db.session(), _program(), state).count
+            found = totals_of(db.session(), _program(), state)
+            sums = {name: str(amount) for name, amount in found.sums.items()}
+            answer |= {"count": found.count, "totals": sums}
         return jsonify(answer)
 
     def _page(self, state: State, size: int) -> tuple[Sequence[tuple[Row, Any]], bool]:
@@ -355,12 +357,11 @@ def _body(known: set[str]) -> dict[str, Any]:
 
 
 def _version() -> int:
-    """The version in `If-Match`. Raises VersionMissing."""
-    tags = request.if_match
-    text = next(iter(tags.as_set(include_weak=False)), None) or "" if tags else ""
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+    """The version in `If-Match`, which names one. Raises VersionMissing."""
+    tags = list(request.if_match.as_set(include_weak=False))
+    if len(tags) != 1 or not tags[0].isascii() or not tags[0].isdigit() or len(tags[0]) > 9:
         raise VersionMissing()
-    return int(text)
+    return int(tags[0])
 
 
 def api_of(declared: Iterable[Record], resources: Sequence[Any] = ()) -> Blueprint:

@@ -1,7 +1,6 @@
 """What a program asks of a list by its address: filters and sort, how long a page is, and where it goes on."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +8,7 @@ from flask import current_app, request
 from itsdangerous import BadData, URLSafeSerializer
 
 from ..base import N_
+from ..base.out_of_calendar import stored_day, stored_moment
 from ..base.refusals import Refusal
 from ..lists import List, Search
 from ..lists.state import State, state_of
@@ -45,8 +45,8 @@ def asked(record: Record, listing: List) -> State:
             raise ArgumentUnknown(argument=name[:100], known=", ".join(sorted(known)))
         text, is_search = texts[0], isinstance(filters.get(name), Search)
         is_usable = len(texts) == 1
-        if name == "sort":
-            is_usable &= text in known["sort"]["enum"]
+        if name in ("sort", "totals"):
+            is_usable &= text in known[name]["enum"]
         elif is_search:
             is_usable &= text.strip() == state.values.get(name, "")
         elif name in filters:
@@ -65,8 +65,10 @@ def limit() -> int:
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
-    "date": date.fromisoformat,
-    "datetime": datetime.fromisoformat,
+    "date": stored_day,
+    "DayOutOfCalendar": stored_day,
+    "datetime": stored_moment,
+    "MomentOutOfCalendar": stored_moment,
     "Decimal": Decimal,
     "str": str,
     "int": int,

@@ -188,7 +188,7 @@ def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any
         "sort": {"enum": [*sorts, *(f"-{name}" for name in sorts)]},
         "limit": {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE},
         "after": TEXT,
-        "totals": TEXT,
+        "totals": {"enum": ["1"]},
     }
 
 
@@ -201,6 +201,7 @@ def _listing(record: Record, name: str, *within: dict[str, Any]) -> dict[str, An
         "properties": {
             "items": {"type": "array", "items": {"$ref": f"#/components/schemas/{_model(record)}"}},
             "next": {"type": ["string", "null"]}, "count": {"type": "integer"},
+            "totals": {"type": "object", "additionalProperties": TEXT},
         },
     }  # fmt: skip
     refused = ("400", "404") if within else ("400",)

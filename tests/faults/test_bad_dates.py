@@ -27,6 +27,7 @@ from tests.addresses import addresses, records_called_x
 from tests.factories.orders import OrderFactory
 from tests.faults.bad_dates import BAD, ROWS, Surgeon, dated, holding, without_checks, write
 from tests.orders.pages import filled
+from tests.records.test_api import Program
 from tests.signing_in import someone
 from tests.surgery import tell_of_everything
 
@@ -292,6 +293,26 @@ def past_the_check(
         "UPDATE orders SET closing_date = NULL WHERE closing_date NOT BETWEEN '1900-01-01' AND '2199-12-31'"
     )
     owner_connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {found[0]}".encode())
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("bad", BAD)
+def test_a_program_pages_past_a_closing_date_that_cannot_be(
+    app: Flask, session: Any, past_the_check: Callable[[str], None], bad: str
+) -> None:
+    for number in ("SO-1", "SO-2", "SO-3"):
+        OrderFactory(number=number, closing_date=date(2026, 5, 3), order_date=date(2026, 3, 1))
+    session.commit()
+    past_the_check(bad)
+    program = Program(app, session, "orders:read")
+    for sort in ("closing_date", "-closing_date"):
+        seen, following = [], f"/api/orders?sort={sort}&limit=1"
+        while following:
+            page = program.send("GET", following)
+            assert page.status_code == 200, (following, page.text)
+            seen += [item["number"] for item in page.get_json()["items"]]
+            following = page.get_json()["next"]
+        assert sorted(seen) == ["SO-1", "SO-2", "SO-3"], sort
 
 
 @pytest.mark.parametrize("bad", BAD[:4])
