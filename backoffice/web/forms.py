@@ -4,18 +4,17 @@ Names no domain; imported by domains.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
 from flask import abort
-from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from sqlalchemy.orm import Session
-from wtforms import Field, HiddenField, ValidationError
+from wtforms import Field, HiddenField
 from wtforms.validators import Length, StopValidation
 
-from ..base.identifiers import NUMBER_SAYS, whole_number
+from ..base.identifiers import whole_number
 from ..base.periods import Month
 from ..base.refusals import AnotherRecord, Refusal
 from .form_markup import FormError
@@ -65,12 +64,6 @@ class Required:
         is_blank = isinstance(field.data, str) and not field.data.strip()
         if field.data is None or is_blank:
             raise StopValidation("" if field.errors else str(self.message))
-
-
-def must_be_number(text: str, is_number: Callable[[str], bool]) -> None:
-    """Raises ValidationError where a record cannot have the number `text`."""
-    if not is_number(text):
-        raise ValidationError(_(NUMBER_SAYS))
 
 
 class Stamp(NamedTuple):

@@ -6,13 +6,14 @@ from datetime import date
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from wtforms import BooleanField, StringField, ValidationError
+from wtforms.form import BaseForm
 
 from ...base.refusals import Refusal
 from ...customers.forms import customer_named
 from ...customers.models import Customer
+from ...web.formats import in_words as plainly
 from ...web.forms import RecordForm, Required, tidy
 from ...web.typed_fields import DayField
-from ..forms import unless
 from ..models import MeterAssignment
 from .actions import Days, refuse_day_to_come
 from .wording import in_words
@@ -71,8 +72,13 @@ class DaysForm(MeterRecordForm):
             raise ValidationError(_("The last day is before the first one."))
 
 
-not_ahead = unless(refuse_day_to_come)
-"""A validator: what changes whose a meter is today is not dated after today."""
+def not_ahead(_form: BaseForm, field: DayField) -> None:
+    """A validator: what changes whose a meter is today is not dated after today."""
+    if field.data is not None:
+        try:
+            refuse_day_to_come(field.data)
+        except Refusal as refusal:
+            raise ValidationError(plainly(refusal)) from refusal
 
 
 def facts_of(days: Days) -> dict[str, str]:

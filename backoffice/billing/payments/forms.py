@@ -7,8 +7,10 @@ from typing import Any, Self
 
 from flask import request
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
+from wtforms import TextAreaField
 
 from ...app.extensions import db
 from ...audit.histories import Event
@@ -21,12 +23,12 @@ from ...records.forms import OfRecord
 from ...records.history import events_of
 from ...web.form_markup import FormError
 from ...web.formats import in_words
-from ...web.forms import RecordForm
+from ...web.forms import RecordForm, Required, at_most, trimmed
 from ...web.preferences import number_format
-from ..forms import VoidForm
 from ..invoices.queries import invoice_of
 from ..meters.refusals import TooMuchOwed
 from ..models import Payment
+from ..rules import REASON_LENGTH
 from . import actions
 from .actions import ReceiptEntry
 from .allocation import Part, by_invoice, total_of
@@ -174,7 +176,14 @@ class PaymentForm(OfRecord):
 class ReplacementForm(PaymentForm):
     """A payment as one was recorded, to be put right; and why that one becomes void."""
 
-    reason = VoidForm.reason
+    reason = TextAreaField(
+        _l("Reason"),
+        filters=[trimmed],
+        validators=[
+            Required(_l("Say why it becomes void. The reason is kept with it.")),
+            at_most(REASON_LENGTH),
+        ],
+    )
     newest: Event | None = None
 
     @classmethod
