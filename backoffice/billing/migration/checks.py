@@ -5,6 +5,7 @@ A check answers `owner` (the row), `amount`, and perhaps `about`: what it should
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -55,21 +56,13 @@ class Check:
         return self.case.name
 
 
-CHECKS: dict[str, Check] = {}
-"""Name → check, in the order in which they are shown."""
-
-
 def _check(
     name: str, title: str, severity: str, table: Table, why: str, cure: str
-) -> Callable[[Callable[[], Select[Any]]], Callable[[], Select[Any]]]:
-    """Declare the SELECT beneath as a check."""
-
-    def add(rows: Callable[[], Select[Any]]) -> Callable[[], Select[Any]]:
-        case = Case(f"billing.check-{name}", title, table.name, why, cure, severity)
-        CHECKS[case.name] = Check(case, table, rows)
-        return rows
-
-    return add
+) -> Callable[[Callable[[], Select[Any]]], Check]:
+    """The SELECT beneath is a check."""
+    return partial(
+        Check, Case(f"billing.check-{name}", title, table.name, why, cure, severity), table
+    )
 
 
 def _found(table: Table, amount: Any, about: Any = None) -> Select[Any]:
@@ -322,6 +315,33 @@ def _adjustments() -> Select[Any]:
     return _found(ADJUSTMENTS, ADJUSTMENTS.c.amount, ADJUSTMENTS.c.reason).where(
         _is_posted(ADJUSTMENTS)
     )
+
+
+CHECKS = {
+    check.name: check
+    for check in (
+        _unassigned_meters,
+        _meters_without_active,
+        _invoices_without_meter,
+        _payments_without_meter,
+        _invoices_overpaid,
+        _payments_on_another_meter,
+        _void_invoices_paid,
+        _payments_twice,
+        _invoices_twice,
+        _invoices_outside,
+        _payments_outside,
+        _adjustments_outside,
+        _invoices_of_strangers,
+        _payments_of_strangers,
+        _adjustments_of_strangers,
+        _active_but_ended,
+        _active_ahead,
+        _inactive_without_end,
+        _adjustments,
+    )
+}
+"""Name → check, in the order in which they are shown."""
 
 
 def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
