@@ -237,7 +237,8 @@ def operation(
         answer["content"] = {JSON: {"schema": {"$ref": f"#/components/schemas/{model}"}}}
     refused = {code: {"description": "Refused.", "content": PROBLEM} for code in refusals}
     signed_in = {
-        code: {"description": "The token does not open this."} for code in ("401", "403", "429")
+        code: {"description": "The token does not open this.", "content": PROBLEM}
+        for code in ("401", "403", "429")
     }
     found: dict[str, Any] = {
         "summary": summary, "operationId": name, "parameters": list(parameters),
