@@ -47,8 +47,8 @@ from .billing import (
     unknown_meters,
     write,
 )
-from .fields import column_of
-from .fields import kept as kept_field
+from .of_fields import column_of
+from .of_fields import kept as kept_field
 
 FURTHER = tuple(field for field in FIELDS if field.name not in PLACED)
 """Declared fields that need nothing special here."""
