@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..approvals.verbs import Verb
     from ..audit.tables import Recorded
-    from ..customers.owned_records import Belonging
+    from ..customers.owned_records import OwnedRecord
     from ..database.objects import DatabaseObject
     from ..drift.facts.holding import Hold
     from ..drift.recalculation import OwnersOf
@@ -261,7 +261,7 @@ class Declared:
         return self._all("notes")
 
     @cached_property
-    def owned_records(self) -> Sequence["Belonging"]:
+    def owned_records(self) -> Sequence["OwnedRecord"]:
         """What belongs to customers."""
         return self._all("owned_records")
 

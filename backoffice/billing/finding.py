@@ -6,7 +6,7 @@ from flask import url_for
 
 from ..base import N_
 from ..customers.finding import owners
-from ..lists.finding import beginning, belonging, called, kind_of, status_in
+from ..lists.finding import beginning, called, kind_of, owned_by, status_in
 from ..search.search_results import SearchResult
 from ..web.formats import day_filter, money_filter
 from .invoices.listing import INVOICES
@@ -52,7 +52,7 @@ FINDABLE = (
         ways=(
             called(Invoice.number),
             beginning(Invoice.number),
-            belonging(Invoice.customer_id, owners),
+            owned_by(Invoice.customer_id, owners),
         ),
         reads=("number", "customer", "issued_on", "word"),
         place=_invoice,
@@ -66,7 +66,7 @@ FINDABLE = (
         ways=(
             called(Payment.reference),
             beginning(Payment.reference),
-            belonging(Payment.customer_id, owners),
+            owned_by(Payment.customer_id, owners),
         ),
         reads=("reference", "customer", "paid_on", "status"),
         place=_payment,
@@ -80,7 +80,7 @@ FINDABLE = (
         ways=(
             called(Meter.number),
             beginning(Meter.number),
-            belonging(MeterAssignment.customer_id, owners),
+            owned_by(MeterAssignment.customer_id, owners),
         ),
         reads=("number", "customer", "description", "state"),
         place=_meter,

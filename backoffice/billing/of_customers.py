@@ -10,7 +10,7 @@ from .. import lists
 from ..app.extensions import db
 from ..base import N_, counted
 from ..customers.models import Customer
-from ..customers.owned_records import Belonging
+from ..customers.owned_records import OwnedRecord
 from ..drift.marks import marks
 from ..lists import Column
 from ..security.rights import allowed
@@ -37,7 +37,7 @@ def _counted(document: Any, amount: Any) -> Any:
 MOST_LOOKED_AT = 100
 """Meters of a customer that the customer's page compares with their documents each time."""
 
-ASSIGNMENTS = Belonging(
+ASSIGNMENTS = OwnedRecord(
     "meter_assignments",
     N_("Meters"),
     counted("%(num)s meter", "%(num)s meters"),
@@ -50,7 +50,7 @@ ASSIGNMENTS = Belonging(
 )
 """What an active assignment comes to is what is owed for its meter; the day is that since when."""
 
-INVOICES = Belonging(
+INVOICES = OwnedRecord(
     "invoices",
     N_("Invoices"),
     counted("%(num)s invoice", "%(num)s invoices"),
@@ -62,7 +62,7 @@ INVOICES = Belonging(
     endpoint="invoices.index",
 )
 
-PAYMENTS = Belonging(
+PAYMENTS = OwnedRecord(
     "payments",
     N_("Payments"),
     counted("%(num)s payment", "%(num)s payments"),
@@ -74,7 +74,7 @@ PAYMENTS = Belonging(
     endpoint="payments.index",
 )
 
-ADJUSTMENTS = Belonging(
+ADJUSTMENTS = OwnedRecord(
     "meter_adjustments",
     N_("Adjustments"),
     counted("%(num)s adjustment", "%(num)s adjustments"),

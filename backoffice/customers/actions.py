@@ -9,7 +9,7 @@ from ..base import N_
 from ..base.refusals import Refusal, Stale
 from ..base.upserts import Upserted, upsert
 from .models import Customer
-from .owned_records import Belonging, belongings
+from .owned_records import OwnedRecord, owned_records
 
 
 class CustomerMerged(Stale):
@@ -50,10 +50,10 @@ def check_may_go(session: Session, customer: Customer) -> None:
         raise CustomerHasDuplicates(code=customer.code)
 
 
-def held_by(session: Session, customer: Customer) -> dict[Belonging, int]:
+def held_by(session: Session, customer: Customer) -> dict[OwnedRecord, int]:
     """What belongs to the customer, and how many of it; nothing is left out."""
-    counts = {b: b.held_by(session, [customer.id])[customer.id].count for b in belongings()}
-    return {belonging: count for belonging, count in counts.items() if count}
+    counts = {b: b.held_by(session, [customer.id])[customer.id].count for b in owned_records()}
+    return {owned: count for owned, count in counts.items() if count}
 
 
 def upsert_customers(session: Session, rows: Select[Any]) -> Upserted:

@@ -148,8 +148,8 @@ def _page(
     moving: dict[str, Any] = {}
     if preview is not None:
         for move in preview.moves:
-            rows = move.belonging.newest(db.session(), preview.duplicate.id, SHOWN)
-            moving[move.belonging.name] = rows
+            rows = move.owned.newest(db.session(), preview.duplicate.id, SHOWN)
+            moving[move.owned.name] = rows
         suggested = [choice.name for choice in preview.fields if choice.is_taken]
         taken = suggested if taken is None else taken
     return render(

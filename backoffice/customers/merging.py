@@ -18,7 +18,7 @@ from ..base.refusals import Refusal, Stale
 from ..records.actions import locked, next_version
 from .fields import MERGED
 from .models import Customer, CustomerMerge
-from .owned_records import Belonging, Held, belongings
+from .owned_records import Held, OwnedRecord, owned_records
 
 
 class SameCustomer(Refusal):
@@ -39,8 +39,8 @@ class InTheWay(Refusal):
 
     status = 409
 
-    def __init__(self, belonging: Belonging, days: Sequence[object]) -> None:
-        self.sentence = belonging.both_have
+    def __init__(self, owned: OwnedRecord, days: Sequence[object]) -> None:
+        self.sentence = owned.both_have
         super().__init__(days=", ".join(map(str, days)))
 
 
@@ -81,7 +81,7 @@ class SurvivorMerged(Refusal):
 class Move:
     """One kind of what belongs to the two customers: what each has before the merge."""
 
-    belonging: Belonging
+    owned: OwnedRecord
     survivor: Held
     duplicate: Held
 
@@ -125,7 +125,7 @@ class Preview:
 class Way:
     """What undoing a merge does with one kind: these go back, so many have moved on since."""
 
-    belonging: Belonging
+    owned: OwnedRecord
     back: tuple[int, ...]
     moved_on: int
 
@@ -153,12 +153,12 @@ def preview(session: Session, survivor: Customer, duplicate: Customer) -> Previe
             raise AlreadyMerged(code=customer.code)
     ids = [survivor.id, duplicate.id]
     moves = []
-    for belonging in belongings():
-        if days := belonging.of_both(session, *ids):
-            raise InTheWay(belonging, days)
-        _refuse_locked(session, belonging, belonging.customer == duplicate.id)
-        held = belonging.held_by(session, ids)
-        moves.append(Move(belonging, held[survivor.id], held[duplicate.id]))
+    for owned in owned_records():
+        if days := owned.of_both(session, *ids):
+            raise InTheWay(owned, days)
+        _refuse_locked(session, owned, owned.customer == duplicate.id)
+        held = owned.held_by(session, ids)
+        moves.append(Move(owned, held[survivor.id], held[duplicate.id]))
     fields = tuple(
         FieldChoice(name, getattr(survivor, name), getattr(duplicate, name)) for name in MERGED
     )
@@ -192,7 +192,7 @@ def merge(
     duplicate.merged_into_id = survivor.id
     _change(survivor, after)
     _change(duplicate, {})
-    moved = {b.name: b.locked(session, duplicate.id) for b in belongings()}
+    moved = {b.name: b.locked(session, duplicate.id) for b in owned_records()}
     record = CustomerMerge(
         survivor_id=survivor.id,
         duplicate_id=duplicate.id,
@@ -203,8 +203,8 @@ def merge(
     )
     session.add(record)
     session.flush()  # before anything is moved: what comes for the duplicate now is the survivor's
-    for belonging in belongings():
-        belonging.move(session, moved[belonging.name], survivor.id)
+    for owned in owned_records():
+        owned.move(session, moved[owned.name], survivor.id)
     session.expire_all()
     return record
 
@@ -212,7 +212,7 @@ def merge(
 def undoing(session: Session, record: CustomerMerge) -> Undoing:
     """What undoing the merge would do now. Writes nothing and locks nothing."""
     survivor = session.get_one(Customer, record.survivor_id)
-    ways = [_way(session, record, belonging, lock=False) for belonging in belongings()]
+    ways = [_way(session, record, owned, lock=False) for owned in owned_records()]
     return _undoing(record, survivor, ways)
 
 
@@ -232,9 +232,9 @@ def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
         raise AlreadyUndone()
     if survivor.merged_into_id is not None:
         raise SurvivorMerged(code=survivor.code)
-    ways = [_way(session, record, belonging, lock=True) for belonging in belongings()]
+    ways = [_way(session, record, owned, lock=True) for owned in owned_records()]
     for way in ways:
-        _refuse_locked(session, way.belonging, way.belonging.among(way.back))
+        _refuse_locked(session, way.owned, way.owned.among(way.back))
     done = _undoing(record, survivor, ways)
     duplicate.merged_into_id = None
     record.undone_at, record.undone_by_id = func.now(), by
@@ -242,13 +242,13 @@ def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
     _change(duplicate, {})
     session.flush()  # before anything is moved back: it would follow the duplicate to the survivor
     for way in ways:
-        way.belonging.move(session, way.back, duplicate.id)
+        way.owned.move(session, way.back, duplicate.id)
     session.expire_all()
     return done
 
 
-def _refuse_locked(session: Session, belonging: Belonging, those: ColumnElement[bool]) -> None:
-    if (until := belonging.locked_day(session, those)) is not None:
+def _refuse_locked(session: Session, owned: OwnedRecord, those: ColumnElement[bool]) -> None:
+    if (until := owned.locked_day(session, those)) is not None:
         raise MovesLockedDays(until=until.isoformat())
 
 
@@ -258,11 +258,11 @@ def _change(customer: Customer, facts: Mapping[str, str]) -> None:
     next_version(customer)
 
 
-def _way(session: Session, record: CustomerMerge, belonging: Belonging, *, lock: bool) -> Way:
-    ids = record.moved.get(belonging.name, [])
-    there = belonging.locked if lock else belonging.those
+def _way(session: Session, record: CustomerMerge, owned: OwnedRecord, *, lock: bool) -> Way:
+    ids = record.moved.get(owned.name, [])
+    there = owned.locked if lock else owned.those
     back = there(session, record.survivor_id, ids)
-    return Way(belonging, tuple(back), len(ids) - len(back))
+    return Way(owned, tuple(back), len(ids) - len(back))
 
 
 def _undoing(record: CustomerMerge, survivor: Customer, ways: Sequence[Way]) -> Undoing:
@@ -276,7 +276,7 @@ def _digest(session: Session, *customers: Customer) -> str:
     """Another one as soon as one of the customers, or what belongs to them, is another."""
     state = [
         [c.id, c.version, *(getattr(c, name) for name in MERGED)]
-        + [belonging.state_of(session, c.id) for belonging in belongings()]
+        + [owned.state_of(session, c.id) for owned in owned_records()]
         for c in customers
     ]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()

@@ -44,7 +44,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Belonging:
+class OwnedRecord:
     """A kind of row that belongs to customers: whose, its name and day on screen, and its amount.
 
     `model` has an `id`, a `version` and an `updated_at`. `label`, `day` and `amount` are its columns,
@@ -144,6 +144,6 @@ def _array(ids: Sequence[int]) -> ColumnElement[Any]:
     return literal(list(ids), ARRAY(BigInteger))
 
 
-def belongings() -> Sequence[Belonging]:
+def owned_records() -> Sequence[OwnedRecord]:
     """Every kind of row that belongs to customers, in the order of the domains."""
     return declared().owned_records

@@ -53,7 +53,7 @@ def _merges_rendered(
 
 def _held(session: Session, customer: Customer) -> Mapping[str, Any]:
     held = actions.held_by(session, customer)
-    return {"held": ", ".join(ngettext(*belonging.counted, n) for belonging, n in held.items())}
+    return {"held": ", ".join(ngettext(*owned.counted, n) for owned, n in held.items())}
 
 
 CUSTOMER = Record(

@@ -7,7 +7,7 @@ from sqlalchemy import Date, func
 from ..app.extensions import db
 from ..base import N_, counted
 from ..customers.models import Customer
-from ..customers.owned_records import Belonging
+from ..customers.owned_records import OwnedRecord
 from ..records.listing import list_for
 from ..security.rights import allowed
 from ..web.additions import Addition
@@ -18,10 +18,10 @@ from .records import DEPOSIT, PRICE, READING, OfCustomer
 _FIRST = func.to_date(AcceptedMonth.year_month, "YYYY-MM", type_=Date)
 
 
-def _owned(record: OfCustomer, amount: Any, both_have: str = "") -> Belonging:
+def _owned(record: OfCustomer, amount: Any, both_have: str = "") -> OwnedRecord:
     """What people enter of a customer and a day; `both_have` where there is one of each day."""
     of_day, listing, model = record.dated, list_for(record, None), cast(Any, record.model)
-    return Belonging(
+    return OwnedRecord(
         record.domain, record.many, listing.counted, record.model,
         customer=model.customer_id, label=of_day, day=of_day, amount=amount,
         endpoint=listing.path, is_lockable=True,
@@ -45,7 +45,7 @@ OWNED = (
         ),
     ),
     _owned(DEPOSIT, Deposit.amount),
-    Belonging(
+    OwnedRecord(
         "gas_accepted_months", N_("Accepted months"), counted("%(num)s accepted month", "%(num)s accepted months"),
         AcceptedMonth, customer=AcceptedMonth.customer_id, label=AcceptedMonth.year_month, day=_FIRST,
         amount=AcceptedMonth.closing_balance, endpoint="gas_months.index", is_lockable=True,

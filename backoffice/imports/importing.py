@@ -58,7 +58,7 @@ def import_files(
 def carry_out(stage: Stage, kind: ImportKind, judge: Judge) -> Report:
     """Bring in the lines that wait, but for the bad ones; what it moves is not added up."""
     report = Report(kind.name, tuple(stage.names), dry_run=False, skip_bad_lines=True)
-    _Import(report, stage, kind, (), judge, tells_moved=False).run()
+    _Import(report, stage, kind, (), judge, reports_moved=False).run()
     return report
 
 
@@ -73,10 +73,10 @@ class _Import:
         files: Sequence[OneFile],
         judge: Judge | None,
         *,
-        tells_moved: bool = True,
+        reports_moved: bool = True,
     ) -> None:
         self.report, self.stage, self.kind = report, stage, kind
-        self.files, self.judge, self.tells_moved = files, judge, tells_moved
+        self.files, self.judge, self.reports_moved = files, judge, reports_moved
 
     def run(self) -> None:
         """Check, apply and check again, until it is done or nothing may be left out any more."""
@@ -114,7 +114,7 @@ class _Import:
             problems = list(self.kind.check_result(self.stage))
             if not problems:
                 report.created, report.updated, report.removed = changes
-                if self.tells_moved:
+                if self.reports_moved:
                     moved = [*rows, *self.kind.moved_at_once(self.stage)]
                     report.moved = moved_by(session, moved)
                 report.went_through = True

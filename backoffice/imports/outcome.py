@@ -65,7 +65,7 @@ def outcome_of(session: Session, kind: ImportKind, stage: Stage) -> Outcome:
         for action in SORTS
         for event in session.scalars(
             select(AuditEvent)
-            .where(*_MINE, AuditEvent.action == action, *_worth_telling())
+            .where(*_MINE, AuditEvent.action == action, *_is_reported())
             .order_by(AuditEvent.id)
             .limit(SHOWN)
         )
@@ -92,7 +92,7 @@ _IS_OF_NEW = (
 """Whether the event's row was made in the same transaction: an entry is drafted, and then posted."""
 
 
-def _worth_telling() -> tuple[ColumnElement[bool], ...]:
+def _is_reported() -> tuple[ColumnElement[bool], ...]:
     """Not rows that are figures themselves, which nobody imports, nor what only follows from lines."""
     derived = [figure.table.name for figure in registry.figures if figure.derived_rows]
     changed = type_coerce(AuditEvent.after, JSONB).op("-")(cast(list(HIDDEN), ARRAY(Text)))

@@ -119,7 +119,7 @@ def beginning(column: Any) -> Way:
     return way
 
 
-def belonging(column: Any, owners: Callable[[Question], Sequence[int]]) -> Way:
+def owned_by(column: Any, owners: Callable[[Question], Sequence[int]]) -> Way:
     """By whose they are: the first of each owner's rows in the list's own order."""
 
     def way(question: Question, listing: List) -> Sequence[Any]:

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 
 from ..base import N_
 from ..customers.finding import owners
-from ..lists.finding import beginning, belonging, called, kind_of
+from ..lists.finding import beginning, called, kind_of, owned_by
 from ..search.search_results import SearchResult
 from ..web.formats import day_filter, money_filter
 from .listing import ORDERS
@@ -35,7 +35,7 @@ FINDABLE = (
         ways=(
             called(Order.number),
             beginning(Order.number),
-            belonging(Order.customer_id, owners),
+            owned_by(Order.customer_id, owners),
         ),
         reads=("number", "customer", "order_date", "grand_total", "closing_date"),
         place=_place,

@@ -8,13 +8,13 @@ from sqlalchemy import ColumnElement, func, select
 
 from ..base import N_, counted
 from ..customers.models import Customer
-from ..customers.owned_records import Belonging
+from ..customers.owned_records import OwnedRecord
 from ..lists import Column
 from ..web.additions import Columns
 from .models import Order
 from .queries import revenue, visible_to
 
-ORDERS_OF_CUSTOMERS = Belonging(
+ORDERS_OF_CUSTOMERS = OwnedRecord(
     "orders",
     N_("Orders"),
     counted("%(num)s order", "%(num)s orders"),

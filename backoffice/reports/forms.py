@@ -15,7 +15,7 @@ from ..customers import queries as customers
 from . import queries
 from .scope import BASES, LONGEST, Period, ReportScope
 
-NOBODY = 0
+NO_MATCH = 0
 """An id that no customer has: the orders of a customer whom the filter does not name."""
 
 
@@ -84,4 +84,4 @@ def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[in
         if found
         else _("No customer is called that. Type a code or a part of the name.")
     )
-    return NOBODY, text
+    return NO_MATCH, text

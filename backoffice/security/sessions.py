@@ -108,11 +108,11 @@ class ServerSession(SessionMixin):
         # By itself, outside of the request's transaction: a page that asks for nothing else is one round trip.
         row = row_outside(db.engine, _READ, {"digest": digest(self.token)})
         if row is None:
-            return self._of_nobody()
+            return self._of_anonymous()
         user_id, data, began_at, ends_at = row[:_OF_USER]
         of_user = dict(zip(_USER, row[_OF_USER:], strict=True))
         if user_id != of_user["id"]:  # the statement brings only an active user along
-            return self._of_nobody()
+            return self._of_anonymous()
         self.began_at, self.ends_at = began_at, ends_at
         if user_id is None:
             return dict(data)
@@ -121,7 +121,7 @@ class ServerSession(SessionMixin):
         self.choices = {name: of_user[name] for name in ("language", "number_format")}
         return {**data, "_user_id": self.user_id}
 
-    def _of_nobody(self) -> dict[str, Any]:
+    def _of_anonymous(self) -> dict[str, Any]:
         self.token, self.cookie_is_dead = None, True
         return {}
 

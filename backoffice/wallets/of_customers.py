@@ -8,13 +8,13 @@ from .. import lists
 from ..app.extensions import db
 from ..base import N_, counted
 from ..customers.models import Customer
-from ..customers.owned_records import Belonging
+from ..customers.owned_records import OwnedRecord
 from ..security.rights import allowed
 from ..web.additions import Addition
 from .listing import wallets_of
 from .models import Wallet
 
-WALLETS = Belonging(
+WALLETS = OwnedRecord(
     "wallets",
     N_("Wallets"),
     counted("%(num)s wallet", "%(num)s wallets"),

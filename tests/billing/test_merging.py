@@ -92,7 +92,7 @@ def test_the_preview_says_what_goes_over_and_what_it_comes_to(
     session: Any, pair: tuple[Customer, Customer]
 ) -> None:
     shown = merging.preview(session, *pair)
-    moves = {m.belonging.name: (m.duplicate.count, int(m.duplicate.amount)) for m in shown.moves}
+    moves = {m.owned.name: (m.duplicate.count, int(m.duplicate.amount)) for m in shown.moves}
     assert moves == {
         "wallets": (0, 0),
         "readings": (0, 0),
@@ -106,8 +106,8 @@ def test_the_preview_says_what_goes_over_and_what_it_comes_to(
         "meter_adjustments": (1, 100),
     }
     newest = {
-        move.belonging.name: [
-            (row.label, int(row.amount)) for row in move.belonging.newest(session, pair[1].id, 9)
+        move.owned.name: [
+            (row.label, int(row.amount)) for row in move.owned.newest(session, pair[1].id, 9)
         ]
         for move in shown.moves
     }
@@ -137,7 +137,7 @@ def test_what_has_moved_on_since_stays_where_it_is(
     session.commit()
     done = merging.undo(session, record.id)
     session.commit()
-    reported = {way.belonging.name: (len(way.back), way.moved_on) for way in done.ways}
+    reported = {way.owned.name: (len(way.back), way.moved_on) for way in done.ways}
     assert reported["invoices"] == (1, 1)
     assert owed_by(outside, "R1NA") == (300, 50), "whose the meter is decides"
     assert stored(outside) == must_be_stored(outside)
@@ -185,7 +185,7 @@ def test_a_customer_with_anything_of_billing_is_not_deleted(session: Any, name: 
     session.commit()
     with pytest.raises(actions.CustomerKept):
         do(session, CUSTOMER, CUSTOMER.verbs[0], customer.id, 1, {})
-    assert {belonging.name for belonging in actions.held_by(session, customer)} == {name}
+    assert {owned.name for owned in actions.held_by(session, customer)} == {name}
     session.rollback()
 
 

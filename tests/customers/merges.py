@@ -37,7 +37,7 @@ def merge(session: Any, survivor: int, duplicate: int, *taken: str) -> CustomerM
 
 def ways(done: merging.Undoing) -> dict[str, tuple[int, int]]:
     """How many of each kind went back, and how many had moved on."""
-    return {way.belonging.name: (len(way.back), way.moved_on) for way in done.ways}
+    return {way.owned.name: (len(way.back), way.moved_on) for way in done.ways}
 
 
 def owners(session: Any) -> dict[str, str]:

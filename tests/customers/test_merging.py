@@ -40,7 +40,7 @@ def test_a_preview_says_what_moves_and_what_the_survivor_would_be_called(session
         )
     session.commit()
     shown = merging.preview(session, survivor, duplicate)
-    [move] = [move for move in shown.moves if move.belonging.name == "orders"]
+    [move] = [move for move in shown.moves if move.owned.name == "orders"]
     assert (move.survivor.count, move.survivor.amount) == (1, 100)
     assert (move.duplicate.count, move.duplicate.amount) == (2, 23)
     assert (move.after.count, move.after.amount) == (3, 123)

@@ -85,7 +85,7 @@ def test_a_heal_comes_to_an_owner_above_once_when_everything_beneath_is_right(
 def test_where_a_correction_itself_says_who_is_above_it_is_not_put_off(
     session: Any, book: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backoffice.drift.healing.above.tells_whom", lambda *_: False)
+    monkeypatch.setattr("backoffice.drift.healing.above.names_owners", lambda *_: False)
     done = performed(db.engine, asked(session)).run
     assert corrected(session, [done.id]) == {ORDER: 5, MONTH: 1}
     led = select(func.count()).where(RunChunk.run_id == done.id, RunChunk.payload.has_key("led"))

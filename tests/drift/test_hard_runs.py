@@ -210,9 +210,9 @@ def test_a_flood_that_cannot_be_drained_is_tried_later_and_not_for_ever(
         session.commit()
     assert rounds < 10
     assert session.scalar(select(func.count()).where(Run.kind == "figures.drain"))
-    put_off = session.scalars(select(FigureNote)).all()
-    assert put_off
-    assert all(1 <= note.attempts <= rounds for note in put_off), "each try puts them off"
+    deferred_bundles = session.scalars(select(FigureNote)).all()
+    assert deferred_bundles
+    assert all(1 <= note.attempts <= rounds for note in deferred_bundles), "each try puts them off"
     assert min(waits) >= timedelta(seconds=1)
     prove(session.connection())
     session.execute(update(FigureNote).values(retry_at=func.now() + timedelta(minutes=1)))

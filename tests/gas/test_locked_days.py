@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from backoffice.base.refusals import Locked
 from backoffice.customers.merging import MovesLockedDays, merge, preview, undo
-from backoffice.customers.owned_records import belongings
+from backoffice.customers.owned_records import owned_records
 from backoffice.gas.models import Reading
 from backoffice.gas.pricing.actions import store
 from backoffice.gas.pricing.effects import NewPrice
@@ -154,7 +154,7 @@ def test_a_merge_moves_nothing_of_a_locked_day(
         undo(session, record.id)
     session.rollback()
     with pytest.raises(Locked):
-        next(b for b in belongings() if b.name == "readings").move(
+        next(b for b in owned_records() if b.name == "readings").move(
             session, [reading.id], duplicate.id
         )
     session.rollback()

@@ -41,6 +41,8 @@ def test_a_cell_is_read_as_its_field_is_and_keeps_its_laws(
 
 
 def test_every_day_and_number_of_every_kind_is_read_in_the_notation_of_its_file() -> None:
-    columns = [(kind.name, one) for kind in KINDS.values() for one in kind.columns if one.holds != "text"]
+    columns = [
+        (kind.name, one) for kind in KINDS.values() for one in kind.columns if one.holds != "text"
+    ]
     assert len(columns) > 20
     assert [(kind, one.name) for kind, one in columns if not isinstance(one.read, Written)] == []

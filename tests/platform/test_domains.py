@@ -16,7 +16,7 @@ from backoffice.app.domains import DOMAINS
 from backoffice.app.measures import Source as Measures
 from backoffice.approvals.verbs import Verb
 from backoffice.audit.tables import Recorded
-from backoffice.customers.owned_records import Belonging
+from backoffice.customers.owned_records import OwnedRecord
 from backoffice.database.objects import DatabaseObject
 from backoffice.drift.facts.holding import Hold
 from backoffice.drift.marks import RecordedFindings
@@ -36,7 +36,7 @@ SORTS: dict[str, type | tuple[type, ...]] = {
     "triggers": DatabaseObject, "records": Record, "recorded": Recorded, "subjects": Subject, "owners": OwnersOf,
     "holds": Hold,
     "measures": Measures, "findings": RecordedFindings, "findable": Findable, "pages": tuple, "notices": Notices,
-    "parts": Addition, "columns": Columns, "notes": Notes, "owned_records": Belonging,
+    "parts": Addition, "columns": Columns, "notes": Notes, "owned_records": OwnedRecord,
     "resources": (FileSent, Uploads), "closing_checks": ClosingCheck,
     "afterwards": FunctionType,
 }  # fmt: skip

@@ -98,7 +98,7 @@ with app.app_context():
         "held": registry.held.__module__,
         "kinds": sorted(app.declared.kinds),
         "recorded": sorted(app.declared.recorded),
-        "belongings": [belonging.name for belonging in app.declared.owned_records],
+        "owned_records": [owned.name for owned in app.declared.owned_records],
         "recalculated": [owners.kind for owners in app.declared.owners],
         "subjects": sorted(app.declared.subjects),
         "words": sorted(app.declared.words),
@@ -182,7 +182,7 @@ def test_commands_and_workers_know_of_the_records_what_the_web_knows(app: Flask)
         assert done.returncode == 0, done.stderr
         known[create] = json.loads(done.stdout)
     assert known["create_background_app"] == known["create_app"]
-    assert known["create_app"]["belongings"]
+    assert known["create_app"]["owned_records"]
 
 
 @pytest.mark.parametrize("command", ["runs list", "figures list", "users list"])

@@ -54,7 +54,7 @@ def meter_financials(dry_run: bool, as_json: bool) -> None:
     with refusals_reported():
         run: Run | None = _begun(dry_run)
         if run is not None and run.kind in STEP_OF and not as_json:
-            _tell_skipped(STEP_OF[run.kind])
+            _report_skipped(STEP_OF[run.kind])
         while run is not None and run.kind in STEP_OF:
             runs.append(_performed(run.id, as_json))
             run = _next_of(runs[-1])
@@ -203,7 +203,7 @@ def _progress(run_id: int) -> Iterator[Callable[[int], None] | None]:
         yield tell
 
 
-def _tell_skipped(first: MigrationStep) -> None:
+def _report_skipped(first: MigrationStep) -> None:
     for step in STEPS[: first.number - 1]:
         title = _(step.title)
         click.echo(_("Step %(number)s: %(title)s", number=step.number, title=title))

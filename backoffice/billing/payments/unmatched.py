@@ -198,14 +198,14 @@ def match_sure() -> Response:
         return claim.complete(_here())
 
     def done(matched: list[int]) -> Response:
-        _tell(len(matched), len(chosen) - len(matched))
+        _report(len(matched), len(chosen) - len(matched))
         return claim.complete(_here())
 
     asked = {"payments": sorted(chosen)}
     return carry_out(approved_verbs.MATCH_SURE, asked, claim, done, back=_here())
 
 
-def _tell(matched: int, left: int) -> None:
+def _report(matched: int, left: int) -> None:
     said = ngettext(
         "%(count)s payment is matched.",
         "%(count)s payments are matched.",

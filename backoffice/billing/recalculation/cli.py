@@ -69,7 +69,7 @@ def _begin(count: int, dry_run: bool) -> None:
     if dry_run:
         click.echo(text.DRY_RUN)
     click.echo(f"{text.STARTING}\n")
-    click.echo(text.processing(count) if count else text.NOBODY)
+    click.echo(text.processing(count) if count else text.NO_CUSTOMERS)
 
 
 def _end(run: Run) -> None:

@@ -14,7 +14,7 @@ from .report import AMOUNTS, Report
 
 DRY_RUN = "DRY RUN MODE - No changes will be made"
 STARTING = "Starting customer balance recalculation from meters..."
-NOBODY = "No customers with meter assignments found."
+NO_CUSTOMERS = "No customers with meter assignments found."
 DRY_RUN_COMPLETE = "DRY RUN COMPLETE - Run without --dry-run to apply changes"
 
 BAR_WIDTH = 28

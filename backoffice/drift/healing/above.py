@@ -19,8 +19,8 @@ from ...figures import registry
 from ...figures.computing.dependencies import (
     has_same_owners,
     lower_bundles,
+    names_owners,
     owners_above,
-    tells_whom,
 )
 from ...figures.computing.registry import Bundle
 from ...runs.models import FOUND
@@ -76,7 +76,7 @@ def collected(asked: Asked, bundle: Bundle) -> frozenset[str]:
 def _is_collected(upper: Bundle) -> bool:
     """Whether whoever builds on a correction is still known by it when it is made."""
     lower = lower_bundles(registry, upper)
-    return all(tells_whom(upper, each) for each in lower if not has_same_owners(upper, each))
+    return all(names_owners(upper, each) for each in lower if not has_same_owners(upper, each))
 
 
 def lead_heal(work: Work) -> None:

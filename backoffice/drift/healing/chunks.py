@@ -194,14 +194,14 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
     bundle = bundle_named(registry, work.payload["bundle"])
     beneath = [bundle_named(registry, name) for name in work.payload.get(BENEATH, ())]
     fixing = bool(work.asked.scope.get("fix"))
-    put_off = frozenset() if fixing else deferred(work, bundle)
-    healer = RunHealer(work, bundle, cause, put_off, beneath)
+    deferred_bundles = frozenset() if fixing else deferred(work, bundle)
+    healer = RunHealer(work, bundle, cause, deferred_bundles, beneath)
     owners, gone = _chosen(work, [*beneath, bundle], every_owner)
     healer.heal(owners)
     for lower in (
         beneath if healer.failed else ()
     ):  # what fails above is no reason to leave it wrong
-        RunHealer(work, lower, cause, put_off, is_led=True).heal_led(sorted(healer.failed))
+        RunHealer(work, lower, cause, deferred_bundles, is_led=True).heal_led(sorted(healer.failed))
     if gone:
         with work.transaction() as step:
             leave_alone(step, _unreported(work, step, gone), ORPHANED)

@@ -190,7 +190,7 @@ def resume(engine: Engine, run_id: int) -> Performed:
 def performed(engine: Engine, run_id: int, progress: Progress | None = None) -> Performed:
     """Work on the run until it has ended, beside any workers; answers what came of it."""
     while True:
-        perform(engine, run_id, progress=lambda: _tell(engine, run_id, progress))
+        perform(engine, run_id, progress=lambda: _report(engine, run_id, progress))
         with Session(engine, expire_on_commit=False) as session:
             run = run_of(session, run_id)
             if not run.is_live:
@@ -198,7 +198,7 @@ def performed(engine: Engine, run_id: int, progress: Progress | None = None) -> 
         time.sleep(LOOK_AGAIN_SECONDS)
 
 
-def _tell(engine: Engine, run_id: int, progress: Progress | None) -> None:
+def _report(engine: Engine, run_id: int, progress: Progress | None) -> None:
     if progress is None:
         return
     with Session(engine) as session:

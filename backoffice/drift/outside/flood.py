@@ -163,7 +163,7 @@ class FloodHealer(RunHealer):
                 schedule_retry(step.connection, [note.id for note in group])
             self.healer.failed(Failure(group[0].bundle, group[0].owner, error))
 
-        self.healer.telling(pieces).each(by_owner(notes), take, failed, self.bundle.name)
+        self.healer.reporting_to(pieces).each(by_owner(notes), take, failed, self.bundle.name)
 
     def recompute(self, owners: Sequence[int]) -> None:
         """Recompute these owners, of whom all that they are derived from was taken away."""
@@ -178,7 +178,7 @@ class FloodHealer(RunHealer):
             defer(connection, self.db_user, UNTIL_ITS_TURN)
             return drained
 
-        healer = self.healer.telling(pieces)
+        healer = self.healer.reporting_to(pieces)
         healer.each(owners, correct, healer.of(self.bundle), self.bundle.name)
 
 

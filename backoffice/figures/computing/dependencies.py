@@ -77,7 +77,7 @@ def trustworthy(
     bundle that is not trusted: that is computed down to the facts, past what is stored here.
     """
     lower = lower_bundles(registry, bundle)
-    trusted = {known for known in lower if known in compared and tells_whom(bundle, known)}
+    trusted = {known for known in lower if known in compared and names_owners(bundle, known)}
     while True:
         opened = _opened(registry, [known for known in lower if known not in trusted])
         if not trusted & opened:
@@ -95,7 +95,7 @@ def _opened(registry: Registry, bundles: Iterable[Bundle]) -> set[Bundle]:
     return found
 
 
-def tells_whom(upper: Bundle, lower: Bundle) -> bool:
+def names_owners(upper: Bundle, lower: Bundle) -> bool:
     """Whether those who build on a wrong row are found by what is stored, before it is corrected and afterwards."""
     may_be_missing = any(f.derived_rows for f in lower.figures)
     if may_be_missing and not has_same_owners(upper, lower):

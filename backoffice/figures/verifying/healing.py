@@ -194,14 +194,14 @@ class Healer:
                         above[upper] |= ids
             return drained
 
-        self.telling(pieces).each(owners, correct, self.of(top), top.name)
+        self.reporting_to(pieces).each(owners, correct, self.of(top), top.name)
         if corrected:
             with self.begin() as connection:
                 for upper, ids in self._above(connection, {top: set(corrected)}).items():
                     above[upper] |= ids
         self.heal_above(above, correcting)
 
-    def telling(self, pieces: Pieces) -> "Healer":
+    def reporting_to(self, pieces: Pieces) -> "Healer":
         """The same, that tells the pieces what stands."""
 
         def stands(drained: Drained) -> None:

@@ -149,7 +149,7 @@ def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None
         mine = [note for note in notes if note.db_user == db_user and note not in emptied]
         pieces = Pieces()
         take = taking(pieces, healer.registry, db_user, timedelta(), run_id)
-        healer.telling(pieces).each(by_owner(mine), take, failed, bundle.name)
+        healer.reporting_to(pieces).each(by_owner(mine), take, failed, bundle.name)
     if emptied:
         _take_emptied(healer, bundle, emptied, run_id)
 

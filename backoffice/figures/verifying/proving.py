@@ -51,7 +51,7 @@ SECONDS = 5.0
 TOO_LONG = "57014"
 """The SQL state of a statement that was stopped because its time was over."""
 
-NOBODY = 0
+NO_OWNER = 0
 """No owner has this id: what is asked of it reads no row, but PostgreSQL has understood the question."""
 
 ALONE, AMONG_ALL, TWICE = range(3)
@@ -137,9 +137,9 @@ def _disproof(
         _stop_at(connection, until)
         bundle = registry.bundle_of(figure)
         writing = recompute(registry, bundle, ONE_OWNER, correct=True, by_facts=True)
-        writing.prepare(connection, owner=NOBODY, **dict.fromkeys(WHY))
+        writing.prepare(connection, owner=NO_OWNER, **dict.fromkeys(WHY))
         owners = connection.scalars(_some_owners(figure, sample)).all()
-        for owner in (NOBODY, *owners):
+        for owner in (NO_OWNER, *owners):
             _stop_at(connection, until)
             rows = differing(registry, figure).run(connection, owner=owner).mappings().all()
             if rows:
@@ -163,7 +163,7 @@ def _disproof_of_places(
     """Continue all these owners at once: from the first of their rows, from one in the middle, from the last."""
     for quantile in (0.0, 0.5, 1.0):
         found = _places(registry, figure).run(connection, owners=[*owners], quantile=quantile).all()
-        given = [(NOBODY, None), *found]
+        given = [(NO_OWNER, None), *found]
         rows = (
             differing_since(registry, figure)
             .run(connection, owners=[o for o, _ in given], places=[p for _, p in given])

@@ -162,7 +162,7 @@ def _do(session: Session, upload: Import, place: Place) -> None:
         return
 
     def tells(_report: Report, stage: Stage) -> bool:
-        _tell_results(session, upload, stage)
+        _record_results(session, upload, stage)
         return True
 
     report = carry_out(stage, kind, tells)
@@ -170,7 +170,7 @@ def _do(session: Session, upload: Import, place: Place) -> None:
     session.expire_all()
     first, last = place
     if not report.must_be_whole:
-        _tell_refused(session, upload, place, report.problems)
+        _record_refused(session, upload, place, report.problems)
     elif first < last:
         middle = (first + last) // 2
         _do(session, upload, (first, middle))
@@ -194,7 +194,7 @@ def _waiting(upload: Import, place: Place) -> Select[Any]:
     return select(c.n, c.file, c.line, *values).where(*_within(upload, place), c.outcome == "")
 
 
-def _tell_results(session: Session, upload: Import, stage: Stage) -> None:
+def _record_results(session: Session, upload: Import, stage: Stage) -> None:
     """Keep what became of the lines that were carried out, now or before."""
     results = KINDS[upload.kind].results
     assert results is not None, "files of this kind are carried out line by line"
@@ -204,7 +204,7 @@ def _tell_results(session: Session, upload: Import, stage: Stage) -> None:
     session.execute(update(LINES).where(mine).values(reported))
 
 
-def _tell_refused(
+def _record_refused(
     session: Session, upload: Import, place: Place, problems: Sequence[Problem]
 ) -> None:
     """Keep why lines were refused; of a line with several reasons the first."""

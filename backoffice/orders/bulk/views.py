@@ -54,7 +54,7 @@ def bulk_apply() -> Response:
     back = url_for("orders.index", **way)
 
     def done(outcome: actions.Outcome) -> Response:
-        _tell(outcome)
+        _report(outcome)
         return claim.complete(back)
 
     try:
@@ -84,7 +84,7 @@ def _is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63
 
 
-def _tell(outcome: actions.Outcome) -> None:
+def _report(outcome: actions.Outcome) -> None:
     """Say what was done, and what another user had changed meanwhile."""
     changed, amount = outcome.changed.count, outcome.changed.amount
     written = money.format_amount(amount, number_format(), symbol=True)
