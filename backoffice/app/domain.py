@@ -38,6 +38,25 @@ Things = Sequence[Any]
 """What a domain has of one sort: the things themselves, or the names (`module:NAME`) of tuples of them."""
 
 
+@dataclass(frozen=True)
+class NavigationEntry:
+    """One screen in the navigation. `section` is the start of its endpoints, `also` are further ones.
+
+    `place` is where it stands among those of all domains.
+    """
+
+    place: int
+    label: str
+    endpoint: str
+    icon: str
+    section: str
+    also: tuple[str, ...] = ()
+
+    def holds(self, endpoint: str) -> bool:
+        """Whether the endpoint belongs to it."""
+        return endpoint.startswith((self.section, *self.also))
+
+
 @dataclass(frozen=True, eq=False)
 class Domain:
     """One domain, and what it has.
@@ -56,9 +75,10 @@ class Domain:
 
     Programs: `resources` are what the API answers for besides, each with `add_to(blueprint)` and its OpenAPI `paths()`.
 
-    Screens: `screens` are the modules with its views, each with its blueprint as `bp`. The search of the shell finds
-    `findable` and leads to `pages` (label, endpoint); Today shows `notices`. On the screens of other domains' records
-    stand its `parts`, in their lists its `columns`, in their histories its `notes`; `owned_records` are customers'.
+    Screens: `screens` are the modules with its views, each with its blueprint as `bp`; `navigation` its entries there.
+    The search of the shell finds `findable` and leads to `pages` (label, endpoint); Today shows `notices`. On the
+    screens of other domains' records stand its `parts`, in their lists its `columns`, in their histories its `notes`;
+    `owned_records` are customers'.
     """
 
     name: str
@@ -82,6 +102,7 @@ class Domain:
     closing_checks: Things = ()
     afterwards: Things = ()
     screens: Sequence[str] = ()
+    navigation: Things = ()
     findable: Things = ()
     pages: Things = ()
     notices: Things = ()
@@ -113,6 +134,12 @@ class Declared:
         """The blueprints of all screens; imports them."""
         modules = (import_module(name) for domain in self.domains for name in domain.screens)
         return tuple(dict.fromkeys(module.bp for module in modules))
+
+    @cached_property
+    def navigation(self) -> Sequence[NavigationEntry]:
+        """The entries of the navigation, from top to bottom."""
+        found = self._named("places", ((entry.place, entry) for entry in self._all("navigation")))
+        return [found[place] for place in sorted(found)]
 
     @cached_property
     def figures(self) -> Sequence["Figure"]:

@@ -1,6 +1,7 @@
 """What billing has: meters, invoices, payments, adjustments, ageing, statements, recalculation, migration."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "billing",
@@ -21,6 +22,16 @@ DOMAIN = Domain(
         "backoffice.billing.payments.unmatched",
         "backoffice.billing.recalculation.views",
         "backoffice.billing.migration.views",
+    ),
+    navigation=(
+        NavigationEntry(
+            5,
+            N_("Billing"),
+            "meters.index",
+            "billing",
+            "billing.",
+            ("invoices.", "meters.", "payments.", "adjustments."),
+        ),
     ),
     triggers=("backoffice.billing.triggers:TRIGGERS",),
     kinds=(

@@ -1,6 +1,7 @@
 """What gas has."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "gas",
@@ -12,6 +13,11 @@ DOMAIN = Domain(
         "backoffice.gas.statements.views",
         "backoffice.gas.adjusting.views",
         "backoffice.gas.entry.views",
+    ),
+    navigation=(
+        NavigationEntry(
+            7, N_("Gas"), "gas_months.index", "gas", "gas.", ("gas_", "readings.", "deposits.")
+        ),
     ),
     kinds=("backoffice.gas.pricing.runs:KINDS",),
     scopes=("backoffice.gas.pricing.runs:SCOPES",),

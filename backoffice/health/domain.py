@@ -1,6 +1,7 @@
 """What Health and Today have."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "health",
@@ -9,6 +10,17 @@ DOMAIN = Domain(
         "backoffice.health.today",
         "backoffice.health.overview",
         "backoffice.health.dot",
+    ),
+    navigation=(
+        NavigationEntry(1, N_("Today"), "health.today", "today", "health.today"),
+        NavigationEntry(
+            10,
+            N_("Health"),
+            "health.index",
+            "health",
+            "health.",
+            ("drift.", "runs.", "schedules.", "reconciliation.", "balance_health."),
+        ),
     ),
     pages=("backoffice.health.finding:PAGES",),
 )

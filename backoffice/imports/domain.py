@@ -1,6 +1,7 @@
 """What imports have."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "imports",
@@ -8,6 +9,7 @@ DOMAIN = Domain(
     kinds=("backoffice.imports.by_line.runs:KINDS",),
     scopes=("backoffice.imports.by_line.runs:SCOPES",),
     screens=("backoffice.imports.views", "backoffice.imports.by_line.views"),
+    navigation=(NavigationEntry(12, N_("Imports"), "imports.index", "imports", "imports."),),
     recorded=("backoffice.imports.listing:RECORDED",),
     resources=("backoffice.imports.api:RESOURCES", "backoffice.imports.by_line.api:RESOURCES"),
     notices=("backoffice.imports.notices:NOTICES",),

@@ -1,6 +1,7 @@
 """What the ledger has."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "ledger",
@@ -13,6 +14,11 @@ DOMAIN = Domain(
         "backoffice.ledger.periods.views",
         "backoffice.ledger.posting.views",
         "backoffice.ledger.health.views",
+    ),
+    navigation=(
+        NavigationEntry(
+            8, N_("Ledger"), "entries.index", "ledger", "entries.", ("accounts.", "ledger.")
+        ),
     ),
     kinds=("backoffice.ledger.posting.runs:KINDS", "backoffice.ledger.health.runs:KINDS"),
     verbs=("backoffice.ledger.periods.approved_verbs:VERBS",),

@@ -1,12 +1,14 @@
 """What orders have."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "orders",
     models=("backoffice.orders.models",),
     figures=("backoffice.orders.figures",),
     screens=("backoffice.orders.views", "backoffice.orders.bulk.views"),
+    navigation=(NavigationEntry(2, N_("Orders"), "orders.index", "orders", "orders."),),
     records=("backoffice.orders.records:RECORDS",),
     triggers=("backoffice.orders.triggers:TRIGGERS",),
     verbs=("backoffice.orders.bulk.approved_verbs:VERBS",),

@@ -1,6 +1,7 @@
 """What people have: sign-in, users, tokens."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "people",
@@ -8,6 +9,11 @@ DOMAIN = Domain(
     screens=(
         "backoffice.people.views",
         "backoffice.people.token_views",
+    ),
+    navigation=(
+        NavigationEntry(
+            14, N_("Settings"), "people.users", "settings", "people.user", ("people.token",)
+        ),
     ),
     findable=("backoffice.people.finding:FINDABLE",),
     pages=("backoffice.people.finding:PAGES",),

@@ -16,7 +16,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import ORMExecuteState, Session
 from werkzeug.wrappers import Response
 
-from ..app import navigation
 from ..app.domain import declared
 from ..app.edge import begin, sqlstate_of
 from ..app.extensions import db
@@ -154,7 +153,7 @@ def _start_anew(error: DBAPIError) -> None:
 def _screens(question: Question) -> list[SearchResult]:
     """The screens whose name, in the user's language or in English, has all the words; that begin so first."""
     words = question.text.casefold().split()
-    named = [(entry.label, entry.endpoint) for entry in navigation.ENTRIES]
+    named = [(entry.label, entry.endpoint) for entry in declared().navigation]
     named += [(label, endpoint) for endpoint, label in declared().pages.items()]
     found = [
         SearchResult(_(label), url_for(endpoint), names=(_(label), label))

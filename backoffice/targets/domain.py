@@ -1,6 +1,7 @@
 """What targets have."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "targets",
@@ -10,6 +11,7 @@ DOMAIN = Domain(
         "backoffice.targets.views",
         "backoffice.targets.editing",
     ),
+    navigation=(NavigationEntry(9, N_("Targets"), "targets.index", "targets", "targets."),),
     findable=("backoffice.targets.finding:FINDABLE",),
     subjects=("backoffice.targets.watched:SUBJECTS",),
     records=("backoffice.targets.records:RECORDS",),

@@ -1,6 +1,7 @@
 """What wallets have."""
 
-from ..app.domain import Domain
+from ..app.domain import Domain, NavigationEntry
+from ..base import N_
 
 DOMAIN = Domain(
     "wallets",
@@ -10,6 +11,11 @@ DOMAIN = Domain(
         "backoffice.wallets.views",
         "backoffice.wallets.transactions",
         "backoffice.wallets.health",
+    ),
+    navigation=(
+        NavigationEntry(
+            6, N_("Wallets"), "wallets.index", "wallets", "wallets.", ("wallet_transactions.",)
+        ),
     ),
     triggers=("backoffice.wallets.triggers:TRIGGERS",),
     records=("backoffice.wallets.records:RECORDS",),

@@ -50,7 +50,9 @@ def things(named: Any) -> Iterable[Any]:
 
 
 def test_every_field_of_a_domain_is_looked_at_here() -> None:
-    assert {field.name for field in fields(Domain)} == {"name", *SORTS, *MODULES}
+    assert {field.name for field in fields(Domain)} == {
+        "name", "navigation", *SORTS, *MODULES,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: domain.name)
@@ -68,12 +70,17 @@ def test_whatever_a_domain_names_is_there_and_of_its_sort(app: Flask, domain: Do
         assert any(isinstance(thing, Figure | Check) for thing in derived)
     for name in domain.screens:
         assert import_module(name).bp
+    for entry in domain.navigation:
+        own = app.view_functions[entry.endpoint].__module__
+        assert own.startswith((f"backoffice.{domain.name}.", "backoffice.records."))
+        assert entry.holds(entry.endpoint)
 
 
 def test_every_domain_declares_in_its_own_package() -> None:
     """Another's would be there twice, or with the wrong one."""
     for domain in DOMAINS:
-        named = [n for f in fields(domain) if f.name != "name" for n in getattr(domain, f.name)]
+        sorts = [f.name for f in fields(domain) if f.name not in ("name", "navigation")]
+        named = [n for sort in sorts for n in getattr(domain, sort)]
         strange = [n for n in named if not n.startswith(f"backoffice.{domain.name}.")]
         assert strange == []
 
