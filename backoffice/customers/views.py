@@ -5,23 +5,15 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..app.extensions import db
-from ..records.screens import Screens
 from ..security.permissions import allowed, requires
 from ..web.additions import parts_of
 from ..web.htmx import render
 from ..web.paging import page_number
 from . import merging, queries
 from .models import Customer
-from .records import CUSTOMER
+from .screens import screens
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
-screens = Screens(
-    CUSTOMER,
-    "customers/index.html",
-    record_page="customers/record.html",
-    frame="customers/customer.html",
-    head=lambda customer: {"customer": customer},
-)
 screens.add_to(bp, without=("record",))
 
 

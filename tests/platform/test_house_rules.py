@@ -82,6 +82,18 @@ def test_no_module_reaches_itself_by_what_it_imports() -> None:
     TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
 
 
+def test_no_module_of_views_uses_another_domains() -> None:
+    graph = grimp.build_graph("backoffice", cache_dir=None)
+    views = {name: name.split(".")[1] for name in graph.modules if name.endswith("views")}
+    assert len(views) > 40
+    used = (
+        (name, other) for name in views for other in graph.find_modules_directly_imported_by(name)
+    )
+    assert [
+        (name, other) for name, other in used if views.get(other, views[name]) != views[name]
+    ] == []
+
+
 DONE_ON_IMPORT = {
     # prometheus-client asks for it before the first measure is made
     ("backoffice/app/counting/instruments.py", "disable_created_metrics"),

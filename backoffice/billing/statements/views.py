@@ -17,7 +17,7 @@ from ...base import N_, counted, periods
 from ...base.periods import Month, read_day
 from ...base.refusals import Refusal
 from ...customers.models import Customer
-from ...customers.views import screens as customers
+from ...customers.screens import screens as customers
 from ...drift.marks import FINDINGS, Marks, marks
 from ...lists import Column, List, Said
 from ...lists.marking import Mark

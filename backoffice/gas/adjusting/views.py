@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 from ...app.extensions import db
 from ...base.refusals import Refusal
 from ...customers.models import Customer
-from ...customers.views import screens as customers
+from ...customers.screens import screens as customers
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import in_words

@@ -14,7 +14,7 @@ from ...base.codes import month_code
 from ...base.periods import Month
 from ...base.refusals import Refusal
 from ...customers.models import Customer
-from ...customers.views import screens as customers
+from ...customers.screens import screens as customers
 from ...records import forms
 from ...security.permissions import requires
 from ...web.charts import Chart, Point, bar_chart

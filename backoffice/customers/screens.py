@@ -1,0 +1,12 @@
+"""What stands around every page of a customer, whichever domain's page it is."""
+
+from ..records.screens import Screens
+from .records import CUSTOMER
+
+screens = Screens(
+    CUSTOMER,
+    "customers/index.html",
+    record_page="customers/record.html",
+    frame="customers/customer.html",
+    head=lambda customer: {"customer": customer},
+)
