@@ -20,16 +20,22 @@ def by_code(session: Session, code: str) -> Customer | None:
 def narrowed_to(text: str) -> Select[int]:
     """The ids of the customers whom a list is narrowed to.
 
-    Of the one with exactly that code, so that a link shows exactly theirs; where nobody has it, of those who have it
-    in other letters; else of those whose name holds the text.
+    Of the one with exactly that code, so that a link shows exactly theirs, and of whom it leads to since a merge; where
+    nobody has it, of those who have it in other letters; else of those whose name holds the text.
     """
-    other = aliased(Customer)
+    other, booked = aliased(Customer), booked_customers()
+    leads_to = select(booked.c.id).where(booked.c.code == text)
     is_alike = func.lower(Customer.code) == text.lower()
     has_code = select(other.id).where(other.code == text).exists()
     has_alike = select(other.id).where(func.lower(other.code) == text.lower()).exists()
     is_named = Customer.name.icontains(text, autoescape=True)
     return select(Customer.id).where(
-        or_(Customer.code == text, is_alike & ~has_code, is_named & ~has_alike)
+        or_(
+            Customer.code == text,
+            Customer.id.in_(leads_to),
+            is_alike & ~has_code,
+            is_named & ~has_alike,
+        )
     )
 
 
@@ -47,7 +53,7 @@ def booked_customers() -> Subquery:
     followed = (
         select(Customer.id, Customer.merged_into_id.label("leads_to"), literal(1).label("steps"))
         .where(Customer.merged_into_id.is_not(None))
-        .cte("followed", recursive=True)
+        .cte(recursive=True)  # without a name: a list may follow twice
     )
     followed = followed.union_all(
         select(followed.c.id, Customer.merged_into_id, followed.c.steps + 1)

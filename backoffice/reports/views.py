@@ -11,7 +11,9 @@ from flask_login import current_user
 
 from .. import lists
 from ..app.extensions import db
+from ..base import N_
 from ..base.periods import Month
+from ..base.refusals import Refusal
 from ..customers import queries as customers
 from ..orders import queries as orders
 from ..people.models import User
@@ -67,6 +69,12 @@ def _lines(scope: ReportScope, dimension: str, number: int) -> Table:
     )
 
 
+class NotReported(Refusal):
+    """What the address asks makes no sense as it stands, and a file cannot say so beside its rows."""
+
+    sentence = N_("%(said)s")
+
+
 @bp.get("/<dimension>/export.<flavour>")
 @requires("reports.read")
 @lists.limited
@@ -75,6 +83,8 @@ def export(dimension: str, flavour: str) -> Response:
     if dimension not in queries.DIMENSIONS:
         abort(404)
     asked = forms.read(db.session(), current_user, request.args)
+    if asked.problems:
+        raise NotReported(said=" ".join(asked.problems.values()))
     people = orders.managers_with_orders(db.session(), current_user)
     names = {person.id: person.name for person in people}
     return lists.export(listing_of(current_user, dimension, asked, names), flavour)

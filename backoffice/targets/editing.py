@@ -151,7 +151,14 @@ def _paste(form: YearForm, _manager: User) -> None:
         abort(400)
     lines = rows_of(request.form.get("block", ""))
     is_row = len(lines) == 1
-    form.paste(form.months[int(row)], lines[0] if is_row else [line[0] for line in lines])
+    cells = lines[0] if is_row else [line[0] for line in lines]
+    if left := [cell for cell in form.paste(form.months[int(row)], cells) if cell.strip()]:
+        said = ngettext(
+            "%(num)s cell that goes beyond December was left out.",
+            "%(num)s cells that go beyond December were left out.",
+            len(left),
+        )
+        form.target_of(form.months[-1]).errors.append(said)
 
 
 def _unknown(_form: YearForm, _manager: User) -> None:

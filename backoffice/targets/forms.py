@@ -114,10 +114,12 @@ class YearForm(FlaskForm):
         for month, target in targets.items():
             self._write(month, money.format_amount(target, number_format()))
 
-    def paste(self, first: Month, cells: list[str]) -> None:
-        """Put copied cells into the months from `first` on; what goes beyond December is left out."""
-        for month, text in zip(self.months[first.month - 1 :], cells, strict=False):
+    def paste(self, first: Month, cells: list[str]) -> list[str]:
+        """Put copied cells into the months from `first` on; answers those that went beyond December."""
+        months = self.months[first.month - 1 :]
+        for month, text in zip(months, cells, strict=False):
             self._write(month, text)
+        return cells[len(months) :]
 
     def _write(self, month: Month, text: str) -> None:
         field = self.target_of(month)

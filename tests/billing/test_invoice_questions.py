@@ -181,3 +181,12 @@ def test_a_program_is_refused_as_a_person_is_and_moves_nothing(
     assert program.send("POST", "/api/invoices/INV-1/void", match=1, json=reason).status_code == 200
     late = program.send("PATCH", "/api/invoices/INV-1", match=2, json={"due_on": "2026-06-01"})
     assert (late.status_code, late.get_json()["code"]) == (422, "VoidStaysVoid")
+
+
+def test_what_was_answered_of_other_amounts_holds_nothing(
+    finance: FlaskClient, customer: Any, session: Any
+) -> None:
+    holds = answers(finance.post(NEW, data=new(finance, amount="2000")).text, "holds")[1]
+    alike = new(finance, amount="1500") | {"holds": holds}
+    assert finance.post(NEW, data=alike).status_code == 303
+    assert (only(session).amount, only(session).units is None) == (1500, False)

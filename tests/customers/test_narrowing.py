@@ -32,3 +32,14 @@ def test_a_list_is_narrowed_by_code_else_by_name(session: Any, text: str, found:
     session.commit()
     wanted = Customer.id.in_(narrowed_to(text))
     assert sorted(c.code for c in session.query(Customer).where(wanted)) == found
+
+
+def test_the_code_of_a_merged_customer_leads_to_whom_it_was_merged_into(session: Any) -> None:
+    survivor = CustomerFactory(code="KEPT")
+    session.flush()
+    between = CustomerFactory(code="BETWEEN", merged_into_id=survivor.id)
+    session.flush()
+    CustomerFactory(code="OLD", merged_into_id=between.id)
+    session.commit()
+    wanted = Customer.id.in_(narrowed_to("OLD"))
+    assert sorted(c.code for c in session.query(Customer).where(wanted)) == ["KEPT", "OLD"]

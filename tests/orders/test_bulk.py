@@ -163,7 +163,8 @@ def test_what_a_user_saved_since_the_preview_is_left_and_told(
     reported = text_of(client.get(done.location).text)
     assert "1 order is changed: Rp 9,300,000.00." in reported
     assert (
-        "1 order was saved by another user since the preview, and is left as it is. A-2" in reported
+        "1 order was saved or deleted by another user since the preview: nothing of it is changed. A-2"
+        in reported
     )
     now = stored(session)
     assert now["A-1"][1] == date(2026, 5, 1)
@@ -183,7 +184,7 @@ def test_of_all_that_match_those_that_moved_are_left_and_new_ones_too(
     session.commit()
     reported = text_of(client.get(client.post("/orders/bulk", data=form).location).text)
     assert "3 orders are changed" in reported
-    assert "1 order was saved by another user since the preview" in reported
+    assert "1 order was saved or deleted by another user since the preview" in reported
     now = {number: closed for number, (_, closed, _) in stored(session).items()}
     assert now["A-1"] == date(2026, 6, 30)
     assert now["A-3"] is None
@@ -233,7 +234,9 @@ def test_a_save_that_holds_an_order_while_we_apply_wins(
         other.commit()
         applying.join(20)
     assert answers[0].status_code == 303
-    assert "1 order was saved by another user" in text_of(client.get(answers[0].location).text)
+    assert "1 order was saved or deleted by another user" in text_of(
+        client.get(answers[0].location).text
+    )
     assert stored(session)["A-2"][1] is None
     assert stored(session)["A-1"][1] == date(2026, 7, 1)
 

@@ -145,3 +145,17 @@ def test_a_workbook_holds_numbers(sign_in, shop):
     rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
     assert rows[1][:3] == ["Nancy", 2, 1040.5]
     assert Decimal(str(rows[3][2])) == Decimal("1240.5")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("customer=l", "Several customers fit that."),
+        ("customer=nobody", "No customer is called that."),
+        ("since=1997-05-01&until=1997-04-01", "The first day is after the last one."),
+    ],
+)
+def test_what_makes_no_sense_is_no_file(sign_in, shop, asked, said):
+    answer = sign_in("finance").get(f"/reports/customer/export.csv?{asked}")
+    assert answer.status_code == 422
+    assert said in answer.text

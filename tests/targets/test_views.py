@@ -304,6 +304,9 @@ def test_a_button_says_what_it_needs(sign_in, shop, nancy):
     assert "This is not a number" in browser.post(f"{path}?do=copy", data=form).text
     pasted = filled(browser, path, "targets-form", row="0", block="x\ty")
     assert "This is not a number" in browser.post(f"{path}?do=paste", data=pasted).text
+    beyond = filled(browser, path, "targets-form", row="10", block="1\t2\t3\t4\t")
+    said = "2 cells that go beyond December were left out."
+    assert said in browser.post(f"{path}?do=paste", data=beyond).text
     for do in ("paste&row=99", "dance"):
         assert browser.post(f"{path}?do={do}", data=form).status_code == 400
 

@@ -12,6 +12,7 @@ from ... import lists
 from ...base import N_, counted
 from ...base.periods import today
 from ...customers.models import Customer
+from ...customers.queries import booked_customers
 from ...lists import AsOf, Choice, Column, List, Search, containing, text_in
 from ...lists.filters import Filter
 from ...security.permissions import requires
@@ -46,8 +47,10 @@ def ageing_documents() -> Response:
 
 def _of_customer(code: str) -> Select[int]:
     """The meters that are actively the customer's now, whoever their documents were booked on."""
-    own = select(MeterAssignment.meter_id).join(Customer)
-    return own.where(Customer.code == code, MeterAssignment.is_active)
+    booked = booked_customers()
+    owner = select(booked.c.id).where(booked.c.code == code)
+    own = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id.in_(owner))
+    return own.where(MeterAssignment.is_active)
 
 
 def _of_number(number: str) -> Select[int]:

@@ -86,9 +86,17 @@ class InvoiceForm(OfRecord):
     # What was typed
 
     def charges(self) -> Charges:
-        """What the amount is made of: units and rate, or where it is said to hold the amount alone."""
-        if (self.holds.data or "").startswith("typed ") and self.amount.data is not None:
-            return Charges(amount=self.amount.data)
+        """What the amount is made of: units and rate, or where it is said to hold the amount alone.
+
+        What was said of other amounts than these is said of none.
+        """
+        computed, typed = self._two_amounts()
+        if (
+            typed is not None
+            and computed != typed
+            and self.holds.data == f"typed {computed} {typed}"
+        ):
+            return Charges(amount=typed)
         return self.usage()
 
     def usage(self) -> Charges:

@@ -134,7 +134,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a change did. `moved`: orders that another user has written since the preview."""
+    """What a change did. `moved`: orders that another user has written or deleted since the preview."""
 
     changed: Share
     moved: int

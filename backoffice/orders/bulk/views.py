@@ -97,8 +97,8 @@ def _report(outcome: actions.Outcome) -> None:
     flash(done, "success" if changed else "info")
     if outcome.moved > 0:
         left = ngettext(
-            "%(num)s order was saved by another user since the preview, and is left as it is.",
-            "%(num)s orders were saved by another user since the preview, and are left as they are.",
+            "%(num)s order was saved or deleted by another user since the preview: nothing of it is changed.",
+            "%(num)s orders were saved or deleted by another user since the preview: nothing of them is changed.",
             outcome.moved,
         )
         flash(" ".join([left, ", ".join(outcome.moved_numbers)]).strip(), "warning")
