@@ -259,7 +259,10 @@ def _statements(app: Flask, session: Session, lines: int) -> int:
 def test_lines_of_a_file_change_each_customer_by_its_own(
     sign_in: Any, session: Session, customer: Customer, other: Customer
 ) -> None:
-    file = (io.BytesIO(b"customer_code,price\nG-1,9000.5\nG-2,11000,1.5\n"), "prices.csv")
+    file = (
+        io.BytesIO(b"customer_code,price_per_sm3,correction_factor\nG-1,9000.5\nG-2,11000,1.5\n"),
+        "prices.csv",
+    )
     dry = run_of(bulk(sign_in("finance"), effective_from="2025-07-01", file=file))
     reported = session.execute(
         select(RunItem.owner, RunItem.after).where(RunItem.run_id == dry).order_by(RunItem.owner)
@@ -267,6 +270,61 @@ def test_lines_of_a_file_change_each_customer_by_its_own(
     assert [(owner, row["price_per_sm3"], row.get("correction_factor")) for owner, row in reported] == [
         (customer.id, "9000.5000", None), (other.id, "11000.0000", "1.500000"),
     ]  # fmt: skip
+
+
+def test_columns_are_found_by_their_names(
+    sign_in: Any, session: Session, customer: Customer, other: Customer
+) -> None:
+    lines = (
+        b" Correction_Factor ;PRICE_PER_SM3;note;Effective_From;Customer_Code\n"
+        b"1.5;9000.5;new;2025-07-01;G-1\n;11000;;;G-2\n"
+    )
+    file = (io.BytesIO(lines), "prices.csv")
+    dry = run_of(bulk(sign_in("finance"), effective_from="2025-07-01", file=file))
+    reported = session.scalars(
+        select(RunItem.after).where(RunItem.run_id == dry).order_by(RunItem.owner)
+    )
+    prices = [(row["price_per_sm3"], row.get("correction_factor")) for row in reported]
+    assert prices == [("9000.5000", "1.500000"), ("11000.0000", None)]
+
+
+def test_a_decimal_comma_stands_between_no_columns(
+    sign_in: Any, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("finance", number_format="id")
+    page = browser.get("/gas/prices/bulk").text
+    assert ("with semicolons" in page, "with commas" in page) == (True, False)
+    refused = bulk(browser, effective_from="2025-07-01", lines="G-1,9000,5")
+    assert (refused.status_code, "The comma is your decimal mark" in refused.text) == (422, True)
+    dry = run_of(bulk(browser, effective_from="2025-07-01", lines="\nG-1;9000,5"))
+    after = session.scalars(select(RunItem.after).where(RunItem.run_id == dry)).one()
+    assert after is not None
+    assert (after["price_per_sm3"], "correction_factor" in after) == ("9000.5000", False)
+
+
+def test_who_has_no_price_on_the_day_is_named_and_left_alone(
+    sign_in: Any, session: Session, customer: Customer
+) -> None:
+    late = CustomerFactory(code="G-3")
+    GasPriceFactory(customer=late, effective_from=date(2025, 9, 1))
+    session.commit()
+    browser = sign_in("finance")
+    asked = {"effective_from": "2025-07-01", "price_per_sm3": "9000"}
+    dry = run_of(bulk(browser, "matching=1", **asked))
+    assert [row[:2] for row in items(session, dry)] == [
+        (customer.id, "found"),
+        (late.id, "skipped"),
+    ]
+    assert "No price is in force on that day." in text_of(browser.get(f"/runs/{dry}").text)
+    applied = run_of(apply(browser, dry))
+    assert [row[:2] for row in items(session, applied)] == [(customer.id, "applied")]
+    whole = run_of(bulk(browser, "matching=1", **asked, correction_factor="1.1"))
+    assert [row[:2] for row in items(session, whole)] == [
+        (customer.id, "found"),
+        (late.id, "found"),
+    ]
+    after = session.scalars(select(RunItem.after).where(RunItem.run_id == whole)).all()
+    assert {row["correction_factor"] for row in after if row} == {"1.100000"}
 
 
 @pytest.mark.parametrize(
@@ -277,6 +335,17 @@ def test_lines_of_a_file_change_each_customer_by_its_own(
         ({"lines": "G-9\t100"}, "Line 1: There is no customer G-9."),
         ({"lines": "G-1\t100\nG-1\t200"}, "Line 2: This customer has a line already."),
         ({"lines": "G-1\tlots"}, "Line 1: "),
+        ({"lines": "G-1\t9000\t1\t2"}, "Line 1: There are more cells than columns."),
+        ({"lines": "G-1\t9000", "percent": "5"}, "Enter the same change for all, or lines"),
+        (
+            {"lines": "G-1\t9000", "correction_factor": "1"},
+            "Enter the same change for all, or lines",
+        ),
+        (
+            {"lines": "customer_code\teffective_from\nG-1\t2025-07-02"},
+            "Line 2: 2025-07-02 is not the day from which",
+        ),
+        ({"lines": "customer_code\tnote\nG-1\t9000"}, "Line 2: "),
         ({"percent": "1000", "effective_from": "2025-07-01"}, "A price is from 0 to"),
         ({"percent": "5", "effective_from": "2024-01-01"}, "None of these customers has a price"),
     ],

@@ -46,10 +46,15 @@ class Change:
     price: Decimal | None = None
     factor: Decimal | None = None
 
-    def of(self, price: Decimal) -> Decimal:
-        """The new price for one of `price`."""
-        if self.price is not None:
-            return self.price
+    def of(self, held: GasPrice | None) -> tuple[Decimal, Decimal] | None:
+        """The new price and factor in place of those in force; None where one of them is missing."""
+        price, factor = self.price, self.factor
+        if held is not None:
+            price = self._raised(held.price_per_sm3) if price is None else price
+            factor = held.correction_factor if factor is None else factor
+        return None if price is None or factor is None else (price, factor)
+
+    def _raised(self, price: Decimal) -> Decimal:
         if self.percent is None:
             return price
         return money.round_amount(price * (100 + self.percent) / 100, money.UNIT_PRICE_DECIMALS)
@@ -57,21 +62,20 @@ class Change:
 
 def changed_prices(
     session: Session, customer_ids: Collection[int], day: date, change: Change
-) -> list[NewPrice]:
-    """What `change` makes of the price that each of these customers has on `day`, from then on.
+) -> tuple[list[NewPrice], list[int]]:
+    """What `change` makes of the price that each of these customers has on `day`, and those whom it leaves without.
 
     Raises TooManyCustomers, NoPriceToRaise, OutOfRange.
     """
     if len(customer_ids) > MOST:
         raise TooManyCustomers(most=MOST)
-    found = [
-        NewPrice(customer, day, change.of(held.price_per_sm3), change.factor or held.correction_factor)
-        for customer, held in prices_on(session, customer_ids, day).items()
-    ]  # fmt: skip
+    held = prices_on(session, customer_ids, day)
+    made = {customer: change.of(held.get(customer)) for customer in sorted(customer_ids)}
+    found = [NewPrice(customer, day, *new) for customer, new in made.items() if new is not None]
     if not found:
         raise NoPriceToRaise()
     check(found)
-    return found
+    return found, [customer for customer, new in made.items() if new is None]
 
 
 def check(prices: Sequence[NewPrice]) -> None:

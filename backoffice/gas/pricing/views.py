@@ -33,7 +33,7 @@ from ...web.paging import PAGE_SIZE
 from ..approved_verbs import SAVE_PRICE
 from ..models import GasPrice
 from ..records import PRICE
-from ..rules import SHOWN
+from ..rules import SHOWN, UNPRICED
 from .actions import MOST, changed_prices, check
 from .bulk import BulkForm
 from .effects import Effect, NewPrice
@@ -112,32 +112,32 @@ def bulk_preview() -> Response:
     if not form.validate():
         return _page(form, typed, 422)
     try:
-        wanted = _wanted(form, typed)
+        wanted, left = _wanted(form, typed)
     except Refusal as refusal:
         form.form_errors = [in_words(refusal)]
         return _page(form, typed, refusal.status)
     if not wanted:
         return _page(form, typed, 422)
-    number = _asked_run(wanted, dry_run=True)
+    number = _asked_run(wanted, {UNPRICED: left} if left else None, dry_run=True)
     return claim.complete(url_for("runs.record", run_id=number))
 
 
-def _wanted(form: BulkForm, typed: MultiDict[str, str]) -> list[NewPrice]:
-    """The new prices; none where the lines are wrong. Raises what the change refuses."""
+def _wanted(form: BulkForm, typed: MultiDict[str, str]) -> tuple[list[NewPrice], list[int]]:
+    """The new prices, none where the lines are wrong; and who is left alone. Raises what the change refuses."""
     session = db.session()
     if form.has_lines():
         found = form.prices(session)
         check(found)
-        return found
+        return found, []
     ids = list(session.scalars(_chosen(typed).with_only_columns(GasPrice.customer_id).distinct()))
     return changed_prices(session, ids, form.first_day, form.change())
 
 
 def _asked_run(
-    wanted: Sequence[NewPrice], shown: Mapping[str, Any] | None = None, *, dry_run: bool = False
+    wanted: Sequence[NewPrice], beside: Mapping[str, Any] | None = None, *, dry_run: bool = False
 ) -> int:
     """The number of the run that is asked for, or that does the same already."""
-    reported = {"prices": sorted(new.as_json for new in wanted), **(shown or {})}
+    reported = {"prices": sorted(new.as_json for new in wanted), **(beside or {})}
     try:
         return request_run(
             db.session(), CHANGE_PRICES.name, reported, dry_run=dry_run, is_paced=False

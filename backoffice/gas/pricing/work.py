@@ -12,7 +12,7 @@ from ...base.refusals import Refusal
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import monthly
-from ..rules import CHANGE_PRICES, MOVED, SHOWN
+from ..rules import CHANGE_PRICES, MOVED, NO_PRICE, SHOWN, UNPRICED
 from .actions import store
 from .effects import Effect, NewPrice, effects_of
 
@@ -37,13 +37,14 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
         # What a version before this one asked for has a mere mark there.
         seen = shown if isinstance(shown, dict) else {}
         reported = [{"price": price, **seen} for price in sorted(asked.scope["prices"])]
+        yield from _chunks(asked.scope.get(UNPRICED, ()), UNPRICED)
     yield from _chunks(reported)
 
 
-def _chunks(reported: Sequence[Mapping[str, Any]]) -> Iterator[Chunk]:
+def _chunks(reported: Sequence[Any], name: str = "prices") -> Iterator[Chunk]:
     for start in range(0, len(reported), CHUNK):
         page = reported[start : start + CHUNK]
-        yield Chunk({"prices": page}, len(page))
+        yield Chunk({name: page}, len(page))
 
 
 def again(items: Sequence[Any]) -> Iterator[Chunk]:
@@ -62,6 +63,9 @@ def _seen(item: Any) -> dict[str, Any]:
 
 def work(work: Work) -> None:
     """Give the chunk's customers their prices, or in a dry run say what that changes."""
+    if UNPRICED in work.payload:
+        _leave(work)
+        return
     reported = {each["price"][0]: each for each in work.payload["prices"]}
     wanted = [NewPrice.of_json(each["price"]) for each in reported.values()]
     with work.transaction(is_last=True) as step, figures.session_over(step.connection) as session:
@@ -70,6 +74,15 @@ def work(work: Work) -> None:
             figures.hold(session, monthly, sorted(reported))
         for effect in effects_of(session, wanted):
             _do(work, step, session, effect, reported[effect.new.customer_id])
+
+
+def _leave(work: Work) -> None:
+    """Say whom the change leaves without a price."""
+    with work.transaction(is_last=True) as step:
+        for customer in work.payload[UNPRICED]:
+            step.item(CHANGE_PRICES, SKIPPED, owner=customer, error=NO_PRICE)
+            step.tally.checked += 1
+            step.tally.skipped += 1
 
 
 def _do(
