@@ -75,7 +75,7 @@ def _entered(model: Any, listing: List, **reported: Any) -> OfCustomer:
 
 READING = _entered(
     Reading, READINGS, domain="readings", title=N_("Reading"), new=N_("New reading"),
-    fields=READING_FIELDS, dated=Reading.read_on, url="/gas/readings", list_page="gas/readings.html",
+    fields=READING_FIELDS, dated=Reading.read_on,
 )  # fmt: skip
 PRICE = _entered(
     GasPrice, PRICES, domain="gas_prices", title=N_("Gas price"), new=N_("New gas price"),
