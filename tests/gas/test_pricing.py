@@ -477,6 +477,55 @@ def test_exactly_at_the_limits_nobody_has_to_approve_it(
     assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
 
 
+def deleted(browser: FlaskClient, price: GasPrice) -> Any:
+    """What the page that deletes a price answers."""
+    reader = _Reader("delete-form")
+    reader.feed(browser.get(f"/gas/prices/{price.id}/delete").text)
+    return browser.post(f"/gas/prices/{price.id}/delete", data=reader.fields)
+
+
+@pytest.mark.parametrize("day", [date(2025, 1, 10), date(2025, 12, 10)])
+def test_deleting_a_price_shows_every_month_that_it_changes_and_then_so(
+    sign_in: Any, session: Session, customer: Customer, day: date
+) -> None:
+    GasPriceFactory(customer=customer, effective_from=date(2025, 12, 10), price_per_sm3=D(9000))
+    session.commit()
+    price = session.scalars(select(GasPrice).where(GasPrice.effective_from == day)).one()
+    was, browser = stored(session, customer.id), sign_in("finance")
+    effect = effect_of(session, NewPrice.gone(price))
+    assert NewPrice.of_json(effect.new.as_json) == effect.new
+    page = text_of(browser.get(f"/gas/prices/{price.id}/delete").text)
+    assert ("have no price then" in page) == (day.month == 1)
+    assert page.count("December 2025") == 1
+    assert deleted(browser, price).status_code == 303
+    session.rollback()
+    session.expire_all()
+    became = stored(session, customer.id)
+    assert {m.year_month: m.then for m in effect.months} == {
+        month: amounts for month, amounts in became.items() if amounts != was[month]
+    }
+    assert oracle.stored(session, customer.id) == oracle.expected(session, customer.id)
+
+
+def test_a_price_whose_deletion_changes_more_months_than_a_page_has_is_deleted_by_a_run(
+    app: Flask, sign_in: Any, session: Session, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "PAGE_SIZE", 3)
+    price, browser = session.scalars(select(GasPrice)).one(), sign_in("finance")
+    effect = effect_of(session, NewPrice.gone(price))
+    app.config["APPROVAL_ABOVE_AMOUNT"] = abs(effect.total.difference) - 1
+    dry = run_of(deleted(browser, price))
+    assert items(session, dry) == [(customer.id, "found", effect.total.difference)]
+    page = text_of(browser.get(f"/runs/{dry}").text)
+    assert "Price per Sm³ 10,500 →" in page
+    app.config["APPROVAL_ABOVE_AMOUNT"] = abs(effect.total.difference)
+    price = session.scalars(select(GasPrice)).one()
+    number = run_of(deleted(browser, price))
+    assert items(session, number) == [(customer.id, "applied", effect.total.difference)]
+    assert session.scalars(select(GasPrice)).all() == []
+    assert oracle.stored(session, customer.id) == oracle.expected(session, customer.id)
+
+
 def test_only_who_may_write_changes_prices(sign_in: Any, customer: Customer) -> None:
     browser = sign_in("viewer")
     assert browser.get("/gas/prices/bulk").status_code == 403

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from ...base import N_, money
@@ -84,6 +84,12 @@ def check(prices: Sequence[NewPrice]) -> None:
         is_factor = 0 < new.correction_factor <= MAX_FACTOR
         if not (is_factor and 0 <= new.price_per_sm3 <= MAX_PRICE):
             raise OutOfRange(most=money.format_unit_price(MAX_PRICE))
+
+
+def remove(session: Session, gone: NewPrice) -> None:
+    """Delete the stored price. Raises Locked."""
+    with refused_if_locked():
+        session.execute(delete(GasPrice).where(GasPrice.id == gone.price_id))
 
 
 def store(session: Session, new: NewPrice) -> GasPrice:

@@ -13,7 +13,7 @@ from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import monthly
 from ..rules import CHANGE_PRICES, MOVED, NO_PRICE, SHOWN, UNPRICED
-from .actions import store
+from .actions import remove, store
 from .effects import Effect, NewPrice, effects_of
 
 CHUNK = 50
@@ -90,7 +90,7 @@ def _do(
 ) -> None:
     """One customer's price."""
     step.tally.checked += 1
-    if effect.is_same and not effect.months:
+    if effect.is_same and not effect.months and not effect.new.is_gone:
         step.tally.unchanged += 1
         return
     was, then = reported_of(effect)
@@ -107,7 +107,7 @@ def _do(
 def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Rendered) -> None:
     try:
         with session.begin_nested():
-            store(session, effect.new)
+            (remove if effect.new.is_gone else store)(session, effect.new)
             figures.settle(session)
     except Refusal as refusal:
         error, shown = refusal.sentence % refusal.values, {"before": was, "after": then}
@@ -120,18 +120,15 @@ def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Re
 
 def reported_of(effect: Effect) -> tuple[Rendered, Rendered]:
     """What of a price changes, with what its customer's months come to, as an item holds it: before and after."""
-    new, total, before = effect.new, effect.total, effect.before or {}
+    total, prices = effect.total, (effect.before, effect.after)
     pairs = {
-        "price_per_sm3": (before.get("price_per_sm3"), f"{new.price_per_sm3:.4f}"),
-        "correction_factor": (before.get("correction_factor"), f"{new.correction_factor:.6f}"),
-        "purchases": (total.now.purchases, total.then.purchases),
-        "closing_balance": (total.now.closing, total.then.closing),
+        name: [None if price is None else f"{price[name]:.{decimals}f}" for price in prices]
+        for name, decimals in (("price_per_sm3", 4), ("correction_factor", 6))
+    } | {
+        "purchases": [str(total.now.purchases), str(total.then.purchases)],
+        "closing_balance": [str(total.now.closing), str(total.then.closing)],
     }
-    texts = {
-        name: [None if value is None else str(value) for value in pair]
-        for name, pair in pairs.items()
-    }
-    apart = {name: pair for name, pair in texts.items() if pair[0] != pair[1]}
+    apart = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     was, then = ({name: pair[side] for name, pair in apart.items()} for side in (0, 1))
     return was, then
 
