@@ -31,18 +31,19 @@ class ReadingScreens(Screens):
 
 def _priced(row: Reading) -> list[tuple[str, str, str]]:
     price = price_on(db.session(), row.customer_id, row.read_on)
+    if price is None:
+        return [(N_("Price used"), _(NO_PRICE), "")]
+    at = url_for("gas_prices.record", id=price.id)
+    used = (N_("Price used"), unit_price_filter(price.price_per_sm3), at)
     c = CALCULATIONS.c
     mine = select(c.id, c.total_price).where(
         c.customer_id == row.customer_id, c.reading_id == row.id
     )
     found: Any = db.session.execute(mine).one_or_none()
-    if price is None or found is None:
-        return [(N_("Price used"), _(NO_PRICE), "")]
+    if found is None:
+        return [used]
     how = url_for("gas_calculations.calculation", reading_id=row.id) if found.id else ""
-    return [
-        (N_("Price used"), unit_price_filter(price.price_per_sm3), url_for("gas_prices.record", id=price.id)),
-        (N_("Total price"), money_filter(found.total_price), how),
-    ]  # fmt: skip
+    return [used, (N_("Total price"), money_filter(found.total_price), how)]
 
 
 ReadingScreens(READING, "gas/readings.html").add_to(bp)

@@ -142,40 +142,6 @@ def test_a_month_names_its_readings_and_those_without_a_price(
     assert sign_in("viewer").get(f"{AT}/months/May").status_code == 404
 
 
-def test_a_price_that_is_missing_is_entered_from_the_day_of_the_reading_on(
-    sign_in: SignIn, customer: Customer
-) -> None:
-    browser = sign_in("finance")
-    address = "/gas/prices/new?customer=G-1&amp;effective_from=2026-01-05"
-    for page in (f"{AT}/months/2026-01", f"{AT}/statement", "/customers/G-1"):
-        assert f'href="{address}"' in browser.get(page).text, page
-    reader = _Reader("gasprice-form")
-    reader.feed(browser.get(address.replace("&amp;", "&")).text)
-    typed = reader.fields
-    assert (typed["effective_from"], typed["price_per_sm3"]) == ("2026-01-05", "100.00")
-
-
-def test_a_reading_leads_to_its_month_its_price_and_its_calculation(
-    session: Session, sign_in: SignIn, customer: Customer
-) -> None:
-    first, second, _third = session.scalars(select(Reading).order_by(Reading.read_on))
-    price = session.scalars(select(GasPrice)).one()
-    browser = sign_in("viewer")
-    page = browser.get(f"/gas/readings/{second.id}").text
-    for address in (
-        f"{AT}/months/2026-01", f"/gas/prices/{price.id}", f"/gas/calculations/{second.id}/calculation",
-    ):  # fmt: skip
-        assert f'href="{address}"' in page
-        assert browser.get(address).status_code == 200
-    assert "Total price 1,000" in text_of(page)
-    page = browser.get(f"/gas/readings/{first.id}").text
-    assert "No price is in force on that day." in page
-    actions.switch(session, customer.id, is_stored=False)
-    session.commit()
-    page = browser.get(f"/gas/readings/{second.id}").text
-    assert ("Total price 1,000" in text_of(page), "/calculation" in page) == (True, False)
-
-
 def test_the_customers_own_page_shows_the_months(sign_in: SignIn, customer: Customer) -> None:
     page = sign_in("viewer").get("/customers/G-1").text
     assert "April 2026" in text_of(page)
@@ -284,6 +250,40 @@ def test_a_price_stays_with_its_customer(
     taken = typed | {"effective_from": "2026-03-01"}
     refused = browser.post(f"/gas/prices/{price.id}/edit", data=taken)
     assert (refused.status_code, "has a price from that day already" in refused.text) == (422, True)
+
+
+def test_a_price_that_is_missing_is_entered_from_the_day_of_the_reading_on(
+    sign_in: SignIn, customer: Customer
+) -> None:
+    browser = sign_in("finance")
+    address = "/gas/prices/new?customer=G-1&amp;effective_from=2026-01-05"
+    for page in (f"{AT}/months/2026-01", f"{AT}/statement", "/customers/G-1"):
+        assert f'href="{address}"' in browser.get(page).text, page
+    reader = _Reader("gasprice-form")
+    reader.feed(browser.get(address.replace("&amp;", "&")).text)
+    typed = reader.fields
+    assert (typed["effective_from"], typed["price_per_sm3"]) == ("2026-01-05", "100.00")
+
+
+def test_a_reading_leads_to_its_month_its_price_and_its_calculation(
+    session: Session, sign_in: SignIn, customer: Customer
+) -> None:
+    first, second, _third = session.scalars(select(Reading).order_by(Reading.read_on))
+    price = session.scalars(select(GasPrice)).one()
+    browser = sign_in("viewer")
+    page = browser.get(f"/gas/readings/{second.id}").text
+    for address in (
+        f"{AT}/months/2026-01", f"/gas/prices/{price.id}", f"/gas/calculations/{second.id}/calculation",
+    ):  # fmt: skip
+        assert f'href="{address}"' in page
+        assert browser.get(address).status_code == 200
+    assert "Total price 1,000" in text_of(page)
+    page = browser.get(f"/gas/readings/{first.id}").text
+    assert "No price is in force on that day." in page
+    actions.switch(session, customer.id, is_stored=False)
+    session.commit()
+    page = browser.get(f"/gas/readings/{second.id}").text
+    assert ("Total price 1,000" in text_of(page), "/calculation" in page) == (True, False)
 
 
 def test_what_is_in_order_has_no_badge(sign_in: SignIn, customer: Customer) -> None:
