@@ -46,4 +46,5 @@ def _priced(row: Reading) -> list[tuple[str, str, str]]:
     return [used, (N_("Total price"), money_filter(found.total_price), how)]
 
 
-ReadingScreens(READING, "gas/readings.html").add_to(bp)
+screens = ReadingScreens(READING, "gas/readings.html")
+screens.add_to(bp)
