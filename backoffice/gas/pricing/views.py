@@ -23,7 +23,7 @@ from ...customers.models import Customer
 from ...lists.queries import matching
 from ...records import Values, Verb, forms
 from ...records.forms import OfRecord
-from ...records.listing import list_for
+from ...records.listing import list_for, row_named
 from ...records.screens import Screens
 from ...runs.actions import Limits
 from ...runs.actions import request as request_run
@@ -61,19 +61,19 @@ class PriceScreens(Screens):
         effect = form.effect() if form.validate() else None
         if effect is None or not self._is_long(form, effect):
             return super()._save(name)
-        return self._by_run(effect)
+        return self._by_run(effect, Claim("gas_prices.run"))
 
     def act(self, verb: Verb, name: str) -> Response:
         """Delete it at once, or above the limits when another user has approved it; of many months by a run."""
-        price = self.found(name)
-        form = forms.posted(PRICE, price, verb)
-        effect = effect_of(db.session(), NewPrice.gone(price))
-        if form.validate() and self._is_long(form, effect):
-            return self._by_run(effect)
+        price = row_named(db.session(), PRICE, current_user, name)
+        if price is not None:  # else it is gone, by the same form perhaps
+            form = forms.posted(PRICE, price, verb)
+            effect = effect_of(db.session(), NewPrice.gone(price))
+            if form.validate() and self._is_long(form, effect):
+                return self._by_run(effect, Claim(f"gas_prices.delete {name}"))
         return super().act(replace(verb, approved=_deleted), name)
 
-    def _by_run(self, effect: Effect) -> Response:
-        claim = Claim("gas_prices.run")
+    def _by_run(self, effect: Effect, claim: Claim) -> Response:
         was, then = reported_of(effect)
         limits = Limits.of(current_app.config)
         if limits.are_exceeded_by(1, abs(effect.total.difference)):
