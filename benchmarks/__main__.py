@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import sys
@@ -97,7 +98,10 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="share of the full size and repetitions, like 0.01"
+        "--scale",
+        type=float,
+        default=1.0,
+        help="of the full size and repetitions, like 0.01; 5 is five times",
     )
     asked = parser.parse_args()
     if not comparing.is_installed():
@@ -109,8 +113,8 @@ def _arguments() -> argparse.Namespace:
     ]
     if unknown := [name for name in asked.benches if name not in BENCHES]:
         parser.error(f"{unknown[0]} is none of {', '.join(BENCHES)}.")
-    if not 0 < asked.scale <= 1:
-        parser.error("The scale is a share of the full size: more than 0, at most 1.")
+    if not 0 < asked.scale < math.inf:
+        parser.error("The scale is a share of the full size: more than 0.")
     return asked
 
 

@@ -42,19 +42,21 @@ FIRST, TODAY = date(2024, 1, 1), date(2026, 1, 1)
 VOLUME = Decimal("10.123")
 ROUNDS, FEW_ROUNDS = 60, 5
 
-FACTS = """
+SINCE = """CASE code WHEN 'G-' || %(customers)s + 1 THEN %(today)s::date - interval '1 month'
+  WHEN 'G-' || %(customers)s + 2 THEN %(today)s::date - %(long)s * interval '1 month' ELSE %(first)s::date END"""
+"""From when on a customer has readings and deposits, up to today: the last but one of one month, the last of many."""
+
+FACTS = f"""
 INSERT INTO users (id, email, name, role) OVERRIDING SYSTEM VALUE VALUES (1, 'gas@example.com', 'Gas', 'finance');
 INSERT INTO customers (code, name) SELECT 'G-' || n, 'Gas ' || n FROM generate_series(1, %(customers)s + 2) n;
 INSERT INTO gas_prices (customer_id, effective_from, price_per_sm3, correction_factor)
   SELECT id, day, 10500.1234 + extract(year FROM day), 1.012345 FROM customers,
   (VALUES (date '2000-01-01'), ('2024-09-15'), ('2025-03-01')) days(day);
 INSERT INTO deposits (customer_id, deposited_on, amount)
-  SELECT id, day, 5000000 FROM customers, generate_series(%(first)s::date, %(today)s::date, '1 month') day;
+  SELECT id, day, 5000000 FROM customers, LATERAL generate_series({SINCE}, %(today)s::date - 1, '1 month') day;
 INSERT INTO readings (customer_id, read_on, metered_volume)
-  SELECT id, day, 10 + (id * 31 + extract(day FROM day)) %% 999 / 100 FROM customers, LATERAL generate_series(
-    CASE code WHEN 'G-' || %(customers)s + 1 THEN %(today)s::date - 30
-              WHEN 'G-' || %(customers)s + 2 THEN %(today)s::date - %(long)s * 30 ELSE %(first)s::date END,
-    %(today)s::date - 1, '1 day') day;
+  SELECT id, day, 10 + (id * 31 + extract(day FROM day)) %% 999 / 100 FROM customers,
+  LATERAL generate_series({SINCE}, %(today)s::date - 1, '1 day') day;
 """
 CALCULATIONS = """
 SELECT r.customer_id, r.id AS reading_id, to_char(r.read_on, 'YYYY-MM') AS year_month, r.read_on AS transaction_date,
@@ -92,14 +94,14 @@ OF_MONTHS = (
 
 def measure(world: World, scale: float) -> Report:
     """A sync of everybody first; then readings one by one, and by file."""
-    many, rounds = max(50, int(IMPORTED * scale)), max(10, int(ROUNDS * scale))
+    many, share = max(50, int(IMPORTED * scale)), min(scale, 1)
+    rounds, few = max(10, int(ROUNDS * share)), max(3, int(FEW_ROUNDS * share))
     customers = 2 * many
     world.empty()
     with world.connect(ADMIN) as surgery:
         print(f"    loading {customers:,} customers …", file=sys.stderr)
         _load(surgery, customers)
     world.settle()
-    few = max(3, int(FEW_ROUNDS * scale))
     with world.app.app_context(), figures.acting_as("cli:benchmark"), world.connect() as hand:
         synced = in_turn(_syncing(hand), few)
         read = in_turn(_reading(customers), rounds, warm_up=5)

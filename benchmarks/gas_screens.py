@@ -36,7 +36,7 @@ VOLUME = "13.5"
 
 def measure(world: World, scale: float) -> Report:
     """The grid's month first; then the preview of a new price from the first day on."""
-    many = max(50, int(MOST * scale))
+    many = max(50, int(MOST * min(scale, 1)))
     world.empty()
     with world.connect(ADMIN) as surgery:
         print(f"    loading {2 * many:,} customers …", file=sys.stderr)
@@ -93,7 +93,7 @@ def _typing(
 
     def grid(customers: range, day: date) -> float:
         form = {
-            "month": str(Month.of(day)), "idempotency_key": f"grid-{day}", "anyway": "y",
+            "month": str(Month.of(day)), "idempotency_key": f"grid-{day}",
             "customer": [f"G-{number}" for number in customers],
             "day": [day.isoformat()] * many, "volume": [VOLUME] * many,
         }  # fmt: skip

@@ -4,12 +4,15 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 from flask_babel import gettext as _
+from flask_babel import ngettext
+from sqlalchemy.orm import Session
 
 from ..app.command_line import Trouble, never_together, refusals_reported
 from ..base.periods import read_day
 from ..book.actions import lock_days, refuse_another
 from ..book.owning import as_owner, owner_engine
 from ..drift.cli import reason_option
+from ..gas.queries import unpriced
 
 group = AppGroup("balance")
 
@@ -29,7 +32,15 @@ def lock(until: str | None, is_open: bool, reason: str) -> None:
     with as_owner(owner_engine(current_app)) as connection, refusals_reported():
         refuse_another(connection)
         lock_days(connection, day, reason.strip())
+        waiting = 0 if day is None else unpriced(Session(connection), day)
     if day is None:
         click.echo(_("Every day is open."))
     else:
         click.echo(_("The days up to %(until)s are locked.", until=day.isoformat()))
+    if waiting:
+        warning = ngettext(
+            "%(num)s reading of these days has no price and is in no balance: to enter it, open the days first.",
+            "%(num)s readings of these days have no price and are in no balance: to enter them, open the days first.",
+            waiting,
+        )  # fmt: skip
+        click.echo(warning, err=True)

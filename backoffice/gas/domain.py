@@ -10,6 +10,7 @@ DOMAIN = Domain(
     screens=(
         "backoffice.gas.pricing.views",
         "backoffice.gas.deposits",
+        "backoffice.gas.readings",
         "backoffice.gas.statements.views",
         "backoffice.gas.adjusting.views",
         "backoffice.gas.entry.views",

@@ -1,6 +1,7 @@
 """What gas has to say on Today and before a month is closed: readings that no price was in force for."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from flask import url_for
@@ -10,20 +11,33 @@ from sqlalchemy.orm import Session
 from ..app.attention import Notice, Source
 from ..app.closing import ClosingCheck
 from ..base import N_
+from ..book.queries import locked_until
 from ..web.formats import quantity_filter
 from .figures import monthly
 from .queries import unpriced, wrong_when_closed
 
 
 def _unpriced(session: Session, _user: Any) -> Iterator[Notice]:
-    count = unpriced(session)
+    until = locked_until(session)
+    closed = 0 if until is None else unpriced(session, until)
+    count = unpriced(session) - closed
     if count:
         reported = ngettext(
             "%(count)s reading of gas has no price, and is in no balance: enter the price of its day.",
             "%(count)s readings of gas have no price, and are in no balance: enter the prices of their days.",
             count, count=quantity_filter(count),
         )  # fmt: skip
-        yield Notice(reported, url_for("readings.index", state="unpriced"), "warning", count)
+        since = None if until is None else until + timedelta(1)
+        address = url_for("readings.index", state="unpriced", since=since)
+        yield Notice(reported, address, "warning", count)
+    if closed:
+        reported = ngettext(
+            "%(count)s reading of gas of closed days has no price: reopen the month, or enter a deposit of today.",
+            "%(count)s readings of gas of closed days have no price: reopen the months, or enter deposits of today.",
+            closed, count=quantity_filter(closed),
+        )  # fmt: skip
+        address = url_for("readings.index", state="unpriced", until=until)
+        yield Notice(reported, address, "warning", closed)
 
 
 def _wrong_when_closed(session: Session, _user: Any) -> Iterator[Notice]:

@@ -1,5 +1,6 @@
 """Gas, as it is entered, listed, read and told; and what is calculated of it."""
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +16,7 @@ from ..lists import List
 from ..records import Deletion, Record, Text
 from ..records.actions import write
 from ..web.formats import day_filter, month_filter
+from ..web.paging import PAGE_SIZE
 from .fields import DEPOSIT_FIELDS, PRICE_CUSTOMER, PRICE_FIELDS, READING_FIELDS, customer_of
 from .figures import calculation, monthly
 from .listing import CALCULATED, DEPOSITS, MONTHS_LIST, PRICES, READINGS
@@ -27,6 +29,7 @@ from .models import (
     Reading,
     TransactionCalculation,
 )
+from .pricing.effects import NewPrice, effect_of
 
 
 class TakesBack(Refusal):
@@ -62,23 +65,33 @@ class OfCustomer(Record):
         return self.main or super().main_column(row)
 
 
-def _entered(model: Any, listing: List, **reported: Any) -> OfCustomer:
+def _entered(
+    model: Any, listing: List, deletion: Mapping[str, Any] | None = None, **reported: Any
+) -> OfCustomer:
     """A record that people enter."""
     return OfCustomer(
         model, name=model.id, many=listing.title, listing=lambda _user: listing,
         reads="gas.read", writes="gas.write", loads=(joinedload(model.customer),),
         saved=N_("It is saved."),
-        verbs=(Deletion(question=N_("Delete it?"), done=N_("It is deleted.")),),
+        verbs=(Deletion(question=N_("Delete it?"), done=N_("It is deleted."), **(deletion or {})),),
         **reported,
     )  # fmt: skip
 
 
 READING = _entered(
     Reading, READINGS, domain="readings", title=N_("Reading"), new=N_("New reading"),
-    fields=READING_FIELDS, dated=Reading.read_on, url="/gas/readings", list_page="gas/readings.html",
+    fields=READING_FIELDS, dated=Reading.read_on,
 )  # fmt: skip
+
+
+def _without(session: Session, price: GasPrice) -> dict[str, Any]:
+    """What deleting it changes of every month."""
+    return {"effect": effect_of(session, NewPrice.gone(price)), "SHOWN": PAGE_SIZE}
+
+
 PRICE = _entered(
-    GasPrice, PRICES, domain="gas_prices", title=N_("Gas price"), new=N_("New gas price"),
+    GasPrice, PRICES, {"template": "gas/price_delete.html", "effect": _without},
+    domain="gas_prices", title=N_("Gas price"), new=N_("New gas price"),
     fields=PRICE_FIELDS, new_fields=(PRICE_CUSTOMER,), kept=(PRICE_CUSTOMER,),
     dated=GasPrice.effective_from, form="backoffice.gas.pricing.forms:PriceForm",
 )  # fmt: skip

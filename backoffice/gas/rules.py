@@ -18,7 +18,11 @@ SHOWN = "shown"
 MOVED = N_(
     "The customer's prices or balance have changed since this was shown; it is left as it is. Look at it once more."
 )
+NO_PRICE = N_("No price is in force on that day.")
 """Why such a run leaves a customer alone."""
+
+UNPRICED = "unpriced"
+"""In the scope of such a run the customers without a price that could be changed."""
 
 MAX_VOLUME = Decimal("999999.999")
 MAX_FACTOR = Decimal("99.999999")

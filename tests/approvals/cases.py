@@ -201,6 +201,11 @@ def _gas_price(address: str) -> Callable[[FlaskClient, dict[str, Any]], Asked]:
     return ask
 
 
+def _delete_price(browser: FlaskClient, book: dict[str, Any]) -> Asked:
+    address = f"/gas/prices/{book['price']}/delete"
+    return address, form(browser, address)
+
+
 def _switch(_browser: FlaskClient, _book: dict[str, Any]) -> Asked:
     return "/gas/customers/ADA/realtime/off", MultiDict()
 
@@ -302,6 +307,7 @@ CASES = [
     Case(
         "gas_prices.save", "gas_prices.update", _gas, _gas_price("/gas/prices/{price}/edit"), _READ_ANEW
     ),
+    Case("gas_prices.delete", "gas_prices.delete_post", _gas, _delete_price, _READ_ANEW),
     Case("gas.switch", "gas.realtime", _gas, _switch, _READ_ANEW),
     Case(
         "ledger.close-period", "ledger.close_period", _year, _of_december("close"),

@@ -30,7 +30,7 @@ ENTRIES = {
     "wallets.create", "wallets.update", "wallets.recharge_post", "wallets.refund_post",
     "wallets.adjust_post", "wallets.suspend_post", "wallets.lift_post", "wallets.close_post",
     "readings.create", "readings.update", "readings.delete_post",
-    "gas_prices.delete_post", "deposits.create", "deposits.update", "deposits.delete_post",
+    "deposits.create", "deposits.update", "deposits.delete_post",
     "gas_entry.save", "gas.adjust",
     "accounts.create", "accounts.update", "entries.create", "entries.update", "entries.post_post",
     "entries.reverse_post", "entries.delete_post", "ledger.post_open",

@@ -88,6 +88,26 @@ def test_the_grid_is_filled_by_keys_and_by_a_pasted_block(
     assert _count(session, Reading) == 9
 
 
+def test_what_is_unusual_was_looked_at_only_as_it_was_typed_then(
+    session: Any, browse: Callable[..., Page]
+) -> None:
+    _gas(session)
+    page = browse("finance")
+    page.goto("/gas/entry?month=2026-03")
+    volume, box = page.locator("input[name=volume]").first, page.locator("input[name=anyway]")
+    volume.press_sequentially("500")
+    box.check()
+    page.locator("input[name=day]").first.fill("2026-03-30")
+    expect(box).not_to_be_checked()
+    box.check()
+    page.locator("input[name=volume]").nth(1).fill("3")
+    expect(page.locator("#entry-total")).to_contain_text("503")
+    expect(box).to_be_checked()
+    volume.fill("5000")
+    expect(page.locator("#entry-total")).to_contain_text("5,003")
+    expect(box).not_to_be_checked()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_gas_is_sound_in_every_look(
     session: Any, browse: Callable[..., Page], is_sound: Any, language: str

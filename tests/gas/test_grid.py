@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from backoffice.customers.models import Customer
+from backoffice.gas.entry import sheet, views
 from backoffice.gas.models import Reading
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import GasPriceFactory, ReadingFactory
@@ -126,8 +127,43 @@ def test_what_is_unusual_is_saved_once_a_user_says_that_it_is_right(
     assert refused.status_code == 422
     assert "look at what is unusual" in refused.text
     assert stored(session) == []
-    assert browser.post(AT, data=grid(browser, rows, anyway="1")).status_code == 303
-    assert stored(session) == [("G-1", "2026-02-28", D(1000))]
+    ticked = tick(refused.text)
+    more = [*rows, ("G-2", "2026-02-28", "2,000")]
+    typed = grid(browser, more, anyway=ticked)
+    preview = browser.post(f"{AT}/preview", data=typed).text
+    assert ("2 unusual readings are right" in text_of(preview), "checked" in preview) == (
+        True,
+        False,
+    )
+    again = browser.post(AT, data=typed)
+    assert (again.status_code, stored(session)) == (422, [])
+    assert tick(again.text) == tick(preview) != ticked
+    alone = grid(browser, [*rows, ("G-2", "2026-02-28", "99")], anyway=ticked)
+    assert "checked" in browser.post(f"{AT}/preview", data=alone).text
+    assert browser.post(AT, data=alone).status_code == 303
+    assert [volume for _code, _day, volume in stored(session)] == [D(1000), D(99)]
+
+
+def tick(page: str) -> str:
+    """What the box says for the unusual rows."""
+    return page.split('name="anyway"')[1].split('value="')[1].split('"', maxsplit=1)[0]
+
+
+def test_a_grid_of_more_customers_says_so_and_who_was_read_and_is_searched_again(
+    browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet, "OFFERED", 2)
+    monkeypatch.setattr(views, "OFFERED", 2)
+    page = browser.get(f"{AT}?month=2026-01").text
+    assert "The first 2 of 3 customers: search, or paste." in page
+    assert page.count("12 readings, the last on 12 Jan 2026") == 2
+    found = browser.get(f"{AT}?month=2026-02&q=Gas+2").text
+    assert ("The first" in found, "the last on" in found) == (False, False)
+    rows = [("G-2", "2026-02-27", "100")]
+    typed = grid(browser, rows, "2026-02&q=Gas+2")
+    address = browser.post(AT, data=typed).headers["Location"]
+    assert address == f"{AT}?month=2026-02&q=Gas+2"
+    assert "Read on 27 Feb 2026" in browser.get(address).text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from backoffice.gas.pricing.actions import store
 from backoffice.gas.pricing.effects import NewPrice
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
-from tests.orders.pages import _Reader
+from tests.orders.pages import _Reader, text_of
 from tests.records.test_api import Program, is_problem
 
 from .oracle import expected, stored
@@ -172,6 +172,34 @@ def test_new_prices_of_many_are_refused_at_the_day_and_one_by_one_where_it_is_lo
     with pytest.raises(Locked):
         store(session, price)
     session.rollback()
+
+
+def test_a_lock_over_readings_without_a_price_says_so_and_today_says_what_to_do(
+    session: Any, sign_in: Any, run_command: Any
+) -> None:
+    price = GasPriceFactory(effective_from=date(2026, 3, 1))
+    for day in (date(2026, 1, 5), date(2026, 1, 6), date(2026, 2, 1)):
+        ReadingFactory(customer=price.customer, read_on=day)
+    session.commit()
+    done = run_command("balance", "lock", "--until", "2026-01-31", "--reason", "Reported")
+    assert (done.exit_code, done.stdout.strip()) == (0, f"{SENTENCE}.")
+    assert "2 readings of these days have no price" in done.stderr
+    browser = sign_in("finance")
+    page = browser.get("/today").text
+    for words, query, listed in (
+        ("1 reading of gas has no price, and is in no balance: enter", "since=2026-02-01", 1),
+        (
+            "2 readings of gas of closed days have no price: reopen the months",
+            "until=2026-01-31",
+            2,
+        ),
+    ):
+        assert words in text_of(page)
+        assert f'href="/gas/readings?state=unpriced&amp;{query}"' in page
+        found = browser.get(f"/gas/readings?state=unpriced&{query}").text
+        assert found.count('class="row-link"') == listed
+    opened = run_command("balance", "lock", "--open", "--reason", "Again")
+    assert (opened.stderr.strip(), "closed days" in browser.get("/today").text) == ("", False)
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,10 @@ def _statements(app: Flask, session: Session, lines: int) -> int:
 def test_lines_of_a_file_change_each_customer_by_its_own(
     sign_in: Any, session: Session, customer: Customer, other: Customer
 ) -> None:
-    file = (io.BytesIO(b"customer_code,price\nG-1,9000.5\nG-2,11000,1.5\n"), "prices.csv")
+    file = (
+        io.BytesIO(b"customer_code,price_per_sm3,correction_factor\nG-1,9000.5\nG-2,11000,1.5\n"),
+        "prices.csv",
+    )
     dry = run_of(bulk(sign_in("finance"), effective_from="2025-07-01", file=file))
     reported = session.execute(
         select(RunItem.owner, RunItem.after).where(RunItem.run_id == dry).order_by(RunItem.owner)
@@ -267,6 +270,61 @@ def test_lines_of_a_file_change_each_customer_by_its_own(
     assert [(owner, row["price_per_sm3"], row.get("correction_factor")) for owner, row in reported] == [
         (customer.id, "9000.5000", None), (other.id, "11000.0000", "1.500000"),
     ]  # fmt: skip
+
+
+def test_columns_are_found_by_their_names(
+    sign_in: Any, session: Session, customer: Customer, other: Customer
+) -> None:
+    lines = (
+        b" Correction_Factor ;PRICE_PER_SM3;note;Effective_From;Customer_Code\n"
+        b"1.5;9000.5;new;2025-07-01;G-1\n;11000;;;G-2\n"
+    )
+    file = (io.BytesIO(lines), "prices.csv")
+    dry = run_of(bulk(sign_in("finance"), effective_from="2025-07-01", file=file))
+    reported = session.scalars(
+        select(RunItem.after).where(RunItem.run_id == dry).order_by(RunItem.owner)
+    )
+    prices = [(row["price_per_sm3"], row.get("correction_factor")) for row in reported]
+    assert prices == [("9000.5000", "1.500000"), ("11000.0000", None)]
+
+
+def test_a_decimal_comma_stands_between_no_columns(
+    sign_in: Any, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("finance", number_format="id")
+    page = browser.get("/gas/prices/bulk").text
+    assert ("with semicolons" in page, "with commas" in page) == (True, False)
+    refused = bulk(browser, effective_from="2025-07-01", lines="G-1,9000,5")
+    assert (refused.status_code, "The comma is your decimal mark" in refused.text) == (422, True)
+    dry = run_of(bulk(browser, effective_from="2025-07-01", lines="\nG-1;9000,5"))
+    after = session.scalars(select(RunItem.after).where(RunItem.run_id == dry)).one()
+    assert after is not None
+    assert (after["price_per_sm3"], "correction_factor" in after) == ("9000.5000", False)
+
+
+def test_who_has_no_price_on_the_day_is_named_and_left_alone(
+    sign_in: Any, session: Session, customer: Customer
+) -> None:
+    late = CustomerFactory(code="G-3")
+    GasPriceFactory(customer=late, effective_from=date(2025, 9, 1))
+    session.commit()
+    browser = sign_in("finance")
+    asked = {"effective_from": "2025-07-01", "price_per_sm3": "9000"}
+    dry = run_of(bulk(browser, "matching=1", **asked))
+    assert [row[:2] for row in items(session, dry)] == [
+        (customer.id, "found"),
+        (late.id, "skipped"),
+    ]
+    assert "No price is in force on that day." in text_of(browser.get(f"/runs/{dry}").text)
+    applied = run_of(apply(browser, dry))
+    assert [row[:2] for row in items(session, applied)] == [(customer.id, "applied")]
+    whole = run_of(bulk(browser, "matching=1", **asked, correction_factor="1.1"))
+    assert [row[:2] for row in items(session, whole)] == [
+        (customer.id, "found"),
+        (late.id, "found"),
+    ]
+    after = session.scalars(select(RunItem.after).where(RunItem.run_id == whole)).all()
+    assert {row["correction_factor"] for row in after if row} == {"1.100000"}
 
 
 @pytest.mark.parametrize(
@@ -277,6 +335,17 @@ def test_lines_of_a_file_change_each_customer_by_its_own(
         ({"lines": "G-9\t100"}, "Line 1: There is no customer G-9."),
         ({"lines": "G-1\t100\nG-1\t200"}, "Line 2: This customer has a line already."),
         ({"lines": "G-1\tlots"}, "Line 1: "),
+        ({"lines": "G-1\t9000\t1\t2"}, "Line 1: There are more cells than columns."),
+        ({"lines": "G-1\t9000", "percent": "5"}, "Enter the same change for all, or lines"),
+        (
+            {"lines": "G-1\t9000", "correction_factor": "1"},
+            "Enter the same change for all, or lines",
+        ),
+        (
+            {"lines": "customer_code\teffective_from\nG-1\t2025-07-02"},
+            "Line 2: 2025-07-02 is not the day from which",
+        ),
+        ({"lines": "customer_code\tnote\nG-1\t9000"}, "Line 2: "),
         ({"percent": "1000", "effective_from": "2025-07-01"}, "A price is from 0 to"),
         ({"percent": "5", "effective_from": "2024-01-01"}, "None of these customers has a price"),
     ],
@@ -406,6 +475,61 @@ def test_exactly_at_the_limits_nobody_has_to_approve_it(
     app.config["APPROVAL_ABOVE_AMOUNT"] = abs(foretold.total.difference)
     number = run_of(long_change(sign_in("finance")))
     assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
+
+
+def deleted(browser: FlaskClient, price: GasPrice) -> Any:
+    """What the page that deletes a price answers."""
+    reader = _Reader("delete-form")
+    reader.feed(browser.get(f"/gas/prices/{price.id}/delete").text)
+    return browser.post(f"/gas/prices/{price.id}/delete", data=reader.fields)
+
+
+@pytest.mark.parametrize("day", [date(2025, 1, 10), date(2025, 12, 10)])
+def test_deleting_a_price_shows_every_month_that_it_changes_and_then_so(
+    sign_in: Any, session: Session, customer: Customer, day: date
+) -> None:
+    GasPriceFactory(customer=customer, effective_from=date(2025, 12, 10), price_per_sm3=D(9000))
+    session.commit()
+    price = session.scalars(select(GasPrice).where(GasPrice.effective_from == day)).one()
+    was, browser = stored(session, customer.id), sign_in("finance")
+    effect = effect_of(session, NewPrice.gone(price))
+    assert NewPrice.of_json(effect.new.as_json) == effect.new
+    page = text_of(browser.get(f"/gas/prices/{price.id}/delete").text)
+    assert ("have no price then" in page) == (day.month == 1)
+    assert page.count("December 2025") == 1
+    assert deleted(browser, price).status_code == 303
+    session.rollback()
+    session.expire_all()
+    became = stored(session, customer.id)
+    assert {m.year_month: m.then for m in effect.months} == {
+        month: amounts for month, amounts in became.items() if amounts != was[month]
+    }
+    assert oracle.stored(session, customer.id) == oracle.expected(session, customer.id)
+
+
+def test_a_price_whose_deletion_changes_more_months_than_a_page_has_is_deleted_by_a_run(
+    app: Flask, sign_in: Any, session: Session, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "PAGE_SIZE", 3)
+    price, browser = session.scalars(select(GasPrice)).one(), sign_in("finance")
+    effect = effect_of(session, NewPrice.gone(price))
+    app.config["APPROVAL_ABOVE_AMOUNT"] = abs(effect.total.difference) - 1
+    dry = run_of(deleted(browser, price))
+    assert items(session, dry) == [(customer.id, "found", effect.total.difference)]
+    page = text_of(browser.get(f"/runs/{dry}").text)
+    assert "Price per Sm³ 10,500 →" in page
+    app.config["APPROVAL_ABOVE_AMOUNT"] = abs(effect.total.difference)
+    price = session.scalars(select(GasPrice)).one()
+    reader = _Reader("delete-form")
+    reader.feed(browser.get(f"/gas/prices/{price.id}/delete").text)
+    answers = []
+    for _click in range(2):
+        answers.append(browser.post(f"/gas/prices/{price.id}/delete", data=reader.fields))
+        number = run_of(answers[-1])
+    assert answers[0].location == answers[1].location
+    assert items(session, number) == [(customer.id, "applied", effect.total.difference)]
+    assert session.scalars(select(GasPrice)).all() == []
+    assert oracle.stored(session, customer.id) == oracle.expected(session, customer.id)
 
 
 def test_only_who_may_write_changes_prices(sign_in: Any, customer: Customer) -> None:

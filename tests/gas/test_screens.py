@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
 from backoffice.gas import actions
-from backoffice.gas.models import Deposit, GasPrice, MonthlyCustomerBalance
+from backoffice.gas.models import Deposit, GasPrice, MonthlyCustomerBalance, Reading
 from backoffice.search import views as search
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
@@ -117,6 +117,40 @@ def test_words_find_a_customer_and_nothing_that_is_known_by_a_number(
     assert (page.status_code, "/customers/G-1" in page.text) == (200, True)
     for address in ("/gas/readings/", "/gas/deposits/", "/gas/months/"):
         assert address not in page.text
+
+
+def test_a_price_that_is_missing_is_entered_from_the_day_of_the_reading_on(
+    sign_in: SignIn, customer: Customer
+) -> None:
+    browser = sign_in("finance")
+    address = "/gas/prices/new?customer=G-1&amp;effective_from=2026-01-05"
+    for page in (f"{AT}/months/2026-01", f"{AT}/statement", "/customers/G-1"):
+        assert f'href="{address}"' in browser.get(page).text, page
+    reader = _Reader("gasprice-form")
+    reader.feed(browser.get(address.replace("&amp;", "&")).text)
+    typed = reader.fields
+    assert (typed["effective_from"], typed["price_per_sm3"]) == ("2026-01-05", "100.00")
+
+
+def test_a_reading_leads_to_its_month_its_price_and_its_calculation(
+    session: Session, sign_in: SignIn, customer: Customer
+) -> None:
+    first, second, _third = session.scalars(select(Reading).order_by(Reading.read_on))
+    price = session.scalars(select(GasPrice)).one()
+    browser = sign_in("viewer")
+    page = browser.get(f"/gas/readings/{second.id}").text
+    for address in (
+        f"{AT}/months/2026-01", f"/gas/prices/{price.id}", f"/gas/calculations/{second.id}/calculation",
+    ):  # fmt: skip
+        assert f'href="{address}"' in page
+        assert browser.get(address).status_code == 200
+    assert "Total price 1,000" in text_of(page)
+    page = browser.get(f"/gas/readings/{first.id}").text
+    assert "No price is in force on that day." in page
+    actions.switch(session, customer.id, is_stored=False)
+    session.commit()
+    page = browser.get(f"/gas/readings/{second.id}").text
+    assert ("Total price 1,000" in text_of(page), "/calculation" in page) == (True, False)
 
 
 def test_only_who_may_write_may_switch(sign_in: SignIn, customer: Customer) -> None:

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from ... import figures
 from ...base import N_
+from ...base.periods import Month
 from ...base.refusals import Refusal, refused_if_locked
 from ..figures import monthly
 from ..models import Reading
+from ..rules import month_of
 
 LOOKED_AT = 12
 """Earlier readings of a customer that say what is usual; with fewer than `FEW` nothing is."""
@@ -71,6 +73,17 @@ def taken_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int
     found = select(Reading.customer_id, Reading.read_on, Reading.metered_volume)
     stored = session.execute(found.join(rows, is_same)).all() if readings else ()
     return {(customer, day): volume for customer, day, volume in stored}
+
+
+def days_read(
+    session: Session, month: Month, customer_ids: Iterable[int]
+) -> dict[int, tuple[int, date]]:
+    """Of those of these customers who have readings in the month: how many, and the last day."""
+    r = Reading
+    mine = r.customer_id == func.any(list(customer_ids)), month_of(r.read_on) == str(month)
+    found = select(r.customer_id, func.count(), func.max(r.read_on)).where(*mine)
+    rows = session.execute(found.group_by(r.customer_id))
+    return {customer: (count, day) for customer, count, day in rows}
 
 
 def usual_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int, date], Decimal]:

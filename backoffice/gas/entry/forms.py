@@ -1,12 +1,12 @@
 """What stands around the grid of readings."""
 
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, HiddenField
+from wtforms import HiddenField, StringField
 
 
 class EntryForm(FlaskForm):
-    """The grid's key for one effect; `anyway`: what is unusual has been looked at."""
+    """The grid's key for one effect; `anyway`: the digest of what is unusual and has been looked at."""
 
     idempotency_key = HiddenField()
-    anyway = BooleanField()
+    anyway = StringField()
     form_errors: list[object]

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from ...base import money, periods
@@ -79,6 +80,11 @@ class Sheet:
         return [row for row in self.rows if row.note]
 
     @property
+    def digest(self) -> str:
+        """Another text as soon as something else is unusual."""
+        return sha256(repr([row.reading for row in self.unusual]).encode()).hexdigest()
+
+    @property
     def errors(self) -> list[FormError]:
         """Everything that is wrong, cell by cell."""
         return [
@@ -94,10 +100,15 @@ class Sheet:
                 row.errors["day"] = _taken(row.reading, taken[row.reading.place])
 
 
-def opened(session: Session, month: Month, search: str = "") -> Sheet:
-    """A row for each customer with a price of gas, by code, on the last day of the month that has come."""
+def offered(search: str) -> Select[Customer]:
+    """The customers with a price of gas, by code."""
     has_price = select(GasPrice.id).where(GasPrice.customer_id == Customer.id).exists()
-    found = session.scalars(customers.matching(search).where(has_price).limit(OFFERED))
+    return customers.matching(search).where(has_price)
+
+
+def opened(session: Session, month: Month, search: str = "") -> Sheet:
+    """A row for each customer who is offered, on the last day of the month that has come."""
+    found = session.scalars(offered(search).limit(OFFERED))
     day = min(month.last, max(periods.today(), month.first)).isoformat()
     texts = [{"customer": customer.code, "day": day, "volume": ""} for customer in found]
     return read(session, month, texts or [dict.fromkeys(COLUMNS, "")])

@@ -6,6 +6,7 @@ from flask import Blueprint, Response, abort, flash, make_response, request, url
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from jinja2_fragments.flask import render_block
+from sqlalchemy import func, select
 
 from ...app.extensions import db
 from ...base.identifiers import whole_number
@@ -18,7 +19,7 @@ from ...web.htmx import render
 from ...web.idempotency import new_key
 from . import actions, sheet
 from .forms import EntryForm
-from .sheet import COLUMNS, MOST, Sheet
+from .sheet import COLUMNS, MOST, OFFERED, Sheet
 
 bp = Blueprint("gas_entry", __name__, url_prefix="/gas/entry")
 
@@ -30,7 +31,7 @@ PAGE = "gas/entry.html"
 def index() -> Response:
     """The grid of a month: a row for each customer with a price."""
     month = _month(request.args.get("month", ""))
-    opened = sheet.opened(db.session(), month, request.args.get("q", "").strip())
+    opened = sheet.opened(db.session(), month, _search())
     return _page(EntryForm(formdata=None, data={"idempotency_key": new_key()}), opened)
 
 
@@ -54,7 +55,7 @@ def save() -> Response:
         form.form_errors = [in_words(refusal)]
         return _refused(form, typed, refusal.status)
     flash(ngettext("%(num)s reading is saved.", "%(num)s readings are saved.", count), "success")
-    return claim.complete(url_for("gas_entry.index", month=str(month)))
+    return claim.complete(url_for("gas_entry.index", month=str(month), q=_search() or None))
 
 
 @bp.post("/preview")
@@ -71,7 +72,7 @@ def _may_be_saved(form: EntryForm, typed: Sheet) -> bool:
         return False
     if not typed.readings:
         form.form_errors = [_("Nothing is typed yet: enter the volume that was read.")]
-    elif typed.unusual and not form.anyway.data:
+    elif typed.unusual and form.anyway.data != typed.digest:
         form.form_errors = [
             _("Nothing is saved yet: look at what is unusual, then say that it is right.")
         ]
@@ -94,8 +95,19 @@ def _refused(form: EntryForm, typed: Sheet, status: int) -> Response:
 
 
 def _page(form: EntryForm, typed: Sheet, status: int = 200) -> Response:
-    context: dict[str, Any] = {"form": form, "sheet": typed, "month": typed.month}
+    session, search = db.session(), _search()
+    owners = {row.customer.id for row in typed.rows if row.customer is not None}
+    context: dict[str, Any] = {
+        "form": form, "sheet": typed, "month": typed.month, "search": search, "OFFERED": OFFERED,
+        "count": session.scalar(select(func.count()).select_from(sheet.offered(search).subquery())),
+        "days_read": actions.days_read(session, typed.month, owners),
+    }  # fmt: skip
     return render(PAGE, block="form", status=status, **context)
+
+
+def _search() -> str:
+    """What the customers of the grid were searched by."""
+    return request.values.get("q", "").strip()
 
 
 def _month(text: str) -> Month:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from ...base import N_, money
@@ -46,10 +46,15 @@ class Change:
     price: Decimal | None = None
     factor: Decimal | None = None
 
-    def of(self, price: Decimal) -> Decimal:
-        """The new price for one of `price`."""
-        if self.price is not None:
-            return self.price
+    def of(self, held: GasPrice | None) -> tuple[Decimal, Decimal] | None:
+        """The new price and factor in place of those in force; None where one of them is missing."""
+        price, factor = self.price, self.factor
+        if held is not None:
+            price = self._raised(held.price_per_sm3) if price is None else price
+            factor = held.correction_factor if factor is None else factor
+        return None if price is None or factor is None else (price, factor)
+
+    def _raised(self, price: Decimal) -> Decimal:
         if self.percent is None:
             return price
         return money.round_amount(price * (100 + self.percent) / 100, money.UNIT_PRICE_DECIMALS)
@@ -57,21 +62,20 @@ class Change:
 
 def changed_prices(
     session: Session, customer_ids: Collection[int], day: date, change: Change
-) -> list[NewPrice]:
-    """What `change` makes of the price that each of these customers has on `day`, from then on.
+) -> tuple[list[NewPrice], list[int]]:
+    """What `change` makes of the price that each of these customers has on `day`, and those whom it leaves without.
 
     Raises TooManyCustomers, NoPriceToRaise, OutOfRange.
     """
     if len(customer_ids) > MOST:
         raise TooManyCustomers(most=MOST)
-    found = [
-        NewPrice(customer, day, change.of(held.price_per_sm3), change.factor or held.correction_factor)
-        for customer, held in prices_on(session, customer_ids, day).items()
-    ]  # fmt: skip
+    held = prices_on(session, customer_ids, day)
+    made = {customer: change.of(held.get(customer)) for customer in sorted(customer_ids)}
+    found = [NewPrice(customer, day, *new) for customer, new in made.items() if new is not None]
     if not found:
         raise NoPriceToRaise()
     check(found)
-    return found
+    return found, [customer for customer, new in made.items() if new is None]
 
 
 def check(prices: Sequence[NewPrice]) -> None:
@@ -80,6 +84,12 @@ def check(prices: Sequence[NewPrice]) -> None:
         is_factor = 0 < new.correction_factor <= MAX_FACTOR
         if not (is_factor and 0 <= new.price_per_sm3 <= MAX_PRICE):
             raise OutOfRange(most=money.format_unit_price(MAX_PRICE))
+
+
+def remove(session: Session, gone: NewPrice) -> None:
+    """Delete the stored price. Raises Locked."""
+    with refused_if_locked():
+        session.execute(delete(GasPrice).where(GasPrice.id == gone.price_id))
 
 
 def store(session: Session, new: NewPrice) -> GasPrice:

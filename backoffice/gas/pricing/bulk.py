@@ -12,6 +12,7 @@ from wtforms import TextAreaField, ValidationError
 
 from ...app.extensions import db
 from ...base import money, periods
+from ...base.periods import read_day
 from ...book.queries import refusal_of
 from ...customers import queries as customers
 from ...customers.models import Customer
@@ -27,6 +28,9 @@ from .actions import MOST, Change
 from .effects import NewPrice
 
 LEAST_PERCENT, MOST_PERCENT = -100, 1000
+
+COLUMNS = ("customer_code", "price_per_sm3", "correction_factor")
+"""Of lines without a header; that of an import file of prices names them in any order, beside `effective_from`."""
 
 
 class BulkForm(FlaskForm):
@@ -60,6 +64,25 @@ class BulkForm(FlaskForm):
         if not self.has_lines() and given == [None, None] and self.correction_factor.data is None:
             raise ValidationError(_("Enter a percentage, a price or a factor."))
 
+    def validate_lines(self, field: TextAreaField) -> None:
+        """One thing is asked, and what is between the cells is in no number."""
+        alike = (self.percent.data, self.price_per_sm3.data, self.correction_factor.data)
+        text = (field.data or "").strip()
+        if sum((alike != (None, None, None), bool(text), bool(self.file.data))) > 1:
+            raise ValidationError(
+                _("Enter the same change for all, or lines, or choose a file: only one of them.")
+            )
+        first = text.partition("\n")[0]
+        if "," in first and not any(mark in first for mark in self.separators):
+            raise ValidationError(
+                _("The comma is your decimal mark: put a tab or a semicolon between the columns.")
+            )
+
+    @property
+    def separators(self) -> str:
+        """What can stand between the cells of typed lines."""
+        return "\t;" if money.NUMBER_FORMATS[number_format()].point == "," else "\t;,"
+
     def has_lines(self) -> bool:
         """Whether each customer has a line of its own."""
         return bool((self.lines.data or "").strip() or self.file.data)
@@ -80,7 +103,8 @@ class BulkForm(FlaskForm):
         Every line that cannot be read is an error of the field; then there are none.
         """
         rows = self._rows()
-        known = customers.booked_on(session, {cells[0] for _number, cells in rows})
+        codes = {cells.get("customer_code", "") for _number, cells in rows}
+        known = customers.booked_on(session, codes)
         held = prices_on(session, [customer.id for customer in known.values()], self.first_day)
         found: dict[int, NewPrice] = {}
         errors = [_("At most %(count)s lines.", count=MOST)] if len(rows) > MOST else []
@@ -95,20 +119,34 @@ class BulkForm(FlaskForm):
         self.lines.errors = errors[:10]
         return [] if errors else list(found.values())
 
-    def _rows(self) -> list[tuple[int, list[str]]]:
-        """The lines that say something, with their numbers; a first line that names its columns is none."""
-        text = self.lines.data or ""
+    def _rows(self) -> list[tuple[int, dict[str, str]]]:
+        """The lines that say something, with their numbers: each cell by its column; "" is what is beyond them."""
+        text, separators = self.lines.data or "", self.separators
         if self.file.data:
-            text = self.file.data.read().decode("utf-8-sig", "replace")
-        first = text.partition("\n")[0]
-        delimiter = next((mark for mark in "\t;" if mark in first), ",")
+            text, separators = self.file.data.read().decode("utf-8-sig", "replace"), "\t;,"
+        first = text.lstrip().partition("\n")[0]
+        delimiter = next((mark for mark in separators if mark in first), separators[-1])
         rows = [row for row in enumerate(rows_of(text, delimiter), 1) if any(row[1])]
-        return rows[1:] if rows and rows[0][1][0] == "customer_code" else rows
+        names = [name.casefold() for name in rows[0][1]] if rows else []
+        if COLUMNS[0] in names:
+            del rows[0]
+        else:
+            names = list(COLUMNS)
+        return [
+            (number, dict(zip(names, cells, strict=False)) | {"": "".join(cells[len(names) :])})
+            for number, cells in rows
+        ]
 
     def _price(
-        self, cells: list[str], known: Mapping[str, Customer], held: Mapping[int, GasPrice]
+        self, cells: Mapping[str, str], known: Mapping[str, Customer], held: Mapping[int, GasPrice]
     ) -> NewPrice:
-        code, price, given = [*cells, "", ""][:3]
+        code, price, given, day = (cells.get(name, "") for name in (*COLUMNS, "effective_from"))
+        if cells.get(""):
+            raise ValueError(_("There are more cells than columns."))
+        if day and read_day(day) != self.first_day:
+            raise ValueError(
+                _("%(day)s is not the day from which these prices are valid.", day=day)
+            )
         if code not in known:
             raise ValueError(_("There is no customer %(code)s.", code=code))
         customer_id = known[code].id

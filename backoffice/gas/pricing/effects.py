@@ -28,7 +28,8 @@ ZERO = Decimal(0)
 class NewPrice:
     """What a customer shall pay for a standard cubic metre from a day on, and the factor from then on.
 
-    `price_id` is the stored price that becomes this one; without it the one of that day, if there is one.
+    `price_id` is the stored price that becomes this one; without it the one of that day, if there is one. One that
+    `is_gone` is deleted.
     """
 
     customer_id: int
@@ -36,18 +37,26 @@ class NewPrice:
     price_per_sm3: Decimal
     correction_factor: Decimal
     price_id: int | None = None
+    is_gone: bool = False
+
+    @classmethod
+    def gone(cls, price: GasPrice) -> "NewPrice":
+        """That a stored price is deleted."""
+        amounts = price.price_per_sm3, price.correction_factor
+        return cls(price.customer_id, price.effective_from, *amounts, price.id, is_gone=True)
 
     @property
     def as_json(self) -> list[Any]:
         """As the scope of a run holds it; `of_json` reads it."""
         amounts = str(self.price_per_sm3), str(self.correction_factor)
-        return [self.customer_id, self.effective_from.isoformat(), *amounts, self.price_id]
+        stored = self.price_id, self.is_gone
+        return [self.customer_id, self.effective_from.isoformat(), *amounts, *stored]
 
     @classmethod
     def of_json(cls, reported: Sequence[Any]) -> "NewPrice":
         """What `as_json` has said."""
-        customer_id, day, price, factor, price_id = reported
-        return cls(customer_id, date.fromisoformat(day), Decimal(price), Decimal(factor), price_id)
+        customer_id, day, price, factor, *stored = reported
+        return cls(customer_id, date.fromisoformat(day), Decimal(price), Decimal(factor), *stored)
 
 
 @dataclass(frozen=True)
@@ -83,12 +92,13 @@ class MonthEffect:
 class Effect:
     """What a new price changes for a customer.
 
-    `before` is the price in force on its day until now. `total` is the effect over all months: volumes and purchases
-    of them together, and the balance after the last of them.
+    `before` is the price in force on its day until now, `after` the one from then on. `total` is the effect over all
+    months: volumes and purchases of them together, and the balance after the last of them.
     """
 
     new: NewPrice
     before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
     months: Sequence[MonthEffect]
     total: MonthEffect
 
@@ -118,14 +128,16 @@ def effects_of(session: Session, wanted: Sequence[NewPrice]) -> list[Effect]:
     laid = {new.customer_id: _with(stored[new.customer_id], new) for new in wanted}
     then = _months(session, owners, [row for rows in laid.values() for row in rows])
     return [
-        _effect(new, stored[new.customer_id], now[new.customer_id], then[new.customer_id])
+        _effect(
+            new, (stored[new.customer_id], laid[new.customer_id]), now[new.customer_id], then[new.customer_id]
+        )
         for new in wanted
-    ]
+    ]  # fmt: skip
 
 
 def _effect(
     new: NewPrice,
-    stored: Iterable[Mapping[str, Any]],
+    prices: Iterable[Iterable[Mapping[str, Any]]],
     now: Mapping[str, Amounts],
     then: Mapping[str, Amounts],
 ) -> Effect:
@@ -136,7 +148,8 @@ def _effect(
     total = MonthEffect(
         "", _summed(row.now for row in changed), _summed(row.then for row in changed)
     )
-    return Effect(new, in_force(stored, new.effective_from), changed, total)
+    before, after = (in_force(side, new.effective_from) for side in prices)
+    return Effect(new, before, after, changed, total)
 
 
 def _summed(amounts: Iterable[Amounts]) -> Amounts:
@@ -160,11 +173,13 @@ def in_force(prices: Iterable[Mapping[str, Any]], day: date) -> Mapping[str, Any
 
 def _with(stored: Sequence[Mapping[str, Any]], new: NewPrice) -> list[Mapping[str, Any]]:
     """A customer's prices once the new one is stored."""
-    names = [field.name for field in fields(new) if field.name != "price_id"]
+    names = [field.name for field in fields(new) if field.name not in ("price_id", "is_gone")]
     row = {name: getattr(new, name) for name in names}
     replaced = {price["id"] for price in stored if price["id"] == new.price_id}
     replaced |= {p["id"] for p in stored if p["effective_from"] == new.effective_from}
     kept = [price for price in stored if price["id"] not in replaced]
+    if new.is_gone:
+        return kept
     return [*kept, {"id": min(replaced, default=-new.customer_id), **row}]
 
 

@@ -8,6 +8,7 @@ from flask import request
 
 from ...app.extensions import db
 from ...base import periods
+from ...base.periods import read_day
 from ...customers import queries as customers
 from ...customers.naming import OFFERED
 from ...records.forms import OfRecord
@@ -30,13 +31,15 @@ class PriceForm(OfRecord):
 
     @classmethod
     def suggested(cls) -> dict[str, Any]:
-        """For the customer that the address names what holds today."""
+        """For the customer and the day that the address names what holds then, else what holds today."""
         customer = customers.by_code(db.session(), request.args.get("customer", ""))
         today = periods.today()
-        price = price_on(db.session(), customer.id, today) if customer else None
+        day = read_day(request.args.get("effective_from", "")) or today
+        prices = (price_on(db.session(), customer.id, each) for each in (day, today) if customer)
+        price = next(filter(None, prices), None)
         return {
             "customer": customer.id if customer else None,
-            "effective_from": today,
+            "effective_from": day,
             "price_per_sm3": price.price_per_sm3 if price else None,
             "correction_factor": price.correction_factor if price else NO_CORRECTION,
         }

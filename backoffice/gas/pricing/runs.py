@@ -8,7 +8,7 @@ from ...runs.kinds import RunKind, Scope, as_dry_run
 from ...runs.wording import Reason
 from ...web.record_links import Word
 from ..rules import CHANGE_PRICES as NAME
-from ..rules import MOVED, SHOWN
+from ..rules import MOVED, NO_PRICE, SHOWN, UNPRICED
 
 if TYPE_CHECKING:
     from . import work
@@ -31,6 +31,7 @@ KINDS = (CHANGE_PRICES,)
 SCOPES = (
     ("prices", N_("these new prices")),
     (SHOWN, N_("as the screen has shown")),
+    (UNPRICED, N_("customers without a price on that day are left alone")),
 )
 
 WORDS = (
@@ -44,4 +45,4 @@ WORDS = (
 )  # fmt: skip
 """What an item is of: the customer whose price changes, and what it makes of their balance."""
 
-REASONS = (Reason(MOVED),)
+REASONS = (Reason(MOVED), Reason(NO_PRICE))

@@ -1,4 +1,4 @@
-"""Storing a price as its form has it: once it was looked at, or when another user has approved it. Never commits."""
+"""Storing a price as its form has it, or deleting one: looked at, or approved by another user. Never commits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,3 +29,8 @@ def save(session: Session, typed: Mapping[str, str], row_id: int | None, version
         else actions.update(session, PRICE, row_id, values, version)
     )
     return row
+
+
+def delete(session: Session, row_id: int, version: int) -> None:
+    """Delete the stored price at that version. Raises RecordGone, RecordChanged, Locked."""
+    actions.do(session, PRICE, PRICE.verbs[0], row_id, version, {})

@@ -1,6 +1,7 @@
 """Prices of gas: a new one is previewed live in its form; many at once are a dry run that is then applied."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,13 +14,16 @@ from werkzeug.datastructures import MultiDict
 from ... import lists
 from ...app.extensions import db
 from ...approvals.screens import carry_out
+from ...approvals.verbs import Payload
+from ...approvals.verbs import Verb as Approved
 from ...base.identifiers import whole_number
 from ...base.refusals import Refusal
 from ...book.queries import refusal_of
 from ...customers.models import Customer
 from ...lists.queries import matching
+from ...records import Values, Verb, forms
 from ...records.forms import OfRecord
-from ...records.listing import list_for
+from ...records.listing import list_for, row_named
 from ...records.screens import Screens
 from ...runs.actions import Limits
 from ...runs.actions import request as request_run
@@ -30,13 +34,13 @@ from ...web.formats import in_words
 from ...web.htmx import render
 from ...web.idempotency import new_key
 from ...web.paging import PAGE_SIZE
-from ..approved_verbs import SAVE_PRICE
+from ..approved_verbs import DELETE_PRICE, SAVE_PRICE
 from ..models import GasPrice
 from ..records import PRICE
-from ..rules import SHOWN
+from ..rules import SHOWN, UNPRICED
 from .actions import MOST, changed_prices, check
 from .bulk import BulkForm
-from .effects import Effect, NewPrice
+from .effects import Effect, NewPrice, effect_of
 from .forms import PriceForm
 from .runs import CHANGE_PRICES
 from .saving import as_payload
@@ -57,7 +61,19 @@ class PriceScreens(Screens):
         effect = form.effect() if form.validate() else None
         if effect is None or not self._is_long(form, effect):
             return super()._save(name)
-        claim = Claim("gas_prices.run")
+        return self._by_run(effect, Claim("gas_prices.run"))
+
+    def act(self, verb: Verb, name: str) -> Response:
+        """Delete it at once, or above the limits when another user has approved it; of many months by a run."""
+        price = row_named(db.session(), PRICE, current_user, name)
+        if price is not None:  # else it is gone, by the same form perhaps
+            form = forms.posted(PRICE, price, verb)
+            effect = effect_of(db.session(), NewPrice.gone(price))
+            if form.validate() and self._is_long(form, effect):
+                return self._by_run(effect, Claim(f"gas_prices.delete {name}"))
+        return super().act(replace(verb, approved=_deleted), name)
+
+    def _by_run(self, effect: Effect, claim: Claim) -> Response:
         was, then = reported_of(effect)
         limits = Limits.of(current_app.config)
         if limits.are_exceeded_by(1, abs(effect.total.difference)):
@@ -68,8 +84,12 @@ class PriceScreens(Screens):
         else:
             number = _asked_run([effect.new], {SHOWN: {"before": was, "after": then}})
             customer = db.session.get_one(Customer, effect.new.customer_id)
-            said = _(
-                "The price is being stored, and %(name)s is computed anew.", name=customer.name
+            said = (
+                _("The price is being deleted, and %(name)s is computed anew.", name=customer.name)
+                if effect.new.is_gone
+                else _(
+                    "The price is being stored, and %(name)s is computed anew.", name=customer.name
+                )
             )
         flash(said, "info")
         return claim.complete(url_for("runs.record", run_id=number))
@@ -82,12 +102,16 @@ class PriceScreens(Screens):
         done = partial(self.went_in, form, claim)
         return carry_out(SAVE_PRICE, asked, claim, done, back=url_for("gas_prices.index"))
 
-    def _is_long(self, form: PriceForm, effect: Effect) -> bool:
+    def _is_long(self, form: OfRecord, effect: Effect) -> bool:
         """Whether what it changes is more than one request should do, and it is about what was opened."""
         if form.row is not None and form.expected_version(form.row.id) != form.row.version:
             return False
         is_locked = refusal_of(db.session(), effect.new.effective_from) is not None
         return not is_locked and len(effect.months) > PAGE_SIZE
+
+
+def _deleted(row: GasPrice, version: int, _values: Values) -> tuple[Approved, Payload]:
+    return DELETE_PRICE, {"row": row.id, "version": version}
 
 
 bp = Blueprint("gas_prices", __name__, url_prefix="/gas/prices")
@@ -112,32 +136,32 @@ def bulk_preview() -> Response:
     if not form.validate():
         return _page(form, typed, 422)
     try:
-        wanted = _wanted(form, typed)
+        wanted, left = _wanted(form, typed)
     except Refusal as refusal:
         form.form_errors = [in_words(refusal)]
         return _page(form, typed, refusal.status)
     if not wanted:
         return _page(form, typed, 422)
-    number = _asked_run(wanted, dry_run=True)
+    number = _asked_run(wanted, {UNPRICED: left} if left else None, dry_run=True)
     return claim.complete(url_for("runs.record", run_id=number))
 
 
-def _wanted(form: BulkForm, typed: MultiDict[str, str]) -> list[NewPrice]:
-    """The new prices; none where the lines are wrong. Raises what the change refuses."""
+def _wanted(form: BulkForm, typed: MultiDict[str, str]) -> tuple[list[NewPrice], list[int]]:
+    """The new prices, none where the lines are wrong; and who is left alone. Raises what the change refuses."""
     session = db.session()
     if form.has_lines():
         found = form.prices(session)
         check(found)
-        return found
+        return found, []
     ids = list(session.scalars(_chosen(typed).with_only_columns(GasPrice.customer_id).distinct()))
     return changed_prices(session, ids, form.first_day, form.change())
 
 
 def _asked_run(
-    wanted: Sequence[NewPrice], shown: Mapping[str, Any] | None = None, *, dry_run: bool = False
+    wanted: Sequence[NewPrice], beside: Mapping[str, Any] | None = None, *, dry_run: bool = False
 ) -> int:
     """The number of the run that is asked for, or that does the same already."""
-    reported = {"prices": sorted(new.as_json for new in wanted), **(shown or {})}
+    reported = {"prices": sorted(new.as_json for new in wanted), **(beside or {})}
     try:
         return request_run(
             db.session(), CHANGE_PRICES.name, reported, dry_run=dry_run, is_paced=False

@@ -12,8 +12,8 @@ from ...base.refusals import Refusal
 from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import monthly
-from ..rules import CHANGE_PRICES, MOVED, SHOWN
-from .actions import store
+from ..rules import CHANGE_PRICES, MOVED, NO_PRICE, SHOWN, UNPRICED
+from .actions import remove, store
 from .effects import Effect, NewPrice, effects_of
 
 CHUNK = 50
@@ -37,13 +37,14 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
         # What a version before this one asked for has a mere mark there.
         seen = shown if isinstance(shown, dict) else {}
         reported = [{"price": price, **seen} for price in sorted(asked.scope["prices"])]
+        yield from _chunks(asked.scope.get(UNPRICED, ()), UNPRICED)
     yield from _chunks(reported)
 
 
-def _chunks(reported: Sequence[Mapping[str, Any]]) -> Iterator[Chunk]:
+def _chunks(reported: Sequence[Any], name: str = "prices") -> Iterator[Chunk]:
     for start in range(0, len(reported), CHUNK):
         page = reported[start : start + CHUNK]
-        yield Chunk({"prices": page}, len(page))
+        yield Chunk({name: page}, len(page))
 
 
 def again(items: Sequence[Any]) -> Iterator[Chunk]:
@@ -62,6 +63,9 @@ def _seen(item: Any) -> dict[str, Any]:
 
 def work(work: Work) -> None:
     """Give the chunk's customers their prices, or in a dry run say what that changes."""
+    if UNPRICED in work.payload:
+        _leave(work)
+        return
     reported = {each["price"][0]: each for each in work.payload["prices"]}
     wanted = [NewPrice.of_json(each["price"]) for each in reported.values()]
     with work.transaction(is_last=True) as step, figures.session_over(step.connection) as session:
@@ -72,12 +76,21 @@ def work(work: Work) -> None:
             _do(work, step, session, effect, reported[effect.new.customer_id])
 
 
+def _leave(work: Work) -> None:
+    """Say whom the change leaves without a price."""
+    with work.transaction(is_last=True) as step:
+        for customer in work.payload[UNPRICED]:
+            step.item(CHANGE_PRICES, SKIPPED, owner=customer, error=NO_PRICE)
+            step.tally.checked += 1
+            step.tally.skipped += 1
+
+
 def _do(
     work: Work, step: Step, session: Session, effect: Effect, reported: Mapping[str, Any]
 ) -> None:
     """One customer's price."""
     step.tally.checked += 1
-    if effect.is_same and not effect.months:
+    if effect.is_same and not effect.months and not effect.new.is_gone:
         step.tally.unchanged += 1
         return
     was, then = reported_of(effect)
@@ -94,7 +107,7 @@ def _do(
 def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Rendered) -> None:
     try:
         with session.begin_nested():
-            store(session, effect.new)
+            (remove if effect.new.is_gone else store)(session, effect.new)
             figures.settle(session)
     except Refusal as refusal:
         error, shown = refusal.sentence % refusal.values, {"before": was, "after": then}
@@ -107,18 +120,15 @@ def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Re
 
 def reported_of(effect: Effect) -> tuple[Rendered, Rendered]:
     """What of a price changes, with what its customer's months come to, as an item holds it: before and after."""
-    new, total, before = effect.new, effect.total, effect.before or {}
+    total, prices = effect.total, (effect.before, effect.after)
     pairs = {
-        "price_per_sm3": (before.get("price_per_sm3"), f"{new.price_per_sm3:.4f}"),
-        "correction_factor": (before.get("correction_factor"), f"{new.correction_factor:.6f}"),
-        "purchases": (total.now.purchases, total.then.purchases),
-        "closing_balance": (total.now.closing, total.then.closing),
+        name: [None if price is None else f"{price[name]:.{decimals}f}" for price in prices]
+        for name, decimals in (("price_per_sm3", 4), ("correction_factor", 6))
+    } | {
+        "purchases": [str(total.now.purchases), str(total.then.purchases)],
+        "closing_balance": [str(total.now.closing), str(total.then.closing)],
     }
-    texts = {
-        name: [None if value is None else str(value) for value in pair]
-        for name, pair in pairs.items()
-    }
-    apart = {name: pair for name, pair in texts.items() if pair[0] != pair[1]}
+    apart = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     was, then = ({name: pair[side] for name, pair in apart.items()} for side in (0, 1))
     return was, then
 

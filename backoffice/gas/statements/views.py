@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, flash, url_for
 from flask_babel import gettext as _
+from sqlalchemy import func, select
 
 from ... import lists
 from ...app.extensions import db
@@ -25,6 +26,7 @@ from ...web.htmx import render
 from ...web.idempotency import new_key
 from .. import queries
 from ..approved_verbs import SWITCH
+from ..models import Reading
 from ..records import DEPOSIT
 from .listing import statement_list
 
@@ -116,6 +118,9 @@ def about(customer: Customer) -> dict[str, Any]:
         "volumes": _chart(months, "total_volume_sm3", quantity_filter),
         "prices": queries.prices_of(session, customer),
         "unpriced": queries.unpriced_of(session, customer),
+        "first_read": session.scalar(
+            select(func.min(Reading.read_on)).where(Reading.customer_id == customer.id)
+        ),
         "is_wrong": bool(queries.wrong_when_closed(session, customer.id)),
         "realtime_key": new_key(),
     }
