@@ -9,10 +9,12 @@ from decimal import Decimal
 
 import pytest
 from flask.testing import FlaskClient
+from openpyxl import load_workbook
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
+from backoffice.base.periods import Month
 from backoffice.customers.models import Customer
 from backoffice.gas import actions
 from backoffice.gas.models import Deposit, GasPrice, MonthlyCustomerBalance
@@ -24,6 +26,7 @@ from tests.orders.pages import _Reader, text_of
 SignIn = Callable[..., FlaskClient]
 D = Decimal
 AT = "/gas/customers/G-1"
+UNTIL_NOW = [str(month) for month in Month(2026, 1).through(Month.current())]
 
 
 @pytest.fixture
@@ -50,7 +53,8 @@ def test_a_statement_has_every_month_and_says_which_is_incomplete(
     for month in ("January 2026", "February 2026", "March 2026", "April 2026"):
         assert month in page
     assert "Incomplete: a reading has no price" in page
-    assert page.count("No movement") == 2
+    assert f"{Month.current().first:%B %Y}" in page
+    assert page.count("No movement") == len(UNTIL_NOW) - 2
     assert "1 reading has no price in force on its day and is in no balance" in page
     assert "Rp 3,000.00" in page
 
@@ -58,9 +62,10 @@ def test_a_statement_has_every_month_and_says_which_is_incomplete(
 def test_the_file_holds_the_months_of_the_screen(sign_in: SignIn, customer: Customer) -> None:
     file = sign_in("viewer").get(f"{AT}/statement.csv").get_data(as_text=True)
     rows = list(csv.reader(io.StringIO(file.removeprefix("\ufeff"))))
-    months = [row[:6] for row in rows[1:5]]
-    assert [row[0] for row in months] == ["2026-04", "2026-03", "2026-02", "2026-01"]
-    assert months[1][1:] == ["4000.00", "0.00", "0.00", "4000.00", "0"]
+    months = {row[0]: row[1:6] for row in rows[1 : 1 + len(UNTIL_NOW)]}
+    assert list(months) == UNTIL_NOW[::-1]
+    assert months["2026-03"] == ["4000.00", "0.00", "0.00", "4000.00", "0"]
+    assert months[UNTIL_NOW[-1]] == ["3000.00", "0.00", "0.00", "3000.00", "0"]
     assert sign_in("viewer").get(f"{AT}/statement.xlsx").status_code == 200
     assert "February 2026" in sign_in("viewer").get(f"{AT}/statement?print=1").text
 
@@ -138,13 +143,44 @@ def test_a_month_names_its_readings_and_those_without_a_price(
     assert "Opening balance" in text_of(how.text)
     empty = sign_in("viewer").get(f"{AT}/months/2026-02")
     assert "Nothing was read in this month" in text_of(empty.text)
-    assert sign_in("viewer").get(f"{AT}/months/2026-05").status_code == 404
+    later = sign_in("viewer").get(f"{AT}/months/2026-05")
+    assert "Closing balance Rp 3,000.00" in text_of(later.text)
+    for none in ("2025-12", str(Month.current() + 1)):
+        assert sign_in("viewer").get(f"{AT}/months/{none}").status_code == 404
     assert sign_in("viewer").get(f"{AT}/months/May").status_code == 404
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_balances_of_one_month_are_those_of_everybody(
+    sign_in: SignIn, session: Session, customer: Customer, is_stored: bool
+) -> None:
+    DepositFactory(customer__name="Gas Two", deposited_on=date(2026, 5, 3), amount=D(70))
+    DepositFactory(customer__name="Gas Three", deposited_on=date(2026, 6, 3), amount=D(900))
+    actions.switch(session, customer.id, is_stored=is_stored)
+    session.commit()
+    browser = sign_in("viewer")
+    for query in ("month=202605", "since=2026-05-01&until=2026-05-31"):
+        page = text_of(
+            browser.get(f"/gas/months?{query}&columns=customer,state,closing_balance").text
+        )
+        assert "Gas Two 70.00" in page
+        assert "Gas One No movement 3,000.00" in page
+        assert "Gas Three" not in page
+        file = browser.get(f"/gas/months/export.csv?{query}").get_data(as_text=True)
+        assert "2026-05,Gas One,No movement,0,3000.00,0.00,0.00,3000.00" in file
+    book = load_workbook(io.BytesIO(browser.get("/gas/months/export.xlsx?month=202605").data))
+    balances = {row[1]: row[7] for row in book.worksheets[0].iter_rows(max_row=3, values_only=True)}
+    assert (balances["Gas One"], balances["Gas Two"]) == (3000, 70)
+    assert "Gas One" not in browser.get("/gas/months/export.csv?month=202512").text
+    whole = text_of(browser.get("/gas/months").text)
+    assert "in each month with a movement" in whole
+    assert "No movement" not in whole
 
 
 def test_the_customers_own_page_shows_the_months(sign_in: SignIn, customer: Customer) -> None:
     page = sign_in("viewer").get("/customers/G-1").text
     assert "April 2026" in text_of(page)
+    assert f"{Month.current().first:%B %Y}" in text_of(page)
     assert page.count('<svg class="chart-plot"') == 2
     CustomerFactory(code="N-1")
     assert 'id="gas-heading"' not in sign_in("viewer").get("/customers/N-1").text
@@ -254,7 +290,7 @@ def test_a_price_stays_with_its_customer(
 
 def test_what_is_in_order_has_no_badge(sign_in: SignIn, customer: Customer) -> None:
     browser = sign_in("viewer")
-    for at, badges in ((f"{AT}/statement", 3), ("/gas/readings", 1)):
+    for at, badges in ((f"{AT}/statement", len(UNTIL_NOW) - 1), ("/gas/readings", 1)):
         page = browser.get(at).text
         assert page.count("badge-tone") == badges
         assert "Project-Id" not in page
