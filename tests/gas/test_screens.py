@@ -242,13 +242,18 @@ def test_a_price_shows_every_month_that_it_changes_and_saves_nothing(
 
 
 def test_a_price_from_a_day_that_has_one_is_refused_with_a_sentence(
-    sign_in: SignIn, customer: Customer
+    sign_in: SignIn, session: Session, customer: Customer
 ) -> None:
     browser = sign_in("finance")
     typed = {
         **_of(browser, "/gas/prices/new?customer=G-1", "gasprice-form"),
         "effective_from": "2026-01-10", "price_per_sm3": "200", "correction_factor": "1",
     }  # fmt: skip
+    shown = browser.post("/gas/prices/preview", data=typed).text
+    price = session.scalars(select(GasPrice.id)).one()
+    assert "This customer has a price from that day already: 100.00 per Sm³" in text_of(shown)
+    assert f'href="/gas/prices/{price}/edit"' in shown
+    assert ("gas-effects" in shown, "month changes" in shown) == (False, False)
     answer = browser.post("/gas/prices/new", data=typed)
     assert answer.status_code == 422
     assert "This customer has a price from that day already." in answer.text
@@ -284,8 +289,25 @@ def test_a_price_stays_with_its_customer(
     session.commit()
     typed = _of(browser, f"/gas/prices/{price.id}/edit", "gasprice-form")
     taken = typed | {"effective_from": "2026-03-01"}
+    shown = browser.post("/gas/prices/preview", data=taken).text
+    assert ("gas-effects" in shown, "Change that price" in shown) == (False, True)
     refused = browser.post(f"/gas/prices/{price.id}/edit", data=taken)
     assert (refused.status_code, "has a price from that day already" in refused.text) == (422, True)
+
+
+def test_a_month_that_becomes_incomplete_is_told_apart_from_one_that_stays_so(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    ReadingFactory(customer=customer, read_on=date(2026, 2, 10))
+    ReadingFactory(customer=customer, read_on=date(2026, 2, 20))
+    session.commit()
+    browser, price = sign_in("finance"), session.scalars(select(GasPrice)).one()
+    typed = _of(browser, f"/gas/prices/{price.id}/edit", "gasprice-form")
+    moved = typed | {"effective_from": "2026-03-01"}
+    shown = text_of(browser.post("/gas/prices/preview", data=moved).text)
+    assert "1 month becomes incomplete: 2 readings lose their price." in shown
+    assert "1 of these months stays incomplete" in shown
+    assert "before the first price. 1 reading loses its price." in shown
 
 
 def test_what_is_in_order_has_no_badge(sign_in: SignIn, customer: Customer) -> None:
