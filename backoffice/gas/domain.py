@@ -9,6 +9,8 @@ DOMAIN = Domain(
     screens=(
         "backoffice.gas.pricing.views",
         "backoffice.gas.deposits",
+        "backoffice.gas.months",
+        "backoffice.gas.calculations",
         "backoffice.gas.statements.views",
         "backoffice.gas.adjusting.views",
         "backoffice.gas.entry.views",

@@ -143,15 +143,11 @@ def _derived(rows: Any, model: Any) -> Callable[[Any], Select[Any]]:
 def _figure(
     model: Any, rows: Any, link: Any, name: str, kind: Any = "money", **more: Any
 ) -> Column:
-    """A derived column, with the way to how it was calculated where it is stored."""
-
-    def calculation(row: Any) -> str | None:
-        return link(row, name) if row.stored else None
-
+    """A derived column, with the way to how it was calculated."""
     held = getattr(model, name)
     given = {"kind": kind, "classes": "cell-part", "is_sortable": False, **more}
     value = func.coalesce(held, rows.c[name])
-    return Column(name, held.info["label"], value, link=calculation, **given)
+    return Column(name, held.info["label"], value, link=partial(link, column=name), **given)
 
 
 def _of_reading(row: Any, column: str) -> str:
@@ -178,7 +174,6 @@ CALCULATED = _list(
     ),
     filters=_filters(_C.customer_id, _C.transaction_date),
     default_sort="-transaction_date",
-    also={"stored": _C.id},
     counted=counted("%(num)s calculated reading", "%(num)s calculated readings"),
     nothing_yet=(N_("Nothing is calculated yet"), N_("A reading is calculated as soon as its day has a price.")),
 )  # fmt: skip
@@ -187,7 +182,9 @@ MOVEMENT = {"still": N_("No movement"), "incomplete": N_("Incomplete")}
 TONES = {"still": "neutral", "incomplete": "warning"}
 
 
-def _of_month(row: Any, column: str) -> str:
+def _of_month(row: Any, column: str) -> str | None:
+    if row.state == "still":
+        return None  # it is the closing balance before it
     code = month_code(row.owner, row.month_name)
     return url_for("gas_months.calculation_of", code=code, column=column)
 
@@ -245,7 +242,7 @@ def _months_list(rows: Any) -> List:
             Choice("state", N_("State"), {"incomplete": (N_("Incomplete"), unpriced > 0)}),
         ),
         default_sort="-month",
-        also={"stored": m.id, "owner": m.customer_id, "month_name": m.year_month},
+        also={"owner": m.customer_id, "month_name": m.year_month},
         counted=counted("%(num)s month", "%(num)s months"),
         nothing_yet=(N_("No months yet"), N_("A month appears with its first reading or deposit.")),
     )  # fmt: skip

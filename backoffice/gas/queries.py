@@ -19,6 +19,7 @@ from sqlalchemy import (
     Numeric,
     Select,
     Subquery,
+    Table,
     Text,
     case,
     cast,
@@ -34,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from ..base import table_of
 from ..base.periods import LAST_DAY, Month
 from ..customers.models import Customer
 from ..drift.models import DriftFinding
@@ -99,6 +101,22 @@ MONTHS = _everybodys(
     "last_calculated_at",
     "months",
 )
+
+
+def as_if_stored(customer_id: int) -> dict[Table, Subquery]:
+    """The derived rows of a customer who keeps none, and the customer, as if they were kept; their ids are made up."""
+    month = cast(func.replace(MONTHS.c.year_month, "-", ""), BigInteger)
+    laid = (
+        (TransactionCalculation, CALCULATIONS, "id", CALCULATIONS.c.reading_id, "customer_id"),
+        (MonthlyCustomerBalance, MONTHS, "id", month, "customer_id"),
+        (Customer, Customer.__table__, "use_realtime_calculation", literal(True, Boolean), "id"),
+    )
+    return {
+        table_of(model): select(*(value.label(name) if c.key == name else c for c in rows.c))
+        .where(rows.c[owner] == customer_id)
+        .subquery()
+        for model, rows, name, value, owner in laid
+    }  # fmt: skip
 
 
 def is_adjusting() -> Any:

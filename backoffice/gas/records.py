@@ -112,7 +112,6 @@ CALCULATION = _calculated(
     domain="gas_calculations", title=N_("Calculated reading"), figures=(calculation,),
     fields=(customer_of(TransactionCalculation.customer_id),),
     dated=TransactionCalculation.transaction_date, main="total_price",
-    url="/gas/calculations", list_page="gas/calculations.html",
 )  # fmt: skip
 MONTH = _calculated(
     MonthlyCustomerBalance, many=MONTHS_LIST.title, listing=months_list,
@@ -123,7 +122,6 @@ MONTH = _calculated(
         Text(MonthlyCustomerBalance.year_month, N_("Month")),
     ),
     dated=MonthlyCustomerBalance.year_month, main="closing_balance",
-    url="/gas/months", list_page="gas/months.html",
 )  # fmt: skip
 
 RECORDS = (READING, PRICE, DEPOSIT, CALCULATION, MONTH)

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -17,15 +19,31 @@ from backoffice.app.extensions import db
 from backoffice.base.periods import Month
 from backoffice.customers.models import Customer
 from backoffice.gas import actions
-from backoffice.gas.models import Deposit, GasPrice, MonthlyCustomerBalance
+from backoffice.gas.models import (
+    AMOUNTS,
+    Deposit,
+    GasPrice,
+    MonthlyCustomerBalance,
+    TransactionCalculation,
+)
 from backoffice.search import views as search
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
 from tests.orders.pages import _Reader, text_of
 
+from .oracle import stored
+
 SignIn = Callable[..., FlaskClient]
 D = Decimal
 AT = "/gas/customers/G-1"
+PAGES = (f"{AT}/statement", f"{AT}/statement?print=1", "/customers/G-1", f"{AT}/months/2026-01")
+FILES = (
+    f"{AT}/statement.csv",
+    "/gas/months/export.csv",
+    "/gas/months/export.csv?month=202603",
+    "/gas/calculations/export.csv",
+)
+SYNC = ("balance", "sync-realtime", "--all", "--json")
 UNTIL_NOW = [str(month) for month in Month(2026, 1).through(Month.current())]
 
 
@@ -71,25 +89,71 @@ def test_the_file_holds_the_months_of_the_screen(sign_in: SignIn, customer: Cust
 
 
 def test_a_customers_months_are_the_same_stored_and_computed(
-    sign_in: SignIn, session: Session, customer: Customer
+    sign_in: SignIn, session: Session, customer: Customer, run_command: Any
 ) -> None:
     browser = sign_in("finance")
-    addresses = (
-        f"{AT}/statement.csv",
-        f"{AT}/months/2026-01",
-        "/gas/months/export.csv",
-        "/gas/calculations/export.csv",
-    )
-    before = {at: _amounts(browser.get(at).text) for at in addresses}
+
+    def everything() -> dict[str, Any]:
+        """What every screen, chart, file and command says."""
+        pages = {at: browser.get(at).text for at in (*PAGES, *FILES)}
+        found: dict[str, Any] = {at: _amounts(page) for at, page in pages.items()}
+        found["charts"] = [
+            re.findall(r'(?s)<svg class="chart-plot.*?</svg>', pages[at]) for at in PAGES
+        ]
+        book = load_workbook(io.BytesIO(browser.get(f"{AT}/statement.xlsx").data))
+        found["workbook"] = list(book.worksheets[0].values)[: 1 + len(UNTIL_NOW)]
+        counts = json.loads(run_command("balance", "counts", "--json").stdout)
+        found["counts"] = [counts[name] for name in ("readings", "gas_prices", "deposits")]
+        force = run_command("balance", "sync-realtime", "--all", "--force", "--dry-run")
+        found["sync"] = (force.exit_code, json.loads(run_command(*SYNC).stdout)["failures"])
+        return found
+
+    before = everything()
+    assert (before["sync"], len(before["workbook"])) == ((0, []), 1 + len(UNTIL_NOW))
+    assert all(before[at] for at in (*PAGES, *FILES))
+    assert [len(charts) for charts in before["charts"]] == [2, 0, 2, 0]
     answer = browser.post(f"{AT}/realtime/off", data=_token(browser, "a"))
     assert answer.status_code == 303
     assert session.scalar(select(func.count()).select_from(MonthlyCustomerBalance)) == 0
     assert "are not stored" in browser.get(f"{AT}/statement").text
-    assert {at: _amounts(browser.get(at).text) for at in addresses} == before
+    assert everything() == before
     browser.post(f"{AT}/realtime/on", data=_token(browser, "b"))
     session.rollback()
     assert session.scalar(select(func.count()).select_from(MonthlyCustomerBalance)) == 2
-    assert {at: _amounts(browser.get(at).text) for at in addresses} == before
+    assert everything() == before
+
+
+def test_how_it_was_calculated_is_the_same_stored_and_computed(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("viewer")
+    months = [f"/gas/months/{customer.id}/2026-0{month}" for month in (1, 4)]
+    readings = [
+        f"/gas/calculations/{c.reading_id}" for c in session.scalars(select(TransactionCalculation))
+    ]
+    named = [(months[0], ("calculation_details", "closing_balance")), (months[1], AMOUNTS)]
+    named += [(readings[0], ("pricing_used", "volume_sm3", "total_price"))]
+    addresses = [f"{row}/calculation/{column}" for row, columns in named for column in columns]
+    before = {at: _explained(browser, at) for at in addresses}
+    actions.switch(session, customer.id, is_stored=False)
+    session.commit()
+    assert {at: _explained(browser, at) for at in addresses} == before
+    linked = browser.get(f"{AT}/months/2026-01").text + browser.get(f"{AT}/months/2026-04").text
+    for at in (
+        f"{months[0]}/calculation/closing_balance",
+        f"{readings[0]}/calculation/total_price",
+    ):
+        assert f'href="{at}"' in linked
+        assert "Calculated when it is read" in browser.get(at).text
+    for at in (*months, *readings):
+        assert browser.get(at).status_code == browser.get(f"{at}/history").status_code == 200
+    for none in (
+        f"/gas/months/{customer.id}/2026-02",
+        "/gas/months/99/2026-01",
+        "/gas/calculations/99",
+    ):
+        assert browser.get(f"{none}/calculation").status_code == 404
+    assert stored(session, customer.id) == ({}, {})
 
 
 @pytest.fixture
@@ -332,6 +396,16 @@ def _of(browser: FlaskClient, at: str, form_id: str) -> dict[str, str]:
     reader.feed(browser.get(at).text)
     assert reader.fields
     return reader.fields.to_dict()
+
+
+def _explained(browser: FlaskClient, at: str) -> str:
+    """The whole of *How was this calculated?*, but for what is said of being stored, and numbers of rows."""
+    answer = browser.get(at)
+    assert answer.status_code == 200, at
+    page = re.sub(r'(?s)<tr class="ladder-stored">.*?</tr>', "", answer.text)
+    said = text_of(page).partition("How was this calculated?")[2]
+    said = re.sub(r"Stored as calculated|Calculated when it is read|#\d+", "", said)
+    return re.sub(r"\s+", " ", said)
 
 
 def _token(browser: FlaskClient, key: str = "") -> dict[str, str]:
