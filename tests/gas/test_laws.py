@@ -189,7 +189,12 @@ def test_two_customers_are_calculated_by_themselves(session: Any) -> None:
     session.commit()
     first, second = (price.customer_id for price in prices)
     before = queries.statement(session, second)
+    at = select(Customer.id, Customer.balance_last_updated_at).order_by(Customer.id)
+    written = dict(session.execute(at).all())
     prices[0].correction_factor = D(2)
     session.commit()
     assert queries.statement(session, second) == before
+    rewritten = dict(session.execute(at).all())
+    assert rewritten[first] > written[first]
+    assert rewritten[second] == written[second]
     assert stored(session, first) == expected(session, first)

@@ -295,7 +295,12 @@ def test_a_price_shows_every_month_that_it_changes_and_saves_nothing(
     shown = text_of(browser.post("/gas/prices/preview", data=typed).text)
     assert "2 months change" in shown
     # January's first reading is priced at 200 × 15; the price of 10 January still holds after it.
-    assert "0 15 0.00" not in shown
+    for row in (
+        "January 2026 10 25 1,000.00 4,000.00 4,000.00 1,000.00 -3,000.00",
+        "April 2026 10 10 1,000.00 1,000.00 3,000.00 0.00 -3,000.00",
+        "2 months · Rp 20 35 2,000.00 5,000.00 3,000.00 0.00 -3,000.00",
+    ):
+        assert row in shown
     assert "-Rp 3,000.00" in shown
     assert session.scalar(select(func.count()).select_from(GasPrice)) == 1
     saved = browser.post("/gas/prices/new", data=typed)
