@@ -198,8 +198,9 @@ def _offered(session: Session, _user: Any) -> Sequence[tuple[int, str]]:
 
 
 def _asked_month() -> Month | None:
-    """The one month that the address asks for."""
-    given = request.args if has_request_context() else {}
+    """The one month that the address of the list asks for."""
+    is_asked = has_request_context() and request.blueprint == "gas_months"
+    given = request.args if is_asked else {}
     since, until, month = (given.get(name, "") for name in ("since", "until", "month"))
     if not month and since[:7] == until[:7]:
         month = since[:7].replace("-", "")
