@@ -4,11 +4,11 @@ A domain declares with `figure`, `total` and `check`; everybody else calls the f
 on the deployment's registry. The core imports no domain.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, FromClause, Table
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base.actor import acting_as, actor
@@ -188,6 +188,8 @@ def noted(bind: AnySession | Engine) -> dict[Figure, int]:
     return {f: counts.get(registry.bundle_of(f).name, 0) for f in registry.figures}
 
 
-def explain(session: AnySession, figure: Figure, key: int) -> Explanation | None:
-    """How the figure of the row with primary key `key` was calculated; None without such a row."""
-    return explanation.explain(session.connection(), registry, figure, key)
+def explain(
+    session: AnySession, figure: Figure, key: int, laid: Mapping[Table, FromClause] | None = None
+) -> Explanation | None:
+    """How the figure of the row with primary key `key` was calculated; see `explanation.explain`."""
+    return explanation.explain(session.connection(), registry, figure, key, laid)

@@ -11,7 +11,13 @@ from ..base.refusals import Refusal
 from ..customers.models import Customer
 from ..records.actions import count, locked
 from .adjusting.actions import proposal_of
-from .models import Deposit, Reading
+from .models import (
+    AcceptedMonth,
+    Deposit,
+    MonthlyCustomerBalance,
+    Reading,
+    TransactionCalculation,
+)
 
 
 class ClosedMonthWrong(Refusal):
@@ -38,8 +44,12 @@ def switch(session: Session, customer_id: int, *, is_stored: bool) -> Customer:
     return customer
 
 
-def moved_since(session: Session, month: Month) -> Sequence[int]:
-    """The customers of whom something was read or paid in in that month or later."""
-    read = select(Reading.customer_id).where(Reading.read_on >= month.first)
-    paid = select(Deposit.customer_id).where(Deposit.deposited_on >= month.first)
-    return sorted(session.scalars(union(read, paid)))
+def concerned_since(session: Session, month: Month) -> Sequence[int]:
+    """The customers of whom anything is entered, accepted or stored of that month or later."""
+    days = (Reading.customer_id, Reading.read_on), (Deposit.customer_id, Deposit.deposited_on)
+    named = (TransactionCalculation, MonthlyCustomerBalance, AcceptedMonth)
+    found = (
+        *(select(owner).where(day >= month.first) for owner, day in days),
+        *(select(model.customer_id).where(model.year_month >= str(month)) for model in named),
+    )
+    return sorted(session.scalars(union(*found)))

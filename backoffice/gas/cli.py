@@ -51,10 +51,12 @@ def initialize(everybody: bool, customer_id: int | None, dry_run: bool, as_json:
     """
     customer = _asked(everybody, customer_id)
     if customer is not None and not customer.use_realtime_calculation:
-        if dry_run:
-            _say_would_be(customer, as_json)
-        actions.switch(db.session(), customer.id, is_stored=True)
-        db.session.commit()
+        if not dry_run:
+            actions.switch(db.session(), customer.id, is_stored=True)
+            db.session.commit()
+        found = _rows_of(customer)
+        _say("\n".join(f"{name}: +{rows}" for name, rows in found.items()), found, as_json)
+        sys.exit(FOUND if dry_run and any(found.values()) else CLEAN)
     owners = [] if customer_id is None else [customer_id]
     run_heal([*GAS_FIGURES], owners, as_json, every_owner=True, dry_run=dry_run)
 
@@ -63,7 +65,7 @@ def initialize(everybody: bool, customer_id: int | None, dry_run: bool, as_json:
 @_whom
 @click.option(
     "--from-month", metavar="YYYY-MM",
-    help="Only customers of whom something was read or paid in in that month or later.",
+    help="Only customers of whom anything is entered or stored of that month or later.",
 )  # fmt: skip
 @click.option(
     "--force", is_flag=True, help="Recompute everything, not only what is found to differ."
@@ -82,14 +84,20 @@ def sync(
     as_json: bool,
 ) -> None:
     """Correct what differs of readings' prices and of months; only differences are written, each recorded."""
-    _asked(everybody, customer_id)
+    customer = _asked(everybody, customer_id)
     owners = [] if customer_id is None else [customer_id]
+    if customer is not None and not customer.use_realtime_calculation:
+        said = _(
+            "%(name)s is switched off: nothing is stored, and their months are computed when they are read.",
+            name=customer.name,
+        )
+        click.echo(said, err=as_json)
     if from_month is not None:
-        moved = actions.moved_since(db.session(), month_given(from_month))
+        concerned = actions.concerned_since(db.session(), month_given(from_month))
         db.session.rollback()
-        owners = [owner for owner in moved if customer_id in (None, owner)]
+        owners = [owner for owner in concerned if customer_id in (None, owner)]
         if not owners:
-            _say(_("Nothing has moved since then."), {"checked": 0}, as_json)
+            _say(_("Nothing is entered or stored of that month or later."), {"checked": 0}, as_json)
             sys.exit(CLEAN)
     run_heal([*GAS_FIGURES], owners, as_json, reason=reason, every_owner=force, dry_run=dry_run)
 
@@ -116,18 +124,16 @@ def _asked(everybody: bool, customer_id: int | None) -> Customer | None:
     return customer
 
 
-def _say_would_be(customer: Customer, as_json: bool) -> None:
-    """What is stored once the customer is switched on; ends the command."""
+def _rows_of(customer: Customer) -> dict[str, int]:
+    """How many rows are stored of a customer who is switched on; of another one, how many would be."""
     tables = {"transaction_calculations": CALCULATIONS, "monthly_customer_balances": MONTHS}
+    mine = {name: rows.c.customer_id == customer.id for name, rows in tables.items()}
     found = {
-        name: db.session.scalar(
-            select(func.count()).select_from(rows).where(rows.c.customer_id == customer.id)
-        )
-        for name, rows in tables.items()
+        name: db.session.scalar(select(func.count()).where(is_theirs)) or 0
+        for name, is_theirs in mine.items()
     }
     db.session.rollback()
-    _say("\n".join(f"{name}: +{rows}" for name, rows in found.items()), found, as_json)
-    sys.exit(FOUND if any(found.values()) else CLEAN)
+    return found
 
 
 def _say(text: str, reported: dict[str, Any], as_json: bool) -> None:

@@ -11,6 +11,8 @@ DOMAIN = Domain(
         "backoffice.gas.pricing.views",
         "backoffice.gas.deposits",
         "backoffice.gas.readings",
+        "backoffice.gas.months",
+        "backoffice.gas.calculations",
         "backoffice.gas.statements.views",
         "backoffice.gas.adjusting.views",
         "backoffice.gas.entry.views",

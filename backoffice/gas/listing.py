@@ -4,15 +4,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from flask import url_for
+from flask import has_request_context, request, url_for
 from sqlalchemy import BigInteger, Date, Select, case, cast, func, literal, select
+from sqlalchemy.orm import Session
 
 from ..base import N_, counted
 from ..base.codes import month_code
+from ..base.periods import Month
 from ..customers.listing import of_customer
 from ..customers.models import Customer
-from ..lists import Buttons, Choice, Column, Days, List, Search, containing
+from ..lists import Buttons, Choice, Column, Days, List, Reference, Search, containing
 from ..records.listing import column_of
+from ..web.formats import month_filter
 from .fields import (
     CORRECTION_FACTOR,
     DEPOSIT_AMOUNT,
@@ -24,7 +27,7 @@ from .fields import (
     READ_ON,
 )
 from .models import Deposit, GasPrice, MonthlyCustomerBalance, Reading, TransactionCalculation
-from .queries import CALCULATIONS, MONTHS, UNPRICED, is_unpriced
+from .queries import CALCULATIONS, MONTHS, is_unpriced, months_in
 
 _list = partial(
     List,
@@ -140,15 +143,11 @@ def _derived(rows: Any, model: Any) -> Callable[[Any], Select[Any]]:
 def _figure(
     model: Any, rows: Any, link: Any, name: str, kind: Any = "money", **more: Any
 ) -> Column:
-    """A derived column, with the way to how it was calculated where it is stored."""
-
-    def calculation(row: Any) -> str | None:
-        return link(row, name) if row.stored else None
-
+    """A derived column, with the way to how it was calculated."""
     held = getattr(model, name)
     given = {"kind": kind, "classes": "cell-part", "is_sortable": False, **more}
     value = func.coalesce(held, rows.c[name])
-    return Column(name, held.info["label"], value, link=calculation, **given)
+    return Column(name, held.info["label"], value, link=partial(link, column=name), **given)
 
 
 def _of_reading(row: Any, column: str) -> str:
@@ -175,48 +174,85 @@ CALCULATED = _list(
     ),
     filters=_filters(_C.customer_id, _C.transaction_date),
     default_sort="-transaction_date",
-    also={"stored": _C.id},
     counted=counted("%(num)s calculated reading", "%(num)s calculated readings"),
     nothing_yet=(N_("Nothing is calculated yet"), N_("A reading is calculated as soon as its day has a price.")),
 )  # fmt: skip
 
-_M = MONTHS.c
+MOVEMENT = {"still": N_("No movement"), "incomplete": N_("Incomplete")}
+TONES = {"still": "neutral", "incomplete": "warning"}
 
 
-def _of_month(row: Any, column: str) -> str:
+def _of_month(row: Any, column: str) -> str | None:
+    if row.state == "still":
+        return None  # it is the closing balance before it
     code = month_code(row.owner, row.month_name)
     return url_for("gas_months.calculation_of", code=code, column=column)
 
 
-_sum = partial(_figure, MonthlyCustomerBalance, MONTHS, _of_month)
-_FIRST = func.to_date(_M.year_month, "YYYY-MM", type_=Date)
-MONTHS_LIST = _list(
-    "gas_months", N_("Balances by month"), "gas_months.index", export="gas_months.export",
-    rows=_derived(MONTHS, MonthlyCustomerBalance), is_computed=True,
-    key=_M.customer_id * literal(1_000_000, BigInteger) + cast(func.replace(_M.year_month, "-", ""), BigInteger),
-    columns=(
-        Column("month", N_("Month"), _FIRST, kind="month", sorted_by=_M.year_month, classes="cell-key"),
-        *CUSTOMER_COLUMNS,
-        Column(
-            "state", N_("State"), case((UNPRICED > 0, "incomplete")), words={"incomplete": N_("Incomplete")},
-            tones={"incomplete": "warning"}, classes="cell-word", is_sortable=False,
+def _offered(session: Session, _user: Any) -> Sequence[tuple[int, str]]:
+    """The months from the first with a movement to the current one, the newest first."""
+    first = session.scalar(select(func.min(MONTHS.c.year_month)))
+    months = Month.parse(first).through(Month.current()) if first else ()
+    named = [(int(str(month).replace("-", "")), month_filter(month.first)) for month in months]
+    return named[::-1]
+
+
+def _asked_month() -> Month | None:
+    """The one month that the address of the list asks for."""
+    is_asked = has_request_context() and request.blueprint == "gas_months"
+    given = request.args if is_asked else {}
+    since, until, month = (given.get(name, "") for name in ("since", "until", "month"))
+    if not month and since[:7] == until[:7]:
+        month = since[:7].replace("-", "")
+    try:
+        return Month.parse(f"{month[:4]}-{month[4:]}")
+    except ValueError:
+        return None
+
+
+def _months_list(rows: Any) -> List:
+    """Balances of months: of those with a movement, or of everybody in one month."""
+    m, unpriced = rows.c, rows.c.calculation_details["unpriced"].as_integer()
+    figure = partial(_figure, MonthlyCustomerBalance, rows, _of_month)
+    first = func.to_date(m.year_month, "YYYY-MM", type_=Date)
+    number = cast(func.replace(m.year_month, "-", ""), BigInteger)
+    state = case((m.calculation_details.is_(None), "still"), (unpriced > 0, "incomplete"))
+    return _list(
+        "gas_months", N_("Balances by month"), "gas_months.index", export="gas_months.export",
+        rows=_derived(rows, MonthlyCustomerBalance), is_computed=True,
+        key=m.customer_id * literal(1_000_000, BigInteger) + number,
+        columns=(
+            Column("month", N_("Month"), first, kind="month", sorted_by=m.year_month, classes="cell-key"),
+            *CUSTOMER_COLUMNS,
+            Column(
+                "state", N_("State"), state, words=MOVEMENT, tones=TONES, classes="cell-word", is_sortable=False,
+            ),
+            Column(
+                "unpriced", N_("Readings without a price"), unpriced, kind="number", total=True,
+                is_sortable=False, is_shown=False,
+            ),
+            figure("total_volume_sm3", "quantity", total=True),
+            figure("opening_balance"),
+            figure("total_deposits", total=True),
+            figure("total_purchases", total=True),
+            figure("closing_balance", classes="cell-total cell-lead"),
         ),
-        Column(
-            "unpriced", N_("Readings without a price"), UNPRICED, kind="number", total=True,
-            is_sortable=False, is_shown=False,
+        filters=(
+            *_filters(m.customer_id, first),
+            Reference("month", N_("Month"), number, _offered, any_label=N_("Those with a movement")),
+            Choice("state", N_("State"), {"incomplete": (N_("Incomplete"), unpriced > 0)}),
         ),
-        _sum("total_volume_sm3", "quantity", total=True),
-        _sum("opening_balance"),
-        _sum("total_deposits", total=True),
-        _sum("total_purchases", total=True),
-        _sum("closing_balance", classes="cell-total cell-lead"),
-    ),
-    filters=(
-        *_filters(_M.customer_id, _FIRST),
-        Choice("state", N_("State"), {"incomplete": (N_("Incomplete"), UNPRICED > 0)}),
-    ),
-    default_sort="-month",
-    also={"stored": _M.id, "owner": _M.customer_id, "month_name": _M.year_month},
-    counted=counted("%(num)s month", "%(num)s months"),
-    nothing_yet=(N_("No months yet"), N_("A month appears with its first reading or deposit.")),
-)  # fmt: skip
+        default_sort="-month",
+        also={"owner": m.customer_id, "month_name": m.year_month},
+        counted=counted("%(num)s month", "%(num)s months"),
+        nothing_yet=(N_("No months yet"), N_("A month appears with its first reading or deposit.")),
+    )  # fmt: skip
+
+
+MONTHS_LIST = _months_list(MONTHS)
+
+
+def months_list(_user: Any) -> List:
+    """Every month with a movement; where the address asks for one month, everybody who has a balance by then."""
+    month = _asked_month()
+    return MONTHS_LIST if month is None else _months_list(months_in(month))

@@ -19,7 +19,9 @@ from sqlalchemy import (
     Numeric,
     Select,
     Subquery,
+    Table,
     Text,
+    case,
     cast,
     func,
     literal,
@@ -33,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from ..base import table_of
 from ..base.periods import LAST_DAY, Month
 from ..customers.models import Customer
 from ..drift.models import DriftFinding
@@ -99,8 +102,21 @@ MONTHS = _everybodys(
     "months",
 )
 
-UNPRICED = MONTHS.c.calculation_details["unpriced"].as_integer()
-"""How many readings of a month are in no balance, because no price was in force on their days."""
+
+def as_if_stored(customer_id: int) -> dict[Table, Subquery]:
+    """The derived rows of a customer who keeps none, and the customer, as if they were kept; their ids are made up."""
+    month = cast(func.replace(MONTHS.c.year_month, "-", ""), BigInteger)
+    laid = (
+        (TransactionCalculation, CALCULATIONS, "id", CALCULATIONS.c.reading_id, "customer_id"),
+        (MonthlyCustomerBalance, MONTHS, "id", month, "customer_id"),
+        (Customer, Customer.__table__, "use_realtime_calculation", literal(True, Boolean), "id"),
+    )
+    return {
+        table_of(model): select(*(value.label(name) if c.key == name else c for c in rows.c))
+        .where(rows.c[owner] == customer_id)
+        .subquery()
+        for model, rows, name, value, owner in laid
+    }  # fmt: skip
 
 
 def is_adjusting() -> Any:
@@ -141,45 +157,60 @@ def calculations_for(session: Session, customer_id: int, month: Month) -> Sequen
 
 
 def statement_of(customer_id: int) -> Subquery:
-    """Every month of a customer from the first to the last with a movement, as the columns of a month say.
+    """Every month of a customer from the first with a movement to the current one, as the columns of a month say.
 
     Of one without, opening and closing are the closing balance before it, and its `id` and `calculation_details` null.
+    A movement in a month that is still to come has its month too.
     """
     mine = select(MONTHS).where(MONTHS.c.customer_id == customer_id).cte("mine").prefix_with(
         "MATERIALIZED", dialect="postgresql"
     )  # fmt: skip
     first, last = (
-        func.to_date(select(edge(mine.c.year_month)).scalar_subquery(), "YYYY-MM")
-        for edge in (func.min, func.max)
+        func.to_date(select(edge).scalar_subquery(), "YYYY-MM")
+        for edge in (
+            func.min(mine.c.year_month),
+            func.greatest(func.max(mine.c.year_month), str(Month.current())),
+        )
     )
     days = func.generate_series(first, last, func.make_interval(0, 1)).column_valued("day")
     every = select(month_of(days).label("year_month")).subquery("every")
-    before = mine.alias("before")
-    held = (
-        select(before.c.closing_balance)
-        .where(before.c.year_month <= every.c.year_month)
-        .order_by(before.c.year_month.desc())
+    return _as_of(every.c.year_month, mine, every, true()).subquery("statement")
+
+
+def months_in(month: Month) -> Subquery:
+    """That month of everybody who has had a movement by then, as the columns of a month say; see `statement_of`.
+
+    Nobody has a month that is still to come, unless something has moved in it.
+    """
+    is_theirs = MONTHS.c.customer_id == Customer.id
+    if month > Month.current():
+        is_theirs &= MONTHS.c.year_month == str(month)
+    return _as_of(literal(str(month)), MONTHS, Customer, is_theirs).subquery("months_in")
+
+
+def _as_of(month: Any, rows: FromClause, every: Any, is_theirs: Any) -> Select[Any]:
+    """The month of every one: its own of the `rows`, else the closing balance of the last one before it."""
+    last = (
+        select(rows)
+        .where(is_theirs, rows.c.year_month <= month)
+        .order_by(rows.c.year_month.desc())
         .limit(1)
-        .scalar_subquery()
+        .lateral("last")
     )
-    nothing = literal(0)
-    moved = ("total_deposits", "total_purchases", "total_volume_sm3")
-    return (
-        select(
-            every.c.year_month,
-            func.coalesce(mine.c.opening_balance, held).label("opening_balance"),
-            *(
-                cast(func.coalesce(mine.c[name], nothing), mine.c[name].type).label(name)
-                for name in moved
-            ),
-            held.label("closing_balance"),
-            mine.c.id,
-            mine.c.calculation_details,
-            mine.c.last_calculated_at,
-        )
-        .join_from(every, mine, mine.c.year_month == every.c.year_month, isouter=True)
-        .subquery("statement")
-    )
+    is_its = last.c.year_month == month
+    otherwise: dict[str, Any] = {
+        "opening_balance": last.c.closing_balance,
+        **dict.fromkeys(("total_deposits", "total_purchases", "total_volume_sm3"), literal(0)),
+    }
+    kept = {
+        "year_month": month,
+        **{name: last.c[name] for name in ("customer_id", "closing_balance")},
+    }
+    columns = [
+        kept.get(c.key, cast(case((is_its, c), else_=otherwise.get(c.key)), c.type)).label(c.key)
+        for c in last.c
+    ]
+    return select(*columns).join_from(every, last, true())
 
 
 def statement(session: Session, customer_id: int) -> Sequence[Any]:
@@ -214,7 +245,7 @@ class Line:
 
 
 def month_row(session: Session, customer: Customer, month: Month) -> Any:
-    """A month of the customer's statement; None before the first and after the last."""
+    """A month of the customer's statement; None before the first, and of one that is still to come."""
     rows = statement_of(customer.id)
     return session.execute(select(rows).where(rows.c.year_month == str(month))).one_or_none()
 

@@ -19,7 +19,7 @@ from ..web.formats import day_filter, month_filter
 from ..web.paging import PAGE_SIZE
 from .fields import DEPOSIT_FIELDS, PRICE_CUSTOMER, PRICE_FIELDS, READING_FIELDS, customer_of
 from .figures import calculation, monthly
-from .listing import CALCULATED, DEPOSITS, MONTHS_LIST, PRICES, READINGS
+from .listing import CALCULATED, DEPOSITS, MONTHS_LIST, PRICES, READINGS, months_list
 from .models import (
     AMOUNTS,
     AcceptedMonth,
@@ -111,30 +111,30 @@ DEPOSIT = _entered(
 )  # fmt: skip
 
 
-def _calculated(model: Any, listing: List, **reported: Any) -> OfCustomer:
+def _calculated(model: Any, **reported: Any) -> OfCustomer:
     """Rows that come and go with what they are derived of."""
     return OfCustomer(
-        model, many=listing.title, listing=lambda _user: listing, reads="gas.read",
+        model, reads="gas.read",
         append_only=True, loads=(joinedload(model.customer),), **reported,
     )  # fmt: skip
 
 
 CALCULATION = _calculated(
-    TransactionCalculation, CALCULATED, name=TransactionCalculation.reading_id,
+    TransactionCalculation, many=CALCULATED.title, listing=lambda _user: CALCULATED,
+    name=TransactionCalculation.reading_id,
     domain="gas_calculations", title=N_("Calculated reading"), figures=(calculation,),
     fields=(customer_of(TransactionCalculation.customer_id),),
     dated=TransactionCalculation.transaction_date, main="total_price",
-    url="/gas/calculations", list_page="gas/calculations.html",
 )  # fmt: skip
 MONTH = _calculated(
-    MonthlyCustomerBalance, MONTHS_LIST, name=MonthlyCustomerBalance.code, has_path=True,
+    MonthlyCustomerBalance, many=MONTHS_LIST.title, listing=months_list,
+    name=MonthlyCustomerBalance.code, has_path=True,
     domain="gas_months", title=N_("Monthly balance"), figures=(monthly,),
     fields=(
         customer_of(MonthlyCustomerBalance.customer_id),
         Text(MonthlyCustomerBalance.year_month, N_("Month")),
     ),
     dated=MonthlyCustomerBalance.year_month, main="closing_balance",
-    url="/gas/months", list_page="gas/months.html",
 )  # fmt: skip
 
 RECORDS = (READING, PRICE, DEPOSIT, CALCULATION, MONTH)

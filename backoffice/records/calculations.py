@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import Date, Integer
+from sqlalchemy import Date, FromClause, Integer, Table
 from sqlalchemy.orm import Session
 
 from .. import figures
@@ -83,7 +83,10 @@ def total_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
 
 
 class Calculations:
-    """How the figures of one row of a record were calculated."""
+    """How the figures of one row of a record were calculated.
+
+    `laid` is read in place of tables where the row is not stored, see `figures.explain`.
+    """
 
     def __init__(
         self,
@@ -91,8 +94,10 @@ class Calculations:
         record: Record,
         row: Row,
         rows_at: RowsAt = lambda _row, _column: None,
+        laid: Mapping[Table, FromClause] | None = None,
     ) -> None:
         self._session, self._record, self._row, self._rows_at = session, record, row, rows_at
+        self._laid = laid
         self.marks = marks_of(record, row)
 
     def of(self, column: str, part: int | None = None) -> Mapping[str, Any] | None:
@@ -105,7 +110,7 @@ class Calculations:
         if figure is None:
             return None
         held = self._row if part is None else self._part(figure, part)
-        explanation = held and figures.explain(self._session, figure, held.id)
+        explanation = held and figures.explain(self._session, figure, held.id, self._laid)
         if not explanation:
             return None
         asked = self._shown(figure, held, explanation, column)
@@ -139,7 +144,9 @@ class Calculations:
         """The terms that are figures of the record themselves, of those that add rows up."""
         for term in terms:
             figure = self._figure(term.column, is_part=False) if term.figure else None
-            explanation = figure and figures.explain(self._session, figure, self._row.id)
+            explanation = figure and figures.explain(
+                self._session, figure, self._row.id, self._laid
+            )
             if figure and explanation:
                 shown = self._shown(figure, self._row, explanation, term.column, id=term.column)
                 if any(of_it.rows for of_it in shown["explained"].terms):
@@ -151,6 +158,7 @@ class Calculations:
         """One column as the macro `calculation` draws it."""
         return {
             "explained": explanation.of(column),
+            "is_stored": self._laid is None,
             "wording": Wording(self._session, explanation),
             "mark": self.marks.of(held, column),
             "about": None if held is self._row else getattr(held, "description", ""),

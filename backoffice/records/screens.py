@@ -164,9 +164,13 @@ class Screens:
     def calculation(self, name: str, column: str = "", part: int | None = None) -> Response:
         """How a figure of a row, or of a part of it, was calculated; without a column how the one it comes to was."""
         row = self.found(name)
-        reading = Calculations(db.session(), self.record, row, self.rows_at)
+        reading = self.calculations_of(row)
         shown = reading.of(column or self.record.main_column(row), part) or abort(404)
         return self._in_frame(CALCULATION, row, tab="calculation", marks=reading.marks, **shown)
+
+    def calculations_of(self, row: Row) -> Calculations:
+        """How the figures of a row were calculated."""
+        return Calculations(db.session(), self.record, row, self.rows_at)
 
     def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:
         shared = {

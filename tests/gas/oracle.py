@@ -117,6 +117,29 @@ def stored(session: Any, customer_id: int) -> tuple[Lines, Months]:
     )  # fmt: skip
 
 
+def carried(months: Months, until: str) -> Months:
+    """Every month from the first to `until`, or to the last: one without movement is the closing balance before it."""
+    found: Months = {}
+    name, last = min(months, default=""), max([until, *months])
+    while months and name <= last:
+        before = found[max(found)].closing if found else D(0)
+        found[name] = months.get(name, Month(before, D(0), D(0), before, D(0), 0))
+        year, number = int(name[:4]), int(name[5:])
+        name = f"{year + number // 12:04d}-{number % 12 + 1:02d}"
+    return found
+
+
+def shown(rows: Iterable[Any]) -> Months:
+    """Rows of a statement, or of one month, as months."""
+    return {
+        row.year_month: Month(
+            row.opening_balance, row.total_deposits, row.total_purchases, row.closing_balance,
+            row.total_volume_sm3, (row.calculation_details or {"unpriced": 0})["unpriced"],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
 def follow(months: Months) -> None:
     """Assert that every month opens with what the one before has closed with."""
     rows = [months[name] for name in sorted(months)]

@@ -1,15 +1,17 @@
 """What is accepted of closed months: once or again, taken back, and nothing else with it."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from backoffice.base import periods
 from backoffice.customers.models import Customer
 from backoffice.figures.models import Correction
 from backoffice.gas.adjusting import actions
 from backoffice.gas.models import Deposit, GasPrice, MonthlyCustomerBalance
+from backoffice.web.formats import day_filter
 from tests.customers.desk import fields_of
 from tests.drift.books import run_of
 from tests.factories.ledger import accounts_of_roles
@@ -107,6 +109,35 @@ def test_the_deposit_that_takes_it_back_is_not_edited_by_anybody(
         with pytest.raises(Exception, match="takes back what was accepted"):
             owner_connection.execute(f"UPDATE deposits SET {change} WHERE id = {deposit}")
     assert months(session)["2026-03"][-1] == 3600
+
+
+def test_an_adjustment_of_a_day_that_is_still_to_come_is_refused_until_then(
+    session: Any,
+    code: str,
+    customer: int,
+    surgery: Any,
+    sign_in: Any,
+    run_command: Any,
+    monkeypatch: Any,
+) -> None:
+    browser, today, at = sign_in("finance"), periods.today(), f"/gas/customers/{code}/adjustment"
+    march = "opening_balance = 2750, closing_balance = 3650 WHERE year_month = '2026-03'"
+    operate(surgery, *SURGERY, f"UPDATE monthly_customer_balances SET {march}")
+    tampered = months(session)
+    shown = browser.get(at).text
+    lock(run_command, until=today.isoformat())
+    proposed = actions.proposal_of(session, customer)
+    assert proposed is not None
+    page = browser.get(at)
+    assert (page.status_code, "Accept the adjustment</button>" in page.text) == (200, False)
+    answer = browser.post(at, data={**fields_of(shown, at), "shown": proposed.digest})
+    said = f"The first open day, {day_filter(today + timedelta(1))}, is still to come"
+    assert (answer.status_code, said in answer.text, said in page.text) == (409, True, True)
+    assert (taken_back(session), months(session)) == ([], tampered)
+    session.rollback()
+    monkeypatch.setattr(actions, "is_to_come", lambda _day: False)
+    assert accept(browser, code).status_code == 303
+    assert [deposit.deposited_on for deposit in taken_back(session)] == [today + timedelta(1)]
 
 
 def test_a_customer_is_not_switched_off_while_a_closed_month_is_wrong(

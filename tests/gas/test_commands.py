@@ -76,6 +76,21 @@ def test_a_sync_is_of_one_customer_or_of_those_who_have_moved_something(
     right(session, customers)
 
 
+@pytest.mark.parametrize("table", ["transaction_calculations", "monthly_customer_balances"])
+def test_a_sync_from_a_month_on_finds_rows_that_should_not_be_there(
+    session: Any, customers: list[int], surgery: Connection, run_command: Any, table: str
+) -> None:
+    """Of a customer of whom nothing is entered of that month or later."""
+    month = "transaction_date = '2026-05-05', year_month" if table[0] == "t" else "year_month"
+    surgery.execute(
+        f"UPDATE {table} SET {month} = '2026-05' WHERE customer_id = {customers[0]}".encode()
+    )
+    asked = ("balance", "sync-realtime", "--all", "--from-month", "2026-05", "--force")
+    assert run_command(*asked).exit_code == 0
+    right(session, customers)
+    assert "Nothing is entered or stored" in run_command(*asked).stdout
+
+
 def test_who_is_initialized_is_calculated_from_then_on(
     session: Any, customers: list[int], run_command: Any
 ) -> None:
@@ -89,7 +104,12 @@ def test_who_is_initialized_is_calculated_from_then_on(
     assert run_command("balance", "initialize-realtime", "--all").exit_code == 0
     assert stored(session, customers[0]) == ({}, {}), "who was switched off stays so"
     session.rollback()
-    assert run_command(*one, "--json").exit_code == 0
+    sync = ("balance", "sync-realtime", f"--customer-id={customers[0]}")
+    assert "is switched off: nothing is stored" in run_command(*sync).stdout
+    assert json.loads(run_command(*sync, "--json").stdout)["failures"] == []
+    done = run_command(*one, "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, json.loads(dry.stdout))
+    assert "is switched off" not in run_command(*sync).output
     session.rollback()
     session.expire_all()
     assert session.get_one(Customer, customers[0]).use_realtime_calculation

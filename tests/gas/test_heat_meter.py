@@ -1,6 +1,8 @@
 """Three years of a real meter: every reading and month to the cent, and after a change only what comes later."""
 
 import csv
+import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -15,6 +17,7 @@ from backoffice.customers.models import Customer
 from backoffice.gas.models import Deposit, GasPrice, MonthlyCustomerBalance, Reading
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
+from tests.orders.pages import text_of
 
 from .oracle import expected, follow, stored
 
@@ -26,6 +29,10 @@ PRICES = (
     (date(2019, 7, 1), "10999.9999", "1.000001"),
     (date(2020, 2, 29), "12345.6789", "1.05"),
 )
+
+
+NAMES = ("opening", "deposits", "purchases", "closing", "volume")
+"""What a month is told by on screen and in files, in that order."""
 
 
 def _make(session: Any) -> Customer:
@@ -89,6 +96,34 @@ def test_three_years_are_right_to_the_cent(session: Any, meter: Customer) -> Non
         MonthlyCustomerBalance.year_month
     )
     assert session.scalars(used).first() == {"readings": 29, "unpriced": 0, "deposits": 1}
+
+
+def test_its_months_are_right_to_the_cent_on_screen_and_in_the_file(
+    session: Any, meter: Customer, sign_in: Any
+) -> None:
+    _lines, months = expected(session, meter.id)
+    session.rollback()
+    rows = [
+        [*(getattr(month, name) for name in NAMES), D(readings_of(name))]
+        for name, month in months.items()
+    ]
+    at, browser = "/gas/customers/HM-772/statement", sign_in("viewer")
+    shown = re.findall(r"(?s)<tr\b.*?</tr>", browser.get(f"{at}?sort=month").text)
+    seen = [[text_of(cell) for cell in re.findall(r"(?s)<td.*?</td>", row)] for row in shown]
+    cells = [[D(cell.replace(",", "")) for cell in row[1:7]] for row in seen if len(row) == 8]
+    assert cells[:36] == rows
+    assert [row[0] for row in seen if len(row) == 8][:36] == [
+        f"{date.fromisoformat(f'{name}-01'):%B %Y}" for name in months
+    ]
+    file = browser.get(f"{at}.csv?sort=month").get_data(as_text=True).removeprefix("\ufeff")
+    written = list(csv.reader(io.StringIO(file)))[1:37]
+    assert [row[0] for row in written] == list(months)
+    assert [[D(cell) for cell in row[1:7]] for row in written] == rows
+
+
+def readings_of(month: str) -> int:
+    """How many readings of a month the file has."""
+    return sum(f",{month}-" in line for line in FILE.read_text(encoding="utf-8").splitlines())
 
 
 def test_a_backdated_reading_ripples_forward_from_its_month(session: Any, meter: Customer) -> None:

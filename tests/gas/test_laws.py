@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from backoffice import figures
 from backoffice.app.extensions import db
+from backoffice.base.periods import Month
 from backoffice.customers import merging
 from backoffice.customers.models import Customer
 from backoffice.gas import actions, queries
@@ -22,7 +23,7 @@ from tests.depth import examples
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
 
-from .oracle import expected, follow, stored
+from .oracle import carried, expected, follow, shown, stored
 
 D = Decimal
 DAYS = st.integers(0, 130).map(lambda days: date(2025, 11, 20) + timedelta(days))
@@ -66,6 +67,20 @@ def _step(data: st.DataObject, session: Any, customers: list[int]) -> None:
         session.rollback()
 
 
+def carried_forward(session: Any, customers: list[int]) -> None:
+    """Assert that every month until now is read as Python says, of one customer or of all in one month."""
+    now = Month.current()
+    every = {c: carried(expected(session, c)[1], str(now)) for c in customers}
+    assert {c: shown(queries.statement(session, c)) for c in customers} == every
+    for month in (Month(2025, 10), Month(2025, 12), Month(2026, 3), now, now + 1):
+        rows = session.execute(select(queries.months_in(month))).all()
+        assert {row.customer_id: shown([row]) for row in rows} == {
+            c: {str(month): months[str(month)]}
+            for c, months in every.items()
+            if str(month) in months
+        }
+
+
 @settings(
     max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )  # fmt: skip
@@ -86,9 +101,11 @@ def test_any_sequence_of_edits_comes_to_what_python_says(
     unpriced = sum(m.unpriced for c in customers for m in stored(session, c)[1].values())
     assert queries.unpriced(session) == unpriced
     before = [stored(session, customer) for customer in customers]
+    carried_forward(session, customers)
     actions.switch(session, customers[0], is_stored=False)
     session.commit()
     assert stored(session, customers[0]) == ({}, {})
+    carried_forward(session, customers)
     actions.switch(session, customers[0], is_stored=True)
     session.commit()
     assert [stored(session, customer) for customer in customers] == before
@@ -172,7 +189,12 @@ def test_two_customers_are_calculated_by_themselves(session: Any) -> None:
     session.commit()
     first, second = (price.customer_id for price in prices)
     before = queries.statement(session, second)
+    at = select(Customer.id, Customer.balance_last_updated_at).order_by(Customer.id)
+    written = dict(session.execute(at).all())
     prices[0].correction_factor = D(2)
     session.commit()
     assert queries.statement(session, second) == before
+    rewritten = dict(session.execute(at).all())
+    assert rewritten[first] > written[first]
+    assert rewritten[second] == written[second]
     assert stored(session, first) == expected(session, first)

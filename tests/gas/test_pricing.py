@@ -74,12 +74,13 @@ DAYS = st.dates(date(2024, 12, 1), date(2026, 1, 31))
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(day=DAYS, price=PRICES, factor=FACTORS)
+@given(day=DAYS, price=PRICES, factor=FACTORS, is_moved=st.booleans())
 def test_a_preview_is_what_saving_then_makes_of_every_month(
-    session: Session, customer: Customer, day: date, price: Decimal, factor: Decimal
+    session: Session, customer: Customer, day: date, price: Decimal, factor: Decimal, is_moved: bool
 ) -> None:
     was = stored(session, customer.id)
-    effect = effect_of(session, NewPrice(customer.id, day, price, factor))
+    edited = session.scalars(select(GasPrice.id)).one() if is_moved else None
+    effect = effect_of(session, NewPrice(customer.id, day, price, factor, edited))
     assert not session.new
     assert not session.dirty
     store(session, effect.new)
@@ -89,7 +90,13 @@ def test_a_preview_is_what_saving_then_makes_of_every_month(
     assert {month.year_month for month in effect.months} == changed
     for month in effect.months:
         assert (month.now, month.then) == (was[month.year_month], became[month.year_month])
-    assert all(month >= day.isoformat()[:7] for month in changed)
+    assert is_moved or all(month >= day.isoformat()[:7] for month in changed)
+    for told, were_incomplete in ((effect.becoming, False), (effect.staying, True)):
+        assert {month.year_month: month.lost for month in told} == {
+            month: max(became[month].unpriced - was[month].unpriced, 0)
+            for month in changed
+            if became[month].unpriced and bool(was[month].unpriced) is were_incomplete
+        }
     if effect.months:
         assert effect.total.difference == became["2025-12"].closing - was["2025-12"].closing
         assert effect.total.difference == effect.total.now.purchases - effect.total.then.purchases
@@ -126,7 +133,8 @@ def test_a_price_that_moves_to_another_day_is_laid_over_itself(
     effect = effect_of(session, new)
     unpriced = {month.year_month: month.then.unpriced for month in effect.months}
     assert (unpriced["2025-01"], unpriced["2025-02"], unpriced["2025-03"]) == (4, 2, 0)
-    assert effect.incomplete == 2
+    assert [month.year_month for month in effect.staying] == ["2025-01"]
+    assert [(month.year_month, month.lost) for month in effect.becoming] == [("2025-02", 2)]
     store(session, new)
     session.commit()
     became = stored(session, customer.id)

@@ -51,7 +51,7 @@ def test_off_and_on_are_read_the_same(session: Any, kept_book: Callable[..., Non
     session.commit()
     assert queries.counts(session)["transaction_calculations"] == 0
     assert everything(session, customer) == stored
-    assert len(stored[0]) == 36
+    assert len(stored[0]) == len(list(Month(2018, 1).through(Month.current())))
 
 
 def test_a_month_without_movement_is_the_closing_balance_before_it(session: Any) -> None:
@@ -72,13 +72,16 @@ def test_a_month_without_movement_is_the_closing_balance_before_it(session: Any)
                 r.total_purchases,
                 r.closing_balance,
             )
-            for r in rows
+            for r in rows[:5]
         ] == [
             ("2025-11", D(0), D(5000), D(0), D(5000)),
             ("2025-12", D(5000), D(0), D(0), D(5000)),
             ("2026-01", D(5000), D(0), D(0), D(5000)),
             ("2026-02", D(5000), D(0), D(105), D(4895)),
+            ("2026-03", D(4895), D(0), D(0), D(4895)),
         ]
+        assert {row.closing_balance for row in rows[3:]} == {D(4895)}
+        assert rows[-1].year_month == str(Month.current())
 
 
 def test_a_reading_without_a_price_is_kept_and_makes_its_month_incomplete(session: Any) -> None:

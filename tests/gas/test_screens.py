@@ -2,28 +2,50 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from openpyxl import load_workbook
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
+from backoffice.base.periods import Month
 from backoffice.customers.models import Customer
 from backoffice.gas import actions
-from backoffice.gas.models import Deposit, GasPrice, MonthlyCustomerBalance, Reading
+from backoffice.gas.models import (
+    AMOUNTS,
+    Deposit,
+    GasPrice,
+    MonthlyCustomerBalance,
+    Reading,
+    TransactionCalculation,
+)
 from backoffice.search import views as search
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import DepositFactory, GasPriceFactory, ReadingFactory
 from tests.orders.pages import _Reader, text_of
 
+from .oracle import stored
+
 SignIn = Callable[..., FlaskClient]
 D = Decimal
 AT = "/gas/customers/G-1"
+PAGES = (f"{AT}/statement", f"{AT}/statement?print=1", "/customers/G-1", f"{AT}/months/2026-01")
+FILES = (
+    f"{AT}/statement.csv",
+    "/gas/months/export.csv",
+    "/gas/months/export.csv?month=202603",
+    "/gas/calculations/export.csv",
+)
+SYNC = ("balance", "sync-realtime", "--all", "--json")
+UNTIL_NOW = [str(month) for month in Month(2026, 1).through(Month.current())]
 
 
 @pytest.fixture
@@ -50,7 +72,8 @@ def test_a_statement_has_every_month_and_says_which_is_incomplete(
     for month in ("January 2026", "February 2026", "March 2026", "April 2026"):
         assert month in page
     assert "Incomplete: a reading has no price" in page
-    assert page.count("No movement") == 2
+    assert f"{Month.current().first:%B %Y}" in page
+    assert page.count("No movement") == len(UNTIL_NOW) - 2
     assert "1 reading has no price in force on its day and is in no balance" in page
     assert "Rp 3,000.00" in page
 
@@ -58,33 +81,80 @@ def test_a_statement_has_every_month_and_says_which_is_incomplete(
 def test_the_file_holds_the_months_of_the_screen(sign_in: SignIn, customer: Customer) -> None:
     file = sign_in("viewer").get(f"{AT}/statement.csv").get_data(as_text=True)
     rows = list(csv.reader(io.StringIO(file.removeprefix("\ufeff"))))
-    months = [row[:6] for row in rows[1:5]]
-    assert [row[0] for row in months] == ["2026-04", "2026-03", "2026-02", "2026-01"]
-    assert months[1][1:] == ["4000.00", "0.00", "0.00", "4000.00", "0"]
+    months = {row[0]: row[1:6] for row in rows[1 : 1 + len(UNTIL_NOW)]}
+    assert list(months) == UNTIL_NOW[::-1]
+    assert months["2026-03"] == ["4000.00", "0.00", "0.00", "4000.00", "0"]
+    assert months[UNTIL_NOW[-1]] == ["3000.00", "0.00", "0.00", "3000.00", "0"]
     assert sign_in("viewer").get(f"{AT}/statement.xlsx").status_code == 200
     assert "February 2026" in sign_in("viewer").get(f"{AT}/statement?print=1").text
 
 
 def test_a_customers_months_are_the_same_stored_and_computed(
-    sign_in: SignIn, session: Session, customer: Customer
+    sign_in: SignIn, session: Session, customer: Customer, run_command: Any
 ) -> None:
     browser = sign_in("finance")
-    addresses = (
-        f"{AT}/statement.csv",
-        f"{AT}/months/2026-01",
-        "/gas/months/export.csv",
-        "/gas/calculations/export.csv",
-    )
-    before = {at: _amounts(browser.get(at).text) for at in addresses}
+
+    def everything() -> dict[str, Any]:
+        """What every screen, chart, file and command says."""
+        pages = {at: browser.get(at).text for at in (*PAGES, *FILES)}
+        found: dict[str, Any] = {at: _amounts(page) for at, page in pages.items()}
+        found["charts"] = [
+            re.findall(r'(?s)<svg class="chart-plot.*?</svg>', pages[at]) for at in PAGES
+        ]
+        book = load_workbook(io.BytesIO(browser.get(f"{AT}/statement.xlsx").data))
+        found["workbook"] = list(book.worksheets[0].values)[: 1 + len(UNTIL_NOW)]
+        counts = json.loads(run_command("balance", "counts", "--json").stdout)
+        found["counts"] = [counts[name] for name in ("readings", "gas_prices", "deposits")]
+        force = run_command("balance", "sync-realtime", "--all", "--force", "--dry-run")
+        found["sync"] = (force.exit_code, json.loads(run_command(*SYNC).stdout)["failures"])
+        return found
+
+    before = everything()
+    assert (before["sync"], len(before["workbook"])) == ((0, []), 1 + len(UNTIL_NOW))
+    assert all(before[at] for at in (*PAGES, *FILES))
+    assert [len(charts) for charts in before["charts"]] == [2, 0, 2, 0]
     answer = browser.post(f"{AT}/realtime/off", data=_token(browser, "a"))
     assert answer.status_code == 303
     assert session.scalar(select(func.count()).select_from(MonthlyCustomerBalance)) == 0
     assert "are not stored" in browser.get(f"{AT}/statement").text
-    assert {at: _amounts(browser.get(at).text) for at in addresses} == before
+    assert everything() == before
     browser.post(f"{AT}/realtime/on", data=_token(browser, "b"))
     session.rollback()
     assert session.scalar(select(func.count()).select_from(MonthlyCustomerBalance)) == 2
-    assert {at: _amounts(browser.get(at).text) for at in addresses} == before
+    assert everything() == before
+
+
+def test_how_it_was_calculated_is_the_same_stored_and_computed(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    browser = sign_in("viewer")
+    months = [f"/gas/months/{customer.id}/2026-0{month}" for month in (1, 4)]
+    readings = [
+        f"/gas/calculations/{c.reading_id}" for c in session.scalars(select(TransactionCalculation))
+    ]
+    named = [(months[0], ("calculation_details", "closing_balance")), (months[1], AMOUNTS)]
+    named += [(readings[0], ("pricing_used", "volume_sm3", "total_price"))]
+    addresses = [f"{row}/calculation/{column}" for row, columns in named for column in columns]
+    before = {at: _explained(browser, at) for at in addresses}
+    actions.switch(session, customer.id, is_stored=False)
+    session.commit()
+    assert {at: _explained(browser, at) for at in addresses} == before
+    linked = browser.get(f"{AT}/months/2026-01").text + browser.get(f"{AT}/months/2026-04").text
+    for at in (
+        f"{months[0]}/calculation/closing_balance",
+        f"{readings[0]}/calculation/total_price",
+    ):
+        assert f'href="{at}"' in linked
+        assert "Calculated when it is read" in browser.get(at).text
+    for at in (*months, *readings):
+        assert browser.get(at).status_code == browser.get(f"{at}/history").status_code == 200
+    for none in (
+        f"/gas/months/{customer.id}/2026-02",
+        "/gas/months/99/2026-01",
+        "/gas/calculations/99",
+    ):
+        assert browser.get(f"{none}/calculation").status_code == 404
+    assert stored(session, customer.id) == ({}, {})
 
 
 @pytest.fixture
@@ -172,13 +242,44 @@ def test_a_month_names_its_readings_and_those_without_a_price(
     assert "Opening balance" in text_of(how.text)
     empty = sign_in("viewer").get(f"{AT}/months/2026-02")
     assert "Nothing was read in this month" in text_of(empty.text)
-    assert sign_in("viewer").get(f"{AT}/months/2026-05").status_code == 404
+    later = sign_in("viewer").get(f"{AT}/months/2026-05")
+    assert "Closing balance Rp 3,000.00" in text_of(later.text)
+    for none in ("2025-12", str(Month.current() + 1)):
+        assert sign_in("viewer").get(f"{AT}/months/{none}").status_code == 404
     assert sign_in("viewer").get(f"{AT}/months/May").status_code == 404
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_balances_of_one_month_are_those_of_everybody(
+    sign_in: SignIn, session: Session, customer: Customer, is_stored: bool
+) -> None:
+    DepositFactory(customer__name="Gas Two", deposited_on=date(2026, 5, 3), amount=D(70))
+    DepositFactory(customer__name="Gas Three", deposited_on=date(2026, 6, 3), amount=D(900))
+    actions.switch(session, customer.id, is_stored=is_stored)
+    session.commit()
+    browser = sign_in("viewer")
+    for query in ("month=202605", "since=2026-05-01&until=2026-05-31"):
+        page = text_of(
+            browser.get(f"/gas/months?{query}&columns=customer,state,closing_balance").text
+        )
+        assert "Gas Two 70.00" in page
+        assert "Gas One No movement 3,000.00" in page
+        assert "Gas Three" not in page
+        file = browser.get(f"/gas/months/export.csv?{query}").get_data(as_text=True)
+        assert "2026-05,Gas One,No movement,0,3000.00,0.00,0.00,3000.00" in file
+    book = load_workbook(io.BytesIO(browser.get("/gas/months/export.xlsx?month=202605").data))
+    balances = {row[1]: row[7] for row in book.worksheets[0].iter_rows(max_row=3, values_only=True)}
+    assert (balances["Gas One"], balances["Gas Two"]) == (3000, 70)
+    assert "Gas One" not in browser.get("/gas/months/export.csv?month=202512").text
+    whole = text_of(browser.get("/gas/months").text)
+    assert "in each month with a movement" in whole
+    assert "No movement" not in whole
 
 
 def test_the_customers_own_page_shows_the_months(sign_in: SignIn, customer: Customer) -> None:
     page = sign_in("viewer").get("/customers/G-1").text
     assert "April 2026" in text_of(page)
+    assert f"{Month.current().first:%B %Y}" in text_of(page)
     assert page.count('<svg class="chart-plot"') == 2
     CustomerFactory(code="N-1")
     assert 'id="gas-heading"' not in sign_in("viewer").get("/customers/N-1").text
@@ -229,7 +330,12 @@ def test_a_price_shows_every_month_that_it_changes_and_saves_nothing(
     shown = text_of(browser.post("/gas/prices/preview", data=typed).text)
     assert "2 months change" in shown
     # January's first reading is priced at 200 × 15; the price of 10 January still holds after it.
-    assert "0 15 0.00" not in shown
+    for row in (
+        "January 2026 10 25 1,000.00 4,000.00 4,000.00 1,000.00 -3,000.00",
+        "April 2026 10 10 1,000.00 1,000.00 3,000.00 0.00 -3,000.00",
+        "2 months · Rp 20 35 2,000.00 5,000.00 3,000.00 0.00 -3,000.00",
+    ):
+        assert row in shown
     assert "-Rp 3,000.00" in shown
     assert session.scalar(select(func.count()).select_from(GasPrice)) == 1
     saved = browser.post("/gas/prices/new", data=typed)
@@ -240,13 +346,18 @@ def test_a_price_shows_every_month_that_it_changes_and_saves_nothing(
 
 
 def test_a_price_from_a_day_that_has_one_is_refused_with_a_sentence(
-    sign_in: SignIn, customer: Customer
+    sign_in: SignIn, session: Session, customer: Customer
 ) -> None:
     browser = sign_in("finance")
     typed = {
         **_of(browser, "/gas/prices/new?customer=G-1", "gasprice-form"),
         "effective_from": "2026-01-10", "price_per_sm3": "200", "correction_factor": "1",
     }  # fmt: skip
+    shown = browser.post("/gas/prices/preview", data=typed).text
+    price = session.scalars(select(GasPrice.id)).one()
+    assert "This customer has a price from that day already: 100.00 per Sm³" in text_of(shown)
+    assert f'href="/gas/prices/{price}/edit"' in shown
+    assert ("gas-effects" in shown, "month changes" in shown) == (False, False)
     answer = browser.post("/gas/prices/new", data=typed)
     assert answer.status_code == 422
     assert "This customer has a price from that day already." in answer.text
@@ -282,13 +393,30 @@ def test_a_price_stays_with_its_customer(
     session.commit()
     typed = _of(browser, f"/gas/prices/{price.id}/edit", "gasprice-form")
     taken = typed | {"effective_from": "2026-03-01"}
+    shown = browser.post("/gas/prices/preview", data=taken).text
+    assert ("gas-effects" in shown, "Change that price" in shown) == (False, True)
     refused = browser.post(f"/gas/prices/{price.id}/edit", data=taken)
     assert (refused.status_code, "has a price from that day already" in refused.text) == (422, True)
 
 
+def test_a_month_that_becomes_incomplete_is_told_apart_from_one_that_stays_so(
+    sign_in: SignIn, session: Session, customer: Customer
+) -> None:
+    ReadingFactory(customer=customer, read_on=date(2026, 2, 10))
+    ReadingFactory(customer=customer, read_on=date(2026, 2, 20))
+    session.commit()
+    browser, price = sign_in("finance"), session.scalars(select(GasPrice)).one()
+    typed = _of(browser, f"/gas/prices/{price.id}/edit", "gasprice-form")
+    moved = typed | {"effective_from": "2026-03-01"}
+    shown = text_of(browser.post("/gas/prices/preview", data=moved).text)
+    assert "1 month becomes incomplete: 2 readings lose their price." in shown
+    assert "1 of these months stays incomplete" in shown
+    assert "before the first price. 1 reading loses its price." in shown
+
+
 def test_what_is_in_order_has_no_badge(sign_in: SignIn, customer: Customer) -> None:
     browser = sign_in("viewer")
-    for at, badges in ((f"{AT}/statement", 3), ("/gas/readings", 1)):
+    for at, badges in ((f"{AT}/statement", len(UNTIL_NOW) - 1), ("/gas/readings", 1)):
         page = browser.get(at).text
         assert page.count("badge-tone") == badges
         assert "Project-Id" not in page
@@ -308,6 +436,16 @@ def _of(browser: FlaskClient, at: str, form_id: str) -> dict[str, str]:
     reader.feed(browser.get(at).text)
     assert reader.fields
     return reader.fields.to_dict()
+
+
+def _explained(browser: FlaskClient, at: str) -> str:
+    """The whole of *How was this calculated?*, but for what is said of being stored, and numbers of rows."""
+    answer = browser.get(at)
+    assert answer.status_code == 200, at
+    page = re.sub(r'(?s)<tr class="ladder-stored">.*?</tr>', "", answer.text)
+    said = text_of(page).partition("How was this calculated?")[2]
+    said = re.sub(r"Stored as calculated|Calculated when it is read|#\d+", "", said)
+    return re.sub(r"\s+", " ", said)
 
 
 def _token(browser: FlaskClient, key: str = "") -> dict[str, str]:

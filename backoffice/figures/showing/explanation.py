@@ -128,15 +128,22 @@ class Explanation:
 
 
 def explain(
-    connection: Connection, registry: Registry, figure: Figure, key: int
+    connection: Connection,
+    registry: Registry,
+    figure: Figure,
+    key: int,
+    laid: Mapping[Table, FromClause] | None = None,
 ) -> Explanation | None:
-    """The explanation of the figure row with primary key `key`; None when there is no such row."""
-    owner = connection.execute(
-        select(figure.table.c[figure.owner.key]).where(figure.primary_key == key)
-    ).scalar()
+    """The explanation of the figure row with primary key `key`; None when there is no such row.
+
+    What is `laid` over tables is read in their place, of the whole book: rows of which none are stored.
+    """
+    relations = Relations(registry, expanded(registry), laid or {}, overlay_is_scoped=False)
+    held = relations.stored(figure.table).c
+    named = select(held[figure.owner.key]).where(held[figure.primary_key.key] == key)
+    owner = connection.execute(named).scalar()
     if owner is None:
         return None
-    relations = Relations(registry, expanded(registry))
     rows = changes(relations, figure.table, (figure,), OWNERS, all_rows=True).subquery()
     statement = Statement(select(rows).where(rows.c.pk == key))
     row = statement.run(connection, owners=[owner]).mappings().first()
@@ -145,7 +152,7 @@ def explain(
     names = tuple((k.key, row[f"k{i}"]) for i, k in enumerate(figure.key))
     expected = {col.key: row[f"e{i}"] for i, col in enumerate(figure.columns)}
     kind = Reader if figure.select is None else _SelectReader
-    reader = kind(connection, registry, figure, owner, key, expected)
+    reader = kind(connection, registry, figure, owner, key, expected, relations)
     explained = tuple(
         _column(figure, col, row[f"s{i}"], row[f"e{i}"], reader.terms(col))
         for i, col in enumerate(figure.columns)

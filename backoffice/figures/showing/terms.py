@@ -26,7 +26,7 @@ from sqlalchemy.sql.elements import (
 
 from ..computing.registry import Registry
 from ..computing.relations import OWNERS, Frame, Relations
-from ..computing.statements import Statement, expanded
+from ..computing.statements import Statement
 from ..declaring.additive import summand
 from ..declaring.declaration import Figure
 from ..declaring.expressions import (
@@ -117,6 +117,7 @@ class Reader:
         owner: int,
         key: int,
         expected: Mapping[str, Any],
+        relations: Relations,
     ) -> None:
         self.connection = connection
         self.registry = registry
@@ -124,7 +125,7 @@ class Reader:
         self.owner = owner
         self.key = key
         self.expected = expected
-        self.relations = Relations(registry, expanded(registry))
+        self.relations = relations
 
     def terms(self, col: Column[Any]) -> tuple[Term, ...]:
         """What the expected value of the column is made of."""
@@ -213,7 +214,8 @@ class Reader:
     @cached_property
     def _values(self) -> Mapping[str, Any]:
         """The row: what is expected of it, and what else stands in it."""
-        mine = select(self.figure.table).where(self.figure.primary_key == self.key)
+        held = self.relations.stored(self.figure.table)
+        mine = select(held).where(held.c[self.figure.primary_key.key] == self.key)
         return {**self.connection.execute(mine).mappings().one(), **self.expected}
 
     def _listed(self, statement: Select[Any], table: Table, argument: Any, named: int) -> Listed:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from ... import figures
 from ...base import N_
 from ...base.money import format_amount
-from ...base.periods import Month
+from ...base.periods import Month, is_to_come
 from ...base.refusals import Refusal, Stale
 from ...book.queries import locked_until
 from ...drift.facts.holding import HELD, held
@@ -40,6 +40,16 @@ class ProposalChanged(Stale):
     """What is proposed is not what was shown any more."""
 
     sentence = N_("What is proposed has changed since you opened it. Look at it again.")
+
+
+class DayToCome(Refusal):
+    """The deposit would be of a day that is still to come, and count at once."""
+
+    sentence = N_(
+        "The first open day, %(day)s, is still to come, and no deposit is entered ahead. Accept the adjustment on that "
+        "day, or open the days again first."
+    )
+    status = 409
 
 
 class FactsInDoubt(Refusal):
@@ -90,6 +100,11 @@ class Proposal:
     def wrong(self) -> Sequence[ClosedMonth]:
         """Those that are stored otherwise."""
         return [month for month in self.months if month.is_wrong]
+
+    @property
+    def refusal(self) -> DayToCome | None:
+        """Why it cannot be accepted today; None if it can."""
+        return DayToCome(day=self.day) if self.amount and is_to_come(self.day) else None
 
     @property
     def digest(self) -> str:
@@ -162,12 +177,14 @@ def _months(
 def accept(session: Session, customer_id: int, shown: str) -> None:
     """Let the customer's closed months be what is stored, and take the difference back on the first open day.
 
-    `shown` is the digest of what the user looked at. Raises ProposalChanged, FactsInDoubt.
+    `shown` is the digest of what the user looked at. Raises ProposalChanged, DayToCome, FactsInDoubt.
     """
     figures.hold(session, monthly, [customer_id])
     proposed = proposal_of(session, customer_id)
     if proposed is None or proposed.digest != shown:
         raise ProposalChanged()
+    if proposed.refusal is not None:
+        raise proposed.refusal
     if held(session.connection(), registry.bundle_of(monthly), [customer_id]):
         raise FactsInDoubt()
     deposit = None

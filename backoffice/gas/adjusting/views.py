@@ -39,11 +39,13 @@ def adjust(code: str) -> Response:
 
 
 def _page(customer: Customer, refusal: Refusal | None = None) -> Response:
+    proposed = proposal_of(db.session(), customer.id)
+    said = refusal or (proposed and proposed.refusal)
     return render(
         "gas/adjustment.html",
         status=200 if refusal is None else refusal.status,
         customer=customer,
-        proposed=proposal_of(db.session(), customer.id),
-        complaint="" if refusal is None else in_words(refusal),
+        proposed=proposed,
+        complaint=in_words(said) if said else "",
         key=new_key(),
     )

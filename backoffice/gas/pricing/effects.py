@@ -87,6 +87,11 @@ class MonthEffect:
         """By how much its closing balance changes."""
         return self.then.closing - self.now.closing
 
+    @property
+    def lost(self) -> int:
+        """How many of its readings lose their price."""
+        return max(self.then.unpriced - self.now.unpriced, 0)
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -110,9 +115,14 @@ class Effect:
         return before is not None and all(before[n] == getattr(self.new, n) for n in names)
 
     @property
-    def incomplete(self) -> int:
+    def becoming(self) -> Sequence[MonthEffect]:
+        """Months that become incomplete: readings in them have no price any more."""
+        return [month for month in self.months if month.then.unpriced and not month.now.unpriced]
+
+    @property
+    def staying(self) -> Sequence[MonthEffect]:
         """Months that stay incomplete: readings in them have no price then either."""
-        return sum(1 for month in self.months if month.then.unpriced)
+        return [month for month in self.months if month.then.unpriced and month.now.unpriced]
 
 
 def effect_of(session: Session, new: NewPrice) -> Effect:

@@ -46,7 +46,7 @@ class PriceForm(OfRecord):
 
     def live(self) -> Mapping[str, Any]:
         """What would change."""
-        return {"effect": self.effect(), "SHOWN": PAGE_SIZE}
+        return {"effect": self.effect(), "taken": self.taken(), "SHOWN": PAGE_SIZE}
 
     def beside(self) -> Mapping[str, Any]:
         """Customers to choose from."""
@@ -75,10 +75,17 @@ class PriceForm(OfRecord):
         customer: int | None = self["customer"].data if edited is None else edited.customer_id
         return customer
 
+    def taken(self) -> GasPrice | None:
+        """Another price that the customer has from that day already: saved it would be refused."""
+        customer, day, edited = self.customer_id(), self["effective_from"].data, self.edited()
+        price = price_on(db.session(), customer, day) if customer and day else None
+        is_it = price is not None and price.effective_from == day and price is not edited
+        return price if is_it else None
+
     def effect(self) -> Effect | None:
-        """What saving it changes; None of what is not complete."""
+        """What saving it changes; None of what is not complete, or would be refused."""
         new = self.new_price()
-        return effect_of(db.session(), new) if new else None
+        return effect_of(db.session(), new) if new and not self.taken() else None
 
     def _is_lawful(self, name: str) -> bool:
         """Whether the number can be stored: a preview of what cannot would fail, or lie."""

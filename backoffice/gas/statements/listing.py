@@ -9,13 +9,13 @@ from ...base import N_, counted
 from ...customers.models import Customer
 from ...lists import Column, List
 from ...lists.declaration import Kind
+from ..listing import TONES
 from ..models import MonthlyCustomerBalance
 from ..queries import statement_of
 
 M = MonthlyCustomerBalance
 
 NOTES = {"still": N_("No movement"), "incomplete": N_("Incomplete: a reading has no price")}
-TONES = {"still": "neutral", "incomplete": "warning"}
 
 
 def statement_list(customer: Customer) -> List:
