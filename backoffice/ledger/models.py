@@ -147,7 +147,8 @@ class Period(Base):
 
     `closed_by` and `reopened_by` are actors, as the audit trail names them; `approved_by` is the second person of
     whichever was last, where there had to be one. `closing_entry_id` is the entry by which
-    the last month of a year has moved its earnings to retained earnings, while the month is closed.
+    the last month of a year, or the first one that was closed, has moved earnings to retained earnings, while it is
+    closed.
     """
 
     __tablename__ = "periods"

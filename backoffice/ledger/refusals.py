@@ -120,6 +120,15 @@ class NotNext(Refusal):
     sentence = N_("Close %(next)s first: months are closed one after the other.")
 
 
+class YearEndLocked(Refusal):
+    """The entry that closes a year is of a day that is open."""
+
+    sentence = N_(
+        "The closing entry is of %(day)s, and the days up to %(until)s are locked. Open them first: backoffice balance "
+        "lock --open --reason WHY"
+    )
+
+
 class NotLast(Refusal):
     """Months are reopened from the last closed one backwards."""
 
