@@ -163,3 +163,33 @@ def test_a_year_whose_last_day_is_locked_is_neither_closed_nor_reopened_and_it_i
     at = "/ledger/periods/2025-12/reopen"
     refused = finance.post(at, data={"reason": "A late bill", "idempotency_key": "1"})
     assert (refused.status_code, said in text_of(refused.text)) == (422, True)
+
+
+def test_without_a_first_day_income_is_that_of_the_year_and_current_earnings_lead_to_what_is_not_closed(
+    session: Any, company: Chart, sign_in: Any
+) -> None:
+    posted(of(company["Cash"], 40), of(company["Sales"], -40), day=date(2024, 5, 5))
+    session.commit()
+    browser = sign_in("viewer")
+
+    def current() -> str:
+        sheet = browser.get("/ledger/balance-sheet?as_of=2025-12-31&against=2024-12-31").text
+        [way, _then] = re.findall(r'href="(/ledger/income-statement\?[^"]*)"', sheet)
+        return unescape(way)
+
+    unclosed = text_of(browser.get(current()).text)
+    assert "Income that is not closed yet" in unclosed
+    assert "Net income 790.00" in unclosed
+    ways = re.findall(
+        r'href="(/ledger/income-statement[^"]*(?:export|against)[^"]*)"',
+        browser.get(current()).text,
+    )
+    assert ways
+    assert all("unclosed=1" in way for way in ways), "its files and comparisons are of the same"
+    asked = "/ledger/income-statement?since=&until=2025-12-31"
+    assert "Net income 750.00" in text_of(browser.get(asked).text)
+    close(session, DECEMBER, BY)
+    session.commit()
+    page = browser.get(asked).text
+    assert "Net income 750.00" in text_of(page)
+    assert 'value="2025-01-01"' in page
