@@ -193,3 +193,28 @@ def test_without_a_first_day_income_is_that_of_the_year_and_current_earnings_lea
     page = browser.get(asked).text
     assert "Net income 750.00" in text_of(page)
     assert 'value="2025-01-01"' in page
+
+
+def test_the_trial_balance_of_a_closed_year_is_had_before_its_closing_entry(
+    session: Any, company: Chart, sign_in: Any
+) -> None:
+    posted(of(company["Cash"], 40), of(company["Sales"], -40), day=date(2024, 5, 5))
+    session.commit()
+    for month in (DECEMBER - 12).through(DECEMBER):
+        close(session, month, BY)
+    session.commit()
+    browser = sign_in("viewer")
+    at = "/ledger/trial-balance?as_of=2025-12-31"
+    after = text_of(browser.get(at).text)
+    assert "Closing entries included left out" in after
+    assert "Sales Account Sales Revenue 0.00 0.00" in after
+    page = browser.get(f"{at}&closing=without").text
+    before = text_of(page)
+    assert "Sales Account Sales Revenue 0.00 850.00" in before
+    assert "Kept Account Kept Equity 0.00 40.00" in before, "what closed the year before stays"
+    way, *_others = sorted(re.findall(r'href="(/ledger/accounts/Sales/statement\?[^"]*)"', page))
+    assert "closing=without" in way
+    assert "Closing of 2025" not in text_of(browser.get(unescape(way)).text)
+    file = browser.get("/ledger/trial-balance/export.csv?as_of=2025-12-31&closing=without").text
+    assert "Sales,Account Sales,Revenue,0,850.00" in file
+    assert "Closing entries: left out" in file

@@ -75,7 +75,7 @@ class Shown:
         span = self.spans[place]
         days: dict[str, Any] = {"since": span.since, "until": span.until}
         if line.title == EARNINGS:
-            return url_for("ledger.income_statement", **days, **{UNCLOSED: 1})
+            return url_for("ledger.income_statement", **days | {UNCLOSED: 1})
         closing = None if span.since is None else "without"  # as `sums_between` leaves them out
         return (
             None
