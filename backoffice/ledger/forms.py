@@ -8,6 +8,7 @@ from typing import Any, Self
 from flask import request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from wtforms import Form, FormField, StringField, ValidationError
@@ -23,12 +24,16 @@ from ..web.typed_fields import AmountField
 from .entries import LineEntry, Totals, fact_of, lines_of
 from .fields import ACCOUNT, OF_LINE
 from .history import line_text
-from .models import JournalEntry
-from .naming import NO_ACCOUNT, SEVERAL, meant_by_each, search
+from .models import Account, JournalEntry
+from .naming import NO_ACCOUNT, SEVERAL, label, meant_by_each, search
+from .posting.tie_out import CONTROLS
 from .refusals import NoOneSide
-from .rules import TEXT_LENGTH
+from .rules import ROLES, TEXT_LENGTH
 from .source_links import is_record, pasted
 from .writing import stored_lines
+
+CONTROLLED = frozenset(control.role for control in CONTROLS)
+"""The roles of control accounts: what a user enters on them is in no sub-ledger."""
 
 LINES = "lines"
 BLANK = 3
@@ -153,11 +158,14 @@ class EntryForm(OfRecord):
         return {**super().values(), LINES: self.entered_lines()}
 
     def live(self) -> Mapping[str, Any]:
-        """What the typed lines come to; nothing where an amount cannot be read."""
+        """What the typed lines come to, nothing where an amount cannot be read; the control accounts that they name."""
         typed = self.typed_lines()
-        if not all(line.is_readable for line in typed):
-            return {"totals": None}
-        return {"totals": Totals.of(line.entry() for line in typed)}
+        is_readable = all(line.is_readable for line in typed)
+        totals = Totals.of(line.entry() for line in typed) if is_readable else None
+        texts = {(line.account.data or "").casefold() for line in typed}
+        controlled = db.session.scalars(select(Account).where(Account.role.in_(CONTROLLED)))
+        named = [a for a in controlled if texts & {a.code.casefold(), label(a).casefold()}]
+        return {"totals": totals, "controlled": named, "ROLES": ROLES}
 
     def beside(self) -> Mapping[str, Any]:
         """What its page needs: rows to type into, the accounts to choose from, and where it is sent."""

@@ -122,7 +122,7 @@ ENTRY = replace(
             explains=N_("Another entry is posted that credits what this one debits."),
             done=N_("Entry %(number)s is reversed."),
             fields=(REVERSED_ON, REVERSED_BECAUSE), refuses=actions.refuse_reverse,
-            creates=_ENTRY, at="reversals", key="idempotency_key",
+            creates=_ENTRY, at="reversals", key="idempotency_key", template="ledger/reverse.html",
         ),
         Deletion(
             done=N_("Entry %(number)s is deleted."),

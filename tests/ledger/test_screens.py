@@ -110,6 +110,42 @@ def test_what_is_typed_is_added_up_while_it_is_typed_and_what_cannot_be_is_said_
     session.rollback()
 
 
+def test_lines_of_a_control_account_are_warned_of_while_they_are_typed_and_on_the_draft(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    chart["Receivables"].role = "receivables"
+    session.commit()
+    browser = sign_in("finance")
+    assert "makes the tie-out differ" not in browser.get("/ledger/entries/new").text
+    reported = "Account Receivables stands for: Receivables of meters."
+    for text, is_warned in (
+        ("receivables", True),
+        ("Receivables · Account Receivables", True),
+        ("Cash", False),
+    ):
+        page = browser.get("/ledger/entries/new").text
+        form = typed(page, (text, "12", ""), ("Sales", "", "12"), entry_date="2026-03-02")
+        live = browser.post("/ledger/entries/preview", data=form).text
+        assert (reported in text_of(live)) is is_warned
+        made = browser.post("/ledger/entries/new", data=form)
+        assert made.status_code == 303, "it is no refusal"
+        assert (reported in text_of(browser.get(made.location).text)) is is_warned
+        form = browser.get(f"{made.location}/edit").text
+        assert (reported in text_of(form)) is is_warned
+
+
+def test_whoever_reverses_what_a_rule_has_posted_is_told_that_it_comes_back(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    lines = of(chart["Rent"], 9), of(chart["Cash"], -9)
+    ruled = {"document": "invoices/1", "document_date": date(2026, 3, 2)}
+    for number, reported, is_told in (("A-1", {}, False), ("B-1", ruled, True)):
+        posted(*lines, number=number, **reported)
+        session.commit()
+        page = sign_in("finance").get(f"/ledger/entries/{number}/reverse").text
+        assert ("posts it again at night" in text_of(page)) is is_told
+
+
 def test_a_row_that_is_removed_is_gone_and_what_else_was_typed_stays(
     session: Any, chart: Chart, sign_in: Any
 ) -> None:
