@@ -15,7 +15,7 @@ from .rules import CLOSED, DRAFT, balance_of
 class Account(Base):
     """One account of the chart, in the deployment's currency.
 
-    `role` is what posting rules use it for; of several they post to the active one whose code is first.
+    `role` is what posting rules use it for: of one active account, or else of the one whose code is first.
     `debits` and `credits` are a figure: the sums of its posted lines. `balance` is what PostgreSQL makes of the two:
     debits − credits of assets and expenses, credits − debits of the others.
     """

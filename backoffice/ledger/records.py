@@ -38,6 +38,7 @@ ACCOUNT = Record(
     reads="ledger.read",
     writes="ledger.write",
     fields=OF_ACCOUNT,
+    create=actions.create_account,
     update=actions.update_account,
     figures=LEDGER_FIGURES,
 )

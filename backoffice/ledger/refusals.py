@@ -77,6 +77,16 @@ class TypeInUse(Refusal):
     field = "type"
 
 
+class RoleTaken(Refusal):
+    """Posting rules post to one account: another one with the same use would take over what was posted."""
+
+    sentence = N_(
+        "Account %(code)s is used for this already, and what was posted would move to this one. Take the use from "
+        "there first, or let that account be inactive."
+    )
+    field = "role"
+
+
 class AccountsNotNamed(Refusal):
     """Posting rules post to accounts that a user has chosen."""
 

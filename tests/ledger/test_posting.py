@@ -38,6 +38,7 @@ from tests.factories.ledger import accounts_of_roles, of, posted
 from tests.factories.orders import OrderFactory
 from tests.factories.wallets import WalletFactory
 from tests.ledger.books import balances
+from tests.orders.pages import _read
 
 D = Decimal
 
@@ -219,6 +220,30 @@ def test_an_account_that_takes_a_role_over_takes_over_what_was_posted(session, r
     held = balances(session)
     assert ("cash" in held, held[other.code]) == (False, D(1_000_600))
     all_is_posted(session)
+
+
+def test_a_second_account_of_a_role_is_refused_until_the_first_one_gives_it_up(
+    session, roles, sign_in
+):
+    browser = sign_in("finance")
+
+    def saved(at, **typed):
+        form = _read(browser.get(at).text, "account-form").fields.to_dict()
+        answer = browser.post(at, data=form | typed)
+        assert answer.status_code == 303 or "Account cash is used for this already" in text_of(
+            answer.text
+        )
+        return answer.status_code
+
+    new = {"code": "Bank", "name": "Bank", "type": "asset", "role": "cash"}
+    assert saved("/ledger/accounts/new", **new) == 422
+    assert saved("/ledger/accounts/new", **new | {"role": ""}) == 303
+    assert saved("/ledger/accounts/Bank/edit", role="cash") == 422
+    assert saved("/ledger/accounts/cash/edit", name="Till") == 303, "it has it itself"
+    assert saved("/ledger/accounts/cash/edit", role="") == 303
+    assert saved("/ledger/accounts/Bank/edit", role="cash") == 303
+    another = {"code": "Kept", "name": "Kept", "type": "equity", "role": "retained_earnings"}
+    assert saved("/ledger/accounts/new", **another) == 303
 
 
 def accounts_of_roles_again(session):

@@ -146,7 +146,7 @@ def test_a_year_whose_last_day_is_locked_is_neither_closed_nor_reopened_and_it_i
     session: Any, company: Chart, sign_in: Any, surgery: Any, run_command: Any
 ) -> None:
     locked = "UPDATE book SET locked_until = '2025-12-31'"
-    said = "2025-12-31 are locked. Open them first: backoffice balance lock --open"
+    said = "are locked. Open them first: backoffice balance lock --open"
     surgery.execute(locked)
     with pytest.raises(YearEndLocked, match=said):
         close(session, DECEMBER, BY)

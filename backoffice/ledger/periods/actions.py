@@ -94,7 +94,7 @@ def refuse_locked(session: Session, day: date) -> None:
     """Raises YearEndLocked where the entry that closes a year cannot be posted or taken back on its day."""
     until = locked_until(session)
     if until is not None and day <= until:
-        raise YearEndLocked(day=day.isoformat(), until=until.isoformat())
+        raise YearEndLocked(day=day, until=until)
 
 
 LAST_MONTH = 12
