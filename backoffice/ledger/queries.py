@@ -1,9 +1,8 @@
 """What entries come to, and what accounts held: line by line, and at the end of a day."""
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select, true
 from sqlalchemy.orm import Session
@@ -18,16 +17,6 @@ def posting_day(session: Session, day: Any) -> Any:
     """The day on which what happened on `day` is posted, in a statement: that day, or today where it is locked."""
     until = locked_until(session)
     return day if until is None else case((day <= until, periods.today()), else_=day)
-
-
-class Held(NamedTuple):
-    """What one account held, on the side on which it stood; the other one is zero."""
-
-    code: str
-    name: str
-    type: str
-    debit: Decimal
-    credit: Decimal
 
 
 def sums_on(day: date, *left_out: ColumnElement[bool]) -> Subquery:
@@ -91,18 +80,6 @@ def held_on(day: date, *left_out: ColumnElement[bool]) -> Subquery:
         .where((sums.c.debits != 0) | (sums.c.credits != 0))
         .subquery("held")
     )  # fmt: skip
-
-
-def trial_balance(session: Session, day: date) -> Sequence[Held]:
-    """The accounts that held something at the end of the day, by code."""
-    held = held_on(day)
-    rows = (
-        select(Account.code, Account.name, Account.type, held.c.debit, held.c.credit)
-        .join(held, held.c.account_id == Account.id)
-        .where((held.c.debit != 0) | (held.c.credit != 0))
-        .order_by(Account.code)
-    )
-    return [Held(*row) for row in session.execute(rows)]
 
 
 def brought_forward(session: Session, account: Account, since: date) -> Decimal:

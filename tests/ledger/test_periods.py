@@ -36,7 +36,7 @@ from backoffice.ledger.periods.queries import (
 )
 from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import Scope
-from backoffice.ledger.queries import closing_entries, posting_day, trial_balance
+from backoffice.ledger.queries import closing_entries, posting_day
 from backoffice.ledger.refusals import (
     AlreadyClosed,
     NoReason,
@@ -57,6 +57,7 @@ from tests.drift.books import run_of, text_of
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory
 from tests.factories.gas import ReadingFactory
 from tests.factories.ledger import AccountFactory, accounts_of_roles, draft, of, posted
+from tests.ledger.books import trial_balance
 from tests.processes import barrier, together
 
 from .conftest import CHART

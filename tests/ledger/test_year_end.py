@@ -12,12 +12,12 @@ from backoffice.base.periods import Month
 from backoffice.ledger import actions
 from backoffice.ledger.models import Account, JournalEntry
 from backoffice.ledger.periods.actions import close, reopen
-from backoffice.ledger.queries import trial_balance
 from backoffice.ledger.refusals import ClosesYear, NotInOrder, YearEndLocked
 from backoffice.ledger.reports.queries import Period, balance_sheet_of, income_statement_of
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from backoffice.ledger.writing import stored_lines
 from tests.factories.ledger import AccountFactory, of, posted
+from tests.ledger.books import trial_balance
 from tests.orders.pages import text_of
 
 Chart = dict[str, Account]
