@@ -11,11 +11,11 @@ from flask_babel import lazy_gettext as _l
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
-from wtforms import Form, FormField, StringField, ValidationError
+from wtforms import FormField, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base.refusals import Refusal
-from ..records.forms import LineList, OfRecord
+from ..records.forms import LineForm, LineList, OfRecord
 from ..records.lines import MOST_LINES
 from ..web.formats import in_words
 from ..web.forms import at_most, trimmed
@@ -40,30 +40,16 @@ BLANK = 3
 """Blank rows with which a form goes on below its lines."""
 
 
-class LineForm(Form):
+class EntryLine(LineForm):
     """One line; a blank one is none. `account_id` is that of the account that was typed, once it is found."""
 
+    typed_into = ("account", "memo", "debit", "credit")
     account_id: int | None = None
 
     account = StringField(_l("Account"), filters=[trimmed])
     memo = StringField(_l("Memo"), filters=[trimmed], validators=[at_most(TEXT_LENGTH)])
     debit = AmountField(_l("Debit"))
     credit = AmountField(_l("Credit"))
-
-    @property
-    def cells(self) -> Sequence[Any]:
-        """Its fields, from left to right."""
-        return (self.account, self.memo, self.debit, self.credit)
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether nothing stands in the row."""
-        return not any(str(cell._value() or "").strip() for cell in self.cells)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether both amounts could be read."""
-        return not (self.debit.process_errors or self.credit.process_errors)
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         """A blank row is not a mistake; any other has an account, and a debit or a credit."""
@@ -93,7 +79,7 @@ class EntryForm(OfRecord):
     outputs = "ledger/entry_outputs.html"
     classes = "order-form"
 
-    lines = LineList(FormField(LineForm))
+    lines = LineList(FormField(EntryLine))
 
     @classmethod
     def facts_of(cls, row: JournalEntry) -> dict[str, str]:
@@ -120,7 +106,7 @@ class EntryForm(OfRecord):
                 typed[f"lines-{index}-{field.name}"] = str(line.get(field.name) or "")
         return typed
 
-    def typed_lines(self) -> list[LineForm]:
+    def typed_lines(self) -> list[EntryLine]:
         """The rows into which anything has been typed."""
         return [row.form for row in self.lines if not row.form.is_blank]
 
