@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from flask import Blueprint, Response, request
+from flask_babel import gettext as _
 
 from .. import lists
 from ..app.extensions import db
@@ -14,7 +15,7 @@ from ..lists import List, Said
 from ..records.calculations import marks_of
 from ..records.screens import Screens
 from ..security.permissions import requires
-from ..web.formats import money_filter
+from ..web.formats import day_filter, money_filter
 from ..web.htmx import render
 from .listing import statement_of
 from .models import Account
@@ -57,10 +58,11 @@ def record(code: str) -> Response:
 def statement(code: str) -> Response:
     """Everything that was posted to one account, each line with the balance after it."""
     account = screens.found(code)
-    opening = _opening(account)
-    return lists.show(
-        statement_of(account), "ledger/statement.html", account=account, opening=opening
-    )
+    said, opening = "", _opening(account)
+    if opening is not None:
+        day, amount = day_filter(opening[0]), money_filter(opening[1], symbol=True)
+        said = _("Brought forward to %(day)s: %(amount)s", day=day, amount=amount)
+    return lists.show(statement_of(account), "ledger/statement.html", account=account, said=said)
 
 
 def _opening(account: Account) -> tuple[date, Decimal] | None:

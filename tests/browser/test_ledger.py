@@ -118,7 +118,8 @@ def test_the_ledger_is_sound_in_every_look(
         ("entry-reverse", f"/ledger/entries/{ruled.number}/reverse"),
         ("entry-copy", f"/ledger/entries/new?copy={first.number}"),
         ("accounts", "/ledger/accounts"), ("account", "/ledger/accounts/1100"),
-        ("account-new", "/ledger/accounts/new"), ("account-statement", "/ledger/accounts/1100/statement?since=2026-03-03"),
+        ("account-new", "/ledger/accounts/new"),
+        ("account-statement", "/ledger/accounts/1100/statement?since=2026-03-03"),
         ("account-calculation", "/ledger/accounts/1100/calculation"),
         ("trial-balance", "/ledger/trial-balance"),
     ):  # fmt: skip
