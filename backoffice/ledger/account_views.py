@@ -1,16 +1,26 @@
 """Accounts: list, form and files as declared; one account shows what was posted to it, with the balance after it."""
 
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
 from flask import Blueprint, Response, request
+from flask_babel import gettext as _
 
 from .. import lists
 from ..app.extensions import db
-from ..lists import List
+from ..base import N_
+from ..base.periods import read_day
+from ..lists import List, Said
 from ..records.calculations import marks_of
 from ..records.screens import Screens
 from ..security.permissions import requires
+from ..web.formats import day_filter, money_filter
 from ..web.htmx import render
 from .listing import statement_of
+from .models import Account
 from .naming import search
+from .queries import brought_forward
 from .records import ACCOUNT
 from .rules import TYPES
 
@@ -48,11 +58,26 @@ def record(code: str) -> Response:
 def statement(code: str) -> Response:
     """Everything that was posted to one account, each line with the balance after it."""
     account = screens.found(code)
-    return lists.show(statement_of(account), "ledger/statement.html", account=account)
+    said, opening = "", _opening(account)
+    if opening is not None:
+        day, amount = day_filter(opening[0]), money_filter(opening[1], symbol=True)
+        said = _("Brought forward to %(day)s: %(amount)s", day=day, amount=amount)
+    return lists.show(statement_of(account), "ledger/statement.html", account=account, said=said)
+
+
+def _opening(account: Account) -> tuple[date, Decimal] | None:
+    """The first day that the address asks for, and what the account held before it; None without one."""
+    since = read_day(request.args.get("since", ""))
+    return None if since is None else (since, brought_forward(db.session(), account, since))
 
 
 def _statement_of(code: str) -> List:
-    return statement_of(screens.found(code))
+    account = screens.found(code)
+    listing, opening = statement_of(account), _opening(account)
+    if opening is None:
+        return listing
+    said = Said("opening", N_("Brought forward"), money_filter(opening[1]))
+    return replace(listing, filters=(*listing.filters, said))
 
 
 lists.add_export(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
@@ -34,10 +34,11 @@ from .refusals import (
     NotBalanced,
     NothingToPost,
     NotPosted,
+    RoleTaken,
     TooMuchInAccount,
     TypeInUse,
 )
-from .rules import POSTED
+from .rules import POSTED, RETAINED_EARNINGS
 from .writing import inactive_among, make_entry, post_entry, stored_lines, write_lines
 
 _OUT_OF_RANGE = "22003"
@@ -45,20 +46,52 @@ _OUT_OF_RANGE = "22003"
 # Accounts
 
 
+_OF_ACCOUNT = ("code", "name", "type", "role", "is_active")
+
+
+def create_account(session: Session, values: Values) -> Account:
+    """An account to which nothing is posted. Raises RoleTaken."""
+    refuse_role(session, values)
+    given = {name: values[name] for name in _OF_ACCOUNT}
+    account = Account(**given, parent_id=values["parent"])
+    session.add(account)
+    return account
+
+
 def update_account(session: Session, account_id: int, values: Values, version: int) -> Account:
-    """Change an account, if it is still at `version`. Raises RecordGone, RecordChanged, TypeInUse, BeneathItself."""
+    """Change an account, if it is still at `version`.
+
+    Raises RecordGone, RecordChanged, TypeInUse, BeneathItself, RoleTaken.
+    """
     account: Account = records.locked(session, Account, [account_id], key_share=True)[account_id]
     check_version(account, version, account.code)
     if values["type"] != account.type and _is_named(session, account_id):
         raise TypeInUse(code=account.code)
     refuse_circle(session, account, values["parent"])
-    for name in ("code", "name", "type", "role", "is_active"):
+    if (account.role, account.is_active) != (values["role"], values["is_active"]):
+        refuse_role(session, values, account_id)
+    for name in _OF_ACCOUNT:
         setattr(account, name, values[name])
     account.parent_id = values["parent"]
     if session.is_modified(account):
         next_version(account)
     session.flush()
     return account
+
+
+def refuse_role(session: Session, values: Values, account_id: int | None = None) -> None:
+    """Raises RoleTaken where posting rules post to another active account of that role.
+
+    Whoever gives one waits for whoever did so before. Years are closed to the first account for retained earnings.
+    """
+    role = values["role"]
+    if role in ("", RETAINED_EARNINGS) or not values["is_active"]:
+        return
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtext("uses of accounts"))))
+    other = Account.role == role, Account.is_active, Account.id.is_distinct_from(account_id)
+    code = session.scalar(select(Account.code).where(*other).order_by(Account.code).limit(1))
+    if code is not None:
+        raise RoleTaken(code=code)
 
 
 def _is_named(session: Session, account_id: int) -> bool:

@@ -23,8 +23,8 @@ from ..drift.cli import json_option
 from ..figures import acting_as
 from . import actions
 from .entries import Totals
-from .models import JournalEntry
-from .queries import trial_balance
+from .listing import AS_OF, trial_balance_of
+from .models import Account, JournalEntry
 from .reports.files import FILES
 from .reports.queries import Period, balance_sheet_of, income_statement_of
 from .reports.sheets import Line, Report, Section, name_of
@@ -76,7 +76,10 @@ def reverse(number: str, day: date | None, memo: str, key: str | None, as_json: 
 @json_option
 def trial(day: date | None, as_json: bool) -> None:
     """What every account holds, on its side; both sides come to the same."""
-    held = trial_balance(db.session(), day_of(day))
+    listing = trial_balance_of({AS_OF.name: day_of(day).isoformat()})
+    columns = (column.value.label(column.name) for column in listing.columns)
+    rows_of = listing.rows(None).with_only_columns(*columns).order_by(Account.code)
+    held = db.session.execute(rows_of).all()
     both = Totals.of(held)
     if as_json:
         rows = [

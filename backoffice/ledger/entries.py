@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from .models import JournalLine
 from .rules import net_of
 
 OF_LINE = ("account_id", "debit", "credit", "memo")
@@ -21,11 +20,6 @@ class LineEntry:
     debit: Decimal = Decimal(0)
     credit: Decimal = Decimal(0)
     memo: str = ""
-
-    @classmethod
-    def of(cls, line: JournalLine) -> "LineEntry":
-        """The stored line, as a user would enter it."""
-        return cls(**{name: getattr(line, name) for name in OF_LINE})
 
     @classmethod
     def of_net(cls, account_id: int, net: Decimal) -> "LineEntry":

@@ -8,13 +8,14 @@ from typing import Any, Self
 from flask import request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
-from wtforms import Form, FormField, StringField, ValidationError
+from wtforms import FormField, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base.refusals import Refusal
-from ..records.forms import LineList, OfRecord
+from ..records.forms import LineForm, LineList, OfRecord
 from ..records.lines import MOST_LINES
 from ..web.formats import in_words
 from ..web.forms import at_most, trimmed
@@ -23,42 +24,32 @@ from ..web.typed_fields import AmountField
 from .entries import LineEntry, Totals, fact_of, lines_of
 from .fields import ACCOUNT, OF_LINE
 from .history import line_text
-from .models import JournalEntry
-from .naming import NO_ACCOUNT, SEVERAL, meant_by_each, search
+from .models import Account, JournalEntry
+from .naming import NO_ACCOUNT, SEVERAL, label, meant_by_each, search
+from .posting.tie_out import CONTROLS
 from .refusals import NoOneSide
-from .rules import TEXT_LENGTH
+from .rules import ROLES, TEXT_LENGTH
 from .source_links import is_record, pasted
 from .writing import stored_lines
+
+CONTROLLED = frozenset(control.role for control in CONTROLS)
+"""The roles of control accounts: what a user enters on them is in no sub-ledger."""
 
 LINES = "lines"
 BLANK = 3
 """Blank rows with which a form goes on below its lines."""
 
 
-class LineForm(Form):
+class EntryLine(LineForm):
     """One line; a blank one is none. `account_id` is that of the account that was typed, once it is found."""
 
+    typed_into = ("account", "memo", "debit", "credit")
     account_id: int | None = None
 
     account = StringField(_l("Account"), filters=[trimmed])
     memo = StringField(_l("Memo"), filters=[trimmed], validators=[at_most(TEXT_LENGTH)])
     debit = AmountField(_l("Debit"))
     credit = AmountField(_l("Credit"))
-
-    @property
-    def cells(self) -> Sequence[Any]:
-        """Its fields, from left to right."""
-        return (self.account, self.memo, self.debit, self.credit)
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether nothing stands in the row."""
-        return not any(str(cell._value() or "").strip() for cell in self.cells)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether both amounts could be read."""
-        return not (self.debit.process_errors or self.credit.process_errors)
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         """A blank row is not a mistake; any other has an account, and a debit or a credit."""
@@ -88,7 +79,7 @@ class EntryForm(OfRecord):
     outputs = "ledger/entry_outputs.html"
     classes = "order-form"
 
-    lines = LineList(FormField(LineForm))
+    lines = LineList(FormField(EntryLine))
 
     @classmethod
     def facts_of(cls, row: JournalEntry) -> dict[str, str]:
@@ -115,7 +106,7 @@ class EntryForm(OfRecord):
                 typed[f"lines-{index}-{field.name}"] = str(line.get(field.name) or "")
         return typed
 
-    def typed_lines(self) -> list[LineForm]:
+    def typed_lines(self) -> list[EntryLine]:
         """The rows into which anything has been typed."""
         return [row.form for row in self.lines if not row.form.is_blank]
 
@@ -153,11 +144,14 @@ class EntryForm(OfRecord):
         return {**super().values(), LINES: self.entered_lines()}
 
     def live(self) -> Mapping[str, Any]:
-        """What the typed lines come to; nothing where an amount cannot be read."""
+        """What the typed lines come to, nothing where an amount cannot be read; the control accounts that they name."""
         typed = self.typed_lines()
-        if not all(line.is_readable for line in typed):
-            return {"totals": None}
-        return {"totals": Totals.of(line.entry() for line in typed)}
+        is_readable = all(line.is_readable for line in typed)
+        totals = Totals.of(line.entry() for line in typed) if is_readable else None
+        texts = {(line.account.data or "").casefold() for line in typed}
+        controlled = db.session.scalars(select(Account).where(Account.role.in_(CONTROLLED)))
+        named = [a for a in controlled if texts & {a.code.casefold(), label(a).casefold()}]
+        return {"totals": totals, "controlled": named, "ROLES": ROLES}
 
     def beside(self) -> Mapping[str, Any]:
         """What its page needs: rows to type into, the accounts to choose from, and where it is sent."""

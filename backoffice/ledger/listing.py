@@ -1,12 +1,11 @@
 """The lists of accounts and of the journal, the running statement of an account, and the trial balance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, true
 from sqlalchemy.orm import aliased
 
 from ..base import N_, counted
@@ -16,7 +15,7 @@ from ..records.listing import column_of
 from .fields import CODE, ENTRY_DATE, MEMO, NAME, NUMBER, ROLE, SOURCE
 from .figures import account_sums
 from .models import Account, JournalEntry, JournalLine
-from .queries import closing_entries, held_on, of_entry, running_lines
+from .queries import closes_year_of, closing_entries, held_on, of_entry, running_lines
 from .rules import DRAFT, POSTED, REVERSED, ROLES, STANDINGS, TONES, TYPES
 
 _parent = aliased(Account)
@@ -40,6 +39,14 @@ def _sum(name: str) -> Column:
     classes = "cell-total cell-lead" if name == "balance" else "cell-total cell-part"
     return Column(name, held.info["label"], held, kind="money", link=calculation, classes=classes)
 
+
+_NO_CLOSING = Choice(
+    "closing",
+    N_("Closing entries"),
+    {"without": (N_("left out"), true())},
+    any_label=N_("included"),
+)
+"""A trial balance before the year is closed, which is its rows' to know."""
 
 _OF_TYPE = Choice(
     "type", N_("Type"), {name: (word, Account.type == name) for name, word in TYPES.items()}
@@ -141,7 +148,7 @@ ENTRIES = List(
             "status", N_("Status"),
             {
                 DRAFT: (STANDINGS[DRAFT], JournalEntry.status == DRAFT),
-                POSTED: (STANDINGS[POSTED], JournalEntry.status == POSTED),
+                POSTED: (STANDINGS[POSTED], and_(JournalEntry.status == POSTED, ~_is_reversed)),
                 REVERSED: (STANDINGS[REVERSED], _is_reversed),
             },
         ),
@@ -201,12 +208,14 @@ def statement_of(account: Account) -> List:
     )  # fmt: skip
 
 
-def trial_balance_of(day: date) -> List:
-    """The trial balance as a list: a row for each account to which anything was posted by then."""
-    held = held_on(day)
+def trial_balance_of(given: Mapping[str, str]) -> List:
+    """The trial balance that an address asks for: a row for each account to which anything was posted by then."""
+    day = AS_OF.day(given)
+    closing: dict[str, Any] = dict(_NO_CLOSING.read(given))
+    held = held_on(day, *([closes_year_of(day)] if closing else ()))
 
     def statement(row: Any) -> str:
-        return url_for("accounts.statement", code=row.code, until=day)
+        return url_for("accounts.statement", code=row.code, until=day, **closing)
 
     def lines_of(side: str) -> Callable[[Any], str | None]:
         return lambda row: statement(row) if getattr(row, side) else None
@@ -236,7 +245,7 @@ def trial_balance_of(day: date) -> List:
             Column("type", N_("Type"), Account.type, words=TYPES, classes="cell-word"),
             *sides,
         ),
-        filters=(AS_OF, _OF_TYPE),
+        filters=(AS_OF, _OF_TYPE, _NO_CLOSING),
         default_sort="code",
         is_computed=True,
         counted=counted("%(num)s account", "%(num)s accounts"),

@@ -15,7 +15,7 @@ from .rules import CLOSED, DRAFT, balance_of
 class Account(Base):
     """One account of the chart, in the deployment's currency.
 
-    `role` is what posting rules use it for; of several they post to the active one whose code is first.
+    `role` is what posting rules use it for: of one active account, or else of the one whose code is first.
     `debits` and `credits` are a figure: the sums of its posted lines. `balance` is what PostgreSQL makes of the two:
     debits − credits of assets and expenses, credits − debits of the others.
     """
@@ -147,7 +147,8 @@ class Period(Base):
 
     `closed_by` and `reopened_by` are actors, as the audit trail names them; `approved_by` is the second person of
     whichever was last, where there had to be one. `closing_entry_id` is the entry by which
-    the last month of a year has moved its earnings to retained earnings, while the month is closed.
+    the last month of a year, or the first one that was closed, has moved earnings to retained earnings, while it is
+    closed.
     """
 
     __tablename__ = "periods"

@@ -1,11 +1,10 @@
 """What entries come to, and what accounts held: line by line, and at the end of a day."""
 
-from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, true
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from ..base import periods
@@ -20,19 +19,12 @@ def posting_day(session: Session, day: Any) -> Any:
     return day if until is None else case((day <= until, periods.today()), else_=day)
 
 
-class Held(NamedTuple):
-    """What one account held, on the side on which it stood; the other one is zero."""
+def sums_on(day: date, *left_out: ColumnElement[bool]) -> Subquery:
+    """`account_id, debits, credits` at the end of the day: what is stored, less what is posted to later days.
 
-    code: str
-    name: str
-    type: str
-    debit: Decimal
-    credit: Decimal
-
-
-def sums_on(day: date) -> Subquery:
-    """`account_id, debits, credits` at the end of the day: what is stored, less what is posted to later days."""
-    later = _posted_to_account(JournalLine.posted_on > day)
+    Less the lines, too, that fulfil one of the conditions.
+    """
+    later = _posted_to_account(or_(JournalLine.posted_on > day, *left_out))
     return (
         select(
             Account.id.label("account_id"),
@@ -47,6 +39,12 @@ def sums_on(day: date) -> Subquery:
 def closing_entries() -> Select[int | None]:
     """The ids of the entries by which years are closed: they move earnings, and are no revenue or expense."""
     return select(Period.closing_entry_id).where(Period.closing_entry_id.is_not(None))
+
+
+def closes_year_of(day: date) -> ColumnElement[bool]:
+    """Whether a line is of an entry that closes the year of that day; what closed earlier years stays as it is."""
+    is_of_year = JournalLine.posted_on >= date(day.year, 1, 1)
+    return and_(is_of_year, JournalLine.entry_id.in_(closing_entries()))
 
 
 def sums_between(since: date, until: date) -> Subquery:
@@ -71,9 +69,9 @@ def _posted_to_account(*conditions: ColumnElement[bool]) -> Any:
     return lines.where(line.account_id == Account.id, *conditions).correlate(Account).lateral()
 
 
-def held_on(day: date) -> Subquery:
+def held_on(day: date, *left_out: ColumnElement[bool]) -> Subquery:
     """`account_id, debit, credit` of what anything was posted to by then: on the side that is more."""
-    sums = sums_on(day)
+    sums = sums_on(day, *left_out)
     net = net_of(sums.c.debits, sums.c.credits)
     return (
         select(
@@ -84,16 +82,12 @@ def held_on(day: date) -> Subquery:
     )  # fmt: skip
 
 
-def trial_balance(session: Session, day: date) -> Sequence[Held]:
-    """The accounts that held something at the end of the day, by code."""
-    held = held_on(day)
-    rows = (
-        select(Account.code, Account.name, Account.type, held.c.debit, held.c.credit)
-        .join(held, held.c.account_id == Account.id)
-        .where((held.c.debit != 0) | (held.c.credit != 0))
-        .order_by(Account.code)
-    )
-    return [Held(*row) for row in session.execute(rows)]
+def brought_forward(session: Session, account: Account, since: date) -> Decimal:
+    """What an account held before that day."""
+    sums = sums_on(since - timedelta(days=1))
+    balance = balance_of(account.type, sums.c.debits, sums.c.credits)
+    held: Decimal = session.scalars(select(balance).where(sums.c.account_id == account.id)).one()
+    return held
 
 
 def running_lines(account: Account) -> Subquery:

@@ -38,6 +38,7 @@ ACCOUNT = Record(
     reads="ledger.read",
     writes="ledger.write",
     fields=OF_ACCOUNT,
+    create=actions.create_account,
     update=actions.update_account,
     figures=LEDGER_FIGURES,
 )
@@ -122,7 +123,7 @@ ENTRY = replace(
             explains=N_("Another entry is posted that credits what this one debits."),
             done=N_("Entry %(number)s is reversed."),
             fields=(REVERSED_ON, REVERSED_BECAUSE), refuses=actions.refuse_reverse,
-            creates=_ENTRY, at="reversals", key="idempotency_key",
+            creates=_ENTRY, at="reversals", key="idempotency_key", template="ledger/reverse.html",
         ),
         Deletion(
             done=N_("Entry %(number)s is deleted."),

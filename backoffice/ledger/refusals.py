@@ -77,6 +77,16 @@ class TypeInUse(Refusal):
     field = "type"
 
 
+class RoleTaken(Refusal):
+    """Posting rules post to one account: another one with the same use would take over what was posted."""
+
+    sentence = N_(
+        "Account %(code)s is used for this already, and what was posted would move to this one. Take the use from "
+        "there first, or let that account be inactive."
+    )
+    field = "role"
+
+
 class AccountsNotNamed(Refusal):
     """Posting rules post to accounts that a user has chosen."""
 
@@ -118,6 +128,15 @@ class NotNext(Refusal):
     """Months are closed one after the other."""
 
     sentence = N_("Close %(next)s first: months are closed one after the other.")
+
+
+class YearEndLocked(Refusal):
+    """The entry that closes a year is of a day that is open."""
+
+    sentence = N_(
+        "The closing entry is of %(day)s, and the days up to %(until)s are locked. Open them first: backoffice balance "
+        "lock --open --reason WHY"
+    )
 
 
 class NotLast(Refusal):

@@ -9,10 +9,10 @@ from ..records.screens import Screens
 from ..web.htmx import trigger, wants_partial
 from .entries import Totals
 from .fields import SOURCE
-from .forms import EntryForm
+from .forms import CONTROLLED, EntryForm
 from .models import JournalEntry
 from .records import ENTRY
-from .rules import REVERSED, STANDINGS, TONES
+from .rules import DRAFT, REVERSED, ROLES, STANDINGS, TONES
 from .source_links import record_of
 
 bp = Blueprint("entries", __name__, url_prefix="/ledger/entries")
@@ -47,8 +47,10 @@ class EntryScreens(Screens):
 
 def _head(entry: JournalEntry) -> dict[str, object]:
     standing = REVERSED if entry.reversal else entry.status
+    named = {line.account for line in entry.lines if line.account.role in CONTROLLED}
     return {
         "standing": standing, "STANDINGS": STANDINGS, "TONES": TONES, "totals": Totals.of(entry.lines),
+        "controlled": named if entry.status == DRAFT else (), "ROLES": ROLES,
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import Field as FormField
-from wtforms import FieldList, StringField, ValidationError
+from wtforms import FieldList, Form, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base.refusals import Refusal
@@ -325,3 +325,26 @@ class LineList(FieldList):
         if len(indices) > MOST_ROWS:
             raise RequestEntityTooLarge()
         yield from indices
+
+
+class LineForm(Form):
+    """One row of such a list; `typed_into` names the fields that a user fills, from left to right."""
+
+    typed_into: ClassVar[Sequence[str]]
+
+    @property
+    def cells(self) -> Sequence[Any]:
+        """These fields."""
+        return [self[name] for name in self.typed_into]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing has been typed into the row: such a row is no line."""
+        if any(cell.raw_data is None for cell in self.cells):
+            return not any(cell.data for cell in self.cells)
+        return not any(str(text).strip() for cell in self.cells for text in cell.raw_data)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its numbers could be read."""
+        return not any(cell.process_errors for cell in self.cells)

@@ -100,9 +100,13 @@ def test_the_ledger_is_sound_in_every_look(
 ) -> None:
     bank, sales, rent = chart.values()
     first = posted(of(bank, 1000, "March"), of(sales, -1000), day=date(2026, 3, 2), memo="Sold")
-    unposted = draft(of(rent, 30), of(bank, -20), memo="Rent")
+    owed = AccountFactory(code="1200", name="Receivables", role="receivables")
+    unposted = draft(of(rent, 30), of(bank, -20), of(owed, 2), memo="Rent")
     actions.reverse(session, first.id, {"entry_date": periods.today(), "memo": "Booked twice"})
-    posted(of(bank, 70), of(sales, -70), day=periods.today(), memo="Sold again")
+    ruled = posted(
+        of(bank, 70), of(sales, -70), day=periods.today(), memo="Sold again", document="invoices/1",
+        document_date=periods.today(),
+    )  # fmt: skip
     session.commit()
     page = browse("finance", language=language)
     entry = f"/ledger/entries/{first.number}"
@@ -111,16 +115,21 @@ def test_the_ledger_is_sound_in_every_look(
         ("entry-draft", f"/ledger/entries/{unposted.number}"), ("entry-history", f"{entry}/history"),
         ("entry-edit", f"/ledger/entries/{unposted.number}/edit"),
         ("entry-post", f"/ledger/entries/{unposted.number}/post"),
+        ("entry-reverse", f"/ledger/entries/{ruled.number}/reverse"),
         ("entry-copy", f"/ledger/entries/new?copy={first.number}"),
         ("accounts", "/ledger/accounts"), ("account", "/ledger/accounts/1100"),
-        ("account-new", "/ledger/accounts/new"), ("account-statement", "/ledger/accounts/1100/statement"),
+        ("account-new", "/ledger/accounts/new"),
+        ("account-statement", "/ledger/accounts/1100/statement?since=2026-03-03"),
         ("account-calculation", "/ledger/accounts/1100/calculation"),
         ("trial-balance", "/ledger/trial-balance"),
     ):  # fmt: skip
         page.goto(address)
         is_sound(page, f"ledger-{name}")
     page.goto("/ledger/entries/new")
+    page.fill("#lines-0-account", "1200")
+    expect(page.locator("#entry-controlled")).to_contain_text("1200")
     page.fill("#lines-0-account", "None such")
+    expect(page.locator("#entry-controlled")).to_be_empty()
     page.fill("#lines-0-debit", "5")
     page.keyboard.press("Control+s")
     expect(page.locator("[data-error-summary]")).to_be_visible()

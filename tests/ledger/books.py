@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import select
 
 from backoffice.base import money
 from backoffice.ledger.models import Account
+from backoffice.ledger.queries import held_on
 from backoffice.ledger.reports.beancount import code_of
 from backoffice.ledger.reports.files import beancount_file
 
@@ -43,6 +45,14 @@ def computed_by_python(
         net = debits - credited
         reported[code] = (debits, credited, net if kind in DEBIT_SIDE else -net)
     return reported
+
+
+def trial_balance(session: Any, day: date) -> list[Any]:
+    """`code, type, debit, credit` of the accounts that held something at the end of the day, by code."""
+    held = held_on(day)
+    rows = select(Account.code, Account.type, held.c.debit, held.c.credit)
+    rows = rows.join(held, held.c.account_id == Account.id).order_by(Account.code)
+    return [*session.execute(rows.where(held.c.debit + held.c.credit != 0))]
 
 
 def balances(session: Any) -> dict[str, Decimal]:

@@ -5,10 +5,9 @@ from typing import Any
 
 from backoffice.ledger import actions
 from backoffice.ledger.models import Account
-from backoffice.ledger.queries import trial_balance
 from tests.factories.ledger import of, posted
 
-from .books import balances
+from .books import balances, trial_balance
 
 Chart = dict[str, Account]
 

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from backoffice.ledger.models import Account
-from backoffice.ledger.queries import trial_balance
 from backoffice.ledger.reports.beancount import code_of, name_of
 from backoffice.ledger.rules import CASH, RETAINED_EARNINGS, TYPES, is_code
 from tests.factories.ledger import AccountFactory, draft, of, posted
 
-from .books import balances, found_by_beancount, prove_by_beancount
+from .books import balances, found_by_beancount, prove_by_beancount, trial_balance
 
 ACCOUNT = re.compile(r"(Assets|Liabilities|Equity|Income|Expenses)(:[A-Z0-9][A-Za-z0-9-]*)+")
 """What beancount can name, by its own grammar."""

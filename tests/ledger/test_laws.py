@@ -18,7 +18,6 @@ from backoffice.figures import registry
 from backoffice.ledger import actions
 from backoffice.ledger.entries import LineEntry
 from backoffice.ledger.models import Account, JournalEntry, JournalLine
-from backoffice.ledger.queries import trial_balance
 from backoffice.ledger.refusals import (
     AccountInactive,
     AlreadyReversed,
@@ -34,7 +33,7 @@ from backoffice.ledger.refusals import (
 from tests.depth import examples
 from tests.factories.ledger import draft, of, posted
 
-from .books import balances, computed_by_python, stored
+from .books import balances, computed_by_python, stored, trial_balance
 from .conftest import CHART
 
 D = Decimal

@@ -36,7 +36,7 @@ from backoffice.ledger.periods.queries import (
 )
 from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import Scope
-from backoffice.ledger.queries import closing_entries, posting_day, trial_balance
+from backoffice.ledger.queries import closing_entries, posting_day
 from backoffice.ledger.refusals import (
     AlreadyClosed,
     NoReason,
@@ -57,6 +57,7 @@ from tests.drift.books import run_of, text_of
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory
 from tests.factories.gas import ReadingFactory
 from tests.factories.ledger import AccountFactory, accounts_of_roles, draft, of, posted
+from tests.ledger.books import trial_balance
 from tests.processes import barrier, together
 
 from .conftest import CHART
@@ -209,7 +210,7 @@ def test_the_checklist_names_what_is_open_and_forbids(
     session.commit()
     found = {c.check.name: (c.count, c.forbids) for c in checklist(session, JANUARY)}
     assert found | {"payments": (1, True), "readings": (1, True), "drafts": (1, True)} == found
-    assert {found[name] for name in ("drift", "equation", "order")} == {(0, False)}
+    assert {found[name] for name in ("drift", "equation", "tied", "order")} == {(0, False)}
     answer = run_command("ledger", "close-period", "2026-01", "--json")
     said = json.loads(answer.stdout)
     assert (answer.exit_code, said["month"], said["status"]) == (1, "2026-01", "open")
@@ -489,6 +490,20 @@ def test_a_document_that_is_not_posted_keeps_its_month_open(session: Any, chart:
     session.rollback()
     assert reconcile(session, Scope(until=JANUARY.last)) == 1
     assert close(session, JANUARY, BY).status == "closed"
+
+
+@pytest.mark.leaves_drift
+def test_what_is_entered_on_a_control_account_by_hand_keeps_a_month_open_at_once(
+    session: Any, chart: Chart, sign_in: Callable[[str], Any]
+) -> None:
+    roles = accounts_of_roles()
+    posted(of(roles["receivables"], 12), of(roles["cash"], -12), day=date(2026, 1, 9))
+    session.commit()
+    with pytest.raises(NotInOrder, match="Control accounts that do not tie out"):
+        close(session, JANUARY, BY)
+    session.rollback()
+    page = text_of(sign_in("finance").get("/ledger/periods").text)
+    assert "Control accounts that do not tie out 1 Not in order" in page
 
 
 def maintained(

@@ -1,6 +1,7 @@
 """Posting rules: documents become entries, changes become difference entries, and repeating posts nothing."""
 
 import json
+import time
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -20,7 +21,7 @@ from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import Scope, open_postings, roles_without_account
 from backoffice.ledger.posting.sources import SOURCES
 from backoffice.ledger.posting.tie_out import tie_out
-from backoffice.ledger.refusals import UNNAMED, AccountsNotNamed
+from backoffice.ledger.refusals import UNNAMED, AccountsNotNamed, RoleTaken
 from backoffice.orders.models import Order
 from backoffice.runs.models import DONE_WITH_FAILURES, Run, RunItem
 from backoffice.wallets import actions as wallets
@@ -38,6 +39,8 @@ from tests.factories.ledger import accounts_of_roles, of, posted
 from tests.factories.orders import OrderFactory
 from tests.factories.wallets import WalletFactory
 from tests.ledger.books import balances
+from tests.orders.pages import _read
+from tests.processes import barrier, together
 
 D = Decimal
 
@@ -219,6 +222,55 @@ def test_an_account_that_takes_a_role_over_takes_over_what_was_posted(session, r
     held = balances(session)
     assert ("cash" in held, held[other.code]) == (False, D(1_000_600))
     all_is_posted(session)
+
+
+def test_a_second_account_of_a_role_is_refused_until_the_first_one_gives_it_up(
+    session, roles, sign_in
+):
+    browser = sign_in("finance")
+
+    def saved(at, **typed):
+        form = _read(browser.get(at).text, "account-form").fields.to_dict()
+        answer = browser.post(at, data=form | typed)
+        assert answer.status_code == 303 or "Account cash is used for this already" in text_of(
+            answer.text
+        )
+        return answer.status_code
+
+    new = {"code": "Bank", "name": "Bank", "type": "asset", "role": "cash"}
+    assert saved("/ledger/accounts/new", **new) == 422
+    assert saved("/ledger/accounts/new", **new | {"role": ""}) == 303
+    assert saved("/ledger/accounts/Bank/edit", role="cash") == 422
+    assert saved("/ledger/accounts/cash/edit", name="Till") == 303, "it has it itself"
+    assert saved("/ledger/accounts/cash/edit", role="") == 303
+    assert saved("/ledger/accounts/Bank/edit", role="cash") == 303
+    another = {"code": "Kept", "name": "Kept", "type": "equity", "role": "retained_earnings"}
+    assert saved("/ledger/accounts/new", **another) == 303
+
+
+def test_of_two_who_give_a_role_at_the_same_time_one_is_refused(app, session):
+    meet = barrier(2)
+    entered = {"name": "Bank", "type": "asset", "parent": None, "role": "cash", "is_active": True}
+
+    def first():
+        actions.create_account(db.session(), {**entered, "code": "1100"})
+        db.session.flush()
+        meet.wait()
+        time.sleep(0.5)
+        db.session.commit()
+        return "made"
+
+    def second():
+        meet.wait()
+        try:
+            actions.create_account(db.session(), {**entered, "code": "1200"})
+            db.session.commit()
+        except RoleTaken:
+            db.session.rollback()
+            return "refused"
+        return "made"
+
+    assert together(app, first, second) == ["made", "refused"]
 
 
 def accounts_of_roles_again(session):

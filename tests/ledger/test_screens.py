@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import date
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from backoffice.base import periods
+from backoffice.ledger import actions
 from backoffice.ledger.models import Account, JournalEntry
 from backoffice.ledger.writing import stored_lines
 from backoffice.records.lines import MOST_LINES
@@ -108,6 +110,42 @@ def test_what_is_typed_is_added_up_while_it_is_typed_and_what_cannot_be_is_said_
     session.rollback()
 
 
+def test_lines_of_a_control_account_are_warned_of_while_they_are_typed_and_on_the_draft(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    chart["Receivables"].role = "receivables"
+    session.commit()
+    browser = sign_in("finance")
+    assert "makes the tie-out differ" not in browser.get("/ledger/entries/new").text
+    reported = "Account Receivables stands for: Receivables of meters."
+    for text, is_warned in (
+        ("receivables", True),
+        ("Receivables · Account Receivables", True),
+        ("Cash", False),
+    ):
+        page = browser.get("/ledger/entries/new").text
+        form = typed(page, (text, "12", ""), ("Sales", "", "12"), entry_date="2026-03-02")
+        live = browser.post("/ledger/entries/preview", data=form).text
+        assert (reported in text_of(live)) is is_warned
+        made = browser.post("/ledger/entries/new", data=form)
+        assert made.status_code == 303, "it is no refusal"
+        assert (reported in text_of(browser.get(made.location).text)) is is_warned
+        form = browser.get(f"{made.location}/edit").text
+        assert (reported in text_of(form)) is is_warned
+
+
+def test_whoever_reverses_what_a_rule_has_posted_is_told_that_it_comes_back(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    lines = of(chart["Rent"], 9), of(chart["Cash"], -9)
+    ruled = {"document": "invoices/1", "document_date": date(2026, 3, 2)}
+    for number, reported, is_told in (("A-1", {}, False), ("B-1", ruled, True)):
+        posted(*lines, number=number, **reported)
+        session.commit()
+        page = sign_in("finance").get(f"/ledger/entries/{number}/reverse").text
+        assert ("posts it again at night" in text_of(page)) is is_told
+
+
 def test_a_row_that_is_removed_is_gone_and_what_else_was_typed_stays(
     session: Any, chart: Chart, sign_in: Any
 ) -> None:
@@ -188,9 +226,13 @@ def test_an_account_shows_its_statement_with_running_balances_and_the_trial_bala
     ]
     amounts = [(row["Date"], row["Balance"]) for row in rows if row["Date"].startswith("2026")]
     assert amounts == [("2026-02-05", "77.00"), ("2026-01-20", "107.00"), ("2026-01-05", "100.00")]
-    narrowed = text_of(browser.get("/ledger/accounts/Cash/statement?since=2026-02-01").text)
+    of_february = "/ledger/accounts/Cash/statement{}?since=2026-02-01"
+    narrowed = text_of(browser.get(of_february.format("")).text)
+    assert re.search(r"Brought forward to 1 Feb\w* 2026: \S*\s*107\.00", narrowed)
+    assert "Brought forward: 107.00" in browser.get(of_february.format("/export.csv")).text
+    assert "Brought forward" not in text_of(browser.get("/ledger/accounts/Cash/statement").text)
     assert "77.00" in narrowed
-    assert "107.00" not in narrowed
+    assert narrowed.count("107.00") == 1, "the lines before it are left out"
     assert "107.00" in text_of(browser.get("/ledger/accounts/Cash").text)
     page = browser.get("/ledger/trial-balance?as_of=2026-01-31").text
     way = 'href="/ledger/accounts/Cash/statement?until=2026-01-31">107.00</a>'
@@ -230,6 +272,27 @@ def test_the_journal_is_searched_by_what_an_entry_says_its_accounts_and_its_days
         is_found = number[0] in found
         assert (f">{number}</a>" in page) is is_found
         assert any(number in row for row in rows) is is_found, "the file holds what is on screen"
+
+
+def test_each_status_of_the_journal_lists_what_is_shown_so_and_together_they_are_all(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    lines = of(chart["Rent"], 9), of(chart["Cash"], -9)
+    draft(*lines, number="A-1")
+    posted(*lines, number="B-1")
+    wrong = posted(*lines, number="C-1")
+    back = {"entry_date": wrong.entry_date, "memo": "Wrong"}
+    number = actions.reverse(session, wrong.id, back).row.number
+    session.commit()
+    browser = sign_in("viewer")
+
+    def listed(asked: str) -> set[str]:
+        page = browser.get(f"/ledger/entries{asked}").text
+        return {one for one in ("A-1", "B-1", "C-1", number) if f">{one}</a>" in page}
+
+    found = [listed(f"?status={status}") for status in ("draft", "posted", "reversed")]
+    assert found == [{"A-1"}, {"B-1", number}, {"C-1"}]
+    assert listed("") == set.union(*found)
 
 
 def test_a_program_sends_lines_posts_and_reverses_once(

@@ -22,9 +22,9 @@ from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import EVERYTHING, open_postings
 from backoffice.ledger.posting.sources import SOURCES
 from backoffice.ledger.posting.tie_out import ledger_tied, tie_out
-from backoffice.ledger.queries import trial_balance
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from tests.customers.desk import form
+from tests.ledger.books import trial_balance
 
 BY = "user:1"
 

@@ -12,12 +12,12 @@ from backoffice.base.periods import Month
 from backoffice.ledger import actions
 from backoffice.ledger.models import Account, JournalEntry
 from backoffice.ledger.periods.actions import close, reopen
-from backoffice.ledger.queries import trial_balance
-from backoffice.ledger.refusals import ClosesYear, NotInOrder
+from backoffice.ledger.refusals import ClosesYear, NotInOrder, YearEndLocked
 from backoffice.ledger.reports.queries import Period, balance_sheet_of, income_statement_of
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from backoffice.ledger.writing import stored_lines
 from tests.factories.ledger import AccountFactory, of, posted
+from tests.ledger.books import trial_balance
 from tests.orders.pages import text_of
 
 Chart = dict[str, Account]
@@ -119,3 +119,102 @@ def test_a_number_of_a_closed_year_leads_to_the_lines_that_it_adds_up(
     assert "Closing of 2025" not in lines
     everything = text_of(browser.get("/ledger/accounts/Sales/statement").text)
     assert "Closing of 2025" in everything
+
+
+def test_the_first_closing_moves_what_the_years_before_have_earned(
+    session: Any, company: Chart, app: Any
+) -> None:
+    posted(of(company["Cash"], 40), of(company["Sales"], -40), day=date(2024, 5, 5))
+    posted(of(company["Cash"], 30), of(company["Sales"], -30), day=date(2026, 2, 8))
+    session.commit()
+    march = Month(2026, 3)
+    period = close(session, march, BY)
+    session.commit()
+    assert session.get_one(JournalEntry, period.closing_entry_id).entry_date == DECEMBER.last
+    assert (held(session)["Kept"], held(session, march.last)["Sales"]) == (-790, -30)
+    assert income_statement_of(session, [YEAR]).result.amounts == (750,)
+    assert close(session, march + 1, BY).closing_entry_id is None, "only the first one looks back"
+    session.commit()
+    for month in (march + 1, march):
+        reopen(session, month, BY, "A late bill")
+    session.commit()
+    assert held(session)["Sales"] == -890
+    assert close(session, Month(2026, 1), BY).closing_entry_id, "it is the first one again"
+
+
+def test_a_year_whose_last_day_is_locked_is_neither_closed_nor_reopened_and_it_is_said_before(
+    session: Any, company: Chart, sign_in: Any, surgery: Any, run_command: Any
+) -> None:
+    locked = "UPDATE book SET locked_until = '2025-12-31'"
+    said = "are locked. Open them first: backoffice balance lock --open"
+    surgery.execute(locked)
+    with pytest.raises(YearEndLocked, match=said):
+        close(session, DECEMBER, BY)
+    session.rollback()
+    finance = sign_in("finance")
+    page = finance.get("/ledger/periods?month=2025-12")
+    assert said in text_of(page.text)
+    assert "/ledger/periods/2025-12/close" not in page.text
+    assert said in run_command("ledger", "close-period", "2025-12", "--dry-run").stderr
+    surgery.execute("UPDATE book SET locked_until = NULL")
+    close(session, DECEMBER, BY)
+    session.commit()
+    surgery.execute(locked)
+    at = "/ledger/periods/2025-12/reopen"
+    refused = finance.post(at, data={"reason": "A late bill", "idempotency_key": "1"})
+    assert (refused.status_code, said in text_of(refused.text)) == (422, True)
+
+
+def test_without_a_first_day_income_is_that_of_the_year_and_current_earnings_lead_to_what_is_not_closed(
+    session: Any, company: Chart, sign_in: Any
+) -> None:
+    posted(of(company["Cash"], 40), of(company["Sales"], -40), day=date(2024, 5, 5))
+    session.commit()
+    browser = sign_in("viewer")
+
+    def current() -> str:
+        sheet = browser.get("/ledger/balance-sheet?as_of=2025-12-31&against=2024-12-31").text
+        [way, _then] = re.findall(r'href="(/ledger/income-statement\?[^"]*)"', sheet)
+        return unescape(way)
+
+    unclosed = text_of(browser.get(current()).text)
+    assert "Income that is not closed yet" in unclosed
+    assert "Net income 790.00" in unclosed
+    ways = re.findall(
+        r'href="(/ledger/income-statement[^"]*(?:export|against)[^"]*)"',
+        browser.get(current()).text,
+    )
+    assert ways
+    assert all("unclosed=1" in way for way in ways), "its files and comparisons are of the same"
+    asked = "/ledger/income-statement?since=&until=2025-12-31"
+    assert "Net income 750.00" in text_of(browser.get(asked).text)
+    close(session, DECEMBER, BY)
+    session.commit()
+    page = browser.get(asked).text
+    assert "Net income 750.00" in text_of(page)
+    assert 'value="2025-01-01"' in page
+
+
+def test_the_trial_balance_of_a_closed_year_is_had_before_its_closing_entry(
+    session: Any, company: Chart, sign_in: Any
+) -> None:
+    posted(of(company["Cash"], 40), of(company["Sales"], -40), day=date(2024, 5, 5))
+    session.commit()
+    for month in (DECEMBER - 12).through(DECEMBER):
+        close(session, month, BY)
+    session.commit()
+    browser = sign_in("viewer")
+    at = "/ledger/trial-balance?as_of=2025-12-31"
+    after = text_of(browser.get(at).text)
+    assert "Closing entries included left out" in after
+    assert "Sales Account Sales Revenue 0.00 0.00" in after
+    page = browser.get(f"{at}&closing=without").text
+    before = text_of(page)
+    assert "Sales Account Sales Revenue 0.00 850.00" in before
+    assert "Kept Account Kept Equity 0.00 40.00" in before, "what closed the year before stays"
+    way, *_others = sorted(re.findall(r'href="(/ledger/accounts/Sales/statement\?[^"]*)"', page))
+    assert "closing=without" in way
+    assert "Closing of 2025" not in text_of(browser.get(unescape(way)).text)
+    file = browser.get("/ledger/trial-balance/export.csv?as_of=2025-12-31&closing=without").text
+    assert "Sales,Account Sales,Revenue,0,850.00" in file
+    assert "Closing entries: left out" in file

@@ -5,6 +5,7 @@ was looked at is in order when the month is closed.
 """
 
 from collections.abc import Sequence
+from datetime import date
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -12,11 +13,21 @@ from sqlalchemy.orm import Session
 from ...base.actor import approver
 from ...base.periods import Month
 from ...book.locks import hold_alone
+from ...book.queries import locked_until
 from ..actions import enter, reverse
 from ..entries import LineEntry, Totals
 from ..models import Account, JournalEntry, Period
 from ..queries import held_on
-from ..refusals import AlreadyClosed, NoReason, NotClosed, NotInOrder, NotLast, NotNext, NotOver
+from ..refusals import (
+    AlreadyClosed,
+    NoReason,
+    NotClosed,
+    NotInOrder,
+    NotLast,
+    NotNext,
+    NotOver,
+    YearEndLocked,
+)
 from ..rules import CLOSED, EQUITY, EXPENSE, OPEN, RETAINED_EARNINGS, REVENUE
 from .queries import checklist, last_closed, period_of
 
@@ -24,7 +35,7 @@ from .queries import checklist, last_closed, period_of
 def close(session: Session, month: Month, by: str) -> Period:
     """Close a month: nothing dated in it changes any more. The last of a year moves its earnings.
 
-    `by` is the actor, as the audit trail names them. Raises AlreadyClosed, NotNext, NotOver, NotInOrder.
+    `by` is the actor, as the audit trail names them. Raises NotInOrder, and what `refuse_close` does.
     """
     hold_alone(session)
     refuse_close(session, month)
@@ -45,7 +56,7 @@ def close(session: Session, month: Month, by: str) -> Period:
 def reopen(session: Session, month: Month, by: str, reason: str) -> Period:
     """Let what is dated in a closed month change again; its closing entry is reversed.
 
-    Raises NoReason, NotClosed, NotLast.
+    Raises NoReason, NotClosed, NotLast, YearEndLocked.
     """
     hold_alone(session)
     period, last = period_of(session, month), last_closed(session)
@@ -66,7 +77,7 @@ def reopen(session: Session, month: Month, by: str, reason: str) -> Period:
 
 
 def refuse_close(session: Session, month: Month) -> None:
-    """Raises AlreadyClosed, NotNext, NotOver: why a month cannot be closed now, whatever is in order."""
+    """Raises AlreadyClosed, NotNext, NotOver, YearEndLocked: why a month cannot be closed now, whatever is in order."""
     last = last_closed(session)
     if last is not None and month <= last:
         raise AlreadyClosed(month=month)
@@ -74,16 +85,32 @@ def refuse_close(session: Session, month: Month) -> None:
         raise NotOver(month=month)
     if last is not None and month != last + 1:
         raise NotNext(next=last + 1)
+    end = year_end(session, month)
+    if end is not None and zeroing_lines(session, month):
+        refuse_locked(session, end.last)
+
+
+def refuse_locked(session: Session, day: date) -> None:
+    """Raises YearEndLocked where the entry that closes a year cannot be posted or taken back on its day."""
+    until = locked_until(session)
+    if until is not None and day <= until:
+        raise YearEndLocked(day=day, until=until)
 
 
 LAST_MONTH = 12
 """The month with which a fiscal year ends."""
 
 
+def year_end(session: Session, month: Month) -> Month | None:
+    """The December at whose end closing a month moves earnings: itself, or at the first closing the last one before."""
+    end = month if month.month == LAST_MONTH else Month(max(month.year - 1, 1), LAST_MONTH)
+    return end if end == month or last_closed(session) is None else None
+
+
 def move_earnings(session: Session, month: Month) -> JournalEntry | None:
     """Post the entry that zeroes revenue and expenses at the end of a year; None of other months or no earnings."""
-    zeroing = zeroing_lines(session, month)
-    if not zeroing:
+    end, zeroing = year_end(session, month), zeroing_lines(session, month)
+    if end is None or not zeroing:
         return None
     account = retained_earnings(session)
     assert account is not None, "the checklist asks for one"
@@ -91,9 +118,9 @@ def move_earnings(session: Session, month: Month) -> JournalEntry | None:
     lines = [*zeroing, LineEntry.of_net(account, -totals.difference)]
     made = enter(
         session,
-        month.last,
+        end.last,
         [line for line in lines if line.is_one_side],
-        memo=f"Closing of {month.year}",
+        memo=f"Closing of {end.year}",
         may_be_inactive=True,
     )
     return made.row
@@ -103,15 +130,17 @@ def take_back(session: Session, entry_id: int | None) -> None:
     """Reverse the closing entry of a month that is open again, on the same day; once, if a user has done so by hand."""
     entry = None if entry_id is None else session.get_one(JournalEntry, entry_id)
     if entry is not None and entry.reversal is None:
+        refuse_locked(session, entry.entry_date)
         reported = {"entry_date": entry.entry_date, "memo": entry.memo}
         reverse(session, entry.id, reported, may_be_inactive=True)
 
 
 def zeroing_lines(session: Session, month: Month) -> Sequence[LineEntry]:
     """What takes back all that revenue and expenses hold at the end of a year; none of other months."""
-    if month.month != LAST_MONTH:
+    end = year_end(session, month)
+    if end is None:
         return ()
-    held = held_on(month.last)
+    held = held_on(end.last)
     rows = (
         select(held.c.account_id, held.c.debit, held.c.credit)
         .join(Account, Account.id == held.c.account_id)

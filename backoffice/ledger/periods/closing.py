@@ -9,6 +9,7 @@ from ...base.periods import Month
 from ..health.examining import balance_sheet
 from ..models import JournalEntry
 from ..posting.queries import Scope, open_postings
+from ..posting.tie_out import ledger_tied
 from ..rules import DRAFT
 from .actions import retained_earnings, zeroing_lines
 from .queries import disorder
@@ -23,6 +24,11 @@ def _drafts(session: Session, month: Month) -> int:
 def _unequal(session: Session, _month: Month) -> int:
     """1 where assets are not what the others hold."""
     return int(not balance_sheet.compare(session.connection()).holds)
+
+
+def _untied(session: Session, _month: Month) -> int:
+    """How many control accounts are not what their sub-ledgers come to, at this moment."""
+    return ledger_tied.compare(session.connection()).differing
 
 
 def _disordered(session: Session, _month: Month) -> int:
@@ -50,6 +56,9 @@ CLOSING = (
     ClosingCheck(
         "equation", N_("Assets that differ from liabilities and equity"), _unequal,
         lambda month: ("ledger.trial_balance", {"as_of": month.last.isoformat()}),
+    ),
+    ClosingCheck(
+        "tied", N_("Control accounts that do not tie out"), _untied, lambda _month: ("ledger.tie_out", {})
     ),
     ClosingCheck(
         "earnings", N_("Accounts with earnings, and none of equity is used for retained earnings"), _homeless,

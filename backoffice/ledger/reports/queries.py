@@ -18,6 +18,9 @@ from .sheets import Holding, Report, balance_sheet, income_statement
 Given = Mapping[str, str]
 """Arguments of an address, each once."""
 
+UNCLOSED = "unclosed"
+"""The argument by which an income statement is of what current earnings are."""
+
 
 @dataclass(frozen=True)
 class Period:
@@ -66,7 +69,10 @@ def asked_days(given: Given) -> Asked:
 
 
 def asked_periods(given: Given) -> Asked:
-    """The periods of an address; this year up to today where it says none that ends after it begins."""
+    """The periods of an address; this year up to today where it says none that ends after it begins.
+
+    Without a first day they begin with the year; `unclosed` ones are all that no closing entry has moved yet.
+    """
     today = periods.today()
     usual = Period(date(today.year, 1, 1), today)
     against = _period(given, "against_since", "against_until")
@@ -77,7 +83,11 @@ def _period(given: Given, first: str, last: str) -> Period | None:
     since, until = (read_day(given.get(name, "")) for name in (first, last))
     if until is None and since is not None:
         until = max(since, periods.today())
-    return None if until is None or (since and since > until) else Period(since, until)
+    if until is None or (since and since > until):
+        return None
+    if since is None and not given.get(UNCLOSED):
+        since = date(until.year, 1, 1)
+    return Period(since, until)
 
 
 def balance_sheet_of(session: Session, days: Sequence[date]) -> Report:

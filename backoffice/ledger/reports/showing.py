@@ -17,7 +17,15 @@ from ...lists import Column, List, Said, computed_rows
 from ...lists.marking import Mark
 from ...web.formats import day_filter
 from ..figures import LEDGER_FIGURES
-from .queries import Given, Period, asked_days, asked_periods, balance_sheet_of, income_statement_of
+from .queries import (
+    UNCLOSED,
+    Given,
+    Period,
+    asked_days,
+    asked_periods,
+    balance_sheet_of,
+    income_statement_of,
+)
 from .sheets import EARNINGS, TITLES, Line, Report, name_of
 
 BALANCE_SHEET, INCOME_STATEMENT = N_("Balance sheet"), N_("Income statement")
@@ -67,7 +75,7 @@ class Shown:
         span = self.spans[place]
         days: dict[str, Any] = {"since": span.since, "until": span.until}
         if line.title == EARNINGS:
-            return url_for("ledger.income_statement", **days)
+            return url_for("ledger.income_statement", **days | {UNCLOSED: 1})
         closing = None if span.since is None else "without"  # as `sums_between` leaves them out
         return (
             None
@@ -112,9 +120,12 @@ def shown_income_statement(given: Given) -> Shown:
         Input("against_since", N_("Compared with"), against.since if against else None),
         Input("against_until", N_("to"), against.until if against else None),
     )  # fmt: skip
+    title, marker = INCOME_STATEMENT, {}
+    if period.since is None:
+        title, marker = N_("Income that is not closed yet"), {UNCLOSED: 1}
     return Shown(
-        "income-statement", INCOME_STATEMENT, "ledger.income_statement", "ledger.export_income_statement",
-        N_("Period"), report, asked.all, _query(inputs), inputs,
+        "income-statement", title, "ledger.income_statement", "ledger.export_income_statement",
+        N_("Period"), report, asked.all, _query(inputs) | marker, inputs,
         {
             name: {"against_since": one.since, "against_until": one.until}
             for name, one in choices.items()

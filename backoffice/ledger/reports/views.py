@@ -7,7 +7,7 @@ from ...base import N_
 from ...lists import List
 from ...security.permissions import requires
 from ...web.htmx import render
-from ..listing import AS_OF, trial_balance_of
+from ..listing import trial_balance_of
 from .showing import (
     BALANCE_SHEET,
     INCOME_STATEMENT,
@@ -21,7 +21,7 @@ bp = Blueprint("ledger", __name__, url_prefix="/ledger")
 
 
 def _trial_balance() -> List:
-    return trial_balance_of(AS_OF.day(request.args))
+    return trial_balance_of(request.args)
 
 
 @bp.get("/trial-balance", endpoint="trial_balance")

@@ -13,7 +13,6 @@ from flask_login import current_user
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from wtforms import (
-    Form,
     FormField,
     HiddenField,
     SelectMultipleField,
@@ -29,7 +28,7 @@ from ...base.refusals import Invalid, Refusal
 from ...products import choosing
 from ...products import queries as products
 from ...products.models import Product
-from ...records.forms import LineList, OfRecord
+from ...records.forms import LineForm, LineList, OfRecord
 from ...records.lines import MOST_LINES
 from ...security.bearer import signed_in_program
 from ...security.rights import sees_all
@@ -44,7 +43,7 @@ from ..models import COMPONENT_OF_KIND, KINDS, Order
 from ..rules import DESCRIPTION_LENGTH
 from .conflicts import conflict_of
 from .previews import preview_of
-from .steps import KEPT, kept_amount, kept_lines
+from .steps import COLUMNS, KEPT, kept_amount, kept_lines
 
 FEW = 10
 """Lines above the promo with which a form still begins there without losing its top."""
@@ -61,13 +60,14 @@ def _id(text: Any) -> int | None:
     return None if number < 0 else number
 
 
-class LineForm(Form):
+class OrderLineForm(LineForm):
     """One line. `line` is the stored line's id; it counts only if that line is this order's.
 
     `filled` names the product whose name and price the row was last filled with; `note` is what the
     row has to say of its product, and `found_product` the one that the text names.
     """
 
+    typed_into = COLUMNS
     found_product: Product | None = None
     note: str = ""
 
@@ -82,19 +82,6 @@ class LineForm(Form):
     )
     quantity = QuantityField(_l("Quantity"))
     unit_price = UnitPriceField(_l("Unit price"))
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether nothing has been typed into the row: such a row is no line."""
-        fields = (self.product, self.description, self.quantity, self.unit_price)
-        if any(field.raw_data is None for field in fields):
-            return not any(field.data for field in fields)
-        return not any(str(text).strip() for field in fields for text in field.raw_data)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether both numbers could be read."""
-        return not (self.quantity.process_errors or self.unit_price.process_errors)
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
         """A blank row is not a mistake; a row with a price wants a quantity, one with a product both."""
@@ -163,7 +150,7 @@ class OrderForm(OfRecord):
     kept_promo = HiddenField()
     kept_reduction = HiddenField()
     itemised = SelectMultipleField(choices=list(KINDS), validate_choice=False)
-    lines = OrderLines(FormField(LineForm))
+    lines = OrderLines(FormField(OrderLineForm))
 
     def __init__(self, row: Order | None = None, **options: Any) -> None:
         """A form for `row` (None: a new one) that the present user or program fills in."""
@@ -326,7 +313,7 @@ class OrderForm(OfRecord):
             else:
                 line.found_product = product
 
-    def present_product(self, line: LineForm) -> int | None:
+    def present_product(self, line: OrderLineForm) -> int | None:
         """The product that the stored line has, if the line is one of this order's."""
         line_id = _id(line.line.data)
         stored = self.row.lines if self.row else ()
