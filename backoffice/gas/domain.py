@@ -9,10 +9,10 @@ DOMAIN = Domain(
     screens=(
         "backoffice.gas.pricing.views",
         "backoffice.gas.deposits",
-        "backoffice.gas.readings",
         "backoffice.gas.statements.views",
         "backoffice.gas.adjusting.views",
         "backoffice.gas.entry.views",
+        "backoffice.gas.readings",
     ),
     kinds=("backoffice.gas.pricing.runs:KINDS",),
     scopes=("backoffice.gas.pricing.runs:SCOPES",),
