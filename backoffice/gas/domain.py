@@ -10,12 +10,12 @@ DOMAIN = Domain(
     screens=(
         "backoffice.gas.pricing.views",
         "backoffice.gas.deposits",
-        "backoffice.gas.readings",
         "backoffice.gas.months",
         "backoffice.gas.calculations",
         "backoffice.gas.statements.views",
         "backoffice.gas.adjusting.views",
         "backoffice.gas.entry.views",
+        "backoffice.gas.readings",
     ),
     navigation=(
         NavigationEntry(

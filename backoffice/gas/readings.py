@@ -1,7 +1,5 @@
 """What meters have counted: screens as declared, and on a reading's own page what it comes to."""
 
-from typing import Any
-
 from flask import Blueprint, url_for
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -36,14 +34,12 @@ def _priced(row: Reading) -> list[tuple[str, str, str]]:
     at = url_for("gas_prices.record", id=price.id)
     used = (N_("Price used"), unit_price_filter(price.price_per_sm3), at)
     c = CALCULATIONS.c
-    mine = select(c.id, c.total_price).where(
-        c.customer_id == row.customer_id, c.reading_id == row.id
-    )
-    found: Any = db.session.execute(mine).one_or_none()
-    if found is None:
+    mine = select(c.total_price).where(c.customer_id == row.customer_id, c.reading_id == row.id)
+    total = db.session.scalar(mine)
+    if total is None:
         return [used]
-    how = url_for("gas_calculations.calculation", reading_id=row.id) if found.id else ""
-    return [used, (N_("Total price"), money_filter(found.total_price), how)]
+    how = url_for("gas_calculations.calculation", reading_id=row.id)
+    return [used, (N_("Total price"), money_filter(total), how)]
 
 
 screens = ReadingScreens(READING, "gas/readings.html")

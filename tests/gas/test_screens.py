@@ -220,7 +220,7 @@ def test_a_reading_leads_to_its_month_its_price_and_its_calculation(
     actions.switch(session, customer.id, is_stored=False)
     session.commit()
     page = browser.get(f"/gas/readings/{second.id}").text
-    assert ("Total price 1,000" in text_of(page), "/calculation" in page) == (True, False)
+    assert ("Total price 1,000" in text_of(page), "/calculation" in page) == (True, True)
 
 
 def test_only_who_may_write_may_switch(sign_in: SignIn, customer: Customer) -> None:
