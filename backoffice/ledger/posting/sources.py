@@ -11,11 +11,14 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Column,
+    ColumnElement,
     Date,
     Select,
     Subquery,
     Text,
     any_,
+    case,
     cast,
     func,
     literal,
@@ -24,7 +27,9 @@ from sqlalchemy import (
     union_all,
 )
 
+from ...audit.models import AuditEvent
 from ...base import N_, periods
+from ...base.identifiers import is_id
 from ...billing.models import Invoice, MeterAdjustment, Payment
 from ...billing.rules import VOID
 from ...gas.models import Deposit
@@ -58,6 +63,12 @@ class PostingSource:
     debit: str
     credit: str
     rows: Callable[[], Select[Any]]
+
+    @property
+    def id(self) -> Any:
+        """The column of its documents' ids; None of what is posted once a day."""
+        column = self.rows().selected_columns["id"].element
+        return column if isinstance(column, Column) else None
 
 
 def _each(id_: Any, number: Any, day: Any, amount: Any, *where: Any) -> Select[Any]:
@@ -132,6 +143,22 @@ SOURCES: Sequence[PostingSource] = (
 """Every kind of document that is posted. An invoice without a meter counts nowhere, and is not posted either."""
 
 BY_NAME = {source.name: source for source in SOURCES}
+
+
+def is_document(name: str) -> bool:
+    """Whether rules may have written that of an entry: `invoices/7`, or `gas_purchases` of a day."""
+    source, slash, key = name.partition("/")
+    is_single = source in BY_NAME and BY_NAME[source].id is not None
+    return is_id(key) if is_single else source in BY_NAME and not slash
+
+
+def is_known(name: Any) -> ColumnElement[bool]:
+    """The condition of such a name that the book has that document, or had it: the audit trail tells."""
+    tables = {s.name: s.id.table.name for s in SOURCES if s.id is not None}
+    table = case(tables, value=func.split_part(name, "/", 1))
+    key = func.split_part(name, "/", 2)
+    was = select(AuditEvent.id).where(AuditEvent.table_name == table, AuditEvent.row_id == key)
+    return (key == "") | was.exists()
 
 
 def expected(
