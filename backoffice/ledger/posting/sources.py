@@ -32,10 +32,11 @@ from ...base import N_, periods
 from ...base.identifiers import is_id
 from ...billing.models import Invoice, MeterAdjustment, Payment
 from ...billing.rules import VOID
+from ...customers.models import Customer
 from ...gas.models import Deposit
 from ...gas.queries import CALCULATIONS, is_adjusting
 from ...orders.models import Order
-from ...wallets.models import WalletTransaction
+from ...wallets.models import Wallet, WalletTransaction
 from ...wallets.rules import ADJUSTMENT, CHARGE, RECHARGE, REFUND
 from ..rules import (
     CASH,
@@ -54,7 +55,8 @@ from ..rules import (
 class PostingSource:
     """One kind of document: `rows` answers `id` (None: one posting per day), `number`, `day` and `amount`.
 
-    `debit` and `credit` are the roles of the accounts that an amount above zero moves; `memo` is what entries say.
+    `number` is what people know it by; of what has none, the customer's name. `debit` and `credit` are the roles of the
+    accounts that an amount above zero moves; `memo` is what entries say.
     """
 
     name: str
@@ -91,7 +93,10 @@ def _wallet(kind: str) -> Select[Any]:
     day = cast(func.timezone(periods.timezone().key, t.created_at), Date)
     if kind == CHARGE:
         return _per_day(day, t.amount, t.transaction_type == kind)
-    return _each(t.id, func.nullif(t.reference, ""), day, t.amount, t.transaction_type == kind)
+    named = func.concat_ws(", ", func.nullif(t.reference, ""), Customer.name)
+    rows = _each(t.id, named, day, t.amount, t.transaction_type == kind)
+    of_wallet = rows.outerjoin(Wallet, Wallet.id == t.wallet_id)
+    return of_wallet.outerjoin(Customer, Customer.id == Wallet.customer_id)
 
 
 SOURCES: Sequence[PostingSource] = (
@@ -119,7 +124,9 @@ SOURCES: Sequence[PostingSource] = (
     ),
     PostingSource(
         "deposits", N_("Gas deposits"), "Gas deposit", CASH, GAS_DEPOSITS,
-        lambda: _each(Deposit.id, cast(null(), Text), Deposit.deposited_on, Deposit.amount, ~is_adjusting()),
+        lambda: _each(
+            Deposit.id, Customer.name, Deposit.deposited_on, Deposit.amount, ~is_adjusting()
+        ).outerjoin(Customer, Customer.id == Deposit.customer_id),
     ),
     PostingSource(
         "gas_purchases", N_("Gas purchases"), "Gas purchases of the day", GAS_DEPOSITS, GAS_REVENUE,
