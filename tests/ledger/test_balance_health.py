@@ -157,6 +157,8 @@ def test_an_emergency_heal_through_the_api_writes_exactly_what_its_preview_lists
     }
     program.get("/check?strict=1", 503)
     program.get("/check?strict=1&stored=1", 503)
+    program.get("/check?strict=0")
+    program.post("/auto-heal?dry_run=1&strict=1", 503)
     before = stored(session)
     preview = program.post("/auto-heal?dry_run=1")
     assert stored(session) == before
@@ -166,6 +168,31 @@ def test_an_emergency_heal_through_the_api_writes_exactly_what_its_preview_lists
     assert len(written_by(healed)) == 4
     assert program.post("/auto-heal")["run"]["changed"] == 0, "nothing is left to write"
     program.get("/check?strict=1")
+
+
+def test_stored_is_what_is_asked_for_and_no_more(
+    program: Program, surgery: psycopg.Connection[Any], capital: Chart
+) -> None:
+    tamper(surgery, 5)
+    surgery.execute("UPDATE accounts SET credits = credits + 5 WHERE code = 'Capital'")
+    program.get("/check?stored=1&strict=1")
+    program.get("/check?stored=0&strict=1", 503)
+    program.post("/auto-heal")
+
+
+@pytest.mark.parametrize("way", ["/auto-heal", "/scheduled-maintenance"])
+def test_a_maintenance_that_failed_is_no_success(
+    way: str, program: Program, app: Flask, surgery: psycopg.Connection[Any], capital: Chart,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(app.config, "ALERT_WEBHOOK_URL", "https://nobody.example/T1")
+    tamper(surgery, 5)
+    for strict in ("", "?strict=1"):
+        body = program.post(way + strict, 500)
+        assert (body["status"], body["run"]["failed"]) == ("failed", 1)
+        tamper(surgery, 5)
+    monkeypatch.undo()
+    program.post(f"{way}?strict=1")
 
 
 def test_nothing_says_valid_while_a_problem_is_open(
@@ -213,6 +240,9 @@ def test_an_unbalanced_entry_is_named_and_its_accounts_are_not_healed_over_it(
         }
         assert became == {("Prepaid", "skipped"), ("Rent", outcome)}
     assert not healed["balance_status"]
+    for address in ("/auto-heal", "/scheduled-maintenance"):
+        program.post(address)
+        program.post(f"{address}?strict=1", 503)
     assert stored(session)["Rent"] == (0, 0, 0)
     report = program.get("/detailed-report")
     account = next(a for a in report["accounts"] if a["code"] == "Prepaid")

@@ -42,11 +42,10 @@ def check() -> Response:
     With ?strict=1 the status says it too: 503 when it is not.
     """
     try:
-        health = _known() if "stored" in request.args else examining.examine(db.engine)
+        health = _known() if _asks("stored") else examining.examine(db.engine)
     except Busy as busy:
         return _refused(busy)
-    is_down = request.args.get("strict", "") not in ("", "0") and not health.is_valid
-    return _answered(health, 503 if is_down else 200)
+    return _answered(health)
 
 
 @bp.get("/admin/balance-health/detailed-report")
@@ -64,15 +63,18 @@ def detailed_report() -> Response:
 @limiter.limit(SELDOM)
 @requires("figures.heal", scope="health")
 def auto_heal() -> Response:
-    """Write what posted lines come to over balances that differ; with ?dry_run=1 only say what would be written."""
-    return _maintained(dry_run=request.args.get("dry_run", "") not in ("", "0"))
+    """Write what posted lines come to over balances that differ; with ?dry_run=1 only say what would be written.
+
+    The status says it too: 500 where it failed, and with ?strict=1 503 where the balance sheet is not valid after it.
+    """
+    return _maintained(dry_run=_asks("dry_run"))
 
 
 @bp.post("/admin/balance-health/scheduled-maintenance")
 @limiter.limit(SELDOM)
 @requires("figures.heal", scope="health")
 def scheduled_maintenance() -> Response:
-    """What the schedule does every six hours, for whoever has a cron of their own."""
+    """What the schedule does every six hours, for whoever has a cron of their own; the status as of `auto_heal`."""
     return _maintained()
 
 
@@ -88,14 +90,25 @@ def _maintained(*, dry_run: bool = False) -> Response:
         "id": run.id, "status": run.status, "dry_run": run.dry_run, "changed": run.changed,
         "left_alone": run.skipped, "failed": run.failed,
     }  # fmt: skip
-    return _answered(health, 202 if run.is_live else 200, status, run=reported, items=done.items)
+    code = {RUNNING: 202, SUCCESS: 200, FAILED: 500}[status]
+    return _answered(health, code, status, run=reported, items=done.items)
+
+
+def _asks(option: str) -> bool:
+    """Whether the address has it, but for an empty one and `=0`."""
+    return request.args.get(option, "") not in ("", "0")
 
 
 def _known() -> BalanceHealth:
     return examining.known(db.session.connection())
 
 
-def _answered(health: BalanceHealth, code: int, status: str = SUCCESS, **more: Any) -> Response:
+def _answered(
+    health: BalanceHealth, code: int = 200, status: str = SUCCESS, **more: Any
+) -> Response:
+    """With ?strict=1 the status says how the balance sheet stands, too, where nothing worse is to be said."""
+    if code < 500 and _asks("strict") and not health.is_valid:
+        code = 503
     body = {"status": status, "balance_status": health.is_valid, "data": as_data(health), **more}
     return _answer(body, code)
 
