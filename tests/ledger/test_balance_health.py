@@ -10,10 +10,13 @@ from flask import Flask
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
+from backoffice.base.periods import Month
+from backoffice.drift import standing
 from backoffice.drift.models import DriftFinding
 from backoffice.figures.models import Correction
 from backoffice.ledger.health import examining, maintaining
 from backoffice.ledger.models import Account
+from backoffice.ledger.periods.actions import close
 from backoffice.people import tokens
 from backoffice.runs import actions as runs
 from backoffice.runs.models import Run
@@ -274,7 +277,55 @@ def test_every_way_to_break_an_entry_is_named_and_behind_every_door(
     assert [(one["number"], one["reason"]) for one in wrong] == [(entry.number, reason)]
     assert doors(program, run_command, app) == {False}
     months = program.get("/detailed-report")["months"]
-    assert all(m["agrees"] for m in months) == (reason != "misdated") or reason != "misdated"
+    assert all(m["agrees"] for m in months) == (reason != "misdated")
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE periods SET status = 'open' WHERE month = '2026-02-01'",
+        "UPDATE periods SET status = 'open' WHERE month = '2026-03-01'",
+        "DELETE FROM periods WHERE month = '2026-03-01'",
+        "UPDATE book SET closed_until = NULL",
+        "UPDATE book SET closed_until = '2026-03-15'",
+        "UPDATE book SET closed_until = '2026-04-30'",
+    ],
+)
+def test_months_that_are_closed_out_of_order_are_found_behind_every_door(
+    statement: str, program: Program, run_command: Any, app: Flask, session: Any,
+    surgery: psycopg.Connection[Any], capital: Chart,
+) -> None:  # fmt: skip
+    for month in (Month(2026, 1), Month(2026, 2), Month(2026, 3)):
+        close(session, month, "user:1")
+    session.commit()
+    assert program.get("/check")["balance_status"]
+    months = program.get("/detailed-report")["months"]
+    assert {m["month"]: m["status"] for m in months} == {
+        "2026-01": "closed", "2026-02": "closed", "2026-03": "closed",
+    }  # fmt: skip
+    surgery.execute(statement)
+    assert not program.get("/detailed-report")["balance_status"]
+    run = run_of("figures.verify", {"figures": {"accounts.sums": None}})
+    assert run.result["found"] == 1
+    assert doors(program, run_command, app) == {False}
+    body = program.get("/check?strict=1", 503)
+    [problem] = body["data"]["problems"]
+    assert (problem["kind"], problem["subject"]) == ("period", "check:periods.closed")
+    assert standing.read(session).state == "wrong"
+    session.rollback()
+
+
+@pytest.mark.leaves_drift
+def test_a_period_that_differs_from_the_audit_trail_speaks_against_the_balance_sheet(
+    program: Program, session: Any, surgery: psycopg.Connection[Any], capital: Chart
+) -> None:
+    close(session, Month(2026, 1), "user:1")
+    session.commit()
+    surgery.execute("UPDATE periods SET closed_by = 'user:9'")
+    run_of("audit.facts")
+    problems = program.get("/check")["data"]["problems"]
+    assert ("tampered", "facts:periods") in {(one["kind"], one["subject"]) for one in problems}
 
 
 def test_the_report_names_the_first_entry_that_is_not_in_the_balance(

@@ -28,7 +28,7 @@ Chart = dict[str, Account]
 
 
 class Mailbox(socketserver.StreamRequestHandler):
-    """A mail server that takes whatever comes; with a `tls` context it speaks TLS from the start, or once it is asked."""
+    """A mail server that takes whatever comes; with `tls` it speaks TLS from the start, or once it is asked."""
 
     got: list[str]
     tls: ssl.SSLContext | None = None
@@ -204,7 +204,7 @@ def test_a_mail_server_is_told_a_password_only_where_its_certificate_is_trusted(
         monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
         assert send(settings, alert) == {"mail": True}
     password, mail = mailbox.got
-    assert password == "\0user\0p@ss"  # noqa: S105 (of nobody)
+    assert password == "\0user\0p@ss"
     assert "All is well" in mail
 
 

@@ -130,7 +130,7 @@ TITLE = N_("Balance sheet")
 
 KINDS = {
     "account": N_("Account"), "entry": N_("Entry"), "equation": N_("Equation"),
-    "control": N_("Control account"), "tampered": N_("Tampered row"),
+    "control": N_("Control account"), "period": N_("Period"), "tampered": N_("Tampered row"),
 }  # fmt: skip
 """Kind of a problem → what it is called."""
 
