@@ -28,6 +28,7 @@ account_sums = figure(
     title=N_("Debits and credits"),
     incremental=True,
     at_once=True,
+    triggers={(JournalLine, "update"): "trg_auto_sync_balance_on_posting"},
     formulas={
         Account.debits: N_("The posted debits of the account"),
         Account.credits: N_("The posted credits of the account"),
