@@ -23,6 +23,7 @@ from backoffice.ledger.posting.tie_out import tie_out
 from backoffice.ledger.refusals import UNNAMED, AccountsNotNamed
 from backoffice.orders.models import Order
 from backoffice.runs.models import DONE_WITH_FAILURES, Run, RunItem
+from backoffice.schedules.catalog import schedule_of
 from backoffice.wallets import actions as wallets
 from tests.drift.books import key_in, run_of, text_of
 from tests.drift.whole_book import write_everything
@@ -303,6 +304,15 @@ def test_a_run_posts_what_its_dry_run_lists(session, roles):
     assert (listed, len(did)) == (did, 7)
     all_is_posted(session)
     assert run_of("ledger.post").total == 0
+
+
+def test_the_schedule_of_every_night_posts_what_is_open(session, roles):
+    write_everything()
+    schedule = schedule_of("ledger-post")
+    run = run_of(schedule.kind, schedule.scope(None))
+    assert (run.status, run.changed) == ("done", 7)
+    all_is_posted(session)
+    assert run_of(schedule.kind, schedule.scope(None)).changed == 0
 
 
 def test_a_run_names_what_it_cannot_post_for_want_of_an_account(session):
