@@ -89,6 +89,8 @@ class Problem:
     expected: Mapping[str, Any] | None
     difference: Decimal | None
     since: datetime
+    account: int | None = None
+    """The account of a problem of kind `account`."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def _open_problems(connection: Connection) -> Iterator[Problem]:
     for row, known_as in zip(rows, names, strict=True):
         name = titles.get(row.figure) or known_as or f"#{row.owner}"
         yield Problem(
-            row.id, kind[row.figure], row.figure, name, row.stored, row.expected, row.amount, row.first_seen_at
+            row.id, kind[row.figure], row.figure, name, row.stored, row.expected, row.amount, row.first_seen_at,
+            row.owner if kind[row.figure] == "account" else None,
         )  # fmt: skip
 
 

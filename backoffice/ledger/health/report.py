@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     Engine,
     any_,
+    case,
     cast,
     func,
     literal,
@@ -100,7 +101,7 @@ def first_diverging(connection: Connection, accounts: Collection[int]) -> dict[i
     """Of accounts that drifted the number of the entry from which on stored and posted go different ways.
 
     That is the first one with a line that differs from the audit trail; else the one after the last at which the lines
-    came to what is stored: of what was added past everything there is none.
+    came to what is stored, or the very first where nothing is stored: of what was added past everything there is none.
     """
     if not accounts:
         return {}
@@ -131,10 +132,11 @@ def first_diverging(connection: Connection, accounts: Collection[int]) -> dict[i
             func.coalesce(
                 func.min(lines.c.place).filter(lines.c.is_forged),
                 func.max(lines.c.place).filter(agrees) + 1,
+                case(((Account.debits == 0) & (Account.credits == 0), 1)),
             ).label("place"),
         )
         .join(Account, Account.id == lines.c.account_id)
-        .group_by(lines.c.account_id)
+        .group_by(lines.c.account_id, Account.id)
         .subquery()
     )
     here = (lines.c.account_id == places.c.account_id) & (lines.c.place == places.c.place)

@@ -19,8 +19,11 @@ from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import in_words
 from ...web.htmx import render
+from ..notices import in_words as standing_in_words
+from ..periods.queries import last_closed, over_and_open
+from ..posting.tie_out import ledger_tied, tie_out
 from . import examining, maintaining, report
-from .entries import WHY, wrong_entries
+from .entries import WHY, quarantined, wrong_entries
 from .examining import BalanceHealth, Busy, ledger_checks
 from .runs import MAINTAIN, SCOPE
 from .wording import as_data, written
@@ -141,15 +144,24 @@ SHOWN = 5
 @bp.get("/health/balance-sheet")
 @requires("figures.read")
 def index() -> Response:
-    """From what is stored, and from what was found: entries are looked at where one is known to be wrong."""
-    health = _known()
+    """From what is stored, and from what was found: lines are looked at where one is known to be wrong."""
+    session, health = db.session(), _known()
+    connection, open_checks = session.connection(), {one.subject for one in health.problems}
     is_entry = any(problem.kind == "entry" for problem in health.problems)
+    accounts = {problem.account for problem in health.problems if problem.account is not None}
+    is_apart = name_of(ledger_tied) in open_checks
     newest = select(Run).where(Run.kind == MAINTAIN.name).order_by(Run.id.desc()).limit(SHOWN)
     return render(
         "ledger/health.html",
         health=health,
-        entries=wrong_entries(db.session.connection()) if is_entry else (),
-        open_checks={problem.subject for problem in health.problems},
+        sentence=standing_in_words(health),
+        entries=wrong_entries(connection) if is_entry else (),
+        held=quarantined(connection, accounts) if is_entry else (),
+        diverging=report.first_diverging(connection, accounts),
+        tied=[one for one in tie_out(connection) if one.difference] if is_apart else (),
+        closed=last_closed(session),
+        still_open=len(over_and_open(session)),
+        open_checks=open_checks,
         checks=[(one, name_of(one)) for one in ledger_checks()],
         maintained=db.session.scalars(newest).all(),
         wording=wording,
