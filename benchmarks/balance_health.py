@@ -22,12 +22,11 @@ ROUNDS = 5
 
 BY_HAND = (
     (
-        "SELECT e.id FROM journal_entries e LEFT JOIN (SELECT entry_id, sum(debit) AS d, sum(credit) AS c, "
-        "min(posted_on) AS first, max(posted_on) AS last, count(posted_on) AS counting, count(*) AS lines "
-        "FROM journal_lines GROUP BY entry_id) l ON l.entry_id = e.id WHERE e.status = 'posted' AND ("
-        "l.d IS DISTINCT FROM l.c OR l.d = 0 OR l.first IS DISTINCT FROM e.entry_date "
-        "OR l.last IS DISTINCT FROM e.entry_date "
-        "OR counting <> lines)"
+        "SELECT e.id FROM journal_entries e LEFT JOIN (SELECT entry_id, sum(debit - credit) AS net, "
+        "min(coalesce(posted_on, '-infinity')) AS first, max(coalesce(posted_on, 'infinity')) AS last, "
+        "count(posted_on) AS counting FROM journal_lines GROUP BY entry_id) l ON l.entry_id = e.id "
+        "WHERE (e.status = 'posted' AND (l.net IS DISTINCT FROM 0 OR l.first <> e.entry_date "
+        "OR l.last <> e.entry_date)) OR (e.status <> 'posted' AND l.counting > 0)"
     ),
     (
         "SELECT a.id FROM accounts a LEFT JOIN (SELECT account_id, sum(debit) AS d, sum(credit) AS c "

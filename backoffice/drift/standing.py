@@ -33,6 +33,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from ..app.extensions import db
+from ..base import table_of
+from ..book.models import Book
 from ..figures import Figure, registry
 from ..figures.models import FigureNote, noted_bundle
 from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
@@ -134,13 +136,17 @@ def read(connection: Connection | Session, *, most: int | None = None) -> Standi
             found,
             checks,
             _unverified({f.name: [f.table] for f in registry.figures}).label("unverified"),
-            _unverified({n: c.tables for n, c in all_checks().items()}).label("uncompared"),
+            _unverified({n: c.tables - _ALWAYS for n, c in all_checks().items()}).label("uncompared"),
             failed_figures().with_only_columns(func.count(distinct(FigureCheck.figure)))
             .scalar_subquery().label("failed"),
             select(func.count()).select_from(noted).scalar_subquery().label("waiting"),
         ).select_from(found.join(checks, true()))
     ).one()  # fmt: skip
     return Standing(**row._mapping, unguarded=_unguarded(connection))
+
+
+_ALWAYS = {table_of(Book)}
+"""What has its one row from the start: by that alone there is nothing to verify."""
 
 
 def _counted(aggregate: Any, is_counted: Any) -> ColumnElement[Any]:

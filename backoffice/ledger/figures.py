@@ -6,12 +6,14 @@ ids. Drafts count nowhere.
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal, or_, select
+from sqlalchemy import ColumnElement, Date, Interval, Text, cast, func, literal, or_, select
 
 from ..base import N_
+from ..book.models import Book
 from ..figures import amounts, check, figure, total
-from .models import Account, JournalEntry, JournalLine
-from .rules import POSTED
+from ..figures.declaring.checks import Side
+from .models import Account, JournalEntry, JournalLine, Period
+from .rules import CLOSED, POSTED
 
 
 def _sum(side: Any) -> ColumnElement[Any]:
@@ -26,6 +28,7 @@ account_sums = figure(
     title=N_("Debits and credits"),
     incremental=True,
     at_once=True,
+    triggers={(JournalLine, "update"): "trg_auto_sync_balance_on_posting"},
     formulas={
         Account.debits: N_("The posted debits of the account"),
         Account.credits: N_("The posted credits of the account"),
@@ -70,3 +73,25 @@ trial_balanced = check(
     amounts(N_("Credits of all accounts"), select(literal(""), Account.credits)),
     title=N_("The debits of all accounts are their credits"),
 )
+
+
+def _each(title: str, days: Any) -> Side:
+    """One of each of these days, by the day."""
+    day = days.subquery().c[0]
+    return amounts(title, select(cast(day, Text), literal(1)).where(day.is_not(None)))
+
+
+_is_closed = Period.status == CLOSED
+_first, _last, _month = func.min(Period.month), func.max(Period.month), cast("1 month", Interval)
+_through = cast(func.generate_series(_first, _last, _month), Date)
+_last_day = cast(_last + _month - cast("1 day", Interval), Date)
+
+months_in_order = check(
+    "periods.closed",
+    _each(N_("Closed months"), select(Period.month).where(_is_closed))
+    + _each(N_("The last day of the last one"), select(_last_day).where(_is_closed)),
+    _each(N_("Months from the first to the last of them"), select(_through).where(_is_closed))
+    + _each(N_("The last closed day that the book says"), select(Book.closed_until)),
+    title=N_("Closed months follow each other, up to the day that the book says"),
+)
+"""PostgreSQL lets nobody write anything else; this finds what was done past it. The amounts are counts."""

@@ -20,10 +20,11 @@ def _balance_sheet(session: Session, _user: Any) -> Iterator[Notice]:
     if health.is_valid and not health.assets:
         return
     weight: Weight = "info" if health.is_valid else "danger"
-    yield Notice(_in_words(health), url_for("balance_health.index"), weight)
+    yield Notice(in_words(health), url_for("balance_health.index"), weight)
 
 
-def _in_words(health: BalanceHealth) -> str:
+def in_words(health: BalanceHealth) -> str:
+    """How the balance sheet stands, in a sentence."""
     off = money_filter(abs(health.difference), symbol=True)
     if not health.holds:
         return _("Assets are not liabilities + equity: they differ by %(amount)s.", amount=off)

@@ -17,7 +17,7 @@ from ..app.navigation import may_open
 from ..audit.tables import Recorded
 from ..base.identifiers import is_id
 from .models import JournalEntry
-from .posting.sources import BY_NAME
+from .posting.sources import BY_NAME, is_document
 
 Rows = tuple[Recorded, ColumnElement[bool]]
 """How rows of a table are shown, and which of them are meant."""
@@ -67,9 +67,9 @@ def _called(known: Recorded, text: str) -> Rows | None:
 def _of_document(document: str) -> Rows | None:
     """None of what is posted once a day, which is no single record, and of what no rule has written."""
     name, _slash, key = document.partition("/")
-    if name not in BY_NAME or not is_id(key):
+    if not key or not is_document(document):
         return None
-    column = BY_NAME[name].rows().selected_columns["id"].element
+    column = BY_NAME[name].id
     known, is_meant = declared().recorded[column.table.name], column == int(key)
     if known.part_of is None:
         return known, is_meant

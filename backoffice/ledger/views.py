@@ -6,9 +6,10 @@ from ..app.extensions import db
 from ..base.identifiers import whole_number
 from ..records import forms
 from ..records.screens import Screens
+from ..web.formats import day_filter
 from ..web.htmx import trigger, wants_partial
 from .entries import Totals
-from .fields import SOURCE
+from .fields import LABELS, SOURCE
 from .forms import CONTROLLED, EntryForm
 from .models import JournalEntry
 from .records import ENTRY
@@ -29,8 +30,13 @@ class EntryScreens(Screens):
         return self.page(form)
 
     def facts_of(self, row: JournalEntry) -> list[tuple[str, str, str]]:
-        """What an entry holds; where its source is a record of this book, that one, and the way to it."""
-        facts = super().facts_of(row)
+        """What an entry holds; where its source is a record of this book, that one, and the way to it.
+
+        The day of its document stands there where it is posted on another.
+        """
+        facts, day = super().facts_of(row), row.document_date
+        if day not in (None, row.entry_date):
+            facts.append((LABELS["document_date"], day_filter(day), ""))
         if (found := record_of(db.session(), row)) is None:
             return facts
         return [*(fact for fact in facts if fact[0] != SOURCE.label), (SOURCE.label, *found)]

@@ -1,2 +1,2 @@
 rem Windows' Task Scheduler asks for the maintenance every night at 02:00; the file holds Authorization: Bearer bo_...
-schtasks /create /tn "BalanceHealthCheck" /tr "curl.exe --fail --silent --max-time 60 --header @C:\backoffice\authorization --request POST https://backoffice.example.com/admin/balance-health/scheduled-maintenance" /sc daily /st 02:00
+schtasks /create /tn "BalanceHealthCheck" /tr "curl.exe --fail --silent --max-time 60 --header @C:\backoffice\authorization --request POST https://backoffice.example.com/admin/balance-health/scheduled-maintenance?strict=1" /sc daily /st 02:00

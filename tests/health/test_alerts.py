@@ -84,7 +84,7 @@ def exported(app, session):
 
 @pytest.mark.parametrize("rule", ALERTS)
 def test_an_alert_says_how_grave_it_is_what_it_is_and_what_it_means(rule):
-    assert re.fullmatch(r"Backoffice[A-Z][A-Za-z]+", rule["alert"])
+    assert re.fullmatch(r"(Backoffice|BalanceSheet)[A-Z][A-Za-z]+", rule["alert"])
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert re.fullmatch(r"\d+[smhd]", rule.get("for", "0s"))
     assert set(rule["labels"]) == {"severity"}
@@ -101,7 +101,7 @@ def test_an_alert_stands_in_the_guide_with_what_to_do(rule):
 
 
 def test_the_guide_knows_no_alert_that_there_is_not():
-    headings = re.findall(r"^#### (Backoffice\w+)$", GUIDE, re.MULTILINE)
+    headings = re.findall(r"^#### ((?:Backoffice|BalanceSheet)\w+)$", GUIDE, re.MULTILINE)
     assert sorted(headings) == sorted(rule["alert"] for rule in rules())
 
 

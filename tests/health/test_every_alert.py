@@ -143,7 +143,7 @@ def one_total_is_changed_past_every_trigger(watch: Watch) -> None:
     run_of("figures.verify")
 
 
-@of("BackofficeBalanceSheetNotBalanced")
+@of("BalanceSheetNotBalanced")
 def an_account_is_changed_past_every_trigger(watch: Watch) -> None:
     watch.surgery.execute("UPDATE accounts SET debits = debits + 7 WHERE code = '1100'")
 

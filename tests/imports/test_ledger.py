@@ -1,6 +1,7 @@
 """Accounts and journal entries from files: a chart with parents, entries posted whole or not at all, nothing twice."""
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,37 @@ def test_entries_are_posted_with_all_their_lines_and_the_same_file_again_posts_n
     )
     assert "another entry J-1 already" in problems("journal", other)[0][2]
     assert balances(session) == held
+
+
+@pytest.mark.parametrize(
+    ("document", "day", "said"),
+    [
+        *((name, "2026-01-02", "no document of this book") for name in (
+            "invoices/7", "invoices", "gas_purchases/1", "lost/1", f"invoices/{10**30}",
+        )),
+        ("gas_purchases", "", "together"), ("", "2026-01-02", "together"),
+        ("gas_purchases", "2026-02-30", "no such day"),
+    ],
+)  # fmt: skip
+def test_an_entry_names_a_document_of_this_book_with_its_day_or_none(
+    write: Write, import_: Import, problems: Problems, session: Session, chart: None,
+    document: str, day: str, said: str,
+) -> None:  # fmt: skip
+    header = f"{JOURNAL},document,document_date"
+    lines = ("J-1,2026-01-02,Gas,3000,5,,{}", "J-1,2026-01-02,Gas,4000,,5,{}")
+    wrong = [line.format(f"{document},{day}") for line in lines]
+    found = problems("journal", write("j.csv", header, *wrong))
+    assert [line for line, _column, _said in found if line in (2, 3)] == [2, 3]
+    assert {column for _line, column, _said in found} <= {"document", "document_date"}
+    assert all(said in sentence for _line, _column, sentence in found)
+    right = [line.format("gas_purchases,2026-01-01") for line in lines]
+    import_("journal", write("j.csv", header, *right))
+    assert session.execute(select(JournalEntry.document, JournalEntry.document_date)).one() == (
+        "gas_purchases", date(2026, 1, 1),
+    )  # fmt: skip
+    session.rollback()
+    other = [line.format("gas_purchases,2026-01-02") for line in lines]
+    assert "another entry" in problems("journal", write("j.csv", header, *other))[0][2]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,7 +17,9 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from backoffice.app.config import ROOT
-from backoffice.ledger.models import Account
+from backoffice.app.extensions import db
+from backoffice.ledger.health import examining
+from backoffice.ledger.models import Account, JournalEntry
 from backoffice.people import tokens
 from tests.factories.ledger import of, posted
 
@@ -52,9 +56,22 @@ def test_the_image_is_asked_every_half_hour_for_what_is_stored() -> None:
         assert how in said
 
 
+def command_of(example: str) -> list[str]:
+    """What is run when its time has come."""
+    text = (FOLDER / example).read_text()
+    if example == "kubernetes-cronjob.yaml":
+        pod = yaml.safe_load(text)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        return list(pod["containers"][0]["command"])
+    if example == "schtasks.cmd":
+        [said] = re.findall(r'/tr "(.*?)"', text)
+        return str(said).replace("\\", "/").split()
+    [line] = [line for line in text.splitlines() if not line.startswith("#")]
+    return shlex.split(line.partition("backoffice")[2])
+
+
 @pytest.fixture
-def monitor(app: Flask, session: Any, tmp_path: Path) -> Iterator[Any]:
-    """The monitor, run once against the app; its exit status and what it says."""
+def answering(app: Flask, session: Any, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Where the app answers, and the file with the token, as the examples' variables have them."""
     secret = tokens.create(session, name="monitor", scope="health", expires_at=None).secret
     session.commit()
     header = tmp_path / "authorization"
@@ -63,23 +80,35 @@ def monitor(app: Flask, session: Any, tmp_path: Path) -> Iterator[Any]:
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     address = f"http://127.0.0.1:{server.server_port}"
-    where = {**os.environ, "BACKOFFICE_URL": address, "BACKOFFICE_TOKEN_FILE": str(header)}
-
-    def run() -> tuple[int, str]:
-        command = ["sh", str(FOLDER / "check-balance.sh")]
-        done = subprocess.run(command, env=where, capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-        return done.returncode, done.stdout
-
-    yield run
+    yield {"BACKOFFICE_URL": address, "BACKOFFICE_TOKEN_FILE": str(header), "BACKOFFICE_WAIT": "0"}
     server.shutdown()
     thread.join()
 
 
-def test_the_monitor_is_silent_while_all_is_right_and_else_says_so_and_heals(
-    monitor: Any, session: Any, chart: dict[str, Account], surgery: psycopg.Connection[Any]
-) -> None:
-    posted(of(chart["Cash"], 100), of(chart["Capital"], -100))
+def run(command: list[str], **where: str) -> tuple[int, str]:
+    """Its exit status, and what it says."""
+    env = {**os.environ, **where}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture
+def monitor(answering: dict[str, str]) -> Any:
+    """The monitor, run once against the app."""
+    return partial(run, ["sh", str(FOLDER / "check-balance.sh")], **answering)
+
+
+@pytest.fixture
+def cash(session: Any, chart: dict[str, Account]) -> JournalEntry:
+    """An entry of a book that is right."""
+    entry = posted(of(chart["Cash"], 100), of(chart["Capital"], -100))
     session.commit()
+    return entry
+
+
+def test_the_monitor_is_silent_while_all_is_right_and_else_says_so_and_heals(
+    monitor: Any, session: Any, cash: JournalEntry, surgery: psycopg.Connection[Any]
+) -> None:
     assert monitor() == (0, "")
     surgery.execute("UPDATE accounts SET debits = debits + 7 WHERE code = 'Cash'")
     status, said = monitor()
@@ -87,3 +116,28 @@ def test_the_monitor_is_silent_while_all_is_right_and_else_says_so_and_heals(
     assert "The balance sheet is not valid" in said
     assert balances(session) == {"Cash": 100, "Capital": 100}
     assert monitor() == (0, "")
+
+
+def test_the_monitor_is_no_success_while_another_one_checks(
+    monitor: Any, cash: JournalEntry
+) -> None:
+    with examining.whole_ledger(db.engine):
+        status, said = monitor()
+    assert (status, "does not say how the balance sheet stands" in said) == (2, True)
+    assert monitor() == (0, "")
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("example", ["crontab", "kubernetes-cronjob.yaml", "schtasks.cmd"])
+def test_an_example_fails_where_the_book_is_not_right_after_the_maintenance(
+    example: str, answering: dict[str, str], cash: JournalEntry, surgery: psycopg.Connection[Any]
+) -> None:
+    tool, *arguments = command_of(example)
+    assert tool in ("curl", "curl.exe")
+    here, token = answering["BACKOFFICE_URL"], answering["BACKOFFICE_TOKEN_FILE"]
+    said = [re.sub(r"@.*", f"@{token}", re.sub(r"^https?://[^/]*", here, a)) for a in arguments]
+    assert run(["curl", *said])[0] == 0
+    surgery.execute("UPDATE accounts SET debits = debits + 7 WHERE code = 'Cash'")
+    assert run(["curl", *said])[0] == 0, "what is safe to heal is healed"
+    surgery.execute("DELETE FROM journal_lines WHERE entry_id = %s AND credit > 0", (cash.id,))
+    assert run(["curl", *said])[0] == 22

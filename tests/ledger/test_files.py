@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from backoffice.ledger.models import Account
+from backoffice.ledger.models import Account, JournalEntry
+from backoffice.ledger.posting.tie_out import tie_out
 from backoffice.ledger.reports.beancount import code_of, name_of
 from backoffice.ledger.rules import CASH, RETAINED_EARNINGS, TYPES, is_code
-from tests.factories.ledger import AccountFactory, draft, of, posted
+from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
+from tests.factories.gas import DepositFactory
+from tests.factories.ledger import AccountFactory, accounts_of_roles, draft, of, posted
 
 from .books import balances, found_by_beancount, prove_by_beancount, trial_balance
 
@@ -84,6 +87,37 @@ def test_what_is_exported_makes_the_same_book_when_it_is_imported(
     assert dict(session.execute(used).all()) == {"1100": CASH, "3-a": RETAINED_EARNINGS}
     assert {what: exported(run_command, what, tmp_path).read_bytes() for what in files} == said
     assert session.scalar(text("SELECT count(*) FROM journal_entries WHERE status = 'draft'")) == 0
+    session.rollback()
+
+
+@pytest.mark.leaves_drift
+def test_a_journal_that_comes_back_to_its_book_is_still_posted_for_its_documents(
+    session: Any, surgery: Any, run_command: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Also for one that is deleted since, whose second entry has taken the first back."""
+    accounts_of_roles()
+    meter = MeterAssignmentFactory(meter=MeterFactory()).meter
+    InvoiceFactory(meter=meter, units=None, rate=None, fixed_charge=0, amount=Decimal(300))
+    deposit = DepositFactory()
+    session.commit()
+    assert run_command("ledger", "reconcile").exit_code == 0
+    session.delete(deposit)
+    session.commit()
+    assert run_command("ledger", "reconcile").exit_code == 0
+    e = JournalEntry
+    entries = select(e.number, e.document, e.document_date, e.memo, e.source).order_by(e.number)
+    before, held = session.execute(entries).all(), balances(session)
+    assert len(before) == 3
+    file = exported(run_command, "journal", tmp_path)
+    session.rollback()
+    surgery.execute("TRUNCATE journal_entries, journal_lines CASCADE")
+    surgery.execute("UPDATE accounts SET debits = 0, credits = 0")
+    surgery.execute("SET session_replication_role = origin")
+    assert run_command("import", "journal", str(file)).exit_code == 0
+    assert run_command("ledger", "reconcile").exit_code == 0
+    session.rollback()
+    assert (session.execute(entries).all(), balances(session)) == (before, held)
+    assert {(one.not_posted, one.difference) for one in tie_out(session)} == {(0, 0)}
     session.rollback()
 
 

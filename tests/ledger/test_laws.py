@@ -458,3 +458,10 @@ def test_thousands_are_posted_as_fast_on_a_connection_that_has_posted_one(
 
     fresh, after_one = (min(took(*first) for _ in range(3)) for first in ((), ids[:1]))
     assert after_one < 2.5 * fresh
+
+
+def test_accounts_follow_by_the_trigger_that_everybody_knows(owner_connection: Any) -> None:
+    known = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'trg_auto_sync_balance_on_posting'"
+    assert owner_connection.execute(known).fetchall() == [("journal_lines",)]
+    old = "SELECT 1 FROM pg_proc WHERE proname = 'backoffice_note_journal_lines_update'"
+    assert owner_connection.execute(old).fetchall() == []

@@ -24,6 +24,7 @@ from backoffice.ledger.posting.tie_out import tie_out
 from backoffice.ledger.refusals import UNNAMED, AccountsNotNamed, RoleTaken
 from backoffice.orders.models import Order
 from backoffice.runs.models import DONE_WITH_FAILURES, Run, RunItem
+from backoffice.schedules.catalog import schedule_of
 from backoffice.wallets import actions as wallets
 from tests.drift.books import key_in, run_of, text_of
 from tests.drift.whole_book import write_everything
@@ -101,7 +102,12 @@ def test_a_change_and_a_void_become_difference_entries(session, roles):
     session.commit()
     assert post(session) == 1
     assert balances(session) == {}
-    assert entry_count(session) == 3
+    said = session.execute(
+        select(JournalEntry.memo, JournalEntry.source).order_by(JournalEntry.id)
+    ).all()
+    number = invoice.number
+    change = (f"Change: Invoice {number}", number)
+    assert said == [(f"Invoice {number}", number), change, change]
     all_is_posted(session)
 
 
@@ -112,16 +118,52 @@ def test_a_document_of_another_day_moves_to_that_day(session, roles):
     invoice.issued_on = date(2026, 2, 3)
     session.commit()
     assert post(session) == 2
-    rows = session.execute(
-        select(JournalEntry.entry_date, JournalEntry.document_date).order_by(JournalEntry.id)
-    )
-    assert [*rows] == [
-        (day, day) for day in (date(2026, 1, 10), date(2026, 1, 10), date(2026, 2, 3))
-    ]
+    e, memo = JournalEntry, f"Invoice {invoice.number}"
+    rows = session.execute(select(e.entry_date, e.document_date, e.memo).order_by(e.id))
+    old, new = date(2026, 1, 10), date(2026, 2, 3)
+    assert [*rows] == [(old, old, memo), (old, old, f"Change: {memo}"), (new, new, memo)]
     all_is_posted(session)
 
 
-def test_what_changes_on_a_locked_day_is_posted_today(session, roles, surgery):
+def test_what_has_no_number_names_its_customer_and_keeps_the_name_when_it_is_deleted(
+    session, roles
+):
+    customer = CustomerFactory(name="PT Gas " + "x" * 190)
+    deposit = DepositFactory(customer=customer)
+    wallet = WalletFactory(customer=CustomerFactory(name="Andi"))
+    wallets.post(session, wallet.id, "recharge", amount=D(5), reference="R-1")
+    wallets.post(session, wallet.id, "recharge", amount=D(6))
+    session.commit()
+    post(session)
+    session.delete(deposit)
+    session.commit()
+    assert post(session) == 1
+    session.rollback()
+    said = set(session.execute(select(JournalEntry.memo, JournalEntry.source)))
+    name = customer.name
+    assert said == {
+        (f"Gas deposit {name}"[:200], name), (f"Change: Gas deposit {name}"[:200], name),
+        ("Wallet recharge R-1, Andi", "R-1, Andi"), ("Wallet recharge Andi", "Andi"),
+    }  # fmt: skip
+    all_is_posted(session)
+
+
+def test_a_document_that_was_renumbered_is_called_as_it_is_now(session, roles):
+    meter = MeterAssignmentFactory().meter
+    invoice = InvoiceFactory(
+        meter=meter, units=None, rate=None, fixed_charge=0, amount=D(300), number="B-2"
+    )
+    session.commit()
+    post(session)
+    invoice.number, invoice.amount = "A-1", D(250)
+    session.commit()
+    post(session)
+    memos = session.scalars(select(JournalEntry.memo).order_by(JournalEntry.id)).all()
+    assert memos == ["Invoice B-2", "Change: Invoice A-1"]
+    session.rollback()
+
+
+def test_what_changes_on_a_locked_day_is_posted_today(session, roles, surgery, sign_in):
     invoice = InvoiceFactory(
         meter=MeterAssignmentFactory().meter, issued_on=date(2026, 1, 10), units=None, rate=None,
         fixed_charge=0, amount=D(300),
@@ -134,6 +176,10 @@ def test_what_changes_on_a_locked_day_is_posted_today(session, roles, surgery):
     assert post(session) == 1
     last = session.scalars(select(JournalEntry).order_by(JournalEntry.id.desc())).first()
     assert (last.entry_date, last.document_date) == (periods.today(), date(2026, 1, 10))
+    viewer, number = sign_in("viewer"), last.number
+    first = session.scalars(select(JournalEntry.number).order_by(JournalEntry.id)).first()
+    pages = [text_of(viewer.get(f"/ledger/entries/{one}").text) for one in (first, number)]
+    assert ["Date of the document 10 Jan 2026" in page for page in pages] == [False, True]
     all_is_posted(session)
     assert post(session) == 0
 
@@ -310,6 +356,15 @@ def test_a_run_posts_what_its_dry_run_lists(session, roles):
     assert (listed, len(did)) == (did, 7)
     all_is_posted(session)
     assert run_of("ledger.post").total == 0
+
+
+def test_the_schedule_of_every_night_posts_what_is_open(session, roles):
+    write_everything()
+    schedule = schedule_of("ledger-post")
+    run = run_of(schedule.kind, schedule.scope(None))
+    assert (run.status, run.changed) == ("done", 7)
+    all_is_posted(session)
+    assert run_of(schedule.kind, schedule.scope(None)).changed == 0
 
 
 def test_a_run_names_what_it_cannot_post_for_want_of_an_account(session):

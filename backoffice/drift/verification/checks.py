@@ -78,14 +78,21 @@ def subjects() -> Iterator[Subject]:
 
 
 def reading(figures: Iterable[Figure]) -> list[Check]:
-    """The checks that read a column of any of these figures, or facts alone of which one of them is derived."""
+    """The checks that read a column of any of these figures, or facts alone of which one of them is derived.
+
+    Facts of which nothing is derived are compared with whatever is.
+    """
     asked = list(figures)
     kept = {column for figure in asked for column in figure.columns}
-    facts = {source.table for figure in asked for source in figure.sources}
+    facts, derived = (
+        {source.table for figure in some for source in figure.sources}
+        for some in (asked, registry.figures)
+    )
     return [
         one
         for one in declared().checks.values()
-        if one.columns & kept or (not figures_in(one) and one.tables & facts)
+        if one.columns & kept
+        or (not figures_in(one) and (one.tables & facts or not one.tables & derived))
     ]
 
 

@@ -91,6 +91,8 @@ class Figure:
     closed: Expression | None = None
     """The condition under which a row that runs was closed: it is a fact then, and so is what stands before it."""
     at_once: bool = False
+    triggers: Mapping[tuple[Table, str], str] = field(default_factory=dict)
+    """Source and event → the name of the trigger on it, where it is known under one of its own."""
     locked: Callable[[FromClause], ColumnElement[bool]] | None = None
     """Which stored rows, of rows like the target's, nobody rewrites, for they are of locked days: see `figure`."""
     formula: str | None = None

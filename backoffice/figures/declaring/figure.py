@@ -50,6 +50,7 @@ def _options(
     looked_up: Mapping[Any, Any] | None = None,
     closed: Any = None,
     at_once: bool = False,
+    triggers: Mapping[tuple[Any, str], str] | None = None,
     locked: Callable[[FromClause], ColumnElement[bool]] | None = None,
     formula: str | None = None,
     formulas: Mapping[Any, str] | None = None,
@@ -68,6 +69,7 @@ def _options(
         "looked_up": {m.__table__: expression(e) for m, e in (looked_up or {}).items()},
         "closed": None if closed is None else expression(closed),
         "at_once": at_once,
+        "triggers": {(m.__table__, event): name for (m, event), name in (triggers or {}).items()},
         "locked": locked,
         "formula": formula,
         "formulas": {column(c): words for c, words in (formulas or {}).items()},
@@ -98,8 +100,8 @@ class Declare(Protocol):
     entered fact. `entered` maps a column to the condition under which a user entered it. `reached_by` maps a source
     to the column of an intermediate table that leads from it to the owner; sources in `for_everybody` name no owner (a
     price list). `incremental` lets the write hook apply changes instead of recomputing (sums over long histories);
-    `at_once` lets the trigger do so itself, whoever writes. `along`, `since`, `looked_up` and `closed`, for rows that
-    run (balances): see `Figure`, and `Last`.
+    `at_once` lets the trigger do so itself, whoever writes; `triggers` names it, by source and event. `along`, `since`,
+    `looked_up` and `closed`, for rows that run (balances): see `Figure`, and `Last`.
 
     `locked` answers, of rows like the target's, which of the stored ones are of locked days: no save and no heal
     writes or removes one. Where it differs, that is a finding, and its owner is left alone until a person decides.

@@ -68,7 +68,7 @@ def sync(connection: Connection, registry: Registry) -> list[str]:
         bundle.name
         for bundle in registry.bundles
         for source in bundle.sources
-        if changed.intersection(_name(source.table, event) for event in TRANSITION)
+        if changed.intersection(_name(registry, source.table, event) for event in TRANSITION)
     }
     definitions.forget(connection, registry, unwatched)
     return sorted(changed)
@@ -101,7 +101,7 @@ def note_objects(registry: Registry) -> Sequence[DatabaseObject]:
 def _object(
     registry: Registry, table: Table, event: str, feeds: list[tuple[Bundle, Source]]
 ) -> DatabaseObject:
-    plain = _name(table, event)
+    plain = _name(registry, table, event)
     notes = "\n".join(_noted(registry, bundle, source, event) for bundle, source in feeds)
     body = f"""
 DECLARE
@@ -122,8 +122,11 @@ END"""
     return DatabaseObject(plain, body, table.name, (event,), old_rows=old, new_rows=new)
 
 
-def _name(table: Table, event: str) -> str:
+def _name(registry: Registry, table: Table, event: str) -> str:
     """The trigger's name; PostgreSQL would cut one that is too long, and so mistake it for another."""
+    for figure in registry.figures:
+        if (table, event) in figure.triggers:
+            return figure.triggers[table, event]
     name = f"backoffice_note_{table.name}_{event}"
     if len(name.encode()) <= LONGEST_NAME:
         return name

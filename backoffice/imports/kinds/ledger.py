@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    Date,
     Numeric,
     Select,
     Table,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    null,
     select,
     update,
 )
@@ -32,8 +34,9 @@ from ...base.upserts import upsert
 from ...book.queries import locked_until
 from ...ledger.fields import CODE, ENTRY_DATE, LINE_MEMO, MEMO, NAME, NUMBER, ROLE, SOURCE, TYPE
 from ...ledger.models import Account, JournalEntry, JournalLine
+from ...ledger.posting.sources import is_document, is_known
 from ...ledger.refusals import AccountInactive, NoOneSide, NotBalanced, TypeInUse
-from ...ledger.rules import CODE_LENGTH, POSTED
+from ...ledger.rules import CODE_LENGTH, POSTED, TEXT_LENGTH
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -112,6 +115,17 @@ def _circles(stage: Stage) -> Iterator[Problem]:
     )
 
 
+NO_DOCUMENT = N_(
+    "%(value)s is no document of this book. Leave the columns document and document_date out."
+)
+
+
+def _document(cell: str) -> str:
+    if not is_document(cells.text(TEXT_LENGTH)(cell)):
+        raise cells.CellError(NO_DOCUMENT, value=cell)
+    return cell
+
+
 _TEXTS = columns_of((MEMO, SOURCE))
 _SIDE = (cells.amount, Numeric(15, 2), True, True, Decimal(0))
 
@@ -124,8 +138,14 @@ JOURNAL = (
     ImportColumn("credit", *_SIDE),
     ImportColumn("line_memo", columns_of((LINE_MEMO,))[0].read, Text(), False, True, ""),
     ImportColumn("source", _TEXTS[1].read, Text(), False, True, ""),
+    ImportColumn("document", _document, Text(), False, True),
+    ImportColumn("document_date", cells.day, Date(), False, True),
 )
-OF_ENTRY = ("date", "memo", "source")
+OF_ENTRY = {
+    "date": JournalEntry.entry_date, "memo": JournalEntry.memo, "source": JournalEntry.source,
+    "document": JournalEntry.document, "document_date": JournalEntry.document_date,
+}  # fmt: skip
+"""Column of the file → what it is of an entry; its lines say the same, or nothing."""
 
 
 def _check_journal(stage: Stage) -> Iterator[Problem]:
@@ -141,6 +161,14 @@ def _check_journal(stage: Stage) -> Iterator[Problem]:
             name,
             N_("Another line of this entry has %(first)s."),
         )
+    document, day = (
+        c[name] if stage.has(name) else null() for name in ("document", "document_date")
+    )
+    torn = stage.at().where(document.is_(None) != day.is_(None))
+    yield from stage.problems(torn, "document", N_("Give document and document_date together."))
+    if stage.has("document"):
+        named = stage.at(document.label("value")).where(document.is_not(None))
+        yield from stage.problems(named.where(~is_known(document)), "document", NO_DOCUMENT)
     yield from _unbalanced(stage)
     stored = stage.lay_out(_entries(stage)).c
     lines = stage.at(stored.number.label("number")).join(stage.wanted, stored.n == c.n)
@@ -189,8 +217,7 @@ def _entries(stage: Stage) -> Select[Any]:
     theirs = (line.debit, line.credit, *([line.memo] if says_memo else []))
     held = _content(line.account_id, *theirs, order=(line.position, line.id))
     stored = select(held).where(line.entry_id == e.id).scalar_subquery()
-    heads = {"date": e.entry_date, "memo": e.memo, "source": e.source}
-    head = [func.min(c[name]) == column for name, column in heads.items() if stage.has(name)]
+    head = [func.min(c[n]).is_not_distinct_from(OF_ENTRY[n]) for n in OF_ENTRY if stage.has(n)]
     return (
         select(
             func.min(c.n).label("n"), c.entry_number.label("number"), e.id.is_not(None).label("is_stored"),
@@ -212,14 +239,15 @@ def _apply_journal(stage: Stage) -> Changes:
     """Draft every entry that is not there, with its lines, and post them."""
     session, c = stage.session, stage.c
     new = select(stage.wanted.c.number).where(~stage.wanted.c.is_stored)
-    texts = [name for name in ("memo", "source") if stage.has(name)]
+    said = [name for name in OF_ENTRY if stage.has(name)]
     heads = (
-        select(c.entry_number, func.min(c.date), *(func.min(c[name]) for name in texts))
+        select(c.entry_number, *(func.min(c[name]) for name in said))
         .where(c.entry_number.in_(new))
         .group_by(c.entry_number)
         .order_by(func.min(c.date), func.min(c.n))
     )
-    made = insert_or_nothing(JournalEntry).from_select(["number", "entry_date", *texts], heads)
+    columns = ["number", *(OF_ENTRY[name].key for name in said)]
+    made = insert_or_nothing(JournalEntry).from_select(columns, heads)
     made = made.on_conflict_do_nothing(index_elements=[JournalEntry.number])
     entries = made.returning(JournalEntry.id, JournalEntry.number).cte("entries")
     place = func.row_number().over(partition_by=entries.c.id, order_by=c.n) - 1

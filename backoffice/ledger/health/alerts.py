@@ -2,9 +2,11 @@
 
 import json
 import smtplib
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
@@ -70,11 +72,12 @@ def _mail(settings: Mapping[str, Any], alert: Alert) -> None:
     message["To"] = ", ".join(settings["ALERT_MAIL_TO"])
     message.set_content(alert.text)
     parts = urlsplit(settings["SMTP_URL"])
-    is_tls = parts.scheme == "smtps"
-    kind, port = (smtplib.SMTP_SSL, 465) if is_tls else (smtplib.SMTP, 25)
+    tls = ssl.create_default_context()  # without one, smtplib trusts whoever answers
+    over_tls = partial(smtplib.SMTP_SSL, context=tls), 465
+    kind, port = over_tls if parts.scheme == "smtps" else (smtplib.SMTP, 25)
     with kind(parts.hostname or "", parts.port or port, timeout=SECONDS) as server:
         if parts.scheme == "smtp+starttls":
-            server.starttls()
+            server.starttls(context=tls)
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
         server.send_message(message)

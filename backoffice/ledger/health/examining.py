@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...app.domain import declared
 from ...base import N_, table_of
 from ...base.refusals import Refusal
+from ...book.models import Book
 from ...database.snapshots import snapshot
 from ...drift import standing
 from ...drift.facts.findings import name_of as facts_of
@@ -29,8 +30,8 @@ from ...figures import Check, amounts, check, registry
 from ...figures.computing.registry import Bundle
 from ...figures.declaring.checks import Compared, Side
 from ...web.record_links import called
-from ..figures import LEDGER_FIGURES, entries_balanced
-from ..models import Account, JournalEntry, JournalLine
+from ..figures import LEDGER_FIGURES, entries_balanced, months_in_order
+from ..models import Account, JournalEntry, JournalLine, Period
 from ..rules import ASSET, EQUITY, EXPENSE, LIABILITY, REVENUE
 from .entries import WrongEntry, wrong_entries
 
@@ -53,7 +54,7 @@ balance_sheet = check(
 
 log = structlog.get_logger("backoffice.ledger")
 
-TABLES = tuple(map(table_of, (Account, JournalEntry, JournalLine)))
+TABLES = tuple(map(table_of, (Account, JournalEntry, JournalLine, Period, Book)))
 
 LOCK = 2_077_003
 """The advisory lock of whoever looks at every line: one at a time."""
@@ -61,6 +62,8 @@ LOCK = 2_077_003
 EVERY_ACCOUNT: Mapping[str, Any] = {"low": 0, "high": LAST}
 
 MOST_PROBLEMS = 200
+
+_KIND_OF = {entries_balanced: "entry", months_in_order: "period"}
 
 
 class Busy(Refusal):
@@ -74,8 +77,8 @@ class Problem:
     """Something that speaks against the balance sheet, since when it is known; amounts as texts.
 
     `kind`: `account` (stored differs from its lines), `entry` (entries that cannot be right), `equation` (both sides of
-    the balance sheet), `control` (an account differs from what it stands for), `tampered` (a row differs from the audit
-    trail).
+    the balance sheet), `control` (an account differs from what it stands for), `period` (closed months out of order),
+    `tampered` (a row differs from the audit trail).
     """
 
     id: int
@@ -86,6 +89,8 @@ class Problem:
     expected: Mapping[str, Any] | None
     difference: Decimal | None
     since: datetime
+    account: int | None = None
+    """The account of a problem of kind `account`."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ def kinds() -> Mapping[str, str]:
     found = {figure.name: "account" for figure in LEDGER_FIGURES}
     for one in ledger_checks():
         kind = "control" if is_control(one) else "equation"
-        found[checks.name_of(one)] = "entry" if one is entries_balanced else kind
+        found[checks.name_of(one)] = _KIND_OF.get(one, kind)
     for table in TABLES:
         found |= {facts_of(table.name): "tampered", impossible.name_of(table.name): "tampered"}
     return found
@@ -163,7 +168,8 @@ def _open_problems(connection: Connection) -> Iterator[Problem]:
     for row, known_as in zip(rows, names, strict=True):
         name = titles.get(row.figure) or known_as or f"#{row.owner}"
         yield Problem(
-            row.id, kind[row.figure], row.figure, name, row.stored, row.expected, row.amount, row.first_seen_at
+            row.id, kind[row.figure], row.figure, name, row.stored, row.expected, row.amount, row.first_seen_at,
+            row.owner if kind[row.figure] == "account" else None,
         )  # fmt: skip
 
 

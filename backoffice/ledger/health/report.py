@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     Engine,
     any_,
+    case,
     cast,
     func,
     literal,
@@ -23,9 +24,9 @@ from ...drift.facts.findings import name_of as facts_of
 from ...drift.findings import FINDINGS, reported_now
 from ...figures import Finding
 from ...figures.declaring.checks import Compared
-from ..models import Account, JournalEntry, JournalLine
+from ..models import Account, JournalEntry, JournalLine, Period
 from ..posting.tie_out import tie_out
-from ..rules import POSTED
+from ..rules import OPEN, POSTED
 from . import examining
 from .entries import quarantined, wrong_entries
 from .examining import count_of, known, ledger_checks, look, whole_ledger
@@ -100,7 +101,7 @@ def first_diverging(connection: Connection, accounts: Collection[int]) -> dict[i
     """Of accounts that drifted the number of the entry from which on stored and posted go different ways.
 
     That is the first one with a line that differs from the audit trail; else the one after the last at which the lines
-    came to what is stored: of what was added past everything there is none.
+    came to what is stored, or the very first where nothing is stored: of what was added past everything there is none.
     """
     if not accounts:
         return {}
@@ -131,10 +132,11 @@ def first_diverging(connection: Connection, accounts: Collection[int]) -> dict[i
             func.coalesce(
                 func.min(lines.c.place).filter(lines.c.is_forged),
                 func.max(lines.c.place).filter(agrees) + 1,
+                case(((Account.debits == 0) & (Account.credits == 0), 1)),
             ).label("place"),
         )
         .join(Account, Account.id == lines.c.account_id)
-        .group_by(lines.c.account_id)
+        .group_by(lines.c.account_id, Account.id)
         .subquery()
     )
     here = (lines.c.account_id == places.c.account_id) & (lines.c.place == places.c.place)
@@ -143,24 +145,27 @@ def first_diverging(connection: Connection, accounts: Collection[int]) -> dict[i
 
 
 def months(connection: Connection) -> list[dict[str, Any]]:
-    """What was posted by months: the opening by the days of entries, beside the closing before it by those of lines."""
+    """Months with something posted, or closed once: the opening by days of entries, the closing before by lines."""
     by_lines = _by_month(JournalLine.posted_on, JournalLine.posted_on.is_not(None))
     by_entries = _by_month(JournalEntry.entry_date, JournalEntry.status == POSTED)
-    month = func.coalesce(by_lines.c.month, by_entries.c.month).label("month")
+    month = func.coalesce(by_lines.c.month, by_entries.c.month, Period.month).label("month")
     in_order: dict[str, Any] = {"order_by": month}
     before = (None, -1)
     counted, entered = (func.coalesce(one.c.debits, 0) for one in (by_lines, by_entries))
     opening = func.coalesce(func.sum(entered).over(**in_order, rows=before), 0)
     closed = func.coalesce(func.sum(counted).over(**in_order, rows=before), 0)
     closing = func.sum(counted).over(**in_order)
-    rows = select(month, opening, closed, counted, closing).order_by(month)
+    status = func.coalesce(Period.status, OPEN)
+    rows = select(month, status, opening, closed, counted, closing).order_by(month)
     joined = by_lines.join(by_entries, by_lines.c.month == by_entries.c.month, full=True)
+    posted_in = func.coalesce(by_lines.c.month, by_entries.c.month)
+    joined = joined.join(Period, Period.month == posted_in, full=True)
     return [
         {
-            "month": f"{month:%Y-%m}", "opening": str(opening), "previous_closing": str(closed),
+            "month": f"{month:%Y-%m}", "status": status, "opening": str(opening), "previous_closing": str(closed),
             "agrees": opening == closed, "posted": str(posted), "closing": str(closing),
         }
-        for month, opening, closed, posted, closing in connection.execute(rows.select_from(joined))
+        for month, status, opening, closed, posted, closing in connection.execute(rows.select_from(joined))
     ]  # fmt: skip
 
 

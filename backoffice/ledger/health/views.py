@@ -19,8 +19,11 @@ from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import in_words
 from ...web.htmx import render
+from ..notices import in_words as standing_in_words
+from ..periods.queries import last_closed, over_and_open
+from ..posting.tie_out import ledger_tied, tie_out
 from . import examining, maintaining, report
-from .entries import WHY, wrong_entries
+from .entries import WHY, quarantined, wrong_entries
 from .examining import BalanceHealth, Busy, ledger_checks
 from .runs import MAINTAIN, SCOPE
 from .wording import as_data, written
@@ -42,11 +45,10 @@ def check() -> Response:
     With ?strict=1 the status says it too: 503 when it is not.
     """
     try:
-        health = _known() if "stored" in request.args else examining.examine(db.engine)
+        health = _known() if _asks("stored") else examining.examine(db.engine)
     except Busy as busy:
         return _refused(busy)
-    is_down = request.args.get("strict", "") not in ("", "0") and not health.is_valid
-    return _answered(health, 503 if is_down else 200)
+    return _answered(health)
 
 
 @bp.get("/admin/balance-health/detailed-report")
@@ -64,15 +66,18 @@ def detailed_report() -> Response:
 @limiter.limit(SELDOM)
 @requires("figures.heal", scope="health")
 def auto_heal() -> Response:
-    """Write what posted lines come to over balances that differ; with ?dry_run=1 only say what would be written."""
-    return _maintained(dry_run=request.args.get("dry_run", "") not in ("", "0"))
+    """Write what posted lines come to over balances that differ; with ?dry_run=1 only say what would be written.
+
+    The status says it too: 500 where it failed, and with ?strict=1 503 where the balance sheet is not valid after it.
+    """
+    return _maintained(dry_run=_asks("dry_run"))
 
 
 @bp.post("/admin/balance-health/scheduled-maintenance")
 @limiter.limit(SELDOM)
 @requires("figures.heal", scope="health")
 def scheduled_maintenance() -> Response:
-    """What the schedule does every six hours, for whoever has a cron of their own."""
+    """What the schedule does every six hours, for whoever has a cron of their own; the status as of `auto_heal`."""
     return _maintained()
 
 
@@ -88,14 +93,25 @@ def _maintained(*, dry_run: bool = False) -> Response:
         "id": run.id, "status": run.status, "dry_run": run.dry_run, "changed": run.changed,
         "left_alone": run.skipped, "failed": run.failed,
     }  # fmt: skip
-    return _answered(health, 202 if run.is_live else 200, status, run=reported, items=done.items)
+    code = {RUNNING: 202, SUCCESS: 200, FAILED: 500}[status]
+    return _answered(health, code, status, run=reported, items=done.items)
+
+
+def _asks(option: str) -> bool:
+    """Whether the address has it, but for an empty one and `=0`."""
+    return request.args.get(option, "") not in ("", "0")
 
 
 def _known() -> BalanceHealth:
     return examining.known(db.session.connection())
 
 
-def _answered(health: BalanceHealth, code: int, status: str = SUCCESS, **more: Any) -> Response:
+def _answered(
+    health: BalanceHealth, code: int = 200, status: str = SUCCESS, **more: Any
+) -> Response:
+    """With ?strict=1 the status says how the balance sheet stands, too, where nothing worse is to be said."""
+    if code < 500 and _asks("strict") and not health.is_valid:
+        code = 503
     body = {"status": status, "balance_status": health.is_valid, "data": as_data(health), **more}
     return _answer(body, code)
 
@@ -117,7 +133,7 @@ TITLE = N_("Balance sheet")
 
 KINDS = {
     "account": N_("Account"), "entry": N_("Entry"), "equation": N_("Equation"),
-    "control": N_("Control account"), "tampered": N_("Tampered row"),
+    "control": N_("Control account"), "period": N_("Period"), "tampered": N_("Tampered row"),
 }  # fmt: skip
 """Kind of a problem → what it is called."""
 
@@ -128,15 +144,24 @@ SHOWN = 5
 @bp.get("/health/balance-sheet")
 @requires("figures.read")
 def index() -> Response:
-    """From what is stored, and from what was found: entries are looked at where one is known to be wrong."""
-    health = _known()
+    """From what is stored, and from what was found: lines are looked at where one is known to be wrong."""
+    session, health = db.session(), _known()
+    connection, open_checks = session.connection(), {one.subject for one in health.problems}
     is_entry = any(problem.kind == "entry" for problem in health.problems)
+    accounts = {problem.account for problem in health.problems if problem.account is not None}
+    is_apart = name_of(ledger_tied) in open_checks
     newest = select(Run).where(Run.kind == MAINTAIN.name).order_by(Run.id.desc()).limit(SHOWN)
     return render(
         "ledger/health.html",
         health=health,
-        entries=wrong_entries(db.session.connection()) if is_entry else (),
-        open_checks={problem.subject for problem in health.problems},
+        sentence=standing_in_words(health),
+        entries=wrong_entries(connection) if is_entry else (),
+        held=quarantined(connection, accounts) if is_entry else (),
+        diverging=report.first_diverging(connection, accounts),
+        tied=[one for one in tie_out(connection) if one.difference] if is_apart else (),
+        closed=last_closed(session),
+        still_open=len(over_and_open(session)),
+        open_checks=open_checks,
         checks=[(one, name_of(one)) for one in ledger_checks()],
         maintained=db.session.scalars(newest).all(),
         wording=wording,

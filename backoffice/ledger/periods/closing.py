@@ -6,13 +6,13 @@ from sqlalchemy.orm import Session
 from ...app.closing import ClosingCheck
 from ...base import N_
 from ...base.periods import Month
+from ..figures import months_in_order
 from ..health.examining import balance_sheet
 from ..models import JournalEntry
 from ..posting.queries import Scope, open_postings
 from ..posting.tie_out import ledger_tied
 from ..rules import DRAFT
 from .actions import retained_earnings, zeroing_lines
-from .queries import disorder
 
 
 def _drafts(session: Session, month: Month) -> int:
@@ -32,7 +32,8 @@ def _untied(session: Session, _month: Month) -> int:
 
 
 def _disordered(session: Session, _month: Month) -> int:
-    return disorder(session)
+    """1 where closed months do not follow each other, or the book says another last day."""
+    return int(not months_in_order.compare(session.connection()).holds)
 
 
 def _homeless(session: Session, month: Month) -> int:

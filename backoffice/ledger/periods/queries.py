@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import func, select, text
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from ...app.closing import Checked
 from ...app.domain import declared
 from ...base.periods import Month
-from ...book.models import Book
 from ..models import JournalEntry, Period
 from ..rules import CLOSED, OPEN
 
@@ -81,23 +80,3 @@ def standings(session: Session) -> Sequence[Standing]:
 def checklist(session: Session, month: Month) -> list[Checked]:
     """What every domain says of the days up to the end of the month."""
     return [Checked(check, check.count(session, month)) for check in declared().closing_checks]
-
-
-def disorder(session: Session) -> int:
-    """How many closed months do not follow a closed one, but the first, and whether the book says another last day.
-
-    PostgreSQL lets nobody write such a thing; this finds what was done past it.
-    """
-    before = aliased(Period)
-    follows = (
-        select(before.id)
-        .where(before.status == CLOSED, before.month == Period.month - text("interval '1 month'"))
-        .exists()
-    )
-    closed = Period.status == CLOSED
-    lonely = session.scalar(select(func.count()).where(closed, ~follows)) or 0
-    last = last_closed(session)
-    says_another = session.scalar(select(Book.closed_until)) != (
-        None if last is None else last.last
-    )
-    return max(lonely - 1, 0) + int(says_another)

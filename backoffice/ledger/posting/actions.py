@@ -10,12 +10,15 @@ from ...base.numbering import next_number
 from ..models import JournalEntry, JournalLine
 from ..queries import posting_day
 from ..refusals import AccountsNotNamed
-from ..rules import DRAFT, POSTED, ROLES
+from ..rules import DRAFT, POSTED, ROLES, TEXT_LENGTH
 from .queries import Scope, open_lines, roles_without_account
 from .sources import SOURCES
 
 HEAD = "AP-{year}-"
 """Numbers of entries that rules post: AP-2026-00001."""
+
+CHANGE = "Change:"
+"""How memos begin of what is not posted for the first time: a document was changed, voided, moved or deleted."""
 
 SPARE = 1_000
 """Further numbers that are looked at, in case a user has typed some of them."""
@@ -71,16 +74,22 @@ def _entries(session: Session, lines: CTE) -> CTE:
     key = (lines.c.source, lines.c.document, lines.c.day)
     rank = func.row_number().over(order_by=(lines.c.day, lines.c.source, lines.c.document))
     documents = (
-        select(*key, func.max(lines.c.number).label("number"), rank.label("rank"))
+        select(
+            *key,
+            func.max(lines.c.number).label("number"),
+            func.bool_or(lines.c.is_change).label("is_change"),
+            rank.label("rank"),
+        )
         .group_by(*key)
         .cte("documents")
     )
     numbers = _free_numbers(session, select(func.count()).select_from(documents).scalar_subquery())
     day = posting_day(session, documents.c.day)
     words = case({source.name: source.memo for source in SOURCES}, value=documents.c.source)
+    memo = func.concat_ws(" ", case((documents.c.is_change, CHANGE)), words, documents.c.number)
+    texts = (func.left(text, TEXT_LENGTH) for text in (memo, func.coalesce(documents.c.number, "")))
     rows = select(
-        numbers.c.number, day, func.concat_ws(" ", words, documents.c.number),
-        func.coalesce(documents.c.number, ""), documents.c.document, documents.c.day,
+        numbers.c.number, day, *texts, documents.c.document, documents.c.day,
     ).join_from(documents, numbers, numbers.c.rank == documents.c.rank)  # fmt: skip
     columns = ("number", "entry_date", "memo", "source", "document", "document_date")
     made = insert(JournalEntry).from_select(columns, rows, include_defaults=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ...app.domain import declared
@@ -51,9 +51,8 @@ def _sources() -> Mapping[str, list[str]]:
     """Table → the kinds of documents whose rows stand in it, of those that have an entry each."""
     found: dict[str, list[str]] = {}
     for source in SOURCES:
-        for table in source.rows().get_final_froms():
-            if isinstance(table, Table):
-                found.setdefault(table.name, []).append(source.name)
+        if source.id is not None:
+            found.setdefault(source.id.table.name, []).append(source.name)
     return found
 
 

@@ -13,9 +13,11 @@ from sqlalchemy import (
     Text,
     case,
     cast,
+    false,
     func,
     null,
     select,
+    true,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -72,14 +74,14 @@ def accounts_of_roles() -> Subquery:
 
 
 def posted(scope: Scope) -> Select[Any]:
-    """`source, document, number, day, account_id, unnamed, amount`: what posted lines say, turned to be taken off."""
+    """What posted lines say, turned to be taken off: columns as `open_lines` has them, and `is_posted`."""
     entry, line = JournalEntry, JournalLine
     source = func.split_part(entry.document, "/", 1)
     rows = (
         select(
-            source.label("source"), entry.document, cast(null(), Text).label("number"),
+            source.label("source"), entry.document, func.nullif(entry.source, "").label("number"),
             entry.document_date.label("day"), line.account_id, cast(null(), Text).label("unnamed"),
-            net_of(line.credit, line.debit).label("amount"),
+            net_of(line.credit, line.debit).label("amount"), true().label("is_posted"),
         )
         .join_from(line, entry, line.entry_id == entry.id)
         .where(entry.status == POSTED, entry.document.is_not(None), *scope.days(entry.document_date))
@@ -92,6 +94,7 @@ def posted(scope: Scope) -> Select[Any]:
 def open_lines(scope: Scope) -> Select[Any]:
     """`source, document, number, day, account_id, unnamed, amount`: what is expected less what is posted, where not 0.
 
+    `is_change` where something is posted of it already. A document that is there no more is named as its entries are.
     `account_id` is NULL where no account has the role, which is `unnamed` then.
     """
     of_role, wanted = accounts_of_roles(), scope.expected
@@ -99,15 +102,22 @@ def open_lines(scope: Scope) -> Select[Any]:
         select(
             wanted.c.source, wanted.c.document, wanted.c.number, wanted.c.day, of_role.c.account_id,
             case((of_role.c.account_id.is_(None), wanted.c.role)).label("unnamed"), wanted.c.amount,
+            false().label("is_posted"),
         )
         .outerjoin_from(wanted, of_role, of_role.c.role == wanted.c.role)
         .where(*scope.days(wanted.c.day))
     )  # fmt: skip
     both = union_all(due, posted(scope)).subquery("both")
     key = (both.c.source, both.c.document, both.c.day, both.c.account_id, both.c.unnamed)
-    amount = func.sum(both.c.amount)
+    amount, number = func.sum(both.c.amount), func.max(both.c.number)
+    taken = amount.filter(both.c.is_posted)
     return (
-        select(*key, func.max(both.c.number).label("number"), amount.label("amount"))
+        select(
+            *key,
+            func.coalesce(number.filter(~both.c.is_posted), number).label("number"),
+            amount.label("amount"),
+            (func.coalesce(taken, 0) != 0).label("is_change"),
+        )
         .group_by(*key)
         .having(amount != 0)
     )

@@ -11,11 +11,14 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Column,
+    ColumnElement,
     Date,
     Select,
     Subquery,
     Text,
     any_,
+    case,
     cast,
     func,
     literal,
@@ -24,13 +27,16 @@ from sqlalchemy import (
     union_all,
 )
 
+from ...audit.models import AuditEvent
 from ...base import N_, periods
+from ...base.identifiers import is_id
 from ...billing.models import Invoice, MeterAdjustment, Payment
 from ...billing.rules import VOID
+from ...customers.models import Customer
 from ...gas.models import Deposit
 from ...gas.queries import CALCULATIONS, is_adjusting
 from ...orders.models import Order
-from ...wallets.models import WalletTransaction
+from ...wallets.models import Wallet, WalletTransaction
 from ...wallets.rules import ADJUSTMENT, CHARGE, RECHARGE, REFUND
 from ..rules import (
     CASH,
@@ -49,7 +55,8 @@ from ..rules import (
 class PostingSource:
     """One kind of document: `rows` answers `id` (None: one posting per day), `number`, `day` and `amount`.
 
-    `debit` and `credit` are the roles of the accounts that an amount above zero moves; `memo` is what entries say.
+    `number` is what people know it by; of what has none, the customer's name. `debit` and `credit` are the roles of the
+    accounts that an amount above zero moves; `memo` is what entries say.
     """
 
     name: str
@@ -58,6 +65,12 @@ class PostingSource:
     debit: str
     credit: str
     rows: Callable[[], Select[Any]]
+
+    @property
+    def id(self) -> Any:
+        """The column of its documents' ids; None of what is posted once a day."""
+        column = self.rows().selected_columns["id"].element
+        return column if isinstance(column, Column) else None
 
 
 def _each(id_: Any, number: Any, day: Any, amount: Any, *where: Any) -> Select[Any]:
@@ -80,7 +93,10 @@ def _wallet(kind: str) -> Select[Any]:
     day = cast(func.timezone(periods.timezone().key, t.created_at), Date)
     if kind == CHARGE:
         return _per_day(day, t.amount, t.transaction_type == kind)
-    return _each(t.id, func.nullif(t.reference, ""), day, t.amount, t.transaction_type == kind)
+    named = func.concat_ws(", ", func.nullif(t.reference, ""), Customer.name)
+    rows = _each(t.id, named, day, t.amount, t.transaction_type == kind)
+    of_wallet = rows.outerjoin(Wallet, Wallet.id == t.wallet_id)
+    return of_wallet.outerjoin(Customer, Customer.id == Wallet.customer_id)
 
 
 SOURCES: Sequence[PostingSource] = (
@@ -108,7 +124,9 @@ SOURCES: Sequence[PostingSource] = (
     ),
     PostingSource(
         "deposits", N_("Gas deposits"), "Gas deposit", CASH, GAS_DEPOSITS,
-        lambda: _each(Deposit.id, cast(null(), Text), Deposit.deposited_on, Deposit.amount, ~is_adjusting()),
+        lambda: _each(
+            Deposit.id, Customer.name, Deposit.deposited_on, Deposit.amount, ~is_adjusting()
+        ).outerjoin(Customer, Customer.id == Deposit.customer_id),
     ),
     PostingSource(
         "gas_purchases", N_("Gas purchases"), "Gas purchases of the day", GAS_DEPOSITS, GAS_REVENUE,
@@ -132,6 +150,22 @@ SOURCES: Sequence[PostingSource] = (
 """Every kind of document that is posted. An invoice without a meter counts nowhere, and is not posted either."""
 
 BY_NAME = {source.name: source for source in SOURCES}
+
+
+def is_document(name: str) -> bool:
+    """Whether rules may have written that of an entry: `invoices/7`, or `gas_purchases` of a day."""
+    source, slash, key = name.partition("/")
+    is_single = source in BY_NAME and BY_NAME[source].id is not None
+    return is_id(key) if is_single else source in BY_NAME and not slash
+
+
+def is_known(name: Any) -> ColumnElement[bool]:
+    """The condition of such a name that the book has that document, or had it: the audit trail tells."""
+    tables = {s.name: s.id.table.name for s in SOURCES if s.id is not None}
+    table = case(tables, value=func.split_part(name, "/", 1))
+    key = func.split_part(name, "/", 2)
+    was = select(AuditEvent.id).where(AuditEvent.table_name == table, AuditEvent.row_id == key)
+    return (key == "") | was.exists()
 
 
 def expected(

@@ -25,7 +25,7 @@ def accounts_file(session: Session) -> Iterator[bytes]:
         .outerjoin(parent, parent.id == Account.parent_id)
         .order_by(Account.code)
     )  # fmt: skip
-    yield from _lines(session, rows, ("code", "name", "type", "parent", "is_active", "role"))
+    yield from _lines(session, rows)
 
 
 def journal_file(session: Session) -> Iterator[bytes]:
@@ -34,18 +34,9 @@ def journal_file(session: Session) -> Iterator[bytes]:
     rows = _posted(
         entry.number.label("entry_number"), entry.entry_date.label("date"), entry.memo,
         Account.code.label("account_code"), line.debit, line.credit, line.memo.label("line_memo"), entry.source,
+        entry.document, entry.document_date,
     ).join(Account, Account.id == line.account_id)  # fmt: skip
-    names = (
-        "entry_number",
-        "date",
-        "memo",
-        "account_code",
-        "debit",
-        "credit",
-        "line_memo",
-        "source",
-    )
-    yield from _lines(session, rows, names)
+    yield from _lines(session, rows)
 
 
 def beancount_file(session: Session) -> Iterator[bytes]:
@@ -73,14 +64,14 @@ def _posted(*columns: Any) -> Select[Any]:
     return lines.where(line.posted_on.is_not(None)).order_by(*order)
 
 
-def _lines(session: Session, rows: Any, names: tuple[str, ...]) -> Iterator[bytes]:
+def _lines(session: Session, rows: Any) -> Iterator[bytes]:
     flavour = FLAVOURS["csv"]
-    yield line_of(names, flavour)
+    yield line_of(rows.selected_columns.keys(), flavour)
     for row in session.execute(rows.execution_options(yield_per=MOST_AT_ONCE)):
         yield line_of([_cell(value) for value in row], flavour)
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: ""}[value]
     return value.isoformat() if hasattr(value, "isoformat") else value
