@@ -26,7 +26,6 @@ from .. import approved_verbs
 from ..models import Invoice, Payment
 from ..rules import METHODS
 from ..views import bp
-from .listing import of_these
 from .matching import (
     INVOICE_WITHOUT_METER,
     NO_ASSIGNMENT,
@@ -110,7 +109,7 @@ UNMATCHED = List(
             },
         ),
         Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
-        of_customer(of_these),
+        of_customer(Payment.customer_id.in_),
     ),
     default_sort="paid_on",
     counted=counted("%(num)s unmatched payment", "%(num)s unmatched payments"),
