@@ -72,6 +72,7 @@ PAYMENTS = OwnedRecord(
     day=Payment.paid_on,
     amount=_counted(Payment, Payment.amount),
     endpoint="payments.index",
+    once_per=Payment.reference,
 )
 
 ADJUSTMENTS = OwnedRecord(

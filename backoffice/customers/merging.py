@@ -8,7 +8,7 @@ that, and names what has moved on since.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -79,16 +79,18 @@ class SurvivorMerged(Refusal):
 
 @dataclass(frozen=True)
 class Move:
-    """One kind of what belongs to the two customers: what each has before the merge."""
+    """One kind of what belongs to the two customers: what each has before the merge, and how many are of both."""
 
     owned: OwnedRecord
     survivor: Held
     duplicate: Held
+    shared: int = 0
 
     @property
     def after(self) -> Held:
         """What the survivor has after it; the duplicate has nothing then."""
-        return self.survivor + self.duplicate
+        both = self.survivor + self.duplicate
+        return replace(both, count=both.count - self.shared)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ def preview(session: Session, survivor: Customer, duplicate: Customer) -> Previe
             raise InTheWay(owned, days)
         _refuse_locked(session, owned, owned.customer == duplicate.id)
         held = owned.held_by(session, ids)
-        moves.append(Move(owned, held[survivor.id], held[duplicate.id]))
+        shared = owned.shared_by(session, *ids)
+        moves.append(Move(owned, held[survivor.id], held[duplicate.id], shared))
     fields = tuple(
         FieldChoice(name, getattr(survivor, name), getattr(duplicate, name)) for name in MERGED
     )

@@ -115,6 +115,22 @@ def test_the_preview_says_what_goes_over_and_what_it_comes_to(
     assert sorted(newest["invoices"]) == [("INV-M-2", 200), ("VOID", 0)]
 
 
+def test_the_preview_counts_and_lists_a_receipt_once(
+    session: Any, pair: tuple[Customer, Customer]
+) -> None:
+    rina, twice = pair
+    for part, (whose, amount) in enumerate([(twice, 10), (twice, 20), (rina, 40)], 1):
+        PaymentFactory(customer=whose, reference="R-3", part=part, amount=amount)
+    session.commit()
+    [move] = [m for m in merging.preview(session, rina, twice).moves if m.owned.name == "payments"]
+    assert (move.survivor.count, int(move.survivor.amount)) == (1, 40)
+    assert (move.duplicate.count, int(move.duplicate.amount)) == (3, 150)
+    assert (move.after.count, int(move.after.amount)) == (3, 190)
+    newest = [(row.label, int(row.amount)) for row in move.owned.newest(session, twice.id, 9)]
+    assert newest[0] == ("R-3", 30)
+    assert len(newest) == 3
+
+
 def test_a_merge_and_its_undoing_leave_everything_as_it_was(
     session: Any, outside: Outside, pair: tuple[Customer, Customer]
 ) -> None:

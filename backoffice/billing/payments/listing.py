@@ -106,6 +106,11 @@ def _has(fits: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
     return Payment.reference.in_(select(_Part.reference).where(fits(_Part)))
 
 
+def has_further_part_of(customer_id: int) -> ColumnElement[bool]:
+    """A part of the receipt beside its first one is the customer's."""
+    return _has(lambda part: (part.part > 1) & (part.customer_id == customer_id))
+
+
 def _of(name: str) -> Callable[[str], ColumnElement[bool]]:
     return lambda text: _has(lambda part: _PARTS[name](part, text))
 
