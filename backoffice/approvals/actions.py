@@ -1,6 +1,6 @@
 """Looking at what a verb would do, and doing it: at once, or above the limits when another user has approved it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import delete, func, insert
@@ -11,7 +11,7 @@ from ..people.models import User
 from ..runs.actions import Limits, request
 from ..runs.errors import ReasonMissing
 from ..runs.models import AMOUNTS, APPLIED, DONE, FOUND, Run, RunChunk, RunItem
-from .changes import Outlook
+from .changes import Outlook, changed_by
 from .refusals import OutlookChanged
 from .verbs import ASKED, Payload, Verb, outlook_of
 
@@ -25,6 +25,16 @@ def look(session: Session, verb: Verb, user: User, payload: Payload) -> Outlook:
         return outlook_of(session, verb, user, payload)
     finally:
         savepoint.rollback()
+
+
+def waits(session: Session, act: Callable[[], object], settings: Mapping[str, Any]) -> bool:
+    """Whether what `act` changes is above the limits, so that a second person looks at it; nothing of it stays."""
+    savepoint = session.begin_nested()
+    try:
+        found = changed_by(session, act).found
+    finally:
+        savepoint.rollback()
+    return Limits.of(settings).are_exceeded_by(found.count, found.gross)
 
 
 def attempt(

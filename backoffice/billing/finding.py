@@ -6,13 +6,13 @@ from flask import url_for
 
 from ..base import N_
 from ..customers.finding import owners
-from ..lists.finding import beginning, called, kind_of, owned_by, status_in
+from ..lists.finding import beginning, belonging_to, called, kind_of, owned_by, status_in
 from ..search.search_results import SearchResult
 from ..web.formats import day_filter, money_filter
 from .invoices.listing import INVOICES
 from .meters.listing import METERS
 from .models import Invoice, Meter, MeterAssignment, Payment
-from .payments.listing import PAYMENTS
+from .payments.listing import PAYMENTS, has_further_part_of
 
 
 def _invoice(row: Any) -> SearchResult:
@@ -67,6 +67,7 @@ FINDABLE = (
             called(Payment.reference),
             beginning(Payment.reference),
             owned_by(Payment.customer_id, owners),
+            belonging_to(has_further_part_of, owners),
         ),
         reads=("reference", "customer", "paid_on", "status"),
         place=_payment,

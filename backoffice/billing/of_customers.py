@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import Select, case, func, or_, select
 
 from .. import lists
 from ..app.extensions import db
@@ -34,6 +34,12 @@ def _counted(document: Any, amount: Any) -> Any:
     return case((document.status == VOID, 0), else_=amount)
 
 
+def _meters_given(ids: Any) -> Select[Any]:
+    """The meters that are a customer's by some of these assignments."""
+    own = MeterAssignment
+    return select(own.meter_id).where(own.id == ids, own.is_active)
+
+
 MOST_LOOKED_AT = 100
 """Meters of a customer that the customer's page compares with their documents each time."""
 
@@ -47,6 +53,7 @@ ASSIGNMENTS = OwnedRecord(
     day=func.coalesce(MeterAssignment.assigned_from, func.date(MeterAssignment.created_at)),
     amount=case((MeterAssignment.is_active, _of_meter(Meter.net_balance)), else_=0),
     endpoint="meters.index",
+    booked_on=("meter_assignments", MeterAssignment.meter_id, _meters_given),
 )
 """What an active assignment comes to is what is owed for its meter; the day is that since when."""
 
@@ -60,6 +67,7 @@ INVOICES = OwnedRecord(
     day=Invoice.issued_on,
     amount=_counted(Invoice, Invoice.amount),
     endpoint="invoices.index",
+    booked_on=("meter_assignments", Invoice.meter_id, _meters_given),
 )
 
 PAYMENTS = OwnedRecord(
@@ -72,6 +80,8 @@ PAYMENTS = OwnedRecord(
     day=Payment.paid_on,
     amount=_counted(Payment, Payment.amount),
     endpoint="payments.index",
+    once_per=Payment.reference,
+    booked_on=("meter_assignments", Payment.meter_id, _meters_given),
 )
 
 ADJUSTMENTS = OwnedRecord(
@@ -84,6 +94,7 @@ ADJUSTMENTS = OwnedRecord(
     day=MeterAdjustment.adjusted_on,
     amount=_counted(MeterAdjustment, MeterAdjustment.amount),
     endpoint="adjustments.index",
+    booked_on=("meter_assignments", MeterAdjustment.meter_id, _meters_given),
 )
 
 

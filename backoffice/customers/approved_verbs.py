@@ -23,7 +23,7 @@ def _merge(session: Session, user: User, asked: Payload) -> object:
 
 
 def _undo(session: Session, user: User, asked: Payload) -> object:
-    return merging.undo(session, asked["merge"], by=user.id)
+    return merging.undo(session, asked["merge"], digest=asked.get("digest"), by=user.id)
 
 
 MERGE = Verb("customers.merge", N_("Merge the customers"), "customers.write", _merge)

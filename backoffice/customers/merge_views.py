@@ -91,14 +91,7 @@ def merge_post() -> Response:
 @requires("customers.write")
 def undo(merge_id: int) -> Response:
     """Show what undoing a merge would do, before it is done."""
-    record = _merge_or_404(merge_id)
-    return render(
-        "customers/undo.html",
-        record=record,
-        undoing=merging.undoing(db.session(), record),
-        idempotency_key=new_key(),
-        fields=CUSTOMER.by_name,
-    )
+    return _undo_page(_merge_or_404(merge_id))
 
 
 @bp.post("/merges/<int:merge_id>/undo")
@@ -111,13 +104,36 @@ def undo_post(merge_id: int) -> Response:
     def done(undoing: merging.Undoing) -> Response:
         label = queries.label(record.duplicate)
         flash(_("%(customer)s is a customer of its own again.", customer=label), "success")
-        stayed = sum(way.moved_on for way in undoing.ways)
+        stayed = any(way.moved_on or way.stays for way in undoing.ways)
         if stayed or undoing.changed_since:
             flash(_("Some of it had moved on or was changed since, and stays as it is."), "warning")
         return claim.complete(url_for("customers.record", code=record.duplicate.code))
 
     back = url_for("customers.undo", merge_id=merge_id)
-    return carry_out(approved_verbs.UNDO, {"merge": record.id}, claim, done, back=back)
+    asked = {"merge": record.id, "digest": request.form.get("digest", "")}
+    try:
+        return carry_out(approved_verbs.UNDO, asked, claim, done, back=back)
+    except merging.UndoingOutdated as outdated:
+        db.session.rollback()
+        return _undo_page(_merge_or_404(merge_id), outdated, status=409)
+
+
+def _undo_page(
+    record: CustomerMerge, outdated: Refusal | None = None, *, status: int = 200
+) -> Response:
+    """What undoing the merge would do now, and why it cannot be done or was not."""
+    undoing = merging.undoing(db.session(), record)
+    return render(
+        "customers/undo.html",
+        status=status,
+        record=record,
+        undoing=undoing,
+        refused=undoing.refusal and in_words(undoing.refusal),
+        complaint=outdated and in_words(outdated),
+        idempotency_key=new_key(),
+        fields=CUSTOMER.by_name,
+        SHOWN=SHOWN,
+    )
 
 
 def _preview_of(survivor_id: int, duplicate_id: int) -> merging.Preview:

@@ -7,8 +7,8 @@ that, and names what has moved on since.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -63,6 +63,15 @@ class PreviewOutdated(Stale):
     )
 
 
+class UndoingOutdated(Stale):
+    """Undoing the merge would do something else than was shown."""
+
+    sentence = N_(
+        "What undoing the merge would do has changed since it was shown. "
+        "Nothing was undone: look at it again, then undo."
+    )
+
+
 class AlreadyUndone(Refusal):
     """The merge was undone before."""
 
@@ -79,16 +88,18 @@ class SurvivorMerged(Refusal):
 
 @dataclass(frozen=True)
 class Move:
-    """One kind of what belongs to the two customers: what each has before the merge."""
+    """One kind of what belongs to the two customers: what each has before the merge, and how many are of both."""
 
     owned: OwnedRecord
     survivor: Held
     duplicate: Held
+    shared: int = 0
 
     @property
     def after(self) -> Held:
         """What the survivor has after it; the duplicate has nothing then."""
-        return self.survivor + self.duplicate
+        both = self.survivor + self.duplicate
+        return replace(both, count=both.count - self.shared)
 
 
 @dataclass(frozen=True)
@@ -123,21 +134,37 @@ class Preview:
 
 @dataclass(frozen=True)
 class Way:
-    """What undoing a merge does with one kind: these go back, so many have moved on since."""
+    """What undoing a merge does with one kind: these go back, so many have moved on since.
+
+    `number` is how many go back as people count them. `stays` names what was booked since on what goes back (a
+    meter), and stays with the survivor.
+    """
 
     owned: OwnedRecord
     back: tuple[int, ...]
     moved_on: int
+    number: int
+    stays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Undoing:
-    """What undoing a merge does: with what it moved, and with the survivor's facts that it changed."""
+    """What undoing a merge does: with what it moved, and with the survivor's facts that it changed.
+
+    `refusal` is why it cannot be undone now.
+    """
 
     merge: CustomerMerge
     ways: tuple[Way, ...]
     restored: Mapping[str, str]
     changed_since: tuple[str, ...]
+    refusal: Refusal | None = None
+
+    @property
+    def digest(self) -> str:
+        """Another one as soon as it would do something else."""
+        ways = [[way.owned.name, way.back, way.moved_on, way.stays] for way in self.ways]
+        return _digest_of([ways, dict(self.restored), self.changed_since])
 
 
 def preview(session: Session, survivor: Customer, duplicate: Customer) -> Preview:
@@ -158,7 +185,8 @@ def preview(session: Session, survivor: Customer, duplicate: Customer) -> Previe
             raise InTheWay(owned, days)
         _refuse_locked(session, owned, owned.customer == duplicate.id)
         held = owned.held_by(session, ids)
-        moves.append(Move(owned, held[survivor.id], held[duplicate.id]))
+        shared = owned.shared_by(session, *ids)
+        moves.append(Move(owned, held[survivor.id], held[duplicate.id], shared))
     fields = tuple(
         FieldChoice(name, getattr(survivor, name), getattr(duplicate, name)) for name in MERGED
     )
@@ -212,36 +240,36 @@ def merge(
 def undoing(session: Session, record: CustomerMerge) -> Undoing:
     """What undoing the merge would do now. Writes nothing and locks nothing."""
     survivor = session.get_one(Customer, record.survivor_id)
-    ways = [_way(session, record, owned, lock=False) for owned in owned_records()]
-    return _undoing(record, survivor, ways)
+    return _undoing(session, record, survivor, lock=False)
 
 
-def undo(session: Session, merge_id: int, *, by: int | None = None) -> Undoing:
+def undo(
+    session: Session, merge_id: int, *, digest: str | None = None, by: int | None = None
+) -> Undoing:
     """Make the duplicate a customer again, and give back exactly what its merge had moved.
 
-    What has moved on since stays where it is, and so do facts that a user changed since.
+    What has moved on since stays where it is, and so do facts that a user changed since. `digest` is that of
+    what was shown; None: nobody was shown anything.
 
     Raises:
         AlreadyUndone, SurvivorMerged, MovesLockedDays, RecordGone: it cannot be undone.
+        UndoingOutdated: it would not do what was shown.
     """
     record = session.get_one(CustomerMerge, merge_id)
     customers = locked(session, Customer, [record.survivor_id, record.duplicate_id])
     session.refresh(record, with_for_update=True)
     survivor, duplicate = customers[record.survivor_id], customers[record.duplicate_id]
-    if record.undone_at is not None:
-        raise AlreadyUndone()
-    if survivor.merged_into_id is not None:
-        raise SurvivorMerged(code=survivor.code)
-    ways = [_way(session, record, owned, lock=True) for owned in owned_records()]
-    for way in ways:
-        _refuse_locked(session, way.owned, way.owned.among(way.back))
-    done = _undoing(record, survivor, ways)
+    done = _undoing(session, record, survivor, lock=True)
+    if done.refusal is not None:
+        raise done.refusal
+    if digest is not None and done.digest != digest:
+        raise UndoingOutdated()
     duplicate.merged_into_id = None
     record.undone_at, record.undone_by_id = func.now(), by
     _change(survivor, done.restored)
     _change(duplicate, {})
     session.flush()  # before anything is moved back: it would follow the duplicate to the survivor
-    for way in ways:
+    for way in done.ways:
         way.owned.move(session, way.back, duplicate.id)
     session.expire_all()
     return done
@@ -258,18 +286,42 @@ def _change(customer: Customer, facts: Mapping[str, str]) -> None:
     next_version(customer)
 
 
-def _way(session: Session, record: CustomerMerge, owned: OwnedRecord, *, lock: bool) -> Way:
-    ids = record.moved.get(owned.name, [])
-    there = owned.locked if lock else owned.those
-    back = there(session, record.survivor_id, ids)
-    return Way(owned, tuple(back), len(ids) - len(back))
+def _ways(session: Session, record: CustomerMerge, *, lock: bool) -> Iterator[Way]:
+    back = {}
+    for owned in owned_records():
+        there = owned.locked if lock else owned.those
+        back[owned.name] = there(session, record.survivor_id, record.moved.get(owned.name, []))
+    for owned in owned_records():
+        ids, mine = record.moved.get(owned.name, []), back[owned.name]
+        gone = sorted(set(ids) - set(mine))
+        stays = owned.booked_since(session, record.survivor_id, record.merged_at, back, mine)
+        moved_on, number = (owned.number_of(session, some) for some in (gone, mine))
+        yield Way(owned, tuple(mine), moved_on, number, tuple(stays))
 
 
-def _undoing(record: CustomerMerge, survivor: Customer, ways: Sequence[Way]) -> Undoing:
+def _undoing(session: Session, record: CustomerMerge, survivor: Customer, *, lock: bool) -> Undoing:
+    ways = tuple(_ways(session, record, lock=lock))
     untouched = {n for n, value in record.after.items() if getattr(survivor, n) == value}
     restored = {name: value for name, value in record.before.items() if name in untouched}
     changed = tuple(name for name in record.after if name not in untouched)
-    return Undoing(record, tuple(ways), restored, changed)
+    refusal = _refusal_of(session, record, survivor, ways)
+    return Undoing(record, ways, restored, changed, refusal)
+
+
+def _refusal_of(
+    session: Session, record: CustomerMerge, survivor: Customer, ways: Sequence[Way]
+) -> Refusal | None:
+    """Why the merge cannot be undone as things are."""
+    if record.undone_at is not None:
+        return AlreadyUndone()
+    if survivor.merged_into_id is not None:
+        return SurvivorMerged(code=survivor.code)
+    try:
+        for way in ways:
+            _refuse_locked(session, way.owned, way.owned.among(way.back))
+    except MovesLockedDays as locked_days:
+        return locked_days
+    return None
 
 
 def _digest(session: Session, *customers: Customer) -> str:
@@ -279,6 +331,10 @@ def _digest(session: Session, *customers: Customer) -> str:
         + [owned.state_of(session, c.id) for owned in owned_records()]
         for c in customers
     ]
+    return _digest_of(state)
+
+
+def _digest_of(state: object) -> str:
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
 

@@ -3,9 +3,9 @@
 A domain names its rows once. Deleting a customer asks for them, and a merge moves them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    Select,
     SQLColumnExpression,
     any_,
     func,
@@ -51,6 +52,8 @@ class OwnedRecord:
     or expressions of them. `counted` says how many. `endpoint` is the list that takes a customer's
     code as its argument `customer`. Of `one_per` (a day), a customer has one row of each; `both_have` says
     which `%(days)s` are in the way where two customers become one. `is_lockable`: nothing of a locked day moves.
+    Rows with the same `once_per` are parts of one that people see, and are counted and listed as one. `booked_on`
+    is what a row is booked on (a meter): the kind that gives it to a customer, its column, and what some of those give.
     """
 
     name: str
@@ -64,6 +67,8 @@ class OwnedRecord:
     endpoint: str
     one_per: SQLColumnExpression[Any] | None = None
     both_have: str = ""
+    once_per: SQLColumnExpression[Any] | None = None
+    booked_on: tuple[str, InstrumentedAttribute[Any], Callable[[Any], Select[Any]]] | None = None
     is_lockable: bool = False
 
     def locked_day(self, session: Session, those: ColumnElement[bool]) -> date | None:
@@ -85,12 +90,58 @@ class OwnedRecord:
     def held_by(self, session: Session, customer_ids: Sequence[int]) -> Mapping[int, Held]:
         """What each of these customers has; one with nothing is there too."""
         rows = session.execute(
-            select(self.customer, func.count(), func.sum(self.amount))
+            select(self.customer, self._number(), func.sum(self.amount))
             .where(self.customer.in_(customer_ids))
             .group_by(self.customer)
         )
         found = {key: Held(count, amount) for key, count, amount in rows}
         return {key: found.get(key, Held()) for key in customer_ids}
+
+    def shared_by(self, session: Session, one: int, other: int) -> int:
+        """How many these two customers have parts of each."""
+        if self.once_per is None:
+            return 0
+        theirs = select(self.once_per).where(self.customer == other)
+        both = select(self._number()).where(self.customer == one, self.once_per.in_(theirs))
+        return session.scalar(both) or 0
+
+    def number_of(self, session: Session, ids: Sequence[int]) -> int:
+        """How many these rows are, as people count them."""
+        if self.once_per is None:
+            return len(ids)
+        return session.scalar(select(self._number()).where(self.among(ids))) or 0
+
+    def _number(self) -> ColumnElement[int]:
+        each = self.model.id if self.once_per is None else self.once_per
+        return func.count(each.distinct())
+
+    def booked_since(
+        self,
+        session: Session,
+        owner: int,
+        since: datetime,
+        given: Mapping[str, Sequence[int]],
+        without: Sequence[int],
+    ) -> Sequence[str]:
+        """What these rows are called: made since, of `owner`, and booked on what the rows `given` by kind give.
+
+        `without` are rows that are not meant. Each once, the oldest first.
+        """
+        if self.booked_on is None:
+            return ()
+        kind, own, given_by = self.booked_on
+        ids = given.get(kind, ())
+        if not ids:
+            return ()
+        things = given_by(any_(_array(ids))).correlate(None)
+        rows = select(self.label).where(
+            self.customer == owner,
+            self.model.created_at > since,
+            own.in_(things),
+            ~self.among(without),
+        )
+        found = session.scalars(rows.order_by(self.model.id))
+        return tuple(dict.fromkeys(map(str, found)))
 
     def state_of(self, session: Session, customer_id: int) -> str:
         """A digest of what the customer has: another one as soon as a row comes, goes or changes."""
@@ -100,12 +151,16 @@ class OwnedRecord:
 
     def newest(self, session: Session, customer_id: int, limit: int) -> Sequence[Any]:
         """The customer's newest rows: `label`, `day` and `amount`."""
-        return session.execute(
-            select(self.label.label("label"), self.day.label("day"), self.amount.label("amount"))
-            .where(self.customer == customer_id)
-            .order_by(self.day.desc(), self.model.id.desc())
-            .limit(limit)
-        ).all()
+        label, day, amount, last = self.label, self.day, self.amount, self.model.id
+        if self.once_per is not None:
+            label, day, last = (func.max(value) for value in (label, day, last))
+            amount = func.sum(amount)
+        shown: Sequence[Any] = (label.label("label"), day.label("day"), amount.label("amount"))
+        rows = select(*shown)
+        if self.once_per is not None:
+            rows = rows.group_by(self.once_per)
+        mine = rows.where(self.customer == customer_id)
+        return session.execute(mine.order_by(day.desc(), last.desc()).limit(limit)).all()
 
     def move(self, session: Session, ids: Sequence[int], to: int) -> None:
         """Give these rows, which the caller has locked, to another customer. Raises Locked."""

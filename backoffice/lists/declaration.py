@@ -95,7 +95,8 @@ class List:
     `also` are further values of a row, for links. `bulk` is the endpoint
     that rows are chosen for: it is asked with `matching`, or with `selected` and the
     keys of the chosen rows as `id`, by the `buttons` under the list. `is_computed`: no index gives the
-    rows, so that a page is better found in one statement than in two.
+    rows, so that a page is better found in one statement than in two. `narrowed` answers the list as it
+    is where filters have these values: with columns of the same names that say what the filter leaves of them.
     """
 
     name: str
@@ -114,6 +115,7 @@ class List:
     buttons: Buttons = field(default_factory=Buttons)
     new: tuple[str, str] | None = None
     is_computed: bool = False
+    narrowed: Callable[[Mapping[str, str]], "List"] | None = None
     nothing_yet: tuple[str, str] = (N_("Nothing here yet"), N_("What is entered appears here."))
     nothing_fits: tuple[str, str] = (
         N_("Nothing fits that"),

@@ -49,7 +49,7 @@ def export(listing: List, flavour: str) -> Response:
     if flavour not in FLAVOURS and flavour != "xlsx":
         abort(404)
     state = state_of(listing, request.args)
-    columns = [listing.column(name) for name in state.columns]
+    columns = [state.listing.column(name) for name in state.columns]
     connection = _snapshot()
     try:
         totals = queries.totals_of(connection, current_user, state)

@@ -121,6 +121,11 @@ def beginning(column: Any) -> Way:
 
 def owned_by(column: Any, owners: Callable[[Question], Sequence[int]]) -> Way:
     """By whose they are: the first of each owner's rows in the list's own order."""
+    return belonging_to(lambda owner: column == owner, owners)
+
+
+def belonging_to(is_of: Callable[[int], Any], owners: Callable[[Question], Sequence[int]]) -> Way:
+    """As `owned_by`, where a condition says which rows are an owner's."""
 
     def way(question: Question, listing: List) -> Sequence[Any]:
         found = owners(question)
@@ -130,7 +135,7 @@ def owned_by(column: Any, owners: Callable[[Question], Sequence[int]]) -> Way:
         key = listing.key.label("key")
         parts = union_all(
             *(
-                prune_joins(rows.where(column == owner), [key], order).limit(question.limit)
+                prune_joins(rows.where(is_of(owner)), [key], order).limit(question.limit)
                 for owner in found
             )
         ).subquery("found")

@@ -66,9 +66,9 @@ def _drawn(template: str, block: str, **context: Any) -> Response:
 
 
 def _totals_alone(listing: List, state: State) -> Shown:
-    session, columns = db.session(), [listing.column(name) for name in state.columns]
+    session, columns = db.session(), [state.listing.column(name) for name in state.columns]
     return Shown(
-        listing,
+        state.listing,
         state,
         columns,
         totals=queries.totals_of(session, current_user, state),

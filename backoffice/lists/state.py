@@ -49,6 +49,7 @@ def state_of(listing: List, arguments: Mapping[str, Any]) -> State:
     """The state that the arguments of an address ask for; what makes no sense in them is left out."""
     given = {name: str(arguments[name]) for name in arguments}
     values = {name: text for one in listing.filters for name, text in one.read(given)}
+    listing = listing.narrowed(values) if listing.narrowed else listing
     sort = given.get("sort", "")
     return State(
         listing,

@@ -5,12 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from backoffice.billing.invoices import actions
 from backoffice.billing.invoices.refusals import ReasonMissing, SameMeter, VoidStaysVoid
-from backoffice.billing.models import Meter
+from backoffice.billing.models import Invoice, Meter
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
+from tests.records.test_api import Program
 
+from . import invoice_desk
 from .invoices import balances, change, entry, invoice_on, owner, paid, wanjirus_meter
 
 
@@ -127,3 +130,72 @@ def test_one_without_a_meter_gets_one(session: Any, meter: Meter) -> None:
     session.commit()
     actions.move(session, invoice.id, 1, meter.id)
     assert balances(session, meter) == [(1500, 0)]
+
+
+# Moved by editing
+
+
+@pytest.fixture
+def two_meters(session: Any) -> None:
+    """INV-1 of 1,500 on M-1 of Wanjiru, who has M-3 too; M-2 is Otieno's."""
+    customer = invoice_desk.wanjiru(session)
+    MeterAssignmentFactory(meter=MeterFactory(number="M-3"), customer=customer)
+    invoice_desk.invoice_of(session, customer)
+
+
+def where(session: Any) -> tuple[str, str]:
+    session.rollback()
+    invoice = session.scalars(select(Invoice)).one()
+    return invoice.customer.code, invoice.meter.number
+
+
+TO_M_2 = {"customer": "C-2 · Otieno", "meter": "M-2"}
+
+
+@pytest.mark.parametrize("changes", [{"meter": "M-3"}, TO_M_2])
+@pytest.mark.parametrize(
+    ("setting", "limit"), [("APPROVAL_ABOVE_COUNT", 0), ("APPROVAL_ABOVE_AMOUNT", Decimal(1499))]
+)
+def test_above_the_limits_editing_moves_no_invoice(
+    app: Any,
+    session: Any,
+    sign_in: Any,
+    two_meters: None,
+    changes: dict[str, str],
+    setting: str,
+    limit: Any,
+) -> None:
+    browser, before = sign_in("finance"), where(session)
+    edit = "/billing/invoices/INV-1/edit"
+    typed = invoice_desk.filled(browser, edit, **changes)
+    app.config[setting] = limit
+    refused = browser.post(edit, data=typed)
+    assert refused.status_code == 422
+    assert "Use “Move to another meter” on the invoice instead" in refused.text
+    assert where(session) == before
+    due = invoice_desk.filled(browser, edit, due_on="2026-12-31")
+    assert browser.post(edit, data=due).status_code == 303, "the rest is edited as ever"
+
+
+def test_below_the_limits_it_is_moved_by_editing(
+    session: Any, sign_in: Any, two_meters: None
+) -> None:
+    browser, edit = sign_in("finance"), "/billing/invoices/INV-1/edit"
+    answer = browser.post(edit, data=invoice_desk.filled(browser, edit, **TO_M_2))
+    assert answer.status_code == 303
+    assert where(session) == ("C-2", "M-2")
+
+
+def test_nor_does_a_program_move_it(app: Any, session: Any, two_meters: None) -> None:
+    program = Program(app, session, "invoices:write")
+    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    path = "/api/invoices/INV-1"
+    for changes in ({"meter": "M-3"}, {"customer": "C-2", "meter": "M-2"}):
+        refused = program.send("PATCH", path, match=1, json=changes)
+        assert refused.status_code == 422
+        assert "Move to another meter" in refused.text
+    assert where(session) == ("C-1", "M-1")
+    assert program.send("PATCH", path, match=1, json={"due_on": "2026-12-31"}).status_code == 200
+    app.config["APPROVAL_ABOVE_COUNT"] = 1000
+    assert program.send("PATCH", path, match=2, json={"meter": "M-3"}).status_code == 200
+    assert where(session) == ("C-1", "M-3")

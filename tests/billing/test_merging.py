@@ -12,18 +12,21 @@ from flask import Flask
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
-from backoffice.billing.models import Invoice, MeterAssignment, Payment
+from backoffice.billing.models import Invoice, Meter, MeterAssignment, Payment
 from backoffice.customers import actions, merging
 from backoffice.customers.models import Customer, CustomerMerge
 from backoffice.customers.records import CUSTOMER
 from backoffice.records.actions import do
+from tests.customers.desk import fields_of, form
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,
     MeterAssignmentFactory,
+    MeterFactory,
     PaymentFactory,
 )
 from tests.factories.customers import CustomerFactory
+from tests.orders.pages import text_of
 from tests.processes import barrier, together
 
 from .meters import assignments, meter_of, must_be_stored, owed_by, stored
@@ -115,6 +118,22 @@ def test_the_preview_says_what_goes_over_and_what_it_comes_to(
     assert sorted(newest["invoices"]) == [("INV-M-2", 200), ("VOID", 0)]
 
 
+def test_the_preview_counts_and_lists_a_receipt_once(
+    session: Any, pair: tuple[Customer, Customer]
+) -> None:
+    rina, twice = pair
+    for part, (whose, amount) in enumerate([(twice, 10), (twice, 20), (rina, 40)], 1):
+        PaymentFactory(customer=whose, reference="R-3", part=part, amount=amount)
+    session.commit()
+    [move] = [m for m in merging.preview(session, rina, twice).moves if m.owned.name == "payments"]
+    assert (move.survivor.count, int(move.survivor.amount)) == (1, 40)
+    assert (move.duplicate.count, int(move.duplicate.amount)) == (3, 150)
+    assert (move.after.count, int(move.after.amount)) == (3, 190)
+    newest = [(row.label, int(row.amount)) for row in move.owned.newest(session, twice.id, 9)]
+    assert newest[0] == ("R-3", 30)
+    assert len(newest) == 3
+
+
 def test_a_merge_and_its_undoing_leave_everything_as_it_was(
     session: Any, outside: Outside, pair: tuple[Customer, Customer]
 ) -> None:
@@ -125,6 +144,48 @@ def test_a_merge_and_its_undoing_leave_everything_as_it_was(
     session.commit()
     assert everything(outside) == before
     assert {way.moved_on for way in done.ways} == {0}
+
+
+def test_undoing_says_first_what_was_booked_since_on_the_meters_that_go_back(
+    session: Any, outside: Outside, pair: tuple[Customer, Customer], sign_in: Any
+) -> None:
+    rina, twice = pair
+    [meter] = session.scalars(select(Meter).where(Meter.number == "M-2"))
+    [never_theirs] = session.scalars(select(Meter).where(Meter.number == "M-1"))
+    InvoiceFactory(number="BEFORE", customer=rina, meter=meter)
+    session.commit()
+    record = merge(session, rina, twice)
+    assert {way.stays for way in merging.undoing(session, record).ways} == {()}
+    InvoiceFactory(number="SINCE", customer=rina, meter=meter)
+    InvoiceFactory(number="ELSEWHERE", customer=rina, meter=MeterFactory())
+    for part in (1, 2):
+        PaymentFactory(customer=rina, meter=meter, reference="P-9", part=part, amount=10)
+    MeterAdjustmentFactory(number="ADJ-8", customer=rina, meter=never_theirs)
+    MeterAdjustmentFactory(number="ADJ-9", customer=rina, meter=meter)
+    session.commit()
+    shown = merging.undoing(session, record)
+    assert {way.owned.name: way.stays for way in shown.ways if way.stays} == {
+        "invoices": ("SINCE",), "payments": ("P-9",), "meter_adjustments": ("ADJ-9",),
+    }  # fmt: skip
+    browser, address = sign_in("finance"), f"/customers/merges/{record.id}/undo"
+    page = text_of(browser.get(address).text)
+    assert "1 was booked since on what goes back, and stays with RINA: SINCE" in page
+    assert "stays with RINA: P-9" in page
+    typed = form(browser, address)
+    InvoiceFactory(number="LATER", customer=rina, meter=meter)
+    session.commit()
+    refused = browser.post(address, data=typed)
+    assert refused.status_code == 409
+    assert "Nothing was undone" in refused.text
+    assert "2 were booked since on what goes back, and stay with RINA: SINCE, LATER" in text_of(
+        refused.text
+    )
+    undone = browser.post(address, data=fields_of(refused.text, address))
+    assert (undone.status_code, undone.location) == (303, "/customers/R1NA")
+    session.rollback()
+    whose = select(Invoice.number).join(Invoice.customer).where(Customer.code == "RINA")
+    assert set(session.scalars(whose)) == {"INV-M-1", "BEFORE", "SINCE", "LATER", "ELSEWHERE"}
+    assert stored(outside) == must_be_stored(outside)
 
 
 def test_what_has_moved_on_since_stays_where_it_is(

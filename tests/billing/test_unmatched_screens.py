@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 
 from backoffice.app.extensions import db
 from backoffice.billing.models import Meter, MeterAssignment
-from backoffice.billing.payments import actions
+from backoffice.billing.payments import actions, unmatched
 from backoffice.billing.payments.allocation import Part
 from tests.approvals.cards import pressed
 from tests.factories.billing import (
@@ -148,6 +148,35 @@ def test_all_that_are_sure_are_matched_and_the_others_are_said(finance, three, s
     said = text_of(finance.get("/billing/unmatched").text)
     assert "1 payment is matched. Of 2 it is not sure where they belong." in said
     assert [row[3] for row in stored(session)] == ["M-S", None, None]
+
+
+def test_older_ones_that_are_unsure_leave_their_place_to_those_that_are_sure(
+    finance, three, session, monkeypatch
+):
+    monkeypatch.setattr(unmatched, "MOST_MATCHED", 2)
+    for n in range(3):
+        PaymentFactory(reference=f"S-{n}", customer=three[0].customer, paid_on=date(2026, 6, 1 + n))
+    for n in range(3):
+        PaymentFactory(customer=CustomerFactory(), paid_on=date(2026, 1, 1 + n))
+    session.commit()
+    form = {"matching": "1", "idempotency_key": "k1"}
+    assert pressed(finance, "/billing/unmatched/match-sure", form).status_code == 303
+    said = text_of(finance.get("/billing/unmatched").text)
+    assert "2 payments are matched. Of 5 it is not sure where they belong." in said
+    assert "2 more are sure: match again." in said
+    assert {row[0] for row in stored(session) if row[3]} == {"U-1", "S-0"}
+    pressed(finance, "/billing/unmatched/match-sure", form | {"idempotency_key": "k2"})
+    said = text_of(finance.get("/billing/unmatched").text)
+    assert "2 payments are matched. Of 5 it is not sure where they belong." in said
+    assert "match again" not in said
+
+
+def test_where_none_is_sure_it_says_of_how_many(finance, session, customer):
+    waiting(session, customer)
+    form = {"matching": "1", "idempotency_key": "k1"}
+    assert finance.post("/billing/unmatched/match-sure", data=form).status_code == 303
+    said = text_of(finance.get("/billing/unmatched").text)
+    assert "0 payments are matched. Of 1 it is not sure where it belongs." in said
 
 
 def test_only_the_ticked_are_matched_and_none_ticked_says_so(finance, three, session):

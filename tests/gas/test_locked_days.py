@@ -150,6 +150,10 @@ def test_a_merge_moves_nothing_of_a_locked_day(
     record = merge(session, survivor.id, duplicate.id, taken=(), digest=digest)
     session.commit()
     run_command("balance", "lock", "--until", "2026-01-31", "--reason", "Reported")
+    shown = sign_in("admin").get(f"/customers/merges/{record.id}/undo").text
+    assert "days up to 2026-01-31, which are locked" in shown
+    assert "Undo this merge</button>" not in shown
+    assert 'name="digest"' not in shown
     with pytest.raises(MovesLockedDays):
         undo(session, record.id)
     session.rollback()

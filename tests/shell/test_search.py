@@ -216,6 +216,18 @@ def test_on_a_long_list_the_beginning_and_the_customer_find_and_the_page_says_wh
     assert "Show all in the list" in text_of(page_of(browser, "so-1"))
 
 
+def test_a_receipt_is_found_by_the_customer_of_any_of_its_parts(
+    sign_in: SignIn, book: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "AFFORDABLE", -1.0)
+    PaymentFactory(reference="PAY-7", part=2, customer__code="BOLID")
+    db.session.commit()
+    assert suggested(sign_in("finance"), "bolid") == [
+        "/customers/BOLID",
+        "/billing/payments/PAY-7",
+    ]
+
+
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [

@@ -1,6 +1,6 @@
 """What can be done to an invoice. Nothing here commits: every verb works in the caller's transaction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Select, select
@@ -18,11 +18,15 @@ from .charges import Charges, compute, problems_of, problems_of_days
 from .fields import FIELDS
 from .refusals import (
     LessThanPaid,
+    MoveNeedsApproval,
     PaymentsGoAlong,
     ReasonMissing,
     SameMeter,
     VoidStaysVoid,
 )
+
+PLACE = ("customer", "meter")
+"""Fields of an invoice that say where it counts."""
 
 
 def create(session: Session, values: Values) -> Invoice:
@@ -38,10 +42,18 @@ def create(session: Session, values: Values) -> Invoice:
     return invoice
 
 
-def update(session: Session, invoice_id: int, values: Values, version: int) -> Invoice:
+def update(
+    session: Session,
+    invoice_id: int,
+    values: Values,
+    version: int,
+    *,
+    waits: Callable[[Callable[[], object]], bool] | None = None,
+) -> Invoice:
     """Change an invoice, if it is still at `version`; saving what is stored changes nothing.
 
-    While payments name it, it keeps its meter and its customer and comes to no less than they do.
+    While payments name it, it keeps its meter and its customer and comes to no less than they do. So it does where
+    `waits` says that a move needs a second person: that is asked for by `move`.
 
     Raises:
         RecordGone, RecordChanged: another user was faster.
@@ -50,6 +62,9 @@ def update(session: Session, invoice_id: int, values: Values, version: int) -> I
     """
     invoice = _locked(session, invoice_id, version)
     _refuse_impossible(session, values, invoice)
+    moved = [name for name in PLACE if values[name] != getattr(invoice, f"{name}_id")]
+    if moved and waits is not None and waits(lambda: _put(session, invoice, values)):
+        raise records.Impossible({name: MoveNeedsApproval() for name in moved})
     for name, value in _columns(values).items():
         setattr(invoice, name, value)
     records.count(session, invoice)
@@ -159,9 +174,17 @@ def _refuse_impossible(session: Session, values: Values, invoice: Invoice | None
 
 def _parted_from_payments(values: Values, invoice: Invoice) -> Iterator[tuple[str, Refusal]]:
     """What the payments that name the invoice forbid to change."""
-    for name in ("customer", "meter"):
+    for name in PLACE:
         if values[name] != getattr(invoice, f"{name}_id"):
             yield name, PaymentsGoAlong()
+
+
+def _put(session: Session, invoice: Invoice, values: Values) -> None:
+    """What the move alone would change."""
+    for name in PLACE:
+        setattr(invoice, f"{name}_id", values[name])
+    records.next_version(invoice)
+    settle(session)
 
 
 def _columns(values: Values) -> dict[str, Any]:

@@ -66,6 +66,14 @@ class PaymentsGoAlong(Refusal):
     )
 
 
+class MoveNeedsApproval(Refusal):
+    """Another meter or customer where two people look at the move."""
+
+    sentence = N_(
+        "Another user has to approve this move. Use “Move to another meter” on the invoice instead."
+    )
+
+
 class VoidStaysVoid(Refusal):
     """A change of an invoice that is void."""
 

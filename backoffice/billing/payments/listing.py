@@ -4,17 +4,18 @@ A receipt stands in the list as its first part, which it always has: what every 
 read there, and only what its parts come to is read of them all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import aliased
 
 from ...base import N_, counted
-from ...customers.listing import of_customer
 from ...customers.models import Customer
+from ...customers.queries import narrowed_to
 from ...lists import Choice, Column, Days, List, Search, containing
 from ...web.formats import money_filter
 from ..models import Invoice, Meter, Payment
@@ -90,19 +91,28 @@ def _is_unmatched() -> ColumnElement[bool]:
     return Payment.reference.in_(waiting)
 
 
-def of_these(customers: Select[int]) -> ColumnElement[bool]:
-    """A part of the receipt is of one of the customers."""
-    return Payment.reference.in_(select(_Part.reference).where(_Part.customer_id.in_(customers)))
+_PARTS: Mapping[str, Callable[[Any, str], ColumnElement[bool]]] = {
+    "customer": lambda part, text: part.customer_id.in_(narrowed_to(text)),
+    "meter": lambda part, text: part.meter_id.in_(select(Meter.id).where(Meter.number == text)),
+    "invoice": lambda part, text: part.invoice_id.in_(
+        select(Invoice.id).where(Invoice.number == text)
+    ),
+}
+"""Filter of the list → which parts of a receipt it means."""
 
 
-def _of_meter(text: str) -> ColumnElement[bool]:
-    parts = select(_Part.reference).join(Meter, Meter.id == _Part.meter_id)
-    return Payment.reference.in_(parts.where(Meter.number == text))
+def _has(fits: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """A part of the receipt fits."""
+    return Payment.reference.in_(select(_Part.reference).where(fits(_Part)))
 
 
-def _of_invoice(text: str) -> ColumnElement[bool]:
-    parts = select(_Part.reference).join(Invoice, Invoice.id == _Part.invoice_id)
-    return Payment.reference.in_(parts.where(Invoice.number == text))
+def has_further_part_of(customer_id: int) -> ColumnElement[bool]:
+    """A part of the receipt beside its first one is the customer's."""
+    return _has(lambda part: (part.part > 1) & (part.customer_id == customer_id))
+
+
+def _of(name: str) -> Callable[[str], ColumnElement[bool]]:
+    return lambda text: _has(lambda part: _PARTS[name](part, text))
 
 
 def _first_of(name: str) -> Callable[[Any], str]:
@@ -117,6 +127,38 @@ def _first_of(name: str) -> Callable[[Any], str]:
 
 def _record(row: Any) -> str:
     return url_for("payments.record", reference=row.reference)
+
+
+def _narrowed(values: Mapping[str, str]) -> List:
+    """The list where it is narrowed to a customer, meter or invoice: its amounts are those of the parts that fit.
+
+    So its total is the figure that it explains: what is paid on the meter or the invoice, or by the customer.
+    """
+    asked = {name: values[name] for name in _PARTS if name in values}
+    if not asked:
+        return PAYMENTS
+
+    def fits(part: Any) -> ColumnElement[bool]:
+        return and_(*(_PARTS[name](part, text) for name, text in asked.items()))
+
+    stated = receipt_total(fits)
+    here = {
+        "amount": replace(
+            PAYMENTS.column("amount"), label=N_("Amount here"), value=_counted(stated)
+        ),
+        "whole": replace(PAYMENTS.column("whole"), is_shown=True),
+    }
+    return replace(
+        PAYMENTS,
+        rows=lambda user: _rows(user).where(_has(fits)),
+        columns=[here.get(column.name, column) for column in PAYMENTS.columns],
+        also={**PAYMENTS.also, "stated": stated},
+    )
+
+
+def _counted(stated: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Nothing of a void receipt."""
+    return case((Payment.status == VOID, 0), else_=stated)
 
 
 PAYMENTS = List(
@@ -152,7 +194,11 @@ PAYMENTS = List(
             words=STATUSES, tones=TONES, is_sortable=False,
         ),
         Column(
-            "amount", N_("Amount"), case((Payment.status == VOID, 0), else_=receipt_total()),
+            "whole", N_("Whole receipt"), receipt_total(),
+            kind="money", classes="cell-total", is_shown=False,
+        ),
+        Column(
+            "amount", N_("Amount"), _counted(receipt_total()),
             kind="money", total=True, classes="cell-total",
             write=lambda row: money_filter(row.stated),
         ),
@@ -182,10 +228,11 @@ PAYMENTS = List(
             },
         ),
         Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
-        of_customer(of_these),
-        Search("meter", N_("Meter"), _of_meter, is_quiet=True),
-        Search("invoice", N_("Invoice"), _of_invoice, is_quiet=True),
+        Search("customer", N_("Customer"), _of("customer"), is_quiet=True),
+        Search("meter", N_("Meter"), _of("meter"), is_quiet=True),
+        Search("invoice", N_("Invoice"), _of("invoice"), is_quiet=True),
     ),
+    narrowed=_narrowed,
     default_sort="-paid_on",
     counted=counted("%(num)s payment", "%(num)s payments"),
     new=("payments.new", N_("Record a payment")),

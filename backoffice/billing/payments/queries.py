@@ -1,10 +1,10 @@
 """Reads of payments: what a customer can pay, and what stands in place of what."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, exists, func, or_, select, true
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from ..models import Invoice, Meter, MeterAssignment, Payment
@@ -14,19 +14,22 @@ MOST_OFFERED = 100
 """Open invoices that a payment is allocated to by hand; of more than that these are the oldest."""
 
 
-def receipt_total() -> ColumnElement[Decimal]:
-    """What the parts of a receipt come to, beside its first one.
+def receipt_total(
+    fits: Callable[[Any], ColumnElement[bool]] | None = None,
+) -> ColumnElement[Decimal]:
+    """What the parts of a receipt come to, or those that fit, beside its first one.
 
     Few receipts have further parts: those are looked for in an index of theirs.
     """
     part = aliased(Payment)
     further = (
         select(func.sum(part.amount))
-        .where(part.reference == Payment.reference, part.part > 1)
+        .where(part.reference == Payment.reference, part.part > 1, fits(part) if fits else true())
         .correlate(Payment)
         .scalar_subquery()
     )
-    return Payment.amount + func.coalesce(further, 0)
+    first = case((fits(Payment), Payment.amount), else_=0) if fits else Payment.amount
+    return first + func.coalesce(further, 0)
 
 
 def replaced_by(session: Session, receipt: Payment) -> str | None:

@@ -1,12 +1,13 @@
 """Payments that are on no meter: where each may belong, and matching them one by one or all that are sure."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, flash, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_login import current_user
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 from werkzeug.wrappers import Response as AnyResponse
 
 from ... import lists
@@ -26,7 +27,6 @@ from .. import approved_verbs
 from ..models import Invoice, Payment
 from ..rules import METHODS
 from ..views import bp
-from .listing import of_these
 from .matching import (
     INVOICE_WITHOUT_METER,
     NO_ASSIGNMENT,
@@ -47,6 +47,15 @@ from .suggestions import (
 
 MOST_MATCHED = 10_000
 """Payments that are matched at a time."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The ids of the payments to match; how many others are unsure, and how many sure ones wait for the next time."""
+
+    ids: list[int]
+    unsure: int = 0
+    waiting: int = 0
 
 
 def _rows(_user: Any) -> Select[Any]:
@@ -110,7 +119,7 @@ UNMATCHED = List(
             },
         ),
         Days("since", "until", N_("Paid from"), N_("to"), Payment.paid_on),
-        of_customer(of_these),
+        of_customer(Payment.customer_id.in_),
     ),
     default_sort="paid_on",
     counted=counted("%(num)s unmatched payment", "%(num)s unmatched payments"),
@@ -193,19 +202,20 @@ def match_sure() -> Response:
     """Match every chosen payment of which it is sure where it belongs; the others stay."""
     claim = Claim("billing.match_sure")
     chosen = _chosen()
-    if not chosen:
+    if not chosen.ids and not chosen.unsure:
         flash(_("Tick payments first, or choose all that match."), "warning")
         return claim.complete(_here())
 
     def done(matched: list[int]) -> Response:
-        _report(len(matched), len(chosen) - len(matched))
+        left = chosen.unsure + len(chosen.ids) - len(matched)
+        _report(len(matched), left, chosen.waiting)
         return claim.complete(_here())
 
-    asked = {"payments": sorted(chosen)}
+    asked = {"payments": sorted(chosen.ids)}
     return carry_out(approved_verbs.MATCH_SURE, asked, claim, done, back=_here())
 
 
-def _report(matched: int, left: int) -> None:
+def _report(matched: int, left: int, waiting: int) -> None:
     said = ngettext(
         "%(count)s payment is matched.",
         "%(count)s payments are matched.",
@@ -219,18 +229,31 @@ def _report(matched: int, left: int) -> None:
             left,
             count=quantity_filter(left),
         )
+    if waiting:
+        said += " " + ngettext(
+            "%(count)s more is sure: match again.",
+            "%(count)s more are sure: match again.",
+            waiting,
+            count=quantity_filter(waiting),
+        )
     flash(said, "success" if matched else "info")
 
 
-def _chosen() -> list[int]:
-    """The ids of the ticked payments, or of all that the filter leaves in, the oldest first."""
+def _chosen() -> Chosen:
+    """The ticked payments, or those of all that the filter leaves in that are sure, the oldest first."""
     user, state = current_user._get_current_object(), lists.state_of(UNMATCHED, request.form)
     if "matching" in request.form:
         rows = matching(user, state).with_only_columns(Payment.id)
-        oldest = rows.order_by(Payment.paid_on, Payment.id).limit(MOST_MATCHED)
-        return list(db.session.scalars(oldest))
-    ids = (whole_number(text) for text in request.form.getlist("id")[:MOST_MATCHED])
-    return [key for key in ids if key > 0]
+        sure = rows.where(_is_sure())
+        oldest = sure.order_by(Payment.paid_on, Payment.id).limit(MOST_MATCHED)
+        ids = list(db.session.scalars(oldest))
+        found, certain = (
+            db.session.scalar(select(func.count()).select_from(each.subquery())) or 0
+            for each in (rows, sure)
+        )
+        return Chosen(ids, found - certain, certain - len(ids))
+    ticked = (whole_number(text) for text in request.form.getlist("id")[:MOST_MATCHED])
+    return Chosen([key for key in ticked if key > 0])
 
 
 def _here(**more: Any) -> str:
