@@ -17,7 +17,7 @@ from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
 from backoffice.wallets import actions
 from backoffice.wallets.models import Wallet, WalletTransaction
-from backoffice.wallets.refusals import InsufficientBalance
+from backoffice.wallets.refusals import InsufficientBalance, MoreThanCharged
 from tests.depth import examples
 from tests.factories.customers import CustomerFactory
 from tests.factories.wallets import WalletFactory
@@ -119,7 +119,7 @@ def test_whatever_is_done_at_once_is_there_once_and_nobody_is_below_zero(
                 actions.post(db.session(), chance.choice(ids), kind, amount, idempotency_key=key)
                 db.session.commit()
                 done.append((key, kind))
-            except InsufficientBalance:
+            except (InsufficientBalance, MoreThanCharged):
                 db.session.rollback()
         return done
 

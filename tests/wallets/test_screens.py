@@ -98,6 +98,11 @@ def test_what_a_person_posts_moves_once_and_stands_in_the_statement(
     form["amount"] = "20"
     browser.post("/wallets/W-1/recharge", data=form)
     assert "Active" in text_of(browser.get("/wallets/W-1").text), "a recharge lifts it"
+    form = _read(browser.get("/wallets/W-1/refund").text, "refund-form").fields
+    form["amount"] = "500"
+    refused = browser.post("/wallets/W-1/refund", data=form)
+    assert refused.status_code == 422
+    assert "Rp 500.00 is more than what was charged to wallet W-1" in text_of(refused.text)
 
 
 def moved_on(surgery: Any, session: Session, wallet: Wallet, days_ago: int, amount: int) -> None:
