@@ -319,6 +319,25 @@ def test_it_says_when_it_is_due_next(session: Session, every_month: Import) -> N
     assert next_due(session, every_month, date(2026, 11, 30)) == date(2026, 12, 31)
 
 
+def test_a_month_that_ended_without_a_scheduler_is_begun_in_the_first_days_of_the_next(
+    session: Session, every_month: Import
+) -> None:
+    assert next_due(session, every_month, date(2026, 12, 3)) == date(2026, 11, 30)
+    days = ("2026-11-29", "2026-12-01", "2026-12-02", "2026-12-31", "2027-01-01", "2027-02-08")
+    assert [on(session, day).changed for day in days] == [0, 1, 0, 1, 0, 0]
+    assert on(session, "2027-03-07").changed == 1
+    months = [str(month.period) for month in months_of(session, every_month)]
+    assert months == ["2027-02-01", "2026-12-01", "2026-11-01"], "January was over for a week"
+    assert next_due(session, every_month, date(2027, 3, 7)) == date(2027, 3, 31)
+
+
+def test_no_month_is_begun_before_the_first_one_that_was_asked_for(
+    session: Session, every_month: Import
+) -> None:
+    assert next_due(session, every_month, date(2026, 11, 1)) == date(2026, 11, 30)
+    assert on(session, "2026-11-01").total == 0
+
+
 def test_what_is_charged_every_month_keeps_its_bytes(session: Session, every_month: Import) -> None:
     session.execute(text("UPDATE imports SET created_at = now() - interval '91 days'"))
     run = runs.request(session, "chore", {"chore": "uploads"}, is_paced=False)
