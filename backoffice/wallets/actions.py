@@ -65,11 +65,13 @@ def open_wallet(session: Session, entered: Values) -> Wallet:
 def wallet_of(session: Session, customer_id: int) -> Wallet:
     """The customer's oldest wallet that is not closed; opened if there is none, once however many ask.
 
-    They wait for each other at the customer, who is there. Raises RecordGone.
+    They wait for each other at the customer, who is there; of a merged one it is the survivor's. Raises RecordGone.
     """
     found: Wallet | None = session.scalars(_of_customer(customer_id)).first()
     if found is None:
-        lock(session, Customer, [customer_id], key_share=True)
+        customer = lock(session, Customer, [customer_id], key_share=True)[customer_id]
+        if customer.merged_into_id is not None:
+            return wallet_of(session, customer.merged_into_id)
         found = session.scalars(_of_customer(customer_id)).first()
     if found is None:
         found = Wallet(number=number_for(session, {}), customer_id=customer_id)
