@@ -62,9 +62,11 @@ def test_without_waiting_at_the_customer_there_would_be_several(
     session.rollback()
     honest = actions.number_for
 
-    def nobody(_session: Any, model: Any, _ids: Any, **_options: Any) -> None:
+    def nobody(session: Any, model: Any, ids: Any, **_options: Any) -> dict[int, Any]:
         assert model is Customer
+        read = {key: session.get_one(model, key) for key in ids}
         time.sleep(0.3)
+        return read
 
     monkeypatch.setattr(actions, "lock", nobody)
     monkeypatch.setattr(actions, "number_for", lambda s, e: f"{honest(s, e)}-{os.getpid()}")
