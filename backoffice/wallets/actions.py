@@ -26,7 +26,9 @@ from .refusals import (
     REFUSED_BY,
     AlreadySuspended,
     BelowZero,
+    BelowZeroAndSuspended,
     InsufficientBalance,
+    MoreThanCharged,
     NoAmount,
     NotSuspended,
     TooMuchInIt,
@@ -63,11 +65,13 @@ def open_wallet(session: Session, entered: Values) -> Wallet:
 def wallet_of(session: Session, customer_id: int) -> Wallet:
     """The customer's oldest wallet that is not closed; opened if there is none, once however many ask.
 
-    They wait for each other at the customer, who is there. Raises RecordGone.
+    They wait for each other at the customer, who is there; of a merged one it is the survivor's. Raises RecordGone.
     """
     found: Wallet | None = session.scalars(_of_customer(customer_id)).first()
     if found is None:
-        lock(session, Customer, [customer_id], key_share=True)
+        customer = lock(session, Customer, [customer_id], key_share=True)[customer_id]
+        if customer.merged_into_id is not None:
+            return wallet_of(session, customer.merged_into_id)
         found = session.scalars(_of_customer(customer_id)).first()
     if found is None:
         found = Wallet(number=number_for(session, {}), customer_id=customer_id)
@@ -101,7 +105,7 @@ def recharge(
 def refund(
     session: Session, wallet_id: int, amount: Decimal, **reported: str | None
 ) -> WalletTransaction:
-    """Give back `amount`, above zero, of what was charged; see `post`."""
+    """Give back `amount`, above zero and not above what was charged; see `post`."""
     return post(session, wallet_id, REFUND, amount, **reported).row
 
 
@@ -121,7 +125,8 @@ class Posted:
 
 
 _HELD = (
-    select(Wallet.id, Wallet.number, Wallet.status, Wallet.suspension_reason, Wallet.balance)
+    select(Wallet.id, Wallet.number, Wallet.status, Wallet.suspension_reason)
+    .add_columns(Wallet.balance, Wallet.total_recharged, Wallet.total_spent)
     .where(Wallet.id == bindparam("id"))
     .with_for_update(key_share=True)
 )
@@ -150,7 +155,7 @@ def post(
     suspends it, and whatever brings it up to zero again lifts that.
 
     Raises:
-        InsufficientBalance: a charge of more than there is; nothing is changed.
+        InsufficientBalance, MoreThanCharged: a charge of more than there is, a refund of more than was charged.
         WalletSuspended, WalletClosed, RecordGone: nothing can be charged to it, or moved in it.
         NoAmount, TooMuchInIt: it is no amount of money, or more than can be stored.
         KeyUsedOtherwise: another transaction was made under this key.
@@ -167,6 +172,8 @@ def post(
     if wallet is None:
         raise RecordGone()
     after = wallet.balance + moved_by(transaction_type, amount)
+    if _may_not_fit(wallet, amount) and (first := _earlier(session, entered)) is not None:
+        return Posted(first, is_new=False)
     try:
         refuse_post(wallet, transaction_type, amount, after)
         balances = {"balance_before": wallet.balance, "balance_after": after}
@@ -197,6 +204,14 @@ def refuse_post(wallet: Any, transaction_type: str, amount: Decimal, after: Deci
     refuse_status(wallet, transaction_type)
     if transaction_type == CHARGE and after < 0:
         raise InsufficientBalance(number=wallet.number, balance=wallet.balance, amount=amount)
+    if transaction_type == REFUND and amount > wallet.total_spent:
+        raise MoreThanCharged(number=wallet.number, spent=wallet.total_spent, amount=amount)
+
+
+def _may_not_fit(wallet: Any, amount: Decimal) -> bool:
+    """Whether PostgreSQL may refuse what a wallet comes to, and nothing can be asked in the transaction after that."""
+    held = max(map(abs, (wallet.balance, wallet.total_recharged, wallet.total_spent)))
+    return bool(held + abs(amount) > money.MAX_AMOUNT)
 
 
 def refuse_status(wallet: Any, transaction_type: str) -> None:
@@ -297,12 +312,13 @@ def refuse_suspend(session: Session, wallet: Wallet) -> None:
 
 
 def refuse_lift(session: Session, wallet: Wallet) -> None:
-    """One below zero is lifted by a recharge alone. Raises WalletClosed, NotSuspended, BelowZero."""
+    """One below zero is recharged first. Raises WalletClosed, NotSuspended, BelowZero, BelowZeroAndSuspended."""
     refuse_moves(session, wallet)
     if wallet.status != SUSPENDED:
         raise NotSuspended(number=wallet.number)
     if wallet.balance < 0:
-        raise BelowZero(number=wallet.number)
+        refusal = BelowZeroAndSuspended if wallet.suspension_reason else BelowZero
+        raise refusal(number=wallet.number)
 
 
 def refuse_close(session: Session, wallet: Wallet) -> None:

@@ -16,6 +16,7 @@ from ..app.command_line import CLEAN, FOUND, Trouble, never_together, operator, 
 from ..app.extensions import db
 from ..base import money
 from ..customers.models import Customer
+from ..customers.queries import survivor_of
 from ..drift.cli import json_option, reason_option
 from ..figures import acting_as
 from ..runs.item_tables import print_table
@@ -73,11 +74,11 @@ def verify_sync(
 
 def _chosen(user_id: int | None, wallet_id: int | None) -> list[int] | None:
     """The ids of the wallets that are meant; None: all. Raises Trouble where nobody is meant."""
-    session = db.session
+    session = db.session()
     if user_id is not None:
-        if session.get(Customer, user_id) is None:
+        if (customer := session.get(Customer, user_id)) is None:
             raise Trouble(_("There is no customer with the id %(id)s.", id=user_id))
-        mine = select(Wallet.id).where(Wallet.customer_id == user_id)
+        mine = select(Wallet.id).where(Wallet.customer_id == survivor_of(session, customer).id)
         chosen: list[int] | None = list(session.scalars(mine))
     elif wallet_id is not None:
         if session.get(Wallet, wallet_id) is None:

@@ -19,6 +19,7 @@ DOMAIN = Domain(
     ),
     triggers=("backoffice.wallets.triggers:TRIGGERS",),
     records=("backoffice.wallets.records:RECORDS",),
+    measures=("backoffice.wallets.measures:SOURCES",),
     notices=("backoffice.wallets.notices:NOTICES",),
     owners=("backoffice.wallets.watched:OWNERS",),
     parts=("backoffice.wallets.of_customers:PARTS",),

@@ -28,12 +28,12 @@ class Day:
 
 
 def balances_by_day(session: Session, wallet: Wallet) -> Sequence[Day]:
-    """The last days, oldest first, but for those of which not all transactions are among the newest."""
+    """The last days, oldest first, but for those of which not all transactions are among the newest; always today."""
     today = periods.today()
     closing = _closing(session, wallet.id)
     begins = today - timedelta(days=DAYS - 1)
     if sum(count for _balance, count in closing.values()) >= LOOKED_AT:
-        begins = max(begins, min(closing) + timedelta(days=1))
+        begins = min(max(begins, min(closing) + timedelta(days=1)), today)
     earlier = max((day for day in closing if day < begins), default=None)
     balance = closing[earlier][0] if earlier else Decimal(0)
     days = []

@@ -5,22 +5,19 @@ from typing import Any
 
 from flask import url_for
 from flask_babel import ngettext
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source
 from ..web.formats import money_filter, quantity_filter
+from . import measures
 from .figures import below_zero
 from .models import Wallet
 
 
 def _low(session: Session, _user: Any) -> Iterator[Notice]:
     low, below, owed = session.execute(
-        select(
-            func.count().filter(Wallet.is_low),
-            func.count().filter(Wallet.balance < 0),
-            below_zero,
-        ).where(Wallet.needs_attention)
+        select(measures.low, measures.below, below_zero).where(Wallet.needs_attention)
     ).one()
     if below:
         reported = ngettext(

@@ -19,6 +19,16 @@ class InsufficientBalance(Refusal):
     members = ("balance",)
 
 
+class MoreThanCharged(Refusal):
+    """A refund of more than was charged and not given back yet."""
+
+    sentence = N_(
+        "%(amount)s is more than what was charged to wallet %(number)s, which is %(spent)s. Nothing was refunded: to "
+        "put in more, adjust the wallet."
+    )
+    field = "amount"
+
+
 class WalletSuspended(Refusal):
     """A charge to a wallet that is suspended."""
 
@@ -69,6 +79,12 @@ class BelowZero(Refusal):
     """The suspension of a wallet that owes."""
 
     sentence = N_("Wallet %(number)s is below zero. A recharge lifts the suspension by itself.")
+
+
+class BelowZeroAndSuspended(BelowZero):
+    """The suspension of a wallet that owes, by a person: a recharge does not lift it."""
+
+    sentence = N_("Wallet %(number)s is below zero. Recharge it first, then lift the suspension.")
 
 
 REFUSED_BY: Mapping[tuple[str, str], type[Refusal]] = {

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -29,10 +30,12 @@ from backoffice.runs import actions
 from backoffice.runs.models import FAILED, Run
 from backoffice.runs.worker import queue
 from backoffice.schedules.models import KnownSchedule, Scheduler
+from backoffice.wallets.actions import adjust
 from tests.drift.books import run_of
 from tests.drift.forging import tell_of_the_book
 from tests.drift.whole_book import write_everything
 from tests.factories.orders import OrderFactory
+from tests.factories.wallets import WalletFactory
 
 from .promql import Scrapes
 
@@ -152,6 +155,18 @@ def an_account_is_changed_past_every_trigger(watch: Watch) -> None:
 def a_side_of_a_check_is_changed_past_every_trigger(watch: Watch) -> None:
     watch.surgery.execute("UPDATE invoices SET paid = paid + 7")
     run_of("figures.verify")
+
+
+@of("BackofficeWalletsBelowZero")
+def an_adjustment_takes_a_wallet_below_zero(watch: Watch) -> None:
+    adjust(watch.session, WalletFactory().id, Decimal(-1))
+    watch.session.commit()
+
+
+@of("BackofficeWalletsLow")
+def a_wallet_holds_less_than_its_limit(watch: Watch) -> None:
+    WalletFactory(low_limit=Decimal(1))
+    watch.session.commit()
 
 
 @of("BackofficeCheckUncompared")

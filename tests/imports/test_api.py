@@ -59,6 +59,18 @@ def test_each_line_is_charged_or_refused_by_itself_and_told(
     assert len(charged(session)) == 2
 
 
+def test_a_line_that_names_two_wallets_is_refused(program: Program, session: Session) -> None:
+    named = session.scalars(select(Wallet.id).where(Wallet.number == "W-1")).one()
+    other = WalletFactory(number=str(named))
+    actions.recharge(session, other.id, Decimal(100))
+    session.commit()
+    [problem] = send(program, f"{named},10,,a").get_json()["problems"]
+    assert problem["column"] == "wallet_id"
+    assert problem["message"].startswith(f"{named} names two wallets")
+    assert send(program, "W-1,10,,a", f"{other.id},20,,b").get_json()["created"] == 2
+    assert charged(session) == [(10, "a", f"token:{program.id}"), (20, "b", f"token:{program.id}")]
+
+
 def test_a_dry_run_says_the_same_and_charges_nothing(program: Program, session: Session) -> None:
     dry = send(program, *LINES, at=f"{PATH}?dry_run=1").get_json()
     assert charged(session) == []

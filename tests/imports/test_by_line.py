@@ -30,12 +30,15 @@ from backoffice.runs import working
 from backoffice.runs.models import Run, RunChunk
 from backoffice.runs.work import Work
 from backoffice.runs.working import perform
+from backoffice.schedules.catalog import SCHEDULES
+from backoffice.schedules.ticking import tick
 from backoffice.wallets import actions as wallets
 from backoffice.wallets.models import Wallet, WalletTransaction
 from tests.depth import examples
 from tests.factories.people import UserFactory
 from tests.factories.wallets import WalletFactory
 from tests.processes import killed, together
+from tests.schedules.conftest import at
 
 from .test_wallet_charges import HEADER, LINES, STATUSES, charges, one_by_one
 
@@ -317,6 +320,37 @@ def test_it_says_when_it_is_due_next(session: Session, every_month: Import) -> N
     assert next_due(session, every_month, date(2026, 10, 5)) == date(2026, 11, 30)
     on(session, "2026-11-30")
     assert next_due(session, every_month, date(2026, 11, 30)) == date(2026, 12, 31)
+
+
+def test_a_month_that_ended_without_a_scheduler_is_begun_in_the_first_days_of_the_next(
+    session: Session, every_month: Import
+) -> None:
+    assert next_due(session, every_month, date(2026, 12, 3)) == date(2026, 11, 30)
+    days = ("2026-11-29", "2026-12-01", "2026-12-02", "2026-12-31", "2027-01-01", "2027-02-08")
+    assert [on(session, day).changed for day in days] == [0, 1, 0, 1, 0, 0]
+    assert on(session, "2027-03-07").changed == 1
+    months = [str(month.period) for month in months_of(session, every_month)]
+    assert months == ["2027-02-01", "2026-12-01", "2026-11-01"], "January was over for a week"
+    assert next_due(session, every_month, date(2027, 3, 7)) == date(2027, 3, 31)
+
+
+def test_a_scheduler_that_was_away_on_the_last_day_charges_the_month_on_the_next(
+    session: Session, every_month: Import
+) -> None:
+    [nightly] = [schedule for schedule in SCHEDULES if schedule.name == "repeated-files"]
+    for moment in ("2026-11-29 12:00", "2026-11-30 20:31", "2026-12-01 00:29"):
+        assert tick(db.engine, at(moment), [nightly]) == []
+    [run_id] = tick(db.engine, at("2026-12-01 00:30"), [nightly])
+    perform(db.engine, run_id)
+    session.rollback()
+    assert [key for _wallet, _amount, key, *_balances in charges(session)] == ["s-1 2026-11"]
+
+
+def test_no_month_is_begun_before_the_first_one_that_was_asked_for(
+    session: Session, every_month: Import
+) -> None:
+    assert next_due(session, every_month, date(2026, 11, 1)) == date(2026, 11, 30)
+    assert on(session, "2026-11-01").total == 0
 
 
 def test_what_is_charged_every_month_keeps_its_bytes(session: Session, every_month: Import) -> None:

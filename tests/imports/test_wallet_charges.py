@@ -111,6 +111,30 @@ def test_a_key_that_a_user_used_meanwhile_undoes_its_line(
     assert charges(session) == [(other.id, 1, "a", 5, 4), (wallet.id, 20, "b", 100, 80)]
 
 
+def test_what_is_the_number_of_one_wallet_and_the_id_of_another_charges_neither(
+    write: Write, report_of: Import, import_: Import, session: Session, wallet: Wallet
+) -> None:
+    """Nobody knows which is meant, until it says so; what was charged before it was so is not charged again."""
+    other = WalletFactory(number=str(wallet.id))
+    own = WalletFactory(number="A")
+    own.number = str(own.id)
+    for each in (other, own):
+        actions.recharge(session, each.id, Decimal(50))
+    actions.charge(session, other.id, Decimal(9), idempotency_key="before")
+    session.commit()
+    file = write(
+        "c.csv", HEADER, f"{wallet.id},10,,,a", f"{own.id},20,,,b", f"{wallet.id},9,,,before"
+    )
+    report = report_of("wallet-charges", file)
+    assert [(p["line"], p["column"]) for p in report["problems"]] == [(2, "wallet_id")]
+    assert "names two wallets" in report["problems"][0]["message"]
+    file = write("c.csv", HEADER, "W-1,10,,,a", f"{own.id},20,,,b", f"{other.id},30,,,c")
+    assert import_("wallet-charges", file)["created"] == 3
+    session.rollback()
+    held = {each.id: each.balance for each in (wallet, other, own)}
+    assert list(held.values()) == [90, 11, 30]
+
+
 STATUSES = ["active", "active", "active", "suspended", "closed"]
 LINES = st.lists(
     st.tuples(

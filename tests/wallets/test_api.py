@@ -67,6 +67,9 @@ def test_a_wallet_is_opened_charged_refunded_and_read(program: Program, session:
     assert reported["made_by"] == f"token:{program.id}"
     assert charged.headers["Location"] == f"/api/wallets/W-1/transactions/{reported['id']}"
     assert program.send("GET", charged.headers["Location"]).get_json() == reported
+    refused = post(program, "refunds", amount="30.01")
+    assert is_problem(refused, 422, "amount")
+    assert "more than what was charged to wallet W-1" in refused.text
     assert post(program, "refunds", amount="5.00").status_code == 201
     assert post(program, "adjustments", amount="-1.00", description="Miscounted").status_code == 201
     read = program.send("GET", "/api/wallets/W-1").get_json()

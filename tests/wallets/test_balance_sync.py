@@ -15,6 +15,7 @@ from backoffice.figures.models import Correction
 from backoffice.wallets import actions, syncing
 from backoffice.wallets.models import Wallet, WalletTransaction
 from backoffice.wallets.refusals import InsufficientBalance
+from tests.customers.merges import customer, merge
 from tests.factories.wallets import WalletFactory
 from tests.processes import barrier, together
 
@@ -227,6 +228,25 @@ def test_the_command_looks_at_one_customers_wallets_or_at_one(
         unknown = run_command("balance", "verify-sync", *words)
         assert unknown.exit_code == 2
         assert "no" in unknown.stderr
+
+
+def test_a_merged_customer_means_whom_they_were_merged_into(
+    session: Any, wallet: Wallet, run_command: Command
+) -> None:
+    duplicate, between = customer("D"), customer("E")
+    session.commit()
+    merge(session, between, duplicate)
+    merge(session, wallet.customer_id, between)
+    for key in (duplicate, between):
+        reported = run_command("balance", "verify-sync", "--user-id", str(key))
+        assert (reported.exit_code, reported.stdout.splitlines()[0]) == (0, "Checked: 1 wallets")
+    assert actions.wallet_of(session, duplicate).id == wallet.id
+    actions.adjust(session, wallet.id, -wallet.balance)
+    actions.close(session, wallet.id, wallet.version, {"reason": "Done"})
+    opened = [actions.wallet_of(session, key).id for key in (duplicate, between, duplicate)]
+    session.commit()
+    assert len(set(opened)) == 1
+    assert session.get_one(Wallet, opened[0]).customer_id == wallet.customer_id
 
 
 @pytest.mark.leaves_drift

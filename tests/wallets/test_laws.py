@@ -15,7 +15,9 @@ from backoffice.wallets.models import Wallet
 from backoffice.wallets.refusals import (
     AlreadySuspended,
     BelowZero,
+    BelowZeroAndSuspended,
     InsufficientBalance,
+    MoreThanCharged,
     NoAmount,
     NotSuspended,
     TooMuchInIt,
@@ -67,6 +69,8 @@ class Expected:
             return WalletSuspended
         if kind == "charge" and amount > self.balance:
             return InsufficientBalance
+        if kind == "refund" and amount > computed_by_python(self.moves)[0][2]:
+            return MoreThanCharged
         self.moves.append((kind, amount))
         if key is not None:
             self.keys[key] = (kind, amount)
@@ -164,6 +168,11 @@ def test_below_zero_it_is_suspended_and_a_recharge_lifts_that_but_not_what_a_per
         actions.suspend(session, wallet.id, 4, {"reason": "Again"})
     actions.recharge(session, wallet.id, D(5))
     assert (wallet.status, wallet.suspension_reason) == ("suspended", "Under inquiry")
+    actions.adjust(session, wallet.id, D(-6))
+    with pytest.raises(BelowZeroAndSuspended, match="Recharge it first, then lift"):
+        actions.lift(session, wallet.id, 4, {})
+    actions.recharge(session, wallet.id, D(6))
+    assert wallet.status == "suspended"
     actions.lift(session, wallet.id, 4, {})
     with pytest.raises(NotSuspended):
         actions.lift(session, wallet.id, 5, {})
@@ -193,11 +202,43 @@ def test_what_is_no_amount_is_refused_and_changes_nothing(
 
 
 def test_more_than_can_be_stored_is_refused_with_a_sentence(session: Any, wallet: Wallet) -> None:
-    for does in (actions.recharge, actions.adjust, actions.refund):
+    for does in (actions.recharge, actions.adjust):
         with pytest.raises(TooMuchInIt):
             does(session, wallet.id, D("9999999999999.99"), idempotency_key="k")
         session.rollback()
     assert sums(session, wallet.id) == (100_000, 100_000, 0)
+
+
+def test_a_key_holds_also_where_the_same_again_could_not_be_stored(
+    session: Any, wallet: Wallet
+) -> None:
+    most = D("9999999899999.99")
+    first = actions.post(session, wallet.id, "recharge", most, idempotency_key="k")
+    session.commit()
+    again = actions.post(session, wallet.id, "recharge", most, idempotency_key="k")
+    assert (again.row.id, again.is_new) == (first.row.id, False)
+    with pytest.raises(KeyUsedOtherwise):
+        actions.recharge(session, wallet.id, most, idempotency_key="k", reference="another")
+    actions.adjust(session, wallet.id, -most)
+    session.commit()
+    with pytest.raises(TooMuchInIt):
+        actions.recharge(session, wallet.id, D(1), idempotency_key="l")
+    session.rollback()
+    assert is_in_step(session, wallet.id)
+
+
+def test_no_more_is_refunded_than_was_charged(session: Any, wallet: Wallet) -> None:
+    actions.charge(session, wallet.id, D(300), idempotency_key="c")
+    actions.refund(session, wallet.id, D(100), idempotency_key="r")
+    for amount in (D("200.01"), D(500)):
+        with pytest.raises(MoreThanCharged) as refused:
+            actions.refund(session, wallet.id, amount)
+        assert refused.value.values["spent"] == 200
+    actions.refund(session, wallet.id, D(200))
+    assert actions.refund(session, wallet.id, D(100), idempotency_key="r").amount == 100, "again"
+    session.commit()
+    assert sums(session, wallet.id) == (100_000, 100_000, 0)
+    assert is_in_step(session, wallet.id)
 
 
 @pytest.mark.parametrize(

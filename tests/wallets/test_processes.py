@@ -17,7 +17,7 @@ from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
 from backoffice.wallets import actions
 from backoffice.wallets.models import Wallet, WalletTransaction
-from backoffice.wallets.refusals import InsufficientBalance
+from backoffice.wallets.refusals import InsufficientBalance, MoreThanCharged
 from tests.depth import examples
 from tests.factories.customers import CustomerFactory
 from tests.factories.wallets import WalletFactory
@@ -62,9 +62,11 @@ def test_without_waiting_at_the_customer_there_would_be_several(
     session.rollback()
     honest = actions.number_for
 
-    def nobody(_session: Any, model: Any, _ids: Any, **_options: Any) -> None:
+    def nobody(session: Any, model: Any, ids: Any, **_options: Any) -> dict[int, Any]:
         assert model is Customer
+        read = {key: session.get_one(model, key) for key in ids}
         time.sleep(0.3)
+        return read
 
     monkeypatch.setattr(actions, "lock", nobody)
     monkeypatch.setattr(actions, "number_for", lambda s, e: f"{honest(s, e)}-{os.getpid()}")
@@ -119,7 +121,7 @@ def test_whatever_is_done_at_once_is_there_once_and_nobody_is_below_zero(
                 actions.post(db.session(), chance.choice(ids), kind, amount, idempotency_key=key)
                 db.session.commit()
                 done.append((key, kind))
-            except InsufficientBalance:
+            except (InsufficientBalance, MoreThanCharged):
                 db.session.rollback()
         return done
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from backoffice.base import periods
 from backoffice.wallets import actions, history
 from backoffice.wallets.models import Wallet, WalletTransaction
+from backoffice.wallets.of_customers import WALLETS
 from backoffice.wallets.records import WALLET
 from tests.factories.wallets import WalletFactory
 from tests.orders.pages import _read, text_of
@@ -98,6 +99,11 @@ def test_what_a_person_posts_moves_once_and_stands_in_the_statement(
     form["amount"] = "20"
     browser.post("/wallets/W-1/recharge", data=form)
     assert "Active" in text_of(browser.get("/wallets/W-1").text), "a recharge lifts it"
+    form = _read(browser.get("/wallets/W-1/refund").text, "refund-form").fields
+    form["amount"] = "500"
+    refused = browser.post("/wallets/W-1/refund", data=form)
+    assert refused.status_code == 422
+    assert "Rp 500.00 is more than what was charged to wallet W-1" in text_of(refused.text)
 
 
 def moved_on(surgery: Any, session: Session, wallet: Wallet, days_ago: int, amount: int) -> None:
@@ -133,6 +139,19 @@ def test_days_of_which_not_everything_was_looked_at_are_left_out(
     assert days[0].day == periods.today() - timedelta(days=4)
 
 
+def test_of_very_many_transactions_today_today_is_still_shown(
+    session: Session, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wallet = WalletFactory(number="W-1")
+    for _ in range(3):
+        actions.recharge(session, wallet.id, Decimal(2))
+    session.commit()
+    monkeypatch.setattr(history, "LOOKED_AT", 2)
+    days = history.balances_by_day(session, wallet)
+    assert [(day.day, day.balance) for day in days] == [(periods.today(), 6)]
+    assert "Balance at the end of today" in text_of(sign_in("finance").get("/wallets/W-1").text)
+
+
 def test_a_day_is_one_of_the_business(session: Session, surgery: Any) -> None:
     wallet = WalletFactory(number="W-1")
     made = actions.recharge(session, wallet.id, Decimal(7))
@@ -143,3 +162,20 @@ def test_a_day_is_one_of_the_business(session: Session, surgery: Any) -> None:
     )
     days = history.balances_by_day(session, wallet)
     assert [day.balance for day in days[-2:]] == [0, 7]
+
+
+def test_the_day_of_a_wallet_among_what_a_customer_has_is_one_of_the_business(
+    session: Session, surgery: Any, means: Callable[..., None]
+) -> None:
+    wallet = WalletFactory(number="W-1")
+    session.commit()
+    for zone in ("Asia/Jakarta", "America/New_York"):
+        means(timezone=zone)
+        begins = periods.start_of(periods.today())
+        surgery.execute("UPDATE wallets SET created_at = %s", (begins,))
+        [newest] = WALLETS.newest(session(), wallet.customer_id, 1)
+        assert newest.day == periods.today()
+        surgery.execute("UPDATE wallets SET created_at = %s", (begins - timedelta(seconds=1),))
+        [newest] = WALLETS.newest(session(), wallet.customer_id, 1)
+        assert newest.day == periods.today() - timedelta(days=1)
+        session.rollback()

@@ -56,14 +56,24 @@ COLUMNS = (
 )
 
 
+NAMES_TWO = N_(
+    "%(value)s names two wallets: it is the number of one and the id of another. Write the id of the one, or the "
+    "number of the other."
+)
+
+
 def _named(stage: Stage) -> Subquery:
-    """Each wallet that the lines name, by its number, else by its id."""
+    """Each wallet that the lines name, by its number, else by its id; and whether another one has that id."""
     names = select(stage.c.wallet_id.label("name")).distinct().subquery()
     by_number = select(Wallet.id).where(Wallet.number == names.c.name).scalar_subquery()
     key = case((names.c.name.regexp_match("^[0-9]{1,18}$"), cast(names.c.name, BigInteger)))
     by_id = select(Wallet.id).where(Wallet.id == key).scalar_subquery()
-    named = select(names.c.name, func.coalesce(by_number, by_id).label("wallet_id"))
-    return named.offset(0).subquery()  # else PostgreSQL looks for each again and again
+    found = select(names.c.name, by_number.label("by_number"), by_id.label("by_id"))
+    c = found.offset(0).subquery().c  # else PostgreSQL looks for each again and again
+    names_two = func.coalesce(c.by_number != c.by_id, literal(False)).label("names_two")
+    return select(
+        c.name, func.coalesce(c.by_number, c.by_id).label("wallet_id"), names_two
+    ).subquery()
 
 
 def _lines(stage: Stage) -> Subquery:
@@ -81,7 +91,7 @@ def _lines(stage: Stage) -> Subquery:
         select(
             c.n, c.file, c.line, c.idempotency_key, c.wallet_id.label("name"),
             *(value.label(name) for name, value in own.items()),
-            Wallet.number, Wallet.status, Wallet.balance,
+            named.c.names_two, Wallet.number, Wallet.status, Wallet.balance,
             tx.id.is_not(None).label("is_used"),
             func.coalesce(is_same, literal(False)).label("was_charged"),
         )
@@ -105,9 +115,8 @@ def _judged(stage: Stage) -> Select[Any]:
     seen = select(
         *c, is_rival.label("is_rival"), (func.row_number().over(**by_key) == 1).label("is_first")
     ).subquery()
-    takes = case(
-        (seen.c.is_first & ~seen.c.is_used & (seen.c.status == ACTIVE), seen.c.amount), else_=0
-    )
+    may_take = seen.c.is_first & ~seen.c.is_used & ~seen.c.names_two & (seen.c.status == ACTIVE)
+    takes = case((may_take, seen.c.amount), else_=0)
     in_order: dict[str, Any] = {"partition_by": seen.c.wallet_id, "order_by": seen.c.n}
     left = func.wallet_left(seen.c.balance, takes, type_=Numeric(15, 2)).over(**in_order)
     turns = select(*seen.c, takes.label("takes"), left.label("left")).subquery()
@@ -139,17 +148,20 @@ def _check(stage: Stage) -> Iterator[Problem]:
     open_from = select(func.min(c.n)).where(may_be_charged).scalar_subquery()
     judged = at(lines, c.name.label("value"), c.number, c.held.label("balance"), c.amount)
     judged = judged.where(c.n < func.coalesce(open_from, c.n + 1), ~c.was_charged)
-    unknown, is_another = c.wallet_id.is_(None), c.is_used | c.is_rival
+    is_another = c.is_used | c.is_rival
+    is_known = c.wallet_id.is_not(None) & ~c.names_two
+    is_first = is_known & ~is_another
     wrong = (
-        (unknown, "wallet_id", N_("There is no wallet %(value)s.")),
-        (~unknown & is_another, "idempotency_key", KeyUsedOtherwise.sentence),
+        (c.wallet_id.is_(None), "wallet_id", N_("There is no wallet %(value)s.")),
+        (c.names_two, "wallet_id", NAMES_TWO),
+        (is_known & is_another, "idempotency_key", KeyUsedOtherwise.sentence),
         *(
-            (~is_another & (c.status == status), "wallet_id", refusal.sentence)
+            (is_first & (c.status == status), "wallet_id", refusal.sentence)
             for (status, kind), refusal in REFUSED_BY.items()
             if kind == CHARGE
         ),
         (
-            ~is_another & (c.status == ACTIVE) & ~c.first_goes_through,
+            is_first & (c.status == ACTIVE) & ~c.first_goes_through,
             "amount",
             InsufficientBalance.sentence,
         ),
