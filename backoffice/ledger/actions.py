@@ -82,16 +82,21 @@ def update_account(session: Session, account_id: int, values: Values, version: i
 def refuse_role(session: Session, values: Values, account_id: int | None = None) -> None:
     """Raises RoleTaken where posting rules post to another active account of that role.
 
-    Whoever gives one waits for whoever did so before. Years are closed to the first account for retained earnings.
+    Years are closed to the first account for retained earnings, so of that there may be several.
     """
     role = values["role"]
     if role in ("", RETAINED_EARNINGS) or not values["is_active"]:
         return
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtext("uses of accounts"))))
+    hold_roles(session)
     other = Account.role == role, Account.is_active, Account.id.is_distinct_from(account_id)
     code = session.scalar(select(Account.code).where(*other).order_by(Account.code).limit(1))
     if code is not None:
         raise RoleTaken(code=code)
+
+
+def hold_roles(session: Session) -> None:
+    """Whoever gives accounts a role waits for whoever did so before."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtext("uses of accounts"))))
 
 
 def _is_named(session: Session, account_id: int) -> bool:

@@ -183,3 +183,26 @@ def test_an_entry_with_a_bad_line_stays_out_whole(
     session.commit()
     assert report.created == 2
     assert balances(session) == {"3000": 5, "4000": -5}
+
+
+def test_a_role_of_which_an_active_account_is_goes_to_no_other(
+    write: Write, import_: Import, problems: Problems, session: Session
+) -> None:
+    head = "code,name,type,is_active,role"
+    AccountFactory(code="1100", type="asset", role="cash")
+    session.commit()
+    another = write("a.csv", head, "1000,Till,asset,yes,cash", "1050,Old till,asset,no,cash")
+    [(line, column, said)] = problems("accounts", another)
+    assert (line, column) == (2, "role")
+    assert "Account 1100 is used for this already" in said
+    two = write(
+        "b.csv",
+        head,
+        "4000,Sales,revenue,yes,order_revenue",
+        "4001,Sales,revenue,yes,order_revenue",
+    )
+    assert [line for line, _column, _said in problems("accounts", two)] == [2, 3]
+    moved = write("c.csv", head, "1100,Bank,asset,yes,", "1000,Till,asset,yes,cash")
+    assert import_("accounts", moved)["created"] == 1
+    earnings = (f"300{n},Earnings,equity,yes,retained_earnings" for n in (1, 2))
+    assert import_("accounts", write("d.csv", head, *earnings))["created"] == 2

@@ -32,11 +32,12 @@ from ...base import N_, table_of
 from ...base.refusals import Locked
 from ...base.upserts import upsert
 from ...book.queries import locked_until
+from ...ledger.actions import hold_roles
 from ...ledger.fields import CODE, ENTRY_DATE, LINE_MEMO, MEMO, NAME, NUMBER, ROLE, SOURCE, TYPE
 from ...ledger.models import Account, JournalEntry, JournalLine
 from ...ledger.posting.sources import is_document, is_known
-from ...ledger.refusals import AccountInactive, NoOneSide, NotBalanced, TypeInUse
-from ...ledger.rules import CODE_LENGTH, POSTED, TEXT_LENGTH
+from ...ledger.refusals import AccountInactive, NoOneSide, NotBalanced, RoleTaken, TypeInUse
+from ...ledger.rules import CODE_LENGTH, POSTED, RETAINED_EARNINGS, TEXT_LENGTH
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -81,6 +82,7 @@ def _check_accounts(stage: Stage) -> Iterator[Problem]:
 def _apply_accounts(stage: Stage) -> Changes:
     """Make the accounts first, and then say which ones they stand beneath."""
     session, c = stage.session, stage.c
+    hold_roles(session)
     is_there = select(Account.id).where(Account.code == c.code).exists()
     given = [name for name in ("name", "type", "is_active", "role") if stage.has(name)]
     changed = {"version": Account.version + 1, "updated_at": func.now()}
@@ -96,6 +98,24 @@ def _apply_accounts(stage: Stage) -> Changes:
     )
     updated = upsert(session, Account, rows.add_columns(above), "code", on_change=changed).updated
     return Changes(created, updated)
+
+
+def _refused_together(stage: Stage) -> Iterator[Problem]:
+    yield from _circles(stage)
+    yield from _roles_taken(stage)
+
+
+def _roles_taken(stage: Stage) -> Iterator[Problem]:
+    """Accounts that would have a role of which another active one is; see `refuse_role`."""
+    other = aliased(Account)
+    is_same = other.role == Account.role, other.is_active, other.id != Account.id
+    code = select(func.min(other.code)).where(*is_same).scalar_subquery()
+    rows = stage.at(code.label("code")).join(Account, Account.code == stage.c.code)
+    rows = rows.where(
+        Account.is_active, Account.role.not_in(("", RETAINED_EARNINGS)), Account.updated_at == func.now(),
+        code.is_not(None),
+    )  # fmt: skip
+    yield from stage.problems(rows, "role" if stage.has("role") else "code", RoleTaken.sentence)
 
 
 def _circles(stage: Stage) -> Iterator[Problem]:
@@ -293,7 +313,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KINDS = (
-    ImportKind("accounts", ACCOUNTS, _check_accounts, _apply_accounts, _circles),
+    ImportKind("accounts", ACCOUNTS, _check_accounts, _apply_accounts, _refused_together),
     ImportKind(
         "journal", JOURNAL, _check_journal, _apply_journal, _overtaken,
         together="entry_number", totals=_totals, moved_at_once=_accounts,
