@@ -13,7 +13,6 @@ from ..records.openapi import JSON, KEY, TEXT, operation
 from . import wording
 from .by_line import api as by_line
 from .files.layout import Layout
-from .files.sources import StoredFile
 from .files.uploads import MOST_BYTES, MOST_LINES, Upload, packed
 from .importing import import_files
 from .kinds import KINDS, ImportKind
@@ -69,7 +68,7 @@ class FileSent:
         if self.kind.results is not None and not is_dry and by_line.is_asked_for():
             return by_line.begun(self.kind, sent)
         report = import_files(
-            db.session(), self.kind, [StoredFile(sent.name, sent.content)],
+            db.session(), self.kind, [sent.as_stored],
             layout=Layout(encoding=sent.encoding), dry_run=is_dry, skip_bad_lines=True,
         )  # fmt: skip
         problems = [
