@@ -59,7 +59,10 @@ class FileSent:
         bp.add_url_rule(f"/imports/{self.kind.name}", self.view, view, methods=["POST"])
 
     def take(self) -> Response:
-        """Carry out the lines of the body; with `dry_run` only say what that would do."""
+        """Carry out the lines of the body; with `dry_run` only say what that would do.
+
+        Raises Invalid where none of them can be carried out without the others.
+        """
         is_dry = _is_dry_run()
         sent = packed(Upload("body.csv", BytesIO(request.get_data())))
         if sent.size > MOST_BYTES or sent.lines > MOST_LINES + 1:
@@ -74,7 +77,7 @@ class FileSent:
         problems = [
             (p.line, p.column, wording.sentence(p.message, p.params)) for p in report.problems
         ]
-        if not report.read:
+        if not report.read or report.must_be_whole:  # else what was not done is not among the problems
             raise Invalid([(column, sentence) for _line, column, sentence in problems])
         return jsonify(
             kind=report.kind,
