@@ -77,7 +77,9 @@ class FileSent:
         problems = [
             (p.line, p.column, wording.sentence(p.message, p.params)) for p in report.problems
         ]
-        if not report.read or report.must_be_whole:  # else what was not done is not among the problems
+        if (
+            not report.read or report.must_be_whole
+        ):  # else what was not done is not among the problems
             raise Invalid([(column, sentence) for _line, column, sentence in problems])
         return jsonify(
             kind=report.kind,

@@ -72,9 +72,10 @@ class OneFile:
         known: Sequence[ImportColumn],
         layout: Layout | None = None,
         together: str = "",
+        name: str = "",
     ) -> None:
         self.source = source
-        self.name = source.name
+        self.name = name or source.name
         self.is_workbook = isinstance(source, StoredFile) and source.is_workbook
         self.layout = layout or Layout()
         self.problems: list[Problem] = []
