@@ -77,9 +77,8 @@ class FileSent:
         problems = [
             (p.line, p.column, wording.sentence(p.message, p.params)) for p in report.problems
         ]
-        if (
-            not report.read or report.must_be_whole
-        ):  # else what was not done is not among the problems
+        if not report.read or report.must_be_whole:
+            # An answer would say that the lines which are not among the problems were carried out.
             raise Invalid([(column, sentence) for _line, column, sentence in problems])
         return jsonify(
             kind=report.kind,

@@ -91,7 +91,7 @@ def suggested(session: Session, upload: Import, user_id: int) -> Layout:
     key = (user_id, upload.kind, header_of(session, upload, found))
     earlier = session.get(ImportLayout, key)
     before = Layout.from_dict(earlier.layout) if earlier else found
-    known = Layout(found.encoding, found.delimiter, found.notation, before.columns)
+    known = Layout(found.encoding, found.delimiter, before.notation, before.columns)
     guess = guessed(stored_files(session, upload), KINDS[upload.kind], known)
     if earlier is None:
         return guess
