@@ -77,7 +77,8 @@ class FileSent:
         problems = [
             (p.line, p.column, wording.sentence(p.message, p.params)) for p in report.problems
         ]
-        if not report.read or report.must_be_whole:
+        all_are_bad = report.bad_lines >= report.read and not report.must_be_whole
+        if not report.read or not (report.went_through or all_are_bad):
             # An answer would say that the lines which are not among the problems were carried out.
             raise Invalid([(column, sentence) for _line, column, sentence in problems])
         return jsonify(
