@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from . import queries
 from .by_line import actions as by_line
-from .files.layout import Layout
+from .files.layout import EACH, Layout
 from .files.stage import Stage
 from .files.uploads import (
     MOST_BYTES,
@@ -70,7 +70,13 @@ def upload(session: Session, *, user_id: int | None, kind: str, files: Sequence[
         kind=kind,
         name=", ".join(names),
         files=[
-            {"name": name, "size": file.size, "digest": file.digest}
+            {
+                "name": name,
+                "size": file.size,
+                "digest": file.digest,
+                "encoding": file.encoding,
+                "is_workbook": file.is_workbook,
+            }
             for name, file in zip(names, taken, strict=True)
         ],
         digest=sha256(digests.encode()).hexdigest(),
@@ -258,9 +264,9 @@ def _remember(session: Session, user_id: int, upload: Import, layout: Layout) ->
 
 
 def _encoding(files: Sequence[Packed]) -> str:
-    """The encoding of all files together: of those that are not UTF-8, if there are any."""
-    found = [file.encoding for file in files]
-    return next((encoding for encoding in found if encoding != "utf-8-sig"), "utf-8-sig")
+    """The encoding of all files, or that each has its own; a workbook has none to be asked of."""
+    found = {file.encoding for file in files if not file.is_workbook} or {"utf-8-sig"}
+    return found.pop() if len(found) == 1 else EACH
 
 
 def _all_of(report: Report, found: Outcome) -> str:

@@ -13,7 +13,6 @@ from ..records.openapi import JSON, KEY, TEXT, operation
 from . import wording
 from .by_line import api as by_line
 from .files.layout import Layout
-from .files.sources import StoredFile
 from .files.uploads import MOST_BYTES, MOST_LINES, Upload, packed
 from .importing import import_files
 from .kinds import KINDS, ImportKind
@@ -60,7 +59,10 @@ class FileSent:
         bp.add_url_rule(f"/imports/{self.kind.name}", self.view, view, methods=["POST"])
 
     def take(self) -> Response:
-        """Carry out the lines of the body; with `dry_run` only say what that would do."""
+        """Carry out the lines of the body; with `dry_run` only say what that would do.
+
+        Raises Invalid where none of them can be carried out without the others.
+        """
         is_dry = _is_dry_run()
         sent = packed(Upload("body.csv", BytesIO(request.get_data())))
         if sent.size > MOST_BYTES or sent.lines > MOST_LINES + 1:
@@ -69,13 +71,15 @@ class FileSent:
         if self.kind.results is not None and not is_dry and by_line.is_asked_for():
             return by_line.begun(self.kind, sent)
         report = import_files(
-            db.session(), self.kind, [StoredFile(sent.name, sent.content)],
+            db.session(), self.kind, [sent.as_stored],
             layout=Layout(encoding=sent.encoding), dry_run=is_dry, skip_bad_lines=True,
         )  # fmt: skip
         problems = [
             (p.line, p.column, wording.sentence(p.message, p.params)) for p in report.problems
         ]
-        if not report.read:
+        all_are_bad = report.bad_lines >= report.read and not report.must_be_whole
+        if not report.read or not (report.went_through or all_are_bad):
+            # An answer would say that the lines which are not among the problems were carried out.
             raise Invalid([(column, sentence) for _line, column, sentence in problems])
         return jsonify(
             kind=report.kind,

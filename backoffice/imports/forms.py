@@ -18,7 +18,6 @@ from .files.cells import CellError
 from .files.layout import (
     DATE_FORMATS,
     DELIMITERS,
-    ENCODINGS,
     Layout,
     Notation,
     named,
@@ -61,14 +60,16 @@ class LayoutForm(FlaskForm):
     dates = SelectField(_l("Dates"))
     numbers = SelectField(_l("Numbers"))
 
-    def __init__(self, kind: ImportKind, layout: Layout, delimiter: str) -> None:
+    def __init__(
+        self, kind: ImportKind, layout: Layout, delimiter: str, encodings: Mapping[str, str]
+    ) -> None:
         super().__init__(
             encoding=layout.encoding,
             delimiter=layout.delimiter or delimiter,
             dates=layout.notation.dates,
             numbers=layout.notation.numbers,
         )
-        self.encoding.choices = _choices(ENCODINGS)
+        self.encoding.choices = _choices(encodings)
         self.delimiter.choices = _choices(DELIMITERS)
         self._choose("dates", kind, "day", DATE_FORMATS)
         self._choose("numbers", kind, "number", NUMBER_FORMATS)

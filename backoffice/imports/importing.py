@@ -13,6 +13,7 @@ from .files.layout import Layout
 from .files.reading import OneFile
 from .files.sources import Source, as_sources
 from .files.stage import Stage
+from .files.uploads import distinct
 from .kinds import ImportKind
 from .report import Problem, Report
 
@@ -40,9 +41,12 @@ def import_files(
     would have been changed. Raises OSError for a file that cannot be read.
     """
     sources = as_sources(files)
-    names = tuple(source.name for source in sources)
+    names = tuple(distinct([source.name for source in sources]))
     report = Report(kind.name, names, dry_run, skip_bad_lines)
-    opened = [OneFile(source, kind.columns, layout, kind.together) for source in sources]
+    opened = [
+        OneFile(source, kind.columns, layout, kind.together, name)
+        for source, name in zip(sources, names, strict=True)
+    ]
     report.problems = header_problems(opened)
     if not report.problems:
         stage = Stage(session, names, opened[0].columns)
@@ -100,8 +104,10 @@ class _Import:
         """Leave these lines out, if that is asked for and possible; whether something is left."""
         if not self.report.skip_bad_lines or self.report.must_be_whole:
             return False
+        before = self.stage.count
         self.report.problems += self.stage.leave_out(found, self.kind.together, torn)
-        return self.stage.count > 0
+        is_less = self.stage.count < before or not found  # else the same would be found for ever
+        return is_less and self.stage.count > 0
 
     def _attempt(self) -> list[Problem]:
         """Apply what waits; what is wrong with the outcome, which is then taken back."""

@@ -1,7 +1,7 @@
 """Reading uploads: their files, what is wrong in them by line and by sentence, who imported the same."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..web.paging import PAGE_SIZE, Page
 from .files.guessing import guessed
-from .files.layout import Layout, Notation, named
+from .files.layout import EACH, EACH_SAYS, ENCODINGS, Layout, Notation, named
 from .files.reading import OneFile
 from .files.sources import StoredFile, digest
 from .kinds import KINDS
@@ -38,7 +38,12 @@ def stored_files(session: Session, upload: Import) -> list[StoredFile]:
     rows = select(ImportContent).where(ImportContent.import_id == upload.id)
     contents = session.scalars(rows.order_by(ImportContent.place)).all()
     files = [
-        StoredFile(reported["name"], stored.content)
+        StoredFile(
+            reported["name"],
+            stored.content,
+            reported.get("encoding", "utf-8-sig"),
+            reported.get("is_workbook", False),
+        )
         for reported, stored in zip(upload.files, contents, strict=False)
     ]
     try:
@@ -58,10 +63,16 @@ def are_stored(session: Session, upload: Import) -> bool:
     return session.scalar(select(rows.exists())) or False
 
 
+def encodings_of(upload: Import) -> Mapping[str, str]:
+    """In which encodings the files can be read; each in its own, where they are recognised as different ones."""
+    found = {file.get("encoding") for file in upload.files if not file.get("is_workbook")}
+    return {EACH: EACH_SAYS, **ENCODINGS} if len(found) > 1 else ENCODINGS
+
+
 def opened(session: Session, upload: Import, layout: Layout) -> list[OneFile]:
-    """The files as `layout` reads them."""
-    columns = KINDS[upload.kind].columns
-    return [OneFile(file, columns, layout) for file in stored_files(session, upload)]
+    """The files as `layout` reads them; what it leaves open is as in the documented files."""
+    columns, complete = KINDS[upload.kind].columns, Layout.from_dict(layout.as_dict())
+    return [OneFile(file, columns, complete) for file in stored_files(session, upload)]
 
 
 def header_of(session: Session, upload: Import, layout: Layout) -> str:
@@ -80,7 +91,7 @@ def suggested(session: Session, upload: Import, user_id: int) -> Layout:
     key = (user_id, upload.kind, header_of(session, upload, found))
     earlier = session.get(ImportLayout, key)
     before = Layout.from_dict(earlier.layout) if earlier else found
-    known = Layout(found.encoding, found.delimiter, found.notation, before.columns)
+    known = Layout(found.encoding, found.delimiter, before.notation, before.columns)
     guess = guessed(stored_files(session, upload), KINDS[upload.kind], known)
     if earlier is None:
         return guess

@@ -3,11 +3,14 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import IO, NamedTuple
 
+from ..base.money import NUMBER_FORMATS
+from .files.cells import Plain
 from .files.layout import RETURNED, named
-from .files.reading import GUARDED, OneFile
+from .files.reading import GUARDED, ImportColumn, OneFile
 from .files.rows import Row
 
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d", re.ASCII)
@@ -79,11 +82,19 @@ def _cells(
 ) -> Sequence[str]:
     if row.trouble or len(row.cells) != len(file.header):
         return row.cells
-    own = row.cells[:-1] if file.is_returned else row.cells
+    own = list(map(partial(_written, file), row.cells, file.meanings))
+    own = own[:-1] if file.is_returned else own
     if is_same:
         return own
     by_name = dict(zip(keys, own, strict=True))
     return [by_name.get(name, "") for name in names]
+
+
+def _written(file: OneFile, cell: str, column: ImportColumn | None) -> str:
+    """A cell as a text file writes it: a number of a workbook with the sign before decimals that the layout has."""
+    if isinstance(cell, Plain) and column and column.holds == "number":
+        return cell.replace(".", NUMBER_FORMATS[file.layout.notation.numbers].point)
+    return cell
 
 
 def _by_line(complaints: Iterable[Complaint]) -> Iterator[Complaint]:

@@ -27,7 +27,7 @@ from ..web.paging import page_number
 from . import actions, queries
 from .by_line.pages import shown_of
 from .files.guessing import guessed
-from .files.layout import ENCODINGS, Layout
+from .files.layout import EACH, ENCODINGS, Layout
 from .files.uploads import MOST_BYTES, MOST_LINES, Upload
 from .forms import LayoutForm, UploadForm, glance, posted_columns
 from .kinds import KINDS
@@ -112,7 +112,7 @@ def columns_post(import_id: int) -> AnyResponse:
     if upload.state not in actions.OPEN:
         raise AppliedAlready()
     suggestion = queries.suggested(db.session(), upload, current_user.id)
-    form = LayoutForm(KINDS[upload.kind], suggestion, "")
+    form = LayoutForm(KINDS[upload.kind], suggestion, "", queries.encodings_of(upload))
     if not form.validate():
         return _columns_page(upload, suggestion, form, status=422)
     posted = form.layout(posted_columns(request.form))
@@ -270,10 +270,10 @@ def _columns_page(
     upload: Import, layout: Layout, form: LayoutForm | None = None, status: int = 200
 ) -> Response:
     """The form for `layout`, filled with it; with `form`, also what is wrong with what was posted."""
-    files = queries.opened(db.session(), upload, Layout.from_dict(layout.as_dict()))
+    files = queries.opened(db.session(), upload, layout)
     kind = KINDS[upload.kind]
     if form is None:
-        form = LayoutForm(kind, layout, files[0].delimiter)
+        form = LayoutForm(kind, layout, files[0].delimiter, queries.encodings_of(upload))
     seen = glance(files)
     if status == 422:
         form.blame_undecided()
@@ -285,9 +285,9 @@ def _columns_page(
         seen=seen,
         is_refused=status == 422,
         kind=kind,
-        encoding=ENCODINGS[files[0].layout.encoding]
-        if files[0].layout.encoding != "utf-8-sig"
-        else "",
+        encoding=files[0].layout.encoding,
+        ENCODINGS=ENCODINGS,
+        EACH=EACH,
         before=queries.imported_before(db.session(), upload),
         **_words(),
     )

@@ -54,12 +54,14 @@ def managers_with_orders(session: Session, user: Any) -> Sequence[User]:
     return session.scalars(select(User).where(has_order).order_by(User.name)).all()
 
 
+may_have_orders = (User.role == "account_manager") & User.is_active
+"""Users to whom an order can be given."""
+
+
 def assignable_managers(session: Session, also: int | None) -> Sequence[User]:
     """The account managers whom an order can be given to, and the one who already has it."""
-    may = (User.role == "account_manager") & User.is_active
-    return session.scalars(
-        select(User).where(or_(may, User.id == also) if also else may).order_by(User.name)
-    ).all()
+    may = or_(may_have_orders, User.id == also) if also else may_have_orders
+    return session.scalars(select(User).where(may).order_by(User.name)).all()
 
 
 def number_is_taken(session: Session, number: str, besides: int | None) -> bool:

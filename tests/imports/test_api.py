@@ -86,6 +86,25 @@ def test_the_whole_of_it_is_done_once_under_its_key(program: Program, session: S
     assert session.scalar(select(Wallet.balance)) == 0
 
 
+def test_where_it_comes_to_more_than_can_be_stored_nothing_is_charged_and_no_answer_is_kept(
+    program: Program, session: Session
+) -> None:
+    most, wallet_id = Decimal(9_000_000_000_000), session.scalars(select(Wallet.id)).one()
+    actions.adjust(session, wallet_id, most, description="From the former book")
+    actions.charge(session, wallet_id, most, idempotency_key="former")
+    actions.adjust(session, wallet_id, most, description="From the former book")
+    session.commit()
+    before, lines = charged(session), ("W-1,1,,a", f"W-1,{most},,b", "W-1,2,,c")
+    for at in (PATH, f"{PATH}?dry_run=1"):
+        refused = send(program, *lines, at=at, key="april")
+        assert refused.status_code == 422
+        [error] = refused.get_json()["errors"]
+        assert error["message"] == "The amounts in this file come to more than can be stored."
+    assert charged(session) == before
+    done = send(program, *lines[::2], key="april")
+    assert (done.status_code, done.get_json()["created"]) == (200, 2)
+
+
 def test_what_is_no_such_file_is_refused_with_what_it_should_be(
     program: Program, session: Session
 ) -> None:

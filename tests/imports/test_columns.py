@@ -293,9 +293,36 @@ def test_dates_and_numbers_are_recognised_where_there_is_only_one_way(
     assert (fields["dates"], fields["numbers"]) == (dates, numbers)
 
 
-def test_a_quantity_that_may_be_thousands_is_asked_for(desk: Desk) -> None:
-    file = "order_number;kind;description;quantity;unit_price\nSO-1;package;x;1.500;2\n"
-    assert desk.suggestion(desk.uploaded("order-lines", file))["numbers"] == ""
+@pytest.mark.parametrize("more", ["", "SO-1;package;y;-;2\n"])
+def test_a_quantity_that_may_be_thousands_is_asked_for(more: str, desk: Desk) -> None:
+    """A cell that cannot be read in any way says nothing of the others."""
+    file = f"order_number;kind;description;quantity;unit_price\nSO-1;package;x;1.500;2\n{more}"
+    import_id = desk.uploaded("order-lines", file)
+    assert desk.suggestion(import_id)["numbers"] == ""
+    refused = desk.check(import_id)
+    assert refused.status_code == 422
+    assert "Numbers: These files can be read in two ways. Choose the right one." in said(refused)
+    assert desk.check(import_id, numbers="plain").status_code == 303
+
+
+def test_days_in_two_ways_are_asked_for_beside_a_cell_that_is_no_day(desk: Desk) -> None:
+    days = ("03/04/2026", "05/04/2026", "n/a")
+    rows = "".join(f"SO-{n},A,m@x.example,{day},\n" for n, day in enumerate(days))
+    assert desk.suggestion(desk.uploaded("orders", f"{ORDERS}\n{rows}"))["dates"] == ""
+
+
+def test_files_of_different_encodings_are_each_read_in_their_own(
+    desk: Desk, session: Session
+) -> None:
+    codes = {"A": "utf-8", "B": "windows-1252", "C": "utf-16"}
+    files = [f"code,name\n{code},José\n".encode(name) for code, name in codes.items()]
+    import_id = desk.uploaded("customers", *files)
+    assert desk.suggestion(import_id)["encoding"] == "each"
+    page = said(desk.client.get(f"/imports/{import_id}/columns"))
+    assert "These files are written in different encodings. Each is read in its own" in page
+    assert desk.check(import_id).status_code == 303
+    desk.apply(import_id)
+    assert customers(session) == dict.fromkeys(codes, ("José", ""))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The command `backoffice import`: what it says, and its exit status."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backoffice.customers.models import Customer
+from backoffice.imports.files.stage import Stage
+from backoffice.imports.importing import import_files
+from backoffice.imports.kinds import KINDS
+from backoffice.imports.report import Problem
 
 Write = Callable[..., Path]
 Run = Callable[..., Any]
@@ -32,6 +37,31 @@ def test_bad_lines_are_listed_as_editors_read_them(write: Write, run_command: Ru
         f"{file}:3: This line has 3 cells, the header 2.",
         "2 bad lines in customers. Nothing was changed.",
     ]
+
+
+def test_a_file_that_is_named_twice_is_two_files(
+    write: Write, run_command: Run, session: Session, tmp_path: Path
+) -> None:
+    file, failed = str(write("c.csv", "code,name", "A,a", "B,")), tmp_path / "failed.csv"
+    options = ("--skip-bad-rows", "--failed", str(failed))
+    result = run_command("import", "customers", file, file, *options)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[:3] == [
+        f"{file}:3: name: This must not be empty.",
+        f"{file} (2):2: code: This code stands in line 2 already.",
+        f"{file} (2):3: name: This must not be empty.",
+    ]
+    assert session.scalars(select(Customer.code)).all() == ["A"]
+    assert [line[:2] for line in failed.read_text().splitlines()[1:]] == ["B,", "A,", "B,"]
+
+
+def test_an_import_ends_where_no_line_can_be_left_out(write: Write, session: Session) -> None:
+    def complain(stage: Stage) -> Iterator[Problem]:
+        yield Problem(stage.names[0], 99, "", "This is wrong.")
+
+    kind, file = replace(KINDS["customers"], check=complain), write("c.csv", "code,name", "A,a")
+    report = import_files(session, kind, [file], skip_bad_lines=True)
+    assert (report.went_through, report.bad_lines) == (False, 1)
 
 
 def test_a_dry_run_says_what_would_change(write: Write, run_command: Run, session: Session) -> None:

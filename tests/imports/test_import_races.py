@@ -21,8 +21,11 @@ from backoffice.billing.invoices import actions as invoice_actions
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.billing.payments import actions as payment_actions
 from backoffice.billing.payments.allocation import Part
-from backoffice.imports.kinds import KINDS, payments
+from backoffice.imports.kinds import KINDS, orders, payments
+from backoffice.orders.models import Order
+from tests.factories.orders import OrderFactory
 
+from .desk import ORDERS
 from .documents import DAYS, INVOICES, PAYMENTS, book, entry, invoice, parts, reported, voided
 
 pytestmark = pytest.mark.slow
@@ -274,6 +277,62 @@ def test_the_good_lines_come_in_without_one_that_a_user_has_entered_meanwhile(
     sums = select(Payment.reference, func.sum(Payment.amount)).group_by(Payment.reference)
     session.rollback()
     assert dict(session.execute(sums).all()) == {"PAY-1": 60, "PAY-2": 7}
+
+
+# Orders
+
+
+@pytest.fixture
+def file_of_orders(session: Any, write: Write) -> Path:
+    """It closes SO-1, says nothing of its promo, and has a new order SO-2."""
+    stored = OrderFactory(number="SO-1", promo=0)
+    session.commit()
+    rest = f"{stored.customer.code},{stored.account_manager.email},2026-03-02,2026-03-31,"
+    return write("o.csv", f"{ORDERS},promo", f"SO-1,{rest}", f"SO-2,{rest}")
+
+
+def raise_promo() -> None:
+    """Another user sets SO-1's promo to 30."""
+    found = db.session.scalars(select(Order).where(Order.number == "SO-1").with_for_update()).one()
+    found.promo, found.version = Decimal(30), found.version + 1
+    db.session.flush()
+
+
+def promos(session: Any) -> list[tuple[str, bool, int]]:
+    """Of each order its number, whether it is closed, and its promo."""
+    session.rollback()
+    rows = select(Order.number, Order.closing_date.is_not(None), Order.promo)
+    return [tuple(row) for row in session.execute(rows.order_by(Order.id))]
+
+
+def test_an_order_that_is_saved_meanwhile_keeps_what_the_file_does_not_say(
+    file_of_orders: Path, import_: Import, meanwhile: Meanwhile, session: Any
+) -> None:
+    meanwhile("orders", raise_promo, late=True)
+    import_("orders", file_of_orders)
+    settled(session, lambda: promos(session), [("SO-1", True, 30), ("SO-2", True, 0)])
+
+
+def test_without_the_lock_an_order_that_is_saved_meanwhile_keeps_the_file_out(
+    file_of_orders: Path,
+    problems: Problems,
+    meanwhile: Meanwhile,
+    session: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The mutant that shows that the test above bites; what is compared is not overwritten even so."""
+    monkeypatch.setattr(orders, "lock", lambda *_: None)
+    meanwhile("orders", raise_promo, late=True)
+    assert problems("orders", file_of_orders) == [(2, "", FASTER)]
+    settled(session, lambda: promos(session), [("SO-1", False, 30)])
+
+
+def test_an_order_that_is_entered_meanwhile_under_a_number_of_the_file_stays_as_it_is(
+    file_of_orders: Path, problems: Problems, meanwhile: Meanwhile, session: Any
+) -> None:
+    meanwhile("orders", lambda: OrderFactory(number="SO-2", promo=30))
+    assert problems("orders", file_of_orders) == [(3, "", FASTER)]
+    assert promos(session) == [("SO-1", False, 0), ("SO-2", False, 30)]
 
 
 # In a circle

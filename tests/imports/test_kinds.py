@@ -16,6 +16,7 @@ from backoffice.people.models import User
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory, UserFactory
+from tests.factories.products import ProductFactory
 
 Write = Callable[..., Path]
 Problems = Callable[..., list[tuple[int, str, str]]]
@@ -215,6 +216,28 @@ def test_a_changed_order_counts_its_version(
     assert order(session).version == 2
 
 
+@pytest.mark.parametrize("who", [{"is_active": False}, {"role": "admin"}])
+def test_an_order_is_given_to_an_active_account_manager_only(
+    who: dict[str, Any], write: Write, import_: Import, problems: Problems, session: Session
+) -> None:
+    """Whoever has it keeps it."""
+    former = AccountManagerFactory(email="former@x.example")
+    stored = OrderFactory(number="SO-1", account_manager=former)
+    OrderFactory(number="SO-2", customer=stored.customer)
+    for name, value in who.items():
+        setattr(former, name, value)
+    session.commit()
+    rest = f"{stored.customer.code},former@x.example,2026-03-01,"
+    file = write("o.csv", ORDERS, *(f"SO-{n},{rest}" for n in (1, 2, 3)))
+    sentence = (
+        "Orders are given to active account managers, and former@x.example is none. "
+        "Name another one."
+    )
+    column = "account_manager_email"
+    assert problems("orders", file) == [(3, column, sentence), (4, column, sentence)]
+    assert import_("orders", write("o.csv", ORDERS, f"SO-1,{rest}"))["updated"] == 1
+
+
 # Order lines
 
 
@@ -312,6 +335,28 @@ def test_bad_lines_of_orders_are_named(write: Write, problems: Problems, session
     assert lines(session) == []
 
 
+def test_a_line_newly_gets_a_product_only_that_is_sold(
+    write: Write, import_: Import, problems: Problems, session: Session
+) -> None:
+    """A line that has it keeps it, at its place."""
+    OrderFactory(number="SO-1", promo=0, reductions=0)
+    product = ProductFactory(code="P-1")
+    ProductFactory(code="P-2")
+    session.commit()
+    header, line = f"{LINES},product_code", "SO-1,package,x,1,1"
+    same = write("l.csv", header, f"{line},P-1", f"{line},P-2")
+    assert import_("order-lines", same)["created"] == 2
+    product.is_active = False
+    session.commit()
+    assert import_("order-lines", same)["unchanged"] == 2
+    newly = write("n.csv", header, f"{line},P-2", f"{line},P-1", "SO-1,addition,x,1,1,P-1")
+    sentence = "P-1 is not sold any more. Choose another product, or leave this empty."
+    assert problems("order-lines", newly) == [
+        (3, "product_code", sentence),
+        (4, "product_code", sentence),
+    ]
+
+
 def test_an_order_has_at_most_500_lines(
     write: Write, problems: Problems, import_: Import, session: Session
 ) -> None:
@@ -321,6 +366,13 @@ def test_an_order_has_at_most_500_lines(
     assert import_("order-lines", write("l.csv", LINES, *many[:500]))["created"] == 500
     ((line, column, _),) = problems("order-lines", write("l.csv", LINES, *many))
     assert (line, column) == (502, "order_number")
+    more = [f"SO-1,promo,{n},1,0" for n in range(2)]
+    ((line, column, _),) = problems("order-lines", write("l.csv", LINES, *more))
+    assert (line, column) == (2, "order_number")
+    both = write("l.csv", LINES, *many[:498], *more)
+    assert import_("order-lines", both)["created"] == 2
+    ((line, _, _),) = problems("order-lines", write("l.csv", LINES, *(more * 2)))
+    assert line == 4
 
 
 # All kinds

@@ -17,6 +17,8 @@ from backoffice.customers.models import Customer
 from backoffice.imports import actions
 from backoffice.imports.files import uploads, workbooks
 from backoffice.imports.files.workbooks import NoWorkbook, as_csv
+from backoffice.orders.models import OrderLine
+from tests.factories.orders import OrderFactory
 
 from .desk import Desk, said
 
@@ -35,7 +37,8 @@ def workbook(*rows: list[Any]) -> bytes:
 
 def read(content: bytes) -> list[list[str]]:
     with as_csv(io.BytesIO(content)) as stream:
-        return list(csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline="")))
+        text = stream.read().decode().replace(workbooks.MARK, "")
+    return list(csv.reader(io.StringIO(text, newline="")))
 
 
 def test_values_are_written_as_the_files_have_them() -> None:
@@ -81,6 +84,73 @@ def test_a_workbook_is_imported_by_the_command(
         "B,,name: This must not be empty.",
     ]
     assert run_command("import", "customers", str(write("x.csv", "PK\x03\x04"))).exit_code == 2
+
+
+@pytest.mark.parametrize("claimed", ["A1", "A1:B2"])
+def test_all_rows_are_read_whatever_the_workbook_says_of_its_size(claimed: str) -> None:
+    rows = [["code", "name", "city"], *([f"C{n}", "Anton", "Berlin"] for n in range(5))]
+    lying = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(workbook(*rows))) as honest,
+        zipfile.ZipFile(lying, "w") as made,
+    ):
+        for name in honest.namelist():
+            content = honest.read(name)
+            changed = content.replace(b'ref="A1:C6"', f'ref="{claimed}"'.encode())
+            assert (changed != content) == (name == "xl/worksheets/sheet1.xml")
+            made.writestr(name, changed)
+    assert read(lying.getvalue()) == rows
+
+
+LINES = ["order_number", "kind", "description", "quantity", "unit_price"]
+
+
+def quantities(session: Session) -> list[str]:
+    session.rollback()
+    stored = select(OrderLine.quantity).order_by(OrderLine.position)
+    return [str(quantity) for quantity in session.scalars(stored)]
+
+
+def test_numbers_of_a_workbook_are_what_they_are_whatever_was_said_of_files_like_it(
+    sign_in: Callable[..., Any], session: Session
+) -> None:
+    """Its texts are read as the files are."""
+    OrderFactory(number="SO-1", promo=0, reductions=0)
+    session.commit()
+    desk = Desk(sign_in("finance"))
+    numbers = workbook(LINES, ["SO-1", "package", "x", 1.234, 2])
+    desk.checked("order-lines", f"{','.join(LINES)}\nSO-1,package,x,1.500,2\n", numbers="id")
+    desk.apply(desk.checked("order-lines", numbers))
+    assert quantities(session) == ["1.234"]
+    both = workbook(LINES, ["SO-1", "package", 7.5, 1.234, 2], ["SO-1", "package", "y", "1.500", 3])
+    assert desk.suggestion(desk.uploaded("order-lines", both))["numbers"] == "id"
+    desk.apply(desk.checked("order-lines", both))
+    assert quantities(session) == ["1.234", "1500.000"]
+    assert session.scalars(select(OrderLine.description)).all() == ["7.5", "y"]
+
+
+def test_the_command_reads_numbers_and_days_of_a_workbook_as_they_are(
+    run_command: Callable[..., Any], session: Session, tmp_path: Path
+) -> None:
+    stored = OrderFactory(number="SO-1", promo=0, reductions=0)
+    session.commit()
+    lines, orders, failed = (tmp_path / name for name in ("l.xlsx", "o.xlsx", "failed.csv"))
+    written = ("--number-format", "id", "--date-format", "mdy", "--encoding", "windows-1252")
+    bad = ["SO-1", "none", 7.5, 2.345, 1]
+    lines.write_bytes(workbook(LINES, ["SO-1", "package", "Ñandú", 1.234, 1e-3]))
+    assert run_command("import", "order-lines", str(lines), *written).exit_code == 0
+    assert quantities(session) == ["1.234"]
+    assert session.scalars(select(OrderLine.description)).one() == "Ñandú"
+    lines.write_bytes(workbook(LINES, bad))
+    options = (*written, "--failed", str(failed))
+    assert run_command("import", "order-lines", str(lines), *options).exit_code == 1
+    assert failed.read_text().splitlines()[1].startswith('SO-1,none,7.5,"2,345",1,')
+    header = ["number", "customer_code", "account_manager_email", "order_date", "closing_date"]
+    named = [stored.customer.code, stored.account_manager.email]
+    orders.write_bytes(workbook(header, ["SO-1", *named, date(2026, 3, 4), None]))
+    assert run_command("import", "orders", str(orders), *written).exit_code == 0
+    session.refresh(stored)
+    assert str(stored.order_date) == "2026-03-04"
 
 
 def archive(**parts: bytes) -> bytes:

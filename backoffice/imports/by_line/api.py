@@ -13,7 +13,6 @@ from ...records.openapi import JSON, LARGEST_ID, TEXT, operation
 from .. import actions, wording
 from ..files.layout import Layout
 from ..files.reading import OneFile
-from ..files.sources import StoredFile
 from ..files.uploads import Packed, Upload
 from ..importing import header_problems
 from ..kinds import KINDS, ImportKind
@@ -49,7 +48,7 @@ def is_asked_for() -> bool:
 def begun(kind: ImportKind, sent: Packed) -> Response:
     """Take the file in, and let a run carry it out. Raises Invalid where its header is wrong."""
     layout = Layout(encoding=sent.encoding)
-    file = OneFile(StoredFile(sent.name, sent.content), kind.columns, layout)
+    file = OneFile(sent.as_stored, kind.columns, layout)
     if problems := header_problems([file]):
         raise Invalid([(p.column, wording.sentence(p.message, p.params)) for p in problems])
     files = [Upload(sent.name, BytesIO(request.get_data()))]

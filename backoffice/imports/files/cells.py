@@ -21,6 +21,16 @@ class CellError(ValueError):
         self.params = params
 
 
+class Plain(str):
+    """A number of a workbook: it has a point, and nothing between thousands, whatever the notation of the files."""
+
+    __slots__ = ()
+
+    def strip(self, _chars: str | None = None, /) -> "Plain":
+        """Itself: a number has nothing around it."""
+        return self
+
+
 @dataclass(frozen=True)
 class Written:
     """A reader of what files write in different ways; by itself it reads the documented one."""
@@ -33,7 +43,7 @@ class Written:
 
     def in_notation(self, notation: Notation) -> Callable[[str], Any]:
         """A reader of this notation."""
-        return lambda cell: self.read(cell, notation)
+        return lambda cell: self.read(cell, Notation() if isinstance(cell, Plain) else notation)
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...base.money import NUMBER_FORMATS, AmountError
 from ..kinds import ImportKind
-from .cells import CellError
+from .cells import CellError, Plain
 from .layout import DATE_FORMATS, Layout, Notation, named
 from .reading import ImportColumn, OneFile
 from .sources import Source
@@ -121,7 +121,7 @@ def _plain(name: str) -> str:
 def guessed(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layout:
     """`layout` with what its `columns` leave open, and a notation that fits the first rows.
 
-    `dates` or `numbers` are empty where the rows can be read in two ways.
+    `dates` or `numbers` are empty where the rows can be read in two ways, and stay where no cell tells them.
     """
     files = [OneFile(source, kind.columns, layout) for source in sources]
     header = [
@@ -134,9 +134,10 @@ def guessed(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layo
         )  # a delimiter at the end of each line makes a column without a name
     complete = Layout(layout.encoding, layout.delimiter, layout.notation, columns)
     cells = _cells_of(sources, kind, complete)
+    days, numbers = _holding("day", cells), _holding("number", cells)
     notation = Notation(
-        _fitting(DATE_FORMATS, lambda way: Notation(dates=way), _holding("day", cells)),
-        _fitting(NUMBER_ORDER, lambda way: Notation(numbers=way), _holding("number", cells)),
+        _fitting(DATE_FORMATS, lambda way: Notation(dates=way), days, layout.notation.dates),
+        _fitting(NUMBER_ORDER, lambda way: Notation(numbers=way), numbers, layout.notation.numbers),
     )
     return Layout(layout.encoding, layout.delimiter, notation, columns)
 
@@ -148,13 +149,13 @@ Cells = Mapping[ImportColumn, Sequence[str]]
 
 
 def _cells_of(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Cells:
-    """The filled cells of the first rows, by column of ours."""
+    """The filled cells of the first rows, by column of ours; numbers of a workbook are read in one way only."""
     found: dict[ImportColumn, set[str]] = {}
     for source in sources:
         file = OneFile(source, kind.columns, layout)
         for row in islice(file.rows(), ROWS_LOOKED_AT):
             for column, cell in zip(file.meanings, row.cells, strict=False):
-                if column and cell.strip():
+                if column and cell.strip() and not isinstance(cell, Plain):
                     found.setdefault(column, set()).add(cell.strip())
     return {column: sorted(values) for column, values in found.items()}
 
@@ -163,11 +164,19 @@ def _holding(what: str, cells: Cells) -> Cells:
     return {column: values for column, values in cells.items() if column.holds == what}
 
 
-def _fitting(ways: Iterable[str], notation: Callable[[str], Notation], cells: Cells) -> str:
-    """The way in which most cells can be read; empty where two read all of them, but differently."""
+def _fitting(
+    ways: Iterable[str], notation: Callable[[str], Notation], cells: Cells, otherwise: str
+) -> str:
+    """The way in which most cells can be read; empty where two read all of them, but differently.
+
+    Cells that no way can read say nothing of it; where all are so, it is `otherwise`.
+    """
     read = {way: _read(notation(way), cells) for way in ways}
     best = max(read, key=lambda way: sum(value is not None for value in read[way]))
-    readable = [values for values in read.values() if None not in values]
+    told = [cell for cell in zip(*read.values(), strict=True) if any(v is not None for v in cell)]
+    if not told:
+        return otherwise
+    readable = [values for values in zip(*told, strict=True) if None not in values]
     return "" if any(values != readable[0] for values in readable[1:]) else best
 
 

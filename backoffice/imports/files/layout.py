@@ -14,6 +14,10 @@ ENCODINGS = {
 }
 """Encoding → its name on screen."""
 
+EACH = "each"
+EACH_SAYS = N_("Each file as it was recognised")
+"""In place of an encoding, for files that are written in several."""
+
 DELIMITERS = {
     ",": N_("Comma ,"),
     ";": N_("Semicolon ;"),
@@ -63,7 +67,7 @@ class Layout:
         """What `as_dict` wrote; what is missing or no longer known is as in the documented files."""
         dates, numbers = [*stored.get("notation", ()), "", ""][:2]
         return cls(
-            _known(stored.get("encoding"), ENCODINGS, "utf-8-sig"),
+            _known(stored.get("encoding"), {EACH: EACH_SAYS, **ENCODINGS}, "utf-8-sig"),
             _known(stored.get("delimiter"), DELIMITERS, ""),
             Notation(_known(dates, DATE_FORMATS, "iso"), _known(numbers, NUMBER_FORMATS, "plain")),
             dict(stored.get("columns", {})),

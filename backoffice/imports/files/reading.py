@@ -13,10 +13,11 @@ from sqlalchemy.types import TypeEngine
 from ...base import N_
 from ...base.money import AmountError
 from ..report import Problem
-from .cells import CellError, Written
-from .layout import DELIMITERS, RETURNED, Layout, Notation, named
+from .cells import CellError, Plain, Written
+from .layout import DELIMITERS, EACH, RETURNED, Layout, Notation, named
 from .rows import LIMITS, MOST_CELLS, Row, hinted, rows
-from .sources import Source
+from .sources import Source, StoredFile
+from .workbooks import MARK
 
 GUARDED = tuple("=+-@\t\r\n\0")
 """A text that begins so would be a formula in a spreadsheet; in files of ours a ' stands before it."""
@@ -71,9 +72,11 @@ class OneFile:
         known: Sequence[ImportColumn],
         layout: Layout | None = None,
         together: str = "",
+        name: str = "",
     ) -> None:
         self.source = source
-        self.name = source.name
+        self.name = name or source.name
+        self.is_workbook = isinstance(source, StoredFile) and source.is_workbook
         self.layout = layout or Layout()
         self.problems: list[Problem] = []
         self.count = 0
@@ -107,7 +110,7 @@ class OneFile:
     def rows(self) -> Iterator[Row]:
         """The rows below the header as they stand in the file, but for the guard of our own files."""
         with self._open() as stream:
-            found = rows(stream, self.delimiter)
+            found = self._split(stream)
             next(found, None)
             for row in found:
                 yield (
@@ -124,12 +127,28 @@ class OneFile:
             return column.empty
         return column.reader(self.layout.notation)(cell)
 
+    def _split(self, stream: TextIOWrapper) -> Iterator[Row]:
+        """Every row; the numbers of a workbook are known as such."""
+        for row in rows(stream, self.delimiter):
+            yield (
+                row._replace(cells=[_unmarked(cell) for cell in row.cells])
+                if self.is_workbook
+                else row
+            )
+
     def _open(self) -> TextIOWrapper:
         # Bytes that are not UTF-8 become lone surrogates, which the cells then refuse by line.
-        encoding, errors = self.layout.encoding, "surrogateescape"
+        encoding, errors = self._encoding(), "surrogateescape"
         if encoding == "utf-16":
             encoding, errors = self._order_of_bytes(), "replace"
         return TextIOWrapper(self.source.open(), encoding=encoding, errors=errors, newline="")
+
+    def _encoding(self) -> str:
+        """The layout's; that in which this file was recognised, where each has its own, and of a workbook always."""
+        is_its_own = self.is_workbook or self.layout.encoding == EACH
+        if is_its_own and isinstance(self.source, StoredFile):
+            return self.source.encoding
+        return self.layout.encoding
 
     def _order_of_bytes(self) -> str:
         """UTF-16 as the file's mark says it; without a mark the one that there is almost always."""
@@ -151,7 +170,7 @@ class OneFile:
 
     def _header(self) -> tuple[str, ...]:
         with self._open() as stream:
-            first = next(rows(stream, self.delimiter), Row(1, []))
+            first = next(self._split(stream), Row(1, []))
         if first.trouble:
             limit = LIMITS.get(first.trouble, "")
             self._note(first.number, "", first.trouble, **({"limit": limit} if limit else {}))
@@ -269,3 +288,7 @@ def _shown(name: str) -> str:
 def _unguarded(cell: str) -> str:
     is_guarded = cell.startswith("'") and cell.lstrip("'").startswith(GUARDED)
     return cell[1:] if is_guarded else cell
+
+
+def _unmarked(cell: str) -> str:
+    return Plain(cell.removeprefix(MARK)) if cell.startswith(MARK) else cell

@@ -42,10 +42,12 @@ class FileOnDisk:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """An uploaded file; `content` is compressed."""
+    """An uploaded file, or a workbook (what `as_csv` wrote of it); `content` is compressed."""
 
     name: str
     content: bytes
+    encoding: str = "utf-8-sig"
+    is_workbook: bool = False
 
     def open(self) -> BinaryIO:
         """Its bytes from the beginning."""
@@ -65,7 +67,7 @@ def _on_disk(path: Path) -> Source:
         if stream.read(len(BEGINNING)) != BEGINNING:
             return FileOnDisk(path)
         stream.seek(0)
-        return StoredFile(str(path), compressed(as_csv(stream)))
+        return StoredFile(str(path), compressed(as_csv(stream)), is_workbook=True)
 
 
 def compressed(stream: IO[bytes]) -> bytes:

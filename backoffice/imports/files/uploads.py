@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import IO
 
 from ..refusals import EmptyFile, NotText
-from .sources import CHUNK
+from .sources import CHUNK, StoredFile
 from .workbooks import BEGINNING, NoWorkbook, as_csv
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -51,12 +51,19 @@ class Packed:
     lines: int
     digest: str
     encoding: str
+    is_workbook: bool
+
+    @property
+    def as_stored(self) -> StoredFile:
+        """The file, to be read."""
+        return StoredFile(self.name, self.content, self.encoding, self.is_workbook)
 
 
 def packed(upload: Upload) -> Packed:
     """The upload, compressed. Raises EmptyFile and NotText; reads no more than may be stored."""
     name, found, stored = cleaned(upload.name), sha256(), BytesIO()
     stream = _text_of(upload.stream, name)
+    is_workbook = stream is not upload.stream
     decoder, encoding = codecs.getincrementaldecoder("utf-8")(), "utf-8-sig"
     size = lines = 0
     with gzip.GzipFile(fileobj=stored, mode="wb", compresslevel=6, mtime=0) as archive:
@@ -73,7 +80,7 @@ def packed(upload: Upload) -> Packed:
         raise EmptyFile(name=name)
     if encoding == "utf-8-sig" and not _is_text(decoder, b"", final=True):
         encoding = "windows-1252"
-    return Packed(name, stored.getvalue(), size, lines, found.hexdigest(), encoding)
+    return Packed(name, stored.getvalue(), size, lines, found.hexdigest(), encoding, is_workbook)
 
 
 def cleaned(name: str) -> str:

@@ -20,6 +20,9 @@ MOST_UNPACKED = 200 * 1024 * 1024
 
 IN_MEMORY = 1024 * 1024
 
+MARK = "\x01"
+"""Stands before each number that `as_csv` writes. XML has no such character, so no text of a workbook begins so."""
+
 
 class NoWorkbook(ValueError):
     """An archive that is no workbook, a broken one, or one that is larger inside than any honest one."""
@@ -28,7 +31,7 @@ class NoWorkbook(ValueError):
 def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
     """The values of the first sheet, in UTF-8 with commas; of a formula its last result.
 
-    Numbers have a point, dates are YYYY-MM-DD. Raises NoWorkbook.
+    Numbers have a `MARK` and a point, dates are YYYY-MM-DD. Raises NoWorkbook.
     """
     from openpyxl import load_workbook
 
@@ -38,6 +41,7 @@ def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
         _check(stream)
         book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
         sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # what programs write of the size of a sheet is often out of date
         rows = sheet.iter_rows(values_only=True, max_col=MOST_CELLS + 1)
         csv.writer(text).writerows(_even(islice(rows, most_rows)))
     except NoWorkbook:
@@ -78,9 +82,11 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).upper()
+    if isinstance(value, int):
+        return f"{MARK}{value}"
     if isinstance(value, float):
         # What Excel shows of a number are its first 15 digits; the float behind it has more.
-        return f"{Decimal(f'{value:.15g}'):f}"
+        return f"{MARK}{Decimal(f'{value:.15g}'):f}"
     if isinstance(value, datetime) and value.time() == time():
         value = value.date()
     return value.isoformat() if isinstance(value, date | time) else str(value)

@@ -38,6 +38,7 @@ from ...base import N_, money
 from ...orders.figures import amount_of_line
 from ...orders.models import KINDS, Order, OrderLine
 from ...orders.rules import DESCRIPTION_LENGTH
+from ...products.choosing import InactiveProduct
 from ...products.models import Product
 from ...products.rules import CODE_LENGTH
 from ...records.lines import MOST_LINES
@@ -46,6 +47,7 @@ from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
+from .billing import at, lock
 from .orders import negative_totals, number
 
 COLUMNS = (
@@ -83,9 +85,15 @@ WANTED = Table(
 
 FACTS = ("position", "product_id", "description", "quantity", "unit_price")
 LINES = cast(Table, OrderLine.__table__)
+NTH = func.row_number().over(
+    partition_by=(LINES.c.order_id, LINES.c.kind), order_by=(LINES.c.position, LINES.c.id)
+)
+"""Counts the stored lines of a kind of an order from 1."""
 
 
 def _check(stage: Stage) -> Iterator[Problem]:
+    """Locks the orders first, so that nobody changes their lines in between."""
+    lock(stage, select(Order.id).join(stage.lines, stage.c.order_number == Order.number), Order)
     yield from stage.problems(
         stage.unknown("order_number", Order.number.expression),
         "order_number",
@@ -98,16 +106,60 @@ def _check(stage: Stage) -> Iterator[Problem]:
             "product_code",
             N_("There is no product %(value)s. Import the products first."),
         )
+        yield from _not_sold(stage)
     yield from _too_many(stage)
     yield from _too_large(stage)
 
 
+def _not_sold(stage: Stage) -> Iterator[Problem]:
+    """Lines that newly get a product that is not sold any more; one that is there may be repeated."""
+    nth = func.row_number().over(
+        partition_by=(stage.c.order_number, stage.c.kind), order_by=stage.c.n
+    )
+    said = (stage.c[name] for name in ("n", "order_number", "kind", "product_code"))
+    lines = stage.at(*said, nth.label("nth")).subquery()
+    ids = select(Order.id).where(Order.number.in_(select(stage.c.order_number)))
+    stored = (
+        select(LINES.c.order_id, LINES.c.kind, LINES.c.product_id, NTH.label("nth"))
+        .where(LINES.c.order_id.in_(ids))
+        .subquery()
+    )
+    is_its_place = and_(*(stored.c[name] == lines.c[name] for name in ("kind", "nth")))
+    rows = (
+        at(lines, lines.c.product_code.label("code"))
+        .join(Order, Order.number == lines.c.order_number)
+        .join(Product, Product.code == lines.c.product_code)
+        .outerjoin(stored, and_(stored.c.order_id == Order.id, is_its_place))
+        .where(~Product.is_active, stored.c.product_id.is_distinct_from(Product.id))
+    )
+    yield from stage.problems(rows, "product_code", InactiveProduct.sentence)
+
+
 def _too_many(stage: Stage) -> Iterator[Problem]:
+    """The first line of each order beyond the limit; those of kinds that the files do not name stay, and count."""
+    named = select(Order.id, Order.number, stage.c.kind).join(
+        stage.lines, stage.c.order_number == Order.number
+    )
+    kinds = named.distinct().subquery()
+    orders = select(kinds.c.id, kinds.c.number).distinct().subquery()
+    others = (
+        select(orders.c.number, func.count().label("count"))
+        .join(LINES, LINES.c.order_id == orders.c.id)
+        .outerjoin(kinds, and_(kinds.c.id == orders.c.id, kinds.c.kind == LINES.c.kind))
+        .where(kinds.c.id.is_(None))
+        .group_by(orders.c.number)
+        .subquery()
+    )
     place = func.row_number().over(partition_by=stage.c.order_number, order_by=stage.c.n)
-    counted = stage.at(place.label("place")).subquery()
+    free = MOST_LINES - func.coalesce(others.c.count, 0)
+    counted = (
+        stage.at(place.label("place"), free.label("free"))
+        .outerjoin(others, others.c.number == stage.c.order_number)
+        .subquery()
+    )
     yield from stage.problems(
         select(counted.c.file, counted.c.line, literal(MOST_LINES).label("count")).where(
-            counted.c.place == MOST_LINES + 1
+            counted.c.place == func.greatest(counted.c.free, 0) + 1
         ),
         "order_number",
         N_("An order has at most %(count)s lines. Split it in two."),
@@ -136,7 +188,6 @@ def _apply(stage: Stage) -> Changes:
     WANTED.create(session.connection())
     session.execute(insert(WANTED).from_select(list(WANTED.c.keys()), _wanted(stage)))
     session.execute(text(f"ANALYZE pg_temp.{WANTED.name}"))
-    _lock_orders(stage)
     touched: Counter[int] = Counter()
     counts = []
     says_product = stage.has("product_code")
@@ -170,21 +221,11 @@ def _wanted(stage: Stage) -> Any:
     ).join(Order, Order.number == stage.c.order_number)
 
 
-def _lock_orders(stage: Stage) -> None:
-    """Lock the orders, in id order as everybody does, so that nobody changes them in between."""
-    named = select(Order.id).where(Order.id.in_(select(WANTED.c.order_id)))
-    locked = named.order_by(Order.id).with_for_update(key_share=True).cte("locked")
-    stage.session.execute(select(func.count()).select_from(locked))
-
-
 def _stored() -> CTE:
     """The stored lines of the orders and kinds that the files name, counted like WANTED's."""
     named = select(WANTED.c.order_id, WANTED.c.kind).distinct().subquery()
-    nth = func.row_number().over(
-        partition_by=(LINES.c.order_id, LINES.c.kind), order_by=(LINES.c.position, LINES.c.id)
-    )
     return (
-        select(LINES.c.id, LINES.c.order_id, LINES.c.kind, nth.label("nth"))
+        select(LINES.c.id, LINES.c.order_id, LINES.c.kind, NTH.label("nth"))
         .join(named, and_(named.c.order_id == LINES.c.order_id, named.c.kind == LINES.c.kind))
         .cte("stored")
     )

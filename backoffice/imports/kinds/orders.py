@@ -8,13 +8,13 @@ the file may repeat it but not change it.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Numeric, Text, func, literal, select
+from sqlalchemy import ColumnElement, Date, Numeric, Select, Text, func, or_, select
 
 from ...base import N_
-from ...base.upserts import upsert
 from ...customers.models import Customer
 from ...customers.rules import CODE_LENGTH
 from ...orders.models import COMPONENT_OF_KIND, Order
+from ...orders.queries import may_have_orders
 from ...orders.rules import NUMBER_LENGTH, is_number
 from ...people.models import User
 from ..files import cells
@@ -22,6 +22,7 @@ from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
+from .billing import at, lock, overtaken, write
 
 number = cells.number(NUMBER_LENGTH, is_number)
 
@@ -31,6 +32,7 @@ def _component(name: str) -> ImportColumn:
 
 
 COMPONENTS = tuple(COMPONENT_OF_KIND.values())
+FACTS = ("customer_id", "account_manager_id", "order_date", "closing_date", *COMPONENTS)
 
 TOTALS = {
     "total_price": N_("Package price"),
@@ -51,6 +53,9 @@ COLUMNS = (
 
 
 def _check(stage: Stage) -> Iterator[Problem]:
+    """Locks the orders first: who saves one of them meanwhile waits for the import."""
+    lock(stage, select(Order.id).join(stage.lines, stage.c.number == Order.number), Order)
+    stage.lay_out(_wanted(stage))
     yield from stage.problems(
         stage.repeated("number"), "number", N_("This number stands in line %(first)s already.")
     )
@@ -63,6 +68,16 @@ def _check(stage: Stage) -> Iterator[Problem]:
         stage.unknown("account_manager_email", User.email.expression),
         "account_manager_email",
         N_("There is no account manager %(value)s. Import the account managers first."),
+    )
+    managers = stage.at(User.email.label("value")).join(
+        User, User.email == stage.c.account_manager_email
+    )
+    yield from stage.problems(
+        managers.outerjoin(Order, Order.number == stage.c.number).where(
+            ~may_have_orders, Order.account_manager_id.is_distinct_from(User.id)
+        ),
+        "account_manager_email",
+        N_("Orders are given to active account managers, and %(value)s is none. Name another one."),
     )
     yield from stage.problems(
         stage.at().where(stage.c.closing_date < stage.c.order_date),
@@ -86,29 +101,33 @@ def _derived(stage: Stage, kind: str, component: str) -> Iterator[Problem]:
     )
 
 
-def _apply(stage: Stage) -> Changes:
-    orders = Order.__table__
-    rows = (
+def _wanted(stage: Stage) -> Select[Any]:
+    """The lines, each with the order that it makes; a component that it leaves empty is the stored one."""
+    components = {
+        name: func.coalesce(stage.c[name] if stage.has(name) else None, getattr(Order, name), 0)
+        for name in COMPONENTS
+    }
+    return (
         select(
-            stage.c.number,
+            *(stage.c[name] for name in ("n", "file", "line", "number")),
             Customer.id.label("customer_id"),
             User.id.label("account_manager_id"),
             stage.c.order_date,
             stage.c.closing_date,
-            *(
-                func.coalesce(stage.c[name], orders.c[name], literal(0)).label(name)
-                for name in COMPONENTS
-                if stage.has(name)
-            ),
+            *(component.label(name) for name, component in components.items()),
+            Order.id.label("stored_id"),
+            Order.version.label("stored_version"),
         )
         .select_from(stage.lines)
         .join(Customer, Customer.code == stage.c.customer_code)
         .join(User, User.email == stage.c.account_manager_email)
-        .outerjoin(orders, orders.c.number == stage.c.number)
-        .order_by(orders.c.id, stage.c.n)
+        .outerjoin(Order, Order.number == stage.c.number)
     )
-    changed = {"version": orders.c.version + 1, "updated_at": func.now()}
-    return Changes(*upsert(stage.session, Order, rows, "number", on_change=changed))
+
+
+def _apply(stage: Stage) -> Changes:
+    c = stage.wanted.c
+    return write(stage, Order, select(c.number, *(c[name] for name in FACTS)), "number")
 
 
 def negative_totals(stage: Stage, column: str) -> Iterator[Problem]:
@@ -127,7 +146,11 @@ def negative_totals(stage: Stage, column: str) -> Iterator[Problem]:
 
 
 def _check_result(stage: Stage) -> Iterator[Problem]:
-    return negative_totals(stage, "number")
+    wanted = stage.wanted
+    is_other = (getattr(Order, name).is_distinct_from(wanted.c[name]) for name in FACTS)
+    written = at(wanted).join(Order, Order.number == wanted.c.number)
+    yield from overtaken(stage, written.where(or_(*is_other)))
+    yield from negative_totals(stage, "number")
 
 
 def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
