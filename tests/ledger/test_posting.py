@@ -441,6 +441,8 @@ class World:
 
     def move(self, what, amount):
         wallets.recharge(self.session, self.wallet, amount)
+        if what == "refunds":
+            wallets.charge(self.session, self.wallet, amount)
         if what == "adjustments":
             wallets.adjust(self.session, self.wallet, -amount, description="Because")
         else:
