@@ -184,7 +184,7 @@ def _put(session: Session, invoice: Invoice, values: Values) -> None:
     for name in PLACE:
         setattr(invoice, f"{name}_id", values[name])
     records.next_version(invoice)
-    settle(session)
+    _store(session, values)
 
 
 def _columns(values: Values) -> dict[str, Any]:
