@@ -358,10 +358,11 @@ def _body(known: set[str]) -> dict[str, Any]:
 
 def _version() -> int:
     """The version in `If-Match`, which names one. Raises VersionMissing."""
-    tags = list(request.if_match.as_set(include_weak=False))
-    if len(tags) != 1 or not tags[0].isascii() or not tags[0].isdigit() or len(tags[0]) > 9:
+    tags = [tag or "" for tag in request.if_match.as_set(include_weak=False)]
+    text = tags[0] if len(tags) == 1 else ""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise VersionMissing()
-    return int(tags[0])
+    return int(text)
 
 
 def api_of(declared: Iterable[Record], resources: Sequence[Any] = ()) -> Blueprint:

@@ -271,7 +271,7 @@ def test_a_change_needs_the_present_version(program: Program, session: Any, reco
     ]
     path = address(record, name)
     assert is_problem(program.send("PATCH", path, json=_change(record, 2)), 428)
-    for other in ("abc", '1", "2'):
+    for other in ("abc", '1", "2', "", '", W/"1', "1 2"):
         assert is_problem(program.send("PATCH", path, match=other, json=_change(record, 2)), 428)
     assert program.send("PATCH", path, match=1, json=_change(record, 2)).status_code == 200
     late = program.send("PATCH", path, match=1, json=_change(record, 3))
