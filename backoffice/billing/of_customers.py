@@ -9,6 +9,7 @@ from sqlalchemy import Select, case, func, or_, select
 from .. import lists
 from ..app.extensions import db
 from ..base import N_, counted
+from ..base.business_days import business_day
 from ..customers.models import Customer
 from ..customers.owned_records import OwnedRecord
 from ..drift.marks import marks
@@ -50,7 +51,7 @@ ASSIGNMENTS = OwnedRecord(
     MeterAssignment,
     customer=MeterAssignment.customer_id,
     label=_of_meter(Meter.number),
-    day=func.coalesce(MeterAssignment.assigned_from, func.date(MeterAssignment.created_at)),
+    day=func.coalesce(MeterAssignment.assigned_from, business_day(MeterAssignment.created_at)),
     amount=case((MeterAssignment.is_active, _of_meter(Meter.net_balance)), else_=0),
     endpoint="meters.index",
     booked_on=("meter_assignments", MeterAssignment.meter_id, _meters_given),

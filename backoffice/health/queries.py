@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, Table, case, cast, column, fun
 from sqlalchemy.orm import Session
 
 from ..base import periods
+from ..base.business_days import business_day
 from ..base.money import round_amount
 from ..drift.models import DriftFinding, FigureCheck
 from ..drift.standing import IS_COUNTED, IS_OPEN, LATEST, failed_figures
@@ -190,7 +191,7 @@ def corrected(session: Session, healths: Sequence[FigureHealth]) -> Sequence[Day
         .limit(MOST_CORRECTIONS)
         .subquery()
     )
-    day = _business_day(newest.c.at)
+    day = business_day(newest.c.at)
     by_day: Counter[date] = Counter()
     known = {health.figure.name: health for health in healths}
     rows = (
@@ -208,17 +209,13 @@ def corrected(session: Session, healths: Sequence[FigureHealth]) -> Sequence[Day
 
 
 def _found_by_day(session: Session, since: date) -> Mapping[date, int]:
-    day = _business_day(DriftFinding.first_seen_at.expression)
+    day = business_day(DriftFinding.first_seen_at.expression)
     rows = (
         select(day, func.count())
         .where(DriftFinding.first_seen_at >= periods.start_of(since), IS_COUNTED)
         .group_by(day)
     )
     return defaultdict(int, session.execute(rows).all())
-
-
-def _business_day(moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.date(func.timezone(str(periods.timezone()), moment))
 
 
 def background(session: Session) -> Background:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Date, cast, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from ..base import periods
+from ..base.business_days import business_day
 from .models import Wallet, WalletTransaction
 
 DAYS = 30
@@ -54,7 +55,7 @@ def _closing(session: Session, wallet_id: int) -> dict[date, tuple[Decimal, int]
         .limit(LOOKED_AT)
         .subquery()
     )
-    day = cast(func.timezone(periods.timezone().key, newest.c.created_at), Date)
+    day = business_day(newest.c.created_at)
     counted = func.count().over(partition_by=day)
     rows = select(day, newest.c.balance_after, counted).order_by(day, newest.c.id.desc())
     return {

@@ -2,20 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, func, select
+from sqlalchemy import select
 
 from .. import lists
 from ..app.extensions import db
-from ..base import N_, counted, periods
+from ..base import N_, counted
+from ..base.business_days import business_day
 from ..customers.models import Customer
 from ..customers.owned_records import OwnedRecord
 from ..security.rights import allowed
 from ..web.additions import Addition
 from .listing import wallets_of
 from .models import Wallet
-
-_ZONE: BindParameter[str] = bindparam("zone", callable_=lambda: periods.timezone().key)
-"""The business time zone, as it is when it is asked: it is not known yet when this is read."""
 
 WALLETS = OwnedRecord(
     "wallets",
@@ -24,7 +22,7 @@ WALLETS = OwnedRecord(
     Wallet,
     customer=Wallet.customer_id,
     label=Wallet.number,
-    day=func.date(func.timezone(_ZONE, Wallet.created_at)),
+    day=business_day(Wallet.created_at),
     amount=Wallet.balance,
     endpoint="wallets.index",
 )
