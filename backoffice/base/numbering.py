@@ -56,7 +56,8 @@ def next_number(session: Session, column: InstrumentedAttribute[str], head: str)
 def _after_last(column: InstrumentedAttribute[str]) -> Select[Any]:
     """The lowest free number that follows one of the rows that came last; None where none of them has one.
 
-    What nearly always is the next number, and soon found; a number far off that a user has typed leads nobody there.
+    What nearly always is the next number, and soon found; a number far off that a user has typed leads nobody there,
+    unless all that came last are so. A number that was given up may be given again.
     """
     head = bindparam("head", type_=Text)
     latest = select(column.expression.label("text")).order_by(column.class_.id.desc())

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
+from functools import partial
 from typing import Any
 
 from flask import url_for
@@ -9,7 +11,8 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, sel
 from sqlalchemy.orm import aliased
 
 from ..base import N_, counted
-from ..base.periods import today
+from ..base.identifiers import whole_number
+from ..base.periods import FIRST_DAY, LAST_DAY, today
 from ..lists import AsOf, Choice, Column, Days, List, Search, containing
 from ..records.listing import column_of
 from .fields import CODE, ENTRY_DATE, MEMO, NAME, NUMBER, ROLE, SOURCE
@@ -167,6 +170,12 @@ ENTRIES = List(
 )  # fmt: skip
 
 
+def _before_closing(lines: Any, year: str) -> ColumnElement[bool]:
+    """Lines without the entry that closes that year; what closed earlier ones stays."""
+    first = date(min(max(whole_number(year), FIRST_DAY.year), LAST_DAY.year), 1, 1)
+    return or_(lines.posted_on < first, lines.entry_id.not_in(closing_entries()))
+
+
 def statement_of(account: Account) -> List:
     """What was posted to one account, the newest first; the balance knows no filter."""
     lines = running_lines(account)
@@ -200,6 +209,7 @@ def statement_of(account: Account) -> List:
                 "closing", N_("Closing entries"), {"without": (N_("left out"), c.entry_id.not_in(closing_entries()))},
                 is_quiet=True,
             ),
+            Search("open_year", N_("Year before it is closed"), partial(_before_closing, c), is_quiet=True),
         ),
         default_sort="-posted_on",
         counted=counted("%(num)s line", "%(num)s lines"),
@@ -211,8 +221,9 @@ def statement_of(account: Account) -> List:
 def trial_balance_of(given: Mapping[str, str]) -> List:
     """The trial balance that an address asks for: a row for each account to which anything was posted by then."""
     day = AS_OF.day(given)
-    closing: dict[str, Any] = dict(_NO_CLOSING.read(given))
-    held = held_on(day, *([closes_year_of(day)] if closing else ()))
+    is_open = bool(dict(_NO_CLOSING.read(given)))
+    closing: dict[str, Any] = {"open_year": day.year} if is_open else {}
+    held = held_on(day, *([closes_year_of(day)] if is_open else ()))
 
     def statement(row: Any) -> str:
         return url_for("accounts.statement", code=row.code, until=day, **closing)

@@ -212,8 +212,18 @@ def test_the_trial_balance_of_a_closed_year_is_had_before_its_closing_entry(
     before = text_of(page)
     assert "Sales Account Sales Revenue 0.00 850.00" in before
     assert "Kept Account Kept Equity 0.00 40.00" in before, "what closed the year before stays"
+    for code, total in (("Sales", "850.00"), ("Kept", "40.00")):
+        linked, *_more = sorted(
+            re.findall(rf'href="(/ledger/accounts/{code}/statement\?[^"]*)"', page)
+        )
+        listed = text_of(browser.get(linked.replace("&amp;", "&")).text)
+        newest = listed.rpartition("Debit Credit Balance ")[2]
+        assert re.match(rf"\d+ \w+ \d{{4}} .*?[\d.,]+ [\d.,]+ {re.escape(total)} ", newest), (
+            code,
+            newest,
+        )
     way, *_others = sorted(re.findall(r'href="(/ledger/accounts/Sales/statement\?[^"]*)"', page))
-    assert "closing=without" in way
+    assert "open_year=2025" in way
     assert "Closing of 2025" not in text_of(browser.get(unescape(way)).text)
     file = browser.get("/ledger/trial-balance/export.csv?as_of=2025-12-31&closing=without").text
     assert "Sales,Account Sales,Revenue,0,850.00" in file

@@ -112,7 +112,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
 
 
 def _not_sold(stage: Stage) -> Iterator[Problem]:
-    """Lines that newly get a product that is not sold any more; one that is there may be repeated."""
+    """Lines of open orders that newly get a product that is not sold any more; one that is there may be repeated."""
     nth = func.row_number().over(
         partition_by=(stage.c.order_number, stage.c.kind), order_by=stage.c.n
     )
@@ -130,7 +130,11 @@ def _not_sold(stage: Stage) -> Iterator[Problem]:
         .join(Order, Order.number == lines.c.order_number)
         .join(Product, Product.code == lines.c.product_code)
         .outerjoin(stored, and_(stored.c.order_id == Order.id, is_its_place))
-        .where(~Product.is_active, stored.c.product_id.is_distinct_from(Product.id))
+        .where(
+            ~Product.is_active,
+            Order.closing_date.is_(None),
+            stored.c.product_id.is_distinct_from(Product.id),
+        )
     )
     yield from stage.problems(rows, "product_code", InactiveProduct.sentence)
 
