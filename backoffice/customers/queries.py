@@ -23,20 +23,26 @@ def narrowed_to(text: str) -> Select[int]:
     Of the one with exactly that code, so that a link shows exactly theirs, and of whom it leads to since a merge; where
     nobody has it, of those who have it in other letters; else of those whose name holds the text.
     """
-    other, booked = aliased(Customer), booked_customers()
-    leads_to = select(booked.c.id).where(booked.c.code == text)
+    other = aliased(Customer)
     is_alike = func.lower(Customer.code) == text.lower()
     has_code = select(other.id).where(other.code == text).exists()
     has_alike = select(other.id).where(func.lower(other.code) == text.lower()).exists()
     is_named = Customer.name.icontains(text, autoescape=True)
     return select(Customer.id).where(
-        or_(
-            Customer.code == text,
-            Customer.id.in_(leads_to),
-            is_alike & ~has_code,
-            is_named & ~has_alike,
+        or_(Customer.id.in_(reached_from(text)), is_alike & ~has_code, is_named & ~has_alike)
+    )
+
+
+def reached_from(code: str) -> Select[int]:
+    """The ids of the customer with exactly that code, and of those whom merges lead to from there."""
+    first = select(Customer.id, Customer.merged_into_id, literal(1).label("steps"))
+    found = first.where(Customer.code == code).cte(recursive=True)
+    found = found.union_all(
+        select(Customer.id, Customer.merged_into_id, found.c.steps + 1).where(
+            Customer.id == found.c.merged_into_id, found.c.steps < MOST_STEPS
         )
     )
+    return select(found.c.id)
 
 
 def survivor_of(session: Session, customer: Customer) -> Customer:
@@ -53,7 +59,7 @@ def booked_customers() -> Subquery:
     followed = (
         select(Customer.id, Customer.merged_into_id.label("leads_to"), literal(1).label("steps"))
         .where(Customer.merged_into_id.is_not(None))
-        .cte(recursive=True)  # without a name: a list may follow twice
+        .cte("followed", recursive=True)
     )
     followed = followed.union_all(
         select(followed.c.id, Customer.merged_into_id, followed.c.steps + 1)

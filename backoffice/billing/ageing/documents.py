@@ -12,7 +12,7 @@ from ... import lists
 from ...base import N_, counted
 from ...base.periods import today
 from ...customers.models import Customer
-from ...customers.queries import booked_customers
+from ...customers.queries import reached_from
 from ...lists import AsOf, Choice, Column, List, Search, containing, text_in
 from ...lists.filters import Filter
 from ...security.permissions import requires
@@ -47,10 +47,8 @@ def ageing_documents() -> Response:
 
 def _of_customer(code: str) -> Select[int]:
     """The meters that are actively the customer's now, whoever their documents were booked on."""
-    booked = booked_customers()
-    owner = select(booked.c.id).where(booked.c.code == code)
-    own = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id.in_(owner))
-    return own.where(MeterAssignment.is_active)
+    is_theirs = MeterAssignment.customer_id.in_(reached_from(code))
+    return select(MeterAssignment.meter_id).where(is_theirs, MeterAssignment.is_active)
 
 
 def _of_number(number: str) -> Select[int]:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Date, Numeric, Select, Text, and_, func, o
 
 from ...base import N_
 from ...customers.models import Customer
+from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
 from ...orders.models import COMPONENT_OF_KIND, Order
 from ...orders.queries import may_have_orders
@@ -107,6 +108,7 @@ def _derived(stage: Stage, kind: str, component: str) -> Iterator[Problem]:
 
 def _wanted(stage: Stage) -> Select[Any]:
     """The lines, each with the order that it makes; a component that it leaves empty is the stored one."""
+    booked = booked_customers()
     components = {
         name: func.coalesce(stage.c[name] if stage.has(name) else None, getattr(Order, name), 0)
         for name in COMPONENTS
@@ -114,7 +116,7 @@ def _wanted(stage: Stage) -> Select[Any]:
     return (
         select(
             *(stage.c[name] for name in ("n", "file", "line", "number")),
-            Customer.id.label("customer_id"),
+            booked.c.id.label("customer_id"),
             User.id.label("account_manager_id"),
             stage.c.order_date,
             stage.c.closing_date,
@@ -123,7 +125,7 @@ def _wanted(stage: Stage) -> Select[Any]:
             Order.version.label("stored_version"),
         )
         .select_from(stage.lines)
-        .join(Customer, Customer.code == stage.c.customer_code)
+        .join(booked, booked.c.code == stage.c.customer_code)
         .join(User, User.email == stage.c.account_manager_email)
         .outerjoin(Order, Order.number == stage.c.number)
     )
