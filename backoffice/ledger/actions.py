@@ -63,7 +63,6 @@ def update_account(session: Session, account_id: int, values: Values, version: i
 
     Raises RecordGone, RecordChanged, TypeInUse, BeneathItself, RoleTaken.
     """
-    hold_roles(session)  # before the row, as an import of accounts does
     account: Account = records.locked(session, Account, [account_id], key_share=True)[account_id]
     check_version(account, version, account.code)
     if values["type"] != account.type and _is_named(session, account_id):

@@ -82,7 +82,6 @@ def _check_accounts(stage: Stage) -> Iterator[Problem]:
 def _apply_accounts(stage: Stage) -> Changes:
     """Make the accounts first, and then say which ones they stand beneath."""
     session, c = stage.session, stage.c
-    hold_roles(session)
     is_there = select(Account.id).where(Account.code == c.code).exists()
     given = [name for name in ("name", "type", "is_active", "role") if stage.has(name)]
     changed = {"version": Account.version + 1, "updated_at": func.now()}
@@ -107,6 +106,7 @@ def _refused_together(stage: Stage) -> Iterator[Problem]:
 
 def _roles_taken(stage: Stage) -> Iterator[Problem]:
     """Accounts that would have a role of which another active one is; see `refuse_role`."""
+    hold_roles(stage.session)  # after the rows, as whoever saves one
     other = aliased(Account)
     is_same = other.role == Account.role, other.is_active, other.id != Account.id
     code = select(func.min(other.code)).where(*is_same).scalar_subquery()
