@@ -5,6 +5,7 @@ import io
 import itertools
 import os
 import signal
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from io import BytesIO
