@@ -173,7 +173,7 @@ ENTRIES = List(
 def _before_closing(lines: Any, year: str) -> ColumnElement[bool]:
     """Lines without the entry that closes that year; what closed earlier ones stays."""
     first = date(min(max(whole_number(year), FIRST_DAY.year), LAST_DAY.year), 1, 1)
-    return or_(lines.posted_on < first, lines.entry_id.not_in(closing_entries()))
+    return ~closes_year_of(first, lines)
 
 
 def statement_of(account: Account) -> List:

@@ -41,10 +41,10 @@ def closing_entries() -> Select[int | None]:
     return select(Period.closing_entry_id).where(Period.closing_entry_id.is_not(None))
 
 
-def closes_year_of(day: date) -> ColumnElement[bool]:
+def closes_year_of(day: date, lines: Any = JournalLine) -> ColumnElement[bool]:
     """Whether a line is of an entry that closes the year of that day; what closed earlier years stays as it is."""
-    is_of_year = JournalLine.posted_on >= date(day.year, 1, 1)
-    return and_(is_of_year, JournalLine.entry_id.in_(closing_entries()))
+    is_of_year = lines.posted_on >= date(day.year, 1, 1)
+    return and_(is_of_year, lines.entry_id.in_(closing_entries()))
 
 
 def sums_between(since: date, until: date) -> Subquery:

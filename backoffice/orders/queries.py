@@ -54,7 +54,8 @@ def managers_with_orders(session: Session, user: Any) -> Sequence[User]:
     return session.scalars(select(User).where(has_order).order_by(User.name)).all()
 
 
-may_have_orders = (User.role == "account_manager") & User.is_active
+is_account_manager = User.role == "account_manager"
+may_have_orders = is_account_manager & User.is_active
 """Users to whom an order can be given."""
 
 

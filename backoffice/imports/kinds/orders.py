@@ -15,7 +15,7 @@ from ...customers.models import Customer
 from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
 from ...orders.models import COMPONENT_OF_KIND, Order
-from ...orders.queries import may_have_orders
+from ...orders.queries import is_account_manager, may_have_orders
 from ...orders.rules import NUMBER_LENGTH, is_number
 from ...people.models import User
 from ..files import cells
@@ -76,7 +76,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
     yield from stage.problems(
         managers.outerjoin(Order, Order.number == stage.c.number).where(
             or_(
-                User.role != "account_manager",
+                ~is_account_manager,
                 and_(~may_have_orders, stage.c.closing_date.is_(None)),
             ),
             Order.account_manager_id.is_distinct_from(User.id),
