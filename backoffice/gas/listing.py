@@ -1,10 +1,11 @@
 """The lists of gas: what was entered, what readings come to, and the balances of months, of everybody."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from flask import has_request_context, request, url_for
+from flask import url_for
 from sqlalchemy import BigInteger, Date, Select, case, cast, func, literal, select
 from sqlalchemy.orm import Session
 
@@ -197,17 +198,15 @@ def _offered(session: Session, _user: Any) -> Sequence[tuple[int, str]]:
     return named[::-1]
 
 
-def _asked_month() -> Month | None:
-    """The one month that the address of the list asks for."""
-    is_asked = has_request_context() and request.blueprint == "gas_months"
-    given = request.args if is_asked else {}
-    since, until, month = (given.get(name, "") for name in ("since", "until", "month"))
+def _of_one_month(values: Mapping[str, str]) -> List:
+    """Where the list is narrowed to one month, everybody who has a balance by then; else itself."""
+    since, until, month = (values.get(name, "") for name in ("since", "until", "month"))
     if not month and since[:7] == until[:7]:
         month = since[:7].replace("-", "")
     try:
-        return Month.parse(f"{month[:4]}-{month[4:]}")
+        return _months_list(months_in(Month.parse(f"{month[:4]}-{month[4:]}")))
     except ValueError:
-        return None
+        return MONTHS_LIST
 
 
 def _months_list(rows: Any) -> List:
@@ -249,10 +248,5 @@ def _months_list(rows: Any) -> List:
     )  # fmt: skip
 
 
-MONTHS_LIST = _months_list(MONTHS)
-
-
-def months_list(_user: Any) -> List:
-    """Every month with a movement; where the address asks for one month, everybody who has a balance by then."""
-    month = _asked_month()
-    return MONTHS_LIST if month is None else _months_list(months_in(month))
+MONTHS_LIST = replace(_months_list(MONTHS), narrowed=_of_one_month)
+"""Every month with a movement."""

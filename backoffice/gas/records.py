@@ -19,7 +19,7 @@ from ..web.formats import day_filter, month_filter
 from ..web.paging import PAGE_SIZE
 from .fields import DEPOSIT_FIELDS, PRICE_CUSTOMER, PRICE_FIELDS, READING_FIELDS, customer_of
 from .figures import calculation, monthly
-from .listing import CALCULATED, DEPOSITS, MONTHS_LIST, PRICES, READINGS, months_list
+from .listing import CALCULATED, DEPOSITS, MONTHS_LIST, PRICES, READINGS
 from .models import (
     AMOUNTS,
     AcceptedMonth,
@@ -127,7 +127,7 @@ CALCULATION = _calculated(
     dated=TransactionCalculation.transaction_date, main="total_price",
 )  # fmt: skip
 MONTH = _calculated(
-    MonthlyCustomerBalance, many=MONTHS_LIST.title, listing=months_list,
+    MonthlyCustomerBalance, many=MONTHS_LIST.title, listing=lambda _user: MONTHS_LIST,
     name=MonthlyCustomerBalance.code, has_path=True,
     domain="gas_months", title=N_("Monthly balance"), figures=(monthly,),
     fields=(
