@@ -60,8 +60,8 @@ def load(
 def _people(connection: Connection[Any]) -> None:
     connection.execute(
         "INSERT INTO users (id, email, name, role) OVERRIDING SYSTEM VALUE "
-        "SELECT n, 'person' || n || '@example.com', 'Person ' || n, 'finance' "
-        "FROM generate_series(1, %s) AS n",
+        "SELECT n, 'person' || n || '@example.com', 'Person ' || n, "
+        "CASE n WHEN 1 THEN 'finance' ELSE 'account_manager' END FROM generate_series(1, %s) AS n",
         [MANAGERS],
     )
     connection.execute(

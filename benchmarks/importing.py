@@ -86,7 +86,7 @@ def _prepare(app: Flask, folder: Path, series: str, lines: int) -> Path:
     with heads.open("w") as file:
         file.write("number,customer_code,account_manager_email,order_date,closing_date\n")
         for place, number in enumerate(orders):
-            customer, manager = place % CUSTOMERS + 1, place % MANAGERS + 1
+            customer, manager = place % CUSTOMERS + 1, place % (MANAGERS - 1) + 2
             file.write(f"{number},C{customer},person{manager}@example.com,2026-01-15,2026-02-20\n")
     path = folder / f"{series}-lines.csv"
     with path.open("w") as file:
@@ -99,7 +99,8 @@ def _prepare(app: Flask, folder: Path, series: str, lines: int) -> Path:
                     f"{number},{kind},Line {place},{_decimal(quantity, 3)},{_decimal(price, 4)}\n"
                 )
     with app.app_context():
-        assert not import_files(db.session(), KINDS["orders"], [heads]).problems
+        problems = import_files(db.session(), KINDS["orders"], [heads]).problems
+        assert not problems, problems[0]
         db.session.commit()
     return path
 

@@ -47,13 +47,11 @@ def measure(world: World, scale: float) -> Report:
     seconds: dict[str, list[float]] = {"without": [], "with": []}
     with world.connect(ADMIN) as surgery:
         load(surgery, orders, falsified=False)
-        surgery.execute("UPDATE users SET role = 'finance' WHERE id = 1")
         surgery.execute("SET session_replication_role = replica")
         world.settle()
-        with world.app.app_context():
-            engine = db.engine
         cookie = sign_in(world.app, 1)
-        with gunicorn(world) as port:
+        with world.app.app_context(), gunicorn(world) as port:
+            engine = db.engine
             _people(port, cookie, WARM_UP_SECONDS)
             for _ in range(ROUNDS):
                 seconds["without"] += _people(port, cookie, WINDOW_SECONDS)
