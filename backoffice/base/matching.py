@@ -23,10 +23,11 @@ def _holds(column: Any, text: str) -> ColumnElement[bool]:
 
 
 def _rank(code: Any, name: Any, text: str) -> ColumnElement[int]:
-    """The code itself, then codes that start so, then names that start so, then the rest."""
+    """The code itself, then the name itself, then codes that start so, then names that start so, then the rest."""
     return case(
         (func.lower(code) == func.lower(text), 0),
-        (code.istartswith(text, autoescape=True), 1),
-        (name.istartswith(text, autoescape=True), 2),
-        else_=3,
+        (func.lower(name) == func.lower(text), 1),
+        (code.istartswith(text, autoescape=True), 2),
+        (name.istartswith(text, autoescape=True), 3),
+        else_=4,
     )

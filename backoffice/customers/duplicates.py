@@ -46,8 +46,9 @@ def groups_of(session: Session, number: int) -> Page[Alike]:
 def _groups() -> Select[Any]:
     """Each key that several customers have: `reason`, `key` and `size`."""
     names = _having("name", Customer.name_key)
+    without_name = func.count().filter(Customer.name_key.is_(None))  # each is called otherwise
     phones = _having("phone", Customer.phone_key).having(
-        func.count(Customer.name_key.distinct()) > 1
+        func.count(Customer.name_key.distinct()) + without_name > 1
     )
     both = union_all(names, phones).subquery("alike")
     return select(both.c.reason, both.c.key, both.c.size)

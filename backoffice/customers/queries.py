@@ -11,6 +11,9 @@ from .models import Customer
 MOST_STEPS = 100
 """Merges that a code is followed through; a circle, which no merge makes, ends there."""
 
+SEPARATOR = " · "
+"""What stands between code and name where people choose a customer from a list."""
+
 
 def by_code(session: Session, code: str) -> Customer | None:
     """The customer with exactly that code."""
@@ -98,7 +101,7 @@ def matching(text: str) -> Select[Customer]:
 
 def label(customer: Customer) -> str:
     """The customer as people choose it from a list: code and name; `named` reads it back."""
-    return f"{customer.code} · {customer.name}"
+    return f"{customer.code}{SEPARATOR}{customer.name}"
 
 
 def named(session: Session, text: str, *, limit: int = 20) -> list[Customer]:
@@ -106,11 +109,15 @@ def named(session: Session, text: str, *, limit: int = 20) -> list[Customer]:
 
     The label or code of a duplicate that was merged names its survivor.
     """
-    code = text.partition(" · ")[0].strip()
-    exact = by_code(session, code)
-    if exact is not None and text.strip() in (exact.code, label(exact)):
-        return [survivor_of(session, exact)]
-    return search(session, text, limit=limit)
+    typed = text.strip()
+    parts = typed.split(SEPARATOR)  # a code, and a name, may hold it too
+    codes = [SEPARATOR.join(parts[:count]).strip() for count in range(1, len(parts) + 1)]
+    reached = session.scalars(
+        select(Customer).where(Customer.code.in_(codes)).order_by(Customer.id)
+    )
+    exact = [customer for customer in reached if typed in (customer.code, label(customer))]
+    meant = dict.fromkeys(survivor_of(session, customer) for customer in exact)
+    return [*meant] or search(session, text, limit=limit)
 
 
 def meant_by(session: Session, text: str) -> list[Customer]:

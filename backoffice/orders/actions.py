@@ -1,6 +1,6 @@
 """What can be done to an order. Nothing here commits: every verb works in the caller's transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from ..base.refusals import Refusal
 from ..records import actions as records
 from .entries import HEADER, LINE, Breakdown, LineEntry, OrderEntry
 from .figures import ORDER_FIGURES
-from .models import COMPONENT_OF_KIND, Order, OrderLine
+from .models import COMPONENT_OF_KIND, KINDS, Order, OrderLine
 
 
 class NegativeComponent(Refusal):
@@ -152,17 +152,27 @@ def _apply(order: Order, entry: OrderEntry) -> None:
         setattr(order, component, amount)
     stored = {line.id: line for line in order.lines}
     order.lines = [
-        _applied(stored.pop(line.id, None) if line.id else None, line, position)
-        for position, line in enumerate(entry.breakdown.lines)
+        _applied(stored.pop(line.id, None) if line.id else None, line)
+        for line in entry.breakdown.lines
     ]
+    _number(order.lines)
 
 
-def _applied(line: OrderLine | None, entry: LineEntry, position: int) -> OrderLine:
+def _applied(line: OrderLine | None, entry: LineEntry) -> OrderLine:
     line = line or OrderLine()
-    line.position = position
     for name in LINE:
         setattr(line, name, getattr(entry, name))
     return line
+
+
+def _number(lines: Sequence[OrderLine]) -> None:
+    """Number the lines of each kind that do not stand in this order yet: a file may have numbered all kinds in one."""
+    for kind in KINDS:
+        own = [(place, line) for place, line in enumerate(lines) if line.kind == kind]
+        stored = [(line.position, line.id) for _place, line in own if line.id]
+        if len(stored) < len(own) or stored != sorted(stored):
+            for place, line in own:
+                line.position = place
 
 
 def _is_changed(session: Session, order: Order) -> bool:

@@ -22,7 +22,7 @@ MOST_COUNTED = 1_000
 
 
 def _open(session: Session, user: Any) -> Iterator[Notice]:
-    last = periods.today() - OVERDUE
+    last = periods.today() - OVERDUE - timedelta(days=1)
     count, amount = open_since(session, user, last, MOST_COUNTED)
     if not count:
         return

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import Row, and_, func, select, true
+from sqlalchemy import Row, Select, and_, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from ..orders.models import Order
 from ..orders.queries import visible_to
-from ..security.rights import allowed
+from ..security.rights import sees_all
 from ..web.formats import day_filter
 from .models import PriceChange, PriceChangeOrder
 
@@ -24,22 +24,32 @@ def change_with_id(session: Session, change_id: int) -> PriceChange | None:
 
 def orders_of(session: Session, user: Any, change: PriceChange) -> Sequence[Any]:
     """What became of each chosen order that `user` may see; `present` is its number today, if it is there."""
-    is_visible = Order.id.is_not(None) if not allowed(user, "orders.read_all") else true()
     rows: Sequence[Any] = session.execute(
-        select(PriceChangeOrder, Order.number.label("present"))
-        .outerjoin(Order, and_(Order.id == PriceChangeOrder.order_id, visible_to(user)))
-        .where(PriceChangeOrder.price_change_id == change.id, is_visible)
+        _orders_seen_by(user)
+        .where(PriceChangeOrder.price_change_id == change.id)
         .order_by(PriceChangeOrder.outcome != "applied", PriceChangeOrder.number)
     ).all()
     return rows
 
 
-def changes_of_product(session: Session, product_id: int) -> Sequence[Row[Any]]:
-    """The latest price changes of a product, each with the number of orders that it changed."""
-    is_applied = and_(
-        PriceChangeOrder.price_change_id == PriceChange.id, PriceChangeOrder.outcome == "applied"
+def _orders_seen_by(user: Any) -> Select[PriceChangeOrder, str]:
+    """What became of orders, with the present number of each; of those that are gone, for who sees all."""
+    rows = select(PriceChangeOrder, Order.number.label("present")).select_from(PriceChangeOrder)
+    rows = rows.outerjoin(Order, and_(Order.id == PriceChangeOrder.order_id, visible_to(user)))
+    return rows if sees_all(user, "orders.read_all") else rows.where(Order.id.is_not(None))
+
+
+def changes_of_product(session: Session, user: Any, product_id: int) -> Sequence[Row[Any]]:
+    """The latest price changes of a product, each with the number of orders that it changed and `user` may see."""
+    applied = (
+        _orders_seen_by(user)
+        .with_only_columns(func.count())
+        .where(
+            PriceChangeOrder.price_change_id == PriceChange.id,
+            PriceChangeOrder.outcome == "applied",
+        )
     )
-    count = select(func.count()).where(is_applied).correlate(PriceChange).scalar_subquery()
+    count = applied.correlate(PriceChange).scalar_subquery()
     return session.execute(
         select(PriceChange, count.label("orders"))
         .where(PriceChange.product_id == product_id)

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..base.refusals import Refusal
+from ..records.fields import NOT_CALLED
 from . import queries
 from .models import Product
 
@@ -26,6 +27,12 @@ class InactiveProduct(Refusal):
     """A product that is not sold any more; a line that has it keeps it."""
 
     sentence = N_("%(code)s is not sold any more. Choose another product, or leave this empty.")
+
+
+class NotCalled(Refusal):
+    """What a program has sent is a part of a code or a name. A user would see what it means; nobody looks there."""
+
+    sentence = NOT_CALLED
 
 
 Found = Product | Refusal | None
@@ -58,3 +65,9 @@ def checked(found: Found, present_id: int | None) -> Product | None:
     if found is not None and not found.is_active and found.id != present_id:
         raise InactiveProduct(code=found.code)
     return found
+
+
+def check_is_called(product: Product, text: str) -> None:
+    """Raises NotCalled where the text is not the product's whole code, in whatever case."""
+    if text.strip().lower() != product.code.lower():
+        raise NotCalled(name=text[:100])

@@ -115,6 +115,15 @@ def price_on(session: Session, product_id: int, day: date) -> Decimal | None:
     return prices_on(session, [product_id], day).get(product_id)
 
 
+def listed_prices(session: Session, ids: Iterable[int]) -> Mapping[int, set[Decimal]]:
+    """Every price that each of these products has in the list, of whatever day."""
+    listed: dict[int, set[Decimal]] = {product_id: set() for product_id in ids}
+    prices = select(ProductPrice.product_id, ProductPrice.unit_price)
+    for row in session.execute(prices.where(ProductPrice.product_id.in_(listed))):
+        listed[row.product_id].add(row.unit_price)
+    return listed
+
+
 def later_price(session: Session, product_id: int, day: date) -> ProductPrice | None:
     """The product's first price after `day`."""
     return session.scalars(

@@ -14,6 +14,7 @@ from wtforms.widgets import Select, TextInput
 
 from ..app.extensions import db
 from ..base.identifiers import whole_number
+from ..security.bearer import signed_in_program
 from ..web.forms import Required, at_most, tidy, trimmed
 from ..web.typed_fields import (
     AmountField,
@@ -24,6 +25,7 @@ from ..web.typed_fields import (
     UnitPriceField,
 )
 from .fields import (
+    NOT_CALLED,
     Amount,
     CalendarMonth,
     Choice,
@@ -87,6 +89,8 @@ class PickField(SelectFieldBase):  # type: ignore[misc]
             found = self.of.meant(db.session(), text)
             if len(found) != 1:
                 raise ValueError(_(self.of.several if found else self.of.none))
+            if signed_in_program() and self.of.unknown(db.session(), [text]):
+                raise ValueError(_(NOT_CALLED, name=text[:100]))
             self.data = found[0].id
 
     def offered(self) -> Sequence[str]:

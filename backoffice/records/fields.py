@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ..base import N_, Base
@@ -33,6 +33,9 @@ class Law:
     holds: Callable[[Any], bool]
     sentence: str
 
+
+NOT_CALLED = N_("There is no %(name)s. Send the whole name, as the API shows it.")
+"""What a program is told that names no other record."""
 
 NOT_TO_COME = Law(lambda day: not is_to_come(day), StillToCome.sentence)
 """Of a day whose entry counts at once."""
@@ -166,6 +169,16 @@ class Named:
     def model(self) -> type[Base]:
         """Of which rows it says the names."""
         return cast(type[Base], self.name.class_)
+
+    def unknown(self, session: Session, texts: Collection[str]) -> set[str]:
+        """Those of the texts by which no row is called, in whatever case. A program is asked for a whole name."""
+        wanted = {text.strip().lower() for text in texts}
+        is_called = or_(
+            self.name.in_([text.strip() for text in texts]), func.lower(self.name).in_(wanted)
+        )
+        found = session.scalars(select(self.name).where(is_called)).all() if texts else ()
+        called = {*found, *(name.lower() for name in found)}
+        return {text for text in texts if not {text.strip(), text.strip().lower()} & called}
 
     def names(self, session: Session, ids: Collection[int | None]) -> dict[int, str]:
         """Each of the rows' names, by id."""

@@ -70,6 +70,18 @@ def groups(session: Any, page: int = 1) -> list[tuple[str, list[str]]]:
     return [(group.reason, [c.code for c in group.customers]) for group in found]
 
 
+def test_names_of_a_legal_form_alone_are_no_reason_to_leave_out_a_phone(session: Any) -> None:
+    for code, name, phone in (
+        ("A1", "AG", "021-5550001"),
+        ("A2", "Maju Jaya", "021-5550001"),
+        ("B1", "PT", "0921-123465"),
+        ("B2", "CV", "0921-123465"),
+    ):
+        CustomerFactory(code=code, name=name, phone=phone)
+    session.commit()
+    assert groups(session) == [("phone", ["A1", "A2"]), ("phone", ["B1", "B2"])]
+
+
 def test_the_largest_group_comes_first_and_a_pair_is_told_once(session: Any) -> None:
     for code, name, phone in (
         ("A1", "PT Maju Jaya", "021-5550001"),

@@ -56,6 +56,33 @@ def test_a_list_is_paged_in_a_total_order(session: Session) -> None:
     assert paged == ["ALFKI", "ANT", "ANTON", "BERGS", "TOMSP"]
 
 
+def test_a_name_is_found_among_many_whose_codes_begin_like_it(session: Session) -> None:
+    for number in range(30):
+        CustomerFactory(code=f"ANA{number:02}", name=f"Ananas {number}")
+    CustomerFactory(code="X-1", name="Ana")
+    session.commit()
+    assert [c.code for c in queries.meant_by(session, "ana")] == ["X-1"]
+    assert codes(session, "ana")[0] == "X-1"
+
+
+def test_a_label_is_read_back_whatever_its_code_and_name_hold(session: Session) -> None:
+    made = [
+        CustomerFactory(code=code, name=name)
+        for code, name in (("A", "B · D"), ("A · B", "C"), ("B · C", "D · E"), ("D", "· E"))
+    ]
+    session.commit()
+    for customer in made:
+        assert queries.meant_by(session, queries.label(customer)) == [customer]
+        assert queries.meant_by(session, customer.code) == [customer]
+
+
+def test_a_label_that_two_share_names_neither(session: Session) -> None:
+    both = [CustomerFactory(code="A", name="B · C"), CustomerFactory(code="A · B", name="C")]
+    session.commit()
+    assert queries.label(both[0]) == queries.label(both[1])
+    assert queries.named(session, queries.label(both[0])) == both
+
+
 def test_a_label_and_a_code_name_one_customer(session: Session) -> None:
     for customer in queries.search(session, ""):
         assert queries.named(session, queries.label(customer)) == [customer]

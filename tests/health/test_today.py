@@ -227,6 +227,19 @@ def test_orders_that_stand_open_for_long_are_told_of_to_whom_they_belong(
     assert len(rows_of(hers, way_of(hers, "1 order has been open"))) == 1
 
 
+def test_an_order_of_thirty_days_ago_is_not_open_for_over_thirty_days(
+    sign_in: SignIn, session: Any
+) -> None:
+    order = OrderFactory(order_date=periods.today() - timedelta(days=30))
+    session.commit()
+    client = sign_in("finance")
+    assert "open for over" not in reported(client)
+    order.order_date -= timedelta(days=1)
+    session.commit()
+    assert "1 order has been open for over 30 days" in reported(client)
+    assert len(rows_of(client, way_of(client, "1 order has been open"))) == 1
+
+
 def test_an_account_manager_reads_how_far_their_month_is(
     sign_in: SignIn, session: Any, orders: dict[str, Order]
 ) -> None:

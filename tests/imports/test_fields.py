@@ -1,10 +1,12 @@
 """Columns of files that follow from the declared fields of a record."""
 
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import Date
 
 from backoffice.billing.models import Invoice
 from backoffice.imports.files.cells import CellError, Written
@@ -46,3 +48,22 @@ def test_every_day_and_number_of_every_kind_is_read_in_the_notation_of_its_file(
     ]
     assert len(columns) > 20
     assert [(kind, one.name) for kind, one in columns if not isinstance(one.read, Written)] == []
+
+
+def test_every_day_of_every_kind_is_of_a_year_that_a_record_can_have() -> None:
+    """What the database would refuse as a whole is told at its line."""
+    columns = [
+        (kind.name, one)
+        for kind in KINDS.values()
+        for one in kind.columns
+        if isinstance(one.type, Date)
+    ]
+    assert len(columns) > 10
+    for name, column in columns:
+        read = column.reader(Notation())
+        for cell in ("0001-01-01", "0226-03-02", "1899-12-31", "2200-01-01", "9999-12-31"):
+            with pytest.raises(CellError, match="Dates are of the years 1900 to 2199"):
+                pytest.fail(f"{name} {column.name}: {read(cell)}")
+        for cell in ("1900-01-01", "2199-12-31"):
+            with suppress(CellError):  # some are of no day to come
+                assert read(cell).isoformat() == cell

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from backoffice.orders import actions
 from backoffice.orders.entries import Breakdown, LineEntry, OrderEntry
 from backoffice.orders.fields import HEADER_FIELDS
-from backoffice.orders.models import Order, OrderLine
+from backoffice.orders.models import KINDS, Order, OrderLine
 from backoffice.orders.records import ORDER
 from backoffice.records import actions as records
 from tests.factories.customers import CustomerFactory
@@ -201,6 +201,24 @@ def test_saving_what_is_stored_already_is_no_new_version(session: Any) -> None:
     session.commit()
     assert order.version == 1
     assert session.scalar(events) == before
+
+
+def test_lines_that_a_file_has_numbered_across_kinds_keep_their_places(session: Any) -> None:
+    kinds = ("addition", "package", "addition", "package")
+    order = OrderFactory(lines=[(kind, f"{n}", "1", "10000000") for n, kind in enumerate(kinds)])
+    session.commit()
+    stored = OrderEntry.of(order)
+    by_kind = sorted(stored.breakdown.lines, key=lambda line: KINDS.index(line.kind))
+    as_in_the_form = replace(stored, breakdown=replace(stored.breakdown, lines=tuple(by_kind)))
+    actions.update(session, order.id, as_in_the_form, 1)
+    session.commit()
+    assert order.version == 1
+    turned = replace(stored.breakdown, lines=(*by_kind[1::-1], *by_kind[2:]))
+    actions.update(session, order.id, replace(stored, breakdown=turned), 1)
+    session.commit()
+    session.expire_all()
+    packages = [line.description for line in order.lines if line.kind == "package"]
+    assert (order.version, packages) == (2, ["3", "1"])
 
 
 def test_adding_or_removing_a_line_is_a_new_version(session: Any) -> None:

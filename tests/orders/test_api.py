@@ -52,6 +52,33 @@ def changed(program: Program, reported: Any, **changes: Any) -> Any:
     return program.send("PATCH", path, match=reported["version"], json=changes)
 
 
+def test_a_program_names_products_and_customers_whole(program: Program, session: Any) -> None:
+    CustomerFactory(code="C-10", name="Ten")
+    ProductFactory(code="P-10", name="Tea in boxes of ten")
+    session.commit()
+    told = "There is no {}. Send the whole name, as the API shows it."
+    answer = program.send("POST", "/api/orders", json=order(customer="C-1"))
+    assert is_problem(answer, 422, "customer")
+    assert answer.get_json()["errors"][0]["message"] == told.format("C-1")
+    for text in ("P-1", "boxes"):
+        sold = {"kind": "package", "product": text, "quantity": "2", "unit_price": "10"}
+        answer = program.send("POST", "/api/orders", json=order(lines=[sold]))
+        assert is_problem(answer, 422, "lines-0-product")
+        assert answer.get_json()["errors"][0]["message"] == told.format(text)
+    whole = {"kind": "package", "product": "p-10", "quantity": "2", "unit_price": "10"}
+    reported = made(program, customer="c-10", lines=[whole])
+    assert (reported["customer"], reported["lines"][0]["product"]) == ("C-10", "P-10")
+
+
+def test_the_code_of_a_merged_customer_names_whom_it_leads_to(
+    program: Program, session: Any
+) -> None:
+    survivor = CustomerFactory(code="C-10")
+    CustomerFactory(code="C-11", merged_into_id=survivor.id)
+    session.commit()
+    assert made(program, customer="C-11")["customer"] == "C-10"
+
+
 def test_lines_are_sent_and_read_within_the_order(program: Program, session: Any) -> None:
     chai = {"kind": "addition", "product": "CHAI", "quantity": "2", "unit_price": "10"}
     reported = made(program, lines=[TEA, chai], promo="1")

@@ -17,7 +17,7 @@ from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.lists import state_of
 from backoffice.orders.bulk import actions
-from backoffice.orders.bulk.actions import Change, Chosen, TooManyOrders
+from backoffice.orders.bulk.actions import Change, Chosen, ManagerGone, TooManyOrders
 from backoffice.orders.listing import ORDERS
 from backoffice.orders.models import Order
 from backoffice.people.models import User
@@ -216,6 +216,27 @@ def test_a_save_that_was_under_way_during_the_preview_counts_as_later(
     assert stored(session)["A-1"][1] is None
 
 
+def test_what_was_saved_while_another_program_writes_for_long_is_changed_as_it_was_shown(
+    sign_in: SignIn, session: Any, shop: dict[str, Order], owner_database_url: str
+) -> None:
+    client = sign_in("finance")
+    with psycopg.connect(owner_database_url) as long_import:
+        long_import.execute("UPDATE customers SET phone = '1'")
+        path = "/orders/A-2/edit"
+        assert client.post(path, data=filled(client, path, promo="5")).status_code == 303
+        _, form = previewed(
+            client,
+            selected=1,
+            id=ids_of(shop, "A-1", "A-2"),
+            closing="set",
+            to_closing_date="2026-05-01",
+        )
+        reported = text_of(client.get(client.post("/orders/bulk", data=form).location).text)
+    assert "2 orders are changed" in reported
+    assert "by another user since the preview" not in reported
+    assert stored(session)["A-2"][1] == date(2026, 5, 1)
+
+
 def test_a_save_that_holds_an_order_while_we_apply_wins(
     sign_in: SignIn, session: Any, shop: dict[str, Order], owner_database_url: str
 ) -> None:
@@ -396,6 +417,22 @@ def test_too_many_are_refused_with_a_sentence(
     page = client.get("/orders/bulk?matching=1")
     assert page.status_code == 422
     assert "At most 5 orders are changed at once. Narrow the filter." in text_of(page.text)
+
+
+def test_orders_go_to_nobody_who_has_left_since_the_preview(
+    session: Any, shop: dict[str, Order], managers: tuple[User, User]
+) -> None:
+    finance = UserFactory(role="finance")
+    session.commit()
+    chosen = Chosen(finance, state_of(ORDERS, MultiDict()), tuple(ids_of(shop, "A-1")))
+    change = Change(manager_id=managers[1].id)
+    shown = actions.preview(session(), chosen, change)
+    managers[1].is_active = False
+    session.commit()
+    with pytest.raises(ManagerGone) as refused:
+        actions.apply(session(), chosen, change, shown.mark)
+    assert refused.value.values == {"name": "Robert"}
+    assert stored(session)["A-1"] == ("Nancy", None, 1)
 
 
 def test_what_is_previewed_is_what_is_done(

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from backoffice.orders.history import totals_by_save
 from backoffice.orders.models import Order, OrderLine
@@ -83,3 +83,30 @@ def test_the_history_shows_it(session: Any) -> None:
     assert newest.changes[-1].label == "Grand total"
     assert (newest.changes[-1].before, newest.changes[-1].after) == ("100.00", "70.00")
     assert (created.changes[-1].before, created.changes[-1].after) == ("", "100.00")
+
+
+def test_a_save_of_more_lines_than_are_shown_is_shown_whole(session: Any) -> None:
+    lines = [("package", f"Line {number}", "1", "10") for number in range(SHOWN // 2 + 1)]
+    order = OrderFactory(total_price=0, additions=0, promo=0, reductions=0, lines=lines)
+    session.commit()
+    totals = [Decimal(10 * len(lines))]
+    for price in (20, 30):
+        session.execute(update(OrderLine).values(unit_price=price))
+        session.commit()
+        totals.insert(0, Decimal(price * len(lines)))
+    session.expire_all()
+    saves = [event.changes[-1] for event in events_of(session, ORDER, order)]
+    written = [f"{total:,.2f}" for total in totals]
+    assert [(save.before, save.after) for save in saves] == [
+        (written[1], written[0]),
+        (written[2], written[1]),
+    ]
+
+
+def test_an_order_of_very_many_lines_is_told_to_be_created(session: Any) -> None:
+    lines = [("package", f"Line {number}", "1", "10") for number in range(SHOWN)]
+    order = OrderFactory(total_price=0, additions=0, promo=0, reductions=0, lines=lines)
+    session.commit()
+    [created] = events_of(session, ORDER, order)
+    assert created.kind == "created"
+    assert (created.changes[-1].before, created.changes[-1].after) == ("", "5,000.00")

@@ -224,11 +224,14 @@ def test_an_account_manager_sees_their_own_orders_of_a_price_change(
 ) -> None:
     location = finance.post("/pricing/apply", data=shown(finance)).location
     manager = session.get_one(User, shop.plain.account_manager_id)
-    page = text_of(sign_in(manager).get(location).text)
+    theirs = sign_in(manager)
+    page = text_of(theirs.get(location).text)
     assert "SO-1" in page
     assert "SO-5" not in page
     assert "160.00" in page
     assert "170.00" not in page
+    of_product = [text_of(who.get("/products/TEA").text) for who in (theirs, finance)]
+    assert ["10.00 12.00 +2.00 1 " in of_product[0], "+2.00 2 " in of_product[1]] == [True, True]
 
 
 def test_more_orders_than_the_screen_holds_are_added_up_and_changed_in_steps(

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import event
 
+from backoffice.app.extensions import db
 from backoffice.orders.models import Order
 from backoffice.products.models import Product
 from tests.factories.orders import OrderFactory
@@ -94,6 +96,18 @@ def test_choosing_another_product_replaces_what_the_first_filled_and_nothing_els
     found, _note = choose(finance, typed)
     assert "lines-0-unit_price" not in found
     assert "lines-0-description" not in found
+
+
+def test_what_was_filled_before_the_order_got_another_day_is_replaced_too(
+    finance: FlaskClient, order: Order
+) -> None:
+    typed = filled(finance, EDIT, order_date="2026-03-03")
+    typed["lines-0-product"] = "CUPS"
+    assert choose(finance, typed)[0] == {
+        "lines-0-filled": "CUPS",
+        "lines-0-description": "Cups",
+        "lines-0-unit_price": "2.50",
+    }
 
 
 def test_a_product_without_a_price_on_that_day_says_so_and_leaves_the_price_to_be_typed(
@@ -248,6 +262,33 @@ def test_a_block_that_begins_with_products_is_filled_where_it_is_empty(
         ["TEA", "Cold tea", "1", "7"],
         ["nothing", "X", "1", "1"],
     ]
+
+
+def test_a_block_of_products_is_filled_in_few_statements_however_long_it_is(
+    finance: FlaskClient, session: Any, order: Order
+) -> None:
+    for number in range(40):
+        ProductFactory(code=f"P-{number}", prices={"2026-01-01": str(number + 1)})
+    session.commit()
+
+    def statements(rows: int) -> int:
+        typed = filled(finance, EDIT)
+        typed |= {"block": "\n".join(f"P-{n}" for n in range(rows)), "row": "0"}
+        typed["column"] = "product"
+        sent: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            sent.append(statement)
+
+        event.listen(db.engine, "before_cursor_execute", note)
+        try:
+            answer = finance.post(f"{EDIT}?do=paste&kind=package", data=typed, headers=HTMX)
+        finally:
+            event.remove(db.engine, "before_cursor_execute", note)
+        assert f'value="{rows}.00"' in answer.text
+        return len(sent)
+
+    assert statements(40) == statements(2)
 
 
 # What happened

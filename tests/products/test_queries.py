@@ -76,6 +76,14 @@ def test_a_text_names_a_product_by_code_name_or_a_part(
     assert [product.code for product in queries.named(session, text)] == codes
 
 
+def test_a_name_is_found_among_many_whose_codes_begin_like_it(session: Any) -> None:
+    for number in range(30):
+        ProductFactory(code=f"TEA{number:02}", name=f"Tearoom {number}")
+    ProductFactory(code="P-1", name="Tea")
+    session.commit()
+    assert [product.code for product in queries.named(session, "tea")] == ["P-1"]
+
+
 @pytest.mark.usefixtures("stock")
 def test_a_search_can_leave_out_what_is_not_sold_any_more_or_sold_otherwise(session: Any) -> None:
     found = queries.search(session, "tea", only_active=True)

@@ -202,6 +202,21 @@ def test_what_a_form_refuses_is_refused_with_the_same_sentence_at_the_same_field
 
 
 @EVERY_RECORD
+def test_a_part_of_a_name_is_no_other_record(
+    program: Program, session: Any, record: Record
+) -> None:
+    values = entered(record, 1)
+    named = [
+        field.name for field in record.fields if isinstance(field, Pick) and field.name in values
+    ]
+    for name in named:
+        for part in (values[name][:-1], values[name][1:]):
+            answer = program.send("POST", address(record), json={**values, name: part})
+            assert is_problem(answer, 422, name), part
+    assert count(session, record) == 0
+
+
+@EVERY_RECORD
 def test_what_is_no_record_at_all_is_refused_with_what_to_send(
     program: Program, session: Any, record: Record
 ) -> None:

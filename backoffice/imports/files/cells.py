@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from ...base import N_, money
+from ...base import N_, money, periods
 from ...base.identifiers import NUMBER_SAYS
 from .layout import Notation
 
@@ -120,14 +120,17 @@ def email(cell: str) -> str:
 
 @Written
 def day(cell: str, notation: Notation) -> date:
-    """A date as YYYY-MM-DD, or in the file's own order."""
+    """A date as YYYY-MM-DD, or in the file's own order, of a year that a record can have."""
     parts = _year_month_day(cell, notation.dates)
     if parts is None:
         raise CellError(_ASKED[notation.dates])
     try:
-        return date(*parts)
+        day = date(*parts)
     except ValueError:
         raise CellError(_NO_SUCH_DAY[notation.dates]) from None
+    if not periods.FIRST_DAY <= day <= periods.LAST_DAY:
+        raise CellError(N_("Dates are of the years 1900 to 2199. Check the year."))
+    return day
 
 
 _ASKED = {

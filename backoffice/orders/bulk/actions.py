@@ -36,6 +36,7 @@ from ...lists.queries import matching
 from ...lists.state import State
 from ...people.models import User
 from ..models import Order
+from ..queries import may_have_orders
 
 MOST_ORDERS = 50_000
 """Orders of one change: what a person waits for, and what others may have to wait for."""
@@ -55,6 +56,12 @@ class PreviewOutdated(Stale):
     sentence = N_(
         "Other orders fit the filter than when you looked. Look at the new preview, then apply it."
     )
+
+
+class ManagerGone(Refusal):
+    """Whoever was to get the orders is no active account manager by now."""
+
+    sentence = N_("%(name)s is no active account manager any more. Choose another one.")
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Mark:
-    """What a preview showed: how many orders, which (a digest of their ids), and as of when."""
+    """What a preview showed: how many orders, which (a digest of their stored rows), and as of when."""
 
     count: int
     digest: int
@@ -168,16 +175,15 @@ def apply(session: Session, chosen: Chosen, change: Change, seen: Mark) -> Outco
     """Change the orders that were previewed and that nobody has written since, in one statement.
 
     Raises:
+        ManagerGone: the change may have waited for another user's approval.
         TooManyOrders: more than `MOST_ORDERS`.
         PreviewOutdated: the filter lets in orders that were not shown.
     """
+    _refuse_manager(session, change)
     _lock(session, chosen)
-    untouched = chosen.rows.where(_is_untouched_since(seen.since))
-    count, digest = session.execute(untouched.with_only_columns(func.count(), _digest())).one()
-    if (count, digest) != (seen.count, seen.digest) and _may_let_in_others(session, chosen, seen):
-        raise PreviewOutdated()
+    untouched, count = _untouched(session, chosen, seen)
     moved = chosen.rows.where(~_is_untouched_since(seen.since))
-    moved_numbers = () if chosen.ids is None else _numbers(session, moved)
+    moved_numbers = () if chosen.ids is None or count == seen.count else _numbers(session, moved)
     orders = table_of(Order)
     wanted = untouched.where(change.differs, ~change.is_impossible).with_only_columns(Order.id)
     written = (
@@ -195,6 +201,12 @@ def apply(session: Session, chosen: Chosen, change: Change, seen: Mark) -> Outco
     )
 
 
+def _refuse_manager(session: Session, change: Change) -> None:
+    gone = select(User.name).where(User.id == change.manager_id, ~may_have_orders)
+    if change.manager_id is not None and (name := session.scalar(gone)) is not None:
+        raise ManagerGone(name=name)
+
+
 def _lock(session: Session, chosen: Chosen) -> None:
     """Lock the orders in id order; what they are is read afterwards, by a statement of its own."""
     ids = chosen.rows.with_only_columns(Order.id).order_by(Order.id).limit(MOST_ORDERS + 1)
@@ -202,6 +214,27 @@ def _lock(session: Session, chosen: Chosen) -> None:
     count = session.scalar(select(func.count()).select_from(locked)) or 0
     if count > MOST_ORDERS:
         raise TooManyOrders(most=MOST_ORDERS)
+
+
+def _untouched(session: Session, chosen: Chosen, seen: Mark) -> tuple[Select[Any], int]:
+    """The orders that were shown and that nobody has written since, and how many they are. Raises PreviewOutdated.
+
+    Where all of them are the very rows that were shown, so they are, though `since` be long ago: a long import or
+    another program that was writing then keeps it back.
+    """
+    shown = seen.count, seen.digest
+
+    def counted(rows: Select[Any]) -> tuple[int, int]:
+        count, digest = session.execute(rows.with_only_columns(func.count(), _digest())).one()
+        return count, digest
+
+    if counted(chosen.rows) == shown:
+        return chosen.rows, seen.count
+    untouched = chosen.rows.where(_is_untouched_since(seen.since))
+    found = counted(untouched)
+    if found != shown and _may_let_in_others(session, chosen, seen):
+        raise PreviewOutdated()
+    return untouched, found[0]
 
 
 def _is_untouched_since(mark: int) -> ColumnElement[bool]:
@@ -233,7 +266,9 @@ def _share(condition: ColumnElement[bool] | None) -> tuple[ColumnElement[Any], C
 
 
 def _digest() -> ColumnElement[int]:
-    return func.coalesce(func.bit_xor(func.hashint8extended(Order.id, 0)), 0)
+    """Another one as soon as there are other orders among them, or one of them was written."""
+    written_by = cast(cast(literal_column("orders.xmin"), Text), BigInteger)
+    return func.coalesce(func.bit_xor(func.hashint8extended(Order.id, written_by)), 0)
 
 
 def _by_manager(

@@ -307,6 +307,8 @@ class OrderForm(OfRecord):
             line = entry.form
             try:
                 product = choosing.checked(found.get(line.product.data), self.present_product(line))
+                if product and signed_in_program():
+                    choosing.check_is_called(product, line.product.data)
             except Refusal as refusal:
                 line.product.errors = [in_words(refusal)]
                 field.errors = [e.errors for e in field.entries]

@@ -1,6 +1,7 @@
 """What the buttons of the order form do: lines come and go, products fill them; nothing is saved."""
 
-from datetime import date
+from collections.abc import Collection, Iterable
+from decimal import Decimal
 from functools import partial
 
 from flask import Response, abort, make_response, request
@@ -14,7 +15,6 @@ from ...base.identifiers import whole_number
 from ...base.refusals import Refusal
 from ...products import choosing
 from ...products import queries as products
-from ...products.models import Product
 from ...products.rules import SOLD_AS
 from ...records.screens import Screens
 from ...web.formats import day_filter
@@ -65,7 +65,7 @@ class OrderScreens(Screens):
             abort(400)
         names = [f"lines-{index}-{name}" for name in (*steps.COLUMNS, "filled")]
         before = {name: typed.get(name, "") for name in names}
-        note = _fill(form, typed, index)
+        note = _fill(form, typed, [index])[index]
         if not wants_partial():
             shown = type(form)(form.row, formdata=typed)
             shown.show_unreadable()
@@ -102,40 +102,54 @@ def _paste(form: OrderForm, typed: steps.Typed, kind: str) -> None:
         abort(400)
     indices = steps.paste(typed, kind, request.form.get("block", ""), row, column)
     if column == steps.COLUMNS[0]:
-        pasted = type(form)(form.row, formdata=typed)
-        for index in indices:
-            _fill(pasted, typed, index)
+        _fill(type(form)(form.row, formdata=typed), typed, indices)
 
 
 _STEPS = {"itemise": _itemise, "one-amount": _one_amount, "paste": _paste}
 """What a button is called → what it does to the lines of one kind."""
 
 
-def _fill(form: OrderForm, typed: steps.Typed, index: int) -> str:
-    """Fill one line of `form` from its product; a sentence where there is no such product, or no price."""
-    line = next(entry.form for entry in form.lines if entry.index == index)
-    if not line.product.data:
-        typed[f"lines-{index}-filled"] = ""
-        return ""
-    found = choosing.named(db.session(), [line.product.data])[line.product.data]
-    try:
-        product = choosing.checked(found, form.present_product(line))
-    except Refusal as refusal:
-        return form.in_words(refusal)
-    assert product is not None
-    day = form.order_date.data or periods.today()
-    earlier = products.by_code(db.session(), line.filled.data or "")
-    now = _filling(product, day)
-    steps.fill(typed, index, now, _filling(earlier, day) if earlier else None)
-    if now.unit_price:
-        return ""
-    return str(
-        _("%(code)s has no price on %(day)s. Enter one.", code=now.code, day=day_filter(day))
-    )
+def _fill(form: OrderForm, typed: steps.Typed, indices: Collection[int]) -> dict[int, str]:
+    """Fill these lines of `form` from their products; what each has to say: no such product, or no price."""
+    session, day = db.session(), form.order_date.data or periods.today()
+    lines = {entry.index: entry.form for entry in form.lines if entry.index in indices}
+    found = choosing.named(session, [line.product.data for line in lines.values()])
+    notes, chosen = dict.fromkeys(lines, ""), {}
+    for index, line in lines.items():
+        try:
+            product = choosing.checked(found[line.product.data], form.present_product(line))
+        except Refusal as refusal:
+            notes[index] = form.in_words(refusal)
+            continue
+        if product is None:
+            typed[f"lines-{index}-filled"] = ""
+        else:
+            chosen[index] = product
+    prices = products.prices_on(session, [product.id for product in chosen.values()], day)
+    before = _filled_by(lines[index].filled.data for index in chosen)
+    for index, product in chosen.items():
+        price = prices[product.id]
+        filling = steps.Filling(product.code, product.name, _as_typed(price))
+        steps.fill(typed, index, filling, before.get(lines[index].filled.data or "", {}))
+        if price is None:
+            notes[index] = _(
+                "%(code)s has no price on %(day)s. Enter one.",
+                code=product.code,
+                day=day_filter(day),
+            )
+    return notes
 
 
-def _filling(product: Product, day: date) -> steps.Filling:
-    """What `product` puts into a line of an order of `day`."""
-    price = products.price_on(db.session(), product.id, day)
-    shown = "" if price is None else money.format_unit_price(price, number_format())
-    return steps.Filling(product.code, product.name, shown)
+def _filled_by(codes: Iterable[str | None]) -> dict[str, steps.Filled]:
+    """What each of these products can have put into a line, on whatever day the order was of then."""
+    found = products.with_codes(db.session(), filter(None, codes))
+    listed = products.listed_prices(db.session(), [product.id for product in found.values()])
+    return {
+        code: {"description": {product.name}, "unit_price": set(map(_as_typed, listed[product.id]))}
+        for code, product in found.items()
+    }
+
+
+def _as_typed(price: Decimal | None) -> str:
+    """A price as the user would type it."""
+    return "" if price is None else money.format_unit_price(price, number_format())

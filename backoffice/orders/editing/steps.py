@@ -6,7 +6,7 @@ wrong, comes back as it was.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from werkzeug.datastructures import MultiDict
@@ -41,6 +41,10 @@ class Filling:
     code: str
     description: str
     unit_price: str
+
+
+Filled = Mapping[str, Collection[str]]
+"""The texts that a product can have put into a line, by column: its price is another one on another day."""
 
 
 class TooManyLines(Refusal):
@@ -114,8 +118,8 @@ def kept_amount(text: str) -> str:
         return ""
 
 
-def fill(typed: Typed, index: int, now: Filling, before: Filling | None) -> None:
-    """Fill the line with what its product gives; `before` is what the row was last filled with.
+def fill(typed: Typed, index: int, now: Filling, before: Filled) -> None:
+    """Fill the line with what its product gives; `before` is what the product of before can have filled in.
 
     What a user typed over that, or into an empty row, stays as it is.
     """
@@ -123,7 +127,7 @@ def fill(typed: Typed, index: int, now: Filling, before: Filling | None) -> None
     for column in FILLED:
         name = f"lines-{index}-{column}"
         text = typed.get(name, "").strip()
-        if not text or (before is not None and text == getattr(before, column)):
+        if not text or text in before.get(column, ()):
             typed[name] = getattr(now, column)
 
 
