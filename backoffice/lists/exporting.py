@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from ..app.extensions import db
 from ..app.protection import limiter
 from ..base import periods
+from ..base.out_of_calendar import is_out_of_calendar
 from ..security.permissions import requires
 from ..web.formats import quantity_filter
 from . import csv_files, queries, workbooks
@@ -53,7 +54,7 @@ def export(listing: List, flavour: str) -> Response:
     connection = _snapshot()
     try:
         totals = queries.totals_of(connection, current_user, state)
-        marks = marked(connection, current_user, state, columns, has_totals=True)
+        marks = marked(connection, current_user, state, columns, whole=columns)
         footer = list(_footer(connection, state, columns, totals, marks))
         if flavour == "xlsx":
             return _workbook(connection, state, columns, totals, footer)
@@ -133,11 +134,9 @@ def _workbook(
     if totals.count > workbooks.MOST_ROWS:
         count, most = quantity_filter(totals.count), quantity_filter(workbooks.MOST_ROWS)
         raise workbooks.TooManyRows(count=count, most=most)
-    statement = (
-        queries.matching(current_user, state)
-        .with_only_columns(*(column.value for column in columns))
-        .order_by(*queries.order_of(state))
-    )
+    matching = queries.matching(current_user, state)
+    order = queries.order_of(matching, state)
+    statement = matching.with_only_columns(*(column.value for column in columns)).order_by(*order)
     rows = (
         [_plain(column, value) for column, value in zip(columns, row, strict=True)]
         for row in connection.execute(statement)
@@ -151,11 +150,11 @@ def _workbook(
 
 
 def _plain(column: Column, value: Any) -> Any:
-    """A value as a workbook takes it: named, and a moment where the business is, without its zone."""
+    """A value as a workbook takes it: named, and a moment where the business is, to the second and without its zone."""
     if column.words and value in column.words:
         return _(column.words[value])
-    if isinstance(value, datetime):
-        return value.astimezone(periods.timezone()).replace(tzinfo=None)
+    if isinstance(value, datetime) and not is_out_of_calendar(value):
+        return value.astimezone(periods.timezone()).replace(tzinfo=None, microsecond=0)
     return value
 
 
@@ -177,8 +176,8 @@ def _footer(
     for column in columns:
         if column.total:
             yield [_("Total: %(name)s", name=_(column.label)), totals.sums[column.name]]
-    if marks.totals:
-        names = [_(column.label) for column in columns if column.name in marks.totals]
+    if marks.whole:
+        names = [_(column.label) for column in columns if column.name in marks.whole]
         yield [_("Holds amounts that are known to be wrong"), ", ".join(names)]
 
 

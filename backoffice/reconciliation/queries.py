@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, DateTime, Engine, column, func, select, table
 from sqlalchemy.orm import Session
 
 from ..base.identifiers import is_id
@@ -19,6 +20,14 @@ MANY = 50_000
 """Rows of a figure whose totals take so long that the page comes first, and they follow."""
 
 
+_ACTIVITY = table(
+    "pg_stat_activity",
+    column("pid"),
+    column("datname"),
+    column("xact_start", DateTime(timezone=True)),
+)
+
+
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """A connection of its own on one snapshot; whatever is read over it belongs together."""
@@ -28,14 +37,29 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def owner_of(session: Session, figure: Figure, text: str) -> int | None:
-    """The owner that a user means by a number (`#12`) or by a name; None where there is none."""
+def settled_until(connection: Connection) -> datetime:
+    """The moment before which every correction is committed: now, or when the oldest open transaction of ours began.
+
+    A correction bears the moment at which its transaction began; one that commits while a report is made is in no
+    snapshot of it, so that the next report must begin before it.
+    """
+    is_another = _ACTIVITY.c.pid != func.pg_backend_pid()
+    here = _ACTIVITY.c.datname == func.current_database()
+    oldest = select(func.min(_ACTIVITY.c.xact_start)).where(here, is_another).scalar_subquery()
+    found: datetime = connection.execute(
+        select(func.least(func.clock_timestamp(), oldest))
+    ).scalar_one()
+    return found
+
+
+def owners_of(session: Session, figure: Figure, text: str) -> list[int]:
+    """The owners that a user means by a number (`#12`), or by a name that several may have; maybe none."""
     number = text.removeprefix("#")
     if text.startswith("#") and is_id(number):
         key = figure.owner_key
-        return session.scalar(select(key).where(key == int(number)))
+        return list(session.scalars(select(key).where(key == int(number))))
     named = subjects.owners_named(figure.name, text)
-    return None if named is None else session.scalar(named.limit(1))
+    return [] if named is None else list(session.scalars(named))
 
 
 def is_large(session: Session, figure: Figure) -> bool:
