@@ -1,12 +1,17 @@
 """What a run over chosen figures and owners covers, and what it heals beneath them."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from backoffice.drift.verification.scope import parts
 from backoffice.figures import registry
+from backoffice.figures.models import Correction
+from backoffice.orders.models import Order
+from backoffice.runs.models import Run
 
 SUMS, BALANCE = "accounts.sums", "accounts.balance"
 """The balance is a column that PostgreSQL computes of the sums in the same row."""
@@ -61,3 +66,26 @@ def test_what_was_not_narrowed_is_everything(app: Any) -> None:
         found = parts(registry, {}, beneath=beneath)
         assert [part.bundle for part in found] == list(registry.bundles)
         assert {part.owners for part in found} == {None}
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("verb", ["verify", "heal", "rebuild"])
+def test_an_owner_given_by_its_id_alone_narrows_every_command(
+    wrong: dict[str, Order], run_command: Any, session: Any, verb: str
+) -> None:
+    """Of A-1 and A-2, which are wrong, the first is asked for, and the second left as it is."""
+    first = wrong["A-1"].id
+    done = json.loads(run_command("figures", verb, "--owner", str(first), "--json").stdout)
+    run = session.get_one(Run, done["run"])
+    assert {owner for owners in run.scope["figures"].values() for owner in owners} == {first}
+    healed = set(session.scalars(select(Correction.owner)))
+    assert healed == (set() if verb == "verify" else {first})
+
+
+@pytest.mark.leaves_drift
+def test_a_dry_run_of_an_owner_given_by_its_id_alone_shows_nobody_else(
+    wrong: dict[str, Order], run_command: Any
+) -> None:
+    third = str(wrong["A-3"].id)
+    done = run_command("figures", "heal", "--owner", third, "--dry-run", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["findings"]) == (0, [])
