@@ -312,7 +312,7 @@ def run_resumed(run_id: int, as_json: bool) -> None:
 def run_heal_noted(as_json: bool) -> None:
     """Drain what outside programs left noted, print how much that was, and exit 0, or 1 when some failed."""
     with acting_as(operator()):
-        drained = watch.drain(db.engine)
+        drained = watch.drain(db.engine, put_off=True)
     failures = [(f.bundle, f.owner, f.error) for f in drained.failures]
     for name, owners in drained.held.items():
         why = why_left(db.session.connection(), bundle_named(figures.registry, name), owners)

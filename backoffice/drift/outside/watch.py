@@ -17,7 +17,7 @@ from ...figures.computing.registry import Bundle
 from ...figures.keeping.drain import Drained
 from ...figures.keeping.notes import NOTES
 from ...figures.models import noted_bundle
-from ...figures.verifying.outside import due_notes
+from ...figures.verifying.outside import due_notes, known_notes
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
@@ -58,12 +58,12 @@ def look(engine: Engine) -> bool:
     return bool(done.notes)
 
 
-def drain(engine: Engine, above: int = 0) -> NotedResult:
+def drain(engine: Engine, above: int = 0, *, put_off: bool = False) -> NotedResult:
     """Drain every note that outside programs left, and close the findings that this heals.
 
-    Those with an id `above`; not those that are put off because they could not be drained.
+    Those with an id `above`; those that are `put_off`, because they could not be drained, only where that is said.
     """
-    done = figures.heal_noted(engine, within=_within, above=above)
+    done = figures.heal_noted(engine, within=_within, above=above, put_off=put_off)
     if done.notes:
         log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
     if done.corrections:  # what they have mended, checks may follow
@@ -82,7 +82,7 @@ def noted_scope(engine: Engine) -> dict[str, Any]:
     Every owner of a bundle where a note does not say whose (an emptied table; a row that leads to its owner through
     another table). Nothing noted: figures of nobody.
     """
-    waiting = select(noted_bundle, NOTES.c.owner).where(due_notes(registry)).distinct()
+    waiting = select(noted_bundle, NOTES.c.owner).where(known_notes(registry)).distinct()
     noted: dict[str, set[int | None]] = {figure.name: set() for figure in registry.figures}
     with engine.connect() as connection:
         for name, owner in connection.execute(waiting):
