@@ -21,6 +21,7 @@ from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
 from ...runs.work import Asked, Chunk, Work
 from ..findings import ITEMS, as_item
 from ..verification.checks import settle_open
+from ..verification.chunks import close_right
 from ..verification.scope import bundle_named, listed
 from .chunks import RunHealer
 
@@ -59,6 +60,8 @@ def work(work: Work) -> None:
         return drain(connection, registry, pending, healer.correcting, deferred=every)
 
     healer.healer.each(owners, apply, healer.healer.of(bundle), bundle.name)
+    with work.transaction() as step:
+        close_right(step.connection, bundle, work.payload)
 
 
 def _found(asked: Asked) -> tuple[Any, ...]:

@@ -40,7 +40,13 @@ from ..findings import (
     key_of,
     record_held,
 )
-from ..verification.chunks import ORPHANED, leave_alone, orphaned, suspected
+from ..verification.chunks import (
+    ORPHANED,
+    close_right,
+    leave_alone,
+    orphaned,
+    suspected,
+)
 from ..verification.scope import BENEATH, bundle_named, later, parts
 from . import above
 
@@ -202,9 +208,11 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
         beneath if healer.failed else ()
     ):  # what fails above is no reason to leave it wrong
         RunHealer(work, lower, cause, deferred_bundles, is_led=True).heal_led(sorted(healer.failed))
-    if gone:
-        with work.transaction() as step:
+    with work.transaction() as step:
+        if gone:
             leave_alone(step, _unreported(work, step, gone), ORPHANED)
+        for one in healer.bundles:
+            close_right(step.connection, one, work.payload)
 
 
 def _heal_led(work: Work, cause: str) -> None:

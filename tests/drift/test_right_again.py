@@ -1,0 +1,131 @@
+"""What was found and is right meanwhile is open no longer: where a heal, an apply or a page has looked at it."""
+
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from backoffice.drift import standing
+from backoffice.drift.models import DriftFinding, FigureCheck
+from backoffice.orders.models import Order
+from tests.drift.books import run_of, text_of
+from tests.drift.forging import tell_of_the_book
+from tests.factories.billing import PaymentFactory
+
+pytestmark = pytest.mark.leaves_drift
+
+Surgery = psycopg.Connection[Any]
+
+RIGHT = "UPDATE orders SET grand_total = 30 WHERE number = 'A-1'"
+
+
+def found(session: Any, figure: str) -> DriftFinding:
+    session.rollback()
+    one: DriftFinding = session.scalars(
+        select(DriftFinding).where(DriftFinding.figure == figure).order_by(DriftFinding.id.desc())
+    ).first()
+    return one
+
+
+@pytest.mark.parametrize("kind", ["figures.heal", "figures.rebuild", "figures.verify"])
+@pytest.mark.parametrize("scope", [{}, {"figures": {"orders.grand_total": None}}, "A-1"])
+def test_whatever_looks_at_it_closes_it(
+    wrong: dict[str, Order], session: Any, surgery: Surgery, kind: str, scope: Any
+) -> None:
+    surgery.execute(RIGHT)
+    whole = {"figures": {"orders.grand_total": [wrong["A-1"].id]}} if scope == "A-1" else scope
+    run_of(kind, whole)
+    assert found(session, "orders.grand_total").healed_by == "save"
+    check = session.get_one(FigureCheck, "orders.grand_total")
+    assert check.drifted == (1 if scope == "A-1" else 0)
+
+
+def test_nothing_is_wrong_after_a_heal_of_everything(
+    wrong: dict[str, Order], session: Any, surgery: Surgery
+) -> None:
+    surgery.execute(RIGHT)
+    run_of("figures.heal")
+    assert (standing.read(session).wrong, standing.read(session).state) == (0, "right")
+
+
+def test_an_apply_closes_what_it_finds_right(
+    wrong: dict[str, Order], session: Any, surgery: Surgery
+) -> None:
+    dry = run_of("figures.heal", dry_run=True)
+    surgery.execute(RIGHT)
+    run_of("figures.apply", {"run": dry.id}, reason="Checked")
+    assert standing.read(session).wrong == 0
+
+
+def test_a_heal_of_others_leaves_it_open(
+    wrong: dict[str, Order], session: Any, surgery: Surgery
+) -> None:
+    surgery.execute(RIGHT)
+    run_of("figures.heal", {"figures": {"orders.grand_total": [wrong["A-2"].id]}})
+    assert found(session, "orders.grand_total").healed_at is None
+
+
+def test_the_page_of_a_finding_shows_what_is_stored_now(
+    wrong: dict[str, Order], session: Any, surgery: Surgery, sign_in: Any
+) -> None:
+    finance: FlaskClient = sign_in("finance")
+    address = f"/health/drift/{found(session, 'orders.grand_total').id}"
+    surgery.execute("UPDATE orders SET grand_total = 250 WHERE number = 'A-1'")
+    page = text_of(finance.get(address).text)
+    assert ("250.00" in page, "100.00" in page, "Stored wrongly" in page) == (True, False, True)
+    surgery.execute(RIGHT)
+    assert "Right again" in text_of(finance.get(address).text)
+
+
+def test_the_page_of_what_an_owner_has_left_says_so_still(
+    wrong: dict[str, Order], session: Any, surgery: Surgery, sign_in: Any
+) -> None:
+    owner = wrong["A-1"].id
+    surgery.execute("DELETE FROM orders WHERE number = 'A-1'")
+    run_of("figures.verify")
+    of_lines = found(session, "order_lines.amount")
+    assert of_lines.owner == owner
+    page = sign_in("finance").get(f"/health/drift/{of_lines.id}").text
+    assert "Its record is missing" in text_of(page)
+    assert found(session, "order_lines.amount").healed_at is None
+
+
+def test_who_decides_about_a_fact_decides_about_what_it_is_now(
+    session: Any, surgery: Surgery, sign_in: Any, owner_connection: Any
+) -> None:
+    """What changed after it was found is shown, so that the second press is about that."""
+    tell_of_the_book(owner_connection)
+    PaymentFactory(reference="PAY-1", amount=Decimal(40))
+    session.commit()
+    surgery.execute("UPDATE payments SET amount = 140")
+    run_of("audit.facts")
+    number = found(session, "facts:payments").id
+    finance: FlaskClient = sign_in("finance")
+    first = finance.get(f"/health/drift/{number}/accept")
+    surgery.execute("UPDATE payments SET amount = 150")
+    form = {"idempotency_key": "a", "reason": "In two parts.", "seen": seen_in(first.text)}
+    refused = finance.post(f"/health/drift/{number}/accept", data=form)
+    assert (refused.status_code, "150.00" in text_of(refused.text)) == (409, True)
+    form |= {"idempotency_key": "b", "seen": seen_in(refused.text)}
+    assert finance.post(f"/health/drift/{number}/accept", data=form).status_code == 303
+
+
+def test_a_fact_that_is_as_the_trail_has_it_is_right_again_on_its_page(
+    session: Any, surgery: Surgery, sign_in: Any, owner_connection: Any
+) -> None:
+    tell_of_the_book(owner_connection)
+    PaymentFactory(reference="PAY-1", amount=Decimal(40))
+    session.commit()
+    surgery.execute("UPDATE payments SET amount = 140")
+    run_of("audit.facts")
+    number = found(session, "facts:payments").id
+    surgery.execute("UPDATE payments SET amount = 40")
+    page = text_of(sign_in("finance").get(f"/health/drift/{number}").text)
+    assert ("Right again" in page, "Accept as it is" in page) == (True, False)
+
+
+def seen_in(page: str) -> str:
+    return page.partition('name="seen"')[2].partition('value="')[2].partition('"')[0]
