@@ -89,3 +89,19 @@ def test_a_dry_run_of_an_owner_given_by_its_id_alone_shows_nobody_else(
     third = str(wrong["A-3"].id)
     done = run_command("figures", "heal", "--owner", third, "--dry-run", "--json")
     assert (done.exit_code, json.loads(done.stdout)["findings"]) == (0, [])
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("narrowed", [["orders.grand_total", "--owner"], ["--owner"]])
+def test_a_dry_run_says_right_of_what_it_has_looked_at(
+    wrong: dict[str, Order], run_command: Any, narrowed: list[str]
+) -> None:
+    done = run_command("figures", "heal", *narrowed, str(wrong["A-3"].id), "--dry-run")
+    assert (done.exit_code, done.stdout) == (0, "What was verified is right.\n")
+
+
+def test_a_dry_run_of_everything_says_it_of_every_figure(
+    orders: dict[str, Order], run_command: Any
+) -> None:
+    done = run_command("figures", "rebuild", "--dry-run")
+    assert (done.exit_code, done.stdout) == (0, "Every figure is right.\n")
