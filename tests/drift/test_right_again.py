@@ -129,3 +129,65 @@ def test_a_fact_that_is_as_the_trail_has_it_is_right_again_on_its_page(
 
 def seen_in(page: str) -> str:
     return page.partition('name="seen"')[2].partition('value="')[2].partition('"')[0]
+
+
+# What is left wrong is open
+
+
+TOO_MUCH = "UPDATE order_lines SET quantity = 999999999999, unit_price = 99999999999 WHERE id = %s"
+"""No column holds what this line comes to."""
+
+
+def line_of(session: Any, order: Order) -> int:
+    number: int = order.lines[0].id
+    session.rollback()
+    return number
+
+
+def open_rows(session: Any) -> set[tuple[str, int]]:
+    session.rollback()
+    rows = select(DriftFinding.figure, DriftFinding.owner).where(DriftFinding.healed_at.is_(None))
+    return {tuple(row) for row in session.execute(rows)}
+
+
+@pytest.mark.parametrize("kind", ["figures.heal", "figures.rebuild"])
+def test_what_a_heal_leaves_alone_or_cannot_correct_is_open(
+    orders: dict[str, Order], session: Any, surgery: Surgery, owner_connection: Any, kind: str
+) -> None:
+    """Neither was found before: nobody verified since."""
+    first, second = orders["A-1"].id, orders["A-2"].id
+    line = line_of(session, orders["A-2"])
+    run_of("figures.verify")
+    surgery.execute("DELETE FROM orders WHERE id = %s", [first])
+    owner_connection.execute(TOO_MUCH, [line])
+    run = run_of(kind)
+    assert (run.skipped, run.failed, run.status) == (1, 1, "finished with failures")
+    found = open_rows(session)
+    assert {("order_lines.amount", first), ("order_lines.amount", second)} <= found
+    assert standing.read(session).state == "wrong"
+    number = session.scalars(select(DriftFinding.run_id).where(DriftFinding.owner == second))
+    assert set(number) == {run.id}
+
+
+def test_what_an_apply_leaves_alone_because_it_moved_is_open(
+    orders: dict[str, Order], session: Any, surgery: Surgery
+) -> None:
+    first = orders["A-1"].id
+    run_of("figures.verify")
+    surgery.execute("UPDATE orders SET grand_total = 100 WHERE id = %s", [first])
+    dry = run_of("figures.heal", dry_run=True)
+    assert open_rows(session) == set(), "a dry run writes nothing but itself"
+    surgery.execute("UPDATE orders SET grand_total = 250 WHERE id = %s", [first])
+    assert run_of("figures.apply", {"run": dry.id}, reason="Checked").skipped == 1
+    assert open_rows(session) == {("orders.grand_total", first)}
+
+
+def test_what_an_apply_cannot_correct_is_open(
+    orders: dict[str, Order], session: Any, surgery: Surgery, owner_connection: Any
+) -> None:
+    second = orders["A-2"].id
+    owner_connection.execute(TOO_MUCH, [line_of(session, orders["A-2"])])
+    surgery.execute("DELETE FROM figure_notes")
+    dry = run_of("figures.heal", dry_run=True)
+    assert run_of("figures.apply", {"run": dry.id}, reason="Checked").failed
+    assert ("orders.grand_total", second) in open_rows(session)

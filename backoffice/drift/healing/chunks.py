@@ -28,6 +28,7 @@ from ...figures import Failure, Figure, Finding, registry
 from ...figures.computing.registry import Bundle, Registry
 from ...figures.computing.statements import Statement
 from ...figures.keeping.drain import Drained, correction_of
+from ...figures.verifying.findings import findings
 from ...figures.verifying.healing import Healer
 from ...runs.models import APPLIED, ITEM_FAILED, SKIPPED
 from ...runs.work import Step, Work
@@ -38,6 +39,7 @@ from ..findings import (
     ITEMS,
     close_corrected,
     key_of,
+    record,
     record_held,
 )
 from ..verification.chunks import (
@@ -173,6 +175,13 @@ class RunHealer:
                 self.step.more -= owners
                 self.step.tally.checked -= owners
 
+    def bring_in_step(self, connection: Connection) -> None:
+        """Record what is wrong of the chunk's owners that could not be corrected, and close what is right."""
+        for bundle in self.bundles:
+            left = findings(connection, registry, bundle, sorted(self.failed))
+            record(connection, left, set(), self.work.asked.id)
+            close_right(connection, bundle, self.work.payload)
+
     def _failed(self, failure: Failure) -> None:
         self.failed |= set() if failure.owner is None else {failure.owner}
         with self.work.transaction() as step:
@@ -211,8 +220,8 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
     with work.transaction() as step:
         if gone:
             leave_alone(step, _unreported(work, step, gone), ORPHANED)
-        for one in healer.bundles:
-            close_right(step.connection, one, work.payload)
+            record(step.connection, gone, set(), work.asked.id)
+        healer.bring_in_step(step.connection)
 
 
 def _heal_led(work: Work, cause: str) -> None:
