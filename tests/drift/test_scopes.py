@@ -11,6 +11,7 @@ from backoffice.drift.verification.scope import parts
 from backoffice.figures import registry
 from backoffice.figures.models import Correction
 from backoffice.orders.models import Order
+from backoffice.runs import actions
 from backoffice.runs.models import Run
 
 SUMS, BALANCE = "accounts.sums", "accounts.balance"
@@ -105,3 +106,16 @@ def test_a_dry_run_of_everything_says_it_of_every_figure(
 ) -> None:
     done = run_command("figures", "rebuild", "--dry-run")
     assert (done.exit_code, done.stdout) == (0, "Every figure is right.\n")
+
+
+@pytest.mark.leaves_drift
+def test_a_dry_run_that_is_continued_says_what_it_would_change(
+    wrong: dict[str, Order], run_command: Any, session: Any
+) -> None:
+    run = actions.request(session, "figures.heal", {}, dry_run=True, is_paced=False).id
+    session.commit()
+    done = run_command("figures", "heal", "--resume", str(run))
+    assert (done.exit_code, f"Dry run {run}: 2 figure rows would be written" in done.stdout) == (
+        1, True,
+    )  # fmt: skip
+    assert "changed" not in done.stdout
