@@ -84,6 +84,7 @@ class RunHealer:
             within=self._within,
             deferred=deferred,
             strides=work.learned,
+            failed_above=self._failed_above,
         )
         self.step: Step | None = None
         self.failed: set[int] = set()
@@ -191,6 +192,22 @@ class RunHealer:
             step.item(failure.bundle, ITEM_FAILED, owner=failure.owner, error=failure.error)
             step.tally.checked += len(self.counted)
             step.tally.failed += 1
+
+    def _failed_above(self, failure: Failure) -> None:
+        """Say of an owner who builds on what was corrected that it is left wrong, unless its own chunk comes to it."""
+        bundle, owner = bundle_named(registry, failure.bundle), failure.owner
+        covered = parts(registry, self.work.asked.scope, beneath=True)
+        mine = next((part.owners for part in covered if part.bundle is bundle), ())
+        if owner is None or mine is None or owner in mine:
+            return
+        with self.work.transaction() as step:
+            left = findings(step.connection, registry, bundle, [owner])
+            record(step.connection, left, set(), self.work.asked.id)
+            if not self.reported_of(step.connection, bundle, [owner], ITEM_FAILED):
+                step.item(failure.bundle, ITEM_FAILED, owner=owner, error=failure.error)
+                step.tally.checked += 1
+                step.tally.failed += 1
+                step.more += 1
 
 
 def deferred(work: Work, bundle: Bundle) -> frozenset[str]:
