@@ -8,8 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from backoffice.app.extensions import db
 from backoffice.drift import standing
 from backoffice.drift.models import DriftFinding, FigureCheck
+from backoffice.drift.outside import watch
 from backoffice.orders.models import Order
 from tests.drift.books import run_of, text_of
 from tests.drift.forging import tell_of_the_book
@@ -109,6 +111,7 @@ def test_who_decides_about_a_fact_decides_about_what_it_is_now(
     form = {"idempotency_key": "a", "reason": "In two parts.", "seen": seen_in(first.text)}
     refused = finance.post(f"/health/drift/{number}/accept", data=form)
     assert (refused.status_code, "150.00" in text_of(refused.text)) == (409, True)
+    assert found(session, "facts:payments").run_id is not None, "who found it stays known"
     form |= {"idempotency_key": "b", "seen": seen_in(refused.text)}
     assert finance.post(f"/health/drift/{number}/accept", data=form).status_code == 303
 
@@ -129,6 +132,36 @@ def test_a_fact_that_is_as_the_trail_has_it_is_right_again_on_its_page(
 
 def seen_in(page: str) -> str:
     return page.partition('name="seen"')[2].partition('value="')[2].partition('"')[0]
+
+
+def test_what_another_program_puts_right_is_closed_when_its_write_is_followed(
+    wrong: dict[str, Order], session: Any, owner_connection: Any
+) -> None:
+    owner_connection.execute("UPDATE order_lines SET amount = 30 WHERE amount = 5")
+    watch.drain(db.engine)
+    assert open_rows(session) == {("orders.grand_total", wrong["A-1"].id)}
+    owner_connection.execute(RIGHT)
+    watch.drain(db.engine)
+    assert open_rows(session) == set()
+
+
+def test_what_is_declared_no_more_is_not_wrong_for_ever(
+    orders: dict[str, Order], session: Any, surgery: Surgery
+) -> None:
+    """A figure, facts and a check of an earlier version, with what was found of them; and one of this version."""
+    gone = ("orders.earlier", "facts:earlier", "dates:earlier", "check:earlier")
+    for name in (*gone, "dates:orders"):
+        surgery.execute(
+            "INSERT INTO drift_findings (figure, owner, key, kind, stored, roots, is_root, cause) "
+            """VALUES (%s, 1, '{"id": 1}', 'different', '{"amount": "1"}', '[]', true, 'unnoticed')""",
+            [name],
+        )
+    run_of("figures.verify", {"figures": {"orders.grand_total": None}})
+    assert {name for name, _owner in open_rows(session)} == {*gone, "dates:orders"} - {
+        "check:earlier"
+    }
+    run_of("figures.verify")
+    assert open_rows(session) == {("dates:orders", 1)}
 
 
 # What is left wrong is open
