@@ -119,3 +119,26 @@ def test_a_dry_run_that_is_continued_says_what_it_would_change(
         1, True,
     )  # fmt: skip
     assert "changed" not in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["verify", "heal", "rebuild"])
+@pytest.mark.parametrize("figures", [[], ["orders.grand_total"]])
+def test_an_id_that_is_nobodys_is_trouble(
+    orders: dict[str, Order], run_command: Any, verb: str, figures: list[str]
+) -> None:
+    """Who has mistyped it is not told that it is right."""
+    known = str(orders["A-1"].id)
+    assert run_command("figures", verb, *figures, "--owner", known).exit_code == 0
+    done = run_command("figures", verb, *figures, "--owner", known, "--owner", "#4711")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "No owner of these figures is called #4711." in done.stderr
+
+
+@pytest.mark.leaves_drift
+def test_an_id_whose_record_is_missing_is_still_somebodys(
+    orders: dict[str, Order], run_command: Any, surgery: Any
+) -> None:
+    first = orders["A-1"].id
+    surgery.execute("DELETE FROM orders WHERE id = %s", [first])
+    done = run_command("figures", "verify", "order_lines.amount", "--owner", str(first), "--json")
+    assert (done.exit_code, json.loads(done.stdout)["drifted"]) == (1, 1)
