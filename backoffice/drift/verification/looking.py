@@ -38,7 +38,7 @@ from .. import standing
 from ..facts.findings import as_finding, facts_named
 from ..facts.findings import settle as settle_facts
 from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
-from . import checks
+from . import checks, impossible
 from .chunks import Seen, seen_in, settle, still_wrong
 
 log = structlog.get_logger("backoffice.looking")
@@ -69,7 +69,7 @@ def look(owners: Owners) -> list[Finding]:
 
 
 def look_at_finding(session: Session, finding_id: int) -> None:
-    """Compare the row of an open finding now: its owner's figures, or its facts; what is known of them follows."""
+    """Compare the row of an open finding now, its figures, facts or dates; what is known of them follows."""
     opened = select(FINDINGS).where(FINDINGS.c.id == finding_id, FINDINGS.c.healed_at.is_(None))
     finding = session.execute(opened).one_or_none()
     if finding is None or finding.figure.startswith(checks.PREFIX):
@@ -77,6 +77,8 @@ def look_at_finding(session: Session, finding_id: int) -> None:
     facts = facts_named(finding.figure)
     if facts is not None:
         _look_at_fact(facts, finding)
+    elif finding.figure in impossible.all_dates():
+        _recorded(lambda connection: impossible.look(connection, None))
     elif figure := next((f for f in registry.figures if f.name == finding.figure), None):
         _look_at_owner(registry.bundle_of(figure), finding.owner)
 
