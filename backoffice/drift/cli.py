@@ -33,7 +33,7 @@ from ..runs.models import DONE_WITH_FAILURES
 from .facts.holding import why_left
 from .healing import performing
 from .healing.dry_runs import print_dry_run
-from .healing.performing import Scope, Verified
+from .healing.performing import Performed, Scope, Verified
 from .healing.printing import (
     print_checks,
     print_compared,
@@ -292,27 +292,32 @@ def run_heal(
             db.engine, selected, owners or None,
             every_owner=every_owner, dry_run=dry_run, reason=reason, progress=advance, scope=scope,
         )  # fmt: skip
-    if dry_run:
-        print_dry_run(done.run, as_json=as_json)
-        if not as_json:
-            print_failures(done.failures)
-    else:
-        print_healed(done, as_json)
+    _print_performed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
+
+
+def _print_performed(done: Performed, as_json: bool) -> None:
+    """What a heal has changed, or a dry run of one would change."""
+    if not (done.run.dry_run and done.run.kind.startswith("figures.")):
+        print_healed(done, as_json)
+        return
+    print_dry_run(done.run, as_json=as_json)
+    if not as_json:
+        print_failures(done.failures)
 
 
 def run_resumed(run_id: int, as_json: bool) -> None:
     """Continue a run in this process until it has ended, and print what came of it."""
     with refusals_reported(), acting_as(operator()):
         done = performing.resume(db.engine, run_id)
-    print_healed(done, as_json)
+    _print_performed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
 
 
 def run_heal_noted(as_json: bool) -> None:
     """Drain what outside programs left noted, print how much that was, and exit 0, or 1 when some failed."""
     with acting_as(operator()):
-        drained = watch.drain(db.engine)
+        drained = watch.drain(db.engine, put_off=True)
     failures = [(f.bundle, f.owner, f.error) for f in drained.failures]
     for name, owners in drained.held.items():
         why = why_left(db.session.connection(), bundle_named(figures.registry, name), owners)

@@ -246,6 +246,12 @@ def close_unseen(
     )
 
 
+def close_undeclared(connection: Connection, known: Iterable[str]) -> None:
+    """Close the open findings of what an earlier version declared and this one does not: nobody else would."""
+    is_of_none = FINDINGS.c.figure.not_in(list(known)), FINDINGS.c.healed_at.is_(None)
+    connection.execute(update(FINDINGS).where(*is_of_none).values(healed_at=func.now()))
+
+
 def close_corrected(connection: Connection, corrections: Sequence[int]) -> None:
     """Close the findings that these corrections, of this transaction, have healed."""
     is_open = select(FINDINGS.c.id).where(FINDINGS.c.healed_at.is_(None)).limit(1)

@@ -8,6 +8,7 @@ from typing import Any
 from flask import url_for
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
+from ..app.extensions import db
 from ..base import N_, counted, money
 from ..base.identifiers import is_id
 from ..lists import Buttons, Choice, Column, List, Moments, Search, containing
@@ -25,6 +26,9 @@ from .wording import CAUSES, KINDS
 from .wording import titles as all_titles
 
 ITSELF = "itself"
+
+VERIFY = "figures.verify"
+"""The kind of runs that find rows wrong."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,17 @@ class OfRun(Search):
 
 def _of_run(text: str) -> ColumnElement[bool]:
     asked, row = int(text), DriftFinding
-    ended = select(Run.finished_at).where(Run.id == asked).scalar_subquery()
+    run = db.session.get(Run, asked)
+    if run is None or run.finished_at is None or run.kind != VERIFY:
+        return row.run_id == asked
     return or_(
         row.run_id == asked,
-        and_(or_(row.run_id > asked, row.run_id.is_(None)), row.first_seen_at <= ended),
+        and_(
+            or_(row.run_id > asked, row.run_id.is_(None)),
+            row.first_seen_at <= run.finished_at,
+            or_(row.healed_at.is_(None), row.healed_at >= run.started_at),
+            queries.covered_by(run.scope),
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from .. import figures
 from ..app.command_line import Trouble
 from ..base.identifiers import is_id
 from ..figures import Figure
+from ..figures.verifying.findings import orphans
 from ..web import record_links as subjects
 
 MOST_LISTED = 10
@@ -47,13 +48,15 @@ def scoped(
     """The figures and the ids of owners that a person means by ids (`12`, `#12`) or names (`NW-10250`).
 
     A name is that of one kind of owner, so it narrows the figures to those of that kind. Raises `Trouble`
-    where it is nobody's, or where the owners are of several kinds.
+    where it, or an id, is nobody's, or where the owners are of several kinds.
     """
     ids = [int(text.removeprefix("#")) for text in owners if is_id(text.removeprefix("#"))]
     texts = [text for text in owners if not is_id(text.removeprefix("#"))]
+    chosen = selected or list(figures.registry.figures)
+    for unknown in sorted(set(ids) - _known(connection, chosen, ids)):
+        raise Trouble(_("No owner of these figures is called %(name)s.", name=f"#{unknown}"))
     if not texts:
         return selected, ids
-    chosen = selected or list(figures.registry.figures)
     meant = {text: _owners_named(connection, chosen, text) for text in texts}
     for text, tables in meant.items():
         if not tables:
@@ -64,6 +67,17 @@ def scoped(
     [table] = common
     ids += [id_ for tables in meant.values() for id_ in tables[table]]
     return [figure for figure in chosen if figure.owner_table is table], ids
+
+
+def _known(connection: Connection, chosen: Sequence[Figure], ids: Sequence[int]) -> set[int]:
+    """Those of these ids that are an owner's, or were: something still names them."""
+    found = set[int]()
+    for key in dict.fromkeys(figure.owner_key for figure in chosen) if ids else ():
+        found.update(connection.scalars(select(key).where(key.in_(ids))))
+    if unknown := set(ids) - found:
+        for bundle in figures.registry.bundles_of(chosen):
+            found |= {row.owner for row in orphans(connection, figures.registry, bundle, unknown)}
+    return found
 
 
 def _owners_named(

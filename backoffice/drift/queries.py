@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     any_,
     case,
+    false,
     func,
     literal,
     or_,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from ..figures import Figure, registry
+from ..figures import Figure, UnknownFigure, registry
 from ..figures.models import Correction
 from ..web import record_links as subjects
 from ..web.record_links import Place
@@ -28,7 +29,8 @@ from .amounts import sum_in_sql
 from .facts.findings import all_facts
 from .models import OF_FIGURES, DriftFinding
 from .standing import IS_OPEN
-from .verification.checks import all_sums
+from .verification.checks import all_sums, name_of, reading
+from .verification.scope import parts
 
 MOST_ROOTS = 20
 """Roots of one finding that are looked for: a month may follow from thousands of orders."""
@@ -127,6 +129,25 @@ def found_in(
         found = found.where(DriftFinding.owner == any_(literal(list(owners), ARRAY(BigInteger))))
     in_order = case({name: place for place, name in enumerate(wanted)}, value=DriftFinding.figure)
     return session.scalars(found.order_by(in_order, DriftFinding.owner, DriftFinding.id)).all()
+
+
+def covered_by(scope: Mapping[str, Any]) -> ColumnElement[bool]:
+    """The findings of what a verification of that scope looks at; none where it names what is declared no more."""
+    try:
+        covered = parts(registry, scope, beneath=False)
+    except UnknownFigure:
+        return false()
+    whole = [figure for part in covered if part.owners is None for figure in part.bundle.figures]
+    names = [*(figure.name for figure in whole), *map(name_of, reading(whole))]
+    of_owners = (
+        and_(
+            DriftFinding.figure.in_([figure.name for figure in part.bundle.figures]),
+            DriftFinding.owner == any_(literal(list(part.owners), ARRAY(BigInteger))),
+        )
+        for part in covered
+        if part.owners is not None
+    )
+    return or_(DriftFinding.figure.in_(names), *of_owners)
 
 
 def with_ids(ids: Sequence[int]) -> ColumnElement[bool]:

@@ -27,8 +27,9 @@ from ..runs.kinds import RunKind, Scope, as_dry_run
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import Reason
 from ..runs.work import CHUNKS, RUNS, Asked, Chunk, Work
+from .facts.findings import all_facts
 from .facts.holding import BROKEN, HELD, LOCKED
-from .findings import CORRECTIONS, FINDINGS, check
+from .findings import CORRECTIONS, FINDINGS, check, close_undeclared
 from .healing import above, applying
 from .healing import chunks as healing
 from .models import FORGED
@@ -36,6 +37,7 @@ from .outside import flood
 from .verification import checks as checking
 from .verification import chunks as verifying
 from .verification import guards
+from .verification.impossible import all_dates
 from .verification.scope import (
     BENEATH,
     EMPTY,
@@ -184,7 +186,16 @@ def _checked(connection: Connection, asked: Asked) -> Mapping[str, Any]:
     checking.settle_open(connection)
     if asked.kind != VERIFY.name:
         return {"owners": reported}
+    if not asked.scope.get("figures"):
+        close_undeclared(connection, _declared_names())
     return {"found": _found(connection, asked), "owners": reported}
+
+
+def _declared_names() -> list[str]:
+    """Whatever a finding may be of."""
+    figures = (figure.name for figure in registry.figures)
+    facts = (each.name for each in all_facts())
+    return [*figures, *facts, *all_dates(), *checking.all_checks()]
 
 
 def _found(connection: Connection, asked: Asked) -> int:

@@ -65,6 +65,7 @@ lists.add_export(bp, "/export.<flavour>", "export", "figures.read", findings)
 @requires("figures.read")
 def record(finding_id: int) -> Response:
     """One finding: what is stored, what should be, why, and how often the row was corrected."""
+    looking.look_at_finding(db.session(), finding_id)
     looking.look_at_checks()
     finding, called = queries.finding_of(db.session(), finding_id) or abort(404)
     place, state = queries.place_of(finding, called), lists.asked(findings())

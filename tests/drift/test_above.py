@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -12,11 +13,13 @@ from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.drift.healing import chunks as healing
 from backoffice.drift.healing.performing import performed
+from backoffice.drift.models import DriftFinding
 from backoffice.figures.models import Correction
 from backoffice.orders.models import Order
 from backoffice.runs import actions
-from backoffice.runs.models import Run, RunChunk, RunItem
+from backoffice.runs.models import DONE_WITH_FAILURES, ITEM_FAILED, Run, RunChunk, RunItem
 from backoffice.runs.working import perform
+from tests.drift.books import run_of
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 
@@ -121,3 +124,27 @@ def test_whoever_goes_on_comes_to_the_owners_above_of_what_was_corrected_before(
     performed(db.engine, runs[-1])
     assert corrected(session, runs) == {ORDER: 5, MONTH: 1}
     assert list(figures.verify(session)) == []
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("kind", ["figures.heal", "figures.rebuild"])
+def test_whoever_builds_on_a_correction_and_cannot_be_corrected_is_told_of(
+    orders: dict[str, Order], session: Any, surgery: Any, owner_connection: Any, kind: str
+) -> None:
+    """Two orders come to more than the column of their manager's month can hold."""
+    chosen = [orders["A-1"], orders["A-2"]]
+    for order in chosen:
+        order.closing_date = date(2026, 3, 5)
+    session.commit()
+    ids = [order.id for order in chosen]
+    session.rollback()
+    owner_connection.execute("UPDATE order_lines SET quantity = 900000000, unit_price = 10000")
+    surgery.execute("DELETE FROM figure_notes")
+    names = ("order_lines.amount", "orders.components", "orders.grand_total")
+    run = run_of(kind, {"figures": dict.fromkeys(names, ids)})
+    session.rollback()
+    assert set(session.scalars(select(Order.grand_total).where(Order.id.in_(ids)))) == {9 * 10**12}
+    failed = session.scalars(select(RunItem).where(RunItem.outcome == ITEM_FAILED)).all()
+    assert [item.subject for item in failed] == ["account_manager_targets.achieved"]
+    assert (run.status, run.failed, run.checked) == (DONE_WITH_FAILURES, 1, run.total)
+    assert session.scalars(select(DriftFinding.figure)).all() == [failed[0].subject]

@@ -246,6 +246,8 @@ def test_a_book_with_a_bad_date_is_upgraded_names_it_and_takes_no_new_one(
     assert "This is not a date" in refused.text
     mended = filled(finance, "/orders/SO-1/edit", promo="1", order_date="2026-03-01")
     assert finance.post("/orders/SO-1/edit", data=mended).status_code == 303
+    assert "Right again" in finance.get(f"/health/drift/{number}").text
+    assert "A date that cannot be" not in finance.get("/health/drift").text
     assert upgrade(app) == []
     run_command("audit", "verify-facts", "--table", "orders")
     assert "A date that cannot be" not in finance.get("/health/drift").text

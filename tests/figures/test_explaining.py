@@ -14,6 +14,7 @@ from backoffice.figures import Figure, Registry, total
 from backoffice.figures.errors import DeclarationError
 from backoffice.figures.showing.explanation import ColumnExplained, Explanation, explain
 from backoffice.figures.showing.terms import Term
+from backoffice.figures.verifying.findings import findings
 from tests.drift.whole_book import FIGURES, write_everything
 
 from . import gas, ledger, wallets
@@ -141,6 +142,26 @@ def test_a_derived_row_is_explained_by_the_rows_of_its_group_and_by_its_labelled
         ("Added", D(2), 2, False), ("Largest", D(1), 0, True),
     ]  # fmt: skip
     assert [row.amount for row in moves.terms[0].rows] == [1, 1]
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("target", [None, 5])
+def test_a_row_that_should_not_be_there_is_not_right_whatever_it_holds(
+    db: Session, surgery: Any, target: int | None
+) -> None:
+    """A month without movements is kept for what was entered in it, and for nothing else."""
+    box = Box()
+    db.add(box)
+    db.commit()
+    [(month,)] = surgery.execute(
+        "INSERT INTO t_months (box_id, month, target) VALUES (%s, '2026-05', %s) RETURNING id",
+        [box.id, target],
+    )
+    sums = world_registry.get("t_months.sums")
+    explained = explain(db.connection(), world_registry, sums, month)
+    assert explained is not None
+    found = findings(db.connection(), world_registry, world_registry.bundle_of(sums), [box.id])
+    assert explained.is_right is (not found) is (target is not None)
 
 
 def test_a_longer_list_says_how_many_there_are_and_its_value_is_that_of_all(

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.commands.upgrade import upgrade
+from backoffice.drift.healing import dry_runs
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.drift.verification.checks import all_checks
 from backoffice.figures import registry
@@ -80,6 +81,23 @@ def test_a_run_fails_it_at_once_and_claims_nothing_of_it(
     verified = set(session.scalars(select(FigureCheck.figure))) - set(all_checks())
     assert verified == {figure.name for figure in registry.figures} - set(another_version)
     assert session.scalars(select(DriftFinding.id)).all() == []
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("verb", ["heal", "rebuild"])
+def test_a_dry_run_that_could_not_look_at_it_claims_nothing(
+    session: Any, surgery: Connection, another_version: list[str],
+    run_command: Callable[..., Any], verb: str,
+) -> None:  # fmt: skip
+    OrderFactory()
+    session.commit()
+    surgery.execute("UPDATE orders SET grand_total = 1")
+    done = run_command("figures", verb, "--dry-run")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "did not look at everything: " in done.stderr
+    assert ", ".join(another_version) in done.stderr
+    run = session.scalars(select(Run)).one()
+    assert dry_runs.as_dict(run)["status"] == "finished with failures"
 
 
 def test_the_library_looks_at_the_others_and_then_refuses(

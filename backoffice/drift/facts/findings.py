@@ -57,12 +57,13 @@ def record(connection: Connection, forged: Sequence[Forgery], run_id: int | None
         return
     rows = [{**as_finding(one), "run_id": run_id} for one in forged]
     add = upsert(FINDINGS)
-    moved = ("owner", "kind", "stored", "expected", "amount", "gross", "run_id")
+    moved = ("owner", "kind", "stored", "expected", "amount", "gross")
     add = add.on_conflict_do_update(
         index_elements=["figure", "key"],
         index_where=FINDINGS.c.healed_at.is_(None),
         set_={
             "last_seen_at": func.now(),
+            "run_id": func.coalesce(add.excluded.run_id, FINDINGS.c.run_id),
             **{name: getattr(add.excluded, name) for name in moved},
         },
     )

@@ -11,6 +11,7 @@ from ...web.formats import in_words
 from ...web.htmx import render
 from .. import queries, wording
 from ..models import ACCEPTED, RESTORED
+from ..verification import looking
 from ..views import bp
 from .deciding import decide, stamp
 from .findings import facts_named
@@ -74,6 +75,7 @@ def _page(
     status: int = 200,
     refused: str = "",
 ) -> Response:
+    looking.look_at_finding(db.session(), finding_id)
     finding, called = queries.finding_of(db.session(), finding_id) or abort(404)
     facts = facts_named(finding.figure)
     if facts is None:

@@ -19,7 +19,7 @@ from ...figures.verifying.findings import findings
 from ...figures.verifying.healing import WRITE_CHUNK
 from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
 from ...runs.work import Asked, Chunk, Work
-from ..findings import ITEMS, as_item
+from ..findings import ITEMS, as_item, record
 from ..verification.checks import settle_open
 from ..verification.scope import bundle_named, listed
 from .chunks import RunHealer
@@ -59,6 +59,8 @@ def work(work: Work) -> None:
         return drain(connection, registry, pending, healer.correcting, deferred=every)
 
     healer.healer.each(owners, apply, healer.healer.of(bundle), bundle.name)
+    with work.transaction() as step:
+        healer.bring_in_step(step.connection)
 
 
 def _found(asked: Asked) -> tuple[Any, ...]:
@@ -85,8 +87,10 @@ def _as_found(
         then = {sameness(item) for item in expected[owner]}
         if now and now <= then:
             chosen.append(owner)
-        elif now and owner not in skipped:
-            _skip(healer, expected[owner])
+        elif now:
+            record(connection, present[owner], set(), asked.id)
+            if owner not in skipped:
+                _skip(healer, expected[owner])
     healer.applied = healer.reported_of(connection, bundle, owners, APPLIED) - set(chosen)
     return chosen
 

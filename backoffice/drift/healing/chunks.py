@@ -28,6 +28,7 @@ from ...figures import Failure, Figure, Finding, registry
 from ...figures.computing.registry import Bundle, Registry
 from ...figures.computing.statements import Statement
 from ...figures.keeping.drain import Drained, correction_of
+from ...figures.verifying.findings import findings
 from ...figures.verifying.healing import Healer
 from ...runs.models import APPLIED, ITEM_FAILED, SKIPPED
 from ...runs.work import Step, Work
@@ -38,9 +39,16 @@ from ..findings import (
     ITEMS,
     close_corrected,
     key_of,
+    record,
     record_held,
 )
-from ..verification.chunks import ORPHANED, leave_alone, orphaned, suspected
+from ..verification.chunks import (
+    ORPHANED,
+    close_right,
+    leave_alone,
+    orphaned,
+    suspected,
+)
 from ..verification.scope import BENEATH, bundle_named, later, parts
 from . import above
 
@@ -76,6 +84,7 @@ class RunHealer:
             within=self._within,
             deferred=deferred,
             strides=work.learned,
+            failed_above=self._failed_above,
         )
         self.step: Step | None = None
         self.failed: set[int] = set()
@@ -167,6 +176,13 @@ class RunHealer:
                 self.step.more -= owners
                 self.step.tally.checked -= owners
 
+    def bring_in_step(self, connection: Connection) -> None:
+        """Record what is wrong of the chunk's owners that could not be corrected, and close what is right."""
+        for bundle in self.bundles:
+            left = findings(connection, registry, bundle, sorted(self.failed))
+            record(connection, left, set(), self.work.asked.id)
+            close_right(connection, bundle, self.work.payload)
+
     def _failed(self, failure: Failure) -> None:
         self.failed |= set() if failure.owner is None else {failure.owner}
         with self.work.transaction() as step:
@@ -176,6 +192,22 @@ class RunHealer:
             step.item(failure.bundle, ITEM_FAILED, owner=failure.owner, error=failure.error)
             step.tally.checked += len(self.counted)
             step.tally.failed += 1
+
+    def _failed_above(self, failure: Failure) -> None:
+        """Say of an owner who builds on what was corrected that it is left wrong, unless its own chunk comes to it."""
+        bundle, owner = bundle_named(registry, failure.bundle), failure.owner
+        covered = parts(registry, self.work.asked.scope, beneath=True)
+        mine = next((part.owners for part in covered if part.bundle is bundle), ())
+        if owner is None or mine is None or owner in mine:
+            return
+        with self.work.transaction() as step:
+            left = findings(step.connection, registry, bundle, [owner])
+            record(step.connection, left, set(), self.work.asked.id)
+            if not self.reported_of(step.connection, bundle, [owner], ITEM_FAILED):
+                step.item(failure.bundle, ITEM_FAILED, owner=owner, error=failure.error)
+                step.tally.checked += 1
+                step.tally.failed += 1
+                step.more += 1
 
 
 def deferred(work: Work, bundle: Bundle) -> frozenset[str]:
@@ -202,9 +234,11 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
         beneath if healer.failed else ()
     ):  # what fails above is no reason to leave it wrong
         RunHealer(work, lower, cause, deferred_bundles, is_led=True).heal_led(sorted(healer.failed))
-    if gone:
-        with work.transaction() as step:
+    with work.transaction() as step:
+        if gone:
             leave_alone(step, _unreported(work, step, gone), ORPHANED)
+            record(step.connection, gone, set(), work.asked.id)
+        healer.bring_in_step(step.connection)
 
 
 def _heal_led(work: Work, cause: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from ...app.extensions import db
 from ...runs.item_tables import print_table
-from ...runs.models import FOUND, Run, RunItem
+from ...runs.models import DONE, FOUND, Run, RunItem
 from ...runs.queries import found_by
 from ...web.formats import money_filter
 from ...web.record_links import called
@@ -31,11 +31,12 @@ def items_found(session: Session, run_id: int) -> Sequence[RunItem]:
 
 
 def as_dict(run: Run) -> dict[str, Any]:
-    """A dry run for JSON: its number, how many rows, what they come to, and each of them."""
+    """A dry run for JSON: its number, how it ended, how many rows, what they come to, and each of them."""
     found = found_by(db.session(), run.id)
     items = [reported_of(item) for item in items_found(db.session(), run.id)]
     return {
         "run": run.id,
+        "status": run.status,
         "drifted": found.count,
         "net": str(found.net),
         "gross": str(found.gross),
@@ -49,10 +50,18 @@ def print_dry_run(run: Run, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_dict(run)))
         return
+    if run.status != DONE:
+        sentence = _(
+            "Run %(run)s did not look at everything: %(error)s",
+            run=run.id,
+            error=run.error or run.status,
+        )
+        click.echo(sentence, err=True)
     items = items_found(db.session(), run.id)
     if not items:
-        if not run.skipped:
-            click.echo(_("Every figure is right."))
+        if run.status == DONE and not run.skipped:
+            is_all = not run.scope.get("figures")
+            click.echo(_("Every figure is right.") if is_all else _("What was verified is right."))
         return
     print_items(items)
     found = found_by(db.session(), run.id)

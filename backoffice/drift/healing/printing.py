@@ -105,7 +105,8 @@ def print_explanation(explanation: figures.Explanation, name: str | None) -> Non
     click.echo(f"{_(explanation.title)}: {row_in_words(name, dict(explanation.row.key))}")
     for column in explanation.columns:
         mark = "=" if column.is_right else "≠"
-        reported = f"  {_(column.label)}: {column.stored} {mark} {column.expected}"
+        expected = "–" if column.expected is None else column.expected
+        reported = f"  {_(column.label)}: {column.stored} {mark} {expected}"
         apart = difference(explanation.figure, column.column, column.stored, column.expected)
         click.echo(reported if column.is_right else f"{reported} ({apart})")
         for term in column.terms:

@@ -4,6 +4,7 @@ Whatever note another transaction can see was left by a program that is not ours
 drain theirs before they commit.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,14 +17,15 @@ from ...figures import NotedResult, registry
 from ...figures.computing.registry import Bundle
 from ...figures.keeping.drain import Drained
 from ...figures.keeping.notes import NOTES
-from ...figures.models import noted_bundle
-from ...figures.verifying.outside import due_notes
+from ...figures.models import bundle_of_note, noted_bundle
+from ...figures.verifying.outside import due_notes, known_notes
 from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
 from ...runs.working import perform
 from ..findings import close_corrected, record_held
 from ..verification.checks import settle_open
+from ..verification.chunks import close_right
 from ..verification.scope import bundle_named
 
 log = structlog.get_logger("backoffice.watch")
@@ -58,15 +60,15 @@ def look(engine: Engine) -> bool:
     return bool(done.notes)
 
 
-def drain(engine: Engine, above: int = 0) -> NotedResult:
+def drain(engine: Engine, above: int = 0, *, put_off: bool = False) -> NotedResult:
     """Drain every note that outside programs left, and close the findings that this heals.
 
-    Those with an id `above`; not those that are put off because they could not be drained.
+    Those with an id `above`; those that are `put_off`, because they could not be drained, only where that is said.
     """
-    done = figures.heal_noted(engine, within=_within, above=above)
+    done = figures.heal_noted(engine, within=_within, above=above, put_off=put_off)
     if done.notes:
         log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
-    if done.corrections:  # what they have mended, checks may follow
+    if done.notes:  # what was mended, checks may follow
         with engine.begin() as connection:
             settle_open(connection)
     return done
@@ -82,7 +84,7 @@ def noted_scope(engine: Engine) -> dict[str, Any]:
     Every owner of a bundle where a note does not say whose (an emptied table; a row that leads to its owner through
     another table). Nothing noted: figures of nobody.
     """
-    waiting = select(noted_bundle, NOTES.c.owner).where(due_notes(registry)).distinct()
+    waiting = select(noted_bundle, NOTES.c.owner).where(known_notes(registry)).distinct()
     noted: dict[str, set[int | None]] = {figure.name: set() for figure in registry.figures}
     with engine.connect() as connection:
         for name, owner in connection.execute(waiting):
@@ -95,14 +97,25 @@ def noted_scope(engine: Engine) -> dict[str, Any]:
     return {"figures": reported}
 
 
-def _within(connection: Connection, _notes: Sequence[Any], drained: Drained) -> None:
+def _within(connection: Connection, things: Sequence[Any], drained: Drained) -> None:
     close_corrected(connection, drained.corrections)
+    for bundle, owners in _owners_noted(things).items():  # a program may have put it right itself
+        close_right(connection, bundle, {"owners": sorted(owners)})
     for bundle, left in record_held(connection, drained, None):
         log.warning(
             "left alone: facts beneath differ from the audit trail",
             bundle=bundle.name,
             rows=len(left),
         )
+
+
+def _owners_noted(things: Sequence[Any]) -> dict[Bundle, set[int]]:
+    """Of groups of notes the owners that they name; of anything else that was dealt with none."""
+    found: dict[Bundle, set[int]] = defaultdict(set)
+    for note in (note for group in things if isinstance(group, list) for note in group):
+        if note.owner is not None:
+            found[bundle_named(registry, bundle_of_note(note.bundle))].add(note.owner)
+    return found
 
 
 def _waiting(connection: Connection) -> bool:

@@ -203,6 +203,22 @@ def settle(
     return found
 
 
+def close_right(connection: Connection, bundle: Bundle, payload: Mapping[str, Any]) -> None:
+    """Close what is open of the chunk's owners of whom nothing is wrong any more, whoever has put it right."""
+    names = [figure.name for figure in bundle.figures]
+    opened = select(func.now(), FINDINGS.c.owner).where(
+        FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None), _owned(payload)
+    )
+    rows = connection.execute(opened.distinct()).all()
+    if not rows:
+        return
+    owners = {"owners": sorted({owner for _at, owner in rows})}
+    wrong = {finding.owner for finding in orphaned(connection, bundle, owners)}
+    wrong.update(suspected(connection, bundle, owners))
+    right = sorted(set(owners["owners"]) - wrong)
+    close_unseen(connection, [bundle], _owned({"owners": right}), rows[0][0])
+
+
 def look_at_empty(work: Work) -> None:
     """Look whether there is still no row of these bundles: then nothing is wrong of them.
 

@@ -88,11 +88,15 @@ def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
 
 def _record(connection: Connection, found: list[dict[str, Any]], run_id: int | None) -> None:
     add = upsert(FINDINGS)
-    moved = ("owner", "stored", "expected", "run_id")
+    moved = ("owner", "stored", "expected")
     add = add.on_conflict_do_update(
         index_elements=["figure", "key"],
         index_where=FINDINGS.c.healed_at.is_(None),
-        set_={"last_seen_at": func.now(), **{name: getattr(add.excluded, name) for name in moved}},
+        set_={
+            "last_seen_at": func.now(),
+            "run_id": func.coalesce(add.excluded.run_id, FINDINGS.c.run_id),
+            **{name: getattr(add.excluded, name) for name in moved},
+        },
     )
     rows = [
         {n: v for n, v in row.items() if n != "owner_key"} | {"run_id": run_id} for row in found

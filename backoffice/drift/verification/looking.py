@@ -22,8 +22,10 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from ...app.extensions import db
+from ...audit.facts import Facts
 from ...database.snapshots import snapshot
 from ...figures import Check, Figure, Finding, registry
 from ...figures.computing.definitions import differing
@@ -33,9 +35,11 @@ from ...figures.computing.statements import suspects
 from ...figures.declaring.checks import Compared, Part
 from ...figures.verifying.findings import findings
 from .. import standing
+from ..facts.findings import as_finding, facts_named
+from ..facts.findings import settle as settle_facts
 from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
-from . import checks
-from .chunks import Seen, still_wrong
+from . import checks, impossible
+from .chunks import Seen, seen_in, settle, still_wrong
 
 log = structlog.get_logger("backoffice.looking")
 
@@ -62,6 +66,48 @@ def look(owners: Owners) -> list[Finding]:
     if {_as_known(finding) for finding in found} != known:
         _write_down(asked, seen)
     return [finding for finding in found if finding.figure in owners]
+
+
+def look_at_finding(session: Session, finding_id: int) -> None:
+    """Compare the row of an open finding now, its figures, facts or dates; what is known of them follows."""
+    opened = select(FINDINGS).where(FINDINGS.c.id == finding_id, FINDINGS.c.healed_at.is_(None))
+    finding = session.execute(opened).one_or_none()
+    if finding is None or finding.figure.startswith(checks.PREFIX):
+        return
+    facts = facts_named(finding.figure)
+    if facts is not None:
+        _look_at_fact(facts, finding)
+    elif finding.figure in impossible.all_dates():
+        _recorded(lambda connection: impossible.look(connection, None))
+    elif figure := next((f for f in registry.figures if f.name == finding.figure), None):
+        _look_at_owner(registry.bundle_of(figure), finding.owner)
+
+
+def _look_at_fact(facts: Facts, finding: Any) -> None:
+    row_id = int(finding.key["id"])
+    with snapshot(db.engine) as connection:
+        found = [as_finding(forgery) for forgery in facts.forged(connection, [row_id])]
+    seen = [(one["stored"], one["expected"]) for one in found]
+    if seen != [(finding.stored, finding.expected)]:
+        _recorded(lambda connection: settle_facts(connection, facts, [row_id]), len(found))
+
+
+def _look_at_owner(bundle: Bundle, owner: int) -> None:
+    """As `look`, and whether the owner is there at all."""
+    payload = {"owners": [owner]}
+    with snapshot(db.engine) as connection:
+        if bundle.name in differing(connection, registry):
+            return
+        _at, known = _known(connection, {bundle: [owner]})
+        seen = seen_in(connection, bundle, payload, {})
+    found = [*seen.found, *seen.orphans]
+
+    def work(connection: Connection) -> None:
+        settle(connection, bundle, payload, seen, None)
+        checks.settle_open(connection)
+
+    if {_as_known(finding) for finding in found} != known:
+        _recorded(work, len(found))
 
 
 def look_at_checks() -> None:

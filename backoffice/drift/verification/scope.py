@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...figures import Figure
+from ...figures import Figure, registry
 from ...figures.computing.definitions import differing
 from ...figures.computing.dependencies import has_same_owners, lower_bundles, trustworthy
 from ...figures.computing.registry import Bundle, Registry
@@ -32,10 +32,11 @@ def scope_of(
     figures: Iterable[Figure] | None = None, owners: Iterable[int] | None = None
 ) -> dict[str, Any]:
     """The scope of these figures (None: all) and of these owners of theirs (None: all)."""
-    if figures is None:
+    if figures is None and owners is None:
         return {}
     given = None if owners is None else sorted(set(owners))
-    return {"figures": {figure.name: given for figure in figures}}
+    chosen = registry.figures if figures is None else figures
+    return {"figures": {figure.name: given for figure in chosen}}
 
 
 def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> list[BundlePart]:

@@ -60,7 +60,7 @@ from .terms import (
 
 @dataclass(frozen=True)
 class ColumnExplained:
-    """One column of the figure: what is stored, what is expected, and the terms of the latter."""
+    """One column of the figure: what is stored, what is expected (None: no such row), and the terms of the latter."""
 
     column: str
     label: str
@@ -154,7 +154,9 @@ def explain(
     kind = Reader if figure.select is None else _SelectReader
     reader = kind(connection, registry, figure, owner, key, expected, relations)
     explained = tuple(
-        _column(figure, col, row[f"s{i}"], row[f"e{i}"], reader.terms(col))
+        _column(
+            figure, col, row[f"s{i}"], None if row["surplus"] else row[f"e{i}"], reader.terms(col)
+        )
         for i, col in enumerate(figure.columns)
     )
     history = connection.execute(

@@ -144,7 +144,8 @@ class TooLong(Exception):
 class Healer:
     """Corrects owners in short transactions, each tried again where it met another transaction's.
 
-    One owner that cannot be corrected is told of (`failed`) and never stops the rest. `within` is
+    One owner that cannot be corrected is told of (`failed`; of those who build on what was corrected `failed_above`,
+    where that is given) and never stops the rest. `within` is
     called inside each transaction with the owners (or notes) that it dealt with, `stands`
     once it has committed. Bundles that are `deferred` are verified by the caller afterwards.
     `strides` remember, by bundle, what its owners have cost so far.
@@ -157,6 +158,7 @@ class Healer:
     stands: Callable[[Drained], None] = noop
     deferred: Collection[str] = ()
     strides: dict[str, Stride] = field(default_factory=dict)
+    failed_above: Callable[[Failure], None] | None = None
 
     def heal(
         self,
@@ -214,7 +216,7 @@ class Healer:
         """Correct what other owners build on corrected ones; they count as none of those who were asked for."""
         besides = replace(
             self,
-            failed=noop,
+            failed=self.failed_above or self.failed,
             within=lambda connection, _, drained: self.within(connection, (), drained),
         )
         for upper in self.registry.bundles:

@@ -56,13 +56,14 @@ def heal_noted(
     run_id: int | None = None,
     within: Callable[[Connection, Sequence[Any], Drained], None] = noop,
     above: int = 0,
+    put_off: bool = False,
 ) -> NotedResult:
     """Drain every note that outside programs left behind, bundle after bundle, lower ones first.
 
     What builds on a figure stays noted, in the name of the program that wrote, until its own bundle's turn comes.
     Notes of bundles that this process does not know belong to a newer one, and stay for it.
     `within` as in `Healer`; only notes with an id `above` that are looked at. One that cannot be
-    drained is tried again later, and later each time.
+    drained is tried again later, and later each time; `put_off` tries these now, too.
     """
     result = NotedResult()
     strides = {bundle.name: Stride(NOTES_AT_ONCE) for bundle in registry.bundles}
@@ -70,17 +71,18 @@ def heal_noted(
         registry, engine.begin, result.failures.append,
         within=within, stands=result.add, strides=strides,
     )  # fmt: skip
-    waiting = _waiting(engine, registry, above)
+    wanted = and_(NOTES.c.id > above, (known_notes if put_off else due_notes)(registry))
+    waiting = _waiting(engine, wanted)
     if waiting:  # of one long history, too, the planner must not think that it is short
         statistics.refresh(engine)
     for bundle in registry.bundles:
         if bundle.name not in waiting:
             continue
         after, high = above, waiting[bundle.name]  # what comes meanwhile keeps no other one waiting
-        while notes := _page(engine, registry, bundle, after, high):
+        while notes := _page(engine, wanted, bundle, after, high):
             _take_notes(healer, bundle, notes, run_id)
             after = notes[-1].id
-        waiting = _waiting(engine, registry, above)  # now with those of what builds on it
+        waiting = _waiting(engine, wanted)  # now with those of what builds on it
     return result
 
 
@@ -88,22 +90,20 @@ Notes = Sequence[Row[*tuple[Any, ...]]]
 """Notes of one owner (or one that names none)."""
 
 
-def _waiting(engine: Engine, registry: Registry, above: int) -> dict[str, int]:
-    """By bundle the last of its notes that are due."""
-    noted = select(noted_bundle, func.max(NOTES.c.id)).where(
-        NOTES.c.id > above, due_notes(registry)
-    )
+def _waiting(engine: Engine, wanted: ColumnElement[bool]) -> dict[str, int]:
+    """By bundle the last of its notes that are wanted."""
+    noted = select(noted_bundle, func.max(NOTES.c.id)).where(wanted)
     with engine.connect() as connection:
         return dict(connection.execute(noted.group_by(noted_bundle)).all())
 
 
-def _page(engine: Engine, registry: Registry, bundle: Bundle, after: int, high: int) -> Notes:
+def _page(
+    engine: Engine, wanted: ColumnElement[bool], bundle: Bundle, after: int, high: int
+) -> Notes:
     """The bundle's next notes by id."""
     columns = (NOTES.c[name] for name in ("id", "bundle", "owner", "source", "db_user"))
     mine = noted_bundle == bundle.name, NOTES.c.id > after, NOTES.c.id <= high
-    page = (
-        select(*columns).where(*mine, due_notes(registry)).order_by(NOTES.c.id).limit(NOTES_AT_ONCE)
-    )
+    page = select(*columns).where(*mine, wanted).order_by(NOTES.c.id).limit(NOTES_AT_ONCE)
     with engine.connect() as connection:
         return connection.execute(page).all()
 
@@ -202,7 +202,8 @@ def defer(connection: Connection, db_user: str, until: timedelta) -> int:
 def schedule_retry(connection: Connection, ids: Sequence[int]) -> None:
     """These notes could not be drained: they are tried again after a second, two, four … ten minutes."""
     prove(connection)
-    wait = func.least(func.power(2, NOTES.c.attempts), 600) * text("interval '1 second'")
+    doubled = func.power(2, func.least(NOTES.c.attempts, 10))  # of 1,024 attempts it is no number
+    wait = func.least(doubled, 600) * text("interval '1 second'")
     connection.execute(
         update(NOTES)
         .where(NOTES.c.id == func.any(list(ids)))
