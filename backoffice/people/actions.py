@@ -79,6 +79,16 @@ def authenticate(session: Db, email: str, password: str) -> User | None:
     if user is None or not is_right or not user.is_active:
         return None
     if passwords.is_outdated(user.password_hash):
+        return _rehashed(session, user, password)
+    return user
+
+
+def _rehashed(session: Db, user: User, password: str) -> User | None:
+    """The user, whose password is hashed anew, once; None if it is another one since it was looked at."""
+    session.refresh(user, with_for_update={"key_share": True})
+    if not (user.is_active and passwords.matches(user.password_hash, password)):
+        return None
+    if passwords.is_outdated(user.password_hash):
         user.password_hash = passwords.hashed(password)
     return user
 

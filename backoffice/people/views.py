@@ -190,7 +190,7 @@ def own_password() -> AnyResponse:
 def begin_session(user: User) -> None:
     """Sign `user` in under a new session id and a new CSRF token, with nothing left of the old one."""
     session.clear()
-    session.renew()  # type: ignore[attr-defined]
+    session.renew(user.password_hash)  # type: ignore[attr-defined]
     login_user(user)
     g.pop("csrf_token", None)
     generate_csrf()
