@@ -128,6 +128,22 @@ def test_anchors_after_a_backup_was_taken_can_be_left_out(
     assert "is not a time" in done.output
 
 
+@pytest.mark.parametrize(
+    "end", ["\u2028", "\u2029", "\x85", "\x0c", "\r", "\n", "\udcff"], ids=ascii
+)
+def test_whatever_ends_a_line_elsewhere_may_stand_in_the_reason_of_an_anchor(
+    run_command: Command, write: Write, own_home: Path, end: str
+) -> None:
+    write(3)
+    run_command("audit", "seal")
+    made = run_command("audit", "anchor", "--restored", f"Disk failed.{end}Backup of 02:00.")
+    assert made.exit_code == 0
+    [file] = (own_home / "audit-anchors").iterdir()
+    assert file.read_text().count("\n") == 1
+    done = run_command("audit", "verify-chain", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["anchors"]) == (0, 1)
+
+
 def test_anchors_of_another_machine_are_compared_too(
     run_command: Command, write: Write, own_home: Path, app: Flask, surgeon: Surgeon
 ) -> None:

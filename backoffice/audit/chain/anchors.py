@@ -71,7 +71,7 @@ def anchor(
         return None
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = Anchor(now, head.number, head.total, head.digest.hex(), restored, keys.newest.name)
-    _append(folder, json.dumps({**asdict(made), "mac": made.mac(keys)}, ensure_ascii=False))
+    _append(folder, json.dumps({**asdict(made), "mac": made.mac(keys)}))
     log.info("audit anchor", **asdict(made))
     checks = table_of(AuditCheck)
     connection.execute(insert(checks).values(kind="anchored", seal=head.number, events=head.total))
@@ -125,7 +125,8 @@ def _last_byte(file: BinaryIO) -> bytes:
 def _lines(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for folder in folders:
         for path in sorted(folder.glob("*.jsonl")):
-            for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+            # Only this ends a line: a reason may hold whatever else Python takes for an end.
+            for number, line in enumerate(path.read_text("utf-8", "replace").split("\n"), 1):
                 if line.strip():
                     yield f"{path}:{number}", line
 
