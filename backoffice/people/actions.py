@@ -160,7 +160,11 @@ def set_password(session: Db, user: User, password: str) -> None:
 
 
 def change_own_password(session: Db, user: User, *, present: str, new: str) -> None:
-    """Set a new password for `user`, who proves to know the present one."""
+    """Set a new password for `user`, who proves to know the present one.
+
+    Looked at once nobody else can change it: whoever knew an old one takes nothing back from who has set another.
+    """
+    session.refresh(user, with_for_update={"key_share": True})
     if not passwords.matches(user.password_hash, present):
         raise WrongPassword()
     set_password(session, user, new)

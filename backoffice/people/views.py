@@ -174,7 +174,7 @@ def own_password() -> AnyResponse:
         return _profile_page(_profile_form(), form, status=422)
     try:
         actions.change_own_password(
-            db.session, current_user, present=form.present.data or "", new=form.password.data or ""
+            db.session, _me(), present=form.present.data or "", new=form.password.data or ""
         )
     except actions.WrongPassword as refusal:
         blame(form.present, refusal)

@@ -9,8 +9,9 @@ from argon2 import PasswordHasher
 from redis import Redis
 from sqlalchemy import func, select
 
+from backoffice.app.extensions import db
 from backoffice.people import actions, passwords
-from backoffice.people.models import WebSession
+from backoffice.people.models import User, WebSession
 
 PASSWORD = "seventeen brown hens"
 
@@ -303,6 +304,33 @@ def test_whoever_signs_in_while_the_password_is_changed_is_not_let_in_by_the_old
     assert session.scalar(select(func.count()).select_from(WebSession)) == 0
     monkeypatch.undo()
     assert attempt(app.test_client(), password="another fine one").status_code == 303
+
+
+def test_whoever_knew_the_old_password_does_not_take_the_new_one_back(
+    app, session, ayu, sign_in, monkeypatch
+):
+    """One who holds a stolen session and the old password, and an administrator who sets another one at that moment."""
+    thief, key, held = sign_in(ayu), ayu.id, HeldUp(monkeypatch)
+    session.rollback()
+    typed = {"present": PASSWORD, "password": "a thief's own one"}
+
+    def rescue():
+        with app.app_context():
+            actions.set_password(db.session, db.session.get(User, key), "another fine one")
+            db.session.commit()
+
+    taking = threading.Thread(target=thief.post, args=["/profile/password"], kwargs={"data": typed})
+    rescuing = threading.Thread(target=rescue)
+    taking.start()
+    assert held.checked.acquire(timeout=10)
+    rescuing.start()
+    rescuing.join(0.5)
+    held.go_on.set()
+    for one in (taking, rescuing):
+        one.join()
+    session.rollback()
+    assert held.matches(session.get(User, key).password_hash, "another fine one")
+    assert thief.get("/profile").status_code == 302
 
 
 def test_two_who_renew_an_old_hash_at_once_are_both_let_in(app, session, ayu, monkeypatch):
