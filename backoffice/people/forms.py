@@ -127,7 +127,10 @@ class NewTokenForm(FlaskForm):
         _l("What it opens"),
         choices=[
             SelectChoice("metrics", _l("Metrics: /metrics, for Prometheus")),
-            SelectChoice("health", _l("Health: the state of the books, for monitors")),
+            SelectChoice(
+                "health",
+                _l("Health: the balance sheet looked at and maintained, for monitors and cron"),
+            ),
             SelectChoice("wallets", _l("Wallets: charges and recharges, for other systems")),
         ],
     )
