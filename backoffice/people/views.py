@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 
+import structlog
 from flask import (
     Blueprint,
     Response,
@@ -33,11 +34,13 @@ from ..security.permissions import public, requires
 from ..web import preferences
 from ..web.htmx import hx_redirect, render
 from ..web.safe_next import safe_next
-from . import actions
+from . import actions, queries
 from .forms import OwnPasswordForm, ProfileForm, SignInForm
 from .models import User
 
 bp = Blueprint("people", __name__)
+
+log = structlog.get_logger("backoffice.people")
 
 
 def _typed_email() -> str:
@@ -83,10 +86,14 @@ def login_post() -> AnyResponse:
         if user is not None:
             actions.forget_expired_sessions(db.session)
             begin_session(user)
+            log.info("signed in", actor=f"user:{user.id}")
             response = redirect(safe_next(request.args.get("next")) or url_for("people.start"), 303)
             if user.language:  # known then without the database, too
                 preferences.remember(response, "language", user.language)
             return response
+        known = queries.user_by_email(db.session, form.email.data or "")
+        account = f"user:{known.id}" if known else _typed_email()
+        log.warning("sign-in refused", account=account)
         form.form_errors = [_("E-mail or password is not right. Check both and try again.")]
     return render("people/login.html", status=422, form=form)
 
@@ -95,6 +102,8 @@ def login_post() -> AnyResponse:
 @public
 def logout() -> AnyResponse:
     """Sign out: the session is deleted, so a copy of its cookie opens nothing."""
+    if current_user.is_authenticated:
+        log.info("signed out")
     logout_user()
     session.clear()
     return hx_redirect(url_for("people.login"))
