@@ -283,3 +283,19 @@ def test_whoever_may_not_look_at_runs_is_told_that_it_waits_where_they_came_from
     budi = sign_in("finance")
     assert budi.post(f"/runs/{run.id}/approve", data={"idempotency_key": "b"}).status_code == 303
     assert performed(db.engine, run.id).run.changed > 0
+
+
+def test_what_waits_already_is_not_done_beside_it_where_the_limits_were_raised(
+    app: Flask, session: Any, sign_in: Any, owner_connection: Outside, ana: User
+) -> None:
+    case = next(case for case in CASES if case.verb == "billing.match-sure")
+    book, browser = case.make(session), sign_in(ana)
+    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    run = waiting(session, browser, case, book)
+    before = stored(owner_connection)
+    app.config["APPROVAL_ABOVE_COUNT"] = 1000
+    card = press(browser, case, book, key="k2")
+    answer = confirm(browser, card, idempotency_key="k3")
+    assert answer.location == f"/runs/{run.id}"
+    assert "waits with the same request already" in text_of(browser.get(answer.location).text)
+    assert stored(owner_connection) == before
