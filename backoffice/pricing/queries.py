@@ -34,11 +34,14 @@ def orders_of(session: Session, user: Any, change: PriceChange) -> Sequence[Any]
     return rows
 
 
-def changes_of_product(session: Session, product_id: int) -> Sequence[Row[Any]]:
-    """The latest price changes of a product, each with the number of orders that it changed."""
+def changes_of_product(session: Session, user: Any, product_id: int) -> Sequence[Row[Any]]:
+    """The latest price changes of a product, each with the number of orders, of those of `user`, that it changed."""
     is_applied = and_(
         PriceChangeOrder.price_change_id == PriceChange.id, PriceChangeOrder.outcome == "applied"
     )
+    if not allowed(user, "orders.read_all"):
+        own = select(Order.id).where(visible_to(user))
+        is_applied = and_(is_applied, PriceChangeOrder.order_id.in_(own))
     count = select(func.count()).where(is_applied).correlate(PriceChange).scalar_subquery()
     return session.execute(
         select(PriceChange, count.label("orders"))

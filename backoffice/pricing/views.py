@@ -158,8 +158,8 @@ def _first_day(form: PricingForm, effects: Effects | None) -> Any:
     return first_open_day(db.session(), visible_to(current_user), form.found_product.id)
 
 
-def _of_product(product: Product, _user: Any, _number: int) -> dict[str, Any]:
-    return {"changes": queries.changes_of_product(db.session(), product.id)}
+def _of_product(product: Product, user: Any, _number: int) -> dict[str, Any]:
+    return {"changes": queries.changes_of_product(db.session(), user, product.id)}
 
 
 PARTS = (Addition(Product, "pricing/of_product.html", _of_product),)

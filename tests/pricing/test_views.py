@@ -1,5 +1,6 @@
 """The pricing screen over HTTP: who may, once only, what was shown, what is told afterwards."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -229,6 +230,12 @@ def test_an_account_manager_sees_their_own_orders_of_a_price_change(
     assert "SO-5" not in page
     assert "160.00" in page
     assert "170.00" not in page
+    counts = {
+        person: re.findall(r'data-label="Orders changed">(\d+)<', browser.get("/products/TEA").text)
+        for person, browser in (("finance", finance), ("manager", sign_in(manager)))
+    }
+    assert counts["manager"] == ["1"], "of theirs, as many as the change's own page lists"
+    assert int(counts["finance"][0]) > 1
 
 
 def test_more_orders_than_the_screen_holds_are_added_up_and_changed_in_steps(
