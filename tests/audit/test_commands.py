@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from backoffice.audit.models import AuditCheck, AuditSeal
+from backoffice.base import periods
 from backoffice.runs import actions as runs
 from backoffice.runs.models import DONE_WITH_FAILURES, Run
 from backoffice.runs.working import perform
@@ -126,6 +128,25 @@ def test_anchors_after_a_backup_was_taken_can_be_left_out(
     done = run_command("audit", "verify-chain", "--until", "yesterday")
     assert done.exit_code == 2
     assert "is not a time" in done.output
+
+
+def test_the_time_until_which_anchors_count_is_one_of_the_business(
+    run_command: Command, write: Write, own_home: Path
+) -> None:
+    write(2)
+    run_command("audit", "seal")
+    made = json.loads(run_command("audit", "anchor", "--json").stdout)
+    there = periods.timezone()
+    at = datetime.fromisoformat(made["at"]).astimezone(there).replace(tzinfo=None)
+
+    def counted(until: str) -> int:
+        done = run_command("audit", "verify-chain", "--until", until, "--json")
+        return int(json.loads(done.stdout)["anchors"])
+
+    for hours in (-1, 1):
+        until = at + timedelta(hours=hours)
+        for said in (until.isoformat(), until.replace(tzinfo=there).astimezone(UTC).isoformat()):
+            assert counted(said) == (hours > 0), said
 
 
 @pytest.mark.parametrize(
