@@ -10,6 +10,7 @@ from redis import Redis
 from sqlalchemy import func, select
 
 from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.people import actions, passwords
 from backoffice.people.models import User, WebSession
 
@@ -278,6 +279,7 @@ class HeldUp:
     """Checks of passwords that wait, once they have found out whether the password is right."""
 
     def __init__(self, monkeypatch):
+        monkeypatch.setattr(limiter, "enabled", False)
         self.checked, self.go_on = threading.Semaphore(0), threading.Event()
         self.matches = passwords.matches
         monkeypatch.setattr(passwords, "matches", self.check)
@@ -302,7 +304,6 @@ def test_whoever_signs_in_while_the_password_is_changed_is_not_let_in_by_the_old
     signing_in.join()
     assert thief.get("/profile").status_code == 302
     assert session.scalar(select(func.count()).select_from(WebSession)) == 0
-    monkeypatch.undo()
     assert attempt(app.test_client(), password="another fine one").status_code == 303
 
 
