@@ -74,17 +74,18 @@ def carry_out(
             raise ReasonMissing()
         return outlook
 
-    outlook, waits = _tried(session, limits, done)
-    digest = verb.digest(outlook)
-    asked = {"payload": dict(payload), "digest": digest}
-    run = request(
-        session, verb.name, {ASKED: asked},
-        reason=reason.strip(), is_paced=False, needs_approval=waits,
-        sameness={"digest": digest},
-    )  # fmt: skip
-    _list(session, run, outlook, FOUND if waits else APPLIED)
-    if not waits:
-        _end(session, run, outlook)
+    with session.begin_nested():  # what cannot be asked for is not done either
+        outlook, waits = _tried(session, limits, done)
+        digest = verb.digest(outlook)
+        asked = {"payload": dict(payload), "digest": digest}
+        run = request(
+            session, verb.name, {ASKED: asked},
+            reason=reason.strip(), is_paced=False, needs_approval=waits,
+            sameness={"digest": digest},
+        )  # fmt: skip
+        _list(session, run, outlook, FOUND if waits else APPLIED)
+        if not waits:
+            _end(session, run, outlook)
     return run, outlook
 
 

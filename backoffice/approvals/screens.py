@@ -12,6 +12,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from ..app.extensions import db
+from ..app.navigation import may_open
 from ..base.refusals import Refusal
 from ..drift.healing.moved import Item
 from ..runs.actions import Limits
@@ -67,13 +68,18 @@ def _confirmed(verb: Verb, payload: Payload, claim: Claim, done: Done, back: str
         )  # fmt: skip
     except AlreadyRunning as same:
         flash(_("Run %(run)s waits with the same request already.", **same.values), "info")
-        return claim.complete(url_for("runs.record", run_id=same.run_id))
+        return claim.complete(_way_on(same.run_id, back))
     except (OutlookChanged, ReasonMissing) as refusal:
         return _card(verb, actions.look(session, verb, user, payload), back, refusal)
     if run.status == AWAITING_APPROVAL:
         flash(_("Nothing is changed yet: it waits for another user's approval."), "info")
-        return claim.complete(url_for("runs.record", run_id=run.id))
+        return claim.complete(_way_on(run.id, back))
     return done(outlook.result)
+
+
+def _way_on(run_id: int, back: str) -> str:
+    """To what waits; for whoever may not look at runs, back to where they came from."""
+    return url_for("runs.record", run_id=run_id) if may_open("runs.record") else back
 
 
 def _card(verb: Verb, outlook: Outlook, back: str, refusal: Refusal | None = None) -> Response:

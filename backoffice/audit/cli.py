@@ -43,7 +43,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A further folder of anchors, of another machine; may be repeated.",
 )
-@click.option("--until", metavar="TIME", default="", help="Leave out anchors made after it.")
+@click.option(
+    "--until",
+    metavar="TIME",
+    default="",
+    help="Leave out anchors made after it, where the business is.",
+)
 def verify_chain(as_json: bool, folders: tuple[Path, ...], until: str) -> None:
     """Compare every event with its seal, and the chain with every anchor; names the first bad row."""
     keys = Keyring.of(current_app.config)

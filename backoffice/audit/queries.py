@@ -25,20 +25,15 @@ def history(
     parts: Sequence[InstrumentedAttribute[int]] = (),
     limit: int = 200,
 ) -> Sequence[AuditEvent]:
-    """The last `limit` changes of one row and of its parts, newest first; of the oldest one's save all of them.
+    """The last `limit` changes of one row and of its parts, newest first.
 
-    Half a save would tell of totals that never were. `parts` are the foreign keys by which rows of other
-    tables belong to it (an order's lines); those that have been deleted or moved elsewhere are among them.
+    `parts` are the foreign keys by which rows of other tables belong to it (an order's lines);
+    those that have been deleted or moved elsewhere are among them.
     """
     mine = and_(AuditEvent.table_name == table_name, AuditEvent.row_id == str(row_id))
     belongs = or_(mine, *(_of_part(part, row_id) for part in parts))
-    events = select(AuditEvent).where(belongs).order_by(AuditEvent.id.desc())
-    newest = session.scalars(events.limit(limit)).all()
-    if len(newest) < limit:
-        return newest
-    oldest = newest[-1]
-    rest = events.where(AuditEvent.xid == oldest.xid, AuditEvent.id < oldest.id)
-    return [*newest, *session.scalars(rest)]
+    statement = select(AuditEvent).where(belongs).order_by(AuditEvent.id.desc()).limit(limit)
+    return session.scalars(statement).all()
 
 
 def _of_part(part: InstrumentedAttribute[int], owner_id: object) -> ColumnElement[bool]:

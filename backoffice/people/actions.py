@@ -1,11 +1,14 @@
 """What may be done with users. Never commits; raises a Refusal named after the law that was broken."""
 
-from sqlalchemy import delete, func, select
+from collections.abc import Mapping
+
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base import N_
 from ..base.identifiers import is_visible
-from ..base.refusals import Refusal
+from ..base.refusals import Refusal, Stale
+from ..web.conflicts import differences
 from . import passwords
 from .models import User, WebSession
 
@@ -47,6 +50,10 @@ class OwnAccount(Refusal):
     )
 
 
+class UserChanged(Stale):
+    """Another administrator has saved the user since the form was opened, and the form says otherwise."""
+
+
 class WrongPassword(Refusal):
     """The present password, asked for before a change, was not right."""
 
@@ -72,6 +79,16 @@ def authenticate(session: Db, email: str, password: str) -> User | None:
     if user is None or not is_right or not user.is_active:
         return None
     if passwords.is_outdated(user.password_hash):
+        return _rehashed(session, user, password)
+    return user
+
+
+def _rehashed(session: Db, user: User, password: str) -> User | None:
+    """The user, whose password is hashed anew, once; None if it is another one since it was looked at."""
+    session.refresh(user, with_for_update={"key_share": True})
+    if not (user.is_active and passwords.matches(user.password_hash, password)):
+        return None
+    if passwords.is_outdated(user.password_hash):
         user.password_hash = passwords.hashed(password)
     return user
 
@@ -89,14 +106,34 @@ def create_user(session: Db, *, email: str, name: str, role: str, password: str 
     return user
 
 
+def facts_of(user: User) -> dict[str, str]:
+    """What is entered of a user, as two administrators' forms are compared."""
+    return {"name": user.name, "email": user.email, "role": user.role}
+
+
 def edit_user(
-    session: Db, user: User, *, email: str, name: str, role: str, by: User | None = None
+    session: Db,
+    user: User,
+    *,
+    email: str,
+    name: str,
+    role: str,
+    by: User | None = None,
+    opened: Mapping[str, str] | None = None,
 ) -> None:
-    """Change who a user is and what they may do; a new role ends their sessions."""
+    """Change who a user is and what they may do; a new role ends their sessions.
+
+    `opened` are the facts that editing started from. Raises UserChanged where another administrator has saved others
+    since, so that a form that was open for long gives nobody back what was taken from them.
+    """
     email = normal_email(email)
+    mine = {"name": _normal_name(name), "email": email, "role": role}
+    _lock(session, user)
+    if opened is not None and differences(opened, facts_of(user), mine, ""):
+        raise UserChanged()
     if email != user.email:
         _check_email_is_free(session, email)
-    user.email, user.name = email, _normal_name(name)
+    user.email, user.name = email, mine["name"]
     if role != user.role:
         set_role(session, user, role, by=by)
     session.flush()
@@ -104,10 +141,11 @@ def edit_user(
 
 def set_role(session: Db, user: User, role: str, *, by: User | None = None) -> None:
     """Give `user` another role and end their sessions, so that no open page keeps the old rights."""
+    administrators = _lock(session, user)
     if role == user.role:
         return
     if user.role == "admin":
-        _check_another_administers(session, user, by)
+        _check_another_administers(user, by, administrators)
     user.role = role
     end_sessions(session, user)
     session.flush()
@@ -122,7 +160,11 @@ def set_password(session: Db, user: User, password: str) -> None:
 
 
 def change_own_password(session: Db, user: User, *, present: str, new: str) -> None:
-    """Set a new password for `user`, who proves to know the present one."""
+    """Set a new password for `user`, who proves to know the present one.
+
+    Looked at once nobody else can change it: whoever knew an old one takes nothing back from who has set another.
+    """
+    session.refresh(user, with_for_update={"key_share": True})
     if not passwords.matches(user.password_hash, present):
         raise WrongPassword()
     set_password(session, user, new)
@@ -130,9 +172,10 @@ def change_own_password(session: Db, user: User, *, present: str, new: str) -> N
 
 def disable(session: Db, user: User, *, by: User | None = None) -> None:
     """Keep `user` out from now on. Their name stays on everything they did."""
+    administrators = _lock(session, user)
     if not user.is_active:
         return
-    _check_another_administers(session, user, by)
+    _check_another_administers(user, by, administrators)
     user.is_active = False
     end_sessions(session, user)
     session.flush()
@@ -179,18 +222,26 @@ def _check_email_is_free(session: Db, email: str) -> None:
             raise EmailTaken(email=email)
 
 
-def _check_another_administers(session: Db, user: User, by: User | None) -> None:
-    """Refuse to lose the last administrator, and an administrator's slip against themselves.
+def _lock(session: Db, user: User) -> list[int]:
+    """Lock `user`, as they are now, and every active administrator, in id order; answers the administrators.
 
-    Locks the active administrators in id order, so that two of them cannot demote each other at once.
+    So two administrators cannot demote each other at once, and nobody decides by what was read before they waited.
     """
-    if by is not None and by.id == user.id:
-        raise OwnAccount()
-    administrators = session.scalars(
-        select(User.id)
-        .where(User.role == "admin", User.is_active)
+    session.flush()
+    administers = and_(User.role == "admin", User.is_active)
+    locked = session.scalars(
+        select(User)
+        .where(or_(User.id == user.id, administers))
         .order_by(User.id)
         .with_for_update(key_share=True)
-    ).all()
-    if list(administrators) == [user.id]:
+        .execution_options(populate_existing=True)
+    )
+    return [one.id for one in locked if one.role == "admin" and one.is_active]
+
+
+def _check_another_administers(user: User, by: User | None, administrators: list[int]) -> None:
+    """Refuse to lose the last administrator, and an administrator's slip against themselves."""
+    if by is not None and by.id == user.id:
+        raise OwnAccount()
+    if administrators == [user.id]:
         raise LastAdministrator(name=user.name)

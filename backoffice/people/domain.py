@@ -8,6 +8,7 @@ DOMAIN = Domain(
     models=("backoffice.people.models",),
     screens=(
         "backoffice.people.views",
+        "backoffice.people.user_views",
         "backoffice.people.token_views",
     ),
     navigation=(

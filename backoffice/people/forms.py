@@ -1,6 +1,8 @@
 """What people type about people."""
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import Any, Self
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -10,7 +12,10 @@ from wtforms.fields import SelectChoice
 
 from ..base import N_
 from ..security.permissions import ROLES, open_scopes
-from ..web.forms import Required, at_most
+from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
+from ..web.forms import OpenedForm, Required, at_most, tidy, trimmed
+from .actions import facts_of
+from .models import User
 from .passwords import LONGEST, SHORTEST
 from .tokens import LIFETIME, LONGEST_NAME
 
@@ -39,6 +44,36 @@ class UserForm(FlaskForm):
     role = SelectField(
         _l("Role"), choices=[SelectChoice(role, _l(name)) for role, name in ROLES.items()]
     )
+
+
+class EditUserForm(OpenedForm, UserForm):
+    """The same over a stored user."""
+
+    @classmethod
+    def over(cls, person: User, facts: Mapping[str, str] | None = None) -> Self:
+        """The form over the user as stored; with `facts` instead of what is stored."""
+        stored = facts_of(person)
+        data = {**(stored if facts is None else facts), "base": json.dumps(stored)}
+        return cls(formdata=None, data=data)
+
+    def facts(self) -> dict[str, str]:
+        """What was entered, as it would be stored."""
+        email = trimmed(self.email.data).lower()
+        return {"name": tidy(self.name.data), "email": email, "role": self.role.data}
+
+    def merged(self, person: User) -> tuple[Self, Conflict]:
+        """The form over the user as another administrator has saved them: mine beside theirs."""
+        mine = self.facts()
+        found = differences(self.base_facts(), facts_of(person), mine, "")
+        conflict = conflict_over(found, self._label_of, _in_words, "", None)
+        return self.over(person, with_theirs(mine, found)), conflict
+
+    def _label_of(self, name: str) -> str:
+        return str(self[name].label.text)
+
+
+def _in_words(name: str, fact: str) -> str:
+    return _(ROLES[fact]) if name == "role" else fact
 
 
 class NewUserForm(UserForm):
@@ -92,7 +127,10 @@ class NewTokenForm(FlaskForm):
         _l("What it opens"),
         choices=[
             SelectChoice("metrics", _l("Metrics: /metrics, for Prometheus")),
-            SelectChoice("health", _l("Health: the state of the books, for monitors")),
+            SelectChoice(
+                "health",
+                _l("Health: the balance sheet looked at and maintained, for monitors and cron"),
+            ),
             SelectChoice("wallets", _l("Wallets: charges and recharges, for other systems")),
         ],
     )

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Response, abort, flash, url_for
 from flask_babel import gettext as _
-from wtforms import Field
 
 from ..app.extensions import db
 from ..base import N_
@@ -15,7 +14,7 @@ from . import tokens
 from .actors import names_of
 from .forms import NewTokenForm
 from .models import ApiToken
-from .views import bp
+from .views import blame, bp
 
 STATES = {
     "active": (N_("Active"), "good"),
@@ -56,7 +55,7 @@ def token_create() -> Response:
                 db.session, name=form.name.data or "", scope=form.scope.data, expires_at=ends
             )
         except Refusal as refusal:
-            _blame(form.name, refusal)
+            blame(form.name, refusal)
         else:
             return render("people/token_made.html", issued=issued)
     return render("people/token_new.html", status=422, form=form)
@@ -72,7 +71,3 @@ def token_revoke(token_id: int) -> Response:
         _("The token %(name)s is revoked and opens nothing any more.", name=token.name), "success"
     )
     return hx_redirect(url_for("people.tokens_index"))
-
-
-def _blame(field: Field, refusal: Refusal) -> None:
-    field.errors = [*field.errors, _(refusal.sentence, **refusal.values)]

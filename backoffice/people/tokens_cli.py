@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 
 from ..app.command_line import Trouble, never_together
 from ..app.extensions import db
+from ..base import periods
 from . import tokens
 from .cli import committed
 from .models import ApiToken
@@ -91,7 +92,7 @@ def _token(name_or_number: str) -> ApiToken:
 
 
 def _day(moment: datetime | None, none: str) -> str:
-    return none if moment is None else moment.strftime("%Y-%m-%d")
+    return none if moment is None else periods.business_date(moment).isoformat()
 
 
 def _as_json(token: ApiToken) -> dict[str, object]:

@@ -6,7 +6,7 @@ from flask_login import current_user
 
 from ..app.extensions import db
 from ..base import periods
-from ..records.history import events_of
+from ..records.history import history_of
 from ..records.screens import Screens
 from ..security.permissions import requires
 from ..web.additions import parts_of
@@ -42,7 +42,7 @@ def record(code: str) -> Response:
         product=product,
         price=queries.price_on(db.session(), product.id, today),
         today=today,
-        events=events_of(db.session(), PRODUCT, product),
+        recorded=history_of(db.session(), PRODUCT, product),
         parts=parts_of(product, current_user),
         SOLD_AS=SOLD_AS,
     )

@@ -346,7 +346,10 @@ def _as_json(field: Field, values: Sequence[Any]) -> list[Any]:
 
 def _body(known: set[str]) -> dict[str, Any]:
     """What was sent. Raises NotAnObject, or Invalid with every name that is no field and answers no question."""
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # brackets by the thousand, which Python's reader does not follow
+        body = None
     if not isinstance(body, dict):
         raise NotAnObject()
     unknown = [name for name in body if name not in known]

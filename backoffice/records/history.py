@@ -1,6 +1,7 @@
 """What happened to a record, in words: every save with who, when and what, and every correction."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
@@ -20,17 +21,31 @@ from .fields import Amount, Field
 from .writing import written
 
 SHOWN = 500
-"""Events that are shown, the newest; the audit screen has them all."""
+"""Events that are shown, about: the newest, in whole saves; the audit screen has them all."""
+
+MOST = 4 * SHOWN
+"""Events that are read so that a save is whole; one of more is told by its last ones."""
 
 _KINDS = {"INSERT": "created", "UPDATE": "changed", "DELETE": "deleted"}
 """What happened to a row → what its save is called."""
 
 
-def events_of(
-    session: Session, record: Record, row: Row, *, has_figures: bool = False
-) -> list[Event]:
-    """The record's history, newest first; `has_figures`: with the corrections of what is stored of it."""
-    recorded = list(record.trail(session, row, SHOWN))
+@dataclass(frozen=True)
+class History:
+    """What happened to a record, newest first; `has_earlier`: there is more than is told."""
+
+    events: list[Event]
+    has_earlier: bool
+
+
+def events_of(session: Session, record: Record, row: Row) -> list[Event]:
+    """What happened to the record itself, newest first."""
+    return history_of(session, record, row).events
+
+
+def history_of(session: Session, record: Record, row: Row, *, has_figures: bool = False) -> History:
+    """The record's history; `has_figures`: with the corrections of what is stored of it."""
+    recorded, has_earlier = _whole_saves(session, record, row)
     own = [f for f in registry.figures if has_figures and f.owner_table is record.model.__table__]
     corrections = [*corrections_of(session, own, row.id, limit=SHOWN)] if own else []
     for figure in (f for f in record.figures if has_figures and f not in own):
@@ -48,11 +63,31 @@ def events_of(
         if changes:
             newest, note = save[-1], notes.get(transaction, "")
             events.append(Event(newest.at, names.actor(newest.actor), kind, changes, note))
+    has_earlier |= len(corrections) >= SHOWN
     of_parts = {figure.name for figure in own if figure.table is not record.model.__table__}
     for correction in corrections:
         where = rendering.part(correction.key) if correction.figure in of_parts else ""
         events.append(corrected(correction, names, where))
-    return sorted(events, key=lambda event: event.at, reverse=True)
+    return History(sorted(events, key=lambda event: event.at, reverse=True), has_earlier)
+
+
+def _whole_saves(session: Session, record: Record, row: Row) -> tuple[list[AuditEvent], bool]:
+    """The newest events, none of whose saves is told by half, and whether there are earlier ones.
+
+    Half a save would be another one: without the row itself, and with totals that nobody has ever seen.
+    """
+    limit = SHOWN
+    while True:
+        found = record.trail(session, row, limit + 1)
+        further = range(SHOWN, len(found))
+        end = next((n for n in further if found[n].xid != found[SHOWN - 1].xid), None)
+        if end is not None:
+            return list(found[:end]), True
+        if len(found) <= limit:
+            return list(found), False
+        if limit >= MOST:
+            return list(found[:SHOWN]), True
+        limit *= 2
 
 
 def last_save(session: Session, newest: Sequence[AuditEvent]) -> tuple[str, datetime | None]:

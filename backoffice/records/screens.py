@@ -158,8 +158,8 @@ class Screens:
     def changes(self, name: str) -> Response:
         """Who changed what and when, and every correction."""
         row, has_figures = self.found(name), allowed(current_user, "figures.read")
-        events = history.events_of(db.session(), self.record, row, has_figures=has_figures)
-        return self._in_frame(HISTORY, row, tab="history", events=events)
+        recorded = history.history_of(db.session(), self.record, row, has_figures=has_figures)
+        return self._in_frame(HISTORY, row, tab="history", recorded=recorded)
 
     def calculation(self, name: str, column: str = "", part: int | None = None) -> Response:
         """How a figure of a row, or of a part of it, was calculated; without a column how the one it comes to was."""

@@ -17,7 +17,7 @@ from flask import Flask, Request, Response, g
 from flask import request as current_request
 from flask import session as current_session
 from flask.sessions import SessionInterface, SessionMixin
-from sqlalchemy import and_, bindparam, delete, func, insert, inspect, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, inspect, select, update
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import make_transient_to_detached
@@ -79,6 +79,7 @@ class ServerSession(SessionMixin):
         self.superseded: list[str] = []
         self.is_renewed = False
         self.user_id: str | None = None
+        self.proved_hash = ""
         self.cookie_is_dead = False
         self.is_given_up = False
         self.choices: dict[str, str] = {}
@@ -138,15 +139,17 @@ class ServerSession(SessionMixin):
         for name in edge.OF_THE_SESSION:
             g.pop(name, None)
 
-    def renew(self) -> None:
+    def renew(self, proved_hash: str = "") -> None:
         """Continue under a new random id; the old cookie is dead once this request is saved.
 
-        Called wherever the rights of a session change, so that a planted or stolen id gains nothing.
+        Called wherever the rights of a session change, so that a planted or stolen id gains nothing. `proved_hash` is
+        that of the password by which the user is let in: of one whose password is another by then no session is stored.
         """
         data = self.data
         if self.is_stored and self.token is not None:
             self.superseded.append(digest(self.token))
         self.token, self.began_at, self.ends_at, self.is_renewed = None, None, None, True
+        self.proved_hash = proved_hash
         data.pop("csrf_token", None)
         self.modified = True
 
@@ -266,10 +269,18 @@ def _store(session: ServerSession) -> bool:
             own_row = WebSession.id == digest(session.token)
             written = connection.execute(update(WebSession).where(own_row).values(values))
             return written.rowcount == 1
+        if signed_in and not _is_still_let_in(connection, values["user_id"], session.proved_hash):
+            return False
         session.token = secrets.token_urlsafe(32)
         values["expires_at"] = _end(datetime.now(UTC), signed_in=signed_in)
         connection.execute(insert(WebSession).values(id=digest(session.token), **values))
         return True
+
+
+def _is_still_let_in(connection: Connection, user_id: int, proved_hash: str) -> bool:
+    """Whether the password is the one that was proved; whoever changes it waits for us, and ends this session, too."""
+    same = select(User.id).where(User.id == user_id, User.password_hash == proved_hash)
+    return connection.scalar(same.with_for_update(read=True)) is not None
 
 
 @login_manager.user_loader  # type: ignore[untyped-decorator]

@@ -91,14 +91,27 @@ class Stamp(NamedTuple):
         return f"{self.record_id}:{self.version}"
 
 
-class RecordForm(FlaskForm):
+class OpenedForm(FlaskForm):
+    """A form over something stored, that holds unseen what was stored when it was opened."""
+
+    base = HiddenField("")
+
+    def base_facts(self) -> Mapping[str, Any] | None:
+        """The facts that editing started from; None where the field does not hold them."""
+        try:
+            facts = json.loads(self.base.data or "")
+            return {str(name): str(fact) for name, fact in facts.items()}
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return None
+
+
+class RecordForm(OpenedForm):
     """A form over a stored record: the stamp of what was opened, its facts then, and a key for one effect.
 
     `warning` is what the box above the form says beside what another user has changed.
     """
 
     version = HiddenField("")
-    base = HiddenField("")
     idempotency_key = HiddenField("")
 
     form_errors: list[str | FormError]
@@ -128,14 +141,6 @@ class RecordForm(FlaskForm):
         """What to say where the form was opened on another record than that one."""
         opened_id = Stamp.read(self.version.data).record_id
         return "" if opened_id == record_id else self.in_words(AnotherRecord())
-
-    def base_facts(self) -> Mapping[str, Any] | None:
-        """The facts that editing started from; None where the field does not hold them."""
-        try:
-            facts = json.loads(self.base.data or "")
-            return {str(name): str(fact) for name, fact in facts.items()}
-        except (ValueError, AttributeError, TypeError, RecursionError):
-            return None
 
     def in_words(self, refusal: Refusal) -> str:
         """The sentence of a refusal as the form says it."""

@@ -22,7 +22,9 @@ from backoffice.runs.models import Run, RunItem
 from tests.approvals.cards import confirm
 from tests.approvals.cases import CASES, Case
 from tests.drift.books import text_of
-from tests.factories.people import UserFactory
+from tests.factories.orders import OrderFactory
+from tests.factories.people import AccountManagerFactory, UserFactory
+from tests.orders.test_bulk import previewed
 
 pytestmark = pytest.mark.slow
 
@@ -256,3 +258,44 @@ def test_the_card_of_what_was_otherwise_shown_is_shown_anew(
     assert "look at what it would do now" in text_of(forged.text)
     assert stored(owner_connection) == before
     assert session.scalars(select(Run)).all() == []
+
+
+def test_whoever_may_not_look_at_runs_is_told_that_it_waits_where_they_came_from(
+    app: Flask, session: Any, sign_in: Any, owner_connection: Outside
+) -> None:
+    nancy = AccountManagerFactory(name="Nancy")
+    mine = [OrderFactory(number=f"A-{n}", account_manager=nancy) for n in (1, 2)]
+    session.commit()
+    browser, before = sign_in(nancy), stored(owner_connection)
+    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    query = {"selected": 1, "id": [order.id for order in mine]}
+    closed = {"closing": "set", "to_closing_date": "2026-12-09"}
+    card = browser.post("/orders/bulk", data=previewed(browser, **query, **closed)[1])
+    for key in ("k1", "k2"):
+        answer = confirm(browser, card, idempotency_key=key)
+        assert (answer.status_code, answer.location) == (303, "/orders")
+        page = browser.get(answer.location)
+        assert page.status_code == 200
+        assert "waits" in text_of(page.text)
+        assert stored(owner_connection) == before
+    run = newest(session)
+    assert (run.status, run.requested_by) == ("awaiting approval", f"user:{nancy.id}")
+    budi = sign_in("finance")
+    assert budi.post(f"/runs/{run.id}/approve", data={"idempotency_key": "b"}).status_code == 303
+    assert performed(db.engine, run.id).run.changed > 0
+
+
+def test_what_waits_already_is_not_done_beside_it_where_the_limits_were_raised(
+    app: Flask, session: Any, sign_in: Any, owner_connection: Outside, ana: User
+) -> None:
+    case = next(case for case in CASES if case.verb == "billing.match-sure")
+    book, browser = case.make(session), sign_in(ana)
+    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    run = waiting(session, browser, case, book)
+    before = stored(owner_connection)
+    app.config["APPROVAL_ABOVE_COUNT"] = 1000
+    card = press(browser, case, book, key="k2")
+    answer = confirm(browser, card, idempotency_key="k3")
+    assert answer.location == f"/runs/{run.id}"
+    assert "waits with the same request already" in text_of(browser.get(answer.location).text)
+    assert stored(owner_connection) == before

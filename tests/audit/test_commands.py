@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from backoffice.audit.models import AuditCheck, AuditSeal
+from backoffice.base import periods
 from backoffice.runs import actions as runs
 from backoffice.runs.models import DONE_WITH_FAILURES, Run
 from backoffice.runs.working import perform
@@ -126,6 +128,41 @@ def test_anchors_after_a_backup_was_taken_can_be_left_out(
     done = run_command("audit", "verify-chain", "--until", "yesterday")
     assert done.exit_code == 2
     assert "is not a time" in done.output
+
+
+def test_the_time_until_which_anchors_count_is_one_of_the_business(
+    run_command: Command, write: Write, own_home: Path
+) -> None:
+    write(2)
+    run_command("audit", "seal")
+    made = json.loads(run_command("audit", "anchor", "--json").stdout)
+    there = periods.timezone()
+    at = datetime.fromisoformat(made["at"]).astimezone(there).replace(tzinfo=None)
+
+    def counted(until: str) -> int:
+        done = run_command("audit", "verify-chain", "--until", until, "--json")
+        return int(json.loads(done.stdout)["anchors"])
+
+    for hours in (-1, 1):
+        until = at + timedelta(hours=hours)
+        for said in (until.isoformat(), until.replace(tzinfo=there).astimezone(UTC).isoformat()):
+            assert counted(said) == (hours > 0), said
+
+
+@pytest.mark.parametrize(
+    "end", ["\u2028", "\u2029", "\x85", "\x0c", "\r", "\n", "\udcff"], ids=ascii
+)
+def test_whatever_ends_a_line_elsewhere_may_stand_in_the_reason_of_an_anchor(
+    run_command: Command, write: Write, own_home: Path, end: str
+) -> None:
+    write(3)
+    run_command("audit", "seal")
+    made = run_command("audit", "anchor", "--restored", f"Disk failed.{end}Backup of 02:00.")
+    assert made.exit_code == 0
+    [file] = (own_home / "audit-anchors").iterdir()
+    assert file.read_text().count("\n") == 1
+    done = run_command("audit", "verify-chain", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["anchors"]) == (0, 1)
 
 
 def test_anchors_of_another_machine_are_compared_too(

@@ -6,18 +6,24 @@ import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
 from backoffice.base import periods
+from backoffice.imports import actions as imports
+from backoffice.imports.by_line import actions as by_line
 from backoffice.imports.by_line import command
-from backoffice.imports.models import Import
+from backoffice.imports.by_line.reports import write_results
+from backoffice.imports.files.uploads import Upload
+from backoffice.imports.models import Import, ImportLine
 from backoffice.runs import actions as runs
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
@@ -94,6 +100,27 @@ def test_a_cell_that_a_spreadsheet_would_calculate_is_guarded(desk: Desk, sessio
     work(session, import_id)
     reported = rows(desk.client.get(f"/imports/{import_id}/results.csv").text)
     assert reported[0]["service_type"] == "'=1+1"
+
+
+def test_neither_the_name_of_a_file_nor_a_reason_is_calculated(
+    wallet: Any, session: Session
+) -> None:
+    files = [
+        Upload(name, BytesIO(f"{HEADER}\nW-1,1,,,{key}\n".encode()))
+        for name, key in (("=1+1.csv", "a"), ("@b.csv", "b"))
+    ]
+    upload = imports.upload(session, user_id=None, kind="wallet-charges", files=files)
+    by_line.ask(session, upload, is_paced=False)
+    session.commit()
+    work(session, upload.id)
+    line = session.scalars(select(ImportLine).where(ImportLine.import_id == upload.id)).first()
+    line.message, line.params = "%(value)s cannot be.", {"value": "=2+2"}
+    stream = io.StringIO()
+    write_results(stream, session, upload)
+    reported = rows(stream.getvalue())
+    assert [one["file"] for one in reported] == ["'=1+1.csv", "'@b.csv"]
+    assert "'=2+2 cannot be." in [one["reason"] for one in reported]
+    session.rollback()
 
 
 def test_files_of_other_kinds_have_no_results(desk: Desk) -> None:

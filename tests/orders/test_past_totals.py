@@ -10,7 +10,9 @@ from sqlalchemy import delete, update
 from backoffice.orders.history import totals_by_save
 from backoffice.orders.models import Order, OrderLine
 from backoffice.orders.records import ORDER
+from backoffice.records import history
 from backoffice.records.history import SHOWN, events_of
+from backoffice.records.lines import MOST_LINES
 from tests.depth import examples
 from tests.factories.orders import OrderFactory
 
@@ -110,3 +112,43 @@ def test_an_order_of_very_many_lines_is_told_to_be_created(session: Any) -> None
     [created] = events_of(session, ORDER, order)
     assert created.kind == "created"
     assert (created.changes[-1].before, created.changes[-1].after) == ("", "5,000.00")
+
+
+def test_the_history_tells_whole_saves_however_many_lines_they_have(
+    session: Any, sign_in: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(history, "SHOWN", 10)
+    monkeypatch.setattr(history, "MOST", 40)
+    lines = [("package", f"Crate {number}", "1", "2.00") for number in range(12)]
+    order = OrderFactory(number="SO-1", additions=0, promo=0, reductions=0, lines=lines)
+    session.commit()
+    edit(session, order, "promo", Decimal(3))
+    told = history.history_of(session, ORDER, order)
+    assert [event.kind for event in told.events] == ["changed", "created"]
+    assert [event.changes[-1].before for event in told.events] == ["24.00", ""]
+    assert [event.changes[-1].after for event in told.events] == ["21.00", "24.00"]
+    assert not told.has_earlier
+    earlier = "Only the newest is shown here"
+    assert earlier not in sign_in("viewer").get("/orders/SO-1/history").text
+    for amount in range(10, 20):
+        edit(session, order, "promo", Decimal(amount))
+    told = history.history_of(session, ORDER, order)
+    assert ([event.kind for event in told.events], told.has_earlier) == (["changed"] * 10, True)
+    assert told.events[-1].changes[-1].before == "21.00"
+    assert earlier in sign_in("viewer").get("/orders/SO-1/history").text
+
+
+def test_a_save_of_the_most_lines_is_told_as_one(session: Any) -> None:
+    lines = [("package", f"Crate {number}", "1", "2.00") for number in range(MOST_LINES)]
+    order = OrderFactory(additions=0, promo=0, reductions=0, lines=lines)
+    session.commit()
+    [created] = events_of(session, ORDER, order)
+    assert created.kind == "created"
+    assert (created.changes[-1].before, created.changes[-1].after) == ("", "1,000.00")
+    order.lines.clear()
+    order.itemised, order.total_price = [], Decimal(7)
+    order.version += 1
+    session.commit()
+    newest = events_of(session, ORDER, order)[0]
+    assert newest.kind == "changed"
+    assert (newest.changes[-1].before, newest.changes[-1].after) == ("1,000.00", "7.00")

@@ -1,12 +1,18 @@
 """The sign-in page: who gets in, what a refusal tells, how often one may try. FAULTS.md, lines 34, 46, 49, 55."""
 
 import re
+import threading
 import time
 
 import pytest
+from argon2 import PasswordHasher
 from redis import Redis
+from sqlalchemy import func, select
 
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.people import actions, passwords
+from backoffice.people.models import User, WebSession
 
 PASSWORD = "seventeen brown hens"
 
@@ -83,8 +89,6 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password(session, ayu):
 
 
 def test_passwords_are_argon2id_and_old_hashes_are_renewed_at_sign_in(client, session, ayu):
-    from argon2 import PasswordHasher
-
     assert ayu.password_hash.startswith("$argon2id$")
     ayu.password_hash = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
     session.commit()
@@ -269,3 +273,78 @@ def test_without_redis_one_can_still_sign_in_and_guessing_is_still_slowed_down(
     finally:
         redis.execute_command("CLIENT", "UNPAUSE")
         redis.close()
+
+
+class HeldUp:
+    """Checks of passwords that wait, once they have found out whether the password is right."""
+
+    def __init__(self, monkeypatch):
+        monkeypatch.setattr(limiter, "enabled", False)
+        self.checked, self.go_on = threading.Semaphore(0), threading.Event()
+        self.matches = passwords.matches
+        monkeypatch.setattr(passwords, "matches", self.check)
+
+    def check(self, *given):
+        is_right = self.matches(*given)
+        self.checked.release()
+        assert self.go_on.wait(10)
+        return is_right
+
+
+def test_whoever_signs_in_while_the_password_is_changed_is_not_let_in_by_the_old_one(
+    app, session, ayu, monkeypatch
+):
+    held, thief = HeldUp(monkeypatch), app.test_client()
+    signing_in = threading.Thread(target=attempt, args=[thief])
+    signing_in.start()
+    assert held.checked.acquire(timeout=10)
+    actions.set_password(session, ayu, "another fine one")
+    session.commit()
+    held.go_on.set()
+    signing_in.join()
+    assert thief.get("/profile").status_code == 302
+    assert session.scalar(select(func.count()).select_from(WebSession)) == 0
+    assert attempt(app.test_client(), password="another fine one").status_code == 303
+
+
+def test_whoever_knew_the_old_password_does_not_take_the_new_one_back(
+    app, session, ayu, sign_in, monkeypatch
+):
+    """One who holds a stolen session and the old password, and an administrator who sets another one at that moment."""
+    thief, key, held = sign_in(ayu), ayu.id, HeldUp(monkeypatch)
+    session.rollback()
+    typed = {"present": PASSWORD, "password": "a thief's own one"}
+
+    def rescue():
+        with app.app_context():
+            actions.set_password(db.session, db.session.get(User, key), "another fine one")
+            db.session.commit()
+
+    taking = threading.Thread(target=thief.post, args=["/profile/password"], kwargs={"data": typed})
+    rescuing = threading.Thread(target=rescue)
+    taking.start()
+    assert held.checked.acquire(timeout=10)
+    rescuing.start()
+    rescuing.join(0.5)
+    held.go_on.set()
+    for one in (taking, rescuing):
+        one.join()
+    session.rollback()
+    assert held.matches(session.get(User, key).password_hash, "another fine one")
+    assert thief.get("/profile").status_code == 302
+
+
+def test_two_who_renew_an_old_hash_at_once_are_both_let_in(app, session, ayu, monkeypatch):
+    ayu.password_hash = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    session.commit()
+    held, browsers = HeldUp(monkeypatch), [app.test_client(), app.test_client()]
+    both = [threading.Thread(target=attempt, args=[browser]) for browser in browsers]
+    for one in both:
+        one.start()
+        assert held.checked.acquire(timeout=10)
+    held.go_on.set()
+    for one in both:
+        one.join()
+    assert [browser.get("/profile").status_code for browser in browsers] == [200, 200]
+    session.rollback()
+    assert not passwords.is_outdated(ayu.password_hash)

@@ -13,6 +13,7 @@ from backoffice import create_app
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
 from backoffice.audit.models import AuditEvent
+from backoffice.base import periods
 from backoffice.base.actor import actor
 from backoffice.people import tokens
 from backoffice.people.actors import name_of
@@ -79,6 +80,14 @@ def test_for_people_the_token_alone_is_on_standard_output(run_command, session):
     assert tokens.token_behind(session, done.stdout.strip()).name == "p"
     assert "only now" in done.stderr
     assert stored(session, "p").expires_at is None
+
+
+def test_the_days_of_a_token_are_those_of_the_business(run_command, issue):
+    ends = (datetime.now(UTC) + timedelta(days=30)).replace(hour=23, minute=30)
+    issue(expires_at=ends)
+    listed = run_command("tokens", "list").stdout
+    assert periods.business_date(ends) > ends.date()
+    assert periods.business_date(ends).isoformat() in listed
 
 
 def test_only_scopes_that_open_a_route_are_offered(app, sign_in, run_command):

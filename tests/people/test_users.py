@@ -5,36 +5,12 @@ import threading
 import pytest
 from sqlalchemy import func, select
 
+from backoffice.app.extensions import db
 from backoffice.people import actions
 from backoffice.people.models import User, WebSession
 from backoffice.people.queries import find_users
 
-PASSWORD = "seventeen brown hens"
-
-
-@pytest.fixture
-def office(session):
-    """Users by their first name."""
-    people = {
-        "ayu": ("Ayu Lestari", "finance"),
-        "budi": ("Budi Santoso", "account_manager"),
-        "citra": ("Citra Dewi 100%", "viewer"),
-        "eka": ("Eka Putri", "admin"),
-    }
-    made = {
-        short: actions.create_user(
-            session, email=f"{short}@northwind.example", name=name, role=role, password=PASSWORD
-        )
-        for short, (name, role) in people.items()
-    }
-    session.commit()
-    return made
-
-
-@pytest.fixture
-def eka(sign_in, office):
-    """The administrator's browser."""
-    return sign_in(office["eka"])
+from .conftest import PASSWORD
 
 
 def fresh(session, user):
@@ -233,7 +209,6 @@ def test_two_administrators_who_demote_each_other_at_once_do_not_both_succeed(ap
     together, outcomes = threading.Barrier(2), []
 
     def demote(victim, culprit):
-        from backoffice.app.extensions import db
 
         with app.app_context():
             by, user = db.session.get(User, culprit), db.session.get(User, victim)

@@ -17,8 +17,10 @@ from backoffice.app import logs
 from backoffice.app.config import ROOT
 from backoffice.app.extensions import db
 from backoffice.base.actor import acting_as
+from backoffice.people import passwords
 from backoffice.runs import actions
 from backoffice.runs.working import perform
+from tests.signing_in import someone
 
 pytestmark = pytest.mark.slow
 
@@ -130,6 +132,27 @@ def test_every_line_of_a_request_names_who_sent_it(
     assert {line["actor"] for line in lines} == {"user:1"}
     app.test_client().get("/healthz")
     assert [line["actor"] for line in log_lines() if line["event"] == "request"] == [""]
+
+
+def test_the_log_says_who_signed_in_and_out_and_at_whose_account_an_attempt_failed(
+    app: Flask, log_lines: Any
+) -> None:
+    ada = someone(app, "viewer", email="ada@x.example", password_hash=passwords.hashed("right one"))
+    browser, words = app.test_client(), ("signed in", "signed out", "sign-in refused")
+    for email, password in (
+        ("ada@x.example", "wrong"), ("nobody@x.example", "wrong"), (" ADA@x.example", "right one"),
+    ):  # fmt: skip
+        browser.post("/login", data={"email": email, "password": password})
+    browser.post("/logout")
+    browser.post("/logout")
+    text = json.dumps(lines := log_lines())
+    told = [line for line in lines if line["event"] in words]
+    assert [line["event"] for line in told] == [words[2], words[2], words[0], words[1]]
+    assert [line["actor"] for line in told[2:]] == [f"user:{ada}"] * 2
+    assert told[0]["account"] == f"user:{ada}"
+    assert re.fullmatch("[0-9a-f]{16}", told[1]["account"])
+    assert "x.example" not in text.lower()
+    assert "wrong" not in text
 
 
 def test_a_librarys_line_belongs_to_the_request_too(app: Flask, log_lines: Any) -> None:

@@ -221,7 +221,8 @@ def test_what_is_no_record_at_all_is_refused_with_what_to_send(
     program: Program, session: Any, record: Record
 ) -> None:
     path = address(record)
-    for body in ("", "[]", "{", "3", '"text"'):
+    deep = '{"code": ' + "[" * 100_000
+    for body in ("", "[]", "{", "3", '"text"', "[" * 100_000, deep, deep + "]" * 100_000 + "}"):
         answer = program.send("POST", path, data=body, content_type="application/json")
         assert is_problem(answer, 400)
     assert is_problem(

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import structlog
 from sqlalchemy import Connection, insert
 
-from ...base import table_of
+from ...base import periods, table_of
 from ..models import AuditCheck
 from .keys import Keyring
 from .sealing import head_of
@@ -71,7 +71,7 @@ def anchor(
         return None
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = Anchor(now, head.number, head.total, head.digest.hex(), restored, keys.newest.name)
-    _append(folder, json.dumps({**asdict(made), "mac": made.mac(keys)}, ensure_ascii=False))
+    _append(folder, json.dumps({**asdict(made), "mac": made.mac(keys)}))
     log.info("audit anchor", **asdict(made))
     checks = table_of(AuditCheck)
     connection.execute(insert(checks).values(kind="anchored", seal=head.number, events=head.total))
@@ -81,9 +81,12 @@ def anchor(
 def anchors_in(folders: Iterable[Path], keys: Keyring, *, until: str = "") -> Anchors:
     """The anchors in all these folders, in the order of their times; with `until`, made up to then.
 
-    A backup knows nothing of what was anchored after it was taken. Raises ValueError for no time.
+    A backup knows nothing of what was anchored after it was taken. A time without an offset is one of the business
+    time zone, as on the screens. Raises ValueError for no time.
     """
-    end = datetime.fromisoformat(until).astimezone(UTC) if until else None
+    end = datetime.fromisoformat(until) if until else None
+    if end is not None and end.tzinfo is None:
+        end = end.replace(tzinfo=periods.timezone())
     standing: list[Anchor] = []
     unbelievable: list[str] = []
     for place, line in sorted(_lines(folders), key=lambda found: _moment(found[1])):
@@ -125,7 +128,8 @@ def _last_byte(file: BinaryIO) -> bytes:
 def _lines(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for folder in folders:
         for path in sorted(folder.glob("*.jsonl")):
-            for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+            # Only this ends a line: a reason may hold whatever else Python takes for an end.
+            for number, line in enumerate(path.read_text("utf-8", "replace").split("\n"), 1):
                 if line.strip():
                     yield f"{path}:{number}", line
 

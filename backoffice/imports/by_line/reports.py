@@ -44,14 +44,14 @@ def write_results(stream: IO[str], session: Session, upload: Import) -> None:
     for line in lines_of(session, upload):
         place = [upload.files[line.file]["name"]] if are_several else []
         said = (line.values.get(name) for name in columns)
-        writer.writerow([*place, line.line, *map(_cell, said), *_reported(line)])
+        writer.writerow([*map(_cell, place), line.line, *map(_cell, said), *_reported(line)])
 
 
 def _reported(line: Any) -> Iterator[Any]:
     yield line.outcome or "waiting"
     yield line.record_id
     yield line.balance_after
-    yield reason_of(line)
+    yield _cell(reason_of(line))
 
 
 def reason_of(line: Any) -> str:
