@@ -84,7 +84,7 @@ COMMANDS = {
         "Compute stored totals anew from what they are made of.",
     ),
     "runs": Offered(
-        "backoffice.runs.cli:group", "Background work: list, show, cancel, retry, approve, apply."
+        "backoffice.runs.cli:group", "Background work: list, show, cancel, retry, apply."
     ),
     "schedule": Offered(
         "backoffice.schedules.cli:group", "What is done by itself: list it, or do it now."
