@@ -159,6 +159,42 @@ def test_an_interrupted_first_start_is_started_over(services: Services) -> None:
         assert not unfinished.exists()
 
 
+@pytest.mark.parametrize("damage", [b"\0" * 4096, b"nothing that Redis writes"])
+def test_a_redis_that_cannot_read_what_it_wrote_begins_empty_and_says_so(
+    services: Services, damage: bytes
+) -> None:
+    """As a machine leaves it whose power failed; all of it stands in PostgreSQL."""
+    with (
+        services.in_use(services.redis, tied=True),
+        redis.Redis.from_url(services.redis.url) as client,
+    ):
+        client.set("a", "b")
+    [written] = (services.places.data / "redis").iterdir()
+    before = written.read_bytes() + damage
+    written.write_bytes(before)
+    with services.in_use(services.redis, tied=True) as [*_, said]:
+        assert "begun empty" in said
+        with redis.Redis.from_url(services.redis.url) as client:
+            assert client.get("a") is None
+            client.set("a", "c")
+    assert (services.places.data / "redis.unreadable" / written.name).read_bytes() == before
+    with (
+        services.in_use(services.redis, tied=True) as sentences,
+        redis.Redis.from_url(services.redis.url) as client,
+    ):
+        assert (sentences, client.get("a")) == (services.places.notices, b"c")
+
+
+def test_a_redis_that_cannot_start_at_all_keeps_what_it_wrote(services: Services) -> None:
+    folder = services.places.private("redis")
+    (folder / "appendonly.aof").write_bytes(b"kept")
+    services.places.sockets.rmdir()
+    services.places.sockets.write_text("no folder")
+    with pytest.raises(EmbeddedError, match="Redis did not start"):
+        services.redis.start(tied=True)
+    assert (folder / "appendonly.aof").read_bytes() == b"kept"
+
+
 def test_who_leaves_last_switches_off_the_light(services: Services) -> None:
     other = Services(services.places.home)
     with services.in_use(services.postgres):
