@@ -147,6 +147,14 @@ def verify(
     )
 
 
+def is_wrong_still(engine: Engine) -> bool:
+    """Whether anything is found wrong and neither corrected nor right again: a figure, or two sums that differ."""
+    with Session(engine) as session:
+        every_check = _checks(None, None)
+        is_apart = bool(checks.found(session.connection(), every_check))
+        return is_apart or bool(found_in(session, None, None))
+
+
 def _checks(figures: Sequence[Figure] | None, owners: Sequence[int] | None) -> list[Check]:
     """The checks that are compared with these figures of these owners."""
     if owners is not None:
