@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from backoffice.app.domain import declared
 from backoffice.app.extensions import db
@@ -188,3 +189,55 @@ def test_an_unknown_figure_is_trouble_with_the_known_names(
     done = run_command("figures", "verify", "orders.grandtotal")
     assert done.exit_code == 2
     assert "orders.grand_total" in done.stderr
+
+
+HEALING = [
+    ("figures.heal", "figures heal"),
+    ("figures.heal", "figures heal --dry-run"),
+    ("figures.heal", "figures heal --json"),
+    ("figures.rebuild", "figures rebuild"),
+    ("figures.rebuild", "figures rebuild --dry-run"),
+    ("figures.verify", "figures verify"),
+    ("figures.heal", "orders update-grand-totals"),
+    ("figures.heal", "targets generate"),
+    ("figures.heal", "balance sync-realtime --all"),
+    ("figures.rebuild", "balance sync-realtime --all --force"),
+    ("figures.heal", "balance verify-sync --fix"),
+    ("figures.rebuild", "balance verify-sync --rebuild"),
+    ("billing.recalculate", "recalculate customer-balances"),
+    ("billing.meter-balances", "migrate customer-balances-to-meters"),
+    ("billing.backfill-invoice-amounts", "backfill invoice-amounts"),
+]
+"""The kind of run that a command performs, and the command."""
+
+
+@pytest.mark.parametrize(("kind", "words"), HEALING, ids=[words for _, words in HEALING])
+def test_a_command_whose_run_cannot_go_on_says_so_and_nothing_else(
+    kind: str, words: str, session: Any, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(_connection: Any, _asked: Any) -> dict[str, Any]:
+        raise RuntimeError("the disk is full")
+
+    broken = replace(declared().kinds[kind], finish=cannot)
+    monkeypatch.setitem(declared().kinds, kind, broken)
+    done = run_command(*words.split())
+    assert done.exit_code == 2, done.output
+    assert "Error: " in done.stderr
+    assert "the disk is full" in done.stderr
+    assert "is right" not in done.stdout
+
+
+def test_a_dry_run_that_was_cancelled_does_not_say_that_every_figure_is_right(
+    order: Order, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heal = declared().kinds["figures.heal"]
+
+    def cancelled(connection: Any, asked: Any) -> Any:
+        with db.engine.begin() as other:
+            other.execute(update(Run).values(cancelled_by="user:1"))
+        return heal.plan(connection, asked)
+
+    monkeypatch.setitem(declared().kinds, "figures.heal", replace(heal, plan=cancelled))
+    done = run_command("figures", "heal", "--dry-run")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "did not end well: cancelled" in done.stderr

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from ...app.extensions import db
 from ...runs.item_tables import print_table
-from ...runs.models import FOUND, Run, RunItem
+from ...runs.models import DONE, FOUND, Run, RunItem
 from ...runs.queries import found_by
 from ...web.formats import money_filter
 from ...web.record_links import called
@@ -51,7 +51,7 @@ def print_dry_run(run: Run, *, as_json: bool) -> None:
         return
     items = items_found(db.session(), run.id)
     if not items:
-        if not run.skipped:
+        if run.status == DONE and not run.skipped:
             click.echo(_("Every figure is right."))
         return
     print_items(items)

@@ -15,8 +15,16 @@ from ...base import N_
 from ...figures import Check, Figure
 from ...figures.errors import AnotherDefinition
 from ...runs import actions
-from ...runs.errors import AlreadyRunning, NothingToResume, StillWaiting
-from ...runs.models import AWAITING_APPROVAL, DONE, ITEM_FAILED, SKIPPED, Run, RunItem
+from ...runs.errors import AlreadyRunning, EndedBadly, NothingToResume, StillWaiting
+from ...runs.models import (
+    AWAITING_APPROVAL,
+    DONE,
+    DONE_WITH_FAILURES,
+    ITEM_FAILED,
+    SKIPPED,
+    Run,
+    RunItem,
+)
 from ...runs.queries import progress_of, run_of
 from ...runs.working import perform
 from ..findings import as_reported, reported_now
@@ -60,7 +68,7 @@ def heal(
 
     `scope` says it instead of them, as a run does.
 
-    Raises AlreadyRunning.
+    Raises AlreadyRunning, EndedBadly.
     """
     kind = "figures.rebuild" if every_owner else "figures.heal"
     with Session(engine) as session:
@@ -70,7 +78,7 @@ def heal(
         )  # fmt: skip
         run_id = run.id
         session.commit()
-    return performed(engine, run_id, progress)
+    return _ended(performed(engine, run_id, progress))
 
 
 @dataclass(frozen=True)
@@ -185,14 +193,21 @@ def _compared(
 
 
 def resume(engine: Engine, run_id: int) -> Performed:
-    """Continue a live run here. Raises UnknownRun, NothingToResume, StillWaiting."""
+    """Continue a live run here. Raises UnknownRun, NothingToResume, StillWaiting, EndedBadly."""
     with Session(engine) as session:
         run = run_of(session, run_id)
         if not run.is_live:
             raise NothingToResume(run=run_id)
         if run.status == AWAITING_APPROVAL:
             raise StillWaiting(run=run_id)
-    return performed(engine, run_id)
+    return _ended(performed(engine, run_id))
+
+
+def _ended(done: Performed) -> Performed:
+    """What has come of a run that has come to its end. Raises EndedBadly."""
+    if done.run.status not in (DONE, DONE_WITH_FAILURES):
+        raise EndedBadly(run=done.run.id, error=done.run.error or done.run.status)
+    return done
 
 
 def performed(engine: Engine, run_id: int, progress: Progress | None = None) -> Performed:
