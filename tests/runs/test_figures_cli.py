@@ -227,6 +227,26 @@ def test_a_command_whose_run_cannot_go_on_says_so_and_nothing_else(
     assert "is right" not in done.stdout
 
 
+@pytest.mark.parametrize("words", ["figures heal", "schedule run balance-sync-daily"])
+def test_a_command_that_is_stopped_has_found_nothing_and_names_the_way_on(
+    words: str, order: Order, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_work: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        broken = replace(declared().kinds["figures.heal"], work=stopped)
+        patched.setitem(declared().kinds, "figures.heal", broken)
+        done = run_command(*words.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "backoffice runs list --live" in done.stderr
+    live = json.loads(run_command("runs", "list", "--live", "--json").stdout)["runs"]
+    assert [run["kind"] for run in live] == ["figures.heal"]
+    assert run_command(*words.split()).exit_code == 2, "it is under way"
+    assert run_command("runs", "cancel", str(live[0]["run"])).exit_code == 0
+    assert run_command(*words.split()).exit_code == 0
+
+
 def test_a_dry_run_that_was_cancelled_does_not_say_that_every_figure_is_right(
     order: Order, run_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
