@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
@@ -20,6 +21,7 @@ from backoffice.runs.models import STATUSES, Run, RunItem
 from backoffice.runs.work import Chunk, Work
 from tests.factories.customers import CustomerFactory
 from tests.factories.people import UserFactory
+from tests.health.readings import read_anew, token
 from tests.runs.balances import APPLYING, BALANCES, domains  # noqa: F401 (a fixture)
 from tests.runs.test_views import a_dry_run, a_run, act, key_in, numbers_of, run_of
 
@@ -179,7 +181,7 @@ def test_today_counts_what_a_user_may_approve_and_what_is_their_own(
 
 
 def test_a_run_waits_for_a_worker_from_the_moment_it_is_approved(
-    session: Any, sign_in: SignIn
+    session: Any, sign_in: SignIn, app: Flask
 ) -> None:
     boss = UserFactory(role="admin")
     session.commit()
@@ -191,6 +193,9 @@ def test_a_run_waits_for_a_worker_from_the_moment_it_is_approved(
         session.commit()
     assert run_of(session, run_id).status == "queued"
     assert list(counts_on_today(sign_in("admin").get("/today").text)) == []
+    found = read_anew(app, token(session))
+    for name in ("backoffice_run_queue_age_seconds", "backoffice_run_outbox_age_seconds"):
+        assert found.one(name) < 60
 
 
 class Stopped(Exception):
