@@ -16,6 +16,7 @@ from backoffice.figures import registry
 from backoffice.figures.models import Correction
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import Order
+from backoffice.runs import actions
 from backoffice.runs.models import Run
 from tests.factories.orders import OrderFactory
 from tests.surgery import tell_of_everything
@@ -261,3 +262,26 @@ def test_a_dry_run_that_was_cancelled_does_not_say_that_every_figure_is_right(
     done = run_command("figures", "heal", "--dry-run")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "did not end well: cancelled" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["figures.verify", "summary.daily", "ledger.post"])
+def test_what_waits_for_a_worker_is_performed_whatever_its_kind(
+    kind: str, session: Any, run_command: Command
+) -> None:
+    waiting = actions.request(session, kind, {})
+    session.commit()
+    assert run_command("figures", "heal", "--resume", str(waiting.id)).exit_code == 0
+    session.expire_all()
+    assert session.get_one(Run, waiting.id).status == "done"
+
+
+def test_what_nobody_declares_any_more_is_not_performed_for_ever(
+    session: Any, run_command: Command
+) -> None:
+    session.add(Run(kind="gone.for_good", scope={}, scope_key="x"))
+    session.commit()
+    number = session.scalars(select(Run.id)).one()
+    refused = run_command("figures", "heal", "--resume", str(number))
+    assert refused.exit_code == 2
+    assert "There is no kind of run called gone.for_good" in refused.stderr
+    assert run_command("runs", "cancel", str(number)).exit_code == 0

@@ -16,6 +16,7 @@ from ...figures import Check, Figure
 from ...figures.errors import AnotherDefinition
 from ...runs import actions
 from ...runs.errors import AlreadyRunning, EndedBadly, NothingToResume, StillWaiting
+from ...runs.kinds import kind_of
 from ...runs.models import (
     AWAITING_APPROVAL,
     DONE,
@@ -193,13 +194,14 @@ def _compared(
 
 
 def resume(engine: Engine, run_id: int) -> Performed:
-    """Continue a live run here. Raises UnknownRun, NothingToResume, StillWaiting, EndedBadly."""
+    """Continue a live run here. Raises UnknownRun, NothingToResume, StillWaiting, UnknownKind, EndedBadly."""
     with Session(engine) as session:
         run = run_of(session, run_id)
         if not run.is_live:
             raise NothingToResume(run=run_id)
         if run.status == AWAITING_APPROVAL:
             raise StillWaiting(run=run_id)
+        kind_of(run.kind)
     return _ended(performed(engine, run_id))
 
 
