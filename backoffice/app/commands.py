@@ -18,6 +18,12 @@ from . import logs
 from .command_line import PATIENCE, Trouble, database_in_use, operator
 from .edge import WAITED_IN_VAIN, sqlstate_of
 
+STOPPED = (
+    "Stopped before all was done. What was begun and has not ended stands in: backoffice runs list --live. "
+    "Give the command again after: backoffice runs cancel RUN"
+)
+"""What a command says that Ctrl+C has ended; of its status 1, programs would read that something was found."""
+
 
 class Offered(NamedTuple):
     """A command or group: where it stands, and the sentence that says what it is for.
@@ -84,7 +90,7 @@ COMMANDS = {
         "Compute stored totals anew from what they are made of.",
     ),
     "runs": Offered(
-        "backoffice.runs.cli:group", "Background work: list, show, cancel, retry, approve, apply."
+        "backoffice.runs.cli:group", "Background work: list, show, cancel, retry, apply."
     ),
     "schedule": Offered(
         "backoffice.schedules.cli:group", "What is done by itself: list it, or do it now."
@@ -132,6 +138,8 @@ def commanding() -> Iterator[None]:
     try:
         with acting_as(operator()):
             yield
+    except KeyboardInterrupt as stop:
+        raise Trouble(STOPPED) from stop
     except (AnotherDefinition, MeaningDiffers) as differs:
         raise Trouble(str(differs)) from differs
     except OperationalError as error:

@@ -69,8 +69,13 @@ def old_uploads() -> Iterable[Old]:
 
 
 def old_run_items() -> Iterable[Old]:
-    """What runs did to single things; the runs and the corrections stay."""
-    finished = select(Run.id).where(_before(Run.finished_at, ITEMS_ARE_KEPT))
+    """What runs did to single things; the runs and the corrections stay.
+
+    Not what a live run still has to apply or to do again: it may have waited for its approval that long.
+    """
+    later = aliased(Run)
+    is_needed = exists().where(later.follows == Run.id, later.finished_at.is_(None))
+    finished = select(Run.id).where(_before(Run.finished_at, ITEMS_ARE_KEPT), ~is_needed)
     return [Old(RunItem, RunItem.run_id.in_(finished))]
 
 

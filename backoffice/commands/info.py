@@ -1,6 +1,7 @@
 """`backoffice info`: which version this is, and where its data lives."""
 
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 
@@ -37,8 +38,14 @@ def info(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(facts))
     else:
         for each, value in facts.items():
-            shown = make_url(value).render_as_string() if value and each in urls else value
-            click.echo(f"{each:24}{shown or NONE_RUNS}")
+            click.echo(f"{each:24}{_without_password(value) if value else NONE_RUNS}")
+
+
+def _without_password(value: str) -> str:
+    """An address as it may be seen; anything else as it is."""
+    if "://" not in value:
+        return value
+    return re.sub("(?<=[?&]password=)[^&]*", "***", make_url(value).render_as_string())
 
 
 def _only(name: str, facts: Mapping[str, str | None]) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+import psycopg
 from flask import Flask
 
 from ..app import config, create_background_app, logs
@@ -35,6 +36,43 @@ STOP_SECONDS = 15
 
 
 @dataclass
+class Patience:
+    """When something that died may be started again: later each time that it dies at once."""
+
+    started_at: float = 0.0
+    failures: int = 0
+    not_before: float = 0.0
+
+    def is_over(self) -> bool:
+        """Whether it may be started now; it is taken to be."""
+        now = time.monotonic()
+        if now < self.not_before:
+            return False
+        self.failures = 0 if now - self.started_at > 30 else self.failures + 1
+        self.not_before = now + min(2**self.failures, 30)
+        self.started_at = now
+        return True
+
+
+@dataclass
+class Kept:
+    """An embedded service that is started again when it has died, as often as it takes."""
+
+    service: Postgres | Redis
+    patience: Patience = field(default_factory=Patience)
+
+    def restart_if_gone(self, services: Services) -> list[str]:
+        """Start it again after it died; what a person should read of that."""
+        if not self.service.has_died() or not self.patience.is_over():
+            return []
+        try:
+            said = services.start(self.service, tied=True)
+        except (Trouble, OSError, psycopg.Error) as error:
+            return [f"{str(error).strip()}\n{self.service.name} is started again in a moment."]
+        return [*said, f"{self.service.name} ended unexpectedly and was started again."]
+
+
+@dataclass
 class Process:
     """One of our processes."""
 
@@ -43,9 +81,7 @@ class Process:
     log: Path
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    failures: int = 0
-    not_before: float = field(default=0.0)
+    patience: Patience = field(default_factory=Patience)
 
     def start(self, *, held: bool = False) -> None:
         """Start it; it ends when we die, and Ctrl+C reaches it only through us.
@@ -63,7 +99,7 @@ class Process:
                 start_new_session=True,
                 preexec_fn=dies_with_parent(signal.SIGTERM),  # noqa: PLW1509 (we have no threads)
             )
-        self.started_at = time.monotonic()
+        self.patience.started_at = time.monotonic()
 
     def release(self) -> None:
         """Let it serve: it waits for the end of its standard input."""
@@ -76,10 +112,8 @@ class Process:
 
     def restart_if_gone(self) -> str | None:
         """Start it again after it died, later each time that it dies at once; a sentence if so."""
-        if self.is_running() or time.monotonic() < self.not_before:
+        if self.is_running() or not self.patience.is_over():
             return None
-        self.failures = 0 if time.monotonic() - self.started_at > 30 else self.failures + 1
-        self.not_before = time.monotonic() + min(2**self.failures, 30)
         self.start()
         return f"The {self.name} process ended unexpectedly and was started again; see {self.log}."
 
@@ -226,15 +260,15 @@ def _welcome(settings: config.Settings, sign_ins: Sequence[Any], seconds: float)
 
 def _watch(parts: Sequence[Process], services: Services | None, settings: config.Settings) -> None:
     """Until a signal: start again what died."""
-    kept: list[Postgres | Redis] = []
+    kept: list[Kept] = []
     if services is not None:
-        kept = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
+        wanted = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
+        kept = [Kept(service) for service in wanted]
     while True:
         time.sleep(0.5)
-        for service in kept:
-            if services is not None and service.has_died():
-                services.start(service, tied=True)
-                click.echo(f"{service.name} ended unexpectedly and was started again.")
+        for each in kept:
+            for said in each.restart_if_gone(services) if services is not None else ():
+                click.echo(said)
         for part in parts:
             sentence = part.restart_if_gone()
             if sentence:

@@ -24,7 +24,7 @@ LONGEST_DAYS = 3650
 @click.option(
     "--scope",
     required=True,
-    help="What it opens: metrics; by the API customers:read, customers:write …",
+    help="What it opens: metrics, health; by the API customers:read, customers:write …",
 )
 @click.option(
     "--days",

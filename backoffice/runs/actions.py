@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, func, insert, literal, select
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -33,7 +33,7 @@ from .models import (
     AWAITING_APPROVAL,
     CANCELLED,
     CHUNK_DONE,
-    DONE_WITH_FAILURES,
+    DONE,
     FAILED,
     ITEM_FAILED,
     PLAN,
@@ -44,6 +44,7 @@ from .models import (
     RunItem,
 )
 from .queries import Found, followers_of, found_by, is_applicable, reporting_run
+from .working import end_cancelled
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
@@ -219,7 +220,7 @@ def may_approve(user: Person, kind: str) -> bool:
 
 
 def cancel(session: Session, run_id: int) -> Run:
-    """Stop a run: the chunks under way are finished, no further one is begun.
+    """Stop a run: the chunks under way are finished, no further one is begun. It ends now where none is under way.
 
     Raises:
         UnknownRun, HasFinished.
@@ -231,6 +232,9 @@ def cancel(session: Session, run_id: int) -> Run:
     if run.started_at is None:
         run.status, run.finished_at = CANCELLED, func.now()
     session.flush()
+    if run.started_at is not None:
+        end_cancelled(session.connection(), run_id)
+        session.refresh(run)
     return run
 
 
@@ -244,15 +248,21 @@ def retry(session: Session, run_id: int) -> Run:
         UnknownRun, NothingToRetry, AlreadyRunning.
     """
     run = _locked(session, run_id)
-    left = select(literal(1)).where(RunChunk.run_id == run_id, RunChunk.status != CHUNK_DONE)
-    failed = select(literal(1)).where(RunItem.run_id == run_id, RunItem.outcome == ITEM_FAILED)
-    is_left = session.scalar(left.limit(1)) or session.scalar(failed.limit(1))
-    if run.is_live or run.never_began or not is_left or kind_of(run.kind).is_once:
+    if kind_of(run.kind).is_once or not _is_left(session, run):
         raise NothingToRetry(run=run_id)
     return request_or_preview(
         session, run.kind, {**run.scope, "retry": run_id},
         dry_run=run.dry_run, reason=run.reason, follows=run_id, is_paced=run.is_paced,
     )  # fmt: skip
+
+
+def _is_left(session: Session, run: Run) -> bool:
+    """Whether the run, which has ended, has left anything undone; of one that failed that is its end at least."""
+    if run.is_live or run.never_began or run.status == DONE:
+        return False
+    left = select(RunChunk.run_id).where(RunChunk.run_id == run.id, RunChunk.status != CHUNK_DONE)
+    failed = select(RunItem.run_id).where(RunItem.run_id == run.id, RunItem.outcome == ITEM_FAILED)
+    return run.status == FAILED or bool(session.scalar(select(left.exists() | failed.exists())))
 
 
 # What a person may do with a run at the moment
@@ -305,13 +315,10 @@ def verbs_of(
             found=_waiting(session, run),
         )
     kind = kinds()[run.kind]
-    is_left = run.status in (DONE_WITH_FAILURES, FAILED) or (
-        run.status == CANCELLED and not run.never_began
-    )
-    is_retried = any(follower.kind == run.kind for follower in followers)
+    is_retried = any(f.kind == run.kind and not f.never_began for f in followers)
     found = found_by(session, run.id) if is_applicable(kind, run, followers) else None
     return Verbs(
-        retry=is_left and not is_retried and not kind.is_once,
+        retry=not (is_retried or kind.is_once) and _is_left(session, run),
         is_own=is_own,
         found=found,
         needs_approval=found is not None and limits.are_exceeded_by(found.count, found.gross),

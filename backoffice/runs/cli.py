@@ -2,7 +2,7 @@
 
 What starts work (retry, approve, apply) performs it here until it has ended, beside any workers; with
 `--queue` it is left to the workers. Exit status as `diff` has it: 0 clean or done, 1 a dry run found
-something, items failed, or it waits for approval, 2 trouble.
+something, items failed, it was cancelled or waits for approval, 2 trouble.
 """
 
 import json
@@ -18,7 +18,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import Select, select
 
-from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_reported
+from ..app.command_line import CLEAN, FOUND, TROUBLE, Trouble, progress_bar, refusals_reported
 from ..app.extensions import db
 from ..base import periods
 from ..people.actors import names_of
@@ -28,6 +28,7 @@ from .item_tables import items_as_dicts, print_items, print_table
 from .kinds import kind_of, kinds
 from .models import (
     AWAITING_APPROVAL,
+    CANCELLED,
     COUNTERS,
     DONE,
     DONE_WITH_FAILURES,
@@ -79,7 +80,8 @@ def list_runs(
         asked_at = run.created_at.astimezone(periods.timezone())
         table.add_row(
             str(run.id), kind_title(run.kind), scope_in_words(run.scope), names[run.requested_by],
-            f"{asked_at:%Y-%m-%d %H:%M}", _(LOOKS[run.status].word), str(run.changed),
+            f"{asked_at:%Y-%m-%d %H:%M}", _(LOOKS[run.status].word),
+            str(queries.progress_of(db.session(), run).changed),
         )  # fmt: skip
     print_table(table)
 
@@ -119,11 +121,20 @@ def show(run_id: int, count: int, as_json: bool) -> None:
 @number
 @json_option
 def cancel(run_id: int, as_json: bool) -> None:
-    """Stop a run: what is under way is finished, nothing further is begun."""
+    """Stop a run: what is under way is finished, nothing further is begun.
+
+    It waits for that, or until whoever held it seems dead.
+    """
     with refusals_reported():
         run = actions.cancel(db.session(), run_id)
     db.session.commit()
+    end = time.monotonic() + current_app.config["RUN_LEASE_SECONDS"] + LOOK_AGAIN_SECONDS
+    while run.is_live and time.monotonic() < end:
+        run = _worked_on(run_id)
     _print_outcome(run, as_json)
+    if run.is_live:
+        being = "It is being stopped: what is under way is finished, nothing further is begun."
+        click.echo(_(being), err=True)
 
 
 @group.command()
@@ -162,14 +173,20 @@ def _go_on(run: Run, is_queued: bool, as_json: bool) -> None:
 def _performed(run_id: int) -> Run:
     """Work on the run until it has ended, and show on a terminal how far it is."""
     with _progress(run_id) as advance:
-        while True:
-            working.perform(db.engine, run_id, progress=advance)
-            db.session.expire_all()
-            run = queries.run_of(db.session(), run_id)
-            if not run.is_live:
-                return run
-            db.session.rollback()
-            time.sleep(LOOK_AGAIN_SECONDS)
+        while (run := _worked_on(run_id, advance)).is_live:
+            pass
+    return run
+
+
+def _worked_on(run_id: int, advance: Callable[[], None] = lambda: None) -> Run:
+    """The run, after what can be done of it now; where it has not ended, a moment later."""
+    working.perform(db.engine, run_id, progress=advance)
+    db.session.expire_all()
+    run = queries.run_of(db.session(), run_id)
+    if run.is_live:
+        db.session.rollback()
+        time.sleep(LOOK_AGAIN_SECONDS)
+    return run
 
 
 @contextmanager
@@ -188,10 +205,12 @@ def _progress(run_id: int) -> Iterator[Callable[[], None]]:
 
 
 def _status_of(run: Run) -> int:
-    """0 where all is done, or is not yet; 1 where something was found, failed, or waits for a user."""
+    """0: all is done, or is not yet; 1: something was found, failed, left, or waits; 2: it could not go on."""
+    if run.status == FAILED:
+        return TROUBLE
     found = run.status == DONE and run.dry_run and run.changed
-    trouble = run.status in (DONE_WITH_FAILURES, FAILED, AWAITING_APPROVAL)
-    return FOUND if found or trouble else CLEAN
+    left = run.status in (DONE_WITH_FAILURES, CANCELLED, AWAITING_APPROVAL)
+    return FOUND if found or left else CLEAN
 
 
 def _as_dict(run: Run) -> dict[str, Any]:
@@ -218,9 +237,10 @@ def _print_outcome(run: Run, as_json: bool) -> None:
 
 
 def _print_run(run: Run) -> None:
+    progress = queries.progress_of(db.session(), run)
     counts = _(
         "%(checked)s looked at: %(changed)s changed, %(unchanged)s right, %(skipped)s left alone, %(failed)s failed",
-        **{name: getattr(run, name) for name in COUNTERS},
+        **{name: getattr(progress, name) for name in COUNTERS},
     )  # fmt: skip
     dry = f" ({_('Dry run')})" if run.dry_run else ""
     click.echo(f"{_('Run')} {run.id}: {kind_title(run.kind)}, {scope_in_words(run.scope)}{dry}")

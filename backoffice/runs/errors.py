@@ -99,5 +99,12 @@ class NothingToRetry(Refusal):
     status = 409
 
 
+class EndedBadly(Refusal):
+    """A run that a command performs could not go on, or was cancelled meanwhile."""
+
+    sentence = N_("Run %(run)s did not end well: %(error)s")
+    status = 409
+
+
 class Fenced(Exception):
     """Another worker has taken over the chunk; whatever was done since it was claimed is rolled back."""

@@ -14,7 +14,8 @@ from .errors import UnknownKind
 from .work import Asked, Chunk, Work
 
 
-def _nothing_again(_items: Sequence[Any]) -> Iterable[Chunk]:
+def nothing_again(_items: Sequence[Any]) -> Iterable[Chunk]:
+    """No chunks: the kind cannot do single items again."""
     return ()
 
 
@@ -41,7 +42,8 @@ class RunKind:
     `plan` cuts what was asked into chunks, in one transaction; `work` does one chunk; `finish` says,
     in the transaction in which the run ends, what came of it (JSON, amounts as strings). `permission`
     is what it takes to start, apply, cancel and retry one. `again` makes chunks of items that failed,
-    for a retry. `apply_as` is the kind of run that applies what a dry run of this kind has found.
+    for a retry; without it the whole is planned anew where any failed. `apply_as` is the kind of run that applies
+    what a dry run of this kind has found.
     `report` is the endpoint that shows what came of one, where a kind has a screen for that.
     `findings` is the endpoint that lists what one has found, by the argument `run`.
     `preview` answers the dry run (kind and scope) that shows what one of such a scope would write to
@@ -57,7 +59,7 @@ class RunKind:
     plan: Callable[[Connection, Asked], Iterable[Chunk]]
     work: Callable[[Work], None]
     finish: Callable[[Connection, Asked], Mapping[str, Any]] = field(default=_no_result)
-    again: Callable[[Sequence[Any]], Iterable[Chunk]] = field(default=_nothing_again)
+    again: Callable[[Sequence[Any]], Iterable[Chunk]] = field(default=nothing_again)
     apply_as: str = ""
     report: str = ""
     preview: Callable[[Scope], tuple[str, Scope] | None] = field(default=_nothing_unseen)

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 
 from ..app.attention import Notice, Source
 from ..base import periods
-from ..security.rights import allowed
 from ..web.formats import quantity_filter
+from .actions import may_approve
 from .kinds import kind_of, kinds
 from .models import AWAITING_APPROVAL, DONE, DONE_WITH_FAILURES, QUEUED, Run
 from .queries import is_unmended
@@ -31,16 +31,20 @@ MOST_REPORTED = 5
 
 def _runs(session: Session, user: Any) -> Iterator[Notice]:
     since, is_mine = periods.today() - LATELY, Run.requested_by == f"user:{user.id}"
-    is_late = Run.created_at < datetime.now(UTC) - PATIENCE
+    approvable = [name for name in kinds() if may_approve(user, name)]
+    asked_at = func.coalesce(Run.approved_at, Run.created_at)
+    is_late = asked_at < datetime.now(UTC) - PATIENCE
     failed, own, others, waiting = session.execute(
         select(
             func.count().filter(is_unmended(), Run.created_at >= periods.start_of(since)),
             func.count().filter(Run.status == AWAITING_APPROVAL, is_mine),
-            func.count().filter(Run.status == AWAITING_APPROVAL, ~is_mine),
+            func.count().filter(
+                Run.status == AWAITING_APPROVAL, ~is_mine, Run.kind.in_(approvable)
+            ),
             func.count().filter(Run.status == QUEUED, is_late),
         )
     ).one()
-    if others and allowed(user, "runs.approve"):
+    if others:
         sentence = ngettext(
             "%(num)d run waits for your approval.", "%(num)d runs wait for your approval.", others
         )
@@ -51,14 +55,15 @@ def _runs(session: Session, user: Any) -> Iterator[Notice]:
             "%(num)d runs of yours wait for another user's approval.",
             own,
         )
-        yield Notice(sentence, url_for("runs.index", status="awaiting-approval"), "info", own)
+        here = url_for("runs.index", status="awaiting-approval", mine="1")
+        yield Notice(sentence, here, "info", own)
     if failed:
         sentence = ngettext(
             "%(num)d run failed, or finished with failures, in the last seven days.",
             "%(num)d runs failed, or finished with failures, in the last seven days.",
             failed,
         )
-        here = url_for("runs.index", status="unmended", since=since)
+        here = url_for("runs.index", status="unmended", since=since, quiet="1")
         yield Notice(sentence, here, "danger", failed)
     if waiting:
         sentence = ngettext(
@@ -66,7 +71,7 @@ def _runs(session: Session, user: Any) -> Iterator[Notice]:
             "%(num)d runs have waited for a worker for more than a minute.",
             waiting,
         )
-        yield Notice(sentence, url_for("runs.index", status="queued"), "danger", waiting)
+        yield Notice(sentence, url_for("runs.index", status="queued", quiet="1"), "danger", waiting)
 
 
 def _not_applied(session: Session, user: Any) -> Iterator[Notice]:

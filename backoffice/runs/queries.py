@@ -16,6 +16,7 @@ from ..web.record_links import Place
 from .errors import UnknownRun
 from .kinds import RunKind
 from .models import (
+    CANCELLED,
     COUNTERS,
     DONE,
     DONE_WITH_FAILURES,
@@ -89,11 +90,17 @@ def progress_of(session: Session, run: Run) -> Progress:
 
 
 def is_unmended() -> ColumnElement[bool]:
-    """Whether a run failed in whole or in part, and nothing since has retried it or done the same."""
+    """Whether a run failed in whole or in part, and nothing since has retried it or done the same.
+
+    What was cancelled has done neither, nor has the application of what a dry run has found beside its failures.
+    """
     later = aliased(Run)
     is_same = (later.kind == Run.kind) & (later.scope_key == Run.scope_key)
+    is_retry = (later.follows == Run.id) & ~later.scope.has_key("run")
     mended = exists().where(
-        later.id > Run.id, (later.follows == Run.id) | (is_same & (later.status == DONE))
+        later.id > Run.id,
+        later.status != CANCELLED,
+        is_retry | (is_same & (later.status == DONE)),
     )
     return Run.status.in_((FAILED, DONE_WITH_FAILURES)) & ~mended
 

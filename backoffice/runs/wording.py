@@ -61,17 +61,24 @@ OUTCOMES = {
 
 WHAT_TO_DO = {
     QUEUED: N_("It begins as soon as a worker is free."),
-    FAILED: N_(
-        "It could not go on. What was done until then stays done; retry does what is left, "
-        "once the cause is gone."
-    ),
-    DONE_WITH_FAILURES: N_(
-        "Some items failed; everything else is done. The list below says why. "
-        "Retry does what is left, once the cause is gone."
-    ),
-    CANCELLED: N_("What was done until then stays done. Retry does what is left."),
+    FAILED: N_("It could not go on. What was done until then stays done."),
+    DONE_WITH_FAILURES: N_("Some items failed; everything else is done. The list below says why."),
+    CANCELLED: N_("What was done until then stays done."),
 }
 """Status → what it means for whoever looks at it."""
+
+NEVER_BEGAN = N_("It was stopped before it began: nothing was done.")
+RETRY = N_("Retry does what is left, once the cause is gone.")
+
+
+def what_to_do(run: Run, can_retry: bool) -> str:
+    """What the status of the run means for whoever looks at it, and may retry it or not; nothing where it says all."""
+    if run.never_began:
+        return _(NEVER_BEGAN)
+    if run.status not in WHAT_TO_DO:
+        return ""
+    return " ".join([_(WHAT_TO_DO[run.status]), *([_(RETRY)] if can_retry else [])])
+
 
 _RESULTS = {
     "applied": N_("Applied"),

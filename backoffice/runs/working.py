@@ -32,7 +32,7 @@ from sqlalchemy.exc import DBAPIError
 from ..base.actor import acting_as
 from ..database import statistics
 from .errors import Fenced
-from .kinds import RunKind, kinds
+from .kinds import RunKind, kinds, nothing_again
 from .models import (
     CANCELLED,
     CHUNK_DONE,
@@ -218,6 +218,9 @@ def _do(engine: Engine, kind: RunKind, asked: Asked, work: Work) -> None:
         else:
             log.exception("chunk failed", chunk=work.claim.number, attempt=work.claim.attempts)
         _release(engine, work, error, counts=not is_lost)
+    except (KeyboardInterrupt, SystemExit) as end:  # a command is stopped: others go on at once
+        _release(engine, work, end, counts=False)
+        raise
 
 
 def _plan(kind: RunKind, asked: Asked, work: Work) -> None:
@@ -238,9 +241,14 @@ def _plan(kind: RunKind, asked: Asked, work: Work) -> None:
 
 
 def _planned(kind: RunKind, asked: Asked, connection: Connection) -> Iterable[Chunk]:
-    if "retry" not in asked.scope or not _was_planned(connection, int(asked.scope["retry"])):
+    earlier = int(asked.scope["retry"]) if "retry" in asked.scope else None
+    if earlier is None or not _was_planned(connection, earlier):
         return kind.plan(connection, asked)
-    return _left_of(kind, connection, int(asked.scope["retry"]))
+    failed = select(ITEMS).where(ITEMS.c.run_id == earlier, ITEMS.c.outcome == ITEM_FAILED)
+    items: Sequence[Row[*tuple[Any, ...]]] = connection.execute(failed.order_by(ITEMS.c.id)).all()
+    if items and kind.again is nothing_again:
+        return kind.plan(connection, asked)
+    return [*_left_of(connection, earlier), *(kind.again(items) if items else ())]
 
 
 def _was_planned(connection: Connection, run_id: int) -> bool:
@@ -250,19 +258,15 @@ def _was_planned(connection: Connection, run_id: int) -> bool:
     return connection.execute(plan).first() is None
 
 
-def _left_of(kind: RunKind, connection: Connection, earlier: int) -> Iterable[Chunk]:
-    """The chunks that an earlier run left undone, and those of the items that failed in it."""
+def _left_of(connection: Connection, earlier: int) -> Iterable[Chunk]:
+    """The chunks that an earlier run left undone."""
     left = select(CHUNKS.c.payload, CHUNKS.c.size, CHUNKS.c.stage).where(
         CHUNKS.c.run_id == earlier, CHUNKS.c.status != CHUNK_DONE, CHUNKS.c.stage != PLAN_STAGE
     )
-    yield from (Chunk(*row) for row in connection.execute(left.order_by(CHUNKS.c.number)))
-    failed = select(ITEMS).where(ITEMS.c.run_id == earlier, ITEMS.c.outcome == ITEM_FAILED)
-    items: Sequence[Row[*tuple[Any, ...]]] = connection.execute(failed.order_by(ITEMS.c.id)).all()
-    if items:
-        yield from kind.again(items)
+    return [Chunk(*row) for row in connection.execute(left.order_by(CHUNKS.c.number))]
 
 
-def _release(engine: Engine, work: Work, error: Exception, *, counts: bool) -> None:
+def _release(engine: Engine, work: Work, error: BaseException, *, counts: bool) -> None:
     """Give the chunk back for another try; after the last one that `counts` it has failed."""
     gave_up = counts and work.claim.attempts >= TRIES
     lease = func.clock_timestamp() + seconds_of(min(2.0**work.claim.attempts, 10))
@@ -297,14 +301,27 @@ def _end_if_done(engine: Engine, kind: RunKind, asked: Asked) -> bool:
         values["error"] = chunks["error"] or ""
         if status in (DONE, DONE_WITH_FAILURES):
             status = _finish(connection, kind, asked, status, values)
-        values |= {"status": status, "updated_at": func.now(), "finished_at": func.now()}
-        connection.execute(update(RUNS).where(RUNS.c.id == asked.id).values(values))
-        connection.execute(
-            delete(CHUNKS).where(CHUNKS.c.run_id == asked.id, CHUNKS.c.status == CHUNK_DONE)
-        )
+        _record_end(connection, asked.id, {**values, "status": status})
     reported = {name: values[name] for name in COUNTERS}
     log.info("run ended", kind=asked.kind, status=status, **reported)
     return True
+
+
+def end_cancelled(connection: Connection, run_id: int) -> None:
+    """End a run that was begun and then cancelled, if no worker holds anything of it. Its row is locked."""
+    chunks = _chunks(connection, run_id)
+    if chunks["open"] and not _is_at_work(connection, run_id, chunks):
+        values: dict[str, Any] = {name: int(chunks[name]) for name in COUNTERS}
+        values["error"] = chunks["error"] or ""
+        _record_end(connection, run_id, {**values, "status": CANCELLED})
+
+
+def _record_end(connection: Connection, run_id: int, values: dict[str, Any]) -> None:
+    ended = {"updated_at": func.now(), "finished_at": func.now()}
+    connection.execute(update(RUNS).where(RUNS.c.id == run_id).values(values | ended))
+    connection.execute(
+        delete(CHUNKS).where(CHUNKS.c.run_id == run_id, CHUNKS.c.status == CHUNK_DONE)
+    )
 
 
 def _is_at_work(connection: Connection, run_id: int, chunks: Any) -> bool:

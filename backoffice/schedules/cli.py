@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ..app.command_line import CLEAN, FOUND, Trouble, refusals_reported
 from ..app.extensions import db
 from ..base import periods
-from ..drift.healing.performing import performed
+from ..drift.healing.performing import is_wrong_still, performed
 from ..runs import actions
 from ..runs.models import COUNTERS, FAILED, Run
 from ..runs.wording import STATUSES
@@ -106,10 +106,11 @@ def run_here(name: str, *, as_json: bool) -> None:
 
 
 def _has_found(run: Run) -> bool:
-    """Whether a verification that corrects nothing found something."""
-    return (
-        run.kind == "figures.verify" and not run.scope.get("fix") and run.result.get("found", 0) > 0
-    )
+    """Whether the run has looked and something is wrong: at the end, where it corrects what it can."""
+    if run.kind == "figures.verify" and run.scope.get("fix"):
+        return is_wrong_still(db.engine)
+    is_valid = run.result.get("balance_sheet", {}).get("is_valid", True)
+    return run.result.get("found", 0) > 0 or not is_valid
 
 
 def _reported(run: Run) -> dict[str, object]:

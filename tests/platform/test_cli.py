@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import click
 import psycopg
 import pytest
 from click.testing import CliRunner
 from flask import Flask
 
 from backoffice.app.command_line import Trouble, progress_bar, refusals_reported
-from backoffice.app.commands import COMMANDS
+from backoffice.app.commands import COMMANDS, command_named
 from backoffice.base.refusals import Refusal
 from backoffice.commands.cli import main
 
@@ -30,12 +31,26 @@ def test_info_gives_addresses_that_work(run_command: Run) -> None:
             assert connection.execute("SELECT current_user").fetchone() == (role,)
 
 
+@pytest.mark.parametrize("name", ["runs", "figures"])
+def test_a_group_offers_what_its_sentence_lists(name: str) -> None:
+    command = command_named(name)
+    assert isinstance(command, click.Group)
+    listed = COMMANDS[name].sentence.partition(": ")[2].rstrip(".").split(", ")
+    assert set(listed) <= set(command.commands)
+
+
 def test_info_shows_a_person_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://app:p4ssw0rd@db.example/books")
     monkeypatch.setenv("SECRET_KEY", "long enough")
-    done = CliRunner().invoke(main, ["info"])
-    assert done.exit_code == 0
-    assert "p4ssw0rd" not in done.output
+    for database, redis in (
+        ("postgresql://app:p4ssw0rd@db.example/books", "rediss://:p4ssw0rd@queue.example:6380/1"),
+        ("postgresql://app@/books?password=p4ssw0rd", "redis://queue.example?password=p4ssw0rd"),
+    ):
+        monkeypatch.setenv("DATABASE_URL", database)
+        monkeypatch.setenv("REDIS_URL", redis)
+        done = CliRunner().invoke(main, ["info"])
+        assert done.exit_code == 0
+        assert "p4ssw0rd" not in done.output
+        assert done.output.count("***") >= 2
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

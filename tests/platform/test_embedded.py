@@ -1,5 +1,6 @@
 """The embedded PostgreSQL and Redis: private, sturdy, and gone when nobody needs them."""
 
+import json
 import os
 import shutil
 import signal
@@ -15,8 +16,8 @@ import psycopg
 import pytest
 import redis
 
-from backoffice.database.embedded import ADMIN, APP, OWNER, Places, Services
-from backoffice.database.embedded.places import ELSEWHERE, Account, package_folder
+from backoffice.database.embedded import ADMIN, APP, OWNER, EmbeddedError, Places, Services
+from backoffice.database.embedded.places import ELSEWHERE, KNOWN, Account, package_folder
 from backoffice.database.embedded.processes import is_alive, pids_in, wait_until
 
 pytestmark = pytest.mark.slow
@@ -158,6 +159,42 @@ def test_an_interrupted_first_start_is_started_over(services: Services) -> None:
         assert not unfinished.exists()
 
 
+@pytest.mark.parametrize("damage", [b"\0" * 4096, b"nothing that Redis writes"])
+def test_a_redis_that_cannot_read_what_it_wrote_begins_empty_and_says_so(
+    services: Services, damage: bytes
+) -> None:
+    """As a machine leaves it whose power failed; all of it stands in PostgreSQL."""
+    with (
+        services.in_use(services.redis, tied=True),
+        redis.Redis.from_url(services.redis.url) as client,
+    ):
+        client.set("a", "b")
+    [written] = (services.places.data / "redis").iterdir()
+    before = written.read_bytes() + damage
+    written.write_bytes(before)
+    with services.in_use(services.redis, tied=True) as [*_, said]:
+        assert "begun empty" in said
+        with redis.Redis.from_url(services.redis.url) as client:
+            assert client.get("a") is None
+            client.set("a", "c")
+    assert (services.places.data / "redis.unreadable" / written.name).read_bytes() == before
+    with (
+        services.in_use(services.redis, tied=True) as sentences,
+        redis.Redis.from_url(services.redis.url) as client,
+    ):
+        assert (sentences, client.get("a")) == (services.places.notices, b"c")
+
+
+def test_a_redis_that_cannot_start_at_all_keeps_what_it_wrote(services: Services) -> None:
+    folder = services.places.private("redis")
+    (folder / "appendonly.aof").write_bytes(b"kept")
+    services.places.sockets.rmdir()
+    services.places.sockets.write_text("no folder")
+    with pytest.raises(EmbeddedError, match="Redis did not start"):
+        services.redis.start(tied=True)
+    assert (folder / "appendonly.aof").read_bytes() == b"kept"
+
+
 def test_who_leaves_last_switches_off_the_light(services: Services) -> None:
     other = Services(services.places.home)
     with services.in_use(services.postgres):
@@ -200,6 +237,61 @@ def test_two_homes_run_side_by_side(new_home: NewHome) -> None:
             assert connection.execute("SELECT to_regclass('only_here')").fetchone() == (None,)
 
 
+def write(services: Services, row: str) -> None:
+    with psycopg.connect(services.postgres.url(OWNER), autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (row text)")
+        connection.execute("INSERT INTO kept VALUES (%s)", [row])
+
+
+def rows_of(home: Path) -> list[str]:
+    """What stands in a home's database."""
+    services = Services(home, durable=False)
+    with (
+        services.in_use(services.postgres, services.redis),
+        psycopg.connect(services.postgres.url(OWNER)) as connection,
+    ):
+        return [row for (row,) in connection.execute("SELECT row FROM kept ORDER BY row")]
+
+
+@pytest.mark.parametrize("depth", [0, 1], ids=["short", "long"])
+@pytest.mark.parametrize("is_known", [True, False], ids=["now", "by an earlier version"])
+def test_a_copy_of_a_home_is_a_home_of_its_own(
+    new_home: NewHome, depth: int, is_known: bool
+) -> None:
+    home = new_home() / ("long" * 20 * depth)
+    one = Services(home, durable=False)
+    with one.in_use(one.postgres, one.redis, tied=True):
+        write(one, "before")
+    if not is_known:
+        memory = json.loads((home / KNOWN).read_text())
+        (home / KNOWN).write_text(json.dumps({k: v for k, v in memory.items() if k != "home"}))
+    copy = home.with_name(f"{home.name}-copy")
+    subprocess.run(["cp", "-a", home, copy], check=True)
+    sockets = {one.places.sockets}
+    with one.in_use(one.postgres, one.redis, tied=True):
+        two = Services(copy, durable=False)
+        sockets.add(two.places.sockets)
+        with two.in_use(two.postgres, two.redis, tied=True):
+            write(two, "in the copy")
+            assert one.redis.pid() != two.redis.pid()
+    assert (rows_of(home), rows_of(copy)) == (["before"], ["before", "in the copy"])
+    shutil.rmtree(home)
+    moved = copy.rename(copy.with_name(f"{home.name}-moved"))
+    assert rows_of(moved) == ["before", "in the copy"]
+    sockets.add(Places.of(moved).sockets)
+    assert len(sockets) == 3
+    for folder in sockets:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_home_by_another_path_is_the_same_home(new_home: NewHome) -> None:
+    home = new_home()
+    places = Places.of(home)
+    other = home.with_name("other")
+    other.symlink_to(home)
+    assert (Places.of(other).sockets, Places.of(other).data) == (places.sockets, places.data)
+
+
 def test_a_long_path_gets_a_short_private_socket_folder(new_home: NewHome) -> None:
     home = new_home() / ("long" * 20) / "home"
     services = Services(home, durable=False)
@@ -226,8 +318,27 @@ def test_root_keeps_the_data_where_its_unprivileged_user_gets_in(as_root: None) 
             assert sentences == places.notices
             assert mode(closed) == 0o700
         assert Places.of(closed / "home").data == places.data
+        subprocess.run(["cp", "-a", closed / "home", closed / "copy"], check=True)
+        with pytest.raises(EmbeddedError, match=r"is a copy of .* the copy has none of it"):
+            Places.of(closed / "copy")
+        shutil.rmtree(closed / "home")
+        assert Places.of(closed / "copy").data == places.data
     finally:
         shutil.rmtree(places.data)
+        shutil.rmtree(closed)
+
+
+def test_root_makes_no_empty_database_beside_data_that_its_unprivileged_user_cannot_reach(
+    new_home: NewHome, as_root: None
+) -> None:
+    closed = Path(tempfile.mkdtemp(prefix="backoffice-closed-"))
+    home = new_home()
+    Services(home, durable=False).places.private("postgres")
+    try:
+        subprocess.run(["cp", "-a", home, closed / "copy"], check=True)
+        with pytest.raises(EmbeddedError, match=r"cannot reach .* where the data is"):
+            Places.of(closed / "copy")
+    finally:
         shutil.rmtree(closed)
 
 

@@ -198,6 +198,24 @@ def test_copies_run_side_by_side_and_start_again_what_dies_alone(
     assert "started again" not in two.text
 
 
+def test_a_database_that_cannot_start_now_is_started_when_it_can(
+    start: Callable[..., Copy],
+) -> None:
+    """As after a disk was full: meanwhile pages say so, and nobody has to start everything again."""
+    copy = start()
+    [settings] = copy.home.rglob("postgres/data/postgresql.conf")
+    aside = settings.rename(settings.with_name("aside"))
+    kill(copy.pid_of("postgres", "-D"))
+    assert wait_until(lambda: "is started again in a moment" in copy.text, 60), copy.text
+    assert copy.process.poll() is None
+    with urllib.request.urlopen(f"http://127.0.0.1:{copy.port}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    aside.rename(settings)
+    assert wait_until(lambda: "PostgreSQL ended unexpectedly and was started" in copy.text, 60)
+    assert wait_until(copy.is_healthy, 60, every=0.2), copy.text
+    assert "Traceback" not in copy.text
+
+
 def refused(home: Path, port: int) -> str:
     """What is said by a copy that cannot start; it ends with 2 and leaves nothing behind."""
     copy = Copy(home, port)

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from backoffice.app.domain import declared
 from backoffice.app.extensions import db
@@ -15,6 +16,7 @@ from backoffice.figures import registry
 from backoffice.figures.models import Correction
 from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.orders.models import Order
+from backoffice.runs import actions
 from backoffice.runs.models import Run
 from tests.factories.orders import OrderFactory
 from tests.surgery import tell_of_everything
@@ -188,3 +190,98 @@ def test_an_unknown_figure_is_trouble_with_the_known_names(
     done = run_command("figures", "verify", "orders.grandtotal")
     assert done.exit_code == 2
     assert "orders.grand_total" in done.stderr
+
+
+HEALING = [
+    ("figures.heal", "figures heal"),
+    ("figures.heal", "figures heal --dry-run"),
+    ("figures.heal", "figures heal --json"),
+    ("figures.rebuild", "figures rebuild"),
+    ("figures.rebuild", "figures rebuild --dry-run"),
+    ("figures.verify", "figures verify"),
+    ("figures.heal", "orders update-grand-totals"),
+    ("figures.heal", "targets generate"),
+    ("figures.heal", "balance sync-realtime --all"),
+    ("figures.rebuild", "balance sync-realtime --all --force"),
+    ("figures.heal", "balance verify-sync --fix"),
+    ("figures.rebuild", "balance verify-sync --rebuild"),
+    ("billing.recalculate", "recalculate customer-balances"),
+    ("billing.meter-balances", "migrate customer-balances-to-meters"),
+    ("billing.backfill-invoice-amounts", "backfill invoice-amounts"),
+]
+"""The kind of run that a command performs, and the command."""
+
+
+@pytest.mark.parametrize(("kind", "words"), HEALING, ids=[words for _, words in HEALING])
+def test_a_command_whose_run_cannot_go_on_says_so_and_nothing_else(
+    kind: str, words: str, session: Any, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(_connection: Any, _asked: Any) -> dict[str, Any]:
+        raise RuntimeError("the disk is full")
+
+    broken = replace(declared().kinds[kind], finish=cannot)
+    monkeypatch.setitem(declared().kinds, kind, broken)
+    done = run_command(*words.split())
+    assert done.exit_code == 2, done.output
+    assert "Error: " in done.stderr
+    assert "the disk is full" in done.stderr
+    assert "is right" not in done.stdout
+
+
+@pytest.mark.parametrize("words", ["figures heal", "schedule run balance-sync-daily"])
+def test_a_command_that_is_stopped_has_found_nothing_and_names_the_way_on(
+    words: str, order: Order, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_work: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        broken = replace(declared().kinds["figures.heal"], work=stopped)
+        patched.setitem(declared().kinds, "figures.heal", broken)
+        done = run_command(*words.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "backoffice runs list --live" in done.stderr
+    live = json.loads(run_command("runs", "list", "--live", "--json").stdout)["runs"]
+    assert [run["kind"] for run in live] == ["figures.heal"]
+    assert run_command(*words.split()).exit_code == 2, "it is under way"
+    assert run_command("runs", "cancel", str(live[0]["run"])).exit_code == 0
+    assert run_command(*words.split()).exit_code == 0
+
+
+def test_a_dry_run_that_was_cancelled_does_not_say_that_every_figure_is_right(
+    order: Order, run_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heal = declared().kinds["figures.heal"]
+
+    def cancelled(connection: Any, asked: Any) -> Any:
+        with db.engine.begin() as other:
+            other.execute(update(Run).values(cancelled_by="user:1"))
+        return heal.plan(connection, asked)
+
+    monkeypatch.setitem(declared().kinds, "figures.heal", replace(heal, plan=cancelled))
+    done = run_command("figures", "heal", "--dry-run")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "did not end well: cancelled" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["figures.verify", "summary.daily", "ledger.post"])
+def test_what_waits_for_a_worker_is_performed_whatever_its_kind(
+    kind: str, session: Any, run_command: Command
+) -> None:
+    waiting = actions.request(session, kind, {})
+    session.commit()
+    assert run_command("figures", "heal", "--resume", str(waiting.id)).exit_code == 0
+    session.expire_all()
+    assert session.get_one(Run, waiting.id).status == "done"
+
+
+def test_what_nobody_declares_any_more_is_not_performed_for_ever(
+    session: Any, run_command: Command
+) -> None:
+    session.add(Run(kind="gone.for_good", scope={}, scope_key="x"))
+    session.commit()
+    number = session.scalars(select(Run.id)).one()
+    refused = run_command("figures", "heal", "--resume", str(number))
+    assert refused.exit_code == 2
+    assert "There is no kind of run called gone.for_good" in refused.stderr
+    assert run_command("runs", "cancel", str(number)).exit_code == 0

@@ -12,6 +12,8 @@ from backoffice.app.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from backoffice.schedules.catalog import SCHEDULES
+from tests.drift.forging import tell_of_the_book
+from tests.factories.ledger import accounts_of_roles, of, posted
 from tests.factories.orders import OrderFactory
 
 TAMPER = """
@@ -67,8 +69,60 @@ def test_the_health_check_finds_and_the_nightly_run_heals(
     assert session.scalar(text("SELECT grand_total FROM orders")) == tampered
 
 
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("name", ["balance-health", "balance-verify-sync"])
+def test_sums_that_differ_are_found_also_by_whoever_heals(
+    session: Any, run_command: Any, name: str
+) -> None:
+    """No heal can know which of them is wrong."""
+    assert run_command("schedule", "run", name).exit_code == 0
+    roles = accounts_of_roles()
+    posted(of(roles["receivables"], 7), of(roles["cash"], -7))
+    session.commit()
+    assert run_command("schedule", "run", name).exit_code == 1
+
+
+def test_facts_that_differ_from_the_trail_are_found(
+    session: Any, run_command: Any, admin_database_url: str, owner_connection: Any
+) -> None:
+    tell_of_the_book(owner_connection)
+    order = OrderFactory()
+    session.commit()
+    number = order.number
+
+    def forge(value: str) -> None:
+        session.rollback()
+        with psycopg.connect(admin_database_url) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute("UPDATE orders SET number = %s", (value,))
+
+    forge("FORGED")
+    assert run_command("schedule", "run", "audit-facts").exit_code == 1
+    forge(number)
+    done = run_command("schedule", "run", "audit-facts", "--json")
+    assert done.exit_code == 0, done.stdout
+
+
+@pytest.mark.leaves_drift
+def test_a_balance_sheet_that_is_not_valid_is_found(
+    session: Any, run_command: Any, admin_database_url: str
+) -> None:
+    name = "balance-sheet-maintenance"
+    assert run_command("schedule", "run", name).exit_code == 0
+    roles = accounts_of_roles()
+    posted(of(roles["cash"], 7), of(roles["order_revenue"], -7))
+    session.commit()
+    with psycopg.connect(admin_database_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("UPDATE journal_lines SET debit = debit + 1 WHERE debit > 0")
+    assert run_command("schedule", "run", name).exit_code == 1
+
+
 @pytest.mark.parametrize("name", [schedule.name for schedule in SCHEDULES])
-def test_every_schedule_can_be_done_here_and_now(session: Any, run_command: Any, name: str) -> None:
+def test_every_schedule_can_be_done_here_and_now(
+    session: Any, run_command: Any, owner_connection: Any, name: str
+) -> None:
+    tell_of_the_book(owner_connection)
     done = run_command("schedule", "run", name)
     assert done.exit_code == 0, done.output
 

@@ -64,6 +64,21 @@ def test_without_a_scheduler_it_says_so_and_how_to_start_one(session: Any, sign_
     assert "python worker.py --scheduler" in page
 
 
+def test_a_run_that_was_cancelled_before_it_began_meets_no_due_time(
+    session: Any, sign_in: Any
+) -> None:
+    known_since(datetime.now(UTC) - timedelta(days=200))
+    client, title = sign_in("finance"), "Verify facts against the audit trail"
+    [late] = [s for s in SCHEDULES if s.title == title]
+    assert "On time" not in row_of(client.get("/schedules").text, title)
+    assert post(client, late.name).status_code == 303
+    assert "On time" in row_of(client.get("/schedules").text, title)
+    run_id = session.scalars(select(Run.id)).one()
+    actions.cancel(session, run_id)
+    session.commit()
+    assert "On time" not in row_of(client.get("/schedules").text, title)
+
+
 def test_what_is_overdue_is_told(session: Any, sign_in: Any) -> None:
     known_since(datetime.now(UTC) - timedelta(days=200))
     page = sign_in("viewer").get("/schedules").text

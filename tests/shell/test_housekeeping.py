@@ -16,7 +16,7 @@ from backoffice.imports.models import Import, ImportContent, ImportProblem
 from backoffice.people.models import IdempotencyKey, WebSession
 from backoffice.reconciliation.models import Reconciliation, ReconciliationPart
 from backoffice.runs import actions
-from backoffice.runs.models import DONE, Run, RunItem
+from backoffice.runs.models import AWAITING_APPROVAL, DONE, Run, RunItem
 from backoffice.runs.working import perform
 from backoffice.schedules.catalog import SCHEDULES
 from tests.signing_in import someone
@@ -96,6 +96,21 @@ def test_the_items_of_a_run_go_after_ninety_days_and_the_run_stays(session: Any)
     do("run-items")
     assert session.scalars(select(RunItem.subject)).all() == ["young"]
     assert session.scalar(select(func.count()).where(Run.kind == "figures.heal")) == 2
+
+
+def test_what_waits_to_be_applied_keeps_what_it_will_write(session: Any) -> None:
+    for name in ("waits", "was applied"):
+        run = finished("figures.heal", 91 * DAY, dry_run=True)
+        session.add(RunItem(run_id=run.id, subject=name, outcome="found"))
+        values: dict[str, Any] = {"kind": "figures.apply", "follows": run.id, "scope_key": name}
+        if name == "waits":
+            session.add(Run(scope={"run": run.id}, status=AWAITING_APPROVAL, **values))
+        else:
+            ended = datetime.now(UTC) - 91 * DAY
+            session.add(Run(scope={"run": run.id}, status=DONE, finished_at=ended, **values))
+    session.commit()
+    do("run-items")
+    assert session.scalars(select(RunItem.subject)).all() == ["waits"]
 
 
 def test_a_reconciliation_goes_after_ninety_days_with_its_file(session: Any) -> None:

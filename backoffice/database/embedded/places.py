@@ -118,11 +118,12 @@ class Places:
         _check_owner(home)
         account = service_account()
         with locked(home / "lock"):
-            known = _remembered(home)
+            known = _still_true(home, _remembered(home))
             notices: list[str] = []
             data = _data_folder(home, account, known.get("data"), notices)
             sockets = _socket_folder(data, account, known.get("sockets"))
-            _remember(home, {"data": str(data), "sockets": str(sockets)})
+            places = {"home": known["home"], "data": str(data), "sockets": str(sockets)}
+            _remember(home, places)
         return cls(home, data, sockets, account, notices)
 
     def private(self, name: str) -> Path:
@@ -208,6 +209,34 @@ def _remembered(home: Path) -> dict[str, str]:
     return known if isinstance(known, dict) else {}
 
 
+def _still_true(home: Path, known: dict[str, str]) -> dict[str, str]:
+    """What of a home's memory holds after the folder was moved, or copied: a copy never uses what is another home's.
+
+    A home that does not remember its own path was where its data was, unless that is elsewhere.
+    """
+    data = known.get("data", str(home))
+    has_own = (home / "postgres").is_dir() and Path(data).parent not in ELSEWHERE
+    was = known.get("home", data if has_own else str(home))
+    if _are_same(Path(was), home):
+        return {**known, "home": was}
+    if data == was:
+        return {"home": str(home)}
+    if Path(was).is_dir():
+        raise EmbeddedError(
+            f"{home} is a copy of {was}, whose data lives in {data}; the copy has none of it. Stop what runs "
+            f'from {was}, copy {data} too, and name that copy as "data" and {home} as "home" in {home / KNOWN}.'
+        )
+    return {"home": str(home), "data": data}
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    """Whether both are the same folder, by whatever path."""
+    try:
+        return one == other or one.samefile(other)
+    except OSError:
+        return False
+
+
 def _remember(home: Path, places: dict[str, str]) -> None:
     if _remembered(home) == places:
         return
@@ -226,6 +255,11 @@ def _data_folder(home: Path, account: Account, known: str | None, notices: list[
             f"delete {home / KNOWN} to start with an empty database."
         )
     if account.is_another and not account.may("-x", data):
+        if (data / "postgres").is_dir():
+            raise EmbeddedError(
+                f"{account.name}, under whom PostgreSQL runs, cannot reach {data}, where the data is. "
+                "Move it to a folder that everybody may pass through, for example /srv/backoffice."
+            )
         data = _folder_elsewhere(account)
     if data != home:
         notices.append(

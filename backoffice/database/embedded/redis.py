@@ -9,6 +9,10 @@ from .places import EmbeddedError, Places, package_folder
 from .processes import end_process, last_lines, start, wait_until
 
 START_SECONDS = 60
+EMPTY = (
+    "Redis could not read what it had written, and has begun empty. Nothing is lost: work waits in the database. "
+    "What it had written was put aside in {aside}."
+)
 
 
 class Redis:
@@ -63,25 +67,38 @@ class Redis:
         return self.pid() is None
 
     def start(self, *, tied: bool) -> str | None:
-        """Start it. With `tied` it stops when this process dies. Does nothing when it runs already."""
-        if self.is_running():
+        """Start it; a sentence if it had to begin empty, because what it has written cannot be read.
+
+        With `tied` it stops when this process dies. Does nothing when it runs already.
+        """
+        if self.is_running() or self._started(tied):
             return None
-        log = self.places.log("redis")
+        folder, log = self.places.private("redis"), self.places.log("redis")
+        if self.has_died() and any(folder.iterdir()):
+            aside = folder.with_name("redis.unreadable")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+            if self._started(tied):
+                return EMPTY.format(aside=aside)
+            shutil.rmtree(folder)
+            aside.rename(folder)
+        raise EmbeddedError(
+            f"Redis did not start. Its log is {log}; it ends with:\n{last_lines(log)}"
+        )
+
+    def _started(self, tied: bool) -> bool:
+        """Whether it answers, once it has read what it has written."""
         folder = self.places.private("redis")
         self.process = start(
             [self._program(), *self._options(folder)],
             self.places.account,
             folder=folder,
-            log=log,
+            log=self.places.log("redis"),
             tied=signal.SIGTERM if tied else None,
         )
         process = self.process
         wait_until(lambda: self.is_running() or process.poll() is not None, START_SECONDS)
-        if not self.is_running():
-            raise EmbeddedError(
-                f"Redis did not start. Its log is {log}; it ends with:\n{last_lines(log)}"
-            )
-        return None
+        return self.is_running()
 
     def stop(self) -> None:
         """Stop it; its append-only file is written out first."""

@@ -15,8 +15,17 @@ from ...base import N_
 from ...figures import Check, Figure
 from ...figures.errors import AnotherDefinition
 from ...runs import actions
-from ...runs.errors import AlreadyRunning, NothingToResume, StillWaiting
-from ...runs.models import AWAITING_APPROVAL, DONE, ITEM_FAILED, SKIPPED, Run, RunItem
+from ...runs.errors import AlreadyRunning, EndedBadly, NothingToResume, StillWaiting
+from ...runs.kinds import kind_of
+from ...runs.models import (
+    AWAITING_APPROVAL,
+    DONE,
+    DONE_WITH_FAILURES,
+    ITEM_FAILED,
+    SKIPPED,
+    Run,
+    RunItem,
+)
 from ...runs.queries import progress_of, run_of
 from ...runs.working import perform
 from ..findings import as_reported, reported_now
@@ -60,7 +69,7 @@ def heal(
 
     `scope` says it instead of them, as a run does.
 
-    Raises AlreadyRunning.
+    Raises AlreadyRunning, EndedBadly.
     """
     kind = "figures.rebuild" if every_owner else "figures.heal"
     with Session(engine) as session:
@@ -70,7 +79,7 @@ def heal(
         )  # fmt: skip
         run_id = run.id
         session.commit()
-    return performed(engine, run_id, progress)
+    return _ended(performed(engine, run_id, progress))
 
 
 @dataclass(frozen=True)
@@ -147,6 +156,14 @@ def verify(
     )
 
 
+def is_wrong_still(engine: Engine) -> bool:
+    """Whether anything is found wrong and neither corrected nor right again: a figure, or two sums that differ."""
+    with Session(engine) as session:
+        every_check = _checks(None, None)
+        is_apart = bool(checks.found(session.connection(), every_check))
+        return is_apart or bool(found_in(session, None, None))
+
+
 def _checks(figures: Sequence[Figure] | None, owners: Sequence[int] | None) -> list[Check]:
     """The checks that are compared with these figures of these owners."""
     if owners is not None:
@@ -177,14 +194,22 @@ def _compared(
 
 
 def resume(engine: Engine, run_id: int) -> Performed:
-    """Continue a live run here. Raises UnknownRun, NothingToResume, StillWaiting."""
+    """Continue a live run here. Raises UnknownRun, NothingToResume, StillWaiting, UnknownKind, EndedBadly."""
     with Session(engine) as session:
         run = run_of(session, run_id)
         if not run.is_live:
             raise NothingToResume(run=run_id)
         if run.status == AWAITING_APPROVAL:
             raise StillWaiting(run=run_id)
-    return performed(engine, run_id)
+        kind_of(run.kind)
+    return _ended(performed(engine, run_id))
+
+
+def _ended(done: Performed) -> Performed:
+    """What has come of a run that has come to its end. Raises EndedBadly."""
+    if done.run.status not in (DONE, DONE_WITH_FAILURES):
+        raise EndedBadly(run=done.run.id, error=done.run.error or done.run.status)
+    return done
 
 
 def performed(engine: Engine, run_id: int, progress: Progress | None = None) -> Performed:
