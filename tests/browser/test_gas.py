@@ -80,6 +80,7 @@ def test_the_grid_is_filled_by_keys_and_by_a_pasted_block(
         }"""
     )
     expect(page.locator("[data-row]")).to_have_count(3)
+    expect(page.locator("form.filters")).to_have_count(1)
     expect(page.locator("#entry-total")).to_contain_text("520")
     page.keyboard.press("Control+s")
     expect(page.locator(".notice-success, .flash-success, [role=status]").first).to_be_visible()
