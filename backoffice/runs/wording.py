@@ -179,12 +179,17 @@ def result_in_words(run: Run) -> list[tuple[str, str]]:
     return [] if report_of(run) else list(_reported(run.result))
 
 
-def _reported(result: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
+def _reported(
+    result: Mapping[str, Any], of: str = "", *, is_by_bundle: bool = False
+) -> Iterator[tuple[str, str]]:
     for name, value in result.items():
-        title = _(_RESULTS[name]) if name in _RESULTS else _(subjects.title_of(name))
-        reported = f"{of}: {title}" if of else str(title)
+        if is_by_bundle:
+            title = ", ".join(_(title) for title in subjects.titles_of_bundle(name))
+        else:
+            title = _(_RESULTS[name] if name in _RESULTS else subjects.title_of(name))
+        reported = f"{of}: {title}" if of else title
         if isinstance(value, Mapping):
-            yield from _reported(value, reported)
+            yield from _reported(value, reported, is_by_bundle=name == "owners")
         else:
             yield reported, value_in_words(value)
 

@@ -16,7 +16,7 @@ from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
 from backoffice.base.actor import acting_as
-from backoffice.runs import actions, working
+from backoffice.runs import actions, wording, working
 from backoffice.runs.models import Run, RunItem
 from tests.factories.customers import CustomerFactory
 from tests.factories.people import UserFactory
@@ -317,3 +317,13 @@ def test_account_managers_see_no_runs(session: Any, sign_in: SignIn) -> None:
     client = sign_in("account_manager")
     for path in ("/runs", f"/runs/{run_id}", f"/runs/{run_id}/items.csv", "/runs/export.csv"):
         assert client.get(path).status_code == 403
+
+
+def test_a_verification_names_the_totals_that_it_has_looked_at(app: Flask) -> None:
+    run = Run(kind="figures.verify", result={"owners": {"orders": 830, "meters": 46, "gone": 1}})
+    with app.test_request_context():
+        assert wording.result_in_words(run) == [
+            ("Records looked at: Line amount, Components, Grand total", "830"),
+            ("Records looked at: Meter balance", "46"),
+            ("Records looked at: gone", "1"),
+        ]
