@@ -372,3 +372,12 @@ def test_an_account_has_a_code_of_any_shape(session: Any, sign_in: Any, code: st
     assert page.status_code == 200
     assert code in text_of(page.text)
     assert browser.get(f"/ledger/accounts/{code}/statement").status_code == 200
+
+
+def test_the_lines_behind_an_account_are_named_by_their_entries(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    entry = posted(of(chart["Cash"], 70), of(chart["Capital"], -70))
+    session.commit()
+    page = sign_in("finance").get("/ledger/accounts/Cash/calculation/debits").text
+    assert f'<a href="/ledger/entries/{entry.number}">{entry.number}</a>' in page
