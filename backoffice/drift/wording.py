@@ -309,7 +309,7 @@ def wrong_in_words(standing: Standing) -> str:
     assert standing.oldest is not None
     return ngettext(
         "%(count)s stored total is wrong: %(amount)s, first seen %(age)s ago.",
-        "%(count)s stored totals are wrong: %(amount)s in all, the oldest first seen %(age)s ago.",
+        "%(count)s stored totals are wrong: %(amount)s gross, the oldest first seen %(age)s ago.",
         standing.wrong,
         count=quantity_filter(standing.wrong),
         amount=money_filter(standing.amount, symbol=True),
