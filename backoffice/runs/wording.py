@@ -143,7 +143,9 @@ def scope_in_words(scope: Mapping[str, Any]) -> str:
 
 
 def _figures(figures: Any) -> Iterator[str]:
-    for name, owners in dict(figures or {}).items():
+    asked = dict(figures or {})
+    of_some = {name: owners for name, owners in asked.items() if owners is None or owners}
+    for name, owners in (of_some or asked).items():
         title = _(subjects.title_of(name))
         if owners is None:
             yield title

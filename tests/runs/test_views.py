@@ -319,6 +319,19 @@ def test_account_managers_see_no_runs(session: Any, sign_in: SignIn) -> None:
         assert client.get(path).status_code == 403
 
 
+def test_figures_of_which_a_run_has_no_records_are_not_listed(app: Flask) -> None:
+    asked = {"figures": {"orders.grand_total": [7, 8], "wallets.balance": []}}
+    with app.test_request_context():
+        assert wording.scope_in_words(asked) == "Grand total of 2 records"
+        assert wording.scope_in_words({"figures": {"wallets.balance": []}}) == "Wallet of 0 records"
+
+
+def test_a_dry_run_that_finds_nothing_says_so(app: Flask, session: Any, sign_in: SignIn) -> None:
+    run_id = a_dry_run(session, names=())
+    page = sign_in("finance").get(f"/runs/{run_id}").text
+    assert "Nothing would be changed, so there is nothing to apply." in page
+
+
 def test_a_verification_names_the_totals_that_it_has_looked_at(app: Flask) -> None:
     run = Run(kind="figures.verify", result={"owners": {"orders": 830, "meters": 46, "gone": 1}})
     with app.test_request_context():
